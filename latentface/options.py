@@ -1,0 +1,71 @@
+"""Options of the algorithms: frozen values, importable without torch, from which the command line makes its flags.
+
+Every field carries `metadata`: `help` (one sentence, shown by `--help`), and where they apply `minimum`, `maximum`
+(inclusive bounds) and `choices` (the words allowed). `check_bounds` enforces them for both Python and the command line.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from latentface.errors import UsageError
+
+#: Steps of pivot tuning when it is asked for without a number (`--tune`).
+DEFAULT_TUNE_STEPS = 100
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: tuple[str, ...] | None = None,
+) -> Any:
+    """A dataclass field with its default, its help sentence and its inclusive bounds or choices."""
+    metadata = {"help": help, "minimum": minimum, "maximum": maximum, "choices": choices}
+    return field(default=default, metadata=metadata)
+
+
+def check_bounds(options: Any) -> None:
+    """Raise UsageError when a field of an options dataclass lies outside the bounds or choices of its metadata."""
+    for spec in fields(options):
+        value = getattr(options, spec.name)
+        choices = spec.metadata.get("choices")
+        if choices is not None and value not in choices:
+            raise UsageError(f"{spec.name} is {value!r}; expected one of {', '.join(choices)}")
+        minimum, maximum = spec.metadata.get("minimum"), spec.metadata.get("maximum")
+        if minimum is None and maximum is None:
+            continue
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UsageError(f"{spec.name} is {value}; expected a finite number")
+        if minimum is not None and value < minimum:
+            raise UsageError(f"{spec.name} is {value}; expected {minimum:g} or more")
+        if maximum is not None and value > maximum:
+            raise UsageError(f"{spec.name} is {value}; expected {maximum:g} or less")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProjectOptions:
+    """How a face crop is inverted into the latent space of a generator; see `latentface.project`.
+
+    Raises:
+        UsageError: a value lies outside the bounds its field states.
+    """
+
+    space: str = option("w+", "Latent space: one w for every layer (w+) or one for all (w).", choices=("w", "w+"))
+    steps: int = option(300, "Steps of optimisation.", minimum=1, maximum=100_000)
+    learning_rate: float = option(0.05, "Peak learning rate of Adam.", minimum=0.0)
+    seed: int = option(0, "Seed of every random draw.", minimum=0, maximum=2**63 - 1)
+    optimise_noise: bool = option(True, "Optimise the noise maps together with the latent.")
+    noise_regularise: float = option(1e5, "Weight of the noise maps' autocorrelation penalty.", minimum=0.0)
+    prior_regularise: float = option(0.0, "Weight that pulls the latent towards the mean w.", minimum=0.0)
+    perceptual_weight: float = option(1.0, "Weight of the perceptual distance.", minimum=0.0)
+    pixel_weight: float = option(1.0, "Weight of the pixel distance.", minimum=0.0)
+    tune_steps: int = option(0, "Steps of pivot tuning afterwards (0: none).", minimum=0, maximum=100_000)
+    tune_learning_rate: float = option(3e-4, "Learning rate of pivot tuning.", minimum=0.0)
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
