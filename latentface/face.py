@@ -1,0 +1,123 @@
+"""Values about one face: its 68 landmarks, its aligned crop, and the exact map between crop and photo.
+
+Landmarks are in Multi-PIE (dlib) order: 0-16 jaw, 17-26 brows, 27-35 nose, 36-41 and 42-47 the eyes (the
+subject's right first, which lies on the left of the picture), 48-67 mouth. Coordinates are (x, y) with y down;
+an integer is the centre of a pixel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+JAW = slice(0, 17)
+INNER = slice(17, 68)
+LEFT_EYE = slice(36, 42)  # left in the picture
+RIGHT_EYE = slice(42, 48)
+MOUTH_CORNERS = (48, 54)
+
+# index that each landmark takes when the picture is mirrored
+_MIRROR_GROUPS = (
+    tuple(range(16, -1, -1)),
+    tuple(range(26, 16, -1)),
+    (27, 28, 29, 30, 35, 34, 33, 32, 31),
+    (45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40),
+    (54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65),
+)
+MIRROR = tuple(index for group in _MIRROR_GROUPS for index in group)
+
+
+def _as_landmarks(landmarks: NDArray[np.floating]) -> Array:
+    points = np.asarray(landmarks, dtype=np.float64)
+    if points.shape != (68, 2):
+        raise ValueError(f"landmarks: expected shape (68, 2), got {points.shape}")
+    return points
+
+
+def inter_ocular(landmarks: NDArray[np.floating]) -> float:
+    """Distance between the centres of the two eyes (each the mean of its six points), in the landmarks' unit.
+
+    landmarks: [68, 2]. Raises ValueError for another shape.
+    """
+    points = _as_landmarks(landmarks)
+    return float(np.linalg.norm(points[RIGHT_EYE].mean(0) - points[LEFT_EYE].mean(0)))
+
+
+def ffhq_quad(landmarks: NDArray[np.floating]) -> Array:
+    """The oriented square of the FFHQ alignment (Karras et al. 2019, appendix A).
+
+    landmarks: [68, 2] pixels, y down. Returns [4, 2]: top left, bottom left, bottom right, top right, in the same
+    coordinates; the corners are the outer edges of the crop, not the centres of its corner pixels.
+    Raises ValueError for another shape, for values that are not finite and for a face of no size.
+    """
+    points = _as_landmarks(landmarks)
+    left, right = points[LEFT_EYE].mean(0), points[RIGHT_EYE].mean(0)
+    mouth = points[list(MOUTH_CORNERS)].mean(0)
+    eyes = (left + right) / 2
+    across, down = right - left, mouth - eyes
+    x = across + np.array([down[1], -down[0]])  # the eye line and the turned eye-mouth line vote for "right"
+    length = float(np.linalg.norm(x))
+    if not np.isfinite(length) or length == 0:
+        raise ValueError("landmarks: eyes and mouth do not span a face")
+    x *= max(2.0 * float(np.linalg.norm(across)), 1.8 * float(np.linalg.norm(down))) / length
+    y = np.array([-x[1], x[0]])
+    centre = eyes + 0.1 * down
+    return np.stack([centre - x - y, centre - x + y, centre + x + y, centre + x - y])
+
+
+def quad_to_matrix(quad: NDArray[np.floating], size: int) -> Array:
+    """The 3x3 affine map from crop pixel centres (x, y, 1), 0 <= x < size, to photo pixel coordinates.
+
+    quad: [4, 2] in photo pixels (TL, BL, BR, TR; a parallelogram). The crop's outer edge lies half a pixel outside
+    its outermost pixel centres, hence the + 0.5.
+    """
+    top_left, bottom_left, _, top_right = np.asarray(quad, dtype=np.float64)
+    across, down = (top_right - top_left) / size, (bottom_left - top_left) / size
+    matrix = np.eye(3)
+    matrix[:2, 0], matrix[:2, 1] = across, down
+    matrix[:2, 2] = top_left + 0.5 * (across + down)
+    return matrix
+
+
+def map_points(matrix: NDArray[np.floating], points: NDArray[np.floating]) -> Array:
+    """Apply a 3x3 affine map to points [..., 2]."""
+    affine = np.asarray(matrix, dtype=np.float64)
+    return np.asarray(points, dtype=np.float64) @ affine[:2, :2].T + affine[:2, 2]
+
+
+@dataclass(frozen=True, eq=False)
+class FaceCrop:
+    """One aligned face and where it lies in its photo.
+
+    image: uint8 RGB [S, S, 3]. landmarks: [68, 2] and quad: [4, 2] (TL, BL, BR, TR), both in pixels of the
+    original photo, whatever was shrunk or padded on the way. score: the detector's confidence (higher is better).
+    """
+
+    image: NDArray[np.uint8]
+    landmarks: Array
+    quad: Array
+    score: float = 1.0
+
+    @property
+    def size(self) -> int:
+        """Side of the crop in pixels."""
+        return int(self.image.shape[0])
+
+    @property
+    def to_photo(self) -> Array:
+        """3x3 map: crop pixel centre (x, y, 1) -> photo pixel coordinates."""
+        return quad_to_matrix(self.quad, self.size)
+
+    @property
+    def from_photo(self) -> Array:
+        """3x3 map: photo pixel coordinates (x, y, 1) -> crop pixel coordinates."""
+        return np.asarray(np.linalg.inv(self.to_photo))
+
+    @property
+    def crop_landmarks(self) -> Array:
+        """The landmarks [68, 2] in crop pixels."""
+        return map_points(self.from_photo, self.landmarks)
