@@ -1,0 +1,166 @@
+"""The command line: one file a command, loaded when it is asked for; here errors become one line and an exit code.
+
+Exit codes: 0 done; 2 wrong usage; 3 the input cannot be used; 4 weights cannot be used; 5 the output cannot be written;
+130 interrupted; 143 terminated; 1 a fault of latentface itself.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from latentface.cli.report import emit_json
+from latentface.errors import LatentfaceError, OutputError
+
+INTERRUPTED = 130
+TERMINATED = 143
+FULL_OR_FORBIDDEN = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EPIPE}
+
+#: Command -> module under latentface.cli that holds a click command of the same name.
+COMMANDS = {
+    "doctor": "doctor",
+    "project": "project",
+    "sample": "sample",
+    "weights": "weights",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are named, so that no command pays for another."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"latentface.cli.{COMMANDS[cmd_name]}")
+        command = getattr(module, cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"the commands are {', '.join(sorted(COMMANDS))}"
+            raise click.UsageError(f"no command {args[0]!r}; {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from latentface import __version__
+
+        click.echo(f"latentface {__version__}")
+        ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done, 2 wrong usage, 3 unusable input, 4 unusable weights, 5 output not written, "
+    "130 interrupted, 1 a fault of latentface.",
+)
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version."
+)
+@click.option("--traceback", is_flag=True, expose_value=False, help="Show the whole traceback of an error.")
+def cli() -> None:
+    """Faces to StyleGAN2 latent codes and back: start with `latentface project photo.jpg`."""
+
+
+def run(args: Sequence[str] | None = None) -> int:
+    """Run the command line on `args` (default: sys.argv) and return its exit code; never raises on an error."""
+    code = _run(list(sys.argv[1:] if args is None else args))
+    _release_stdout()
+    return code
+
+
+def _run(words: list[str]) -> int:
+    try:
+        try:
+            result = cli.main(words, prog_name="latentface", standalone_mode=False)
+            sys.stdout.flush()
+            return result if isinstance(result, int) else 0
+        except (click.exceptions.Abort, KeyboardInterrupt) as error:
+            return _fail(words, INTERRUPTED, "Interrupted", "interrupted; finished results are kept", error)
+        except click.exceptions.Exit as error:
+            return error.exit_code
+        except click.UsageError as error:
+            return _fail(words, 2, "UsageError", _usage_message(error), error)
+        except LatentfaceError as error:
+            return _fail(words, error.exit_code, type(error).__name__, str(error), error)
+        except OSError as error:
+            if error.errno not in FULL_OR_FORBIDDEN or error.errno == errno.EPIPE:
+                raise
+            where = f" {error.filename}" if error.filename else ""
+            return _fail(words, OutputError.exit_code, "OutputError", f"cannot write{where}: {error.strerror}", error)
+    except SystemExit as error:  # click's own answer to a closed pipe, or a signal handler's
+        if isinstance(error.code, int) and error.code == TERMINATED:
+            return TERMINATED
+        return OutputError.exit_code
+    except BrokenPipeError:  # whoever read our output has gone: nothing to say, and nobody to say it to
+        return OutputError.exit_code
+    except Exception as error:
+        return _fail_unexpected(words, error)
+
+
+def main() -> NoReturn:
+    """Entry point of the `latentface` program."""
+    signal.signal(signal.SIGTERM, _terminate)
+    sys.exit(run())
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    """Turn SIGTERM into an ordinary exit, so that temporary files are removed on the way out."""
+    raise SystemExit(TERMINATED)
+
+
+def _flags(words: list[str]) -> set[str]:
+    """The flags among the words, up to a bare `--`."""
+    return set(words[: words.index("--")] if "--" in words else words)
+
+
+def _fail(words: list[str], code: int, kind: str, message: str, error: BaseException) -> int:
+    """Say on one line what went wrong (and, for --json, as an object on stdout); give back the exit code."""
+    if "--traceback" in _flags(words):
+        traceback.print_exception(error, file=sys.stderr)
+    line = " ".join(message.split())
+    print(f"latentface: {line}", file=sys.stderr, flush=True)
+    if "--json" in _flags(words):
+        with suppress(OSError):  # the error may well be that stdout takes no more
+            emit_json({"error": {"kind": kind, "message": line, "exit_code": code}, "exit_code": code})
+    return code
+
+
+def _fail_unexpected(words: list[str], error: Exception) -> int:
+    """A fault of our own: exit code 1, one line, and how to see where it came from."""
+    hint = "" if "--traceback" in _flags(words) else " (run again with --traceback to see where)"
+    return _fail(words, 1, type(error).__name__, f"internal error: {type(error).__name__}: {error}{hint}", error)
+
+
+def _usage_message(error: click.UsageError) -> str:
+    command = error.ctx.command_path if error.ctx else "latentface"
+    return f"{error.format_message().rstrip('.')}; see `{command} --help`"
+
+
+def _release_stdout() -> None:
+    """Leave nothing in stdout's buffer that the interpreter would fail to flush at exit (closed pipe, full disk)."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,79 @@
+"""Flags that commands share, and flags made from an options dataclass."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import MISSING, Field, fields
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DEFAULT_NETWORK = "synthface-128"
+
+network_flag = click.option(
+    "--network", default=DEFAULT_NETWORK, show_default=True, help="Built-in name or file of a generator."
+)
+device_flag = click.option(
+    "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N; auto takes a GPU when there is one."
+)
+seed_flag = click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Seed of every random draw."
+)
+
+
+def report_flags(command: F) -> F:
+    """Add --json, --quiet and --traceback."""
+    for add in (
+        click.option("--traceback", is_flag=True, expose_value=False, help="Show the whole traceback of an error."),
+        click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors."),
+        click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, the rest on stderr."),
+    ):
+        command = add(command)
+    return command
+
+
+def options_flags(options: type[Any]) -> Callable[[F], F]:
+    """Add a flag for each field of an options dataclass: its name, type, default, bounds, choices and help."""
+    hints = typing.get_type_hints(options)
+
+    def decorate(command: F) -> F:
+        for spec in reversed(fields(options)):
+            command = _flag(spec, hints[spec.name])(command)
+        return command
+
+    return decorate
+
+
+def build_options(options: type[Any], values: dict[str, Any]) -> Any:
+    """Take the fields of `options` out of a command's keyword arguments and build the dataclass from them."""
+    return options(**{spec.name: values.pop(spec.name) for spec in fields(options)})
+
+
+def _flag(spec: Field[Any], hint: Any) -> Callable[[F], F]:
+    assert spec.default is not MISSING, f"{spec.name} needs a default to become a flag"
+    name = spec.name.replace("_", "-")
+    text = spec.metadata.get("help", "")
+    if hint is bool:
+        return click.option(f"--{name}/--no-{name}", spec.name, default=spec.default, show_default=True, help=text)
+    kind = _kind(spec, hint)
+    return click.option(
+        f"--{name}", spec.name, default=spec.default, show_default=spec.default is not None, type=kind, help=text
+    )
+
+
+def _kind(spec: Field[Any], hint: Any) -> Any:
+    """click's type of a field: a choice, a bounded number, or the plain type (None is dropped from an optional one)."""
+    if spec.metadata.get("choices"):
+        return click.Choice(spec.metadata["choices"])
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        hint = next(part for part in typing.get_args(hint) if part is not type(None))
+    low, high = spec.metadata.get("minimum"), spec.metadata.get("maximum")
+    if hint is int and (low is not None or high is not None):
+        return click.IntRange(low, high)
+    if hint is float and (low is not None or high is not None):
+        return click.FloatRange(low, high)
+    return hint

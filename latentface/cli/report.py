@@ -1,0 +1,105 @@
+"""What a command says: results on stdout, notes and progress on stderr, one JSON object when it is asked for."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+class Bar(Protocol):
+    """A progress bar that a command moves."""
+
+    def start(self, text: str, total: int) -> None:
+        """Begin a new stretch of `total` steps named `text`."""
+
+    def step(self, done: int) -> None:
+        """Set how many steps of the stretch are done."""
+
+
+class _SilentBar:
+    def start(self, text: str, total: int) -> None:
+        pass
+
+    def step(self, done: int) -> None:
+        pass
+
+
+class _TerminalBar:
+    """A rich progress bar with time left; replaces its line when a new stretch begins."""
+
+    def __init__(self, progress: Any) -> None:
+        self._progress = progress
+        self._task: Any = None
+
+    def start(self, text: str, total: int) -> None:
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+        self._task = self._progress.add_task(text, total=total)
+
+    def step(self, done: int) -> None:
+        self._progress.update(self._task, completed=done)
+
+
+@dataclass(frozen=True)
+class Report:
+    """Where a command's words go.
+
+    as_json: results are one JSON object on stdout; everything else goes to stderr.
+    quiet: neither results in words nor notes nor progress; errors and JSON still appear.
+    """
+
+    as_json: bool = False
+    quiet: bool = False
+
+    def say(self, text: str) -> None:
+        """A result, in words: on stdout, unless JSON takes that place."""
+        if not (self.as_json or self.quiet):
+            print(text, flush=True)
+
+    def note(self, text: str) -> None:
+        """Something the user should know but did not ask for: on stderr."""
+        if not self.quiet:
+            print(f"latentface: {' '.join(text.split())}", file=sys.stderr, flush=True)
+
+    def problem(self, text: str) -> None:
+        """An error that does not end the command: on stderr, always."""
+        print(f"latentface: {' '.join(text.split())}", file=sys.stderr, flush=True)
+
+    def result(self, value: dict[str, Any]) -> None:
+        """The result as an object, written when --json asks for it."""
+        if self.as_json:
+            emit_json(value)
+
+    @contextmanager
+    def progress(self) -> Iterator[Bar]:
+        """A bar with time left on a terminal; nothing at all in a pipe or with --quiet."""
+        if self.quiet or not sys.stderr.isatty():
+            yield _SilentBar()
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        console = Console(stderr=True)
+        with Progress(*columns, console=console, transient=True, redirect_stdout=True, redirect_stderr=True) as bar:
+            yield _TerminalBar(bar)
+
+
+def emit_json(value: dict[str, Any]) -> None:
+    """Write one JSON object on stdout; numbers that JSON cannot spell (nan, inf) become null."""
+    print(json.dumps(_plain(value), ensure_ascii=False, indent=2, allow_nan=False), flush=True)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)

@@ -1,0 +1,149 @@
+"""FaceEditor: the whole story in one object, on files or arrays."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from latentface import api
+from latentface.errors import InputError, NoFaceFound, UsageError
+from latentface.face import FaceCrop
+from latentface.images import Pixels, read_image
+from latentface.latent import Latent
+from latentface.options import ProjectOptions
+from latentface.projector import Projection
+
+if TYPE_CHECKING:
+    from latentface.networks.generator import Generator
+
+Source = str | os.PathLike[str] | Pixels
+
+
+class FaceEditor:
+    """Networks chosen once, then verbs on photos: `align`, `project`, `synthesise`, `sample`.
+
+    Args:
+        network: built-in name or file of a generator.
+        device: `cpu`, `cuda`, `cuda:N`, or `auto` for a GPU when there is one.
+        seed: seed of every random draw, unless an option gives another.
+        landmarks: `builtin`, `dlib68` or a dlib .dat file.
+
+    Raises:
+        UnknownNetwork, WeightsError: the generator cannot be used.
+        UsageError: the device does not exist here.
+    """
+
+    def __init__(
+        self,
+        network: str | os.PathLike[str] = "synthface-128",
+        device: str = "cpu",
+        seed: int = 0,
+        landmarks: str = "builtin",
+    ) -> None:
+        self.network = os.fspath(network)
+        self.device = api.pick_device(device)
+        self.seed = seed
+        self.landmarks = landmarks
+        self.generator: Generator = api.load_generator(network, self.device)
+
+    @property
+    def resolution(self) -> int:
+        """Side of the generator's pictures in pixels."""
+        return self.generator.config.resolution
+
+    @property
+    def fingerprint(self) -> str:
+        """What ties a latent to this generator."""
+        return self.generator.fingerprint
+
+    def align(self, photo: Source) -> list[FaceCrop]:
+        """Every face of a photo (a file, or uint8 RGB [H, W, 3]) at the generator's resolution, the surest first.
+
+        Raises:
+            InputError: the file cannot be read.
+            NoFaceFound: the photo holds no face; the message names the file.
+        """
+        if not isinstance(photo, np.ndarray):
+            try:
+                return api.align(read_image(photo), self.resolution, self.landmarks)
+            except NoFaceFound as error:
+                raise NoFaceFound(f"{os.fspath(photo)}: {error}") from None
+        return api.align(photo, self.resolution, self.landmarks)
+
+    def project(
+        self,
+        photo: Source | FaceCrop,
+        options: ProjectOptions | None = None,
+        *,
+        face: int = 1,
+        on_step: api.StepCallback | None = None,
+    ) -> Projection:
+        """Find a face and invert it into the generator's latent space.
+
+        Args:
+            photo: a file, uint8 RGB [H, W, 3], or a crop that `align` made.
+            options: how; by default `ProjectOptions(seed=self.seed)`.
+            face: which face of the photo, 1 for the surest.
+            on_step: called as on_step(step, state) after every step.
+
+        Raises:
+            InputError: the file cannot be read, or has fewer faces than `face`.
+            NoFaceFound: the photo holds no face.
+        """
+        crop = photo if isinstance(photo, FaceCrop) else pick_face(self.align(photo), face)
+        return self.project_crops([crop], options, on_step=on_step)[0]
+
+    def project_crops(
+        self,
+        crops: Sequence[FaceCrop],
+        options: ProjectOptions | None = None,
+        *,
+        on_step: api.StepCallback | None = None,
+    ) -> list[Projection]:
+        """Invert several crops together; one projection a crop, in their order."""
+        return api.project(list(crops), self.generator, options or ProjectOptions(seed=self.seed), on_step=on_step)
+
+    def synthesise(self, latent: Latent | str | os.PathLike[str]) -> Pixels:
+        """Draw a latent, or the latent of a file: uint8 RGB [R, R, 3].
+
+        Raises:
+            LatentMismatch: another generator made it.
+            InputError: the file is missing or malformed.
+        """
+        if not isinstance(latent, Latent):
+            latent = api.load_latent(latent, self.generator)
+        return api.synthesise(self.generator, latent)[0]
+
+    def sample(self, seeds: Sequence[int] | int | None = None, psi: float = 0.7) -> Pixels:
+        """Draw new faces, one a seed: uint8 RGB [N, R, R, 3].
+
+        Args:
+            seeds: several seeds, or one, or None for the editor's own.
+            psi: truncation towards the mean face; 1 is the full variety, 0 the mean.
+        """
+        chosen = [self.seed if seeds is None else seeds] if seeds is None or isinstance(seeds, int) else list(seeds)
+        if not chosen:
+            raise UsageError("sample: no seeds given; name at least one")
+        return api.sample(self.generator, chosen, psi)
+
+
+def pick_face(crops: Sequence[FaceCrop], face: int, name: str = "the photo") -> FaceCrop:
+    """The face of that number, counted from 1 for the surest; InputError when there are fewer."""
+    if face < 1:
+        raise UsageError(f"face {face}: faces are counted from 1")
+    if face > len(crops):
+        has = "1 face" if len(crops) == 1 else f"{len(crops)} faces"
+        raise InputError(f"{name} has {has}, so there is no face {face}; choose a number from 1 to {len(crops)}")
+    return crops[face - 1]
+
+
+def describe(projection: Projection, facts: dict[str, str]) -> Latent:
+    """The projection's latent with facts about where it came from written into its metadata."""
+    metadata = {**(projection.latent.metadata or {}), **facts}
+    return replace(projection.latent, metadata=metadata)
+
+
