@@ -1,0 +1,138 @@
+"""68-point landmark regressor: a small residual encoder, two steps back up, and the mean place of each heat map.
+
+The integral over a heat map (Sun et al. 2018, "Integral human pose regression") places points finer than its cells
+and learns from coordinates alone. Group normalisation keeps each picture's own contrast out of the features, which
+matters when the pictures at work are not those of the training.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+NUM_POINTS = 68
+
+
+@dataclass(frozen=True)
+class LandmarkConfig:
+    """Shape of a LandmarkNet and the part of the face it looks at.
+
+    input_size: side of the square input in pixels, a multiple of 16. widths: channels at 1/2, 1/4, 1/8 and 1/16 of
+    it. decoder: channels of the maps at 1/4. blocks: residual blocks a level. frame_scale, frame_shift: the input
+    shows the FFHQ square scaled by frame_scale about its centre moved down by frame_shift, both in sides of that
+    square (the face fills its lower middle).
+    """
+
+    input_size: int = 96
+    widths: tuple[int, int, int, int] = (24, 48, 96, 160)
+    decoder: int = 64
+    blocks: int = 1
+    frame_scale: float = 0.84
+    frame_shift: float = 0.14
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "widths", tuple(self.widths))  # a list when it comes from a file
+        if self.input_size < 32 or self.input_size % 16:
+            raise ValueError(f"input_size must be a multiple of 16 and at least 32, got {self.input_size}")
+        if len(self.widths) != 4 or any(w < 8 or w % 8 for w in (*self.widths, self.decoder)):
+            raise ValueError(f"widths must be four multiples of 8, and so the decoder, got {self.widths}, {self.decoder}")
+
+
+def _normalise(channels: int) -> nn.GroupNorm:
+    return nn.GroupNorm(channels // 8, channels)
+
+
+class _Block(nn.Module):
+    """conv - norm - relu - conv - norm, plus the input (through a strided 1x1 where the shape changes)."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv0 = nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False)
+        self.norm0 = _normalise(out_channels)
+        self.conv1 = nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False)
+        self.norm1 = _normalise(out_channels)
+        same = stride == 1 and in_channels == out_channels
+        self.skip = nn.Identity() if same else nn.Conv2d(in_channels, out_channels, 1, bias=False)
+        self.stride = stride
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = F.relu(self.norm0(self.conv0(x)))
+        y = self.norm1(self.conv1(y))
+        short = x if self.stride == 1 else F.avg_pool2d(x, 2)
+        return F.relu(y + self.skip(short))
+
+
+class LandmarkNet(nn.Module):
+    """Images [N, 3, S, S] in [-1, 1] -> landmarks [N, 68, 2] in crop units.
+
+    A crop unit runs from 0 at the left (top) edge to 1 at the right (bottom) edge: the centre of pixel i is
+    (i + 0.5) / S. `offsets` [68, 2] is added to the answer in the frame of the face: x along the line from the left
+    to the right eye centre, y at a right angle to it (down), in inter-ocular distances; zero unless a set of
+    annotations defines its points elsewhere than the training data.
+    """
+
+    offsets: torch.Tensor
+
+    def __init__(self, config: LandmarkConfig) -> None:
+        super().__init__()
+        self.config = config
+        half, quarter, eighth, sixteenth = config.widths
+        self.stem = nn.Conv2d(3, half, 3, 2, 1, bias=False)
+        self.stem_norm = _normalise(half)
+        self.down4 = self._level(half, quarter)
+        self.down8 = self._level(quarter, eighth)
+        self.down16 = self._level(eighth, sixteenth)
+        self.deep = _Block(sixteenth, sixteenth)
+        self.up8 = nn.Conv2d(sixteenth, eighth, 1)
+        self.merge8 = _Block(eighth, eighth)
+        self.up4 = nn.Conv2d(eighth, config.decoder, 1)
+        self.lateral4 = nn.Conv2d(quarter, config.decoder, 1)
+        self.merge4 = _Block(config.decoder, config.decoder)
+        self.head = nn.Conv2d(config.decoder, NUM_POINTS, 1)
+        self.register_buffer("offsets", torch.zeros(NUM_POINTS, 2))
+
+    def _level(self, in_channels: int, out_channels: int) -> nn.Sequential:
+        rest = [_Block(out_channels, out_channels) for _ in range(self.config.blocks - 1)]
+        return nn.Sequential(_Block(in_channels, out_channels, 2), *rest)
+
+    def heat_maps(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits [N, 68, S/4, S/4] for images [N, 3, S, S]; ValueError for another shape."""
+        size = self.config.input_size
+        if images.ndim != 4 or tuple(images.shape[1:]) != (3, size, size):
+            raise ValueError(f"LandmarkNet: expected [N, 3, {size}, {size}], got {list(images.shape)}")
+        x2 = F.relu(self.stem_norm(self.stem(images)))  # [N, C, S/2, S/2]
+        x4 = self.down4(x2)
+        x8 = self.down8(x4)
+        x16 = self.deep(self.down16(x8))
+        y8 = self.merge8(x8 + _double(self.up8(x16)))
+        y4 = self.merge4(self.lateral4(x4) + _double(self.up4(y8)))
+        logits: torch.Tensor = self.head(y4)
+        return logits
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Landmarks [N, 68, 2] (x, y) in crop units for images [N, 3, S, S] in [-1, 1]."""
+        points = spatial_mean(self.heat_maps(images).float())
+        return apply_offsets(points, self.offsets.to(points.dtype))
+
+
+def _double(x: torch.Tensor) -> torch.Tensor:
+    return F.interpolate(x, scale_factor=2.0, mode="nearest")
+
+
+def spatial_mean(logits: torch.Tensor) -> torch.Tensor:
+    """Mean place [N, K, 2] (x, y), in units of the side, under the softmax of each map of logits [N, K, H, W]."""
+    height, width = logits.shape[2:]
+    weights = logits.flatten(2).softmax(2).unflatten(2, (height, width))
+    x = (torch.arange(width, dtype=logits.dtype, device=logits.device) + 0.5) / width
+    y = (torch.arange(height, dtype=logits.dtype, device=logits.device) + 0.5) / height
+    return torch.stack([(weights.sum(2) * x).sum(2), (weights.sum(3) * y).sum(2)], dim=2)
+
+
+def apply_offsets(points: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
+    """Move points [N, 68, 2] by offsets [68, 2] given in the frame of each face (see LandmarkNet)."""
+    across = points[:, 42:48].mean(1, keepdim=True) - points[:, 36:42].mean(1, keepdim=True)  # [N, 1, 2]
+    down = torch.stack([-across[..., 1], across[..., 0]], dim=-1)
+    return points + offsets[:, :1] * across + offsets[:, 1:] * down
