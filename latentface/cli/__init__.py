@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -60,6 +60,12 @@ class LazyGroup(click.Group):
             raise click.UsageError(f"no command {args[0]!r}; {hint}", ctx)
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # here, because click itself would print an empty line first
+            raise click.exceptions.Abort from None
+
 
 def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
@@ -78,7 +84,6 @@ def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> N
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version."
 )
-@click.option("--traceback", is_flag=True, expose_value=False, help="Show the whole traceback of an error.")
 def cli() -> None:
     """Faces to StyleGAN2 latent codes and back: start with `latentface project photo.jpg`."""
 
@@ -96,7 +101,7 @@ def _run(words: list[str]) -> int:
             result = cli.main(words, prog_name="latentface", standalone_mode=False)
             sys.stdout.flush()
             return result if isinstance(result, int) else 0
-        except (click.exceptions.Abort, KeyboardInterrupt) as error:
+        except click.exceptions.Abort as error:
             return _fail(words, INTERRUPTED, "Interrupted", "interrupted; finished results are kept", error)
         except click.exceptions.Exit as error:
             return error.exit_code

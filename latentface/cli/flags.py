@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import types
 import typing
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from dataclasses import MISSING, Field, fields
 from typing import Any, TypeVar
 
 import click
+
+from latentface.cli.report import Report
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -25,15 +28,21 @@ seed_flag = click.option(
 )
 
 
-def report_flags(command: F) -> F:
-    """Add --json, --quiet and --traceback."""
-    for add in (
-        click.option("--traceback", is_flag=True, expose_value=False, help="Show the whole traceback of an error."),
+def report_flags(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --json, --quiet and --traceback; the command gets them as one argument, `report`."""
+
+    @functools.wraps(command)
+    def with_report(as_json: bool, quiet: bool, show_traceback: bool, **values: Any) -> Any:
+        return command(report=Report(as_json, quiet, show_traceback), **values)
+
+    flags = (
+        click.option("--traceback", "show_traceback", is_flag=True, help="Show the whole traceback of an error."),
         click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors."),
         click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, the rest on stderr."),
-    ):
-        command = add(command)
-    return command
+    )
+    for add in flags:
+        with_report = add(with_report)
+    return with_report
 
 
 def options_flags(options: type[Any]) -> Callable[[F], F]:

@@ -96,20 +96,22 @@ def loss_curve(losses: Sequence[float], side: int) -> Image.Image:
     return picture.resize((side, side), Image.Resampling.LANCZOS)
 
 
-def contact_sheet(images: Sequence[Pixels], captions: Sequence[str], columns: int) -> Pixels:
+def contact_sheet(images: Sequence[Pixels], captions: Sequence[str] | None, columns: int) -> Pixels:
     """Images of one size in rows of `columns`, a small caption under each: uint8 RGB [H, W, 3]."""
     height, width = images[0].shape[:2]
-    gap, foot = max(4, width // 32), max(16, width // 10)
+    gap = max(4, width // 32)
+    foot = max(16, width // 10) if captions else gap
     columns = min(columns, len(images))
     rows = math.ceil(len(images) / columns)
     sheet = Image.new("RGB", (gap + columns * (width + gap), gap + rows * (height + foot)), PAPER)
     draw = ImageDraw.Draw(sheet)
     letters = font(max(10, round(foot * 0.65)))
-    for index, (image, caption) in enumerate(zip(images, captions, strict=True)):
+    for index, image in enumerate(images):
         x, y = gap + (index % columns) * (width + gap), gap + (index // columns) * (height + foot)
         sheet.paste(Image.fromarray(image), (x, y))
-        text = _fit(draw, caption, letters, width)
-        draw.text((x + width / 2, y + height + foot * 0.48), text, FAINT, letters, anchor="mm")
+        if captions:
+            text = _fit(draw, captions[index], letters, width)
+            draw.text((x + width / 2, y + height + foot * 0.48), text, FAINT, letters, anchor="mm")
     return np.asarray(sheet)
 
 

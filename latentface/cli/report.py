@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,10 +52,12 @@ class Report:
 
     as_json: results are one JSON object on stdout; everything else goes to stderr.
     quiet: neither results in words nor notes nor progress; errors and JSON still appear.
+    show_traceback: errors come with their traceback.
     """
 
     as_json: bool = False
     quiet: bool = False
+    show_traceback: bool = False
 
     def say(self, text: str) -> None:
         """A result, in words: on stdout, unless JSON takes that place."""
@@ -66,8 +69,10 @@ class Report:
         if not self.quiet:
             print(f"latentface: {' '.join(text.split())}", file=sys.stderr, flush=True)
 
-    def problem(self, text: str) -> None:
+    def problem(self, text: str, error: BaseException) -> None:
         """An error that does not end the command: on stderr, always."""
+        if self.show_traceback:
+            traceback.print_exception(error, file=sys.stderr)
         print(f"latentface: {' '.join(text.split())}", file=sys.stderr, flush=True)
 
     def result(self, value: dict[str, Any]) -> None:

@@ -1,0 +1,162 @@
+"""Where a projection's files go: names that never collide, and what is already done."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from latentface.errors import InputError, OutputError
+from latentface.files import atomic_path
+
+#: Pictures that `project` writes; in a folder of photos they are results, not photos.
+OWN_SUFFIXES = (".projected.png", ".compare.png")
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files of one projected face: NAME.latent.safetensors and its companions in a folder."""
+
+    folder: Path
+    name: str
+
+    @property
+    def latent(self) -> Path:
+        return self.folder / f"{self.name}.latent.safetensors"
+
+    @property
+    def projected(self) -> Path:
+        return self.folder / f"{self.name}.projected.png"
+
+    @property
+    def compare(self) -> Path:
+        return self.folder / f"{self.name}.compare.png"
+
+    @property
+    def tuned(self) -> Path:
+        return self.folder / f"{self.name}.tuned.safetensors"
+
+
+@dataclass(frozen=True)
+class Made:
+    """What an earlier run left: which photo and face it was made of, and how."""
+
+    photo_sha256: str
+    face: int
+    options: dict[str, Any]
+    fingerprint: str
+    landmarks: str
+    distance: float | None
+    verdict: str
+
+
+@dataclass
+class Naming:
+    """Gives every photo of a run a name of its own; keeps clear of what earlier runs made of other photos.
+
+    The name is the file's stem, or stem-2, stem-3 ... where that belongs to another photo. With `overwrite` only
+    the names of this very run are avoided.
+    """
+
+    folder: Path
+    overwrite: bool
+    taken: set[str] = field(default_factory=set)
+
+    def name(self, stem: str, photo_sha256: str) -> str:
+        """The name for the photo with that stem and content hash; the same photo gets the same name every time."""
+        number = 1
+        while True:
+            name = stem if number == 1 else f"{stem}-{number}"
+            if name not in self.taken and (self.overwrite or self._free(name, photo_sha256)):
+                self.taken.add(name)
+                return name
+            number += 1
+
+    def _free(self, name: str, photo_sha256: str) -> bool:
+        holders = [read_made(path) for path in self._latents(name)]
+        return all(made is not None and made.photo_sha256 == photo_sha256 for made in holders)
+
+    def _latents(self, name: str) -> Iterator[Path]:
+        """Latents under that name, of the best face or of a further one."""
+        first = Files(self.folder, name).latent
+        if first.exists():
+            yield first
+        for number in range(2, 10):
+            path = Files(self.folder, face_name(name, number)).latent
+            if path.exists():
+                yield path
+
+
+def face_name(name: str, face: int) -> str:
+    """NAME for a photo's best face, NAME.face2, NAME.face3 ... for the others."""
+    return name if face == 1 else f"{name}.face{face}"
+
+
+def hash_file(path: Path) -> str:
+    """sha256 of a file's bytes, in hex; InputError when it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise InputError(f"no such file: {path}; check the path") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); give a readable picture file") from None
+
+
+def read_made(path: Path) -> Made | None:
+    """What a latent file says of its origin, or None when it says nothing (not made by `project`, or damaged)."""
+    from latentface.latent import Latent
+
+    try:
+        latent = Latent.load(path)
+        facts = latent.metadata or {}
+        return Made(
+            photo_sha256=facts["photo_sha256"],
+            face=int(facts["face"]),
+            options=json.loads(facts["options"]),
+            fingerprint=latent.fingerprint,
+            landmarks=facts["landmarks_from"],
+            distance=float(facts["distance"]),
+            verdict=facts["verdict"],
+        )
+    except (InputError, KeyError, ValueError):
+        return None
+
+
+def changed(made: Made, options: Any, fingerprint: str, landmarks: str) -> list[str]:
+    """What this run would do otherwise than the one that made those files, in words; empty when nothing."""
+    words = [] if made.fingerprint == fingerprint else ["another network"]
+    if made.landmarks != landmarks:
+        words.append(f"landmarks {made.landmarks}")
+    wanted = asdict(options)
+    for name in sorted(wanted.keys() & made.options.keys()):
+        if made.options[name] != wanted[name]:
+            words.append(f"{name.replace('_', '-')} {made.options[name]}")
+    return words
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the output folder and check that it takes files, before any work is spent; OutputError if it does not."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise OutputError(f"{folder} is a file, expected a folder for the results; choose another with -o") from None
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {folder}: {error.strerror}; choose another with -o") from None
+    try:
+        with atomic_path(folder / ".latentface-writable") as probe:
+            probe.touch()
+        (folder / ".latentface-writable").unlink()
+    except OSError as error:
+        raise OutputError(f"cannot write into {folder}: {error.strerror}; choose another folder with -o") from None
+
+
+def unique(paths: Iterable[Path]) -> list[Path]:
+    """The paths without repetitions of the same file, in order."""
+    seen: dict[Path, Path] = {}
+    for path in paths:
+        seen.setdefault(path.resolve(), path)
+    return list(seen.values())

@@ -1,0 +1,275 @@
+"""The work of `latentface project`: photos are read one after another, their faces projected in batches."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from latentface import images
+from latentface.cli.outputs import (
+    OWN_SUFFIXES,
+    Files,
+    Naming,
+    changed,
+    face_name,
+    hash_file,
+    prepare_folder,
+    read_made,
+    unique,
+)
+from latentface.cli.panels import compare_panels
+from latentface.cli.report import Bar, Report
+from latentface.errors import InputError, LatentfaceError, NoFaceFound, OutputError
+from latentface.face import FaceCrop
+from latentface.options import ProjectOptions
+
+if TYPE_CHECKING:
+    from latentface.editor import FaceEditor
+    from latentface.projector import Projection
+
+INTERNAL = "internal error (--traceback shows where)"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the flags say."""
+
+    options: ProjectOptions
+    folder: Path
+    network: str
+    device: str
+    landmarks: str
+    face: int
+    all_faces: bool
+    batch: int
+    overwrite: bool
+
+
+@dataclass(frozen=True)
+class Task:
+    """One face that waits for projection."""
+
+    entry: dict[str, Any]
+    photo: Path
+    photo_sha256: str
+    photo_size: tuple[int, int]  # width, height
+    face: int
+    crop: FaceCrop
+    files: Files
+
+
+class ProjectJob:
+    """One run of the command; `run` returns the exit code."""
+
+    def __init__(self, settings: Settings, report: Report) -> None:
+        self.settings = settings
+        self.report = report
+        self.naming = Naming(settings.folder, settings.overwrite)
+        self.entries: list[dict[str, Any]] = []
+        self.waiting: list[Task] = []
+        self.stopped = False
+        self.editor: FaceEditor
+
+    def run(self, inputs: Sequence[Path]) -> int:
+        """Do it all: report each photo, and the whole as JSON when asked for."""
+        began = time.monotonic()
+        photos = self._expand(inputs)
+        if photos:
+            prepare_folder(self.settings.folder)
+            from latentface.editor import FaceEditor
+
+            settings = self.settings
+            self.editor = FaceEditor(settings.network, settings.device, settings.options.seed, settings.landmarks)
+            with self.report.progress() as bar:
+                self._work(photos, bar)
+        code = next((entry["error"]["exit_code"] for entry in self.entries if entry["status"] == "failed"), 0)
+        self._summarise(code, time.monotonic() - began)
+        return int(code)
+
+    def _expand(self, inputs: Sequence[Path]) -> list[Path]:
+        """Files as they are, folders as the photos in them; what is neither becomes a failure."""
+        photos: list[Path] = []
+        for path in inputs:
+            try:
+                if path.is_dir():
+                    inside = [p for p in images.list_photos(path) if not p.name.endswith(OWN_SUFFIXES)]
+                    if not inside:
+                        raise InputError(f"{path}: this folder holds only results of earlier runs; give photos")
+                    photos += inside
+                elif path.exists():
+                    photos.append(path)
+                else:
+                    raise InputError(f"no such file: {path}; check the path")
+            except InputError as error:
+                self._fail(self._entry(path), error)
+            except OSError as error:
+                self._fail(self._entry(path), InputError(f"{path}: cannot be read ({error.strerror})"))
+        return unique(photos)
+
+    def _work(self, photos: list[Path], bar: Bar) -> None:
+        for number, photo in enumerate(photos, 1):
+            label = photo.name if len(photos) == 1 else f"{number}/{len(photos)} {photo.name}"
+            entry = self._entry(photo)
+            try:
+                self._take(photo, entry)
+            except Exception as error:
+                self._fail(entry, error)
+            while len(self.waiting) >= self.settings.batch or (self.waiting and number == len(photos)):
+                batch, self.waiting = self.waiting[: self.settings.batch], self.waiting[self.settings.batch :]
+                self._project(batch, label, bar)
+            if self.stopped:
+                return
+
+    def _take(self, photo: Path, entry: dict[str, Any]) -> None:
+        """Read a photo, find the faces asked for, and queue those that are not done yet."""
+        photo_sha256 = hash_file(photo)
+        name = self.naming.name(photo.stem, photo_sha256)
+        if name != photo.stem:
+            self.report.note(f"{photo}: the name {photo.stem} belongs to another result; this one is called {name}")
+        settings = self.settings
+        if not settings.all_faces and self._done(entry, self._files(name, settings.face), photo_sha256, settings.face):
+            return
+        pixels = images.read_image(photo)
+        crops = self.editor.align(pixels)
+        if settings.all_faces:
+            wanted = list(range(1, len(crops) + 1))
+        else:
+            from latentface.editor import pick_face
+
+            pick_face(crops, settings.face, str(photo))
+            wanted = [settings.face]
+            if len(crops) > 1:
+                here = f"{photo}: {len(crops)} faces, taking face {settings.face}"
+                self.report.note(f"{here}; see --face and --all-faces")
+        for face in wanted:
+            entry = entry if face == wanted[0] else self._entry(photo)
+            entry.update(face=face, faces=len(crops))
+            files = self._files(name, face)
+            if not (settings.all_faces and self._done(entry, files, photo_sha256, face)):
+                size = (pixels.shape[1], pixels.shape[0])
+                self.waiting.append(Task(entry, photo, photo_sha256, size, face, crops[face - 1], files))
+
+    def _files(self, name: str, face: int) -> Files:
+        return Files(self.settings.folder, face_name(name, face))
+
+    def _done(self, entry: dict[str, Any], files: Files, photo_sha256: str, face: int) -> bool:
+        """Whether an earlier run made this; if so say it, and what this run would have done otherwise."""
+        if self.settings.overwrite or not (files.projected.exists() and files.compare.exists()):
+            return False
+        made = read_made(files.latent) if files.latent.exists() else None
+        if made is None or (made.photo_sha256, made.face) != (photo_sha256, face):
+            return False
+        other = changed(made, self.settings.options, self.editor.fingerprint, self.settings.landmarks)
+        how = f" (made with {', '.join(other)})" if other else ""
+        self.report.note(f"{entry['photo']}: already done{how}, skipped; --overwrite does it again")
+        tuned = str(files.tuned) if files.tuned.exists() else None
+        entry.update(status="skipped", face=face, distance=made.distance, verdict=made.verdict, differs=other)
+        entry.update(self._paths(files), tuned=tuned)
+        return True
+
+    def _project(self, batch: list[Task], label: str, bar: Bar) -> None:
+        began = time.monotonic()
+        options = self.settings.options
+        bar.start(label, options.steps + options.tune_steps)
+        try:
+            found = self.editor.project_crops(
+                [task.crop for task in batch], options, on_step=lambda step, state: bar.step(step + 1)
+            )
+        except Exception as error:
+            for task in batch:
+                self._fail(task.entry, error)
+            return
+        seconds = (time.monotonic() - began) / len(batch)
+        for task, projection in zip(batch, found, strict=True):
+            try:
+                self._write(task, projection, seconds)
+            except Exception as error:
+                self._fail(task.entry, error)
+
+    def _write(self, task: Task, projection: Projection, seconds: float) -> None:
+        """Write the files of one face; the latent comes last, it marks the face as done."""
+        files, distance = task.files, projection.distance
+        images.write_image(files.projected, projection.image, source_type="trainedAlgorithmicMedia")
+        title = task.photo.name if task.face == 1 else f"{task.photo.name}, face {task.face}"
+        losses = [float(value) for value in projection.losses]
+        summary = f"distance {distance:.3f}, {projection.verdict}"
+        panels = compare_panels(task.crop.image, projection.image, losses, title=title, summary=summary)
+        images.write_image(files.compare, panels)
+        if projection.tuned is not None:
+            self.editor.save_tuned(projection, files.tuned)
+        elif files.tuned.exists():
+            files.tuned.unlink()  # it belongs to the latent that is being replaced
+        from latentface.editor import describe
+
+        describe(projection, self._facts(task, projection)).save(files.latent)
+        task.entry.update(self._paths(files), tuned=str(files.tuned) if projection.tuned is not None else None)
+        task.entry.update(status="done", distance=float(distance), verdict=projection.verdict, seconds=seconds)
+        task.entry.update(steps=len(losses), first_loss=losses[0], last_loss=losses[-1])
+        self.report.say(f"{title}: {summary} -> {files.compare}")
+
+    def _facts(self, task: Task, projection: Projection) -> dict[str, str]:
+        """What the latent file says of its origin: enough to put an edit back into the photo."""
+        from latentface import __version__
+
+        return {
+            "software": f"latentface {__version__}",
+            "photo": task.photo.name,
+            "photo_sha256": task.photo_sha256,
+            "photo_size": json.dumps(task.photo_size),
+            "face": str(task.face),
+            "quad": json.dumps(task.crop.quad.tolist()),
+            "landmarks": json.dumps(task.crop.landmarks.round(3).tolist()),
+            "landmarks_from": self.settings.landmarks,
+            "network": self.settings.network,
+            "options": json.dumps(asdict(self.settings.options)),
+            "distance": repr(float(projection.distance)),
+            "verdict": projection.verdict,
+        }
+
+    def _entry(self, photo: Path) -> dict[str, Any]:
+        entry: dict[str, Any] = {"photo": str(photo), "status": "pending"}
+        self.entries.append(entry)
+        return entry
+
+    @staticmethod
+    def _paths(files: Files) -> dict[str, str]:
+        return {"latent": str(files.latent), "image": str(files.projected), "compare": str(files.compare)}
+
+    def _fail(self, entry: dict[str, Any], error: Exception) -> None:
+        """Report a photo that did not work; a place that takes no files ends the run, since the next would fail too."""
+        known = isinstance(error, LatentfaceError)
+        code = error.exit_code if isinstance(error, LatentfaceError) else 1
+        message = " ".join(str(error).split()) if known else f"{INTERNAL}: {type(error).__name__}: {error}"
+        if isinstance(error, NoFaceFound) or not known:
+            message = f"{entry['photo']}: {message}"
+        entry.update(status="failed", error={"kind": type(error).__name__, "message": message, "exit_code": code})
+        self.report.problem(message, error)
+        self.stopped = self.stopped or isinstance(error, OutputError)
+
+    def _summarise(self, code: int, seconds: float) -> None:
+        for entry in self.entries:
+            if entry["status"] == "pending":
+                entry["status"] = "left"
+        count = {status: sum(e["status"] == status for e in self.entries) for status in ("done", "skipped", "failed")}
+        if len(self.entries) > 1:
+            self.report.say(", ".join(f"{number} {status}" for status, number in count.items() if number))
+        if self.report.as_json:
+            settings = self.settings
+            editor = getattr(self, "editor", None)
+            self.report.result(
+                {
+                    "command": "project",
+                    "network": settings.network,
+                    "fingerprint": editor.fingerprint if editor else None,
+                    "device": editor.device if editor else settings.device,
+                    "options": asdict(settings.options),
+                    "results": self.entries,
+                    **count,
+                    "seconds": seconds,
+                    "exit_code": code,
+                }
+            )
