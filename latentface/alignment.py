@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from .errors import NoFaceFound, WeightsError
-from .face import MIRROR, Array, FaceCrop, ffhq_quad, map_points, quad_to_matrix
-from .images import Pixels, to_tensor
-from .networks.landmarks import LandmarkNet
+from latentface.errors import NoFaceFound, UsageError, WeightsError
+from latentface.face import MIRROR, Array, FaceCrop, ffhq_quad, map_points, quad_to_matrix
+from latentface.images import Pixels, to_tensor
+from latentface.networks.landmarks import LandmarkNet
 
 Detector = Callable[[Pixels], tuple[Array, Array]]
 LandmarkPredictor = Callable[[Pixels, Array], Array]
@@ -45,10 +45,10 @@ def align(
 
     photo: uint8 RGB [H, W, 3]. size: side of the crops in pixels. landmarks: called with the photo and boxes [F, 4].
     detector: photo -> (boxes [F, 4] as x0, y0, x1, y1, scores [F]); `detect_faces` when None.
-    Raises NoFaceFound when no face is found, ValueError for a size below 1.
+    Raises NoFaceFound when no face is found, UsageError for a size below 1.
     """
     if size < 1:
-        raise ValueError(f"align: size must be at least 1, got {size}")
+        raise UsageError(f"align: size must be at least 1, got {size}")
     boxes, scores = (detector or detect_faces)(photo)
     if len(boxes) == 0:
         height, width = photo.shape[:2]
@@ -65,7 +65,7 @@ def crop_face(photo: Pixels, landmarks: NDArray[np.floating], size: int, score: 
     """The FFHQ crop [size, size, 3] around landmarks [68, 2] (Karras et al. 2019, appendix A).
 
     Where the square leaves the photo, the photo is continued by blurred reflection that fades to its median colour.
-    The returned quad is in pixels of the photo itself. Raises ValueError for landmarks that span no face.
+    The returned quad is in pixels of the photo itself. Raises UsageError for landmarks that span no face.
     """
     points = np.asarray(landmarks, dtype=np.float64)
     quad = ffhq_quad(points)
@@ -221,13 +221,15 @@ def _box_quad(box: Array) -> Array:
     side = (box[2] - box[0] + box[3] - box[1]) / 2
     centre = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2 - _BOX_TO_QUAD_UP * side])
     half = _BOX_TO_QUAD * side / 2
-    return centre - 0.5 + half * np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, 1.0], [1.0, -1.0]])
+    corners: Array = centre - 0.5 + half * np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, 1.0], [1.0, -1.0]])
+    return corners
 
 
 def frame_quad(quad: Array, scale: float, shift: float) -> Array:
     """The square that a LandmarkNet looks at: quad [4, 2] scaled about its centre, moved down by shift sides."""
     centre = quad.mean(0)
-    return centre + scale * (quad - centre) + shift * (quad[1] - quad[0])
+    framed: Array = centre + scale * (quad - centre) + shift * (quad[1] - quad[0])
+    return framed
 
 
 # ---------------------------------------------------------------------------------------------- the crop
@@ -240,7 +242,7 @@ def sample_quad(photo: Pixels, quad: Array, size: int) -> Pixels:
     if max(pad) > 0:
         left, top, right, bottom = pad
         region = np.pad(region, ((top, bottom), (left, right), (0, 0)), mode="symmetric")
-        local = local + (left, top)
+        local = local + np.array([left, top])
     return _sample_square(region, local, size)
 
 
@@ -300,7 +302,7 @@ def _continue_outside(region: Pixels, quad: Array) -> tuple[Pixels, Array]:
     blurred = ndimage.gaussian_filter(image, (sigma, sigma, 0))
     image += (blurred - image) * np.clip(mask * 3.0 + 1.0, 0.0, 1.0)
     image += (np.median(image, axis=(0, 1)) - image) * np.clip(mask, 0.0, 1.0)
-    return np.rint(image).clip(0, 255).astype(np.uint8), quad + (left, top)
+    return np.rint(image).clip(0, 255).astype(np.uint8), quad + np.array([left, top])
 
 
 def _sample_square(region: Pixels, quad: Array, size: int) -> Pixels:

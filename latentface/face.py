@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from latentface.errors import UsageError
+
 Array = NDArray[np.float64]
 
 JAW = slice(0, 17)
@@ -34,14 +36,14 @@ MIRROR = tuple(index for group in _MIRROR_GROUPS for index in group)
 def _as_landmarks(landmarks: NDArray[np.floating]) -> Array:
     points = np.asarray(landmarks, dtype=np.float64)
     if points.shape != (68, 2):
-        raise ValueError(f"landmarks: expected shape (68, 2), got {points.shape}")
+        raise UsageError(f"landmarks: expected shape (68, 2), got {points.shape}")
     return points
 
 
 def inter_ocular(landmarks: NDArray[np.floating]) -> float:
     """Distance between the centres of the two eyes (each the mean of its six points), in the landmarks' unit.
 
-    landmarks: [68, 2]. Raises ValueError for another shape.
+    landmarks: [68, 2]. Raises UsageError for another shape.
     """
     points = _as_landmarks(landmarks)
     return float(np.linalg.norm(points[RIGHT_EYE].mean(0) - points[LEFT_EYE].mean(0)))
@@ -52,7 +54,7 @@ def ffhq_quad(landmarks: NDArray[np.floating]) -> Array:
 
     landmarks: [68, 2] pixels, y down. Returns [4, 2]: top left, bottom left, bottom right, top right, in the same
     coordinates; the corners are the outer edges of the crop, not the centres of its corner pixels.
-    Raises ValueError for another shape, for values that are not finite and for a face of no size.
+    Raises UsageError for another shape, for values that are not finite and for a face of no size.
     """
     points = _as_landmarks(landmarks)
     left, right = points[LEFT_EYE].mean(0), points[RIGHT_EYE].mean(0)
@@ -62,7 +64,7 @@ def ffhq_quad(landmarks: NDArray[np.floating]) -> Array:
     x = across + np.array([down[1], -down[0]])  # the eye line and the turned eye-mouth line vote for "right"
     length = float(np.linalg.norm(x))
     if not np.isfinite(length) or length == 0:
-        raise ValueError("landmarks: eyes and mouth do not span a face")
+        raise UsageError("landmarks: eyes and mouth do not span a face")
     x *= max(2.0 * float(np.linalg.norm(across)), 1.8 * float(np.linalg.norm(down))) / length
     y = np.array([-x[1], x[0]])
     centre = eyes + 0.1 * down

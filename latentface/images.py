@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
-from .errors import InputError, OutputError
-from .files import atomic_path
+from latentface.errors import InputError, OutputError, UsageError
+from latentface.files import atomic_path
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +27,7 @@ Pixels = NDArray[np.uint8]
 SourceType = Literal["compositeWithTrainedAlgorithmicMedia", "trainedAlgorithmicMedia"]
 
 MAX_PIXELS = 200_000_000  # the largest phone sensors take 200 MP; decoded that is 600 MB
-PHOTO_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif", ".avif"})
+PHOTO_SUFFIXES = frozenset(".jpg .jpeg .png .webp .bmp .tif .tiff .gif .heic .heif .avif".split())
 _WRITERS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 _SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
@@ -111,7 +111,7 @@ def write_image(
 
     The file says what it is: IPTC `DigitalSourceType` in an XMP packet and `Software: latentface <version>`. alpha
     (uint8 [H, W]; PNG and WebP only), exif and icc carry a photo's own data along. Raises OutputError for a suffix
-    that cannot be written or a place that cannot be written to, ValueError for pixels of another form.
+    that cannot be written or a place that cannot be written to, UsageError for pixels of another form.
     """
     target = Path(path)
     _check_pixels(rgb, "write_image", dims=(3,))
@@ -129,7 +129,7 @@ def write_image(
 
 
 def to_tensor(rgb: Pixels) -> torch.Tensor:
-    """uint8 RGB [H, W, 3] or [N, H, W, 3] -> float32 [N, 3, H, W] in [-1, 1]; ValueError for another form."""
+    """uint8 RGB [H, W, 3] or [N, H, W, 3] -> float32 [N, 3, H, W] in [-1, 1]; UsageError for another form."""
     import torch
 
     _check_pixels(rgb, "to_tensor", dims=(3, 4))
@@ -142,12 +142,12 @@ def to_tensor(rgb: Pixels) -> torch.Tensor:
 def to_uint8(images: torch.Tensor) -> Pixels:
     """float [N, 3, H, W] in [-1, 1] -> uint8 RGB [N, H, W, 3]: (x + 1) * 127.5, rounded and clamped.
 
-    Raises ValueError for another shape.
+    Raises UsageError for another shape.
     """
     import torch
 
     if images.ndim != 4 or images.shape[1] != 3:
-        raise ValueError(f"to_uint8: expected [N, 3, H, W], got {list(images.shape)}")
+        raise UsageError(f"to_uint8: expected [N, 3, H, W], got {list(images.shape)}")
     levels = ((images.detach().float() + 1.0) * 127.5).round().clamp(0, 255).to(torch.uint8)
     return np.ascontiguousarray(levels.permute(0, 2, 3, 1).cpu().numpy())
 
@@ -155,7 +155,7 @@ def to_uint8(images: torch.Tensor) -> Pixels:
 def _check_pixels(rgb: Pixels, where: str, dims: tuple[int, ...]) -> None:
     if rgb.dtype != np.uint8 or rgb.ndim not in dims or rgb.shape[-1] != 3 or 0 in rgb.shape:
         expected = " or ".join("[H, W, 3]" if d == 3 else "[N, H, W, 3]" for d in dims)
-        raise ValueError(f"{where}: expected uint8 {expected}, got {rgb.dtype} {list(rgb.shape)}")
+        raise UsageError(f"{where}: expected uint8 {expected}, got {rgb.dtype} {list(rgb.shape)}")
 
 
 def _check_file(source: Path) -> None:
@@ -269,7 +269,7 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
 
 
 def _save_options(kind: str, source_type: SourceType, exif: bytes | None) -> dict[str, Any]:
-    from . import __version__
+    from latentface import __version__
 
     software = f"latentface {__version__}"
     xmp = _xmp(source_type, software)

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from latentface.errors import UsageError
+
 NUM_POINTS = 68
 
 
@@ -36,9 +38,9 @@ class LandmarkConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "widths", tuple(self.widths))  # a list when it comes from a file
         if self.input_size < 32 or self.input_size % 16:
-            raise ValueError(f"input_size must be a multiple of 16 and at least 32, got {self.input_size}")
+            raise UsageError(f"input_size must be a multiple of 16 and at least 32, got {self.input_size}")
         if len(self.widths) != 4 or any(w < 8 or w % 8 for w in (*self.widths, self.decoder)):
-            raise ValueError(f"widths must be four multiples of 8, and so the decoder, got {self.widths}, {self.decoder}")
+            raise UsageError(f"widths and decoder must be multiples of 8, got {self.widths} and {self.decoder}")
 
 
 def _normalise(channels: int) -> nn.GroupNorm:
@@ -99,10 +101,10 @@ class LandmarkNet(nn.Module):
         return nn.Sequential(_Block(in_channels, out_channels, 2), *rest)
 
     def heat_maps(self, images: torch.Tensor) -> torch.Tensor:
-        """Logits [N, 68, S/4, S/4] for images [N, 3, S, S]; ValueError for another shape."""
+        """Logits [N, 68, S/4, S/4] for images [N, 3, S, S]; UsageError for another shape."""
         size = self.config.input_size
         if images.ndim != 4 or tuple(images.shape[1:]) != (3, size, size):
-            raise ValueError(f"LandmarkNet: expected [N, 3, {size}, {size}], got {list(images.shape)}")
+            raise UsageError(f"LandmarkNet: expected [N, 3, {size}, {size}], got {list(images.shape)}")
         x2 = F.relu(self.stem_norm(self.stem(images)))  # [N, C, S/2, S/2]
         x4 = self.down4(x2)
         x8 = self.down8(x4)
