@@ -1,0 +1,107 @@
+"""latentface: invert a person's own photo into StyleGAN2's W+ space, edit it there and look at the result.
+
+The public names below are loaded on first use (PEP 562): `import latentface` imports none of torch, scipy or dlib, and
+changes nothing in the process.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from latentface.api import align, project
+    from latentface.editor import FaceEditor
+    from latentface.errors import (
+        InputError,
+        LatentfaceError,
+        LatentMismatch,
+        NoFaceFound,
+        OutputError,
+        UnknownNetwork,
+        UsageError,
+        WeightsError,
+    )
+    from latentface.face import FaceCrop
+    from latentface.images import Photo, read_image, read_photo, to_tensor, to_uint8, write_image
+    from latentface.latent import Direction, Latent
+    from latentface.networks.generator import Generator, GeneratorConfig
+    from latentface.pretrained import load_generator, load_landmarks, load_perceptual
+    from latentface.projector import Projection, ProjectOptions
+
+__version__ = "0.1.0"
+
+# public name -> module that defines it
+_HOMES = {
+    "Direction": "latentface.latent",
+    "FaceCrop": "latentface.face",
+    "FaceEditor": "latentface.editor",
+    "Generator": "latentface.networks.generator",
+    "GeneratorConfig": "latentface.networks.generator",
+    "InputError": "latentface.errors",
+    "Latent": "latentface.latent",
+    "LatentMismatch": "latentface.errors",
+    "LatentfaceError": "latentface.errors",
+    "NoFaceFound": "latentface.errors",
+    "OutputError": "latentface.errors",
+    "Photo": "latentface.images",
+    "ProjectOptions": "latentface.projector",
+    "Projection": "latentface.projector",
+    "UnknownNetwork": "latentface.errors",
+    "UsageError": "latentface.errors",
+    "WeightsError": "latentface.errors",
+    "align": "latentface.api",
+    "load_generator": "latentface.pretrained",
+    "load_landmarks": "latentface.pretrained",
+    "load_perceptual": "latentface.pretrained",
+    "project": "latentface.api",
+    "read_image": "latentface.images",
+    "read_photo": "latentface.images",
+    "to_tensor": "latentface.images",
+    "to_uint8": "latentface.images",
+    "write_image": "latentface.images",
+}
+
+__all__ = [
+    "Direction",
+    "FaceCrop",
+    "FaceEditor",
+    "Generator",
+    "GeneratorConfig",
+    "InputError",
+    "Latent",
+    "LatentMismatch",
+    "LatentfaceError",
+    "NoFaceFound",
+    "OutputError",
+    "Photo",
+    "ProjectOptions",
+    "Projection",
+    "UnknownNetwork",
+    "UsageError",
+    "WeightsError",
+    "__version__",
+    "align",
+    "load_generator",
+    "load_landmarks",
+    "load_perceptual",
+    "project",
+    "read_image",
+    "read_photo",
+    "to_tensor",
+    "to_uint8",
+    "write_image",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'latentface' has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

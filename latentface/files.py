@@ -1,0 +1,36 @@
+"""Writing files so that a killed run leaves either the old file or the new one, never half of one."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from latentface.errors import OutputError
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; what was written there replaces `path` when the block ends well.
+
+    The temporary name keeps the suffix of `path`, since many writers choose their format by it. Whatever ends the block
+    early, Ctrl-C included, removes the temporary file and leaves `path` as it was.
+
+    Raises:
+        OutputError: the folder does not exist, is not writable, the disk is full, or `path` is a folder.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise OutputError(f"cannot write {target}: it is a folder; give the name of a file")
+    temporary = target.with_name(f".{target.stem[:80]}.{secrets.token_hex(4)}.part{target.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, target)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(f"cannot write {target}: {reason}; choose a folder that exists and has room") from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()

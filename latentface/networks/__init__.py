@@ -1,0 +1,1 @@
+"""Network definitions: what they compute, never where their weights come from."""

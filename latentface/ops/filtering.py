@@ -1,0 +1,65 @@
+"""Resampling with finite impulse response filters: upsample, filter, downsample (upfirdn)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+
+
+def make_filter(taps: Sequence[float]) -> torch.Tensor:
+    """Separable 2-D low-pass filter, float32 [len(taps), len(taps)], normalised to sum 1."""
+    line = torch.tensor(list(taps), dtype=torch.float32, device="cpu")
+    if line.ndim != 1 or line.numel() == 0 or float(line.sum()) == 0:
+        raise ValueError(f"filter taps {tuple(taps)} cannot be normalised: give a list of numbers with a non-zero sum")
+    line = line / line.sum()
+    return torch.outer(line, line)
+
+
+def upfirdn2d(
+    x: torch.Tensor,
+    kernel: torch.Tensor,
+    *,
+    up: int = 1,
+    down: int = 1,
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0),
+    gain: float = 1.0,
+) -> torch.Tensor:
+    """Insert `up - 1` zeros after each pixel, pad, convolve with `kernel` times `gain`, keep every `down`-th pixel.
+
+    Args:
+        x: [N, C, H, W].
+        kernel: [kh, kw]; applied as a true convolution (mirrored), the same for every channel.
+        padding: left, right, top, bottom, in pixels of the upsampled image; negative values crop.
+
+    Returns:
+        [N, C, (H * up + top + bottom - kh) // down + 1, (W * up + left + right - kw) // down + 1], dtype of x.
+
+    Raises:
+        ValueError: x or kernel of another rank, or a kernel larger than the padded image.
+    """
+    if x.ndim != 4 or kernel.ndim != 2:
+        raise ValueError(f"x {tuple(x.shape)} and kernel {tuple(kernel.shape)}: expected [N, C, H, W] and [kh, kw]")
+    n, c, h, w = x.shape
+    if up > 1:
+        x = x.reshape(n, c, h, 1, w, 1)
+        x = F.pad(x, (0, up - 1, 0, 0, 0, up - 1)).reshape(n, c, h * up, w * up)
+    left, right, top, bottom = padding
+    size = (h * up + top + bottom, w * up + left + right)
+    if size[0] < kernel.shape[0] or size[1] < kernel.shape[1]:
+        raise ValueError(f"kernel {tuple(kernel.shape)} is larger than the padded image {size}")
+    border = (0, 0)
+    if left == right >= 0 and top == bottom >= 0:
+        border = (top, left)  # the convolution pads by itself, without a copy
+    else:
+        x = F.pad(x, (left, right, top, bottom))
+    weight = (kernel * gain).flip((0, 1)).to(x)[None, None].expand(c, 1, -1, -1)
+    return F.conv2d(x, weight, stride=down, padding=border, groups=c)
+
+
+def upsample2d(x: torch.Tensor, kernel: torch.Tensor) -> torch.Tensor:
+    """[N, C, H, W] -> [N, C, 2H, 2W], brightness kept, pixel centres kept (the filter is centred on the new grid)."""
+    kh, kw = kernel.shape
+    padding = ((kw + 1) // 2, (kw - 2) // 2, (kh + 1) // 2, (kh - 2) // 2)
+    return upfirdn2d(x, kernel, up=2, padding=padding, gain=4.0)

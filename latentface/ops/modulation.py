@@ -1,0 +1,89 @@
+"""Modulated convolution (Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN", section 2.2)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from latentface.ops.filtering import upfirdn2d
+
+EPSILON = 1e-8
+
+
+def modulated_conv2d(
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    styles: torch.Tensor,
+    *,
+    demodulate: bool = True,
+    up: int = 1,
+    kernel: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Convolve each sample with its own weight w'[o, i] = s[i] w[o, i], divided by its norm over i, kh, kw.
+
+    Equations 1 and 3 of the paper, computed without building w': scaling the input channels by s, convolving with the
+    shared w, and scaling the output channels by d[o] = rsqrt(sum (s[i] w[o, i])^2 + 1e-8) gives the same numbers, keeps
+    one convolution for the whole batch, and is far faster on a CPU.
+
+    Args:
+        x: [N, I, H, W].
+        weight: [O, I, k, k], k odd.
+        styles: [N, I].
+        up: 1, or 2 for a transposed convolution of stride 2 followed by the low-pass `kernel` [kh, kw] (times 4).
+
+    Returns:
+        [N, O, H * up, W * up].
+
+    Raises:
+        ValueError: shapes that do not fit, another `up`, or up=2 without a kernel.
+    """
+    _check(x, weight, styles, up, kernel)
+    if demodulate and _computes_in_half(x):
+        # sums of squares leave the range of float16; d undoes both scales exactly
+        weight = weight / weight.abs().amax((1, 2, 3), keepdim=True).clamp_min(EPSILON)
+        weight = weight / weight[0].numel() ** 0.5
+        styles = styles / styles.abs().amax(1, keepdim=True).clamp_min(EPSILON)
+    y = x * styles.to(x.dtype)[:, :, None, None]
+    padding = weight.shape[2] // 2
+    if up == 1:
+        y = F.conv2d(y, weight.to(x.dtype), padding=padding)
+    else:
+        y = _up_convolution(y, weight.to(x.dtype), kernel, padding)
+    if demodulate:
+        y = y * demodulation(weight, styles).to(y.dtype)[:, :, None, None]
+    return y
+
+
+def demodulation(weight: torch.Tensor, styles: torch.Tensor) -> torch.Tensor:
+    """d [N, O] = rsqrt(sum over i, kh, kw of (styles[n, i] weight[o, i, kh, kw])^2 + 1e-8), at least float32."""
+    with torch.autocast(styles.device.type, enabled=False):
+        dtype = torch.promote_types(styles.dtype, torch.float32)
+        power = weight.to(dtype).square().sum((2, 3))  # [O, I]
+        return (styles.to(dtype).square() @ power.t() + EPSILON).rsqrt()
+
+
+def _up_convolution(x: torch.Tensor, weight: torch.Tensor, kernel: torch.Tensor | None, padding: int) -> torch.Tensor:
+    assert kernel is not None
+    y = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)  # [N, O, 2H - 1 + 2p, 2W - 1 + 2p]
+    kh, kw = kernel.shape
+    left, right = (kw + 1) // 2 - padding, (kw - 2) // 2 - padding + 1
+    top, bottom = (kh + 1) // 2 - padding, (kh - 2) // 2 - padding + 1
+    return upfirdn2d(y, kernel, padding=(left, right, top, bottom), gain=4.0)
+
+
+def _computes_in_half(x: torch.Tensor) -> bool:
+    if x.dtype == torch.float16:
+        return True
+    device = x.device.type
+    return torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.float16
+
+
+def _check(x: torch.Tensor, weight: torch.Tensor, styles: torch.Tensor, up: int, kernel: torch.Tensor | None) -> None:
+    fits = x.ndim == 4 and weight.ndim == 4 and x.shape[1] == weight.shape[1] and styles.shape == x.shape[:2]
+    if not fits or weight.shape[2] != weight.shape[3] or weight.shape[2] % 2 == 0:
+        raise ValueError(
+            f"x {tuple(x.shape)}, weight {tuple(weight.shape)}, styles {tuple(styles.shape)}: "
+            "expected [N, I, H, W], [O, I, k, k] with k odd, [N, I]"
+        )
+    if up not in (1, 2) or (up == 2 and kernel is None):
+        raise ValueError(f"up={up}: expected 1, or 2 together with a low-pass kernel")
