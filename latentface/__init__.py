@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from latentface.api import align, project
+    from latentface.api import align, load_generator, project
     from latentface.editor import FaceEditor
     from latentface.errors import (
         InputError,
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from latentface.images import Photo, read_image, read_photo, to_tensor, to_uint8, write_image
     from latentface.latent import Direction, Latent
     from latentface.networks.generator import Generator, GeneratorConfig
-    from latentface.pretrained import load_generator, load_landmarks, load_perceptual
-    from latentface.projector import Projection, ProjectOptions
+    from latentface.options import ProjectOptions
+    from latentface.pretrained import load_landmarks, load_perceptual
+    from latentface.projector import Projection
 
 __version__ = "0.1.0"
 
@@ -45,13 +46,13 @@ _HOMES = {
     "NoFaceFound": "latentface.errors",
     "OutputError": "latentface.errors",
     "Photo": "latentface.images",
-    "ProjectOptions": "latentface.projector",
+    "ProjectOptions": "latentface.options",
     "Projection": "latentface.projector",
     "UnknownNetwork": "latentface.errors",
     "UsageError": "latentface.errors",
     "WeightsError": "latentface.errors",
     "align": "latentface.api",
-    "load_generator": "latentface.pretrained",
+    "load_generator": "latentface.api",
     "load_landmarks": "latentface.pretrained",
     "load_perceptual": "latentface.pretrained",
     "project": "latentface.api",

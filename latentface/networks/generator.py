@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -18,7 +18,7 @@ from torch import nn
 from latentface.errors import UsageError
 from latentface.networks.config import GeneratorConfig
 from latentface.networks.layers import EqualLinear, SynthesisLayer, ToRGBLayer, UpConv1x1, initialise
-from latentface.ops import make_filter, upsample2d
+from latentface.ops import make_filter, upsample2d, without_autocast
 
 __all__ = ["Generator", "GeneratorConfig", "MappingNetwork", "SynthesisNetwork"]
 
@@ -42,6 +42,7 @@ class MappingNetwork(nn.Module):
         self.register_buffer("w_avg", torch.zeros(config.w_dim))
 
     w_avg: torch.Tensor
+    __call__: Callable[..., torch.Tensor]
 
     def forward(
         self,
@@ -146,7 +147,7 @@ class SynthesisBlock(nn.Module):
         rgb = rgb.to(torch.promote_types(rgb.dtype, torch.float32))
         if img is None:
             return rgb
-        with torch.autocast(img.device.type, enabled=False):
+        with without_autocast(img):
             return upsample2d(img, self.kernel) + rgb
 
 
@@ -159,6 +160,8 @@ class SynthesisNetwork(nn.Module):
         kernel = make_filter(config.resample_filter)
         for resolution in config.resolutions:
             self.add_module(f"b{resolution}", SynthesisBlock(config, resolution, kernel))
+
+    __call__: Callable[..., torch.Tensor]
 
     def forward(
         self,
@@ -266,8 +269,7 @@ class Generator(nn.Module):
     ) -> torch.Tensor:
         """z [N, z_dim] -> image [N, img_channels, R, R]."""
         ws = self.mapping(z, c, truncation_psi, truncation_cutoff)
-        image: torch.Tensor = self.synthesis(ws, noise_mode=noise_mode, generator=generator)
-        return image
+        return self.synthesis(ws, noise_mode=noise_mode, generator=generator)
 
     @property
     def w_avg(self) -> torch.Tensor:

@@ -11,7 +11,7 @@ import math
 import torch
 from torch import nn
 
-from latentface.ops import bias_act, modulated_conv2d, upsample2d
+from latentface.ops import bias_act, modulated_conv2d, upsample2d, without_autocast
 
 SQRT2 = math.sqrt(2.0)
 
@@ -47,7 +47,7 @@ class EqualLinear(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # [N, in] -> [N, out]
         # styles steer every pixel of a channel: 8 bits of mantissa would show, and the layer is cheap
-        with torch.autocast(x.device.type, enabled=False):
+        with without_autocast(x):
             scale = self.lr_multiplier / math.sqrt(self.weight.shape[1])
             y = torch.nn.functional.linear(x.to(self.weight.dtype), self.weight * scale, self.bias * self.lr_multiplier)
             return bias_act(y, activation=self.activation, gain=SQRT2 if self.activation == "lrelu" else 1.0)

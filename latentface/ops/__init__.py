@@ -1,4 +1,4 @@
-"""The three operations StyleGAN2 is made of, in plain torch: differentiable any number of times, on any device.
+"""The operations StyleGAN2 is made of, in plain torch: differentiable any number of times, on any device.
 
 `ops` imports torch and nothing else of this package.
 """
@@ -8,5 +8,6 @@ from __future__ import annotations
 from latentface.ops.activation import bias_act
 from latentface.ops.filtering import make_filter, upfirdn2d, upsample2d
 from latentface.ops.modulation import modulated_conv2d
+from latentface.ops.precision import without_autocast
 
-__all__ = ["bias_act", "make_filter", "modulated_conv2d", "upfirdn2d", "upsample2d"]
+__all__ = ["bias_act", "make_filter", "modulated_conv2d", "upfirdn2d", "upsample2d", "without_autocast"]

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from latentface.ops.filtering import upfirdn2d
+from latentface.ops.precision import computes_in_half, without_autocast
 
 EPSILON = 1e-8
 
@@ -38,7 +39,7 @@ def modulated_conv2d(
         ValueError: shapes that do not fit, another `up`, or up=2 without a kernel.
     """
     _check(x, weight, styles, up, kernel)
-    if demodulate and _computes_in_half(x):
+    if demodulate and computes_in_half(x):
         # sums of squares leave the range of float16; d undoes both scales exactly
         weight = weight / weight.abs().amax((1, 2, 3), keepdim=True).clamp_min(EPSILON)
         weight = weight / weight[0].numel() ** 0.5
@@ -56,7 +57,7 @@ def modulated_conv2d(
 
 def demodulation(weight: torch.Tensor, styles: torch.Tensor) -> torch.Tensor:
     """d [N, O] = rsqrt(sum over i, kh, kw of (styles[n, i] weight[o, i, kh, kw])^2 + 1e-8), at least float32."""
-    with torch.autocast(styles.device.type, enabled=False):
+    with without_autocast(styles):
         dtype = torch.promote_types(styles.dtype, torch.float32)
         power = weight.to(dtype).square().sum((2, 3))  # [O, I]
         return (styles.to(dtype).square() @ power.t() + EPSILON).rsqrt()
@@ -69,13 +70,6 @@ def _up_convolution(x: torch.Tensor, weight: torch.Tensor, kernel: torch.Tensor 
     left, right = (kw + 1) // 2 - padding, (kw - 2) // 2 - padding + 1
     top, bottom = (kh + 1) // 2 - padding, (kh - 2) // 2 - padding + 1
     return upfirdn2d(y, kernel, padding=(left, right, top, bottom), gain=4.0)
-
-
-def _computes_in_half(x: torch.Tensor) -> bool:
-    if x.dtype == torch.float16:
-        return True
-    device = x.device.type
-    return torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.float16
 
 
 def _check(x: torch.Tensor, weight: torch.Tensor, styles: torch.Tensor, up: int, kernel: torch.Tensor | None) -> None:

@@ -1,0 +1,23 @@
+"""Which precision the convolutions run in, and how to keep the few sensitive sums out of it."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+
+def without_autocast(x: torch.Tensor) -> AbstractContextManager[None]:
+    """Context in which operations on the device of x keep the precision of their operands."""
+    device = x.device.type
+    if not torch.amp.is_autocast_available(device):
+        return nullcontext()
+    return torch.autocast(device, enabled=False)
+
+
+def computes_in_half(x: torch.Tensor) -> bool:
+    """Whether a convolution of x runs in float16, whose range ends at 65504."""
+    device = x.device.type
+    if x.dtype == torch.float16 or not torch.amp.is_autocast_available(device):
+        return x.dtype == torch.float16
+    return torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.float16
