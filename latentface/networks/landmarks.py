@@ -127,7 +127,7 @@ def _double(x: torch.Tensor) -> torch.Tensor:
 def spatial_mean(logits: torch.Tensor) -> torch.Tensor:
     """Mean place [N, K, 2] (x, y), in units of the side, under the softmax of each map of logits [N, K, H, W]."""
     height, width = logits.shape[2:]
-    weights = logits.flatten(2).softmax(2).unflatten(2, (height, width))
+    weights = logits.flatten(2).softmax(2).reshape(logits.shape)
     x = (torch.arange(width, dtype=logits.dtype, device=logits.device) + 0.5) / width
     y = (torch.arange(height, dtype=logits.dtype, device=logits.device) + 0.5) / height
     return torch.stack([(weights.sum(2) * x).sum(2), (weights.sum(3) * y).sum(2)], dim=2)
