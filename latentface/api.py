@@ -223,8 +223,7 @@ def _generator(name: str, stamp: int, device: str) -> Generator:
 @lru_cache(maxsize=4)
 def _landmarks(name: str, stamp: int) -> LandmarkPredictor:
     if name == "builtin":
-        network = pretrained.load_landmarks()
-        return alignment.BuiltinLandmarks(network, input_size=network.config.size)
+        return alignment.BuiltinLandmarks(pretrained.load_landmarks())
     return alignment.DlibLandmarks(alignment.find_dlib68() if name == "dlib68" else name)
 
 

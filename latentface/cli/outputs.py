@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from latentface.errors import InputError, OutputError
-from latentface.files import atomic_path
 
 #: Pictures that `project` writes; in a folder of photos they are results, not photos.
 OWN_SUFFIXES = (".projected.png", ".compare.png")
@@ -147,9 +147,8 @@ def prepare_folder(folder: Path) -> None:
     except OSError as error:
         raise OutputError(f"cannot make the folder {folder}: {error.strerror}; choose another with -o") from None
     try:
-        with atomic_path(folder / ".latentface-writable") as probe:
-            probe.touch()
-        (folder / ".latentface-writable").unlink()
+        with tempfile.TemporaryFile(dir=folder):
+            pass
     except OSError as error:
         raise OutputError(f"cannot write into {folder}: {error.strerror}; choose another folder with -o") from None
 
