@@ -1,0 +1,79 @@
+"""Importing the package or asking for help does nothing else: no heavy library, file, folder, variable or thread."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = ["av", "dlib", "lpips", "moderngl", "numpy", "pulp", "scipy", "skimage", "sklearn", "torch", "torchvision"]
+
+# Runs in a fresh interpreter: an audit hook sees every file opened for writing, folder made, variable set, process begun.
+PROBE = """
+import json, os, sys, threading
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+seen = []
+def watch(event, args):
+    if event == "open" and isinstance(args[2], int) and args[2] & WRITING and args[0] != os.devnull:
+        seen.append(f"open {args[0]}")
+    if event in ("os.mkdir", "os.putenv", "os.unsetenv", "os.rename", "os.remove", "subprocess.Popen", "socket.connect"):
+        seen.append(f"{event} {args[0]}")
+before = dict(os.environ)
+sys.addaudithook(watch)
+code = 0
+%s
+sys.stdout.flush()
+heavy = sorted(set(%r) & set(sys.modules))
+print(json.dumps({"seen": seen, "heavy": heavy, "environment": dict(os.environ) == before,
+                  "threads": threading.active_count(), "code": code}))
+"""
+
+
+def probe(statement: str, folder: Path) -> dict[str, object]:
+    environment = {**os.environ, "HOME": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    result = subprocess.run(
+        [sys.executable, "-c", PROBE % (statement, HEAVY)],
+        cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    report: dict[str, object] = json.loads(result.stdout.splitlines()[-1])
+    return {**report, "output": result.stdout}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import latentface",
+        "import latentface; latentface.LatentfaceError; latentface.ProjectOptions; dir(latentface)",
+        "from latentface.cli import run; code = run(['--help'])",
+        "from latentface.cli import run; code = run(['--version'])",
+        "from latentface.cli import run; code = run(['project', '--help'])",
+    ],
+)
+def test_nothing_happens(statement: str, tmp_path: Path) -> None:
+    report = probe(statement, tmp_path)
+    del report["output"]
+    assert report == {"seen": [], "heavy": [], "environment": True, "threads": 1, "code": 0}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_names_the_commands(tmp_path: Path) -> None:
+    output = str(probe("from latentface.cli import run; code = run(['--help'])", tmp_path)["output"])
+    assert all(command in output for command in ("project", "sample", "weights", "doctor"))
+
+
+def test_the_probe_sees_what_it_should(tmp_path: Path) -> None:
+    deed = "import os, torch; os.environ['LATENTFACE_TEST'] = '1'; os.mkdir('made'); open('made/file', 'w').close()"
+    report = probe(deed, tmp_path)
+    assert "torch" in report["heavy"] and report["environment"] is False  # type: ignore[operator]
+    assert {"os.mkdir made", "open made/file"} <= set(report["seen"])  # type: ignore[call-overload]
+
+
+def test_python_dash_m_is_the_command(tmp_path: Path) -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "latentface", "--version"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert result.returncode == 0 and result.stdout.startswith("latentface ")
