@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from latentface.errors import InputError, WeightsError
+from latentface.errors import UsageError, WeightsError
 
 #: Smallest side an image may have: below it the deepest of the five scales would hold a single pixel.
 MINIMUM_SIDE = 32
@@ -38,7 +38,8 @@ class PerceptualConfig:
     def __post_init__(self) -> None:
         if not self.widths or len(self.widths) != len(self.depths) or min(self.widths + self.depths) < 1:
             raise WeightsError(
-                f"a perceptual network of widths {self.widths} and depths {self.depths}: expected as many of both, all 1 or more"
+                f"a perceptual network of widths {self.widths} and depths {self.depths}: "
+                "expected as many of both, all 1 or more"
             )
 
     def to_dict(self) -> dict[str, Any]:
@@ -61,7 +62,7 @@ class PerceptualConfig:
 
 
 class FeatureDistance(nn.Module):
-    """A distance between images from the feature maps of a network; subclasses give `features` and `channel_weights`."""
+    """A distance from the feature maps of a network; subclasses give `features` and `channel_weights`."""
 
     epsilon: float = 1e-10
 
@@ -75,7 +76,8 @@ class FeatureDistance(nn.Module):
 
     def normalise(self, features: Tensor) -> Tensor:
         """Each pixel's feature vector at unit length: x / (|x| + epsilon), as LPIPS has it."""
-        return features / (torch.linalg.vector_norm(features, dim=1, keepdim=True) + self.epsilon)
+        length: Tensor = torch.linalg.vector_norm(features, dim=1, keepdim=True)
+        return features / (length + self.epsilon)
 
     def unit_features(self, images: Tensor) -> tuple[Tensor, ...]:
         """The maps of `features`, each pixel's vector at unit length. Compute once for an image compared often."""
@@ -94,16 +96,16 @@ class FeatureDistance(nn.Module):
         """The distance [N] between images a and b, both [N, 3, H, W] in [-1, 1].
 
         Raises:
-            InputError: the shapes differ, or are not those of RGB images of 32 pixels a side or more.
+            UsageError: the shapes differ, or are not those of RGB images of 32 pixels a side or more.
         """
         if a.shape != b.shape:
-            raise InputError(f"images of shapes {list(a.shape)} and {list(b.shape)}: expected equal shapes")
+            raise UsageError(f"images of shapes {list(a.shape)} and {list(b.shape)}: expected equal shapes")
         return self.compare(self.unit_features(a), self.unit_features(b))
 
 
 def _check_images(images: Tensor) -> None:
     if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[2:]) < MINIMUM_SIDE:
-        raise InputError(
+        raise UsageError(
             f"images of shape {list(images.shape)}: expected [N, 3, H, W] with both sides {MINIMUM_SIDE} or more"
         )
 
@@ -151,7 +153,7 @@ class PerceptualNet(FeatureDistance):
 
 
 def _read_arrays(arrays: Mapping[str, Any] | str | Path, wanted: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
-    """The wanted arrays of a mapping or an .npz file as float32 tensors; WeightsError when one is missing or misshapen."""
+    """The wanted arrays of a mapping or an .npz file as float32 tensors, or WeightsError."""
     name = "the given arrays"
     if isinstance(arrays, str | Path):
         name = str(arrays)
@@ -177,7 +179,7 @@ def _freeze(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
         module.register_buffer(name.replace(".", "_"), tensor)
 
 
-#: Fire modules of SqueezeNet 1.1: index in torchvision's `features`, input channels, squeezed channels, expanded channels.
+#: Fire modules of SqueezeNet 1.1: index in torchvision's `features`, then channels: input, squeezed, expanded.
 _FIRES = (
     (3, 64, 16, 64),
     (4, 128, 16, 64),
@@ -220,7 +222,9 @@ class SqueezeLpips(FeatureDistance):
     def _fire(self, x: Tensor, index: int) -> Tensor:
         def convolve(x: Tensor, part: str, padding: int) -> Tensor:
             name = f"features_{index}_{part}"
-            return F.relu(F.conv2d(x, self.get_buffer(f"{name}_weight"), self.get_buffer(f"{name}_bias"), padding=padding))
+            return F.relu(
+                F.conv2d(x, self.get_buffer(f"{name}_weight"), self.get_buffer(f"{name}_bias"), padding=padding)
+            )
 
         x = convolve(x, "squeeze", 0)
         return torch.cat([convolve(x, "expand1x1", 0), convolve(x, "expand3x3", 1)], dim=1)

@@ -1,0 +1,249 @@
+"""What the projector optimises: where w lie, the schedules, the noise penalty, the loss and the search itself.
+
+The recipe is that of StyleGAN2 (Karras et al. 2020, appendix D): Adam from the mean w with a ramped learning rate,
+exploratory noise on w, noise maps optimised under a penalty that keeps them noise. W+ follows Image2StyleGAN (Abdal
+et al. 2019), the prior on w II2S (Zhu et al. 2020).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from latentface.errors import LatentfaceError, UsageError
+from latentface.networks.generator import Generator
+from latentface.networks.perceptual import FeatureDistance
+from latentface.options import ProjectOptions
+
+#: Larger pictures are averaged down to this side before they are compared, as in the reference projector.
+COMPARED_SIDE = 256
+#: Fractions of the run: learning rate up, learning rate down, exploratory noise (reference values).
+RAMP_UP, RAMP_DOWN, NOISE_RAMP = 0.05, 0.25, 0.75
+#: Samples and seed of the statistics of w (reference values).
+W_SAMPLES, W_SEED = 10_000, 123
+#: Sizes at which pixels are compared (full, half, quarter): coarse ones give large errors a smooth slope.
+PIXEL_LEVELS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class WStatistics:
+    """Where a generator's w lie: mean [w_dim], total standard deviation (a number), and their principal axes.
+
+    The axes are those of P = leaky ReLU of slope 5 applied to w, where the mapping network's last activation is undone
+    and w is close to Gaussian: centre [w_dim], axes [w_dim, w_dim] (columns), deviations [w_dim].
+    """
+
+    mean: Tensor
+    std: float
+    centre: Tensor
+    axes: Tensor
+    deviations: Tensor
+
+    def penalty(self, ws: Tensor) -> Tensor:
+        """Mean squared P-norm of ws [N, L, w_dim], about 1 for mapped w: [N] (Zhu et al. 2020, eq. 3)."""
+        gaussian = F.leaky_relu(ws, 5.0) - self.centre
+        return ((gaussian @ self.axes) / self.deviations).square().mean(dim=(1, 2))
+
+
+def measure_w(generator: Generator, label: Tensor | None = None) -> WStatistics:
+    """Statistics of 10,000 mapped z from a fixed seed; for a conditional network label is [1, c_dim]."""
+    config = generator.config
+    if config.c_dim and label is None:
+        raise UsageError(f"this network has labels of {config.c_dim} numbers; give one to project into")
+    source = torch.Generator().manual_seed(W_SEED)
+    with torch.no_grad():
+        z = torch.randn(W_SAMPLES, config.z_dim, generator=source).to(generator.w_avg)
+        c = None if label is None else label.to(z).expand(W_SAMPLES, -1)
+        w = generator.mapping(z, c)[:, 0]
+        mean = w.mean(dim=0)
+        std = float(((w - mean).square().sum() / W_SAMPLES).sqrt())
+        gaussian = F.leaky_relu(w, 5.0)
+        centre = gaussian.mean(dim=0)
+        centred = (gaussian - centre).double()
+        variances, axes = torch.linalg.eigh(centred.T @ centred / W_SAMPLES)
+        # axes along which w hardly varies would otherwise forbid every step along them
+        floor = 1e-3 * variances.max().clamp(min=1e-12)
+        deviations = variances.clamp(min=floor).sqrt()
+    return WStatistics(mean, std, centre, axes.to(mean), deviations.to(mean))
+
+
+def learning_rate(step: int, steps: int, peak: float) -> float:
+    """The reference's ramp at step of steps: linear up over the first 5 %, cosine down over the last 25 %."""
+    t = step / steps
+    down = 0.5 - 0.5 * math.cos(math.pi * min(1.0, (1.0 - t) / RAMP_DOWN))
+    return peak * down * min(1.0, t / RAMP_UP)
+
+
+def noise_strength(step: int, steps: int) -> float:
+    """Strength of the exploratory noise relative to its start: (1 - t / 0.75)^2, then 0."""
+    return max(0.0, 1.0 - step / steps / NOISE_RAMP) ** 2
+
+
+def noise_penalty(maps: Sequence[Tensor]) -> Tensor:
+    """Squared autocorrelation at a shift of one pixel, over all maps [N, 1, r, r] and their 2x2 pyramids: [N]."""
+    total = torch.zeros(maps[0].shape[0], dtype=maps[0].dtype, device=maps[0].device)
+    for noise in maps:
+        while True:
+            for axis in (2, 3):
+                total = total + (noise * noise.roll(1, axis)).mean(dim=(1, 2, 3)).square()
+            if noise.shape[2] <= 8:
+                break
+            noise = F.avg_pool2d(noise, 2)
+    return total
+
+
+def normalise_noise(maps: Sequence[Tensor]) -> None:
+    """Bring each map [N, 1, r, r] of each crop to mean 0 and root mean square 1, in place."""
+    with torch.no_grad():
+        for noise in maps:
+            noise -= noise.mean(dim=(1, 2, 3), keepdim=True)
+            noise *= noise.square().mean(dim=(1, 2, 3), keepdim=True).clamp(min=1e-20).rsqrt()
+
+
+class Comparison:
+    """Perceptual and pixel loss against fixed targets [N, 3, R, R]."""
+
+    def __init__(self, targets: Tensor, distance: FeatureDistance, options: ProjectOptions) -> None:
+        self.distance = distance
+        self.options = options
+        self.targets = self._pyramid(shrink(targets))
+        with torch.no_grad():
+            self.features = distance.unit_features(self.targets[0])
+
+    def perceptual(self, images: Tensor) -> Tensor:
+        """The distance [N] of images [N, 3, R, R] to the targets."""
+        return self.distance.compare(self.distance.unit_features(shrink(images)), self.features)
+
+    def loss(self, images: Tensor) -> Tensor:
+        """The weighted sum [N] of the distance and the mean squared error, averaged over the levels of a pyramid."""
+        levels = self._pyramid(shrink(images))
+        errors = [(a - b).square().mean(dim=(1, 2, 3)) for a, b in zip(levels, self.targets, strict=True)]
+        pixel = torch.stack(errors).mean(dim=0)
+        perceptual = self.distance.compare(self.distance.unit_features(levels[0]), self.features)
+        return self.options.perceptual_weight * perceptual + self.options.pixel_weight * pixel
+
+    @staticmethod
+    def _pyramid(images: Tensor) -> list[Tensor]:
+        levels = [images]
+        while len(levels) < PIXEL_LEVELS:
+            levels.append(F.avg_pool2d(levels[-1], 2))
+        return levels
+
+
+def shrink(images: Tensor) -> Tensor:
+    """Average images down to COMPARED_SIDE pixels a side when they are larger."""
+    factor = images.shape[-1] // COMPARED_SIDE
+    return F.avg_pool2d(images, factor) if factor > 1 else images
+
+
+class Search:
+    """The optimisation of one batch; every crop has its own stream of random numbers, its own loss and its own best."""
+
+    def __init__(
+        self,
+        generator: Generator,
+        comparison: Comparison,
+        statistics: WStatistics,
+        options: ProjectOptions,
+        start: Tensor | None,
+        count: int,
+    ) -> None:
+        self.generator, self.comparison, self.statistics, self.options = generator, comparison, statistics, options
+        config = generator.config
+        # the same seed for every crop: a crop in a batch gives what it gives alone
+        self.streams = [torch.Generator().manual_seed(options.seed) for _ in range(count)]
+        rows = config.num_ws if options.space == "w+" else 1
+        self.ws = statistics.mean.expand(count, rows, -1).clone()
+        if start is not None:
+            self.ws = _checked_start(start, generator, count, options.space).to(self.ws)
+        self.maps: list[Tensor] = []
+        if options.optimise_noise:
+            self.maps = [self._draw(1, *shape) for shape in generator.synthesis.noise_shapes()]
+        self.learnt = [tensor.requires_grad_(True) for tensor in (self.ws, *self.maps)]
+        self.optimiser = torch.optim.Adam(self.learnt, lr=0.0, betas=(0.9, 0.999))
+        self.best_loss = torch.full((count,), math.inf, device=self.ws.device)
+        self.best = [tensor.detach().clone() for tensor in self.learnt]
+        self.losses: list[NDArray[np.float32]] = []
+
+    def _draw(self, *shape: int) -> Tensor:
+        """Normal numbers [N, *shape], each crop's from its own stream."""
+        return torch.stack([torch.randn(shape, generator=stream) for stream in self.streams]).to(self.ws)
+
+    def synthesise(self, ws: Tensor, maps: Sequence[Tensor]) -> Tensor:
+        """Images [N, 3, R, R] of ws [N, 1 or num_ws, w_dim]."""
+        rows = ws.expand(-1, self.generator.config.num_ws, -1)
+        with torch.autocast(ws.device.type, torch.bfloat16, enabled=self.options.bfloat16):
+            images: Tensor = self.generator.synthesis(rows, noise_mode="const", noise=maps or None)
+        return images.to(ws.dtype)
+
+    def objective(self, ws: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss [N] that is reported, and with the penalties on ws the one by which the best is chosen."""
+        loss = total = self.comparison.loss(images)
+        if self.options.prior_regularise:
+            total = total + self.options.prior_regularise * self.statistics.penalty(ws)
+        if self.options.spread_regularise and ws.shape[1] > 1:
+            spread = (ws - ws.mean(dim=1, keepdim=True)).square().sum(dim=2).mean(dim=1)
+            total = total + self.options.spread_regularise * spread / max(self.statistics.std, 1e-8) ** 2
+        return loss, total
+
+    def step(self, step: int) -> float:
+        """One step of Adam; returns its learning rate."""
+        options = self.options
+        rate = learning_rate(step, options.steps, options.learning_rate)
+        self.optimiser.param_groups[0]["lr"] = rate
+        sigma = self.statistics.std * options.w_noise * noise_strength(step, options.steps)
+        ws = self.ws + sigma * self._draw(*self.ws.shape[1:]) if sigma else self.ws
+        loss, total = self.objective(ws, self.synthesise(ws, self.maps))
+        if not sigma:
+            self.keep(total.detach())
+        self.losses.append(loss.detach().float().cpu().numpy())
+        check_finite(total, f"projection diverged at step {step}", options.learning_rate)
+        if self.maps and options.noise_regularise:
+            total = total + options.noise_regularise * noise_penalty(self.maps)
+        self.optimiser.zero_grad(set_to_none=True)
+        total.sum().backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        normalise_noise(self.maps)
+        return rate
+
+    def keep(self, total: Tensor) -> None:
+        """Remember the present state of the crops whose loss, taken without exploratory noise, is the lowest so far."""
+        better = total < self.best_loss
+        self.best_loss = torch.where(better, total, self.best_loss)
+        for kept, tensor in zip(self.best, self.learnt, strict=True):
+            kept.copy_(torch.where(better.view(-1, *[1] * (tensor.ndim - 1)), tensor.detach(), kept))
+
+    def finish(self) -> tuple[Tensor, list[Tensor]]:
+        """ws [N, num_ws, w_dim] and noise maps of the best states, the last one included."""
+        with torch.no_grad():
+            self.keep(self.objective(self.ws, self.synthesise(self.ws, self.maps))[1])
+        ws, *maps = self.best
+        return ws.expand(-1, self.generator.config.num_ws, -1).clone(), maps
+
+
+def check_finite(values: Tensor, what: str, rate: float) -> None:
+    """Raise LatentfaceError when a loss is not a finite number."""
+    if not bool(torch.isfinite(values).all()):
+        raise LatentfaceError(
+            f"{what}: the loss is {values.detach().float().cpu().tolist()}; "
+            f"lower the learning rate (now {rate:g}) or check the network's weights"
+        )
+
+
+def _checked_start(start: Tensor, generator: Generator, count: int, space: str) -> Tensor:
+    config = generator.config
+    full = (count, config.num_ws, config.w_dim)
+    if tuple(start.shape) not in (full, (count, config.w_dim)):
+        expected = f"{list(full)} or {[count, config.w_dim]}"
+        raise UsageError(f"start has shape {list(start.shape)}: this network and these crops expect {expected}")
+    rows = start.detach() if start.ndim == 3 else start.detach()[:, None]
+    if space == "w":
+        return rows.mean(dim=1, keepdim=True).clone()
+    return rows.expand(full).clone()

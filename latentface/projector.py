@@ -1,0 +1,258 @@
+"""The projector: the latent, and the noise maps, from which a generator draws a given face crop.
+
+The search itself is in `inversion`, pivot tuning in `tuning`; here crops come in and projections go out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from latentface.errors import UsageError
+from latentface.face import FaceCrop
+from latentface.images import Pixels, to_tensor, to_uint8
+from latentface.inversion import Comparison, Search, WStatistics, measure_w
+from latentface.latent import Latent
+from latentface.networks.generator import Generator
+from latentface.networks.perceptual import FeatureDistance
+from latentface.options import ProjectOptions
+from latentface.tuning import TunedDeltas, tune
+
+__all__ = ["ProjectOptions", "Projection", "StepState", "TunedDeltas", "WStatistics", "judge", "measure_w", "project"]
+
+#: Verdicts by final distance of the built-in perceptual network; how they were set stands in its model card.
+GOOD_DISTANCE, APPROXIMATE_DISTANCE = 0.12, 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class StepState:
+    """What a callback learns after a step: the phase ("project" or "tune"), the loss of each crop [N] in it (of one
+    crop [1] in "tune"), and the learning rate."""
+
+    phase: str
+    loss: NDArray[np.float32]
+    learning_rate: float
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """One projected crop.
+
+    Attributes:
+        latent: ws and noise maps (None when they were not optimised).
+        image: uint8 RGB [R, R, 3], what the generator, tuned if asked for, draws from the latent.
+        losses: float32 [steps], perceptual plus pixel loss at each step, exploratory noise included.
+        distance: perceptual distance between `image` and the crop.
+        verdict: "good", "approximate" or "outside what this network can draw", by `judge`.
+        tuned: parameter differences of pivot tuning, or None.
+        tune_losses: float32 [tune_steps].
+    """
+
+    latent: Latent
+    image: Pixels
+    losses: NDArray[np.float32]
+    distance: float
+    verdict: str
+    tuned: TunedDeltas | None
+    tune_losses: NDArray[np.float32]
+
+
+def judge(distance: float) -> str:
+    """A plain word on a final distance of the built-in perceptual network."""
+    if distance <= GOOD_DISTANCE:
+        return "good"
+    return "approximate" if distance <= APPROXIMATE_DISTANCE else "outside what this network can draw"
+
+
+StepCallback = Callable[[int, StepState], None]
+
+
+@overload
+def project(
+    crops: FaceCrop | Pixels,
+    generator: Generator,
+    options: ProjectOptions | None = None,
+    *,
+    distance: FeatureDistance,
+    on_step: StepCallback | None = None,
+    start: Tensor | None = None,
+    statistics: WStatistics | None = None,
+) -> Projection: ...
+
+
+@overload
+def project(
+    crops: Sequence[FaceCrop | Pixels] | Tensor,
+    generator: Generator,
+    options: ProjectOptions | None = None,
+    *,
+    distance: FeatureDistance,
+    on_step: StepCallback | None = None,
+    start: Tensor | None = None,
+    statistics: WStatistics | None = None,
+) -> list[Projection]: ...
+
+
+def project(
+    crops: FaceCrop | Pixels | Sequence[FaceCrop | Pixels] | Tensor,
+    generator: Generator,
+    options: ProjectOptions | None = None,
+    *,
+    distance: FeatureDistance,
+    on_step: StepCallback | None = None,
+    start: Tensor | None = None,
+    statistics: WStatistics | None = None,
+) -> Projection | list[Projection]:
+    """Invert aligned crops into the latent space of a generator.
+
+    Crops of one call are optimised together and each as if alone: same stream of random numbers, own loss, own best.
+    Nothing but the result depends on the call: global random state, and the generator's and the distance's parameters,
+    modes and requires_grad flags, are left as they were.
+
+    Args:
+        crops: a FaceCrop or its pixels (uint8 [R, R, 3]); several of them; or a tensor [N, 3, R, R] in [-1, 1].
+        generator: the network to invert, at resolution R.
+        distance: the perceptual distance to minimise; the verdict is meant for the built-in one.
+        on_step: called as on_step(step, state) after every step; pivot tuning counts on from `options.steps`.
+        start: where to begin instead of the mean w, [N, w_dim] or [N, num_ws, w_dim].
+        statistics: what `measure_w` gave for this generator, to measure once for many calls; for a network with
+            labels also the way to choose the label.
+
+    Returns:
+        A Projection for one crop, a list for several.
+
+    Raises:
+        UsageError: crops, start or generator of a shape that does not fit.
+        LatentfaceError: the loss is no longer a finite number.
+    """
+    options = options or ProjectOptions()
+    targets, single = _targets(crops, generator)
+    if not len(targets):
+        return []
+    with _frozen(generator, distance), torch.enable_grad():
+        run = _Run(generator, distance, options, on_step)
+        found = run.invert(targets, start, statistics or measure_w(generator))
+    return found[0] if single else found
+
+
+class _Run:
+    def __init__(
+        self, generator: Generator, distance: FeatureDistance, options: ProjectOptions, on_step: StepCallback | None
+    ) -> None:
+        self.generator, self.distance, self.options = generator, distance, options
+        self.on_step = on_step or (lambda step, state: None)
+
+    def invert(self, targets: Tensor, start: Tensor | None, statistics: WStatistics) -> list[Projection]:
+        """Search for all targets [N, 3, R, R] together, then tune and judge them one by one."""
+        comparison = Comparison(targets, self.distance, self.options)
+        search = Search(self.generator, comparison, statistics, self.options, start, len(targets))
+        for step in range(self.options.steps):
+            rate = search.step(step)
+            self.on_step(step, StepState("project", search.losses[-1], rate))
+        ws, maps = search.finish()
+        losses = np.stack(search.losses, axis=1)  # [N, steps]
+        found = []
+        for k in range(len(targets)):
+            noise = [each[k : k + 1] for each in maps]
+            found.append(self._conclude(k, targets[k : k + 1], ws[k : k + 1], noise, losses[k], len(targets)))
+        return found
+
+    def _conclude(
+        self, k: int, target: Tensor, ws: Tensor, noise: list[Tensor], losses: NDArray[np.float32], count: int
+    ) -> Projection:
+        comparison = Comparison(target, self.distance, self.options)
+        tuned, tune_losses = self._tune(k, comparison, ws, noise, count) if self.options.tune_steps else (None, [])
+        generator = self.generator if tuned is None else tuned.apply(self.generator)
+        with torch.no_grad():
+            picture = generator.synthesis(ws, noise_mode="const", noise=noise or None).clamp(-1, 1)
+            distance = float(comparison.perceptual(picture))
+        latent = Latent(
+            ws=ws[0].cpu(),
+            fingerprint=self.generator.fingerprint,
+            noise=tuple(each[0, 0].cpu() for each in noise) or None,
+        )
+        return Projection(
+            latent=latent,
+            image=to_uint8(picture)[0],
+            losses=losses,
+            distance=distance,
+            verdict=judge(distance),
+            tuned=tuned,
+            tune_losses=np.asarray(tune_losses, dtype=np.float32),
+        )
+
+    def _tune(
+        self, k: int, comparison: Comparison, ws: Tensor, noise: list[Tensor], count: int
+    ) -> tuple[TunedDeltas, list[float]]:
+        options, losses = self.options, list[float]()
+
+        def report(step: int, loss: float) -> None:
+            losses.append(loss)
+            # crops are tuned one after another: the count runs over all of them and ends at steps + tune_steps
+            overall = options.steps + (k * options.tune_steps + step) // count
+            state = StepState("tune", np.asarray([loss], dtype=np.float32), options.tune_learning_rate)
+            self.on_step(overall, state)
+
+        deltas = tune(
+            self.generator,
+            ws,
+            noise or None,
+            comparison.loss,
+            steps=options.tune_steps,
+            learning_rate=options.tune_learning_rate,
+            on_step=report,
+        )
+        return deltas, losses
+
+
+Crops = FaceCrop | Pixels | Sequence[FaceCrop | Pixels] | Tensor
+
+
+def _targets(crops: Crops, generator: Generator) -> tuple[Tensor, bool]:
+    """Targets [N, 3, R, R] on the generator's device, and whether one crop was given rather than several."""
+    side, channels = generator.config.resolution, generator.config.img_channels
+    if channels != 3:
+        raise UsageError(f"this network draws {channels} channels; the projector works on RGB networks (3 channels)")
+    single = False
+    if isinstance(crops, Tensor):
+        tensors = [crops]
+    elif isinstance(crops, FaceCrop) or (isinstance(crops, np.ndarray) and crops.ndim == 3):
+        single, tensors = True, [_to_tensor(crops)]
+    else:
+        tensors = [_to_tensor(crop) for crop in crops]
+    for tensor in tensors:
+        if tensor.ndim != 4 or tuple(tensor.shape[1:]) != (3, side, side):
+            raise UsageError(
+                f"crop of shape {list(tensor.shape)}: this network draws [N, 3, {side}, {side}]; "
+                f"align the photo with size={side}"
+            )
+    joined = torch.cat(tensors) if tensors else torch.empty(0, 3, side, side)
+    return joined.detach().to(generator.w_avg), single
+
+
+def _to_tensor(crop: FaceCrop | Pixels) -> Tensor:
+    return to_tensor(crop.image if isinstance(crop, FaceCrop) else crop)
+
+
+@contextmanager
+def _frozen(*networks: nn.Module) -> Iterator[None]:
+    """Networks in evaluation mode without parameter gradients; modes and flags are put back at the end."""
+    modules = [module for network in networks for module in network.modules()]
+    parameters = [parameter for network in networks for parameter in network.parameters()]
+    modes, flags = [module.training for module in modules], [parameter.requires_grad for parameter in parameters]
+    try:
+        for network in networks:
+            network.eval().requires_grad_(False)
+        yield
+    finally:
+        for module, mode in zip(modules, modes, strict=True):
+            module.training = mode
+        for parameter, flag in zip(parameters, flags, strict=True):
+            parameter.requires_grad_(flag)
