@@ -6,7 +6,7 @@ Loaded networks are kept per name and device, so a second call costs nothing; `f
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -20,13 +20,13 @@ from latentface.face import FaceCrop
 from latentface.images import Pixels
 from latentface.latent import Latent
 from latentface.options import ProjectOptions
-from latentface.projector import Projection
+from latentface.projector import Projection, StepCallback
+from latentface.tuning import TunedDeltas
 
 if TYPE_CHECKING:
     from latentface.alignment import LandmarkPredictor
     from latentface.networks.generator import Generator
 
-StepCallback = Callable[[int, Any], None]
 DEFAULT_SIZE = 128  # pixels: the side of the built-in generator's pictures
 
 
@@ -149,11 +149,8 @@ def project(
     Returns:
         One `Projection`, or a list in the crops' order for a sequence.
     """
-    device = str(next(generator.parameters()).device)
-    found = projector.project(
-        crops, generator, options or ProjectOptions(), distance=_perceptual(device), on_step=on_step
-    )
-    return found
+    distance = _perceptual(str(generator.w_avg.device))
+    return projector.project(crops, generator, options, distance=distance, on_step=on_step)
 
 
 def sample(generator: Generator, seeds: Sequence[int], psi: float = 0.7) -> Pixels:
@@ -177,28 +174,32 @@ def sample_ws(generator: Generator, seed: int, psi: float = 0.7) -> torch.Tensor
         return generator.mapping(z.to(generator.w_avg.device), truncation_psi=psi)
 
 
-def synthesise(generator: Generator, latents: Latent | torch.Tensor | Sequence[Latent]) -> Pixels:
+def synthesise(
+    generator: Generator, latents: Latent | torch.Tensor | Sequence[Latent], tuned: TunedDeltas | None = None
+) -> Pixels:
     """Draw latents with the generator, each with its own noise maps when it carries some.
 
     Args:
         latents: a `Latent`, several, or ws as a float tensor [N, num_ws, w_dim].
+        tuned: what pivot tuning changed in the generator for these latents.
 
     Returns:
         uint8 RGB [N, R, R, 3] ([1, R, R, 3] for one latent).
 
     Raises:
-        LatentMismatch: a latent belongs to another generator.
+        LatentMismatch: a latent, or `tuned`, belongs to another generator.
     """
+    painter = generator if tuned is None else tuned.apply(generator)
     device = generator.w_avg.device
     with torch.no_grad():
         if isinstance(latents, torch.Tensor):
-            parts = [generator.synthesis(ws, noise_mode="const") for ws in latents.to(device).split(8)]
+            parts = [painter.synthesis(ws, noise_mode="const") for ws in torch.split(latents.to(device), 8)]
             return np.concatenate([images.to_uint8(part) for part in parts])
         drawn = []
         for latent in [latents] if isinstance(latents, Latent) else latents:
             check_latent(latent, generator)
             noise = None if latent.noise is None else [part[None, None].to(device) for part in latent.noise]
-            picture = generator.synthesis(latent.ws[None].to(device), noise_mode="const", noise=noise)
+            picture = painter.synthesis(latent.ws[None].to(device), noise_mode="const", noise=noise)
             drawn.append(images.to_uint8(picture))
     return np.concatenate(drawn)
 

@@ -15,7 +15,8 @@ from latentface.face import FaceCrop
 from latentface.images import Pixels, read_image
 from latentface.latent import Latent
 from latentface.options import ProjectOptions
-from latentface.projector import Projection
+from latentface.projector import Projection, StepCallback
+from latentface.tuning import TunedDeltas
 
 if TYPE_CHECKING:
     from latentface.networks.generator import Generator
@@ -80,7 +81,7 @@ class FaceEditor:
         options: ProjectOptions | None = None,
         *,
         face: int = 1,
-        on_step: api.StepCallback | None = None,
+        on_step: StepCallback | None = None,
     ) -> Projection:
         """Find a face and invert it into the generator's latent space.
 
@@ -102,21 +103,29 @@ class FaceEditor:
         crops: Sequence[FaceCrop],
         options: ProjectOptions | None = None,
         *,
-        on_step: api.StepCallback | None = None,
+        on_step: StepCallback | None = None,
     ) -> list[Projection]:
         """Invert several crops together; one projection a crop, in their order."""
         return api.project(list(crops), self.generator, options or ProjectOptions(seed=self.seed), on_step=on_step)
 
-    def synthesise(self, latent: Latent | str | os.PathLike[str]) -> Pixels:
+    def synthesise(
+        self, latent: Latent | str | os.PathLike[str], tuned: TunedDeltas | str | os.PathLike[str] | None = None
+    ) -> Pixels:
         """Draw a latent, or the latent of a file: uint8 RGB [R, R, 3].
+
+        Args:
+            tuned: what pivot tuning changed in the generator for this latent, or the file of it.
 
         Raises:
             LatentMismatch: another generator made it.
-            InputError: the file is missing or malformed.
+            InputError: a file is missing or malformed.
         """
         if not isinstance(latent, Latent):
             latent = api.load_latent(latent, self.generator)
-        return api.synthesise(self.generator, latent)[0]
+        if tuned is not None and not isinstance(tuned, TunedDeltas):
+            tuned = TunedDeltas.load(tuned)
+        picture: Pixels = api.synthesise(self.generator, latent, tuned)[0]
+        return picture
 
     def sample(self, seeds: Sequence[int] | int | None = None, psi: float = 0.7) -> Pixels:
         """Draw new faces, one a seed: uint8 RGB [N, R, R, 3].
@@ -145,5 +154,3 @@ def describe(projection: Projection, facts: dict[str, str]) -> Latent:
     """The projection's latent with facts about where it came from written into its metadata."""
     metadata = {**(projection.latent.metadata or {}), **facts}
     return replace(projection.latent, metadata=metadata)
-
-

@@ -97,13 +97,16 @@ def face_name(name: str, face: int) -> str:
 
 def hash_file(path: Path) -> str:
     """sha256 of a file's bytes, in hex; InputError when it cannot be read."""
+    digest = hashlib.sha256()
     try:
         with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+            while block := stream.read(1 << 20):
+                digest.update(block)
     except FileNotFoundError:
         raise InputError(f"no such file: {path}; check the path") from None
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); give a readable picture file") from None
+        raise InputError(f"{path}: cannot be read ({error.strerror}); give a readable file") from None
+    return digest.hexdigest()
 
 
 def read_made(path: Path) -> Made | None:

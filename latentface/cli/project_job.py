@@ -195,12 +195,12 @@ class ProjectJob:
         files, distance = task.files, projection.distance
         images.write_image(files.projected, projection.image, source_type="trainedAlgorithmicMedia")
         title = task.photo.name if task.face == 1 else f"{task.photo.name}, face {task.face}"
-        losses = [float(value) for value in projection.losses]
+        losses = [float(value) for value in (*projection.losses, *projection.tune_losses)]
         summary = f"distance {distance:.3f}, {projection.verdict}"
         panels = compare_panels(task.crop.image, projection.image, losses, title=title, summary=summary)
         images.write_image(files.compare, panels)
         if projection.tuned is not None:
-            self.editor.save_tuned(projection, files.tuned)
+            projection.tuned.save(files.tuned)
         elif files.tuned.exists():
             files.tuned.unlink()  # it belongs to the latent that is being replaced
         from latentface.editor import describe

@@ -41,6 +41,7 @@ def parse_seeds(text: str) -> list[int]:
     type=click.Path(path_type=Path),
     help="Draw a saved latent instead of seeds; may be repeated.",
 )
+@click.option("--tuned", is_flag=True, help="Draw each latent with the NAME.tuned.safetensors beside it.")
 @click.option(
     "--psi", default=0.7, show_default=True, type=click.FloatRange(-2, 2), help="Truncation towards the mean face."
 )
@@ -69,30 +70,30 @@ def sample(report: Report, seeds: str | None, seed: int, latents: tuple[Path, ..
     if seeds is not None and latents:
         raise UsageError("--seeds and --latent exclude each other; give one of them")
     numbers = parse_seeds(seeds) if seeds is not None else list(range(seed, seed + 16))
+    if flags["tuned"] and not latents:
+        raise UsageError("--tuned goes with --latent; name the latent whose tuned network is wanted")
     is_sheet = output.suffix.lower() in SHEET_SUFFIXES and not output.is_dir()
     if not is_sheet and output.suffix and not output.is_dir():
         raise OutputError(f"{output}: cannot write {output.suffix} files; name a folder, or a .png, .jpg or .webp file")
 
     from latentface import api
     from latentface.cli.outputs import prepare_folder
+    from latentface.tuning import TunedDeltas
 
     prepare_folder(output.parent if is_sheet else output)
     generator = api.load_generator(flags["network"], flags["device"])
-    names: list[str]
-    if latents:
-        codes = [api.load_latent(path, generator) for path in latents]
-        names = [path.name.removesuffix(".safetensors").removesuffix(".latent") for path in latents]
-    else:
-        names = [f"seed {number}" for number in numbers]
+    names = [_name(path) for path in latents] if latents else [f"seed {number}" for number in numbers]
+    codes = [api.load_latent(path, generator) for path in latents]
+    beside = [path.with_name(f"{_name(path)}.tuned.safetensors") for path in latents if flags["tuned"]]
+    deltas = [TunedDeltas.load(path) for path in beside]
     pictures = []
     with report.progress() as bar:
         bar.start("drawing", len(names))
         for index in range(len(names)):
-            drawn = (
-                api.synthesise(generator, codes[index])
-                if latents
-                else api.sample(generator, [numbers[index]], flags["psi"])
-            )
+            if latents:
+                drawn = api.synthesise(generator, codes[index], deltas[index] if deltas else None)
+            else:
+                drawn = api.sample(generator, [numbers[index]], flags["psi"])
             pictures.append(drawn[0])
             bar.step(index + 1)
     files = _write(output, is_sheet, pictures, names, flags["columns"], flags["captions"])
@@ -109,6 +110,11 @@ def sample(report: Report, seeds: str | None, seed: int, latents: tuple[Path, ..
             "exit_code": 0,
         }
     )
+
+
+def _name(path: Path) -> str:
+    """NAME of NAME.latent.safetensors."""
+    return path.name.removesuffix(".safetensors").removesuffix(".latent")
 
 
 def _write(

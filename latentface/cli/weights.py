@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
 from typing import Any
 
 import click
@@ -35,6 +33,7 @@ def list_weights(report: Report) -> int:
 
 def survey() -> list[dict[str, Any]]:
     """Every built-in network: what the catalogue says, and whether its file is there and has its checksum."""
+    from latentface.cli.outputs import hash_file
     from latentface.pretrained.catalogue import BUILTIN
 
     rows = []
@@ -52,17 +51,12 @@ def survey() -> list[dict[str, Any]]:
                 "present": present,
                 "bytes": entry.path.stat().st_size if present else 0,
                 "sha256": expected,
-                "verified": present and _sha256(entry.path) == expected,
+                "verified": present and hash_file(entry.path) == expected,
                 "licence": entry.licence,
                 "summary": entry.summary,
             }
         )
     return rows
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _size(row: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from PIL import Image
 
 from latentface.cli import run
 from latentface.networks.generator import Generator, GeneratorConfig
+from latentface.networks.perceptual import FeatureDistance
 from latentface.pretrained.native import write_network
 
 SKIN = (224, 172, 140)
@@ -24,7 +25,8 @@ def face_points() -> np.ndarray:
     turn = np.linspace(0, np.pi, 17)
     jaw = np.stack([0.5 - 0.42 * np.cos(turn), 0.4 + 0.55 * np.sin(turn)], 1)
     brows = np.stack([np.r_[np.linspace(0.15, 0.42, 5), np.linspace(0.58, 0.85, 5)], np.full(10, 0.25)], 1)
-    nose = np.stack([np.r_[np.full(4, 0.5), np.linspace(0.42, 0.58, 5)], np.r_[np.linspace(0.35, 0.55, 4), [0.6] * 5]], 1)
+    bridge = np.stack([np.full(4, 0.5), np.linspace(0.35, 0.55, 4)], 1)
+    nose = np.concatenate([bridge, np.stack([np.linspace(0.42, 0.58, 5), np.full(5, 0.6)], 1)])
     ring6 = np.stack([np.cos(np.arange(6) * np.pi / 3), np.sin(np.arange(6) * np.pi / 3)], 1)
     eyes = np.concatenate([ring6 * (0.07, 0.03) + (0.3, 0.37), ring6 * (0.07, 0.03) + (0.7, 0.37)])
     outer = np.arange(12) * np.pi / 6
@@ -70,14 +72,17 @@ def draw_photo(faces: tuple[int, ...] = (90,), height: int = 140) -> np.ndarray:
     return photo
 
 
-class PixelDistance(torch.nn.Module):
-    """A distance without weights, with the interface of the perceptual networks."""
+class PixelDistance(FeatureDistance):
+    """A distance without weights, with the interface of the perceptual networks: the squared error of the pixels."""
 
     def features(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return (images,)
 
-    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        return (a - b).square().mean((1, 2, 3))
+    def channel_weights(self) -> tuple[None]:
+        return (None,)
+
+    def normalise(self, features: torch.Tensor) -> torch.Tensor:
+        return features
 
 
 @dataclass

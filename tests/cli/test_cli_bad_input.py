@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import struct
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
-from cli_desk import Desk, Outcome, draw_photo
+from cli_desk import Desk, Outcome
 from PIL import Image
 
-from latentface import api
+from latentface import alignment, api
+from latentface.latent import Latent
+
+DETECT = alignment.detect_faces  # before the fixtures put a stand-in in its place
+PORTRAIT = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
 
 
 def assert_refused(done: Outcome, code: int, *words: str) -> None:
@@ -248,10 +254,22 @@ def test_an_error_is_an_object_with_json(desk: Desk) -> None:
     assert done.json["error"]["kind"] == "UnknownNetwork"
 
 
-def test_small_faces_and_large_photos_simply_work(desk: Desk) -> None:
+def test_small_faces_and_large_photos_simply_work(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alignment, "detect_faces", DETECT)
+    portrait = Image.open(PORTRAIT).convert("RGB")
     large = Image.new("RGB", (8000, 6000), (70, 90, 120))
-    large.paste(Image.fromarray(draw_photo()).resize((4500, 4200)), (1000, 700))
+    large.paste(portrait.resize((4096, 4096)), (2000, 1000))
     large.save(desk.folder / "large.jpg")
-    done = desk.project(desk.photo("small.png", faces=(60,)), desk.folder / "large.jpg", "--json")
+    face = DETECT(np.asarray(portrait))[0][0]
+    small = round(portrait.width * 60 / (face[2] - face[0]))
+    portrait.resize((small, small), Image.Resampling.LANCZOS).save(desk.folder / "small.jpg")
+    done = desk.project(desk.folder / "small.jpg", desk.folder / "large.jpg", "--json")
     assert done.code == 0, done.err
     assert done.json["done"] == 2
+    sides = {}
+    for name in ("small", "large"):
+        facts = Latent.load(desk.out / f"{name}.latent.safetensors").metadata
+        assert facts is not None
+        quad = np.array(json.loads(facts["quad"]))
+        sides[name] = np.linalg.norm(quad[3] - quad[0])
+    assert sides["large"] / sides["small"] == pytest.approx(4096 / small, rel=0.15)

@@ -19,7 +19,9 @@ SECONDS = 60
 
 # The program with the stand-in detector, landmarks and distance of the other tests, in a process of its own.
 PROGRAM = """
-import sys
+import fcntl, sys, termios
+if sys.stdin.isatty():
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # the terminal becomes the one that Ctrl-C is typed on
 sys.path.insert(0, sys.argv.pop(1))
 from cli_desk import PixelDistance, find_blobs, place_points
 from latentface import alignment, api
@@ -39,15 +41,8 @@ class Terminal:
         environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "OMP_NUM_THREADS": "1"}
         command = [sys.executable, "-c", PROGRAM, str(HERE), *map(str, words)]
 
-        def lead() -> None:  # the terminal becomes the one that Ctrl-C is typed on
-            os.setsid()
-            import fcntl
-            import termios
-
-            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
         self.process = subprocess.Popen(
-            command, stdin=end, stdout=end, stderr=end, env=environment, preexec_fn=lead, close_fds=True
+            command, stdin=end, stdout=end, stderr=end, env=environment, start_new_session=True
         )
         os.close(end)
         self.seen = ""
@@ -99,7 +94,9 @@ def test_control_c_at_the_terminal(desk: Desk) -> None:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_while_a_file_is_being_written(desk: Desk, number: signal.Signals, code: int) -> None:
-    stuck = PROGRAM.replace("main()", "").replace("import main", "import main as start") + """
+    stuck = (
+        PROGRAM.replace("main()", "").replace("import main", "import main as start")
+        + """
 import time
 from PIL import Image
 save = Image.Image.save
@@ -110,6 +107,7 @@ def slow(self, path, *rest, **more):
 Image.Image.save = slow
 start()
 """
+    )
     photo = desk.photo()
     command = [sys.executable, "-c", stuck, str(HERE), "project", photo, "--network", desk.network, "--steps", "2"]
     process = subprocess.Popen(

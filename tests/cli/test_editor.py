@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent / "cli"))
-
 from cli_desk import PixelDistance, draw_photo, find_blobs, place_points, write_tiny
 
 from latentface import alignment, api
@@ -100,8 +97,6 @@ def test_networks_are_loaded_once_a_device_and_again_when_the_file_changes(tmp_p
     first = api.load_generator(path)
     assert api.load_generator(str(path)) is first
     write_tiny(path, 2)
-    import os
-
     os.utime(path, ns=(1, 1))
     assert api.load_generator(path).fingerprint != first.fingerprint
 
