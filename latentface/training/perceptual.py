@@ -1,0 +1,251 @@
+"""Distil a perceptual network: `python -m latentface.training.perceptual --data DIR --teacher FILE.npz --out DIR`.
+
+DIR holds the renderer's shards of face crops; FILE the teacher, VGG-19 of 16 times fewer channels (see
+`networks.perceptual.DistilledVgg`). The student sees pictures and distorted copies of them. It learns the teacher's
+unit-length features at five scales, through 1x1 convolutions that are dropped afterwards, and the distance at each
+scale between a picture and its copy. A stopped run continues from checkpoint.pt; log.csv keeps the curve.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from latentface.errors import UsageError
+from latentface.files import atomic_path
+from latentface.networks.perceptual import (
+    DistilledVgg,
+    FeatureDistance,
+    PerceptualConfig,
+    PerceptualNet,
+    SqueezeLpips,
+)
+from latentface.pretrained.native import write_network
+from latentface.training.data import image_batch, load_shards
+from latentface.training.distortions import distort, vary
+
+COLUMNS = ("step", "seconds", "loss", "feature_loss", "distance_loss", "spearman_teacher", "spearman_lpips")
+HELD_OUT = 256  # pictures at the end of the data that are only measured on
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """How to train: until `steps`, or `minutes` of training over all sittings when steps is None.
+
+    batch pictures a step, each `side` pixels; learning_rate is the peak of a warm-up and a cosine; distance_weight
+    balances the two losses; shards limits how much data is held in memory.
+    """
+
+    steps: int | None = None
+    minutes: float = 15.0
+    batch: int = 8
+    side: int = 80
+    learning_rate: float = 2e-3
+    warm_up: int = 100
+    distance_weight: float = 1.0
+    measure_every: int = 250
+    shards: int = 12
+    seed: int = 0
+
+
+class Adapters(nn.Module):
+    """1x1 convolutions from the student's unit features to the teacher's channels, one a scale."""
+
+    def __init__(self, student: tuple[int, ...], teacher: tuple[int, ...]) -> None:
+        super().__init__()
+        pairs = zip(student, teacher, strict=True)
+        self.layers = nn.ModuleList([nn.Conv2d(inputs, outputs, 1) for inputs, outputs in pairs])
+
+    def forward(self, maps: tuple[Tensor, ...]) -> list[Tensor]:
+        return [F.normalize(layer(x), dim=1) for layer, x in zip(self.layers, maps, strict=True)]
+
+
+class Distillation:
+    """Teacher, student and optimiser; `step` trains, `checkpoint` and `resume` carry a run over a break."""
+
+    def __init__(self, images: NDArray[np.generic], teacher: FeatureDistance, options: TrainOptions) -> None:
+        if len(images) < HELD_OUT + options.batch:
+            raise UsageError(f"{len(images)} pictures: training needs more than {HELD_OUT} held out; render more")
+        self.images, self.teacher, self.options = images, teacher, options
+        torch_state = torch.random.get_rng_state()
+        torch.manual_seed(options.seed)  # layers are initialised from the global stream, which is put back
+        self.student = PerceptualNet(PerceptualConfig())
+        widths = tuple(len(weights) for weights in teacher.channel_weights() if weights is not None)
+        self.adapters = Adapters(self.student.config.widths, widths)
+        torch.random.set_rng_state(torch_state)
+        self.learnt = [*self.student.parameters(), *self.adapters.parameters()]
+        self.optimiser = torch.optim.Adam(self.learnt, lr=options.learning_rate, betas=(0.9, 0.99))
+        self.steps_done, self.seconds = 0, 0.0
+
+    def progress(self) -> float:
+        """Share of the run that is done, 0 ... 1."""
+        options = self.options
+        if options.steps is not None:
+            return self.steps_done / options.steps
+        return self.seconds / (60 * options.minutes)
+
+    def rate(self) -> float:
+        """Linear warm-up, then a cosine to zero at the end of the run."""
+        cosine = 0.5 + 0.5 * math.cos(math.pi * min(1.0, self.progress()))
+        return self.options.learning_rate * min(1.0, (self.steps_done + 1) / self.options.warm_up) * cosine
+
+    def pairs(self, step: int) -> tuple[Tensor, Tensor]:
+        """Pictures and distorted copies of step `step`, [batch, 3, side, side], whatever came before."""
+        options = self.options
+        source = torch.Generator().manual_seed(options.seed * 1_000_003 + step + 1)
+        chosen = torch.randint(0, len(self.images) - HELD_OUT, (options.batch,), generator=source).numpy()
+        pictures = vary(image_batch(self.images, chosen, self.images.shape[1]), options.side, source)
+        return pictures, distort(pictures, source)
+
+    def losses(self, pictures: Tensor, copies: Tensor) -> tuple[Tensor, Tensor]:
+        """Feature loss (1 - cosine, mean over scales) and distance loss (logarithmic, mean over scales and total)."""
+        both, count = torch.cat([pictures, copies]), len(pictures)
+        with torch.no_grad():
+            targets = self.teacher.unit_features(both)
+        maps = self.student.unit_features(both)
+        adapted = self.adapters(maps)
+        features = torch.stack([1 - (a * t).sum(dim=1).mean() for a, t in zip(adapted, targets, strict=True)]).mean()
+        ours = scale_distances(maps, self.student.channel_weights(), count)
+        theirs = scale_distances(targets, self.teacher.channel_weights(), count)
+        gaps = [_log_gap(a, b) for a, b in zip(ours, theirs, strict=True)]
+        gaps.append(_log_gap(torch.stack(ours).sum(dim=0), torch.stack(theirs).sum(dim=0)))
+        return features, torch.stack(gaps).mean()
+
+    def step(self) -> tuple[float, float]:
+        """One step; returns the feature loss and the distance loss before it."""
+        began = time.monotonic()
+        self.optimiser.param_groups[0]["lr"] = self.rate()
+        features, distances = self.losses(*self.pairs(self.steps_done))
+        self.optimiser.zero_grad(set_to_none=True)
+        (features + self.options.distance_weight * distances).backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        with torch.no_grad():
+            for weights in self.student.weights:
+                weights.clamp_(min=1e-4)  # a weight at zero would never learn again
+        self.steps_done += 1
+        self.seconds += time.monotonic() - began
+        return features.item(), distances.item()
+
+    def checkpoint(self, path: Path) -> None:
+        """Write everything a later sitting needs."""
+        state = {name: getattr(self, name).state_dict() for name in ("student", "adapters", "optimiser")}
+        with atomic_path(path) as temporary:
+            torch.save({**state, "steps_done": self.steps_done, "seconds": self.seconds}, temporary)
+
+    def resume(self, path: Path) -> None:
+        """Continue where `checkpoint` stopped."""
+        state = torch.load(path, weights_only=True)
+        for name in ("student", "adapters", "optimiser"):
+            getattr(self, name).load_state_dict(state[name])
+        self.steps_done, self.seconds = int(state["steps_done"]), float(state["seconds"])
+
+
+def scale_distances(maps: tuple[Tensor, ...], weights: tuple[Tensor | None, ...], count: int) -> list[Tensor]:
+    """For each scale the weighted squared difference [count] of the first half of a batch from the second."""
+    out = []
+    for x, each in zip(maps, weights, strict=True):
+        by_channel = (x[:count] - x[count:]).square().mean(dim=(2, 3))  # [count, C]
+        out.append((by_channel if each is None else by_channel * each).sum(dim=1))
+    return out
+
+
+def _log_gap(ours: Tensor, theirs: Tensor) -> Tensor:
+    # logarithms: a small distance must be as right, relatively, as a large one
+    return F.smooth_l1_loss((ours + 1e-3).log(), (theirs + 1e-3).log(), beta=0.2)
+
+
+def measure_distances(network: FeatureDistance, pictures: Tensor, copies: Tensor) -> NDArray[np.float64]:
+    """Distances [N] of pictures from copies, float64."""
+    with torch.no_grad():
+        parts = [network(a, b) for a, b in zip(pictures.split(32), copies.split(32), strict=True)]
+    return torch.cat(parts).double().numpy()
+
+
+def spearman(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Rank correlation of two samples [N] without ties."""
+    ranks = [np.argsort(np.argsort(values)) for values in (a, b)]
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+
+
+def held_out_pairs(images: NDArray[np.generic]) -> tuple[Tensor, Tensor]:
+    """The last pictures of the data, whole, and one distorted copy of each; the same at every call."""
+    last = np.arange(len(images) - HELD_OUT, len(images))
+    pictures = image_batch(images, last, images.shape[1])
+    return pictures, distort(pictures, torch.Generator().manual_seed(20_260_101))
+
+
+def run(
+    images: NDArray[np.generic],
+    teacher: FeatureDistance,
+    out: Path,
+    options: TrainOptions,
+    lpips: FeatureDistance | None,
+) -> PerceptualNet:
+    """Train to the end of the options, resuming from `out`; writes checkpoint.pt, log.csv, perceptual.safetensors."""
+    out.mkdir(parents=True, exist_ok=True)
+    training = Distillation(images, teacher, options)
+    if (out / "checkpoint.pt").exists():
+        training.resume(out / "checkpoint.pt")
+    pictures, copies = held_out_pairs(images)
+    references = [None if n is None else measure_distances(n, pictures, copies) for n in (teacher, lpips)]
+    recent: list[tuple[float, float]] = []
+    while training.progress() < 1:
+        recent.append(training.step())
+        if training.steps_done % options.measure_every == 0 or training.progress() >= 1:
+            ours = measure_distances(training.student, pictures, copies)
+            ranks = ["" if reference is None else f"{spearman(ours, reference):.4f}" for reference in references]
+            features, distances = np.mean(recent, axis=0)
+            loss = features + options.distance_weight * distances
+            figures = [f"{value:.5f}" for value in (loss, features, distances)]
+            _log(out / "log.csv", [str(training.steps_done), f"{training.seconds:.1f}", *figures, *ranks])
+            training.checkpoint(out / "checkpoint.pt")
+            recent = []
+    student = training.student
+    write_network(out / "perceptual.safetensors", "perceptual", student.config.to_dict(), student.state_dict())
+    return student
+
+
+def _log(path: Path, row: list[str]) -> None:
+    fresh = not path.exists()
+    with path.open("a", newline="") as stream:
+        writer = csv.writer(stream)
+        if fresh:
+            writer.writerow(COLUMNS)
+        writer.writerow(row)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command line of the recipe."""
+    defaults = TrainOptions()
+    parser = argparse.ArgumentParser(description="Distil the built-in perceptual network on face crops.")
+    parser.add_argument("--data", type=Path, required=True, help="folder of shard-*.npz")
+    parser.add_argument("--teacher", type=Path, required=True, help="distilled VGG-19, .npz")
+    parser.add_argument("--lpips", type=Path, help="SqueezeNet LPIPS, .npz: measured against, not trained on")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the network, its curve and checkpoint")
+    parser.add_argument("--minutes", type=float, default=defaults.minutes, help="training time over all sittings")
+    parser.add_argument("--steps", type=int, help="train this many steps instead")
+    parser.add_argument("--threads", type=int, help="CPU threads")
+    parser.add_argument("--seed", type=int, default=defaults.seed)
+    parser.add_argument("--shards", type=int, default=defaults.shards, help="how many shards to hold in memory")
+    given = parser.parse_args(arguments)
+    if given.threads:
+        torch.set_num_threads(given.threads)
+    options = TrainOptions(steps=given.steps, minutes=given.minutes, seed=given.seed, shards=given.shards)
+    images = load_shards(given.data, ("images",), 0, options.shards)["images"]
+    lpips: Any = SqueezeLpips(given.lpips) if given.lpips else None
+    run(images, DistilledVgg(given.teacher), given.out, options, lpips)
+
+
+if __name__ == "__main__":
+    main()
