@@ -1,8 +1,9 @@
 """Train the built-in 68-landmark network on renders: `python -m latentface.training.landmarks --data DIR --out DIR`.
 
 DIR holds the renderer's shards (FFHQ crops with landmarks). The loss is the distance to the true points, in
-inter-ocular distances, plus a weak pull of every heat map towards a small spot. The saved network is the running
-average of the weights. A stopped run continues from its checkpoint and ends with the same bytes.
+inter-ocular distances, plus a weak pull of every heat map towards a small spot. The brow labels are first moved onto
+the drawn brows (landmark_definition). The saved network is the running average of the weights. A stopped run
+continues from its checkpoint; one that is measured in steps ends with the same bytes as if it had not been stopped.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from latentface.files import atomic_path
 from latentface.networks.landmarks import LandmarkConfig, LandmarkNet, spatial_mean
 from latentface.pretrained.native import write_network
 from latentface.training.landmark_augmentation import AugmentOptions, augment
+from latentface.training.landmark_definition import measure_brow_drop, move_brows
 
 COLUMNS = ("step", "seconds", "images", "loss", "held_out_error")
 
@@ -76,6 +78,8 @@ class FaceData:
 def load_faces(folder: Path) -> FaceData:
     """Read all shards of a folder (arrays images [n, H, H, 3], landmarks [n, 68, 2], mask [n, H, H] if in all).
 
+    The brow labels are moved onto the drawn brows.
+
     Raises InputError for a folder without shards or a shard that lacks an array.
     """
     paths = sorted(folder.glob("shard-*.npz"))
@@ -92,9 +96,10 @@ def load_faces(folder: Path) -> FaceData:
             points.append(shard["landmarks"].astype(np.float32))
             if "mask" in shard.files:
                 masks.append(shard["mask"][:, None])
+    pictures, labels = torch.from_numpy(np.concatenate(images)), torch.from_numpy(np.concatenate(points))
     return FaceData(
-        torch.from_numpy(np.concatenate(images)),
-        torch.from_numpy(np.concatenate(points)),
+        pictures,
+        move_brows(labels, measure_brow_drop(pictures, labels), pictures.shape[-1]),
         torch.from_numpy(np.concatenate(masks)) if len(masks) == len(paths) else None,
     )
 
