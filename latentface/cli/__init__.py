@@ -105,6 +105,9 @@ def _run(words: list[str]) -> int:
             return _fail(words, INTERRUPTED, "Interrupted", "interrupted; finished results are kept", error)
         except click.exceptions.Exit as error:
             return error.exit_code
+        except click.exceptions.NoArgsIsHelpError as error:
+            print(error.format_message(), file=sys.stderr)
+            return 2
         except click.UsageError as error:
             return _fail(words, 2, "UsageError", _usage_message(error), error)
         except LatentfaceError as error:

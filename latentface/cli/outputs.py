@@ -6,6 +6,7 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -141,8 +142,13 @@ def changed(made: Made, options: Any, fingerprint: str, landmarks: str) -> list[
     return words
 
 
-def prepare_folder(folder: Path) -> None:
-    """Make the output folder and check that it takes files, before any work is spent; OutputError if it does not."""
+@contextmanager
+def prepared_folder(folder: Path) -> Iterator[None]:
+    """Make the output folder and check that it takes files, before work is spent; if none came, leave no folder.
+
+    Raises OutputError when the folder cannot be made or written.
+    """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
@@ -150,10 +156,16 @@ def prepare_folder(folder: Path) -> None:
     except OSError as error:
         raise OutputError(f"cannot make the folder {folder}: {error.strerror}; choose another with -o") from None
     try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise OutputError(f"cannot write into {folder}: {error.strerror}; choose another folder with -o") from None
+        try:
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise OutputError(f"cannot write into {folder}: {error.strerror}; choose another folder with -o") from None
+        yield
+    finally:
+        with suppress(OSError):  # the first that holds something ends it
+            for path in made:
+                path.rmdir()
 
 
 def unique(paths: Iterable[Path]) -> list[Path]:

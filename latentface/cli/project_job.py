@@ -17,13 +17,13 @@ from latentface.cli.outputs import (
     changed,
     face_name,
     hash_file,
-    prepare_folder,
+    prepared_folder,
     read_made,
     unique,
 )
 from latentface.cli.panels import compare_panels
 from latentface.cli.report import Bar, Report
-from latentface.errors import InputError, LatentfaceError, NoFaceFound, OutputError
+from latentface.errors import InputError, LatentfaceError, NoFaceFound, OutputError, WeightsError
 from latentface.face import FaceCrop
 from latentface.options import ProjectOptions
 
@@ -79,12 +79,11 @@ class ProjectJob:
         began = time.monotonic()
         photos = self._expand(inputs)
         if photos:
-            prepare_folder(self.settings.folder)
             from latentface.editor import FaceEditor
 
             settings = self.settings
             self.editor = FaceEditor(settings.network, settings.device, settings.options.seed, settings.landmarks)
-            with self.report.progress() as bar:
+            with prepared_folder(settings.folder), self.report.progress() as bar:
                 self._work(photos, bar)
         code = next((entry["error"]["exit_code"] for entry in self.entries if entry["status"] == "failed"), 0)
         self._summarise(code, time.monotonic() - began)
@@ -240,7 +239,7 @@ class ProjectJob:
         return {"latent": str(files.latent), "image": str(files.projected), "compare": str(files.compare)}
 
     def _fail(self, entry: dict[str, Any], error: Exception) -> None:
-        """Report a photo that did not work; a place that takes no files ends the run, since the next would fail too."""
+        """Report a photo that did not work; what every further photo would meet too ends the run."""
         known = isinstance(error, LatentfaceError)
         code = error.exit_code if isinstance(error, LatentfaceError) else 1
         message = " ".join(str(error).split()) if known else f"{INTERNAL}: {type(error).__name__}: {error}"
@@ -248,7 +247,7 @@ class ProjectJob:
             message = f"{entry['photo']}: {message}"
         entry.update(status="failed", error={"kind": type(error).__name__, "message": message, "exit_code": code})
         self.report.problem(message, error)
-        self.stopped = self.stopped or isinstance(error, OutputError)
+        self.stopped = self.stopped or isinstance(error, (OutputError, WeightsError))
 
     def _summarise(self, code: int, seconds: float) -> None:
         for entry in self.entries:

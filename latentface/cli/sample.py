@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain, count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from latentface.cli.flags import device_flag, network_flag, report_flags, seed_flag
-from latentface.cli.report import Report
+from latentface.cli.report import Bar, Report
 from latentface.errors import OutputError, UsageError
+
+if TYPE_CHECKING:
+    from latentface.images import Pixels
+    from latentface.latent import Latent
+    from latentface.networks.generator import Generator
 
 MOST_SEEDS = 10_000
 SHEET_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture to come: the words under it, its file's stem, and how to draw it (uint8 [R, R, 3])."""
+
+    caption: str
+    file: str
+    draw: Callable[[], Pixels]
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -77,64 +96,89 @@ def sample(report: Report, seeds: str | None, seed: int, latents: tuple[Path, ..
         raise OutputError(f"{output}: cannot write {output.suffix} files; name a folder, or a .png, .jpg or .webp file")
 
     from latentface import api
-    from latentface.cli.outputs import prepare_folder
+    from latentface.cli.outputs import prepared_folder
+
+    generator = api.load_generator(flags["network"], flags["device"])
+    if latents:
+        pictures = _latent_pictures(generator, latents, flags["tuned"])
+    else:
+        pictures = _seed_pictures(generator, numbers, flags["psi"])
+    with prepared_folder(output.parent if is_sheet else output), report.progress() as bar:
+        bar.start("drawing", len(pictures))
+        if is_sheet:
+            _check_sheet(len(pictures), generator.config.resolution)
+            files = _write_sheet(output, pictures, flags["columns"], flags["captions"], bar)
+        else:
+            files = _write_singles(output, pictures, bar)
+    report.say(f"{len(pictures)} pictures -> {output}")
+    origin: dict[str, Any] = {"network": flags["network"], "fingerprint": generator.fingerprint}
+    if latents:
+        origin.update(seeds=None, latents=[str(path) for path in latents], psi=None)
+    else:
+        origin.update(seeds=numbers, latents=None, psi=flags["psi"])
+    report.result({"command": "sample", **origin, "files": files, "exit_code": 0})
+
+
+def _seed_pictures(generator: Generator, seeds: list[int], psi: float) -> list[Picture]:
+    from latentface import api
+
+    def draw(seed: int) -> Pixels:
+        picture: Pixels = api.sample(generator, [seed], psi)[0]
+        return picture
+
+    return [Picture(f"seed {seed}", f"seed{seed:05d}", partial(draw, seed)) for seed in seeds]
+
+
+def _latent_pictures(generator: Generator, paths: Sequence[Path], with_tuned: bool) -> list[Picture]:
+    """All latents are read and checked before the first is drawn; equal names get a number."""
+    from latentface import api
     from latentface.tuning import TunedDeltas
 
-    prepare_folder(output.parent if is_sheet else output)
-    generator = api.load_generator(flags["network"], flags["device"])
-    names = [_name(path) for path in latents] if latents else [f"seed {number}" for number in numbers]
-    codes = [api.load_latent(path, generator) for path in latents]
-    beside = [path.with_name(f"{_name(path)}.tuned.safetensors") for path in latents if flags["tuned"]]
-    deltas = [TunedDeltas.load(path) for path in beside]
-    pictures = []
-    with report.progress() as bar:
-        bar.start("drawing", len(names))
-        for index in range(len(names)):
-            if latents:
-                drawn = api.synthesise(generator, codes[index], deltas[index] if deltas else None)
-            else:
-                drawn = api.sample(generator, [numbers[index]], flags["psi"])
-            pictures.append(drawn[0])
-            bar.step(index + 1)
-    files = _write(output, is_sheet, pictures, names, flags["columns"], flags["captions"])
-    report.say(f"{len(pictures)} pictures -> {output}")
-    report.result(
-        {
-            "command": "sample",
-            "network": flags["network"],
-            "fingerprint": generator.fingerprint,
-            "seeds": None if latents else numbers,
-            "latents": [str(path) for path in latents] if latents else None,
-            "psi": None if latents else flags["psi"],
-            "files": files,
-            "exit_code": 0,
-        }
-    )
+    def draw(latent: Latent, tuned: TunedDeltas | None) -> Pixels:
+        picture: Pixels = api.synthesise(generator, latent, tuned)[0]
+        return picture
+
+    pictures: list[Picture] = []
+    for path in paths:
+        name = path.name.removesuffix(".safetensors").removesuffix(".latent")
+        tuned = TunedDeltas.load(path.with_name(f"{name}.tuned.safetensors")) if with_tuned else None
+        taken = {picture.file for picture in pictures}
+        file = next(f for f in chain([name], (f"{name}-{n}" for n in count(2))) if f not in taken)
+        pictures.append(Picture(name, file, partial(draw, api.load_latent(path, generator), tuned)))
+    return pictures
 
 
-def _name(path: Path) -> str:
-    """NAME of NAME.latent.safetensors."""
-    return path.name.removesuffix(".safetensors").removesuffix(".latent")
+def _check_sheet(number: int, side: int) -> None:
+    from latentface.images import MAX_PIXELS
+
+    if number * side * side > MAX_PIXELS:
+        raise UsageError(
+            f"a sheet of {number} pictures of {side} x {side} pixels is more than {MAX_PIXELS // 10**6} megapixels; "
+            "name a folder with -o, or ask for fewer"
+        )
 
 
-def _write(
-    output: Path, is_sheet: bool, pictures: list[Any], names: list[str], columns: int | None, captions: bool
-) -> list[str]:
-    """One sheet, or one file a picture; returns the paths."""
-    import math
-
+def _write_sheet(output: Path, pictures: list[Picture], columns: int | None, captions: bool, bar: Bar) -> list[str]:
     from latentface.cli.panels import contact_sheet
     from latentface.images import write_image
 
-    if is_sheet:
-        wide = columns or math.ceil(math.sqrt(len(pictures)))
-        sheet = contact_sheet(pictures, names if captions else None, wide)
-        write_image(output, sheet, source_type="trainedAlgorithmicMedia")
-        return [str(output)]
-    paths = []
-    for picture, name in zip(pictures, names, strict=True):
-        number = re.fullmatch(r"seed (\d+)", name)
-        path = output / (f"seed{int(number[1]):05d}.png" if number else f"{name}.png")
-        write_image(path, picture, source_type="trainedAlgorithmicMedia")
-        paths.append(str(path))
-    return paths
+    drawn = []
+    for index, picture in enumerate(pictures, 1):
+        drawn.append(picture.draw())
+        bar.step(index)
+    names = [picture.caption for picture in pictures] if captions else None
+    sheet = contact_sheet(drawn, names, columns or math.ceil(math.sqrt(len(drawn))))
+    write_image(output, sheet, source_type="trainedAlgorithmicMedia")
+    return [str(output)]
+
+
+def _write_singles(folder: Path, pictures: list[Picture], bar: Bar) -> list[str]:
+    from latentface.images import write_image
+
+    files = []
+    for index, picture in enumerate(pictures, 1):
+        path = folder / f"{picture.file}.png"
+        write_image(path, picture.draw(), source_type="trainedAlgorithmicMedia")
+        files.append(str(path))
+        bar.step(index)
+    return files

@@ -81,7 +81,7 @@ def test_a_bomb_is_refused_by_its_header(desk: Desk) -> None:
 def test_a_photo_without_a_face(desk: Desk) -> None:
     Image.new("RGB", (200, 150), (20, 90, 30)).save(desk.folder / "meadow.png")
     assert_refused(desk.project(desk.folder / "meadow.png"), 3, "meadow.png", "no face")
-    assert desk.written() == []
+    assert not desk.out.exists()  # not even an empty folder
 
 
 def test_an_output_folder_below_a_file(desk: Desk) -> None:
@@ -189,10 +189,12 @@ def test_a_latent_file_that_is_none(desk: Desk) -> None:
     assert_refused(desk.run("sample", "--latent", broken, "--network", desk.network), 3, "a.latent.safetensors")
 
 
-def test_unknown_landmark_file(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_landmark_file_ends_the_run(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()  # the real predictor loader
-    done = desk.project(desk.photo(), "--landmarks", desk.folder / "none.dat")
+    photos = [desk.photo(), desk.photo("ben.png")]
+    done = desk.project(*photos, "--landmarks", desk.folder / "none.dat")
     assert_refused(done, 4, "none.dat")
+    assert not desk.out.exists()
 
 
 @pytest.mark.parametrize(
@@ -221,7 +223,7 @@ def test_wrong_usage(desk: Desk, words: list[str], hint: str) -> None:
 
 def test_no_command_shows_the_help(desk: Desk) -> None:
     done = desk.run()
-    assert done.code == 2 and "project" in done.err + done.out
+    assert done.code == 2 and "Usage: latentface" in done.err and "project" in done.err
 
 
 def test_a_fault_of_our_own(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

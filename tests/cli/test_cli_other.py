@@ -75,6 +75,27 @@ def test_a_saved_latent_is_drawn(desk: Desk) -> None:
     assert np.abs(difference).max() <= 1
 
 
+def test_two_latents_of_one_name_keep_both(desk: Desk) -> None:
+    assert desk.project(desk.photo()).code == 0
+    other = desk.folder / "elsewhere"
+    other.mkdir()
+    latent = desk.out / "anna.latent.safetensors"
+    (other / latent.name).write_bytes(latent.read_bytes())
+    drawn = desk.folder / "drawn"
+    words = ("sample", "--network", desk.network, "--latent", latent, "--latent", other / latent.name, "-o", drawn)
+    assert desk.run(*words).code == 0
+    assert sorted(path.name for path in drawn.iterdir()) == ["anna-2.png", "anna.png"]
+
+
+def test_a_sheet_too_large_to_open_is_refused(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("latentface.images.MAX_PIXELS", 16 * 16 * 4)
+    words = ("sample", "--network", desk.network, "-o", desk.folder / "new" / "sheet.png", "--seeds")
+    done = desk.run(*words, "0-4")
+    assert done.code == 2 and "name a folder" in done.err
+    assert not (desk.folder / "new").exists()  # made for the sheet, and gone with it
+    assert desk.run(*words, "0-3").code == 0
+
+
 def test_weights_list(desk: Desk) -> None:
     done = desk.run("weights", "list", "--json")
     rows = {row["name"]: row for row in done.json["weights"]}
