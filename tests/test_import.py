@@ -12,15 +12,16 @@ import pytest
 
 HEAVY = ["av", "dlib", "lpips", "moderngl", "numpy", "pulp", "scipy", "skimage", "sklearn", "torch", "torchvision"]
 
-# Runs in a fresh interpreter: an audit hook sees every file opened for writing, folder made, variable set, process begun.
+# Runs in a fresh interpreter: an audit hook sees files opened for writing, folders, variables, processes, connections.
 PROBE = """
 import json, os, sys, threading
+DEEDS = {"os.mkdir", "os.putenv", "os.unsetenv", "os.rename", "os.remove", "subprocess.Popen", "socket.connect"}
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 seen = []
 def watch(event, args):
     if event == "open" and isinstance(args[2], int) and args[2] & WRITING and args[0] != os.devnull:
         seen.append(f"open {args[0]}")
-    if event in ("os.mkdir", "os.putenv", "os.unsetenv", "os.rename", "os.remove", "subprocess.Popen", "socket.connect"):
+    if event in DEEDS:
         seen.append(f"{event} {args[0]}")
 before = dict(os.environ)
 sys.addaudithook(watch)

@@ -26,7 +26,18 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
         (source / link).symlink_to(f"latentface/{link}")
     for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
-    command = [sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "--no-index", "-w", "out", "."]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--no-build-isolation",
+        "--no-deps",
+        "--no-index",
+        "-w",
+        "out",
+        ".",
+    ]
     result = subprocess.run(command, cwd=source, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stdout + result.stderr
     (built,) = (source / "out").glob("*.whl")
@@ -68,7 +79,9 @@ def test_metadata(wheel: zipfile.ZipFile) -> None:
     text = wheel.read(metadata).decode()
     assert re.search(r"^License-Expression: MIT$|^License: MIT$", text, re.MULTILINE)
     assert "Requires-Python: >=3.10" in text
-    needs = {re.split(r"[^\w-]", line.split(": ")[1])[0] for line in text.splitlines() if line.startswith("Requires-Dist")}
+    needs = {
+        re.split(r"[^\w-]", line.split(": ")[1])[0] for line in text.splitlines() if line.startswith("Requires-Dist")
+    }
     assert {"torch", "numpy", "scipy", "pillow", "dlib-bin", "click", "safetensors", "moderngl", "gradio"} <= needs
     assert "torchvision" not in needs
     assert "latentface = latentface.cli:main" in wheel.read(points).decode()
