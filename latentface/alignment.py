@@ -28,8 +28,9 @@ _WINDOW = 80  # dlib's detector slides a window of 80 px
 _COARSE_SIDE = 1800  # long side of the first working copy: faces of 4.5 % of it and more are found
 _SMALLEST_FACE = 56  # the finest working copy enlarges a face of this many photo pixels to the window
 _LARGEST_COPY = 100_000_000  # pixels; dlib's feature planes take several times the memory of the copy
-_MIN_SCORE = -0.05  # on the whole photo
+_MIN_SCORE = -0.05  # on the coarse copy
 _MIN_SCORE_FINE = 0.25  # the finer copies of a photo have many more windows, so more false faces
+_SURE_SCORE = 0.3  # below it a face counts only when it is the photo's best
 _OVERLAP = 0.3
 
 # Size and place of the aligned square relative to dlib's face box (both measured on renders), for the first look
@@ -90,12 +91,13 @@ def detect_faces(photo: Pixels) -> tuple[Array, Array]:
         threshold = _MIN_SCORE if index == 0 else _MIN_SCORE_FINE
         boxes, scores = _detect_at(detector, photo, scale, threshold)
         if len(boxes):
-            return boxes, scores
+            keep = (scores >= _SURE_SCORE) | (np.arange(len(scores)) == 0)
+            return boxes[keep], scores[keep]
     border = max(photo.shape[:2]) // 3
     padded = np.pad(photo, ((border, border), (border, border), (0, 0)), mode="edge")
     scale = min(2.0, _COARSE_SIDE / max(padded.shape))
     boxes, scores = _detect_at(detector, padded, scale, _MIN_SCORE_FINE)
-    return boxes - border, scores
+    return (boxes - border)[:1], scores[:1]
 
 
 def _scales(height: int, width: int) -> list[float]:
