@@ -37,7 +37,7 @@ def blur(images: Tensor, strength: Tensor, source: torch.Generator) -> Tensor:
     flat = F.pad(images, (radius,) * 4, mode="replicate").flatten(0, 1)[None]  # [1, 3 N, H', W']
     flat = F.conv2d(flat, kernel[:, None, None, :], groups=kernel.shape[0])
     flat = F.conv2d(flat, kernel[:, None, :, None], groups=kernel.shape[0])
-    return flat[0].unflatten(0, images.shape[:2])
+    return flat[0].reshape(images.shape)
 
 
 def grain(images: Tensor, strength: Tensor, source: torch.Generator) -> Tensor:

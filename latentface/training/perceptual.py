@@ -168,7 +168,7 @@ def _log_gap(ours: Tensor, theirs: Tensor) -> Tensor:
 def measure_distances(network: FeatureDistance, pictures: Tensor, copies: Tensor) -> NDArray[np.float64]:
     """Distances [N] of pictures from copies, float64."""
     with torch.no_grad():
-        parts = [network(a, b) for a, b in zip(pictures.split(32), copies.split(32), strict=True)]
+        parts = [network(a, b) for a, b in zip(torch.split(pictures, 32), torch.split(copies, 32), strict=True)]
     return torch.cat(parts).double().numpy()
 
 

@@ -1,0 +1,110 @@
+"""How far two pictures, or two sets of landmarks, are apart.
+
+Pictures are float tensors [N, 3, H, W] in [-1, 1] unless `span` says otherwise; every measure gives one number for each
+pair, [N]. The measures are differentiable. Inputs of different shapes raise UsageError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from latentface.errors import UsageError
+from latentface.networks.perceptual import FeatureDistance
+
+#: Gaussian window of SSIM: 11 pixels, standard deviation 1.5 (Wang et al. 2004).
+WINDOW, SIGMA = 11, 1.5
+#: Exponents of the five scales of MS-SSIM (Wang et al. 2003).
+MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+
+
+def psnr(a: Tensor, b: Tensor, span: float = 2.0) -> Tensor:
+    """Peak signal-to-noise ratio in dB, 10 log10(span^2 / mean squared error); infinite for equal pictures.
+
+    Args:
+        a, b: [N, C, H, W]; span: distance from black to white.
+    """
+    _check_pair(a, b, 1)
+    return 10 * torch.log10(span**2 / (a - b).square().mean(dim=(1, 2, 3)))
+
+
+def ssim(a: Tensor, b: Tensor, span: float = 2.0) -> Tensor:
+    """Structural similarity (Wang et al. 2004, eq. 13), -1 ... 1: mean over channels and all whole windows.
+
+    Raises:
+        UsageError: a side is shorter than the window of 11 pixels.
+    """
+    _check_pair(a, b, WINDOW)
+    luminance, structure = _ssim_terms(a, b, span)
+    return (luminance * structure).mean(dim=(1, 2, 3))
+
+
+def ms_ssim(a: Tensor, b: Tensor, span: float = 2.0, weights: Sequence[float] = MS_SSIM_WEIGHTS) -> Tensor:
+    """Multi-scale structural similarity (Wang et al. 2003, eq. 7), 0 ... 1, mean over channels.
+
+    Contrast counts at every scale, luminance at the last. A negative mean contrast, which has no real power, counts
+    as 0. Below 176 pixels the five standard scales do not fit: pass fewer weights, and compare such figures only with
+    each other.
+
+    Raises:
+        UsageError: at the last scale a side would be shorter than the window of 11 pixels.
+    """
+    _check_pair(a, b, WINDOW * 2 ** (len(weights) - 1))
+    total = torch.ones(a.shape[0], a.shape[1], dtype=a.dtype, device=a.device)
+    for scale, weight in enumerate(weights):
+        luminance, structure = _ssim_terms(a, b, span)
+        last = scale == len(weights) - 1
+        value = (luminance * structure if last else structure).mean(dim=(2, 3))  # [N, C]
+        total = total * value.clamp(min=0.0) ** weight
+        if not last:
+            a, b = F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)
+    return total.mean(dim=1)
+
+
+def lpips(network: FeatureDistance, a: Tensor, b: Tensor) -> Tensor:
+    """Perceptual distance by a network of `networks.perceptual`, without gradients; 0 for equal pictures."""
+    _check_pair(a, b, 1)
+    with torch.no_grad():
+        distance: Tensor = network(a, b)
+        return distance
+
+
+def landmark_error(found: Tensor, truth: Tensor) -> Tensor:
+    """Mean distance of 68 landmarks from the true ones in inter-ocular distances (eye centre to eye centre).
+
+    Args:
+        found, truth: [N, 68, 2] in the same unit; [N, K, 2] cannot be normalised and raises UsageError.
+    """
+    if found.shape != truth.shape or found.ndim != 3 or tuple(found.shape[1:]) != (68, 2):
+        raise UsageError(f"landmarks of shapes {list(found.shape)} and {list(truth.shape)}: expected [N, 68, 2] twice")
+    eyes = truth[:, 42:48].mean(dim=1) - truth[:, 36:42].mean(dim=1)
+    unit: Tensor = torch.linalg.vector_norm(eyes, dim=1)
+    gaps: Tensor = torch.linalg.vector_norm(found - truth, dim=2)
+    return gaps.mean(dim=1) / unit
+
+
+def _ssim_terms(a: Tensor, b: Tensor, span: float) -> tuple[Tensor, Tensor]:
+    """Luminance and contrast-structure maps [N, C, H - 10, W - 10], population variances under the window."""
+    offsets = torch.arange(WINDOW, dtype=a.dtype, device=a.device) - WINDOW // 2
+    line = torch.exp(-0.5 * (offsets / SIGMA) ** 2)
+    line = line / line.sum()
+    channels = a.shape[1]
+    stacked = torch.cat([a, b, a * a, b * b, a * b], dim=1)  # [N, 5 C, H, W]
+    across = line.view(1, 1, 1, -1).expand(5 * channels, 1, 1, -1)
+    stacked = F.conv2d(F.conv2d(stacked, across, groups=5 * channels), across.transpose(2, 3), groups=5 * channels)
+    mean_a, mean_b, square_a, square_b, product = stacked.chunk(5, dim=1)
+    var_a, var_b, covariance = square_a - mean_a**2, square_b - mean_b**2, product - mean_a * mean_b
+    c1, c2 = (0.01 * span) ** 2, (0.03 * span) ** 2
+    luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
+    return luminance, (2 * covariance + c2) / (var_a + var_b + c2)
+
+
+def _check_pair(a: Tensor, b: Tensor, side: int) -> None:
+    if a.shape != b.shape or a.ndim != 4 or min(a.shape[2:]) < side:
+        raise UsageError(
+            f"pictures of shapes {list(a.shape)} and {list(b.shape)}: expected [N, C, H, W] twice, "
+            f"both sides {side} or more"
+        )

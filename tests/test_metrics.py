@@ -1,0 +1,132 @@
+"""Metrics against outside oracles (scikit-image) and direct formulas."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from latentface import metrics
+from latentface.errors import UsageError
+from latentface.networks.perceptual import PerceptualConfig, PerceptualNet
+
+
+def pair(side: int = 40, noise: float = 0.2, dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor]:
+    source = torch.Generator().manual_seed(3)
+    smooth = torch.nn.functional.interpolate(
+        torch.rand(2, 3, 6, 6, generator=source), size=(side, side + 16), mode="bicubic"
+    )
+    a = (smooth * 2 - 1).clamp(-1, 1).to(dtype)
+    return a, (a + noise * torch.randn(a.shape, generator=source, dtype=dtype)).clamp(-1, 1)
+
+
+def test_psnr_agrees_with_scikit_image() -> None:
+    a, b = pair()
+    for k, value in enumerate(metrics.psnr(a, b)):
+        assert value.item() == pytest.approx(peak_signal_noise_ratio(a[k].numpy(), b[k].numpy(), data_range=2.0))
+    assert torch.isinf(metrics.psnr(a, a)).all()
+
+
+def test_psnr_of_bytes_uses_their_span() -> None:
+    a = torch.zeros(1, 3, 4, 4)
+    assert metrics.psnr(a, a + 255, span=255).item() == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize("noise", [0.02, 0.3])
+def test_ssim_agrees_with_scikit_image(noise: float) -> None:
+    a, b = pair(noise=noise)
+    for k, value in enumerate(metrics.ssim(a, b)):
+        expected = structural_similarity(
+            a[k].numpy(),
+            b[k].numpy(),
+            channel_axis=0,
+            data_range=2.0,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+        )
+        # scikit-image averages over windows whose centre is 5 pixels inside: the same windows
+        assert value.item() == pytest.approx(expected, abs=1e-9)
+
+
+def test_ssim_is_one_for_equal_pictures_and_falls_with_noise() -> None:
+    a, _ = pair()
+    values = [metrics.ssim(a, pair(noise=noise)[1]).mean().item() for noise in (0.0, 0.1, 0.3)]
+    assert values[0] == pytest.approx(1.0)
+    assert values[0] > values[1] > values[2]
+
+
+def direct_ms_ssim(a: np.ndarray, b: np.ndarray, weights: tuple[float, ...]) -> float:
+    """One channel [H, W], written out from the paper with scikit-image's full maps."""
+    from scipy.ndimage import correlate1d
+
+    line = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
+    line /= line.sum()
+
+    def window(x: np.ndarray) -> np.ndarray:
+        return correlate1d(correlate1d(x, line, axis=0), line, axis=1)[5:-5, 5:-5]
+
+    result = 1.0
+    for scale, weight in enumerate(weights):
+        mu_a, mu_b = window(a), window(b)
+        var_a, var_b, cov = window(a * a) - mu_a**2, window(b * b) - mu_b**2, window(a * b) - mu_a * mu_b
+        contrast = (2 * cov + 0.06**2) / (var_a + var_b + 0.06**2)
+        if scale == len(weights) - 1:
+            contrast = contrast * (2 * mu_a * mu_b + 0.02**2) / (mu_a**2 + mu_b**2 + 0.02**2)
+        result *= max(contrast.mean(), 0.0) ** weight
+        if scale == len(weights) - 1:
+            break
+        a = a.reshape(a.shape[0] // 2, 2, a.shape[1] // 2, 2).mean(axis=(1, 3))
+        b = b.reshape(b.shape[0] // 2, 2, b.shape[1] // 2, 2).mean(axis=(1, 3))
+    return result
+
+
+def test_ms_ssim_against_the_formula_written_out() -> None:
+    a, b = pair(side=192)
+    found = metrics.ms_ssim(a, b)
+    for k in range(2):
+        channels = [direct_ms_ssim(a[k, c].numpy(), b[k, c].numpy(), metrics.MS_SSIM_WEIGHTS) for c in range(3)]
+        assert found[k].item() == pytest.approx(np.mean(channels), abs=1e-9)
+
+
+def test_ms_ssim_refuses_pictures_too_small_for_its_scales() -> None:
+    a, b = pair(side=128)
+    with pytest.raises(UsageError, match="176 or more"):
+        metrics.ms_ssim(a, b)
+    assert metrics.ms_ssim(a, b, weights=metrics.MS_SSIM_WEIGHTS[:3]).shape == (2,)
+
+
+def test_measures_are_differentiable() -> None:
+    a, b = pair(side=16)
+    a.requires_grad_(True)
+    for value in (metrics.psnr(a, b), metrics.ssim(a, b), metrics.ms_ssim(a, b, weights=(1.0,))):
+        (gradient,) = torch.autograd.grad(value.sum(), a)
+        assert torch.isfinite(gradient).all()
+        assert gradient.abs().sum() > 0
+
+
+def test_lpips_is_the_networks_distance_without_gradients() -> None:
+    a, b = pair(dtype=torch.float32)
+    torch.manual_seed(0)
+    network = PerceptualNet(PerceptualConfig(widths=(4, 4), depths=(1, 1)))
+    found = metrics.lpips(network, a, b)
+    assert not found.requires_grad
+    assert torch.equal(found, network(a, b).detach())
+
+
+def test_landmark_error_is_in_inter_ocular_distances() -> None:
+    source = torch.Generator().manual_seed(1)
+    truth = torch.rand(2, 68, 2, generator=source)
+    truth[:, 36:42] = torch.tensor([10.0, 5.0])
+    truth[:, 42:48] = torch.tensor([30.0, 5.0])
+    found = truth + torch.tensor([3.0, 4.0])
+    assert torch.allclose(metrics.landmark_error(found, truth), torch.full((2,), 5.0 / 20.0))
+    with pytest.raises(UsageError, match=r"\[N, 68, 2\]"):
+        metrics.landmark_error(found[:, :5], truth[:, :5])
+
+
+@pytest.mark.parametrize("measure", [metrics.psnr, metrics.ssim, metrics.ms_ssim])
+def test_different_shapes_are_refused(measure) -> None:
+    with pytest.raises(UsageError, match="shapes"):
+        measure(torch.zeros(1, 3, 16, 16), torch.zeros(1, 3, 16, 17))
