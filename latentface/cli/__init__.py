@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from types import FrameType
@@ -130,6 +131,8 @@ def _run(words: list[str]) -> int:
 def main() -> NoReturn:
     """Entry point of the `latentface` program."""
     signal.signal(signal.SIGTERM, _terminate)
+    if not sys.warnoptions:  # warnings are for programmers; python -W shows them
+        warnings.simplefilter("ignore")
     sys.exit(run())
 
 

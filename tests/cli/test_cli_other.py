@@ -153,6 +153,13 @@ def test_help_loads_nothing_heavy(words: list[str]) -> None:
     assert done.stdout
 
 
+@pytest.mark.parametrize(("flags", "shown"), [([], False), (["-Wdefault"], True)])
+def test_warnings_are_for_programmers(flags: list[str], shown: bool) -> None:
+    code = "import warnings, latentface.cli as c; c.run = lambda: warnings.warn('odd') or 0; c.main()"
+    done = subprocess.run([sys.executable, *flags, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and ("odd" in done.stderr) == shown
+
+
 def test_every_option_field_is_a_flag(desk: Desk) -> None:
     text = desk.run("project", "--help").out
     for spec in fields(ProjectOptions):
