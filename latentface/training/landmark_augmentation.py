@@ -25,7 +25,8 @@ Tensor = torch.Tensor
 class AugmentOptions:
     """How far each change goes (standard deviations unless said otherwise) and how often it happens (a share).
 
-    rotation is in degrees; shift, stretch and bend are parts of the side of the framed square.
+    rotation is in degrees; shift, stretch and bend are parts of the side of the framed square. brow_lift is the range,
+    in sides of the crop, by which brows are moved up from the eyes: the heads' brows all sit close to the lids.
     """
 
     rotation: float = 11.0
@@ -34,6 +35,7 @@ class AugmentOptions:
     shift: float = 0.035
     log_stretch: float = 0.05
     bend: float = 0.008
+    brow_lift: tuple[float, float] = (-0.008, 0.036)
     background_share: float = 0.5
     glasses_share: float = 0.3
     occluder_share: float = 0.35
@@ -146,18 +148,37 @@ def frame(
     bend = _smooth_field(generator, count, 2, 4, size) * options.bend  # [N, 2, S, S], added in the new square
     line = (torch.arange(size, device=images.device) + 0.5) / size - 0.5
     square = torch.stack(torch.meshgrid(line, line, indexing="xy"))  # [2, S, S]
-    bent = square + bend
-    where = torch.einsum("nij,njhw->nhwi", matrix, bent) + centre[:, None, None]
+    where = torch.einsum("nij,njhw->nhwi", matrix, square + bend) + centre[:, None, None]
+    units = (points + 0.5) / images.shape[-1]
+    lift = _uniform(generator, (count,), *options.brow_lift)
+    where = where + brow_shift(where.flatten(1, 2), units, lift).view_as(where)
     modes = ("border", "reflection", "zeros")
     mode = modes[int(torch.randint(3, (1,), generator=generator, device=generator.device))]
     framed = F.grid_sample(images, where * 2 - 1, mode="bilinear", padding_mode=mode, align_corners=False)
-    units = (points + 0.5) / images.shape[-1]
-    straight = torch.linalg.solve(matrix, (units - centre[:, None]).transpose(1, 2)).transpose(1, 2)
+    lifted = units
+    for _ in range(8):  # lifted + shift(lifted) = units, by fixed point: the shift changes slowly enough
+        lifted = units - brow_shift(lifted, units, lift)
+    straight = torch.linalg.solve(matrix, (lifted - centre[:, None]).transpose(1, 2)).transpose(1, 2)
     place = straight
-    for _ in range(2):  # q + bend(q) = straight, by fixed point: the bend is small and smooth
+    for _ in range(2):  # place + bend(place) = straight, likewise
         move = F.grid_sample(bend, place[:, None] * 2, padding_mode="border", align_corners=False)  # [N, 2, 1, 68]
         place = straight - move[:, :, 0].transpose(1, 2)
     return framed, place + 0.5
+
+
+def brow_shift(where: Tensor, points: Tensor, lift: Tensor) -> Tensor:
+    """How far below `where` [N, K, 2] the content of the lifted picture comes from: [N, K, 2], in crop units.
+
+    points: [N, 68, 2] of the picture before; lift: [N]. Nothing moves up to the upper lids; the shift is whole at the
+    brows and dies out over the forehead.
+    """
+    left, right = points[:, 36:42].mean(1, keepdim=True), points[:, 42:48].mean(1, keepdim=True)
+    across = F.normalize(right - left, dim=2)
+    down = torch.stack([-across[..., 1], across[..., 0]], dim=2)
+    height = ((left + right) / 2 * down).sum(2) - (where * down).sum(2)  # [N, K] above the eye line
+    rise = ((height - 0.02) / 0.06).clamp(0, 1)
+    amount = rise * rise * (3 - 2 * rise) * torch.exp(-(((height - 0.08).clamp(min=0) / 0.12) ** 2))
+    return (amount * lift[:, None])[..., None] * down
 
 
 # ------------------------------------------------------------------------------------- things in the picture

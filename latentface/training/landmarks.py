@@ -37,7 +37,7 @@ class TrainOptions:
     """How to train.
 
     steps ends the run, or minutes (of training time, over all sittings) when steps is None. batch is in images.
-    learning_rate is the peak of a short warm-up and a cosine. held_out is the share of the data kept for measuring.
+    learning_rate is the peak of a short warm-up and a cosine. held_out images, the last, are kept for measuring.
     jaw_weight: the jaw line is a contour that moves with the view, so it counts less. spot_weight, spot_cells: weight
     and deviation, in cells, of the target spots on the heat maps.
     """
@@ -49,7 +49,7 @@ class TrainOptions:
     weight_decay: float = 1e-4
     warm_up: int = 200
     average: float = 0.999
-    held_out: float = 0.04
+    held_out: int = 500
     jaw_weight: float = 0.4
     spot_weight: float = 0.01
     spot_cells: float = 1.2
@@ -171,9 +171,9 @@ class Trainer:
     ) -> None:
         if options.steps is None and options.minutes is None:
             raise UsageError("give steps or minutes: without either the training would never end")
-        held = max(1, round(len(data) * options.held_out))
-        if len(data) <= held:
-            raise UsageError(f"{len(data)} samples are too few: {held} are held out for measuring")
+        held = options.held_out
+        if not 0 < held < len(data):
+            raise UsageError(f"{len(data)} images are too few: {held} are held out for measuring")
         self.train_data, self.held_out = data.part(0, len(data) - held), data.part(len(data) - held, len(data))
         self.out, self.options, self.changes = out, options, changes or AugmentOptions()
         self.config = config or LandmarkConfig()
