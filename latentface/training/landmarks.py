@@ -9,6 +9,7 @@ continues from its checkpoint; one that is measured in steps ends with the same 
 from __future__ import annotations
 
 import argparse
+import copy
 import csv
 import math
 import time
@@ -181,8 +182,7 @@ class Trainer:
         with torch.random.fork_rng():  # the layers draw from the global generator
             torch.manual_seed(options.seed)
             self.network = LandmarkNet(self.config).to(self.device)
-        self.averaged = LandmarkNet(self.config).to(self.device)
-        self.averaged.load_state_dict(self.network.state_dict())
+        self.averaged = copy.deepcopy(self.network)
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=options.learning_rate, betas=(0.9, 0.98), weight_decay=options.weight_decay
         )
