@@ -44,7 +44,8 @@ def report(title: str, rows: list[dict[str, float]]) -> None:
     """Print the mean (and for the inner points the worst) of many faces."""
     means = "  ".join(f"{part} {np.mean([row[part] for row in rows]):.2f}" for part in PARTS)
     worst = max(row["inner"] for row in rows)
-    print(f"{title}: {len(rows)} faces, mean error in % of the inter-ocular distance: {means}  (worst inner {worst:.2f})")
+    print(f"{title}: {len(rows)} faces, mean error in % of the inter-ocular distance:")
+    print(f"  {means}  (worst face, inner: {worst:.2f})")
 
 
 def overlay(photo: NDArray[np.uint8], ours: Array, theirs: Array, path: Path) -> None:

@@ -88,7 +88,8 @@ def quad_to_matrix(quad: NDArray[np.floating], size: int) -> Array:
 def map_points(matrix: NDArray[np.floating], points: NDArray[np.floating]) -> Array:
     """Apply a 3x3 affine map to points [..., 2]."""
     affine = np.asarray(matrix, dtype=np.float64)
-    return np.asarray(points, dtype=np.float64) @ affine[:2, :2].T + affine[:2, 2]
+    mapped: Array = np.asarray(points, dtype=np.float64) @ affine[:2, :2].T + affine[:2, 2]
+    return mapped
 
 
 @dataclass(frozen=True, eq=False)

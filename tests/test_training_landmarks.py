@@ -15,7 +15,7 @@ from latentface.pretrained import load_landmarks
 from latentface.training import landmark_augmentation as changes
 from latentface.training.landmark_augmentation import AugmentOptions, augment, brow_shift, frame, mirror
 from latentface.training.landmark_definition import measure_brow_drop, move_brows
-from latentface.training.landmarks import TrainOptions, Trainer, framed, landmark_loss, load_faces, main, measure
+from latentface.training.landmarks import Trainer, TrainOptions, framed, landmark_loss, load_faces, main, measure
 
 SMALL = LandmarkConfig(input_size=32, widths=(8, 8, 16, 16), decoder=8)
 OPTIONS = TrainOptions(
@@ -35,7 +35,7 @@ def mean_shape():
     points[27:31, 1] = np.linspace(0, 0.5, 4)
     points[31:36] = np.stack([np.linspace(-0.25, 0.25, 5), np.full(5, 0.65)], axis=1)
     eye = np.array([[-0.22, 0], [-0.08, -0.09], [0.08, -0.09], [0.22, 0], [0.08, 0.09], [-0.08, 0.09]])
-    points[36:42], points[42:48] = eye + [-0.5, 0], eye + [0.5, 0]
+    points[36:42], points[42:48] = eye - np.array([0.5, 0]), eye + np.array([0.5, 0])
     for start, count, width, height in ((48, 12, 0.4, 0.18), (60, 8, 0.3, 0.07)):
         angle = np.pi - np.arange(count) * 2 * np.pi / count
         points[start : start + count] = np.stack([width * np.cos(angle), 1 - height * np.sin(angle)], axis=1)
@@ -231,7 +231,8 @@ def test_glasses_lie_around_the_eyes(data):
 
 def test_augmented_pictures_are_ready_for_the_network(data):
     pictures, points = augment(
-        data.images[:8], data.points[:8], data.masks[:8] / 255, SMALL, AugmentOptions(), torch.Generator().manual_seed(0)
+        data.images[:8], data.points[:8], data.masks[:8] / 255, SMALL, AugmentOptions(),
+        torch.Generator().manual_seed(0),
     )
     assert pictures.shape == (8, 3, 32, 32) and pictures.min() >= -1 and pictures.max() <= 1
     assert points.shape == (8, 68, 2)

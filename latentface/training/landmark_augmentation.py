@@ -307,7 +307,7 @@ def soften(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
     """Loss of detail: groups of pictures are shrunk and enlarged again, in both directions or (motion) in one."""
     size = images.shape[-1]
     groups = []
-    for group in images.split(8):
+    for group in torch.split(images, 8):
         kind, factor, squeeze = torch.rand(3, generator=generator, device=generator.device).tolist()
         if kind < share:
             small = max(round(size * (0.25 + 0.6 * factor)), 16)

@@ -21,7 +21,7 @@ _ENOUGH = 20
 
 
 def eye_axes(points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Eye line of points [N, 68, 2]: its unit vector [N, 2], the unit vector at a right angle (down), its length [N]."""
+    """Eye line of points [N, 68, 2]: unit vectors [N, 2] along it and at a right angle (down), and its length [N]."""
     across = points[:, 42:48].mean(1) - points[:, 36:42].mean(1)
     length = across.norm(dim=1).clamp(min=1e-6)
     right = across / length[:, None]

@@ -126,7 +126,8 @@ def landmark_loss(logits: torch.Tensor, truth: torch.Tensor, options: TrainOptio
     spot = torch.exp(-(gap_x[..., None, :] + gap_y[..., :, None]) / (2 * options.spot_cells**2)).flatten(2)
     spot = spot / spot.sum(2, keepdim=True).clamp(min=1e-6)
     cross = -(spot * logits.flatten(2).log_softmax(2)).sum(2)
-    return (weight * (miss + options.spot_weight * cross)).sum() / total
+    loss: torch.Tensor = (weight * (miss + options.spot_weight * cross)).sum() / total
+    return loss
 
 
 def framed(data: FaceData, config: LandmarkConfig) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
