@@ -1,4 +1,4 @@
-"""The built-in perceptual network: `python benchmarks/perceptual.py --teacher FILE --lpips FILE --photos DIR --data DIR`.
+"""The built-in perceptual network: `python benchmarks/perceptual.py --teacher FILE --lpips FILE --data DIR ...`.
 
 Rank correlation (Spearman) of its distance with that of its teacher and with SqueezeNet LPIPS, which it never saw, on
 distorted pictures: renders held out of training, and faces of real photos. Plain mean squared error and the teacher
