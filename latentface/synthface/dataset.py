@@ -51,8 +51,9 @@ def render_dataset(heads: Path, folder: Path, count: int, size: int = 128, worke
     """Draw ``count`` scenes (rounded up to whole shards) from seed ``first`` on, in worker processes."""
     folder.mkdir(parents=True, exist_ok=True)
     numbers = range(first // SHARD, first // SHARD + -(-count // SHARD))
-    # One software-rasteriser thread a process: two processes beat two threads.
-    os.environ.setdefault("LP_NUM_THREADS", "1")
+    # One thread a process, in the software rasteriser and in BLAS: processes side by side beat threads that wait.
+    for name in ("LP_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
         jobs = [pool.apply_async(render_shard, (heads, folder, n, size)) for n in numbers]
         for job in jobs:

@@ -116,9 +116,7 @@ def load_ict_folder(folder: str | Path) -> HeadModel:
             identity_deltas=deltas(identity_paths),
             expression_deltas=deltas(expression_paths),
             expression_names=tuple(p.stem for p in expression_paths),
-            landmarks68=np.array(indices["face_landmarks"]["indices"], np.int32)
-            if isinstance(indices.get("face_landmarks"), dict)
-            else np.array(indices["idx_to_landmark_verts"], np.int32),
+            landmarks68=np.array(indices["idx_to_landmark_verts"], np.int32),
         )
     )
 

@@ -1,0 +1,1 @@
+"""Recipes that made the built-in weights: each `python -m latentface.training.NAME`, resumable, on a CPU or CUDA."""
