@@ -46,10 +46,12 @@ def align(
 
     photo: uint8 RGB [H, W, 3]. size: side of the crops in pixels. landmarks: called with the photo and boxes [F, 4].
     detector: photo -> (boxes [F, 4] as x0, y0, x1, y1, scores [F]); `detect_faces` when None.
-    Raises NoFaceFound when no face is found, UsageError for a size below 1.
+    Raises NoFaceFound when no face is found, UsageError for a size below 1 or pixels of another form.
     """
     if size < 1:
         raise UsageError(f"align: size must be at least 1, got {size}")
+    if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or photo.size == 0:
+        raise UsageError(f"align: expected uint8 RGB [H, W, 3], got {photo.dtype} {list(photo.shape)}")
     boxes, scores = (detector or detect_faces)(photo)
     if len(boxes) == 0:
         height, width = photo.shape[:2]
@@ -93,11 +95,19 @@ def detect_faces(photo: Pixels) -> tuple[Array, Array]:
         if len(boxes):
             keep = (scores >= _SURE_SCORE) | (np.arange(len(scores)) == 0)
             return boxes[keep], scores[keep]
-    border = max(photo.shape[:2]) // 3
-    padded = np.pad(photo, ((border, border), (border, border), (0, 0)), mode="edge")
-    scale = min(2.0, _COARSE_SIDE / max(padded.shape))
-    boxes, scores = _detect_at(detector, padded, scale, _MIN_SCORE_FINE)
-    return (boxes - border)[:1], scores[:1]
+    return _detect_filling(detector, photo)
+
+
+def _detect_filling(detector: dlib.fhog_object_detector, photo: Pixels) -> tuple[Array, Array]:
+    """A face so close that its box leaves the photo: look again with a border around a small copy."""
+    height, width = photo.shape[:2]
+    scale = min(2.0, _COARSE_SIDE / 2 / max(height, width))
+    small = Image.fromarray(photo).resize((max(1, round(width * scale)), max(1, round(height * scale))))
+    border = min(small.size) // 2
+    padded = np.pad(np.asarray(small), ((border, border), (border, border), (0, 0)), mode="edge")
+    boxes, scores = _detect_at(detector, padded, 1.0, _MIN_SCORE_FINE)
+    ratio = np.array([width / small.width, height / small.height] * 2)
+    return ((boxes - border) * ratio)[:1], scores[:1]
 
 
 def _scales(height: int, width: int) -> list[float]:

@@ -222,6 +222,18 @@ def test_no_face(astronaut):
     assert caught.value.exit_code == 3 and "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (3, 200), (200, 3), (2, 9000)])
+def test_pictures_of_odd_shapes_have_no_face(shape):
+    boxes, scores = alignment.detect_faces(np.zeros((*shape, 3), np.uint8))
+    assert boxes.shape == (0, 4) and scores.shape == (0,)
+
+
+@pytest.mark.parametrize("photo", [np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3)), np.zeros((9, 9, 4), np.uint8)])
+def test_pixels_of_another_form_are_refused(photo):
+    with pytest.raises(UsageError, match="expected uint8 RGB"):
+        alignment.align(photo, size=8, landmarks=lambda photo, boxes: np.zeros((0, 68, 2)))
+
+
 def test_overlapping_boxes_keep_the_best_scored():
     boxes = np.array([[0, 0, 10, 10], [1, 1, 11, 11], [3, 3, 6, 6], [30, 0, 40, 10]], float)
     kept, scores = alignment.suppress_overlaps(boxes, np.array([0.5, 0.9, 0.7, 0.1]))
