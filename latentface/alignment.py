@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +33,7 @@ _MIN_SCORE = -0.05  # on the coarse copy
 _MIN_SCORE_FINE = 0.25  # the finer copies of a photo have many more windows, so more false faces
 _SURE_SCORE = 0.3  # below it a face counts only when it is the photo's best
 _OVERLAP = 0.3
+_kept = threading.local()
 
 # Size and place of the aligned square relative to dlib's face box (both measured on renders), for the first look
 # that the landmark network takes; the second look uses the first answer.
@@ -88,7 +90,7 @@ def detect_faces(photo: Pixels) -> tuple[Array, Array]:
     The first copy has a long side of at most 1800 px, so large photos are quick; finer copies, and then a copy with
     a border for faces that fill the picture, are tried only while nothing is found.
     """
-    detector = dlib.get_frontal_face_detector()
+    detector = _frontal_detector()
     for index, scale in enumerate(_scales(photo.shape[0], photo.shape[1])):
         threshold = _MIN_SCORE if index == 0 else _MIN_SCORE_FINE
         boxes, scores = _detect_at(detector, photo, scale, threshold)
@@ -96,6 +98,13 @@ def detect_faces(photo: Pixels) -> tuple[Array, Array]:
             keep = (scores >= _SURE_SCORE) | (np.arange(len(scores)) == 0)
             return boxes[keep], scores[keep]
     return _detect_filling(detector, photo)
+
+
+def _frontal_detector() -> dlib.fhog_object_detector:
+    """dlib's detector, one a thread: making it takes half a second, and it keeps its working planes inside."""
+    if not hasattr(_kept, "detector"):
+        _kept.detector = dlib.get_frontal_face_detector()
+    return _kept.detector
 
 
 def _detect_filling(detector: dlib.fhog_object_detector, photo: Pixels) -> tuple[Array, Array]:
