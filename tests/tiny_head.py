@@ -22,7 +22,9 @@ _LIPS = [(2.1 * -np.cos(t), -3.5 + 0.3 * np.sin(t)) for t in np.linspace(0, 2 * 
 PLACES = np.array([*_JAW, *_BROWS, *_NOSE, *_EYES, *_MOUTH, *_LIPS], np.float32)
 
 
-def ellipsoid(centre: tuple[float, ...], radii: tuple[float, ...], rows: int, columns: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def ellipsoid(
+    centre: tuple[float, ...], radii: tuple[float, ...], rows: int, columns: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Vertices, outward triangles and uv of an ellipsoid whose seam lies at the back."""
     v, u = np.meshgrid(np.linspace(0.02, np.pi - 0.02, rows), np.linspace(-np.pi, np.pi, columns), indexing="ij")
     unit = np.stack([np.sin(v) * np.sin(u), np.cos(v), np.sin(v) * np.cos(u)], -1).reshape(-1, 3)
@@ -34,9 +36,12 @@ def ellipsoid(centre: tuple[float, ...], radii: tuple[float, ...], rows: int, co
 
 
 def tiny_head(seed: int = 0) -> HeadModel:
-    """Skin, teeth, two eyes; three identity modes; every shape that scenes use moves the skin near the mouth or eyes."""
+    """Skin, teeth, two eyes; three identity modes; every shape that scenes use moves the skin near the mouth."""
     rng = np.random.default_rng(seed)
-    parts = [("M_Face", ellipsoid((0, 3, 1), (8, 11, 9.5), 48, 96)), ("M_Teeth", ellipsoid((0, -3.5, 6), (2, 1, 2), 8, 12))]
+    parts = [
+        ("M_Face", ellipsoid((0, 3, 1), (8, 11, 9.5), 48, 96)),
+        ("M_Teeth", ellipsoid((0, -3.5, 6), (2, 1, 2), 8, 12)),
+    ]
     for side, sign in (("Left", 1), ("Right", -1)):
         parts.append((f"M_Sclera{side}", ellipsoid((3.1 * sign, 3.5, 9.0), (1.4, 1.4, 1.4), 10, 16)))
         parts.append((f"M_Iris{side}", ellipsoid((3.1 * sign, 3.5, 9.1), (0.6, 0.6, 1.3), 6, 12)))
@@ -50,7 +55,9 @@ def tiny_head(seed: int = 0) -> HeadModel:
     points = np.concatenate(vertices)
     skin = np.flatnonzero((np.arange(len(points)) < 48 * 96) & (points[:, 2] > 0))
     landmarks = [skin[np.linalg.norm(points[skin, :2] - place, axis=1).argmin()] for place in PLACES]
-    names = sorted(k for shapes in (*EMFACS.values(), INCIDENTAL, {"eyeBlink": 1}) for n in shapes for k in paired(n, 1))
+    names = sorted(
+        k for shapes in (*EMFACS.values(), INCIDENTAL, {"eyeBlink": 1}) for n in shapes for k in paired(n, 1)
+    )
     names = list(dict.fromkeys(names))
     lower = np.exp(-((points - points[landmarks[57]]) ** 2).sum(1) / 6)[:, None]
     expressions = np.stack([lower * rng.normal(0, 1.0, 3) + lower * (0, -1.0, 0) for _ in names])

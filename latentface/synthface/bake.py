@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import moderngl
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +69,12 @@ def visibility(
 
 
 def _seen_from(
-    context: moderngl.Context, vertices: Array, normals: Array, triangles: NDArray[np.int32], direction: Array, size: int = 512
+    context: moderngl.Context,
+    vertices: Array,
+    normals: Array,
+    triangles: NDArray[np.int32],
+    direction: Array,
+    size: int = 512,
 ) -> Array:
     """1 where the vertex is lit from the direction, 0 where something stands before it."""
     view = _orthographic(vertices, direction)
@@ -77,7 +84,7 @@ def _seen_from(
     target.use()
     target.clear()
     context.enable(moderngl.DEPTH_TEST)
-    program["view"].write(view.T.astype("f4").tobytes())
+    cast(moderngl.Uniform, program["view"]).write(view.T.astype("f4").tobytes())
     buffer = context.buffer(vertices.astype("f4").tobytes())
     index = context.buffer(triangles.astype("i4").tobytes())
     context.vertex_array(program, [(buffer, "3f", "place")], index).render()
@@ -88,7 +95,8 @@ def _seen_from(
     lifted = vertices + 0.12 * normals
     clip = np.concatenate([lifted, np.ones((len(lifted), 1), np.float32)], 1) @ view.T
     column, row = (((clip[:, :2] + 1) / 2 * size).astype(int).clip(0, size - 1)).T
-    return (clip[:, 2] * 0.5 + 0.5 <= nearest[row, column] + 2e-3).astype(np.float32)
+    lit: Array = (clip[:, 2] * 0.5 + 0.5 <= nearest[row, column] + 2e-3).astype(np.float32)
+    return lit
 
 
 def _orthographic(vertices: Array, direction: Array) -> Array:

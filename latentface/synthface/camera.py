@@ -42,7 +42,14 @@ def crop_camera(landmarks: Array, distance: float) -> CropCamera:
     to_clip = np.diag([2.0, -2.0]) @ edges
     shift = to_clip @ -top_left + np.array([-1.0, 1.0])
     near, far = distance * 0.3, distance + 80.0
-    perspective = np.array([[1, 0, 0, 0], [0, -1, 0, 0], [0, 0, -(far + near) / (far - near), -2 * far * near / (far - near)], [0, 0, -1, 0]])
+    perspective = np.array(
+        [
+            [1, 0, 0, 0],
+            [0, -1, 0, 0],
+            [0, 0, -(far + near) / (far - near), -2 * far * near / (far - near)],
+            [0, 0, -1, 0],
+        ]
+    )
     frame = np.eye(4)
     frame[:2, :2], frame[:2, 3] = to_clip, shift
     move = np.eye(4)

@@ -10,11 +10,15 @@ from __future__ import annotations
 import multiprocessing
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
 
 from latentface.files import atomic_path
+
+if TYPE_CHECKING:
+    from latentface.synthface.renderer import Renderer
 
 SHARD = 500
 
@@ -27,9 +31,9 @@ def render_shard(heads: Path, folder: Path, number: int, size: int) -> Path:
     path = folder / f"shard-{number:05d}.npz"
     if path.exists():
         return path
-    renderer = _RENDERERS.get((heads, size)) or _RENDERERS.setdefault(
-        (heads, size), Renderer(load_library(heads), size=size)
-    )
+    renderer = _RENDERERS.get((heads, size))
+    if renderer is None:
+        renderer = _RENDERERS[heads, size] = Renderer(load_library(heads), size=size)
     drawn = [renderer.sample(seed) for seed in range(number * SHARD, (number + 1) * SHARD)]
     with atomic_path(path) as partial, open(partial, "wb") as stream:
         np.savez(
@@ -44,7 +48,7 @@ def render_shard(heads: Path, folder: Path, number: int, size: int) -> Path:
     return path
 
 
-_RENDERERS: dict[tuple[Path, int], object] = {}  # one a process: making it takes seconds
+_RENDERERS: dict[tuple[Path, int], Renderer] = {}  # one a process: making it takes seconds
 
 
 def render_dataset(heads: Path, folder: Path, count: int, size: int = 128, workers: int = 2, first: int = 0) -> None:
@@ -61,7 +65,7 @@ def render_dataset(heads: Path, folder: Path, count: int, size: int = 128, worke
 
 
 @click.command()
-@click.option("--heads", required=True, type=click.Path(exists=True, path_type=Path), help="Library made by synthface.build.")
+@click.option("--heads", required=True, type=click.Path(exists=True, path_type=Path), help="Made by synthface.build.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path))
 @click.option("--count", default=20_000, show_default=True)
 @click.option("--size", default=128, show_default=True)

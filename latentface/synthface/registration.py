@@ -131,12 +131,14 @@ def texcoords_at(registration: Registration, points: Array, samples: int = 600_0
 
     def blend(values: Array) -> Array:
         a, b, c = values[chosen, 0], values[chosen, 1], values[chosen, 2]
-        return a + first * (b - a) + second * (c - a)
+        mixed: Array = a + first * (b - a) + second * (c - a)
+        return mixed
 
     places = blend(corners)
     outer = ~_behind_face(places)
     _, nearest = cKDTree(places[outer]).query(registration.to_base(points).astype(np.float32), workers=-1)
-    return blend(texcoords)[outer][nearest]
+    found: Array = blend(texcoords)[outer][nearest]
+    return found
 
 
 def _behind_face(places: Array, cell: float = 0.02, depth: float = 0.12) -> NDArray[np.bool_]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import moderngl
 import numpy as np
@@ -52,7 +52,8 @@ class Render:
 def create_context() -> moderngl.Context:
     """A windowless OpenGL 3.3 context through EGL. Raises InputError when the machine offers none."""
     try:
-        return moderngl.create_standalone_context(backend="egl")
+        # The stubs type every setting as a dict.
+        return moderngl.create_context(standalone=True, backend=cast(Any, "egl"))
     except Exception as error:  # moderngl raises bare Exception
         hint = "install Mesa's EGL (Debian: libegl1 libgl1-mesa-dri)"
         raise InputError(f"no headless OpenGL on this machine ({error}): {hint}") from error
@@ -244,7 +245,7 @@ def _set(program: moderngl.Program, values: dict[str, Any]) -> None:
     """Set the uniforms that the program kept (GLSL drops unused ones)."""
     for name, value in values.items():
         if name in program:
-            uniform = program[name]
+            uniform = cast(moderngl.Uniform, program[name])
             if isinstance(value, np.ndarray):
                 uniform.write(np.ascontiguousarray(value, "f4").tobytes())
             else:

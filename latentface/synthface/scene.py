@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,23 +19,35 @@ EMOTION_ODDS: Final = (0.22, 0.26, 0.10, 0.12, 0.10, 0.10, 0.10)  # people befor
 # A name without _L/_R stands for both sides.
 EMFACS: Final[dict[str, dict[str, float]]] = {
     "neutral": {},
-    "happiness": {"mouthSmile": 0.95, "cheekSquint": 0.75, "mouthUpperUp": 0.25, "jawOpen": 0.10, "eyeSquint": 0.3},  # 6 12 25
-    "sadness": {"browInnerUp": 0.95, "browDown": 0.25, "mouthFrown": 0.95, "mouthShrugLower": 0.45, "eyeSquint": 0.2},  # 1 4 15 17
+    "happiness": {  # 6 12 25
+        "mouthSmile": 0.95, "cheekSquint": 0.75, "mouthUpperUp": 0.25, "jawOpen": 0.10, "eyeSquint": 0.3,
+    },
+    "sadness": {  # 1 4 15 17
+        "browInnerUp": 0.95, "browDown": 0.25, "mouthFrown": 0.95, "mouthShrugLower": 0.45, "eyeSquint": 0.2,
+    },
     "surprise": {"browInnerUp": 0.9, "browOuterUp": 0.95, "eyeWide": 0.9, "jawOpen": 0.55},  # 1 2 5 26
-    "anger": {"browDown": 1.0, "eyeWide": 0.35, "eyeSquint": 0.45, "mouthPress": 0.7, "mouthRollLower": 0.35,
-              "noseSneer": 0.3, "jawForward": 0.2},  # 4 5 7 23 24
-    "disgust": {"noseSneer": 1.0, "mouthUpperUp": 0.6, "mouthFrown": 0.5, "browDown": 0.45, "eyeSquint": 0.5,
-                "mouthShrugUpper": 0.3},  # 9 10 15 16
-    "fear": {"browInnerUp": 0.95, "browOuterUp": 0.5, "browDown": 0.35, "eyeWide": 0.95, "mouthStretch": 0.85,
-             "jawOpen": 0.22, "mouthLowerDown": 0.35},  # 1 2 4 5 7 20 26
+    "anger": {  # 4 5 7 23 24
+        "browDown": 1.0, "eyeWide": 0.35, "eyeSquint": 0.45, "mouthPress": 0.7, "mouthRollLower": 0.35,
+        "noseSneer": 0.3, "jawForward": 0.2,
+    },
+    "disgust": {  # 9 10 15 16
+        "noseSneer": 1.0, "mouthUpperUp": 0.6, "mouthFrown": 0.5, "browDown": 0.45, "eyeSquint": 0.5,
+        "mouthShrugUpper": 0.3,
+    },
+    "fear": {  # 1 2 4 5 7 20 26
+        "browInnerUp": 0.95, "browOuterUp": 0.5, "browDown": 0.35, "eyeWide": 0.95, "mouthStretch": 0.85,
+        "jawOpen": 0.22, "mouthLowerDown": 0.35,
+    },
 }  # fmt: skip
 # Shapes that a face at rest or talking mixes in, with their largest usual weight.
 INCIDENTAL: Final = {
     "jawOpen": 0.3, "mouthPucker": 0.5, "mouthFunnel": 0.4, "mouthSmile": 0.4, "mouthPress": 0.4, "browInnerUp": 0.3,
     "browDown": 0.3, "eyeSquint": 0.4, "mouthUpperUp": 0.3, "mouthLowerDown": 0.4, "cheekPuff": 0.3, "mouthDimple": 0.4,
 }  # fmt: skip
-UNPAIRED: Final = ("jawForward", "jawLeft", "jawOpen", "jawRight", "mouthClose", "mouthFunnel", "mouthLeft", "mouthPucker",
-                   "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper")  # fmt: skip
+UNPAIRED: Final = (
+    "jawForward", "jawLeft", "jawOpen", "jawRight", "mouthClose", "mouthFunnel", "mouthLeft", "mouthPucker",
+    "mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,11 +171,11 @@ HAIR_COLOURS: Final = np.array(
      [.380, .270, .140], [.220, .070, .025], [.230, .220, .210], [.550, .540, .520]], np.float32)  # fmt: skip
 HAIR_ODDS: Final = np.array([0.24, 0.22, 0.16, 0.08, 0.08, 0.07, 0.04, 0.07, 0.04])
 IRIS_COLOURS: Final = np.array(
-    [[.045, .020, .010], [.090, .045, .018], [.110, .085, .030], [.070, .110, .060], [.085, .140, .210], [.130, .150, .170]],
-    np.float32)  # fmt: skip
+    [[.045, .020, .010], [.090, .045, .018], [.110, .085, .030], [.070, .110, .060], [.085, .140, .210],
+     [.130, .150, .170]], np.float32)  # fmt: skip
 
 
-def _person(rng: np.random.Generator, sizes: dict[str, int]) -> dict[str, object]:
+def _person(rng: np.random.Generator, sizes: dict[str, int]) -> dict[str, Any]:
     tone = float(rng.uniform(-2.8, 0.5))  # darker to lighter than the photographed skin
     tint = np.exp(np.array([0.34, 0.48, 0.56]) * tone + rng.normal(0, 0.05, 3)).astype(np.float32)
     colour = HAIR_COLOURS[rng.choice(len(HAIR_COLOURS), p=HAIR_ODDS)] * np.exp(
@@ -197,7 +209,9 @@ def _lighting(rng: np.random.Generator) -> tuple[Array, Array, tuple[Light, ...]
     white = np.array([1 + warmth, 1.0, 1 - warmth])
     sky = white * rng.uniform(0.25, 0.75)
     ground = sky * np.array([1.05, 0.95, 0.85]) * rng.uniform(0.25, 0.8)
-    key = Light(_direction(rng, 55, (-5, 55)), (white * rng.uniform(0.35, 1.15) * np.array([1.03, 1, 0.97])).astype(np.float32))
+    key = Light(
+        _direction(rng, 55, (-5, 55)), (white * rng.uniform(0.35, 1.15) * np.array([1.03, 1, 0.97])).astype(np.float32)
+    )
     fill = Light(_direction(rng, 80, (-30, 40)), (white[::-1] * rng.uniform(0.0, 0.4)).astype(np.float32))
     rim_turn = 180 + rng.normal(0, 45)
     rim = Light(_angles(rim_turn, rng.uniform(0, 50)), (white * rng.uniform(0.0, 0.5)).astype(np.float32))
@@ -228,4 +242,5 @@ def _backdrop(rng: np.random.Generator) -> Array:
         if kind > 0.65:
             column = int(rng.integers(0, picture.shape[1]))
             picture[:, column:] *= np.exp(rng.normal(0, 0.5) + rng.normal(0, 0.1, 3))
-    return np.clip(picture, 0, 1.5).astype(np.float32)
+    backdrop: Array = np.clip(picture, 0, 1.5).astype(np.float32)
+    return backdrop

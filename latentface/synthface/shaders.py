@@ -65,7 +65,10 @@ float hash(vec2 p) { return fract(sin(dot(p, vec2(12.9898, 78.233))) * 43758.545
 _IN = "#version 330\nin vec3 v_place; in vec3 v_normal; in vec3 v_rest; in vec2 v_uv;\n"
 _IN_SKY = _IN + "in vec3 v_sky0; in vec3 v_sky1; in vec3 v_sky2;\n"
 
-SKIN = _IN_SKY + _LIGHTING + """
+SKIN = (
+    _IN_SKY
+    + _LIGHTING
+    + """
 uniform sampler2D skin; uniform sampler2D masks;
 uniform vec3 tint; uniform float gamma; uniform float shine; uniform vec4 lips; uniform float blush;
 uniform vec3 hair; uniform float stubble; uniform float scalp;
@@ -77,17 +80,23 @@ void main() {
     float level = dot(albedo, vec3(0.3, 0.6, 0.1));
     albedo = mix(albedo, mix(lips.rgb, level * vec3(1.35, 0.75, 0.75), 0.45), mask.r * lips.a);
     albedo = mix(albedo, albedo * vec3(1.1, 0.72, 0.70), mask.a * blush);
-    albedo = mix(albedo, hair * 0.9, mask.g * stubble * (0.5 + 0.5 * grain) * mix(1.0, 0.4, smoothstep(0.1, 0.4, hair.g)));
+    float show = mix(1.0, 0.4, smoothstep(0.1, 0.4, hair.g));  // fair stubble hardly shows
+    albedo = mix(albedo, hair * 0.9, mask.g * stubble * (0.5 + 0.5 * grain) * show);
     albedo = mix(albedo, hair * (0.7 + 0.5 * grain), smoothstep(0.1, 0.9, mask.b) * scalp);
     vec3 n = normalize(v_normal);
     float gloss = mix(0.35 + shine, 1.3, mask.r * 0.6) * (1.0 - 0.7 * mask.b * scalp);
-    vec3 lit = shade(min(albedo, vec3(0.9)), n, vec3(0.30, 0.14, 0.10), gloss, 0.55 - 0.15 * shine, v_sky0, v_sky1, v_sky2);
+    vec3 wrap = vec3(0.30, 0.14, 0.10);
+    vec3 lit = shade(min(albedo, vec3(0.9)), n, wrap, gloss, 0.55 - 0.15 * shine, v_sky0, v_sky1, v_sky2);
     colour = vec4(film(lit), 1.0);
 }
 """
+)
 
 # Mouth interior and teeth: dark towards the throat, whatever the rest pose's closed mouth saw.
-MOUTH = _IN + _LIGHTING + """
+MOUTH = (
+    _IN
+    + _LIGHTING
+    + """
 uniform vec3 base; uniform vec2 depth_range; uniform float gloss;
 void main() {
     float open = smoothstep(depth_range.x, depth_range.y, v_rest.z);
@@ -96,9 +105,13 @@ void main() {
     colour = vec4(film(lit), 1.0);
 }
 """
+)
 
 # Eyeballs: sclera and iris by angle from the gaze axis; the cornea's highlight on top.
-EYE = _IN_SKY + _LIGHTING + """
+EYE = (
+    _IN_SKY
+    + _LIGHTING
+    + """
 uniform vec3 iris; uniform vec3 centres[2]; uniform bool cornea; uniform float radius;
 void main() {
     vec3 d = v_rest - centres[v_rest.x > 0.0 ? 0 : 1];
@@ -117,9 +130,13 @@ void main() {
     colour = vec4(film(lit), 1.0);
 }
 """
+)
 
 # Hair, brows, lashes and cloth: alpha-tested sheets; hair has two shifted strand highlights (Kajiya and Kay, 1989).
-GARMENT = _IN + _LIGHTING + """
+GARMENT = (
+    _IN
+    + _LIGHTING
+    + """
 uniform sampler2D sheet; uniform vec3 base; uniform float cutoff; uniform float brightness; uniform bool strands;
 uniform float inner; uniform vec3 collar;
 void main() {
@@ -130,17 +147,20 @@ void main() {
     if (dot(n, camera - v_place) < 0.0) n = -n;
     float level = strands ? clamp(dot(texel.rgb, vec3(0.333)) / brightness, 0.25, 2.2) : 1.0;
     float open = strands ? mix(0.30, 1.0, smoothstep(inner, inner + 3.0, length(v_rest - vec3(0.0, 4.5, 0.0)))) : 1.0;
-    vec3 lit = shade(base * level, n, vec3(0.25), strands ? 0.0 : 0.15, 0.5, vec3(3.545 * open, 0.0, 0.0), vec3(0.0), vec3(0.0));
+    vec3 all_open = vec3(3.545 * open, 0.0, 0.0);
+    vec3 lit = shade(base * level, n, vec3(0.25), strands ? 0.0 : 0.15, 0.5, all_open, vec3(0.0), vec3(0.0));
     if (strands) {
         vec3 t = normalize(cross(n, vec3(1.0, 0.0, 0.15)));
         for (int i = 0; i < 3; i++) {
             float th = dot(t, normalize(light_direction[i] + normalize(camera - v_place)));
-            lit += light_colour[i] * (0.25 * base + 0.02) * open * level * pow(max(1.0 - th * th, 0.0), 24.0) * max(dot(n, light_direction[i]) + 0.3, 0.0);
+            float streak = pow(max(1.0 - th * th, 0.0), 24.0) * max(dot(n, light_direction[i]) + 0.3, 0.0);
+            lit += light_colour[i] * (0.25 * base + 0.02) * open * level * streak;
         }
     }
     colour = vec4(film(lit), 1.0);
 }
 """
+)
 
 BACKDROP_VERTEX = """
 #version 330

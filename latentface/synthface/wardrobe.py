@@ -89,7 +89,9 @@ def _texture_of(fitting_path: Path, kind: str) -> Path:
 def _garment(fitting_path: Path, kind: str, registration: Registration, head: HeadModel, size: int) -> Garment:
     mesh = read_obj(fitting_path.with_suffix(".obj"))
     rest = read_fitting(fitting_path).apply(registration.base_in_head)
-    texture = np.array(Image.open(_texture_of(fitting_path, kind)).convert("RGBA").resize((size, size), Image.Resampling.LANCZOS))
+    texture = np.array(
+        Image.open(_texture_of(fitting_path, kind)).convert("RGBA").resize((size, size), Image.Resampling.LANCZOS)
+    )
     return _drape(fitting_path.stem, kind, mesh, rest, texture, head)
 
 
@@ -99,7 +101,9 @@ def _drape(name: str, kind: str, mesh: Mesh, rest: Array, texture: Bytes, head: 
     unique, inverse = np.unique(corner, axis=0, return_inverse=True)
     triangles = inverse.reshape(-1, 3).astype(np.int32)
     points = rest[unique[:, 0]]
-    face_normals = np.cross(points[triangles[:, 1]] - points[triangles[:, 0]], points[triangles[:, 2]] - points[triangles[:, 0]])
+    face_normals = np.cross(
+        points[triangles[:, 1]] - points[triangles[:, 0]], points[triangles[:, 2]] - points[triangles[:, 0]]
+    )
     normals = np.zeros_like(points)
     for k in range(3):
         np.add.at(normals, triangles[:, k], face_normals)
@@ -134,9 +138,7 @@ def _torso(registration: Registration, head: HeadModel) -> Garment:
     base = registration.base
     height = base.vertices[base.triangles][:, :, 1]
     body = np.array([g == "body" for g in base.groups]) & (height.max(1) < 6.35) & (height.min(1) > 3.0)
-    mesh = Mesh(
-        base.vertices, base.texcoords, base.triangles[body], base.texcoord_triangles[body], (), ()
-    )
+    mesh = Mesh(base.vertices, base.texcoords, base.triangles[body], base.texcoord_triangles[body], (), ())
     # Cloth stands off the skin a little, so that the neck never pokes through.
     centre = registration.base_in_head * np.array([0, 1, 0], np.float32)
     rest = centre + (registration.base_in_head - centre) * np.float32(1.06)
@@ -169,23 +171,28 @@ def paint_masks(head: HeadModel, positions: Array) -> Bytes:
     nose_base, chin = points[33], points[8]
     moustache = _smooth(-y, -nose_base[1] + 0.02 * eye, -nose_base[1] + 0.12 * eye)
     # The beard's upper edge rises from the mouth corner to the ear.
-    edge = points[54, 1] + (np.abs(x) - points[54, 0]) / (points[16, 0] - points[54, 0]) * (points[16, 1] - points[54, 1]) * 0.6
+    edge = (
+        points[54, 1]
+        + (np.abs(x) - points[54, 0]) / (points[16, 0] - points[54, 0]) * (points[16, 1] - points[54, 1]) * 0.6
+    )
     cheek_edge = np.where(np.abs(x) < points[54, 0], 1.0, _smooth(edge - y, -0.25 * eye, 0.3 * eye))
     neck = _smooth(y, chin[1] - 0.75 * eye, chin[1] - 0.25 * eye)
     beard = moustache * cheek_edge * neck * (1 - lips) * _smooth(z, points[0, 2] - 0.3 * eye, points[0, 2] + 0.2 * eye)
     # The hairline: high over the forehead, down past the temples to the ears and the nape.
     front = points[27, 2]
     hairline = points[27, 1] + 1.15 * eye - 1.35 * eye * np.clip((front - 0.5 * eye - z) / (1.2 * eye), 0, 1)
-    hairline = hairline - 1.0 * eye * np.clip((points[0, 2] - 0.4 * eye - z) / (0.8 * eye), 0, 1)
-    scalp = _smooth(y - hairline, -0.08 * eye, 0.15 * eye)
-    cheeks = np.exp(-(((np.abs(x) - 0.75 * eye) / (0.35 * eye)) ** 2) - ((y - points[30, 1] - 0.05 * eye) / (0.3 * eye)) ** 2)
+    nape = 1.0 * eye * np.clip((points[0, 2] - 0.4 * eye - z) / (0.8 * eye), 0, 1)
+    scalp = _smooth(y - hairline + nape, -0.08 * eye, 0.15 * eye)
+    cheeks = np.exp(
+        -(((np.abs(x) - 0.75 * eye) / (0.35 * eye)) ** 2) - ((y - points[30, 1] - 0.05 * eye) / (0.3 * eye)) ** 2
+    )
     masks = np.stack([lips, beard, scalp, np.where(z > 0, cheeks, 0)], -1)
     return _fill((np.clip(masks, 0, 1) * 255).astype(np.uint8), ~np.isnan(positions[..., 0]))
 
 
 def _smooth(value: Array, low: float | Array, high: float | Array) -> Array:
     t = np.clip((value - low) / (np.asarray(high) - low), 0, 1)
-    smooth: Array = t * t * (3 - 2 * t)
+    smooth: Array = (t * t * (3 - 2 * t)).astype(np.float32)
     return smooth
 
 

@@ -31,7 +31,9 @@ def load_shards(
         with np.load(path, allow_pickle=False) as shard:
             missing = [key for key in keys if key not in shard.files]
             if missing:
-                raise InputError(f"{path} lacks {', '.join(missing)}: render it again with latentface.synthface.dataset")
+                raise InputError(
+                    f"{path} lacks {', '.join(missing)}: render it again with latentface.synthface.dataset"
+                )
             for key in keys:
                 parts[key].append(shard[key])
     return {key: np.concatenate(arrays) for key, arrays in parts.items()}

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 import csv
+import math
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -48,9 +49,9 @@ class Recipe:
     """Every choice of the training. `latent_noise` is in units of the codes' spread, which is held near one."""
 
     network: GeneratorConfig = GeneratorConfig(  # noqa: RUF009 (frozen)
-        resolution=128, z_dim=256, w_dim=256, num_mapping_layers=4, channel_base=4096, channel_max=256
+        resolution=128, z_dim=256, w_dim=256, num_mapping_layers=2, channel_base=4096, channel_max=256
     )
-    stages: tuple[Stage, ...] = (Stage(32, 10_000, 32), Stage(64, 24_000, 16), Stage(128, 30_000, 16))
+    stages: tuple[Stage, ...] = (Stage(32, 10_000, 32), Stage(64, 16_000, 16), Stage(128, 26_000, 16))
     learning_rate: float = 2e-3
     encoder_learning_rate: float = 4e-4
     perceptual_weight: float = 1.5
@@ -67,7 +68,9 @@ class Pair(nn.Module):
     def __init__(self, recipe: Recipe, stage: Stage) -> None:
         super().__init__()
         config = recipe.network
-        self.encoder = CropEncoder(config.resolution, config.w_dim)
+        with torch.random.fork_rng(devices=[]):  # the layers' own initialisation draws from the global stream
+            torch.manual_seed(recipe.seed)
+            self.encoder = CropEncoder(config.resolution, config.w_dim)
         self.generator = Generator(replace(config, resolution=stage.resolution))
         for name, parameter in self.generator.named_parameters():
             if name.endswith("noise_strength"):
@@ -75,14 +78,16 @@ class Pair(nn.Module):
                 parameter.requires_grad_(False)
 
     def grow_from(self, smaller: Pair) -> None:
-        """Take over a smaller stage; the new to-RGB starts at zero, so that the picture starts as the old, upsampled."""
+        """Take over a smaller stage; the new to-RGB starts at zero, so that its picture starts as the old one."""
         self.encoder.load_state_dict(smaller.encoder.state_dict())
         self.generator.load_state_dict(smaller.generator.state_dict(), strict=False)
-        last = self.generator.get_submodule(f"synthesis.b{self.generator.config.resolution}.torgb")
+        name = f"synthesis.b{self.generator.config.resolution}.torgb.weight"
         with torch.no_grad():
-            last.weight.zero_()
+            self.generator.get_parameter(name).zero_()
 
-    def forward(self, images: torch.Tensor, random: torch.Generator, latent_noise: float) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(
+        self, images: torch.Tensor, random: torch.Generator, latent_noise: float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         w = self.encoder(images).float()
         jitter = torch.randn(w.shape, generator=random).to(w) * latent_noise
         ws = (w + jitter)[:, None].expand(-1, self.generator.config.num_ws, -1)
@@ -92,10 +97,12 @@ class Pair(nn.Module):
 class PairTrainer:
     """Step 1 of the recipe; `run` trains to the end of the last stage or until the time is up."""
 
-    def __init__(self, recipe: Recipe, images: NDArray[np.uint8], held_out: NDArray[np.uint8], teacher: nn.Module, out: Path) -> None:
+    def __init__(
+        self, recipe: Recipe, images: NDArray[np.uint8], held_out: NDArray[np.uint8], teacher: nn.Module, out: Path
+    ) -> None:
         self.recipe, self.images, self.held_out, self.out = recipe, images, held_out, out
         self.teacher = teacher.requires_grad_(False)
-        self.stage_index, self.seen = 0, 0
+        self.pair = self.average = Pair(recipe, recipe.stages[0])
         self._enter_stage(0)
         if (out / "checkpoint.pt").exists():
             self._resume()
@@ -124,11 +131,10 @@ class PairTrainer:
         return self.average
 
     def _enter_stage(self, index: int) -> None:
-        torch_random = torch.Generator().manual_seed(self.recipe.seed + index)
-        self.random, self.order = torch_random, np.random.default_rng([self.recipe.seed, index])
-        old = None if index == 0 else (self.pair, self.average)
+        old = (self.pair, self.average) if index else None
         self.stage_index, self.seen, self.steps = index, 0, 0
-        self.pair = Pair(self.recipe, self.stage).to(memory_format=torch.channels_last)
+        self.pair = Pair(self.recipe, self.stage)
+        self.pair.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's stubs
         self.average = copy.deepcopy(self.pair).requires_grad_(False)
         if old is not None:
             self.pair.grow_from(old[0])
@@ -146,19 +152,22 @@ class PairTrainer:
 
     def _step(self) -> None:
         stage, recipe = self.stage, self.recipe
-        images = image_batch(self.images, self.order.integers(len(self.images), size=stage.batch), stage.resolution)
-        if self.order.random() < 0.5:
+        # Every step has its own streams, so that a resumed run goes on as if it had not stopped.
+        order = np.random.default_rng([recipe.seed, self.stage_index, self.steps])
+        random = torch.Generator().manual_seed(int(order.integers(2**62)))
+        images = image_batch(self.images, order.integers(len(self.images), size=stage.batch), stage.resolution)
+        if order.random() < 0.5:
             images = images.flip(3)
         images = images.to(memory_format=torch.channels_last)
         # Warm up each stage, and let the last one settle to a fifth.
         done = self.seen / stage.images
         rate = min(1.0, self.seen / 2000 + 0.05)
         if self.stage_index + 1 == len(recipe.stages):
-            rate *= 0.2 + 0.4 * (1 + np.cos(np.pi * done))
+            rate *= 0.2 + 0.4 * (1 + math.cos(math.pi * done))
         for group, base in zip(self.optimizer.param_groups, self._base_rates, strict=True):
             group["lr"] = base * rate
         with torch.autocast("cpu", torch.bfloat16):
-            drawn, w = self.pair(images, self.random, recipe.latent_noise)
+            drawn, w = self.pair(images, random, recipe.latent_noise)
             drawn = drawn.float()
             perceptual = self.teacher(drawn, images).float().mean()
         pixel = (drawn - images).abs().mean() + (F.avg_pool2d(drawn, 4) - F.avg_pool2d(images, 4)).abs().mean()
@@ -191,24 +200,18 @@ class PairTrainer:
         state = {
             "stage": self.stage_index, "seen": self.seen, "steps": self.steps, "pair": self.pair.state_dict(),
             "average": self.average.state_dict(), "optimizer": self.optimizer.state_dict(),
-            "random": self.random.get_state(), "recipe": repr(asdict(self.recipe)),
         }  # fmt: skip
         with atomic_path(self.out / "checkpoint.pt") as partial:
             torch.save(state, partial)
 
     def _resume(self) -> None:
         state = torch.load(self.out / "checkpoint.pt", weights_only=True)
-        self._enter_stage_plain(state["stage"])
+        for index in range(1, state["stage"] + 1):
+            self._enter_stage(index)
         self.seen, self.steps = state["seen"], state["steps"]
         self.pair.load_state_dict(state["pair"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.random.set_state(state["random"])
-        self.order = np.random.default_rng([self.recipe.seed, self.stage_index, self.steps])
-
-    def _enter_stage_plain(self, index: int) -> None:
-        for i in range(1, index + 1):
-            self._enter_stage(i)
 
 
 @torch.no_grad()
@@ -251,7 +254,7 @@ def main(data: Path, teacher: Path, out: Path, minutes: float, threads: int) -> 
     recipe = Recipe()
     trainer = PairTrainer(recipe, images[:-held], images[-held:], DistilledVgg(teacher), out)
     pair = trainer.run(minutes)
-    fit_mapping(pair.generator, encode_all(pair, images[:-held]), seed=recipe.seed)
+    fit_mapping(pair.generator, encode_all(pair, images[:-held]))
     path = out / f"synthface-{pair.generator.config.resolution}.safetensors"
     write_network(path, "generator", asdict(pair.generator.config), pair.generator.state_dict())
     click.echo(f"{path}: held-out PSNR {held_out_psnr(pair, images[-held:][:256]):.2f} dB", err=True)

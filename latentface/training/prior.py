@@ -2,51 +2,53 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
-from torch.nn import functional as F
 
-from latentface.networks.generator import Generator, normalise
+from latentface.networks.generator import Generator
+from latentface.networks.layers import EqualLinear
+
+# A leaky ReLU is a straight line where its input is positive. Inputs are kept this many standard deviations up there.
+CLEARANCE = 6.0
 
 
-def fit_mapping(generator: Generator, codes: torch.Tensor, steps: int = 4000, batch: int = 512, seed: int = 0) -> float:
-    """Train `generator.mapping` in place so that mapped z are distributed as codes [n, w_dim]; sets w_avg.
+@torch.no_grad()
+def fit_mapping(generator: Generator, codes: torch.Tensor) -> None:
+    """Set `generator.mapping` so that mapped z have the mean and covariance of codes [n, w_dim]; sets w_avg.
 
-    First by regression on the Gaussian of the codes (mean and principal axes: mapping(z) = mean + A z), which orders z
-    sensibly; then the sliced Wasserstein distance (Bonneel et al. 2015) along principal and random axes bends it to
-    what is not Gaussian in the cloud. Returns the final mean sliced distance in units of the codes' spread.
+    In closed form: the layers are pushed onto the straight side of their leaky ReLUs, where the network is the affine
+    map w = mean + C^(1/2) z of the Gaussian with the codes' covariance C. That moves w by one constant, which the style
+    layers' biases take back: the pictures of the codes stay what they were.
+
+    Raises:
+        ValueError: z is narrower than w, or there are fewer codes than dimensions.
     """
-    random = torch.Generator().manual_seed(seed)
-    mapping, config = generator.mapping, generator.config
-    mean = codes.mean(0)
-    axes, scales, _ = torch.linalg.svd(((codes - mean) / len(codes) ** 0.5).T, full_matrices=False)
-    transform = (axes * scales)[:, : config.z_dim]  # [w_dim, rank]: codes ~ mean + transform @ normal
-    with torch.no_grad():
-        mapping.w_avg.copy_(mean)
-    parameters = [p.requires_grad_(True) for p in mapping.parameters()]
-    optimizer = torch.optim.Adam(parameters, lr=2e-3, betas=(0.9, 0.99))
-    distance = torch.zeros(())
-    for step in range(steps):
-        optimizer.param_groups[0]["lr"] = 2e-3 * (1 - step / steps)
-        z = torch.randn(batch, config.z_dim, generator=random)
-        w = mapping(z)[:, 0]
-        target = mean + normalise(z)[:, : transform.shape[1]] @ transform.T
-        regression = F.mse_loss((w - target) @ axes, torch.zeros_like(w)) / scales.square().mean()
-        chosen = codes[torch.randint(len(codes), (batch,), generator=random)]
-        distance = sliced_distance((w - mean) @ axes / scales, (chosen - mean) @ axes / scales, random)
-        bend = min(1.0, max(0.0, 2 * step / steps - 0.5))
-        loss = (1 - 0.9 * bend) * regression + bend * distance
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-    for parameter in parameters:
-        parameter.requires_grad_(False)
-    return float(distance.detach().sqrt())
+    config = generator.config
+    if config.z_dim < config.w_dim or len(codes) <= config.w_dim:
+        raise ValueError(f"{len(codes)} codes of {config.w_dim} from z of {config.z_dim}: z and the codes must span w")
+    mean, spread = codes.mean(0), codes.std(0)
+    axes, scales, _ = torch.linalg.svd((codes - mean).T / math.sqrt(len(codes) - 1), full_matrices=False)
+    root = axes * scales @ axes.T  # C^(1/2), symmetric: z_i stays close to w_i
+    layers = [layer for layer in generator.mapping.children() if isinstance(layer, EqualLinear)]
+    below = torch.zeros(config.z_dim)  # what the previous layer's output is raised by
+    for layer in layers[:-1]:
+        straight = torch.eye(layer.weight.shape[0], layer.weight.shape[1])
+        below = _set_straight(layer, straight, torch.zeros(layer.weight.shape[0]), below, CLEARANCE)
+    wide = torch.eye(config.w_dim, layers[-1].weight.shape[1])
+    raised = _set_straight(layers[-1], root @ wide, mean, below, CLEARANCE * spread - mean)
+    generator.mapping.w_avg.copy_(mean + raised)
+    for name, module in generator.synthesis.named_modules():
+        if name.endswith("affine") and isinstance(module, EqualLinear):
+            module.bias.sub_(module.weight @ raised / math.sqrt(module.weight.shape[1]))
 
 
-def sliced_distance(a: torch.Tensor, b: torch.Tensor, random: torch.Generator, slices: int = 128) -> torch.Tensor:
-    """Squared sliced 2-Wasserstein distance of two clouds [n, d], along their own axes and random directions."""
-    directions = torch.randn(a.shape[1], slices, generator=random)
-    directions = directions / directions.norm(dim=0)
-    ours = torch.cat([a, a @ directions], 1).sort(0).values
-    theirs = torch.cat([b, b @ directions], 1).sort(0).values
-    return (ours - theirs).square().mean()
+def _set_straight(
+    layer: EqualLinear, matrix: torch.Tensor, shift: torch.Tensor, below: torch.Tensor, up: torch.Tensor | float
+) -> torch.Tensor:
+    """Make the layer x + below -> matrix x + shift + up, its activation's gain of sqrt(2) included; returns `up`."""
+    raised = torch.as_tensor(up).expand(layer.weight.shape[0]).clone()
+    slope = layer.lr_multiplier / math.sqrt(layer.weight.shape[1])
+    layer.weight.copy_(matrix / math.sqrt(2) / slope)
+    layer.bias.copy_((shift + raised - matrix @ below) / math.sqrt(2) / layer.lr_multiplier)
+    return raised
