@@ -9,9 +9,10 @@ from PIL import Image
 
 from latentface import alignment
 from latentface.errors import NoFaceFound, UsageError, WeightsError
-from latentface.face import ffhq_quad, map_points
+from latentface.face import ffhq_quad, inter_ocular, map_points
 from latentface.images import read_image
 from latentface.networks.landmarks import LandmarkConfig, LandmarkNet
+from latentface.pretrained import load_landmarks
 
 ASTRONAUT = Path(__file__).parents[1] / "examples" / "astronaut.jpg"
 FACE_SHAPE = np.zeros((68, 2))
@@ -298,6 +299,37 @@ def test_builtin_landmarks_look_twice_and_map_back():
     centre, side = np.array([149.5, 129.5 - 19]), 170
     first = answer(centre + side / 2 * np.array([[-1, -1], [-1, 1], [1, 1], [1, -1]]))
     np.testing.assert_allclose(points[0], answer(ffhq_quad(first)), atol=1e-3)
+
+
+# read off the picture by eye
+ASTRONAUT_POINTS = {"left eye": (204.2, 101.2), "right eye": (246.3, 103.3), "nose": (224.5, 127.0)}
+ASTRONAUT_MOUTH = ((204.2, 140.8), (243.7, 142.0))
+
+
+def features(points):
+    return np.array([points[36:42].mean(0), points[42:48].mean(0), points[30], points[48], points[54]])
+
+
+def test_the_built_in_network_finds_eyes_nose_and_mouth(astronaut):
+    crops = alignment.align(astronaut, size=64, landmarks=alignment.BuiltinLandmarks(load_landmarks()))
+    assert len(crops) == 1
+    expected = np.array([*ASTRONAUT_POINTS.values(), *ASTRONAUT_MOUTH])
+    gap = np.linalg.norm(features(crops[0].landmarks) - expected, axis=1)
+    assert gap.max() < 0.08 * inter_ocular(crops[0].landmarks), gap
+    eyes = (crops[0].crop_landmarks[36:42].mean(0) + crops[0].crop_landmarks[42:48].mean(0)) / 2
+    np.testing.assert_allclose(eyes, [31.5, 29.0], atol=2.5)
+
+
+@pytest.mark.parametrize("angle", [-20, 15])
+def test_the_built_in_network_follows_a_turned_photo(astronaut, angle):
+    landmarks = alignment.BuiltinLandmarks(load_landmarks())
+    straight = alignment.align(astronaut, size=64, landmarks=landmarks)[0].landmarks
+    turned = np.asarray(Image.fromarray(astronaut).rotate(angle, Image.Resampling.BICUBIC))
+    found = alignment.align(turned, size=64, landmarks=landmarks)[0].landmarks
+    radians, middle = np.deg2rad(-angle), np.array([255.5, 255.5])
+    turn = np.array([[np.cos(radians), -np.sin(radians)], [np.sin(radians), np.cos(radians)]])
+    gap = np.linalg.norm(features(found) - ((features(straight) - middle) @ turn.T + middle), axis=1)
+    assert gap.max() < 0.1 * inter_ocular(straight), gap
 
 
 def test_builtin_landmarks_of_no_boxes():
