@@ -38,7 +38,7 @@ FRONTAL_PAIRS: tuple[tuple[tuple[float, float], tuple[int, ...]], ...] = (
     ((0.00, 6.61), (62, 66)),  # lip line
     ((0.00, 6.175), (8,)),  # chin
 )
-CENTIMETRES = 10.0  # base mesh units are decimetres
+BROW_DROP = np.array([0, 1.1, 0], np.float32)  # from the brow ridge to where its hair grows, centimetres
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +54,8 @@ def register(base: Mesh, head: HeadModel) -> Registration:
     """Fit the warp on mirrored frontal landmarks plus crown, back, temples and neck."""
     skin = np.unique(base.triangles[[g == "body" for g in base.groups]])
     on_base, on_head = _pairs(base.vertices[skin], head)
-    to_head = RBFInterpolator(on_base, on_head, kernel="thin_plate_spline", smoothing=0.02)
-    to_base = RBFInterpolator(on_head, on_base, kernel="thin_plate_spline", smoothing=0.02)
+    to_head = RBFInterpolator(on_base, on_head, kernel="thin_plate_spline", smoothing=1e-5)
+    to_base = RBFInterpolator(on_head, on_base, kernel="thin_plate_spline", smoothing=1e-3)
     return Registration(base, to_head(base.vertices).astype(np.float32), to_base)
 
 
@@ -71,10 +71,12 @@ def _pairs(skin: Array, head: HeadModel) -> tuple[Array, Array]:
         if x:
             base_points.append(point * np.array([-1, 1, 1], np.float32))
             head_points.append(mirrored[head.landmarks68[list(indices)]].mean(0))
-    # Brows: the skins carry none, but the brow meshes do; both brow ridges stand at the same height over the eye.
-    for sign, brow in ((1, (23, 24, 25)), (-1, (18, 19, 20))):
-        base_points.append(_front_point(skin, 0.37 * sign, 7.56))
-        head_points.append(head.vertices[head.landmarks68[list(brow)]].mean(0))
+    # Brows: where the brow meshes lie on the base, and a little below the head's brow ridge, where hair grows.
+    for sign, brow in ((1, (22, 23, 24, 25, 26)), (-1, (21, 20, 19, 18, 17))):
+        inner, middle, outer = head.vertices[head.landmarks68[[brow[0], brow[2], brow[4]]]] - BROW_DROP
+        for (x, y), target in zip(((0.13, 7.38), (0.37, 7.436), (0.55, 7.37)), (inner, middle, outer), strict=True):
+            base_points.append(_front_point(skin, x * sign, y))
+            head_points.append(target)
     for point, target in zip(_silhouette(skin, (7.9, 6.0)), _silhouette(head.vertices, (9.5, -9.5)), strict=True):
         base_points.append(point)
         head_points.append(target)
