@@ -61,13 +61,18 @@ def measure_w(generator: Generator, label: Tensor | None = None) -> WStatistics:
     with torch.no_grad():
         z = torch.randn(W_SAMPLES, config.z_dim, generator=source).to(generator.w_avg)
         c = None if label is None else label.to(z).expand(W_SAMPLES, -1)
-        w = generator.mapping(z, c)[:, 0]
+        return summarise_w(generator.mapping(z, c)[:, 0])
+
+
+def summarise_w(w: Tensor) -> WStatistics:
+    """Statistics of samples w [M, w_dim]."""
+    with torch.no_grad():
         mean = w.mean(dim=0)
-        std = float(((w - mean).square().sum() / W_SAMPLES).sqrt())
+        std = float(((w - mean).square().sum() / len(w)).sqrt())
         gaussian = F.leaky_relu(w, 5.0)
         centre = gaussian.mean(dim=0)
         centred = (gaussian - centre).double()
-        variances, axes = torch.linalg.eigh(centred.T @ centred / W_SAMPLES)
+        variances, axes = torch.linalg.eigh(centred.T @ centred / len(w))
         # axes along which w hardly varies would otherwise forbid every step along them
         floor = 1e-3 * variances.max().clamp(min=1e-12)
         deviations = variances.clamp(min=floor).sqrt()
