@@ -51,9 +51,9 @@ class Recipe:
     network: GeneratorConfig = GeneratorConfig(  # noqa: RUF009 (frozen)
         resolution=128, z_dim=256, w_dim=256, num_mapping_layers=2, channel_base=4096, channel_max=256
     )
-    stages: tuple[Stage, ...] = (Stage(32, 10_000, 32), Stage(64, 16_000, 16), Stage(128, 26_000, 16))
+    stages: tuple[Stage, ...] = (Stage(32, 10_000, 32), Stage(64, 16_000, 16), Stage(128, 31_000, 16))
     learning_rate: float = 2e-3
-    encoder_learning_rate: float = 4e-4
+    encoder_learning_rate: float = 8e-4
     perceptual_weight: float = 1.5
     spread_weight: float = 0.02
     latent_noise: float = 0.1
