@@ -17,7 +17,7 @@ from latentface.pretrained import load_perceptual
 from latentface.training import perceptual
 from latentface.training.distortions import DISTORTIONS, blend, distort, vary
 
-OPTIONS = perceptual.TrainOptions(steps=4, batch=4, side=32, measure_every=2, warm_up=1)
+OPTIONS = perceptual.TrainOptions(steps=4, batch=4, lured=2, side=32, measure_every=2, warm_up=1)
 
 
 class Teacher(FeatureDistance):
@@ -105,6 +105,32 @@ def test_training_lowers_the_loss_and_ranks_like_the_teacher() -> None:
     pictures, copies = perceptual.held_out_pairs(faces())
     ranks = [perceptual.measure_distances(n, pictures, copies) for n in (training.student, Teacher())]
     assert perceptual.spearman(*ranks) > 0.8
+
+
+def test_lured_copies_are_nearer_by_the_network_and_stay_pictures() -> None:
+    torch.manual_seed(1)
+    network, pictures = PerceptualNet(), tensor()
+    copies, source = distort(pictures, stream()), stream(3)
+    moved = copies
+    for _ in range(5):
+        moved = perceptual.descend(network, pictures, moved, source)
+    with torch.no_grad():
+        assert (network(moved, pictures) < network(copies, pictures)).all()
+    assert moved.abs().max() <= 1.0 and not moved.requires_grad
+    assert all(p.grad is None for p in network.parameters())
+
+
+def test_half_of_a_batch_comes_from_the_pool_of_lured_pairs() -> None:
+    training = perceptual.Distillation(faces(), Teacher(), replace(OPTIONS, lure_life=10**9))
+    pictures = training.pool[0]
+    before = perceptual.measure_distances(training.student, *training.pool)
+    training.lure(0, training.pairs(0, 2))
+    assert torch.equal(training.pool[0], pictures)
+    assert (perceptual.measure_distances(training.student, *training.pool) < before).all()
+    training.options = replace(training.options, lure_life=1)
+    fresh = training.pairs(7, 2)
+    training.lure(1, fresh)
+    assert torch.equal(training.pool[0], fresh[0])
 
 
 def test_a_run_leaves_a_network_a_curve_and_a_checkpoint(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ class PerceptualConfig:
     use 1e-10, which makes the gradient explode where all features vanish; a projector follows that gradient.
     """
 
-    widths: tuple[int, ...] = (12, 24, 48, 80, 112)
+    widths: tuple[int, ...] = (16, 32, 64, 96, 128)
     depths: tuple[int, ...] = (1, 2, 2, 2, 1)
     epsilon: float = 1e-3
 

@@ -3,7 +3,13 @@
 DIR holds the renderer's shards of face crops; FILE the teacher, VGG-19 of 16 times fewer channels (see
 `networks.perceptual.DistilledVgg`). The student sees pictures and distorted copies of them. It learns the teacher's
 unit-length features at five scales, through 1x1 convolutions that are dropped afterwards, and the distance at each
-scale between a picture and its copy. A stopped run continues from checkpoint.pt; log.csv keeps the curve.
+scale between a picture and its copy.
+
+A projector searches for pictures that a distance calls near, and finds those it calls near by mistake: a student of
+distorted copies alone let LPIPS grow while its own distance fell. So half of each batch are copies that were moved down
+the student's own distance over many steps, on which the teacher then corrects it.
+
+A stopped run continues from checkpoint.pt; log.csv keeps the curve.
 """
 
 from __future__ import annotations
@@ -44,7 +50,9 @@ class TrainOptions:
     """How to train: until `steps`, or `minutes` of training over all sittings when steps is None.
 
     batch pictures a step, each `side` pixels; learning_rate is the peak of a warm-up and a cosine; distance_weight
-    balances the two losses; shards limits how much data is held in memory.
+    balances the two losses; shards limits how much data is held in memory. lured is the number of pairs of a batch
+    whose copy is being moved down the student's distance; lure_steps of it are done each step, and after lure_life
+    training steps, on average, a copy is replaced by a fresh one.
     """
 
     steps: int | None = None
@@ -54,6 +62,9 @@ class TrainOptions:
     learning_rate: float = 2e-3
     warm_up: int = 100
     distance_weight: float = 1.0
+    lured: int = 4
+    lure_steps: int = 2
+    lure_life: int = 15
     measure_every: int = 250
     shards: int = 12
     seed: int = 0
@@ -87,6 +98,7 @@ class Distillation:
         self.learnt = [*self.student.parameters(), *self.adapters.parameters()]
         self.optimiser = torch.optim.Adam(self.learnt, lr=options.learning_rate, betas=(0.9, 0.99))
         self.steps_done, self.seconds = 0, 0.0
+        self.pool = self.pairs(-1, options.lured)
 
     def progress(self) -> float:
         """Share of the run that is done, 0 ... 1."""
@@ -100,13 +112,25 @@ class Distillation:
         cosine = 0.5 + 0.5 * math.cos(math.pi * min(1.0, self.progress()))
         return self.options.learning_rate * min(1.0, (self.steps_done + 1) / self.options.warm_up) * cosine
 
-    def pairs(self, step: int) -> tuple[Tensor, Tensor]:
-        """Pictures and distorted copies of step `step`, [batch, 3, side, side], whatever came before."""
+    def pairs(self, step: int, count: int) -> tuple[Tensor, Tensor]:
+        """Pictures and distorted copies of step `step`, [count, 3, side, side], whatever came before."""
         options = self.options
-        source = torch.Generator().manual_seed(options.seed * 1_000_003 + step + 1)
-        chosen = torch.randint(0, len(self.images) - HELD_OUT, (options.batch,), generator=source).numpy()
+        source = self._source(step)
+        chosen = torch.randint(0, len(self.images) - HELD_OUT, (count,), generator=source).numpy()
         pictures = vary(image_batch(self.images, chosen, self.images.shape[1]), options.side, source)
         return pictures, distort(pictures, source)
+
+    def _source(self, step: int) -> torch.Generator:
+        return torch.Generator().manual_seed(self.options.seed * 1_000_003 + step + 2)
+
+    def lure(self, step: int, fresh: tuple[Tensor, Tensor]) -> None:
+        """Move the pool's copies down the student's distance, some first replaced by fresh pairs."""
+        source = torch.Generator().manual_seed(self.options.seed * 1_000_003 + step + 500_000_001)
+        old = torch.rand(self.options.lured, 1, 1, 1, generator=source) > 1 / self.options.lure_life
+        pictures, copies = (torch.where(old, a, b) for a, b in zip(self.pool, fresh, strict=True))
+        for _ in range(self.options.lure_steps):
+            copies = descend(self.student, pictures, copies, source)
+        self.pool = (pictures, copies)
 
     def losses(self, pictures: Tensor, copies: Tensor) -> tuple[Tensor, Tensor]:
         """Feature loss (1 - cosine, mean over scales) and distance loss (logarithmic, mean over scales and total)."""
@@ -126,7 +150,12 @@ class Distillation:
         """One step; returns the feature loss and the distance loss before it."""
         began = time.monotonic()
         self.optimiser.param_groups[0]["lr"] = self.rate()
-        features, distances = self.losses(*self.pairs(self.steps_done))
+        pictures, copies = self.pairs(self.steps_done, self.options.batch)
+        if lured := self.options.lured:
+            self.lure(self.steps_done, (pictures[:lured], copies[:lured]))
+            pictures = torch.cat([pictures[lured:], self.pool[0]])
+            copies = torch.cat([copies[lured:], self.pool[1]])
+        features, distances = self.losses(pictures, copies)
         self.optimiser.zero_grad(set_to_none=True)
         (features + self.options.distance_weight * distances).backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
@@ -141,14 +170,33 @@ class Distillation:
         """Write everything a later sitting needs."""
         state = {name: getattr(self, name).state_dict() for name in ("student", "adapters", "optimiser")}
         with atomic_path(path) as temporary:
-            torch.save({**state, "steps_done": self.steps_done, "seconds": self.seconds}, temporary)
+            torch.save({**state, "pool": self.pool, "steps_done": self.steps_done, "seconds": self.seconds}, temporary)
 
     def resume(self, path: Path) -> None:
         """Continue where `checkpoint` stopped."""
         state = torch.load(path, weights_only=True)
         for name in ("student", "adapters", "optimiser"):
             getattr(self, name).load_state_dict(state[name])
+        self.pool = state["pool"]
         self.steps_done, self.seconds = int(state["steps_done"]), float(state["seconds"])
+
+
+def descend(network: FeatureDistance, pictures: Tensor, copies: Tensor, source: torch.Generator) -> Tensor:
+    """Copies moved a step down the network's distance from the pictures, as a generator's picture might move.
+
+    The gradient is averaged over random cells of 1 to 8 pixels, since a generator moves neighbours together, and
+    scaled to a random root mean square of up to 0.04 for each copy.
+    """
+    with torch.no_grad():
+        target = network.unit_features(pictures)
+    moved = copies.clone().requires_grad_(True)
+    (gradient,) = torch.autograd.grad(network.compare(network.unit_features(moved), target).sum(), moved)
+    cell = 2 ** int(torch.randint(0, 4, (), generator=source))
+    coarse = F.avg_pool2d(gradient, cell, ceil_mode=True)
+    smooth = F.interpolate(coarse, size=gradient.shape[2:], mode="bilinear", align_corners=False)
+    length = smooth.square().mean(dim=(1, 2, 3), keepdim=True).sqrt().clamp(min=1e-12)
+    pace = 0.04 * torch.rand(len(copies), 1, 1, 1, generator=source)
+    return (copies - pace * smooth / length).clamp(-1, 1)
 
 
 def scale_distances(maps: tuple[Tensor, ...], weights: tuple[Tensor | None, ...], count: int) -> list[Tensor]:
