@@ -263,10 +263,11 @@ def main(data: Path, teacher: Path, out: Path, minutes: float, threads: int) -> 
     recipe = Recipe()
     trainer = PairTrainer(recipe, images[:-held], images[-held:], DistilledVgg(teacher), out)
     pair = trainer.run(minutes)
+    psnr = held_out_psnr(pair, images[-held:][:256])  # before the mapping is fitted, which moves the codes
     fit_mapping(pair.generator, encode_all(pair, images[:-held]))
     path = out / f"synthface-{pair.generator.config.resolution}.safetensors"
     write_network(path, "generator", asdict(pair.generator.config), pair.generator.state_dict())
-    click.echo(f"{path}: held-out PSNR {held_out_psnr(pair, images[-held:][:256]):.2f} dB", err=True)
+    click.echo(f"{path}: held-out PSNR {psnr:.2f} dB", err=True)
 
 
 if __name__ == "__main__":
