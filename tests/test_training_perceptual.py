@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from latentface.errors import UsageError
-from latentface.networks.perceptual import FeatureDistance, PerceptualNet
+from latentface.networks.perceptual import DistilledVgg, FeatureDistance, PerceptualNet
 from latentface.pretrained import load_perceptual
 from latentface.training import perceptual
 from latentface.training.distortions import DISTORTIONS, blend, distort, vary
@@ -21,12 +21,12 @@ OPTIONS = perceptual.TrainOptions(steps=4, batch=4, lured=2, side=32, measure_ev
 
 
 class Teacher(FeatureDistance):
-    """Five scales of fixed random features, as cheap as they come."""
+    """Four scales of fixed random features, as cheap as they come."""
 
     def __init__(self) -> None:
         super().__init__()
         source = torch.Generator().manual_seed(9)
-        self.mixes = [torch.randn(6, 3, 1, 1, generator=source) for _ in range(5)]
+        self.mixes = [torch.randn(6, 3, 1, 1, generator=source) for _ in range(4)]
 
     def features(self, images: Tensor) -> tuple[Tensor, ...]:
         maps = []
@@ -131,6 +131,19 @@ def test_half_of_a_batch_comes_from_the_pool_of_lured_pairs() -> None:
     fresh = training.pairs(7, 2)
     training.lure(1, fresh)
     assert torch.equal(training.pool[0], fresh[0])
+
+
+def test_the_student_starts_as_the_teacher_where_it_can() -> None:
+    from test_perceptual import vgg_arrays
+
+    teacher = DistilledVgg(vgg_arrays(), perceptual.SCALES)
+    student = perceptual.Distillation(faces(), teacher, OPTIONS).student
+    pictures = tensor(2)
+    with torch.no_grad():
+        theirs, ours = teacher.features(pictures)[0], student.features(pictures)[0]
+    inner = (..., slice(1, -1), slice(1, -1))  # the border is padded otherwise
+    assert torch.allclose(ours[inner], theirs[inner], atol=1e-4)
+    assert [weights[0].item() for weights in student.weights] == pytest.approx(perceptual.SCALES)
 
 
 def test_a_run_leaves_a_network_a_curve_and_a_checkpoint(tmp_path: Path) -> None:

@@ -1,9 +1,10 @@
 """Distil a perceptual network: `python -m latentface.training.perceptual --data DIR --teacher FILE.npz --out DIR`.
 
 DIR holds the renderer's shards of face crops; FILE the teacher, VGG-19 of 16 times fewer channels (see
-`networks.perceptual.DistilledVgg`). The student sees pictures and distorted copies of them. It learns the teacher's
-unit-length features at five scales, through 1x1 convolutions that are dropped afterwards, and the distance at each
-scale between a picture and its copy.
+`networks.perceptual.DistilledVgg`). The student starts from those of the teacher's convolutions it has room for (a
+student of its own, trained on faces alone, was fooled far more easily). It sees pictures and distorted copies of them,
+and learns the teacher's unit-length features at four scales, through 1x1 convolutions that are dropped afterwards, and
+the distance at each scale between a picture and its copy.
 
 A projector searches for pictures that a distance calls near, and finds those it calls near by mistake: a student of
 distorted copies alone let LPIPS grow while its own distance fell. So half of each batch are copies that were moved down
@@ -42,6 +43,8 @@ from latentface.training.data import image_batch, load_shards
 from latentface.training.distortions import distort, vary
 
 COLUMNS = ("step", "seconds", "loss", "feature_loss", "distance_loss", "spearman_teacher", "spearman_lpips")
+#: Weights of the teacher's relu1_1 ... relu4_1. With these, projection came as close by LPIPS as with all five scales.
+SCALES = (0.025, 0.15, 0.25, 1.0)
 HELD_OUT = 256  # pictures at the end of the data that are only measured on
 
 
@@ -59,7 +62,7 @@ class TrainOptions:
     minutes: float = 15.0
     batch: int = 8
     side: int = 80
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
     warm_up: int = 100
     distance_weight: float = 1.0
     lured: int = 4
@@ -77,6 +80,9 @@ class Adapters(nn.Module):
         super().__init__()
         pairs = zip(student, teacher, strict=True)
         self.layers = nn.ModuleList([nn.Conv2d(inputs, outputs, 1) for inputs, outputs in pairs])
+        for layer in self.layers:
+            assert isinstance(layer, nn.Conv2d)
+            nn.init.eye_(layer.weight.data[:, :, 0, 0])
 
     def forward(self, maps: tuple[Tensor, ...]) -> list[Tensor]:
         return [F.normalize(layer(x), dim=1) for layer, x in zip(self.layers, maps, strict=True)]
@@ -94,6 +100,8 @@ class Distillation:
         self.student = PerceptualNet(PerceptualConfig())
         widths = tuple(len(weights) for weights in teacher.channel_weights() if weights is not None)
         self.adapters = Adapters(self.student.config.widths, widths)
+        if isinstance(teacher, DistilledVgg):
+            start_from(self.student, teacher)
         torch.random.set_rng_state(torch_state)
         self.learnt = [*self.student.parameters(), *self.adapters.parameters()]
         self.optimiser = torch.optim.Adam(self.learnt, lr=options.learning_rate, betas=(0.9, 0.99))
@@ -179,6 +187,32 @@ class Distillation:
             getattr(self, name).load_state_dict(state[name])
         self.pool = state["pool"]
         self.steps_done, self.seconds = int(state["steps_done"]), float(state["seconds"])
+
+
+def start_from(student: PerceptualNet, teacher: DistilledVgg) -> None:
+    """Copy the teacher's first convolutions of each scale, and its scale weights, into a student of its widths.
+
+    The teacher's input layer (1x1, on images in [0, 1]) is folded into the first convolution. Layers that the student
+    lacks, and average instead of max pooling, leave a gap that training closes.
+    """
+    arrays = dict(teacher.named_buffers())
+    with torch.no_grad():
+        for level, stage in enumerate(student.stages, 1):
+            assert isinstance(stage, nn.ModuleList)
+            for position, layer in enumerate(stage, 1):
+                assert isinstance(layer, nn.Conv2d) and layer.bias is not None
+                weight = arrays[f"conv{level}{position}_weight"]
+                bias = arrays[f"conv{level}{position}_bias"].clone()
+                if (level, position) == (1, 1):
+                    colours = arrays["conv0_weight"][:, :, 0, 0] / 2  # [c, i]; images in [-1, 1] are (x + 1) / 2
+                    offset = arrays["conv0_bias"] + colours.sum(dim=1)
+                    bias += torch.einsum("ockl,c->o", weight, offset)
+                    weight = torch.einsum("ockl,ci->oikl", weight, colours)
+                layer.weight.copy_(weight)
+                layer.bias.copy_(bias)
+        for parameter, scale in zip(student.weights.parameters(), teacher.channel_weights(), strict=True):
+            assert scale is not None
+            parameter.copy_(scale)
 
 
 def descend(network: FeatureDistance, pictures: Tensor, copies: Tensor, source: torch.Generator) -> Tensor:
@@ -292,7 +326,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = TrainOptions(steps=given.steps, minutes=given.minutes, seed=given.seed, shards=given.shards)
     images = load_shards(given.data, ("images",), 0, options.shards)["images"]
     lpips: Any = SqueezeLpips(given.lpips) if given.lpips else None
-    run(images, DistilledVgg(given.teacher), given.out, options, lpips)
+    run(images, DistilledVgg(given.teacher, SCALES), given.out, options, lpips)
 
 
 if __name__ == "__main__":
