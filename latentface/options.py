@@ -65,7 +65,7 @@ class ProjectOptions:
     spread_regularise: float = option(0.0, "Weight that pulls the rows of a W+ latent together.", minimum=0.0)
     w_noise: float = option(0.05, "Exploratory noise on the latent early on, in standard deviations.", minimum=0.0)
     perceptual_weight: float = option(1.0, "Weight of the perceptual distance.", minimum=0.0)
-    pixel_weight: float = option(10.0, "Weight of the pixel distance.", minimum=0.0)
+    pixel_weight: float = option(2.0, "Weight of the pixel distance.", minimum=0.0)
     bfloat16: bool = option(False, "Convolve in bfloat16: faster on some processors, less exact.")
     tune_steps: int = option(0, "Steps of pivot tuning afterwards (0: none).", minimum=0, maximum=100_000)
     tune_learning_rate: float = option(3e-4, "Learning rate of pivot tuning.", minimum=0.0)

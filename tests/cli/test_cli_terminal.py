@@ -19,7 +19,8 @@ SECONDS = 60
 
 # The program with the stand-in detector, landmarks and distance of the other tests, in a process of its own.
 PROGRAM = """
-import fcntl, sys, termios
+import fcntl, signal, sys, termios
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that started the tests with "&" had it ignored
 if sys.stdin.isatty():
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # the terminal becomes the one that Ctrl-C is typed on
 sys.path.insert(0, sys.argv.pop(1))
