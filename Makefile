@@ -18,7 +18,7 @@ $(STAMP): setup.py pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(STAMP)
-	$(BIN)/latentface project examples/astronaut.jpg -o demo --overwrite
+	$(BIN)/latentface project examples/astronaut.jpg -o demo --tune --overwrite
 	@echo
 	@echo "Photo, reconstruction and difference: $(CURDIR)/demo/astronaut.compare.png"
 	@echo "Reconstruction alone:                 $(CURDIR)/demo/astronaut.projected.png"
