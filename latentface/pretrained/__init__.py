@@ -5,15 +5,16 @@ from __future__ import annotations
 import difflib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from latentface.errors import UnknownNetwork, WeightsError
 from latentface.files import sha256
-from latentface.networks.config import GeneratorConfig
-from latentface.networks.generator import Generator
-from latentface.networks.landmarks import LandmarkConfig, LandmarkNet
-from latentface.networks.perceptual import PerceptualConfig, PerceptualNet
 from latentface.pretrained.catalogue import BUILTIN, Entry
-from latentface.pretrained.native import build_network
+
+if TYPE_CHECKING:  # torch is imported by the functions that need it: the catalogue is read without
+    from latentface.networks.generator import Generator
+    from latentface.networks.landmarks import LandmarkNet
+    from latentface.networks.perceptual import PerceptualNet
 
 __all__ = ["load_generator", "load_landmarks", "load_perceptual", "resolve"]
 
@@ -27,18 +28,27 @@ def load_generator(name_or_path: str | os.PathLike[str] = "synthface-128", devic
         UnknownNetwork: neither a built-in name nor a file.
         WeightsError: the file is damaged, of another kind or in another format.
     """
+    from latentface.networks.generator import Generator, GeneratorConfig
+    from latentface.pretrained.native import build_network
+
     path = resolve(name_or_path, kind="generator")
     return build_network(path, "generator", lambda config: Generator(GeneratorConfig(**config))).to(device)
 
 
 def load_landmarks(name_or_path: str | os.PathLike[str] = "landmarks", device: str = "cpu") -> LandmarkNet:
     """The 68-point landmark network; raises as `load_generator`."""
+    from latentface.networks.landmarks import LandmarkConfig, LandmarkNet
+    from latentface.pretrained.native import build_network
+
     path = resolve(name_or_path, kind="landmarks")
     return build_network(path, "landmarks", lambda config: LandmarkNet(LandmarkConfig(**config))).to(device)
 
 
 def load_perceptual(name_or_path: str | os.PathLike[str] = "perceptual", device: str = "cpu") -> PerceptualNet:
     """The small perceptual network of the projector; raises as `load_generator`."""
+    from latentface.networks.perceptual import PerceptualConfig, PerceptualNet
+    from latentface.pretrained.native import build_network
+
     path = resolve(name_or_path, kind="perceptual")
     return build_network(path, "perceptual", lambda config: PerceptualNet(PerceptualConfig.from_dict(config))).to(
         device
