@@ -274,7 +274,7 @@ def _save_options(kind: str, source_type: SourceType, exif: bytes | None) -> dic
     from latentface import __version__
 
     software = f"latentface {__version__}"
-    xmp = _xmp(source_type, software)
+    xmp = xmp_packet(source_type)
     if kind == "PNG":
         info = PngImagePlugin.PngInfo()
         info.add_text("Software", software)
@@ -290,12 +290,15 @@ def _save_options(kind: str, source_type: SourceType, exif: bytes | None) -> dic
     return options
 
 
-def _xmp(source_type: SourceType, software: str) -> str:
+def xmp_packet(source_type: SourceType) -> str:
+    """The XMP packet that says what a picture or clip is and which program wrote it."""
+    from latentface import __version__
+
     return (
         '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
         '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
         '<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"'
         ' xmlns:xmp="http://ns.adobe.com/xap/1.0/"'
-        f' Iptc4xmpExt:DigitalSourceType="{_SOURCE_TYPES}{source_type}" xmp:CreatorTool="{software}"/>'
+        f' Iptc4xmpExt:DigitalSourceType="{_SOURCE_TYPES}{source_type}" xmp:CreatorTool="latentface {__version__}"/>'
         '</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
     )

@@ -15,7 +15,7 @@ MODULES = {
 VALUES = {"images", "latent", "face", "emotion", "clip", "files", "options", "tensorfile"}
 ALGORITHMS = {
     "alignment", "inversion", "projector", "tuning", "fuser", "directions", "sequencer", "animator", "compositor",
-    "video", "metrics",
+    "video", "decoding", "encoding", "disclosure", "blending", "metrics",
 }  # fmt: skip
 LOW = {"errors", "values"}
 ALLOWED = {
