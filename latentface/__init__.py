@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from latentface.api import align, load_generator, project
+    from latentface.clip import Clip, Frame, Sound
     from latentface.editor import FaceEditor
     from latentface.errors import (
         InputError,
@@ -29,14 +30,17 @@ if TYPE_CHECKING:
     from latentface.options import ProjectOptions
     from latentface.pretrained import load_landmarks, load_perceptual
     from latentface.projector import Projection
+    from latentface.video import Written, read_clip, write_clip
 
 __version__ = "0.1.0"
 
 # public name -> module that defines it
 _HOMES = {
+    "Clip": "latentface.clip",
     "Direction": "latentface.latent",
     "FaceCrop": "latentface.face",
     "FaceEditor": "latentface.editor",
+    "Frame": "latentface.clip",
     "Generator": "latentface.networks.generator",
     "GeneratorConfig": "latentface.networks.generator",
     "InputError": "latentface.errors",
@@ -48,25 +52,31 @@ _HOMES = {
     "Photo": "latentface.images",
     "ProjectOptions": "latentface.options",
     "Projection": "latentface.projector",
+    "Sound": "latentface.clip",
     "UnknownNetwork": "latentface.errors",
     "UsageError": "latentface.errors",
     "WeightsError": "latentface.errors",
+    "Written": "latentface.video",
     "align": "latentface.api",
     "load_generator": "latentface.api",
     "load_landmarks": "latentface.pretrained",
     "load_perceptual": "latentface.pretrained",
     "project": "latentface.api",
+    "read_clip": "latentface.video",
     "read_image": "latentface.images",
     "read_photo": "latentface.images",
     "to_tensor": "latentface.images",
     "to_uint8": "latentface.images",
+    "write_clip": "latentface.video",
     "write_image": "latentface.images",
 }
 
 __all__ = [
+    "Clip",
     "Direction",
     "FaceCrop",
     "FaceEditor",
+    "Frame",
     "Generator",
     "GeneratorConfig",
     "InputError",
@@ -78,19 +88,23 @@ __all__ = [
     "Photo",
     "ProjectOptions",
     "Projection",
+    "Sound",
     "UnknownNetwork",
     "UsageError",
     "WeightsError",
+    "Written",
     "__version__",
     "align",
     "load_generator",
     "load_landmarks",
     "load_perceptual",
     "project",
+    "read_clip",
     "read_image",
     "read_photo",
     "to_tensor",
     "to_uint8",
+    "write_clip",
     "write_image",
 ]
 

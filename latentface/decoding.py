@@ -65,7 +65,7 @@ def open_film(path: Path) -> Clip:
             if container.format.name.endswith("_pipe") or container.format.name == "image2":
                 raise still(path)
             if not container.streams.video:
-                raise InputError(f"{path}: no video stream in this file; give a clip with pictures")
+                raise InputError(f"{path}: no video stream in this file (or it is cut off); give a clip with pictures")
             stream = container.streams.video[0]
             frame = next(decode(container), None)
             if frame is None:

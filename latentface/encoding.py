@@ -187,8 +187,8 @@ class _Track:
         """Packets from the clip's start on, by the clip's clock."""
         shift = round(self.sound.start / stream.time_base)
         for packet in self._read(lambda: self.source.demux(stream)):
-            if packet.pts is None or packet.pts + (packet.duration or 0) <= shift:
-                continue
+            if packet.pts is None or 0 < shift >= packet.pts + (packet.duration or 0):
+                continue  # from 0 on everything is taken: what lies before is the decoder's run-up
             packet.pts -= shift
             packet.dts = packet.pts
             packet.stream = self.stream

@@ -141,12 +141,17 @@ def _timed(clip: Clip) -> Iterator[tuple[Frame, Fraction]]:
     """Each frame with how long it is shown: until the next one; the last for 1 / rate. Sizes are checked."""
     waiting: Frame | None = None
     shape = (clip.size[1], clip.size[0], 4 if clip.alpha else 3)
-    for frame in clip:
-        if frame.pixels.shape != shape:
-            raise InputError(f"a frame of shape {list(frame.pixels.shape)}: this clip's frames are {list(shape)}")
+    try:
+        for frame in clip:
+            if frame.pixels.shape != shape:
+                raise InputError(f"a frame of shape {list(frame.pixels.shape)}: this clip's frames are {list(shape)}")
+            if waiting is not None:
+                yield waiting, frame.time - waiting.time
+            waiting = frame
+    except (Exception, KeyboardInterrupt, SystemExit):
         if waiting is not None:
-            yield waiting, frame.time - waiting.time
-        waiting = frame
+            yield waiting, 1 / clip.rate
+        raise
     if waiting is not None:
         yield waiting, 1 / clip.rate
 

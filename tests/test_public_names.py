@@ -11,10 +11,11 @@ import pytest
 import latentface
 
 NAMES = [
-    "Direction", "FaceCrop", "FaceEditor", "Generator", "GeneratorConfig", "InputError", "Latent", "LatentMismatch",
-    "LatentfaceError", "NoFaceFound", "OutputError", "Photo", "ProjectOptions", "Projection", "UnknownNetwork",
-    "UsageError", "WeightsError", "__version__", "align", "load_generator", "load_landmarks", "load_perceptual",
-    "project", "read_image", "read_photo", "to_tensor", "to_uint8", "write_image",
+    "Clip", "Direction", "FaceCrop", "FaceEditor", "Frame", "Generator", "GeneratorConfig", "InputError", "Latent",
+    "LatentMismatch", "LatentfaceError", "NoFaceFound", "OutputError", "Photo", "ProjectOptions", "Projection",
+    "Sound", "UnknownNetwork", "UsageError", "WeightsError", "Written", "__version__", "align", "load_generator",
+    "load_landmarks", "load_perceptual", "project", "read_clip", "read_image", "read_photo", "to_tensor", "to_uint8",
+    "write_clip", "write_image",
 ]  # fmt: skip
 VERBS = sorted(name for name in NAMES if name.islower() and not name.startswith("_"))
 
