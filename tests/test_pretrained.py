@@ -197,7 +197,7 @@ def test_near_names_are_offered(name: str) -> None:
 
 
 def test_a_far_name_gets_the_list() -> None:
-    with pytest.raises(UnknownNetwork, match=r"built in: synthface-128$"):
+    with pytest.raises(UnknownNetwork, match=r"built in: synthface-128 \(latentface weights list\)$"):
         pretrained.load_generator("/tmp/no/such.file")
 
 

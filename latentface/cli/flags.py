@@ -17,15 +17,32 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 DEFAULT_NETWORK = "synthface-128"
 
-network_flag = click.option(
-    "--network", default=DEFAULT_NETWORK, show_default=True, help="Built-in name or file of a generator."
-)
 device_flag = click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N; auto takes a GPU when there is one."
 )
 seed_flag = click.option(
     "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Seed of every random draw."
 )
+
+
+def offline_flag(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --offline; networks that the command looks up are downloaded only without it, under a progress bar."""
+
+    @functools.wraps(command)
+    def with_access(offline: bool, **values: Any) -> Any:
+        from latentface.cli.downloads import drawn_access
+
+        quiet = bool(click.get_current_context().params.get("quiet"))
+        with drawn_access(Report(quiet=quiet), offline):
+            return command(**values)
+
+    return click.option("--offline", is_flag=True, help="Never download anything.")(with_access)
+
+
+def network_flag(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --network (a generator) and --offline."""
+    text = "Generator: built-in or published name, file or URL."
+    return click.option("--network", default=DEFAULT_NETWORK, show_default=True, help=text)(offline_flag(command))
 
 
 def report_flags(command: Callable[..., Any]) -> Callable[..., Any]:

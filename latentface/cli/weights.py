@@ -1,34 +1,93 @@
-"""`latentface weights`: the networks that come with the package."""
+"""`latentface weights`: the networks that come with the package, and those that others publish."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from latentface.cli.flags import report_flags
+from latentface.cli.flags import offline_flag, report_flags
 from latentface.cli.report import Report
-from latentface.errors import WeightsError
+from latentface.errors import UnknownNetwork, UsageError, WeightsError
+
+if TYPE_CHECKING:
+    from latentface.pretrained.catalogue import Published
+
+COMMERCIAL = {True: "yes", False: "no", None: "not stated"}
 
 
-@click.group(short_help="The networks that come with the package.")
+@click.group(short_help="The networks: list them, get them, check them.")
 def weights() -> None:
-    """The networks that come with the package."""
+    """The networks that come with the package, and those that others publish."""
 
 
 @weights.command("list")
 @report_flags
 def list_weights(report: Report) -> int:
-    """Name, kind, size, checksum and licence of every built-in network."""
-    rows = survey()
-    head = ("NAME", "KIND", "SIZE", "STATE", "LICENCE", "SUMMARY")
-    table = [head, *((r["name"], r["kind"], _size(r), _state(r), r["licence"], r["summary"]) for r in rows)]
-    widths = [max(len(line[column]) for line in table) for column in range(len(head))]
-    for line in table:
-        report.say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    """Name, kind, size, state and licence of every network, built in or published by others."""
+    rows, published = survey(), survey_published()
+    table = [(r["name"], r["kind"], _size(r), _state(r), r["licence"], r["summary"]) for r in rows]
+    _say_table(report, [("NAME", "KIND", "SIZE", "STATE", "LICENCE", "SUMMARY"), *table])
+    report.say("\nPublished by others, fetched by name or with `latentface weights get NAME`:\n")
+    head = ("NAME", "PIXELS", "SIZE", "STATE", "COMMERCIAL", "LICENCE", "SUMMARY")
+    _say_table(report, [head, *map(_published_line, published)])
     code = 0 if all(row["verified"] for row in rows) else WeightsError.exit_code
-    report.result({"command": "weights list", "weights": rows, "exit_code": code})
+    report.result({"command": "weights list", "weights": rows, "published": published, "exit_code": code})
     return code
+
+
+@weights.command("get")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--from", "file", type=click.Path(path_type=Path), help="Take this file, fetched by hand, as NAME.")
+@offline_flag
+@report_flags
+def get_weights(report: Report, names: tuple[str, ...], file: Path | None) -> None:
+    """Download published networks, by NAME or URL, into the cache; a download that was cut goes on where it stopped.
+
+    The file is checked against the published SHA-256, or against the one of the first download.
+    """
+    from latentface.pretrained import cache
+
+    if file is not None and len(names) != 1:
+        raise UsageError("--from gives one file: name one network")
+    found = []
+    for entry in [_entry(name) for name in names]:
+        path = cache.obtain(entry) if file is None else cache.adopt(entry, file)
+        report.say(f"{entry.name}: {path}")
+        found.append({"name": entry.name, "path": str(path), "licence": entry.licence, "commercial": entry.commercial})
+    report.result({"command": "weights get", "weights": found, "exit_code": 0})
+
+
+@weights.command("verify")
+@click.argument("names", nargs=-1, metavar="[NAME...]")
+@report_flags
+def verify_weights(report: Report, names: tuple[str, ...]) -> int:
+    """Read networks through and compare their checksums: those named, or all that are here."""
+    from latentface import pretrained
+    from latentface.pretrained import cache
+    from latentface.pretrained.catalogue import BUILTIN, PUBLISHED
+
+    checks: dict[str, Callable[[], Path]] = {e.name: partial(pretrained.resolve, e.name) for e in BUILTIN}
+    here = [entry for entry in PUBLISHED if cache.path_of(entry).is_file()] + cache.fetched_urls()
+    for entry in [_entry(name) for name in names if name not in checks] + here:
+        checks.setdefault(entry.name, partial(cache.verify, entry))
+    rows = [_verified(name, check, report) for name, check in checks.items() if not names or name in names]
+    code = 0 if all(row["verified"] for row in rows) else WeightsError.exit_code
+    report.result({"command": "weights verify", "weights": rows, "exit_code": code})
+    return code
+
+
+def _verified(name: str, check: Callable[[], Path], report: Report) -> dict[str, Any]:
+    try:
+        path = check()
+    except WeightsError as error:
+        report.problem(str(error), error)
+        return {"name": name, "verified": False, "path": None, "problem": str(error)}
+    report.say(f"{name}: verified, {path}")
+    return {"name": name, "verified": True, "path": str(path), "problem": None}
 
 
 def survey() -> list[dict[str, Any]]:
@@ -57,6 +116,51 @@ def survey() -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def survey_published() -> list[dict[str, Any]]:
+    """Every published network: what the catalogue says, and whether it is in the cache."""
+    from dataclasses import asdict
+
+    from latentface.pretrained import cache
+    from latentface.pretrained.catalogue import PUBLISHED
+
+    rows = []
+    for entry in PUBLISHED:
+        path, state = cache.path_of(entry), cache.state_of(entry)
+        size = path.stat().st_size if path.is_file() else entry.bytes
+        rows.append({**asdict(entry), "path": str(path), "state": state, "bytes": size})
+    return rows
+
+
+def _entry(name: str) -> Published:
+    from difflib import get_close_matches
+
+    from latentface.pretrained import cache
+    from latentface.pretrained.catalogue import BUILTIN, PUBLISHED
+
+    if cache.is_url(name):
+        return cache.entry_of(name)
+    known = {entry.name: entry for entry in PUBLISHED}
+    if name in known:
+        return known[name]
+    if name in {entry.name for entry in BUILTIN}:
+        raise UsageError(f"{name} comes with the package: there is nothing to get")
+    near = get_close_matches(name.lower(), known, n=3, cutoff=0.4)
+    offer = f"did you mean {' or '.join(near)}?" if near else "see latentface weights list"
+    raise UnknownNetwork(f"no published network is called {name!r}: {offer}")
+
+
+def _say_table(report: Report, table: Sequence[tuple[str, ...]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for line in table:
+        report.say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _published_line(row: dict[str, Any]) -> tuple[str, ...]:
+    size = f"{row['bytes'] / 1e6:.0f} MB" if row["bytes"] else "-"
+    pixels, use = str(row["resolution"] or "-"), COMMERCIAL[row["commercial"]]
+    return (row["name"], pixels, size, row["state"], use, row["licence"], f"{row['kind']}: {row['summary']}")
 
 
 def _size(row: dict[str, Any]) -> str:

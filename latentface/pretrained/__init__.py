@@ -1,4 +1,4 @@
-"""Networks with their weights: built-in ones by name, others by file. Nothing is downloaded."""
+"""Networks with their weights: built-in ones and published ones by name, others by file or address."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from latentface.errors import UnknownNetwork, WeightsError
 from latentface.files import sha256
-from latentface.pretrained.catalogue import BUILTIN, Entry
+from latentface.pretrained import cache
+from latentface.pretrained.catalogue import BUILTIN, PUBLISHED, Entry
 
 if TYPE_CHECKING:  # torch is imported by the functions that need it: the catalogue is read without
     from latentface.networks.generator import Generator
@@ -56,25 +57,33 @@ def load_perceptual(name_or_path: str | os.PathLike[str] = "perceptual", device:
 
 
 def resolve(name_or_path: str | os.PathLike[str], kind: str | None = None) -> Path:
-    """The file behind a built-in name (its checksum verified) or a path.
+    """The file behind a built-in name (its checksum verified), a published network's name, an address or a path.
+
+    Published networks and addresses come from the user's cache, and are downloaded into it when they are not there; see
+    `cache.access` for whether that is allowed and who hears of it.
 
     Args:
-        kind: only built-in networks of this kind count as known names; None for all.
+        kind: only networks of this kind count as known names; None for all. Encoder files hold a generator too.
 
     Raises:
-        UnknownNetwork: neither; the message offers near names.
-        WeightsError: the built-in file is missing or damaged.
+        UnknownNetwork: none of these, or a network of another kind; the message offers near names.
+        WeightsError: the built-in file is missing or damaged; a network is not in the cache and cannot be downloaded.
+        OutputError: the cache cannot be written.
     """
     name = os.fspath(name_or_path)
     known = {entry.name: entry for entry in BUILTIN if kind in (None, entry.kind)}
+    kinds = (kind, "encoder") if kind == "generator" else (kind,)
+    published = {entry.name: entry for entry in PUBLISHED if kind is None or entry.kind in kinds}
     if name in known:
         return _verified(known[name])
+    if name in published or cache.is_url(name):
+        return cache.obtain(published.get(name) or cache.entry_of(name))
     path = Path(name)
     if path.exists():
         return path
-    near = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.4)
+    near = difflib.get_close_matches(name.lower(), [*known, *published], n=3, cutoff=0.4)
     offer = f"did you mean {' or '.join(near)}?" if near else f"built in: {', '.join(known)}"
-    raise UnknownNetwork(f"no built-in network and no file is called {name!r}: {offer}")
+    raise UnknownNetwork(f"no {kind or 'network'} and no file is called {name!r}: {offer} (latentface weights list)")
 
 
 def _verified(entry: Entry) -> Path:

@@ -104,9 +104,9 @@ class Published:
     sha256: str | None = None
 
 
-_NVIDIA = "NVIDIA Source Code License (non-commercial)"
-_MIT_AND_NVIDIA = "MIT; the generator inside: NVIDIA Source Code License (non-commercial)"
-_300W = "trained on 300-W, which excludes commercial use"
+_NVIDIA = "NVIDIA Source Code License"
+_MIT_AND_NVIDIA = "MIT; generator: NVIDIA Source Code License"
+_300W = "trained on 300-W"
 _IMAGENET = "BSD-3-Clause; trained on ImageNet"
 
 _NVLABS = "https://nvlabs-fi-cdn.nvidia.com"
@@ -214,7 +214,7 @@ PUBLISHED: tuple[Published, ...] = (
         kind="generator",
         summary="faces, trained by rosinality for 550 000 steps",
         resolution=256,
-        licence="not stated for the weights; trained on FFHQ",
+        licence="not stated; trained on FFHQ",
         commercial=None,
         file="rosinality-ffhq-550000.pt",
         page="https://github.com/rosinality/stylegan2-pytorch",
@@ -285,7 +285,7 @@ PUBLISHED: tuple[Published, ...] = (
     Published(
         name="dlib-68",
         kind="landmarks",
-        summary="68 face landmarks by dlib",
+        summary="68 points by dlib",
         resolution=None,
         licence=_300W,
         commercial=False,
@@ -301,7 +301,7 @@ PUBLISHED: tuple[Published, ...] = (
     Published(
         name="dlib-68-gtx",
         kind="landmarks",
-        summary="68 face landmarks by dlib, smaller and steadier",
+        summary="68 points by dlib, smaller and steadier",
         resolution=None,
         licence=_300W,
         commercial=False,
@@ -323,7 +323,7 @@ PUBLISHED: tuple[Published, ...] = (
     Published(
         name="fomm-vox-adv",
         kind="motion",
-        summary="the same, trained on with a discriminator",
+        summary="the same, trained on against a discriminator",
         resolution=256,
         licence="MIT; trained on VoxCeleb",
         commercial=None,

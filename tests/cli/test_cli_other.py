@@ -114,7 +114,7 @@ def test_weights_list_tells_damaged_and_missing_files(desk: Desk, monkeypatch: p
     (desk.folder / "landmarks.safetensors").write_bytes(b"half of it")
     done = desk.run("weights", "list")
     assert done.code == 4
-    state = {line.split()[0]: line for line in done.out.splitlines()}
+    state = {line.split()[0]: line for line in done.out.splitlines() if line}
     assert "damaged" in state["landmarks"] and "missing" in state["perceptual"]
 
 

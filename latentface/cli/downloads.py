@@ -1,0 +1,32 @@
+"""Downloads as the user sees them: a note, a bar in megabytes, and the licence line of a network on its first use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from latentface.cli.report import Bar, Report
+from latentface.pretrained.cache import Access, access
+
+MEGABYTE = 10**6
+
+
+@contextmanager
+def drawn_access(report: Report, offline: bool) -> Iterator[None]:
+    """Let networks be downloaded inside the block unless `offline`, and draw it."""
+    with ExitStack() as drawing:
+        shown: dict[str, Bar] = {}
+
+        def draw(name: str, done: int, total: int | None) -> None:
+            if name not in shown:
+                drawing.close()
+                size = f", {total / MEGABYTE:.0f} MB" if total else ""
+                report.note(f"downloading {name}{size}" + (f", from {done / MEGABYTE:.0f} MB on" if done else ""))
+                shown[name] = drawing.enter_context(report.progress())
+                shown[name].start(f"{name[-60:]}, MB", (total or 0) // MEGABYTE)
+            shown[name].step(done // MEGABYTE)
+            if done == total:
+                drawing.close()
+
+        with access(Access(offline, draw, None if report.quiet else report.note)):
+            yield

@@ -1,0 +1,259 @@
+"""The user's cache of networks that others publish: fetched once, checked, and remembered with source and licence.
+
+Beside each file lies a record (`FILE.json`): where it came from, its SHA-256, and the licence line the user has seen.
+The record outlives the file, so that a later download must give the same bytes. The folder is the platform's cache
+folder for latentface, or the one that LATENTFACE_CACHE names.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from latentface.errors import OutputError, WeightsError
+from latentface.files import atomic_path, sha256
+from latentface.pretrained.catalogue import Published
+from latentface.pretrained.download import Refusal, check, download, part_of, settle
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Access:
+    """Whether networks may be downloaded, and who hears of it.
+
+    Attributes:
+        offline: never touch the network. LATENTFACE_OFFLINE=1 says the same for a whole process.
+        on_progress: called as on_progress(name, done, total), in bytes; total is None when the server hides it.
+        on_licence: called with one line before the first use of a network; None shows and records nothing.
+    """
+
+    offline: bool = False
+    on_progress: Callable[[str, int, int | None], None] = lambda name, done, total: None
+    on_licence: Callable[[str], None] | None = logger.warning
+
+
+_access: ContextVar[Access] = ContextVar("access")
+
+
+@contextlib.contextmanager
+def access(settings: Access) -> Iterator[None]:
+    """Let these settings hold for every network that is looked up inside the block."""
+    token = _access.set(settings)
+    try:
+        yield
+    finally:
+        _access.reset(token)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is remembered of a file: its source, its SHA-256, its size and time when that was checked, its licence."""
+
+    source: str = ""
+    sha256: str = ""
+    bytes: int = 0
+    modified: int = 0  # nanoseconds
+    licence: str = ""  # the line that was shown
+
+
+def folder() -> Path:
+    """The cache folder; it need not exist yet."""
+    chosen = os.environ.get("LATENTFACE_CACHE")
+    if chosen:
+        return Path(chosen).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("latentface"))
+
+
+def is_url(name: str) -> bool:
+    """Whether a name is an address that can be downloaded."""
+    return name.startswith(("http://", "https://"))
+
+
+def entry_of(url: str) -> Published:
+    """An address as an entry of its own, of which nothing is known but where it is."""
+    name = re.sub(r"[^\w.-]", "_", unquote(urlsplit(url).path).rsplit("/", 1)[-1]).removesuffix(".bz2")[-80:]
+    file = f"url-{hashlib.sha256(url.encode()).hexdigest()[:12]}-{name.lstrip('.') or 'network'}"
+    return Published(url, "", "", None, licence="", commercial=None, file=file, page=url, urls=(url,))
+
+
+def path_of(entry: Published) -> Path:
+    """Where the file is, or will be."""
+    return folder() / "networks" / entry.file
+
+
+def state_of(entry: Published) -> str:
+    """`here`, `partly here` (a download to be resumed), `changed` (since it was checked) or `absent`."""
+    path = path_of(entry)
+    if path.is_file():
+        return "here" if _unchanged(path, _read_record(path)) else "changed"
+    return "partly here" if part_of(path).exists() else "absent"
+
+
+def obtain(entry: Published) -> Path:
+    """The file of an entry: from the cache, or downloaded into it if that is allowed.
+
+    Raises:
+        WeightsError: it is not here and may not or cannot be downloaded, or its checksum is wrong.
+        OutputError: the cache cannot be written.
+    """
+    path, settings = path_of(entry), _access.get(Access())
+    if path.is_file() and _unchanged(path, _read_record(path)) and _licence_seen(entry):
+        return path  # also from a cache that cannot be written
+    with _lock(path):
+        if path.is_file():
+            if not _unchanged(path, _read_record(path)):
+                verify(entry)
+            _show_licence(entry, settings)
+            return path
+        if settings.offline or os.environ.get("LATENTFACE_OFFLINE", "0") not in ("", "0"):
+            raise WeightsError(f"{entry.name} is not in the cache and downloads are switched off; {_by_hand(entry)}")
+        if not entry.urls:
+            raise WeightsError(f"{entry.name} cannot be downloaded by a program; {_by_hand(entry)}")
+        _show_licence(entry, settings)
+        try:
+            digest, source = download(
+                entry.urls,
+                path,
+                sha256=_expected(entry),
+                on_progress=lambda done, total: settings.on_progress(entry.name, done, total),
+            )
+        except WeightsError as error:
+            raise WeightsError(f"{error}; try later, or: {_by_hand(entry)}") from error
+        _remember(path, source, digest)
+    return path
+
+
+def adopt(entry: Published, file: Path) -> Path:
+    """Take a file that was fetched by hand into the cache.
+
+    Raises:
+        WeightsError: it cannot be read, or it is not the file of that entry.
+        OutputError: the cache cannot be written.
+    """
+    path = path_of(entry)
+    with _lock(path):
+        copy = part_of(path)
+        try:
+            shutil.copyfile(file, copy)
+            digest = settle(copy, path, sha256(copy), _expected(entry))
+        except Refusal as refusal:
+            raise WeightsError(f"{file} is not the file of {entry.name}: {refusal}; see {entry.page}") from None
+        except OSError as error:
+            raise WeightsError(f"cannot copy {file} to {path}: {error.strerror or error}") from error
+        finally:
+            copy.unlink(missing_ok=True)
+        _remember(path, str(file), digest)
+        _show_licence(entry, _access.get(Access()))
+    return path
+
+
+def verify(entry: Published) -> Path:
+    """Read the whole file and compare its SHA-256 with the published or pinned one; pin it if there is none.
+
+    Raises:
+        WeightsError: the file is not here, or is not the one that was fetched.
+    """
+    path = path_of(entry)
+    if not path.is_file():
+        raise WeightsError(f"{entry.name} is not in the cache: latentface weights get {entry.name}")
+    digest = sha256(path)
+    try:
+        check(digest, _expected(entry))
+    except Refusal as refusal:
+        again = f"delete it, then latentface weights get {entry.name}"
+        raise WeightsError(f"{path} is damaged or was replaced: {refusal}; {again}") from None
+    _remember(path, _read_record(path).source or entry.page, digest)
+    return path
+
+
+def fetched_urls() -> list[Published]:
+    """An entry for every bare address whose file is in the cache."""
+    records = sorted((folder() / "networks").glob("url-*.json"))
+    entries = [entry_of(_read_record(record.with_suffix("")).source) for record in records]
+    return [entry for entry in entries if path_of(entry).is_file()]
+
+
+def licence_line(entry: Published) -> str:
+    """What a user should know before using the network: one line; empty for one without a stated licence."""
+    if not entry.licence:
+        return ""
+    use = {True: "commercial use allowed", False: "no commercial use", None: "commercial use: not stated"}
+    return f"{entry.name}: {entry.licence}; {use[entry.commercial]}; see {entry.page}"
+
+
+def _by_hand(entry: Published) -> str:
+    if is_url(entry.name):
+        return "get the file by hand and give its path"
+    return f"get {entry.file} from {entry.page}, then latentface weights get {entry.name} --from FILE"
+
+
+def _expected(entry: Published) -> tuple[str, ...]:
+    """The checksums the file must have: the published one, and the one of the first download."""
+    return tuple(filter(None, (entry.sha256, _read_record(path_of(entry)).sha256)))
+
+
+def _show_licence(entry: Published, settings: Access) -> None:
+    if settings.on_licence and not _licence_seen(entry):
+        settings.on_licence(licence_line(entry))
+        path = path_of(entry)
+        _write_record(path, replace(_read_record(path), licence=licence_line(entry)))
+
+
+def _licence_seen(entry: Published) -> bool:
+    return licence_line(entry) in ("", _read_record(path_of(entry)).licence)
+
+
+def _remember(path: Path, source: str, digest: str) -> None:
+    now = path.stat()
+    record = replace(_read_record(path), source=source, sha256=digest, bytes=now.st_size, modified=now.st_mtime_ns)
+    _write_record(path, record)
+
+
+def _unchanged(path: Path, record: Record) -> bool:
+    """Whether size and time are those of the file that was checked: hashing a gigabyte at every start is slow."""
+    now = path.stat()
+    return (now.st_size, now.st_mtime_ns) == (record.bytes, record.modified)
+
+
+def _read_record(path: Path) -> Record:
+    try:
+        return Record(**json.loads(path.with_name(f"{path.name}.json").read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return Record()
+    except (OSError, ValueError, TypeError) as error:
+        raise WeightsError(f"the record {path}.json cannot be read ({error}): delete it") from error
+
+
+def _write_record(path: Path, record: Record) -> None:
+    with atomic_path(path.with_name(f"{path.name}.json")) as temporary:
+        temporary.write_text(json.dumps(asdict(record), indent=1) + "\n", encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Keep other processes away from a file of the cache; whoever comes second finds it ready."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        stream = path.with_name(f".{path.name}.lock").open("w")
+        fcntl.flock(stream, fcntl.LOCK_EX)
+    except OSError as error:
+        reason = error.strerror or error
+        raise OutputError(
+            f"cannot write the cache {path.parent}: {reason}; set LATENTFACE_CACHE to a folder"
+        ) from error
+    with stream:
+        yield

@@ -1,0 +1,271 @@
+"""One file over HTTP: resumed where it was cut, checked while it streams, from the first mirror that has it.
+
+What has arrived is kept in `FILE.part`, with the address and the server's validator beside it, so that a later run asks
+for the rest only (RFC 9110: Range with If-Range) and never joins two different files. Proxies come from the
+environment (http_proxy, https_proxy, no_proxy).
+"""
+
+from __future__ import annotations
+
+import bz2
+import hashlib
+import http.client
+import json
+import math
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from latentface.errors import OutputError, WeightsError
+from latentface.files import atomic_path
+from latentface.pretrained.pages import PAGE_BYTES, confirmed_address, direct_address, is_page, page_words
+
+Progress = Callable[[int, "int | None"], None]
+
+BLOCK = 1 << 18
+SECONDS = 30.0  # of silence, before a server counts as stalled
+TRIES = 4  # in a row without a single new byte
+PAUSE = 1.0  # seconds before the second try; doubled each time
+MOST_UNPACKED = 1 << 30  # bytes a compressed file may become
+TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
+
+
+class Refusal(Exception):
+    """Why one address does not give the file; the next one may."""
+
+
+class _Interrupted(Exception):
+    """The transfer stopped and may be taken up again."""
+
+
+def download(
+    urls: Sequence[str], target: Path, *, sha256: Sequence[str] = (), on_progress: Progress | None = None
+) -> tuple[str, str]:
+    """Fetch the first of `urls` that works into `target`, which appears whole or not at all.
+
+    A bzip2 archive is unpacked unless `target` is to be one.
+
+    Args:
+        sha256: what the file (unpacked) must have: whole sums in hex, or the first digits of one.
+        on_progress: called as on_progress(done, total) in bytes transferred; total is None when the server hides it.
+
+    Returns:
+        The SHA-256 of `target` in hex, and the address it came from.
+
+    Raises:
+        WeightsError: no address gives the file; the message has the reason of each.
+        OutputError: `target` cannot be written.
+    """
+    reasons = []
+    for url in urls:
+        try:
+            return _fetch(direct_address(url), target, sha256, on_progress or (lambda done, total: None)), url
+        except Refusal as refusal:
+            reasons.append(f"{urlsplit(url).netloc}: {refusal}")
+        except OSError as error:
+            raise OutputError(
+                f"cannot write {target}: {error.strerror or error}; make room or choose a folder"
+            ) from error
+    raise WeightsError(f"cannot download {target.name}: {'; '.join(reasons)}")
+
+
+def settle(whole: Path, target: Path, digest: str, sha256: Sequence[str]) -> str:
+    """Make `target` of a file that is `whole` and has SHA-256 `digest`: unpack or move it, if the checksum is right.
+
+    Returns:
+        The SHA-256 of `target`.
+
+    Raises:
+        Refusal: it is another file, or a damaged archive.
+    """
+    with whole.open("rb") as stream:
+        packed = stream.read(3) == b"BZh" and target.suffix != ".bz2"
+    if packed:
+        return _unpack(whole, target, sha256)
+    check(digest, sha256)
+    os.replace(whole, target)
+    return digest
+
+
+def part_of(target: Path) -> Path:
+    """Where the beginning of `target` waits for the rest."""
+    return target.with_name(f"{target.name}.part")
+
+
+def check(digest: str, expected: Sequence[str]) -> None:
+    """Raise Refusal unless a SHA-256 begins with each of the expected ones."""
+    wrong = [one for one in expected if not digest.startswith(one.lower())]
+    if wrong:
+        raise Refusal(f"its SHA-256 is {digest[:16]}..., expected {wrong[0][:16]}...")
+
+
+def _fetch(url: str, target: Path, sha256: Sequence[str], on_progress: Progress) -> str:
+    part = _Part(part_of(target))
+    failures, size = 0, -1
+    while True:
+        try:
+            digest = part.receive(url, on_progress)
+            break
+        except _Interrupted as cut:
+            failures = 1 if part.size > size else failures + 1
+            size = part.size
+            if failures >= TRIES:
+                raise Refusal(str(cut)) from None
+            time.sleep(PAUSE * 2 ** (failures - 1))
+    try:
+        return settle(part.path, target, digest, sha256)
+    finally:
+        part.drop()
+
+
+def _unpack(archive: Path, target: Path, sha256: Sequence[str]) -> str:
+    """Unpack a bzip2 archive into `target` if what is inside has the right checksum; the checksum."""
+    digest, size = hashlib.sha256(), 0
+    with atomic_path(target) as temporary, bz2.open(archive) as source, temporary.open("wb") as sink:
+        while block := _unpacked(source):
+            size += len(block)
+            if size > MOST_UNPACKED:
+                raise Refusal(f"it is an archive that unpacks to more than {MOST_UNPACKED} bytes")
+            sink.write(block)
+            digest.update(block)
+        check(digest.hexdigest(), sha256)
+    return digest.hexdigest()
+
+
+def _unpacked(source: bz2.BZ2File) -> bytes:
+    try:
+        return source.read(BLOCK)
+    except (OSError, EOFError) as error:
+        raise Refusal(f"it is a damaged archive ({error})") from error
+
+
+class _Part:
+    """The file on its way, and beside it which file of which server it is the beginning of."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.note = path.with_name(f"{path.name}.json")
+
+    @property
+    def size(self) -> int:
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def drop(self) -> None:
+        for path in (self.path, self.note):
+            path.unlink(missing_ok=True)
+
+    def receive(self, url: str, on_progress: Progress, confirmed: bool = False) -> str:
+        """Get what is missing; the SHA-256 of the whole. Raises _Interrupted when there is more to come."""
+        validator = self._validator(url)
+        headers = {"Range": f"bytes={self.size}-", "If-Range": validator} if validator and self.size else {}
+        with _open(url, headers) as answer:
+            if answer.status == 416 or (answer.status == 206 and _range_start(answer) != self.size):
+                self.drop()
+                raise _Interrupted("the server cannot resume")
+            head = _read(answer)
+            if is_page(head, answer.headers.get("Content-Type", "")):
+                page = b"".join(_blocks(head, answer, PAGE_BYTES))
+                address = confirmed_address(page, url)
+                if address is None or confirmed:
+                    raise Refusal(f'a web page came instead of the file ("{page_words(page)}")')
+                return self.receive(address, on_progress, confirmed=True)
+            if answer.status != 206:
+                self._begin(url, answer)
+            return self._store(_blocks(head, answer), answer, on_progress)
+
+    def _store(self, blocks: Iterator[bytes], answer: Any, on_progress: Progress) -> str:
+        """Append the blocks; the SHA-256 of the whole."""
+        digest, done = _digest_of(self.path), self.size
+        total = _total(answer, done)
+        on_progress(done, total)
+        with self.path.open("ab") as stream:
+            for block in blocks:
+                stream.write(block)
+                digest.update(block)
+                done += len(block)
+                on_progress(done, total)
+        if total is not None and done < total:
+            raise _Interrupted(f"the connection was cut after {done} of {total} bytes")
+        if not done:
+            raise Refusal("it is empty")
+        return str(digest.hexdigest())
+
+    def _validator(self, url: str) -> str | None:
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            note = json.loads(self.note.read_text(encoding="utf-8"))
+            if note["url"] == url and isinstance(note["validator"], str):
+                return note["validator"]
+        return None
+
+    def _begin(self, url: str, answer: Any) -> None:
+        """Start anew, and note which file this is: by a strong ETag or a date, without which it cannot be resumed."""
+        self.drop()
+        self.path.touch()
+        tag = answer.headers.get("ETag", "")
+        validator = tag if tag.startswith('"') else answer.headers.get("Last-Modified")
+        if validator:
+            self.note.write_text(json.dumps({"url": url, "validator": validator}), encoding="utf-8")
+
+
+def _open(url: str, headers: dict[str, str]) -> Any:
+    from latentface import __version__
+
+    always = {"User-Agent": f"latentface/{__version__}", "Accept-Encoding": "identity"}
+    request = urllib.request.Request(url, headers={**always, **headers})
+    try:
+        # an opener of its own, because urlopen keeps the first proxies it saw
+        return urllib.request.build_opener().open(request, timeout=SECONDS)
+    except urllib.error.HTTPError as error:
+        if error.code == 416:
+            return error
+        with error:
+            kind = _Interrupted if error.code in TRANSIENT else Refusal
+            raise kind(f"HTTP {error.code} {error.reason}") from error
+    except urllib.error.URLError as error:
+        passing = isinstance(error.reason, TimeoutError | ConnectionResetError)
+        raise (_Interrupted if passing else Refusal)(f"no connection ({error.reason})") from error
+    except (ValueError, http.client.InvalidURL) as error:
+        raise Refusal(f"not an address ({error})") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise _Interrupted(f"no answer ({error or type(error).__name__})") from error
+
+
+def _read(answer: Any) -> bytes:
+    try:
+        block: bytes = answer.read1(BLOCK)
+    except (OSError, http.client.HTTPException) as error:
+        raise _Interrupted(f"the connection was cut ({error or type(error).__name__})") from error
+    return block
+
+
+def _blocks(head: bytes, answer: Any, most: float = math.inf) -> Iterator[bytes]:
+    block, done = head, 0
+    while block and done < most:
+        yield block
+        done += len(block)
+        block = _read(answer)
+
+
+def _range_start(answer: Any) -> int | None:
+    """Where the part that the server sends begins: Content-Range: bytes START-END/SIZE."""
+    start = answer.headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
+    return int(start) if start.isdecimal() else None
+
+
+def _total(answer: Any, done: int) -> int | None:
+    length = answer.headers.get("Content-Length", "")
+    return done + int(length) if length.isdecimal() else None
+
+
+def _digest_of(path: Path) -> Any:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(BLOCK):
+            digest.update(block)
+    return digest
