@@ -80,13 +80,17 @@ def folder() -> Path:
 
 def is_url(name: str) -> bool:
     """Whether a name is an address that can be downloaded."""
-    return name.startswith(("http://", "https://"))
+    return name.lower().startswith(("http://", "https://"))
 
 
 def entry_of(url: str) -> Published:
-    """An address as an entry of its own, of which nothing is known but where it is."""
-    name = re.sub(r"[^\w.-]", "_", unquote(urlsplit(url).path).rsplit("/", 1)[-1]).removesuffix(".bz2")[-80:]
-    file = f"url-{hashlib.sha256(url.encode()).hexdigest()[:12]}-{name.lstrip('.') or 'network'}"
+    """An address as an entry of its own, of which nothing is known but where it is; WeightsError if it is malformed."""
+    try:
+        path = unquote(urlsplit(url).path)
+    except ValueError as error:
+        raise WeightsError(f"cannot download {url}: {error}; give a whole address") from error
+    name = re.sub(r"[^\w.-]", "_", path.rsplit("/", 1)[-1]).removesuffix(".bz2").lstrip(".")[-80:]
+    file = f"url-{hashlib.sha256(url.encode()).hexdigest()[:12]}-{name or 'network'}"
     return Published(url, "", "", None, licence="", commercial=None, file=file, page=url, urls=(url,))
 
 
@@ -111,29 +115,20 @@ def obtain(entry: Published) -> Path:
         OutputError: the cache cannot be written.
     """
     path, settings = path_of(entry), _access.get(Access())
-    if path.is_file() and _unchanged(path, _read_record(path)) and _licence_seen(entry):
-        return path  # also from a cache that cannot be written
-    with _lock(path):
-        if path.is_file():
-            if not _unchanged(path, _read_record(path)):
+    if path.is_file():
+        if not (_unchanged(path, _read_record(path)) and _licence_seen(entry)):
+            with _lock(path):
                 verify(entry)
+                _show_licence(entry, settings)
+        return path
+    if settings.offline or os.environ.get("LATENTFACE_OFFLINE", "0") not in ("", "0"):
+        raise WeightsError(f"{entry.name} is not in the cache and downloads are switched off; {_by_hand(entry)}")
+    if not entry.urls:
+        raise WeightsError(f"{entry.name} cannot be downloaded by a program; {_by_hand(entry)}")
+    with _lock(path):
+        if not path.is_file():  # another process may have fetched it meanwhile
             _show_licence(entry, settings)
-            return path
-        if settings.offline or os.environ.get("LATENTFACE_OFFLINE", "0") not in ("", "0"):
-            raise WeightsError(f"{entry.name} is not in the cache and downloads are switched off; {_by_hand(entry)}")
-        if not entry.urls:
-            raise WeightsError(f"{entry.name} cannot be downloaded by a program; {_by_hand(entry)}")
-        _show_licence(entry, settings)
-        try:
-            digest, source = download(
-                entry.urls,
-                path,
-                sha256=_expected(entry),
-                on_progress=lambda done, total: settings.on_progress(entry.name, done, total),
-            )
-        except WeightsError as error:
-            raise WeightsError(f"{error}; try later, or: {_by_hand(entry)}") from error
-        _remember(path, source, digest)
+            _download(entry, path, settings)
     return path
 
 
@@ -195,15 +190,27 @@ def licence_line(entry: Published) -> str:
     return f"{entry.name}: {entry.licence}; {use[entry.commercial]}; see {entry.page}"
 
 
+def _download(entry: Published, path: Path, settings: Access) -> None:
+    def on_progress(done: int, total: int | None) -> None:
+        settings.on_progress(entry.name, done, total)
+
+    try:
+        digest, source = download(entry.urls, path, _expected(entry), on_progress)
+    except WeightsError as error:
+        raise WeightsError(f"{error}; try later, or {_by_hand(entry)}") from error
+    _remember(path, source, digest)
+
+
 def _by_hand(entry: Published) -> str:
     if is_url(entry.name):
         return "get the file by hand and give its path"
     return f"get {entry.file} from {entry.page}, then latentface weights get {entry.name} --from FILE"
 
 
-def _expected(entry: Published) -> tuple[str, ...]:
-    """The checksums the file must have: the published one, and the one of the first download."""
-    return tuple(filter(None, (entry.sha256, _read_record(path_of(entry)).sha256)))
+def _expected(entry: Published) -> dict[str, str]:
+    """The checksums the file must have."""
+    sums = {"the published one": entry.sha256, "that of the first download": _read_record(path_of(entry)).sha256}
+    return {name: digest for name, digest in sums.items() if digest}
 
 
 def _show_licence(entry: Published, settings: Access) -> None:

@@ -16,7 +16,7 @@ import os
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -45,14 +45,14 @@ class _Interrupted(Exception):
 
 
 def download(
-    urls: Sequence[str], target: Path, *, sha256: Sequence[str] = (), on_progress: Progress | None = None
+    urls: Sequence[str], target: Path, expected: Mapping[str, str], on_progress: Progress | None = None
 ) -> tuple[str, str]:
     """Fetch the first of `urls` that works into `target`, which appears whole or not at all.
 
     A bzip2 archive is unpacked unless `target` is to be one.
 
     Args:
-        sha256: what the file (unpacked) must have: whole sums in hex, or the first digits of one.
+        expected: what the SHA-256 of the file (unpacked) must be, or begin with: hex digits by a name for messages.
         on_progress: called as on_progress(done, total) in bytes transferred; total is None when the server hides it.
 
     Returns:
@@ -65,7 +65,7 @@ def download(
     reasons = []
     for url in urls:
         try:
-            return _fetch(direct_address(url), target, sha256, on_progress or (lambda done, total: None)), url
+            return _fetch(direct_address(url), target, expected, on_progress or (lambda done, total: None)), url
         except Refusal as refusal:
             reasons.append(f"{urlsplit(url).netloc}: {refusal}")
         except OSError as error:
@@ -75,7 +75,7 @@ def download(
     raise WeightsError(f"cannot download {target.name}: {'; '.join(reasons)}")
 
 
-def settle(whole: Path, target: Path, digest: str, sha256: Sequence[str]) -> str:
+def settle(whole: Path, target: Path, digest: str, expected: Mapping[str, str]) -> str:
     """Make `target` of a file that is `whole` and has SHA-256 `digest`: unpack or move it, if the checksum is right.
 
     Returns:
@@ -87,8 +87,8 @@ def settle(whole: Path, target: Path, digest: str, sha256: Sequence[str]) -> str
     with whole.open("rb") as stream:
         packed = stream.read(3) == b"BZh" and target.suffix != ".bz2"
     if packed:
-        return _unpack(whole, target, sha256)
-    check(digest, sha256)
+        return _unpack(whole, target, expected)
+    check(digest, expected)
     os.replace(whole, target)
     return digest
 
@@ -98,14 +98,14 @@ def part_of(target: Path) -> Path:
     return target.with_name(f"{target.name}.part")
 
 
-def check(digest: str, expected: Sequence[str]) -> None:
+def check(digest: str, expected: Mapping[str, str]) -> None:
     """Raise Refusal unless a SHA-256 begins with each of the expected ones."""
-    wrong = [one for one in expected if not digest.startswith(one.lower())]
-    if wrong:
-        raise Refusal(f"its SHA-256 is {digest[:16]}..., expected {wrong[0][:16]}...")
+    for name, one in expected.items():
+        if not digest.startswith(one.lower()):
+            raise Refusal(f"its SHA-256 is {digest[:16]}..., {name} is {one[:16]}...")
 
 
-def _fetch(url: str, target: Path, sha256: Sequence[str], on_progress: Progress) -> str:
+def _fetch(url: str, target: Path, expected: Mapping[str, str], on_progress: Progress) -> str:
     part = _Part(part_of(target))
     failures, size = 0, -1
     while True:
@@ -119,12 +119,12 @@ def _fetch(url: str, target: Path, sha256: Sequence[str], on_progress: Progress)
                 raise Refusal(str(cut)) from None
             time.sleep(PAUSE * 2 ** (failures - 1))
     try:
-        return settle(part.path, target, digest, sha256)
+        return settle(part.path, target, digest, expected)
     finally:
         part.drop()
 
 
-def _unpack(archive: Path, target: Path, sha256: Sequence[str]) -> str:
+def _unpack(archive: Path, target: Path, expected: Mapping[str, str]) -> str:
     """Unpack a bzip2 archive into `target` if what is inside has the right checksum; the checksum."""
     digest, size = hashlib.sha256(), 0
     with atomic_path(target) as temporary, bz2.open(archive) as source, temporary.open("wb") as sink:
@@ -134,7 +134,7 @@ def _unpack(archive: Path, target: Path, sha256: Sequence[str]) -> str:
                 raise Refusal(f"it is an archive that unpacks to more than {MOST_UNPACKED} bytes")
             sink.write(block)
             digest.update(block)
-        check(digest.hexdigest(), sha256)
+        check(digest.hexdigest(), expected)
     return digest.hexdigest()
 
 
@@ -150,7 +150,7 @@ class _Part:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.note = path.with_name(f"{path.name}.json")
+        self.note = path.with_name(f"{path.name}.note")
 
     @property
     def size(self) -> int:
