@@ -129,7 +129,7 @@ def test_files_that_are_no_head_say_so(tmp_path: Path) -> None:
 def test_library_round_trip(library: Library, tmp_path: Path) -> None:
     library.save(tmp_path / "heads.npz")
     again = load_library(tmp_path / "heads.npz")
-    assert again.sizes == library.sizes == {"hair": 1, "brow": 0, "lash": 0, "skin": 1}
+    assert again.sizes == library.sizes == {"hair": 1, "brow": 0, "lash": 0, "glasses": 0, "beard": 0, "skin": 1}
     assert again.head.expression_names == library.head.expression_names
     np.testing.assert_array_equal(again.wardrobe.garments[0].rest, library.wardrobe.garments[0].rest)
     np.testing.assert_allclose(again.visibility, library.visibility, atol=2e-3)

@@ -1,4 +1,4 @@
-"""The generator's recipe on pictures a few pixels wide: it learns, grows, resumes and writes a network that loads."""
+"""The generator's recipe on tiny pictures: it learns, grows and resumes; its mapping draws as its codes."""
 
 from __future__ import annotations
 
@@ -9,16 +9,21 @@ import numpy as np
 import pytest
 import torch
 
+from latentface.errors import InputError
+from latentface.networks.encoder import CropEncoder
 from latentface.networks.generator import Generator, GeneratorConfig
-from latentface.training.autoencoder import CropEncoder
-from latentface.training.data import image_batch
-from latentface.training.generator import Pair, PairTrainer, Recipe, Stage, encode_all, held_out_psnr
+from latentface.training.data import CELLS, Pairs, feature_map, image_batch, load_pairs
+from latentface.training.generator import Pair, PairTrainer, Recipe, Stage, code_all, held_out_psnr, views
 from latentface.training.prior import fit_mapping
 
 TINY = GeneratorConfig(
     resolution=32, z_dim=8, w_dim=8, num_mapping_layers=2, channel_base=256, channel_max=16, lr_multiplier=0.1
 )
-RECIPE = Recipe(network=TINY, stages=(Stage(16, 320, 16), Stage(32, 160, 16)), ema_images=100)
+RECIPE = Recipe(
+    network=TINY,
+    stages=(Stage(16, 320, 16), Stage(32, 160, 16), Stage(32, 32, 16, keep_encoder=True)),
+    ema_images=100,
+)
 
 
 class AbsoluteDistance(torch.nn.Module):
@@ -29,58 +34,104 @@ class AbsoluteDistance(torch.nn.Module):
 
 
 @pytest.fixture(scope="module")
-def pictures() -> np.ndarray:
-    """uint8 [64, 32, 32, 3]: a coloured disc on a coloured ground."""
+def pairs() -> Pairs:
+    """A coloured disc on a coloured ground, 32 pixels wide; its factors are the two colours."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:32, :32]
     disc = ((x - 16) ** 2 + (y - 16) ** 2 < 100)[None, ..., None]
     inside, outside = rng.integers(0, 256, (2, 64, 1, 1, 3))
-    return np.where(disc, inside, outside).astype(np.uint8)
+    factors = np.concatenate([inside, outside], -1).reshape(64, 6) / 127.5 - 1
+    return Pairs(
+        np.where(disc, inside, outside).astype(np.uint8),
+        torch.from_numpy(factors.astype(np.float32)),
+        np.zeros((64, CELLS, CELLS), np.uint8),
+    )
 
 
-def train(pictures: np.ndarray, out: Path, recipe: Recipe = RECIPE) -> PairTrainer:
+def train(pairs: Pairs, out: Path, recipe: Recipe = RECIPE) -> PairTrainer:
     out.mkdir(exist_ok=True)
-    trainer = PairTrainer(recipe, pictures, pictures[:8], AbsoluteDistance(), out)
+    trainer = PairTrainer(recipe, pairs, pairs[:8], AbsoluteDistance(), out)
     trainer.run()
     return trainer
 
 
-def test_training_learns_grows_and_resumes_to_the_same_bytes(pictures: np.ndarray, tmp_path: Path) -> None:
-    straight = train(pictures, tmp_path / "straight")
-    untrained = held_out_psnr(Pair(RECIPE, RECIPE.stages[1]), pictures[:8])
+def test_training_learns_grows_and_resumes_to_the_same_bytes(pairs: Pairs, tmp_path: Path) -> None:
+    straight = train(pairs, tmp_path / "straight")
+    untrained = held_out_psnr(Pair(RECIPE, RECIPE.stages[1], 6), pairs[:8])
     assert straight.pair.generator.config.resolution == 32
-    assert held_out_psnr(straight.average, pictures[:8]) > untrained + 3
-    train(pictures, tmp_path / "cut", replace(RECIPE, stages=(RECIPE.stages[0], Stage(32, 64, 16))))
-    resumed = PairTrainer(
-        replace(RECIPE, stages=(RECIPE.stages[0], Stage(32, 64, 16))),
-        pictures,
-        pictures[:8],
-        AbsoluteDistance(),
-        tmp_path / "cut",
-    )
+    assert held_out_psnr(straight.average, pairs[:8]) > untrained + 3
+    short = replace(RECIPE, stages=(RECIPE.stages[0], Stage(32, 64, 16)))
+    train(pairs, tmp_path / "cut", short)
+    resumed = PairTrainer(short, pairs, pairs[:8], AbsoluteDistance(), tmp_path / "cut")
     assert (resumed.stage_index, resumed.seen, resumed.steps) == (1, 64, 4)
-    whole = train(pictures, tmp_path / "whole", replace(RECIPE, stages=(RECIPE.stages[0], Stage(32, 64, 16))))
+    whole = train(pairs, tmp_path / "whole", short)
     for name, value in whole.average.state_dict().items():
         torch.testing.assert_close(resumed.average.state_dict()[name], value, rtol=0, atol=0)
 
 
-def test_a_run_that_is_cut_short_goes_on_where_it_stopped(pictures: np.ndarray, tmp_path: Path) -> None:
+def test_a_run_that_is_cut_short_goes_on_where_it_stopped(pairs: Pairs, tmp_path: Path) -> None:
     recipe = replace(RECIPE, stages=(Stage(16, 64, 16),))
     out = tmp_path / "cut"
     out.mkdir()
-    first = PairTrainer(recipe, pictures, pictures[:8], AbsoluteDistance(), out)
+    first = PairTrainer(recipe, pairs, pairs[:8], AbsoluteDistance(), out)
     first.run(minutes=0)  # one step, then out of time
     assert first.seen == 16
-    second = PairTrainer(recipe, pictures, pictures[:8], AbsoluteDistance(), out)
+    second = PairTrainer(recipe, pairs, pairs[:8], AbsoluteDistance(), out)
     second.run()
-    whole = train(pictures, tmp_path / "whole", recipe)
+    whole = train(pairs, tmp_path / "whole", recipe)
     assert second.seen == whole.seen == 64
     for name, value in whole.pair.state_dict().items():
         torch.testing.assert_close(second.pair.state_dict()[name], value, rtol=0, atol=0)
 
 
+def test_a_kept_encoder_stays_and_the_rest_learns(pairs: Pairs, tmp_path: Path) -> None:
+    short, long = (
+        replace(RECIPE, stages=(Stage(16, 64, 16), Stage(16, images, 16, keep_encoder=True))) for images in (16, 64)
+    )
+    before, after = (train(pairs, tmp_path / str(i), r).pair.state_dict() for i, r in enumerate((short, long)))
+    changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
+    assert not any(name.startswith("coder.encoder") for name in changed)
+    assert "coder.straight.weight" in changed and "generator.synthesis.b16.torgb.weight" in changed
+
+
+def test_what_the_encoder_cannot_see_comes_from_the_scene(pairs: Pairs, tmp_path: Path) -> None:
+    """Two pictures differ by a factor that shows nowhere in what the encoder is given: they are still told apart."""
+    trainer = train(pairs, tmp_path / "run")
+    grey = torch.zeros(2, 3, 32, 32)
+    with torch.no_grad():
+        ws = trainer.average.spread(trainer.average.coder(grey, pairs.factors[:2]))
+        drawn = trainer.average.generator.synthesis(ws)
+    assert (drawn[0] - drawn[1]).abs().mean() > 0.02
+
+
+def test_weights_of_pixels_follow_eyes_and_mouth(tmp_path: Path) -> None:
+    landmarks = np.zeros((68, 2), np.float32)
+    landmarks[36:] = (40.0, 88.0)
+    near = feature_map(landmarks, 128)
+    row, column = np.unravel_index(near.argmax(), near.shape)
+    assert (row, column) in {(22, 10), (22, 9), (21, 10), (21, 9)} and near.max() > 200 and near.min() == 0
+    plain = Pairs(np.zeros((1, 128, 128, 3), np.uint8), torch.zeros(1, 2), near[None])
+    _, weights = plain.batch(np.array([0]), 64, feature_weight=3.0)
+    assert weights.shape == (1, 1, 64, 64)
+    assert weights[0, 0, 44, 20] > 3 and float(weights.min()) == 1
+    np.savez(tmp_path / "shard-00000.npz", images=plain.images, landmarks=landmarks[None], factors=np.ones((1, 2)))
+    loaded = load_pairs(tmp_path)
+    np.testing.assert_array_equal(loaded.features, near[None])
+    assert len(loaded) == 1 and loaded.factors.dtype == torch.float32
+    np.savez(tmp_path / "shard-00001.npz", images=plain.images, landmarks=landmarks[None])
+    with pytest.raises(InputError, match="lacks factors"):
+        load_pairs(tmp_path)
+
+
+def test_the_distance_is_shown_the_face_and_at_most_64_pixels() -> None:
+    order = np.random.default_rng(0)
+    for resolution, count in ((32, 1), (64, 2), (128, 3)):
+        shown = [view(torch.zeros(1, 3, resolution, resolution)) for view in views(resolution, order)]
+        assert len(shown) == count and all(32 <= x.shape[-1] <= 64 for x in shown)
+
+
 def test_growing_keeps_the_picture() -> None:
-    small, large = Pair(RECIPE, RECIPE.stages[0]), Pair(RECIPE, RECIPE.stages[1])
+    small, large = Pair(RECIPE, RECIPE.stages[0], 6), Pair(RECIPE, RECIPE.stages[1], 6)
     large.grow_from(small)
     ws = torch.randn(2, large.generator.config.num_ws, 8, generator=torch.Generator().manual_seed(0))
     before = small.generator.synthesis(ws[:, : small.generator.config.num_ws], noise_mode="none")
@@ -116,9 +167,8 @@ def test_fit_mapping_draws_from_the_gaussian_of_the_codes_and_keeps_their_pictur
         fit_mapping(generator, cloud[:30])
 
 
-def test_batches_are_area_averages_in_range(pictures: np.ndarray) -> None:
-    batch = image_batch(pictures, np.array([3, 5]), 16)
-    expected = pictures[5].reshape(16, 2, 16, 2, 3).mean((1, 3)) / 127.5 - 1
+def test_batches_are_area_averages_in_range(pairs: Pairs) -> None:
+    batch = image_batch(pairs.images, np.array([3, 5]), 16)
+    expected = pairs.images[5].reshape(16, 2, 16, 2, 3).mean((1, 3)) / 127.5 - 1
     np.testing.assert_allclose(batch[1].permute(1, 2, 0).numpy(), expected, atol=1e-5)
-    pair = Pair(RECIPE, RECIPE.stages[0])
-    assert encode_all(pair, pictures).shape == (64, 8)
+    assert code_all(Pair(RECIPE, RECIPE.stages[0], 6), pairs).shape == (64, 8)

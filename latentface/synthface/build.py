@@ -6,12 +6,14 @@ base.obj, skins/*.jpg, hair/, eyebrows/ and eyelashes/ (each .obj with its .mhcl
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
 import numpy as np
 
 from latentface.synthface import bake
+from latentface.synthface.accessories import make_beards, make_glasses
 from latentface.synthface.head import HeadModel, load_arrays, load_ict_folder, vertex_normals
 from latentface.synthface.library import Library
 from latentface.synthface.registration import register
@@ -26,6 +28,8 @@ def build_library(head: HeadModel, makehuman: str | Path) -> Library:
     registration = register(read_obj(Path(makehuman) / "base.obj"), head)
     positions = bake.texel_positions(context, head)
     wardrobe = dress(makehuman, head, registration, positions)
+    grown = (*make_beards(head, wardrobe.masks), *make_glasses(head))
+    wardrobe = replace(wardrobe, garments=(*wardrobe.garments, *grown))
     # Shadowing is baked with parted lips: a closed mouth would leave the inner lips black in every open one.
     parted = head.morph(np.zeros(0, np.float32), {"jawOpen": 0.25} if "jawOpen" in head.expression_names else {})
     lashes = head.triangles_of("M_EyeLashes")

@@ -1,8 +1,12 @@
 """Render a training set: ``python -m latentface.synthface.dataset --heads heads.npz -o DIR --count 20000``.
 
 Shards of 500 pictures as ``DIR/shard-NNNNN.npz``: images uint8 [n, S, S, 3] (face crops), landmarks float32 [n, 68, 2]
-(crop pixels), mask uint8 [n, S, S], emotion int64 [n], strength float32 [n], seed int64 [n]. A killed run resumes: a
-shard is written whole or not at all, and one that is there is not drawn again.
+(crop pixels), mask uint8 [n, S, S], emotion int64 [n], strength float32 [n], seed int64 [n], head int64 [n] (the
+person's number), factors float32 [n, P] (see factors.FactorCode). A killed run resumes: a shard is written whole or not
+at all, and one that is there is not drawn again.
+
+``--views 5`` draws each person five times, in another expression, pose, light and place; persons 2k and 2k + 1 have the
+same skin and hair and differ by the head alone.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
+from latentface.errors import UsageError
 from latentface.files import atomic_path
 
 if TYPE_CHECKING:
@@ -23,8 +28,9 @@ if TYPE_CHECKING:
 SHARD = 500
 
 
-def render_shard(heads: Path, folder: Path, number: int, size: int) -> Path:
+def render_shard(heads: Path, folder: Path, number: int, size: int, views: int = 1) -> Path:
     """Draw the scenes with seeds number * SHARD ... into one shard, unless it is there."""
+    from latentface.synthface.factors import FactorCode
     from latentface.synthface.library import load_library
     from latentface.synthface.renderer import Renderer
 
@@ -34,7 +40,8 @@ def render_shard(heads: Path, folder: Path, number: int, size: int) -> Path:
     renderer = _RENDERERS.get((heads, size))
     if renderer is None:
         renderer = _RENDERERS[heads, size] = Renderer(load_library(heads), size=size)
-    drawn = [renderer.sample(seed) for seed in range(number * SHARD, (number + 1) * SHARD)]
+    drawn = [renderer.sample(seed, views) for seed in range(number * SHARD, (number + 1) * SHARD)]
+    code = FactorCode.of(renderer.library)
     with atomic_path(path) as partial, open(partial, "wb") as stream:
         np.savez(
             stream,
@@ -44,6 +51,8 @@ def render_shard(heads: Path, folder: Path, number: int, size: int) -> Path:
             emotion=np.array([d.scene.emotion for d in drawn], np.int64),
             strength=np.array([d.scene.strength for d in drawn], np.float32),
             seed=np.array([d.scene.seed for d in drawn], np.int64),
+            head=np.array([d.scene.seed // views for d in drawn], np.int64),
+            factors=np.stack([code.encode(d.scene) for d in drawn]),
         )
     return path
 
@@ -51,15 +60,22 @@ def render_shard(heads: Path, folder: Path, number: int, size: int) -> Path:
 _RENDERERS: dict[tuple[Path, int], Renderer] = {}  # one a process: making it takes seconds
 
 
-def render_dataset(heads: Path, folder: Path, count: int, size: int = 128, workers: int = 2, first: int = 0) -> None:
-    """Draw ``count`` scenes (rounded up to whole shards) from seed ``first`` on, in worker processes."""
+def render_dataset(
+    heads: Path, folder: Path, count: int, size: int = 128, workers: int = 2, first: int = 0, views: int = 1
+) -> None:
+    """Draw ``count`` scenes (rounded up to whole shards) from seed ``first`` on, in worker processes.
+
+    Raises UsageError when a shard would hold a part of a person's ``views``.
+    """
+    if views < 1 or SHARD % views:
+        raise UsageError(f"{views} views a person: expected a divisor of {SHARD}, the pictures of a shard")
     folder.mkdir(parents=True, exist_ok=True)
     numbers = range(first // SHARD, first // SHARD + -(-count // SHARD))
     # One thread a process, in the software rasteriser and in BLAS: processes side by side beat threads that wait.
     for name in ("LP_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        jobs = [pool.apply_async(render_shard, (heads, folder, n, size)) for n in numbers]
+        jobs = [pool.apply_async(render_shard, (heads, folder, n, size, views)) for n in numbers]
         for job in jobs:
             click.echo(job.get(), err=True)
 
@@ -71,9 +87,10 @@ def render_dataset(heads: Path, folder: Path, count: int, size: int = 128, worke
 @click.option("--size", default=128, show_default=True)
 @click.option("--workers", default=2, show_default=True)
 @click.option("--first", default=0, show_default=True, help="First seed.")
-def main(heads: Path, output: Path, count: int, size: int, workers: int, first: int) -> None:
+@click.option("--views", default=1, show_default=True, help="Pictures of each person.")
+def main(heads: Path, output: Path, count: int, size: int, workers: int, first: int, views: int) -> None:
     """Render a dataset of synthetic faces."""
-    render_dataset(heads, output, count, size, workers, first)
+    render_dataset(heads, output, count, size, workers, first, views)
 
 
 if __name__ == "__main__":

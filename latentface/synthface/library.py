@@ -32,7 +32,7 @@ class Library:
     @property
     def sizes(self) -> dict[str, int]:
         """How many there are to choose from, for scene.sample_scene."""
-        counts = {kind: len(self.wardrobe.of_kind(kind)) for kind in ("hair", "brow", "lash")}
+        counts = {kind: len(self.wardrobe.of_kind(kind)) for kind in ("hair", "brow", "lash", "glasses", "beard")}
         return counts | {"skin": len(self.wardrobe.skins)}
 
     @property

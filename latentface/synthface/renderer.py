@@ -15,7 +15,7 @@ from latentface.synthface.camera import CropCamera, crop_camera
 from latentface.synthface.head import vertex_normals
 from latentface.synthface.library import Library
 from latentface.synthface.pose import IRIS, SCLERA, Pose, eyeballs, shape
-from latentface.synthface.scene import Scene, sample_scene
+from latentface.synthface.scene import Scene, sample_view
 from latentface.synthface.wardrobe import Garment
 
 Array = NDArray[np.float32]
@@ -35,7 +35,8 @@ MOUTH_LOOKS: dict[str, dict[str, Any]] = {
     "teeth": {"base": (0.62, 0.56, 0.46), "depth_range": (5.5, 10.4), "gloss": 0.9},
 }
 OPEN_COLLAR = (1e3, 0.0, 0.0)
-ALPHA_CUTOFF = {"torso": 0.0, "brow": 0.25, "lash": 0.35, "hair": 0.35}
+ALPHA_CUTOFF = {"torso": 0.0, "brow": 0.25, "lash": 0.35, "hair": 0.35, "beard": 0.4, "glasses": 0.0}
+STRANDS = ("hair", "beard")  # what shines as hair does
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,17 +82,17 @@ class Renderer:
         corners = self.context.buffer(np.array([-1, -1, 3, -1, -1, 3], "f4").tobytes())
         self._backdrop = self.context.vertex_array(self._programs["backdrop"], [(corners, "2f", "place")])
 
-    def sample(self, seed: int) -> Render:
-        """Draw the scene of a seed."""
-        return self.render(sample_scene(seed, self.library.sizes, len(self.head.identity_deltas)))
+    def sample(self, seed: int, views: int = 1) -> Render:
+        """Draw the scene of a seed; see `scene.sample_view` for more than one view of a person."""
+        return self.render(sample_view(seed, views, self.library.sizes, len(self.head.identity_deltas)))
 
-    def render(self, scene: Scene) -> Render:
-        """Draw a scene. The same scene gives the same bytes on the same machine."""
+    def render(self, scene: Scene, camera: CropCamera | None = None) -> Render:
+        """Draw a scene, by default through the face crop. The same scene gives the same bytes on the same machine."""
         pose = Pose.of(scene)
         shaped = shape(self.head, self._eyes, scene)
         posed = pose.apply(shaped, self.head.vertices)
         landmarks = posed[self.head.landmarks68]
-        camera = crop_camera(landmarks, scene.distance)
+        camera = camera or crop_camera(landmarks, scene.distance)
         self._target.use()
         self._target.clear(0.0, 0.0, 0.0, 0.0)
         self._set_light(scene, camera, pose)
@@ -178,8 +179,12 @@ class Renderer:
         """The garments of a scene with their linear colours."""
         wardrobe = self.library.wardrobe
         worn = [(garment, scene.cloth) for garment in wardrobe.of_kind("torso")]
-        choices = (("brow", scene.brow, 0.7), ("lash", scene.lash, 0.25), ("hair", scene.hair, 1.0))
-        worn += [(wardrobe.of_kind(k)[i], scene.hair_colour * shade) for k, i, shade in choices if i is not None]
+        hair = scene.hair_colour
+        choices = (
+            ("beard", scene.beard, 0.8 * hair), ("brow", scene.brow, 0.7 * hair), ("lash", scene.lash, 0.25 * hair),
+            ("hair", scene.hair, hair), ("glasses", scene.glasses, scene.glasses_colour),
+        )  # fmt: skip
+        worn += [(wardrobe.of_kind(kind)[i], colour) for kind, i, colour in choices if i is not None]
         return worn
 
     def _draw_garment(self, scene: Scene, garment: Garment, colour: Array, points: Array, normals: Array) -> None:
@@ -189,7 +194,7 @@ class Renderer:
         look = {
             "base": colour,
             "cutoff": ALPHA_CUTOFF[garment.kind],
-            "strands": garment.kind == "hair",
+            "strands": garment.kind in STRANDS,
             "brightness": card.brightness,
             "inner": self._skull_radius,
             "collar": scene.collar if garment.kind == "torso" else OPEN_COLLAR,

@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import zoom
 
+from latentface.emotion import Emotion
+
 Array = NDArray[np.float32]
 
-EMOTIONS: Final = ("neutral", "happiness", "sadness", "surprise", "anger", "disgust", "fear")
+EMOTIONS: Final = tuple(emotion.value for emotion in Emotion)
 
 EMOTION_ODDS: Final = (0.22, 0.26, 0.10, 0.12, 0.10, 0.10, 0.10)  # people before a camera smile more than they fear
 
@@ -91,6 +93,9 @@ class Scene:
     scalp: float  # 0..1 painted short hair
     brow: int | None
     lash: int | None
+    glasses: int | None
+    glasses_colour: Array  # [3]
+    beard: int | None
     cloth: Array  # [3]
     collar: tuple[float, float, float]  # cloth ends at rest height a + b z + c |x|, centimetres
     ambient: tuple[Array, Array]  # sky and ground
@@ -104,6 +109,13 @@ class Scene:
         return replace(
             self, emotion=EMOTIONS.index(emotion), strength=strength, expression=emotion_shapes(emotion, strength)
         )
+
+
+# What a person keeps from picture to picture besides the head itself.
+LOOK: Final = (
+    "skin", "skin_tint", "skin_gamma", "iris", "hair", "hair_colour", "hair_scale", "stubble", "scalp", "brow", "lash",
+    "glasses", "glasses_colour", "beard",
+)  # fmt: skip
 
 
 def paired(name: str, weight: float, asymmetry: float = 0.0) -> dict[str, float]:
@@ -134,7 +146,9 @@ def sample_scene(seed: int, wardrobe_sizes: dict[str, int], identity_modes: int 
     face = _expression(rng, EMOTIONS[emotion], strength)
     gaze = (float(rng.normal(0, 9)), float(rng.normal(0, 6)))
     sky, ground, lights = _lighting(rng)
-    person = _person(rng, wardrobe_sizes)
+    person = _person(rng, wardrobe_sizes) | _accessories(np.random.default_rng([seed, 3]), wardrobe_sizes)
+    if person["beard"] is not None:
+        person["stubble"] = 0.9  # the skin under a beard is not bare
     return Scene(
         seed=seed,
         emotion=emotion,
@@ -153,6 +167,23 @@ def sample_scene(seed: int, wardrobe_sizes: dict[str, int], identity_modes: int 
         noise=float(max(0.0, rng.normal(0.006, 0.006))),
         **person,
     )
+
+
+def sample_view(seed: int, views: int, wardrobe_sizes: dict[str, int], identity_modes: int = 100) -> Scene:
+    """The scene of a seed with the person that ``views`` seeds in a row share; with one view, `sample_scene`.
+
+    The person is that of the row's first seed. Rows come in pairs that share the LOOK, so that only the head itself
+    tells the two people apart.
+    """
+
+    def sample(of: int) -> Scene:
+        return sample_scene(of, wardrobe_sizes, identity_modes)
+
+    scene = sample(seed)
+    if views == 1:
+        return scene
+    person, look = sample(seed // views * views), sample(seed // (2 * views) * 2 * views)
+    return replace(scene, identity=person.identity, **{name: getattr(look, name) for name in LOOK})
 
 
 def _expression(rng: np.random.Generator, emotion: str, strength: float) -> dict[str, float]:
@@ -201,6 +232,22 @@ def _person(rng: np.random.Generator, sizes: dict[str, int]) -> dict[str, Any]:
         "lash": int(rng.integers(sizes["lash"])) if sizes["lash"] and rng.random() < 0.8 else None,
         "collar": (float(rng.uniform(-14.5, -9.5)), float(rng.uniform(-0.35, 0.0)), float(rng.uniform(-0.05, 0.15))),
         "cloth": np.exp(rng.normal(-2.2, 1.0, 1) + rng.normal(0, 0.35, 3)).clip(0.005, 0.8).astype(np.float32),
+    }
+
+
+# Frames, linear RGB: black, dark tortoise, tortoise, grey metal, gold, red, blue.
+GLASSES_COLOURS: Final = np.array(
+    [[.010, .010, .010], [.030, .014, .006], [.120, .050, .018], [.220, .220, .230], [.400, .280, .110],
+     [.200, .015, .015], [.015, .030, .100]], np.float32)  # fmt: skip
+
+
+def _accessories(rng: np.random.Generator, sizes: dict[str, int]) -> dict[str, Any]:
+    """Spectacles on some and beards on some; a stream of their own, so that they change nothing else of a seed."""
+    glasses, beard = sizes.get("glasses", 0), sizes.get("beard", 0)
+    return {
+        "glasses": int(rng.integers(glasses)) if glasses and rng.random() < 0.16 else None,
+        "glasses_colour": GLASSES_COLOURS[rng.integers(len(GLASSES_COLOURS))],
+        "beard": int(rng.integers(beard)) if beard and rng.random() < 0.14 else None,
     }
 
 

@@ -31,7 +31,7 @@ class Garment:
     """
 
     name: str
-    kind: str  # "hair", "brow", "lash" or "torso"
+    kind: str  # "hair", "brow", "lash", "torso", "glasses" or "beard"
     rest: Array
     normals: Array
     uv: Array

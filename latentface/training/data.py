@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,9 @@ from torch.nn import functional as F
 from latentface.errors import InputError
 
 KEYS = ("images", "landmarks", "mask", "emotion")
+
+EYES_AND_MOUTH = slice(36, 68)  # of the 68 landmarks
+CELLS = 32  # the grid that a picture's weights are kept on
 
 
 def load_shards(
@@ -47,3 +51,46 @@ def image_batch(images: NDArray[np.generic], chosen: NDArray[np.int64], resoluti
     batch = torch.from_numpy(np.ascontiguousarray(images[chosen])).permute(0, 3, 1, 2).float() / 127.5 - 1
     factor = batch.shape[-1] // resolution
     return F.avg_pool2d(batch, factor) if factor > 1 else batch
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Scenes and their renders: images uint8 [n, S, S, 3], factors [n, P] (`synthface.factors`), and a map of eyes and
+    mouth, uint8 [n, 32, 32]. A slice of it is a `Pairs` too."""
+
+    images: NDArray[np.uint8]
+    factors: torch.Tensor
+    features: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, part: slice) -> Pairs:
+        return Pairs(self.images[part], self.factors[part], self.features[part])
+
+    def batch(
+        self, chosen: NDArray[np.int64], resolution: int, feature_weight: float = 0.0
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Pictures [N, 3, R, R] in [-1, 1] and their pixels' weights [N, 1, R, R]: 1, more at eyes and mouth."""
+        images = image_batch(self.images, chosen, resolution).contiguous(memory_format=torch.channels_last)
+        features = torch.from_numpy(self.features[chosen])[:, None].float() / 255
+        enlarged = F.interpolate(features, size=(resolution, resolution), mode="bilinear", align_corners=False)
+        return images, 1 + feature_weight * enlarged
+
+
+def load_pairs(folder: str | Path) -> Pairs:
+    """Every shard of a folder as `Pairs`; raises as `load_shards`."""
+    shards = load_shards(folder, ("images", "factors", "landmarks"))
+    images = shards["images"].astype(np.uint8, copy=False)
+    landmarks = shards["landmarks"].astype(np.float32, copy=False)
+    features = np.stack([feature_map(points, images.shape[1]) for points in landmarks])
+    return Pairs(images, torch.from_numpy(shards["factors"].astype(np.float32, copy=False)), features)
+
+
+def feature_map(landmarks: NDArray[np.float32], size: int) -> NDArray[np.uint8]:
+    """How near each of 32 x 32 cells is to eyes or mouth, 0..255, by landmarks [68, 2] in a picture `size` wide."""
+    middles = (np.arange(CELLS, dtype=np.float32) + 0.5) * size / CELLS - 0.5
+    points = landmarks[EYES_AND_MOUTH]
+    dx, dy = ((middles - points[:, axis, None]) / (1.5 * size / CELLS) for axis in (0, 1))  # [32 points, 32 cells]
+    near = np.exp(-0.5 * (dx[:, None, :] ** 2 + dy[:, :, None] ** 2)).max(0)
+    return np.asarray(np.rint(255 * near), np.uint8)

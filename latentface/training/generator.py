@@ -1,11 +1,12 @@
-"""The recipe of `synthface-128`: a StyleGAN2 generator trained as the second half of an autoencoder on renders.
+"""The recipe of `synthface-128`: a StyleGAN2 generator trained on pairs of scene and render.
 
     python -m latentface.training.generator --data DIR --teacher vgg19_distilled16x.npz --out DIR
 
-Three steps. (1) An encoder and a growing generator are trained as a pair, picture -> w -> picture, by L1 at two scales
-and a perceptual distance, with noise on w so that the space between the codes draws faces too. (2) The mapping network
-is fitted so that mapped z are distributed as the codes. (3) `synthface-128.safetensors` is written. Step 1 logs to
-curves.csv and resumes from checkpoint.pt (our own tensors, read with weights_only).
+Three steps. (1) A coder and a growing generator are trained together, render and scene -> w -> picture, by L1 at two
+scales (more at eyes and mouth) and a perceptual distance, with noise on w so that the space between the codes draws
+faces too. The scene is known, so expression, pose and light reach w whole; an encoder alone gave every face the same
+mouth. (2) The mapping network is fitted so that mapped z are distributed as the codes. (3) `synthface-128.safetensors`
+is written. Step 1 logs to curves.csv and resumes from checkpoint.pt (our own tensors, read with weights_only).
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ import copy
 import csv
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import click
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional as F
 
@@ -28,20 +29,21 @@ from latentface.files import atomic_path
 from latentface.networks.generator import Generator, GeneratorConfig
 from latentface.networks.perceptual import DistilledVgg
 from latentface.pretrained.native import write_network
-from latentface.training.autoencoder import CropEncoder
-from latentface.training.data import image_batch, load_shards
+from latentface.training.data import Pairs, load_pairs
 from latentface.training.prior import fit_mapping
+from latentface.training.scene_coder import SceneCoder
 
 HELD_OUT_SHARDS = 1  # the last ones: never trained on, only measured
 
 
 @dataclass(frozen=True)
 class Stage:
-    """`images` pictures at `resolution` in batches of `batch`."""
+    """`images` pictures at `resolution` in batches of `batch`; a kept encoder is not trained on."""
 
     resolution: int
     images: int
     batch: int
+    keep_encoder: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,13 @@ class Recipe:
     network: GeneratorConfig = GeneratorConfig(  # noqa: RUF009 (frozen)
         resolution=128, z_dim=256, w_dim=256, num_mapping_layers=2, channel_base=4096, channel_max=256
     )
-    stages: tuple[Stage, ...] = (Stage(32, 10_000, 32), Stage(64, 16_000, 16), Stage(128, 34_000, 16))
+    stages: tuple[Stage, ...] = (
+        Stage(32, 10_000, 32), Stage(64, 16_000, 16), Stage(128, 34_000, 16), Stage(128, 90_000, 16, keep_encoder=True),
+    )  # fmt: skip
     learning_rate: float = 2e-3
-    encoder_learning_rate: float = 8e-4
+    coder_learning_rate: float = 8e-4
     perceptual_weight: float = 1.5
+    feature_weight: float = 3.0  # of the pixels at eyes and mouth, on top of one
     spread_weight: float = 0.02
     latent_noise: float = 0.03
     noise_strength: float = 0.05  # kept, so that noise maps stay a handle for the projector
@@ -63,14 +68,14 @@ class Recipe:
 
 
 class Pair(nn.Module):
-    """Encoder and generator of one stage."""
+    """Coder and generator of one stage."""
 
-    def __init__(self, recipe: Recipe, stage: Stage) -> None:
+    def __init__(self, recipe: Recipe, stage: Stage, factors: int) -> None:
         super().__init__()
         config = recipe.network
         with torch.random.fork_rng(devices=[]):  # the layers' own initialisation draws from the global stream
             torch.manual_seed(recipe.seed)
-            self.encoder = CropEncoder(config.resolution, config.w_dim)
+            self.coder = SceneCoder(config.resolution, factors, config.w_dim)
         self.generator = Generator(replace(config, resolution=stage.resolution))
         for name, parameter in self.generator.named_parameters():
             if name.endswith("noise_strength"):
@@ -78,31 +83,29 @@ class Pair(nn.Module):
                 parameter.requires_grad_(False)
 
     def grow_from(self, smaller: Pair) -> None:
-        """Take over a smaller stage; the new to-RGB starts at zero, so that its picture starts as the old one."""
-        self.encoder.load_state_dict(smaller.encoder.state_dict())
+        """Take over the stage before; a new to-RGB starts at zero, so that its picture starts as the old one."""
+        self.coder.load_state_dict(smaller.coder.state_dict())
         self.generator.load_state_dict(smaller.generator.state_dict(), strict=False)
+        if smaller.generator.config == self.generator.config:
+            return
         name = f"synthesis.b{self.generator.config.resolution}.torgb.weight"
         with torch.no_grad():
             self.generator.get_parameter(name).zero_()
 
-    def forward(
-        self, images: torch.Tensor, random: torch.Generator, latent_noise: float
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        w = self.encoder(images).float()
-        jitter = torch.randn(w.shape, generator=random).to(w) * latent_noise
-        ws = (w + jitter)[:, None].expand(-1, self.generator.config.num_ws, -1)
-        return self.generator.synthesis(ws, noise_mode="random", generator=random), w
+    def spread(self, w: torch.Tensor) -> torch.Tensor:
+        """w [N, w_dim] -> ws [N, num_ws, w_dim], the same on every layer."""
+        return w[:, None].expand(-1, self.generator.config.num_ws, -1)
 
 
 class PairTrainer:
     """Step 1 of the recipe; `run` trains to the end of the last stage or until the time is up."""
 
     def __init__(
-        self, recipe: Recipe, images: NDArray[np.uint8], held_out: NDArray[np.uint8], teacher: nn.Module, out: Path
+        self, recipe: Recipe, pairs: Pairs, held_out: Pairs, teacher: nn.Module, out: Path, compiled: bool = False
     ) -> None:
-        self.recipe, self.images, self.held_out, self.out = recipe, images, held_out, out
+        self.recipe, self.pairs, self.held_out, self.out, self.compiled = recipe, pairs, held_out, out, compiled
         self.teacher = teacher.requires_grad_(False)
-        self.pair = self.average = Pair(recipe, recipe.stages[0])
+        self.pair = self.average = Pair(recipe, recipe.stages[0], pairs.factors.shape[1])
         self._enter_stage(0)
         if (out / "checkpoint.pt").exists():
             self._resume()
@@ -133,57 +136,70 @@ class PairTrainer:
     def _enter_stage(self, index: int) -> None:
         old = (self.pair, self.average) if index else None
         self.stage_index, self.seen, self.steps = index, 0, 0
-        self.pair = Pair(self.recipe, self.stage)
+        self.pair = Pair(self.recipe, self.stage, self.pairs.factors.shape[1])
         self.pair.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's stubs
         self.average = copy.deepcopy(self.pair).requires_grad_(False)
         if old is not None:
             self.pair.grow_from(old[0])
             self.average.grow_from(old[1])
-        recipe, generator = self.recipe, [p for p in self.pair.generator.synthesis.parameters() if p.requires_grad]
+        self.pair.coder.encoder.requires_grad_(not self.stage.keep_encoder)
+        synthesis, coder = (
+            [p for p in module.parameters() if p.requires_grad]
+            for module in (self.pair.generator.synthesis, self.pair.coder)
+        )
         self.optimizer = torch.optim.Adam(
             [
-                {"params": generator, "lr": recipe.learning_rate},
-                {"params": list(self.pair.encoder.parameters()), "lr": recipe.encoder_learning_rate},
+                {"params": synthesis, "lr": self.recipe.learning_rate},
+                {"params": coder, "lr": self.recipe.coder_learning_rate},
             ],
             betas=(0.9, 0.99),
         )
         self._base_rates = [group["lr"] for group in self.optimizer.param_groups]
         self._recent: list[tuple[float, ...]] = []
+        self._draw: Callable[..., torch.Tensor] = self.pair.generator.synthesis
+        self._code: Callable[..., torch.Tensor] = self.pair.coder
+        self._distance: Callable[..., torch.Tensor] = self.teacher
+        if self.compiled:
+            self._draw, self._code = torch.compile(self._draw), torch.compile(self._code)
+            self._distance = torch.compile(self.teacher)
 
     def _step(self) -> None:
         stage, recipe = self.stage, self.recipe
         # Every step has its own streams, so that a resumed run goes on as if it had not stopped.
         order = np.random.default_rng([recipe.seed, self.stage_index, self.steps])
         random = torch.Generator().manual_seed(int(order.integers(2**62)))
-        images = image_batch(self.images, order.integers(len(self.images), size=stage.batch), stage.resolution)
-        if order.random() < 0.5:
-            images = images.flip(3)
-        images = images.to(memory_format=torch.channels_last)
-        # Warm up each stage, and let the last one settle to a fifth.
-        done = self.seen / stage.images
-        rate = min(1.0, self.seen / 2000 + 0.05)
-        if self.stage_index + 1 == len(recipe.stages):
-            rate *= 0.2 + 0.4 * (1 + math.cos(math.pi * done))
-        for group, base in zip(self.optimizer.param_groups, self._base_rates, strict=True):
-            group["lr"] = base * rate
+        self._set_rate()
+        chosen = order.integers(len(self.pairs), size=stage.batch)
+        images, weights = self.pairs.batch(chosen, stage.resolution, recipe.feature_weight)
         with torch.autocast("cpu", torch.bfloat16):
-            drawn, w = self.pair(images, random, recipe.latent_noise)
-            drawn = drawn.float()
-            perceptual = self.teacher(drawn, images).float().mean()
-            if stage.resolution >= 64:  # the teacher wants 32 pixels or more
-                perceptual = perceptual + self.teacher(features_of_face(drawn), features_of_face(images)).float().mean()
-        pixel = (drawn - images).abs().mean() + (F.avg_pool2d(drawn, 4) - F.avg_pool2d(images, 4)).abs().mean()
-        pixel = pixel + (features_of_face(drawn) - features_of_face(images)).abs().mean()
-        spread = (w.square().mean(1) - 1).square().mean() + w.mean(0).square().mean()
-        loss = pixel + recipe.perceptual_weight * perceptual + recipe.spread_weight * spread
+            w = self._code(images, self.pairs.factors[chosen]).float()
+        ws = self.pair.spread(w + torch.randn(w.shape, generator=random) * recipe.latent_noise).contiguous()
+        shapes = self.pair.generator.synthesis.noise_shapes()
+        noise = [torch.randn(stage.batch, 1, *shape, generator=random) for shape in shapes]
+        with torch.autocast("cpu", torch.bfloat16):
+            drawn = self._draw(ws, noise=noise).float()
+            shown = [(view(drawn).contiguous(), view(images).contiguous()) for view in views(stage.resolution, order)]
+            perceptual = torch.stack([self._distance(a, b).float().mean() for a, b in shown]).sum()
+        difference = (drawn - images).abs().mean(1, keepdim=True)
+        pixel = (difference * weights).mean() + (F.avg_pool2d(drawn, 4) - F.avg_pool2d(images, 4)).abs().mean()
+        held = (w.square().mean(1) - 1).square().mean() + w.mean(0).square().mean()
+        loss = pixel + recipe.perceptual_weight * perceptual + recipe.spread_weight * held
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.pair.parameters(), 2.0)
         self.optimizer.step()
         self.seen += stage.batch
         self.steps += 1
         self._average(0.5 ** (stage.batch / min(recipe.ema_images, self.seen / 4 + 1)))
-        self._recent.append(tuple(float(term.detach()) for term in (pixel, perceptual, spread)))
+        self._recent.append(tuple(float(term.detach()) for term in (pixel, perceptual, held)))
+
+    def _set_rate(self) -> None:
+        """Warm up each stage, and let the last one settle to a twentieth."""
+        rate = min(1.0, self.seen / 2000 + 0.05)
+        if self.stage_index + 1 == len(self.recipe.stages):
+            rate *= 0.05 + 0.475 * (1 + math.cos(math.pi * self.seen / self.stage.images))
+        for group, base in zip(self.optimizer.param_groups, self._base_rates, strict=True):
+            group["lr"] = base * rate
 
     @torch.no_grad()
     def _average(self, keep: float) -> None:
@@ -191,11 +207,11 @@ class PairTrainer:
             mean.lerp_(now, 1 - keep)
 
     def _log(self) -> None:
-        """A line in curves.csv; every tenth with the held-out PSNR of the averaged pair, and a sheet to look at."""
+        """A line in curves.csv; every fifth with the held-out PSNR of the averaged pair, and a sheet to look at."""
         row = [self.stage.resolution, self.seen, *np.mean(self._recent, 0).round(5), round(time.time())]
         self._recent.clear()
         if self.steps % 500 == 0:
-            row.append(round(held_out_psnr(self.average, self.held_out[:64], self.out / "sheet.png"), 3))
+            row.append(round(held_out_psnr(self.average, self.held_out, self.out / "sheet.png"), 3))
         with open(self.out / "curves.csv", "a", newline="") as stream:
             csv.writer(stream).writerow(row)
 
@@ -217,23 +233,36 @@ class PairTrainer:
         self.optimizer.load_state_dict(state["optimizer"])
 
 
-def features_of_face(images: torch.Tensor) -> torch.Tensor:
-    """The square from brows to chin, half the crop's side: small in the picture, most of what a person looks at."""
-    side = images.shape[-1]
-    return images[..., round(0.36 * side) : round(0.36 * side) + side // 2, side // 4 : side // 4 + side // 2]
+def views(resolution: int, order: np.random.Generator) -> list[Callable[[torch.Tensor], torch.Tensor]]:
+    """What of a picture the perceptual distance is shown: 64 pixels a side at most, so that three cost less than one.
+
+    The square from brows to chin, half the crop's side, is small in the picture and most of what a person looks at.
+    """
+    if resolution <= 32:
+        return [lambda x: x]
+    side = resolution // 2
+    top, left = (int(v) for v in order.integers(0, resolution - side + 1, size=2))
+
+    def window(y: int, x: int) -> Callable[[torch.Tensor], torch.Tensor]:
+        return lambda image: image[..., y : y + side, x : x + side]
+
+    face = window(round(0.36 * resolution), resolution // 4)
+    if resolution <= 64:
+        return [lambda x: x, face]
+    return [lambda x: F.avg_pool2d(x, resolution // 64), face, window(top, left)]
 
 
 @torch.no_grad()
-def held_out_psnr(pair: Pair, images: NDArray[np.uint8], sheet: Path | None = None) -> float:
-    """Mean PSNR in dB of the pair's pictures against the originals; `sheet` gets both, side by side."""
+def held_out_psnr(pair: Pair, pairs: Pairs, sheet: Path | None = None, count: int = 64) -> float:
+    """Mean PSNR in dB of the pair's pictures against the renders; `sheet` gets both, side by side."""
     from latentface.images import to_uint8, write_image
 
     resolution = pair.generator.config.resolution
-    batch = image_batch(images, np.arange(len(images)), resolution)
-    ws = pair.encoder(batch)[:, None].expand(-1, pair.generator.config.num_ws, -1)
-    drawn = pair.generator.synthesis(ws, noise_mode="const").clamp(-1, 1)
+    chosen = np.arange(min(count, len(pairs)))
+    batch, _ = pairs.batch(chosen, resolution)
+    drawn = pair.generator.synthesis(pair.spread(pair.coder(batch, pairs.factors[chosen]))).clamp(-1, 1)
     if sheet is not None:
-        rows = torch.stack([batch[:32], drawn[:32]], 1).flatten(0, 1)  # original, drawing, original, ...
+        rows = torch.stack([batch[:32], drawn[:32]], 1).flatten(0, 1)  # render, drawing, render, ...
         tiles = to_uint8(rows).reshape(-1, 8, resolution, resolution, 3).transpose(0, 2, 1, 3, 4)
         write_image(sheet, np.ascontiguousarray(tiles.reshape(-1, 8 * resolution, 3)))
     error = (drawn - batch).square().mean((1, 2, 3))
@@ -241,11 +270,11 @@ def held_out_psnr(pair: Pair, images: NDArray[np.uint8], sheet: Path | None = No
 
 
 @torch.no_grad()
-def encode_all(pair: Pair, images: NDArray[np.uint8]) -> torch.Tensor:
-    """The codes [n, w_dim] of all pictures."""
+def code_all(pair: Pair, pairs: Pairs) -> torch.Tensor:
+    """The codes [n, w_dim] of all pairs."""
     resolution = pair.generator.config.resolution
-    parts = np.array_split(np.arange(len(images)), max(1, len(images) // 64))
-    return torch.cat([pair.encoder(image_batch(images, part, resolution)) for part in parts])
+    parts = np.array_split(np.arange(len(pairs)), max(1, len(pairs) // 64))
+    return torch.cat([pair.coder(pairs.batch(part, resolution)[0], pairs.factors[part]) for part in parts])
 
 
 @click.command()
@@ -254,17 +283,17 @@ def encode_all(pair: Pair, images: NDArray[np.uint8]) -> torch.Tensor:
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path))
 @click.option("--minutes", default=float("inf"), help="Stop training after this long (resumable).")
 @click.option("--threads", default=2, show_default=True)
-def main(data: Path, teacher: Path, out: Path, minutes: float, threads: int) -> None:
+@click.option("--compile", "compiled", is_flag=True, help="Compile with torch.compile: 1.4 times faster, needs g++.")
+def main(data: Path, teacher: Path, out: Path, minutes: float, threads: int, compiled: bool) -> None:
     """Train synthface-128 on rendered faces."""
     torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
-    images = load_shards(data)["images"].astype(np.uint8, copy=False)
+    pairs = load_pairs(data)
     held = HELD_OUT_SHARDS * 500
-    recipe = Recipe()
-    trainer = PairTrainer(recipe, images[:-held], images[-held:], DistilledVgg(teacher), out)
+    trainer = PairTrainer(Recipe(), pairs[:-held], pairs[-held:], DistilledVgg(teacher), out, compiled)
     pair = trainer.run(minutes)
-    psnr = held_out_psnr(pair, images[-held:][:256])  # before the mapping is fitted, which moves the codes
-    fit_mapping(pair.generator, encode_all(pair, images[:-held]))
+    psnr = held_out_psnr(pair, pairs[-held:], count=256)  # before the mapping is fitted, which moves the codes
+    fit_mapping(pair.generator, code_all(pair, pairs[:-held]))
     path = out / f"synthface-{pair.generator.config.resolution}.safetensors"
     write_network(path, "generator", asdict(pair.generator.config), pair.generator.state_dict())
     click.echo(f"{path}: held-out PSNR {psnr:.2f} dB", err=True)
