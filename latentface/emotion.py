@@ -1,0 +1,132 @@
+"""Values about expressions: the seven emotions, and a sequence of them as an expression video follows it."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from latentface.errors import InputError, UsageError
+from latentface.files import atomic_path
+
+FORMAT = "latentface-emotions-1"
+
+
+class Emotion(Enum):
+    """The neutral face and Ekman's six basic emotions, in the order of the classifier's outputs."""
+
+    NEUTRAL = "neutral"
+    HAPPINESS = "happiness"
+    SADNESS = "sadness"
+    SURPRISE = "surprise"
+    ANGER = "anger"
+    DISGUST = "disgust"
+    FEAR = "fear"
+
+    @property
+    def index(self) -> int:
+        """Its place among the classifier's outputs, 0-6."""
+        return list(Emotion).index(self)
+
+    @classmethod
+    def of(cls, name: str) -> Emotion:
+        """The emotion of a name, in any case; UsageError, with the names there are, for another."""
+        try:
+            return cls(name.strip().lower())
+        except ValueError:
+            raise UsageError(f"no emotion {name!r}; expected one of {', '.join(e.value for e in cls)}") from None
+
+
+@dataclass(frozen=True)
+class Segment:
+    """An emotion held for `duration` seconds (more than 0) at `strength` (0 none, 1 full; up to 2 exaggerates)."""
+
+    emotion: Emotion
+    strength: float
+    duration: float
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.emotion, Emotion):
+            raise UsageError(
+                f"a segment's emotion is {self.emotion!r}; expected an Emotion, such as Emotion.of('fear')"
+            )
+        if not (_is_number(self.strength) and 0 <= self.strength <= 2):
+            raise UsageError(f"a segment's strength is {self.strength!r}; expected a number from 0 to 2")
+        if not (_is_number(self.duration) and self.duration > 0):
+            raise UsageError(f"a segment's duration is {self.duration!r}; expected seconds, more than 0")
+
+
+@dataclass(frozen=True)
+class EmotionSequence:
+    """Segments that follow each other without a gap; at least one."""
+
+    segments: tuple[Segment, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "segments", tuple(self.segments))
+        if not self.segments:
+            raise UsageError("an emotion sequence without segments; expected at least one")
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the first segment's start to the last one's end."""
+        return math.fsum(segment.duration for segment in self.segments)
+
+    def to_json(self) -> str:
+        """JSON text; `from_json` reads it back unchanged."""
+        segments = [{"emotion": s.emotion.value, "strength": s.strength, "duration": s.duration} for s in self.segments]
+        return json.dumps({"format": FORMAT, "segments": segments}, indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> EmotionSequence:
+        """Read `to_json`'s text, or one a person wrote: strength may be left out (1).
+
+        Raises InputError for text of another form, naming the segment at fault.
+        """
+        try:
+            content = json.loads(text)
+        except ValueError as error:
+            raise InputError(f"not an emotion sequence: no JSON ({error})") from None
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            raise InputError(f'not an emotion sequence: expected {{"format": "{FORMAT}", "segments": [...]}}')
+        segments = content.get("segments")
+        if not isinstance(segments, list) or not segments:
+            raise InputError("an emotion sequence needs segments: a list of at least one")
+        return cls(tuple(_read_segment(number, entry) for number, entry in enumerate(segments, 1)))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the JSON file; OutputError when it cannot be written."""
+        with atomic_path(path) as temporary:
+            temporary.write_text(self.to_json(), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> EmotionSequence:
+        """Read a JSON file; InputError when it is missing or of another form."""
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{os.fspath(path)} cannot be read as an emotion sequence: {error}") from None
+        try:
+            return cls.from_json(text)
+        except InputError as error:
+            raise InputError(f"{os.fspath(path)}: {error}") from None
+
+
+def _read_segment(number: int, entry: Any) -> Segment:
+    if not isinstance(entry, Mapping) or not {"emotion", "duration"} <= entry.keys() <= {
+        "emotion", "strength", "duration",
+    }:  # fmt: skip
+        raise InputError(f"segment {number} is {entry!r}; expected emotion, duration and, if wanted, strength")
+    try:
+        return Segment(Emotion.of(str(entry["emotion"])), entry.get("strength", 1.0), entry["duration"])
+    except UsageError as error:
+        raise InputError(f"segment {number}: {error}") from None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,112 @@
+"""What the networks that judge a whole face share: the part of the crop they look at, and features of it.
+
+A small residual encoder down to 1/16 of its input, whose last map keeps its layout on the way into the features: where
+a brow or a mouth corner stands matters as much as that it is there. Group normalisation keeps each picture's own
+contrast out, which matters when the pictures at work are not those of the training.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from latentface.errors import UsageError
+
+
+@dataclass(frozen=True)
+class TrunkConfig:
+    """Shape of a FaceTrunk.
+
+    input_size: side of the square it looks at in pixels, a multiple of 16: the lower middle two thirds of an FFHQ crop,
+    which hold the face from the brows to the chin and little hair. widths: channels at 1/2, 1/4, 1/8 and 1/16 of it, in
+    multiples of 8. summary: channels of the last map that reach the features. features: length of their vector.
+    """
+
+    input_size: int = 80
+    widths: tuple[int, int, int, int] = (32, 64, 128, 192)
+    summary: int = 32
+    features: int = 128
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "widths", tuple(self.widths))  # a list when it comes from a file
+        if self.input_size < 32 or self.input_size % 16:
+            raise UsageError(f"input_size must be a multiple of 16 and at least 32, got {self.input_size}")
+        if len(self.widths) != 4 or any(width < 8 or width % 8 for width in self.widths):
+            raise UsageError(f"widths must be four multiples of 8, got {self.widths}")
+        if min(self.summary, self.features) < 1:
+            raise UsageError(f"summary and features must be at least 1, got {self.summary} and {self.features}")
+
+    @property
+    def frame_scale(self) -> float:
+        """Side of the square it looks at, in sides of the crop."""
+        return 2 / 3
+
+    @property
+    def frame_shift(self) -> float:
+        """How far that square's centre lies below the crop's, in sides of the crop."""
+        return 1 / 6
+
+
+class ResidualBlock(nn.Module):
+    """conv - norm - relu - conv - norm, plus the input (averaged and through a 1x1 where the shape changes)."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv0 = nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False)
+        self.norm0 = group_norm(out_channels)
+        self.conv1 = nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False)
+        self.norm1 = group_norm(out_channels)
+        same = stride == 1 and in_channels == out_channels
+        self.skip = nn.Identity() if same else nn.Conv2d(in_channels, out_channels, 1, bias=False)
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.norm0(self.conv0(x)))
+        y = self.norm1(self.conv1(y))
+        short = x if self.stride == 1 else F.avg_pool2d(x, 2)
+        return F.relu(y + self.skip(short))
+
+
+def group_norm(channels: int) -> nn.GroupNorm:
+    """Normalisation over groups of eight channels."""
+    return nn.GroupNorm(channels // 8, channels)
+
+
+class FaceTrunk(nn.Module):
+    """Framed pictures [N, 3, S, S] in [-1, 1] (see `look`) -> features [N, D]."""
+
+    def __init__(self, config: TrunkConfig) -> None:
+        super().__init__()
+        self.config = config
+        half, quarter, eighth, sixteenth = config.widths
+        self.stem = nn.Conv2d(3, half, 3, 2, 1, bias=False)
+        self.stem_norm = group_norm(half)
+        self.levels = nn.Sequential(
+            ResidualBlock(half, quarter, 2),
+            ResidualBlock(quarter, eighth, 2),
+            ResidualBlock(eighth, sixteenth, 2),
+            ResidualBlock(sixteenth, sixteenth),
+        )
+        self.summary = nn.Conv2d(sixteenth, config.summary, 1)
+        self.out = nn.Linear(config.summary * (config.input_size // 16) ** 2, config.features)
+
+    def look(self, crops: Tensor) -> Tensor:
+        """The part [N, 3, S, S] of FFHQ crops [N, 3, R, R] of any size that the network looks at.
+
+        Raises UsageError for another shape.
+        """
+        if crops.ndim != 4 or crops.shape[1] != 3 or crops.shape[2] != crops.shape[3] or crops.shape[2] < 16:
+            raise UsageError(f"face crops: expected [N, 3, R, R] with R of 16 or more, got {list(crops.shape)}")
+        size = self.config.input_size
+        side = size * 3 // 2
+        if crops.shape[2] != side:
+            crops = F.interpolate(crops, size=(side, side), mode="bilinear", align_corners=False, antialias=True)
+        return crops[:, :, side - size :, side // 6 : side // 6 + size]
+
+    def forward(self, framed: Tensor) -> Tensor:
+        x = F.relu(self.stem_norm(self.stem(framed)))  # [N, C, S/2, S/2]
+        x = self.levels(x)  # [N, C, S/16, S/16]
+        features: Tensor = self.out(F.relu(self.summary(x)).flatten(1))
+        return features

@@ -1,0 +1,205 @@
+"""The loop that the recipes of the small networks share: rates, averaged weights, curves, checkpoints.
+
+A stopped run continues from its checkpoint; one that is measured in steps ends with the same bytes as if it had not
+been stopped. The saved network is the running average of the weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import csv
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from latentface.errors import InputError, UsageError
+from latentface.files import atomic_path
+from latentface.pretrained.native import write_network
+
+Network = TypeVar("Network", bound=nn.Module)
+Batch = TypeVar("Batch")
+
+
+@dataclass(frozen=True)
+class LoopOptions:
+    """How to train.
+
+    steps ends the run, or minutes (of the processor, over all sittings) when steps is None. learning_rate is the peak
+    of a short warm-up and a cosine. average is how much of the averaged weights a step keeps.
+    """
+
+    steps: int | None = None
+    minutes: float | None = 20.0
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-4
+    warm_up: int = 200
+    average: float = 0.999
+    measure_every: int = 250
+    seed: int = 0
+    bfloat16: bool = True
+
+
+def make_network(build: Callable[[], Network], seed: int) -> Network:
+    """A network whose start follows from the seed; the global random state is left alone."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return build()
+
+
+class Loop(Generic[Network, Batch]):
+    """One training run of a network whose `config` is a dataclass: all its state, so that it can stop and go on.
+
+    draw: called with a torch.Generator on the network's device, from which everything random must come; a batch.
+    loss: called with the network and the batch. measure: called with the averaged network in evaluation mode; named
+    figures for the curve.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        network: Network,
+        out: Path,
+        options: LoopOptions,
+        draw: Callable[[torch.Generator], Batch],
+        loss: Callable[[Network, Batch], Tensor],
+        measure: Callable[[Network], Mapping[str, float]],
+    ) -> None:
+        if options.steps is None and options.minutes is None:
+            raise UsageError("give steps or minutes: without either the training would never end")
+        self.kind, self.network, self.out, self.options = kind, network, out, options
+        self.draw, self.loss, self.measure = draw, loss, measure
+        self.averaged = copy.deepcopy(network).eval().requires_grad_(False)
+        self.device = next(network.parameters()).device
+        self.optimiser = torch.optim.AdamW(
+            network.parameters(), lr=options.learning_rate, betas=(0.9, 0.98), weight_decay=options.weight_decay
+        )
+        self.generator = torch.Generator(self.device).manual_seed(options.seed + 1)
+        self.step, self.seconds = 0, 0.0
+        self.losses: list[float] = []
+        self.curve: list[dict[str, Any]] = []
+
+    def run(self, stop_after: int | None = None) -> Path:
+        """Train to the end (or for stop_after more steps), from the checkpoint if there is one; the network's path."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        self._resume()
+        first, began = self.step, time.process_time() - self.seconds
+        while self.progress() < 1 and (stop_after is None or self.step - first < stop_after):
+            self.losses.append(self._one_step())
+            self.step += 1
+            self.seconds = time.process_time() - began
+            if self.step % self.options.measure_every == 0 or self.progress() >= 1:
+                self._log()
+                self._save()
+        self._save()
+        target = self.out / f"{self.kind}.safetensors"
+        write_network(target, self.kind, asdict(self.network.config), self.averaged.state_dict())  # type: ignore[call-overload]
+        return target
+
+    def progress(self) -> float:
+        """Share of the run that is done."""
+        if self.options.steps is not None:
+            return self.step / self.options.steps
+        return self.seconds / (60.0 * (self.options.minutes or 0.0))
+
+    def rate(self) -> float:
+        """Linear warm-up, then a cosine to zero at the end of the run."""
+        cosine = 0.5 + 0.5 * math.cos(math.pi * min(1.0, self.progress()))
+        return max(1e-6, self.options.learning_rate * min(1.0, (self.step + 1) / self.options.warm_up) * cosine)
+
+    def _one_step(self) -> float:
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.rate()
+        batch = self.draw(self.generator)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.bfloat16):
+            loss = self.loss(self.network, batch)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimiser.step()
+        # early on the average must forget the random start
+        keep = min(self.options.average, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for slow, fast in zip(self.averaged.parameters(), self.network.parameters(), strict=True):
+                slow.lerp_(fast, 1 - keep)
+        return float(loss.detach())
+
+    def _log(self) -> None:
+        row = {"step": self.step, "seconds": round(self.seconds, 1), "loss": round(float(np.mean(self.losses)), 5)}
+        with torch.no_grad():
+            row |= {name: round(float(value), 5) for name, value in self.measure(self.averaged).items()}
+        self.losses = []
+        self.curve.append(row)
+        with atomic_path(self.out / "curves.csv") as temporary, temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, row.keys())
+            writer.writeheader()
+            writer.writerows(self.curve)
+        print(" ".join(f"{name} {value}" for name, value in row.items()), flush=True)
+
+    def _save(self) -> None:
+        state: dict[str, Any] = {
+            "network": self.network.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "generator": self.generator.get_state(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "losses": self.losses,
+            "curve": self.curve,
+            "config": asdict(self.network.config),  # type: ignore[call-overload]
+        }
+        with atomic_path(self.out / "checkpoint.pt") as temporary:
+            torch.save(state, temporary)
+
+    def _resume(self) -> None:
+        path = self.out / "checkpoint.pt"
+        if not path.is_file():
+            return
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        if state["config"] != asdict(self.network.config):  # type: ignore[call-overload]
+            raise InputError(f"{path}: made for another network shape; give an empty folder with --out")
+        self.network.load_state_dict(state["network"])
+        self.averaged.load_state_dict(state["averaged"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.generator.set_state(state["generator"].cpu())
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.losses, self.curve = state["losses"], state["curve"]
+
+
+def command_line(module: str, description: str | None, defaults: LoopOptions) -> argparse.ArgumentParser:
+    """The arguments every recipe takes; `loop_options` reads them."""
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders of shard-*.npz")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the network, the checkpoint and the curves")
+    parser.add_argument("--minutes", type=float, default=defaults.minutes, help="processor time (default: %(default)s)")
+    parser.add_argument("--steps", type=int, help="train for this many steps instead of a time")
+    parser.add_argument("--learning-rate", type=float, default=defaults.learning_rate)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, help="CPU threads (default: torch's choice)")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--float32", action="store_true", help="no bfloat16 autocast (for CPUs without AVX-512)")
+    return parser
+
+
+def loop_options(given: argparse.Namespace, defaults: LoopOptions) -> LoopOptions:
+    """The options of a parsed command line; sets the number of threads when one was given."""
+    if given.threads:
+        torch.set_num_threads(given.threads)
+    return LoopOptions(
+        steps=given.steps,
+        minutes=given.minutes,
+        learning_rate=given.learning_rate,
+        weight_decay=defaults.weight_decay,
+        warm_up=defaults.warm_up,
+        average=defaults.average,
+        measure_every=defaults.measure_every,
+        seed=given.seed,
+        bfloat16=not given.float32,
+    )
