@@ -243,18 +243,19 @@ def _checked_maps(
 
 
 class Generator(nn.Module):
-    """Mapping and synthesis together, filled with random weights from `seed`.
+    """Mapping and synthesis together, filled with random weights from `seed`, or left unfilled for None.
 
     Call `mapping` and `synthesis` for the two halves, or the generator itself for z -> image. Follows its inputs'
     device; convolutions follow torch.autocast, styles and the image stay in float32.
     """
 
-    def __init__(self, config: GeneratorConfig, *, seed: int = 0) -> None:
+    def __init__(self, config: GeneratorConfig, *, seed: int | None = 0) -> None:
         super().__init__()
         self.config = config
         self.mapping = MappingNetwork(config)
         self.synthesis = SynthesisNetwork(config)
-        initialise(self, seed)
+        if seed is not None:
+            initialise(self, seed)
         self._fingerprint: tuple[object, str] | None = None
 
     def forward(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,19 +22,24 @@ __all__ = ["load_generator", "load_landmarks", "load_perceptual", "resolve"]
 
 
 def load_generator(name_or_path: str | os.PathLike[str] = "synthface-128", device: str = "cpu") -> Generator:
-    """A StyleGAN2 generator by built-in name or network file, in evaluation mode, its parameters frozen.
+    """A StyleGAN2 generator by name, address or file of any published format; in evaluation mode, parameters frozen.
+
+    The format is told by the file's content, and nothing in the file is run. What the file lacks or says in vain is
+    warned of.
 
     To tune the network itself, work on a `copy.deepcopy` with `requires_grad_(True)`: its fingerprint changes with it.
 
     Raises:
-        UnknownNetwork: neither a built-in name nor a file.
-        WeightsError: the file is damaged, of another kind or in another format.
+        UnknownNetwork: neither a known name nor a file.
+        WeightsError: the file is damaged, of another kind or in a format that is not supported.
     """
-    from latentface.networks.generator import Generator, GeneratorConfig
-    from latentface.pretrained.native import build_network
+    from latentface.pretrained.readers import read_checkpoint
 
     path = resolve(name_or_path, kind="generator")
-    return build_network(path, "generator", lambda config: Generator(GeneratorConfig(**config))).to(device)
+    checkpoint = read_checkpoint(path)
+    for note in checkpoint.notes:
+        warnings.warn(f"{path}: {note}", stacklevel=2)
+    return checkpoint.generator().to(device)
 
 
 def load_landmarks(name_or_path: str | os.PathLike[str] = "landmarks", device: str = "cpu") -> LandmarkNet:

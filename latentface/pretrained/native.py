@@ -78,8 +78,13 @@ def read_network(path: str | os.PathLike[str]) -> NativeFile:
     return NativeFile(header["kind"], config, state)
 
 
-def build_network(path: str | os.PathLike[str], kind: str, build: Callable[[dict[str, Any]], Network]) -> Network:
+def build_network(
+    path: str | os.PathLike[str], kind: str, build: Callable[[dict[str, Any]], Network], assign: bool = False
+) -> Network:
     """Read the network file at `path`, make the network with `build(config)` and fill it, every tensor exactly once.
+
+    Args:
+        assign: as for `fill`.
 
     Returns:
         The network on the CPU, in evaluation mode, its parameters not asking for gradients.
@@ -96,12 +101,16 @@ def build_network(path: str | os.PathLike[str], kind: str, build: Callable[[dict
         network = build(file.config)
     except (LatentfaceError, ValueError, TypeError, KeyError) as error:
         raise WeightsError(f"{os.fspath(path)} has an unusable config ({' '.join(str(error).split())})") from error
-    fill(network, file.state, os.fspath(path))
+    fill(network, file.state, os.fspath(path), assign)
     return network.eval().requires_grad_(False)
 
 
-def fill(network: nn.Module, state: Mapping[str, torch.Tensor], source: str) -> None:
-    """Load `state` into `network`; WeightsError naming `source` unless names and shapes agree exactly."""
+def fill(network: nn.Module, state: Mapping[str, torch.Tensor], source: str, assign: bool = False) -> None:
+    """Load `state` into `network`; WeightsError naming `source` unless names and shapes agree exactly.
+
+    Args:
+        assign: the network takes the tensors themselves instead of copies; its own may then lie on the meta device.
+    """
     expected = network.state_dict()
     problems = {
         "missing": sorted(expected.keys() - state.keys()),
@@ -115,7 +124,7 @@ def fill(network: nn.Module, state: Mapping[str, torch.Tensor], source: str) -> 
     found = [f"{len(names)} {problem} ({_some(names)})" for problem, names in problems.items() if names]
     if found:
         raise WeightsError(f"{source} does not fit its own config: tensors {', '.join(found)}; get the file again")
-    network.load_state_dict(dict(state))
+    network.load_state_dict(dict(state), assign=assign)
 
 
 def refuse_foreign(path: str | os.PathLike[str]) -> None:

@@ -1,0 +1,109 @@
+"""Published StyleGAN2 checkpoints, recognised by content and read without running a byte of what they contain."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from pathlib import Path
+from typing import Any
+
+import safetensors
+
+from latentface.errors import WeightsError
+from latentface.networks.config import GeneratorConfig
+from latentface.pretrained.native import FORMAT, build_network
+from latentface.pretrained.readers.checkpoint import Checkpoint, shell
+from latentface.pretrained.readers.errors import Unreadable
+from latentface.pretrained.readers.foreign import refuse_beginning, unknown
+from latentface.pretrained.readers.persistence import is_module, read_module
+from latentface.pretrained.readers.rosinality import read_states
+from latentface.pretrained.readers.tensorflow import is_network, read_networks
+from latentface.pretrained.readers.torchfile import LEGACY_START, read_torch
+from latentface.pretrained.readers.unpickler import unpickle
+from latentface.pretrained.readers.values import Budget
+from latentface.tensorfile import read_tensors
+
+__all__ = ["Checkpoint", "read_checkpoint", "read_pickled"]
+
+WHAT = "a StyleGAN2 network file (.pkl, .pt, .safetensors)"
+
+
+def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+    """The StyleGAN2 generator in a file of any known format, chosen by what the file contains.
+
+    Nothing in the file is run, and it cannot ask for more memory than a few times its own size.
+
+    Raises:
+        WeightsError: no such file; a damaged, foreign or unsupported one; a global that no network needs; NaN.
+    """
+    source = Path(path)
+    if not source.is_file() or not source.stat().st_size:
+        state = "is a folder" if source.is_dir() else "is empty" if source.exists() else "does not exist"
+        raise WeightsError(f"{source} {state}: give {WHAT}")
+    if _is_safetensors(source):
+        return _read_safetensors(source)
+    try:
+        value, budget = read_pickled(source)
+        return recognise(value, budget)
+    except Unreadable as error:
+        raise WeightsError(f"{source} {error}") from error
+
+
+def read_pickled(path: Path) -> tuple[Any, Budget]:
+    """The value of a pickle or a PyTorch file, objects recorded and not made; `torchfile.stored` finds its tensors.
+
+    Raises:
+        Unreadable: a file of neither kind, a damaged one, a refused global.
+        WeightsError: the file cannot be opened.
+    """
+    try:
+        with path.open("rb") as file:
+            # mapped, so that only what is used is read: three networks lie in a file, and one of them is wanted
+            data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror}; give {WHAT}") from error
+    head, budget = bytes(data[:512]), Budget(len(data))
+    if head.startswith((b"PK", LEGACY_START)):
+        return read_torch(data, budget), budget
+    if head.startswith(b"\x80"):
+        return unpickle(data)[0], budget
+    refuse_beginning(head)
+    raise Unreadable(f"is no network file of a known format: give {WHAT}")
+
+
+def recognise(value: Any, budget: Budget) -> Checkpoint:
+    """The generator in what a file contains; Unreadable when there is none, or one of another kind."""
+    if is_network(value) or (isinstance(value, (tuple, list)) and value and all(map(is_network, value))):
+        return read_networks(value, budget)
+    if is_module(value):
+        return read_module(value, budget)
+    if not isinstance(value, dict):
+        raise unknown(())
+    for key in ("G_ema", "G"):
+        if is_module(value.get(key)):
+            notes = ("it has no averaged weights (G_ema): G is used",) if key == "G" else ()
+            return read_module(value[key], budget, notes)
+    return read_states(value, budget)
+
+
+def _is_safetensors(path: Path) -> bool:
+    """Whether a file begins as safetensors does: the length of the header, then the header, which is JSON."""
+    with path.open("rb") as file:
+        start = file.read(9)
+    return start[8:] == b"{" and int.from_bytes(start[:8], "little") <= path.stat().st_size
+
+
+def _read_safetensors(path: Path) -> Checkpoint:
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            ours = (file.metadata() or {}).get("format", "pt") != "pt"
+    except (safetensors.SafetensorError, OSError, ValueError):
+        ours = True  # damaged: the reader says so
+    if ours:
+        network = build_network(path, "generator", lambda config: shell(GeneratorConfig(**config)), assign=True)
+        return Checkpoint(FORMAT, network.config, network.state_dict())
+    tensors, _ = read_tensors(path, WeightsError, WHAT)
+    try:
+        return recognise(tensors, Budget(path.stat().st_size))
+    except Unreadable as error:
+        raise WeightsError(f"{path} {error}") from error

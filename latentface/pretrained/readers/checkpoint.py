@@ -1,0 +1,125 @@
+"""What a file turned out to hold: a complete, finite generator, and what came with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from latentface.errors import WeightsError
+from latentface.networks.config import GeneratorConfig
+from latentface.networks.generator import Generator
+from latentface.pretrained.native import fill
+from latentface.pretrained.readers.errors import Unreadable
+from latentface.pretrained.readers.shapes import infer_config
+
+MEAN_W_SAMPLES = 10_000
+SEED = 0  # of everything a file leaves out
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A StyleGAN2 generator as a file holds it.
+
+    Attributes:
+        format: "stylegan2-ada", "stylegan2-tf", "rosinality", "psp" or "latentface".
+        config: the generator's shape and arithmetic.
+        state: every tensor of the generator, under our names (StyleGAN2-ADA's), float32, finite.
+        notes: what the user should know: what the file lacked, what was ignored.
+        encoder: tensors of the encoder (pSp, e4e, ReStyle) without their prefix, or None.
+        latent_avg: the mean code that lies beside the state, [w_dim] or [num_ws, w_dim], or None.
+        options: what a pSp-like file says of its training, plain values by name.
+    """
+
+    format: str
+    config: GeneratorConfig
+    state: Mapping[str, torch.Tensor] = field(repr=False)
+    notes: tuple[str, ...] = ()
+    encoder: Mapping[str, torch.Tensor] | None = field(default=None, repr=False)
+    latent_avg: torch.Tensor | None = field(default=None, repr=False)
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def generator(self) -> Generator:
+        """The network on the CPU, in evaluation mode, its parameters frozen; it shares the memory of `state`."""
+        return build_generator(self.config, self.state, "the checkpoint")
+
+
+def build_generator(config: GeneratorConfig, state: Mapping[str, torch.Tensor], source: str) -> Generator:
+    """A generator made of the tensors of `state` themselves: nothing is initialised, nothing is copied.
+
+    Raises:
+        WeightsError: naming `source`, unless names and shapes agree exactly; before any memory is asked for.
+    """
+    network = shell(config)
+    fill(network, {name: value.float() for name, value in state.items()}, source, assign=True)
+    return network.eval().requires_grad_(False)
+
+
+def shell(config: GeneratorConfig) -> Generator:
+    """A generator on the meta device: shapes without memory, whatever a file's config asks for."""
+    with torch.device("meta"):
+        return Generator(config, seed=None)
+
+
+def complete(
+    format: str, state: Mapping[str, torch.Tensor], claims: Mapping[str, Any], notes: tuple[str, ...], **others: Any
+) -> Checkpoint:
+    """Infer the config, supply what the format may leave out, check every number.
+
+    Args:
+        state: tensors under our names, float32; `resample_filter` buffers are used for the config and left out.
+        claims: what the file says of itself, by the names of GeneratorConfig's fields.
+        others: further attributes of `Checkpoint`.
+
+    Raises:
+        Unreadable: shapes that contradict each other or the claims, missing or unknown tensors, NaN or infinity.
+    """
+    filters = [value for name, value in state.items() if name.endswith("resample_filter")]
+    state = {name: value for name, value in state.items() if not name.endswith("resample_filter")}
+    config = infer_config(state, claims, filters)
+    check_finite({**state, **(others.get("encoder") or {})})
+    notes += _supply_noise(state, config)
+    has_mean = "mapping.w_avg" in state
+    state.setdefault("mapping.w_avg", torch.zeros(config.w_dim))
+    try:
+        network = build_generator(config, state, "")
+    except WeightsError as error:
+        raise Unreadable(str(error).strip()) from error
+    if not has_mean:
+        state["mapping.w_avg"] = mean_w(network)
+        notes += (f"it has no mean w: computed from {MEAN_W_SAMPLES} samples",)
+    return Checkpoint(format, config, state, notes, **others)
+
+
+def check_finite(tensors: Mapping[str, torch.Tensor]) -> None:
+    for name, value in tensors.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise Unreadable(f"holds NaN or infinity in {name} {list(value.shape)}: get the file again")
+
+
+def mean_w(network: Generator) -> torch.Tensor:
+    """Mean w [w_dim] of normal z from a fixed seed; a label, where there is one, is zero."""
+    config, source = network.config, torch.Generator().manual_seed(SEED)
+    total = torch.zeros(config.w_dim, dtype=torch.float64)
+    with torch.no_grad():
+        for _ in range(0, MEAN_W_SAMPLES, 1000):
+            z = torch.randn(1000, config.z_dim, generator=source)
+            label = torch.zeros(1000, config.c_dim) if config.c_dim else None
+            total += network.mapping(z, label)[:, 0].double().sum(0)
+    return (total / MEAN_W_SAMPLES).float()
+
+
+def _supply_noise(state: dict[str, torch.Tensor], config: GeneratorConfig) -> tuple[str, ...]:
+    """Add the noise maps that the file leaves out: zero where its layers take no noise, else from a fixed seed."""
+    layers = [(f"synthesis.b{r}.{conv}", r) for r in config.resolutions for conv in ("conv0", "conv1")][1:]
+    silent = not any(f"{layer}.noise_strength" in state for layer, _ in layers)
+    missing = [(layer, r) for layer, r in layers if f"{layer}.noise_const" not in state]
+    source = torch.Generator().manual_seed(SEED)
+    for layer, r in missing:
+        state[f"{layer}.noise_const"] = torch.zeros(r, r) if silent else torch.randn(r, r, generator=source)
+    if silent:
+        state.update({f"{layer}.noise_strength": torch.zeros(()) for layer, _ in layers})
+        return ("its layers take no noise",)
+    return (f"{len(missing)} noise maps are missing: drawn from a fixed seed",) if missing else ()

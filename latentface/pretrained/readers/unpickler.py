@@ -1,0 +1,303 @@
+"""A pickle machine that builds plain data and runs nothing.
+
+Network files of this field are pickles, and a pickle is a program: whoever unpickles one runs it. This machine knows
+the instructions but no way from them to Python. A global is a name to be looked up in `GLOBALS`; what stands there is
+recorded (`Instance`) or is one of a few builders below; any other name is refused. Nothing is imported, no class is
+made, no method of the file's is called, and source text inside stays text.
+
+Memory and time are bounded by the file: lengths are checked against the bytes that are there, long byte strings are
+views into it, instructions are counted, and dictionary keys are strings or integers, whose hashes cost nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import pickletools
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from latentface.pretrained.readers.errors import Unreadable, damaged
+
+MOST_INSTRUCTIONS = 1_000_000  # the largest published checkpoint needs a tenth of it
+MOST_INTEGER_KEYS = 20_000  # integers can be chosen to collide in a dictionary, strings cannot
+SHORT = 1 << 16  # bytes; longer byte strings are views into the file, not copies
+
+Persistent = Callable[[Any], Any]
+
+
+@dataclass(eq=False)
+class Instance:
+    """An object of the file, recorded and not made: the global it names, its arguments, and the state it was given."""
+
+    kind: str
+    args: tuple[Any, ...] = ()
+    state: Any = None
+
+
+@dataclass(frozen=True)
+class Global:
+    """An allowed global on the machine's stack: `module.name`."""
+
+    name: str
+
+
+def _empty() -> dict[Any, Any]:
+    return {}
+
+
+def _first(value: Any, *_: Any) -> Any:
+    return value
+
+
+#: Every global that may occur. A function gives the value for the arguments, without a copy; None records an Instance.
+GLOBALS: dict[str, Callable[..., Any] | None] = {
+    "torch_utils.persistence._reconstruct_persistent_obj": None,
+    "dnnlib.tflib.network.Network": None,
+    "dnnlib.util.EasyDict": _empty,
+    "dnnlib.EasyDict": _empty,
+    "argparse.Namespace": None,
+    "collections.OrderedDict": _empty,
+    "builtins.set": _first,
+    "__builtin__.set": _first,
+    "_codecs.encode": None,
+    "numpy.dtype": None,
+    "numpy.ndarray": None,
+    "numpy.core.multiarray.scalar": None,
+    "numpy.core.multiarray._reconstruct": None,
+    "numpy.core.numeric._frombuffer": None,
+    "torch.Size": _first,
+    "torch.device": None,
+    "torch.storage._load_from_bytes": None,
+    "torch._utils._rebuild_tensor": None,
+    "torch._utils._rebuild_tensor_v2": None,
+    "torch._utils._rebuild_parameter": _first,
+    "torch._utils._rebuild_parameter_with_state": _first,
+    **{
+        f"torch.{kind}Storage": None
+        for kind in ("Float", "Half", "BFloat16", "Double", "Long", "Int", "Short", "Char", "Byte", "Bool")
+    },
+    "torch.storage.UntypedStorage": None,
+    **{f"torch.{dtype}": None for dtype in ("float32", "float16", "bfloat16", "float64", "int64", "uint8", "bool")},
+}
+
+
+def unpickle(data: memoryview, start: int = 0, persistent: Persistent | None = None) -> tuple[Any, int]:
+    """Run the pickle that begins at `start` of `data`; return its value and the offset behind it.
+
+    Args:
+        persistent: makes the value of a persistent id; without it such ids are refused.
+
+    Raises:
+        Unreadable: a global outside `GLOBALS`, an instruction no writer uses, a malformed or cut pickle.
+    """
+    machine = _Machine(persistent)
+    cursor = _Cursor(data, start)
+    try:
+        # any pickle names thousands of things wrongly typed: the machine's own operations notice, here it gets a name
+        instructions = pickletools.genops(cursor)  # type: ignore[arg-type]
+        for opcode, argument, _ in itertools.islice(instructions, MOST_INSTRUCTIONS):
+            machine.step(opcode.name, argument)
+        if not machine.stopped:
+            raise damaged(f"its pickle has more than {MOST_INSTRUCTIONS} instructions")
+        return machine.pop(), cursor.at
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, struct.error) as error:
+        raise damaged(str(error) or type(error).__name__) from error
+
+
+class _Cursor:
+    """What pickletools reads from: short pieces as bytes, long ones as views."""
+
+    def __init__(self, data: memoryview, at: int) -> None:
+        self.data, self.at = data, at
+
+    def read(self, count: int) -> bytes | memoryview:
+        part = self.data[self.at : self.at + count]
+        self.at += len(part)
+        return part if len(part) > SHORT else bytes(part)
+
+    def readline(self) -> bytes:
+        line, newline, _ = bytes(self.data[self.at : self.at + SHORT]).partition(b"\n")
+        self.at += len(line) + len(newline)
+        return line + newline
+
+    def tell(self) -> int:
+        return self.at
+
+
+# the textual instructions of protocol 0 are left out: no network was ever written with it
+PUSH_ARGUMENT = frozenset((
+    "BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT", "BINSTRING", "SHORT_BINSTRING", "BINUNICODE",
+    "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8",
+))  # fmt: skip
+PUSH_NEW: dict[str, Callable[[], Any]] = {
+    "NONE": lambda: None, "NEWTRUE": lambda: True, "NEWFALSE": lambda: False,
+    "EMPTY_TUPLE": tuple, "EMPTY_LIST": list, "EMPTY_DICT": dict, "EMPTY_SET": list,
+}  # fmt: skip
+PUT = frozenset(("BINPUT", "LONG_BINPUT"))
+GET = frozenset(("BINGET", "LONG_BINGET"))
+TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+NOTHING_TO_DO = frozenset(("PROTO", "FRAME"))
+
+
+class _Machine:
+    """Stack, marks and memo; `step` does one instruction. Sets are lists here: nobody asks them for membership."""
+
+    def __init__(self, persistent: Persistent | None) -> None:
+        self.stack: list[Any] = []
+        self.below: list[list[Any]] = []  # the stacks under each mark
+        self.memo: dict[int, Any] = {}
+        self.integer_keys = 0
+        self.stopped = False
+        self.persistent = persistent
+
+    def pop(self) -> Any:
+        return self.stack.pop()
+
+    def pop_mark(self) -> list[Any]:
+        items, self.stack = self.stack, self.below.pop()
+        return items
+
+    def step(self, name: str, argument: Any) -> None:
+        if name in PUSH_ARGUMENT:
+            self.stack.append(argument)
+        elif name in PUSH_NEW:
+            self.stack.append(PUSH_NEW[name]())
+        elif name in GET:
+            self.stack.append(self.memo[argument])
+        elif name in PUT:
+            self.memo[argument] = self.stack[-1]
+        elif name in TUPLES:
+            count = TUPLES[name]
+            if len(self.stack) < count:
+                raise ValueError("stack underflow")
+            self.stack[-count:] = [tuple(self.stack[-count:])]
+        elif name not in NOTHING_TO_DO:
+            act = getattr(self, f"do_{name.lower()}", None)
+            if act is None:
+                raise damaged(f"the pickle instruction {name}, which no writer of networks uses")
+            act(argument)
+
+    def do_memoize(self, _: Any) -> None:
+        self.memo[len(self.memo)] = self.stack[-1]
+
+    def do_mark(self, _: Any) -> None:
+        self.below.append(self.stack)
+        self.stack = []
+
+    def do_pop(self, _: Any) -> None:
+        self.stack.pop()
+
+    def do_pop_mark(self, _: Any) -> None:
+        self.pop_mark()
+
+    def do_dup(self, _: Any) -> None:
+        self.stack.append(self.stack[-1])
+
+    def do_stop(self, _: Any) -> None:
+        self.stopped = True
+
+    def do_tuple(self, _: Any) -> None:
+        items = self.pop_mark()
+        self.stack.append(tuple(items))
+
+    do_frozenset = do_tuple
+
+    def do_list(self, _: Any) -> None:
+        items = self.pop_mark()
+        self.stack.append(items)
+
+    def do_dict(self, _: Any) -> None:
+        items = self.pop_mark()
+        self.stack.append({})
+        self._set(items)
+
+    def do_append(self, _: Any) -> None:
+        item = self.pop()
+        self._list().append(item)
+
+    def do_appends(self, _: Any) -> None:
+        items = self.pop_mark()
+        self._list().extend(items)
+
+    do_additems = do_appends
+
+    def do_setitem(self, _: Any) -> None:
+        value, key = self.pop(), self.pop()
+        self._set([key, value])
+
+    def do_setitems(self, _: Any) -> None:
+        self._set(self.pop_mark())
+
+    def do_global(self, argument: str) -> None:
+        module, _, name = argument.partition(" ")
+        self._global(module, name)
+
+    def do_stack_global(self, _: Any) -> None:
+        name, module = self.pop(), self.pop()
+        self._global(module, name)
+
+    def do_reduce(self, _: Any) -> None:
+        args, maker = self.pop(), self.pop()
+        if not isinstance(maker, Global) or not isinstance(args, tuple):
+            raise ValueError("a call of something that is no global")
+        build = GLOBALS[maker.name]
+        self.stack.append(Instance(maker.name, args) if build is None else build(*args))
+
+    do_newobj = do_reduce
+
+    def do_build(self, _: Any) -> None:
+        state = self.pop()
+        if isinstance(self.stack[-1], Instance):
+            self.stack[-1].state = state
+        elif not isinstance(self.stack[-1], dict):  # the attributes of an OrderedDict (_metadata) are not read
+            raise ValueError("state for something that is no object")
+
+    def do_binpersid(self, _: Any) -> None:
+        if self.persistent is None:
+            raise ValueError("a reference to data outside the pickle")
+        self.stack.append(self.persistent(self.pop()))
+
+    def _list(self) -> list[Any]:
+        if not isinstance(self.stack[-1], list):
+            raise ValueError("items for something that is no list")
+        return self.stack[-1]
+
+    def _set(self, items: list[Any]) -> None:
+        target = self.stack[-1]
+        if not isinstance(target, dict) or len(items) % 2:
+            raise ValueError("items for something that is no dictionary")
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            if type(key) is not str:
+                self.integer_keys += 1
+                if type(key) is not int or self.integer_keys > MOST_INTEGER_KEYS:
+                    raise ValueError("dictionary keys that are neither text nor few integers")
+            target[key] = value
+
+    def _global(self, module: Any, name: Any) -> None:
+        if not isinstance(module, str) or not isinstance(name, str):
+            raise ValueError("a global whose name is no text")
+        full = f"{module}.{name}".replace("numpy._core.", "numpy.core.", 1)
+        if full not in GLOBALS:
+            raise refusal(full)
+        self.stack.append(Global(full))
+
+
+#: First words of globals that give a foreign file away.
+KNOWN_STRANGERS = {
+    "tfutil": "a Progressive GAN network",
+    "tensorflow": "a TensorFlow object",
+    "omegaconf": "a checkpoint with an OmegaConf configuration",
+    "pytorch_lightning": "a PyTorch Lightning checkpoint",
+    "torch.nn.modules": "a whole PyTorch module, saved with its classes",
+}
+
+
+def refusal(name: str) -> Unreadable:
+    """What to say about a file that wants the global `name`."""
+    shown = name if len(name) <= 80 and name.isprintable() else ascii(name)[:80]
+    for start, what in KNOWN_STRANGERS.items():
+        if name.startswith(start):
+            return Unreadable(f"is {what} (it refers to {shown}), not supported: give a StyleGAN2 network file")
+    return Unreadable(f"wants to load {shown!r}, which no StyleGAN2 file needs: refused, nothing was run")

@@ -1,0 +1,136 @@
+"""From what the pickle machine recorded to numbers, arrays and tensors, never larger than the file pays for."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from latentface.pretrained.readers.errors import damaged
+from latentface.pretrained.readers.unpickler import Instance
+
+Raw = bytes | bytearray | memoryview
+HEADROOM = 16 << 20  # bytes; a small file may be this much larger in memory
+GROWTH = 4  # times; half precision doubles, a protocol-2 file holds its bytes as text
+
+DTYPE_CODE = re.compile(r"[fiu][1248]|b1", re.ASCII)
+
+
+class Budget:
+    """Bytes that may still be made of a file: one that refers to the same data a thousand times soon ends it."""
+
+    def __init__(self, file_size: int) -> None:
+        self.left = GROWTH * file_size + HEADROOM
+
+    def take(self, count: int) -> None:
+        self.left -= count
+        if self.left < 0:
+            raise damaged("its tensors claim far more data than the file holds")
+
+
+def raw_bytes(value: Any, budget: Budget) -> Raw:
+    """A byte string: as such, or as protocol 2 spells it, `_codecs.encode(text, "latin1")`."""
+    if isinstance(value, Instance) and value.kind == "_codecs.encode":
+        if len(value.args) != 2 or value.args[1] not in ("latin1", "latin-1") or not isinstance(value.args[0], str):
+            raise damaged("an encoded text that is not latin1")
+        budget.take(len(value.args[0]))
+        return value.args[0].encode("latin1")
+    if isinstance(value, str):  # a byte string of Python 2
+        return raw_bytes(Instance("_codecs.encode", (value, "latin1")), budget)
+    if not isinstance(value, (bytes, bytearray, memoryview)):
+        raise damaged(f"{type(value).__name__} in the place of a byte string")
+    return value
+
+
+def sizes(value: Any) -> tuple[int, ...]:
+    """A shape or a stride: a short tuple of non-negative integers."""
+    fits = isinstance(value, (tuple, list)) and len(value) <= 8
+    if not fits or any(type(size) is not int or size < 0 for size in value):
+        raise damaged("a shape that is no list of sizes")
+    return tuple(value)
+
+
+def numpy_dtype(value: Any) -> np.dtype[Any]:
+    """A recorded `numpy.dtype`: floats, integers and truth values of fixed width."""
+    code = value.args[0] if isinstance(value, Instance) and value.kind == "numpy.dtype" and value.args else None
+    if not isinstance(code, str) or not DTYPE_CODE.fullmatch(code) or code == "f1":
+        raise damaged(f"arrays of type {ascii(code)[:40]}")
+    big = isinstance(value.state, tuple) and len(value.state) > 1 and value.state[1] == ">"
+    return np.dtype(f">{code}" if big else f"<{code}")
+
+
+def is_array(value: Any) -> bool:
+    return isinstance(value, Instance) and value.kind in (
+        "numpy.core.multiarray._reconstruct",
+        "numpy.core.numeric._frombuffer",
+    )
+
+
+def is_scalar(value: Any) -> bool:
+    return isinstance(value, Instance) and value.kind == "numpy.core.multiarray.scalar" and len(value.args) == 2
+
+
+def numpy_array(value: Instance, budget: Budget) -> np.ndarray[Any, Any]:
+    """A recorded array or scalar as an array of its own, in native byte order."""
+    if is_scalar(value):
+        dtype, raw = value.args
+        shape, fortran = tuple[int, ...](), False
+    elif value.kind == "numpy.core.numeric._frombuffer" and len(value.args) == 4:
+        raw, dtype, shape, order = value.args
+        fortran = order == "F"
+    elif isinstance(value.state, tuple) and len(value.state) == 5:
+        _, shape, dtype, fortran, raw = value.state
+    else:
+        raise damaged("an array without its values")
+    kind, shape, raw = numpy_dtype(dtype), sizes(shape), raw_bytes(raw, budget)
+    if math.prod(shape) * kind.itemsize != len(raw):
+        raise damaged(f"an array of shape {list(shape)} with {len(raw)} bytes")
+    budget.take(len(raw))
+    flat = np.frombuffer(raw, kind).astype(kind.newbyteorder("="))
+    return flat.reshape(shape, order="F" if fortran else "C")
+
+
+def plain(value: Any) -> Any:
+    """A setting as Python would spell it: recorded numpy scalars become numbers, everything else stays."""
+    return numpy_array(value, Budget(0)).item() if is_scalar(value) else value
+
+
+class Stored(Protocol):
+    """Something that becomes a tensor when asked; until then it costs nothing."""
+
+    def load(self) -> torch.Tensor: ...
+
+
+@dataclass(eq=False)
+class StoredArray:
+    """An array of the file."""
+
+    array: Instance
+    budget: Budget
+
+    def load(self) -> torch.Tensor:
+        return as_float32(torch.from_numpy(numpy_array(self.array, self.budget).copy(order="C")))
+
+
+@dataclass(eq=False)
+class Present:
+    """A tensor that is already in memory."""
+
+    value: torch.Tensor
+
+    def load(self) -> torch.Tensor:
+        return as_float32(self.value)
+
+
+def as_float32(value: torch.Tensor) -> torch.Tensor:
+    """Floats in single precision, other types as they are, contiguous."""
+    return (value.float() if value.is_floating_point() else value).contiguous()
+
+
+def load_all(stored: Mapping[str, Stored]) -> dict[str, torch.Tensor]:
+    return {name: each.load() for name, each in stored.items()}
