@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from latentface.api import align, load_generator, project
+    from latentface.api import align, composite, load_generator, project
     from latentface.clip import Clip, Frame, Sound
     from latentface.editor import FaceEditor
     from latentface.errors import (
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from latentface.images import Photo, read_image, read_photo, to_tensor, to_uint8, write_image
     from latentface.latent import Direction, Latent
     from latentface.networks.generator import Generator, GeneratorConfig
-    from latentface.options import ProjectOptions
+    from latentface.options import CompositeOptions, ProjectOptions
     from latentface.pretrained import load_landmarks, load_perceptual
     from latentface.projector import Projection
     from latentface.video import Written, read_clip, write_clip
@@ -37,6 +37,7 @@ __version__ = "0.1.0"
 # public name -> module that defines it
 _HOMES = {
     "Clip": "latentface.clip",
+    "CompositeOptions": "latentface.options",
     "Direction": "latentface.latent",
     "FaceCrop": "latentface.face",
     "FaceEditor": "latentface.editor",
@@ -58,6 +59,7 @@ _HOMES = {
     "WeightsError": "latentface.errors",
     "Written": "latentface.video",
     "align": "latentface.api",
+    "composite": "latentface.api",
     "load_generator": "latentface.api",
     "load_landmarks": "latentface.pretrained",
     "load_perceptual": "latentface.pretrained",
@@ -73,6 +75,7 @@ _HOMES = {
 
 __all__ = [
     "Clip",
+    "CompositeOptions",
     "Direction",
     "FaceCrop",
     "FaceEditor",
@@ -95,6 +98,7 @@ __all__ = [
     "Written",
     "__version__",
     "align",
+    "composite",
     "load_generator",
     "load_landmarks",
     "load_perceptual",

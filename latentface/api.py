@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -14,12 +15,12 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import torch
 
-from latentface import alignment, images, pretrained, projector
+from latentface import alignment, compositor, images, pretrained, projector
 from latentface.errors import LatentMismatch, UsageError
 from latentface.face import FaceCrop
-from latentface.images import Pixels
+from latentface.images import Photo, Pixels
 from latentface.latent import Latent
-from latentface.options import ProjectOptions
+from latentface.options import CompositeOptions, ProjectOptions
 from latentface.projector import Projection, StepCallback
 from latentface.tuning import TunedDeltas
 
@@ -151,6 +152,42 @@ def project(
     """
     distance = _perceptual(str(generator.w_avg.device))
     return projector.project(crops, generator, options, distance=distance, on_step=on_step)
+
+
+@overload
+def composite(
+    photo: Photo, crop: FaceCrop, image: Pixels, options: CompositeOptions | None = None, **more: Any
+) -> Photo: ...
+
+
+@overload
+def composite(
+    photo: Pixels, crop: FaceCrop, image: Pixels, options: CompositeOptions | None = None, **more: Any
+) -> Pixels: ...
+
+
+def composite(
+    photo: Photo | Pixels, crop: FaceCrop, image: Pixels, options: CompositeOptions | None = None, **more: Any
+) -> Photo | Pixels:
+    """Put an edited picture of a face back into its photo; outside the face every pixel stays as it is.
+
+    Args:
+        photo: uint8 RGB [H, W, 3], or a `Photo`, whose alpha channel, EXIF block and ICC profile are kept.
+        crop: the face as `align` found it in this photo.
+        image: uint8 RGB [S, S, 3], the edited crop, of any side.
+        options: how; defaults to `CompositeOptions()`.
+        more: `landmarks` of the edited picture and the `reference` that the generator draws for the unedited crop, as
+            `latentface.compositor.Compositor` takes them.
+
+    Returns:
+        What came as the photo, of the same size.
+
+    Raises:
+        UsageError: pixels of another form, or a face that lies outside the photo.
+    """
+    if isinstance(photo, Photo):
+        return replace(photo, rgb=compositor.composite(photo.rgb, crop, image, options, **more))
+    return compositor.composite(photo, crop, image, options, **more)
 
 
 def sample(generator: Generator, seeds: Sequence[int], psi: float = 0.7) -> Pixels:

@@ -72,3 +72,28 @@ class ProjectOptions:
 
     def __post_init__(self) -> None:
         check_bounds(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompositeOptions:
+    """How an edited crop is put back into its photo; see `latentface.composite`.
+
+    Lengths are in inter-ocular distances (eye centre to eye centre) of the photo's face.
+
+    Raises:
+        UsageError: a value lies outside the bounds its field states.
+    """
+
+    blend: str = option("multiband", "How the seam is blended.", choices=("alpha", "multiband", "poisson"))
+    warp: str = option(
+        "crop",
+        "Where the face goes: back where the crop came from, by a similarity of the landmarks, or piecewise affine.",
+        choices=("crop", "similarity", "piecewise"),
+    )
+    feather: float = option(0.35, "Width of the soft edge inside the face's outline.", minimum=0.02, maximum=2.0)
+    forehead: float = option(0.45, "How far above the brows the face is taken.", minimum=0.0, maximum=1.5)
+    match_colour: bool = option(True, "Match the colour to the surroundings.")
+    occluders: bool = option(False, "Leave out hair and hands in front of the face, told by their colour.")
+
+    def __post_init__(self) -> None:
+        check_bounds(self)

@@ -15,7 +15,7 @@ MODULES = {
 VALUES = {"images", "latent", "face", "emotion", "clip", "files", "options", "tensorfile"}
 ALGORITHMS = {
     "alignment", "inversion", "projector", "tuning", "fuser", "directions", "sequencer", "animator", "compositor",
-    "video", "decoding", "encoding", "disclosure", "blending", "metrics",
+    "video", "decoding", "encoding", "disclosure", "blending", "masking", "warping", "metrics",
 }  # fmt: skip
 LOW = {"errors", "values"}
 ALLOWED = {

@@ -11,11 +11,11 @@ import pytest
 import latentface
 
 NAMES = [
-    "Clip", "Direction", "FaceCrop", "FaceEditor", "Frame", "Generator", "GeneratorConfig", "InputError", "Latent",
-    "LatentMismatch", "LatentfaceError", "NoFaceFound", "OutputError", "Photo", "ProjectOptions", "Projection",
-    "Sound", "UnknownNetwork", "UsageError", "WeightsError", "Written", "__version__", "align", "load_generator",
-    "load_landmarks", "load_perceptual", "project", "read_clip", "read_image", "read_photo", "to_tensor", "to_uint8",
-    "write_clip", "write_image",
+    "Clip", "CompositeOptions", "Direction", "FaceCrop", "FaceEditor", "Frame", "Generator", "GeneratorConfig",
+    "InputError", "Latent", "LatentMismatch", "LatentfaceError", "NoFaceFound", "OutputError", "Photo",
+    "ProjectOptions", "Projection", "Sound", "UnknownNetwork", "UsageError", "WeightsError", "Written", "__version__",
+    "align", "composite", "load_generator", "load_landmarks", "load_perceptual", "project", "read_clip", "read_image",
+    "read_photo", "to_tensor", "to_uint8", "write_clip", "write_image",
 ]  # fmt: skip
 VERBS = sorted(name for name in NAMES if name.islower() and not name.startswith("_"))
 
