@@ -17,8 +17,9 @@ if TYPE_CHECKING:  # torch is imported by the functions that need it: the catalo
     from latentface.networks.generator import Generator
     from latentface.networks.landmarks import LandmarkNet
     from latentface.networks.perceptual import PerceptualNet
+    from latentface.networks.psp_encoder import PspEncoder
 
-__all__ = ["load_generator", "load_landmarks", "load_perceptual", "resolve"]
+__all__ = ["load_encoder", "load_generator", "load_landmarks", "load_perceptual", "resolve"]
 
 
 def load_generator(name_or_path: str | os.PathLike[str] = "synthface-128", device: str = "cpu") -> Generator:
@@ -40,6 +41,18 @@ def load_generator(name_or_path: str | os.PathLike[str] = "synthface-128", devic
     for note in checkpoint.notes:
         warnings.warn(f"{path}: {note}", stacklevel=2)
     return checkpoint.generator().to(device)
+
+
+def load_encoder(name_or_path: str | os.PathLike[str], device: str = "cpu") -> PspEncoder:
+    """An encoder of photos into W+, by name, address or file: called with images [N, 3, R, R] in [-1, 1] it gives ws.
+
+    Raises:
+        UnknownNetwork: neither a known name nor a file.
+        WeightsError: the file is damaged, or holds no pSp or e4e encoder.
+    """
+    from latentface.pretrained.encoders import read_encoder
+
+    return read_encoder(resolve(name_or_path, kind="encoder")).to(device)
 
 
 def load_landmarks(name_or_path: str | os.PathLike[str] = "landmarks", device: str = "cpu") -> LandmarkNet:
