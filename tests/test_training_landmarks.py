@@ -14,13 +14,30 @@ from latentface.networks.landmarks import LandmarkConfig
 from latentface.pretrained import load_landmarks
 from latentface.training import landmark_augmentation as changes
 from latentface.training.landmark_augmentation import AugmentOptions, augment, brow_shift, frame, mirror
-from latentface.training.landmark_definition import measure_brow_drop, move_brows
-from latentface.training.landmarks import Trainer, TrainOptions, framed, landmark_loss, load_faces, main, measure
+from latentface.training.faces import load_faces
+from latentface.training.landmark_definition import (
+    LOWER_LIP,
+    UPPER_LIP,
+    measure_brow_drop,
+    move_brows,
+    on_contour,
+    redefine,
+    space_lids,
+    space_lips,
+)
+from latentface.training.landmarks import (
+    LandmarkLoss,
+    LandmarkTask,
+    framed,
+    landmark_loss,
+    load_annotated,
+    main,
+    measure,
+)
+from latentface.training.loop import Loop, LoopOptions
 
 SMALL = LandmarkConfig(input_size=32, widths=(8, 8, 16, 16), decoder=8)
-OPTIONS = TrainOptions(
-    steps=6, batch=4, held_out=8, measure_every=3, warm_up=2, learning_rate=5e-3, bfloat16=False, minutes=None
-)
+OPTIONS = LoopOptions(steps=6, measure_every=3, warm_up=2, learning_rate=5e-3, bfloat16=False, minutes=None)
 
 
 def mean_shape():
@@ -83,7 +100,7 @@ def write_shards(folder, count=40, shards=2, seed=0, with_mask=True):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return load_faces(write_shards(tmp_path_factory.mktemp("shards")))
+    return load_annotated([write_shards(tmp_path_factory.mktemp("shards"))])
 
 
 # ---------------------------------------------------------------------------------------------- data
@@ -91,33 +108,83 @@ def data(tmp_path_factory):
 
 def test_shards_are_read_in_order(tmp_path):
     folder = write_shards(tmp_path / "a", count=6, shards=2)
-    faces = load_faces(folder)
+    faces = load_faces([folder], ("emotion",))
     assert faces.images.shape == (6, 3, 128, 128) and faces.points.shape == (6, 68, 2)
     assert faces.masks is not None and faces.masks.shape == (6, 1, 128, 128)
     first = np.load(folder / "shard-00000.npz")["images"][1]
     np.testing.assert_array_equal(faces.images[1].permute(1, 2, 0), first)
-    assert load_faces(write_shards(tmp_path / "b", count=4, with_mask=False)).masks is None
+    assert faces.labels["emotion"].tolist() == [0] * 6 and len(faces.part(1, 3).labels["emotion"]) == 2
+    assert len(load_faces([folder, folder])) == 12
+    assert load_faces([write_shards(tmp_path / "b", count=4, with_mask=False)]).masks is None
 
 
 def test_folders_without_shards_are_refused(tmp_path):
     with pytest.raises(InputError, match="no shard"):
-        load_faces(tmp_path)
+        load_faces([tmp_path])
     np.savez(tmp_path / "shard-00000.npz", images=np.zeros((1, 8, 8, 3), np.uint8))
     with pytest.raises(InputError, match="landmarks"):
-        load_faces(tmp_path)
+        load_faces([tmp_path])
+    with pytest.raises(InputError, match="head"):
+        load_faces([write_shards(tmp_path / "b", count=2, shards=1)], ("head",))
+
+
+def drawn(count, **how):
+    rng = np.random.default_rng(0)
+    faces = [draw_face(rng, **how) for _ in range(count)]
+    images = torch.from_numpy(np.stack([f[0] for f in faces]).transpose(0, 3, 1, 2).copy())
+    return images, torch.from_numpy(np.stack([f[1] for f in faces]).astype(np.float32))
 
 
 def test_brow_labels_move_onto_the_drawn_brows():
-    rng = np.random.default_rng(0)
-    faces = [draw_face(rng, brow_drop=6.0) for _ in range(30)]
-    images = torch.from_numpy(np.stack([f[0] for f in faces]).transpose(0, 3, 1, 2).copy())
-    points = torch.from_numpy(np.stack([f[1] for f in faces]).astype(np.float32))
+    images, points = drawn(30, brow_drop=4.0)
     drop = measure_brow_drop(images, points)
-    np.testing.assert_allclose(drop * 128, 5.2, atol=1.3)  # between the brow's middle (6) and its upper edge (4.5)
-    moved = move_brows(points, drop, 128)
+    upper, middle = 2.5 / 32, 4.0 / 32  # the line is 3 pixels wide, the eyes 32 pixels apart
+    np.testing.assert_allclose(drop[[1, 2, 3, 6, 7, 8]], upper, atol=0.035)
+    np.testing.assert_allclose(drop[[0, 9]], middle, atol=0.05)  # the tips: on the hair line
+    assert torch.equal(drop, drop.flip(0))
+    moved = move_brows(points, drop)
     assert torch.equal(moved[:, :17], points[:, :17]) and torch.equal(moved[:, 27:], points[:, 27:])
-    np.testing.assert_allclose((moved - points)[:, 17:27, 1].mean(0), drop * 128, atol=0.1)
+    np.testing.assert_allclose((moved - points)[:, 17:27, 1].mean(0), drop * 32, atol=0.2)
     np.testing.assert_array_equal(measure_brow_drop(images[:3], points[:3]), 0)  # too few to measure on
+
+
+def test_lid_points_stand_at_thirds_of_the_eye():
+    _, points = drawn(4)
+    moved = space_lids(points)
+    for outer, first, second, inner in ((36, 37, 38, 39), (36, 41, 40, 39), (45, 44, 43, 42), (45, 46, 47, 42)):
+        chord = points[:, inner] - points[:, outer]
+        for index, share in ((first, 1 / 3), (second, 2 / 3)):
+            along = ((moved[:, index] - points[:, outer]) * chord).sum(1) / chord.square().sum(1)
+            torch.testing.assert_close(along, torch.full((4,), share))
+    kept = [*range(37), 39, 42, 45, *range(48, 68)]
+    assert torch.equal(moved[:, kept], points[:, kept])
+
+
+def test_lip_points_stand_under_the_peaks_and_on_the_red():
+    points = torch.from_numpy(mean_shape() * 100).float()[None]
+    moved = space_lips(points)[0]
+    before = points[0]
+    for column in ((50, 61, 67, 58), (52, 63, 65, 56)):
+        torch.testing.assert_close(moved[list(column), 0], before[column[0], 0].expand(4))
+    for middle, left, right in ((49, 48, 50), (53, 52, 54), (55, 54, 56), (59, 58, 48)):
+        torch.testing.assert_close(moved[middle, 0], (moved[left, 0] + moved[right, 0]) / 2)
+    for outer, inner, share in ((51, 62, UPPER_LIP), (57, 66, LOWER_LIP)):
+        torch.testing.assert_close(moved[outer], torch.lerp(before[inner], before[outer], share))
+    kept = [*range(48), 48, 54, 60, 62, 64, 66]
+    assert torch.equal(moved[kept], before[kept])
+
+
+def test_redefined_labels_turn_and_grow_with_the_face():
+    _, points = drawn(3)
+    turn = 1.5 * torch.tensor([[0.8, -0.6], [0.6, 0.8]])
+    blank = torch.zeros(3, 3, 128, 128, dtype=torch.uint8)
+    torch.testing.assert_close(redefine(blank, points @ turn.T), redefine(blank, points) @ turn.T, atol=1e-3, rtol=0)
+
+
+def test_on_contour_walks_a_polyline():
+    contour = torch.tensor([[[0.0, 0.0], [1.0, 2.0], [4.0, 0.0]]])
+    for share, expected in ((0.125, (0.5, 1.0)), (0.25, (1.0, 2.0)), (0.625, (2.5, 1.0)), (0.0, (0, 0)), (1.0, (4, 0))):
+        torch.testing.assert_close(on_contour(contour, torch.tensor([share])), torch.tensor([expected]).float())
 
 
 # ---------------------------------------------------------------------------------------------- augmentation
@@ -231,7 +298,11 @@ def test_glasses_lie_around_the_eyes(data):
 
 def test_augmented_pictures_are_ready_for_the_network(data):
     pictures, points = augment(
-        data.images[:8], data.points[:8], data.masks[:8] / 255, SMALL, AugmentOptions(),
+        data.images[:8],
+        data.points[:8],
+        data.masks[:8] / 255,
+        SMALL,
+        AugmentOptions(),
         torch.Generator().manual_seed(0),
     )
     assert pictures.shape == (8, 3, 32, 32) and pictures.min() >= -1 and pictures.max() <= 1
@@ -251,11 +322,11 @@ def test_loss_is_least_at_the_truth():
         gap = (line - points[..., :1])[..., None, :] ** 2 + (line - points[..., 1:])[..., :, None] ** 2
         return -gap * 24 * sharpness
 
-    losses = [float(landmark_loss(maps(truth + shift), truth, OPTIONS)) for shift in (0.0, 0.02, 0.1)]
+    losses = [float(landmark_loss(maps(truth + shift), truth, LandmarkLoss())) for shift in (0.0, 0.02, 0.1)]
     assert losses[0] < losses[1] < losses[2]
     outside = truth.clone()
     outside[:, 5] = 1.5
-    assert landmark_loss(maps(truth), outside, OPTIONS) == pytest.approx(losses[0], rel=0.2)
+    assert landmark_loss(maps(truth), outside, LandmarkLoss()) == pytest.approx(losses[0], rel=0.2)
 
 
 def test_framed_pictures_show_the_points_where_they_say(data):
@@ -287,52 +358,61 @@ def test_measure_is_in_inter_ocular_distances(data):
 # ---------------------------------------------------------------------------------------------- training
 
 
+def task(data, config=SMALL, batch=4):
+    return LandmarkTask(data, config, held_out=8, batch=batch)
+
+
 def test_resumed_training_ends_like_an_uninterrupted_one(data, tmp_path):
-    whole = Trainer(data, tmp_path / "whole", OPTIONS, SMALL).run()
-    Trainer(data, tmp_path / "parts", OPTIONS, SMALL).run(stop_after=4)
-    parts = Trainer(data, tmp_path / "parts", OPTIONS, SMALL).run()
+    whole = Loop(task(data), tmp_path / "whole", OPTIONS).run()
+    Loop(task(data), tmp_path / "parts", OPTIONS).run(stop_after=4)
+    parts = Loop(task(data), tmp_path / "parts", OPTIONS).run()
     assert whole.read_bytes() == parts.read_bytes()
     curves = []
     for name in ("whole", "parts"):
-        with open(tmp_path / name / "curve.csv", newline="") as file:
+        with open(tmp_path / name / "curves.csv", newline="") as file:
             curves.append([(r["step"], r["loss"], r["held_out_error"]) for r in csv.DictReader(file)])
     assert [r[0] for r in curves[0]] == ["3", "6"]
-    assert next(r for r in curves[1] if r[0] == "3") == curves[0][0]
-    assert curves[1][-1][::2] == curves[0][-1][::2]
+    assert curves[0] == curves[1]
     assert load_landmarks(whole).config == SMALL
 
 
 def test_training_learns(data, tmp_path):
-    options = replace(OPTIONS, steps=60, batch=8, measure_every=20, average=0.9)
-    Trainer(data, tmp_path, options, SMALL).run()
-    with open(tmp_path / "curve.csv", newline="") as file:
+    options = replace(OPTIONS, steps=60, measure_every=20, average=0.9)
+    Loop(task(data, batch=8), tmp_path, options).run()
+    with open(tmp_path / "curves.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert float(rows[-1]["loss"]) < 0.6 * float(rows[0]["loss"])
     assert float(rows[-1]["held_out_error"]) < 0.6 * float(rows[0]["held_out_error"])
 
 
+def test_a_run_may_be_measured_in_time(data, tmp_path):
+    loop = Loop(task(data), tmp_path, replace(OPTIONS, steps=None, minutes=0.002))
+    loop.run()
+    assert loop.step >= 1 and loop.seconds >= 0.12
+
+
 def test_a_checkpoint_of_another_network_is_refused(data, tmp_path):
-    Trainer(data, tmp_path, OPTIONS, SMALL).run(stop_after=1)
+    Loop(task(data), tmp_path, OPTIONS).run(stop_after=1)
     with pytest.raises(InputError, match="another network"):
-        Trainer(data, tmp_path, OPTIONS, replace(SMALL, decoder=16)).run()
+        Loop(task(data, replace(SMALL, decoder=16)), tmp_path, OPTIONS).run()
 
 
 def test_options_that_make_no_run_are_refused(data, tmp_path):
     with pytest.raises(UsageError, match="steps or minutes"):
-        Trainer(data, tmp_path, replace(OPTIONS, steps=None), SMALL)
+        Loop(task(data), tmp_path, replace(OPTIONS, steps=None))
     with pytest.raises(UsageError, match="too few"):
-        Trainer(data, tmp_path, replace(OPTIONS, held_out=40), SMALL)
+        LandmarkTask(data, SMALL, held_out=40)
 
 
 def test_the_global_random_state_is_left_alone(data, tmp_path):
     before = torch.random.get_rng_state()
-    Trainer(data, tmp_path, OPTIONS, SMALL).run(stop_after=1)
+    Loop(task(data), tmp_path, OPTIONS).run(stop_after=1)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
 def test_command_line(tmp_path, capsys):
     folder = write_shards(tmp_path / "data", count=510, shards=1)
     out = tmp_path / "out"
-    main(["--data", str(folder), "--out", str(out), "--steps", "1", "--batch", "2", "--device", "cpu", "--float32"])
+    main(["--data", str(folder), "--out", str(out), "--steps", "1", "--device", "cpu", "--float32"])
     assert str(out / "landmarks.safetensors") in capsys.readouterr().out
     assert load_landmarks(out / "landmarks.safetensors").config == LandmarkConfig()

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from latentface.errors import UsageError
+from latentface.networks.trunk import ResidualBlock, group_norm
 
 NUM_POINTS = 68
 
@@ -43,30 +44,6 @@ class LandmarkConfig:
             raise UsageError(f"widths and decoder must be multiples of 8, got {self.widths} and {self.decoder}")
 
 
-def _normalise(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(channels // 8, channels)
-
-
-class _Block(nn.Module):
-    """conv - norm - relu - conv - norm, plus the input (through a strided 1x1 where the shape changes)."""
-
-    def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
-        super().__init__()
-        self.conv0 = nn.Conv2d(in_channels, out_channels, 3, stride, 1, bias=False)
-        self.norm0 = _normalise(out_channels)
-        self.conv1 = nn.Conv2d(out_channels, out_channels, 3, 1, 1, bias=False)
-        self.norm1 = _normalise(out_channels)
-        same = stride == 1 and in_channels == out_channels
-        self.skip = nn.Identity() if same else nn.Conv2d(in_channels, out_channels, 1, bias=False)
-        self.stride = stride
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = F.relu(self.norm0(self.conv0(x)))
-        y = self.norm1(self.conv1(y))
-        short = x if self.stride == 1 else F.avg_pool2d(x, 2)
-        return F.relu(y + self.skip(short))
-
-
 class LandmarkNet(nn.Module):
     """Images [N, 3, S, S] in [-1, 1] -> landmarks [N, 68, 2] in crop units.
 
@@ -83,22 +60,22 @@ class LandmarkNet(nn.Module):
         self.config = config
         half, quarter, eighth, sixteenth = config.widths
         self.stem = nn.Conv2d(3, half, 3, 2, 1, bias=False)
-        self.stem_norm = _normalise(half)
+        self.stem_norm = group_norm(half)
         self.down4 = self._level(half, quarter)
         self.down8 = self._level(quarter, eighth)
         self.down16 = self._level(eighth, sixteenth)
-        self.deep = _Block(sixteenth, sixteenth)
+        self.deep = ResidualBlock(sixteenth, sixteenth)
         self.up8 = nn.Conv2d(sixteenth, eighth, 1)
-        self.merge8 = _Block(eighth, eighth)
+        self.merge8 = ResidualBlock(eighth, eighth)
         self.up4 = nn.Conv2d(eighth, config.decoder, 1)
         self.lateral4 = nn.Conv2d(quarter, config.decoder, 1)
-        self.merge4 = _Block(config.decoder, config.decoder)
+        self.merge4 = ResidualBlock(config.decoder, config.decoder)
         self.head = nn.Conv2d(config.decoder, NUM_POINTS, 1)
         self.register_buffer("offsets", torch.zeros(NUM_POINTS, 2))
 
     def _level(self, in_channels: int, out_channels: int) -> nn.Sequential:
-        rest = [_Block(out_channels, out_channels) for _ in range(self.config.blocks - 1)]
-        return nn.Sequential(_Block(in_channels, out_channels, 2), *rest)
+        rest = [ResidualBlock(out_channels, out_channels) for _ in range(self.config.blocks - 1)]
+        return nn.Sequential(ResidualBlock(in_channels, out_channels, 2), *rest)
 
     def heat_maps(self, images: torch.Tensor) -> torch.Tensor:
         """Logits [N, 68, S/4, S/4] for images [N, 3, S, S]; UsageError for another shape."""

@@ -24,7 +24,7 @@ class TrunkConfig:
     multiples of 8. summary: channels of the last map that reach the features. features: length of their vector.
     """
 
-    input_size: int = 80
+    input_size: int = 64
     widths: tuple[int, int, int, int] = (32, 64, 128, 192)
     summary: int = 32
     features: int = 128

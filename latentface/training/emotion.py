@@ -9,7 +9,6 @@ labels, since weak expressions of two emotions can look alike.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +19,7 @@ from latentface.networks.classifier import EmotionNet
 from latentface.networks.trunk import TrunkConfig
 from latentface.training.faces import FaceData, load_faces
 from latentface.training.landmark_augmentation import AugmentOptions, augment
-from latentface.training.loop import Loop, LoopOptions, command_line, loop_options, make_network
+from latentface.training.loop import Loop, LoopOptions, command_line, loop_options
 
 CONFIG = TrunkConfig()
 OPTIONS = LoopOptions(minutes=20.0)
@@ -31,11 +30,17 @@ SMOOTHING = 0.05
 class EmotionTask:
     """Batches, loss and figures: what `Loop` needs of the data. The last `held_out` pictures are for measuring."""
 
-    def __init__(self, data: FaceData, config: TrunkConfig, held_out: int = 500, batch: int = 32) -> None:
+    kind = "emotion"
+
+    def __init__(self, data: FaceData, config: TrunkConfig = CONFIG, held_out: int = 500, batch: int = 32) -> None:
         if not 0 < held_out < len(data):
             raise UsageError(f"{len(data)} images are too few: {held_out} are held out for measuring")
         self.data, self.config, self.batch, self.count = data, config, batch, len(data) - held_out
         self.emotions = data.labels["emotion"]
+
+    def build(self) -> EmotionNet:
+        """A fresh network."""
+        return EmotionNet(self.config)
 
     def draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """An augmented batch: framed pictures [N, 3, S, S] and emotions [N]."""
@@ -57,18 +62,11 @@ class EmotionTask:
         return {"held_out_accuracy": float((answers == self.emotions[self.count :]).float().mean())}
 
 
-def train(data: FaceData, out: Path, options: LoopOptions, config: TrunkConfig = CONFIG, device: str = "cpu") -> Path:
-    """Train to the end of the options, resuming from `out`; the path of emotion.safetensors."""
-    task = EmotionTask(data, config)
-    network = make_network(lambda: EmotionNet(config), options.seed).to(device)
-    return Loop("emotion", network, out, options, task.draw, task.loss, task.measure).run()
-
-
 def main(arguments: list[str] | None = None) -> None:
     """The command line of this recipe."""
     given = command_line("latentface.training.emotion", __doc__, OPTIONS).parse_args(arguments)
-    data = load_faces(given.data, ("emotion",))
-    print(train(data, given.out, loop_options(given, OPTIONS), device=given.device))
+    task = EmotionTask(load_faces(given.data, ("emotion",)))
+    print(Loop(task, given.out, loop_options(given, OPTIONS), given.device).run())
 
 
 if __name__ == "__main__":

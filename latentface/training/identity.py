@@ -9,7 +9,6 @@ The last persons are held out. The augmentation recolours and covers as for the 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -19,7 +18,7 @@ from latentface.networks.identity import IdentityNet
 from latentface.networks.trunk import TrunkConfig
 from latentface.training.faces import FaceData, load_faces
 from latentface.training.landmark_augmentation import AugmentOptions, augment
-from latentface.training.loop import Loop, LoopOptions, command_line, loop_options, make_network
+from latentface.training.loop import Loop, LoopOptions, command_line, loop_options
 
 CONFIG = TrunkConfig()
 OPTIONS = LoopOptions(minutes=25.0)
@@ -51,7 +50,9 @@ def cosines(vectors: Tensor, persons: Tensor) -> dict[str, float]:
 class IdentityTask:
     """Batches, loss and figures: what `Loop` needs of the data. The last `held_out` pairs are for measuring."""
 
-    def __init__(self, data: FaceData, config: TrunkConfig, held_out: int = 50, pairs: int = 8) -> None:
+    kind = "identity"
+
+    def __init__(self, data: FaceData, config: TrunkConfig = CONFIG, held_out: int = 50, pairs: int = 8) -> None:
         self.data, self.config, self.pairs = data, config, pairs
         self.persons = data.labels["head"]
         order = torch.unique(self.persons // 2, return_inverse=True)[1]
@@ -64,6 +65,10 @@ class IdentityTask:
             )
         self.held = torch.cat(self.members[-held_out:])
         self.members = self.members[:-held_out]
+
+    def build(self) -> IdentityNet:
+        """A fresh network."""
+        return IdentityNet(self.config)
 
     def draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """All views of some pairs, augmented: framed pictures [N, 3, S, S] and persons [N]."""
@@ -85,18 +90,11 @@ class IdentityTask:
         return cosines(torch.cat(parts), self.persons[self.held])
 
 
-def train(data: FaceData, out: Path, options: LoopOptions, config: TrunkConfig = CONFIG, device: str = "cpu") -> Path:
-    """Train to the end of the options, resuming from `out`; the path of identity.safetensors."""
-    task = IdentityTask(data, config)
-    network = make_network(lambda: IdentityNet(config), options.seed).to(device)
-    return Loop("identity", network, out, options, task.draw, task.loss, task.measure).run()
-
-
 def main(arguments: list[str] | None = None) -> None:
     """The command line of this recipe."""
     given = command_line("latentface.training.identity", __doc__, OPTIONS).parse_args(arguments)
-    data = load_faces(given.data, ("head",))
-    print(train(data, given.out, loop_options(given, OPTIONS), device=given.device))
+    task = IdentityTask(load_faces(given.data, ("head",)))
+    print(Loop(task, given.out, loop_options(given, OPTIONS), given.device).run())
 
 
 if __name__ == "__main__":

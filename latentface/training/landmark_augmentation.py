@@ -11,14 +11,25 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 
 from latentface.face import MIRROR
-from latentface.networks.landmarks import LandmarkConfig
 
 Tensor = torch.Tensor
+
+
+class Frame(Protocol):
+    """The square of an FFHQ crop that a network looks at (see LandmarkConfig, which is one, as TrunkConfig is)."""
+
+    @property
+    def input_size(self) -> int: ...
+    @property
+    def frame_scale(self) -> float: ...
+    @property
+    def frame_shift(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -26,7 +37,7 @@ class AugmentOptions:
     """How far each change goes (standard deviations unless said otherwise) and how often it happens (a share).
 
     rotation is in degrees; shift, stretch and bend are parts of the side of the framed square. brow_lift is the range,
-    in sides of the crop, by which brows are moved up from the eyes: the heads' brows all sit close to the lids.
+    in sides of the crop, by which brows are moved up from the eyes: people differ more there than the heads.
     """
 
     rotation: float = 11.0
@@ -35,7 +46,7 @@ class AugmentOptions:
     shift: float = 0.035
     log_stretch: float = 0.05
     bend: float = 0.008
-    brow_lift: tuple[float, float] = (-0.008, 0.036)
+    brow_lift: tuple[float, float] = (-0.012, 0.032)
     background_share: float = 0.5
     glasses_share: float = 0.3
     occluder_share: float = 0.35
@@ -48,7 +59,7 @@ def augment(
     images: Tensor,
     points: Tensor,
     masks: Tensor | None,
-    config: LandmarkConfig,
+    config: Frame,
     options: AugmentOptions,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
@@ -128,7 +139,7 @@ def mirror(
 
 
 def frame(
-    images: Tensor, points: Tensor, config: LandmarkConfig, options: AugmentOptions, generator: torch.Generator
+    images: Tensor, points: Tensor, config: Frame, options: AugmentOptions, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Cut out the square that the network looks at, turned, scaled, shifted, stretched and bent at random.
 

@@ -11,10 +11,10 @@ import copy
 import csv
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -47,39 +47,40 @@ class LoopOptions:
     bfloat16: bool = True
 
 
-def make_network(build: Callable[[], Network], seed: int) -> Network:
-    """A network whose start follows from the seed; the global random state is left alone."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return build()
+class Task(Protocol[Network, Batch]):
+    """What is to be learnt: the network, whose `config` is a dataclass, and what its batches are."""
+
+    @property
+    def kind(self) -> str:
+        """Name of the network's kind and of its file."""
+
+    def build(self) -> Network:
+        """A fresh network; its layers draw from torch's global random state."""
+
+    def draw(self, generator: torch.Generator) -> Batch:
+        """A batch on the generator's device; everything random in it comes from the generator."""
+
+    def loss(self, network: Network, batch: Batch) -> Tensor:
+        """The loss of a batch, a scalar."""
+
+    def measure(self, network: Network) -> Mapping[str, float]:
+        """Named figures for the curve, of a network in evaluation mode."""
 
 
 class Loop(Generic[Network, Batch]):
-    """One training run of a network whose `config` is a dataclass: all its state, so that it can stop and go on.
+    """One training run of a task: all its state, so that it can stop and go on. The global random state stays alone."""
 
-    draw: called with a torch.Generator on the network's device, from which everything random must come; a batch.
-    loss: called with the network and the batch. measure: called with the averaged network in evaluation mode; named
-    figures for the curve.
-    """
-
-    def __init__(
-        self,
-        kind: str,
-        network: Network,
-        out: Path,
-        options: LoopOptions,
-        draw: Callable[[torch.Generator], Batch],
-        loss: Callable[[Network, Batch], Tensor],
-        measure: Callable[[Network], Mapping[str, float]],
-    ) -> None:
+    def __init__(self, task: Task[Network, Batch], out: Path, options: LoopOptions, device: str = "cpu") -> None:
         if options.steps is None and options.minutes is None:
             raise UsageError("give steps or minutes: without either the training would never end")
-        self.kind, self.network, self.out, self.options = kind, network, out, options
-        self.draw, self.loss, self.measure = draw, loss, measure
-        self.averaged = copy.deepcopy(network).eval().requires_grad_(False)
-        self.device = next(network.parameters()).device
+        self.task, self.out, self.options, self.device = task, out, options, torch.device(device)
+        with torch.random.fork_rng():
+            torch.manual_seed(options.seed)
+            self.network = task.build().to(self.device)
+        self.averaged = copy.deepcopy(self.network).eval().requires_grad_(False)
+        self.config: dict[str, Any] = asdict(self.network.config)  # type: ignore[call-overload]
         self.optimiser = torch.optim.AdamW(
-            network.parameters(), lr=options.learning_rate, betas=(0.9, 0.98), weight_decay=options.weight_decay
+            self.network.parameters(), lr=options.learning_rate, betas=(0.9, 0.98), weight_decay=options.weight_decay
         )
         self.generator = torch.Generator(self.device).manual_seed(options.seed + 1)
         self.step, self.seconds = 0, 0.0
@@ -99,8 +100,8 @@ class Loop(Generic[Network, Batch]):
                 self._log()
                 self._save()
         self._save()
-        target = self.out / f"{self.kind}.safetensors"
-        write_network(target, self.kind, asdict(self.network.config), self.averaged.state_dict())  # type: ignore[call-overload]
+        target = self.out / f"{self.task.kind}.safetensors"
+        write_network(target, self.task.kind, self.config, self.averaged.state_dict())
         return target
 
     def progress(self) -> float:
@@ -117,9 +118,9 @@ class Loop(Generic[Network, Batch]):
     def _one_step(self) -> float:
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate()
-        batch = self.draw(self.generator)
+        batch = self.task.draw(self.generator)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.bfloat16):
-            loss = self.loss(self.network, batch)
+            loss = self.task.loss(self.network, batch)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -134,7 +135,7 @@ class Loop(Generic[Network, Batch]):
     def _log(self) -> None:
         row = {"step": self.step, "seconds": round(self.seconds, 1), "loss": round(float(np.mean(self.losses)), 5)}
         with torch.no_grad():
-            row |= {name: round(float(value), 5) for name, value in self.measure(self.averaged).items()}
+            row |= {name: round(float(value), 5) for name, value in self.task.measure(self.averaged).items()}
         self.losses = []
         self.curve.append(row)
         with atomic_path(self.out / "curves.csv") as temporary, temporary.open("w", newline="") as file:
@@ -153,7 +154,7 @@ class Loop(Generic[Network, Batch]):
             "seconds": self.seconds,
             "losses": self.losses,
             "curve": self.curve,
-            "config": asdict(self.network.config),  # type: ignore[call-overload]
+            "config": self.config,
         }
         with atomic_path(self.out / "checkpoint.pt") as temporary:
             torch.save(state, temporary)
@@ -163,7 +164,7 @@ class Loop(Generic[Network, Batch]):
         if not path.is_file():
             return
         state = torch.load(path, map_location=self.device, weights_only=True)
-        if state["config"] != asdict(self.network.config):  # type: ignore[call-overload]
+        if state["config"] != self.config:
             raise InputError(f"{path}: made for another network shape; give an empty folder with --out")
         self.network.load_state_dict(state["network"])
         self.averaged.load_state_dict(state["averaged"])
