@@ -13,8 +13,8 @@ from latentface.face import MIRROR
 from latentface.networks.landmarks import LandmarkConfig
 from latentface.pretrained import load_landmarks
 from latentface.training import landmark_augmentation as changes
-from latentface.training.landmark_augmentation import AugmentOptions, augment, brow_shift, frame, mirror
 from latentface.training.faces import load_faces
+from latentface.training.landmark_augmentation import AugmentOptions, augment, brow_shift, frame, mirror
 from latentface.training.landmark_definition import (
     LOWER_LIP,
     UPPER_LIP,
