@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from latentface.errors import LatentfaceError, WeightsError
 
@@ -222,12 +221,12 @@ def check_rendering() -> Check:
 
 def check_cache() -> Check:
     """Whether the cache folder could be written; nothing is made there now."""
-    import platformdirs
+    from latentface.pretrained import cache
 
-    folder = Path(platformdirs.user_cache_dir("latentface"))
+    folder = cache.folder()
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
-        advice = "set XDG_CACHE_HOME to a folder that can be written"
+        advice = "set LATENTFACE_CACHE to a folder that can be written"
         return Check("cache", OPTIONAL, f"{folder} cannot be written", advice)
     return Check("cache", OK, str(folder))
 
