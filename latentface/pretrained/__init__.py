@@ -10,16 +10,28 @@ from typing import TYPE_CHECKING
 
 from latentface.errors import UnknownNetwork, WeightsError
 from latentface.files import sha256
-from latentface.pretrained import cache
+from latentface.pretrained import cache, imported
 from latentface.pretrained.catalogue import BUILTIN, PUBLISHED, Entry
 
 if TYPE_CHECKING:  # torch is imported by the functions that need it: the catalogue is read without
+    from latentface.networks.classifier import EmotionNet
+    from latentface.networks.encoder import LatentEncoder
     from latentface.networks.generator import Generator
+    from latentface.networks.identity import IdentityNet
     from latentface.networks.landmarks import LandmarkNet
     from latentface.networks.perceptual import PerceptualNet
     from latentface.networks.psp_encoder import PspEncoder
 
-__all__ = ["load_encoder", "load_generator", "load_landmarks", "load_perceptual", "resolve"]
+__all__ = [
+    "find_encoder",
+    "load_emotion",
+    "load_encoder",
+    "load_generator",
+    "load_identity",
+    "load_landmarks",
+    "load_perceptual",
+    "resolve",
+]
 
 
 def load_generator(name_or_path: str | os.PathLike[str] = "synthface-128", device: str = "cpu") -> Generator:
@@ -43,16 +55,54 @@ def load_generator(name_or_path: str | os.PathLike[str] = "synthface-128", devic
     return checkpoint.generator().to(device)
 
 
-def load_encoder(name_or_path: str | os.PathLike[str], device: str = "cpu") -> PspEncoder:
+def load_encoder(name_or_path: str | os.PathLike[str], device: str = "cpu") -> LatentEncoder | PspEncoder:
     """An encoder of photos into W+, by name, address or file: called with images [N, 3, R, R] in [-1, 1] it gives ws.
 
     Raises:
         UnknownNetwork: neither a known name nor a file.
-        WeightsError: the file is damaged, or holds no pSp or e4e encoder.
+        WeightsError: the file is damaged, or holds neither an encoder of ours nor a pSp or e4e one.
     """
+    from latentface.networks.encoder import EncoderConfig, LatentEncoder
     from latentface.pretrained.encoders import read_encoder
+    from latentface.pretrained.native import build_network
+    from latentface.pretrained.readers import is_safetensors
 
-    return read_encoder(resolve(name_or_path, kind="encoder")).to(device)
+    path = resolve(name_or_path, kind="encoder")
+    if is_safetensors(path):
+        return build_network(path, "encoder", lambda config: LatentEncoder(EncoderConfig(**config))).to(device)
+    return read_encoder(path).to(device)
+
+
+def find_encoder(fingerprint: str) -> LatentEncoder | None:
+    """The built-in encoder of the generator with this fingerprint, or None when it comes without one."""
+    from latentface.networks.encoder import LatentEncoder
+
+    for entry in BUILTIN:
+        if entry.kind == "encoder":
+            encoder = load_encoder(entry.name)
+            if isinstance(encoder, LatentEncoder) and encoder.config.fingerprint == fingerprint:
+                return encoder
+    return None
+
+
+def load_emotion(name_or_path: str | os.PathLike[str] = "emotion", device: str = "cpu") -> EmotionNet:
+    """The emotion classifier; raises as `load_generator`."""
+    from latentface.networks.classifier import EmotionNet
+    from latentface.networks.trunk import TrunkConfig
+    from latentface.pretrained.native import build_network
+
+    path = resolve(name_or_path, kind="emotion")
+    return build_network(path, "emotion", lambda config: EmotionNet(TrunkConfig(**config))).to(device)
+
+
+def load_identity(name_or_path: str | os.PathLike[str] = "identity", device: str = "cpu") -> IdentityNet:
+    """The identity embedding; raises as `load_generator`."""
+    from latentface.networks.identity import IdentityNet
+    from latentface.networks.trunk import TrunkConfig
+    from latentface.pretrained.native import build_network
+
+    path = resolve(name_or_path, kind="identity")
+    return build_network(path, "identity", lambda config: IdentityNet(TrunkConfig(**config))).to(device)
 
 
 def load_landmarks(name_or_path: str | os.PathLike[str] = "landmarks", device: str = "cpu") -> LandmarkNet:
@@ -76,7 +126,7 @@ def load_perceptual(name_or_path: str | os.PathLike[str] = "perceptual", device:
 
 
 def resolve(name_or_path: str | os.PathLike[str], kind: str | None = None) -> Path:
-    """The file behind a built-in name (its checksum verified), a published network's name, an address or a path.
+    """The file behind a built-in name (its checksum verified), a published or imported network's name, an address or a path.
 
     Published networks and addresses come from the user's cache, and are downloaded into it when they are not there; see
     `cache.access` for whether that is allowed and who hears of it.
@@ -97,10 +147,11 @@ def resolve(name_or_path: str | os.PathLike[str], kind: str | None = None) -> Pa
         return _verified(known[name])
     if name in published or cache.is_url(name):
         return cache.obtain(published.get(name) or cache.entry_of(name))
-    path = Path(name)
+    own = imported.path_of(name) if kind in (None, "generator") else None
+    path = own or Path(name)
     if path.exists():
         return path
-    near = difflib.get_close_matches(name.lower(), [*known, *published], n=3, cutoff=0.4)
+    near = difflib.get_close_matches(name.lower(), [*known, *published, *imported.names()], n=3, cutoff=0.4)
     offer = f"did you mean {' or '.join(near)}?" if near else f"built in: {', '.join(known)}"
     raise UnknownNetwork(f"no {kind or 'network'} and no file is called {name!r}: {offer} (latentface weights list)")
 

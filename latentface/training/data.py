@@ -87,6 +87,15 @@ def load_pairs(folder: str | Path) -> Pairs:
     return Pairs(images, torch.from_numpy(shards["factors"].astype(np.float32, copy=False)), features)
 
 
+def join(parts: Sequence[Pairs]) -> Pairs:
+    """Several sets as one."""
+    return Pairs(
+        np.concatenate([part.images for part in parts]),
+        torch.cat([part.factors for part in parts]),
+        np.concatenate([part.features for part in parts]),
+    )
+
+
 def feature_map(landmarks: NDArray[np.float32], size: int) -> NDArray[np.uint8]:
     """How near each of 32 x 32 cells is to eyes or mouth, 0..255, by landmarks [68, 2] in a picture `size` wide."""
     middles = (np.arange(CELLS, dtype=np.float32) + 0.5) * size / CELLS - 0.5

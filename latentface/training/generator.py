@@ -54,7 +54,7 @@ class Recipe:
         resolution=128, z_dim=256, w_dim=256, num_mapping_layers=2, channel_base=4096, channel_max=256
     )
     stages: tuple[Stage, ...] = (
-        Stage(32, 10_000, 32), Stage(64, 16_000, 16), Stage(128, 34_000, 16), Stage(128, 90_000, 16, keep_encoder=True),
+        Stage(32, 10_000, 32), Stage(64, 16_000, 16), Stage(128, 34_000, 16), Stage(128, 70_000, 16, keep_encoder=True),
     )  # fmt: skip
     learning_rate: float = 2e-3
     coder_learning_rate: float = 8e-4

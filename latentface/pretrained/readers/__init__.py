@@ -40,7 +40,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     if not source.is_file() or not source.stat().st_size:
         state = "is a folder" if source.is_dir() else "is empty" if source.exists() else "does not exist"
         raise WeightsError(f"{source} {state}: give {WHAT}")
-    if _is_safetensors(source):
+    if is_safetensors(source):
         return _read_safetensors(source)
     try:
         value, budget = read_pickled(source)
@@ -86,7 +86,7 @@ def recognise(value: Any, budget: Budget) -> Checkpoint:
     return read_states(value, budget)
 
 
-def _is_safetensors(path: Path) -> bool:
+def is_safetensors(path: Path) -> bool:
     """Whether a file begins as safetensors does: the length of the header, then the header, which is JSON."""
     with path.open("rb") as file:
         start = file.read(9)
