@@ -18,7 +18,7 @@ import pytest
 import torch
 from weight_server import CONTENT, WeightHandler, serving
 
-from latentface import pretrained
+from latentface import api, pretrained
 from latentface.cli import run
 from latentface.errors import OutputError, UnknownNetwork, WeightsError
 from latentface.networks.generator import Generator, GeneratorConfig
@@ -326,6 +326,11 @@ class TestCatalogue:
         assert pretrained.resolve("encoder", kind="generator").name == "encoder"
         with pytest.raises(UnknownNetwork, match="no generator and no file is called 'motion'"):
             pretrained.resolve("motion", kind="generator")
+
+
+    def test_landmarks_are_found_by_name(self) -> None:
+        with access(Access(offline=True)), pytest.raises(WeightsError, match=r"dlib-68 is not in the cache"):
+            api.landmark_predictor("dlib-68")
 
 
 class TestCommands:
