@@ -86,6 +86,34 @@ def landmark_error(found: Tensor, truth: Tensor) -> Tensor:
     return gaps.mean(dim=1) / unit
 
 
+def pooled_features(network: FeatureDistance, images: Tensor) -> Tensor:
+    """The network's last map, averaged over the picture: [N, D] for images [N, 3, H, W] in [-1, 1]."""
+    return network.features(images)[-1].mean(dim=(2, 3))
+
+
+def frechet_distance(a: Tensor, b: Tensor) -> float:
+    """Frechet distance of the Gaussians fitted to two sets of features (Heusel et al. 2017, eq. 6).
+
+    |mean difference|^2 + tr(A + B - 2 (A B)^(1/2)). It depends on the features and on how many there are: compare only
+    figures of one network and one count.
+
+    Args:
+        a, b: [n, D] and [m, D].
+
+    Raises:
+        UsageError: features of different lengths, or fewer than two of a kind.
+    """
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2:
+        raise UsageError(f"features of shapes {list(a.shape)} and {list(b.shape)}: expected [n, D], [m, D], n, m > 1")
+    first, second = torch.cov(a.double().T), torch.cov(b.double().T)
+    # tr (A B)^(1/2) is the sum of the square roots of the eigenvalues of A^(1/2) B A^(1/2), which is symmetric
+    values, vectors = torch.linalg.eigh(first)
+    root = vectors * values.clamp(min=0).sqrt() @ vectors.T
+    shared = torch.linalg.eigvalsh(root @ second @ root).clamp(min=0).sqrt().sum()
+    shift = (a.double().mean(0) - b.double().mean(0)).square().sum()
+    return float(shift + first.trace() + second.trace() - 2 * shared)
+
+
 def _ssim_terms(a: Tensor, b: Tensor, span: float) -> tuple[Tensor, Tensor]:
     """Luminance and contrast-structure maps [N, C, H - 10, W - 10], population variances under the window."""
     offsets = torch.arange(WINDOW, dtype=a.dtype, device=a.device) - WINDOW // 2

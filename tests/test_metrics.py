@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy.linalg
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
@@ -130,3 +131,29 @@ def test_landmark_error_is_in_inter_ocular_distances() -> None:
 def test_different_shapes_are_refused(measure) -> None:
     with pytest.raises(UsageError, match="shapes"):
         measure(torch.zeros(1, 3, 16, 16), torch.zeros(1, 3, 16, 17))
+
+
+def test_frechet_distance_agrees_with_the_matrix_square_root() -> None:
+    source = torch.Generator().manual_seed(0)
+    a = torch.randn(400, 5, generator=source) @ torch.randn(5, 5, generator=source)
+    b = torch.randn(300, 5, generator=source) + 0.5
+    first, second = np.cov(a.T.double()), np.cov(b.T.double())
+    shift = ((a.double().mean(0) - b.double().mean(0)) ** 2).sum().item()
+    expected = shift + np.trace(first + second - 2 * np.real(scipy.linalg.sqrtm(first @ second)))
+    assert metrics.frechet_distance(a, b) == pytest.approx(expected, rel=1e-6)
+    assert metrics.frechet_distance(a, a) == pytest.approx(0, abs=1e-6)
+    moved = a + torch.tensor([3.0, 0, 0, 0, 0])
+    assert metrics.frechet_distance(a, moved) == pytest.approx(9, rel=1e-4)
+    few = metrics.frechet_distance(a[:4], b[:4])  # fewer than dimensions: covariances without full rank
+    assert np.isfinite(few) and few > 0
+    for bad in (a[:, :3], a[:1], a[0]):
+        with pytest.raises(UsageError, match="expected"):
+            metrics.frechet_distance(bad, a)
+
+
+def test_pooled_features_are_means_of_the_last_map() -> None:
+    network = PerceptualNet(PerceptualConfig(widths=(4, 8), depths=(1, 1)))
+    images = torch.rand(3, 3, 40, 40, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    pooled = metrics.pooled_features(network, images)
+    torch.testing.assert_close(pooled, network.features(images)[-1].flatten(2).mean(2))
+    assert pooled.shape == (3, 8)
