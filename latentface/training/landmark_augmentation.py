@@ -70,11 +70,13 @@ def augment(
     of the framed square (see LandmarkConfig).
     """
     pictures = images.float() / 255.0
-    pictures, points, masks = mirror(pictures, points, masks, generator)
-    if masks is not None:
-        pictures = replace_background(pictures, masks, options.background_share, generator)
-    pictures = draw_glasses(pictures, points, options.glasses_share, generator)
+    if masks is not None:  # framed first, as everything after costs less on the smaller square
+        pictures = torch.cat([pictures, masks], dim=1)
     pictures, points = frame(pictures, points, config, options, generator)
+    pictures, points = mirror(pictures, points, generator)
+    if masks is not None:
+        pictures = replace_background(pictures[:, :3], pictures[:, 3:], options.background_share, generator)
+    pictures = draw_glasses(pictures, points * config.input_size - 0.5, options.glasses_share, generator)
     pictures = shade(pictures, generator)
     pictures = occlude(pictures, options.occluder_share, generator)
     pictures = recolour(pictures, options.grey_share, generator)
@@ -123,19 +125,12 @@ def _pixel_grid(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
 # ------------------------------------------------------------------------------------- geometry
 
 
-def mirror(
-    images: Tensor, points: Tensor, masks: Tensor | None, generator: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Mirror half of the pictures; the landmarks change sides with them."""
-    count, size = len(images), images.shape[-1]
-    flip = torch.rand(count, generator=generator, device=generator.device) < 0.5
-    swapped = points[:, list(MIRROR)]
-    swapped = torch.stack([size - 1 - swapped[..., 0], swapped[..., 1]], dim=-1)
+def mirror(images: Tensor, points: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Mirror half of the pictures [N, C, S, S]; their landmarks [N, 68, 2], in crop units, change sides with them."""
+    flip = torch.rand(len(images), generator=generator, device=generator.device) < 0.5
+    swapped = points[:, list(MIRROR)] * points.new_tensor([-1, 1]) + points.new_tensor([1, 0])
     points = torch.where(flip[:, None, None], swapped, points)
-    images = torch.where(flip[:, None, None, None], images.flip(3), images)
-    if masks is not None:
-        masks = torch.where(flip[:, None, None, None], masks.flip(3), masks)
-    return images, points, masks
+    return torch.where(flip[:, None, None, None], images.flip(3), images), points
 
 
 def frame(

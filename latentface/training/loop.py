@@ -12,7 +12,7 @@ import csv
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from latentface.errors import InputError, UsageError
 from latentface.files import atomic_path
-from latentface.pretrained.native import write_network
+from latentface.pretrained.native import fill, read_network, write_network
 
 Network = TypeVar("Network", bound=nn.Module)
 Batch = TypeVar("Batch")
@@ -32,10 +32,12 @@ Batch = TypeVar("Batch")
 class LoopOptions:
     """How to train.
 
-    steps ends the run, or minutes (of the processor, over all sittings) when steps is None. learning_rate is the peak
-    of a short warm-up and a cosine. average is how much of the averaged weights a step keeps.
+    start is a network file of the same shape to begin from instead of random weights. steps ends the run, or minutes
+    (of the processor, over all sittings) when steps is None. learning_rate is the peak of a short warm-up and a cosine.
+    average is how much of the averaged weights a step keeps.
     """
 
+    start: Path | None = None
     steps: int | None = None
     minutes: float | None = 20.0
     learning_rate: float = 2e-3
@@ -77,6 +79,8 @@ class Loop(Generic[Network, Batch]):
         with torch.random.fork_rng():
             torch.manual_seed(options.seed)
             self.network = task.build().to(self.device)
+        if options.start is not None:
+            fill(self.network, read_network(options.start).state, str(options.start))
         self.averaged = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.config: dict[str, Any] = asdict(self.network.config)  # type: ignore[call-overload]
         self.optimiser = torch.optim.AdamW(
@@ -179,6 +183,7 @@ def command_line(module: str, description: str | None, defaults: LoopOptions) ->
     parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
     parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders of shard-*.npz")
     parser.add_argument("--out", type=Path, required=True, help="folder for the network, the checkpoint and the curves")
+    parser.add_argument("--start", type=Path, help="network file to begin from instead of random weights")
     parser.add_argument("--minutes", type=float, default=defaults.minutes, help="processor time (default: %(default)s)")
     parser.add_argument("--steps", type=int, help="train for this many steps instead of a time")
     parser.add_argument("--learning-rate", type=float, default=defaults.learning_rate)
@@ -193,14 +198,12 @@ def loop_options(given: argparse.Namespace, defaults: LoopOptions) -> LoopOption
     """The options of a parsed command line; sets the number of threads when one was given."""
     if given.threads:
         torch.set_num_threads(given.threads)
-    return LoopOptions(
+    return replace(
+        defaults,
+        start=given.start,
         steps=given.steps,
         minutes=given.minutes,
         learning_rate=given.learning_rate,
-        weight_decay=defaults.weight_decay,
-        warm_up=defaults.warm_up,
-        average=defaults.average,
-        measure_every=defaults.measure_every,
         seed=given.seed,
         bfloat16=not given.float32,
     )
