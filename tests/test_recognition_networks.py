@@ -1,0 +1,97 @@
+"""The emotion classifier and the identity embedding: shapes, the part of the crop they look at, the file format."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from latentface import pretrained
+from latentface.errors import UsageError, WeightsError
+from latentface.networks.classifier import EmotionNet
+from latentface.networks.identity import IdentityNet
+from latentface.networks.trunk import FaceTrunk, TrunkConfig
+from latentface.pretrained.native import write_network
+
+SMALL = TrunkConfig(input_size=32, widths=(8, 8, 16, 16), summary=4, features=12)
+
+
+def make(kind: type[nn.Module], seed: int = 0) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return kind(SMALL).eval()
+
+
+def crops(count: int = 3, side: int = 60, seed: int = 0) -> Tensor:
+    return torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+@pytest.mark.parametrize("side", [16, 48, 100, 257])
+def test_crops_of_any_size_are_taken(side: int) -> None:
+    emotion, identity = make(EmotionNet), make(IdentityNet)
+    assert emotion(crops(side=side)).shape == (3, 7)
+    assert emotion.features(crops(side=side)).shape == (3, 12)
+    vectors = identity(crops(side=side))
+    torch.testing.assert_close(vectors.norm(dim=1), torch.ones(3))
+
+
+def test_the_size_of_a_crop_matters_little() -> None:
+    field = nn.functional.interpolate(crops(2, 8), size=48, mode="bicubic")
+    twice = nn.functional.interpolate(field, size=96, mode="bilinear")
+    network = make(IdentityNet)
+    assert (network(field) * network(twice)).sum(1).min() > 0.995
+
+
+def test_it_looks_at_the_lower_middle_two_thirds() -> None:
+    trunk = FaceTrunk(SMALL)
+    crop = crops(1, 48)
+    framed = trunk.look(crop)
+    assert torch.equal(framed, crop[:, :, 16:, 8:40])
+    assert (SMALL.frame_scale, SMALL.frame_shift) == (pytest.approx(32 / 48), pytest.approx((16 + 16 - 24) / 48))
+
+
+def test_logits_are_those_of_the_features() -> None:
+    network = make(EmotionNet)
+    torch.testing.assert_close(network(crops()), network.head(network.features(crops())))
+    torch.testing.assert_close(network(crops()), network.classify(network.trunk.look(crops())))
+
+
+@pytest.mark.parametrize("shape", [(3, 60, 60), (1, 1, 60, 60), (1, 3, 60, 50), (1, 3, 15, 15)])
+def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
+    for kind in (EmotionNet, IdentityNet):
+        with pytest.raises(UsageError, match=r"expected \[N, 3, R, R\]"):
+            make(kind)(torch.zeros(shape))
+
+
+def test_gradients_reach_the_picture() -> None:
+    picture = crops(1).requires_grad_(True)
+    (make(IdentityNet)(picture) * torch.arange(12.0)).sum().backward()
+    assert picture.grad is not None and picture.grad[:, :, 20:, 10:50].abs().sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "network", "load"),
+    [("emotion", EmotionNet, pretrained.load_emotion), ("identity", IdentityNet, pretrained.load_identity)],
+    ids=["emotion", "identity"],
+)
+def test_files_come_back(tmp_path: Path, kind: str, network: type[nn.Module], load: object) -> None:
+    path = tmp_path / "net.safetensors"
+    ours = make(network)
+    write_network(path, kind, asdict(SMALL), ours.state_dict(), dtype=torch.float32)
+    loaded = load(path)
+    assert loaded.config == SMALL and not loaded.training
+    assert torch.equal(loaded(crops()), ours(crops()))
+    write_network(path, "landmarks", asdict(SMALL), ours.state_dict())
+    with pytest.raises(WeightsError, match=f"'landmarks', expected '{kind}'"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"input_size": 40}, {"input_size": 16}, {"widths": (8, 8, 8)}, {"widths": (8, 8, 8, 12)}, {"features": 0}]
+)
+def test_impossible_shapes_are_refused(bad: dict[str, object]) -> None:
+    with pytest.raises(UsageError):
+        TrunkConfig(**bad)
