@@ -1,0 +1,151 @@
+"""What the built-in generator and encoder do: `python benchmarks/bundle.py --lpips FILE --photos DIR --renders DIR`.
+
+- faces: in how many of 100 samples at psi 0.7 dlib's frontal detector finds a face;
+- frechet: Frechet distance between 2000 samples (psi 1) and 2000 fresh renders, on the pooled last features of LPIPS'
+  SqueezeNet; beside it that of two halves of the renders, the least that can be reached with so few;
+- photos: each projected alone, with the default options and (--tune) with pivot tuning: LPIPS (SqueezeNet), PSNR, and
+  how far the 68 landmarks of the result lie from those of the crop, in inter-ocular distances;
+- curve: mean built-in distance over the photos after so many steps, from the encoder's start and from the mean.
+
+Renders are shards of `latentface.synthface.dataset` with seeds that no training saw.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from generator import draw, has_face
+
+from latentface import api, metrics, pretrained
+from latentface.errors import NoFaceFound, UsageError
+from latentface.face import FaceCrop
+from latentface.images import list_photos, read_image, to_tensor, to_uint8, write_image
+from latentface.networks.generator import Generator
+from latentface.networks.perceptual import SqueezeLpips
+from latentface.options import DEFAULT_TUNE_STEPS, ProjectOptions
+from latentface.training.data import image_batch, load_shards
+
+COUNT = 2000  # pictures on each side of the Frechet distance
+STEPS = (0, 10, 20, 30, 50, 100, 200)  # of the curve
+
+
+def faces(generator: Generator, count: int = 100) -> dict[str, Any]:
+    pictures = to_uint8(draw(generator, count, 0.7, 1000))
+    return {"faces_found": sum(has_face(picture) for picture in pictures), "of": count}
+
+
+def frechet(generator: Generator, lpips: SqueezeLpips, renders: Path) -> dict[str, float]:
+    images = load_shards(renders)["images"]
+    size = generator.config.resolution
+    real = features(lpips, (image_batch(images, part, size) for part in np.split(np.arange(COUNT), 50)))
+    drawn = draw(generator, COUNT, 1.0, 2000)
+    fake = features(lpips, (part.clamp(-1, 1) for part in drawn.split(40)))
+    half = COUNT // 2
+    return {
+        "frechet": metrics.frechet_distance(fake, real),
+        "frechet_of_renders": metrics.frechet_distance(real[:half], real[half:]),
+    }
+
+
+@torch.no_grad()
+def features(lpips: SqueezeLpips, batches: Iterable[torch.Tensor]) -> torch.Tensor:
+    return torch.cat([metrics.pooled_features(lpips, batch) for batch in batches])
+
+
+def crops_of(folder: Path, size: int, landmarks: str) -> dict[str, FaceCrop]:
+    found = {}
+    for path in list_photos(folder):
+        try:
+            found[path.name] = api.align(read_image(path), size, landmarks)[0]
+        except NoFaceFound as error:
+            print(f"{path.name}: {error}")
+    return found
+
+
+def photos(
+    generator: Generator, lpips: SqueezeLpips, crops: dict[str, FaceCrop], options: ProjectOptions, landmarks: str
+) -> tuple[dict[str, float], list[np.ndarray]]:
+    """Means over the photos, and their pictures."""
+    rows, pictures = [], []
+    box = np.array([[0.0, 0.0, generator.config.resolution, generator.config.resolution]], np.float32)
+    for crop in crops.values():
+        image = api.project(crop, generator, options).image
+        pictures.append(image)
+        there, here = (torch.from_numpy(find_points(part, box, landmarks)) for part in (image, crop.image))
+        a, b = to_tensor(image), to_tensor(crop.image)
+        off = float(metrics.landmark_error(there, here))
+        rows.append((float(metrics.lpips(lpips, a, b)), float(metrics.psnr(a, b)), off))
+    return dict(zip(("lpips", "psnr", "landmarks"), np.mean(rows, 0).tolist(), strict=True)), pictures
+
+
+def find_points(picture: np.ndarray, box: np.ndarray, landmarks: str) -> np.ndarray:
+    """Landmarks [1, 68, 2] of a crop, the face's place in it being known: the middle half and what is below."""
+    side = float(box[0, 2])
+    face = np.array([[0.22 * side, 0.3 * side, 0.78 * side, 0.86 * side]], np.float32)
+    return np.asarray(api.landmark_predictor(landmarks)(picture, face), np.float32)
+
+
+def curve(generator: Generator, crops: dict[str, FaceCrop], options: ProjectOptions) -> dict[str, list[float]]:
+    distance, reached = pretrained.load_perceptual(), {}
+    targets = torch.cat([to_tensor(crop.image) for crop in crops.values()])
+    for start in ("mean", "encoder"):
+        try:
+            api.start_of([*crops.values()], generator, start)
+        except UsageError as error:
+            print(f"curve from {start}: {error}")
+            continue
+        reached[start] = []
+        for steps in STEPS:
+            if steps:
+                chosen = replace(options, steps=steps, start=start)
+                found = api.project([*crops.values()], generator, chosen)
+                reached[start].append(float(np.mean([each.distance for each in found])))
+            else:
+                ws = api.start_of([*crops.values()], generator, start)
+                if ws is None:
+                    ws = generator.w_avg.expand(len(targets), generator.config.num_ws, -1)
+                with torch.no_grad():
+                    reached[start].append(float(distance(generator.synthesis(ws).clamp(-1, 1), targets).mean()))
+    return reached
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure the built-in generator and encoder.")
+    parser.add_argument("--network", default="synthface-128")
+    parser.add_argument("--lpips", type=Path, required=True, help="SqueezeNet LPIPS weights, .npz")
+    parser.add_argument("--photos", type=Path, help="folder of photos")
+    parser.add_argument("--renders", type=Path, help="folder of shards")
+    parser.add_argument("--landmarks", default="builtin", help="builtin, dlib68 or a .dat file")
+    parser.add_argument("--tune", action="store_true", help="measure pivot tuning too")
+    parser.add_argument("--curve", action="store_true", help="measure the start of the search")
+    parser.add_argument("--limit", type=int, help="only the first photos")
+    parser.add_argument("--sheet", type=Path, help="photos above results, to write as a picture")
+    given = parser.parse_args()
+    generator, lpips = pretrained.load_generator(given.network), SqueezeLpips(given.lpips)
+    report: dict[str, Any] = {"network": given.network, **faces(generator)}
+    if given.renders:
+        report |= frechet(generator, lpips, given.renders)
+    if given.photos:
+        crops = crops_of(given.photos, generator.config.resolution, given.landmarks)
+        crops = dict([*crops.items()][: given.limit])
+        rows = [[crop.image for crop in crops.values()]]
+        for name, steps in (("default", 0), ("tuned", DEFAULT_TUNE_STEPS))[: 2 if given.tune else 1]:
+            options = ProjectOptions(tune_steps=steps)
+            report[name], pictures = photos(generator, lpips, crops, options, given.landmarks)
+            rows.append(pictures)
+        if given.curve:
+            report["curve"] = {"steps": STEPS, **curve(generator, crops, ProjectOptions())}
+        if given.sheet:
+            write_image(given.sheet, np.concatenate([np.concatenate(row, 1) for row in rows]))
+    print(json.dumps(report, indent=1))
+
+
+if __name__ == "__main__":
+    main()
