@@ -8,6 +8,7 @@ from setuptools import find_packages, setup
 ROOT = Path(__file__).parent
 VERSION = re.search(r'^__version__ = "(.+)"$', (ROOT / "latentface/__init__.py").read_text(), re.MULTILINE)
 assert VERSION is not None
+ONNX = ["onnx", "onnxruntime", "onnxscript"]
 
 setup(
     name="latentface",
@@ -46,8 +47,9 @@ setup(
     extras_require={
         "synth": ["moderngl"],
         "ui": ["gradio"],
+        "onnx": ONNX,
         # setuptools: the test of the wheel builds one without going to the network
-        "dev": ["pytest>=8", "hypothesis", "ruff", "mypy", "scikit-image", "setuptools>=77"],
+        "dev": ["pytest>=8", "hypothesis", "ruff", "mypy", "scikit-image", "setuptools>=77", *ONNX],
     },
     classifiers=[
         "Development Status :: 3 - Alpha",

@@ -11,6 +11,7 @@ import click
 
 from latentface.cli.flags import offline_flag, report_flags
 from latentface.cli.report import Report
+from latentface.cli.weights_convert import export_weights, import_weights
 from latentface.errors import UnknownNetwork, UsageError, WeightsError
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ def weights() -> None:
     """The networks that come with the package, and those that others publish."""
 
 
+weights.add_command(import_weights)
+weights.add_command(export_weights)
+
+
 @weights.command("list")
 @report_flags
 def list_weights(report: Report) -> int:
@@ -35,7 +40,14 @@ def list_weights(report: Report) -> int:
     head = ("NAME", "PIXELS", "SIZE", "STATE", "COMMERCIAL", "LICENCE", "SUMMARY")
     _say_table(report, [head, *map(_published_line, published)])
     code = 0 if all(row["verified"] for row in rows) else WeightsError.exit_code
-    report.result({"command": "weights list", "weights": rows, "published": published, "exit_code": code})
+    own = survey_imported()
+    if own:
+        report.say("\nImported:\n")
+        _say_table(
+            report, [("NAME", "SIZE", "FILE"), *((r["name"], f"{r['bytes'] / 1e6:.0f} MB", r["path"]) for r in own)]
+        )
+    result = {"command": "weights list", "weights": rows, "published": published, "imported": own, "exit_code": code}
+    report.result(result)
     return code
 
 
@@ -131,6 +143,14 @@ def survey_published() -> list[dict[str, Any]]:
         size = path.stat().st_size if path.is_file() else entry.bytes
         rows.append({**asdict(entry), "path": str(path), "state": state, "bytes": size})
     return rows
+
+
+def survey_imported() -> list[dict[str, Any]]:
+    """Every network that was imported: its name, file and size."""
+    from latentface.pretrained import imported
+
+    files = [(name, imported.path_of(name)) for name in imported.names()]
+    return [{"name": name, "path": str(path), "bytes": path.stat().st_size} for name, path in files if path]
 
 
 def _entry(name: str) -> Published:

@@ -13,7 +13,7 @@ from latentface.errors import WeightsError
 from latentface.networks.config import GeneratorConfig
 from latentface.pretrained.native import FORMAT, build_network
 from latentface.pretrained.readers.checkpoint import Checkpoint, shell
-from latentface.pretrained.readers.errors import Unreadable
+from latentface.pretrained.readers.errors import Unreadable, damaged
 from latentface.pretrained.readers.foreign import refuse_beginning, unknown
 from latentface.pretrained.readers.persistence import is_module, read_module
 from latentface.pretrained.readers.rosinality import read_states
@@ -25,6 +25,8 @@ from latentface.tensorfile import read_tensors
 
 __all__ = ["Checkpoint", "read_checkpoint", "read_pickled"]
 
+#: The readers check what they use; should a malformed file trip them all the same, it is the file's fault.
+UNFORESEEN = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 WHAT = "a StyleGAN2 network file (.pkl, .pt, .safetensors)"
 
 
@@ -47,6 +49,8 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         return recognise(value, budget)
     except Unreadable as error:
         raise WeightsError(f"{source} {error}") from error
+    except UNFORESEEN as error:
+        raise WeightsError(f"{source} {damaged(str(error))}") from error
 
 
 def read_pickled(path: Path) -> tuple[Any, Budget]:

@@ -39,7 +39,10 @@ def raw_bytes(value: Any, budget: Budget) -> Raw:
         if len(value.args) != 2 or value.args[1] not in ("latin1", "latin-1") or not isinstance(value.args[0], str):
             raise damaged("an encoded text that is not latin1")
         budget.take(len(value.args[0]))
-        return value.args[0].encode("latin1")
+        try:
+            return value.args[0].encode("latin1")
+        except UnicodeEncodeError as error:
+            raise damaged("text in the place of a byte string") from error
     if isinstance(value, str):  # a byte string of Python 2
         return raw_bytes(Instance("_codecs.encode", (value, "latin1")), budget)
     if not isinstance(value, (bytes, bytearray, memoryview)):
@@ -114,7 +117,7 @@ class StoredArray:
     budget: Budget
 
     def load(self) -> torch.Tensor:
-        return as_float32(torch.from_numpy(numpy_array(self.array, self.budget).copy(order="C")))
+        return as_float32(torch.from_numpy(numpy_array(self.array, self.budget)))
 
 
 @dataclass(eq=False)

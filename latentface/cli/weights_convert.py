@@ -1,0 +1,68 @@
+"""`latentface weights import` and `weights export`: networks from and for other tools."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from latentface.cli.flags import network_flag, report_flags
+from latentface.cli.report import Report
+
+SUFFIXES = {"rosinality": ".pt", "state-dict": ".pt", "onnx": ".onnx"}
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+@click.option("--as", "name", default=None, help="What to call it.  [default: the file's name]")
+@click.option("--half", is_flag=True, help="Store half precision: half the size, small differences in the pictures.")
+@click.option("--overwrite", is_flag=True, help="Replace the network that has this name.")
+@report_flags
+def import_weights(report: Report, file: Path, name: str | None, half: bool, overwrite: bool) -> None:
+    """Read a published StyleGAN2 file and keep it as one of latentface's own, for `--network NAME`.
+
+    Formats: StyleGAN2-ADA and StyleGAN3-repository pickles, modules saved by pivotal tuning, TensorFlow pickles,
+    rosinality, pSp, e4e and ReStyle checkpoints, state dicts. Nothing inside the file is run.
+    """
+    import torch
+
+    from latentface.pretrained import imported
+    from latentface.pretrained.native import write_network
+    from latentface.pretrained.readers import read_checkpoint
+
+    called = name if name is not None else re.sub(r"[^\w.-]", "-", file.stem, flags=re.ASCII).strip(".-") or "network"
+    checkpoint = read_checkpoint(file)
+    notes = [*checkpoint.notes, *(["its encoder is left out"] if checkpoint.encoder else [])]
+    for note in notes:
+        report.note(f"{file}: {note}")
+    path = imported.place(called, overwrite)
+    dtype = torch.float16 if half else torch.float32
+    write_network(path, "generator", asdict(checkpoint.config), checkpoint.state, dtype)
+    size = checkpoint.config.resolution
+    report.say(f"{called}: {checkpoint.format}, {size} px, {path}")
+    found = {"name": called, "path": str(path), "format": checkpoint.format, "config": asdict(checkpoint.config)}
+    report.result({"command": "weights import", **found, "notes": notes, "exit_code": 0})
+
+
+@click.command("export")
+@click.option("--format", "format", required=True, type=click.Choice(sorted(SUFFIXES)), help="What to write.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=None, help="File.  [default: NETWORK.SUFFIX]")
+@network_flag
+@report_flags
+def export_weights(report: Report, network: str, format: str, output: Path | None) -> None:
+    """Write a generator for other tools: rosinality's checkpoint, StyleGAN2-ADA's state dict, or ONNX.
+
+    The ONNX file is the synthesis network, `ws` [N, num_ws, w_dim] to `image` [N, 3, R, R]; it needs the extra `onnx`.
+    """
+    from latentface import pretrained
+    from latentface.pretrained import convert
+
+    path = output or Path(f"{Path(network).stem or 'network'}{SUFFIXES[format]}")
+    notes = convert.export(pretrained.load_generator(network), path, format)
+    for note in notes:
+        report.note(f"{path}: {note}")
+    report.say(f"{network}: {path}")
+    found = {"network": network, "format": format, "path": str(path), "bytes": path.stat().st_size}
+    report.result({"command": "weights export", **found, "notes": notes, "exit_code": 0})
