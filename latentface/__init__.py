@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from latentface.api import align, composite, load_generator, project
     from latentface.clip import Clip, Frame, Sound
     from latentface.editor import FaceEditor
+    from latentface.emotion import Emotion, EmotionSegment, EmotionSequence
     from latentface.errors import (
         InputError,
         LatentfaceError,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from latentface.latent import Direction, Latent
     from latentface.networks.generator import Generator, GeneratorConfig
     from latentface.options import CompositeOptions, ProjectOptions
-    from latentface.pretrained import load_landmarks, load_perceptual
+    from latentface.pretrained import load_emotion, load_identity, load_landmarks, load_perceptual
     from latentface.projector import Projection
     from latentface.video import Written, read_clip, write_clip
 
@@ -39,6 +40,9 @@ _HOMES = {
     "Clip": "latentface.clip",
     "CompositeOptions": "latentface.options",
     "Direction": "latentface.latent",
+    "Emotion": "latentface.emotion",
+    "EmotionSegment": "latentface.emotion",
+    "EmotionSequence": "latentface.emotion",
     "FaceCrop": "latentface.face",
     "FaceEditor": "latentface.editor",
     "Frame": "latentface.clip",
@@ -60,7 +64,9 @@ _HOMES = {
     "Written": "latentface.video",
     "align": "latentface.api",
     "composite": "latentface.api",
+    "load_emotion": "latentface.pretrained",
     "load_generator": "latentface.api",
+    "load_identity": "latentface.pretrained",
     "load_landmarks": "latentface.pretrained",
     "load_perceptual": "latentface.pretrained",
     "project": "latentface.api",
@@ -77,6 +83,9 @@ __all__ = [
     "Clip",
     "CompositeOptions",
     "Direction",
+    "Emotion",
+    "EmotionSegment",
+    "EmotionSequence",
     "FaceCrop",
     "FaceEditor",
     "Frame",
@@ -99,7 +108,9 @@ __all__ = [
     "__version__",
     "align",
     "composite",
+    "load_emotion",
     "load_generator",
+    "load_identity",
     "load_landmarks",
     "load_perceptual",
     "project",

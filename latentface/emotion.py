@@ -43,7 +43,7 @@ class Emotion(Enum):
 
 
 @dataclass(frozen=True)
-class Segment:
+class EmotionSegment:
     """An emotion held for `duration` seconds (more than 0) at `strength` (0 none, 1 full; up to 2 exaggerates)."""
 
     emotion: Emotion
@@ -65,7 +65,7 @@ class Segment:
 class EmotionSequence:
     """Segments that follow each other without a gap; at least one."""
 
-    segments: tuple[Segment, ...]
+    segments: tuple[EmotionSegment, ...]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "segments", tuple(self.segments))
@@ -117,13 +117,13 @@ class EmotionSequence:
             raise InputError(f"{os.fspath(path)}: {error}") from None
 
 
-def _read_segment(number: int, entry: Any) -> Segment:
+def _read_segment(number: int, entry: Any) -> EmotionSegment:
     if not isinstance(entry, Mapping) or not {"emotion", "duration"} <= entry.keys() <= {
         "emotion", "strength", "duration",
     }:  # fmt: skip
         raise InputError(f"segment {number} is {entry!r}; expected emotion, duration and, if wanted, strength")
     try:
-        return Segment(Emotion.of(str(entry["emotion"])), entry.get("strength", 1.0), entry["duration"])
+        return EmotionSegment(Emotion.of(str(entry["emotion"])), entry.get("strength", 1.0), entry["duration"])
     except UsageError as error:
         raise InputError(f"segment {number}: {error}") from None
 

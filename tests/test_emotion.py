@@ -5,11 +5,11 @@ import math
 
 import pytest
 
-from latentface.emotion import FORMAT, Emotion, EmotionSequence, Segment
+from latentface.emotion import FORMAT, Emotion, EmotionSegment, EmotionSequence
 from latentface.errors import InputError, UsageError
 from latentface.synthface.scene import EMOTIONS
 
-SEQUENCE = EmotionSequence((Segment(Emotion.NEUTRAL, 0.0, 0.5), Segment(Emotion.SURPRISE, 0.8, 1.25)))
+SEQUENCE = EmotionSequence((EmotionSegment(Emotion.NEUTRAL, 0.0, 0.5), EmotionSegment(Emotion.SURPRISE, 0.8, 1.25)))
 
 
 def test_the_order_is_that_of_the_renders_and_of_the_classifier():
@@ -38,7 +38,7 @@ def test_names_are_read_in_any_case():
 )
 def test_segments_out_of_range_are_refused(emotion, strength, duration, word):
     with pytest.raises(UsageError, match=word):
-        Segment(emotion, strength, duration)
+        EmotionSegment(emotion, strength, duration)
 
 
 def test_sequences_have_segments_and_a_length():
@@ -56,7 +56,7 @@ def test_json_and_files_come_back_unchanged(tmp_path):
 
 def test_strength_may_be_left_out():
     text = json.dumps({"format": FORMAT, "segments": [{"emotion": "Anger", "duration": 2}]})
-    assert EmotionSequence.from_json(text).segments == (Segment(Emotion.ANGER, 1.0, 2),)
+    assert EmotionSequence.from_json(text).segments == (EmotionSegment(Emotion.ANGER, 1.0, 2),)
 
 
 @pytest.mark.parametrize(
