@@ -126,7 +126,7 @@ def load_perceptual(name_or_path: str | os.PathLike[str] = "perceptual", device:
 
 
 def resolve(name_or_path: str | os.PathLike[str], kind: str | None = None) -> Path:
-    """The file behind a built-in name (its checksum verified), a published or imported network's name, an address or a path.
+    """The file behind a built-in (its checksum verified), published or imported network's name, an address or a path.
 
     Published networks and addresses come from the user's cache, and are downloaded into it when they are not there; see
     `cache.access` for whether that is allowed and who hears of it.
