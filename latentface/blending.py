@@ -11,13 +11,14 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, sparse
+from scipy import sparse
 from scipy.sparse import linalg
 
 Floats = NDArray[np.float32]
 
 _SMALLEST_LEVEL = 4  # pixels: the pyramid ends before a side gets shorter
 _COARSEST = 4096  # unknowns that are solved directly
+_FINEST = 150_000  # unknowns of the finest problem
 _RESIDUAL = 2e-3  # of the right-hand side: well below one grey level
 
 
@@ -37,22 +38,35 @@ def generating_kernel(a: float = 0.4) -> Floats:
 
 def reduce(level: Floats) -> Floats:
     """REDUCE: G(i, j) = sum of w(m, n) * level(2 i + m, 2 j + n); [H, W, ...] -> [ceil(H / 2), ceil(W / 2), ...]."""
-    kernel = generating_kernel()
+    c, b, a, _, _ = generating_kernel().tolist()
     for axis in (0, 1):
-        level = ndimage.correlate1d(level, kernel, axis=axis, mode="mirror")
-        level = level[::2] if axis == 0 else level[:, ::2]
-    return np.ascontiguousarray(level)
+        count = -(-level.shape[axis] // 2)
+        at = np.moveaxis(_mirrored(level, axis, 2, 2), axis, 0)  # at[2 + i] is the picture's i
+        taps = [at[m : m + 2 * count - 1 : 2] for m in range(5)]
+        small = a * taps[2] + b * (taps[1] + taps[3]) + c * (taps[0] + taps[4])
+        level = np.ascontiguousarray(np.moveaxis(small, 0, axis))
+    return level
 
 
 def expand(level: Floats, shape: tuple[int, int]) -> Floats:
     """EXPAND to [H, W, ...]: 4 * sum of w(m, n) * level((i - m) / 2, (j - n) / 2) over whole coordinates only."""
-    kernel = 2 * generating_kernel()
+    c, b, a, _, _ = (2 * generating_kernel()).tolist()
     for axis, size in enumerate(shape):
-        spread = np.zeros((*level.shape[:axis], size, *level.shape[axis + 1 :]), np.float32)
-        even = (slice(None),) * axis + (slice(0, None, 2),)
-        spread[even] = level
-        level = ndimage.correlate1d(spread, kernel, axis=axis, mode="mirror")
-    return level
+        # an even size ends between two samples: the last one is its own mirror image
+        padded = _mirrored(level, axis, 1, 1) if size % 2 else _mirrored(_mirrored(level, axis, 0, 1, 0), axis, 1, 0)
+        at = np.moveaxis(padded, axis, 0)  # at[1 + i] is the level's i
+        large = np.empty((size, *at.shape[1:]), np.float32)
+        large[::2] = a * at[1:-1] + c * (at[:-2] + at[2:])
+        large[1::2] = b * (at[1:-1] + at[2:])[: size // 2]
+        level = np.moveaxis(large, 0, axis)
+    return np.ascontiguousarray(level)
+
+
+def _mirrored(level: Floats, axis: int, before: int, after: int, skip: int = 1) -> Floats:
+    """The level with its first and last entries mirrored about the outermost (skip 1) or about the edge (skip 0)."""
+    width = [(0, 0)] * level.ndim
+    width[axis] = (before, after)
+    return np.pad(level, width, mode="reflect" if skip else "symmetric")
 
 
 def gaussian_pyramid(picture: Floats, levels: int) -> list[Floats]:
@@ -79,10 +93,14 @@ def collapse(pyramid: list[Floats]) -> Floats:
 
 
 def spline(base: Floats, patch: Floats, region: Floats, levels: int) -> Floats:
-    """The multiresolution spline: Laplacian pyramids mixed level by level by the Gaussian pyramid of the region."""
-    weights = gaussian_pyramid(region, levels)
-    pairs = zip(laplacian_pyramid(patch, levels), laplacian_pyramid(base, levels), weights, strict=True)
-    return collapse([w[..., None] * ours + (1 - w[..., None]) * theirs for ours, theirs, w in pairs])
+    """The multiresolution spline: Laplacian pyramids mixed level by level by the Gaussian pyramid of the region.
+
+    G * L(patch) + (1 - G) * L(base) is L(base) + G * L(patch - base): one pyramid, of the difference, is enough.
+    """
+    bands = laplacian_pyramid(patch - base, levels)
+    return base + collapse(
+        [g[..., None] * band for g, band in zip(gaussian_pyramid(region, levels), bands, strict=True)]
+    )
 
 
 def blend_multiband(base: Floats, patch: Floats, mask: Floats) -> Floats:
@@ -102,15 +120,19 @@ def blend_multiband(base: Floats, patch: Floats, mask: Floats) -> Floats:
 def blend_poisson(base: Floats, patch: Floats, mask: Floats) -> Floats:
     """Seamless cloning: the patch's gradients inside the mask's half-way line, the base's values on its border.
 
-    The difference to the patch is the membrane of Perez et al. (eq. 4-5): it is harmonic inside, and base - patch on
-    the border.
+    What is added to the patch is the membrane of Perez et al. (eq. 4-5): it is harmonic inside, and base - patch on
+    the border. In a region of more than _FINEST pixels a border averaged over some pixels is taken: the membrane is
+    smooth, and only the very seam, which the mask softens, would see finer.
     """
     inside = mask >= 0.5
     inside[[0, -1]] = inside[:, [0, -1]] = False  # the picture's frame always belongs to the border
-    difference = base - patch
-    mixed = base.copy()
-    mixed[inside] = patch[inside] + membrane(difference, inside)[inside]
-    return blend_alpha(base, mixed, np.minimum(1, 2 * mask))
+    return blend_alpha(base, patch + _stretched(base - patch, inside), np.minimum(1, 2 * mask))
+
+
+def _stretched(values: Floats, inside: NDArray[np.bool_]) -> Floats:
+    if inside.sum() <= _FINEST:
+        return membrane(values, inside)
+    return expand(_stretched(*_half(values, inside)), values.shape[:2])
 
 
 def membrane(values: Floats, inside: NDArray[np.bool_]) -> Floats:
@@ -127,21 +149,21 @@ def membrane(values: Floats, inside: NDArray[np.bool_]) -> Floats:
     if count <= _COARSEST:
         solved[inside] = linalg.spsolve(matrix.tocsc(), right).reshape(right.shape)
         return solved
-    start = expand(_half(values, inside), values.shape[:2])[inside]
+    start = expand(membrane(*_half(values, inside)), values.shape[:2])[inside]
     for channel in range(values.shape[2]):
         found, _ = linalg.cg(matrix, right[:, channel], x0=start[:, channel], rtol=_RESIDUAL)
         solved[inside, channel] = found
     return solved
 
 
-def _half(values: Floats, inside: NDArray[np.bool_]) -> Floats:
-    """The membrane at half the size: border values are means of the known pixels nearby."""
+def _half(values: Floats, inside: NDArray[np.bool_]) -> tuple[Floats, NDArray[np.bool_]]:
+    """The same problem at half the size: border values are means of the known pixels nearby."""
     known = (~inside).astype(np.float32)
     weight = reduce(known)
-    mean = np.asarray(reduce(values * known[..., None]) / np.maximum(weight, 1e-6)[..., None], np.float32)
+    mean = reduce(values * known[..., None]) / np.maximum(weight, 1e-6)[..., None]
     coarse = weight < 0.5
     coarse[[0, -1]] = coarse[:, [0, -1]] = False
-    return membrane(mean, coarse)
+    return np.asarray(mean, np.float32), coarse
 
 
 def _laplace(values: Floats, inside: NDArray[np.bool_]) -> tuple[sparse.csr_matrix, Floats]:

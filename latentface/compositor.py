@@ -23,7 +23,7 @@ from latentface.warping import draw, fit_similarity, scaling, warp_piecewise
 STEADY = (*range(27, 36), 36, 39, 42, 45)
 #: Points of the outline that a piecewise affine warp keeps where the photo has them; the chin moves with the mouth.
 OUTLINE = (*range(0, 4), *range(13, 17))
-_MARGIN = 0.5  # inter-ocular distances of photo around the face that a blend may look at
+_MARGIN = 0.2  # inter-ocular distances of photo around the face that a blend may look at
 _DETAIL = 0.12  # inter-ocular distances: finer differences between photo and reference are left to the edit
 
 
@@ -90,10 +90,9 @@ class Compositor:
                 patch = patch + blur(base - drawn, _DETAIL * self.unit)
         elif self.options.match_colour:
             patch = patch + seam_difference(base, patch, mask, self.unit)
-        blended = BLENDS[self.options.blend](base, patch, mask)
-        touched = mask > 0
+        blended = BLENDS[self.options.blend](base, patch, mask)  # the base itself where the mask is 0
         result: Pixels = self.photo.copy()
-        result[y0:y1, x0:x1][touched] = np.rint(blended[touched]).clip(0, 255).astype(np.uint8)
+        result[y0:y1, x0:x1] = np.rint(blended, out=blended).clip(0, 255, out=blended)
         return result
 
     def _crop_map(self, image: Pixels) -> Array:
