@@ -1,7 +1,7 @@
 """The recipes of the emotion classifier and the identity embedding, on drawn faces."""
 
 import csv
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -9,14 +9,17 @@ import torch
 from PIL import Image, ImageDraw
 
 from latentface import pretrained
-from latentface.errors import InputError, UsageError
+from latentface.errors import InputError, UsageError, WeightsError
+from latentface.networks.classifier import EmotionNet
+from latentface.networks.landmarks import LandmarkConfig, LandmarkNet
 from latentface.networks.trunk import TrunkConfig
+from latentface.pretrained.native import read_network, write_network
 from latentface.training import emotion, identity
 from latentface.training.emotion import EmotionTask
 from latentface.training.faces import FaceData, load_faces
 from latentface.training.identity import IdentityTask, contrastive_loss, cosines
 from latentface.training.landmark_augmentation import AugmentOptions
-from latentface.training.loop import Loop, LoopOptions
+from latentface.training.loop import Loop, LoopOptions, begin_from
 
 SMALL = TrunkConfig(input_size=32, widths=(8, 16, 16, 16), summary=8, features=16)
 OPTIONS = LoopOptions(
@@ -154,3 +157,17 @@ def test_command_lines(recipe, name, tmp_path, capsys, monkeypatch):
     assert str(out / f"{name}.safetensors") in capsys.readouterr().out
     load = pretrained.load_emotion if name == "emotion" else pretrained.load_identity
     assert load(out / f"{name}.safetensors").config == TrunkConfig()
+
+
+def test_a_trunk_begins_from_the_encoder_of_a_landmark_network(tmp_path):
+    widths = SMALL.widths
+    config = LandmarkConfig(input_size=32, widths=widths, decoder=8)
+    write_network(tmp_path / "a", "landmarks", asdict(config), LandmarkNet(config).state_dict(), dtype=torch.float32)
+    theirs, network = read_network(tmp_path / "a").state, EmotionNet(SMALL)
+    head = network.head.weight.clone()
+    begin_from(network, tmp_path / "a")
+    assert torch.equal(network.trunk.deep.conv1.weight, theirs["deep.conv1.weight"])
+    assert torch.equal(network.trunk.stem.weight, theirs["stem.weight"]) and torch.equal(network.head.weight, head)
+    write_network(tmp_path / "b", "other", {}, {"scale": torch.ones(1)})
+    with pytest.raises(WeightsError, match="no tensor fits"):
+        begin_from(network, tmp_path / "b")

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from latentface.errors import UsageError
-from latentface.networks.trunk import ResidualBlock, group_norm
+from latentface.networks.trunk import FaceEncoder, ResidualBlock
 
 NUM_POINTS = 68
 
@@ -44,7 +44,7 @@ class LandmarkConfig:
             raise UsageError(f"widths and decoder must be multiples of 8, got {self.widths} and {self.decoder}")
 
 
-class LandmarkNet(nn.Module):
+class LandmarkNet(FaceEncoder):
     """Images [N, 3, S, S] in [-1, 1] -> landmarks [N, 68, 2] in crop units.
 
     A crop unit runs from 0 at the left (top) edge to 1 at the right (bottom) edge: the centre of pixel i is
@@ -56,15 +56,9 @@ class LandmarkNet(nn.Module):
     offsets: torch.Tensor
 
     def __init__(self, config: LandmarkConfig) -> None:
-        super().__init__()
+        super().__init__(config.widths, config.blocks)
         self.config = config
-        half, quarter, eighth, sixteenth = config.widths
-        self.stem = nn.Conv2d(3, half, 3, 2, 1, bias=False)
-        self.stem_norm = group_norm(half)
-        self.down4 = self._level(half, quarter)
-        self.down8 = self._level(quarter, eighth)
-        self.down16 = self._level(eighth, sixteenth)
-        self.deep = ResidualBlock(sixteenth, sixteenth)
+        _, quarter, eighth, sixteenth = config.widths
         self.up8 = nn.Conv2d(sixteenth, eighth, 1)
         self.merge8 = ResidualBlock(eighth, eighth)
         self.up4 = nn.Conv2d(eighth, config.decoder, 1)
@@ -73,19 +67,12 @@ class LandmarkNet(nn.Module):
         self.head = nn.Conv2d(config.decoder, NUM_POINTS, 1)
         self.register_buffer("offsets", torch.zeros(NUM_POINTS, 2))
 
-    def _level(self, in_channels: int, out_channels: int) -> nn.Sequential:
-        rest = [ResidualBlock(out_channels, out_channels) for _ in range(self.config.blocks - 1)]
-        return nn.Sequential(ResidualBlock(in_channels, out_channels, 2), *rest)
-
     def heat_maps(self, images: torch.Tensor) -> torch.Tensor:
         """Logits [N, 68, S/4, S/4] for images [N, 3, S, S]; UsageError for another shape."""
         size = self.config.input_size
         if images.ndim != 4 or tuple(images.shape[1:]) != (3, size, size):
             raise UsageError(f"LandmarkNet: expected [N, 3, {size}, {size}], got {list(images.shape)}")
-        x2 = F.relu(self.stem_norm(self.stem(images)))  # [N, C, S/2, S/2]
-        x4 = self.down4(x2)
-        x8 = self.down8(x4)
-        x16 = self.deep(self.down16(x8))
+        x4, x8, x16 = self.encode(images)
         y8 = self.merge8(x8 + _double(self.up8(x16)))
         y4 = self.merge4(self.lateral4(x4) + _double(self.up4(y8)))
         logits: torch.Tensor = self.head(y4)

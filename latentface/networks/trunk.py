@@ -1,8 +1,8 @@
-"""What the networks that judge a whole face share: the part of the crop they look at, and features of it.
+"""What the networks that look at faces share: a small residual encoder, and features of the whole face on top of it.
 
-A small residual encoder down to 1/16 of its input, whose last map keeps its layout on the way into the features: where
-a brow or a mouth corner stands matters as much as that it is there. Group normalisation keeps each picture's own
-contrast out, which matters when the pictures at work are not those of the training.
+Group normalisation keeps each picture's own contrast out, which matters when the pictures at work are not those of the
+training. The features keep the layout of the encoder's last map: where a brow or a mouth corner stands matters as much
+as that it is there.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class TrunkConfig:
     """
 
     input_size: int = 64
-    widths: tuple[int, int, int, int] = (32, 64, 128, 192)
+    widths: tuple[int, int, int, int] = (24, 48, 96, 160)
     summary: int = 32
     features: int = 128
 
@@ -74,22 +74,38 @@ def group_norm(channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(channels // 8, channels)
 
 
-class FaceTrunk(nn.Module):
+class FaceEncoder(nn.Module):
+    """Maps at 1/4, 1/8 and 1/16 of a picture. widths: channels at 1/2, 1/4, 1/8, 1/16; blocks: those of a level."""
+
+    def __init__(self, widths: tuple[int, int, int, int], blocks: int = 1) -> None:
+        super().__init__()
+        half, quarter, eighth, sixteenth = widths
+        self.stem = nn.Conv2d(3, half, 3, 2, 1, bias=False)
+        self.stem_norm = group_norm(half)
+        self.down4 = _level(half, quarter, blocks)
+        self.down8 = _level(quarter, eighth, blocks)
+        self.down16 = _level(eighth, sixteenth, blocks)
+        self.deep = ResidualBlock(sixteenth, sixteenth)
+
+    def encode(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Maps [N, C, S/4, S/4], [N, C, S/8, S/8] and [N, C, S/16, S/16] of images [N, 3, S, S]."""
+        x4 = self.down4(F.relu(self.stem_norm(self.stem(images))))
+        x8 = self.down8(x4)
+        return x4, x8, self.deep(self.down16(x8))
+
+
+def _level(in_channels: int, out_channels: int, blocks: int) -> nn.Sequential:
+    rest = [ResidualBlock(out_channels, out_channels) for _ in range(blocks - 1)]
+    return nn.Sequential(ResidualBlock(in_channels, out_channels, 2), *rest)
+
+
+class FaceTrunk(FaceEncoder):
     """Framed pictures [N, 3, S, S] in [-1, 1] (see `look`) -> features [N, D]."""
 
     def __init__(self, config: TrunkConfig) -> None:
-        super().__init__()
+        super().__init__(config.widths)
         self.config = config
-        half, quarter, eighth, sixteenth = config.widths
-        self.stem = nn.Conv2d(3, half, 3, 2, 1, bias=False)
-        self.stem_norm = group_norm(half)
-        self.levels = nn.Sequential(
-            ResidualBlock(half, quarter, 2),
-            ResidualBlock(quarter, eighth, 2),
-            ResidualBlock(eighth, sixteenth, 2),
-            ResidualBlock(sixteenth, sixteenth),
-        )
-        self.summary = nn.Conv2d(sixteenth, config.summary, 1)
+        self.summary = nn.Conv2d(config.widths[-1], config.summary, 1)
         self.out = nn.Linear(config.summary * (config.input_size // 16) ** 2, config.features)
 
     def look(self, crops: Tensor) -> Tensor:
@@ -106,7 +122,5 @@ class FaceTrunk(nn.Module):
         return crops[:, :, side - size :, side // 6 : side // 6 + size]
 
     def forward(self, framed: Tensor) -> Tensor:
-        x = F.relu(self.stem_norm(self.stem(framed)))  # [N, C, S/2, S/2]
-        x = self.levels(x)  # [N, C, S/16, S/16]
-        features: Tensor = self.out(F.relu(self.summary(x)).flatten(1))
+        features: Tensor = self.out(F.relu(self.summary(self.encode(framed)[-1])).flatten(1))
         return features

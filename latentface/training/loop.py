@@ -20,9 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from latentface.errors import InputError, UsageError
+from latentface.errors import InputError, UsageError, WeightsError
 from latentface.files import atomic_path
-from latentface.pretrained.native import fill, read_network, write_network
+from latentface.pretrained.native import read_network, write_network
 
 Network = TypeVar("Network", bound=nn.Module)
 Batch = TypeVar("Batch")
@@ -32,8 +32,8 @@ Batch = TypeVar("Batch")
 class LoopOptions:
     """How to train.
 
-    start is a network file of the same shape to begin from instead of random weights. steps ends the run, or minutes
-    (of the processor, over all sittings) when steps is None. learning_rate is the peak of a short warm-up and a cosine.
+    start is a network file to begin from (`begin_from`) instead of random weights. steps ends the run, or minutes (of
+    the processor, over all sittings) when steps is None. learning_rate is the peak of a short warm-up and a cosine.
     average is how much of the averaged weights a step keeps.
     """
 
@@ -80,7 +80,7 @@ class Loop(Generic[Network, Batch]):
             torch.manual_seed(options.seed)
             self.network = task.build().to(self.device)
         if options.start is not None:
-            fill(self.network, read_network(options.start).state, str(options.start))
+            begin_from(self.network, options.start)
         self.averaged = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.config: dict[str, Any] = asdict(self.network.config)  # type: ignore[call-overload]
         self.optimiser = torch.optim.AdamW(
@@ -176,6 +176,22 @@ class Loop(Generic[Network, Batch]):
         self.generator.set_state(state["generator"].cpu())
         self.step, self.seconds = state["step"], state["seconds"]
         self.losses, self.curve = state["losses"], state["curve"]
+
+
+def begin_from(network: nn.Module, path: Path) -> None:
+    """Copy what a network file has under the same names and in the same shapes; a trunk takes any `FaceEncoder`'s part.
+
+    Raises WeightsError when that is nothing, or the file cannot be read.
+    """
+    theirs = read_network(path).state
+    shared = {}
+    for name, value in network.state_dict().items():
+        known = theirs.get(name, theirs.get(name.removeprefix("trunk.")))
+        if known is not None and known.shape == value.shape:
+            shared[name] = known
+    if not shared:
+        raise WeightsError(f"{path}: no tensor fits this network; begin from a network of the same widths")
+    network.load_state_dict(shared, strict=False)
 
 
 def command_line(module: str, description: str | None, defaults: LoopOptions) -> argparse.ArgumentParser:
