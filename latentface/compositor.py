@@ -83,17 +83,26 @@ class Compositor:
         mask = self._mask(hull, _square(image.shape[0], to_photo), box)
         if self.options.occluders:
             mask = mask * uncovered(base, self.crop.landmarks - (x0, y0), self.unit)
-        if self.reference is not None:
-            drawn = draw(self.reference, self._crop_map(self.reference), box)
-            mask = mask * changed(patch - drawn, self.unit)
-            if self.options.match_colour:
-                patch = patch + blur(base - drawn, _DETAIL * self.unit)
-        elif self.options.match_colour:
-            patch = patch + seam_difference(base, patch, mask, self.unit)
+        patch, mask = self._match(base, patch, mask, box)
         blended = BLENDS[self.options.blend](base, patch, mask)  # the base itself where the mask is 0
         result: Pixels = self.photo.copy()
         result[y0:y1, x0:x1] = np.rint(blended, out=blended).clip(0, 255, out=blended)
         return result
+
+    def _match(
+        self, base: Floats, patch: Floats, mask: Floats, box: tuple[int, int, int, int]
+    ) -> tuple[Floats, Floats]:
+        """The patch in the photo's colours, and the mask narrowed to what the edit changed where that is known."""
+        if self.reference is None:
+            if self.options.match_colour:
+                patch = patch + seam_difference(base - patch, mask, self.unit)
+            return patch, mask
+        drawn = draw(self.reference, self._crop_map(self.reference), box)
+        edit = patch - drawn
+        if self.options.match_colour:  # the edit must not tint the seam, nor the generator what it draws
+            edit += seam_difference(-edit, mask, self.unit)
+            drawn += blur(base - drawn, _DETAIL * self.unit)
+        return drawn + edit, mask * changed(edit, self.unit)
 
     def _crop_map(self, image: Pixels) -> Array:
         """3x3: pixel centres of a picture of the whole crop, at any size -> photo pixels."""

@@ -67,10 +67,10 @@ def blur(field: Floats, sigma: float) -> Floats:
     return _small(lambda small, scale: ndimage.gaussian_filter(small, (sigma * scale, sigma * scale, 0)), field)
 
 
-def seam_difference(base: Floats, patch: Floats, mask: Floats, unit: float) -> Floats:
-    """base - patch where the two meet, carried smoothly inwards: normalised convolution over the mask's soft edge."""
+def seam_difference(difference: Floats, mask: Floats, unit: float) -> Floats:
+    """A difference [H, W, 3] at the mask's soft edge, carried smoothly inwards by normalised convolution over that edge."""
     seam = (4 * mask * (1 - mask))[..., None]
-    fields = np.concatenate([seam * (base - patch), seam], axis=-1)
+    fields = np.concatenate([seam * difference, seam], axis=-1)
     spread = blur(fields, _COLOUR_REACH * unit)
     return np.asarray(spread[..., :3] / np.maximum(spread[..., 3:], 1e-4))
 
