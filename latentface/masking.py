@@ -68,7 +68,7 @@ def blur(field: Floats, sigma: float) -> Floats:
 
 
 def seam_difference(difference: Floats, mask: Floats, unit: float) -> Floats:
-    """A difference [H, W, 3] at the mask's soft edge, carried smoothly inwards by normalised convolution over that edge."""
+    """A difference [H, W, 3] at the soft edge of the mask, carried smoothly inwards (normalised convolution)."""
     seam = (4 * mask * (1 - mask))[..., None]
     fields = np.concatenate([seam * difference, seam], axis=-1)
     spread = blur(fields, _COLOUR_REACH * unit)
