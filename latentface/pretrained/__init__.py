@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # torch is imported by the functions that need it: the catalo
     from latentface.networks.generator import Generator
     from latentface.networks.identity import IdentityNet
     from latentface.networks.landmarks import LandmarkNet
+    from latentface.networks.motion import MotionModel
     from latentface.networks.perceptual import PerceptualNet
     from latentface.networks.psp_encoder import PspEncoder
 
@@ -29,6 +30,7 @@ __all__ = [
     "load_generator",
     "load_identity",
     "load_landmarks",
+    "load_motion",
     "load_perceptual",
     "resolve",
 ]
@@ -112,6 +114,21 @@ def load_landmarks(name_or_path: str | os.PathLike[str] = "landmarks", device: s
 
     path = resolve(name_or_path, kind="landmarks")
     return build_network(path, "landmarks", lambda config: LandmarkNet(LandmarkConfig(**config))).to(device)
+
+
+def load_motion(name_or_path: str | os.PathLike[str] = "synthface-motion", device: str = "cpu") -> MotionModel:
+    """A First Order Motion Model by name, address, our own file, or a published checkpoint (vox-cpk.pth.tar).
+
+    Raises as `load_generator`.
+    """
+    from latentface.networks.motion import MotionConfig, MotionModel
+    from latentface.pretrained.motion import is_torch_file, read_published
+    from latentface.pretrained.native import build_network
+
+    path = resolve(name_or_path, kind="motion")
+    if is_torch_file(path):
+        return read_published(path).to(device)
+    return build_network(path, "motion", lambda config: MotionModel(MotionConfig(**config))).to(device)
 
 
 def load_perceptual(name_or_path: str | os.PathLike[str] = "perceptual", device: str = "cpu") -> PerceptualNet:

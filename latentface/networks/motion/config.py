@@ -1,0 +1,67 @@
+"""Sizes and arithmetic of a First Order Motion Model, as plain numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from latentface.errors import UsageError
+
+
+@dataclass(frozen=True)
+class MotionConfig:
+    """Everything that decides the shape and arithmetic of a motion model; the defaults are those of vox-256.
+
+    A width is the channels at full size; they double with every halving, up to the `_max` beside it.
+
+    Attributes:
+        resolution: side of the pictures in pixels that it was trained on.
+        num_keypoints: K. temperature: of the softmax over a keypoint's map.
+        scale: keypoints and dense motion look at the picture this much smaller (1, 1/2, 1/4 or 1/8).
+        variance: of the Gaussians that show the dense motion where keypoints are, in half pictures squared.
+        align_corners: how warps read positions; the published networks were trained with True (and their grids, which
+            put -1 and 1 on the middles of the outer pixels, fit that).
+        keypoint_width, keypoint_max, keypoint_blocks: the hourglass of the keypoint detector.
+        dense_width, dense_max, dense_blocks: the hourglass of the dense motion.
+        generator_width, generator_max, generator_blocks: the generator's halvings. bottleneck_blocks: residual blocks.
+        blend: the generator also says where the warped source itself is to be shown. Not in the published networks; it
+            keeps a small network from having to repaint what is there already.
+
+    Raises:
+        UsageError: a value outside these ranges.
+    """
+
+    resolution: int = 256
+    num_keypoints: int = 10
+    scale: float = 0.25
+    temperature: float = 0.1
+    variance: float = 0.01
+    align_corners: bool = True
+    keypoint_width: int = 32
+    keypoint_max: int = 1024
+    keypoint_blocks: int = 5
+    dense_width: int = 64
+    dense_max: int = 1024
+    dense_blocks: int = 5
+    generator_width: int = 64
+    generator_max: int = 512
+    generator_blocks: int = 2
+    bottleneck_blocks: int = 6
+    blend: bool = False
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.type == "int" and (not isinstance(value, int) or value < 1):
+                raise UsageError(f"{field.name}={value!r} is not possible: use 1 or more")
+        if self.scale not in (1.0, 0.5, 0.25, 0.125):
+            raise UsageError(f"scale={self.scale} is not possible: use 1, 0.5, 0.25 or 0.125")
+        if min(self.temperature, self.variance) <= 0:
+            raise UsageError(f"temperature={self.temperature}, variance={self.variance}: use positive numbers")
+        if self.resolution % self.multiple:
+            raise UsageError(f"resolution {self.resolution} is no multiple of {self.multiple}, as the halvings need")
+
+    @property
+    def multiple(self) -> int:
+        """Sides of pictures are multiples of this, so that every halving is exact."""
+        deepest = max(self.keypoint_blocks, self.dense_blocks)
+        return int(max(2**deepest / self.scale, 2**self.generator_blocks))

@@ -1,0 +1,70 @@
+"""Occlusion-aware generator (Siarohin et al. 2019, section 3.2): features of the source, warped, masked, completed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from latentface.networks.motion.blocks import Down, Residual, Same, Up
+from latentface.networks.motion.config import MotionConfig
+from latentface.networks.motion.dense import DenseMotion, DenseMotionNetwork
+from latentface.networks.motion.geometry import Keypoints, resize, resize_field, warp
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """All that a source [N, 3, H, W] in [0, 1] gives to every frame: itself, its features, and itself made small."""
+
+    picture: Tensor
+    features: Tensor
+    small: Tensor
+
+    def expand(self, count: int) -> Encoded:
+        """The same source for each of `count` frames."""
+        return Encoded(*(part.expand(count, -1, -1, -1) for part in (self.picture, self.features, self.small)))
+
+
+class OcclusionAwareGenerator(nn.Module):
+    """`encode` a source once, then `forward` for each driving frame."""
+
+    def __init__(self, config: MotionConfig) -> None:
+        super().__init__()
+        self.align_corners, self.blend = config.align_corners, config.blend
+        widths = [min(config.generator_max, config.generator_width * 2**i) for i in range(config.generator_blocks + 1)]
+        self.dense_motion_network = DenseMotionNetwork(config)
+        self.first = Same(3, config.generator_width)
+        self.down_blocks = nn.ModuleList(map(Down, widths, widths[1:]))
+        self.up_blocks = nn.ModuleList(map(Up, widths[:0:-1], widths[-2::-1]))
+        self.bottleneck = nn.Sequential()
+        for i in range(config.bottleneck_blocks):
+            self.bottleneck.add_module(f"r{i}", Residual(widths[-1]))
+        self.final = nn.Conv2d(config.generator_width, 4 if config.blend else 3, 7, padding=3)
+
+    def encode(self, picture: Tensor) -> Encoded:
+        """The part of the work that is the same for all frames of a source [N, 3, H, W] in [0, 1]."""
+        features = self.first(picture)
+        for block in self.down_blocks:
+            features = block(features)
+        return Encoded(picture, features, self.dense_motion_network.down(picture))
+
+    def forward(self, source: Encoded, at: Keypoints, to: Keypoints) -> tuple[Tensor, DenseMotion]:
+        """The source, whose keypoints are `at`, with its keypoints brought to `to`: [N, 3, H, W] in [0, 1]."""
+        motion: DenseMotion = self.dense_motion_network(source.small, at, to)
+        height, width = source.features.shape[2:]
+        out = warp(source.features, resize_field(motion.field, height, width), self.align_corners)
+        out = out * resize(motion.occlusion, height, width).to(out.dtype)
+        out = self.bottleneck(out)
+        for block in self.up_blocks:
+            out = block(out)
+        painted = torch.sigmoid(self.final(out).float())
+        if self.blend:
+            share = painted[:, 3:]
+            painted = share * self.deform(source, motion) + (1 - share) * painted[:, :3]
+        return painted, motion
+
+    def deform(self, source: Encoded, motion: DenseMotion) -> Tensor:
+        """The source picture itself, warped: what the generator starts from, to look at."""
+        field = resize_field(motion.field, *source.picture.shape[2:])
+        return warp(source.picture, field, self.align_corners)

@@ -1,0 +1,355 @@
+"""The recipe of `synthface-motion`, and the training of a motion model on anybody's clips.
+
+    python -m latentface.training.motion --data DIR --out DIR            # rendered clips, the compact network
+    latentface train motion CLIPS... -o DIR                              # the user's own clips
+
+Self-supervised as Siarohin et al. 2019 have it: of two frames of a clip one is rebuilt from the other by the motion
+between their keypoints, which are to follow random bends of the picture. Rendered clips know more: where 68 landmarks
+are. With `guide_weight` the keypoints start on some of them, and the field learns where the others go. Logs to
+curves.csv, draws sheet.png, resumes from checkpoint.pt (our own tensors, read with weights_only). On several GPUs:
+`torchrun --nproc-per-node N -m latentface.training.motion ...`.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import math
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from latentface.files import atomic_path
+from latentface.images import to_uint8, write_image
+from latentface.networks.motion import MotionConfig, MotionModel
+from latentface.networks.motion.discriminator import MultiScaleDiscriminator
+from latentface.networks.motion.geometry import Keypoints
+from latentface.pretrained.native import write_network
+from latentface.training import motion_losses as losses
+from latentface.training.motion_data import INNER, Clips, PairBatch, guide_points, load_rendered, sample_pairs
+
+COMPACT = MotionConfig(
+    resolution=128, scale=0.5, keypoint_width=16, keypoint_max=128, keypoint_blocks=4, dense_width=16, dense_max=128,
+    dense_blocks=4, generator_width=16, generator_max=64, bottleneck_blocks=3, blend=True,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Stage:
+    """`pairs` pairs of frames at `resolution` in batches of `batch`."""
+
+    resolution: int
+    pairs: int
+    batch: int
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Every choice of the training; the weights of the losses are those of the reference, where it has them.
+
+    generator_gan: 0 leaves the discriminator out altogether. guide_weight: of the known landmarks at the start; it
+    falls to a tenth over `guide_pairs`. average_pairs: half-life of the averaged weights.
+    """
+
+    network: MotionConfig = MotionConfig()  # noqa: RUF009 (frozen)
+    stages: tuple[Stage, ...] = (Stage(256, 4_000_000, 20),)
+    learning_rate: float = 2e-4
+    warm_up: int = 1000
+    perceptual: float = 10.0
+    pixel: float = 0.0
+    equivariance_value: float = 10.0
+    equivariance_jacobian: float = 10.0
+    generator_gan: float = 0.0
+    feature_matching: float = 10.0
+    discriminator_sees_keypoints: bool = True
+    guide_weight: float = 0.0
+    guide_pairs: int = 14_000
+    average_pairs: int = 4_000
+    seed: int = 0
+
+
+BUILTIN = Recipe(
+    network=COMPACT, stages=(Stage(64, 14_000, 12), Stage(128, 8_000, 12)), learning_rate=1e-3, pixel=10.0,
+    guide_weight=20.0,
+)  # fmt: skip
+
+
+class Step(nn.Module):
+    """All of the generator's losses in one forward call, so that one wrapper serves several GPUs."""
+
+    def __init__(self, recipe: Recipe, model: MotionModel, perceptual: nn.Module) -> None:
+        super().__init__()
+        self.recipe, self.model, self.perceptual = recipe, model, perceptual
+        self.pyramid = losses.Pyramid()
+
+    def forward(
+        self, batch: PairBatch, bend: losses.RandomBend, guide: float, discriminator: nn.Module | None = None
+    ) -> tuple[dict[str, Tensor], Tensor, Keypoints]:
+        """The weighted losses by name, the prediction [N, 3, R, R] in [0, 1], and the driving keypoints."""
+        recipe, model, count = self.recipe, self.model, len(batch.source)
+        found = model.kp_detector(torch.cat([batch.source, batch.driving, bend.bend(batch.driving)]))
+        source, driving, bent = (found[i * count : (i + 1) * count] for i in range(3))
+        prediction, motion = model.generator(model.generator.encode(batch.source), source, driving)
+        ours, theirs = self.pyramid(prediction), self.pyramid(batch.driving)
+        terms = {"perceptual": recipe.perceptual * sum(self.perceptual(ours[s], theirs[s]) for s in ours)}
+        if recipe.pixel:
+            terms["pixel"] = recipe.pixel * (prediction - batch.driving).abs().mean()
+        value, jacobian = losses.equivariance(driving, bent, bend)
+        terms["equivariance"] = recipe.equivariance_value * value + recipe.equivariance_jacobian * jacobian
+        if guide and batch.source_landmarks is not None and batch.driving_landmarks is not None:
+            places = (source.value - guide_points(batch.source_landmarks)).abs().mean()
+            places = places + (driving.value - guide_points(batch.driving_landmarks)).abs().mean()
+            flow = losses.flow_error(motion.field, batch.driving_landmarks[:, INNER], batch.source_landmarks[:, INNER])
+            terms["guide"] = guide * (places / 2 + flow)
+        if discriminator is not None:
+            at = driving.detach()
+            real, fake = discriminator(theirs, at), discriminator(ours, at)
+            terms["gan"] = recipe.generator_gan * losses.generator_gan(fake)
+            terms["feature_matching"] = recipe.feature_matching * losses.feature_matching(real, fake)
+        return terms, prediction, driving
+
+
+class MotionTrainer:
+    """`run` trains to the end of the last stage, or until the time is up."""
+
+    def __init__(
+        self, recipe: Recipe, clips: Clips, held_out: Clips, perceptual: nn.Module, out: Path, device: str = "cpu",
+        bfloat16: bool = True,
+    ) -> None:  # fmt: skip
+        self.recipe, self.clips, self.held_out, self.out, self.device = recipe, clips, held_out, out, device
+        self.bfloat16 = bfloat16
+        self.perceptual = perceptual.to(device)
+        self.rank, self.ranks = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+        self._enter_stage(0)
+        if (out / "checkpoint.pt").exists():
+            self._resume()
+
+    @property
+    def stage(self) -> Stage:
+        return self.recipe.stages[self.stage_index]
+
+    def run(self, minutes: float = float("inf")) -> MotionModel:
+        """Train; returns the averaged model."""
+        until = time.monotonic() + 60 * minutes
+        while True:
+            while self.seen < self.stage.pairs:
+                self._step()
+                if self.steps % 50 == 0 and self.rank == 0:
+                    self._log()
+                    self._save()
+                if time.monotonic() > until:
+                    return self._end()
+            if self.stage_index + 1 == len(self.recipe.stages):
+                return self._end()
+            self._enter_stage(self.stage_index + 1)
+
+    def _end(self) -> MotionModel:
+        if self.rank == 0:
+            self._save()
+        return self.average
+
+    def _enter_stage(self, index: int) -> None:
+        """A stage below the full resolution trains the same weights on smaller pictures."""
+        self.stage_index, self.seen, self._recent = index, 0, list[dict[str, float]]()
+        if index:
+            return
+        recipe = self.recipe
+        with torch.random.fork_rng(devices=[]):  # the layers' own initialisation draws from the global stream
+            torch.manual_seed(recipe.seed)
+            self.model: MotionModel = MotionModel(recipe.network).to(self.device)
+            self.discriminator: MultiScaleDiscriminator | None = None
+            if recipe.generator_gan:
+                keypoints = recipe.network.num_keypoints if recipe.discriminator_sees_keypoints else 0
+                self.discriminator = MultiScaleDiscriminator(keypoints=keypoints).to(self.device)
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's stubs
+        if recipe.network.blend:
+            assert self.model.generator.final.bias is not None
+            with torch.no_grad():
+                self.model.generator.final.bias[3] = 2.0  # begin by showing the warped source
+        self.steps = 0
+        self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
+        if self.ranks > 1:
+            self.model = nn.SyncBatchNorm.convert_sync_batchnorm(self.model)  # type: ignore[no-untyped-call]
+        step: nn.Module = Step(recipe, self.model, self.perceptual)
+        if self.ranks > 1:
+            step = nn.parallel.DistributedDataParallel(step, find_unused_parameters=True)
+        self.step = step
+        rate, betas = recipe.learning_rate, (0.5, 0.999)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), rate, betas)
+        self.judge: torch.optim.Adam | None = None
+        if self.discriminator is not None:
+            self.judge = torch.optim.Adam(self.discriminator.parameters(), rate, betas)
+
+    def _step(self) -> None:
+        recipe, stage = self.recipe, self.stage
+        # Every step has its own streams, so that a resumed run goes on as if it had not stopped.
+        rng = np.random.default_rng([recipe.seed, self.stage_index, self.steps, self.rank])
+        batch = sample_pairs(self.clips, stage.batch, stage.resolution, rng).to(self.device)
+        source = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        bend = losses.RandomBend.sample(stage.batch, batch.source, source)
+        self._set_rate()
+        kind = torch.device(self.device).type
+        with torch.autocast(kind, torch.bfloat16, enabled=self.bfloat16):
+            terms, prediction, driving = self.step(batch, bend, self._guide(), self.discriminator)
+        loss = torch.stack([term.float() for term in terms.values()]).sum()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.model.parameters(), 10.0)
+        self.optimizer.step()
+        if self.discriminator is not None and self.judge is not None:
+            terms["discriminator"] = self._judge(prediction.detach(), batch.driving, driving.detach())
+        self.seen += stage.batch * self.ranks
+        self.steps += 1
+        self._average(0.5 ** (stage.batch * self.ranks / min(recipe.average_pairs, self._total() / 4 + 1)))
+        self._recent.append({name: float(term.detach()) for name, term in terms.items()})
+
+    def _judge(self, fake: Tensor, real: Tensor, at: Keypoints) -> Tensor:
+        assert self.discriminator is not None and self.judge is not None
+        pyramid = losses.Pyramid((1.0,)).to(self.device)
+        loss = self.recipe.generator_gan * losses.discriminator_gan(
+            self.discriminator(pyramid(real), at), self.discriminator(pyramid(fake), at)
+        )
+        self.judge.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        for parameter in self.discriminator.parameters() if self.ranks > 1 else ():
+            dist.all_reduce(parameter.grad, dist.ReduceOp.AVG)
+        self.judge.step()
+        return loss
+
+    def _total(self) -> int:
+        return sum(stage.pairs for stage in self.recipe.stages[: self.stage_index]) + self.seen
+
+    def _guide(self) -> float:
+        fall = min(1.0, self._total() / self.recipe.guide_pairs)
+        return self.recipe.guide_weight * (1 - 0.9 * fall)
+
+    def _set_rate(self) -> None:
+        """Warm up, then a cosine over all stages down to a twentieth."""
+        total = self._total()
+        share = total / sum(stage.pairs for stage in self.recipe.stages)
+        rate = min(1.0, total / self.recipe.warm_up + 0.05) * (0.05 + 0.475 * (1 + math.cos(math.pi * min(share, 1.0))))
+        for optimizer in (self.optimizer, self.judge):
+            for group in optimizer.param_groups if optimizer else ():
+                group["lr"] = self.recipe.learning_rate * rate
+
+    @torch.no_grad()
+    def _average(self, keep: float) -> None:
+        mean, now = self.average.state_dict(), self.model.state_dict()
+        for name, value in mean.items():
+            if value.is_floating_point():
+                value.lerp_(now[name], 1 - keep)
+            else:
+                value.copy_(now[name])
+
+    def _log(self) -> None:
+        """A line in curves.csv; every fourth with the held-out PSNR of the averaged model, and a sheet to look at."""
+        means = {name: float(np.mean([row[name] for row in self._recent])) for name in self._recent[0]}
+        self._recent.clear()
+        score = ""
+        if self.steps % 200 == 0 and len(self.held_out):
+            score = f"{held_out_psnr(self.average, self.held_out, self.stage.resolution, self.out / 'sheet.png'):.3f}"
+        row = {"resolution": self.stage.resolution, "seen": self.seen, "psnr": score, "time": round(time.time())}
+        path = self.out / "curves.csv"
+        new = not path.exists()
+        with open(path, "a", newline="") as stream:
+            writer = csv.DictWriter(stream, [*row, *means])
+            if new:
+                writer.writeheader()
+            writer.writerow(row | {name: f"{value:.5f}" for name, value in means.items()})
+
+    def _parts(self) -> dict[str, nn.Module | torch.optim.Optimizer | None]:
+        return {
+            "model": self.model, "average": self.average, "optimizer": self.optimizer,
+            "discriminator": self.discriminator, "judge": self.judge,
+        }  # fmt: skip
+
+    def _save(self) -> None:
+        state = {name: part.state_dict() for name, part in self._parts().items() if part is not None}
+        with atomic_path(self.out / "checkpoint.pt") as partial:
+            torch.save(state | {"stage": self.stage_index, "seen": self.seen, "steps": self.steps}, partial)
+
+    def _resume(self) -> None:
+        state = torch.load(self.out / "checkpoint.pt", map_location=self.device, weights_only=True)
+        for name, part in self._parts().items():
+            if part is not None:
+                part.load_state_dict(state[name])
+        self.stage_index, self.seen, self.steps = state["stage"], state["seen"], state["steps"]
+
+
+def held_out_pairs(clips: Clips, resolution: int, count: int = 32) -> Iterator[tuple[Tensor, Tensor]]:
+    """The first and the middle frame of clips [N, 3, R, R] in [-1, 1], as source and driving, eight at a time."""
+    chosen = clips.pictures[:count]
+    for start in range(0, len(chosen), 8):
+        both = np.stack([clip[[0, len(clip) // 2]] for clip in chosen[start : start + 8]])
+        frames = torch.from_numpy(both).permute(0, 1, 4, 2, 3).float() / 127.5 - 1
+        frames = nn.functional.interpolate(frames.flatten(0, 1), size=(resolution,) * 2, mode="area")
+        yield frames[::2], frames[1::2]
+
+
+@torch.no_grad()
+def held_out_psnr(model: MotionModel, clips: Clips, resolution: int, sheet: Path | None = None) -> float:
+    """Mean PSNR in dB of rebuilt frames; `sheet` gets source, driving, prediction and warped source of each."""
+    device = next(model.parameters()).device
+    errors, rows = [], []
+    for source, driving in held_out_pairs(clips, resolution):
+        source, driving = source.to(device), driving.to(device)
+        rendering = model.render(source, model.keypoints(source), model.keypoints(driving))
+        errors.append((rendering.prediction - driving).square().mean((1, 2, 3)))
+        rows.append(torch.stack([source, driving, rendering.prediction, rendering.deformed], 1))
+    if sheet is not None:
+        tiles = to_uint8(torch.cat(rows)[:16].flatten(0, 1).clamp(-1, 1))  # source, driving, prediction, warped, ...
+        grid = tiles.reshape(-1, 8, *tiles.shape[1:]).transpose(0, 2, 1, 3, 4)
+        write_image(sheet, np.ascontiguousarray(grid.reshape(-1, 8 * resolution, 3)))
+    return float((10 * torch.log10(4 / torch.cat(errors))).mean())
+
+
+def perceptual_distance(vgg19: Path | None) -> nn.Module:
+    """VGG-19 when its file is given, else the network that comes with the package."""
+    from latentface.pretrained import load_perceptual
+
+    return losses.Vgg19(vgg19) if vgg19 else losses.BuiltinDistance(load_perceptual())
+
+
+def join_group() -> str | None:
+    """Under torchrun: join the other processes and return this one's device; else None."""
+    if "LOCAL_RANK" not in os.environ:
+        return None
+    cuda = torch.cuda.is_available()
+    dist.init_process_group("nccl" if cuda else "gloo")
+    if not cuda:
+        return "cpu"
+    torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    return f"cuda:{os.environ['LOCAL_RANK']}"
+
+
+@click.command()
+@click.option("--data", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path))
+@click.option("--vgg19", type=click.Path(exists=True, path_type=Path), help="torchvision's vgg19-dcbb9e9d.pth.")
+@click.option("--minutes", default=float("inf"), help="Stop training after this long (resumable).")
+@click.option("--threads", default=1, show_default=True)
+@click.option("--device", default="cpu", show_default=True)
+def main(data: Path, out: Path, vgg19: Path | None, minutes: float, threads: int, device: str) -> None:
+    """Train synthface-motion on rendered clips; the last 25 clips are held out."""
+    torch.set_num_threads(threads)
+    out.mkdir(parents=True, exist_ok=True)
+    clips = load_rendered(data)
+    device = join_group() or device
+    trainer = MotionTrainer(BUILTIN, clips[:-25], clips[-25:], perceptual_distance(vgg19), out, device)
+    model = trainer.run(minutes)
+    path = out / "synthface-motion.safetensors"
+    write_network(path, "motion", asdict(model.config), model.state_dict())
+    psnr = held_out_psnr(model, clips[-25:], model.config.resolution)
+    click.echo(f"{path}: held-out PSNR {psnr:.2f} dB", err=True)
+
+
+if __name__ == "__main__":
+    main()
