@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.torch
 import torch
 
 from latentface.networks.generator import Generator, GeneratorConfig
@@ -273,6 +274,11 @@ def rosinality(generator: Generator, *, legacy: bool = False, key: str = "g_ema"
     if average:
         top["latent_avg"] = generator.w_avg
     return torch_bytes(top, legacy=legacy)
+
+
+def safetensors_bytes(generator: Generator) -> bytes:
+    """The state dict as a safetensors file without our header."""
+    return safetensors.torch.save({name: value.contiguous() for name, value in generator.state_dict().items()})
 
 
 def psp(generator: Generator, *, legacy: bool = False) -> bytes:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from latentface.errors import UsageError
 
 ARCHITECTURES = ("skip", "resnet", "orig")
+# far above any published network: a damaged file asks for more
+MOST_WIDTH, MOST_LAYERS, MOST_TAPS = 1 << 16, 64, 32
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,12 @@ class GeneratorConfig:
         if not isinstance(r, int) or not 8 <= r <= 1024 or r & (r - 1):
             raise UsageError(f"resolution {r!r} is not possible: use a power of two from 8 to 1024")
         for name in ("z_dim", "w_dim", "num_mapping_layers", "channel_max", "img_channels"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name}={getattr(self, name)} is not possible: use 1 or more")
-        if self.c_dim < 0 or self.channel_base < r:
+            most = MOST_LAYERS if name == "num_mapping_layers" else MOST_WIDTH
+            if not 1 <= getattr(self, name) <= most:
+                raise UsageError(f"{name}={getattr(self, name)} is not possible: use 1 to {most}")
+        if not 1 <= len(self.resample_filter) <= MOST_TAPS:
+            raise UsageError(f"a filter of {len(self.resample_filter)} taps is not possible: use 1 to {MOST_TAPS}")
+        if not 0 <= self.c_dim <= MOST_WIDTH or self.channel_base < r:
             came = f"c_dim={self.c_dim}, channel_base={self.channel_base}"
             raise UsageError(f"{came} is not possible: use c_dim >= 0 and channel_base >= {r}")
         if self.architecture not in ARCHITECTURES:

@@ -15,7 +15,7 @@ from latentface.pretrained.native import fill
 from latentface.pretrained.readers.errors import Unreadable
 from latentface.pretrained.readers.shapes import infer_config
 
-MEAN_W_SAMPLES = 10_000
+MEAN_W_SAMPLES, BATCH = 10_000, 500
 SEED = 0  # of everything a file leaves out
 
 
@@ -104,9 +104,9 @@ def mean_w(network: Generator) -> torch.Tensor:
     config, source = network.config, torch.Generator().manual_seed(SEED)
     total = torch.zeros(config.w_dim, dtype=torch.float64)
     with torch.no_grad():
-        for _ in range(0, MEAN_W_SAMPLES, 1000):
-            z = torch.randn(1000, config.z_dim, generator=source)
-            label = torch.zeros(1000, config.c_dim) if config.c_dim else None
+        for _ in range(MEAN_W_SAMPLES // BATCH):
+            z = torch.randn(BATCH, config.z_dim, generator=source)
+            label = torch.zeros(BATCH, config.c_dim) if config.c_dim else None
             total += network.mapping(z, label)[:, 0].double().sum(0)
     return (total / MEAN_W_SAMPLES).float()
 

@@ -7,7 +7,7 @@ too.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -37,8 +37,9 @@ def read_states(top: Mapping[Any, Any], budget: Budget) -> Checkpoint:
     keys = [key for key in top if isinstance(key, str)]
     prefix = next((p for mark in LANDMARKS for p in _prefixes(tensors, mark)), None)
     if prefix is None:
-        refuse_names((*keys, *tensors))
-        raise unknown((*keys, *tensors))
+        names = (*keys, *tensors, *_names_below(top))
+        refuse_names(names)
+        raise unknown(names)
     own = _below(tensors, prefix)
     average = _average(top, budget)
     notes: tuple[str, ...] = ()
@@ -69,6 +70,13 @@ def _find(top: Mapping[Any, Any], budget: Budget) -> tuple[str, dict[str, Stored
             if tensors:
                 return place, tensors
     return "", {}
+
+
+def _names_below(top: Mapping[Any, Any]) -> Iterator[str]:
+    """The names in the dictionaries of a dictionary: they tell what else it is."""
+    for held in top.values():
+        if isinstance(held, dict):
+            yield from (name for name in held if isinstance(name, str))
 
 
 def _prefixes(tensors: Mapping[str, Stored], landmark: str) -> list[str]:

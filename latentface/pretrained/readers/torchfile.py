@@ -222,7 +222,7 @@ def _reference(value: Any) -> tuple[str, torch.dtype, int]:
 def _stored_entry(data: memoryview, info: zipfile.ZipInfo) -> memoryview:
     """The bytes of an uncompressed archive entry, its checksum verified."""
     if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
-        raise not_supported("a compressed or encrypted archive; PyTorch writes neither")
+        raise not_supported("a compressed or encrypted archive, as PyTorch does not write them")
     at = info.header_offset
     name, extra = (int.from_bytes(data[at + k : at + k + 2], "little") for k in (26, 28))
     begin = at + LOCAL_HEADER + name + extra

@@ -20,8 +20,9 @@ from typing import Any
 
 from latentface.pretrained.readers.errors import Unreadable, damaged
 
-MOST_INSTRUCTIONS = 1_000_000  # the largest published checkpoint needs a tenth of it
-MOST_INTEGER_KEYS = 20_000  # integers can be chosen to collide in a dictionary, strings cannot
+MOST_INSTRUCTIONS = 500_000  # a published 1024 px file with all its networks has about 100,000
+MOST_INTEGER_KEYS = 5_000  # integers can be chosen to collide in a dictionary, strings cannot
+LONGEST_INTEGER = 128  # bits
 SHORT = 1 << 16  # bytes; longer byte strings are views into the file, not copies
 
 Persistent = Callable[[Any], Any]
@@ -119,6 +120,8 @@ class _Cursor:
 
     def readline(self) -> bytes:
         line, newline, _ = bytes(self.data[self.at : self.at + SHORT]).partition(b"\n")
+        if b"\\" in line:
+            raise ValueError("escapes in the name of a global")
         self.at += len(line) + len(newline)
         return line + newline
 
@@ -161,6 +164,8 @@ class _Machine:
 
     def step(self, name: str, argument: Any) -> None:
         if name in PUSH_ARGUMENT:
+            if type(argument) is int and argument.bit_length() > LONGEST_INTEGER:
+                raise ValueError("an integer of thousands of digits")
             self.stack.append(argument)
         elif name in PUSH_NEW:
             self.stack.append(PUSH_NEW[name]())
