@@ -84,7 +84,7 @@ def test_parity_with_the_public_implementation(golden: dict[str, torch.Tensor], 
     assert_close((rendering.prediction + 1) / 2, golden[f"{out}_prediction"])
     assert_close((rendering.deformed + 1) / 2, golden[f"{out}_deformed"])
     if not align_corners:
-        motion = model.generator.dense_motion_network(model.encode(source).small, at, to)
+        motion = rendering.drawn.motion
         assert_close(motion.mask, golden["out_mask"])
         assert_close(motion.candidates, golden["out_sparse_deformed"])
         assert_close(rendering.occlusion, golden["out_occlusion_map"])
@@ -283,6 +283,22 @@ def test_a_blending_model_can_show_the_warped_source_itself() -> None:
     model.generator.final.bias[3] = 50.0
     rendering = model.render(source, model.keypoints(source), model.keypoints(picture(2)))
     assert torch.allclose(rendering.prediction, rendering.deformed, atol=1e-5)
+
+
+def test_a_larger_source_lends_its_detail_to_a_blending_model() -> None:
+    model, large = tiny(blend=True), picture(1, side=128)
+    source = torch.nn.functional.avg_pool2d(large, 4)
+    model.generator.final.weight[3].zero_()
+    model.generator.final.bias[3] = 50.0
+    at = model.keypoints(source)
+    with_alpha = torch.cat([large, torch.ones(1, 1, 128, 128)], dim=1)
+    frame = model.enlarge(model.render(source, at, at), with_alpha)
+    assert frame.shape == (1, 4, 128, 128)
+    assert torch.allclose(frame, with_alpha, atol=1e-3)  # nothing moves, nothing is painted
+    plain = tiny()
+    rendering = plain.render(source, at, at)
+    resized = torch.nn.functional.interpolate(rendering.prediction, size=(128, 128), mode="bilinear")
+    assert torch.allclose(plain.enlarge(rendering, large), resized, atol=1e-5)
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:

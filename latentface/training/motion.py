@@ -97,7 +97,8 @@ class Step(nn.Module):
         recipe, model, count = self.recipe, self.model, len(batch.source)
         found = model.kp_detector(torch.cat([batch.source, batch.driving, bend.bend(batch.driving)]))
         source, driving, bent = (found[i * count : (i + 1) * count] for i in range(3))
-        prediction, motion = model.generator(model.generator.encode(batch.source), source, driving)
+        drawn = model.generator(model.generator.encode(batch.source), source, driving)
+        prediction, _ = model.generator.compose(batch.source, drawn)
         ours, theirs = self.pyramid(prediction), self.pyramid(batch.driving)
         terms = {"perceptual": recipe.perceptual * sum(self.perceptual(ours[s], theirs[s]) for s in ours)}
         if recipe.pixel:
@@ -107,7 +108,9 @@ class Step(nn.Module):
         if guide and batch.source_landmarks is not None and batch.driving_landmarks is not None:
             places = (source.value - guide_points(batch.source_landmarks)).abs().mean()
             places = places + (driving.value - guide_points(batch.driving_landmarks)).abs().mean()
-            flow = losses.flow_error(motion.field, batch.driving_landmarks[:, INNER], batch.source_landmarks[:, INNER])
+            flow = losses.flow_error(
+                drawn.motion.field, batch.driving_landmarks[:, INNER], batch.source_landmarks[:, INNER]
+            )
             terms["guide"] = guide * (places / 2 + flow)
         if discriminator is not None:
             at = driving.detach()

@@ -26,6 +26,16 @@ class Encoded:
         return Encoded(*(part.expand(count, -1, -1, -1) for part in (self.picture, self.features, self.small)))
 
 
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """``painted`` [N, 3, H, W] in [0, 1]: what the generator paints; ``share`` [N, 1, H, W] in 0..1: where the warped
+    source is to be shown instead (None: nowhere); and the motion."""
+
+    painted: Tensor
+    share: Tensor | None
+    motion: DenseMotion
+
+
 class OcclusionAwareGenerator(nn.Module):
     """`encode` a source once, then `forward` for each driving frame."""
 
@@ -49,22 +59,27 @@ class OcclusionAwareGenerator(nn.Module):
             features = block(features)
         return Encoded(picture, features, self.dense_motion_network.down(picture))
 
-    def forward(self, source: Encoded, at: Keypoints, to: Keypoints) -> tuple[Tensor, DenseMotion]:
-        """The source, whose keypoints are `at`, with its keypoints brought to `to`: [N, 3, H, W] in [0, 1]."""
+    def forward(self, source: Encoded, at: Keypoints, to: Keypoints) -> Drawn:
+        """The source, whose keypoints are `at`, with its keypoints brought to `to`."""
         motion: DenseMotion = self.dense_motion_network(source.small, at, to)
         height, width = source.features.shape[2:]
-        out = warp(source.features, resize_field(motion.field, height, width), self.align_corners)
+        out = warp(source.features, resize_field(motion.field, height, width, self.blend), self.align_corners)
         out = out * resize(motion.occlusion, height, width).to(out.dtype)
         out = self.bottleneck(out)
         for block in self.up_blocks:
             out = block(out)
-        painted = torch.sigmoid(self.final(out).float())
-        if self.blend:
-            share = painted[:, 3:]
-            painted = share * self.deform(source, motion) + (1 - share) * painted[:, :3]
-        return painted, motion
+        out = torch.sigmoid(self.final(out).float())
+        return Drawn(out[:, :3], out[:, 3:] if self.blend else None, motion)
 
-    def deform(self, source: Encoded, motion: DenseMotion) -> Tensor:
-        """The source picture itself, warped: what the generator starts from, to look at."""
-        field = resize_field(motion.field, *source.picture.shape[2:])
-        return warp(source.picture, field, self.align_corners)
+    def compose(self, source: Tensor, drawn: Drawn) -> tuple[Tensor, Tensor]:
+        """The finished frame and the source merely warped, at the size of a source [N, C, H, W] in [0, 1].
+
+        A source larger than what was encoded gives a blending network's frame its detail; channels after the third
+        (alpha) are warped.
+        """
+        height, width = source.shape[2:]
+        deformed = warp(source, resize_field(drawn.motion.field, height, width, self.blend), self.align_corners)
+        painted = torch.cat([resize(drawn.painted, height, width), deformed[:, 3:]], dim=1)
+        if drawn.share is None:
+            return painted, deformed
+        return torch.lerp(painted, deformed, resize(drawn.share, height, width)), deformed

@@ -88,6 +88,13 @@ def resize(maps: Tensor, height: int, width: int) -> Tensor:
     return F.interpolate(maps, size=(height, width), mode="bilinear", align_corners=False)
 
 
-def resize_field(field: Tensor, height: int, width: int) -> Tensor:
-    """A field [N, h, w, 2] brought to another size: [N, H, W, 2]."""
-    return resize(field.permute(0, 3, 1, 2), height, width).permute(0, 2, 3, 1)
+def resize_field(field: Tensor, height: int, width: int, align_corners: bool) -> Tensor:
+    """A field [N, h, w, 2] brought to another size: [N, H, W, 2].
+
+    With align_corners the field of an unmoved picture stays one; the published generators resize without.
+    """
+    if field.shape[1:3] == (height, width):
+        return field
+    maps = field.permute(0, 3, 1, 2)
+    resized = F.interpolate(maps, size=(height, width), mode="bilinear", align_corners=align_corners)
+    return resized.permute(0, 2, 3, 1)

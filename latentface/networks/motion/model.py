@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from latentface.errors import UsageError
 from latentface.networks.motion.config import MotionConfig
-from latentface.networks.motion.generator import Encoded, OcclusionAwareGenerator
+from latentface.networks.motion.generator import Drawn, Encoded, OcclusionAwareGenerator
 from latentface.networks.motion.geometry import Keypoints
 from latentface.networks.motion.keypoints import KeypointDetector
 
@@ -16,11 +16,12 @@ from latentface.networks.motion.keypoints import KeypointDetector
 @dataclass(frozen=True, eq=False)
 class Rendering:
     """``prediction`` and ``deformed`` [N, 3, H, W] in [-1, 1]: the frame, and the source merely warped; ``occlusion``
-    [N, 1, h, w] in 0..1: 0 where the source has nothing to show."""
+    [N, 1, h, w] in 0..1: 0 where the source has nothing to show; ``drawn``: what both were made of."""
 
     prediction: Tensor
     deformed: Tensor
     occlusion: Tensor
+    drawn: Drawn
 
 
 class MotionModel(nn.Module):
@@ -64,9 +65,16 @@ class MotionModel(nn.Module):
             shapes = f"{list(source_keypoints.value.shape)} and {list(driving_keypoints.value.shape)}"
             raise UsageError(f"render: keypoints of shapes {shapes}; expected as many of both")
         encoded = encoded.expand(frames)
-        prediction, motion = self.generator(encoded, source_keypoints.expand(frames), driving_keypoints)
-        deformed = self.generator.deform(encoded, motion)
-        return Rendering(prediction * 2 - 1, deformed * 2 - 1, motion.occlusion)
+        drawn: Drawn = self.generator(encoded, source_keypoints.expand(frames), driving_keypoints)
+        prediction, deformed = self.generator.compose(encoded.picture, drawn)
+        return Rendering(prediction * 2 - 1, deformed * 2 - 1, drawn.motion.occlusion, drawn)
+
+    def enlarge(self, rendering: Rendering, source: Tensor) -> Tensor:
+        """The prediction at the size of a larger picture of the source, [N, C, H, W] in [-1, 1]; extra channels (alpha)
+        are moved with it. A network that blends takes detail from it, another is resized."""
+        repeated = source.expand(len(rendering.prediction), -1, -1, -1)
+        frame, _ = self.generator.compose((repeated + 1) / 2, rendering.drawn)
+        return frame * 2 - 1
 
     def _check(self, pictures: Tensor) -> None:
         multiple = self.config.multiple
