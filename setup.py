@@ -8,7 +8,7 @@ from setuptools import find_packages, setup
 ROOT = Path(__file__).parent
 VERSION = re.search(r'^__version__ = "(.+)"$', (ROOT / "latentface/__init__.py").read_text(), re.MULTILINE)
 assert VERSION is not None
-ONNX = ["onnx", "onnxruntime", "onnxscript"]
+ONNX = ["onnx", "onnxruntime", "onnxscript", "torch>=2.6"]
 
 setup(
     name="latentface",
@@ -37,7 +37,7 @@ setup(
         "dlib-bin",
         "lpips",
         "scikit-learn",
-        "pulp",
+        "pulp>=3.3",
         "click>=8.1",
         "rich",
         "safetensors>=0.4.3",

@@ -1,8 +1,8 @@
-"""What opening a published checkpoint costs: `python benchmarks/readers.py [--networks N]`.
+"""What opening a published checkpoint costs: `python benchmarks/readers.py [--resolution R]`.
 
-Writes a 1024 px network (30 M parameters, random weights) in the ADA format, TensorFlow's and rosinality's, and opens each
-in a process of its own. Prints the seconds that `load_generator` takes, imports not counted, and the peak memory of the
-process, imports counted (Linux).
+Writes a 1024 px network (30 M parameters, random weights) in the ADA format, TensorFlow's and rosinality's, and opens
+each in a process of its own. Prints the seconds that `load_generator` takes, by the clock and of the CPU, imports not
+counted, and the peak memory of the process, imports counted (Linux).
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ def peak():  # kB; what getrusage says includes the parent process
     return int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) / 1024
 
 before = peak()
-began = time.perf_counter()
+began, worked = time.perf_counter(), time.process_time()
 network = latentface.pretrained.load_generator(sys.argv[1])
-seconds = time.perf_counter() - began
+seconds, worked = time.perf_counter() - began, time.process_time() - worked
 count = sum(value.numel() for value in network.parameters())
-print(f"{count / 1e6:8.1f} M{seconds:8.2f} s{peak():9.0f} MB{before:17.0f} MB")
+print(f"{count / 1e6:8.1f} M{seconds:8.2f} s{worked:8.2f} s{peak():9.0f} MB{before:17.0f} MB")
 """
 
 
@@ -41,7 +41,7 @@ def main() -> None:
     from latentface.networks.config import GeneratorConfig
 
     generator = write.make(GeneratorConfig(given.resolution))
-    print(f"{'format':12}{'file':>8}{'parameters':>13}{'time':>7}{'peak':>13}{'after imports':>20}")
+    print(f"{'format':12}{'file':>8}{'parameters':>13}{'time':>7}{'CPU':>10}{'peak':>13}{'after imports':>20}")
     with tempfile.TemporaryDirectory() as folder:
         path, mark = Path(folder) / "network", Path(folder) / "mark"
         for name, content in (

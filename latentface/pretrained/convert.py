@@ -89,12 +89,18 @@ def write_onnx(generator: Generator, path: Path) -> tuple[str, ...]:
         raise WeightsError(f"ONNX needs the packages {' and '.join(missing)}: pip install 'latentface[onnx]'")
     config = generator.config
     ws = torch.zeros(2, config.num_ws, config.w_dim, device=generator.w_avg.device)
-    with atomic_path(path) as temporary, warnings.catch_warnings(), torch.no_grad():
+    with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the exporter warns of its own parts
-        torch.onnx.export(
-            _Drawing(generator).eval(), (ws,), temporary, input_names=["ws"], output_names=["image"], dynamo=True,
-            dynamic_shapes={"ws": {0: torch.export.Dim("N")}}, external_data=False, verbose=False,
+        program = torch.onnx.export(
+            _Drawing(generator).eval(), (ws,), input_names=["ws"], output_names=["image"], dynamo=True,
+            dynamic_shapes={"ws": {0: torch.export.Dim("N")}}, verbose=False,
         )  # fmt: skip
+    assert program is not None
+    model = program.model_proto
+    for part in (model.graph, *model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
+        part.ClearField("metadata_props")  # stack traces: this machine's paths are nobody's business
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(model.SerializeToString())
     return ("only the synthesis network, with its stored noise: z to w is not in the file",)
 
 
