@@ -88,6 +88,7 @@ def test_an_encoder_comes_with_its_options(tmp_path: Path) -> None:
     assert checkpoint.encoder is not None and set(checkpoint.encoder) == {
         "input_layer.0.weight", "styles.0.linear.bias",
     }  # fmt: skip
+    assert read_checkpoint(tmp_path / "a", encoder=False).encoder is None
     assert checkpoint.latent_avg is not None and checkpoint.latent_avg.shape == (SMALL.num_ws, SMALL.w_dim)
     assert checkpoint.options == {"encoder_type": "Encoder4Editing", "start_from_latent_avg": True, "lr": 1e-4}
 

@@ -14,7 +14,7 @@ import torch
 from checkpoint_writers import SMALL, make
 
 from latentface import pretrained
-from latentface.cli import run
+from latentface.cli import run, weights_convert
 from latentface.errors import WeightsError
 from latentface.networks.generator import GeneratorConfig
 from latentface.pretrained import convert, imported
@@ -88,6 +88,10 @@ def test_onnx_draws_the_same_pictures(tmp_path: Path, capsys: pytest.CaptureFixt
         image, expected = session.run(["image"], {"ws": ws.numpy()})[0], generator.synthesis(ws).numpy()
         assert image.shape == expected.shape == (n, 3, 8, 8)
         assert np.abs(image - expected).max() <= 1e-4 * np.ptp(expected)
+
+
+def test_the_command_offers_every_format() -> None:
+    assert weights_convert.SUFFIXES.keys() == convert.FORMATS.keys()
 
 
 @pytest.mark.parametrize(

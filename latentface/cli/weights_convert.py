@@ -33,8 +33,8 @@ def import_weights(report: Report, file: Path, name: str | None, half: bool, ove
     from latentface.pretrained.readers import read_checkpoint
 
     called = name if name is not None else re.sub(r"[^\w.-]", "-", file.stem, flags=re.ASCII).strip(".-") or "network"
-    checkpoint = read_checkpoint(file)
-    notes = [*checkpoint.notes, *(["its encoder is left out"] if checkpoint.encoder else [])]
+    checkpoint = read_checkpoint(file, encoder=False)
+    notes = [*checkpoint.notes, *(["its encoder is left out"] if checkpoint.format == "psp" else [])]
     for note in notes:
         report.note(f"{file}: {note}")
     path = imported.place(called, overwrite)

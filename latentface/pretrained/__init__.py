@@ -51,7 +51,7 @@ def load_generator(name_or_path: str | os.PathLike[str] = "synthface-128", devic
     from latentface.pretrained.readers import read_checkpoint
 
     path = resolve(name_or_path, kind="generator")
-    checkpoint = read_checkpoint(path)
+    checkpoint = read_checkpoint(path, encoder=False)
     for note in checkpoint.notes:
         warnings.warn(f"{path}: {note}", stacklevel=2)
     return checkpoint.generator().to(device)

@@ -30,10 +30,13 @@ UNFORESEEN = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeEr
 WHAT = "a StyleGAN2 network file (.pkl, .pt, .safetensors)"
 
 
-def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+def read_checkpoint(path: str | os.PathLike[str], encoder: bool = True) -> Checkpoint:
     """The StyleGAN2 generator in a file of any known format, chosen by what the file contains.
 
     Nothing in the file is run, and it cannot ask for more memory than a few times its own size.
+
+    Args:
+        encoder: read the encoder, too, if there is one; it is several times the generator's size.
 
     Raises:
         WeightsError: no such file; a damaged, foreign or unsupported one; a global that no network needs; NaN.
@@ -46,7 +49,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         return _read_safetensors(source)
     try:
         value, budget = read_pickled(source)
-        return recognise(value, budget)
+        return recognise(value, budget, encoder)
     except Unreadable as error:
         raise WeightsError(f"{source} {error}") from error
     except UNFORESEEN as error:
@@ -75,7 +78,7 @@ def read_pickled(path: Path) -> tuple[Any, Budget]:
     raise Unreadable(f"is no network file of a known format: give {WHAT}")
 
 
-def recognise(value: Any, budget: Budget) -> Checkpoint:
+def recognise(value: Any, budget: Budget, encoder: bool = True) -> Checkpoint:
     """The generator in what a file contains; Unreadable when there is none, or one of another kind."""
     if is_network(value) or (isinstance(value, (tuple, list)) and value and all(map(is_network, value))):
         return read_networks(value, budget)
@@ -87,7 +90,7 @@ def recognise(value: Any, budget: Budget) -> Checkpoint:
         if is_module(value.get(key)):
             notes = ("it has no averaged weights (G_ema): G is used",) if key == "G" else ()
             return read_module(value[key], budget, notes)
-    return read_states(value, budget)
+    return read_states(value, budget, encoder)
 
 
 def is_safetensors(path: Path) -> bool:

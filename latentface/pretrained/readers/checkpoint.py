@@ -28,7 +28,7 @@ class Checkpoint:
         config: the generator's shape and arithmetic.
         state: every tensor of the generator, under our names (StyleGAN2-ADA's), float32, finite.
         notes: what the user should know: what the file lacked, what was ignored.
-        encoder: tensors of the encoder (pSp, e4e, ReStyle) without their prefix, or None.
+        encoder: tensors of the encoder (pSp, e4e, ReStyle) without their prefix; None without one, or if not asked for.
         latent_avg: the mean code that lies beside the state, [w_dim] or [num_ws, w_dim], or None.
         options: what a pSp-like file says of its training, plain values by name.
     """

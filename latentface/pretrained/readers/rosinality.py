@@ -27,8 +27,8 @@ OLD_BIAS = re.compile(r"(conv1|convs\.\d+)\.(conv\.)?bias", re.ASCII)
 KERNEL = re.compile(r"(convs\.\d+\.conv\.blur|to_rgbs\.\d+\.upsample)\.kernel", re.ASCII)
 
 
-def read_states(top: Mapping[Any, Any], budget: Budget) -> Checkpoint:
-    """The generator in a checkpoint's dictionary.
+def read_states(top: Mapping[Any, Any], budget: Budget, with_encoder: bool = True) -> Checkpoint:
+    """The generator in a checkpoint's dictionary, and the encoder beside it if it is wanted.
 
     Raises:
         Unreadable: no StyleGAN2 generator in it, or a damaged one.
@@ -47,7 +47,7 @@ def read_states(top: Mapping[Any, Any], budget: Budget) -> Checkpoint:
         notes = (f"it has no averaged weights: those under {place!r} are used",)
     if LANDMARKS[1] in own:
         return complete("stylegan2-ada", load_all(own), {}, notes)
-    encoder = load_all(_below(tensors, "encoder.")) if prefix == "decoder." else None
+    encoder = _below(tensors, "encoder.") if prefix == "decoder." else {}
     if any(name.startswith("hypernet.") for name in tensors):
         notes += ("its hypernetwork is ignored: only the decoder is read",)
     state, filters = _rename(load_all(own))
@@ -56,7 +56,7 @@ def read_states(top: Mapping[Any, Any], budget: Budget) -> Checkpoint:
     options = _options(top.get("opts"))
     return complete(
         "psp" if encoder else "rosinality", {**state, **filters}, {"architecture": "skip"}, notes,
-        encoder=encoder or None, latent_avg=average, options=options,
+        encoder=load_all(encoder) if encoder and with_encoder else None, latent_avg=average, options=options,
     )  # fmt: skip
 
 
