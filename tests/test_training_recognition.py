@@ -17,7 +17,7 @@ from latentface.pretrained.native import read_network, write_network
 from latentface.training import emotion, identity
 from latentface.training.emotion import EmotionTask
 from latentface.training.faces import FaceData, load_faces
-from latentface.training.identity import IdentityTask, contrastive_loss, cosines
+from latentface.training.identity import IdentityTask, contrastive_loss, cosines, discriminant
 from latentface.training.landmark_augmentation import AugmentOptions
 from latentface.training.loop import Loop, LoopOptions, begin_from
 
@@ -127,6 +127,21 @@ def test_contrastive_loss_gradient():
     persons = torch.tensor([0, 0, 0, 1, 1, 2, 2][:6])
     persons[5] = 1
     assert torch.autograd.gradcheck(lambda v: contrastive_loss(v, persons), (vectors,))
+
+
+def test_discriminant_finds_what_tells_people_apart():
+    generator = torch.Generator().manual_seed(0)
+    persons = torch.arange(60).repeat_interleave(5)
+    vectors = 7 + 2 * torch.randn(300, 6, generator=generator, dtype=torch.float64)  # a common part, loud noise
+    vectors[:, 2] = 7 + torch.randn(60, generator=generator).double()[persons] + 0.1 * vectors[:, 2]
+    vectors[:, 4] = torch.randn(60, generator=generator).double()[persons] + 0.1 * vectors[:, 4]
+    vectors[:, 5] += 5 * vectors[:, 2]
+    weight, bias = discriminant(vectors, persons, 2)
+    found = vectors @ weight.T + bias
+    torch.testing.assert_close(found.mean(0), torch.zeros(2).double(), atol=1e-9, rtol=0)
+    figures = cosines(torch.nn.functional.normalize(found, dim=1), persons)
+    plain = cosines(torch.nn.functional.normalize(vectors, dim=1), persons)
+    assert figures["same"] - figures["different"] > 0.3 > plain["same"] - plain["different"]
 
 
 def test_cosines_by_relation():

@@ -121,6 +121,10 @@ class FaceTrunk(FaceEncoder):
             crops = F.interpolate(crops, size=(side, side), mode="bilinear", align_corners=False, antialias=True)
         return crops[:, :, side - size :, side // 6 : side // 6 + size]
 
+    def summarise(self, framed: Tensor) -> Tensor:
+        """What the features are a linear map of: [N, summary * (S / 16)^2]."""
+        return F.relu(self.summary(self.encode(framed)[-1])).flatten(1)
+
     def forward(self, framed: Tensor) -> Tensor:
-        features: Tensor = self.out(F.relu(self.summary(self.encode(framed)[-1])).flatten(1))
+        features: Tensor = self.out(self.summarise(framed))
         return features

@@ -23,7 +23,8 @@ from latentface.training.loop import Loop, LoopOptions, command_line, loop_optio
 
 CONFIG = TrunkConfig()
 OPTIONS = LoopOptions(minutes=20.0)
-CHANGES = AugmentOptions(brow_lift=(-0.01, 0.022), occluder_share=0.2)
+# lifted brows would turn anger into calm
+CHANGES = AugmentOptions(brow_lift=(-0.006, 0.008), bend=0.004, occluder_share=0.2, soften_share=0.4)
 SMOOTHING = 0.05
 
 

@@ -4,6 +4,7 @@ DIR holds shards made with `synthface.dataset --views 5`: each person in several
 and beside each a look-alike of the same skin and hair. A batch takes all views of some pairs of look-alikes; the loss
 is the supervised contrastive one (Khosla et al. 2020, eq. 2): each picture must find the others of the same person.
 The last persons are held out. The augmentation recolours and covers as for the landmarks, but bends the face little.
+At the end the last layer is set anew in closed form, by linear discriminant analysis.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch import Tensor
 from latentface.errors import InputError
 from latentface.networks.identity import IdentityNet
 from latentface.networks.trunk import TrunkConfig
+from latentface.pretrained.native import write_network
 from latentface.training.faces import FaceData, load_faces
 from latentface.training.landmark_augmentation import AugmentOptions, augment
 from latentface.training.loop import Loop, LoopOptions, command_line, loop_options
@@ -27,6 +29,7 @@ CHANGES = AugmentOptions(
     occluder_share=0.2, grey_share=0.2,
 )  # fmt: skip
 TEMPERATURE = 0.1
+SHRINKAGE = 0.1
 
 
 def contrastive_loss(vectors: Tensor, persons: Tensor, temperature: float = TEMPERATURE) -> Tensor:
@@ -83,6 +86,7 @@ class IdentityTask:
         framed, persons = batch
         return contrastive_loss(network.embed(framed), persons)
 
+    @torch.no_grad()
     def measure(self, network: IdentityNet) -> Mapping[str, float]:
         """Mean cosines on the held-out persons."""
         device = next(network.parameters()).device
@@ -90,11 +94,52 @@ class IdentityTask:
         return cosines(torch.cat(parts), self.persons[self.held])
 
 
+def settle(network: IdentityNet, task: IdentityTask, generator: torch.Generator) -> None:
+    """Set the last layer by linear discriminant analysis (Fisher 1936) of one augmented copy of each training picture.
+
+    Directions that differ within a person are whitened, and each of the rest counts by the share of its variance that
+    lies between persons: what is common to all faces leaves the cosines.
+    """
+    vectors, persons = [], []
+    for members in task.members:
+        images, points, masks = task.data.batch(members, generator.device)
+        framed, _ = augment(images, points, masks, network.config, CHANGES, generator)
+        with torch.no_grad():
+            vectors.append(network.trunk.summarise(framed).double())
+        persons.append(task.persons[members].to(generator.device))
+    weight, bias = discriminant(torch.cat(vectors), torch.cat(persons), network.config.features)
+    with torch.no_grad():
+        network.trunk.out.weight.copy_(weight)
+        network.trunk.out.bias.copy_(bias)
+
+
+def discriminant(vectors: Tensor, persons: Tensor, features: int) -> tuple[Tensor, Tensor]:
+    """Weight [features, S] and bias [features] that make vectors [N, S] of persons [N] comparable (see `settle`)."""
+    index = torch.unique(persons, return_inverse=True)[1]
+    counts = torch.bincount(index)
+    means = torch.zeros(len(counts), vectors.shape[1]).to(vectors).index_add_(0, index, vectors) / counts[:, None]
+    spread = vectors - means[index]
+    within = spread.T @ spread / (len(vectors) - len(counts))
+    within += SHRINKAGE * within.trace() / len(within) * torch.eye(len(within)).to(within)
+    between = means.T.cov() - within * (len(counts) / len(vectors))  # less what a mean of few pictures scatters
+    whiten = torch.linalg.inv(torch.linalg.cholesky(within))
+    variance, axes = torch.linalg.eigh(whiten @ between @ whiten.T)
+    variance, axes = variance.flip(0)[:features].clamp(min=0), axes.flip(1)[:, :features]
+    weight = (variance / (1 + variance)).sqrt()[:, None] * (axes.T @ whiten)
+    weight /= ((vectors - vectors.mean(0)) @ weight.T).norm(dim=1).mean()
+    return weight, -weight @ vectors.mean(0)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """The command line of this recipe."""
     given = command_line("latentface.training.identity", __doc__, OPTIONS).parse_args(arguments)
     task = IdentityTask(load_faces(given.data, ("head",)))
-    print(Loop(task, given.out, loop_options(given, OPTIONS), given.device).run())
+    loop = Loop(task, given.out, loop_options(given, OPTIONS), given.device)
+    path = loop.run()
+    settle(loop.averaged, task, torch.Generator(loop.device).manual_seed(given.seed))
+    write_network(path, "identity", loop.config, loop.averaged.state_dict())
+    print(" ".join(f"{name} {value:.4f}" for name, value in task.measure(loop.averaged).items()))
+    print(path)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ class LoopOptions:
     weight_decay: float = 1e-4
     warm_up: int = 200
     average: float = 0.999
-    measure_every: int = 250
+    measure_every: int = 200
     seed: int = 0
     bfloat16: bool = True
 
