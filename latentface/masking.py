@@ -13,11 +13,12 @@ from PIL import Image, ImageDraw
 from scipy import ndimage, spatial
 
 from latentface.blending import Floats
-from latentface.face import Array
+from latentface.face import Array, inter_ocular
 
 _EXPRESSIVE = (slice(17, 27), slice(36, 42), slice(42, 48), slice(48, 60))  # brows, eyes, mouth
 SMALL_SIDE = 256  # masks and colour fields are smooth: they are computed on at most this many pixels a side
 _COLOUR_REACH = 0.6  # inter-ocular distances: how far a colour difference at the seam is carried inwards
+_EXPRESSIVE_REACH = 0.15  # inter-ocular distances
 _SKIN_LIMIT = 4.0  # Mahalanobis distance from the skin's colour beyond which a pixel is something else
 _CHANGED = (0.02, 0.08)  # of the range: below the first an edit changed nothing, above the second it did
 
@@ -40,14 +41,19 @@ def uncovered(base: Floats, landmarks: Array, unit: float) -> Floats:
         middle = np.median(colour[skin], axis=0)
         spread = np.maximum(1.4826 * np.median(np.abs(colour[skin] - middle), axis=0), (14.0, 5.0, 5.0))
         other = np.sqrt((((colour - middle) / spread) ** 2).mean(-1)) > _SKIN_LIMIT
-        for part in _EXPRESSIVE:
-            feature = fill(points[part], size)
-            other &= ~ndimage.binary_dilation(feature, iterations=max(1, round(0.15 * unit * scale)))
+        other &= ~expressive_region(points, size)
         other = ndimage.binary_opening(other, iterations=max(1, round(0.02 * unit * scale)))
         wider = ndimage.binary_dilation(other, iterations=max(1, round(0.08 * unit * scale)))
         return np.asarray(1 - ndimage.gaussian_filter(wider.astype(np.float32), 0.04 * unit * scale), np.float32)
 
     return _small(judge, base)
+
+
+def expressive_region(landmarks: Array, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """[height, width], true on brows, eyes and mouth and a little around them. landmarks: [68, 2] in pixels."""
+    reach = max(1, round(_EXPRESSIVE_REACH * inter_ocular(landmarks)))
+    features = np.logical_or.reduce([fill(landmarks[part], size) for part in _EXPRESSIVE])
+    return np.asarray(ndimage.binary_dilation(features, iterations=reach))
 
 
 def changed(difference: Floats, unit: float) -> Floats:

@@ -37,7 +37,7 @@ def check_bounds(options: Any) -> None:
         if choices is not None and value not in choices:
             raise UsageError(f"{spec.name} is {value!r}; expected one of {', '.join(choices)}")
         minimum, maximum = spec.metadata.get("minimum"), spec.metadata.get("maximum")
-        if minimum is None and maximum is None:
+        if value is None or (minimum is None and maximum is None):
             continue
         if isinstance(value, float) and not math.isfinite(value):
             raise UsageError(f"{spec.name} is {value}; expected a finite number")
@@ -99,6 +99,67 @@ class CompositeOptions:
     forehead: float = option(0.45, "How far above the brows the face is taken.", minimum=0.0, maximum=1.5)
     match_colour: bool = option(True, "Match the colour to the surroundings.")
     occluders: bool = option(False, "Leave out hair and hands in front of the face, told by their colour.")
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferOptions:
+    """Which part of a latent takes the expression of another; see `latentface.transfer`.
+
+    Rows of a W+ latent are counted from 0.
+
+    Raises:
+        UsageError: a value lies outside the bounds its field states.
+    """
+
+    layers: str = option("auto", "Rows to take: auto (the program chooses), paper, or a list such as 3-4,7.")
+    units: str = option(
+        "rows", "What the program chooses among: whole rows, or style channels in two groups a row.",
+        choices=("rows", "styles"),
+    )  # fmt: skip
+    strength: float = option(1.0, "How far to go towards the other expression.", minimum=0.0, maximum=1.5)
+    expression_weight: float = option(0.5, "Expression against appearance in the objective.", minimum=0.0, maximum=1.0)
+    most_layers: int | None = option(None, "At most so many rows.", minimum=0, maximum=18)
+    exact_layers: int | None = option(None, "Exactly so many rows.", minimum=0, maximum=18)
+    contiguous: bool = option(False, "Only rows that lie side by side.")
+    keep: str = option("", "Rows that always stay the identity's, such as 0-2.")
+    finest: int = option(64, "Finest resolution whose rows the program may take.", minimum=4, maximum=1024)
+    refine_steps: int = option(0, "Steps that refine the weights of the chosen rows.", minimum=0, maximum=10_000)
+    solver: str = option("cbc", "Solver of the integer program: cbc, exhaustive, or one that PuLP knows.")
+    time_limit: float = option(10.0, "Seconds the solver may take.", minimum=0.01)
+    rounds: int = option(10, "Times the program is asked again with what was measured around its answers.", minimum=1)
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnimateOptions:
+    """How a driving clip moves a face; see `latentface.animate`.
+
+    Raises:
+        UsageError: a value lies outside the bounds its field states.
+    """
+
+    mode: str = option(
+        "relative",
+        "Carry over the driver's changes since its reference frame, or its very keypoints.",
+        choices=("relative", "absolute"),
+    )
+    adapt_scale: bool = option(True, "Scale the motion by the size of the two faces (relative motion only).")
+    best_frame: bool = option(True, "Take the driving frame most like the photo as reference, not the first.")
+    smooth: float = option(0.0, "Steady the keypoints (one-euro filter), 0 to 1.", minimum=0.0, maximum=1.0)
+    still_background: bool = option(False, "Hold still what lies around the head.")
+    missing: str = option(
+        "hold",
+        "What to show where the driver shows no face: the last motion (hold), the unmoved photo (source), nothing more "
+        "(stop, an error); ignore does not look.",
+        choices=("hold", "source", "stop", "ignore"),
+    )
+    crop: float = option(1.0, "Size of the square around the photo's face.", minimum=0.7, maximum=2.0)
+    driver_crop: float = option(1.0, "Size of the square around the driver's face.", minimum=0.7, maximum=2.0)
 
     def __post_init__(self) -> None:
         check_bounds(self)

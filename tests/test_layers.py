@@ -14,8 +14,8 @@ MODULES = {
 }
 VALUES = {"images", "latent", "face", "emotion", "clip", "files", "options", "tensorfile"}
 ALGORITHMS = {
-    "alignment", "inversion", "projector", "tuning", "fuser", "directions", "sequencer", "animator", "compositor",
-    "video", "decoding", "encoding", "disclosure", "blending", "masking", "warping", "metrics",
+    "alignment", "driving", "inversion", "projector", "tuning", "fuser", "directions", "sequencer", "animator", "compositor",
+    "video", "decoding", "encoding", "disclosure", "blending", "masking", "expression", "appraisal", "selection", "warping", "metrics",
 }  # fmt: skip
 LOW = {"errors", "values"}
 ALLOWED = {

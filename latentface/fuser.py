@@ -1,0 +1,332 @@
+"""The fuser: two latents -> the rows (or style channels) to take from the expression's -> one latent.
+
+After Yang 2019 (Unconstrained Facial Expression Transfer using Style-based Generator, chapter 6): s' = A s1 + B s2 with
+diagonal 0/1 A and B, A + B = 1, that minimises the distance of g(s') from face 1 in appearance and from face 2 in
+expression. What each row and each pair of rows does to both is measured through the generator; an integer program picks
+the rows, and is asked again around its answer, until measuring finds nothing better.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from latentface.appraisal import Appraisal, Judge
+from latentface.errors import LatentMismatch, UsageError
+from latentface.latent import Latent
+from latentface.networks.config import GeneratorConfig
+from latentface.networks.generator import Generator
+from latentface.options import TransferOptions
+from latentface.selection import Choice, CostModel, NoChoice, Rules, solve
+
+#: The paper's fixed choice takes the layers of this resolution: 4 and 5 of StyleGAN's 18, counted from 0.
+PAPER_RESOLUTION = 16
+_RIDGE = 1e-3  # of the mean squared singular value, in the way back from styles to w
+_RATE, _MOST_WEIGHT = 0.05, 1.5
+_NEAR = 0.1  # quantile of the rise in cost over which a measured choice loses its say in the model
+
+MeasureCallback = Callable[[int, float], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Fusion:
+    """What `fuse` found.
+
+    Attributes:
+        latent: the spliced latent, with the identity's noise maps and metadata.
+        layers: rows that come from the expression, in whole or in part.
+        weights: how much of each row's way to the expression is gone, mean over its units, [num_ws]; strength included.
+        appearance, expression: its two costs at strength 1, see `appraisal`.
+        objective: both, weighted by `expression_weight`.
+        measured: latents that were drawn to find it.
+    """
+
+    latent: Latent
+    layers: tuple[int, ...]
+    weights: tuple[float, ...]
+    appearance: float
+    expression: float
+    objective: float
+    measured: int
+
+
+def fuse(
+    identity: Latent,
+    expression: Latent,
+    generator: Generator,
+    judge: Judge,
+    options: TransferOptions | None = None,
+    on_measure: MeasureCallback | None = None,
+) -> Fusion:
+    """Splice two latents of one generator.
+
+    Args:
+        on_measure: called as on_measure(measured, best objective) as the search goes on.
+
+    Raises:
+        LatentMismatch: a latent belongs to another generator.
+        UsageError: rows that the latent does not have, rules that no choice obeys, or a solver that is missing or
+            does not finish.
+    """
+    options = options or TransferOptions()
+    _check(identity, generator)
+    _check(expression, generator)
+    appraisal = Appraisal(generator, judge, identity, expression)
+    fixed = named_layers(options.layers, generator.config)
+    steps, rows = _units(appraisal, options, free_rows(options, generator.config) if fixed is None else fixed)
+    search = _Search(appraisal, steps, options, on_measure or (lambda measured, objective: None))
+    choice: Choice = (True,) * len(rows)
+    if fixed is None:
+        choice = search.run(Rules(rows, options.most_layers, options.exact_layers, options.contiguous))
+    else:
+        search.measure([choice])
+    weights = search.refine(choice) if options.refine_steps else torch.tensor(choice, dtype=torch.float32)
+    costs = appraisal.measure(search.splice(weights[None]))
+    ws = search.splice(options.strength * weights[None])[0]
+    index = torch.tensor(rows, dtype=torch.int64)
+    count = index.bincount(minlength=generator.config.num_ws).clamp(min=1)
+    of_row = options.strength * torch.zeros(len(count)).index_add_(0, index, weights) / count
+    return Fusion(
+        latent=replace(identity, ws=ws.cpu()),
+        layers=tuple(sorted({row for row, on in zip(rows, choice, strict=True) if on})),
+        weights=tuple(of_row.tolist()),
+        appearance=float(costs.appearance),
+        expression=float(costs.expression),
+        objective=float(costs.total(options.expression_weight)),
+        measured=len(search.known),
+    )
+
+
+def named_layers(text: str, config: GeneratorConfig) -> tuple[int, ...] | None:
+    """Rows named by `TransferOptions.layers`; None for auto. Raises UsageError for what is neither."""
+    if text == "auto":
+        return None
+    if text == "paper":
+        return paper_layers(config)
+    return parse_rows(text, config.num_ws)
+
+
+def free_rows(options: TransferOptions, config: GeneratorConfig) -> tuple[int, ...]:
+    """Rows that the program may take: those of convolutions up to the finest resolution, but for the kept ones.
+
+    Raises UsageError when there are none.
+    """
+    last = 2 * sum(resolution <= options.finest for resolution in config.resolutions) - 1
+    free = sorted(set(range(last)) - set(parse_rows(options.keep, config.num_ws)))
+    if not free:
+        raise UsageError(f"keep {options.keep!r} and finest {options.finest} leave no row to choose; keep fewer")
+    return tuple(free)
+
+
+def paper_layers(config: GeneratorConfig) -> tuple[int, ...]:
+    """Rows of the paper's fixed choice: those of the convolutions at 16 x 16, whatever the network's own size."""
+    if config.resolution < PAPER_RESOLUTION:
+        raise UsageError(f"this network draws {config.resolution} pixels; the paper's choice needs {PAPER_RESOLUTION}")
+    first = 2 * config.resolutions.index(PAPER_RESOLUTION) - 1  # one convolution at 4 x 4, two at each size above
+    return (first, first + 1)
+
+
+def parse_rows(text: str, count: int) -> tuple[int, ...]:
+    """`3-4,7` -> (3, 4, 7); UsageError for other text and for rows beyond count - 1."""
+    rows: set[int] = set()
+    for part in filter(None, text.replace(" ", "").split(",")):
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part, re.ASCII)
+        if match is None:
+            raise UsageError(f"layers {text!r}: expected auto, paper, or rows such as 3-4,7")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first or last >= count:
+            raise UsageError(f"layers {text!r}: this network's latents have rows 0 to {count - 1}")
+        rows |= set(range(first, last + 1))
+    return tuple(sorted(rows))
+
+
+class _Search:
+    """Measures choices, remembers them, and improves the best one."""
+
+    def __init__(
+        self, appraisal: Appraisal, steps: Tensor, options: TransferOptions, on_measure: MeasureCallback
+    ) -> None:
+        self.appraisal, self.steps, self.options, self.on_measure = appraisal, steps, options, on_measure
+        self.known: dict[Choice, float] = {}
+
+    def splice(self, weights: Tensor) -> Tensor:
+        """ws [N, num_ws, w_dim] for weights [N, U] of the units."""
+        moved = torch.einsum("nu,ulw->nlw", weights.to(self.steps), self.steps)
+        return self.appraisal.ends[0] + moved
+
+    def measure(self, choices: Iterable[Choice]) -> None:
+        """Draw what is not known yet, in one batched pass."""
+        new = [choice for choice in dict.fromkeys(choices) if choice not in self.known]
+        if new:
+            costs = self.appraisal.measure(self.splice(torch.tensor(new, dtype=torch.float32)))
+            self.known.update(zip(new, costs.total(self.options.expression_weight).tolist(), strict=True))
+            self.on_measure(len(self.known), min(self.known.values()))
+
+    def run(self, rules: Rules) -> Choice:
+        """The best choice that obeys the rules."""
+        if self.options.solver == "exhaustive":
+            self.measure(rules.choices())
+            return self._best(rules)
+        count = len(rules.rows)
+        # both faces, with all flips of one and two units: each is right about its own side
+        seen: dict[Choice, int] = {(False,) * count: 2, (True,) * count: 2}
+        self.measure(each for end, flips in seen.items() for each in _neighbours(end, flips))
+        for _ in range(self.options.rounds):
+            try:
+                answer = solve(self._model(), rules, self.options.solver, self.options.time_limit, seen)
+            except NoChoice:  # everything is known
+                break
+            seen[answer] = 1
+            self.measure(_neighbours(answer, 1))
+        self.measure(_neighbours(self._best(rules), 2))
+        return self._best(rules)
+
+    def _best(self, rules: Rules) -> Choice:
+        allowed = [choice for choice in self.known if rules.allows(choice)]
+        if not allowed:
+            raise NoChoice("no choice of layers obeys the rules: allow more layers, keep fewer, or drop contiguous")
+        return min(allowed, key=self.known.__getitem__)
+
+    def _model(self) -> CostModel:
+        """The quadratic model of all that is known, nearest to it where the costs are low, centred at the best."""
+        centre = min(self.known, key=self.known.__getitem__)
+        count = len(centre)
+        flips = np.not_equal(list(self.known), centre).astype(float)
+        first, second = np.triu_indices(count, 1)
+        terms = np.concatenate([flips, flips[:, first] * flips[:, second]], axis=1)
+        costs = np.array(list(self.known.values()))
+        rise = costs - self.known[centre]
+        weight = np.exp(-rise / max(float(np.quantile(rise, _NEAR)), 1e-9))[:, None]
+        gram = terms.T @ (weight * terms) + _RIDGE * np.eye(terms.shape[1])
+        found = np.linalg.solve(gram, terms.T @ (weight[:, 0] * rise))
+        pair = np.zeros((count, count))
+        pair[first, second] = found[count:]
+        return CostModel(centre, self.known[centre], found[:count], pair)
+
+    def refine(self, choice: Choice) -> Tensor:
+        """Weights [U] of the chosen units between 0 and 1.5 that lower the objective further, by Adam from 1."""
+        weights = torch.tensor(choice, dtype=torch.float32, device=self.steps.device)
+        if not any(choice):
+            return weights.cpu()
+        chosen = weights > 0
+        best, least = weights.clone(), self.known[choice]
+        weights.requires_grad_(True)
+        optimiser = torch.optim.Adam([weights], lr=_RATE)
+        with torch.enable_grad():
+            for step in range(self.options.refine_steps + 1):
+                objective = self.appraisal(self.splice(weights[None])).total(self.options.expression_weight).sum()
+                if (value := float(objective.detach())) < least:
+                    best, least = weights.detach().clone(), value
+                if step == self.options.refine_steps:
+                    break
+                (weights.grad,) = torch.autograd.grad(objective, [weights])
+                optimiser.step()
+                with torch.no_grad():
+                    weights.copy_((weights * chosen).clamp(0, _MOST_WEIGHT))
+                self.on_measure(len(self.known) + step + 1, least)
+        return best.cpu()
+
+
+def _flip(choice: Choice, *units: int) -> Choice:
+    return tuple(on != (u in units) for u, on in enumerate(choice))
+
+
+def _neighbours(centre: Choice, distance: int) -> list[Choice]:
+    """The choice and all others at most `distance` flips away."""
+    units = range(len(centre))
+    return [_flip(centre, *flipped) for size in range(distance + 1) for flipped in combinations(units, size)]
+
+
+def _units(appraisal: Appraisal, options: TransferOptions, free: tuple[int, ...]) -> tuple[Tensor, tuple[int, ...]]:
+    """What each unit adds to the identity's ws, [U, num_ws, w_dim], and the row it belongs to.
+
+    A row is one unit, or two: the style channels that lower the objective to first order when they go over to the
+    expression, and the rest. All units of a row together make the expression's.
+    """
+    step = appraisal.ends[1] - appraisal.ends[0]
+    parts = [step]
+    if options.units == "styles":
+        useful = _useful_halves(appraisal, step, options.expression_weight)
+        parts = [useful, step - useful]
+    units = [(row, part[row]) for row in free for part in parts]
+    steps = step.new_zeros(len(units), *step.shape)
+    for u, (row, change) in enumerate(units):
+        steps[u, row] = change
+    return steps, tuple(row for row, _ in units)
+
+
+def _useful_halves(appraisal: Appraisal, step: Tensor, weight: float) -> Tensor:
+    """For each row the part of its step [num_ws, w_dim] that moves only the style channels worth moving.
+
+    Styles are affine in w: the channels' steps are A step, and the way back is ridge regression through all affine maps
+    that the row feeds.
+    """
+    readers = style_readers(appraisal.generator)
+    gradients = _style_gradients(appraisal, [affine for affines in readers for affine in affines], weight)
+    halves = torch.zeros_like(step)
+    for row, affines in enumerate(readers):
+        matrix = torch.cat([_matrix(affine) for affine in affines]).double()  # [C, w_dim]
+        moved = matrix @ step[row].double()
+        slope = torch.cat([gradients[affine] for affine in affines]).double()
+        wanted = torch.where(slope * moved < 0, moved, torch.zeros_like(moved))
+        gram = matrix.T @ matrix
+        ridge = _RIDGE * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+        halves[row] = torch.linalg.solve(gram + ridge, matrix.T @ wanted).to(step)
+    return halves
+
+
+def style_readers(generator: Generator) -> list[list[nn.Module]]:
+    """The affine maps from w to styles that each row of a latent feeds, in row order."""
+    readers: list[list[nn.Module]] = [[] for _ in range(generator.config.num_ws)]
+    at = 0
+    for resolution in generator.config.resolutions:
+        block = generator.synthesis.get_submodule(f"b{resolution}")
+        convolutions = [name for name in ("conv0", "conv1") if hasattr(block, name)]
+        for k, name in enumerate(convolutions):
+            readers[at + k].append(block.get_submodule(name).get_submodule("affine"))
+        if getattr(block, "torgb", None) is not None:
+            readers[at + len(convolutions)].append(block.get_submodule("torgb.affine"))
+        at += len(convolutions)
+    return readers
+
+
+def _style_gradients(appraisal: Appraisal, affines: list[nn.Module], weight: float) -> dict[nn.Module, Tensor]:
+    """d objective / d style [C] half-way between the latents, where both costs have a slope, for every affine map."""
+    styles: dict[nn.Module, Tensor] = {}
+
+    def keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        styles[module] = output.detach().requires_grad_(True)
+        return styles[module]
+
+    hooks = [affine.register_forward_hook(keep) for affine in affines]
+    try:
+        with torch.enable_grad():
+            objective = appraisal(appraisal.ends.mean(0, keepdim=True)).total(weight).sum()
+            found = torch.autograd.grad(objective, [styles[affine] for affine in affines])
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return {affine: gradient[0] for affine, gradient in zip(affines, found, strict=True)}
+
+
+def _matrix(affine: nn.Module) -> Tensor:
+    """The linear part of an affine map, [C, w_dim], whatever gains it applies to its weights."""
+    with torch.no_grad():
+        width = affine.get_parameter("weight").shape[1]
+        origin = torch.zeros(1, width, device=affine.get_parameter("weight").device)
+        unit: Tensor = affine(torch.eye(width, device=origin.device)) - affine(origin)
+        return unit.T
+
+
+def _check(latent: Latent, generator: Generator) -> None:
+    if latent.fingerprint != generator.fingerprint:
+        raise LatentMismatch(
+            f"a latent was made by another network (fingerprint {latent.fingerprint[:12]}, this network has "
+            f"{generator.fingerprint[:12]}); project both photos with this network"
+        )
