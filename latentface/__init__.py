@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from latentface.api import align, composite, load_generator, project
+    from latentface.api import align, composite, load_generator, project, transfer
     from latentface.clip import Clip, Frame, Sound
     from latentface.editor import FaceEditor
     from latentface.emotion import Emotion, EmotionSegment, EmotionSequence
@@ -25,10 +25,11 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from latentface.face import FaceCrop
+    from latentface.fuser import Transfer
     from latentface.images import Photo, read_image, read_photo, to_tensor, to_uint8, write_image
     from latentface.latent import Direction, Latent
     from latentface.networks.generator import Generator, GeneratorConfig
-    from latentface.options import CompositeOptions, ProjectOptions
+    from latentface.options import CompositeOptions, ProjectOptions, TransferOptions
     from latentface.pretrained import load_emotion, load_identity, load_landmarks, load_perceptual
     from latentface.projector import Projection
     from latentface.video import Written, read_clip, write_clip
@@ -58,6 +59,8 @@ _HOMES = {
     "ProjectOptions": "latentface.options",
     "Projection": "latentface.projector",
     "Sound": "latentface.clip",
+    "Transfer": "latentface.fuser",
+    "TransferOptions": "latentface.options",
     "UnknownNetwork": "latentface.errors",
     "UsageError": "latentface.errors",
     "WeightsError": "latentface.errors",
@@ -75,6 +78,7 @@ _HOMES = {
     "read_photo": "latentface.images",
     "to_tensor": "latentface.images",
     "to_uint8": "latentface.images",
+    "transfer": "latentface.api",
     "write_clip": "latentface.video",
     "write_image": "latentface.images",
 }
@@ -101,6 +105,8 @@ __all__ = [
     "ProjectOptions",
     "Projection",
     "Sound",
+    "Transfer",
+    "TransferOptions",
     "UnknownNetwork",
     "UsageError",
     "WeightsError",
@@ -119,6 +125,7 @@ __all__ = [
     "read_photo",
     "to_tensor",
     "to_uint8",
+    "transfer",
     "write_clip",
     "write_image",
 ]

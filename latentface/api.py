@@ -15,19 +15,27 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import torch
 
-from latentface import alignment, compositor, images, pretrained, projector
+from latentface import alignment, animator, compositor, fuser, images, pretrained, projector
+from latentface.animator import Animation
+from latentface.appraisal import Judge
+from latentface.clip import Clip
 from latentface.errors import LatentMismatch, UsageError
+from latentface.expression import crop_landmarks
 from latentface.face import FaceCrop
+from latentface.fuser import MeasureCallback, Transfer
 from latentface.images import Photo, Pixels
 from latentface.latent import Latent
-from latentface.options import CompositeOptions, ProjectOptions
+from latentface.options import AnimateOptions, CompositeOptions, ProjectOptions, TransferOptions
+from latentface.projections import ProjectionCache
 from latentface.projector import Projection, StepCallback
 from latentface.tuning import TunedDeltas
 
 if TYPE_CHECKING:
     from latentface.alignment import LandmarkPredictor
     from latentface.networks.generator import Generator
+    from latentface.networks.motion import MotionModel
 
+FOLLOW_STEPS = 30  # of the search for a clip's frame from the frame before
 DEFAULT_SIZE = 128  # pixels: the side of the built-in generator's pictures
 
 
@@ -159,6 +167,14 @@ def project(
     return projector.project(crops, generator, options, distance=distance, on_step=on_step, start=start)
 
 
+def follow(crop: FaceCrop, generator: Generator, before: torch.Tensor, steps: int = FOLLOW_STEPS) -> torch.Tensor:
+    """The latent ws [num_ws, w_dim] of a clip's frame, searched from that of the frame before."""
+    options = ProjectOptions(steps=steps, optimise_noise=False, w_noise=0.0)
+    start = before[None].to(generator.w_avg.device)
+    distance = _perceptual(str(generator.w_avg.device))
+    return projector.project(crop, generator, options, distance=distance, start=start).latent.ws
+
+
 def encode(crops: FaceCrop | Pixels | Sequence[FaceCrop | Pixels], generator: Generator) -> torch.Tensor:
     """The latents of crops in one pass of the generator's own encoder: ws [N, num_ws, w_dim].
 
@@ -184,6 +200,49 @@ def start_of(
         return encode(crops, generator)
     count = 1 if isinstance(crops, FaceCrop | np.ndarray) else len(crops)
     return load_latent(start, generator).ws.expand(count, -1, -1)
+
+
+def transfer(
+    *,
+    identity: Projection | Latent,
+    expression: Projection | Latent,
+    generator: Generator,
+    options: TransferOptions | None = None,
+    on_measure: MeasureCallback | None = None,
+) -> Transfer:
+    """Give one face the expression of another: splice their latents where it costs least appearance; see `fuser.fuse`.
+
+    Args:
+        identity, expression: what `project` gave, or latents.
+        generator: the network of both.
+
+    Returns:
+        `Transfer` with `latent`, `layers` (rows that come from the expression), `image` and the costs.
+
+    Raises:
+        LatentMismatch: a latent belongs to another network.
+        UsageError: options that this network cannot meet, or a solver that is missing or does not finish.
+    """
+    first, second = (each.latent if isinstance(each, Projection) else each for each in (identity, expression))
+    return fuser.fuse(first, second, generator, judge(str(generator.w_avg.device)), options, on_measure)
+
+
+def projection_cache() -> ProjectionCache:
+    """Where projections are remembered: the user's cache folder for latentface, or what LATENTFACE_CACHE names."""
+    from latentface.pretrained.cache import folder
+
+    return ProjectionCache(folder() / "projections")
+
+
+def judge(device: str = "cpu") -> Judge:
+    """The built-in networks that look at faces, for `transfer` and for measuring it."""
+    identity, emotion, landmarks = _faces(device)
+    return Judge(
+        identity=identity,
+        emotion=emotion.features,
+        landmarks=lambda crops: crop_landmarks(landmarks, crops),
+        perceptual=_perceptual(device),
+    )
 
 
 @overload
@@ -273,9 +332,52 @@ def synthesise(
     return np.concatenate(drawn)
 
 
+def load_animator(network: str | os.PathLike[str] = "synthface-motion", device: str = "cpu") -> MotionModel:
+    """A First Order Motion Model by built-in or published name, or file, made ready to animate and kept.
+
+    Returns:
+        `MotionModel` with the calls `keypoints(image)` -> value [N, K, 2], jacobian [N, K, 2, 2] and
+        `render(source, source_keypoints, driving_keypoints)` -> prediction, deformed, occlusion; pictures in [-1, 1].
+
+    Raises: as `load_generator`.
+    """
+    return _animator(os.fspath(network), _stamp(network), pick_device(device))
+
+
+def animate(
+    photo: Photo | Pixels,
+    drivers: Clip | Sequence[Clip],
+    model: MotionModel | None = None,
+    options: AnimateOptions | None = None,
+    *,
+    faces: Sequence[FaceCrop] | None = None,
+    landmarks: str = "builtin",
+) -> Animation:
+    """Move the faces of a photo as those of driving clips move; see `animator.animate`.
+
+    Args:
+        photo: uint8 RGB [H, W, 3], or a `Photo` with alpha.
+        drivers: one `Clip` for all faces, or one for each, the leftmost face's first.
+        model: by default the built-in `synthface-motion`.
+        faces: those that are to move; by default all that are found.
+
+    Returns:
+        `Animation`: a `clip` to be written once, and a `report` that fills on the way.
+
+    Raises:
+        NoFaceFound: the photo, or a driver, shows no face.
+    """
+    whole = photo if isinstance(photo, images.Photo) else images.Photo(photo)
+    model = model or load_animator()
+    predictor = landmark_predictor(landmarks)
+    found = list(faces) if faces is not None else alignment.align(whole.rgb, size=DEFAULT_SIZE, landmarks=predictor)
+    clips = [drivers] if isinstance(drivers, Clip) else list(drivers)
+    return animator.animate(whole, found, clips, model, predictor, options)
+
+
 def forget() -> None:
     """Let go of every network that was loaded."""
-    for kept in (_generator, _encoder, _landmarks, _perceptual):
+    for kept in (_animator, _generator, _encoder, _faces, _landmarks, _perceptual):
         kept.cache_clear()
 
 
@@ -283,6 +385,13 @@ def _stamp(name: str | os.PathLike[str]) -> int:
     """When the file of that name changed last (0 for a built-in name), so that a changed file is read again."""
     path = Path(name)
     return path.stat().st_mtime_ns if path.is_file() else 0
+
+
+@lru_cache(maxsize=2)
+def _animator(name: str, stamp: int, device: str) -> MotionModel:
+    from latentface.networks.motion.inference import fold
+
+    return fold(pretrained.load_motion(name, device=device))
 
 
 @lru_cache(maxsize=4)
@@ -303,6 +412,13 @@ def _landmarks(name: str, stamp: int) -> LandmarkPredictor:
         return alignment.BuiltinLandmarks(pretrained.load_landmarks())
     file = alignment.find_dlib68() if name == "dlib68" else pretrained.resolve(name, kind="landmarks")
     return alignment.DlibLandmarks(file)
+
+
+@lru_cache(maxsize=2)
+def _faces(device: str) -> Any:
+    """The identity, emotion and landmark networks."""
+    loaders = (pretrained.load_identity, pretrained.load_emotion, pretrained.load_landmarks)
+    return tuple(load(device=device) for load in loaders)
 
 
 @lru_cache(maxsize=4)

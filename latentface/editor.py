@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -14,18 +14,19 @@ from latentface.errors import InputError, NoFaceFound, UsageError
 from latentface.face import FaceCrop
 from latentface.images import Pixels, read_image
 from latentface.latent import Latent
-from latentface.options import ProjectOptions
+from latentface.options import CompositeOptions, ProjectOptions, TransferOptions
 from latentface.projector import Projection, StepCallback
 from latentface.tuning import TunedDeltas
 
 if TYPE_CHECKING:
     from latentface.networks.generator import Generator
+    from latentface.transferrer import Result
 
 Source = str | os.PathLike[str] | Pixels
 
 
 class FaceEditor:
-    """Networks chosen once, then verbs on photos: `align`, `project`, `synthesise`, `sample`.
+    """Networks chosen once, then verbs on photos: `align`, `project`, `transfer`, `synthesise`, `sample`.
 
     Args:
         network: built-in name or file of a generator.
@@ -107,6 +108,47 @@ class FaceEditor:
     ) -> list[Projection]:
         """Invert several crops together; one projection a crop, in their order."""
         return api.project(list(crops), self.generator, options or ProjectOptions(seed=self.seed), on_step=on_step)
+
+    def transfer(
+        self,
+        identity: Source | Latent | Projection,
+        expression: Source | Latent | Projection,
+        options: TransferOptions | None = None,
+        *,
+        face: int | None = None,
+        expression_face: int | None = None,
+        project: ProjectOptions | None = None,
+        composite: CompositeOptions | None = None,
+        on_note: Callable[[str], None] | None = None,
+    ) -> Result:
+        """The identity's photo with the expression of another, at its full resolution.
+
+        Projections are remembered in the user's cache folder, so the next transfer with the same photo takes seconds.
+
+        Args:
+            identity, expression: photo files, uint8 RGB [H, W, 3], latent files, latents or projections.
+            face, expression_face: which face of each photo, 1 for the surest; by default the largest.
+            on_note: told of several faces, of faces turned away or hidden, and of poor projections.
+
+        Returns:
+            `Result` with `photo` (its rgb, alpha and metadata) and `transfer` (latent, layers, image, costs).
+
+        Raises:
+            InputError, NoFaceFound: a photo cannot be used; the message says which.
+            LatentMismatch: a latent belongs to another network.
+        """
+        from latentface.transferrer import Transferrer
+
+        transferrer = Transferrer(
+            self.generator,
+            landmarks=self.landmarks,
+            project=project or ProjectOptions(seed=self.seed),
+            transfer=options,
+            composite=composite,
+            cache=api.projection_cache(),
+            note=on_note,
+        )
+        return transferrer.photo(identity, expression, face=face, expression_face=expression_face)
 
     def synthesise(
         self, latent: Latent | str | os.PathLike[str], tuned: TunedDeltas | str | os.PathLike[str] | None = None

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from latentface.appraisal import Appraisal, Judge
 from latentface.errors import LatentMismatch, UsageError
+from latentface.images import Pixels, to_uint8
 from latentface.latent import Latent
 from latentface.networks.config import GeneratorConfig
 from latentface.networks.generator import Generator
@@ -35,11 +36,13 @@ MeasureCallback = Callable[[int, float], None]
 
 
 @dataclass(frozen=True, eq=False)
-class Fusion:
+class Transfer:
     """What `fuse` found.
 
     Attributes:
         latent: the spliced latent, with the identity's noise maps and metadata.
+        image: uint8 RGB [R, R, 3], what the generator draws from it.
+        reference: the same of the identity's own latent.
         layers: rows that come from the expression, in whole or in part.
         weights: how much of each row's way to the expression is gone, mean over its units, [num_ws]; strength included.
         appearance, expression: its two costs at strength 1, see `appraisal`.
@@ -48,6 +51,8 @@ class Fusion:
     """
 
     latent: Latent
+    image: Pixels
+    reference: Pixels
     layers: tuple[int, ...]
     weights: tuple[float, ...]
     appearance: float
@@ -63,7 +68,7 @@ def fuse(
     judge: Judge,
     options: TransferOptions | None = None,
     on_measure: MeasureCallback | None = None,
-) -> Fusion:
+) -> Transfer:
     """Splice two latents of one generator.
 
     Args:
@@ -89,11 +94,15 @@ def fuse(
     weights = search.refine(choice) if options.refine_steps else torch.tensor(choice, dtype=torch.float32)
     costs = appraisal.measure(search.splice(weights[None]))
     ws = search.splice(options.strength * weights[None])[0]
+    with torch.no_grad():
+        picture, reference = to_uint8(appraisal.draw(torch.stack([ws, appraisal.ends[0]])))
     index = torch.tensor(rows, dtype=torch.int64)
     count = index.bincount(minlength=generator.config.num_ws).clamp(min=1)
     of_row = options.strength * torch.zeros(len(count)).index_add_(0, index, weights) / count
-    return Fusion(
+    return Transfer(
         latent=replace(identity, ws=ws.cpu()),
+        image=picture,
+        reference=reference,
         layers=tuple(sorted({row for row, on in zip(rows, choice, strict=True) if on})),
         weights=tuple(of_row.tolist()),
         appearance=float(costs.appearance),

@@ -49,6 +49,12 @@ def uncovered(base: Floats, landmarks: Array, unit: float) -> Floats:
     return _small(judge, base)
 
 
+def visible_share(image: NDArray[np.uint8], landmarks: Array) -> float:
+    """Share of a face's outline in a crop [S, S, 3] that nothing covers, by `uncovered`. landmarks: [68, 2], pixels."""
+    face = fill(outline(landmarks, None, 0.0), (image.shape[1], image.shape[0]))
+    return float(uncovered(image.astype(np.float32), landmarks, inter_ocular(landmarks))[face].mean())
+
+
 def expressive_region(landmarks: Array, size: tuple[int, int]) -> NDArray[np.bool_]:
     """[height, width], true on brows, eyes and mouth and a little around them. landmarks: [68, 2] in pixels."""
     reach = max(1, round(_EXPRESSIVE_REACH * inter_ocular(landmarks)))

@@ -8,14 +8,14 @@ from tiny_judge import latents, tiny_generator, tiny_judge
 
 from latentface.appraisal import Appraisal
 from latentface.errors import LatentMismatch, UsageError
-from latentface.fuser import Fusion, fuse, paper_layers, parse_rows, style_readers
+from latentface.fuser import Transfer, fuse, paper_layers, parse_rows, style_readers
 from latentface.networks.config import GeneratorConfig
 from latentface.options import TransferOptions
 
 GENERATOR, JUDGE = tiny_generator(), tiny_judge()
 
 
-def splice(seed: int = 0, **options: object) -> Fusion:
+def splice(seed: int = 0, **options: object) -> Transfer:
     identity, expression = latents(GENERATOR, seed)
     return fuse(identity, expression, GENERATOR, JUDGE, TransferOptions(**options))  # type: ignore[arg-type]
 

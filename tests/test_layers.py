@@ -14,9 +14,12 @@ MODULES = {
 }
 VALUES = {"images", "latent", "face", "emotion", "clip", "files", "options", "tensorfile"}
 ALGORITHMS = {
-    "alignment", "driving", "inversion", "projector", "tuning", "fuser", "directions", "sequencer", "animator", "compositor",
-    "video", "decoding", "encoding", "disclosure", "blending", "masking", "expression", "appraisal", "selection", "warping", "metrics",
+    "alignment", "driving", "inversion", "projector", "tuning", "fuser", "directions", "sequencer", "animator",
+    "compositor",
+    "video", "decoding", "encoding", "disclosure", "blending", "masking", "warping", "metrics", "expression",
+    "appraisal", "selection", "projections",
 }  # fmt: skip
+EDITORS = {"transferrer": "editor"}
 LOW = {"errors", "values"}
 ALLOWED = {
     "errors": set(),
@@ -38,7 +41,7 @@ ALLOWED = {
 def layer(module: str) -> str:
     """The layer of `latentface.x.y`; the package itself is the layer ''."""
     name = module.split(".")[1] if "." in module else ""
-    return "values" if name in VALUES else "algorithms" if name in ALGORITHMS else name
+    return "values" if name in VALUES else "algorithms" if name in ALGORITHMS else EDITORS.get(name, name)
 
 
 def imports(path: Path, module: str) -> list[tuple[int, str]]:

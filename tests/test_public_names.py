@@ -11,12 +11,12 @@ import pytest
 import latentface
 
 NAMES = [
-    "Clip", "CompositeOptions", "Direction", "Emotion", "EmotionSegment", "EmotionSequence", "FaceCrop",
-    "FaceEditor", "Frame", "Generator", "GeneratorConfig", "InputError", "Latent", "LatentMismatch",
-    "LatentfaceError", "NoFaceFound", "OutputError", "Photo", "ProjectOptions", "Projection", "Sound",
+    "Clip", "CompositeOptions", "Direction", "Emotion", "EmotionSegment", "EmotionSequence", "FaceCrop", "FaceEditor",
+    "Frame", "Generator", "GeneratorConfig", "InputError", "Latent", "LatentMismatch", "LatentfaceError",
+    "NoFaceFound", "OutputError", "Photo", "ProjectOptions", "Projection", "Sound", "Transfer", "TransferOptions",
     "UnknownNetwork", "UsageError", "WeightsError", "Written", "__version__", "align", "composite", "load_emotion",
     "load_generator", "load_identity", "load_landmarks", "load_perceptual", "project", "read_clip", "read_image",
-    "read_photo", "to_tensor", "to_uint8", "write_clip", "write_image",
+    "read_photo", "to_tensor", "to_uint8", "transfer", "write_clip", "write_image",
 ]  # fmt: skip
 VERBS = sorted(name for name in NAMES if name.islower() and not name.startswith("_"))
 

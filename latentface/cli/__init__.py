@@ -29,9 +29,11 @@ FULL_OR_FORBIDDEN = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno
 
 #: Command -> module under latentface.cli that holds a click command of the same name.
 COMMANDS = {
+    "animate": "animate",
     "doctor": "doctor",
     "project": "project",
     "sample": "sample",
+    "transfer": "transfer",
     "weights": "weights",
 }
 

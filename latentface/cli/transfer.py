@@ -1,0 +1,196 @@
+"""`latentface transfer`: a photo with the expression of another photo, or of every frame of a clip."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from latentface.cli.flags import build_options, device_flag, network_flag, options_flags, report_flags, seed_flag
+from latentface.cli.report import Report
+from latentface.errors import OutputError
+from latentface.options import CompositeOptions, ProjectOptions, TransferOptions
+
+if TYPE_CHECKING:
+    from latentface.clip import Clip, Frame
+    from latentface.transferrer import Face, Result, Transferrer
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+CLIPS = (".mp4", ".webm", ".gif")
+
+
+@click.command(short_help="Give a face the expression of another.")
+@click.option("--identity", required=True, type=click.Path(path_type=Path), help="Photo or latent file of the person.")
+@click.option(
+    "--expression",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Photo or latent file with the expression; or a clip, or a folder of frames: one output a frame.",
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=None, help="[default: IDENTITY.transfer.png]")
+@network_flag
+@device_flag
+@seed_flag
+@click.option("--steps", type=click.IntRange(min=1), default=250, show_default=True, help="Steps of each projection.")
+@click.option("--landmarks", default="builtin", show_default=True, help="builtin, dlib68 or a dlib .dat file.")
+@click.option(
+    "--face", type=click.IntRange(min=1), default=None, help="Which face of the identity.  [default: the largest]"
+)
+@click.option(
+    "--expression-face",
+    type=click.IntRange(min=1),
+    default=None,
+    help="Which face of the other.  [default: the largest]",
+)
+@options_flags(TransferOptions)
+@options_flags(CompositeOptions)
+@click.option("--rate", default=None, help="Frames a second of a folder of frames, such as 25 or 30000/1001.")
+@click.option("--strip/--no-strip", default=True, show_default=True, help="Also write OUTPUT.strip.png.")
+@click.option("--cache/--no-cache", default=True, show_default=True, help="Remember projections.")
+@report_flags
+def transfer(report: Report, identity: Path, expression: Path, output: Path | None, **flags: Any) -> None:
+    """Rewrite the face of the identity's photo with another's expression, at the photo's full resolution.
+
+    Writes the photo and a strip: identity, expression, regenerated face, composite. With a clip as the expression it
+    writes a clip, with the sound, one frame for each of its frames.
+    """
+    options = build_options(TransferOptions, flags)
+    placing = build_options(CompositeOptions, flags)
+    is_clip = expression.is_dir() or (
+        expression.suffix.lower() not in (*PICTURES, ".safetensors") and _moves(expression)
+    )
+    target = output or identity.with_name(f"{identity.stem}.transfer{'.mp4' if is_clip else '.png'}")
+    _check_output(target, is_clip)
+
+    from latentface import api
+    from latentface.cli.outputs import prepared_folder
+    from latentface.transferrer import Transferrer
+
+    began = time.perf_counter()
+    steps = flags["steps"]
+    with prepared_folder(target.parent), report.progress() as bar:
+        bar.start("projecting", steps)
+        transferrer = Transferrer(
+            api.load_generator(flags["network"], flags["device"]),
+            landmarks=flags["landmarks"],
+            project=ProjectOptions(steps=steps, seed=flags["seed"]),
+            transfer=options,
+            composite=placing,
+            cache=api.projection_cache() if flags["cache"] else None,
+            note=report.note,
+            on_step=lambda step, state: bar.step(step + 1),
+        )
+        job = _clip if is_clip else _photo
+        facts = job(report, transferrer, identity, expression, target, flags)
+    facts |= {"network": flags["network"], "output": str(target), "options": asdict(options)}
+    report.result({"command": "transfer", **facts, "seconds": round(time.perf_counter() - began, 3), "exit_code": 0})
+
+
+def _photo(
+    report: Report, transferrer: Transferrer, identity: Path, expression: Path, target: Path, flags: dict[str, Any]
+) -> dict[str, Any]:
+    from latentface.images import write_image
+
+    made = transferrer.photo(identity, expression, face=flags["face"], expression_face=flags["expression_face"])
+    photo = made.photo
+    write_image(target, photo.rgb, alpha=photo.alpha, exif=photo.exif, icc=photo.icc)
+    strip = None
+    if flags["strip"]:
+        strip = target.with_name(f"{target.stem}.strip.png")
+        write_image(strip, draw_strip(transferrer, made))
+    found = made.transfer
+    layers = ", ".join(map(str, found.layers)) or "none"
+    report.say(f"rows {layers} of the expression; objective {found.objective:.3f} -> {target}")
+    return {
+        "identity": _facts(identity, made.identity), "expression": _facts(expression, made.expression),
+        "layers": found.layers, "weights": found.weights, "appearance": found.appearance,
+        "expression_cost": found.expression, "objective": found.objective, "measured": found.measured,
+        "strip": str(strip) if strip else None,
+    }  # fmt: skip
+
+
+def _clip(
+    report: Report, transferrer: Transferrer, identity: Path, expression: Path, target: Path, flags: dict[str, Any]
+) -> dict[str, Any]:
+    from latentface.clip import parse_rate
+    from latentface.video import read_clip, write_clip
+
+    rate = parse_rate(flags["rate"]) if flags["rate"] else None
+    driver: Clip = read_clip(expression, rate)
+    (face,) = transferrer.faces([(identity, "the identity", flags["face"])])
+    clip, told, made = transferrer.clip(face, driver, str(expression))
+    with report.progress() as bar:
+        bar.start("transferring", driver.count or 0)
+
+        def on_frame(count: int, frame: Frame) -> None:
+            bar.step(count)
+
+        written = write_clip(target, clip, source_type="compositeWithTrainedAlgorithmicMedia", on_frame=on_frame)
+    if told.missing:
+        report.note(f"{expression}: no face in {told.missing} of {told.frames} frames; they hold the one before")
+    layers = ", ".join(map(str, made.layers)) or "none"
+    report.say(f"{written.frames} frames, rows {layers} of the expression, sound {written.sound} -> {target}")
+    return {
+        "identity": _facts(identity, face), "expression": {"file": str(expression)}, "layers": made.layers,
+        "frames": written.frames, "rate": str(clip.rate), "sound": written.sound, "missing": told.missing,
+    }  # fmt: skip
+
+
+def _facts(path: Path, face: Face) -> dict[str, Any]:
+    metadata = face.latent.metadata or {}
+    return {
+        "file": str(path), "confidence": round(face.confidence, 3), "cached": face.cached,
+        "verdict": metadata.get("verdict"),
+    }  # fmt: skip
+
+
+def draw_strip(transferrer: Transferrer, made: Result) -> Any:
+    """Identity, expression, regenerated face and composite, as crops side by side: uint8 RGB."""
+    from latentface import api
+    from latentface.alignment import crop_face
+    from latentface.cli.panels import contact_sheet
+
+    side = max(256, made.transfer.image.shape[0])
+    pictures = []
+    for face in (made.identity, made.expression):
+        drawn = api.synthesise(transferrer.generator, face.latent)[0]
+        if face.photo is not None and face.crop is not None:
+            drawn = crop_face(face.photo.rgb, face.crop.landmarks, side).image
+        pictures.append(drawn)
+    pictures.append(made.transfer.image)
+    whole = made.photo.rgb
+    if made.identity.crop is not None:
+        whole = crop_face(whole, made.identity.crop.landmarks, side).image
+    pictures.append(whole)
+    return contact_sheet(
+        [_scaled(picture, side) for picture in pictures], ["identity", "expression", "regenerated", "composite"], 4
+    )
+
+
+def _scaled(picture: Any, side: int) -> Any:
+    import numpy as np
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.BICUBIC))
+
+
+def _moves(path: Path) -> bool:
+    """Whether a file is a clip: anything that is not a still picture."""
+    from latentface.images import PHOTO_SUFFIXES
+
+    if path.suffix.lower() not in (*PHOTO_SUFFIXES, ".safetensors"):
+        return True
+    return path.suffix.lower() == ".gif" and path.exists()
+
+
+def _check_output(target: Path, is_clip: bool) -> None:
+    suffix = target.suffix.lower()
+    if is_clip and suffix not in (*CLIPS, ".webp", ""):
+        raise OutputError(
+            f"{target}: the expression is a clip; end the name in {', '.join(CLIPS)}, .webp or in nothing"
+        )
+    if not is_clip and suffix not in PICTURES:
+        raise OutputError(f"{target}: cannot write this kind of picture; end the name in {', '.join(PICTURES)}")

@@ -1,0 +1,290 @@
+"""Expression transfer on photos and clips: faces are found, projected (or remembered), fused and put back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from latentface import api
+from latentface.clip import Clip, Frame
+from latentface.compositor import Compositor
+from latentface.editor import pick_face
+from latentface.errors import NoFaceFound, UsageError
+from latentface.face import FaceCrop, frontality
+from latentface.fuser import Transfer
+from latentface.images import Photo, Pixels, read_photo, to_tensor
+from latentface.latent import Latent
+from latentface.masking import visible_share
+from latentface.options import CompositeOptions, ProjectOptions, TransferOptions
+from latentface.projections import ProjectionCache
+from latentface.projector import Projection, StepCallback
+
+if TYPE_CHECKING:
+    from latentface.networks.generator import Generator
+
+Source = str | os.PathLike[str] | Pixels | Latent | Projection
+Note = Callable[[str], None]
+
+#: A face of less confidence is warned of: turned far away, or largely hidden.
+LOW_CONFIDENCE = 0.5
+_LATENT_SUFFIX = ".safetensors"
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """One face that takes part in a transfer.
+
+    Attributes:
+        latent: its projection.
+        photo, crop: where it was found; None for a latent.
+        confidence: 0 ... 1, how well its expression and shape can be seen; 1 for a latent.
+        cached: whether the projection was remembered.
+    """
+
+    latent: Latent
+    photo: Photo | None = None
+    crop: FaceCrop | None = None
+    confidence: float = 1.0
+    cached: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """What a source shows before anything is projected: a latent, or a photo and a crop of it."""
+
+    photo: Photo | None = None
+    crop: FaceCrop | None = None
+    latent: Latent | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A transfer onto a photo (onto the regenerated picture when the identity is a latent), and how it was made."""
+
+    photo: Photo
+    transfer: Transfer
+    identity: Face
+    expression: Face
+
+
+@dataclass
+class ClipReport:
+    """What happened in a clip so far: frames done, and those without a face, which hold the expression before them."""
+
+    frames: int = 0
+    missing: int = 0
+
+
+class Transferrer:
+    """Gives faces of photos the expressions of other photos and clips, with one generator.
+
+    Args:
+        generator: the network.
+        landmarks: see `api.align`.
+        project, transfer, composite: options of the three steps.
+        cache: where projections are remembered; None for nowhere.
+        note: told what the user should know, in one line.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        *,
+        landmarks: str = "builtin",
+        project: ProjectOptions | None = None,
+        transfer: TransferOptions | None = None,
+        composite: CompositeOptions | None = None,
+        cache: ProjectionCache | None = None,
+        note: Note | None = None,
+        on_step: StepCallback | None = None,
+    ) -> None:
+        self.generator, self.landmarks, self.cache = generator, landmarks, cache
+        self.project, self.options = project or ProjectOptions(), transfer or TransferOptions()
+        self.composite = composite or CompositeOptions()
+        self.note, self.on_step = note or (lambda text: None), on_step
+        if self.project.tune_steps:
+            raise UsageError(
+                "transfer splices latents of one generator; pivot tuning would change it (tune_steps is 0)"
+            )
+
+    def photo(
+        self, identity: Source, expression: Source, *, face: int | None = None, expression_face: int | None = None
+    ) -> Result:
+        """The identity's photo with the expression's expression.
+
+        Args:
+            identity, expression: photo files, uint8 RGB [H, W, 3], latent files, latents or projections.
+            face, expression_face: which face of each photo, 1 for the surest; by default the largest.
+
+        Raises:
+            InputError: a file cannot be used or has no such face; NoFaceFound says in which photo.
+            LatentMismatch: a latent belongs to another network.
+        """
+        if _same_file(identity, expression) and face == expression_face:
+            self.note(f"{identity}: identity and expression are the same face; nothing will change")
+        found = self.faces([(identity, "the identity", face), (expression, "the expression", expression_face)])
+        return self.put(*found)
+
+    def put(self, identity: Face, expression: Face) -> Result:
+        """The transfer between two faces that were made ready by `faces`."""
+        made = api.transfer(
+            identity=identity.latent, expression=expression.latent, generator=self.generator, options=self.options
+        )
+        photo = Photo(made.image)
+        if identity.photo is not None and identity.crop is not None:
+            compositor = Compositor(identity.photo.rgb, identity.crop, self.composite, reference=made.reference)
+            photo = replace(identity.photo, rgb=compositor.place(made.image, self._points(made.image)))
+        return Result(photo, made, identity, expression)
+
+    def clip(self, identity: Face, driver: Clip, name: str = "the clip") -> tuple[Clip, ClipReport, Transfer]:
+        """The identity's photo with the expression of every frame of a clip, and a report that fills on the way.
+
+        The rows are chosen once, at the first frame that shows a face; a frame without one holds the expression before
+        it. Sound and times are the driver's. Raises NoFaceFound when no frame shows a face.
+        """
+        if self.options.units != "rows":
+            raise UsageError("a clip is transferred by whole rows; leave units at rows")
+        first = self._first_face(driver, name)
+        made = api.transfer(identity=identity.latent, expression=first, generator=self.generator, options=self.options)
+        report = ClipReport()
+        height, width = made.image.shape[:2] if identity.photo is None else identity.photo.rgb.shape[:2]
+        frames = self._frames(identity, driver, first, made, report)
+        return replace(driver, frames=frames, size=(width, height), alpha=False), report, made
+
+    def faces(self, wanted: Sequence[tuple[Source, str, int | None]]) -> list[Face]:
+        """Faces ready to be fused, their latents remembered or projected together.
+
+        wanted: source, what to call it in messages, and which face (1 for the surest; None for the largest).
+        """
+        looks = [self._look(*each) for each in wanted]
+        known = [self._remembered(look) for look in looks]
+        crops = [
+            look.crop for look, latent in zip(looks, known, strict=True) if latent is None and look.crop is not None
+        ]
+        made = iter(api.project(crops, self.generator, self.project, on_step=self.on_step) if crops else [])
+        faces = []
+        for look, latent, (_, what, _) in zip(looks, known, wanted, strict=True):
+            found = latent if latent is not None else self._remember(look.crop, next(made))
+            confidence = 1.0 if look.crop is None else face_confidence(look.crop)
+            faces.append(Face(found, look.photo, look.crop, confidence, look.crop is not None and latent is not None))
+            self._warn(faces[-1], what)
+        return faces
+
+    def _look(self, source: Source, what: str, number: int | None) -> _Look:
+        """What a source shows: a latent, or a photo and the face in it."""
+        if isinstance(source, Projection):
+            source = source.latent
+        if isinstance(source, str | os.PathLike) and Path(source).suffix.lower() == _LATENT_SUFFIX:
+            source = api.load_latent(source, self.generator)
+        if isinstance(source, Latent):
+            api.check_latent(source, self.generator, what)
+            return _Look(latent=source)
+        photo = Photo(source) if isinstance(source, np.ndarray) else read_photo(source)
+        name = what if isinstance(source, np.ndarray) else f"{what}, {os.fspath(source)}"
+        try:
+            crops = api.align(photo.rgb, self.generator.config.resolution, self.landmarks)
+        except NoFaceFound as error:
+            raise NoFaceFound(f"{name}: {error}") from None
+        return _Look(photo, self._choose(crops, number, name))
+
+    def _remembered(self, look: _Look) -> Latent | None:
+        if look.crop is None or self.cache is None:
+            return look.latent
+        return self.cache.get(self._key(look.crop), self.generator.fingerprint)
+
+    def _remember(self, crop: FaceCrop | None, projection: Projection) -> Latent:
+        """The projection's latent, with its verdict in the metadata, also put into the cache."""
+        facts = {"distance": repr(float(projection.distance)), "verdict": projection.verdict}
+        latent = replace(projection.latent, metadata={**(projection.latent.metadata or {}), **facts})
+        if self.cache is not None and crop is not None:
+            self.cache.put(self._key(crop), latent)
+        return latent
+
+    def _key(self, crop: FaceCrop) -> str:
+        return ProjectionCache.key(crop.image, self.generator.fingerprint, self.project)
+
+    def _choose(self, crops: Sequence[FaceCrop], number: int | None, name: str) -> FaceCrop:
+        if number is not None:
+            return pick_face(crops, number, name)
+        if len(crops) > 1:
+            largest = max(range(len(crops)), key=lambda k: crops[k].side)
+            self.note(f"{name}: {len(crops)} faces, taking the largest (face {largest + 1}); choose another by number")
+            return crops[largest]
+        return crops[0]
+
+    def _warn(self, face: Face, what: str) -> None:
+        if face.confidence < LOW_CONFIDENCE:
+            self.note(
+                f"{what}: the face is turned far away or partly hidden (confidence {face.confidence:.2f}); "
+                "expect a poor transfer"
+            )
+        verdict = (face.latent.metadata or {}).get("verdict", "")
+        if verdict.startswith("outside"):
+            self.note(f"{what}: the face is {verdict}; expect a poor transfer")
+
+    def _points(self, image: Pixels) -> NDArray[np.float64] | None:
+        """Landmarks [68, 2] of a regenerated picture, in its pixels."""
+        tensor = to_tensor(image).to(self.generator.w_avg.device)
+        with torch.no_grad():
+            points = api.judge(str(self.generator.w_avg.device)).landmarks(tensor)[0]
+        return np.asarray(points.cpu().double().numpy() * image.shape[0] - 0.5)
+
+    def _first_face(self, driver: Clip, name: str) -> Latent:
+        """The latent of the first frame that shows a face, projected with all steps."""
+        for frame in driver:
+            crop = self._find(frame)
+            if crop is not None:
+                known = self._remembered(_Look(None, crop))
+                if known is not None:
+                    return known
+                return self._remember(crop, api.project(crop, self.generator, self.project, on_step=self.on_step))
+        raise NoFaceFound(f"{name}: no face in any of its frames; give one that shows a face from the front")
+
+    def _find(self, frame: Frame) -> FaceCrop | None:
+        try:
+            crops = api.align(
+                np.ascontiguousarray(frame.pixels[..., :3]), self.generator.config.resolution, self.landmarks
+            )
+        except NoFaceFound:
+            return None
+        return max(crops, key=lambda crop: crop.side)
+
+    def _frames(
+        self, identity: Face, driver: Clip, first: Latent, made: Transfer, report: ClipReport
+    ) -> Iterator[Frame]:
+        """One frame out for each frame in; the search for a frame's latent begins at the frame before."""
+        compositor = None
+        if identity.photo is not None and identity.crop is not None:
+            compositor = Compositor(identity.photo.rgb, identity.crop, self.composite, reference=made.reference)
+        ours, weights = identity.latent.ws, torch.tensor(made.weights)[:, None]
+        theirs, picture = first.ws, None
+        for frame in driver:
+            crop = self._find(frame)
+            report.frames += 1
+            if crop is None:
+                report.missing += 1
+            else:
+                theirs = api.follow(crop, self.generator, theirs)
+            if crop is not None or picture is None:
+                latent = replace(identity.latent, ws=ours + weights * (theirs - ours))
+                image: Pixels = api.synthesise(self.generator, latent)[0]
+                picture = image if compositor is None else compositor.place(image)
+            yield Frame(picture, frame.time)
+
+
+def face_confidence(crop: FaceCrop) -> float:
+    """0 ... 1: how much of a face can be seen, by how frontal its landmarks lie and how much of it looks like skin."""
+    return min(frontality(crop.landmarks), visible_share(crop.image, crop.crop_landmarks))
+
+
+def _same_file(a: Source, b: Source) -> bool:
+    if not (isinstance(a, str | os.PathLike) and isinstance(b, str | os.PathLike)):
+        return a is b
+    return Path(a).exists() and Path(b).exists() and Path(a).samefile(b)
