@@ -13,6 +13,7 @@ from latentface.errors import InputError
 from latentface.networks.encoder import CropEncoder
 from latentface.networks.generator import Generator, GeneratorConfig
 from latentface.training.data import CELLS, Pairs, feature_map, image_batch, load_pairs
+from latentface.training.discriminator import Adversary, balanced
 from latentface.training.generator import Pair, PairTrainer, Recipe, Stage, code_all, held_out_psnr, views
 from latentface.training.prior import fit_mapping
 
@@ -21,7 +22,11 @@ TINY = GeneratorConfig(
 )
 RECIPE = Recipe(
     network=TINY,
-    stages=(Stage(16, 320, 16), Stage(32, 160, 16), Stage(32, 32, 16, keep_encoder=True)),
+    stages=(
+        Stage(16, 320, 16),
+        Stage(32, 160, 16),
+        Stage(32, 48, 12, keep_encoder=True, settle=True, adversarial=0.5),
+    ),
     ema_images=100,
 )
 
@@ -102,6 +107,35 @@ def test_what_the_encoder_cannot_see_comes_from_the_scene(pairs: Pairs, tmp_path
         ws = trainer.average.spread(trainer.average.coder(grey, pairs.factors[:2]))
         drawn = trainer.average.generator.synthesis(ws)
     assert (drawn[0] - drawn[1]).abs().mean() > 0.02
+
+
+def test_the_adversary_tells_real_from_drawn_and_points_the_way() -> None:
+    random = torch.Generator().manual_seed(0)
+    real = torch.randn(16, 3, 16, 16, generator=random) * 0.3  # rough
+    drawn = torch.randn(16, 3, 1, 1, generator=random).expand(-1, -1, 16, 16) * 0.3  # flat
+    adversary = Adversary(0)
+    for _ in range(60):
+        adversary.learn(real, drawn)
+    with torch.no_grad():
+        assert float(adversary.network(real).mean()) > float(adversary.network(drawn).mean()) + 1
+    slope = adversary.gradient(drawn)
+    assert slope.shape == drawn.shape
+
+    def doubt(images: torch.Tensor) -> float:
+        return float(torch.nn.functional.softplus(-adversary.network(images)).mean().detach())
+
+    step = 0.05 * slope.shape[0] * slope / slope.abs().amax()
+    assert doubt(drawn - 0.05 * step) < doubt(drawn)
+    again = Adversary(1)
+    again.load(adversary.state())
+    torch.testing.assert_close(again.gradient(drawn), slope)
+    assert again.steps == 60
+
+
+def test_gradients_are_balanced_by_length() -> None:
+    paired, other = torch.tensor([3.0, 4.0]), torch.tensor([0.0, 100.0])
+    torch.testing.assert_close(balanced(paired, other, 0.5), torch.tensor([3.0, 6.5]))
+    torch.testing.assert_close(balanced(paired, torch.zeros(2), 0.5), paired)
 
 
 def test_weights_of_pixels_follow_eyes_and_mouth(tmp_path: Path) -> None:

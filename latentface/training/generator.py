@@ -30,6 +30,7 @@ from latentface.networks.generator import Generator, GeneratorConfig
 from latentface.networks.perceptual import DistilledVgg
 from latentface.pretrained.native import write_network
 from latentface.training.data import Pairs, load_pairs
+from latentface.training.discriminator import Adversary, balanced
 from latentface.training.prior import fit_mapping
 from latentface.training.scene_coder import SceneCoder
 
@@ -38,12 +39,20 @@ HELD_OUT_SHARDS = 1  # the last ones: never trained on, only measured
 
 @dataclass(frozen=True)
 class Stage:
-    """`images` pictures at `resolution` in batches of `batch`; a kept encoder is not trained on."""
+    """`images` pictures at `resolution` in batches of `batch`.
+
+    A kept encoder is not trained on. `rate` multiplies the learning rates; a settling stage lowers them to a twentieth.
+    `adversarial` is the length of the discriminator's gradient at the picture in parts of the paired loss's; a third
+    more pictures are then drawn from between the codes, which have no render to be like, for the discriminator alone.
+    """
 
     resolution: int
     images: int
     batch: int
     keep_encoder: bool = False
+    settle: bool = False
+    rate: float = 1.0
+    adversarial: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -54,7 +63,9 @@ class Recipe:
         resolution=128, z_dim=256, w_dim=256, num_mapping_layers=2, channel_base=4096, channel_max=256
     )
     stages: tuple[Stage, ...] = (
-        Stage(32, 10_000, 32), Stage(64, 16_000, 16), Stage(128, 34_000, 16), Stage(128, 70_000, 16, keep_encoder=True),
+        Stage(32, 10_000, 32), Stage(64, 16_000, 16), Stage(128, 34_000, 16),
+        Stage(128, 56_000, 16, keep_encoder=True, settle=True),
+        Stage(128, 18_000, 12, keep_encoder=True, settle=True, rate=0.4, adversarial=0.5),
     )  # fmt: skip
     learning_rate: float = 2e-3
     coder_learning_rate: float = 8e-4
@@ -154,6 +165,7 @@ class PairTrainer:
             ],
             betas=(0.9, 0.99),
         )
+        self.adversary = Adversary(self.recipe.seed) if self.stage.adversarial else None
         self._base_rates = [group["lr"] for group in self.optimizer.param_groups]
         self._recent: list[tuple[float, ...]] = []
         self._draw: Callable[..., torch.Tensor] = self.pair.generator.synthesis
@@ -173,19 +185,30 @@ class PairTrainer:
         images, weights = self.pairs.batch(chosen, stage.resolution, recipe.feature_weight)
         with torch.autocast("cpu", torch.bfloat16):
             w = self._code(images, self.pairs.factors[chosen]).float()
-        ws = self.pair.spread(w + torch.randn(w.shape, generator=random) * recipe.latent_noise).contiguous()
+        codes = w + torch.randn(w.shape, generator=random) * recipe.latent_noise
+        if stage.adversarial:
+            third = stage.batch // 3
+            part = 0.2 + 0.6 * torch.rand(third, 1, generator=random)
+            codes = torch.cat([codes, torch.lerp(codes[:third], codes[third : 2 * third], part)])
         shapes = self.pair.generator.synthesis.noise_shapes()
-        noise = [torch.randn(stage.batch, 1, *shape, generator=random) for shape in shapes]
+        noise = [torch.randn(len(codes), 1, *shape, generator=random) for shape in shapes]
         with torch.autocast("cpu", torch.bfloat16):
-            drawn = self._draw(ws, noise=noise).float()
+            everything = self._draw(self.pair.spread(codes).contiguous(), noise=noise).float()
+        drawn = everything[: stage.batch].detach().requires_grad_(True)
+        with torch.autocast("cpu", torch.bfloat16):
             shown = [(view(drawn).contiguous(), view(images).contiguous()) for view in views(stage.resolution, order)]
             perceptual = torch.stack([self._distance(a, b).float().mean() for a, b in shown]).sum()
         difference = (drawn - images).abs().mean(1, keepdim=True)
         pixel = (difference * weights).mean() + (F.avg_pool2d(drawn, 4) - F.avg_pool2d(images, 4)).abs().mean()
         held = (w.square().mean(1) - 1).square().mean() + w.mean(0).square().mean()
-        loss = pixel + recipe.perceptual_weight * perceptual + recipe.spread_weight * held
+        slope = torch.zeros_like(everything)
+        slope[: stage.batch] = torch.autograd.grad(pixel + recipe.perceptual_weight * perceptual, drawn)[0]
+        if self.adversary is not None:
+            share = stage.adversarial * min(1.0, self.seen / 3000)  # a new discriminator knows nothing yet
+            slope = balanced(slope, self.adversary.gradient(everything), share)
+            self.adversary.learn(images, everything)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward([everything, recipe.spread_weight * held], [slope, torch.ones(())])
         nn.utils.clip_grad_norm_(self.pair.parameters(), 2.0)
         self.optimizer.step()
         self.seen += stage.batch
@@ -194,9 +217,9 @@ class PairTrainer:
         self._recent.append(tuple(float(term.detach()) for term in (pixel, perceptual, held)))
 
     def _set_rate(self) -> None:
-        """Warm up each stage, and let the last one settle to a twentieth."""
-        rate = min(1.0, self.seen / 2000 + 0.05)
-        if self.stage_index + 1 == len(self.recipe.stages):
+        """Warm up each stage, and let those settle that shall."""
+        rate = self.stage.rate * min(1.0, self.seen / 2000 + 0.05)
+        if self.stage.settle:
             rate *= 0.05 + 0.475 * (1 + math.cos(math.pi * self.seen / self.stage.images))
         for group, base in zip(self.optimizer.param_groups, self._base_rates, strict=True):
             group["lr"] = base * rate
@@ -220,6 +243,8 @@ class PairTrainer:
             "stage": self.stage_index, "seen": self.seen, "steps": self.steps, "pair": self.pair.state_dict(),
             "average": self.average.state_dict(), "optimizer": self.optimizer.state_dict(),
         }  # fmt: skip
+        if self.adversary is not None:
+            state["adversary"] = self.adversary.state()
         with atomic_path(self.out / "checkpoint.pt") as partial:
             torch.save(state, partial)
 
@@ -231,6 +256,8 @@ class PairTrainer:
         self.pair.load_state_dict(state["pair"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.adversary is not None:
+            self.adversary.load(state["adversary"])
 
 
 def views(resolution: int, order: np.random.Generator) -> list[Callable[[torch.Tensor], torch.Tensor]]:
