@@ -143,6 +143,12 @@ def _detect_at(
     return suppress_overlaps(boxes * ratio, np.array(scores, np.float64))
 
 
+def best_score(picture: Pixels) -> float:
+    """dlib's score of the surest face in a small picture, uint8 RGB [H, W, 3]; -1 when nothing comes near one."""
+    _, scores = _detect_at(_frontal_detector(), picture, 2.0, -1.0)
+    return float(scores.max(initial=-1.0))
+
+
 def suppress_overlaps(boxes: Array, scores: Array) -> tuple[Array, Array]:
     """Non-maximum suppression: of boxes [F, 4] that share 30 % of the smaller one's area, keep the best-scored."""
     kept: list[int] = []

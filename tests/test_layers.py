@@ -14,7 +14,7 @@ MODULES = {
 }
 VALUES = {"images", "latent", "face", "emotion", "clip", "files", "options", "tensorfile"}
 ALGORITHMS = {
-    "alignment", "driving", "inversion", "projector", "tuning", "fuser", "directions", "sequencer", "animator",
+    "alignment", "driving", "camera", "headpose", "overlay", "inversion", "projector", "tuning", "fuser", "directions", "sequencer", "animator",
     "compositor",
     "video", "decoding", "encoding", "disclosure", "blending", "masking", "warping", "metrics", "expression",
     "appraisal", "selection", "projections",

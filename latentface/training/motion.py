@@ -17,8 +17,8 @@ import csv
 import math
 import os
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import click
@@ -37,7 +37,7 @@ from latentface.training import motion_losses as losses
 from latentface.training.motion_data import INNER, Clips, PairBatch, guide_points, load_rendered, sample_pairs
 
 COMPACT = MotionConfig(
-    resolution=128, scale=0.5, keypoint_width=16, keypoint_max=128, keypoint_blocks=4, dense_width=16, dense_max=128,
+    resolution=128, scale=0.25, keypoint_width=16, keypoint_max=128, keypoint_blocks=4, dense_width=16, dense_max=128,
     dense_blocks=4, generator_width=16, generator_max=64, bottleneck_blocks=3, blend=True,
 )  # fmt: skip
 
@@ -71,13 +71,13 @@ class Recipe:
     feature_matching: float = 10.0
     discriminator_sees_keypoints: bool = True
     guide_weight: float = 0.0
-    guide_pairs: int = 14_000
+    guide_pairs: int = 12_000
     average_pairs: int = 4_000
     seed: int = 0
 
 
 BUILTIN = Recipe(
-    network=COMPACT, stages=(Stage(64, 14_000, 12), Stage(128, 8_000, 12)), learning_rate=1e-3, pixel=10.0,
+    network=COMPACT, stages=(Stage(64, 12_000, 12), Stage(128, 6_000, 12)), learning_rate=1e-3, pixel=10.0,
     guide_weight=20.0,
 )  # fmt: skip
 
@@ -131,6 +131,9 @@ class MotionTrainer:
         self.bfloat16 = bfloat16
         self.perceptual = perceptual.to(device)
         self.rank, self.ranks = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+        self.steps = 0
+        self.discriminator: MultiScaleDiscriminator | None = None
+        self.judge: torch.optim.Adam | None = None
         self._enter_stage(0)
         if (out / "checkpoint.pt").exists():
             self._resume()
@@ -160,36 +163,33 @@ class MotionTrainer:
         return self.average
 
     def _enter_stage(self, index: int) -> None:
-        """A stage below the full resolution trains the same weights on smaller pictures."""
+        """Build the networks of a stage, with what the stage before has learnt."""
+        before = {name: part.state_dict() for name, part in self._parts().items() if part} if index else {}
         self.stage_index, self.seen, self._recent = index, 0, list[dict[str, float]]()
-        if index:
-            return
         recipe = self.recipe
         with torch.random.fork_rng(devices=[]):  # the layers' own initialisation draws from the global stream
             torch.manual_seed(recipe.seed)
-            self.model: MotionModel = MotionModel(recipe.network).to(self.device)
-            self.discriminator: MultiScaleDiscriminator | None = None
-            if recipe.generator_gan:
+            self.model: MotionModel = MotionModel(staged(recipe.network, self.stage.resolution)).to(self.device)
+            if not index and recipe.generator_gan:
                 keypoints = recipe.network.num_keypoints if recipe.discriminator_sees_keypoints else 0
                 self.discriminator = MultiScaleDiscriminator(keypoints=keypoints).to(self.device)
+                self.judge = torch.optim.Adam(self.discriminator.parameters(), recipe.learning_rate, (0.5, 0.999))
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's stubs
         if recipe.network.blend:
             assert self.model.generator.final.bias is not None
             with torch.no_grad():
                 self.model.generator.final.bias[3] = 2.0  # begin by showing the warped source
-        self.steps = 0
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         if self.ranks > 1:
             self.model = nn.SyncBatchNorm.convert_sync_batchnorm(self.model)  # type: ignore[no-untyped-call]
-        step: nn.Module = Step(recipe, self.model, self.perceptual)
+        self.step: nn.Module = Step(recipe, self.model, self.perceptual)
         if self.ranks > 1:
-            step = nn.parallel.DistributedDataParallel(step, find_unused_parameters=True)
-        self.step = step
-        rate, betas = recipe.learning_rate, (0.5, 0.999)
-        self.optimizer = torch.optim.Adam(self.model.parameters(), rate, betas)
-        self.judge: torch.optim.Adam | None = None
-        if self.discriminator is not None:
-            self.judge = torch.optim.Adam(self.discriminator.parameters(), rate, betas)
+            self.step = nn.parallel.DistributedDataParallel(self.step, find_unused_parameters=True)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), recipe.learning_rate, (0.5, 0.999))
+        if before:
+            grow(self.model, before["model"])
+            grow(self.average, before["average"])
+            self.optimizer.load_state_dict(before["optimizer"])
 
     def _step(self) -> None:
         recipe, stage = self.recipe, self.stage
@@ -281,10 +281,24 @@ class MotionTrainer:
 
     def _resume(self) -> None:
         state = torch.load(self.out / "checkpoint.pt", map_location=self.device, weights_only=True)
+        for index in range(1, state["stage"] + 1):
+            self._enter_stage(index)
         for name, part in self._parts().items():
             if part is not None:
                 part.load_state_dict(state[name])
-        self.stage_index, self.seen, self.steps = state["stage"], state["seen"], state["steps"]
+        self.seen, self.steps = state["seen"], state["steps"]
+
+
+def staged(config: MotionConfig, resolution: int) -> MotionConfig:
+    """The network for smaller pictures: the motion is still found on pictures of the same size."""
+    return replace(config, resolution=resolution, scale=config.scale * config.resolution / resolution)
+
+
+def grow(model: MotionModel, state: Mapping[str, Tensor]) -> None:
+    """Take over the weights of a network for smaller pictures; only the low passes before it differ."""
+    own = {name: value for name, value in model.state_dict().items() if name.endswith("down.weight")}
+    learnt = {name: value for name, value in state.items() if not name.endswith("down.weight")}
+    model.load_state_dict(learnt | own)
 
 
 def held_out_pairs(clips: Clips, resolution: int, count: int = 32) -> Iterator[tuple[Tensor, Tensor]]:

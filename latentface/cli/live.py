@@ -1,0 +1,188 @@
+"""`latentface animate --driving camera:...`: a camera moves the photo's face while somebody watches."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from latentface import api, overlay, video
+from latentface.camera import Camera
+from latentface.cli.animate import choose_faces
+from latentface.cli.report import Report
+from latentface.clip import Clip, Frame
+from latentface.driving import Square, best_face, keypoints_of
+from latentface.errors import InputError, UsageError
+from latentface.images import Pixels, read_photo
+from latentface.options import AnimateOptions
+
+if TYPE_CHECKING:
+    from latentface.networks.motion import MotionModel
+
+Viewer = Callable[[Pixels], bool]  # shows a picture; False when the person closed it
+STEADY = 3  # frames in a row that must match before it starts
+
+
+def animate_live(report: Report, source: Path, camera: str, options: AnimateOptions, flags: dict[str, Any]) -> None:
+    """Run until the camera ends, the window is closed, the time is up or Ctrl-C."""
+    photo = replace(read_photo(source), alpha=None)
+    model = api.load_animator(flags["network"], flags["device"])
+    faces = choose_faces(source, flags["face"] or 1)
+    options = replace(options, best_frame=False)
+    with ExitStack() as stack:
+        viewers = _viewers(report, stack, flags, photo.rgb.shape[1::-1])
+        if not viewers and flags["output"] is None:
+            raise UsageError("live, but nothing to show it on: no window here; give -o FILE or --virtual-camera")
+        device = stack.enter_context(Camera(camera))
+        session = _Session(device, viewers, flags["seconds"])
+        clip = device.clip()
+        if flags["calibrate"]:
+            sight = _sight(photo.rgb, faces[0].landmarks, model, options.crop)
+            clip = replace(clip, frames=session.calibrate(clip, sight, model, options))
+        animation = api.animate(photo, clip, model, options, faces=faces)
+        shown = replace(animation.clip, frames=session.show(animation.clip))
+        if flags["output"] is None:
+            for _ in shown:
+                pass
+        else:
+            video.write_clip(flags["output"], shown, source_type="compositeWithTrainedAlgorithmicMedia")
+    figures = session.figures()
+    report.say(
+        f"{figures['frames']} frames, {figures['frames_per_second']:.1f} a second, {figures['dropped']} missed; "
+        f"camera to screen {1000 * figures['latency_mean']:.0f} ms, 95 % under {1000 * figures['latency_95']:.0f} ms"
+    )
+    report.result(
+        {
+            "command": "animate", "live": True, "source": str(source), "driving": camera, "network": flags["network"],
+            "output": None if flags["output"] is None else str(flags["output"]), **figures,
+            "missing": animation.report.missing, "exit_code": 0,
+        }
+    )  # fmt: skip
+
+
+class _Session:
+    """Frames pass through on their way to the viewers; how old they are by then is kept."""
+
+    def __init__(self, camera: Camera, viewers: list[Viewer], seconds: float | None) -> None:
+        self.camera, self.viewers = camera, viewers
+        self.until = float("inf") if seconds is None else time.monotonic() + seconds
+        self.ages: list[float] = []
+        self.began, self.taken_before, self.calibrated_after = time.monotonic(), 0, 0.0
+
+    def calibrate(
+        self, clip: Clip, source: overlay.Sight, model: MotionModel, options: AnimateOptions
+    ) -> Iterator[Frame]:
+        """Show driver and source until they match, then let every frame pass."""
+        frames, row, landmarks = iter(clip), 0, api.landmark_predictor()
+        began = time.monotonic()
+        for frame in frames:
+            points = best_face(frame.pixels, landmarks)
+            if points is not None:
+                sight = _sight(frame.pixels, points, model, options.driver_crop)
+                view, done = overlay.calibration(sight, source)
+                row = row + 1 if done else 0
+                if not self._watch(view) or row == STEADY:
+                    self.calibrated_after = time.monotonic() - began
+                    yield frame
+                    yield from frames
+                    return
+        raise InputError(f"camera {self.camera.source}: it ended before the poses matched; see --no-calibrate")
+
+    def show(self, clip: Clip) -> Iterator[Frame]:
+        self.began, self.taken_before = time.monotonic(), self.camera.taken
+        with suppress(KeyboardInterrupt):  # the way to end it
+            for frame in clip:
+                going_on = self._watch(frame.pixels)
+                self.ages.append(self.camera.age(frame.time))
+                yield frame
+                if not going_on or time.monotonic() > self.until:
+                    return
+
+    def _watch(self, picture: Pixels) -> bool:
+        return all([viewer(picture) for viewer in self.viewers])
+
+    def figures(self) -> dict[str, Any]:
+        if not self.ages:
+            raise InputError(f"camera {self.camera.source}: it ended before a face was shown")
+        seconds, count = time.monotonic() - self.began, len(self.ages)
+        return {
+            "frames": count, "seconds": round(seconds, 3), "frames_per_second": count / seconds,
+            "dropped": max(0, self.camera.taken - self.taken_before - count),
+            "latency_mean": float(np.mean(self.ages)), "latency_95": float(np.percentile(self.ages, 95)),
+            "latency_max": float(np.max(self.ages)), "calibrated_after": round(self.calibrated_after, 3),
+        }  # fmt: skip
+
+
+def _sight(picture: Pixels, landmarks: Any, model: MotionModel, crop: float) -> overlay.Sight:
+    square = Square.around(landmarks, crop * 1.1)
+    points = keypoints_of(square.cut(picture), model).value[0].cpu().numpy()
+    return overlay.Sight(picture, landmarks, square, points)
+
+
+def _viewers(report: Report, stack: ExitStack, flags: dict[str, Any], size: tuple[int, int]) -> list[Viewer]:
+    """A window, and the virtual camera when asked for."""
+    viewers: list[Viewer] = []
+    if flags["preview"]:
+        try:
+            import tkinter
+
+            viewers.append(_window(stack, tkinter))
+        except (ImportError, RuntimeError) as error:
+            report.note(f"no preview window here ({error})")
+    if flags["virtual_camera"]:
+        viewers.append(_virtual_camera(stack, size))
+    return viewers
+
+
+def _window(stack: ExitStack, tkinter: Any) -> Viewer:
+    from PIL import Image, ImageTk
+
+    try:
+        root = tkinter.Tk()
+    except tkinter.TclError as error:
+        raise RuntimeError(str(error)) from error
+
+    @stack.callback
+    def close() -> None:
+        with suppress(tkinter.TclError):  # the person was quicker
+            root.destroy()
+
+    root.title("latentface")
+    label = tkinter.Label(root)
+    label.pack()
+
+    def show(picture: Pixels) -> bool:
+        try:
+            image = ImageTk.PhotoImage(Image.fromarray(picture))
+            label.configure(image=image)
+            label.image = image  # tkinter itself keeps no reference
+            root.update()
+        except tkinter.TclError:  # the window was closed
+            return False
+        return True
+
+    return show
+
+
+def _virtual_camera(stack: ExitStack, size: tuple[int, int]) -> Viewer:
+    try:
+        pyvirtualcam = import_module("pyvirtualcam")
+    except ImportError as error:
+        raise UsageError("--virtual-camera needs the package pyvirtualcam and a virtual camera") from error
+    try:
+        device = stack.enter_context(pyvirtualcam.Camera(width=size[0], height=size[1], fps=30))
+    except RuntimeError as error:
+        raise UsageError(f"no virtual camera here ({error})") from error
+
+    def show(picture: Pixels) -> bool:
+        if picture.shape[1::-1] == size:  # the calibration view has another size and stays in the window
+            device.send(picture)
+        return True
+
+    return show

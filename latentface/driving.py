@@ -1,0 +1,278 @@
+"""What moves a face: the keypoints of a driving clip frame by frame, told as motion of another face.
+
+Eq. numbers are those of Siarohin et al. 2019; the one-euro filter is Casiez et al. 2012.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.spatial import ConvexHull, QhullError
+
+from latentface import alignment
+from latentface.alignment import LandmarkPredictor
+from latentface.clip import Clip, Frame
+from latentface.errors import InputError, NoFaceFound
+from latentface.face import Array, ffhq_quad, map_points, quad_to_matrix
+from latentface.images import Pixels, to_tensor
+from latentface.networks.motion import Keypoints, MotionModel
+from latentface.networks.motion.geometry import invert, multiply
+from latentface.options import AnimateOptions
+
+Seen = tuple[Fraction, Keypoints | None]  # a frame's time and keypoints; None: the source stands still
+
+SIDE = 1.1  # a face's square against the upright FFHQ crop's: room for the head to move
+LOOKED_AT = 48  # frames among which the best one is searched
+_SEARCH_SIDE = 320  # long side of the picture in which a driver's face is looked for
+_PRESENCE_SIDE = 96  # side of the driver's square in which each frame's face is looked for
+_PRESENCE_SCORE = -0.6  # dlib's score: heads turned far away stay above, pictures without a face below -0.75
+
+
+@dataclass(frozen=True)
+class Square:
+    """An upright square of whole pixels in a picture: its top left pixel and its side; it may leave the picture."""
+
+    left: int
+    top: int
+    side: int
+
+    @classmethod
+    def around(cls, landmarks: NDArray[np.floating], scale: float = SIDE) -> Square:
+        """The square of a face by its landmarks [68, 2]."""
+        quad = ffhq_quad(landmarks)
+        side = max(8, round(float(np.linalg.norm(quad[3] - quad[0])) * scale))
+        left, top = np.rint(quad.mean(0) + 0.5 - side / 2).astype(int).tolist()
+        return cls(left, top, side)
+
+    def cut(self, picture: Pixels) -> Pixels:
+        """The pixels [side, side, C] inside it; beyond the picture its border pixels go on."""
+        height, width = picture.shape[:2]
+        rows = np.clip(np.arange(self.top, self.top + self.side), 0, height - 1)
+        columns = np.clip(np.arange(self.left, self.left + self.side), 0, width - 1)
+        return np.ascontiguousarray(picture[rows][:, columns])
+
+    @property
+    def quad(self) -> Array:
+        """Its outer corners [4, 2] in pixel coordinates: top left, bottom left, bottom right, top right."""
+        corners = np.array([[0, 0], [0, 1], [1, 1], [1, 0]]) * self.side
+        return np.asarray(corners + np.array([self.left - 0.5, self.top - 0.5]))
+
+    def inside(self, points: NDArray[np.floating]) -> Array:
+        """Picture coordinates [K, 2] -> coordinates of its own pixels."""
+        return map_points(np.linalg.inv(quad_to_matrix(self.quad, self.side)), points)
+
+
+def shrink(square: Pixels, side: int) -> Pixels:
+    """A square picture at another side, low-passed."""
+    return np.asarray(Image.fromarray(square).resize((side, side), Image.Resampling.LANCZOS))
+
+
+def best_face(picture: Pixels, landmarks: LandmarkPredictor) -> Array | None:
+    """Landmarks [68, 2] of the surest face, first looked for in a small copy; None when there is none."""
+    small = min(1.0, _SEARCH_SIDE / max(picture.shape[:2]))
+    for scale in dict.fromkeys((small, 1.0)):
+        size = tuple(max(1, round(side * scale)) for side in picture.shape[1::-1])
+        copy = picture if scale == 1 else np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX))
+        boxes, _ = alignment.detect_faces(np.ascontiguousarray(copy))
+        if len(boxes):
+            factors = np.array(picture.shape[1::-1]) / size
+            return np.asarray(landmarks(picture, boxes[:1] * np.tile(factors, 2))[0])
+    return None
+
+
+def unlikeness(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
+    """Mean squared distance of two sets of landmarks [K, 2], each centred and scaled to a hull of area 1."""
+
+    def normal(points: NDArray[np.floating]) -> Array:
+        centred = points - points.mean(0)
+        return np.asarray(centred / math.sqrt(ConvexHull(centred).volume))
+
+    return float(np.square(normal(a) - normal(b)).sum(1).mean())
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """The driving frame that the motion is told from: where its face is, its landmarks in the frame, its keypoints."""
+
+    square: Square
+    landmarks: Array
+    keypoints: Keypoints
+    index: int
+
+
+@dataclass
+class DriverReport:
+    """What became of a driving clip's frames; filled while they pass."""
+
+    frames: int = 0
+    missing: list[int] = field(default_factory=list)
+    reference: int = 0
+
+
+class Driver:
+    """Keypoints of a driving clip, frame by frame, all read from the square of the reference frame's face.
+
+    Args:
+        clip: read from a file it is gone through twice, to find the reference frame; a camera's only once.
+        model, landmarks: networks.
+        options: how.
+        like: landmarks of the source face, for the best reference frame.
+
+    Raises:
+        NoFaceFound: no frame that was looked at shows a face.
+    """
+
+    def __init__(
+        self, clip: Clip, model: MotionModel, landmarks: LandmarkPredictor, options: AnimateOptions, like: Array
+    ) -> None:
+        self.clip, self.model, self.landmarks, self.options = clip, model, landmarks, options
+        self.report = DriverReport()
+        best = options.best_frame and options.mode == "relative"
+        step = max(1, math.ceil((clip.count or 8 * LOOKED_AT) / LOOKED_AT)) if best else 1
+        found: list[tuple[float, int, Frame, Array]] = []
+        for index, frame in enumerate(clip):
+            if index % step == 0:
+                points = best_face(frame.pixels[..., :3], landmarks)
+                if points is not None:
+                    found.append((unlikeness(points, like), index, frame, points))
+                    found = [min(found, key=lambda item: item[:2])]
+            if found and not best:
+                break
+        if not found:
+            raise NoFaceFound("no face found in the driving clip; give one of a head that looks towards the camera")
+        _, index, frame, points = found[0]
+        self.report.reference = index
+        self.reference = self.take(frame, points, index)
+
+    def take(self, frame: Frame, landmarks: Array, index: int = 0) -> Reference:
+        """Make a frame the reference."""
+        square = Square.around(landmarks, self.options.driver_crop * SIDE)
+        return Reference(square, landmarks, keypoints_of(square.cut(frame.pixels[..., :3]), self.model), index)
+
+    def __iter__(self) -> Iterator[Seen]:
+        """Each frame's time and keypoints; None where the source is to stand still.
+
+        Raises:
+            InputError: a frame shows no face, and that is to stop the clip.
+        """
+        smooth = OneEuro(self.options.smooth) if self.options.smooth else None
+        held: Keypoints | None = None
+        for index, frame in enumerate(self.clip):
+            self.report.frames += 1
+            keypoints = self.see(frame)
+            if keypoints is None:
+                self.report.missing.append(index)
+                if self.options.missing == "stop":
+                    seconds = float(frame.time)
+                    raise InputError(f"no face in frame {index} ({seconds:.2f} s) of the driving clip; see --missing")
+                yield frame.time, held if self.options.missing == "hold" else None
+                continue
+            held = smooth(keypoints, frame.time) if smooth else keypoints
+            yield frame.time, held
+
+    def see(self, frame: Frame) -> Keypoints | None:
+        """A frame's keypoints, or None when it shows no face where the reference had it."""
+        square = self.reference.square.cut(frame.pixels[..., :3])
+        if self.options.missing != "ignore" and not shows_face(square):
+            return None
+        return keypoints_of(square, self.model)
+
+
+def keypoints_of(square: Pixels, model: MotionModel) -> Keypoints:
+    """The keypoints of the face in a square picture of any side."""
+    device = next(model.parameters()).device
+    with torch.inference_mode():
+        return model.keypoints(to_tensor(shrink(square, model.config.resolution)).to(device))
+
+
+def shows_face(square: Pixels) -> bool:
+    """Whether a face, turned away or not, can be made out in the square that one was in."""
+    return alignment.best_score(shrink(square, _PRESENCE_SIDE)) >= _PRESENCE_SCORE
+
+
+def hull_area(points: torch.Tensor) -> float:
+    """Area of the convex hull of points [K, 2]; 0 when they lie on a line."""
+    try:
+        return float(ConvexHull(points.double().cpu().numpy()).volume)
+    except QhullError:
+        return 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Transfer:
+    """Driving keypoints -> keypoints of the source face (eq. of section 3.3, "Testing").
+
+    relative: p = s (p_d - p_d0) + p_src and J = J_d J_d0^-1 J_src, with s the ratio of the two hulls' sizes when
+    adapt_scale is on; absolute: p = p_d and J = J_d.
+    """
+
+    source: Keypoints
+    reference: Keypoints
+    options: AnimateOptions
+
+    def __call__(self, driving: Keypoints) -> Keypoints:
+        if self.options.mode == "absolute":
+            return driving
+        value = (driving.value - self.reference.value) * self.scale + self.source.value
+        change = multiply(driving.jacobian, invert(self.reference.jacobian))
+        return Keypoints(value, multiply(change, self.source.jacobian))
+
+    @property
+    def scale(self) -> float:
+        areas = [hull_area(points.value[0]) for points in (self.source, self.reference)]
+        return math.sqrt(areas[0] / areas[1]) if self.options.adapt_scale and min(areas) > 0 else 1.0
+
+
+class OneEuro:
+    """The one-euro filter on keypoints: steady when they are still, quick when they move.
+
+    Args:
+        strength: 0..1; the cut-off of a point at rest falls from 8 Hz to 0.5 Hz.
+    """
+
+    SPEED_CUT_OFF = 1.0  # Hz
+    BETA = 4.0  # Hz by which half a picture a second raises the cut-off
+
+    def __init__(self, strength: float) -> None:
+        self.least = 8.0 * (0.5 / 8.0) ** strength
+        self.before: tuple[Fraction, torch.Tensor, torch.Tensor] | None = None  # time, value, speed
+
+    def __call__(self, keypoints: Keypoints, time: Fraction) -> Keypoints:
+        value = torch.cat([keypoints.value[..., None], keypoints.jacobian], dim=-1)  # [N, K, 2, 3]
+        if self.before is None or time <= self.before[0]:
+            self.before = time, value, torch.zeros_like(value)
+            return keypoints
+        last, mean, speed = self.before
+        step = float(time - last)
+        speed = torch.lerp(speed, (value - mean) / step, self._share(torch.tensor(self.SPEED_CUT_OFF), step))
+        mean = torch.lerp(mean, value, self._share(self.least + self.BETA * speed.abs(), step))
+        self.before = time, mean, speed
+        return Keypoints(mean[..., 0], mean[..., 1:])
+
+    @staticmethod
+    def _share(cut_off: torch.Tensor, step: float) -> torch.Tensor:
+        """How much of a new value a low pass of that cut-off takes over."""
+        rate = 2 * math.pi * cut_off * step
+        return rate / (rate + 1)
+
+
+class Latest:
+    """For rising times the latest of a driver's frames until then; the last one stays when they end."""
+
+    def __init__(self, frames: Iterator[Seen]) -> None:
+        self.frames = frames
+        self.shown: Keypoints | None = None
+        self.waiting = next(frames, None)
+
+    def __call__(self, time: Fraction) -> Keypoints | None:
+        while self.waiting is not None and self.waiting[0] <= time:
+            self.shown = self.waiting[1]
+            self.waiting = next(self.frames, None)
+        return self.shown
