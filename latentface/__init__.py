@@ -10,7 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from latentface.api import align, composite, load_generator, project, transfer
+    from latentface.animator import Animation
+    from latentface.api import align, animate, composite, load_animator, load_generator, project, transfer
     from latentface.clip import Clip, Frame, Sound
     from latentface.editor import FaceEditor
     from latentface.emotion import Emotion, EmotionSegment, EmotionSequence
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from latentface.images import Photo, read_image, read_photo, to_tensor, to_uint8, write_image
     from latentface.latent import Direction, Latent
     from latentface.networks.generator import Generator, GeneratorConfig
-    from latentface.options import CompositeOptions, ProjectOptions, TransferOptions
+    from latentface.networks.motion import MotionModel
+    from latentface.options import AnimateOptions, CompositeOptions, ProjectOptions, TransferOptions
     from latentface.pretrained import load_emotion, load_identity, load_landmarks, load_perceptual
     from latentface.projector import Projection
     from latentface.video import Written, read_clip, write_clip
@@ -38,6 +40,8 @@ __version__ = "0.1.0"
 
 # public name -> module that defines it
 _HOMES = {
+    "AnimateOptions": "latentface.options",
+    "Animation": "latentface.animator",
     "Clip": "latentface.clip",
     "CompositeOptions": "latentface.options",
     "Direction": "latentface.latent",
@@ -53,6 +57,7 @@ _HOMES = {
     "Latent": "latentface.latent",
     "LatentMismatch": "latentface.errors",
     "LatentfaceError": "latentface.errors",
+    "MotionModel": "latentface.networks.motion",
     "NoFaceFound": "latentface.errors",
     "OutputError": "latentface.errors",
     "Photo": "latentface.images",
@@ -66,7 +71,9 @@ _HOMES = {
     "WeightsError": "latentface.errors",
     "Written": "latentface.video",
     "align": "latentface.api",
+    "animate": "latentface.api",
     "composite": "latentface.api",
+    "load_animator": "latentface.api",
     "load_emotion": "latentface.pretrained",
     "load_generator": "latentface.api",
     "load_identity": "latentface.pretrained",
@@ -84,6 +91,8 @@ _HOMES = {
 }
 
 __all__ = [
+    "AnimateOptions",
+    "Animation",
     "Clip",
     "CompositeOptions",
     "Direction",
@@ -99,6 +108,7 @@ __all__ = [
     "Latent",
     "LatentMismatch",
     "LatentfaceError",
+    "MotionModel",
     "NoFaceFound",
     "OutputError",
     "Photo",
@@ -113,7 +123,9 @@ __all__ = [
     "Written",
     "__version__",
     "align",
+    "animate",
     "composite",
+    "load_animator",
     "load_emotion",
     "load_generator",
     "load_identity",

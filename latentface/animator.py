@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from latentface.alignment import LandmarkPredictor
 from latentface.clip import Clip, Frame
-from latentface.driving import SIDE, Driver, DriverReport, Latest, Square, Transfer, shrink
+from latentface.driving import SIDE, Driver, DriverReport, Latest, Retargeting, Square, shrink
 from latentface.errors import UsageError
 from latentface.face import Array, FaceCrop
 from latentface.images import Photo, Pixels, to_tensor, to_uint8
@@ -137,7 +137,7 @@ def animate(
     places = [face.square for face in moving]
     report = AnimateReport([(p.left, p.top, p.side) for p in places], [driver.report for driver in seen])
     transfers = [
-        Transfer(face.keypoints, seen[min(i, len(seen) - 1)].reference.keypoints, options)
+        Retargeting(face.keypoints, seen[min(i, len(seen) - 1)].reference.keypoints, options)
         for i, face in enumerate(moving)
     ]
     first = drivers[0]
@@ -147,7 +147,7 @@ def animate(
 
 
 def _frames(
-    picture: Pixels, faces: Sequence[MovingFace], drivers: Sequence[Driver], transfers: Sequence[Transfer]
+    picture: Pixels, faces: Sequence[MovingFace], drivers: Sequence[Driver], transfers: Sequence[Retargeting]
 ) -> Iterator[Frame]:
     first, *others = (iter(driver) for driver in drivers)
     latest = [Latest(other) for other in others]

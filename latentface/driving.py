@@ -206,7 +206,7 @@ def hull_area(points: torch.Tensor) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class Transfer:
+class Retargeting:
     """Driving keypoints -> keypoints of the source face (eq. of section 3.3, "Testing").
 
     relative: p = s (p_d - p_d0) + p_src and J = J_d J_d0^-1 J_src, with s the ratio of the two hulls' sizes when

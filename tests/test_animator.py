@@ -15,7 +15,7 @@ from motion_desk import Wander, best_skin, motion_model, wandering
 from latentface import alignment, animator, api, driving, overlay
 from latentface.camera import Camera
 from latentface.clip import Clip, Frame
-from latentface.driving import Driver, Latest, OneEuro, Square, Transfer, unlikeness
+from latentface.driving import Driver, Latest, OneEuro, Retargeting, Square, unlikeness
 from latentface.errors import InputError, NoFaceFound, UsageError
 from latentface.headpose import head_pose
 from latentface.images import Photo
@@ -68,7 +68,7 @@ def test_a_face_s_square_is_upright_and_around_it() -> None:
 
 def test_relative_motion_of_an_unmoved_driver_is_none() -> None:
     source, reference = keypoints(0), keypoints(1)
-    moved = Transfer(source, reference, AnimateOptions())(reference)
+    moved = Retargeting(source, reference, AnimateOptions())(reference)
     assert torch.allclose(moved.value, source.value)
     assert torch.allclose(moved.jacobian, source.jacobian, atol=1e-5)
 
@@ -77,29 +77,31 @@ def test_relative_motion_scales_with_the_faces() -> None:
     source, reference = keypoints(0), keypoints(1)
     larger = Keypoints(2 * reference.value, reference.jacobian)
     step = torch.tensor([0.1, -0.05])
-    plain = Transfer(source, larger, AnimateOptions(adapt_scale=False))(Keypoints(larger.value + step, larger.jacobian))
+    plain = Retargeting(source, larger, AnimateOptions(adapt_scale=False))(
+        Keypoints(larger.value + step, larger.jacobian)
+    )
     assert torch.allclose(plain.value - source.value, step.expand(1, 5, 2), atol=1e-6)
-    of_same_size = Transfer(larger, larger, AnimateOptions())
-    of_half_size = Transfer(reference, larger, AnimateOptions())
+    of_same_size = Retargeting(larger, larger, AnimateOptions())
+    of_half_size = Retargeting(reference, larger, AnimateOptions())
     assert of_same_size.scale == pytest.approx(1.0)
     assert of_half_size.scale == pytest.approx(0.5)
 
 
 def test_relative_jacobians_are_multiplied_in_order() -> None:
     source, reference, now = keypoints(0), keypoints(1), keypoints(2)
-    moved = Transfer(source, reference, AnimateOptions())(now)
+    moved = Retargeting(source, reference, AnimateOptions())(now)
     wanted = now.jacobian @ torch.linalg.inv(reference.jacobian) @ source.jacobian
     assert torch.allclose(moved.jacobian, wanted, atol=1e-4)
 
 
 def test_absolute_motion_is_the_driver_s_own() -> None:
     now = keypoints(2)
-    assert Transfer(keypoints(0), keypoints(1), AnimateOptions(mode="absolute"))(now) is now
+    assert Retargeting(keypoints(0), keypoints(1), AnimateOptions(mode="absolute"))(now) is now
 
 
 def test_points_on_a_line_do_not_scale() -> None:
     line = Keypoints(torch.linspace(-0.5, 0.5, 5)[None, :, None].expand(1, 5, 2), torch.eye(2).expand(1, 5, 2, 2))
-    assert Transfer(line, keypoints(0), AnimateOptions()).scale == 1.0
+    assert Retargeting(line, keypoints(0), AnimateOptions()).scale == 1.0
 
 
 def still_with_noise(count: int) -> Iterator[tuple[Fraction, Keypoints]]:

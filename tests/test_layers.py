@@ -14,8 +14,8 @@ MODULES = {
 }
 VALUES = {"images", "latent", "face", "emotion", "clip", "files", "options", "tensorfile"}
 ALGORITHMS = {
-    "alignment", "driving", "camera", "headpose", "overlay", "inversion", "projector", "tuning", "fuser", "directions", "sequencer", "animator",
-    "compositor",
+    "alignment", "driving", "camera", "headpose", "overlay", "inversion", "projector", "tuning", "fuser", "directions",
+    "sequencer", "animator", "compositor",
     "video", "decoding", "encoding", "disclosure", "blending", "masking", "warping", "metrics", "expression",
     "appraisal", "selection", "projections",
 }  # fmt: skip

@@ -11,6 +11,7 @@ import pytest
 import latentface
 
 NAMES = [
+    "AnimateOptions", "Animation", "MotionModel", "animate", "load_animator",
     "Clip", "CompositeOptions", "Direction", "Emotion", "EmotionSegment", "EmotionSequence", "FaceCrop", "FaceEditor",
     "Frame", "Generator", "GeneratorConfig", "InputError", "Latent", "LatentMismatch", "LatentfaceError",
     "NoFaceFound", "OutputError", "Photo", "ProjectOptions", "Projection", "Sound", "Transfer", "TransferOptions",
@@ -49,6 +50,8 @@ def test_unknown_name_is_an_attribute_error() -> None:
     ("name", "leading"),
     [
         ("align", ["photo", "size"]),
+        ("animate", ["photo", "drivers", "model", "options"]),
+        ("load_animator", ["network", "device"]),
         ("project", ["crops", "generator", "options"]),
         ("read_image", ["path"]),
         ("write_image", ["path", "rgb"]),
