@@ -99,7 +99,7 @@ def on_photos(folder: Path, smiles: set[str], emotion: EmotionNet, identity: Ide
 
 def copies(crop: FaceCrop) -> torch.Tensor:
     """Augmented copies [COPIES, 3, 128, 128] of a crop: mirrored, recoloured, covered, blurred."""
-    image = torch.from_numpy(crop.image).permute(2, 0, 1).expand(COPIES, -1, -1, -1)
+    image = torch.tensor(crop.image).permute(2, 0, 1).expand(COPIES, -1, -1, -1)
     points = torch.from_numpy(crop.crop_landmarks).float().expand(COPIES, -1, -1)
     return augment(image, points, None, Whole(), CHANGES, torch.Generator().manual_seed(0))[0]
 

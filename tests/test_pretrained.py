@@ -245,6 +245,8 @@ class TestBuiltIn:
             assert image.shape == (1, 3, 128, 128)
             side = pretrained.load_landmarks().config.input_size
             assert pretrained.load_landmarks()(torch.zeros(1, 3, side, side)).shape == (1, 68, 2)
+            assert pretrained.load_emotion()(image).shape == (1, 7)
+            assert pretrained.load_identity()(image).norm().item() == pytest.approx(1.0, abs=1e-5)
             distance = pretrained.load_perceptual()
             assert float(distance(image, image)) == pytest.approx(0.0, abs=1e-5)
             assert float(distance(image, image.flip(2))) > 0.01

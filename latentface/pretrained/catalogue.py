@@ -16,7 +16,7 @@ class Entry:
     """One built-in network.
 
     Attributes:
-        name: what the user calls it. kind: "generator", "landmarks" or "perceptual".
+        name: what the user calls it. kind: "generator", "landmarks", "perceptual", "emotion" or "identity".
         file: name in `WEIGHTS_DIR`; the model card beside it has the suffix .md.
         licence: SPDX identifier. summary: one line for the list.
     """
@@ -58,6 +58,20 @@ BUILTIN: tuple[Entry, ...] = (
         file="synthface-128.safetensors",
         licence="MIT",
         summary="StyleGAN2 faces at 128 px, trained on rendered heads",
+    ),
+    Entry(
+        name="emotion",
+        kind="emotion",
+        file="emotion.safetensors",
+        licence="MIT",
+        summary="seven emotions, trained on rendered heads",
+    ),
+    Entry(
+        name="identity",
+        kind="identity",
+        file="identity.safetensors",
+        licence="MIT",
+        summary="identity embedding, trained on rendered heads",
     ),
     Entry(
         name="landmarks",
