@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from latentface.cli.flags import build_options, device_flag, network_flag, options_flags, report_flags, seed_flag
+from latentface.cli.flags import (
+    build_options,
+    device_flag,
+    network_flag,
+    offline_flag,
+    options_flags,
+    report_flags,
+    seed_flag,
+)
 from latentface.cli.report import Report
 from latentface.errors import OutputError
 from latentface.options import CompositeOptions, ProjectOptions, TransferOptions
