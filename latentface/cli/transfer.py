@@ -13,7 +13,6 @@ from latentface.cli.flags import (
     build_options,
     device_flag,
     network_flag,
-    offline_flag,
     options_flags,
     report_flags,
     seed_flag,
