@@ -64,8 +64,7 @@ class Recipe:
     )
     stages: tuple[Stage, ...] = (
         Stage(32, 10_000, 32), Stage(64, 16_000, 16), Stage(128, 34_000, 16),
-        Stage(128, 56_000, 16, keep_encoder=True, settle=True),
-        Stage(128, 18_000, 12, keep_encoder=True, settle=True, rate=0.4, adversarial=0.5),
+        Stage(128, 70_000, 16, keep_encoder=True, settle=True),
     )  # fmt: skip
     learning_rate: float = 2e-3
     coder_learning_rate: float = 8e-4
@@ -311,16 +310,23 @@ def code_all(pair: Pair, pairs: Pairs) -> torch.Tensor:
 @click.option("--minutes", default=float("inf"), help="Stop training after this long (resumable).")
 @click.option("--threads", default=2, show_default=True)
 @click.option("--compile", "compiled", is_flag=True, help="Compile with torch.compile: 1.4 times faster, needs g++.")
-def main(data: Path, teacher: Path, out: Path, minutes: float, threads: int, compiled: bool) -> None:
+@click.option("--adversarial", default=0, help="End with a stage of so many pictures before a discriminator.")
+def main(
+    data: Path, teacher: Path, out: Path, minutes: float, threads: int, compiled: bool, adversarial: int
+) -> None:
     """Train synthface-128 on rendered faces."""
+    recipe = Recipe()
+    if adversarial:
+        last = Stage(128, adversarial, 12, keep_encoder=True, settle=True, rate=0.4, adversarial=0.5)
+        recipe = replace(recipe, stages=(*recipe.stages, last))
     torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
     pairs = load_pairs(data)
     held = HELD_OUT_SHARDS * 500
-    trainer = PairTrainer(Recipe(), pairs[:-held], pairs[-held:], DistilledVgg(teacher), out, compiled)
+    trainer = PairTrainer(recipe, pairs[:-held], pairs[-held:], DistilledVgg(teacher), out, compiled)
     pair = trainer.run(minutes)
     psnr = held_out_psnr(pair, pairs[-held:], count=256)  # before the mapping is fitted, which moves the codes
-    fit_mapping(pair.generator, code_all(pair, pairs[:-held]))
+    fit_mapping(pair.generator, code_all(pair, pairs[: -held : 3]))  # a third are enough for 256 dimensions
     path = out / f"synthface-{pair.generator.config.resolution}.safetensors"
     write_network(path, "generator", asdict(pair.generator.config), pair.generator.state_dict())
     click.echo(f"{path}: held-out PSNR {psnr:.2f} dB", err=True)
