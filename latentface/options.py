@@ -128,7 +128,7 @@ class TransferOptions:
     finest: int = option(64, "Finest resolution whose rows the program may take.", minimum=4, maximum=1024)
     refine_steps: int = option(0, "Steps that refine the weights of the chosen rows.", minimum=0, maximum=10_000)
     solver: str = option("cbc", "Solver of the integer program: cbc, exhaustive, or one that PuLP knows.")
-    time_limit: float = option(10.0, "Seconds the solver may take.", minimum=0.01)
+    time_limit: float = option(30.0, "Seconds the solver may take.", minimum=0.01)
     rounds: int = option(10, "Times the program is asked again with what was measured around its answers.", minimum=1)
 
     def __post_init__(self) -> None:

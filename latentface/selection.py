@@ -22,6 +22,7 @@ Choice = tuple[bool, ...]
 
 #: Exhaustive search goes through 2^n choices; beyond this n it is refused.
 MOST_EXHAUSTIVE = 16
+_DIGITS = 6
 
 
 class NoChoice(UsageError):
@@ -91,11 +92,13 @@ def solve(
     problem = pulp.LpProblem("layers", pulp.LpMinimize)
     taken = [problem.add_variable(f"x{u}", cat=pulp.LpBinary) for u in range(len(rules.rows))]
     flips = [1 - x if on else x for x, on in zip(taken, model.centre, strict=True)]
-    terms = [float(cost) * flip for cost, flip in zip(model.single, flips, strict=True)]
-    for i, j in np.argwhere(np.triu(model.pair, 1)).tolist():
+    # solvers stumble over coefficients of very different size; costs are of the order of 1
+    single, pair = np.round(model.single, _DIGITS), np.round(np.triu(model.pair, 1), _DIGITS)
+    terms = [cost * flip for cost, flip in zip(single.tolist(), flips, strict=True)]
+    for i, j in np.argwhere(pair).tolist():
         both = problem.add_variable(f"y{i}_{j}", 0, 1)
-        terms.append(float(model.pair[i, j]) * both)
-        if model.pair[i, j] > 0:
+        terms.append(float(pair[i, j]) * both)
+        if pair[i, j] > 0:
             problem += both >= flips[i] + flips[j] - 1
         else:
             problem += both <= flips[i]
@@ -138,7 +141,10 @@ def _run(problem: Any, name: str, seconds: float) -> None:
     if problem.status == pulp.LpStatusInfeasible:
         raise NoChoice("no choice of layers obeys the rules: allow more layers or fewer, or drop contiguous")
     if problem.sol_status != pulp.LpSolutionOptimal:
-        raise UsageError(f"the solver {name} did not finish within {seconds:g} seconds; give it more with time_limit")
+        state = pulp.LpStatus[problem.status].lower()
+        raise UsageError(
+            f"the solver {name} did not finish within {seconds:g} seconds ({state}); give it more with time_limit"
+        )
 
 
 def find_solver(name: str, seconds: float) -> Any:
