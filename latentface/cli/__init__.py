@@ -33,6 +33,7 @@ COMMANDS = {
     "doctor": "doctor",
     "project": "project",
     "sample": "sample",
+    "train": "train",
     "transfer": "transfer",
     "weights": "weights",
 }

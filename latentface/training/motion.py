@@ -17,8 +17,8 @@ import csv
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
@@ -27,6 +27,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from latentface.api import pick_device
 from latentface.files import atomic_path
 from latentface.images import to_uint8, write_image
 from latentface.networks.motion import MotionConfig, MotionModel
@@ -34,90 +35,8 @@ from latentface.networks.motion.discriminator import MultiScaleDiscriminator
 from latentface.networks.motion.geometry import Keypoints
 from latentface.pretrained.native import write_network
 from latentface.training import motion_losses as losses
-from latentface.training.motion_data import INNER, Clips, PairBatch, guide_points, load_rendered, sample_pairs
-
-COMPACT = MotionConfig(
-    resolution=128, scale=0.25, keypoint_width=16, keypoint_max=128, keypoint_blocks=4, dense_width=16, dense_max=128,
-    dense_blocks=4, generator_width=16, generator_max=64, bottleneck_blocks=3, blend=True,
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Stage:
-    """`pairs` pairs of frames at `resolution` in batches of `batch`."""
-
-    resolution: int
-    pairs: int
-    batch: int
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Every choice of the training; the weights of the losses are those of the reference, where it has them.
-
-    generator_gan: 0 leaves the discriminator out altogether. guide_weight: of the known landmarks at the start; it
-    falls to a tenth over `guide_pairs`. average_pairs: half-life of the averaged weights.
-    """
-
-    network: MotionConfig = MotionConfig()  # noqa: RUF009 (frozen)
-    stages: tuple[Stage, ...] = (Stage(256, 4_000_000, 20),)
-    learning_rate: float = 2e-4
-    warm_up: int = 1000
-    perceptual: float = 10.0
-    pixel: float = 0.0
-    equivariance_value: float = 10.0
-    equivariance_jacobian: float = 10.0
-    generator_gan: float = 0.0
-    feature_matching: float = 10.0
-    discriminator_sees_keypoints: bool = True
-    guide_weight: float = 0.0
-    guide_pairs: int = 12_000
-    average_pairs: int = 4_000
-    seed: int = 0
-
-
-BUILTIN = Recipe(
-    network=COMPACT, stages=(Stage(64, 12_000, 12), Stage(128, 6_000, 12)), learning_rate=1e-3, pixel=10.0,
-    guide_weight=20.0,
-)  # fmt: skip
-
-
-class Step(nn.Module):
-    """All of the generator's losses in one forward call, so that one wrapper serves several GPUs."""
-
-    def __init__(self, recipe: Recipe, model: MotionModel, perceptual: nn.Module) -> None:
-        super().__init__()
-        self.recipe, self.model, self.perceptual = recipe, model, perceptual
-        self.pyramid = losses.Pyramid()
-
-    def forward(
-        self, batch: PairBatch, bend: losses.RandomBend, guide: float, discriminator: nn.Module | None = None
-    ) -> tuple[dict[str, Tensor], Tensor, Keypoints]:
-        """The weighted losses by name, the prediction [N, 3, R, R] in [0, 1], and the driving keypoints."""
-        recipe, model, count = self.recipe, self.model, len(batch.source)
-        found = model.kp_detector(torch.cat([batch.source, batch.driving, bend.bend(batch.driving)]))
-        source, driving, bent = (found[i * count : (i + 1) * count] for i in range(3))
-        drawn = model.generator(model.generator.encode(batch.source), source, driving)
-        prediction, _ = model.generator.compose(batch.source, drawn)
-        ours, theirs = self.pyramid(prediction), self.pyramid(batch.driving)
-        terms = {"perceptual": recipe.perceptual * sum(self.perceptual(ours[s], theirs[s]) for s in ours)}
-        if recipe.pixel:
-            terms["pixel"] = recipe.pixel * (prediction - batch.driving).abs().mean()
-        value, jacobian = losses.equivariance(driving, bent, bend)
-        terms["equivariance"] = recipe.equivariance_value * value + recipe.equivariance_jacobian * jacobian
-        if guide and batch.source_landmarks is not None and batch.driving_landmarks is not None:
-            places = (source.value - guide_points(batch.source_landmarks)).abs().mean()
-            places = places + (driving.value - guide_points(batch.driving_landmarks)).abs().mean()
-            flow = losses.flow_error(
-                drawn.motion.field, batch.driving_landmarks[:, INNER], batch.source_landmarks[:, INNER]
-            )
-            terms["guide"] = guide * (places / 2 + flow)
-        if discriminator is not None:
-            at = driving.detach()
-            real, fake = discriminator(theirs, at), discriminator(ours, at)
-            terms["gan"] = recipe.generator_gan * losses.generator_gan(fake)
-            terms["feature_matching"] = recipe.feature_matching * losses.feature_matching(real, fake)
-        return terms, prediction, driving
+from latentface.training.motion_data import Clips, load_rendered, sample_pairs
+from latentface.training.motion_recipe import BUILTIN, COMPACT, Recipe, Stage, Step, grow, staged
 
 
 class MotionTrainer:
@@ -180,7 +99,7 @@ class MotionTrainer:
             with torch.no_grad():
                 self.model.generator.final.bias[3] = 2.0  # begin by showing the warped source
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
-        if self.ranks > 1:
+        if self.ranks > 1 and self.device != "cpu":
             self.model = nn.SyncBatchNorm.convert_sync_batchnorm(self.model)  # type: ignore[no-untyped-call]
         self.step: nn.Module = Step(recipe, self.model, self.perceptual)
         if self.ranks > 1:
@@ -289,18 +208,6 @@ class MotionTrainer:
         self.seen, self.steps = state["seen"], state["steps"]
 
 
-def staged(config: MotionConfig, resolution: int) -> MotionConfig:
-    """The network for smaller pictures: the motion is still found on pictures of the same size."""
-    return replace(config, resolution=resolution, scale=config.scale * config.resolution / resolution)
-
-
-def grow(model: MotionModel, state: Mapping[str, Tensor]) -> None:
-    """Take over the weights of a network for smaller pictures; only the low passes before it differ."""
-    own = {name: value for name, value in model.state_dict().items() if name.endswith("down.weight")}
-    learnt = {name: value for name, value in state.items() if not name.endswith("down.weight")}
-    model.load_state_dict(learnt | own)
-
-
 def held_out_pairs(clips: Clips, resolution: int, count: int = 32) -> Iterator[tuple[Tensor, Tensor]]:
     """The first and the middle frame of clips [N, 3, R, R] in [-1, 1], as source and driving, eight at a time."""
     chosen = clips.pictures[:count]
@@ -347,6 +254,31 @@ def join_group() -> str | None:
     return f"cuda:{os.environ['LOCAL_RANK']}"
 
 
+def run_on_clips(
+    clips: Clips, output: Path, size: str, vgg19: Path | None, adversarial: bool, pairs: int | None,
+    batch: int | None, minutes: float, device: str,
+) -> Path:  # fmt: skip
+    """Train on anybody's clips by the reference's recipe; returns the file. One clip in twenty is held out."""
+    recipe = Recipe(network=COMPACT if size == "compact" else MotionConfig())
+    resolution = recipe.network.resolution
+    stage = Stage(resolution, pairs or recipe.stages[0].pairs, batch or recipe.stages[0].batch)
+    recipe = replace(recipe, stages=(stage,), generator_gan=float(adversarial))
+    device = join_group() or pick_device(device)
+    held = len(clips) // 20
+    output.mkdir(parents=True, exist_ok=True)
+    kept, held_out = clips[: len(clips) - held], clips[len(clips) - held :]
+    trainer = MotionTrainer(recipe, kept, held_out, perceptual_distance(vgg19), output, device)
+    return save(trainer.run(minutes), output / "motion.safetensors")
+
+
+def save(model: MotionModel, path: Path) -> Path:
+    """Write the network file, in the first of several processes only."""
+    if dist.is_initialized() and dist.get_rank():
+        return path
+    write_network(path, "motion", asdict(model.config), model.state_dict())
+    return path
+
+
 @click.command()
 @click.option("--data", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path))
@@ -362,8 +294,7 @@ def main(data: Path, out: Path, vgg19: Path | None, minutes: float, threads: int
     device = join_group() or device
     trainer = MotionTrainer(BUILTIN, clips[:-25], clips[-25:], perceptual_distance(vgg19), out, device)
     model = trainer.run(minutes)
-    path = out / "synthface-motion.safetensors"
-    write_network(path, "motion", asdict(model.config), model.state_dict())
+    path = save(model, out / "synthface-motion.safetensors")
     psnr = held_out_psnr(model, clips[-25:], model.config.resolution)
     click.echo(f"{path}: held-out PSNR {psnr:.2f} dB", err=True)
 

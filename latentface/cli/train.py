@@ -1,0 +1,79 @@
+"""`latentface train`: networks trained on the user's own data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from latentface.cli.flags import report_flags
+from latentface.cli.report import Report
+from latentface.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from latentface.training.motion_clips import Checked
+
+
+@click.group(short_help="Train networks on your own clips.")
+def train() -> None:
+    """Train networks on your own clips."""
+
+
+@train.command(short_help="A motion model, for `animate`.")
+@click.argument("clips", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="CLIPS...")
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=None, help="Folder of the run; it is resumed.")
+@click.option("--check-only", is_flag=True, help="Only say which clips can be used, and why others cannot.")
+@click.option(
+    "--size", type=click.Choice(["compact", "vox-256"]), default="compact", show_default=True,
+    help="The built-in network's shape at 128 px, or the published one at 256 px.",
+)  # fmt: skip
+@click.option("--vgg19", type=click.Path(path_type=Path), help="torchvision's vgg19-dcbb9e9d.pth for the loss.")
+@click.option("--adversarial", is_flag=True, help="Also train a discriminator.")
+@click.option("--pairs", type=click.IntRange(min=1), default=None, help="Pairs of frames in all.")
+@click.option("--batch", type=click.IntRange(min=1), default=None, help="Pairs at a time.")
+@click.option("--minutes", type=click.FloatRange(min=0), default=float("inf"), help="Stop after this long.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@report_flags
+def motion(report: Report, clips: tuple[Path, ...], **flags: Any) -> None:
+    """Train a First Order Motion Model on CLIPS: videos, folders of videos, folders of frames.
+
+    Every clip is decoded first; what is corrupt, encrypted, empty or does not move is listed with the reason and left
+    out. Name clips PERSON#ANYTHING.mp4 to say whose they are. Faces should fill the middle square of the frames. On
+    several GPUs: torchrun --nproc-per-node N -m latentface train motion ...
+    """
+    if flags["output"] is None and not flags["check_only"]:
+        raise UsageError("-o FOLDER is needed: where the run goes (or --check-only)")
+    from latentface.training.motion import run_on_clips
+    from latentface.training.motion_clips import find_clips, gather
+
+    paths = find_clips(clips)
+    side = 64 if flags["check_only"] else {"compact": 128, "vox-256": 256}[flags["size"]]
+    with report.progress() as bar:
+        bar.start("checking", len(paths))
+        seen: list[Checked] = []
+
+        def on_clip(checked: Checked) -> None:
+            seen.append(checked)
+            bar.step(len(seen))
+            if checked.reason:
+                report.say(f"left out: {checked.path}: {checked.reason}")
+
+        data, checked = gather(paths, side, on_clip)
+    left_out = [clip for clip in checked if clip.reason]
+    people = len(set(data.people))
+    report.say(
+        f"{len(data)} of {len(paths)} clips can be used, {people} people, {sum(c.frames for c in checked)} frames"
+    )
+    facts = {
+        "command": "train motion", "clips": len(paths), "usable": len(data), "people": people,
+        "left_out": [{"path": str(clip.path), "reason": clip.reason} for clip in left_out],
+    }  # fmt: skip
+    if not len(data):
+        raise InputError("none of the clips can be used; see the reasons above")
+    if flags["check_only"]:
+        report.result({**facts, "exit_code": 0})
+        return
+    path = run_on_clips(data, **{name: value for name, value in flags.items() if name != "check_only"})
+    report.say(f"motion model -> {path}")
+    report.result({**facts, "network": str(path), "exit_code": 0})
