@@ -76,7 +76,9 @@ class Compositor:
                 otherwise widen the mask to where the edit moved the outline.
         """
         image, to_photo, points = self._register(_check(image, "image"), landmarks)
-        hull = outline(self.crop.landmarks, points, self.options.forehead)
+        # an edit may leave less of the face than the photo had; a face from elsewhere ends where its background begins
+        foreign = points is not None and self.options.warp != "crop"
+        hull = outline([points] if foreign else [self.crop.landmarks, points], self.options.forehead)
         x0, y0, x1, y1 = box = _bounds(hull, self.photo.shape, _MARGIN * self.unit)
         base = self.photo[y0:y1, x0:x1].astype(np.float32)
         patch = draw(image, to_photo, box)

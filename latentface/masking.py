@@ -51,7 +51,7 @@ def uncovered(base: Floats, landmarks: Array, unit: float) -> Floats:
 
 def visible_share(image: NDArray[np.uint8], landmarks: Array) -> float:
     """Share of a face's outline in a crop [S, S, 3] that nothing covers, by `uncovered`. landmarks: [68, 2], pixels."""
-    face = fill(outline(landmarks, None, 0.0), (image.shape[1], image.shape[0]))
+    face = fill(outline([landmarks], 0.0), (image.shape[1], image.shape[0]))
     return float(uncovered(image.astype(np.float32), landmarks, inter_ocular(landmarks))[face].mean())
 
 
@@ -105,10 +105,10 @@ def resize(field: Floats, shape: Sequence[int]) -> Floats:
     return np.asarray(Image.fromarray(np.ascontiguousarray(field, np.float32)).resize((shape[1], shape[0]), method))
 
 
-def outline(landmarks: Array, edited: Array | None, forehead: float) -> Array:
-    """The convex hull of the landmarks before and after, with brows raised by `forehead` inter-ocular distances."""
+def outline(faces: Sequence[Array | None], forehead: float) -> Array:
+    """The convex hull of faces' landmarks [68, 2], with brows raised by `forehead` inter-ocular distances."""
     hulls = []
-    for points in (landmarks, edited):
+    for points in faces:
         if points is not None:
             across = points[42:48].mean(0) - points[36:42].mean(0)
             up = forehead * np.array([across[1], -across[0]])
