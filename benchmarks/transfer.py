@@ -122,7 +122,7 @@ class Bench:
         if method == "unchanged":
             return photo, {}
         if method == "direct transfer":
-            options, image = CompositeOptions(warp="piecewise"), triple.two.image
+            options, image = CompositeOptions(warp="similarity"), triple.two.image
             return composite(photo, triple.one, image, options, landmarks=self.points(image)), {}
         one, two = self.latents(triple)
         began = time.perf_counter()

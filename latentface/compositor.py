@@ -6,6 +6,7 @@ Only the bounding box of the face is touched, so a photo of any size costs what 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,20 @@ def composite(
     return Compositor(photo, crop, options, reference=reference).place(image, landmarks)
 
 
+@dataclass(frozen=True, eq=False)
+class _Ground:
+    """Where a face goes: the box in the photo (x0, y0, x1, y1), the photo's pixels there, and the mask.
+
+    drawn: what the generator draws there for the unedited crop; error: how far its colours are off, smoothly.
+    """
+
+    box: tuple[int, int, int, int]
+    base: Floats
+    mask: Floats
+    drawn: Floats | None = None
+    error: Floats | None = None
+
+
 class Compositor:
     """Puts any number of edited pictures of one face back into its photo.
 
@@ -66,6 +81,7 @@ class Compositor:
         self.photo, self.crop, self.options = photo, crop, options or CompositeOptions()
         self.unit = inter_ocular(crop.landmarks)
         self.reference = None if reference is None else _check(reference, "reference")
+        self._grounds: dict[int, _Ground] = {}  # by the side of the pictures
 
     def place(self, image: Pixels, landmarks: NDArray[np.floating] | None = None) -> Pixels:
         """The photo with the edited face in it: uint8 RGB of the photo's size.
@@ -76,35 +92,45 @@ class Compositor:
                 otherwise widen the mask to where the edit moved the outline.
         """
         image, to_photo, points = self._register(_check(image, "image"), landmarks)
+        ground = self._grounds.get(image.shape[0]) if points is None else None
+        if ground is None:
+            ground = self._survey(_square(image.shape[0], to_photo), points)
+        if points is None:  # nothing but the picture changes from one to the next
+            self._grounds = {image.shape[0]: ground}
+        patch, mask = self._match(draw(image, to_photo, ground.box), ground)
+        blended = BLENDS[self.options.blend](ground.base, patch, mask)  # the base itself where the mask is 0
+        result: Pixels = self.photo.copy()
+        x0, y0, x1, y1 = ground.box
+        result[y0:y1, x0:x1] = np.rint(blended, out=blended).clip(0, 255, out=blended)
+        return result
+
+    def _survey(self, square: Array, points: Array | None) -> _Ground:
+        """Everything about the photo that does not depend on the pixels put in."""
         # an edit may leave less of the face than the photo had; a face from elsewhere ends where its background begins
         foreign = points is not None and self.options.warp != "crop"
         hull = outline([points] if foreign else [self.crop.landmarks, points], self.options.forehead)
         x0, y0, x1, y1 = box = _bounds(hull, self.photo.shape, _MARGIN * self.unit)
         base = self.photo[y0:y1, x0:x1].astype(np.float32)
-        patch = draw(image, to_photo, box)
-        mask = self._mask(hull, _square(image.shape[0], to_photo), box)
+        mask = self._mask(hull, square, box)
         if self.options.occluders:
             mask = mask * uncovered(base, self.crop.landmarks - (x0, y0), self.unit)
-        patch, mask = self._match(base, patch, mask, box)
-        blended = BLENDS[self.options.blend](base, patch, mask)  # the base itself where the mask is 0
-        result: Pixels = self.photo.copy()
-        result[y0:y1, x0:x1] = np.rint(blended, out=blended).clip(0, 255, out=blended)
-        return result
-
-    def _match(
-        self, base: Floats, patch: Floats, mask: Floats, box: tuple[int, int, int, int]
-    ) -> tuple[Floats, Floats]:
-        """The patch in the photo's colours, and the mask narrowed to what the edit changed where that is known."""
         if self.reference is None:
-            if self.options.match_colour:
-                patch = patch + seam_difference(base - patch, mask, self.unit)
-            return patch, mask
+            return _Ground(box, base, mask)
         drawn = draw(self.reference, self._crop_map(self.reference), box)
-        edit = patch - drawn
+        return _Ground(box, base, mask, drawn, blur(base - drawn, _DETAIL * self.unit))
+
+    def _match(self, patch: Floats, ground: _Ground) -> tuple[Floats, Floats]:
+        """The patch in the photo's colours, and the mask narrowed to what the edit changed where that is known."""
+        mask = ground.mask
+        if ground.drawn is None or ground.error is None:
+            if self.options.match_colour:
+                patch = patch + seam_difference(ground.base - patch, mask, self.unit)
+            return patch, mask
+        edit = patch - ground.drawn
         if self.options.match_colour:  # the edit must not tint the seam, nor the generator what it draws
             edit += seam_difference(-edit, mask, self.unit)
-            drawn += blur(base - drawn, _DETAIL * self.unit)
-        return drawn + edit, mask * changed(edit, self.unit)
+            patch = ground.drawn + ground.error + edit
+        return patch, mask * changed(edit, self.unit)
 
     def _crop_map(self, image: Pixels) -> Array:
         """3x3: pixel centres of a picture of the whole crop, at any size -> photo pixels."""

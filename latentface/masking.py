@@ -18,6 +18,7 @@ from latentface.face import Array, inter_ocular
 _EXPRESSIVE = (slice(17, 27), slice(36, 42), slice(42, 48), slice(48, 60))  # brows, eyes, mouth
 SMALL_SIDE = 256  # masks and colour fields are smooth: they are computed on at most this many pixels a side
 _COLOUR_REACH = 0.6  # inter-ocular distances: how far a colour difference at the seam is carried inwards
+_COLOUR_SIDE = 64  # enough for a field as smooth as that
 _EXPRESSIVE_REACH = 0.15  # inter-ocular distances
 _SKIN_LIMIT = 4.0  # Mahalanobis distance from the skin's colour beyond which a pixel is something else
 _CHANGED = (0.02, 0.08)  # of the range: below the first an edit changed nothing, above the second it did
@@ -75,22 +76,27 @@ def changed(difference: Floats, unit: float) -> Floats:
     return _small(judge, difference)
 
 
-def blur(field: Floats, sigma: float) -> Floats:
-    return _small(lambda small, scale: ndimage.gaussian_filter(small, (sigma * scale, sigma * scale, 0)), field)
+def blur(field: Floats, sigma: float, side: int = SMALL_SIDE) -> Floats:
+    """A field [H, W, C] under a Gaussian, computed on a copy of at most `side` pixels a side."""
+
+    def smooth(small: Floats, scale: float) -> Floats:
+        return np.asarray(ndimage.gaussian_filter(small, (sigma * scale, sigma * scale, 0)))
+
+    return _small(smooth, field, side)
 
 
 def seam_difference(difference: Floats, mask: Floats, unit: float) -> Floats:
     """A difference [H, W, 3] at the soft edge of the mask, carried smoothly inwards (normalised convolution)."""
     seam = (4 * mask * (1 - mask))[..., None]
     fields = np.concatenate([seam * difference, seam], axis=-1)
-    spread = blur(fields, _COLOUR_REACH * unit)
+    spread = blur(fields, _COLOUR_REACH * unit, _COLOUR_SIDE)
     return np.asarray(spread[..., :3] / np.maximum(spread[..., 3:], 1e-4))
 
 
-def _small(work: Callable[[Floats, float], Floats], field: Floats) -> Floats:
-    """Do smooth work on a copy of [H, W, C] of at most SMALL_SIDE pixels a side; work also gets the copy's scale."""
+def _small(work: Callable[[Floats, float], Floats], field: Floats, side: int = SMALL_SIDE) -> Floats:
+    """Do smooth work on a copy of [H, W, C] of at most `side` pixels a side; work also gets the copy's scale."""
     shape = field.shape[:2]
-    scale = min(1.0, SMALL_SIDE / max(shape))
+    scale = min(1.0, side / max(shape))
     small = (max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale)))
     return resize(work(resize(field, small), scale), shape)
 
