@@ -72,9 +72,8 @@ class MovingFace:
     def place(self, base: Pixels, target: Keypoints) -> None:
         """Draw the face with its keypoints at `target` into a copy of the picture, in place."""
         with torch.inference_mode():
-            rendering = self.model.render(self.encoded, self.keypoints, target)
-            drawn = self.model.enlarge(rendering, self.large)
-        patch = _to_pixels(drawn)
+            drawn = self.model.draw(self.encoded, self.keypoints, target)
+            patch = _to_pixels(self.model.compose(self.large, drawn))
         mask = self.mask
         if self.options.still_background:
             mask = mask * self._head(target)

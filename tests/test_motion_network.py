@@ -13,9 +13,10 @@ import torch
 
 from latentface.errors import UsageError, WeightsError
 from latentface.networks.motion import Keypoints, MotionConfig, MotionModel
+from latentface.networks.motion.blocks import Up
 from latentface.networks.motion.discriminator import MultiScaleDiscriminator
 from latentface.networks.motion.geometry import gaussians, grid, invert, multiply, sparse_motions, warp
-from latentface.networks.motion.inference import fold
+from latentface.networks.motion.inference import BlockConv, FoldedUp, WinogradConv, fold
 from latentface.pretrained import load_motion
 from latentface.pretrained.motion import infer_config
 from latentface.pretrained.native import write_network
@@ -84,7 +85,7 @@ def test_parity_with_the_public_implementation(golden: dict[str, torch.Tensor], 
     assert_close((rendering.prediction + 1) / 2, golden[f"{out}_prediction"])
     assert_close((rendering.deformed + 1) / 2, golden[f"{out}_deformed"])
     if not align_corners:
-        motion = rendering.drawn.motion
+        motion = model.draw(model.encode(source), at, to).motion
         assert_close(motion.mask, golden["out_mask"])
         assert_close(motion.candidates, golden["out_sparse_deformed"])
         assert_close(rendering.occlusion, golden["out_occlusion_map"])
@@ -103,6 +104,37 @@ def test_folding_changes_nothing_but_the_work() -> None:
     assert torch.allclose(folded.keypoints(source).jacobian, at.jacobian, atol=1e-5)
     ours, theirs = folded.render(source, at, to), model.render(source, at, to)
     assert torch.allclose(ours.prediction, theirs.prediction, atol=2e-5)
+
+
+@pytest.mark.parametrize("channels", [(6, 4), (5, 1)])
+def test_folded_upsampling_is_the_same_convolution(channels: tuple[int, int]) -> None:
+    up = Up(*channels).eval()
+    up.norm = torch.nn.Identity()
+    x = torch.randn(2, channels[0], 5, 7, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(FoldedUp(up.conv)(x), up(x), atol=1e-5)
+
+
+def test_a_convolution_by_blocks_is_the_same() -> None:
+    convolution = torch.nn.Conv2d(5, 3, 7, padding=3)
+    x = torch.randn(2, 5, 8, 12, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(BlockConv(convolution)(x), convolution(x), atol=1e-5)
+
+
+def test_winograd_is_the_same_convolution() -> None:
+    convolution = torch.nn.Conv2d(6, 5, 3, padding=1)
+    x = torch.randn(2, 6, 8, 12, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(WinogradConv(convolution)(x), convolution(x), atol=2e-5)
+
+
+def test_wide_networks_fold_into_winograd_and_agree() -> None:
+    model = tiny(generator_width=64, generator_max=128, generator_blocks=1)
+    folded = fold(model)
+    assert isinstance(folded.generator.bottleneck.r0.conv2, WinogradConv)
+    source = picture(1)
+    at, to = model.keypoints(source), model.keypoints(picture(2))
+    assert torch.allclose(folded.render(source, at, to).prediction, model.render(source, at, to).prediction, atol=5e-5)
+    odd = fold(tiny(generator_width=32, generator_max=128, generator_blocks=2))
+    assert isinstance(odd.generator.bottleneck.r0.conv2, torch.nn.Conv2d)  # two rows a tile's four do not fit
 
 
 # ------------------------------------------------------------------------------------------------- files
@@ -292,13 +324,13 @@ def test_a_larger_source_lends_its_detail_to_a_blending_model() -> None:
     model.generator.final.bias[3] = 50.0
     at = model.keypoints(source)
     with_alpha = torch.cat([large, torch.ones(1, 1, 128, 128)], dim=1)
-    frame = model.enlarge(model.render(source, at, at), with_alpha)
+    frame = model.compose(with_alpha, model.draw(model.encode(source), at, at))
     assert frame.shape == (1, 4, 128, 128)
     assert torch.allclose(frame, with_alpha, atol=1e-3)  # nothing moves, nothing is painted
     plain = tiny()
     rendering = plain.render(source, at, at)
     resized = torch.nn.functional.interpolate(rendering.prediction, size=(128, 128), mode="bilinear")
-    assert torch.allclose(plain.enlarge(rendering, large), resized, atol=1e-5)
+    assert torch.allclose(plain.compose(large, plain.draw(plain.encode(source), at, at)), resized, atol=1e-5)
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:

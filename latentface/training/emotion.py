@@ -1,9 +1,10 @@
 """Train the built-in emotion classifier on renders: `python -m latentface.training.emotion --data DIR... --out DIR`.
 
 Each DIR holds the renderer's shards (FFHQ crops with landmarks, mask and emotion). Every render has a head of its own,
-or shares it with the views beside it, so the last pictures show heads that the training never saw. The augmentation is
-that of the landmarks: photographs differ from renders in the same ways for both. Loss: cross-entropy with smoothed
-labels, since weak expressions of two emotions can look alike.
+or shares it with the views beside it, so the last pictures show heads that the training never saw. The classifier
+stands on a trained landmark network, which stays as it is: what that sees in a few augmented copies of each render is
+kept, and the layers above it learn from that. The augmentation is that of the landmarks, but leaves the brows where the
+emotion puts them. Loss: cross-entropy with smoothed labels, since weak expressions of two emotions can look alike.
 """
 
 from __future__ import annotations
@@ -15,17 +16,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from latentface.errors import UsageError
-from latentface.networks.classifier import EmotionNet
-from latentface.networks.trunk import TrunkConfig
+from latentface.networks.classifier import EmotionConfig, EmotionNet, describe
+from latentface.networks.landmarks import LandmarkNet
+from latentface.networks.trunk import look
+from latentface.pretrained import load_landmarks
 from latentface.training.faces import FaceData, load_faces
 from latentface.training.landmark_augmentation import AugmentOptions, augment
 from latentface.training.loop import Loop, LoopOptions, command_line, loop_options
 
-CONFIG = TrunkConfig()
-OPTIONS = LoopOptions(minutes=20.0)
-# lifted brows would turn anger into calm
+OPTIONS = LoopOptions(steps=4000, minutes=None, weight_decay=1e-2)
 CHANGES = AugmentOptions(brow_lift=(-0.006, 0.008), bend=0.004, occluder_share=0.2, soften_share=0.4)
 SMOOTHING = 0.05
+NOISE = 0.2  # standard deviations by which the descriptions are shaken
 
 
 class EmotionTask:
@@ -33,41 +35,70 @@ class EmotionTask:
 
     kind = "emotion"
 
-    def __init__(self, data: FaceData, config: TrunkConfig = CONFIG, held_out: int = 500, batch: int = 32) -> None:
+    def __init__(
+        self, data: FaceData, landmarks: LandmarkNet, held_out: int = 500, copies: int = 2, batch: int = 256
+    ) -> None:
         if not 0 < held_out < len(data):
             raise UsageError(f"{len(data)} images are too few: {held_out} are held out for measuring")
-        self.data, self.config, self.batch, self.count = data, config, batch, len(data) - held_out
-        self.emotions = data.labels["emotion"]
+        self.landmarks, self.batch = landmarks, batch
+        self.config = EmotionConfig(landmarks.config)
+        count = len(data) - held_out
+        self.emotions = data.labels["emotion"][:count].repeat(copies)
+        self.seen = torch.cat([self._see(data.part(0, count), seed) for seed in range(copies)])
+        self.held_seen, self.held_emotions = self._see(data.part(count, len(data))), data.labels["emotion"][count:]
+
+    @torch.no_grad()
+    def _see(self, data: FaceData, seed: int | None = None) -> Tensor:
+        """Descriptions [N, W] of the pictures as they are, or augmented."""
+        device = next(self.landmarks.parameters()).device
+        generator = torch.Generator(device).manual_seed(seed or 0)
+        parts = []
+        for chosen in torch.split(torch.arange(len(data)), 64):
+            if seed is None:
+                framed = look(data.crops(chosen, device), self.config.landmarks)
+            else:
+                framed, _ = augment(*data.batch(chosen, device), self.config.landmarks, CHANGES, generator)
+            parts.append(describe(self.landmarks, framed).cpu())
+        return torch.cat(parts)
 
     def build(self) -> EmotionNet:
-        """A fresh network."""
-        return EmotionNet(self.config)
+        """A fresh network on the trained landmark network, which learns no more."""
+        network = EmotionNet(self.config).to(next(self.landmarks.parameters()).device)
+        network.landmarks.load_state_dict(self.landmarks.state_dict())
+        network.landmarks.requires_grad_(False)
+        network.mean.copy_(self.seen.mean(0))
+        network.scale.copy_(1 / self.seen.std(0).clamp(min=1e-3))
+        return network
 
     def draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """An augmented batch: framed pictures [N, 3, S, S] and emotions [N]."""
-        chosen = torch.randint(self.count, (self.batch,), generator=generator, device=generator.device).cpu()
-        images, points, masks = self.data.batch(chosen, generator.device)
-        framed, _ = augment(images, points, masks, self.config, CHANGES, generator)
-        return framed, self.emotions[chosen].to(generator.device)
+        """Descriptions [N, W], shaken, and emotions [N]."""
+        device = generator.device
+        chosen = torch.randint(len(self.seen), (self.batch,), generator=generator, device=device).cpu()
+        seen = self.seen[chosen].to(device)
+        noise = torch.randn(seen.shape, generator=generator, device=device) * self.seen.std(0).to(device)
+        return seen + NOISE * noise, self.emotions[chosen].to(device)
 
     def loss(self, network: EmotionNet, batch: tuple[Tensor, Tensor]) -> Tensor:
         """Cross-entropy of a batch."""
-        framed, emotions = batch
-        return F.cross_entropy(network.classify(framed).float(), emotions, label_smoothing=SMOOTHING)
+        seen, emotions = batch
+        return F.cross_entropy(network.head(network.reflect(seen)).float(), emotions, label_smoothing=SMOOTHING)
 
     def measure(self, network: EmotionNet) -> Mapping[str, float]:
         """Share of the held-out pictures whose emotion is named."""
-        device = next(network.parameters()).device
-        held = torch.split(torch.arange(self.count, len(self.data)), 64)
-        answers = torch.cat([network(self.data.crops(part, device)).argmax(1).cpu() for part in held])
-        return {"held_out_accuracy": float((answers == self.emotions[self.count :]).float().mean())}
+        seen = self.held_seen.to(network.mean.device)
+        answers = network.head(network.reflect(seen)).argmax(1).cpu()
+        return {"held_out_accuracy": float((answers == self.held_emotions).float().mean())}
 
 
 def main(arguments: list[str] | None = None) -> None:
     """The command line of this recipe."""
-    given = command_line("latentface.training.emotion", __doc__, OPTIONS).parse_args(arguments)
-    task = EmotionTask(load_faces(given.data, ("emotion",)))
-    print(Loop(task, given.out, loop_options(given, OPTIONS), given.device).run())
+    parser = command_line("latentface.training.emotion", __doc__, OPTIONS)
+    parser.add_argument("--landmarks", default="landmarks", help="landmark network: built-in name or file")
+    given = parser.parse_args(arguments)
+    options = loop_options(given, OPTIONS)
+    data = load_faces(given.data, ("emotion",))
+    task = EmotionTask(data, load_landmarks(given.landmarks, given.device))
+    print(Loop(task, given.out, options, given.device).run())
 
 
 if __name__ == "__main__":

@@ -1,22 +1,27 @@
 """Train the built-in identity embedding on renders: `python -m latentface.training.identity --data DIR --out DIR`.
 
 DIR holds shards made with `synthface.dataset --views 5`: each person in several expressions, poses, lights and places,
-and beside each a look-alike of the same skin and hair. A batch takes all views of some pairs of look-alikes; the loss
-is the supervised contrastive one (Khosla et al. 2020, eq. 2): each picture must find the others of the same person.
-The last persons are held out. The augmentation recolours and covers as for the landmarks, but bends the face little.
-At the end the last layer is set anew in closed form, by linear discriminant analysis.
+and beside each a look-alike of the same skin and hair. First the trunk learns: a batch takes all views of some pairs of
+look-alikes, and the loss is the supervised contrastive one (Khosla et al. 2020, eq. 2): each picture must find the
+others of the same person. Then the last layer is set in closed form, by linear discriminant analysis of the trunk's
+features and a trained landmark network's points. The last persons are held out. The augmentation recolours and covers
+as for the landmarks, but bends the face little.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from latentface.errors import InputError
-from latentface.networks.identity import IdentityNet
-from latentface.networks.trunk import TrunkConfig
+from latentface.networks.identity import IdentityConfig, IdentityNet
+from latentface.networks.landmarks import LandmarkNet
+from latentface.networks.trunk import FaceTrunk, TrunkConfig
+from latentface.pretrained import load_landmarks
 from latentface.pretrained.native import write_network
 from latentface.training.faces import FaceData, load_faces
 from latentface.training.landmark_augmentation import AugmentOptions, augment
@@ -29,7 +34,7 @@ CHANGES = AugmentOptions(
     occluder_share=0.2, grey_share=0.2,
 )  # fmt: skip
 TEMPERATURE = 0.1
-SHRINKAGE = 0.1
+SHRINKAGE = 0.003
 
 
 def contrastive_loss(vectors: Tensor, persons: Tensor, temperature: float = TEMPERATURE) -> Tensor:
@@ -53,7 +58,7 @@ def cosines(vectors: Tensor, persons: Tensor) -> dict[str, float]:
 class IdentityTask:
     """Batches, loss and figures: what `Loop` needs of the data. The last `held_out` pairs are for measuring."""
 
-    kind = "identity"
+    kind = "trunk"
 
     def __init__(self, data: FaceData, config: TrunkConfig = CONFIG, held_out: int = 50, pairs: int = 8) -> None:
         self.data, self.config, self.pairs = data, config, pairs
@@ -69,9 +74,9 @@ class IdentityTask:
         self.held = torch.cat(self.members[-held_out:])
         self.members = self.members[:-held_out]
 
-    def build(self) -> IdentityNet:
-        """A fresh network."""
-        return IdentityNet(self.config)
+    def build(self) -> FaceTrunk:
+        """A fresh trunk."""
+        return FaceTrunk(self.config)
 
     def draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """All views of some pairs, augmented: framed pictures [N, 3, S, S] and persons [N]."""
@@ -81,40 +86,52 @@ class IdentityTask:
         framed, _ = augment(images, points, masks, self.config, CHANGES, generator)
         return framed, self.persons[chosen].to(generator.device)
 
-    def loss(self, network: IdentityNet, batch: tuple[Tensor, Tensor]) -> Tensor:
+    def loss(self, network: FaceTrunk, batch: tuple[Tensor, Tensor]) -> Tensor:
         """Contrastive loss of a batch."""
         framed, persons = batch
-        return contrastive_loss(network.embed(framed), persons)
+        return contrastive_loss(F.normalize(network(framed).float(), dim=1), persons)
+
+    def measure(self, network: FaceTrunk) -> Mapping[str, float]:
+        """Mean cosines of the trunk's features on the held-out persons."""
+        return self.compare(lambda crops: F.normalize(network(network.look(crops)), dim=1))
 
     @torch.no_grad()
-    def measure(self, network: IdentityNet) -> Mapping[str, float]:
-        """Mean cosines on the held-out persons."""
-        device = next(network.parameters()).device
-        parts = [network(self.data.crops(part, device)).cpu() for part in torch.split(self.held, 64)]
+    def compare(self, embed: Callable[[Tensor], Tensor], device: str = "cpu") -> dict[str, float]:
+        """Mean cosines on the held-out persons of an embedding of crops."""
+        parts = [embed(self.data.crops(part, torch.device(device))).cpu() for part in torch.split(self.held, 64)]
         return cosines(torch.cat(parts), self.persons[self.held])
 
 
-def settle(network: IdentityNet, task: IdentityTask, generator: torch.Generator) -> None:
-    """Set the last layer by linear discriminant analysis (Fisher 1936) of one augmented copy of each training picture.
+@dataclass(frozen=True)
+class Whole:
+    """The frame that shows a crop as it is."""
 
-    Directions that differ within a person are whitened, and each of the rest counts by the share of its variance that
-    lies between persons: what is common to all faces leaves the cosines.
+    input_size: int = 128
+    frame_scale: float = 1.0
+    frame_shift: float = 0.0
+
+
+@torch.no_grad()
+def settle(network: IdentityNet, task: IdentityTask, generator: torch.Generator) -> None:
+    """Set the last layer by linear discriminant analysis (Fisher 1936) of an augmented copy of each training picture.
+
+    The directions in which people differ most are kept, each in units of what it differs within a person; what is
+    common to all faces leaves the cosines.
     """
-    vectors, persons = [], []
+    seen, persons = [], []
     for members in task.members:
-        images, points, masks = task.data.batch(members, generator.device)
-        framed, _ = augment(images, points, masks, network.config, CHANGES, generator)
-        with torch.no_grad():
-            vectors.append(network.trunk.summarise(framed).double())
+        crops, _ = augment(*task.data.batch(members, generator.device), Whole(), CHANGES, generator)
+        seen.append(network.describe(crops).double())
         persons.append(task.persons[members].to(generator.device))
-    weight, bias = discriminant(torch.cat(vectors), torch.cat(persons), network.config.features)
-    with torch.no_grad():
-        network.trunk.out.weight.copy_(weight)
-        network.trunk.out.bias.copy_(bias)
+    weight, bias = discriminant(torch.cat(seen), torch.cat(persons), network.config.features)
+    network.out.weight.copy_(weight)
+    network.out.bias.copy_(bias)
 
 
 def discriminant(vectors: Tensor, persons: Tensor, features: int) -> tuple[Tensor, Tensor]:
     """Weight [features, S] and bias [features] that make vectors [N, S] of persons [N] comparable (see `settle`)."""
+    mean, scale = vectors.mean(0), vectors.std(0).clamp(min=1e-6)
+    vectors = (vectors - mean) / scale
     index = torch.unique(persons, return_inverse=True)[1]
     counts = torch.bincount(index)
     means = torch.zeros(len(counts), vectors.shape[1]).to(vectors).index_add_(0, index, vectors) / counts[:, None]
@@ -123,23 +140,36 @@ def discriminant(vectors: Tensor, persons: Tensor, features: int) -> tuple[Tenso
     within += SHRINKAGE * within.trace() / len(within) * torch.eye(len(within)).to(within)
     between = means.T.cov() - within * (len(counts) / len(vectors))  # less what a mean of few pictures scatters
     whiten = torch.linalg.inv(torch.linalg.cholesky(within))
-    variance, axes = torch.linalg.eigh(whiten @ between @ whiten.T)
-    variance, axes = variance.flip(0)[:features].clamp(min=0), axes.flip(1)[:, :features]
-    weight = (variance / (1 + variance)).sqrt()[:, None] * (axes.T @ whiten)
-    weight /= ((vectors - vectors.mean(0)) @ weight.T).norm(dim=1).mean()
-    return weight, -weight @ vectors.mean(0)
+    axes = torch.linalg.eigh(whiten @ between @ whiten.T)[1].flip(1)[:, :features]  # most different first
+    weight = axes.T @ whiten
+    weight = weight / (vectors @ weight.T).norm(dim=1).mean() / scale
+    return weight, -weight @ mean
 
 
 def main(arguments: list[str] | None = None) -> None:
     """The command line of this recipe."""
-    given = command_line("latentface.training.identity", __doc__, OPTIONS).parse_args(arguments)
+    parser = command_line("latentface.training.identity", __doc__, OPTIONS)
+    parser.add_argument("--landmarks", default="landmarks", help="landmark network: built-in name or file")
+    given = parser.parse_args(arguments)
+    options = loop_options(given, OPTIONS)
     task = IdentityTask(load_faces(given.data, ("head",)))
-    loop = Loop(task, given.out, loop_options(given, OPTIONS), given.device)
-    path = loop.run()
-    settle(loop.averaged, task, torch.Generator(loop.device).manual_seed(given.seed))
-    write_network(path, "identity", loop.config, loop.averaged.state_dict())
-    print(" ".join(f"{name} {value:.4f}" for name, value in task.measure(loop.averaged).items()))
+    loop = Loop(task, given.out, options, given.device)
+    loop.run()
+    network = join(loop.averaged, load_landmarks(given.landmarks, given.device))
+    settle(network, task, torch.Generator(loop.device).manual_seed(given.seed))
+    path = given.out / "identity.safetensors"
+    write_network(path, "identity", asdict(network.config), network.state_dict())
+    print(" ".join(f"{name} {value:.4f}" for name, value in task.compare(network, given.device).items()))
     print(path)
+
+
+def join(trunk: FaceTrunk, landmarks: LandmarkNet) -> IdentityNet:
+    """A network on copies of a trained trunk and a trained landmark network, its last layer still to be set."""
+    with torch.random.fork_rng():
+        network = IdentityNet(IdentityConfig(trunk.config, landmarks.config))
+    network.trunk.load_state_dict(trunk.state_dict())
+    network.landmarks.load_state_dict(landmarks.state_dict())
+    return network.to(next(trunk.parameters()).device).eval()
 
 
 if __name__ == "__main__":

@@ -11,25 +11,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 
 from latentface.face import MIRROR
+from latentface.networks.trunk import Frame
 
 Tensor = torch.Tensor
-
-
-class Frame(Protocol):
-    """The square of an FFHQ crop that a network looks at (see LandmarkConfig, which is one, as TrunkConfig is)."""
-
-    @property
-    def input_size(self) -> int: ...
-    @property
-    def frame_scale(self) -> float: ...
-    @property
-    def frame_shift(self) -> float: ...
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,10 @@ class Loop(Generic[Network, Batch]):
         self.averaged = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.config: dict[str, Any] = asdict(self.network.config)  # type: ignore[call-overload]
         self.optimiser = torch.optim.AdamW(
-            self.network.parameters(), lr=options.learning_rate, betas=(0.9, 0.98), weight_decay=options.weight_decay
+            [p for p in self.network.parameters() if p.requires_grad],
+            lr=options.learning_rate,
+            betas=(0.9, 0.98),
+            weight_decay=options.weight_decay,
         )
         self.generator = torch.Generator(self.device).manual_seed(options.seed + 1)
         self.step, self.seconds = 0, 0.0
@@ -179,14 +182,14 @@ class Loop(Generic[Network, Batch]):
 
 
 def begin_from(network: nn.Module, path: Path) -> None:
-    """Copy what a network file has under the same names and in the same shapes; a trunk takes any `FaceEncoder`'s part.
+    """Copy what a network file has under the same names and in the same shapes: `FaceEncoder`s share their part.
 
     Raises WeightsError when that is nothing, or the file cannot be read.
     """
     theirs = read_network(path).state
     shared = {}
     for name, value in network.state_dict().items():
-        known = theirs.get(name, theirs.get(name.removeprefix("trunk.")))
+        known = theirs.get(name)
         if known is not None and known.shape == value.shape:
             shared[name] = known
     if not shared:
@@ -201,7 +204,7 @@ def command_line(module: str, description: str | None, defaults: LoopOptions) ->
     parser.add_argument("--out", type=Path, required=True, help="folder for the network, the checkpoint and the curves")
     parser.add_argument("--start", type=Path, help="network file to begin from instead of random weights")
     parser.add_argument("--minutes", type=float, default=defaults.minutes, help="processor time (default: %(default)s)")
-    parser.add_argument("--steps", type=int, help="train for this many steps instead of a time")
+    parser.add_argument("--steps", type=int, default=defaults.steps, help="train for this many steps instead of a time")
     parser.add_argument("--learning-rate", type=float, default=defaults.learning_rate)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, help="CPU threads (default: torch's choice)")

@@ -103,7 +103,7 @@ class MotionTrainer:
             self.model = nn.SyncBatchNorm.convert_sync_batchnorm(self.model)  # type: ignore[no-untyped-call]
         self.step: nn.Module = Step(recipe, self.model, self.perceptual)
         if self.ranks > 1:
-            self.step = nn.parallel.DistributedDataParallel(self.step, find_unused_parameters=True)
+            self.step = nn.parallel.DistributedDataParallel(self.step)
         self.optimizer = torch.optim.Adam(self.model.parameters(), recipe.learning_rate, (0.5, 0.999))
         if before:
             grow(self.model, before["model"])

@@ -54,7 +54,7 @@ class Recipe:
 
 
 BUILTIN = Recipe(
-    network=COMPACT, stages=(Stage(64, 12_000, 12), Stage(128, 6_000, 12)), learning_rate=1e-3, pixel=10.0,
+    network=COMPACT, stages=(Stage(64, 10_800, 12), Stage(128, 3_000, 12)), learning_rate=1e-3, pixel=10.0,
     guide_weight=20.0,
 )  # fmt: skip
 
@@ -75,7 +75,7 @@ class Step(nn.Module):
         found = model.kp_detector(torch.cat([batch.source, batch.driving, bend.bend(batch.driving)]))
         source, driving, bent = (found[i * count : (i + 1) * count] for i in range(3))
         drawn = model.generator(model.generator.encode(batch.source), source, driving)
-        prediction, _ = model.generator.compose(batch.source, drawn)
+        prediction = model.generator.compose(batch.source, drawn)
         ours, theirs = self.pyramid(prediction), self.pyramid(batch.driving)
         terms = {"perceptual": recipe.perceptual * sum(self.perceptual(ours[s], theirs[s]) for s in ours)}
         if recipe.pixel:

@@ -64,22 +64,29 @@ class OcclusionAwareGenerator(nn.Module):
         motion: DenseMotion = self.dense_motion_network(source.small, at, to)
         height, width = source.features.shape[2:]
         out = warp(source.features, resize_field(motion.field, height, width, self.blend), self.align_corners)
-        out = out * resize(motion.occlusion, height, width).to(out.dtype)
+        out = out.contiguous(memory_format=torch.channels_last) * resize(motion.occlusion, height, width).to(out.dtype)
         out = self.bottleneck(out)
         for block in self.up_blocks:
             out = block(out)
         out = torch.sigmoid(self.final(out).float())
         return Drawn(out[:, :3], out[:, 3:] if self.blend else None, motion)
 
-    def compose(self, source: Tensor, drawn: Drawn) -> tuple[Tensor, Tensor]:
-        """The finished frame and the source merely warped, at the size of a source [N, C, H, W] in [0, 1].
+    def deform(self, source: Tensor, drawn: Drawn) -> Tensor:
+        """A source [N, C, H, W] merely warped."""
+        height, width = source.shape[2:]
+        field = resize_field(drawn.motion.field, height, width, self.blend)
+        return warp(source, field, self.align_corners)
+
+    def compose(self, source: Tensor, drawn: Drawn) -> Tensor:
+        """The finished frame at the size of a source [N, C, H, W] in [0, 1].
 
         A source larger than what was encoded gives a blending network's frame its detail; channels after the third
         (alpha) are warped.
         """
         height, width = source.shape[2:]
-        deformed = warp(source, resize_field(drawn.motion.field, height, width, self.blend), self.align_corners)
-        painted = torch.cat([resize(drawn.painted, height, width), deformed[:, 3:]], dim=1)
-        if drawn.share is None:
-            return painted, deformed
-        return torch.lerp(painted, deformed, resize(drawn.share, height, width)), deformed
+        painted = resize(drawn.painted, height, width)
+        if drawn.share is None and source.shape[1] == 3:
+            return painted
+        deformed = self.deform(source, drawn)
+        painted = torch.cat([painted, deformed[:, 3:]], dim=1)
+        return painted if drawn.share is None else torch.lerp(painted, deformed, resize(drawn.share, height, width))

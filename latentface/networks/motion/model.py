@@ -16,12 +16,11 @@ from latentface.networks.motion.keypoints import KeypointDetector
 @dataclass(frozen=True, eq=False)
 class Rendering:
     """``prediction`` and ``deformed`` [N, 3, H, W] in [-1, 1]: the frame, and the source merely warped; ``occlusion``
-    [N, 1, h, w] in 0..1: 0 where the source has nothing to show; ``drawn``: what both were made of."""
+    [N, 1, h, w] in 0..1: 0 where the source has nothing to show."""
 
     prediction: Tensor
     deformed: Tensor
     occlusion: Tensor
-    drawn: Drawn
 
 
 class MotionModel(nn.Module):
@@ -57,24 +56,28 @@ class MotionModel(nn.Module):
             UsageError: shapes that do not go together.
         """
         encoded = self.encode(source) if isinstance(source, Tensor) else source
+        drawn = self.draw(encoded, source_keypoints, driving_keypoints)
+        picture = encoded.picture.expand(len(drawn.painted), -1, -1, -1)
+        prediction, deformed = self.generator.compose(picture, drawn), self.generator.deform(picture, drawn)
+        return Rendering(prediction * 2 - 1, deformed * 2 - 1, drawn.motion.occlusion)
+
+    def draw(self, source: Encoded, source_keypoints: Keypoints, driving_keypoints: Keypoints) -> Drawn:
+        """What `compose` makes frames of; raises as `render`."""
         frames = len(driving_keypoints.value)
-        for name, part in (("sources", encoded.picture), ("source keypoints", source_keypoints.value)):
+        for name, part in (("sources", source.picture), ("source keypoints", source_keypoints.value)):
             if len(part) not in (1, frames):
                 raise UsageError(f"render: {len(part)} {name} for {frames} driving frames; expected 1 or {frames}")
         if source_keypoints.value.shape[1:] != driving_keypoints.value.shape[1:]:
             shapes = f"{list(source_keypoints.value.shape)} and {list(driving_keypoints.value.shape)}"
             raise UsageError(f"render: keypoints of shapes {shapes}; expected as many of both")
-        encoded = encoded.expand(frames)
-        drawn: Drawn = self.generator(encoded, source_keypoints.expand(frames), driving_keypoints)
-        prediction, deformed = self.generator.compose(encoded.picture, drawn)
-        return Rendering(prediction * 2 - 1, deformed * 2 - 1, drawn.motion.occlusion, drawn)
+        drawn: Drawn = self.generator(source.expand(frames), source_keypoints.expand(frames), driving_keypoints)
+        return drawn
 
-    def enlarge(self, rendering: Rendering, source: Tensor) -> Tensor:
-        """The prediction at the size of a larger picture of the source, [N, C, H, W] in [-1, 1]; extra channels (alpha)
-        are moved with it. A network that blends takes detail from it, another is resized."""
-        repeated = source.expand(len(rendering.prediction), -1, -1, -1)
-        frame, _ = self.generator.compose((repeated + 1) / 2, rendering.drawn)
-        return frame * 2 - 1
+    def compose(self, source: Tensor, drawn: Drawn) -> Tensor:
+        """The frame at the size of any picture of the source, [N, C, H, W] in [-1, 1]; extra channels (alpha) are moved
+        along. A network that blends takes detail from it, another is resized."""
+        repeated = source.expand(len(drawn.painted), -1, -1, -1)
+        return self.generator.compose((repeated + 1) / 2, drawn) * 2 - 1
 
     def _check(self, pictures: Tensor) -> None:
         multiple = self.config.multiple
