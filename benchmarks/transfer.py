@@ -149,32 +149,44 @@ class Bench:
 
 
 def measure(given: argparse.Namespace) -> None:
-    bench, log = Bench(given), given.output / "rows.jsonl"
+    """Every method on every triple that is not in rows.jsonl yet, then the sheet and the table."""
+    bench, log, began = Bench(given), given.output / "rows.jsonl", time.monotonic()
     lines = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     done = {(row["triple"], row["method"]) for row in lines}
-    began, shown = time.monotonic(), []
+    triples = render_triples(given.heads, given.seed, given.count, bench.generator.config.resolution)
     with log.open("a") as stream:
-        triples = render_triples(given.heads, given.seed, given.count, bench.generator.config.resolution)
         for number, triple in enumerate(triples):
-            methods = [m for m in METHODS if m != "oracle" or number < given.oracle]
-            pictures = []
-            for method in methods:
-                if (number, method) in done and number >= SHOWN:
+            if number < SHOWN:
+                keep(given.output, number, {"picture 1": triple.one.image, "picture 2": triple.two.image})
+            for method in METHODS:
+                if (number, method) in done or (method == "oracle" and number >= given.oracle):
                     continue
                 image, how = bench.make(method, triple)
-                pictures.append(image)
-                if (number, method) not in done:
-                    row = {"triple": number, "method": method, "values": bench.judged(image, triple), **how}
-                    lines.append(row)
-                    print(json.dumps(row), file=stream, flush=True)
-            if number < SHOWN:
-                shown.append([triple.one.image, triple.two.image, *pictures[: len(METHODS) - 1]])
+                if number < SHOWN:
+                    keep(given.output, number, {method: image})
+                lines.append({"triple": number, "method": method, "values": bench.judged(image, triple), **how})
+                print(json.dumps(lines[-1]), file=stream, flush=True)
             if given.minutes and time.monotonic() - began > 60 * given.minutes:
                 break
-    names = ["picture 1", "picture 2", *METHODS[:-1]]
-    sheet = [image for row in shown for image in row]
-    write_image(given.output / "triples.jpg", contact_sheet(sheet, names * len(shown), len(names)))
+    sheet(given.output)
     report(lines)
+
+
+def keep(folder: Path, number: int, pictures: dict[str, Pixels]) -> None:
+    """Keep pictures of a triple for the sheet."""
+    (folder / "pictures").mkdir(exist_ok=True)
+    for name, picture in pictures.items():
+        write_image(folder / "pictures" / f"{number}-{name}.png", picture)
+
+
+def sheet(folder: Path) -> None:
+    """triples.jpg: a row for each triple whose pictures are all there."""
+    names = ["picture 1", "picture 2", *(method for method in METHODS if method != "oracle")]
+    rows = [[folder / "pictures" / f"{number}-{name}.png" for name in names] for number in range(SHOWN)]
+    cells = [read_image(path) for row in rows if all(path.exists() for path in row) for path in row]
+    if cells:
+        captions = names * (len(cells) // len(names))
+        write_image(folder / "triples.jpg", contact_sheet(cells, captions, len(names)))
 
 
 def report(lines: list[dict[str, Any]]) -> None:

@@ -137,6 +137,7 @@ class Transferrer:
         made = api.transfer(
             identity=identity.latent, expression=expression.latent, generator=self.generator, options=self.options
         )
+        self._warn_of_nothing(made)
         photo = Photo(made.image)
         if identity.photo is not None and identity.crop is not None:
             compositor = Compositor(identity.photo.rgb, identity.crop, self.composite, reference=made.reference)
@@ -153,6 +154,7 @@ class Transferrer:
             raise UsageError("a clip is transferred by whole rows; leave units at rows")
         first = self._first_face(driver, name)
         made = api.transfer(identity=identity.latent, expression=first, generator=self.generator, options=self.options)
+        self._warn_of_nothing(made)
         report = ClipReport()
         height, width = made.image.shape[:2] if identity.photo is None else identity.photo.rgb.shape[:2]
         frames = self._frames(identity, driver, first, made, report)
@@ -228,6 +230,12 @@ class Transferrer:
         verdict = (face.latent.metadata or {}).get("verdict", "")
         if verdict.startswith("outside"):
             self.note(f"{what}: the face is {verdict}; expect a poor transfer")
+
+    def _warn_of_nothing(self, made: Transfer) -> None:
+        if not made.layers:
+            self.note(
+                "no row of the expression is worth its cost in appearance; raise expression_weight, or name layers"
+            )
 
     def _points(self, image: Pixels) -> NDArray[np.float64] | None:
         """Landmarks [68, 2] of a regenerated picture, in its pixels."""

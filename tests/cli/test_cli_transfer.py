@@ -324,3 +324,22 @@ def test_cache_lets_the_oldest_go(bench: Desk, monkeypatch: pytest.MonkeyPatch) 
 def test_json_of_an_error(bench: Desk) -> None:
     done = transfer(bench, "--identity", "none.png", "--expression", "none.png", "--json")
     assert json.loads(done.out)["exit_code"] == 3
+
+
+def test_nothing_worth_taking_is_said(bench: Desk) -> None:
+    anna, bert = pair(bench)
+    done = transfer(
+        bench,
+        "--identity",
+        anna,
+        "--expression",
+        bert,
+        "-o",
+        bench.folder / "a.png",
+        "--most-layers",
+        0,
+        "--json",
+    )
+    assert done.json["layers"] == []
+    assert "no row of the expression is worth its cost" in done.err
+    assert np.array_equal(read_image(bench.folder / "a.png"), read_image(anna))
