@@ -119,8 +119,8 @@ def _beard(name: str, head: HeadModel, masks: NDArray[np.uint8], length: float, 
     v = (np.tile(head.uv[used, 1], SHELLS) + layer) / SHELLS
     uv = np.stack([np.tile(head.uv[used, 0], SHELLS), v], 1)
     anchors = np.tile(used, SHELLS)[:, None]
-    points, triangles = np.concatenate(rest), np.concatenate(faces)
-    return _garment(name, "beard", points, triangles, uv, anchors, np.ones((len(uv), 1)), _strands(density))
+    points, corners = np.concatenate(rest), np.concatenate(faces).astype(np.int32)
+    return _garment(name, "beard", points, corners, uv, anchors, np.ones((len(uv), 1)), _strands(density))
 
 
 def _strands(density: float, size: int = 256) -> NDArray[np.uint8]:
