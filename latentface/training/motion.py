@@ -151,7 +151,7 @@ class MotionTrainer:
 
     def _guide(self) -> float:
         fall = min(1.0, self._total() / self.recipe.guide_pairs)
-        return self.recipe.guide_weight * (1 - 0.9 * fall)
+        return self.recipe.guide_weight * (1 - 0.5 * fall)
 
     def _set_rate(self) -> None:
         """Warm up, then a cosine over all stages down to a twentieth."""

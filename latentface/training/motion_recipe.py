@@ -33,7 +33,7 @@ class Recipe:
     """Every choice of the training; the weights of the losses are those of the reference, where it has them.
 
     generator_gan: 0 leaves the discriminator out altogether. guide_weight: of the known landmarks at the start; it
-    falls to a tenth over `guide_pairs`. average_pairs: half-life of the averaged weights.
+    falls to a half over `guide_pairs`. average_pairs: half-life of the averaged weights.
     """
 
     network: MotionConfig = MotionConfig()  # noqa: RUF009 (frozen)
@@ -54,8 +54,8 @@ class Recipe:
 
 
 BUILTIN = Recipe(
-    network=COMPACT, stages=(Stage(64, 10_800, 12), Stage(128, 3_000, 12)), learning_rate=1e-3, pixel=10.0,
-    guide_weight=20.0,
+    network=COMPACT, stages=(Stage(64, 10_800, 12), Stage(128, 3_600, 12)), learning_rate=1e-3, pixel=10.0,
+    guide_weight=20.0, average_pairs=500,
 )  # fmt: skip
 
 
