@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from latentface import api
+from latentface.clip import Clip
 from latentface.errors import InputError, NoFaceFound, UsageError
 from latentface.face import FaceCrop
-from latentface.images import Pixels, read_image
+from latentface.images import Photo, Pixels, read_image, read_photo
 from latentface.latent import Latent
-from latentface.options import CompositeOptions, ProjectOptions, TransferOptions
+from latentface.options import AnimateOptions, CompositeOptions, ProjectOptions, TransferOptions
 from latentface.projector import Projection, StepCallback
 from latentface.tuning import TunedDeltas
+from latentface.video import read_clip
 
 if TYPE_CHECKING:
+    from latentface.animator import Animation
     from latentface.networks.generator import Generator
     from latentface.transferrer import Result
 
@@ -26,7 +29,7 @@ Source = str | os.PathLike[str] | Pixels
 
 
 class FaceEditor:
-    """Networks chosen once, then verbs on photos: `align`, `project`, `transfer`, `synthesise`, `sample`.
+    """Networks chosen once, then verbs on photos: `align`, `project`, `transfer`, `animate`, `synthesise`, `sample`.
 
     Args:
         network: built-in name or file of a generator.
@@ -149,6 +152,37 @@ class FaceEditor:
             note=on_note,
         )
         return transferrer.photo(identity, expression, face=face, expression_face=expression_face)
+
+    def animate(
+        self,
+        photo: Source | Photo,
+        driving: str | os.PathLike[str] | Clip | Sequence[str | os.PathLike[str] | Clip],
+        options: AnimateOptions | None = None,
+        *,
+        face: int | None = None,
+        network: str | os.PathLike[str] = "synthface-motion",
+    ) -> Animation:
+        """The photo with its faces moving as those of driving clips do; see `latentface.animate`.
+
+        Args:
+            photo: a file, uint8 RGB [H, W, 3], or a `Photo` with alpha.
+            driving: a clip or its file; or one for each face, the leftmost face's first.
+            face: only this face moves, 1 for the surest; by default all.
+            network: the motion model.
+
+        Returns:
+            `Animation`: its `clip` is computed while it is written (`write_clip`), its `report` fills on the way.
+
+        Raises:
+            InputError, NoFaceFound: photo or clip cannot be used.
+        """
+        whole = photo if isinstance(photo, Photo | np.ndarray) else read_photo(photo)
+        faces = self.align(whole.rgb if isinstance(whole, Photo) else whole)
+        chosen = faces if face is None else [pick_face(faces, face)]
+        given = [driving] if isinstance(driving, str | os.PathLike | Clip) else driving
+        clips = [clip if isinstance(clip, Clip) else read_clip(clip) for clip in given]
+        model = api.load_animator(network, self.device)
+        return api.animate(whole, clips, model, options, faces=chosen, landmarks=self.landmarks)
 
     def synthesise(
         self, latent: Latent | str | os.PathLike[str], tuned: TunedDeltas | str | os.PathLike[str] | None = None

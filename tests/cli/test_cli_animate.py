@@ -21,6 +21,7 @@ from motion_desk import CONFIG, Wander, best_skin, write_motion_model
 
 from latentface import alignment, animator
 from latentface.clip import Sound
+from latentface.editor import FaceEditor
 from latentface.video import read_clip, write_clip
 
 
@@ -133,6 +134,15 @@ def test_a_photo_without_a_face(studio: Desk) -> None:
     outcome = animate(studio, source="wall.png")
     assert outcome.code == 3
     assert "wall.png: no face found" in outcome.err
+
+
+def test_the_editor_animates_files(studio: Desk) -> None:
+    editor = FaceEditor(studio.network)
+    model = studio.folder / "model.safetensors"
+    animation = editor.animate(studio.folder / "anna.png", studio.folder / "driver.mp4", network=model)
+    assert len(list(animation.clip)) == animation.report.frames == 6
+    again = editor.animate(draw_photo(), read_clip(studio.folder / "driver.mp4"), face=1, network=model)
+    assert len(again.report.faces) == 1
 
 
 def test_a_network_of_another_kind(studio: Desk) -> None:
