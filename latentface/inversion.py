@@ -168,6 +168,8 @@ class Search:
         self.ws = statistics.mean.expand(count, rows, -1).clone()
         if start is not None:
             self.ws = _checked_start(start, generator, count, options.space).to(self.ws)
+        # a start that was chosen for the crop is near already: noise would only take it away again
+        self.exploration = options.w_noise if start is None else 0.0
         self.maps: list[Tensor] = []
         if options.optimise_noise:
             self.maps = [self._draw(1, *shape) for shape in generator.synthesis.noise_shapes()]
@@ -203,7 +205,7 @@ class Search:
         options = self.options
         rate = learning_rate(step, options.steps, options.learning_rate)
         self.optimiser.param_groups[0]["lr"] = rate
-        sigma = self.statistics.std * options.w_noise * noise_strength(step, options.steps)
+        sigma = self.statistics.std * self.exploration * noise_strength(step, options.steps)
         ws = self.ws + sigma * self._draw(*self.ws.shape[1:]) if sigma else self.ws
         loss, total = self.objective(ws, self.synthesise(ws, self.maps))
         if not sigma:

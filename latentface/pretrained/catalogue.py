@@ -16,7 +16,7 @@ class Entry:
     """One built-in network.
 
     Attributes:
-        name: what the user calls it. kind: "generator", "landmarks", "perceptual", "emotion" or "identity".
+        name: what the user calls it. kind: "generator", "encoder", "landmarks", "perceptual", "emotion" or "identity".
         file: name in `WEIGHTS_DIR`; the model card beside it has the suffix .md.
         licence: SPDX identifier. summary: one line for the list.
     """
@@ -72,6 +72,13 @@ BUILTIN: tuple[Entry, ...] = (
         file="identity.safetensors",
         licence="MIT",
         summary="identity embedding, trained on rendered heads",
+    ),
+    Entry(
+        name="synthface-128-encoder",
+        kind="encoder",
+        file="synthface-128-encoder.safetensors",
+        licence="MIT",
+        summary="face crop to latent of synthface-128",
     ),
     Entry(
         name="landmarks",
