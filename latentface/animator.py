@@ -136,8 +136,7 @@ def animate(
     places = [face.square for face in moving]
     report = AnimateReport([(p.left, p.top, p.side) for p in places], [driver.report for driver in seen])
     transfers = [
-        Retargeting(face.keypoints, seen[min(i, len(seen) - 1)].reference.keypoints, options)
-        for i, face in enumerate(moving)
+        Retargeting(face.keypoints, seen[min(i, len(seen) - 1)].reference, options) for i, face in enumerate(moving)
     ]
     first = drivers[0]
     frames = _frames(picture, moving, seen, transfers)

@@ -20,7 +20,7 @@ from latentface import alignment
 from latentface.alignment import LandmarkPredictor
 from latentface.clip import Clip, Frame
 from latentface.errors import InputError, NoFaceFound
-from latentface.face import Array, ffhq_quad, map_points, quad_to_matrix
+from latentface.face import Array, ffhq_quad
 from latentface.images import Pixels, to_tensor
 from latentface.networks.motion import Keypoints, MotionModel
 from latentface.networks.motion.geometry import invert, multiply
@@ -58,16 +58,6 @@ class Square:
         columns = np.clip(np.arange(self.left, self.left + self.side), 0, width - 1)
         return np.ascontiguousarray(picture[rows][:, columns])
 
-    @property
-    def quad(self) -> Array:
-        """Its outer corners [4, 2] in pixel coordinates: top left, bottom left, bottom right, top right."""
-        corners = np.array([[0, 0], [0, 1], [1, 1], [1, 0]]) * self.side
-        return np.asarray(corners + np.array([self.left - 0.5, self.top - 0.5]))
-
-    def inside(self, points: NDArray[np.floating]) -> Array:
-        """Picture coordinates [K, 2] -> coordinates of its own pixels."""
-        return map_points(np.linalg.inv(quad_to_matrix(self.quad, self.side)), points)
-
 
 def shrink(square: Pixels, side: int) -> Pixels:
     """A square picture at another side, low-passed."""
@@ -97,16 +87,6 @@ def unlikeness(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
     return float(np.square(normal(a) - normal(b)).sum(1).mean())
 
 
-@dataclass(frozen=True, eq=False)
-class Reference:
-    """The driving frame that the motion is told from: where its face is, its landmarks in the frame, its keypoints."""
-
-    square: Square
-    landmarks: Array
-    keypoints: Keypoints
-    index: int
-
-
 @dataclass
 class DriverReport:
     """What became of a driving clip's frames; filled while they pass."""
@@ -132,29 +112,11 @@ class Driver:
     def __init__(
         self, clip: Clip, model: MotionModel, landmarks: LandmarkPredictor, options: AnimateOptions, like: Array
     ) -> None:
-        self.clip, self.model, self.landmarks, self.options = clip, model, landmarks, options
-        self.report = DriverReport()
-        best = options.best_frame and options.mode == "relative"
-        step = max(1, math.ceil((clip.count or 8 * LOOKED_AT) / LOOKED_AT)) if best else 1
-        found: list[tuple[float, int, Frame, Array]] = []
-        for index, frame in enumerate(clip):
-            if index % step == 0:
-                points = best_face(frame.pixels[..., :3], landmarks)
-                if points is not None:
-                    found.append((unlikeness(points, like), index, frame, points))
-                    found = [min(found, key=lambda item: item[:2])]
-            if found and not best:
-                break
-        if not found:
-            raise NoFaceFound("no face found in the driving clip; give one of a head that looks towards the camera")
-        _, index, frame, points = found[0]
-        self.report.reference = index
-        self.reference = self.take(frame, points, index)
-
-    def take(self, frame: Frame, landmarks: Array, index: int = 0) -> Reference:
-        """Make a frame the reference."""
-        square = Square.around(landmarks, self.options.driver_crop * SIDE)
-        return Reference(square, landmarks, keypoints_of(square.cut(frame.pixels[..., :3]), self.model), index)
+        self.clip, self.model, self.options = clip, model, options
+        index, frame, points = find_reference(clip, landmarks, like, options.best_frame and options.mode == "relative")
+        self.report = DriverReport(reference=index)
+        self.square = Square.around(points, options.driver_crop * SIDE)
+        self.reference = keypoints_of(self.square.cut(frame.pixels[..., :3]), model)
 
     def __iter__(self) -> Iterator[Seen]:
         """Each frame's time and keypoints; None where the source is to stand still.
@@ -179,10 +141,32 @@ class Driver:
 
     def see(self, frame: Frame) -> Keypoints | None:
         """A frame's keypoints, or None when it shows no face where the reference had it."""
-        square = self.reference.square.cut(frame.pixels[..., :3])
+        square = self.square.cut(frame.pixels[..., :3])
         if self.options.missing != "ignore" and not shows_face(square):
             return None
         return keypoints_of(square, self.model)
+
+
+def find_reference(clip: Clip, landmarks: LandmarkPredictor, like: Array, best: bool) -> tuple[int, Frame, Array]:
+    """The frame that motion is told from, its number and its face's landmarks [68, 2].
+
+    best: of up to LOOKED_AT frames spread over the clip the one most like those landmarks; else the first with a face.
+    Raises NoFaceFound when none of them shows one.
+    """
+    step = max(1, math.ceil((clip.count or 8 * LOOKED_AT) / LOOKED_AT)) if best else 1
+    found: tuple[float, int, Frame, Array] | None = None
+    for index, frame in enumerate(clip):
+        points = best_face(frame.pixels[..., :3], landmarks) if index % step == 0 else None
+        if points is None:
+            continue
+        distance = unlikeness(points, like) if best else 0.0
+        if found is None or distance < found[0]:
+            found = distance, index, frame, points
+        if not best:
+            break
+    if found is None:
+        raise NoFaceFound("no face found in the driving clip; give one of a head that looks towards the camera")
+    return found[1:]
 
 
 def keypoints_of(square: Pixels, model: MotionModel) -> Keypoints:

@@ -50,7 +50,6 @@ def test_a_square_cuts_whole_pixels_and_goes_on_beyond_the_picture() -> None:
     beyond = Square(-2, 3, 6).cut(picture)
     assert np.array_equal(beyond[:3, 2:], picture[3:, :4])
     assert np.array_equal(beyond[5], beyond[2])  # the last row goes on
-    assert np.array_equal(Square(2, 1, 4).inside(np.array([[2.0, 1.0], [3.5, 4.0]])), [[0, 0], [1.5, 3]])
 
 
 def test_a_face_s_square_is_upright_and_around_it() -> None:
@@ -58,9 +57,8 @@ def test_a_face_s_square_is_upright_and_around_it() -> None:
     turn = np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]])
     for landmarks in (points, (points - 350) @ turn.T + 350):
         square = Square.around(landmarks)
-        inside = square.inside(landmarks) / square.side
+        inside = (landmarks - (square.left, square.top)) / square.side
         assert inside.min() > 0 and inside.max() < 1
-        assert np.allclose(square.quad[0, 1], square.quad[3, 1])
 
 
 # ------------------------------------------------------------------------------------------------- transfer
