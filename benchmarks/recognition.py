@@ -24,7 +24,7 @@ from latentface.images import list_photos
 from latentface.networks.classifier import EmotionNet
 from latentface.networks.identity import IdentityNet
 from latentface.training.faces import load_faces
-from latentface.training.identity import CHANGES, cosines
+from latentface.training.identity import CHANGES, Whole, cosines
 from latentface.training.landmark_augmentation import augment
 
 NAMES = [emotion.value for emotion in Emotion]
@@ -102,12 +102,6 @@ def copies(crop: FaceCrop) -> torch.Tensor:
     image = torch.tensor(crop.image).permute(2, 0, 1).expand(COPIES, -1, -1, -1)
     points = torch.from_numpy(crop.crop_landmarks).float().expand(COPIES, -1, -1)
     return augment(image, points, None, Whole(), CHANGES, torch.Generator().manual_seed(0))[0]
-
-
-class Whole:
-    """A frame that keeps the crop as it is."""
-
-    input_size, frame_scale, frame_shift = 128, 1.0, 0.0
 
 
 def main() -> None:

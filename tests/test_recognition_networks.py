@@ -11,18 +11,21 @@ from torch import Tensor, nn
 
 from latentface import pretrained
 from latentface.errors import UsageError, WeightsError
-from latentface.networks.classifier import EmotionNet
-from latentface.networks.identity import IdentityNet
-from latentface.networks.trunk import FaceTrunk, TrunkConfig
+from latentface.networks.classifier import EmotionConfig, EmotionNet, inner_points
+from latentface.networks.identity import IdentityConfig, IdentityNet
+from latentface.networks.landmarks import LandmarkConfig, eye_frame
+from latentface.networks.trunk import FaceTrunk, TrunkConfig, look
 from latentface.pretrained.native import write_network
 
 SMALL = TrunkConfig(input_size=32, widths=(8, 8, 16, 16), summary=4, features=12)
+POINTS = LandmarkConfig(input_size=32, widths=(8, 8, 16, 16), decoder=8)
+CONFIGS = {EmotionNet: EmotionConfig(POINTS, features=12), IdentityNet: IdentityConfig(SMALL, POINTS, features=12)}
 
 
 def make(kind: type[nn.Module], seed: int = 0) -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return kind(SMALL).eval()
+        return kind(CONFIGS[kind]).eval()
 
 
 def crops(count: int = 3, side: int = 60, seed: int = 0) -> Tensor:
@@ -53,10 +56,29 @@ def test_it_looks_at_the_lower_middle_two_thirds() -> None:
     assert (SMALL.frame_scale, SMALL.frame_shift) == (pytest.approx(32 / 48), pytest.approx((16 + 16 - 24) / 48))
 
 
+def test_a_frame_that_leaves_the_crop_is_filled_by_reflection() -> None:
+    frame = LandmarkConfig(input_size=96)  # 0.84 of the crop's side, centre 0.14 below the middle
+    crop = crops(1, 114)
+    framed = look(crop, frame)
+    assert framed.shape == (1, 3, 96, 96)
+    assert torch.equal(framed[:, :, :89], crop[:, :, 25:, 9:105])
+    assert torch.equal(framed[:, :, 89:], crop[:, :, 106:113, 9:105].flip(2))
+
+
 def test_logits_are_those_of_the_features() -> None:
     network = make(EmotionNet)
     torch.testing.assert_close(network(crops()), network.head(network.features(crops())))
-    torch.testing.assert_close(network(crops()), network.classify(network.trunk.look(crops())))
+
+
+def test_points_in_the_frame_of_the_eyes_do_not_change_with_place_turn_and_size() -> None:
+    landmarks = make(EmotionNet).landmarks
+    points = landmarks(crops(2, 32))
+    turn = torch.tensor([[0.6, -0.8], [0.8, 0.6]])
+    framed = eye_frame(points)
+    torch.testing.assert_close(eye_frame(points @ turn.T * 0.5 + 0.3), framed, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(framed[:, 36:42].mean(1), torch.tensor([[-0.5, 0.0]] * 2), atol=1e-4, rtol=0)
+    torch.testing.assert_close(framed[:, 42:48].mean(1), torch.tensor([[0.5, 0.0]] * 2), atol=1e-4, rtol=0)
+    torch.testing.assert_close(inner_points(landmarks, crops(2, 32)), framed[:, 17:].flatten(1))
 
 
 @pytest.mark.parametrize("shape", [(3, 60, 60), (1, 1, 60, 60), (1, 3, 60, 50), (1, 3, 15, 15)])
@@ -80,12 +102,13 @@ def test_gradients_reach_the_picture() -> None:
 def test_files_come_back(tmp_path: Path, kind: str, network: type[nn.Module], load: object) -> None:
     path = tmp_path / "net.safetensors"
     ours = make(network)
-    write_network(path, kind, asdict(SMALL), ours.state_dict(), dtype=torch.float32)
+    config = asdict(CONFIGS[network])
+    write_network(path, kind, config, ours.state_dict(), dtype=torch.float32)
     loaded = load(path)
-    assert loaded.config == SMALL and not loaded.training
+    assert loaded.config == CONFIGS[network] and not loaded.training
     assert torch.equal(loaded(crops()), ours(crops()))
-    write_network(path, "landmarks", asdict(SMALL), ours.state_dict())
-    with pytest.raises(WeightsError, match=f"'landmarks', expected '{kind}'"):
+    write_network(path, "perceptual", config, ours.state_dict())
+    with pytest.raises(WeightsError, match=f"'perceptual', expected '{kind}'"):
         load(path)
 
 
@@ -95,3 +118,7 @@ def test_files_come_back(tmp_path: Path, kind: str, network: type[nn.Module], lo
 def test_impossible_shapes_are_refused(bad: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         TrunkConfig(**bad)
+    with pytest.raises(UsageError):
+        EmotionConfig(features=0)
+    with pytest.raises(UsageError):
+        IdentityConfig(features=0)

@@ -10,14 +10,13 @@ from PIL import Image, ImageDraw
 
 from latentface import pretrained
 from latentface.errors import InputError, UsageError, WeightsError
-from latentface.networks.classifier import EmotionNet
 from latentface.networks.landmarks import LandmarkConfig, LandmarkNet
-from latentface.networks.trunk import TrunkConfig
+from latentface.networks.trunk import FaceTrunk, TrunkConfig
 from latentface.pretrained.native import read_network, write_network
 from latentface.training import emotion, identity
 from latentface.training.emotion import EmotionTask
 from latentface.training.faces import FaceData, load_faces
-from latentface.training.identity import IdentityTask, contrastive_loss, cosines, discriminant
+from latentface.training.identity import IdentityTask, contrastive_loss, cosines, discriminant, join, settle
 from latentface.training.landmark_augmentation import AugmentOptions
 from latentface.training.loop import Loop, LoopOptions, begin_from
 
@@ -79,22 +78,34 @@ def curve(folder):
         return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
 
+def landmark_network():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return LandmarkNet(LandmarkConfig(input_size=32, widths=(8, 16, 16, 16), decoder=8)).eval()
+
+
 def test_emotions_are_learnt(data, tmp_path, gently):
-    path = Loop(EmotionTask(data, SMALL, held_out=20, batch=16), tmp_path, OPTIONS).run()
+    task = EmotionTask(data, landmark_network(), held_out=20, copies=3, batch=32)
+    path = Loop(task, tmp_path, OPTIONS).run()
     rows = curve(tmp_path)
     assert [row["step"] for row in rows] == [50, 100]
-    assert rows[-1]["loss"] < 1.2 and rows[-1]["held_out_accuracy"] >= 0.8
+    assert rows[-1]["loss"] < 0.8 * rows[0]["loss"] and rows[-1]["held_out_accuracy"] > 0.5
     network = pretrained.load_emotion(path)
     answers = network(data.crops(torch.arange(len(data)), torch.device("cpu"))).argmax(1)
-    assert (answers == data.labels["emotion"]).float().mean() > 0.8
+    assert (answers == data.labels["emotion"]).float().mean() > 0.65
 
 
 def test_people_are_learnt(data, tmp_path, gently):
-    path = Loop(IdentityTask(data, SMALL, held_out=4, pairs=6), tmp_path, replace(OPTIONS, steps=100)).run()
-    first, last = curve(tmp_path)[0], curve(tmp_path)[-1]
-    assert last["loss"] < first["loss"]
-    assert last["same"] > last["different"] + 0.2
-    assert pretrained.load_identity(path).config == SMALL
+    task = IdentityTask(data, SMALL, held_out=4, pairs=6)
+    loop = Loop(task, tmp_path, OPTIONS)
+    loop.run()
+    rows = curve(tmp_path)
+    assert rows[-1]["loss"] < rows[0]["loss"]
+    network = join(loop.averaged, landmark_network())
+    assert torch.equal(network.trunk.stem.weight, loop.averaged.stem.weight)
+    settle(network, task, torch.Generator().manual_seed(0))
+    figures = task.compare(network)
+    assert figures["same"] > figures["different"] + 0.2 and abs(figures["different"]) < 0.2
 
 
 def test_batches_hold_all_views_of_pairs(data):
@@ -106,11 +117,17 @@ def test_batches_hold_all_views_of_pairs(data):
     assert set(data.labels["head"][task.held].tolist()) == set(range(32, 40))
 
 
-def test_emotion_batches_leave_out_what_is_held(data):
-    task = EmotionTask(replace(data, images=data.images.clone()), SMALL, held_out=100, batch=64)
-    task.data.images[:20], task.data.images[20:] = 0, 255
-    flat = task.draw(torch.Generator().manual_seed(0))[0].mean((1, 2, 3))
-    assert flat.mean() < 0
+def test_emotions_stand_on_the_landmark_network_as_it_is(data, tmp_path):
+    landmarks = landmark_network()
+    task = EmotionTask(data, landmarks, held_out=100, copies=2)
+    assert len(task.seen) == len(task.emotions) == 3 * (len(data) - 100) and len(task.held_seen) == 100
+    plain, first, second = task.seen.chunk(3)
+    assert not torch.equal(plain, first) and not torch.equal(first, second)  # augmented anew
+    loop = Loop(task, tmp_path, OPTIONS)
+    loop.run(stop_after=2)
+    for name, value in landmarks.state_dict().items():
+        assert torch.equal(loop.network.landmarks.state_dict()[name], value)
+    torch.testing.assert_close(loop.averaged.mean, task.seen.mean(0))
 
 
 def test_contrastive_loss_is_least_when_persons_keep_together():
@@ -154,7 +171,7 @@ def test_cosines_by_relation():
 
 def test_data_that_cannot_serve_is_refused(data):
     with pytest.raises(UsageError, match="too few"):
-        EmotionTask(data, SMALL, held_out=120)
+        EmotionTask(data, landmark_network(), held_out=120)
     with pytest.raises(InputError, match="--views"):
         IdentityTask(data, SMALL, held_out=19)
     single = replace(data, labels={"head": torch.arange(len(data))})
@@ -170,19 +187,19 @@ def test_command_lines(recipe, name, tmp_path, capsys, monkeypatch):
     out = tmp_path / "out"
     recipe.main(["--data", str(folder), "--out", str(out), "--steps", "1", "--device", "cpu", "--float32"])
     assert str(out / f"{name}.safetensors") in capsys.readouterr().out
-    load = pretrained.load_emotion if name == "emotion" else pretrained.load_identity
-    assert load(out / f"{name}.safetensors").config == TrunkConfig()
+    network = getattr(pretrained, f"load_{name}")(out / f"{name}.safetensors")
+    assert network(torch.zeros(1, 3, 64, 64)).shape == (1, 7 if name == "emotion" else 32)
 
 
 def test_a_trunk_begins_from_the_encoder_of_a_landmark_network(tmp_path):
     widths = SMALL.widths
     config = LandmarkConfig(input_size=32, widths=widths, decoder=8)
     write_network(tmp_path / "a", "landmarks", asdict(config), LandmarkNet(config).state_dict(), dtype=torch.float32)
-    theirs, network = read_network(tmp_path / "a").state, EmotionNet(SMALL)
-    head = network.head.weight.clone()
+    theirs, network = read_network(tmp_path / "a").state, FaceTrunk(SMALL)
+    last = network.out.weight.clone()
     begin_from(network, tmp_path / "a")
-    assert torch.equal(network.trunk.deep.conv1.weight, theirs["deep.conv1.weight"])
-    assert torch.equal(network.trunk.stem.weight, theirs["stem.weight"]) and torch.equal(network.head.weight, head)
+    assert torch.equal(network.deep.conv1.weight, theirs["deep.conv1.weight"])
+    assert torch.equal(network.stem.weight, theirs["stem.weight"]) and torch.equal(network.out.weight, last)
     write_network(tmp_path / "b", "other", {}, {"scale": torch.ones(1)})
     with pytest.raises(WeightsError, match="no tensor fits"):
         begin_from(network, tmp_path / "b")

@@ -1,11 +1,38 @@
-"""Identity embedding: a face crop -> a unit vector that stays with the person."""
+"""Identity embedding: a face crop -> a unit vector that stays with the person.
+
+It joins what a trunk has learnt to keep through light, pose and expression (skin, brows, hair) with the geometry of a
+landmark network, and maps both linearly to where people differ most and pictures of one person least.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from latentface.networks.trunk import FaceTrunk, TrunkConfig
+from latentface.errors import UsageError
+from latentface.networks.landmarks import NUM_POINTS, LandmarkConfig, LandmarkNet, eye_frame
+from latentface.networks.trunk import FaceTrunk, TrunkConfig, look
+
+
+@dataclass(frozen=True)
+class IdentityConfig:
+    """Shapes of the two networks inside, and the length of the vectors."""
+
+    trunk: TrunkConfig = field(default_factory=TrunkConfig)
+    landmarks: LandmarkConfig = field(default_factory=LandmarkConfig)
+    features: int = 32
+
+    def __post_init__(self) -> None:
+        if isinstance(self.trunk, Mapping):  # mappings when they come from a file
+            object.__setattr__(self, "trunk", TrunkConfig(**self.trunk))
+        if isinstance(self.landmarks, Mapping):
+            object.__setattr__(self, "landmarks", LandmarkConfig(**self.landmarks))
+        if self.features < 1:
+            raise UsageError(f"features must be at least 1, got {self.features}")
 
 
 class IdentityNet(nn.Module):
@@ -14,14 +41,20 @@ class IdentityNet(nn.Module):
     The cosine of two vectors is their scalar product: near 1 for pictures of one person, about 0 for two people.
     """
 
-    def __init__(self, config: TrunkConfig | None = None) -> None:
+    def __init__(self, config: IdentityConfig | None = None) -> None:
         super().__init__()
-        self.config = config or TrunkConfig()
-        self.trunk = FaceTrunk(self.config)
+        self.config = config or IdentityConfig()
+        self.trunk = FaceTrunk(self.config.trunk)
+        self.landmarks = LandmarkNet(self.config.landmarks)
+        self.out = nn.Linear(self.config.trunk.features + 4 * NUM_POINTS, self.config.features)
+
+    def describe(self, crops: Tensor) -> Tensor:
+        """What is compared: [N, W], the trunk's features, the points in the frame of the eyes, and their squares.
+
+        Squares, because a turned head moves a point by its depth times the turn, and depth differs between people.
+        """
+        points = eye_frame(self.landmarks(look(crops, self.config.landmarks))).flatten(1)
+        return torch.cat([self.trunk(self.trunk.look(crops)).float(), points, points.square()], dim=1)
 
     def forward(self, crops: Tensor) -> Tensor:
-        return self.embed(self.trunk.look(crops))
-
-    def embed(self, framed: Tensor) -> Tensor:
-        """Unit vectors [N, D] of pictures [N, 3, S, S] that are framed already (`FaceTrunk.look`)."""
-        return F.normalize(self.trunk(framed).float(), dim=1)
+        return F.normalize(self.out(self.describe(crops)), dim=1)

@@ -72,7 +72,10 @@ class LandmarkNet(FaceEncoder):
         size = self.config.input_size
         if images.ndim != 4 or tuple(images.shape[1:]) != (3, size, size):
             raise UsageError(f"LandmarkNet: expected [N, 3, {size}, {size}], got {list(images.shape)}")
-        x4, x8, x16 = self.encode(images)
+        return self.decode(*self.encode(images))
+
+    def decode(self, x4: torch.Tensor, x8: torch.Tensor, x16: torch.Tensor) -> torch.Tensor:
+        """Logits [N, 68, S/4, S/4] from the encoder's maps."""
         y8 = self.merge8(x8 + _double(self.up8(x16)))
         y4 = self.merge4(self.lateral4(x4) + _double(self.up4(y8)))
         logits: torch.Tensor = self.head(y4)
@@ -102,3 +105,13 @@ def apply_offsets(points: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
     across = points[:, 42:48].mean(1, keepdim=True) - points[:, 36:42].mean(1, keepdim=True)  # [N, 1, 2]
     down = torch.stack([-across[..., 1], across[..., 0]], dim=-1)
     return points + offsets[:, :1] * across + offsets[:, 1:] * down
+
+
+def eye_frame(points: torch.Tensor) -> torch.Tensor:
+    """Points [N, 68, 2] in the frame of each face: from the middle between the eyes, x along the line from the left to
+    the right eye centre, y at a right angle to it (down), in inter-ocular distances."""
+    left, right = points[:, 36:42].mean(1, keepdim=True), points[:, 42:48].mean(1, keepdim=True)
+    across = right - left  # [N, 1, 2]
+    down = torch.stack([-across[..., 1], across[..., 0]], dim=-1)
+    axes = torch.cat([across, down], dim=1) / across.square().sum(2, keepdim=True).clamp(min=1e-6)
+    return (points - (left + right) / 2) @ axes.transpose(1, 2)

@@ -8,6 +8,7 @@ as that it is there.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -47,6 +48,36 @@ class TrunkConfig:
     def frame_shift(self) -> float:
         """How far that square's centre lies below the crop's, in sides of the crop."""
         return 1 / 6
+
+
+class Frame(Protocol):
+    """The square of an FFHQ crop that a network looks at.
+
+    It is `frame_scale` sides of the crop wide, its centre lies `frame_shift` sides below the crop's, and the network
+    sees it in `input_size` pixels.
+    """
+
+    @property
+    def input_size(self) -> int: ...
+    @property
+    def frame_scale(self) -> float: ...
+    @property
+    def frame_shift(self) -> float: ...
+
+
+def look(crops: Tensor, frame: Frame) -> Tensor:
+    """The framed part [N, 3, S, S] of FFHQ crops [N, 3, R, R] of any size, to the pixel of S / frame_scale a crop.
+
+    Where the frame leaves the crop, the crop is reflected. Raises UsageError for another shape.
+    """
+    if crops.ndim != 4 or crops.shape[1] != 3 or crops.shape[2] != crops.shape[3] or crops.shape[2] < 16:
+        raise UsageError(f"face crops: expected [N, 3, R, R] with R of 16 or more, got {list(crops.shape)}")
+    size, side = frame.input_size, round(frame.input_size / frame.frame_scale)
+    if crops.shape[2] != side:
+        crops = F.interpolate(crops, size=(side, side), mode="bilinear", align_corners=False, antialias=True)
+    left, top = (round((0.5 + shift) * side - size / 2) for shift in (0.0, frame.frame_shift))
+    below = max(0, top + size - side)
+    return F.pad(crops, (0, 0, 0, below), mode="reflect")[:, :, top : top + size, left : left + size]
 
 
 class ResidualBlock(nn.Module):
@@ -109,17 +140,8 @@ class FaceTrunk(FaceEncoder):
         self.out = nn.Linear(config.summary * (config.input_size // 16) ** 2, config.features)
 
     def look(self, crops: Tensor) -> Tensor:
-        """The part [N, 3, S, S] of FFHQ crops [N, 3, R, R] of any size that the network looks at.
-
-        Raises UsageError for another shape.
-        """
-        if crops.ndim != 4 or crops.shape[1] != 3 or crops.shape[2] != crops.shape[3] or crops.shape[2] < 16:
-            raise UsageError(f"face crops: expected [N, 3, R, R] with R of 16 or more, got {list(crops.shape)}")
-        size = self.config.input_size
-        side = size * 3 // 2
-        if crops.shape[2] != side:
-            crops = F.interpolate(crops, size=(side, side), mode="bilinear", align_corners=False, antialias=True)
-        return crops[:, :, side - size :, side // 6 : side // 6 + size]
+        """The part [N, 3, S, S] of FFHQ crops [N, 3, R, R] that the network looks at (see the function `look`)."""
+        return look(crops, self.config)
 
     def summarise(self, framed: Tensor) -> Tensor:
         """What the features are a linear map of: [N, summary * (S / 16)^2]."""

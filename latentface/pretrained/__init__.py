@@ -89,22 +89,20 @@ def find_encoder(fingerprint: str) -> LatentEncoder | None:
 
 def load_emotion(name_or_path: str | os.PathLike[str] = "emotion", device: str = "cpu") -> EmotionNet:
     """The emotion classifier; raises as `load_generator`."""
-    from latentface.networks.classifier import EmotionNet
-    from latentface.networks.trunk import TrunkConfig
+    from latentface.networks.classifier import EmotionConfig, EmotionNet
     from latentface.pretrained.native import build_network
 
     path = resolve(name_or_path, kind="emotion")
-    return build_network(path, "emotion", lambda config: EmotionNet(TrunkConfig(**config))).to(device)
+    return build_network(path, "emotion", lambda config: EmotionNet(EmotionConfig(**config))).to(device)
 
 
 def load_identity(name_or_path: str | os.PathLike[str] = "identity", device: str = "cpu") -> IdentityNet:
     """The identity embedding; raises as `load_generator`."""
-    from latentface.networks.identity import IdentityNet
-    from latentface.networks.trunk import TrunkConfig
+    from latentface.networks.identity import IdentityConfig, IdentityNet
     from latentface.pretrained.native import build_network
 
     path = resolve(name_or_path, kind="identity")
-    return build_network(path, "identity", lambda config: IdentityNet(TrunkConfig(**config))).to(device)
+    return build_network(path, "identity", lambda config: IdentityNet(IdentityConfig(**config))).to(device)
 
 
 def load_landmarks(name_or_path: str | os.PathLike[str] = "landmarks", device: str = "cpu") -> LandmarkNet:

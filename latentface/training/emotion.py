@@ -2,9 +2,9 @@
 
 Each DIR holds the renderer's shards (FFHQ crops with landmarks, mask and emotion). Every render has a head of its own,
 or shares it with the views beside it, so the last pictures show heads that the training never saw. The classifier
-stands on a trained landmark network, which stays as it is: what that sees in a few augmented copies of each render is
-kept, and the layers above it learn from that. The augmentation is that of the landmarks, but leaves the brows where the
-emotion puts them. Loss: cross-entropy with smoothed labels, since weak expressions of two emotions can look alike.
+stands on a trained landmark network, which stays as it is: the points it finds in each render and in augmented copies
+are kept, and the layers above it learn from those. The augmentation is that of the landmarks, but leaves the brows
+where the emotion puts them. Loss: cross-entropy with smoothed labels, since weak expressions can look alike.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from latentface.errors import UsageError
-from latentface.networks.classifier import EmotionConfig, EmotionNet, describe
+from latentface.networks.classifier import EmotionConfig, EmotionNet, inner_points
 from latentface.networks.landmarks import LandmarkNet
 from latentface.networks.trunk import look
 from latentface.pretrained import load_landmarks
@@ -24,10 +24,10 @@ from latentface.training.faces import FaceData, load_faces
 from latentface.training.landmark_augmentation import AugmentOptions, augment
 from latentface.training.loop import Loop, LoopOptions, command_line, loop_options
 
-OPTIONS = LoopOptions(steps=4000, minutes=None, weight_decay=1e-2)
+OPTIONS = LoopOptions(steps=2000, minutes=None, weight_decay=1e-2)
 CHANGES = AugmentOptions(brow_lift=(-0.006, 0.008), bend=0.004, occluder_share=0.2, soften_share=0.4)
 SMOOTHING = 0.05
-NOISE = 0.2  # standard deviations by which the descriptions are shaken
+NOISE = 0.15  # standard deviations by which the points are shaken
 
 
 class EmotionTask:
@@ -36,20 +36,21 @@ class EmotionTask:
     kind = "emotion"
 
     def __init__(
-        self, data: FaceData, landmarks: LandmarkNet, held_out: int = 500, copies: int = 2, batch: int = 256
+        self, data: FaceData, landmarks: LandmarkNet, held_out: int = 500, copies: int = 1, batch: int = 256
     ) -> None:
         if not 0 < held_out < len(data):
             raise UsageError(f"{len(data)} images are too few: {held_out} are held out for measuring")
         self.landmarks, self.batch = landmarks, batch
         self.config = EmotionConfig(landmarks.config)
         count = len(data) - held_out
-        self.emotions = data.labels["emotion"][:count].repeat(copies)
-        self.seen = torch.cat([self._see(data.part(0, count), seed) for seed in range(copies)])
+        self.emotions = data.labels["emotion"][:count].repeat(1 + copies)
+        self.seen = torch.cat([self._see(data.part(0, count), seed) for seed in (None, *range(copies))])
+        self.mean, self.deviation = self.seen.mean(0), self.seen.std(0).clamp(min=1e-3)
         self.held_seen, self.held_emotions = self._see(data.part(count, len(data))), data.labels["emotion"][count:]
 
     @torch.no_grad()
     def _see(self, data: FaceData, seed: int | None = None) -> Tensor:
-        """Descriptions [N, W] of the pictures as they are, or augmented."""
+        """Points [N, 102] found in the pictures as they are, or augmented."""
         device = next(self.landmarks.parameters()).device
         generator = torch.Generator(device).manual_seed(seed or 0)
         parts = []
@@ -58,7 +59,7 @@ class EmotionTask:
                 framed = look(data.crops(chosen, device), self.config.landmarks)
             else:
                 framed, _ = augment(*data.batch(chosen, device), self.config.landmarks, CHANGES, generator)
-            parts.append(describe(self.landmarks, framed).cpu())
+            parts.append(inner_points(self.landmarks, framed).cpu())
         return torch.cat(parts)
 
     def build(self) -> EmotionNet:
@@ -66,17 +67,17 @@ class EmotionTask:
         network = EmotionNet(self.config).to(next(self.landmarks.parameters()).device)
         network.landmarks.load_state_dict(self.landmarks.state_dict())
         network.landmarks.requires_grad_(False)
-        network.mean.copy_(self.seen.mean(0))
-        network.scale.copy_(1 / self.seen.std(0).clamp(min=1e-3))
+        network.mean.copy_(self.mean)
+        network.scale.copy_(1 / self.deviation)
         return network
 
     def draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Descriptions [N, W], shaken, and emotions [N]."""
+        """Points [N, 102], shaken, and emotions [N]."""
         device = generator.device
         chosen = torch.randint(len(self.seen), (self.batch,), generator=generator, device=device).cpu()
         seen = self.seen[chosen].to(device)
-        noise = torch.randn(seen.shape, generator=generator, device=device) * self.seen.std(0).to(device)
-        return seen + NOISE * noise, self.emotions[chosen].to(device)
+        noise = torch.randn(seen.shape, generator=generator, device=device)
+        return seen + NOISE * self.deviation.to(device) * noise, self.emotions[chosen].to(device)
 
     def loss(self, network: EmotionNet, batch: tuple[Tensor, Tensor]) -> Tensor:
         """Cross-entropy of a batch."""
