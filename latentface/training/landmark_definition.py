@@ -2,9 +2,9 @@
 
 Annotators click on what they see. The head model's landmarks are vertices, chosen on the bare mesh: those of the brows
 lie above the drawn brow, those of the outer lip line outside the red of the lips, and those of lids and lips at other
-distances along the contour than the Multi-PIE scheme has them (Sagonas et al. 2013, figure 3: lid points a third of
-the eye apart, the lips' under and beside the peaks of Cupid's bow). The distances are measured on renders. Which rules to have, the
-one for the tips of the brows most of all, was decided by looking at dlib's points on fifteen portraits.
+distances along the contour than in the 68-point mark-up, where lid points stand a third of the eye apart and the lips'
+under and beside the peaks of Cupid's bow. The distances are measured on renders. Which rules to have, the one for the
+tips of the brows most of all, was decided by looking at dlib's points on fifteen portraits.
 """
 
 from __future__ import annotations
