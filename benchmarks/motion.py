@@ -6,9 +6,10 @@ who makes the same motion, and the truth is the source's person making it, which
 unmoved source, and against a warp of the source, affine in each triangle, that brings its 68 landmarks to the driver's
 (cross-head: as far as the driver's have moved, in inter-ocular distances). Every method sees pictures alone.
 
-L1 is of values in 0..1; AKD the mean distance of 68 landmarks between result and truth, found by the same network in
-both, in pixels of a picture 256 wide; AED the mean distance of identity embeddings of unit length; MS-SSIM has three
-scales, since five do not fit 128 pixels. `--speed` measures time a frame instead, with random vox-256 weights.
+L1 is of values in 0..1; AKD the mean distance of 68 landmarks between result and truth, found by the same predictor in
+both, in pixels of a picture 256 wide (the warp is made with the built-in one; `--judge dlib68` takes another to judge);
+AED the mean distance of identity embeddings of unit length; MS-SSIM has three scales, since five do not fit 128 pixels.
+`--speed` measures time a frame instead, with random vox-256 weights.
 """
 
 from __future__ import annotations
@@ -138,7 +139,11 @@ def face_box(picture: Pixels, landmarks: alignment.LandmarkPredictor) -> NDArray
 def measure(given: argparse.Namespace) -> None:
     own, other = render_clips(given.heads, given.clips)
     landmarks = api.landmark_predictor()
-    judge = Judge(landmarks, pretrained.load_identity(), SqueezeLpips(given.lpips) if given.lpips else None)
+    judge = Judge(
+        api.landmark_predictor(given.judge),
+        pretrained.load_identity(),
+        SqueezeLpips(given.lpips) if given.lpips else None,
+    )
     model = fold(pretrained.load_motion(given.network))
     sheet = []
     for cross in (False, True):
@@ -209,6 +214,7 @@ def main() -> None:
     parser.add_argument("--network", default="synthface-motion", help="built-in name or file")
     parser.add_argument("--heads", type=Path, help="made by latentface.synthface.build")
     parser.add_argument("--clips", type=Path, help=".npz that keeps the rendered clips from run to run")
+    parser.add_argument("--judge", default="builtin", help="landmarks of AKD and AED: builtin, dlib68 or a .dat file")
     parser.add_argument("--lpips", type=Path, help="SqueezeNet LPIPS weights, .npz")
     parser.add_argument("--sheet", type=Path, help="contact sheet: source, driver, truth, warp, model")
     parser.add_argument("--speed", action="store_true")
