@@ -163,3 +163,28 @@ class AnimateOptions:
 
     def __post_init__(self) -> None:
         check_bounds(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceOptions:
+    """How a face goes through a sequence of emotions; see `latentface.sequencer.Sequencer`.
+
+    Raises:
+        UsageError: a value lies outside the bounds its field states.
+    """
+
+    easing: str = option(
+        "cosine",
+        "From keyframe to keyframe: at constant speed (linear), at rest on both (cosine), on a smooth curve through "
+        "them (spline), or on an arc about the mean w (slerp).",
+        choices=("linear", "cosine", "spline", "slerp"),
+    )
+    hold: float = option(0.4, "Share of its time that an emotion is held.", minimum=0.0, maximum=0.95)
+    loop: bool = option(False, "End where it began, so that the clip can be repeated.")
+    strength: float = option(1.0, "Factor of every strength of the sequence.", minimum=0.0, maximum=2.0)
+    blinks: float = option(0.0, "Blinks a minute; people at rest blink about 15 times.", minimum=0.0, maximum=60.0)
+    sway: float = option(0.0, "Small movements of the head, in degrees.", minimum=0.0, maximum=15.0)
+    seed: int = option(0, "Seed of blinks and head movements.", minimum=0, maximum=2**63 - 1)
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
