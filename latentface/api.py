@@ -24,8 +24,9 @@ from latentface.expression import crop_landmarks
 from latentface.face import FaceCrop
 from latentface.fuser import MeasureCallback, Transfer
 from latentface.images import Photo, Pixels
-from latentface.latent import Latent
+from latentface.latent import Direction, Latent
 from latentface.options import AnimateOptions, CompositeOptions, ProjectOptions, TransferOptions
+from latentface.pretrained import directions as library
 from latentface.projections import ProjectionCache
 from latentface.projector import Projection, StepCallback
 from latentface.tuning import TunedDeltas
@@ -92,6 +93,35 @@ def check_latent(latent: Latent, generator: Generator, name: str = "the latent")
             f"{name} was made by another network (fingerprint {latent.fingerprint[:12]}, this network has "
             f"{generator.fingerprint[:12]}); use the network that made it, or project the photo again"
         )
+
+
+def list_directions(generator: Generator, file: str | os.PathLike[str] | None = None) -> dict[str, Direction]:
+    """Every direction of this generator by name: built in and the user's own, or those of a file.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or holds no directions.
+        LatentMismatch: it holds directions of another network.
+    """
+    if file is None:
+        return library.find_directions(generator.fingerprint)
+    found = library.read_directions(file)
+    for direction in found.values():
+        if direction.fingerprint != generator.fingerprint:
+            raise LatentMismatch(f"{os.fspath(file)} holds directions of another network; use that one, or fit anew")
+    return found
+
+
+def load_direction(name: str, generator: Generator, file: str | os.PathLike[str] | None = None) -> Direction:
+    """A direction of this generator's W+ space by name, such as "happiness": `latent + strength * direction` edits.
+
+    Strength 1 is one standard deviation of the generator's own w along the direction.
+
+    Raises:
+        UsageError: no direction of that name; near names are offered.
+        WeightsError, LatentMismatch: as `list_directions`.
+    """
+    where = "this network" if file is None else os.fspath(file)
+    return library.pick(name, list_directions(generator, file), where)
 
 
 def landmark_predictor(landmarks: str = "builtin") -> LandmarkPredictor:

@@ -28,14 +28,18 @@ class Direction:
         values: float32 [num_ws, w_dim], copied on construction.
         fingerprint: of the generator it belongs to.
         name: what it does to a face, such as "happiness"; may be empty.
+        metadata: what is known of it, such as how it was fitted, as text by name. Scaling keeps name and metadata.
     """
 
     values: torch.Tensor
     fingerprint: str
     name: str = ""
+    metadata: dict[str, str] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", _checked(self.values, "values"))
+        if self.metadata is not None:
+            object.__setattr__(self, "metadata", {str(key): str(value) for key, value in self.metadata.items()})
 
     def __add__(self, other: Direction) -> Direction:
         if not isinstance(other, Direction):
@@ -60,7 +64,8 @@ class Direction:
         if not isinstance(other, Direction):
             return NotImplemented
         same = (self.fingerprint, self.name) == (other.fingerprint, other.name)
-        return same and torch.equal(self.values, other.values)
+        text = (self.metadata or {}) == (other.metadata or {})
+        return same and text and torch.equal(self.values, other.values)
 
     __hash__ = None  # type: ignore[assignment]  # tensors have no cheap hash that agrees with ==
 

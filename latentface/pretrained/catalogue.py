@@ -16,7 +16,8 @@ class Entry:
     """One built-in network.
 
     Attributes:
-        name: what the user calls it. kind: "generator", "encoder", "landmarks", "perceptual", "emotion" or "identity".
+        name: what the user calls it. kind: "generator", "encoder", "landmarks", "perceptual", "emotion",
+            "identity" or "directions".
         file: name in `WEIGHTS_DIR`; the model card beside it has the suffix .md.
         licence: SPDX identifier. summary: one line for the list.
     """
@@ -79,6 +80,13 @@ BUILTIN: tuple[Entry, ...] = (
         file="synthface-128-encoder.safetensors",
         licence="MIT",
         summary="face crop to latent of synthface-128",
+    ),
+    Entry(
+        name="synthface-128-directions",
+        kind="directions",
+        file="synthface-128-directions.safetensors",
+        licence="MIT",
+        summary="what moves a face of synthface-128: emotions, smile, gaze, pose",
     ),
     Entry(
         name="landmarks",

@@ -1,0 +1,114 @@
+"""Files of directions: those that come with a network, and the user's own beside the downloads, found by name.
+
+A file is a network file of kind `directions`: one tensor [num_ws, w_dim] a direction, and in the config the generator's
+fingerprint and what is known of each.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from difflib import get_close_matches
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from latentface.errors import OutputError, UsageError, WeightsError
+from latentface.pretrained import cache, resolve
+from latentface.pretrained.catalogue import BUILTIN, Entry
+
+if TYPE_CHECKING:
+    from latentface.latent import Direction
+
+KIND = "directions"
+SUFFIX = ".safetensors"
+
+
+def write_directions(path: str | os.PathLike[str], directions: Sequence[Direction]) -> None:
+    """Write directions of one generator, in half precision.
+
+    Raises:
+        UsageError: none, two of one name, one without a name, or directions of several generators.
+        OutputError: the file cannot be written.
+    """
+    from latentface.pretrained.native import write_network
+
+    names = [direction.name for direction in directions]
+    if not names or not all(names) or len(set(names)) < len(names):
+        raise UsageError(f"directions called {', '.join(map(repr, names)) or 'nothing'}: expected different names")
+    fingerprints = {direction.fingerprint for direction in directions}
+    if len(fingerprints) > 1:
+        raise UsageError("directions of several generators; write a file for each generator")
+    known = {direction.name: direction.metadata or {} for direction in directions}
+    state = {direction.name: direction.values for direction in directions}
+    write_network(path, KIND, {"fingerprint": fingerprints.pop(), "known": known}, state)
+
+
+def read_directions(path: str | os.PathLike[str]) -> dict[str, Direction]:
+    """The directions of a file by name, sorted; WeightsError when it cannot be read or is something else."""
+    from latentface.latent import Direction
+    from latentface.pretrained.native import read_network
+
+    file = read_network(path)
+    known, fingerprint = file.config.get("known"), file.config.get("fingerprint")
+    if file.kind != KIND or not isinstance(known, dict) or not isinstance(fingerprint, str):
+        raise WeightsError(f"{os.fspath(path)} holds no directions (kind {file.kind!r}): give a file of directions")
+    try:
+        return {name: Direction(file.state[name], fingerprint, name, known.get(name)) for name in sorted(file.state)}
+    except (UsageError, AttributeError) as error:
+        raise WeightsError(f"{os.fspath(path)} is a damaged file of directions: {error}") from error
+
+
+def find_directions(fingerprint: str) -> dict[str, Direction]:
+    """Every direction there is for the generator with this fingerprint: built in, and the user's own, which go first.
+
+    A file in the user's folder that cannot be read counts as absent.
+    """
+    found = dict(_builtin(fingerprint))
+    for path in sorted(folder().glob(f"*{SUFFIX}")):
+        with suppress(WeightsError):
+            found |= {name: own for name, own in read_directions(path).items() if own.fingerprint == fingerprint}
+    return found
+
+
+def pick(name: str, known: dict[str, Direction], where: str) -> Direction:
+    """The direction of that name; UsageError, offering near names, when there is none."""
+    if name in known:
+        return known[name]
+    near = get_close_matches(name.lower(), known, n=3, cutoff=0.5)
+    if near:
+        offer = f"did you mean {' or '.join(near)}?"
+    elif known:
+        offer = f"there are {', '.join(sorted(known))}"
+    else:
+        offer = "there are none; make some with latentface directions fit"
+    raise UsageError(f"no direction {name!r} for {where}: {offer}")
+
+
+def folder() -> Path:
+    """Where the user's own directions are kept; it need not exist."""
+    return cache.folder() / "directions"
+
+
+def place(name: str) -> Path:
+    """The file in the user's folder for directions of that name; OutputError when the folder cannot be made."""
+    try:
+        folder().mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {folder()}: {error.strerror}; set LATENTFACE_CACHE") from error
+    return folder() / f"{name}{SUFFIX}"
+
+
+def _builtin(fingerprint: str) -> dict[str, Direction]:
+    found: dict[str, Direction] = {}
+    for entry in BUILTIN:
+        if entry.kind == KIND:
+            directions = _read_builtin(entry)
+            found |= {name: each for name, each in directions.items() if each.fingerprint == fingerprint}
+    return found
+
+
+@lru_cache(maxsize=4)
+def _read_builtin(entry: Entry) -> dict[str, Direction]:
+    return read_directions(resolve(entry.name, kind=KIND))
