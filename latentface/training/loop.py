@@ -11,7 +11,7 @@ import copy
 import csv
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -26,6 +26,7 @@ from latentface.pretrained.native import read_network, write_network
 
 Network = TypeVar("Network", bound=nn.Module)
 Batch = TypeVar("Batch")
+StepCallback = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,11 @@ class Loop(Generic[Network, Batch]):
         self.losses: list[float] = []
         self.curve: list[dict[str, Any]] = []
 
-    def run(self, stop_after: int | None = None) -> Path:
-        """Train to the end (or for stop_after more steps), from the checkpoint if there is one; the network's path."""
+    def run(self, stop_after: int | None = None, on_step: StepCallback | None = None) -> Path:
+        """Train to the end (or for stop_after more steps), from the checkpoint if there is one; the network's path.
+
+        on_step: called as on_step(step) after every step.
+        """
         self.out.mkdir(parents=True, exist_ok=True)
         self._resume()
         first, began = self.step, time.process_time() - self.seconds
@@ -103,6 +107,8 @@ class Loop(Generic[Network, Batch]):
             self.losses.append(self._one_step())
             self.step += 1
             self.seconds = time.process_time() - began
+            if on_step:
+                on_step(self.step)
             if self.step % self.options.measure_every == 0 or self.progress() >= 1:
                 self._log()
                 self._save()
@@ -197,10 +203,13 @@ def begin_from(network: nn.Module, path: Path) -> None:
     network.load_state_dict(shared, strict=False)
 
 
-def command_line(module: str, description: str | None, defaults: LoopOptions) -> argparse.ArgumentParser:
-    """The arguments every recipe takes; `loop_options` reads them."""
+def command_line(
+    module: str, description: str | None, defaults: LoopOptions, data: str | None = "folders of shard-*.npz"
+) -> argparse.ArgumentParser:
+    """The arguments every recipe takes; `loop_options` reads them. data: what --data names, None without it."""
     parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
-    parser.add_argument("--data", type=Path, nargs="+", required=True, help="folders of shard-*.npz")
+    if data:
+        parser.add_argument("--data", type=Path, nargs="+", required=True, help=data)
     parser.add_argument("--out", type=Path, required=True, help="folder for the network, the checkpoint and the curves")
     parser.add_argument("--start", type=Path, help="network file to begin from instead of random weights")
     parser.add_argument("--minutes", type=float, default=defaults.minutes, help="processor time (default: %(default)s)")

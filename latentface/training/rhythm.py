@@ -1,0 +1,158 @@
+"""Train a rhythm network on emotion sequences: `python -m latentface.training.rhythm --out DIR` makes the built-in one.
+
+Without --data it learns the generated stories of `latentface.training.stories`. Loss: negative log-likelihood of each
+segment's emotion, log seconds and strength from those before it. The figure that counts is the perplexity of the next
+emotion in sequences that were held out, beside that of a first-order Markov chain fitted on the same ones.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from latentface.emotion import EmotionSequence
+from latentface.errors import InputError
+from latentface.forecasting import MarkovChain, mean_surprise, stacked, to_numbers
+from latentface.networks.rhythm import BEGIN, NOTHING, RhythmConfig, RhythmNet, counted
+from latentface.training.loop import Loop, LoopOptions, StepCallback, command_line, loop_options
+from latentface.training.stories import stories
+
+Numbers = tuple[Tensor, Tensor]
+
+OPTIONS = LoopOptions(steps=3000, minutes=None, learning_rate=5e-3, weight_decay=1e-2, bfloat16=False)
+FEW = RhythmConfig(hidden=32, embedding=8, dropout=0.3)  # for sequences that were read from films
+FEW_OPTIONS = replace(OPTIONS, steps=600, warm_up=50, measure_every=100, average=0.99, weight_decay=0.05)
+STORIES, HELD_OUT, SEED = 6000, 500, 2020
+WINDOW = 48  # segments that are learnt at a time
+LEAST = 100  # segments, all sequences together
+MANY = 10  # sequences of which a tenth are held out whole; of fewer, the end of each is
+HELD_SHARE = 0.15
+
+
+class RhythmTask:
+    """Batches, loss and figures: what `Loop` needs. learn and judge: `to_numbers` of sequences, or parts of them."""
+
+    kind = "rhythm"
+
+    def __init__(
+        self, learn: Sequence[Numbers], judge: Sequence[Numbers], config: RhythmConfig | None = None, batch: int = 64
+    ) -> None:
+        self.config, self.batch = config or RhythmConfig(), batch
+        lengths = torch.tensor([len(emotions) for emotions, _ in learn])
+        self.ends = lengths.cumsum(0)
+        self.starts = self.ends - lengths
+        self.emotions, self.measures = (torch.cat([part[i] for part in learn]) for i in (0, 1))
+        self.judge, self.chain = stacked(judge), MarkovChain(learn)
+
+    def build(self) -> RhythmNet:
+        """A fresh network that knows the mean and deviation of the measures."""
+        network = RhythmNet(self.config)
+        there = counted(self.emotions)[:, 1:] & (self.emotions != BEGIN)[:, None]
+        for k in range(there.shape[1]):
+            values = self.measures[there[:, k], k]
+            network.location[k], network.scale[k] = values.mean(), values.std().clamp(min=0.05)
+        return network
+
+    def draw(self, generator: torch.Generator) -> Numbers:
+        """Windows of sequences, the longer ones likelier: emotions [N, W + 1] and measures [N, W + 1, 2]."""
+        device = generator.device
+        places = torch.randint(len(self.emotions), (self.batch,), generator=generator, device=device).cpu()
+        owner = torch.searchsorted(self.ends, places, right=True)
+        back = torch.randint(WINDOW, (self.batch,), generator=generator, device=device).cpu()
+        first = torch.maximum(self.starts[owner], places - back)
+        index = first[:, None] + torch.arange(WINDOW + 1)
+        inside = index < self.ends[owner][:, None]
+        index = index.clamp(max=len(self.emotions) - 1)
+        return self.emotions[index].where(inside, NOTHING).to(device), self.measures[index].to(device)
+
+    def loss(self, network: RhythmNet, batch: Numbers) -> Tensor:
+        """Mean nats a segment of its emotion, log seconds and strength together."""
+        return network.surprise(*batch).sum() / counted(batch[0][:, 1:])[..., 0].sum().clamp(min=1)
+
+    def measure(self, network: RhythmNet) -> Mapping[str, float]:
+        """On what was held out: perplexity of the emotions, nats of the measures, and the same of the Markov chain."""
+        device = network.location.device
+        emotions, measures = (part.to(device) for part in self.judge)
+        figures = {}
+        for name, model, to in (("", network, device), ("chain_", self.chain, torch.device("cpu"))):
+            nats = mean_surprise(model.surprise(emotions.to(to), measures.to(to)), emotions.to(to))
+            figures |= {f"{name}perplexity": math.exp(nats[0]), f"{name}seconds": nats[1], f"{name}strength": nats[2]}
+        return figures
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What `fit` made: the network's file; how many sequences and segments it read, and how many it was judged by;
+    the figures of `RhythmTask.measure`."""
+
+    path: Path
+    sequences: int
+    segments: int
+    held_out: int
+    figures: dict[str, float]
+
+    @property
+    def beats_chain(self) -> bool:
+        """Whether it foresees emotions better than a first-order Markov chain does."""
+        return self.figures["perplexity"] < self.figures["chain_perplexity"]
+
+
+def fit(
+    sequences: Sequence[EmotionSequence],
+    out: Path,
+    options: LoopOptions = FEW_OPTIONS,
+    config: RhythmConfig = FEW,
+    on_step: StepCallback | None = None,
+) -> Fitted:
+    """Train a network on sequences that were read from films, and judge it by a part that it did not see.
+
+    Held out are a tenth of the sequences, or, of fewer than ten, the last 15 % of each. A stopped run goes on in `out`.
+
+    Raises:
+        InputError: fewer than 100 segments, or `out` holds a run on other sequences.
+    """
+    numbers = [to_numbers(sequence) for sequence in sequences]
+    count = sum(len(emotions) - 1 for emotions, _ in numbers)
+    if count < LEAST:
+        raise InputError(
+            f"{count} segments in {len(sequences)} sequences are too few to learn from; give {LEAST} or more "
+            "(a film has about 10 to 20 a minute)"
+        )
+    learn, judge = held_apart(numbers)
+    task = RhythmTask(learn, judge, config, batch=32)
+    loop = Loop(task, out, options)
+    path = loop.run(on_step=on_step)
+    figures = dict(task.measure(loop.averaged))
+    return Fitted(path, len(sequences), count, sum(len(emotions) - 1 for emotions, _ in judge), figures)
+
+
+def held_apart(numbers: Sequence[Numbers]) -> tuple[list[Numbers], list[Numbers]]:
+    """What to learn from, and what to judge by: every tenth sequence, or where these are few the end of each."""
+    if len(numbers) >= MANY:
+        whole = [part for k, part in enumerate(numbers) if k % MANY], list(numbers[::MANY])
+        return whole
+    learn, judge = [], []
+    for emotions, measures in numbers:
+        cut = len(emotions) - max(1, round(HELD_SHARE * (len(emotions) - 1)))
+        learn.append((emotions[:cut], measures[:cut]))
+        judge.append((emotions[cut - 1 :], measures[cut - 1 :]))  # from the last one known on
+    return learn, judge
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train the built-in network."""
+    parser = command_line("latentface.training.rhythm", __doc__, OPTIONS, data=None)
+    given = parser.parse_args(arguments)
+    learn, judge = (
+        [to_numbers(story) for story in stories(*which)] for which in ((STORIES, SEED), (HELD_OUT, SEED + 1))
+    )
+    print(Loop(RhythmTask(learn, judge), given.out, loop_options(given, OPTIONS), given.device).run())
+
+
+if __name__ == "__main__":
+    main()
