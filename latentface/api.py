@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import torch
 
-from latentface import alignment, animator, compositor, fuser, images, pretrained, projector
+from latentface import alignment, animator, compositor, forecasting, fuser, images, pretrained, projector
 from latentface.animator import Animation
 from latentface.appraisal import Judge
 from latentface.clip import Clip
+from latentface.emotion import Emotion, EmotionSequence
 from latentface.errors import LatentMismatch, UsageError
 from latentface.expression import crop_landmarks
 from latentface.face import FaceCrop
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from latentface.alignment import LandmarkPredictor
     from latentface.networks.generator import Generator
     from latentface.networks.motion import MotionModel
+    from latentface.networks.rhythm import RhythmNet
 
 FOLLOW_STEPS = 30  # of the search for a clip's frame from the frame before
 DEFAULT_SIZE = 128  # pixels: the side of the built-in generator's pictures
@@ -405,9 +407,31 @@ def animate(
     return animator.animate(whole, found, clips, model, predictor, options)
 
 
+def predict_emotions(
+    start: Emotion | str,
+    seconds: float,
+    seed: int = 0,
+    temperature: float = 1.0,
+    model: str | os.PathLike[str] = "rhythm",
+) -> EmotionSequence:
+    """Draw emotions in a natural order, with durations and strengths, by a network that learnt such orders.
+
+    Args:
+        start: the first one, or its name. seconds: length of the whole. temperature: 0 (always the likeliest) to 10.
+        model: the built-in `rhythm`, or a file that `latentface sequence fit` made.
+
+    Raises:
+        UsageError: no such emotion, or a number out of range.
+        UnknownNetwork, WeightsError: the model cannot be used.
+    """
+    first = Emotion.of(start) if isinstance(start, str) else start
+    network = _rhythm(os.fspath(model), _stamp(model))
+    return forecasting.predict(network, first, seconds, seed=seed, temperature=temperature)
+
+
 def forget() -> None:
     """Let go of every network that was loaded."""
-    for kept in (_animator, _generator, _encoder, _faces, _landmarks, _perceptual):
+    for kept in (_animator, _generator, _encoder, _faces, _landmarks, _perceptual, _rhythm):
         kept.cache_clear()
 
 
@@ -454,3 +478,8 @@ def _faces(device: str) -> Any:
 @lru_cache(maxsize=4)
 def _perceptual(device: str) -> Any:
     return pretrained.load_perceptual().to(device)
+
+
+@lru_cache(maxsize=2)
+def _rhythm(name: str, stamp: int) -> RhythmNet:
+    return pretrained.load_rhythm(name)

@@ -15,11 +15,11 @@ MODULES = {
 VALUES = {"images", "latent", "face", "emotion", "clip", "files", "options", "tensorfile"}
 ALGORITHMS = {
     "alignment", "driving", "camera", "headpose", "overlay", "inversion", "projector", "tuning", "fuser", "directions",
-    "sequencer", "animator", "compositor",
+    "sequencer", "animator", "compositor", "forecasting",
     "video", "decoding", "encoding", "disclosure", "blending", "masking", "warping", "metrics", "expression",
     "appraisal", "selection", "projections",
 }  # fmt: skip
-EDITORS = {"transferrer": "editor"}
+EDITORS = {"transferrer": "editor", "performer": "editor"}
 LOW = {"errors", "values"}
 ALLOWED = {
     "errors": set(),

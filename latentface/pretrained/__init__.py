@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # torch is imported by the functions that need it: the catalo
     from latentface.networks.motion import MotionModel
     from latentface.networks.perceptual import PerceptualNet
     from latentface.networks.psp_encoder import PspEncoder
+    from latentface.networks.rhythm import RhythmNet
 
 __all__ = [
     "find_encoder",
@@ -32,6 +33,7 @@ __all__ = [
     "load_landmarks",
     "load_motion",
     "load_perceptual",
+    "load_rhythm",
     "resolve",
 ]
 
@@ -138,6 +140,15 @@ def load_perceptual(name_or_path: str | os.PathLike[str] = "perceptual", device:
     return build_network(path, "perceptual", lambda config: PerceptualNet(PerceptualConfig.from_dict(config))).to(
         device
     )
+
+
+def load_rhythm(name_or_path: str | os.PathLike[str] = "rhythm", device: str = "cpu") -> RhythmNet:
+    """The network that foresees emotions, built in or made by `latentface sequence fit`; raises as `load_generator`."""
+    from latentface.networks.rhythm import RhythmConfig, RhythmNet
+    from latentface.pretrained.native import build_network
+
+    path = resolve(name_or_path, kind="rhythm")
+    return build_network(path, "rhythm", lambda config: RhythmNet(RhythmConfig(**config))).to(device)
 
 
 def resolve(name_or_path: str | os.PathLike[str], kind: str | None = None) -> Path:
