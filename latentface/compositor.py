@@ -64,6 +64,7 @@ class Compositor:
         options: how; defaults to `CompositeOptions()`.
         reference: what the generator draws for the unedited crop (uint8 [S, S, 3]). With it the colours of an edit are
             corrected by what the generator gets wrong, and what an edit leaves alone stays as the photo has it.
+        reach: landmarks [68, 2] in photo pixels of where else the face will be: one mask then does for a whole clip.
 
     Raises:
         UsageError: pixels of another form, or a face that lies outside the photo.
@@ -76,10 +77,11 @@ class Compositor:
         options: CompositeOptions | None = None,
         *,
         reference: Pixels | None = None,
+        reach: Sequence[Array] = (),
     ) -> None:
         _check(photo, "photo")
         self.photo, self.crop, self.options = photo, crop, options or CompositeOptions()
-        self.unit = inter_ocular(crop.landmarks)
+        self.unit, self.reach = inter_ocular(crop.landmarks), tuple(reach)
         self.reference = None if reference is None else _check(reference, "reference")
         self._grounds: dict[int, _Ground] = {}  # by the side of the pictures
 
@@ -108,7 +110,8 @@ class Compositor:
         """Everything about the photo that does not depend on the pixels put in."""
         # an edit may leave less of the face than the photo had; a face from elsewhere ends where its background begins
         foreign = points is not None and self.options.warp != "crop"
-        hull = outline([points] if foreign else [self.crop.landmarks, points], self.options.forehead)
+        faces = [points] if foreign else [self.crop.landmarks, points]
+        hull = outline([*faces, *self.reach], self.options.forehead)
         x0, y0, x1, y1 = box = _bounds(hull, self.photo.shape, _MARGIN * self.unit)
         base = self.photo[y0:y1, x0:x1].astype(np.float32)
         mask = self._mask(hull, square, box)

@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,28 @@ class EmotionSequence:
     def duration(self) -> float:
         """Seconds from the first segment's start to the last one's end."""
         return math.fsum(segment.duration for segment in self.segments)
+
+    def lasting(self, seconds: float) -> EmotionSequence:
+        """The same emotions in so many seconds altogether; UsageError unless that is more than 0."""
+        if not (_is_number(seconds) and seconds > 0):
+            raise UsageError(f"a sequence of {seconds!r} seconds; expected more than 0")
+        factor = seconds / self.duration
+        return EmotionSequence(tuple(replace(s, duration=factor * s.duration) for s in self.segments))
+
+    @classmethod
+    def of(cls, text: str, each: float = 2.0) -> EmotionSequence:
+        """`happiness,surprise=1.5,neutral`: names with strengths (1 if left out), each lasting `each` seconds.
+
+        Raises UsageError for an emotion that there is not (naming those there are) or a strength outside 0 ... 2.
+        """
+        segments = []
+        for word in text.split(","):
+            name, given, strength = word.partition("=")
+            try:
+                segments.append(EmotionSegment(Emotion.of(name), float(strength) if given else 1.0, each))
+            except ValueError:
+                raise UsageError(f"{word.strip()!r}: expected a number after =, such as {name.strip()}=1.5") from None
+        return cls(tuple(segments))
 
     def to_json(self) -> str:
         """JSON text; `from_json` reads it back unchanged."""

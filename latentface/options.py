@@ -188,3 +188,19 @@ class SequenceOptions:
 
     def __post_init__(self) -> None:
         check_bounds(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoOptions:
+    """What is drawn of a face that goes through a sequence; see `latentface.FaceEditor.video`.
+
+    Raises:
+        UsageError: a value lies outside the bounds its field states, or the rate cannot be read.
+    """
+
+    fps: str = option("25", "Frames a second, such as 25, 29.97 or 30000/1001.")
+    crop: bool = option(False, "Show the face as the network draws it, without the photo around it.")
+    batch: int = option(8, "Frames that are drawn together.", minimum=1, maximum=1024)
+
+    def __post_init__(self) -> None:
+        check_bounds(self)

@@ -154,9 +154,14 @@ class Sequencer:
             ws = ws + torch.from_numpy(signal(at)).float()[:, None, None] * direction
         return ws
 
-    def keyframes(self) -> Tensor:
-        """ws [K, num_ws, w_dim] of the timeline's knots, without blinks and sway."""
-        return self._pose(self.timeline.weights)
+    def extremes(self) -> Tensor:
+        """ws [E, num_ws, w_dim] of the farthest the face goes: each emotion at its strongest, the head at each side."""
+        strongest = np.diag(self.timeline.weights.max(0))
+        poses = [self._pose(strongest[strongest.any(1)])]
+        for direction, signal in self._extras:
+            if isinstance(signal, Sway):
+                poses.append(self.start.ws + torch.tensor([-signal.degrees, signal.degrees])[:, None, None] * direction)
+        return torch.cat(poses)
 
     def latents(self, count: int) -> Iterator[Latent]:
         """One latent for each of `count` frames that share the sequence's seconds evenly."""
@@ -233,7 +238,7 @@ class Sway:
             hertz = np.arange(max(1, most - _WAVES + 1), most + 1) / seconds
         else:
             hertz = source.uniform(0.2, 1.0, _WAVES) * _SWAY_HERTZ
-        self.turns = 2 * np.pi * hertz
+        self.degrees, self.turns = degrees, 2 * np.pi * hertz
         self.phases = source.uniform(0, 2 * np.pi, len(hertz))
         sizes = 1 / self.turns
         self.sizes = degrees * sizes / (2 * sizes.sum())  # from one extreme to the other is twice the sum

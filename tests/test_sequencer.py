@@ -116,7 +116,16 @@ def test_strength_scales_every_keyframe() -> None:
     joy = REPERTOIRE.emotions[Emotion.HAPPINESS].values
     face = Sequencer(START, REPERTOIRE, script("happiness", strength=1.5), SequenceOptions(strength=0.5))
     torch.testing.assert_close(face.ws([0.5])[0], START.ws + 0.75 * joy)
-    assert face.keyframes().shape == (3, ROWS, WIDTH)
+
+
+def test_extremes_are_each_emotion_at_its_strongest_and_the_head_at_each_side() -> None:
+    segments = [(Emotion.FEAR, 0.5), (Emotion.NEUTRAL, 2.0), (Emotion.FEAR, 1.5), (Emotion.ANGER, 1.0)]
+    sequence = EmotionSequence(tuple(EmotionSegment(emotion, strength, 1.0) for emotion, strength in segments))
+    found = Sequencer(START, REPERTOIRE, sequence, SequenceOptions(sway=4.0)).extremes() - START.ws
+    anger, fear = (REPERTOIRE.emotions[e].values for e in (Emotion.ANGER, Emotion.FEAR))
+    yaw, pitch = REPERTOIRE.yaw.values, REPERTOIRE.pitch.values
+    expected = torch.stack([anger, 1.5 * fear, -4 * yaw, 4 * yaw, -2 * pitch, 2 * pitch])
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
 @given(st.lists(st.tuples(st.sampled_from(list(Emotion)), st.floats(0, 2), st.floats(0.01, 9)), min_size=1, max_size=8),

@@ -35,6 +35,7 @@ COMMANDS = {
     "sample": "sample",
     "train": "train",
     "transfer": "transfer",
+    "video": "video",
     "weights": "weights",
 }
 

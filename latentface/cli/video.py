@@ -1,0 +1,141 @@
+"""`latentface video`: the face of a photo goes through a sequence of emotions."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from latentface.cli.flags import build_options, device_flag, network_flag, options_flags, report_flags
+from latentface.cli.report import Bar, Report
+from latentface.emotion import Emotion, EmotionSequence
+from latentface.errors import OutputError, UsageError
+from latentface.options import CompositeOptions, ProjectOptions, SequenceOptions, VideoOptions
+
+if TYPE_CHECKING:
+    from latentface.clip import Frame
+    from latentface.performer import Performance
+    from latentface.transferrer import Face
+
+KINDS = (".mp4", ".webm", ".gif", ".webp", "")
+SCRIPTS = ("emotions", "sequence", "predict", "like")
+
+
+@click.command(short_help="Make an expression video of one photo.")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=None, help="[default: SOURCE.video.mp4]")
+@click.option(
+    "--emotions", default=None, help="Names with strengths, such as happiness,surprise=1.5,neutral; 2 seconds each."
+)
+@click.option("--sequence", type=click.Path(path_type=Path), default=None, help="An emotion sequence in a JSON file.")
+@click.option("--predict", is_flag=True, help="A natural order of emotions, predicted.")
+@click.option("--start", default="neutral", show_default=True, help="The emotion that --predict goes on from.")
+@click.option("--like", type=click.Path(path_type=Path), default=None, help="The emotions of the face in this film.")
+@click.option(
+    "--seconds", type=click.FloatRange(min=0, min_open=True), default=None,
+    help="Length of the clip.  [default: the sequence's; 10 with --predict]",
+)  # fmt: skip
+@network_flag
+@device_flag
+@options_flags(SequenceOptions)
+@options_flags(VideoOptions)
+@options_flags(CompositeOptions)
+@click.option("--steps", type=click.IntRange(min=1), default=250, show_default=True, help="Steps of the projection.")
+@click.option("--landmarks", default="builtin", show_default=True, help="builtin, dlib68 or a dlib .dat file.")
+@click.option("--face", type=click.IntRange(min=1), default=None, help="Which face.  [default: the largest]")
+@click.option("--cache/--no-cache", default=True, show_default=True, help="Remember projections.")
+@click.option("--keep-partial", is_flag=True, help="When interrupted, keep what there is as a playable file.")
+@report_flags
+def video(report: Report, source: Path, output: Path | None, **flags: Any) -> None:
+    """Let the face of a photo (or of a latent file) go through emotions; the rest of the photo stays as it is.
+
+    Say which by one of --emotions, --sequence, --predict and --like. The neutral face is the one in the photo.
+    """
+    options, drawing = build_options(SequenceOptions, flags), build_options(VideoOptions, flags)
+    placing = build_options(CompositeOptions, flags)
+    target = output or source.with_name(f"{source.stem}.video.mp4")
+    if target.suffix.lower() not in KINDS:
+        raise OutputError(f"{target}: cannot write this kind of clip; end the name in {', '.join(KINDS[:-1])}")
+    sequence = choose_sequence(flags, options.seed)
+
+    from latentface import api
+    from latentface.cli.outputs import prepared_folder
+    from latentface.performer import perform
+    from latentface.transferrer import Transferrer
+
+    began = time.perf_counter()
+    with prepared_folder(target.parent), report.progress() as bar:
+        bar.start("projecting", flags["steps"])
+        generator = api.load_generator(flags["network"], flags["device"])
+        finder = Transferrer(
+            generator,
+            landmarks=flags["landmarks"],
+            project=ProjectOptions(steps=flags["steps"], seed=options.seed),
+            cache=api.projection_cache() if flags["cache"] else None,
+            note=report.note,
+            on_step=lambda step, state: bar.step(step + 1),
+        )
+        (face,) = finder.faces([(source, "the photo", flags["face"])])
+        shown = perform(face, sequence, generator, options, drawing, placing)
+        frames = _write(shown, target, bar, flags["keep_partial"])
+    seconds = time.perf_counter() - began
+    report.say(f"{frames} frames, {sequence.duration:g} s of {_words(sequence)} -> {target} ({seconds:.1f} s)")
+    report.result(
+        {
+            "command": "video", **_facts(source, face), "output": str(target), "network": flags["network"],
+            "frames": frames, "rate": str(shown.rate), "size": shown.size,
+            "sequence": [{**asdict(segment), "emotion": segment.emotion.value} for segment in sequence.segments],
+            "options": asdict(options), "seconds": round(seconds, 3), "exit_code": 0,
+        }
+    )  # fmt: skip
+
+
+def choose_sequence(flags: dict[str, Any], seed: int) -> EmotionSequence:
+    """The emotions that one of the flags asks for, in --seconds; UsageError unless it is one."""
+    given = [name for name in SCRIPTS if flags[name]]
+    if len(given) != 1:
+        came = " and ".join(f"--{name}" for name in given) or "none"
+        raise UsageError(f"which emotions? expected one of --{', --'.join(SCRIPTS)}; got {came}")
+    seconds: float | None = flags["seconds"]
+    if flags["predict"]:
+        from latentface import api
+
+        return api.predict_emotions(Emotion.of(flags["start"]), seconds or 10.0, seed)
+    if flags["emotions"]:
+        found = EmotionSequence.of(flags["emotions"])
+    elif flags["sequence"]:
+        found = EmotionSequence.load(flags["sequence"])
+    else:
+        from latentface import api
+
+        found = api.read_emotions(flags["like"])
+    return found.lasting(seconds) if seconds else found
+
+
+def _write(shown: Performance, target: Path, bar: Bar, keep_partial: bool) -> int:
+    """Draw and encode the frames; returns how many were written."""
+    from latentface.video import write_clip
+
+    bar.start("drawing", shown.count)
+
+    def on_frame(count: int, frame: Frame) -> None:
+        bar.step(count)
+
+    kind: Any = "trainedAlgorithmicMedia" if shown.compositor is None else "compositeWithTrainedAlgorithmicMedia"
+    return write_clip(target, shown.clip, source_type=kind, keep_partial=keep_partial, on_frame=on_frame).frames
+
+
+def _facts(source: Path, face: Face) -> dict[str, Any]:
+    metadata = face.latent.metadata or {}
+    return {
+        "source": str(source), "confidence": round(face.confidence, 3), "cached": face.cached,
+        "verdict": metadata.get("verdict"),
+    }  # fmt: skip
+
+
+def _words(sequence: EmotionSequence) -> str:
+    names = [segment.emotion.value for segment in sequence.segments]
+    return ", ".join(names if len(names) <= 8 else [*names[:7], f"and {len(names) - 7} more"])
