@@ -116,11 +116,12 @@ class MarkovChain:
         return torch.cat([emotion[..., None], normal], dim=-1).masked_fill(~counted(told), 0.0)
 
 
-def mean_surprise(surprise: Tensor, emotions: Tensor) -> tuple[float, float, float]:
-    """Mean nats of emotion, log seconds and strength over what counts; exp of the first is the perplexity."""
-    total, count = surprise.sum((0, 1)), counted(emotions[:, 1:]).sum((0, 1))
-    emotion, seconds, strength = (total / count.clamp(min=1)).tolist()
-    return emotion, seconds, strength
+def figures(surprise: Tensor, emotions: Tensor) -> dict[str, float]:
+    """What `surprise` [N, T - 1, 3] about `emotions` [N, T] comes to: the perplexity of an emotion, nats of a duration
+    and of a strength."""
+    total, count = surprise.double().sum((0, 1)), counted(emotions[:, 1:]).sum((0, 1))
+    emotion, duration, strength = (total / count.clamp(min=1)).tolist()
+    return {"perplexity": math.exp(emotion), "duration": duration, "strength": strength}
 
 
 def _measure(segment: EmotionSegment) -> tuple[float, float]:

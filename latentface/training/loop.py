@@ -70,6 +70,10 @@ class Task(Protocol[Network, Batch]):
         """Named figures for the curve, of a network in evaluation mode."""
 
 
+def _tell(line: str) -> None:
+    print(line, flush=True)
+
+
 class Loop(Generic[Network, Batch]):
     """One training run of a task: all its state, so that it can stop and go on. The global random state stays alone."""
 
@@ -95,10 +99,16 @@ class Loop(Generic[Network, Batch]):
         self.losses: list[float] = []
         self.curve: list[dict[str, Any]] = []
 
-    def run(self, stop_after: int | None = None, on_step: StepCallback | None = None) -> Path:
+    def run(
+        self,
+        stop_after: int | None = None,
+        *,
+        on_step: StepCallback | None = None,
+        say: Callable[[str], object] = _tell,
+    ) -> Path:
         """Train to the end (or for stop_after more steps), from the checkpoint if there is one; the network's path.
 
-        on_step: called as on_step(step) after every step.
+        on_step: called as on_step(step) after every step. say: called with each line of the curve.
         """
         self.out.mkdir(parents=True, exist_ok=True)
         self._resume()
@@ -110,7 +120,7 @@ class Loop(Generic[Network, Batch]):
             if on_step:
                 on_step(self.step)
             if self.step % self.options.measure_every == 0 or self.progress() >= 1:
-                self._log()
+                say(self._log())
                 self._save()
         self._save()
         target = self.out / f"{self.task.kind}.safetensors"
@@ -145,7 +155,7 @@ class Loop(Generic[Network, Batch]):
                 slow.lerp_(fast, 1 - keep)
         return float(loss.detach())
 
-    def _log(self) -> None:
+    def _log(self) -> str:
         row = {"step": self.step, "seconds": round(self.seconds, 1), "loss": round(float(np.mean(self.losses)), 5)}
         with torch.no_grad():
             row |= {name: round(float(value), 5) for name, value in self.task.measure(self.averaged).items()}
@@ -155,7 +165,7 @@ class Loop(Generic[Network, Batch]):
             writer = csv.DictWriter(file, row.keys())
             writer.writeheader()
             writer.writerows(self.curve)
-        print(" ".join(f"{name} {value}" for name, value in row.items()), flush=True)
+        return " ".join(f"{name} {value}" for name, value in row.items())
 
     def _save(self) -> None:
         state: dict[str, Any] = {

@@ -7,7 +7,6 @@ emotion in sequences that were held out, beside that of a first-order Markov cha
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,12 +16,13 @@ from torch import Tensor
 
 from latentface.emotion import EmotionSequence
 from latentface.errors import InputError
-from latentface.forecasting import MarkovChain, mean_surprise, stacked, to_numbers
+from latentface.forecasting import MarkovChain, figures, stacked, to_numbers
 from latentface.networks.rhythm import BEGIN, NOTHING, RhythmConfig, RhythmNet, counted
 from latentface.training.loop import Loop, LoopOptions, StepCallback, command_line, loop_options
 from latentface.training.stories import stories
 
 Numbers = tuple[Tensor, Tensor]
+Batch = tuple[Tensor, Tensor, int]
 
 OPTIONS = LoopOptions(steps=3000, minutes=None, learning_rate=5e-3, weight_decay=1e-2, bfloat16=False)
 FEW = RhythmConfig(hidden=32, embedding=8, dropout=0.3)  # for sequences that were read from films
@@ -47,7 +47,9 @@ class RhythmTask:
         self.ends = lengths.cumsum(0)
         self.starts = self.ends - lengths
         self.emotions, self.measures = (torch.cat([part[i] for part in learn]) for i in (0, 1))
-        self.judge, self.chain = stacked(judge), MarkovChain(learn)
+        self.judge = stacked(judge)
+        chain = figures(MarkovChain(learn).surprise(*self.judge), self.judge[0])
+        self.chain = {f"chain_{name}": value for name, value in chain.items()}
 
     def build(self) -> RhythmNet:
         """A fresh network that knows the mean and deviation of the measures."""
@@ -58,31 +60,31 @@ class RhythmTask:
             network.location[k], network.scale[k] = values.mean(), values.std().clamp(min=0.05)
         return network
 
-    def draw(self, generator: torch.Generator) -> Numbers:
-        """Windows of sequences, the longer ones likelier: emotions [N, W + 1] and measures [N, W + 1, 2]."""
-        device = generator.device
-        places = torch.randint(len(self.emotions), (self.batch,), generator=generator, device=device).cpu()
+    def draw(self, generator: torch.Generator) -> Batch:
+        """Windows of sequences, the longer ones likelier: emotions [N, W + 1] and measures [N, W + 1, 2]; a seed."""
+        places = torch.randint(len(self.emotions), (self.batch,), generator=generator, device=generator.device).cpu()
+        back = torch.randint(WINDOW, (self.batch,), generator=generator, device=generator.device).cpu()
+        seed = torch.randint(2**31, (1,), generator=generator, device=generator.device).item()
         owner = torch.searchsorted(self.ends, places, right=True)
-        back = torch.randint(WINDOW, (self.batch,), generator=generator, device=device).cpu()
         first = torch.maximum(self.starts[owner], places - back)
         index = first[:, None] + torch.arange(WINDOW + 1)
         inside = index < self.ends[owner][:, None]
         index = index.clamp(max=len(self.emotions) - 1)
-        return self.emotions[index].where(inside, NOTHING).to(device), self.measures[index].to(device)
+        emotions = self.emotions[index].where(inside, NOTHING)
+        return emotions.to(generator.device), self.measures[index].to(generator.device), int(seed)
 
-    def loss(self, network: RhythmNet, batch: Numbers) -> Tensor:
+    def loss(self, network: RhythmNet, batch: Batch) -> Tensor:
         """Mean nats a segment of its emotion, log seconds and strength together."""
-        return network.surprise(*batch).sum() / counted(batch[0][:, 1:])[..., 0].sum().clamp(min=1)
+        emotions, measures, seed = batch
+        with torch.random.fork_rng():  # what the dropout draws
+            torch.manual_seed(seed)
+            nats = network.surprise(emotions, measures).sum()
+        return nats / counted(emotions[:, 1:])[..., 0].sum().clamp(min=1)
 
     def measure(self, network: RhythmNet) -> Mapping[str, float]:
         """On what was held out: perplexity of the emotions, nats of the measures, and the same of the Markov chain."""
-        device = network.location.device
-        emotions, measures = (part.to(device) for part in self.judge)
-        figures = {}
-        for name, model, to in (("", network, device), ("chain_", self.chain, torch.device("cpu"))):
-            nats = mean_surprise(model.surprise(emotions.to(to), measures.to(to)), emotions.to(to))
-            figures |= {f"{name}perplexity": math.exp(nats[0]), f"{name}seconds": nats[1], f"{name}strength": nats[2]}
-        return figures
+        emotions, measures = (part.to(network.location.device) for part in self.judge)
+        return figures(network.surprise(emotions, measures), emotions) | self.chain
 
 
 @dataclass(frozen=True)
@@ -126,9 +128,10 @@ def fit(
     learn, judge = held_apart(numbers)
     task = RhythmTask(learn, judge, config, batch=32)
     loop = Loop(task, out, options)
-    path = loop.run(on_step=on_step)
-    figures = dict(task.measure(loop.averaged))
-    return Fitted(path, len(sequences), count, sum(len(emotions) - 1 for emotions, _ in judge), figures)
+    path = loop.run(on_step=on_step, say=lambda line: None)
+    return Fitted(
+        path, len(sequences), count, sum(len(part[0]) - 1 for part in judge), dict(task.measure(loop.averaged))
+    )
 
 
 def held_apart(numbers: Sequence[Numbers]) -> tuple[list[Numbers], list[Numbers]]:
