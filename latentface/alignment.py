@@ -252,6 +252,14 @@ def _box_quad(box: Array) -> Array:
     return corners
 
 
+def box_around(landmarks: NDArray[np.floating]) -> Array:
+    """About the box [4] that the detector gives a face with these landmarks [68, 2], in whole pixels."""
+    quad = ffhq_quad(landmarks)
+    side = float(np.linalg.norm(quad[3] - quad[0])) / _BOX_TO_QUAD
+    x, y = quad.mean(0) + 0.5 + (0.0, _BOX_TO_QUAD_UP * side)
+    return np.rint([x - side / 2, y - side / 2, x + side / 2, y + side / 2])
+
+
 def frame_quad(quad: Array, scale: float, shift: float) -> Array:
     """The square that a LandmarkNet looks at: quad [4, 2] scaled about its centre, moved down by shift sides."""
     centre = quad.mean(0)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import torch
 
-from latentface import alignment, animator, compositor, forecasting, fuser, images, pretrained, projector
+from latentface import alignment, animator, compositor, forecasting, fuser, images, pretrained, projector, recognition
 from latentface.animator import Animation
 from latentface.appraisal import Judge
 from latentface.clip import Clip
@@ -26,10 +26,11 @@ from latentface.face import FaceCrop
 from latentface.fuser import MeasureCallback, Transfer
 from latentface.images import Photo, Pixels
 from latentface.latent import Direction, Latent
-from latentface.options import AnimateOptions, CompositeOptions, ProjectOptions, TransferOptions
+from latentface.options import AnimateOptions, CompositeOptions, ProjectOptions, ReadOptions, TransferOptions
 from latentface.pretrained import directions as library
 from latentface.projections import ProjectionCache
 from latentface.projector import Projection, StepCallback
+from latentface.recognition import Reading, Recogniser
 from latentface.tuning import TunedDeltas
 
 if TYPE_CHECKING:
@@ -405,6 +406,44 @@ def animate(
     found = list(faces) if faces is not None else alignment.align(whole.rgb, size=DEFAULT_SIZE, landmarks=predictor)
     clips = [drivers] if isinstance(drivers, Clip) else list(drivers)
     return animator.animate(whole, found, clips, model, predictor, options)
+
+
+def find_recogniser(name: str = "emotion", device: str = "cpu") -> Recogniser:
+    """Who tells emotions: the built-in network, a file of that kind, or your own `package.module:NAME`, `FILE.py:NAME`.
+
+    Raises:
+        UsageError: there is no such code, or it is no recogniser.
+        UnknownNetwork, WeightsError: the network cannot be used.
+    """
+    place, _, attribute = name.rpartition(":")
+    if place and attribute.isidentifier() and not Path(name).exists():
+        return recognition.plugged_in(name)
+    return recognition.of_network(pretrained.load_emotion(name, device=pick_device(device)))
+
+
+def read_emotions(
+    clip: Clip,
+    recogniser: Recogniser | str = "emotion",
+    options: ReadOptions | None = None,
+    *,
+    landmarks: str = "builtin",
+    **more: Any,
+) -> Reading:
+    """The emotions that the faces of a clip show, as an `EmotionSequence` of the clip's length; see `recognition.read`.
+
+    Args:
+        recogniser: a `Recogniser`, or what `find_recogniser` takes.
+        more: `journal`, `keep_partial` and `on_look`, as `recognition.read` takes them.
+
+    Returns:
+        `Reading`: the `sequence`, and a `tally` of looks, faces and tracks.
+
+    Raises:
+        NoFaceFound: no face was seen in it.
+        InputError: the clip is damaged.
+    """
+    chosen = find_recogniser(recogniser) if isinstance(recogniser, str) else recogniser
+    return recognition.read(clip, landmark_predictor(landmarks), chosen, options, **more)
 
 
 def predict_emotions(

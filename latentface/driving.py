@@ -6,7 +6,7 @@ Eq. numbers are those of Siarohin et al. 2019; the one-euro filter is Casiez et 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -30,7 +30,7 @@ Seen = tuple[Fraction, Keypoints | None]  # a frame's time and keypoints; None: 
 
 SIDE = 1.1  # a face's square against the upright FFHQ crop's: room for the head to move
 LOOKED_AT = 48  # frames among which the best one is searched
-_SEARCH_SIDE = 320  # long side of the picture in which a driver's face is looked for
+_SEARCH_SIDES = (320, 10**6)  # long sides of the pictures in which a driver's face is looked for; the last is its own
 _PRESENCE_SIDE = 96  # side of the driver's square in which each frame's face is looked for
 _PRESENCE_SCORE = -0.6  # dlib's score: heads turned far away stay above, pictures without a face below -0.75
 
@@ -64,10 +64,14 @@ def shrink(square: Pixels, side: int) -> Pixels:
     return np.asarray(Image.fromarray(square).resize((side, side), Image.Resampling.LANCZOS))
 
 
-def best_face(picture: Pixels, landmarks: LandmarkPredictor) -> Array | None:
-    """Landmarks [68, 2] of the surest face, first looked for in a small copy; None when there is none."""
-    small = min(1.0, _SEARCH_SIDE / max(picture.shape[:2]))
-    for scale in dict.fromkeys((small, 1.0)):
+def best_face(
+    picture: Pixels, landmarks: LandmarkPredictor, sides: Sequence[int] = _SEARCH_SIDES
+) -> Array | None:
+    """Landmarks [68, 2] of the surest face, looked for in copies of these long sides in turn; None when there is none.
+
+    A copy is never larger than the picture.
+    """
+    for scale in dict.fromkeys(min(1.0, side / max(picture.shape[:2])) for side in sides):
         size = tuple(max(1, round(side * scale)) for side in picture.shape[1::-1])
         copy = picture if scale == 1 else np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX))
         boxes, _ = alignment.detect_faces(np.ascontiguousarray(copy))

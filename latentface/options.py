@@ -204,3 +204,18 @@ class VideoOptions:
 
     def __post_init__(self) -> None:
         check_bounds(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadOptions:
+    """How the emotions of a film are read; see `latentface.recognition.read`.
+
+    Raises:
+        UsageError: a value lies outside the bounds its field states.
+    """
+
+    rate: float = option(5.0, "Looks a second.", minimum=0.1, maximum=60.0)
+    steady: float = option(0.5, "Seconds that another emotion must clearly show to count.", minimum=0.0, maximum=10.0)
+
+    def __post_init__(self) -> None:
+        check_bounds(self)

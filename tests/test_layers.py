@@ -15,7 +15,7 @@ MODULES = {
 VALUES = {"images", "latent", "face", "emotion", "clip", "files", "options", "tensorfile"}
 ALGORITHMS = {
     "alignment", "driving", "camera", "headpose", "overlay", "inversion", "projector", "tuning", "fuser", "directions",
-    "sequencer", "animator", "compositor", "forecasting",
+    "sequencer", "animator", "compositor", "forecasting", "recognition", "smoothing", "tracking", "journal",
     "video", "decoding", "encoding", "disclosure", "blending", "masking", "warping", "metrics", "expression",
     "appraisal", "selection", "projections",
 }  # fmt: skip
