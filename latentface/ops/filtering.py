@@ -7,6 +7,9 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 
+from latentface.ops.fused import Resample, apply
+from latentface.ops.native import Resampling, serves
+
 
 def make_filter(taps: Sequence[float]) -> torch.Tensor:
     """Separable 2-D low-pass filter, float32 [len(taps), len(taps)], normalised to sum 1."""
@@ -41,14 +44,26 @@ def upfirdn2d(
     """
     if x.ndim != 4 or kernel.ndim != 2:
         raise ValueError(f"x {tuple(x.shape)} and kernel {tuple(kernel.shape)}: expected [N, C, H, W] and [kh, kw]")
+    h, w = x.shape[2:]
+    left, right, top, bottom = padding
+    padded = (h * up + top + bottom, w * up + left + right)
+    if padded[0] < kernel.shape[0] or padded[1] < kernel.shape[1]:
+        raise ValueError(f"kernel {tuple(kernel.shape)} is larger than the padded image {padded}")
+    if serves(x) and not kernel.requires_grad:
+        size = ((padded[0] - kernel.shape[0]) // down + 1, (padded[1] - kernel.shape[1]) // down + 1)
+        y: torch.Tensor = apply(Resample, x, kernel, Resampling(up, down, (top, left), size, gain))
+        return y
+    return _plain_upfirdn2d(x, kernel, up, down, padding, gain)
+
+
+def _plain_upfirdn2d(
+    x: torch.Tensor, kernel: torch.Tensor, up: int, down: int, padding: tuple[int, int, int, int], gain: float
+) -> torch.Tensor:
     n, c, h, w = x.shape
     if up > 1:
         x = x.reshape(n, c, h, 1, w, 1)
         x = F.pad(x, (0, up - 1, 0, 0, 0, up - 1)).reshape(n, c, h * up, w * up)
     left, right, top, bottom = padding
-    size = (h * up + top + bottom, w * up + left + right)
-    if size[0] < kernel.shape[0] or size[1] < kernel.shape[1]:
-        raise ValueError(f"kernel {tuple(kernel.shape)} is larger than the padded image {size}")
     border = (0, 0)
     if left == right >= 0 and top == bottom >= 0:
         border = (top, left)  # the convolution pads by itself, without a copy

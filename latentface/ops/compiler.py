@@ -1,0 +1,165 @@
+"""Building the native library on first use, once for each source, compiler and machine, into the user's cache folder.
+
+The folder is the one that LATENTFACE_CACHE names, or the platform's cache folder for latentface. Two processes that
+build at once take turns, and a library appears under its name only when it is whole. A build that failed is
+remembered beside it, with the reason, so that it is tried once and not at every start.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+SOURCES = Path(__file__).parent / "csrc"
+CXX_FLAGS = "-O3 -march=native -std=c++17 -fno-math-errno -fno-trapping-math -fopenmp -fPIC"
+# without a device at hand, PTX of the oldest still supported architecture serves every later one
+NVCC_FLAGS = "-O3 -std=c++17 --compiler-options=-fPIC"
+NINJA = """rule compile
+  command = {compile}
+rule link
+  command = {link}
+build fused.o: compile {source}
+build fused.so: link fused.o
+"""
+
+
+class BuildFailed(RuntimeError):
+    """The native library cannot be built here; the message is one line that says why.
+
+    Attributes:
+        remembered: the file whose removal lets the next run try again, or None if the build was never begun.
+    """
+
+    def __init__(self, reason: str, remembered: Path | None = None) -> None:
+        super().__init__(reason)
+        self.remembered = remembered
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one library is made. The linker gets no OpenMP: the library takes torch's own when it is loaded, since two
+    pools of threads in one process would fight for the cores."""
+
+    source: Path
+    compile: tuple[str, ...]
+    link: tuple[str, ...]
+
+
+def recipe(device: str) -> Recipe:
+    """The recipe for "cpu" or "cuda"; BuildFailed if the compiler is missing."""
+    if device == "cuda":
+        return _cuda_recipe()
+    compiler = shutil.which(os.environ.get("CXX", "g++"))
+    if compiler is None:
+        raise BuildFailed(f"there is no compiler {os.environ.get('CXX', 'g++')} on the path")
+    return Recipe(SOURCES / "fused.cpp", (compiler, *CXX_FLAGS.split(), "-c"), (compiler, "-shared"))
+
+
+def _cuda_recipe() -> Recipe:
+    compiler = shutil.which("nvcc")
+    if compiler is None:
+        raise BuildFailed("there is no compiler nvcc on the path")
+    import torch
+
+    major, minor = torch.cuda.get_device_capability()
+    flags = (*NVCC_FLAGS.split(), f"-arch=sm_{major}{minor}")
+    return Recipe(SOURCES / "fused.cu", (compiler, *flags, "-c"), (compiler, "-shared"))
+
+
+def build(device: str) -> Path:
+    """The library for "cpu" or "cuda", built if it is not there yet.
+
+    Raises:
+        BuildFailed: it cannot be built, or could not the last time; `str(error)` says why.
+    """
+    made = recipe(device)
+    try:
+        target = folder() / f"{device}-{_key(made)}.so"
+        if target.is_file():
+            return target
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _turn(target.with_suffix(".lock")):
+            if not target.is_file():  # another process may have built it meanwhile
+                _build(made, target)
+    except OSError as error:
+        raise BuildFailed(f"the cache cannot be written: {error}") from error
+    return target
+
+
+def folder() -> Path:
+    """Where libraries lie; it need not exist yet."""
+    chosen = os.environ.get("LATENTFACE_CACHE")
+    if chosen:
+        return Path(chosen).expanduser() / "ops"
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("latentface")) / "ops"
+
+
+def _key(made: Recipe) -> str:
+    """Hash of everything the library depends on."""
+    digest = hashlib.sha256()
+    for path in sorted(SOURCES.iterdir()):
+        digest.update(path.name.encode() + path.read_bytes())
+    version = subprocess.run([made.compile[0], "--version"], capture_output=True, check=False).stdout
+    digest.update(repr((made.compile, made.link)).encode() + version + _machine().encode())
+    return digest.hexdigest()[:16]
+
+
+def _machine() -> str:
+    """Name and instruction sets of the processor, for which -march=native builds."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n", 1)[0].splitlines()
+    except OSError:
+        return platform.platform()
+    return "\n".join(line for line in lines if line.startswith(("model", "flags", "Features", "CPU part")))
+
+
+def _build(made: Recipe, target: Path) -> None:
+    failure = target.with_suffix(".failed")
+    if failure.is_file():
+        raise BuildFailed(failure.read_text(encoding="utf-8").strip(), failure)
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=target.parent) as place:
+        text = NINJA.format(
+            compile=_command(*made.compile, "$in", "-o", "$out"),
+            link=_command(*made.link, "$in", "-o", "$out"),
+            source=str(made.source).replace("$", "$$").replace(" ", "$ ").replace(":", "$:"),
+        )
+        Path(place, "build.ninja").write_text(text, encoding="utf-8")
+        done = subprocess.run([sys.executable, "-m", "ninja", "-C", place], capture_output=True, text=True, check=False)
+        if done.returncode:
+            reason = _reason(done.stdout + done.stderr)
+            failure.write_text(f"{reason}\n", encoding="utf-8")
+            raise BuildFailed(reason, failure)
+        os.replace(Path(place, "fused.so"), target)
+
+
+def _command(*words: str) -> str:
+    """A shell command; $in and $out are ninja's."""
+    return " ".join(word if word in ("$in", "$out") else word.replace("$", "$$") for word in words)
+
+
+def _reason(output: str) -> str:
+    """The line of the compiler's output that says most."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return next(
+        (line for line in lines if "error" in line.lower()), lines[-1] if lines else "the compiler said nothing"
+    )
+
+
+@contextmanager
+def _turn(path: Path) -> Iterator[None]:
+    """Keep other processes waiting until the block ends."""
+    with path.open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
