@@ -25,6 +25,7 @@ from latentface.alignment import LandmarkPredictor
 from latentface.clip import Clip
 from latentface.emotion import Emotion, EmotionSequence
 from latentface.errors import InputError, LatentfaceError, NoFaceFound, UsageError
+from latentface.face import ffhq_quad
 from latentface.images import Pixels, to_tensor
 from latentface.journal import Journal
 from latentface.networks.classifier import EmotionNet
@@ -48,8 +49,8 @@ class Recogniser:
     """Chances of the seven emotions for face crops.
 
     Attributes:
-        classify: uint8 RGB [N, S, S, 3], FFHQ crops -> [N, L], the chance of each label (0 or more; a row need not sum
-            to 1); an array, a tensor or nested lists.
+        classify: uint8 RGB [N, S, S, 3], FFHQ crops (reflected where they leave the film) -> [N, L], the chance of each
+            label (0 or more; a row need not sum to 1); an array, a tensor or nested lists.
         labels: what the L columns mean: emotions by name or a common other one (happy, sad, angry, ...), in any order;
             some may be missing and then never appear.
         size: side S of the crops it wants.
@@ -217,8 +218,8 @@ def watch(
         points = tracker(picture)
         chances: tuple[float, ...] | None = None
         if points is not None:
-            crop = alignment.crop_face(picture, points, recogniser.size)
-            chances = tuple(round(chance, _DIGITS) for chance in recogniser(crop.image[None])[0].tolist())
+            crop = alignment.sample_quad(picture, ffhq_quad(points), recogniser.size)
+            chances = tuple(round(chance, _DIGITS) for chance in recogniser(crop[None])[0].tolist())
         yield Look(frame.time, chances, tracker.box, tracker.track)
         due = _next_due(frame.time, rhythm)
 

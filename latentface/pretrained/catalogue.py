@@ -17,7 +17,7 @@ class Entry:
 
     Attributes:
         name: what the user calls it. kind: "generator", "encoder", "landmarks", "perceptual", "emotion",
-            "identity" or "directions".
+            "identity", "directions" or "rhythm".
         file: name in `WEIGHTS_DIR`; the model card beside it has the suffix .md.
         licence: SPDX identifier. summary: one line for the list.
     """
@@ -101,6 +101,13 @@ BUILTIN: tuple[Entry, ...] = (
         file="perceptual.safetensors",
         licence="MIT",
         summary="perceptual distance for projection",
+    ),
+    Entry(
+        name="rhythm",
+        kind="rhythm",
+        file="rhythm.safetensors",
+        licence="MIT",
+        summary="emotions to come, trained on generated stories",
     ),
 )
 
