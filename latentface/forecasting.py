@@ -67,7 +67,7 @@ def predict(
     emotions, measures = torch.tensor([[BEGIN]], device=device), torch.zeros(1, 1, 2, device=device)
     segments: list[EmotionSegment] = []
     left, state = seconds, None
-    while left > 0:
+    while left > 1e-6:
         with torch.inference_mode():
             logits, mean, log_deviation, state = network(emotions, measures, state)
         index = _draw(logits[0, 0].cpu(), temperature, source) if segments else start.index
@@ -75,7 +75,7 @@ def predict(
         drawn = mean[0, 0, index].cpu() + spread * log_deviation[0, 0, index].cpu().exp()
         segment = _segment(list(Emotion)[index], *drawn.tolist())
         if left - segment.duration < SHORTEST:  # the last one: it fills the time
-            segment = EmotionSegment(segment.emotion, segment.strength, left)
+            segment = EmotionSegment(segment.emotion, segment.strength, round(left, 6))
         segments.append(segment)
         left -= segment.duration
         emotions = torch.tensor([[index]], device=device)

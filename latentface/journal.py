@@ -25,10 +25,8 @@ _HEAD = 1 << 20  # bytes of a film by which it is known again, beside its size
 class Journal:
     """The looks of one reading in a file, oldest first; a context manager that closes it.
 
-    A file that belongs to another film or other options is begun anew, and `is_new` tells so.
-
     Args:
-        facts: what must be the same for the file to be gone on with.
+        facts: what must be the same for a file that is there to be gone on with; else it is begun anew, and `replaced`.
 
     Raises:
         OutputError: the file cannot be written.
@@ -39,8 +37,9 @@ class Journal:
         head = json.dumps({"format": FORMAT, **facts}, sort_keys=True) + "\n"
         self.count, self.last, whole = 0, None, 0
         try:
-            if self.path.is_file():
-                whole = self._check(head)
+            found = self.path.is_file()
+            whole = self._check(head) if found else 0
+            self.replaced = found and not whole
             self._file = self.path.open("r+b" if whole else "wb")
             self._file.truncate(whole)
             self._file.seek(whole)
@@ -50,11 +49,6 @@ class Journal:
             raise self._unwritable(error) from error
 
     last: Look | None
-
-    @property
-    def is_new(self) -> bool:
-        """Whether nothing was in it."""
-        return self.last is None
 
     def add(self, look: Look) -> None:
         """Write a look; it is on disk when this returns, as far as the system tells."""

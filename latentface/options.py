@@ -116,9 +116,12 @@ class TransferOptions:
 
     layers: str = option("auto", "Rows to take: auto (the program chooses), paper, or a list such as 3-4,7.")
     units: str = option(
-        "rows", "What the program chooses among: whole rows, or style channels in two groups a row.",
-        choices=("rows", "styles"),
-    )  # fmt: skip
+        "auto",
+        "What is taken of a row: the part that expressions move (expression, where that is known of the network), all "
+        "of it (rows), its style channels in two groups (styles); auto: expression where layers are not named and it "
+        "is known, else rows.",
+        choices=("auto", "expression", "rows", "styles"),
+    )
     strength: float = option(1.0, "How far to go towards the other expression.", minimum=0.0, maximum=1.5)
     expression_weight: float = option(0.5, "Expression against appearance in the objective.", minimum=0.0, maximum=1.0)
     most_layers: int | None = option(None, "At most so many rows.", minimum=0, maximum=18)
@@ -126,7 +129,12 @@ class TransferOptions:
     contiguous: bool = option(False, "Only rows that lie side by side.")
     keep: str = option("", "Rows that always stay the identity's, such as 0-2.")
     finest: int = option(64, "Finest resolution whose rows the program may take.", minimum=4, maximum=1024)
-    refine_steps: int = option(0, "Steps that refine the weights of the chosen rows.", minimum=0, maximum=10_000)
+    refine_steps: int | None = option(
+        None,
+        "Steps that refine what is taken of the chosen rows; by default 30 for units=expression, else 0.",
+        minimum=0,
+        maximum=10_000,
+    )
     solver: str = option("cbc", "Solver of the integer program: cbc, exhaustive, or one that PuLP knows.")
     time_limit: float = option(30.0, "Seconds the solver may take.", minimum=0.01)
     rounds: int = option(10, "Times the program is asked again with what was measured around its answers.", minimum=1)
@@ -214,8 +222,41 @@ class ReadOptions:
         UsageError: a value lies outside the bounds its field states.
     """
 
-    rate: float = option(5.0, "Looks a second.", minimum=0.1, maximum=60.0)
+    looks: float = option(5.0, "Looks a second.", minimum=0.1, maximum=60.0)
     steady: float = option(0.5, "Seconds that another emotion must clearly show to count.", minimum=0.0, maximum=10.0)
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DirectionOptions:
+    """How a direction is learned from labelled latents; see `latentface.directions.fit`.
+
+    Rows of a W+ latent are counted from 0.
+
+    Raises:
+        UsageError: a value lies outside the bounds its field states.
+    """
+
+    method: str = option(
+        "pattern",
+        "Move along the pattern by which a class differs, or along the normal of the plane that parts it.",
+        choices=("pattern", "normal"),
+    )
+    multinomial: bool = option(False, "Learn all classes together instead of one at a time.")
+    layers: str = option("all", "Rows that move: all, or a list such as 0-7.")
+    per_layer: bool = option(False, "Learn each row by itself.")
+    balance: str = option(
+        "weights", "How classes of different size count alike: by weights, by drawing as many of each, or not at all.",
+        choices=("weights", "sample", "none"),
+    )  # fmt: skip
+    fraction: float = option(
+        0.3, "Share of the highest and of the lowest scores that become two classes.", minimum=0.01, maximum=0.5
+    )
+    folds: int = option(5, "Parts for measuring accuracy on samples left out.", minimum=2, maximum=100)
+    regularise: float = option(0.003, "Inverse strength of the penalty on the weights (C).", minimum=1e-9)
+    seed: int = option(0, "Seed of every random draw.", minimum=0, maximum=2**32 - 1)
 
     def __post_init__(self) -> None:
         check_bounds(self)

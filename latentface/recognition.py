@@ -174,7 +174,7 @@ def read(
         after = None if journal is None else journal.last
         yield from journal or ()
         try:
-            for look in watch(clip, landmarks, recogniser, options.rate, after):
+            for look in watch(clip, landmarks, recogniser, options.looks, after):
                 if journal is not None:
                     journal.add(look)
                 yield look
@@ -191,7 +191,7 @@ def read(
                 on_look(tally.looks, look)
             yield look
 
-    segments = tuple(to_segments(counted(), options.rate, options.steady))
+    segments = tuple(to_segments(counted(), options.looks, options.steady))
     if not tally.faces:
         raise NoFaceFound(f"no face in {tally.looks} looks at the clip; give one in which a face looks to the camera")
     return Reading(EmotionSequence(segments), tally)

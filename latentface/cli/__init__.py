@@ -33,6 +33,7 @@ COMMANDS = {
     "doctor": "doctor",
     "project": "project",
     "sample": "sample",
+    "sequence": "sequence",
     "train": "train",
     "transfer": "transfer",
     "video": "video",

@@ -7,6 +7,7 @@ emotion in sequences that were held out, beside that of a first-order Markov cha
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from latentface.emotion import EmotionSequence
 from latentface.errors import InputError
+from latentface.files import atomic_path
 from latentface.forecasting import MarkovChain, figures, stacked, to_numbers
 from latentface.networks.rhythm import BEGIN, NOTHING, RhythmConfig, RhythmNet, counted
 from latentface.training.loop import Loop, LoopOptions, StepCallback, command_line, loop_options
@@ -127,11 +129,24 @@ def fit(
         )
     learn, judge = held_apart(numbers)
     task = RhythmTask(learn, judge, config, batch=32)
+    _claim(out, hashlib.sha256(repr((sequences, options, config)).encode()).hexdigest())
     loop = Loop(task, out, options)
     path = loop.run(on_step=on_step, say=lambda line: None)
     return Fitted(
         path, len(sequences), count, sum(len(part[0]) - 1 for part in judge), dict(task.measure(loop.averaged))
     )
+
+
+def _claim(out: Path, digest: str) -> None:
+    """Note in the run's folder what it learns from; InputError when that is something else already."""
+    out.mkdir(parents=True, exist_ok=True)
+    note = out / "data.sha256"
+    if note.is_file() and note.read_text(encoding="ascii") != digest:
+        raise InputError(
+            f"{out} holds a run on other sequences or with other options; delete it, or choose another place"
+        )
+    with atomic_path(note) as temporary:
+        temporary.write_text(digest, encoding="ascii")
 
 
 def held_apart(numbers: Sequence[Numbers]) -> tuple[list[Numbers], list[Numbers]]:

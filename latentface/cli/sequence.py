@@ -1,0 +1,188 @@
+"""`latentface sequence`: orders of emotions, read from films, learnt, and drawn."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from latentface.cli.flags import build_options, device_flag, offline_flag, options_flags, report_flags, seed_flag
+from latentface.cli.report import Report
+from latentface.emotion import Emotion, EmotionSequence
+from latentface.errors import InputError, NoFaceFound
+from latentface.options import ReadOptions
+
+if TYPE_CHECKING:
+    from latentface.journal import Journal
+    from latentface.recognition import Reading
+    from latentface.smoothing import Look
+
+output_flag = click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("emotions.json"),
+                           show_default=True, help="The emotion sequence, a JSON file.")  # fmt: skip
+
+
+@click.group(short_help="Orders of emotions: read them from films, learn them, draw new ones.")
+def sequence() -> None:
+    """Orders of emotions for `latentface video`: read from films, learnt from these, drawn anew."""
+
+
+@sequence.command(short_help="Read the emotions of a film's faces.")
+@click.argument("film", type=click.Path(path_type=Path))
+@output_flag
+@click.option(
+    "--recogniser", default="emotion", show_default=True,
+    help="Who tells emotions: the built-in network, a file of that kind, or your own code: module:NAME or FILE.py:NAME.",
+)  # fmt: skip
+@options_flags(ReadOptions)
+@click.option("--landmarks", default="builtin", show_default=True, help="builtin, dlib68 or a dlib .dat file.")
+@click.option("--rate", default=None, help="Frames a second of a folder of frames, such as 25 or 30000/1001.")
+@click.option("--keep-looks", is_flag=True, help="Keep every look's chances: OUTPUT.looks.jsonl.")
+@device_flag
+@offline_flag
+@report_flags
+def read(report: Report, film: Path, output: Path, **flags: Any) -> None:
+    """Read the emotions of the face that FILM follows: a video, an animated picture, a folder of frames.
+
+    The face is tracked and looked at several times a second; a stretch without one counts as neutral. Memory does not
+    grow with the film. Interrupted, the same command goes on where it stopped. Of a damaged film, what could be read
+    is written, and the exit code is 3.
+    """
+    from latentface import api, video
+    from latentface.clip import parse_rate
+    from latentface.journal import Journal, film_facts
+
+    options = build_options(ReadOptions, flags)
+    clip = video.read_clip(film, rate=parse_rate(flags["rate"]) if flags["rate"] else None)
+    recogniser = api.find_recogniser(flags["recogniser"], flags["device"])
+    facts = {"looks": options.looks, "recogniser": flags["recogniser"], "landmarks": flags["landmarks"]}
+    with Journal(output.with_suffix(".looks.jsonl"), film_facts(film) | facts) as journal, report.progress() as bar:
+        _say_state(report, journal)
+        bar.start("reading", round(clip.count / float(clip.rate) * options.looks) if clip.count else 0)
+
+        def on_look(count: int, look: Look) -> None:
+            bar.step(count)
+
+        try:
+            reading = api.read_emotions(
+                clip, recogniser, options, landmarks=flags["landmarks"], journal=journal, keep_partial=True,
+                on_look=on_look,
+            )  # fmt: skip
+        except (KeyboardInterrupt, SystemExit):
+            report.note(f"{journal.count} looks are kept in {journal.path}; the same command goes on from there")
+            raise
+        except NoFaceFound as error:
+            journal.remove()
+            raise NoFaceFound(f"{film}: {error}") from None
+    reading.sequence.save(output)
+    if not flags["keep_looks"]:
+        journal.remove()
+    _tell_reading(report, film, output, flags["recogniser"], reading)
+
+
+def _say_state(report: Report, journal: Journal) -> None:
+    if journal.last is not None:
+        report.note(f"going on at {float(journal.last.time):.1f} s with the {journal.count} looks in {journal.path}")
+    elif journal.replaced:
+        report.note(f"{journal.path} was of another film or other options; begun anew")
+
+
+def _tell_reading(report: Report, film: Path, output: Path, recogniser: str, reading: Reading) -> None:
+    tally, found = reading.tally, reading.sequence
+    if tally.damage:
+        raise InputError(f"{tally.damage}; what it showed until then ({found.duration:.2f} s) is in {output}")
+    report.say(f"{_summary(found)}; a face in {tally.faces} of {tally.looks} looks -> {output}")
+    report.result(
+        {
+            "command": "sequence read", "film": str(film), "output": str(output), "recogniser": recogniser,
+            "looks": tally.looks, "faces": tally.faces, "tracks": tally.tracks, "segments": len(found.segments),
+            "seconds": round(found.duration, 3), "shares": _shares(found), "exit_code": 0,
+        }
+    )  # fmt: skip
+
+
+@sequence.command(short_help="Learn the order of emotions from sequences.")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("rhythm.safetensors"), show_default=True,
+              help="The network, for `sequence predict --model`.")  # fmt: skip
+@click.option("--steps", type=click.IntRange(min=1), default=600, show_default=True, help="Steps of training.")
+@seed_flag
+@report_flags
+def fit(report: Report, files: tuple[Path, ...], output: Path, steps: int, seed: int) -> None:
+    """Learn which emotion follows, for how long and how strongly, from one or many FILES that `sequence read` wrote.
+
+    At least 100 segments are needed. A part is held out, and the network judged by how well it foresees that, beside a
+    first-order Markov chain. Interrupted, the same command goes on where it stopped (its state is in OUTPUT.run).
+    """
+    from dataclasses import replace
+
+    from latentface.files import atomic_path
+    from latentface.training.rhythm import FEW_OPTIONS, fit
+
+    sequences = [EmotionSequence.load(path) for path in files]
+    run = output.with_suffix(".run")
+    with report.progress() as bar:
+        bar.start("learning", steps)
+        fitted = fit(sequences, run, replace(FEW_OPTIONS, steps=steps, seed=seed), on_step=bar.step)
+    with atomic_path(output) as temporary:
+        shutil.copyfile(fitted.path, temporary)
+    shutil.rmtree(run)
+    ours, chain = fitted.figures["perplexity"], fitted.figures["chain_perplexity"]
+    report.say(
+        f"{fitted.segments} segments of {fitted.sequences} sequences; on {fitted.held_out} held out the next emotion's "
+        f"perplexity is {ours:.2f}, a Markov chain's {chain:.2f} -> {output}"
+    )
+    if not fitted.beats_chain:
+        report.note("it foresees no better than a Markov chain: there is no longer memory in these, or too few of them")
+    report.result(
+        {
+            "command": "sequence fit", "files": [str(path) for path in files], "output": str(output),
+            "segments": fitted.segments, "held_out": fitted.held_out, "figures": fitted.figures,
+            "beats_chain": fitted.beats_chain, "exit_code": 0,
+        }
+    )  # fmt: skip
+
+
+@sequence.command(short_help="Draw a sequence of emotions.")
+@output_flag
+@click.option("--start", default="neutral", show_default=True, help="The first emotion.")
+@click.option(
+    "--seconds", type=click.FloatRange(min=0, min_open=True), default=20.0, show_default=True, help="Length of it all."
+)
+@click.option(
+    "--temperature", type=click.FloatRange(0, 10), default=1.0, show_default=True,
+    help="Below 1 nearer to the likeliest, which 0 always takes; above it more varied.",
+)  # fmt: skip
+@click.option("--model", default="rhythm", show_default=True, help="The built-in network, or a file of `sequence fit`.")
+@seed_flag
+@report_flags
+def predict(report: Report, output: Path, start: str, seconds: float, **flags: Any) -> None:
+    """Draw emotions in a natural order, with durations and strengths; the same seed draws the same ones."""
+    first = Emotion.of(start)
+    from latentface import api
+
+    drawn = api.predict_emotions(first, seconds, flags["seed"], flags["temperature"], flags["model"])
+    drawn.save(output)
+    report.say(f"{_summary(drawn)} -> {output}")
+    report.result(
+        {
+            "command": "sequence predict", "output": str(output), "start": first.value, "seed": flags["seed"],
+            "temperature": flags["temperature"], "model": flags["model"], "segments": len(drawn.segments),
+            "seconds": round(drawn.duration, 3), "shares": _shares(drawn), "exit_code": 0,
+        }
+    )  # fmt: skip
+
+
+def _shares(found: EmotionSequence) -> dict[str, float]:
+    """Each emotion's share of the time, the largest first; those that are there."""
+    seconds = {emotion: 0.0 for emotion in Emotion}
+    for segment in found.segments:
+        seconds[segment.emotion] += segment.duration
+    there = sorted((emotion for emotion in Emotion if seconds[emotion]), key=lambda emotion: -seconds[emotion])
+    return {emotion.value: round(seconds[emotion] / found.duration, 4) for emotion in there}
+
+
+def _summary(found: EmotionSequence) -> str:
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in _shares(found).items())
+    return f"{found.duration:.1f} s, {len(found.segments)} segments: {shares}"
