@@ -11,7 +11,7 @@ import math
 import torch
 from torch import nn
 
-from latentface.ops import bias_act, modulated_conv2d, upsample2d, without_autocast
+from latentface.ops import PreparedWeight, bias_act, modulated_conv2d, styled_conv2d, upsample2d, without_autocast
 
 SQRT2 = math.sqrt(2.0)
 
@@ -84,6 +84,7 @@ class SynthesisLayer(nn.Module):
         self.resolution = resolution
         self.up = up
         self.conv_clamp = conv_clamp
+        self.prepared = PreparedWeight()
 
     noise_const: torch.Tensor
     kernel: torch.Tensor
@@ -98,12 +99,13 @@ class SynthesisLayer(nn.Module):
         self, x: torch.Tensor, w: torch.Tensor, noise: torch.Tensor | None = None, gain: float = 1.0
     ) -> torch.Tensor:
         """Noise is a map [N or 1, 1, R, R] or None; `gain` scales the output (and the clamp with it)."""
-        styles = self.affine(w)
-        y = modulated_conv2d(x, self.weight, styles, up=self.up, kernel=self.kernel)
         if noise is not None:
-            y = y + (noise * self.noise_strength).to(y.dtype)
+            noise = noise * self.noise_strength
         clamp = None if self.conv_clamp is None else self.conv_clamp * gain
-        return bias_act(y, self.bias, activation="lrelu", gain=SQRT2 * gain, clamp=clamp)
+        return styled_conv2d(
+            x, self.weight, self.affine(w), self.bias, noise,
+            kernel=self.kernel, up=self.up, gain=gain, clamp=clamp, prepared=self.prepared,
+        )  # fmt: skip
 
 
 class ToRGBLayer(nn.Module):

@@ -9,5 +9,15 @@ from latentface.ops.activation import bias_act
 from latentface.ops.filtering import make_filter, upfirdn2d, upsample2d
 from latentface.ops.modulation import modulated_conv2d
 from latentface.ops.precision import without_autocast
+from latentface.ops.styled import PreparedWeight, styled_conv2d
 
-__all__ = ["bias_act", "make_filter", "modulated_conv2d", "upfirdn2d", "upsample2d", "without_autocast"]
+__all__ = [
+    "PreparedWeight",
+    "bias_act",
+    "make_filter",
+    "modulated_conv2d",
+    "styled_conv2d",
+    "upfirdn2d",
+    "upsample2d",
+    "without_autocast",
+]

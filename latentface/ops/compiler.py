@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -146,7 +147,7 @@ def _build(made: Recipe, target: Path) -> None:
 
 def _command(*words: str) -> str:
     """A shell command; $in and $out are ninja's."""
-    return " ".join(word if word in ("$in", "$out") else word.replace("$", "$$") for word in words)
+    return " ".join(word if word in ("$in", "$out") else shlex.quote(word).replace("$", "$$") for word in words)
 
 
 def _reason(output: str) -> str:

@@ -51,25 +51,33 @@ def modulated_conv2d(
     else:
         y = _up_convolution(y, weight.to(x.dtype), kernel, padding)
     if demodulate:
-        y = y * demodulation(weight, styles).to(y.dtype)[:, :, None, None]
+        y = y * demodulation(weight_power(weight), styles).to(y.dtype)[:, :, None, None]
     return y
 
 
-def demodulation(weight: torch.Tensor, styles: torch.Tensor) -> torch.Tensor:
-    """d [N, O] = rsqrt(sum over i, kh, kw of (styles[n, i] weight[o, i, kh, kw])^2 + 1e-8), at least float32."""
+def weight_power(weight: torch.Tensor) -> torch.Tensor:
+    """Sum of the squares of weight [O, I, kh, kw] over kh, kw: [O, I], at least float32."""
+    return weight.to(torch.promote_types(weight.dtype, torch.float32)).square().sum((2, 3))
+
+
+def demodulation(power: torch.Tensor, styles: torch.Tensor) -> torch.Tensor:
+    """d [N, O] = rsqrt(sum over i, kh, kw of (styles[n, i] weight[o, i, kh, kw])^2 + 1e-8), from the weight's power."""
     with without_autocast(styles):
-        dtype = torch.promote_types(styles.dtype, torch.float32)
-        power = weight.to(dtype).square().sum((2, 3))  # [O, I]
-        return (styles.to(dtype).square() @ power.t() + EPSILON).rsqrt()
+        return (styles.to(power.dtype).square() @ power.t() + EPSILON).rsqrt()
 
 
 def _up_convolution(x: torch.Tensor, weight: torch.Tensor, kernel: torch.Tensor | None, padding: int) -> torch.Tensor:
     assert kernel is not None
     y = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)  # [N, O, 2H - 1 + 2p, 2W - 1 + 2p]
+    return upfirdn2d(y, kernel, padding=upsampling_padding(kernel, padding), gain=4.0)
+
+
+def upsampling_padding(kernel: torch.Tensor, padding: int) -> tuple[int, int, int, int]:
+    """Left, right, top, bottom of the low-pass filter behind a transposed convolution that pads by `padding`."""
     kh, kw = kernel.shape
     left, right = (kw + 1) // 2 - padding, (kw - 2) // 2 - padding + 1
     top, bottom = (kh + 1) // 2 - padding, (kh - 2) // 2 - padding + 1
-    return upfirdn2d(y, kernel, padding=(left, right, top, bottom), gain=4.0)
+    return left, right, top, bottom
 
 
 def _check(x: torch.Tensor, weight: torch.Tensor, styles: torch.Tensor, up: int, kernel: torch.Tensor | None) -> None:

@@ -137,6 +137,12 @@ class Addends:
         )
         return scale, noise, bias
 
+    def of(self, k: int) -> Addends:
+        """Those of image k alone."""
+        scale = None if self.scale is None else self.scale[k : k + 1]
+        noise = self.noise if self.noise is None or len(self.noise) == 1 else self.noise[k : k + 1]
+        return Addends(scale, noise, self.bias)
+
     @property
     def noise_step(self) -> int:
         return self.noise[0].numel() if self.noise is not None and self.noise.shape[0] > 1 else 0

@@ -15,9 +15,14 @@ def without_autocast(x: torch.Tensor) -> AbstractContextManager[None]:
     return torch.autocast(device, enabled=False)
 
 
+def computing_dtype(x: torch.Tensor) -> torch.dtype:
+    """The dtype in which a convolution of x runs: autocast's where that is on, else x's own."""
+    device = x.device.type
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device) and x.dtype != torch.float64:
+        return torch.get_autocast_dtype(device)
+    return x.dtype
+
+
 def computes_in_half(x: torch.Tensor) -> bool:
     """Whether a convolution of x runs in float16, whose range ends at 65504."""
-    device = x.device.type
-    if x.dtype == torch.float16 or not torch.amp.is_autocast_available(device):
-        return x.dtype == torch.float16
-    return torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.float16
+    return computing_dtype(x) == torch.float16
