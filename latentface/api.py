@@ -31,6 +31,7 @@ from latentface.pretrained import directions as library
 from latentface.projections import ProjectionCache
 from latentface.projector import Projection, StepCallback
 from latentface.recognition import Reading, Recogniser
+from latentface.subspace import Subspace
 from latentface.tuning import TunedDeltas
 
 if TYPE_CHECKING:
@@ -223,6 +224,11 @@ def encode(crops: FaceCrop | Pixels | Sequence[FaceCrop | Pixels], generator: Ge
     return ws
 
 
+def has_encoder(generator: Generator) -> bool:
+    """Whether the network comes with an encoder, see `encode`."""
+    return _encoder(generator.fingerprint, str(generator.w_avg.device)) is not None
+
+
 def start_of(
     crops: FaceCrop | Pixels | Sequence[FaceCrop | Pixels], generator: Generator, start: str
 ) -> torch.Tensor | None:
@@ -257,7 +263,8 @@ def transfer(
         UsageError: options that this network cannot meet, or a solver that is missing or does not finish.
     """
     first, second = (each.latent if isinstance(each, Projection) else each for each in (identity, expression))
-    return fuser.fuse(first, second, generator, judge(str(generator.w_avg.device)), options, on_measure)
+    space = _expressions(generator.fingerprint)
+    return fuser.fuse(first, second, generator, judge(str(generator.w_avg.device)), options, on_measure, space)
 
 
 def projection_cache() -> ProjectionCache:
@@ -470,7 +477,7 @@ def predict_emotions(
 
 def forget() -> None:
     """Let go of every network that was loaded."""
-    for kept in (_animator, _generator, _encoder, _faces, _landmarks, _perceptual, _rhythm):
+    for kept in (_animator, _generator, _encoder, _expressions, _faces, _landmarks, _perceptual, _rhythm):
         kept.cache_clear()
 
 
@@ -497,6 +504,12 @@ def _encoder(fingerprint: str, device: str) -> Any:
     """The built-in encoder of the network with this fingerprint, or None."""
     encoder = pretrained.find_encoder(fingerprint)
     return encoder if encoder is None else encoder.to(device)
+
+
+@lru_cache(maxsize=4)
+def _expressions(fingerprint: str) -> Subspace | None:
+    """What expressions move in the W+ of the network with this fingerprint, where that is known."""
+    return pretrained.find_expressions(fingerprint)
 
 
 @lru_cache(maxsize=4)

@@ -3,7 +3,8 @@
 After Yang 2019 (Unconstrained Facial Expression Transfer using Style-based Generator, chapter 6): s' = A s1 + B s2 with
 diagonal 0/1 A and B, A + B = 1, that minimises the distance of g(s') from face 1 in appearance and from face 2 in
 expression. What each row and each pair of rows does to both is measured through the generator; an integer program picks
-the rows, and is asked again around its answer, until measuring finds nothing better.
+the rows, and is asked again around its answer, until measuring finds nothing better. Where it is known what expressions
+move in W+ (`Subspace`), only that part of a row is taken, so that what else the row carries stays the identity's.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from itertools import combinations
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from latentface.appraisal import Appraisal, Judge
 from latentface.errors import LatentMismatch, UsageError
@@ -25,11 +26,14 @@ from latentface.networks.config import GeneratorConfig
 from latentface.networks.generator import Generator
 from latentface.options import TransferOptions
 from latentface.selection import Choice, CostModel, NoChoice, Rules, solve
+from latentface.stylespace import useful_halves
+from latentface.subspace import Subspace
 
 #: The paper's fixed choice takes the layers of this resolution: 4 and 5 of StyleGAN's 18, counted from 0.
 PAPER_RESOLUTION = 16
-_RIDGE = 1e-3  # of the mean squared singular value, in the way back from styles to w
+_RIDGE = 1e-3
 _RATE, _MOST_WEIGHT = 0.05, 1.5
+_EXPRESSION_RATE, _EXPRESSION_STEPS = 0.1, 30
 _NEAR = 0.1  # quantile of the rise in cost over which a measured choice loses its say in the model
 
 MeasureCallback = Callable[[int, float], None]
@@ -44,7 +48,8 @@ class Transfer:
         image: uint8 RGB [R, R, 3], what the generator draws from it.
         reference: the same of the identity's own latent.
         layers: rows that come from the expression, in whole or in part.
-        weights: how much of each row's way to the expression is gone, mean over its units, [num_ws]; strength included.
+        weights: how much of each row's units is taken, mean over them, [num_ws]; strength included.
+        space: what expressions move, when only that part of the rows is taken.
         appearance, expression: its two costs at strength 1, see `appraisal`.
         objective: both, weighted by `expression_weight`.
         measured: latents that were drawn to find it.
@@ -59,6 +64,12 @@ class Transfer:
     expression: float
     objective: float
     measured: int
+    space: Subspace | None = None
+
+    def carry(self, change: Tensor) -> Latent:
+        """The spliced latent when the expression's has changed by [num_ws, w_dim] since, as from frame to frame."""
+        part = change if self.space is None else self.space.part(change)
+        return replace(self.latent, ws=self.latent.ws + torch.tensor(self.weights)[:, None] * part)
 
 
 def fuse(
@@ -68,37 +79,43 @@ def fuse(
     judge: Judge,
     options: TransferOptions | None = None,
     on_measure: MeasureCallback | None = None,
+    space: Subspace | None = None,
 ) -> Transfer:
     """Splice two latents of one generator.
 
     Args:
+        space: what expressions move in this generator's W+, where that is known.
         on_measure: called as on_measure(measured, best objective) as the search goes on.
 
     Raises:
         LatentMismatch: a latent belongs to another generator.
-        UsageError: rows that the latent does not have, rules that no choice obeys, or a solver that is missing or
-            does not finish.
+        UsageError: rows that the latent does not have, rules that no choice obeys, a solver that is missing or does
+            not finish, or units=expression for a generator of which that is not known.
     """
-    options = options or TransferOptions()
+    options = _settled(options or TransferOptions(), space)
     _check(identity, generator)
     _check(expression, generator)
     appraisal = Appraisal(generator, judge, identity, expression)
     fixed = named_layers(options.layers, generator.config)
-    steps, rows = _units(appraisal, options, free_rows(options, generator.config) if fixed is None else fixed)
-    search = _Search(appraisal, steps, options, on_measure or (lambda measured, objective: None))
+    space = space if options.units == "expression" else None
+    tally = _Tally(on_measure)
+    free = free_rows(options, generator.config) if fixed is None else fixed
+    steps, rows = _units(appraisal, options, free, space, tally)
+    search = _Search(appraisal, steps, options, tally)
     choice: Choice = (True,) * len(rows)
     if fixed is None:
         choice = search.run(Rules(rows, options.most_layers, options.exact_layers, options.contiguous))
-    else:
-        search.measure([choice])
-    weights = search.refine(choice) if options.refine_steps else torch.tensor(choice, dtype=torch.float32)
-    costs = appraisal.measure(search.splice(weights[None]))
-    ws = search.splice(options.strength * weights[None])[0]
+    weights = torch.tensor(choice, dtype=torch.float32, device=steps.device)
+    if options.refine_steps and any(choice) and space is None:
+        weights = _refine(appraisal, steps, weights, options, tally, _RATE, _MOST_WEIGHT)
+    moved = torch.einsum("u,ulw->lw", weights, steps)
+    costs = appraisal.measure(appraisal.ends[:1] + moved)
+    ws = appraisal.ends[0] + options.strength * moved
     with torch.no_grad():
         picture, reference = to_uint8(appraisal.draw(torch.stack([ws, appraisal.ends[0]])))
     index = torch.tensor(rows, dtype=torch.int64)
     count = index.bincount(minlength=generator.config.num_ws).clamp(min=1)
-    of_row = options.strength * torch.zeros(len(count)).index_add_(0, index, weights) / count
+    of_row = options.strength * torch.zeros(len(count)).index_add_(0, index, weights.cpu()) / count
     return Transfer(
         latent=replace(identity, ws=ws.cpu()),
         image=picture,
@@ -108,8 +125,20 @@ def fuse(
         appearance=float(costs.appearance),
         expression=float(costs.expression),
         objective=float(costs.total(options.expression_weight)),
-        measured=len(search.known),
+        measured=tally.count,
+        space=space,
     )
+
+
+def _settled(options: TransferOptions, space: Subspace | None) -> TransferOptions:
+    """The options with what they leave open decided; UsageError when they ask for what is not known."""
+    if options.units == "expression" and space is None:
+        raise UsageError("it is not known what expressions move in this network; choose units rows or styles")
+    if options.units == "auto":
+        options = replace(options, units="rows" if space is None or options.layers != "auto" else "expression")
+    if options.refine_steps is None:
+        options = replace(options, refine_steps=_EXPRESSION_STEPS if options.units == "expression" else 0)
+    return options
 
 
 def named_layers(text: str, config: GeneratorConfig) -> tuple[int, ...] | None:
@@ -155,13 +184,23 @@ def parse_rows(text: str, count: int) -> tuple[int, ...]:
     return tuple(sorted(rows))
 
 
+class _Tally:
+    """Counts what was drawn, and tells of it with the least objective so far."""
+
+    def __init__(self, on_measure: MeasureCallback | None) -> None:
+        self.count, self.least, self.on_measure = 0, float("inf"), on_measure
+
+    def add(self, count: int, least: float) -> None:
+        self.count, self.least = self.count + count, min(self.least, least)
+        if self.on_measure:
+            self.on_measure(self.count, self.least)
+
+
 class _Search:
     """Measures choices, remembers them, and improves the best one."""
 
-    def __init__(
-        self, appraisal: Appraisal, steps: Tensor, options: TransferOptions, on_measure: MeasureCallback
-    ) -> None:
-        self.appraisal, self.steps, self.options, self.on_measure = appraisal, steps, options, on_measure
+    def __init__(self, appraisal: Appraisal, steps: Tensor, options: TransferOptions, tally: _Tally) -> None:
+        self.appraisal, self.steps, self.options, self.tally = appraisal, steps, options, tally
         self.known: dict[Choice, float] = {}
 
     def splice(self, weights: Tensor) -> Tensor:
@@ -175,7 +214,7 @@ class _Search:
         if new:
             costs = self.appraisal.measure(self.splice(torch.tensor(new, dtype=torch.float32)))
             self.known.update(zip(new, costs.total(self.options.expression_weight).tolist(), strict=True))
-            self.on_measure(len(self.known), min(self.known.values()))
+            self.tally.add(len(new), min(self.known.values()))
 
     def run(self, rules: Rules) -> Choice:
         """The best choice that obeys the rules."""
@@ -218,28 +257,33 @@ class _Search:
         pair[first, second] = found[count:]
         return CostModel(centre, self.known[centre], found[:count], pair)
 
-    def refine(self, choice: Choice) -> Tensor:
-        """Weights [U] of the chosen units between 0 and 1.5 that lower the objective further, by Adam from 1."""
-        weights = torch.tensor(choice, dtype=torch.float32, device=self.steps.device)
-        if not any(choice):
-            return weights.cpu()
-        chosen = weights > 0
-        best, least = weights.clone(), self.known[choice]
-        weights.requires_grad_(True)
-        optimiser = torch.optim.Adam([weights], lr=_RATE)
-        with torch.enable_grad():
-            for step in range(self.options.refine_steps + 1):
-                objective = self.appraisal(self.splice(weights[None])).total(self.options.expression_weight).sum()
-                if (value := float(objective.detach())) < least:
-                    best, least = weights.detach().clone(), value
-                if step == self.options.refine_steps:
-                    break
-                (weights.grad,) = torch.autograd.grad(objective, [weights])
-                optimiser.step()
+
+def _refine(
+    appraisal: Appraisal, moves: Tensor, start: Tensor, options: TransferOptions, tally: _Tally, rate: float,
+    most: float | None = None,
+) -> Tensor:  # fmt: skip
+    """Weights [M] of moves [M, num_ws, w_dim] that lower the objective further, by Adam from `start`.
+
+    most: with it, weights stay between 0 and that, and those that start at 0 stay there.
+    """
+    free, best, least = start != 0, start.clone(), float("inf")
+    weights = start.clone().requires_grad_(True)
+    optimiser, steps = torch.optim.Adam([weights], lr=rate), options.refine_steps or 0
+    with torch.enable_grad():
+        for step in range(steps + 1):
+            ws = appraisal.ends[:1] + torch.einsum("m,mlw->lw", weights, moves)
+            objective = appraisal(ws).total(options.expression_weight).sum()
+            if (value := float(objective.detach())) < least:
+                best, least = weights.detach().clone(), value
+            tally.add(1, least)
+            if step == steps:
+                break
+            (weights.grad,) = torch.autograd.grad(objective, [weights])
+            optimiser.step()
+            if most is not None:
                 with torch.no_grad():
-                    weights.copy_((weights * chosen).clamp(0, _MOST_WEIGHT))
-                self.on_measure(len(self.known) + step + 1, least)
-        return best.cpu()
+                    weights.copy_((weights * free).clamp(0, most))
+    return best
 
 
 def _flip(choice: Choice, *units: int) -> Choice:
@@ -252,16 +296,18 @@ def _neighbours(centre: Choice, distance: int) -> list[Choice]:
     return [_flip(centre, *flipped) for size in range(distance + 1) for flipped in combinations(units, size)]
 
 
-def _units(appraisal: Appraisal, options: TransferOptions, free: tuple[int, ...]) -> tuple[Tensor, tuple[int, ...]]:
+def _units(
+    appraisal: Appraisal, options: TransferOptions, free: tuple[int, ...], space: Subspace | None, tally: _Tally
+) -> tuple[Tensor, tuple[int, ...]]:
     """What each unit adds to the identity's ws, [U, num_ws, w_dim], and the row it belongs to.
 
-    A row is one unit, or two: the style channels that lower the objective to first order when they go over to the
-    expression, and the rest. All units of a row together make the expression's.
+    A row is one unit: all of it, or what expressions move of it. By style channels it is two: those that lower the
+    objective to first order when they go over to the expression, and the rest.
     """
     step = appraisal.ends[1] - appraisal.ends[0]
-    parts = [step]
+    parts = [step if space is None else _expression(appraisal, space, step, free, options, tally)]
     if options.units == "styles":
-        useful = _useful_halves(appraisal, step, options.expression_weight)
+        useful = useful_halves(appraisal, step, options.expression_weight)
         parts = [useful, step - useful]
     units = [(row, part[row]) for row in free for part in parts]
     steps = step.new_zeros(len(units), *step.shape)
@@ -270,67 +316,20 @@ def _units(appraisal: Appraisal, options: TransferOptions, free: tuple[int, ...]
     return steps, tuple(row for row, _ in units)
 
 
-def _useful_halves(appraisal: Appraisal, step: Tensor, weight: float) -> Tensor:
-    """For each row the part of its step [num_ws, w_dim] that moves only the style channels worth moving.
+def _expression(
+    appraisal: Appraisal, space: Subspace, step: Tensor, free: tuple[int, ...], options: TransferOptions, tally: _Tally
+) -> Tensor:
+    """What expressions move of a step [num_ws, w_dim]: as read from it, then refined in the rows that are free.
 
-    Styles are affine in w: the channels' steps are A step, and the way back is ridge regression through all affine maps
-    that the row feeds.
+    What is read is too little where expressions are hard to tell from faces, and takes on some of the other face.
     """
-    readers = style_readers(appraisal.generator)
-    gradients = _style_gradients(appraisal, [affine for affines in readers for affine in affines], weight)
-    halves = torch.zeros_like(step)
-    for row, affines in enumerate(readers):
-        matrix = torch.cat([_matrix(affine) for affine in affines]).double()  # [C, w_dim]
-        moved = matrix @ step[row].double()
-        slope = torch.cat([gradients[affine] for affine in affines]).double()
-        wanted = torch.where(slope * moved < 0, moved, torch.zeros_like(moved))
-        gram = matrix.T @ matrix
-        ridge = _RIDGE * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
-        halves[row] = torch.linalg.solve(gram + ridge, matrix.T @ wanted).to(step)
-    return halves
-
-
-def style_readers(generator: Generator) -> list[list[nn.Module]]:
-    """The affine maps from w to styles that each row of a latent feeds, in row order."""
-    readers: list[list[nn.Module]] = [[] for _ in range(generator.config.num_ws)]
-    at = 0
-    for resolution in generator.config.resolutions:
-        block = generator.synthesis.get_submodule(f"b{resolution}")
-        convolutions = [name for name in ("conv0", "conv1") if hasattr(block, name)]
-        for k, name in enumerate(convolutions):
-            readers[at + k].append(block.get_submodule(name).get_submodule("affine"))
-        if getattr(block, "torgb", None) is not None:
-            readers[at + len(convolutions)].append(block.get_submodule("torgb.affine"))
-        at += len(convolutions)
-    return readers
-
-
-def _style_gradients(appraisal: Appraisal, affines: list[nn.Module], weight: float) -> dict[nn.Module, Tensor]:
-    """d objective / d style [C] half-way between the latents, where both costs have a slope, for every affine map."""
-    styles: dict[nn.Module, Tensor] = {}
-
-    def keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        styles[module] = output.detach().requires_grad_(True)
-        return styles[module]
-
-    hooks = [affine.register_forward_hook(keep) for affine in affines]
-    try:
-        with torch.enable_grad():
-            objective = appraisal(appraisal.ends.mean(0, keepdim=True)).total(weight).sum()
-            found = torch.autograd.grad(objective, [styles[affine] for affine in affines])
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return {affine: gradient[0] for affine, gradient in zip(affines, found, strict=True)}
-
-
-def _matrix(affine: nn.Module) -> Tensor:
-    """The linear part of an affine map, [C, w_dim], whatever gains it applies to its weights."""
-    with torch.no_grad():
-        width = affine.get_parameter("weight").shape[1]
-        origin = torch.zeros(1, width, device=affine.get_parameter("weight").device)
-        unit: Tensor = affine(torch.eye(width, device=origin.device)) - affine(origin)
-        return unit.T
+    start = space.read(step)
+    inside = torch.zeros(len(step), 1, device=step.device)
+    inside[list(free)] = 1
+    moves = space.basis.to(step) * inside
+    if options.refine_steps:
+        start = _refine(appraisal, moves, start, options, tally, _EXPRESSION_RATE)
+    return torch.einsum("m,mlw->lw", start, moves)
 
 
 def _check(latent: Latent, generator: Generator) -> None:

@@ -150,8 +150,8 @@ class Transferrer:
         The rows are chosen once, at the first frame that shows a face; a frame without one holds the expression before
         it. Sound and times are the driver's. Raises NoFaceFound when no frame shows a face.
         """
-        if self.options.units != "rows":
-            raise UsageError("a clip is transferred by whole rows; leave units at rows")
+        if self.options.units == "styles":
+            raise UsageError("a clip is transferred by rows, or what expressions move of them; units is styles")
         first = self._first_face(driver, name)
         made = api.transfer(identity=identity.latent, expression=first, generator=self.generator, options=self.options)
         self._warn_of_nothing(made)
@@ -165,7 +165,7 @@ class Transferrer:
 
         wanted: source, what to call it in messages, and which face (1 for the surest; None for the largest).
         """
-        looks = [self._look(*each) for each in wanted]
+        looks = [self.look(*each) for each in wanted]
         known = [self._remembered(look) for look in looks]
         crops = [
             look.crop for look, latent in zip(looks, known, strict=True) if latent is None and look.crop is not None
@@ -179,7 +179,7 @@ class Transferrer:
             self._warn(faces[-1], what)
         return faces
 
-    def _look(self, source: Source, what: str, number: int | None) -> _Look:
+    def look(self, source: Source, what: str, number: int | None) -> _Look:
         """What a source shows: a latent, or a photo and the face in it."""
         if isinstance(source, Projection):
             source = source.latent
@@ -271,7 +271,6 @@ class Transferrer:
         compositor = None
         if identity.photo is not None and identity.crop is not None:
             compositor = Compositor(identity.photo.rgb, identity.crop, self.composite, reference=made.reference)
-        ours, weights = identity.latent.ws, torch.tensor(made.weights)[:, None]
         theirs, picture = first.ws, None
         for frame in driver:
             crop = self._find(frame)
@@ -281,8 +280,7 @@ class Transferrer:
             else:
                 theirs = api.follow(crop, self.generator, theirs)
             if crop is not None or picture is None:
-                latent = replace(identity.latent, ws=ours + weights * (theirs - ours))
-                image: Pixels = api.synthesise(self.generator, latent)[0]
+                image: Pixels = api.synthesise(self.generator, made.carry(theirs - first.ws))[0]
                 picture = image if compositor is None else compositor.place(image)
             yield Frame(picture, frame.time)
 

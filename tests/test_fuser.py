@@ -8,9 +8,11 @@ from tiny_judge import latents, tiny_generator, tiny_judge
 
 from latentface.appraisal import Appraisal
 from latentface.errors import LatentMismatch, UsageError
-from latentface.fuser import Transfer, fuse, paper_layers, parse_rows, style_readers
+from latentface.fuser import Transfer, fuse, paper_layers, parse_rows
 from latentface.networks.config import GeneratorConfig
 from latentface.options import TransferOptions
+from latentface.stylespace import style_readers
+from latentface.subspace import Subspace
 
 GENERATOR, JUDGE = tiny_generator(), tiny_judge()
 
@@ -126,6 +128,50 @@ def test_style_channels_split_a_row_into_two_that_make_the_whole() -> None:
     assert not torch.equal(found.latent.ws, identity.ws)
 
 
+def some_space(count: int = 3) -> Subspace:
+    source = torch.Generator().manual_seed(4)
+    reader, basis = torch.randn(2, count, GENERATOR.config.num_ws, 16, generator=source) / 8
+    return Subspace(reader, basis, GENERATOR.fingerprint)
+
+
+def test_only_what_expressions_move_is_taken() -> None:
+    identity, expression = latents(GENERATOR, 0)
+    space = some_space()
+    read = fuse(identity, expression, GENERATOR, JUDGE, TransferOptions(refine_steps=0), space=space)
+    part = space.part(expression.ws - identity.ws)
+    for row in range(GENERATOR.config.num_ws):
+        wanted = part[row] if row in read.layers else torch.zeros(16)
+        assert torch.allclose(read.latent.ws[row] - identity.ws[row], wanted, atol=1e-5)
+    refined = fuse(identity, expression, GENERATOR, JUDGE, space=space)
+    assert refined.objective < read.objective
+    moved = (refined.latent.ws - identity.ws)[list(refined.layers)].flatten()
+    basis = space.basis[:, list(refined.layers)].flatten(1)
+    left = moved - basis.T @ torch.linalg.lstsq(basis.T, moved[:, None]).solution[:, 0]
+    assert float(left.norm()) < 1e-4 * float(moved.norm())
+
+
+def test_named_layers_are_taken_whole_unless_the_units_say_otherwise() -> None:
+    identity, expression = latents(GENERATOR, 0)
+    whole = fuse(identity, expression, GENERATOR, JUDGE, TransferOptions(layers="2"), space=some_space())
+    assert torch.allclose(whole.latent.ws[2], expression.ws[2], atol=1e-6)
+    options = TransferOptions(layers="2", units="expression", refine_steps=0)
+    part = fuse(identity, expression, GENERATOR, JUDGE, options, space=some_space())
+    assert part.layers == (2,)
+    assert not torch.allclose(part.latent.ws[2], expression.ws[2], atol=1e-2)
+
+
+@pytest.mark.parametrize("space", [None, some_space()])
+def test_a_changed_expression_is_carried_by_the_same_rows(space: Subspace | None) -> None:
+    identity, expression = latents(GENERATOR, 0)
+    made = fuse(identity, expression, GENERATOR, JUDGE, TransferOptions(strength=0.5), space=space)
+    change = torch.randn(expression.ws.shape, generator=torch.Generator().manual_seed(1))
+    moved = made.carry(change).ws - made.latent.ws
+    wanted = 0.5 * (change if space is None else space.part(change))
+    for row in range(GENERATOR.config.num_ws):
+        assert torch.allclose(moved[row], wanted[row] if row in made.layers else torch.zeros(16), atol=1e-5)
+    assert torch.equal(made.carry(torch.zeros_like(change)).ws, made.latent.ws)
+
+
 def test_every_affine_map_is_read_by_one_row() -> None:
     readers = style_readers(GENERATOR)
     affines = [module for name, module in GENERATOR.named_modules() if name.endswith("affine")]
@@ -173,6 +219,7 @@ def test_progress_is_told() -> None:
         ({"keep": "0-5", "exact_layers": 2}, "no choice of layers obeys"),
         ({"keep": "0-5", "exact_layers": 2, "solver": "exhaustive"}, "no choice of layers obeys"),
         ({"keep": "0-7"}, "leave no row"),
+        ({"units": "expression"}, "not known what expressions move"),
         ({"solver": "abacus"}, "no solver 'abacus'"),
         ({"strength": 1.6}, r"strength is 1\.6; expected 1\.5 or less"),
     ],

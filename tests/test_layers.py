@@ -12,12 +12,12 @@ MODULES = {
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
     for path in PACKAGE.rglob("*.py")
 }
-VALUES = {"images", "latent", "face", "emotion", "clip", "files", "options", "tensorfile"}
+VALUES = {"images", "latent", "face", "emotion", "clip", "files", "options", "tensorfile", "subspace"}
 ALGORITHMS = {
     "alignment", "driving", "camera", "headpose", "overlay", "inversion", "projector", "tuning", "fuser", "directions",
     "sequencer", "animator", "compositor", "forecasting", "recognition", "smoothing", "tracking", "journal",
-    "video", "decoding", "encoding", "disclosure", "blending", "masking", "warping", "metrics", "expression",
-    "appraisal", "selection", "projections",
+    "video", "decoding", "encoding", "disclosure", "blending", "masking", "warping", "metrics", "expression", "expression_map",
+    "appraisal", "selection", "projections", "stylespace", "steering",
 }  # fmt: skip
 EDITORS = {"transferrer": "editor", "performer": "editor"}
 LOW = {"errors", "values"}

@@ -8,7 +8,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latentface.errors import UnknownNetwork, WeightsError
+from latentface.errors import UnknownNetwork, UsageError, WeightsError
 from latentface.files import sha256
 from latentface.pretrained import cache, imported
 from latentface.pretrained.catalogue import BUILTIN, PUBLISHED, Entry
@@ -23,9 +23,11 @@ if TYPE_CHECKING:  # torch is imported by the functions that need it: the catalo
     from latentface.networks.perceptual import PerceptualNet
     from latentface.networks.psp_encoder import PspEncoder
     from latentface.networks.rhythm import RhythmNet
+    from latentface.subspace import Subspace
 
 __all__ = [
     "find_encoder",
+    "find_expressions",
     "load_emotion",
     "load_encoder",
     "load_generator",
@@ -34,6 +36,7 @@ __all__ = [
     "load_motion",
     "load_perceptual",
     "load_rhythm",
+    "read_expressions",
     "resolve",
 ]
 
@@ -87,6 +90,30 @@ def find_encoder(fingerprint: str) -> LatentEncoder | None:
             if isinstance(encoder, LatentEncoder) and encoder.config.fingerprint == fingerprint:
                 return encoder
     return None
+
+
+def find_expressions(fingerprint: str) -> Subspace | None:
+    """What expressions move in the W+ of the generator with this fingerprint; None when that is not known."""
+    for entry in BUILTIN:
+        if entry.kind == "expressions":
+            subspace = read_expressions(resolve(entry.name, kind="expressions"))
+            if subspace.fingerprint == fingerprint:
+                return subspace
+    return None
+
+
+def read_expressions(path: str | os.PathLike[str]) -> Subspace:
+    """A file that `training.expressions` wrote; WeightsError when it is damaged or something else."""
+    from latentface.pretrained.native import read_network
+    from latentface.subspace import Subspace
+
+    file = read_network(path)
+    if file.kind != "expressions" or set(file.state) != {"reader", "basis"}:
+        raise WeightsError(f"{os.fspath(path)} holds no expressions of a generator (kind {file.kind!r})")
+    try:
+        return Subspace(file.state["reader"], file.state["basis"], str(file.config.get("fingerprint")))
+    except UsageError as error:
+        raise WeightsError(f"{os.fspath(path)} is damaged: {error}") from error
 
 
 def load_emotion(name_or_path: str | os.PathLike[str] = "emotion", device: str = "cpu") -> EmotionNet:
