@@ -229,6 +229,11 @@ def has_encoder(generator: Generator) -> bool:
     return _encoder(generator.fingerprint, str(generator.w_avg.device)) is not None
 
 
+def has_encoder(generator: Generator) -> bool:
+    """Whether the network comes with an encoder, see `encode`."""
+    return _encoder(generator.fingerprint, str(generator.w_avg.device)) is not None
+
+
 def start_of(
     crops: FaceCrop | Pixels | Sequence[FaceCrop | Pixels], generator: Generator, start: str
 ) -> torch.Tensor | None:

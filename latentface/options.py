@@ -190,6 +190,7 @@ class SequenceOptions:
     hold: float = option(0.4, "Share of its time that an emotion is held.", minimum=0.0, maximum=0.95)
     loop: bool = option(False, "End where it began, so that the clip can be repeated.")
     strength: float = option(1.0, "Factor of every strength of the sequence.", minimum=0.0, maximum=2.0)
+    rest: bool = option(True, "Take back what the photo's face shows already, so that neutral is a face at rest.")
     blinks: float = option(0.0, "Blinks a minute; people at rest blink about 15 times.", minimum=0.0, maximum=60.0)
     sway: float = option(0.0, "Small movements of the head, in degrees.", minimum=0.0, maximum=15.0)
     seed: int = option(0, "Seed of blinks and head movements.", minimum=0, maximum=2**63 - 1)
@@ -208,6 +209,12 @@ class VideoOptions:
 
     fps: str = option("25", "Frames a second, such as 25, 29.97 or 30000/1001.")
     crop: bool = option(False, "Show the face as the network draws it, without the photo around it.")
+    place: str = option(
+        "warp",
+        "How the photo gets the expression: its own pixels are moved and changed as the drawn face moves and changes "
+        "(warp), or the drawn face is pasted in (paste).",
+        choices=("warp", "paste"),
+    )
     batch: int = option(8, "Frames that are drawn together.", minimum=1, maximum=1024)
 
     def __post_init__(self) -> None:

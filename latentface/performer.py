@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from latentface import api
 from latentface.clip import Clip, Frame, parse_rate
 from latentface.compositor import Compositor
 from latentface.emotion import Emotion, EmotionSequence
 from latentface.errors import UsageError
-from latentface.face import map_points
+from latentface.expression_map import ExpressionMap
+from latentface.face import FaceCrop, map_points
 from latentface.images import Pixels, to_tensor, to_uint8
-from latentface.latent import Direction
+from latentface.latent import Direction, Latent
 from latentface.options import CompositeOptions, SequenceOptions, VideoOptions
-from latentface.sequencer import Repertoire, Sequencer, frame_times
-from latentface.transferrer import Face
+from latentface.sequencer import Floats, Repertoire, Sequencer, frame_times
+from latentface.transferrer import Face, Source, Transferrer, face_confidence
 from latentface.warping import scaling
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ FULL = {
     "happiness": 2.0, "sadness": 2.0, "surprise": 2.0, "anger": 2.0, "disgust": 2.0, "fear": 2.0,
     "eyes-closed": 2.0, "yaw": 0.1, "pitch": 0.1,
 }  # fmt: skip
+_MOST, _TRIALS = 1.5, 7  # how much of its own emotion a face may be thought to show, and how finely that is told
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +44,7 @@ class Performance:
         generator: draws the face.
         sequencer: its latent at any time.
         rate: frames a second; count: how many frames share the sequence's seconds.
-        compositor: puts them into a photo; None for the face alone.
+        placer: puts them into a photo; None for the face alone.
         alpha: the photo's fourth channel [H, W], if it has one.
         batch: frames that go through the generator together.
     """
@@ -52,7 +53,7 @@ class Performance:
     sequencer: Sequencer
     rate: Fraction
     count: int
-    compositor: Compositor | None = None
+    placer: Compositor | ExpressionMap | None = None
     alpha: Pixels | None = None
     batch: int = 8
 
@@ -61,33 +62,35 @@ class Performance:
         batches = np.split(times, range(self.batch, self.count, self.batch))
         number = 0
         with ThreadPoolExecutor(1) as pool:  # the next batch is drawn while this one is put into the photo and encoded
-            drawn = pool.submit(self.draw, batches[0])
+            drawn = pool.submit(self._draw, batches[0])
             for following in [*batches[1:], None]:
-                images = drawn.result()
+                pictures = drawn.result()
                 if following is not None:
-                    drawn = pool.submit(self.draw, following)
-                for image in images:
-                    yield Frame(self._place(image), number / self.rate)
+                    drawn = pool.submit(self._draw, following)
+                for image, points in pictures:
+                    yield Frame(self._place(image, points), number / self.rate)
                     number += 1
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height of a frame."""
-        side = self.generator.config.resolution
-        height, width = (side, side) if self.compositor is None else self.compositor.photo.shape[:2]
-        return width, height
 
     @property
     def clip(self) -> Clip:
         """The frames as a clip."""
-        return Clip(self, self.rate, self.size, self.count, alpha=self.alpha is not None)
+        side = self.generator.config.resolution
+        height, width = (side, side) if self.placer is None else self.placer.photo.shape[:2]
+        return Clip(self, self.rate, (width, height), self.count, alpha=self.alpha is not None)
 
-    def draw(self, times: NDArray[np.float64]) -> Pixels:
-        """The face at times [N] in seconds as the generator draws it: uint8 RGB [N, R, R, 3]."""
-        return draw(self.generator, self.sequencer, self.sequencer.ws(times))
+    def _draw(self, times: Floats) -> list[tuple[Pixels, Floats | None]]:
+        """The face at times [N], and where the placer wants to know it, its landmarks [68, 2]."""
+        images = draw(self.generator, self.sequencer.start, self.sequencer.ws(times))
+        if isinstance(self.placer, ExpressionMap):
+            return list(zip(images, find_points(self.generator, images), strict=True))
+        return [(image, None) for image in images]
 
-    def _place(self, image: Pixels) -> Pixels:
-        pixels = image if self.compositor is None else self.compositor.place(image)
+    def _place(self, image: Pixels, points: Floats | None) -> Pixels:
+        pixels = image
+        if isinstance(self.placer, Compositor):
+            pixels = self.placer.place(image)
+        elif self.placer is not None and points is not None:
+            pixels = self.placer.place(image, points)
         return pixels if self.alpha is None else np.dstack([pixels, self.alpha])
 
 
@@ -102,9 +105,9 @@ def perform(
     """A face goes through a sequence of emotions.
 
     Args:
-        face: as `Transferrer.faces` makes it ready; without a photo (a latent) it is shown alone.
+        face: its latent, and the photo and crop it was found in; without a photo it is shown alone.
         generator: the network of its latent.
-        options, video, composite: how the face moves, what is drawn, and how it is put into the photo.
+        options, video: how the face moves, and what is drawn. composite: how it is pasted, for `video.place="paste"`.
 
     Raises:
         UsageError: a direction is missing, the rate cannot be read, or the clip would have no frame.
@@ -112,55 +115,95 @@ def perform(
     """
     options, video = options or SequenceOptions(), video or VideoOptions()
     repertoire = load_repertoire(generator, sequence, options)
-    sequencer = Sequencer(face.latent, repertoire, sequence, options, centre=generator.w_avg)
+    own = read_own(generator, face.latent, repertoire) if options.rest else None
+    sequencer = Sequencer(face.latent, repertoire, sequence, options, centre=generator.w_avg, own=own)
     rate = parse_rate(video.fps)
     count = round(sequencer.seconds * rate)
     if not count:
         raise UsageError(f"{sequencer.seconds:g} seconds at {video.fps} frames a second have no frame; ask for more")
-    if video.crop or face.photo is None:
+    if video.crop or face.photo is None or face.crop is None:
         return Performance(generator, sequencer, rate, count, batch=video.batch)
-    compositor = ground(face, generator, sequencer, composite)
-    return Performance(generator, sequencer, rate, count, compositor, face.photo.alpha, video.batch)
+    (start,) = draw(generator, face.latent, face.latent.ws[None])
+    placer: Compositor | ExpressionMap
+    if video.place == "warp":
+        (points,) = find_points(generator, start[None])
+        placer = ExpressionMap(face.photo.rgb, face.crop, start, points)
+    else:
+        reach = _reach(generator, sequencer, face.crop)
+        placer = Compositor(face.photo.rgb, face.crop, composite, reference=start, reach=reach)
+    return Performance(generator, sequencer, rate, count, placer, face.photo.alpha, video.batch)
+
+
+def find_face(finder: Transferrer, source: Source, number: int | None = None) -> Face:
+    """The face of a photo with the latent that the generator's own encoder gives, without a search.
+
+    Such a latent draws the person roughly, but lies where the directions of a network act as they should. A latent is
+    taken as it is.
+
+    Raises:
+        UsageError: the network has no encoder.
+        InputError, NoFaceFound: the photo cannot be used.
+    """
+    look = finder.look(source, "the photo", number)
+    if look.crop is None:
+        return finder.faces([(source, "the photo", number)])[0]
+    (ws,) = api.encode(look.crop, finder.generator)
+    latent = Latent(ws.cpu(), finder.generator.fingerprint)
+    return Face(latent, look.photo, look.crop, face_confidence(look.crop))
 
 
 def load_repertoire(generator: Generator, sequence: EmotionSequence, options: SequenceOptions) -> Repertoire:
-    """The directions of a generator that a sequence and its options ask for, scaled by `FULL`.
+    """The directions of a generator scaled by `FULL`: every emotion it has, and what the options ask for.
 
-    Raises UsageError for one that there is not for this network.
+    Raises UsageError for one that is asked for and missing.
     """
 
     def scaled(name: str) -> Direction:
         return FULL[name] * api.load_direction(name, generator)
 
-    wanted = {s.emotion for s in sequence.segments} - {Emotion.NEUTRAL}
+    known = api.list_directions(generator)
+    wanted = {segment.emotion for segment in sequence.segments} - {Emotion.NEUTRAL}
     return Repertoire(
-        {emotion: scaled(emotion.value) for emotion in wanted},
+        {emotion: scaled(emotion.value) for emotion in Emotion if emotion in wanted or emotion.value in known},
         scaled("eyes-closed") if options.blinks else None,
         *([scaled("yaw"), scaled("pitch")] if options.sway else ()),
     )
 
 
-def ground(face: Face, generator: Generator, sequencer: Sequencer, options: CompositeOptions | None) -> Compositor:
-    """The compositor of a clip: one mask for all frames, as wide as the outline of the face ever gets."""
-    assert face.photo is not None and face.crop is not None
-    start, *poses = draw(generator, sequencer, torch.cat([sequencer.start.ws[None], sequencer.extremes()]))
-    to_photo = face.crop.to_photo @ scaling(face.crop.size / len(start))
-    reach = [map_points(to_photo, find_points(generator, pose)) for pose in poses]
-    return Compositor(face.photo.rgb, face.crop, options, reference=start, reach=reach)
+def read_own(generator: Generator, latent: Latent, repertoire: Repertoire) -> Floats:
+    """[7] how strong the face of a latent shows its likeliest emotion: what must be taken back to make it neutral.
+
+    Of several strengths the one whose removal looks most neutral to the emotion network.
+    """
+    recognise = api.find_recogniser("emotion", str(generator.w_avg.device))
+    own = np.zeros(len(Emotion))
+    found = list(Emotion)[int(recognise(draw(generator, latent, latent.ws[None]))[0].argmax())]
+    direction = repertoire.emotions.get(found)
+    if direction is not None:
+        tried = torch.linspace(0, _MOST, _TRIALS)
+        ws = latent.ws - tried[:, None, None] * direction.values
+        own[found.index] = tried[int(recognise(draw(generator, latent, ws))[:, Emotion.NEUTRAL.index].argmax())]
+    return own
 
 
-def draw(generator: Generator, sequencer: Sequencer, ws: torch.Tensor) -> Pixels:
-    """ws [N, num_ws, w_dim] with the noise maps of the sequencer's start: uint8 RGB [N, R, R, 3]."""
+def draw(generator: Generator, latent: Latent, ws: torch.Tensor) -> Pixels:
+    """ws [N, num_ws, w_dim] with the noise maps of a latent: uint8 RGB [N, R, R, 3]."""
     device = generator.w_avg.device
-    maps = sequencer.start.noise
-    noise = None if maps is None else [each[None, None].to(device) for each in maps]
+    noise = None if latent.noise is None else [each[None, None].to(device) for each in latent.noise]
     with torch.no_grad():
         return to_uint8(generator.synthesis(ws.to(device), noise_mode="const", noise=noise))
 
 
-def find_points(generator: Generator, image: Pixels) -> NDArray[np.float64]:
-    """Landmarks [68, 2] of a drawn face [R, R, 3], in its pixels."""
+def find_points(generator: Generator, images: Pixels) -> Floats:
+    """Landmarks [N, 68, 2] of drawn faces [N, R, R, 3], in their pixels."""
     device = generator.w_avg.device
     with torch.no_grad():
-        points = api.judge(str(device)).landmarks(to_tensor(image).to(device))[0]
-    return np.asarray(points.cpu().double().numpy() * len(image) - 0.5)
+        points = api.judge(str(device)).landmarks(to_tensor(images).to(device))
+    return np.asarray(points.cpu().double().numpy() * images.shape[1] - 0.5)
+
+
+def _reach(generator: Generator, sequencer: Sequencer, crop: FaceCrop) -> list[Floats]:
+    """Landmarks in the photo of the farthest the face goes: one mask then does for all frames."""
+    poses = draw(generator, sequencer.start, sequencer.extremes())
+    to_photo = crop.to_photo @ scaling(crop.size / poses.shape[1])
+    return [map_points(to_photo, points) for points in find_points(generator, poses)] if len(poses) else []

@@ -1,8 +1,9 @@
 """An emotion sequence as one latent a frame: keyframes in W+, a path through them, blinks and a head that sways.
 
 A keyframe is the start face moved along a direction, ws = start + strength * direction (Zhang 2020: z + coefficient *
-direction, here in W+). The neutral emotion is the start face itself. Each emotion is held for a share of its segment,
-in the segment's middle; the face leaves the start at time 0 and, in a loop, comes back to it at the end.
+direction, here in W+), less the emotion that the start face shows already, so that neutral is the face at rest. Each
+emotion is held for a share of its segment, in the segment's middle; the face leaves the start at time 0 and, in a loop,
+comes back to it at the end.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Repertoire:
     """What a face can do: directions of one generator, scaled to units a face is spoken of in.
 
     Attributes:
-        emotions: 1 is the full emotion; NEUTRAL is the start face and needs none.
+        emotions: 1 is the full emotion; NEUTRAL is the face at rest and needs none.
         blink: 1 shuts the eyes.
         yaw, pitch: 1 turns the head by a degree.
     """
@@ -51,15 +52,19 @@ class Repertoire:
 class Timeline:
     """How strong each emotion is at any time: knots with a weight for every emotion, and a path through them.
 
+    Args:
+        own: [7] strength of each emotion in the start face; by default none.
+
     Attributes:
         seconds: length, the sequence's.
         times: [K] seconds of the knots; a held emotion has two.
         weights: [K, 7] strength of each emotion at the knots, in `Emotion`'s order; neutral's is always 0.
     """
 
-    def __init__(self, sequence: EmotionSequence, options: SequenceOptions) -> None:
+    def __init__(self, sequence: EmotionSequence, options: SequenceOptions, own: Floats | None = None) -> None:
         self.options, self.seconds = options, sequence.duration
-        knots: list[tuple[float, Floats]] = [(0.0, np.zeros(len(Emotion)))]
+        start = np.zeros(len(Emotion)) if own is None else np.asarray(own, np.float64)
+        knots: list[tuple[float, Floats]] = [(0.0, start)]
         begin, last = 0.0, len(sequence.segments) - 1
         for number, segment in enumerate(sequence.segments):
             weights = np.zeros(len(Emotion))
@@ -72,7 +77,7 @@ class Timeline:
                 knots.append((self.seconds if stays else middle + reach, weights))
             begin += segment.duration
         if options.loop:
-            knots.append((self.seconds, np.zeros(len(Emotion))))
+            knots.append((self.seconds, start))
         self.times = np.array([time for time, _ in knots])
         self.weights = np.stack([weights for _, weights in knots])
 
@@ -110,6 +115,7 @@ class Sequencer:
         sequence: what the face goes through.
         options: how; defaults to `SequenceOptions()`.
         centre: the mean w [w_dim], which `easing="slerp"` turns about.
+        own: [7] strength of each emotion, in `Emotion`'s order, that the start face shows; by default none.
 
     Raises:
         UsageError: a direction that the sequence or the options ask for is missing, or slerp without a centre.
@@ -124,17 +130,20 @@ class Sequencer:
         options: SequenceOptions | None = None,
         *,
         centre: Tensor | None = None,
+        own: Floats | None = None,
     ) -> None:
         self.start, self.options = start, options or SequenceOptions()
-        self.timeline = Timeline(sequence, self.options)
+        self.timeline = Timeline(sequence, self.options, own)
         self.seconds = self.timeline.seconds
         if self.options.easing == "slerp" and centre is None:
             raise UsageError("slerp turns about the mean w; pass centre, the generator's w_avg")
         self.centre = torch.zeros(()) if centre is None else centre.cpu().float()
-        wanted = {s.emotion for s in sequence.segments if s.emotion is not Emotion.NEUTRAL}
-        blank = Direction(torch.zeros_like(start.ws), start.fingerprint)
+        wanted = [bool(column.any()) for column in self.timeline.weights.T]
         self._emotions = torch.stack(
-            [_fitting(start, repertoire.emotions.get(e), e.value) if e in wanted else blank.values for e in Emotion]
+            [
+                _fitting(start, repertoire.emotions.get(e), e.value) if used else torch.zeros_like(start.ws)
+                for e, used in zip(Emotion, wanted, strict=True)
+            ]
         )
         source = np.random.default_rng(self.options.seed)
         self._extras: list[tuple[Tensor, Blinks | Sway]] = []
@@ -169,8 +178,9 @@ class Sequencer:
             yield replace(self.start, ws=self.ws([time])[0])
 
     def _pose(self, weights: Floats) -> Tensor:
-        """The start face moved along the emotions' directions: weights [N, 7] -> ws [N, num_ws, w_dim]."""
-        return self.start.ws + torch.einsum("ne,eld->nld", torch.from_numpy(weights).float(), self._emotions)
+        """The face with emotions of these strengths: [N, 7] -> ws [N, num_ws, w_dim]."""
+        moved = torch.from_numpy(weights - self.timeline.weights[0]).float()
+        return self.start.ws + torch.einsum("ne,eld->nld", moved, self._emotions)
 
     def _arc(self, times: Floats) -> Tensor:
         left, way = self.timeline.between(times)

@@ -17,7 +17,7 @@ ALGORITHMS = {
     "alignment", "driving", "camera", "headpose", "overlay", "inversion", "projector", "tuning", "fuser", "directions",
     "sequencer", "animator", "compositor", "forecasting", "recognition", "smoothing", "tracking", "journal",
     "video", "decoding", "encoding", "disclosure", "blending", "masking", "warping", "metrics", "expression", "expression_map",
-    "appraisal", "selection", "projections", "stylespace", "steering",
+    "appraisal", "selection", "projections", "expression_map", "stylespace", "steering",
 }  # fmt: skip
 EDITORS = {"transferrer": "editor", "performer": "editor"}
 LOW = {"errors", "values"}

@@ -17,6 +17,7 @@ from latentface.options import CompositeOptions, ProjectOptions, SequenceOptions
 
 if TYPE_CHECKING:
     from latentface.clip import Frame
+    from latentface.networks.generator import Generator
     from latentface.performer import Performance
     from latentface.transferrer import Face
 
@@ -43,7 +44,11 @@ SCRIPTS = ("emotions", "sequence", "predict", "like")
 @options_flags(SequenceOptions)
 @options_flags(VideoOptions)
 @options_flags(CompositeOptions)
-@click.option("--steps", type=click.IntRange(min=1), default=250, show_default=True, help="Steps of the projection.")
+@click.option(
+    "--steps", type=click.IntRange(min=0), default=None,
+    help="Steps of projection; more look more like the photo and move less freely.  [default: 0, the network's own "
+    "encoder alone, where it has one; else 250]",
+)  # fmt: skip
 @click.option("--landmarks", default="builtin", show_default=True, help="builtin, dlib68 or a dlib .dat file.")
 @click.option("--face", type=click.IntRange(min=1), default=None, help="Which face.  [default: the largest]")
 @click.option("--cache/--no-cache", default=True, show_default=True, help="Remember projections.")
@@ -64,21 +69,11 @@ def video(report: Report, source: Path, output: Path | None, **flags: Any) -> No
     from latentface import api
     from latentface.cli.outputs import prepared_folder
     from latentface.performer import perform
-    from latentface.transferrer import Transferrer
 
     began = time.perf_counter()
     with prepared_folder(target.parent), report.progress() as bar:
-        bar.start("projecting", flags["steps"])
         generator = api.load_generator(flags["network"], flags["device"])
-        finder = Transferrer(
-            generator,
-            landmarks=flags["landmarks"],
-            project=ProjectOptions(steps=flags["steps"], seed=options.seed),
-            cache=api.projection_cache() if flags["cache"] else None,
-            note=report.note,
-            on_step=lambda step, state: bar.step(step + 1),
-        )
-        (face,) = finder.faces([(source, "the photo", flags["face"])])
+        face = _find(report, bar, generator, source, options.seed, flags)
         shown = perform(face, sequence, generator, options, drawing, placing)
         frames = _write(shown, target, bar, flags["keep_partial"])
     seconds = time.perf_counter() - began
@@ -86,7 +81,7 @@ def video(report: Report, source: Path, output: Path | None, **flags: Any) -> No
     report.result(
         {
             "command": "video", **_facts(source, face), "output": str(target), "network": flags["network"],
-            "frames": frames, "rate": str(shown.rate), "size": shown.size,
+            "frames": frames, "rate": str(shown.rate), "size": shown.clip.size,
             "sequence": [{**asdict(segment), "emotion": segment.emotion.value} for segment in sequence.segments],
             "options": asdict(options), "seconds": round(seconds, 3), "exit_code": 0,
         }
@@ -110,9 +105,33 @@ def choose_sequence(flags: dict[str, Any], seed: int) -> EmotionSequence:
         found = EmotionSequence.load(flags["sequence"])
     else:
         from latentface import api
+        from latentface.video import read_clip
 
-        found = api.read_emotions(flags["like"])
+        found = api.read_emotions(read_clip(flags["like"]), landmarks=flags["landmarks"]).sequence
     return found.lasting(seconds) if seconds else found
+
+
+def _find(report: Report, bar: Bar, generator: Generator, source: Path, seed: int, flags: dict[str, Any]) -> Face:
+    """The face, by the network's encoder or by projection."""
+    from latentface import api
+    from latentface.performer import find_face
+    from latentface.transferrer import Transferrer
+
+    steps: int | None = flags["steps"]
+    if steps is None:
+        steps = 0 if api.has_encoder(generator) else 250
+    finder = Transferrer(
+        generator,
+        landmarks=flags["landmarks"],
+        project=ProjectOptions(steps=max(steps, 1), seed=seed),
+        cache=api.projection_cache() if flags["cache"] else None,
+        note=report.note,
+        on_step=lambda step, state: bar.step(step + 1),
+    )
+    if not steps:
+        return find_face(finder, source, flags["face"])
+    bar.start("projecting", steps)
+    return finder.faces([(source, "the photo", flags["face"])])[0]
 
 
 def _write(shown: Performance, target: Path, bar: Bar, keep_partial: bool) -> int:
@@ -124,7 +143,7 @@ def _write(shown: Performance, target: Path, bar: Bar, keep_partial: bool) -> in
     def on_frame(count: int, frame: Frame) -> None:
         bar.step(count)
 
-    kind: Any = "trainedAlgorithmicMedia" if shown.compositor is None else "compositeWithTrainedAlgorithmicMedia"
+    kind: Any = "trainedAlgorithmicMedia" if shown.placer is None else "compositeWithTrainedAlgorithmicMedia"
     return write_clip(target, shown.clip, source_type=kind, keep_partial=keep_partial, on_frame=on_frame).frames
 
 

@@ -1,0 +1,241 @@
+"""Expression mapping: what changes in a drawn face is done to a photo's own pixels, by a warp and a difference image.
+
+Liu, Shan and Zhang, Expressive Expression Mapping with Ratio Images, SIGGRAPH 2001: the photo is warped as the drawn
+landmarks move, and what no warp explains (teeth, folds, shading) is added, as a difference here. The generator may draw
+the person roughly: skin, eyes and hair stay the photo's. Head movements of the drawn face are left out, and the outline
+of the head stays where it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+
+from latentface.compositor import STEADY
+from latentface.errors import UsageError
+from latentface.face import Array, FaceCrop, inter_ocular, map_points
+from latentface.images import Pixels
+from latentface.masking import fill, outline, smoothstep
+from latentface.warping import fit_similarity, scaling
+
+#: Points of the outline that stay where they are: all but the chin.
+_PINNED = (*range(0, 5), *range(12, 17))
+_LIDS = ((37, 41), (38, 40), (43, 47), (44, 46))  # upper and lower
+_LIPS = ((61, 67, 50, 58), (62, 66, 51, 57), (63, 65, 52, 56))  # inner upper and lower, outer upper and lower
+_WIDEST = 2.0  # times the photo's height to which eyes open
+_REACH = 0.75  # inter-ocular distances around the face over which the warp dies away
+_FOREHEAD = 0.45
+_FEATHER = 0.3
+_TEETH = (8.0, 40.0)  # grey levels: mean change inside the lips at which the photo's mouth begins to go, and is gone
+_CELLS = 64  # of the coarse grid on which the warp is computed, on the longer side
+
+
+class ExpressionMap:
+    """Gives one photo the expressions of drawn pictures of its face.
+
+    Args:
+        photo: uint8 RGB [H, W, 3].
+        crop: the face as it was aligned out of this photo.
+        reference: what the generator draws for the unedited crop, uint8 [S, S, 3].
+        landmarks: [68, 2], where the reference's face is, in its pixels.
+
+    Raises:
+        UsageError: the face lies outside the photo, or landmarks of another shape.
+    """
+
+    def __init__(self, photo: Pixels, crop: FaceCrop, reference: Pixels, landmarks: NDArray[np.floating]) -> None:
+        self.photo, self.crop = photo, crop
+        self.side, self.rest = len(reference), _points(landmarks)
+        self.unit = inter_ocular(crop.landmarks)
+        to_photo = np.asarray(crop.to_photo @ scaling(crop.size / self.side))
+        self.linear = to_photo[:2, :2]
+        x0, y0, x1, y1 = self.box = _box(crop.landmarks, photo.shape, self.unit)
+        self.base = _planes(photo[y0:y1, x0:x1])  # [1, 3, h, w]
+        self.window = self._window()
+        here = map_points(np.linalg.inv(to_photo), crop.landmarks)  # the photo's face in pixels of the drawn picture
+        self._level = _Field(np.concatenate([here, _frame(self.side)]), (self.side, self.side), _CELLS)
+        self._here = here
+        self._drawn = self._straighten(reference, self.rest)
+        self.mask, self.skin, self.mouth = self._masks(here)
+        seen = _sample(_planes(crop.image), _pixels(self.side, self.side) * (crop.size / self.side), "bilinear")
+        self._off = seen - self._drawn  # what the generator draws wrongly
+        self._off -= self._mean(self._off)
+        # pixel (x, y) of the box -> pixel of the drawn picture
+        self._to_drawn = np.linalg.inv(to_photo) @ np.array([[1, 0, x0], [0, 1, y0], [0, 0, 1]])
+
+    def place(self, image: Pixels, landmarks: NDArray[np.floating]) -> Pixels:
+        """The photo with the expression of a drawn picture [S, S, 3] whose face has these landmarks [68, 2], in pixels.
+
+        Returns uint8 RGB of the photo's size; outside `box` (left, top, right, bottom) it is the photo to the bit.
+        """
+        points = _points(landmarks)
+        grid = self._backward(self._moved(points))  # [h, w, 2]: which pixel of the box is seen here
+        new = self._straighten(image, points) - self._drawn
+        new = new - self._mean(new)  # exposure and skin colour stay
+        # teeth that come or go: the more of them, the less of the photo's mouth remains
+        share = (new.abs().mean(1, keepdim=True) * self.mouth).sum() / self.mouth.sum()
+        new = (new - self._off * self.mouth * ((share - _TEETH[0]) / (_TEETH[1] - _TEETH[0])).clamp(0, 1)) * self.mask
+        seen = _sample(self.base, grid, "bicubic") + _sample(new, _apply(self._to_drawn, grid), "bilinear")
+        x0, y0, x1, y1 = self.box
+        result: Pixels = self.photo.copy()
+        result[y0:y1, x0:x1] = seen[0].permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8).numpy()
+        return result
+
+    def _moved(self, points: Array) -> Array:
+        """Where the photo's landmarks [68, 2] go, in photo pixels."""
+        still = map_points(fit_similarity(points[[*STEADY]], self.rest[[*STEADY]]), points)
+        goal: Array = self.crop.landmarks + (still - self.rest) @ self.linear.T
+        goal[[*_PINNED]] = self.crop.landmarks[[*_PINNED]]
+        for upper, lower in _LIDS:  # eyes and mouth close by the photo's own height
+            part = min(_gap(still, upper, lower) / _gap(self.rest, upper, lower), _WIDEST)
+            _set_gap(goal, upper, lower, part * (self.crop.landmarks[lower] - self.crop.landmarks[upper]))
+        for upper, lower, *outer in _LIPS:
+            part = _gap(still, upper, lower) / _gap(self.rest, upper, lower)
+            if part < 1:
+                before = goal[[upper, lower]]
+                _set_gap(goal, upper, lower, part * (self.crop.landmarks[lower] - self.crop.landmarks[upper]))
+                goal[outer] += goal[[upper, lower]] - before
+        return goal
+
+    def _backward(self, goal: Array) -> Tensor:
+        """For every pixel of the box the one it shows, [h, w, 2], when the landmarks have moved to `goal`."""
+        x0, y0, x1, y1 = self.box
+        height, width = y1 - y0, x1 - x0
+        ring = _ring(self.crop.landmarks, self.unit) - (x0, y0)
+        centres, shifts = np.concatenate([goal - (x0, y0), ring]), np.zeros((68 + len(ring), 2))
+        shifts[:68] = self.crop.landmarks - goal
+        shift = _Field(centres, (height, width), _CELLS)(shifts)
+        return _pixels(height, width) + shift * self.window
+
+    def _straighten(self, image: Pixels, points: Array) -> Tensor:
+        """A drawn picture [S, S, 3] with its landmarks moved to the photo's: [1, 3, S, S]."""
+        if image.shape != (self.side, self.side, 3):
+            raise UsageError(f"picture of shape {list(image.shape)}: expected [{self.side}, {self.side}, 3]")
+        shifts = np.zeros((68 + 8, 2))
+        shifts[:68] = points - self._here
+        return _sample(_planes(image), _pixels(self.side, self.side) + self._level(shifts), "bilinear")
+
+    def _mean(self, picture: Tensor) -> Tensor:
+        """Mean colour [1, 3, 1, 1] over the skin that an expression leaves alone."""
+        return (picture * self.skin).sum((2, 3), keepdim=True) / self.skin.sum()
+
+    def _masks(self, here: Array) -> tuple[Tensor, Tensor, Tensor]:
+        """[1, 1, S, S] each: the face, soft towards its outline; its skin away from the features; inside the lips."""
+        size, unit = (self.side, self.side), inter_ocular(here)
+        face = fill(outline([here], _FOREHEAD), size)
+        soft = smoothstep(ndimage.distance_transform_edt(face) / (_FEATHER * unit))
+        features = np.logical_or.reduce(
+            [fill(here[part], size) for part in (slice(36, 42), slice(42, 48), slice(48, 60))]
+        )
+        skin = soft * (ndimage.distance_transform_edt(~features) > 0.25 * unit)
+        mouth = ndimage.gaussian_filter(fill(here[60:68], size).astype(np.float32), 0.03 * unit)
+        face_mask, skin_mask, mouth_mask = (
+            torch.from_numpy(np.asarray(each, np.float32))[None, None] for each in (soft, skin, mouth + 1e-6)
+        )
+        return face_mask, skin_mask, mouth_mask
+
+    def _window(self) -> Tensor:
+        """[h, w, 1]: 1 near the face, 0 from the edge of the box on."""
+        x0, y0, x1, y1 = self.box
+        y, x = np.mgrid[: y1 - y0, : x1 - x0]
+        inwards = np.minimum(np.minimum(x, x1 - x0 - 1 - x), np.minimum(y, y1 - y0 - 1 - y))
+        return torch.from_numpy(smoothstep(inwards / (0.4 * self.unit)))[..., None]
+
+
+class _Field:
+    """Smooth fields [h, w, 2] through values at points [K, 2]: radial basis functions |r| and a constant.
+
+    Computed on a coarse grid with `cells` on the longer side.
+    """
+
+    def __init__(self, centres: Array, shape: tuple[int, int], cells: int) -> None:
+        height, width = self.shape = shape
+        step = max(1.0, max(shape) / cells)
+        self.cells = max(2, round(height / step)), max(2, round(width / step))
+        y, x = (np.linspace(0, side - 1, count) for side, count in zip(shape, self.cells, strict=True))
+        at = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+        count = len(centres)
+        self.system = np.ones((count + 1, count + 1))
+        self.system[:count, :count] = _distances(centres, centres) - 1e-3 * step * np.eye(count)
+        self.system[count, count] = 0
+        self.basis = np.concatenate([_distances(at, centres), np.ones((len(at), 1), np.float32)], axis=1)
+
+    def __call__(self, values: Array) -> Tensor:
+        weights = np.linalg.solve(self.system, np.concatenate([values, np.zeros((1, 2))]))
+        coarse = torch.from_numpy(self.basis @ weights.astype(np.float32)).reshape(1, *self.cells, 2)
+        fine = F.interpolate(coarse.permute(0, 3, 1, 2), self.shape, mode="bilinear", align_corners=True)
+        return fine[0].permute(1, 2, 0)
+
+
+def _distances(a: Array, b: Array) -> NDArray[np.float32]:
+    """Between every point of [M, 2] and every one of [K, 2]: [M, K]."""
+    x, y = (np.subtract.outer(a[:, k].astype(np.float32), b[:, k].astype(np.float32)) for k in (0, 1))
+    return np.asarray(np.hypot(x, y))
+
+
+def _gap(points: Array, upper: int, lower: int) -> float:
+    """How far apart two points are, in pixels; never quite nothing."""
+    return max(float(np.linalg.norm(points[lower] - points[upper])), 0.3)
+
+
+def _set_gap(points: Array, upper: int, lower: int, gap: Array) -> None:
+    middle = (points[upper] + points[lower]) / 2
+    points[upper], points[lower] = middle - gap / 2, middle + gap / 2
+
+
+def _ring(landmarks: Array, unit: float) -> Array:
+    """Points around a face where the warp has died away, [K, 2]."""
+    hull = outline([landmarks], _FOREHEAD)
+    centre = hull.mean(0)
+    out = hull - centre
+    away = hull + out / np.linalg.norm(out, axis=1, keepdims=True) * 0.5 * unit
+    return np.asarray(away)
+
+
+def _frame(side: int) -> Array:
+    ends = (0.0, (side - 1) / 2, side - 1.0)
+    return np.array([(x, y) for x in ends for y in ends if (x, y) != (ends[1], ends[1])])
+
+
+def _box(landmarks: Array, shape: Sequence[int], unit: float) -> tuple[int, int, int, int]:
+    hull = outline([landmarks], _FOREHEAD)
+    low, high = hull.min(0) - _REACH * unit, hull.max(0) + _REACH * unit + 1
+    x0, y0 = np.floor(low).astype(int).clip(0).tolist()
+    x1, y1 = np.ceil(high).astype(int).clip(None, (shape[1], shape[0])).tolist()
+    if x1 - x0 < 2 or y1 - y0 < 2:
+        raise UsageError("the face lies outside the photo; give the photo that the crop was made of")
+    return x0, y0, x1, y1
+
+
+def _planes(pixels: Pixels) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1), np.float32))[None]
+
+
+def _pixels(height: int, width: int) -> Tensor:
+    y, x = torch.meshgrid(torch.arange(float(height)), torch.arange(float(width)), indexing="ij")
+    return torch.stack([x, y], dim=-1)
+
+
+def _apply(matrix: Array, grid: Tensor) -> Tensor:
+    """Pixels [h, w, 2] through an affine map 3x3."""
+    linear, shift = torch.from_numpy(matrix[:2, :2]).float(), torch.from_numpy(matrix[:2, 2]).float()
+    return grid @ linear.T + shift
+
+
+def _sample(planes: Tensor, grid: Tensor, mode: str) -> Tensor:
+    """planes [1, C, H, W] at pixels [h, w, 2]; beyond the edge its last pixels."""
+    size = torch.tensor([planes.shape[3] - 1.0, planes.shape[2] - 1.0])
+    return F.grid_sample(planes, (grid / size * 2 - 1)[None], mode=mode, padding_mode="border", align_corners=True)
+
+
+def _points(landmarks: NDArray[np.floating]) -> Array:
+    points = np.asarray(landmarks, np.float64)
+    if points.shape != (68, 2):
+        raise UsageError(f"landmarks of shape {list(points.shape)}: expected [68, 2] in pixels of the picture")
+    return points
