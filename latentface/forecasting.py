@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from latentface.emotion import Emotion, EmotionSegment, EmotionSequence
@@ -14,6 +15,7 @@ from latentface.networks.rhythm import BEGIN, EMOTIONS, NOTHING, RhythmNet, coun
 
 SHORTEST, LONGEST = 0.2, 120.0  # seconds of a drawn segment
 _EDGE = 0.01  # of the strength's range, where its logit would leave all bounds
+_PRIOR = 5.0  # segments like all, that each emotion's are counted with
 _MOST_SECONDS = 24 * 3600.0
 
 
@@ -86,7 +88,12 @@ def predict(
 class MarkovChain:
     """First order: what comes next depends on the last emotion only, its duration and strength on itself only.
 
-    Fitted on `to_numbers` of sequences; counts start from 1/2 (Jeffreys' prior).
+    Fitted on `to_numbers` of sequences. Counts start from 1/2 (Jeffreys' prior), each emotion's moments from five
+    segments like all together.
+
+    Attributes:
+        log_transition: [8, 7] log chances after each emotion, and at the beginning.
+        mean, deviation: [7, 2] of each emotion's measures.
     """
 
     def __init__(self, sequences: Iterable[tuple[Tensor, Tensor]]) -> None:
@@ -94,16 +101,18 @@ class MarkovChain:
         counts = torch.full((EMOTIONS + 1, EMOTIONS), 0.5)
         counts[range(EMOTIONS), range(EMOTIONS)] = 0
         for emotions, _ in parts:
-            for before, now in zip(emotions[:-1].tolist(), emotions[1:].tolist(), strict=True):
-                counts[before, now] += 1
+            pairs = emotions[:-1], emotions[1:]
+            counts.index_put_(pairs, torch.ones(len(emotions) - 1), accumulate=True)
         self.log_transition = (counts / counts.sum(1, keepdim=True)).log()
         emotions, measures = torch.cat([part[0][1:] for part in parts]), torch.cat([part[1][1:] for part in parts])
-        overall = measures.mean(0), measures.std(0).clamp(min=0.05)
-        self.mean, self.deviation = (moment.repeat(EMOTIONS, 1) for moment in overall)
-        for index in range(EMOTIONS):
-            own = measures[emotions == index]
-            if len(own) > 2:
-                self.mean[index], self.deviation[index] = own.mean(0), own.std(0).clamp(min=0.05)
+        known = F.one_hot(emotions, EMOTIONS).float()[:, :, None] * counted(emotions)[:, None, 1:]  # [T, 7, 2]
+        total = known.sum((0, 1)).clamp(min=1)
+        middle = (known * measures[:, None]).sum((0, 1)) / total
+        spread = (known * (measures[:, None] - middle).square()).sum((0, 1)) / total
+        own = known.sum(0) + _PRIOR
+        self.mean = ((known * measures[:, None]).sum(0) + _PRIOR * middle) / own
+        around = (known * (measures[:, None] - self.mean).square()).sum(0) + _PRIOR * spread
+        self.deviation = (around / own).sqrt().clamp(min=0.05)
 
     def surprise(self, emotions: Tensor, measures: Tensor) -> Tensor:
         """As `RhythmNet.surprise`: [N, T - 1, 3] nats."""
@@ -118,10 +127,11 @@ class MarkovChain:
 
 def figures(surprise: Tensor, emotions: Tensor) -> dict[str, float]:
     """What `surprise` [N, T - 1, 3] about `emotions` [N, T] comes to: the perplexity of an emotion, nats of a duration
-    and of a strength."""
+    and of a strength, and of a segment as a whole."""
     total, count = surprise.double().sum((0, 1)), counted(emotions[:, 1:]).sum((0, 1))
     emotion, duration, strength = (total / count.clamp(min=1)).tolist()
-    return {"perplexity": math.exp(emotion), "duration": duration, "strength": strength}
+    nats = float(total.sum() / count[0])
+    return {"perplexity": math.exp(emotion), "duration": duration, "strength": strength, "nats": nats}
 
 
 def _measure(segment: EmotionSegment) -> tuple[float, float]:

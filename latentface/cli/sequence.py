@@ -33,7 +33,7 @@ def sequence() -> None:
 @output_flag
 @click.option(
     "--recogniser", default="emotion", show_default=True,
-    help="Who tells emotions: the built-in network, a file of that kind, or your own code: module:NAME or FILE.py:NAME.",
+    help="Who tells emotions: the built-in network, a file of that kind, or own code: module:NAME or FILE.py:NAME.",
 )  # fmt: skip
 @options_flags(ReadOptions)
 @click.option("--landmarks", default="builtin", show_default=True, help="builtin, dlib68 or a dlib .dat file.")
@@ -128,9 +128,9 @@ def fit(report: Report, files: tuple[Path, ...], output: Path, steps: int, seed:
     with atomic_path(output) as temporary:
         shutil.copyfile(fitted.path, temporary)
     shutil.rmtree(run)
-    ours, chain = fitted.figures["perplexity"], fitted.figures["chain_perplexity"]
+    ours, chain = fitted.figures["perplexity"], fitted.chain["perplexity"]
     report.say(
-        f"{fitted.segments} segments of {fitted.sequences} sequences; on {fitted.held_out} held out the next emotion's "
+        f"{fitted.segments} segments of {fitted.sequences} sequences; on {fitted.judged} held out the next emotion's "
         f"perplexity is {ours:.2f}, a Markov chain's {chain:.2f} -> {output}"
     )
     if not fitted.beats_chain:
@@ -138,7 +138,7 @@ def fit(report: Report, files: tuple[Path, ...], output: Path, steps: int, seed:
     report.result(
         {
             "command": "sequence fit", "files": [str(path) for path in files], "output": str(output),
-            "segments": fitted.segments, "held_out": fitted.held_out, "figures": fitted.figures,
+            "segments": fitted.segments, "judged": fitted.judged, "figures": fitted.figures, "chain": fitted.chain,
             "beats_chain": fitted.beats_chain, "exit_code": 0,
         }
     )  # fmt: skip

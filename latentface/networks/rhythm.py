@@ -1,10 +1,13 @@
-"""Rhythm of emotions: a four-layer LSTM that knows what comes next, for how long and how strongly (after Zhang 2020).
+"""Rhythm of emotions: a four-layer LSTM that tells what comes next, for how long and how strongly (after Zhang 2020).
 
 Emotions are those of `latentface.emotion.Emotion`. A segment's two measures are its logarithm of seconds and its logit
 of half the strength: in these, both are near normal, so that the network answers with a mean and a deviation for each
 emotion that may come. A duration so is log-normal: positive, skewed as times between changes of expression are, and
 free of a unit, where a grid of durations would have to choose its steps. Sampling an LSTM's next step from a mixture
 is Graves 2013; here the mixture's part is the emotion, which has a name.
+
+A first-order Markov chain is built in, and the LSTM learns what to add to its answers: with few sequences to learn from
+the network is no worse than the chain.
 """
 
 from __future__ import annotations
@@ -57,6 +60,8 @@ class RhythmNet(nn.Module):
 
     location: Tensor
     scale: Tensor
+    transition: Tensor
+    usual: Tensor
 
     def __init__(self, config: RhythmConfig | None = None) -> None:
         super().__init__()
@@ -66,8 +71,20 @@ class RhythmNet(nn.Module):
         width = config.embedding + MEASURES
         self.lstm = nn.LSTM(width, config.hidden, config.layers, batch_first=True, dropout=dropout)
         self.head = nn.Linear(config.hidden + width, EMOTIONS * (1 + 2 * MEASURES))  # short cut: the last one itself
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
         self.register_buffer("location", torch.zeros(MEASURES))  # mean of the measures, over the training sequences
         self.register_buffer("scale", torch.ones(MEASURES))  # and their deviation
+        self.register_buffer("transition", torch.zeros(EMOTIONS + 1, EMOTIONS))  # the chain's logits after each emotion
+        self.register_buffer(
+            "usual", torch.zeros(EMOTIONS, 2 * MEASURES)
+        )  # its means and log deviations of the measures
+
+    def lean_on(self, log_transition: Tensor, mean: Tensor, deviation: Tensor) -> None:
+        """Build a chain in: log chances [8, 7] after each emotion and `BEGIN`, moments [7, 2] of each one's measures."""
+        self.transition.copy_(log_transition.clamp(min=-100.0))
+        usual = [(mean - self.location) / self.scale, (deviation / self.scale).log()]
+        self.usual.copy_(torch.cat(usual, dim=1))
 
     def forward(self, emotions: Tensor, measures: Tensor, state: State | None = None) -> Outlook:
         begins = (emotions == BEGIN)[..., None]
@@ -75,8 +92,9 @@ class RhythmNet(nn.Module):
         inputs = torch.cat([self.embedding(emotions), seen], dim=-1)
         hidden, state = self.lstm(inputs, state)
         answer = self.head(torch.cat([hidden, inputs], dim=-1))
-        logits, rest = answer[..., :EMOTIONS], answer[..., EMOTIONS:]
-        mean, log_deviation = rest.unflatten(-1, (EMOTIONS, 2 * MEASURES)).chunk(2, dim=-1)
+        logits = answer[..., :EMOTIONS] + self.transition[emotions]
+        rest = answer[..., EMOTIONS:].unflatten(-1, (EMOTIONS, 2 * MEASURES)) + self.usual
+        mean, log_deviation = rest.chunk(2, dim=-1)
         same = F.one_hot(emotions, EMOTIONS + 1)[..., :EMOTIONS].bool()  # what follows is another: else it would be one
         return Outlook(
             logits.masked_fill(same, -math.inf),

@@ -35,7 +35,8 @@ class LoopOptions:
 
     start is a network file to begin from (`begin_from`) instead of random weights. steps ends the run, or minutes (of
     the processor, over all sittings) when steps is None. learning_rate is the peak of a short warm-up and a cosine.
-    average is how much of the averaged weights a step keeps.
+    average is how much of the averaged weights a step keeps. keep_best names a figure of the curve: the network that
+    is saved then is that of its lowest value instead of the last.
     """
 
     start: Path | None = None
@@ -45,6 +46,7 @@ class LoopOptions:
     weight_decay: float = 1e-4
     warm_up: int = 200
     average: float = 0.999
+    keep_best: str | None = None
     measure_every: int = 200
     seed: int = 0
     bfloat16: bool = True
@@ -98,6 +100,7 @@ class Loop(Generic[Network, Batch]):
         self.step, self.seconds = 0, 0.0
         self.losses: list[float] = []
         self.curve: list[dict[str, Any]] = []
+        self.best: tuple[float, dict[str, Tensor]] | None = None
 
     def run(
         self,
@@ -124,7 +127,8 @@ class Loop(Generic[Network, Batch]):
                 self._save()
         self._save()
         target = self.out / f"{self.task.kind}.safetensors"
-        write_network(target, self.task.kind, self.config, self.averaged.state_dict())
+        state = self.best[1] if self.best else self.averaged.state_dict()
+        write_network(target, self.task.kind, self.config, state)
         return target
 
     def progress(self) -> float:
@@ -158,7 +162,11 @@ class Loop(Generic[Network, Batch]):
     def _log(self) -> str:
         row = {"step": self.step, "seconds": round(self.seconds, 1), "loss": round(float(np.mean(self.losses)), 5)}
         with torch.no_grad():
-            row |= {name: round(float(value), 5) for name, value in self.task.measure(self.averaged).items()}
+            found = self.task.measure(self.averaged)
+        row |= {name: round(float(value), 5) for name, value in found.items()}
+        name = self.options.keep_best
+        if name is not None and (self.best is None or found[name] < self.best[0]):
+            self.best = float(found[name]), copy.deepcopy(self.averaged.state_dict())
         self.losses = []
         self.curve.append(row)
         with atomic_path(self.out / "curves.csv") as temporary, temporary.open("w", newline="") as file:
@@ -177,6 +185,7 @@ class Loop(Generic[Network, Batch]):
             "seconds": self.seconds,
             "losses": self.losses,
             "curve": self.curve,
+            "best": self.best,
             "config": self.config,
         }
         with atomic_path(self.out / "checkpoint.pt") as temporary:
@@ -194,7 +203,7 @@ class Loop(Generic[Network, Batch]):
         self.optimiser.load_state_dict(state["optimiser"])
         self.generator.set_state(state["generator"].cpu())
         self.step, self.seconds = state["step"], state["seconds"]
-        self.losses, self.curve = state["losses"], state["curve"]
+        self.losses, self.curve, self.best = state["losses"], state["curve"], state.get("best")
 
 
 def begin_from(network: nn.Module, path: Path) -> None:

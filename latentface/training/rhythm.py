@@ -20,6 +20,7 @@ from latentface.errors import InputError
 from latentface.files import atomic_path
 from latentface.forecasting import MarkovChain, figures, stacked, to_numbers
 from latentface.networks.rhythm import BEGIN, NOTHING, RhythmConfig, RhythmNet, counted
+from latentface.pretrained import load_rhythm
 from latentface.training.loop import Loop, LoopOptions, StepCallback, command_line, loop_options
 from latentface.training.stories import stories
 
@@ -28,12 +29,11 @@ Batch = tuple[Tensor, Tensor, int]
 
 OPTIONS = LoopOptions(steps=3000, minutes=None, learning_rate=5e-3, weight_decay=1e-2, bfloat16=False)
 FEW = RhythmConfig(hidden=32, embedding=8, dropout=0.3)  # for sequences that were read from films
-FEW_OPTIONS = replace(OPTIONS, steps=600, warm_up=50, measure_every=100, average=0.99, weight_decay=0.05)
+FEW_OPTIONS = replace(OPTIONS, steps=600, warm_up=50, measure_every=20, average=0.98, keep_best="nats")
 STORIES, HELD_OUT, SEED = 6000, 500, 2020
 WINDOW = 48  # segments that are learnt at a time
 LEAST = 100  # segments, all sequences together
-MANY = 10  # sequences of which a tenth are held out whole; of fewer, the end of each is
-HELD_SHARE = 0.15
+MANY = 10  # sequences, of which some are held out whole; of fewer, the end of each
 
 
 class RhythmTask:
@@ -49,17 +49,16 @@ class RhythmTask:
         self.ends = lengths.cumsum(0)
         self.starts = self.ends - lengths
         self.emotions, self.measures = (torch.cat([part[i] for part in learn]) for i in (0, 1))
-        self.judge = stacked(judge)
-        chain = figures(MarkovChain(learn).surprise(*self.judge), self.judge[0])
-        self.chain = {f"chain_{name}": value for name, value in chain.items()}
+        self.judge, self.chain = stacked(judge), MarkovChain(learn)
 
     def build(self) -> RhythmNet:
-        """A fresh network that knows the mean and deviation of the measures."""
+        """A fresh network that knows the measures' mean and deviation and leans on the chain."""
         network = RhythmNet(self.config)
         there = counted(self.emotions)[:, 1:] & (self.emotions != BEGIN)[:, None]
         for k in range(there.shape[1]):
             values = self.measures[there[:, k], k]
             network.location[k], network.scale[k] = values.mean(), values.std().clamp(min=0.05)
+        network.lean_on(self.chain.log_transition, self.chain.mean, self.chain.deviation)
         return network
 
     def draw(self, generator: torch.Generator) -> Batch:
@@ -84,26 +83,27 @@ class RhythmTask:
         return nats / counted(emotions[:, 1:])[..., 0].sum().clamp(min=1)
 
     def measure(self, network: RhythmNet) -> Mapping[str, float]:
-        """On what was held out: perplexity of the emotions, nats of the measures, and the same of the Markov chain."""
+        """Figures of the network on what was held out."""
         emotions, measures = (part.to(network.location.device) for part in self.judge)
-        return figures(network.surprise(emotions, measures), emotions) | self.chain
+        return figures(network.surprise(emotions, measures), emotions)
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What `fit` made: the network's file; how many sequences and segments it read, and how many it was judged by;
-    the figures of `RhythmTask.measure`."""
+    """What `fit` made: the network's file; how many sequences and segments it was given, by how many segments it was
+    judged, and its figures on these beside the Markov chain's (see `latentface.forecasting.figures`)."""
 
     path: Path
     sequences: int
     segments: int
-    held_out: int
+    judged: int
     figures: dict[str, float]
+    chain: dict[str, float]
 
     @property
     def beats_chain(self) -> bool:
         """Whether it foresees emotions better than a first-order Markov chain does."""
-        return self.figures["perplexity"] < self.figures["chain_perplexity"]
+        return self.figures["perplexity"] < self.chain["perplexity"]
 
 
 def fit(
@@ -113,9 +113,9 @@ def fit(
     config: RhythmConfig = FEW,
     on_step: StepCallback | None = None,
 ) -> Fitted:
-    """Train a network on sequences that were read from films, and judge it by a part that it did not see.
+    """Train a network on sequences that were read from films. A stopped run goes on in `out`.
 
-    Held out are a tenth of the sequences, or, of fewer than ten, the last 15 % of each. A stopped run goes on in `out`.
+    The state that foresees one held-out tenth best is taken, and judged by another (see `held_apart`).
 
     Raises:
         InputError: fewer than 100 segments, or `out` holds a run on other sequences.
@@ -127,14 +127,16 @@ def fit(
             f"{count} segments in {len(sequences)} sequences are too few to learn from; give {LEAST} or more "
             "(a film has about 10 to 20 a minute)"
         )
-    learn, judge = held_apart(numbers)
-    task = RhythmTask(learn, judge, config, batch=32)
+    learn, choose, judge = held_apart(numbers)
     _claim(out, hashlib.sha256(repr((sequences, options, config)).encode()).hexdigest())
-    loop = Loop(task, out, options)
-    path = loop.run(on_step=on_step, say=lambda line: None)
-    return Fitted(
-        path, len(sequences), count, sum(len(part[0]) - 1 for part in judge), dict(task.measure(loop.averaged))
-    )
+    task = RhythmTask(learn, choose, config, batch=32)
+    path = Loop(task, out, options).run(on_step=on_step, say=lambda line: None)
+    emotions, measures = stacked(judge)
+    with torch.inference_mode():
+        ours, chain = (
+            figures(model.surprise(emotions, measures), emotions) for model in (load_rhythm(path), task.chain)
+        )
+    return Fitted(path, len(sequences), count, sum(len(part[0]) - 1 for part in judge), ours, chain)
 
 
 def _claim(out: Path, digest: str) -> None:
@@ -149,17 +151,22 @@ def _claim(out: Path, digest: str) -> None:
         temporary.write_text(digest, encoding="ascii")
 
 
-def held_apart(numbers: Sequence[Numbers]) -> tuple[list[Numbers], list[Numbers]]:
-    """What to learn from, and what to judge by: every tenth sequence, or where these are few the end of each."""
+def held_apart(numbers: Sequence[Numbers]) -> tuple[list[Numbers], list[Numbers], list[Numbers]]:
+    """What to learn from, what to choose by and what to judge by.
+
+    Of ten sequences and more, two of every ten are held out; of fewer, two tenths at the end of each.
+    """
     if len(numbers) >= MANY:
-        whole = [part for k, part in enumerate(numbers) if k % MANY], list(numbers[::MANY])
-        return whole
-    learn, judge = [], []
+        choose, judge = list(numbers[4::MANY]), list(numbers[9::MANY])
+        return [part for k, part in enumerate(numbers) if k % MANY not in (4, 9)], choose, judge
+    parts: tuple[list[Numbers], list[Numbers], list[Numbers]] = ([], [], [])
     for emotions, measures in numbers:
-        cut = len(emotions) - max(1, round(HELD_SHARE * (len(emotions) - 1)))
-        learn.append((emotions[:cut], measures[:cut]))
-        judge.append((emotions[cut - 1 :], measures[cut - 1 :]))  # from the last one known on
-    return learn, judge
+        last = len(emotions)
+        cuts = [1, round(0.8 * last), round(0.9 * last), last]
+        for part, begin, end in zip(parts, cuts[:-1], cuts[1:], strict=True):
+            if end > begin:
+                part.append((emotions[begin - 1 : end], measures[begin - 1 : end]))  # from the last one known on
+    return parts
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
