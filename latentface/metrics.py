@@ -1,4 +1,4 @@
-"""How far two pictures, or two sets of landmarks, are apart.
+"""How far two pictures, or two sets of landmarks, are apart, and how far a clip drifts.
 
 Pictures are float tensors [N, 3, H, W] in [-1, 1] unless `span` says otherwise; every measure gives one number for each
 pair, [N]. The measures are differentiable. Inputs of different shapes raise UsageError.
@@ -84,6 +84,48 @@ def landmark_error(found: Tensor, truth: Tensor) -> Tensor:
     unit: Tensor = torch.linalg.vector_norm(eyes, dim=1)
     gaps: Tensor = torch.linalg.vector_norm(found - truth, dim=2)
     return gaps.mean(dim=1) / unit
+
+
+def content_distance(embeddings: Tensor, pairs: str = "all") -> Tensor:
+    """Average Content Distance of a clip: how far the person it shows drifts, 0 when every frame shows the same one.
+
+    The mean L2 distance of identity embeddings over pairs of frames: `all` pairs (Tulyakov et al. 2018, MoCoGAN),
+    `consecutive` frames, or each later frame and the `first`. It depends on the embedding: compare only figures of one.
+
+    Args:
+        embeddings: [T, D], one a frame, in order.
+
+    Raises:
+        UsageError: fewer than two frames, or pairs of another name.
+    """
+    if embeddings.ndim != 2 or len(embeddings) < 2:
+        raise UsageError(f"embeddings of shape {list(embeddings.shape)}: expected [T, D] of two frames or more")
+    if pairs == "all":
+        return torch.pdist(embeddings).mean()
+    if pairs not in ("consecutive", "first"):
+        raise UsageError(f"pairs {pairs!r}: expected all, consecutive or first")
+    before = embeddings[:-1] if pairs == "consecutive" else embeddings[:1]
+    return torch.linalg.vector_norm(embeddings[1:] - before, dim=1).mean()
+
+
+def landmark_roughness(points: Tensor, rate: float) -> Tensor:
+    """How jerkily landmarks move: their mean acceleration, in inter-ocular distances per second squared.
+
+    The mean length of the second difference p[t - 1] - 2 p[t] + p[t + 1], times the squared frame rate; 0 for points at
+    rest or in steady motion. The inter-ocular distance is its mean over the clip.
+
+    Args:
+        points: [T, 68, 2], one set a frame, in order. rate: frames a second.
+
+    Raises:
+        UsageError: another shape, or fewer than three frames.
+    """
+    if points.ndim != 3 or tuple(points.shape[1:]) != (68, 2) or len(points) < 3:
+        raise UsageError(f"landmarks of shape {list(points.shape)}: expected [T, 68, 2] of three frames or more")
+    eyes = points[:, 42:48].mean(dim=1) - points[:, 36:42].mean(dim=1)
+    bend = points[:-2] - 2 * points[1:-1] + points[2:]
+    mean: Tensor = torch.linalg.vector_norm(bend, dim=2).mean()
+    return mean * rate**2 / torch.linalg.vector_norm(eyes, dim=1).mean()
 
 
 def pooled_features(network: FeatureDistance, images: Tensor) -> Tensor:

@@ -157,3 +157,27 @@ def test_pooled_features_are_means_of_the_last_map() -> None:
     pooled = metrics.pooled_features(network, images)
     torch.testing.assert_close(pooled, network.features(images)[-1].flatten(2).mean(2))
     assert pooled.shape == (3, 8)
+
+
+def test_content_distance_by_its_three_definitions() -> None:
+    walk = torch.tensor([[0.0, 0.0], [3.0, 4.0], [0.0, 0.0], [6.0, 8.0]])
+    assert metrics.content_distance(walk, "consecutive").item() == pytest.approx((5 + 5 + 10) / 3)
+    assert metrics.content_distance(walk, "first").item() == pytest.approx((5 + 0 + 10) / 3)
+    assert metrics.content_distance(walk).item() == pytest.approx((5 + 0 + 10 + 5 + 5 + 10) / 6)
+    assert metrics.content_distance(walk[:1].expand(5, -1)).item() == 0
+    with pytest.raises(UsageError, match="two frames"):
+        metrics.content_distance(walk[:1])
+    with pytest.raises(UsageError, match="consecutive or first"):
+        metrics.content_distance(walk, "some")
+
+
+def test_landmark_roughness_is_acceleration_in_inter_ocular_distances() -> None:
+    rest = torch.rand(68, 2, generator=torch.Generator().manual_seed(2))
+    rest[36:42], rest[42:48] = torch.tensor([10.0, 5.0]), torch.tensor([30.0, 5.0])
+    time = torch.arange(9.0)[:, None, None] / 25
+    assert metrics.landmark_roughness(rest + 7 * time, 25).item() == pytest.approx(0, abs=1e-2)
+    falling = rest.double() + torch.tensor([0.0, 0.5 * 60.0]) * time.double() ** 2
+    assert metrics.landmark_roughness(falling, 25).item() == pytest.approx(60 / 20, rel=1e-6)
+    for bad in (falling[:2], falling[:, :5]):
+        with pytest.raises(UsageError, match="three frames"):
+            metrics.landmark_roughness(bad, 25)
