@@ -81,7 +81,7 @@ class RhythmNet(nn.Module):
         )  # its means and log deviations of the measures
 
     def lean_on(self, log_transition: Tensor, mean: Tensor, deviation: Tensor) -> None:
-        """Build a chain in: log chances [8, 7] after each emotion and `BEGIN`, moments [7, 2] of each one's measures."""
+        """Build a chain in: log chances [8, 7] after each emotion and `BEGIN`; moments [7, 2] of each one."""
         self.transition.copy_(log_transition.clamp(min=-100.0))
         usual = [(mean - self.location) / self.scale, (deviation / self.scale).log()]
         self.usual.copy_(torch.cat(usual, dim=1))
