@@ -1,26 +1,23 @@
 """How fast a generator draws, against its bare convolutions: `python benchmarks/synthesis.py [--resolution R]`.
 
-The bare convolutions are those of the same pass (F.conv2d and F.conv_transpose2d, channels_last, same dtype), timed in the
-same run in turn with the drawing. Forward and backward to ws is compared with twice their time. Each figure is the least
-processor time of the rounds; --ops reference measures plain torch instead of the fused operations.
+The bare convolutions are those of the same pass (F.conv2d and F.conv_transpose2d, channels_last, same dtype), timed
+in the same run in turn with the drawing. Forward and backward to ws is compared with twice their time. Each figure is
+the least processor time of the rounds; --ops reference measures plain torch instead of the fused operations.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import resource
 import time
 from collections.abc import Callable
-
-os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as the command line does; torch reads it at its first allocation
 
 import torch
 import torch.nn.functional as F
 
 from latentface import pretrained
 from latentface.networks.generator import Generator, GeneratorConfig
-from latentface.ops import native
+from latentface.ops import keep_memory, native
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -94,8 +91,11 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--ops", choices=native.CHOICES, default="auto")
+    parser.add_argument("--give-back", action="store_true", help="let freed memory go back to the system each time")
     parser.add_argument("--dtypes", nargs="+", choices=DTYPES, default=list(DTYPES))
     given = parser.parse_args()
+    if not given.give_back:
+        keep_memory()
     config = GeneratorConfig(resolution=given.resolution)
     generator = pretrained.load_generator(given.network) if given.network else Generator(config)
     generator = generator.eval().requires_grad_(False)

@@ -122,7 +122,7 @@ def styled_conv2d(
 
 
 class _StyledConv(Function):
-    """x [N, I, H, W] (channels innermost), styles [N, I], demodulation [N, O], noise, a layer -> what the layer puts out."""
+    """x [N, I, H, W] (channels innermost), styles [N, I], demodulation [N, O], noise, a layer -> the layer's output."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, styles: Tensor, scale: Tensor, noise: Tensor | None, layer: _Layer) -> Tensor:
