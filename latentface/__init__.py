@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from latentface.animator import Animation
-    from latentface.api import align, animate, composite, load_animator, load_generator, project, transfer
+    from latentface.api import (
+        align,
+        animate,
+        composite,
+        load_animator,
+        load_generator,
+        predict_emotions,
+        project,
+        read_emotions,
+        transfer,
+    )
     from latentface.clip import Clip, Frame, Sound
     from latentface.editor import FaceEditor
     from latentface.emotion import Emotion, EmotionSegment, EmotionSequence
@@ -31,9 +41,10 @@ if TYPE_CHECKING:
     from latentface.latent import Direction, Latent
     from latentface.networks.generator import Generator, GeneratorConfig
     from latentface.networks.motion import MotionModel
-    from latentface.options import AnimateOptions, CompositeOptions, ProjectOptions, TransferOptions
-    from latentface.pretrained import load_emotion, load_identity, load_landmarks, load_perceptual
+    from latentface.options import AnimateOptions, CompositeOptions, ProjectOptions, ReadOptions, TransferOptions
+    from latentface.pretrained import load_emotion, load_identity, load_landmarks, load_perceptual, load_rhythm
     from latentface.projector import Projection
+    from latentface.recognition import Reading, Recogniser
     from latentface.video import Written, read_clip, write_clip
 
 __version__ = "0.1.0"
@@ -63,6 +74,9 @@ _HOMES = {
     "Photo": "latentface.images",
     "ProjectOptions": "latentface.options",
     "Projection": "latentface.projector",
+    "ReadOptions": "latentface.options",
+    "Reading": "latentface.recognition",
+    "Recogniser": "latentface.recognition",
     "Sound": "latentface.clip",
     "Transfer": "latentface.fuser",
     "TransferOptions": "latentface.options",
@@ -79,8 +93,11 @@ _HOMES = {
     "load_identity": "latentface.pretrained",
     "load_landmarks": "latentface.pretrained",
     "load_perceptual": "latentface.pretrained",
+    "load_rhythm": "latentface.pretrained",
+    "predict_emotions": "latentface.api",
     "project": "latentface.api",
     "read_clip": "latentface.video",
+    "read_emotions": "latentface.api",
     "read_image": "latentface.images",
     "read_photo": "latentface.images",
     "to_tensor": "latentface.images",
@@ -114,6 +131,9 @@ __all__ = [
     "Photo",
     "ProjectOptions",
     "Projection",
+    "ReadOptions",
+    "Reading",
+    "Recogniser",
     "Sound",
     "Transfer",
     "TransferOptions",
@@ -131,8 +151,11 @@ __all__ = [
     "load_identity",
     "load_landmarks",
     "load_perceptual",
+    "load_rhythm",
+    "predict_emotions",
     "project",
     "read_clip",
+    "read_emotions",
     "read_image",
     "read_photo",
     "to_tensor",

@@ -19,7 +19,7 @@ from latentface.emotion import Emotion, EmotionSegment
 from latentface.tracking import Box
 
 _FLOOR = 0.02  # below it a chance is as good as none
-_MOST = 600  # looks that wait
+_MOST = 300  # looks that wait
 _UNSEEN = 2.0  # seconds without a face after which it counts as neutral
 
 
