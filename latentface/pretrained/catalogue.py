@@ -89,6 +89,13 @@ BUILTIN: tuple[Entry, ...] = (
         summary="what moves a face of synthface-128: emotions, smile, gaze, pose",
     ),
     Entry(
+        name="synthface-128-expressions",
+        kind="expressions",
+        file="synthface-128-expressions.safetensors",
+        licence="MIT",
+        summary="what expressions move in the latents of synthface-128",
+    ),
+    Entry(
         name="landmarks",
         kind="landmarks",
         file="landmarks.safetensors",
