@@ -16,7 +16,7 @@ VALUES = {"images", "latent", "face", "emotion", "clip", "files", "options", "te
 ALGORITHMS = {
     "alignment", "driving", "camera", "headpose", "overlay", "inversion", "projector", "tuning", "fuser", "directions",
     "sequencer", "animator", "compositor", "forecasting", "recognition", "smoothing", "tracking", "journal",
-    "video", "decoding", "encoding", "disclosure", "blending", "masking", "warping", "metrics", "expression", "expression_map",
+    "video", "decoding", "encoding", "disclosure", "blending", "masking", "warping", "metrics", "expression",
     "appraisal", "selection", "projections", "expression_map", "stylespace", "steering",
 }  # fmt: skip
 EDITORS = {"transferrer": "editor", "performer": "editor"}
