@@ -33,7 +33,8 @@ _REACH = 0.75  # inter-ocular distances around the face over which the warp dies
 _FOREHEAD = 0.45
 _FEATHER = 0.3
 _TEETH = (8.0, 40.0)  # grey levels: mean change inside the lips at which the photo's mouth begins to go, and is gone
-_CELLS = 64  # of the coarse grid on which the warp is computed, on the longer side
+_CELLS = 64  # a side of the coarse grid on which the warp is computed
+_NARROW = 0.02  # inter-ocular distances between its rows at eyes and mouth
 
 
 class ExpressionMap:
@@ -59,8 +60,8 @@ class ExpressionMap:
         self.base = _planes(photo[y0:y1, x0:x1])  # [1, 3, h, w]
         self.window = self._window()
         here = map_points(np.linalg.inv(to_photo), crop.landmarks)  # the photo's face in pixels of the drawn picture
-        self._level = _Field(np.concatenate([here, _frame(self.side)]), (self.side, self.side), _CELLS)
-        self._here = here
+        self._here = _dense(here)
+        self._level = _Field(np.concatenate([self._here, _frame(self.side)]), (self.side, self.side))
         self._drawn = self._straighten(reference, self.rest)
         self.mask, self.skin, self.mouth = self._masks(here)
         seen = _sample(_planes(crop.image), _pixels(self.side, self.side) * (crop.size / self.side), "bilinear")
@@ -107,19 +108,17 @@ class ExpressionMap:
         """For every pixel of the box the one it shows, [h, w, 2], when the landmarks have moved to `goal`."""
         x0, y0, x1, y1 = self.box
         height, width = y1 - y0, x1 - x0
-        ring = _ring(self.crop.landmarks, self.unit) - (x0, y0)
-        centres, shifts = np.concatenate([goal - (x0, y0), ring]), np.zeros((68 + len(ring), 2))
-        shifts[:68] = self.crop.landmarks - goal
-        shift = _Field(centres, (height, width), _CELLS)(shifts)
+        there, ring = _dense(goal), _ring(self.crop.landmarks, self.unit)
+        field = _Field(np.concatenate([there, ring]) - (x0, y0), (height, width))
+        shift = field(np.concatenate([_dense(self.crop.landmarks) - there, np.zeros_like(ring)]))
         return _pixels(height, width) + shift * self.window
 
     def _straighten(self, image: Pixels, points: Array) -> Tensor:
         """A drawn picture [S, S, 3] with its landmarks moved to the photo's: [1, 3, S, S]."""
         if image.shape != (self.side, self.side, 3):
             raise UsageError(f"picture of shape {list(image.shape)}: expected [{self.side}, {self.side}, 3]")
-        shifts = np.zeros((68 + 8, 2))
-        shifts[:68] = points - self._here
-        return _sample(_planes(image), _pixels(self.side, self.side) + self._level(shifts), "bilinear")
+        shift = self._level(np.concatenate([_dense(points) - self._here, np.zeros((8, 2))]))
+        return _sample(_planes(image), _pixels(self.side, self.side) + shift, "bilinear")
 
     def _mean(self, picture: Tensor) -> Tensor:
         """Mean colour [1, 3, 1, 1] over the skin that an expression leaves alone."""
@@ -151,26 +150,44 @@ class ExpressionMap:
 class _Field:
     """Smooth fields [h, w, 2] through values at points [K, 2]: radial basis functions |r| and a constant.
 
-    Computed on a coarse grid with `cells` on the longer side.
+    Computed on a coarse grid whose rows lie closer at eyes and mouth, which the first 68 points say.
     """
 
-    def __init__(self, centres: Array, shape: tuple[int, int], cells: int) -> None:
-        height, width = self.shape = shape
-        step = max(1.0, max(shape) / cells)
-        self.cells = max(2, round(height / step)), max(2, round(width / step))
-        y, x = (np.linspace(0, side - 1, count) for side, count in zip(shape, self.cells, strict=True))
-        at = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+    def __init__(self, centres: Array, shape: tuple[int, int]) -> None:
+        height, width = shape
+        self.lines = np.linspace(0, width - 1, _CELLS), _rows(centres[:68], height)
+        at = np.stack(np.meshgrid(*self.lines), axis=-1).reshape(-1, 2)
         count = len(centres)
         self.system = np.ones((count + 1, count + 1))
-        self.system[:count, :count] = _distances(centres, centres) - 1e-3 * step * np.eye(count)
+        self.system[:count, :count] = _distances(centres, centres)
         self.system[count, count] = 0
         self.basis = np.concatenate([_distances(at, centres), np.ones((len(at), 1), np.float32)], axis=1)
+        x, y = (
+            torch.from_numpy(np.interp(np.arange(side), line, np.arange(len(line)))).float()
+            for side, line in zip((width, height), self.lines, strict=True)
+        )
+        self.places = torch.stack([x.expand(height, -1), y[:, None].expand(-1, width)], dim=-1)  # in the coarse grid
 
     def __call__(self, values: Array) -> Tensor:
         weights = np.linalg.solve(self.system, np.concatenate([values, np.zeros((1, 2))]))
-        coarse = torch.from_numpy(self.basis @ weights.astype(np.float32)).reshape(1, *self.cells, 2)
-        fine = F.interpolate(coarse.permute(0, 3, 1, 2), self.shape, mode="bilinear", align_corners=True)
-        return fine[0].permute(1, 2, 0)
+        coarse = torch.from_numpy(self.basis @ weights.astype(np.float32))
+        coarse = coarse.reshape(1, len(self.lines[1]), len(self.lines[0]), 2)
+        return _sample(coarse.permute(0, 3, 1, 2), self.places, "bilinear")[0].permute(1, 2, 0)
+
+
+def _rows(landmarks: Array, height: int) -> Array:
+    """Rows of a picture of that height, in increasing order; narrowly spaced where lids and lips open and close."""
+    step = _NARROW * inter_ocular(landmarks)
+    bands = [landmarks[36:48, 1], landmarks[48:68, 1]]
+    close = [np.arange(band.min() - 2 * step, band.max() + 2 * step, step) for band in bands]
+    rows = np.concatenate([np.linspace(0, height - 1, _CELLS // 2), *close]).clip(0, height - 1)
+    return np.unique(rows.round(2))
+
+
+def _dense(landmarks: Array) -> Array:
+    """Landmarks [68, 2] and the points half-way between them around eyes and lips, which shut along their length."""
+    loops = [landmarks[36:42], landmarks[42:48], landmarks[60:68]]
+    return np.concatenate([landmarks, *((loop + np.roll(loop, -1, 0)) / 2 for loop in loops)])
 
 
 def _distances(a: Array, b: Array) -> NDArray[np.float32]:

@@ -101,11 +101,13 @@ def content_distance(embeddings: Tensor, pairs: str = "all") -> Tensor:
     if embeddings.ndim != 2 or len(embeddings) < 2:
         raise UsageError(f"embeddings of shape {list(embeddings.shape)}: expected [T, D] of two frames or more")
     if pairs == "all":
-        return torch.pdist(embeddings).mean()
-    if pairs not in ("consecutive", "first"):
+        apart: Tensor = torch.pdist(embeddings)
+    elif pairs in ("consecutive", "first"):
+        before = embeddings[:-1] if pairs == "consecutive" else embeddings[:1]
+        apart = torch.linalg.vector_norm(embeddings[1:] - before, dim=1)
+    else:
         raise UsageError(f"pairs {pairs!r}: expected all, consecutive or first")
-    before = embeddings[:-1] if pairs == "consecutive" else embeddings[:1]
-    return torch.linalg.vector_norm(embeddings[1:] - before, dim=1).mean()
+    return apart.mean()
 
 
 def landmark_roughness(points: Tensor, rate: float) -> Tensor:
@@ -124,8 +126,9 @@ def landmark_roughness(points: Tensor, rate: float) -> Tensor:
         raise UsageError(f"landmarks of shape {list(points.shape)}: expected [T, 68, 2] of three frames or more")
     eyes = points[:, 42:48].mean(dim=1) - points[:, 36:42].mean(dim=1)
     bend = points[:-2] - 2 * points[1:-1] + points[2:]
-    mean: Tensor = torch.linalg.vector_norm(bend, dim=2).mean()
-    return mean * rate**2 / torch.linalg.vector_norm(eyes, dim=1).mean()
+    acceleration: Tensor = rate**2 * torch.linalg.vector_norm(bend, dim=2)
+    unit: Tensor = torch.linalg.vector_norm(eyes, dim=1)
+    return acceleration.mean() / unit.mean()
 
 
 def pooled_features(network: FeatureDistance, images: Tensor) -> Tensor:

@@ -1,0 +1,142 @@
+"""Expression mapping: the photo's pixels move as drawn landmarks do, what is new is added, all else stays."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import ndimage
+from test_compositor import face_points, scene
+
+from latentface.alignment import crop_face
+from latentface.errors import UsageError
+from latentface.expression_map import ExpressionMap
+from latentface.face import FaceCrop, map_points
+from latentface.images import Pixels
+
+SIDE = 128
+LIDS_DOWN = {37: 41, 38: 40, 43: 47, 44: 46}
+
+
+def drawn() -> tuple[Pixels, np.ndarray]:
+    """What a generator draws for any face: smooth, with landmarks near, but not at, those of the photo's crop."""
+    y, x = np.mgrid[:SIDE, :SIDE]
+    picture = np.stack([150 + 30 * np.sin(x / 30), 120 + 30 * np.cos(y / 25), 110 + 0 * x], axis=-1)
+    return picture.astype(np.uint8), face_points((64, 62), 31.0)
+
+
+@pytest.fixture(scope="module")
+def desk() -> tuple[Pixels, FaceCrop, ExpressionMap]:
+    photo, crop = scene(grain=0.0, wave=60.0)
+    return photo, crop, ExpressionMap(photo, crop, *drawn())
+
+
+def mark(photo: Pixels, at: np.ndarray, size: float = 2.5) -> Pixels:
+    y, x = np.mgrid[: photo.shape[0], : photo.shape[1]]
+    dot = np.exp(-((x - at[0]) ** 2 + (y - at[1]) ** 2) / (2 * size**2))[..., None]
+    return np.asarray(photo * (1 - dot), np.uint8)
+
+
+def find_mark(photo: Pixels, plain: Pixels) -> np.ndarray:
+    weight = np.clip(plain.astype(float) - photo, 0, None).sum(-1)
+    weight[weight < 60] = 0
+    return np.array(ndimage.center_of_mass(weight))[::-1]
+
+
+def test_the_unchanged_face_is_the_photo_itself(desk) -> None:
+    photo, _, mapping = desk
+    assert np.array_equal(mapping.place(*drawn()), photo)
+
+
+def test_outside_the_box_every_frame_is_the_photo_to_the_bit(desk) -> None:
+    photo, crop, mapping = desk
+    picture, points = drawn()
+    opened = points.copy()
+    opened[[8, *range(55, 60), *range(65, 68)]] += (1.0, 9.0)
+    x0, y0, x1, y1 = mapping.box
+    outside = np.ones(photo.shape[:2], bool)
+    outside[y0:y1, x0:x1] = False
+    assert outside.mean() > 0.2
+    for image in (picture, 255 - picture):
+        frame = mapping.place(image, opened)
+        assert np.array_equal(frame[outside], photo[outside])
+        assert (frame[~outside] != photo[~outside]).any()
+        edge = np.zeros_like(outside)
+        edge[y0 : y0 + 2, x0:x1] = edge[y1 - 2 : y1, x0:x1] = True
+        assert np.abs(frame[edge].astype(int) - photo[edge]).max() <= 2  # no seam: the change has died away
+    inside_face = map_points(crop.from_photo, crop.landmarks)
+    assert inside_face.min() > 0  # the face itself lies inside
+
+
+def test_the_photo_moves_as_the_drawn_landmarks_do(desk) -> None:
+    photo, crop, _ = desk
+    at = crop.landmarks[57]
+    marked = mark(photo, at)
+    mapping = ExpressionMap(marked, crop_face(marked, crop.landmarks, SIDE), *drawn())
+    picture, points = drawn()
+    moved = points.copy()
+    moved[[7, 8, 9, *range(55, 60), *range(65, 68)]] += (1.0, 6.0)
+    found = find_mark(mapping.place(picture, moved), photo) - find_mark(marked, photo)
+    wanted = crop.to_photo[:2, :2] * (crop.size / SIDE) @ (1.0, 6.0)
+    assert np.linalg.norm(found - wanted) < 0.15 * np.linalg.norm(wanted)
+
+
+def test_movements_of_the_drawn_head_are_left_out(desk) -> None:
+    photo, _, mapping = desk
+    picture, points = drawn()
+    turn = np.deg2rad(4)
+    matrix = 1.06 * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    moved = (points - 64) @ matrix.T + 64 + (3, -2)
+    back = np.linalg.inv(matrix)[::-1, ::-1]  # rows and columns
+    shift = np.array([64, 64]) - back @ np.array([62, 67])
+    planes = [
+        ndimage.affine_transform(picture[..., c].astype(float), back, shift, order=1, mode="nearest") for c in range(3)
+    ]
+    frame = mapping.place(np.stack(planes, -1).round().astype(np.uint8), moved)
+    assert np.abs(frame.astype(int) - photo).mean() < 0.5
+    assert np.abs(frame.astype(int) - photo).max() < 12
+
+
+def test_what_is_new_in_the_drawn_face_is_added_and_a_tint_is_not(desk) -> None:
+    photo, crop, mapping = desk
+    picture, points = drawn()
+    cheek = (points[41] + points[48]) / 2
+    fold = picture - (picture - mark(picture, cheek, 4.0)) // 3
+    change = mapping.place(fold, points).astype(int) - photo
+    place = np.unravel_index(np.argmin(change.sum(-1)), photo.shape[:2])[::-1]
+    here = (crop.landmarks[41] + crop.landmarks[48]) / 2  # between the same landmarks as in the drawn face
+    assert np.linalg.norm(np.array(place) - here) < 0.12 * mapping.unit
+    assert -70 < change.min() < -25  # a third of the drawn 160 or so
+    tinted = np.clip(picture + np.array([12, -8, 5]), 0, 255).astype(np.uint8)
+    assert np.abs(mapping.place(tinted, points).astype(int) - photo).max() <= 2
+
+
+def test_eyes_shut_by_their_own_height(desk) -> None:
+    photo, crop, _ = desk
+    landmarks = crop.landmarks.copy()
+    for upper, lower in LIDS_DOWN.items():  # these eyes are open wider than the drawn ones
+        landmarks[upper] -= 0.5 * (landmarks[lower] - landmarks[upper])
+        landmarks[lower] += 0.3 * (landmarks[lower] - landmarks[upper])
+    eyed = photo
+    for part in (slice(36, 42), slice(42, 48)):
+        eyed = mark(eyed, landmarks[part].mean(0), 0.06 * 45)
+    mapping = ExpressionMap(eyed, crop_face(eyed, landmarks, SIDE), *drawn())
+    picture, points = drawn()
+    shut = points.copy()
+    for upper, lower in LIDS_DOWN.items():
+        shut[upper] = shut[lower] = (points[upper] + points[lower]) / 2
+    pupils = [int((frame.max(-1) < 90).sum()) for frame in (eyed, mapping.place(picture, shut))]
+    assert pupils[1] < 0.25 * pupils[0]
+
+
+@pytest.mark.parametrize(
+    ("side", "count", "message"), [(64, 68, r"expected \[128, 128, 3\]"), (128, 5, r"expected \[68, 2\]")]
+)
+def test_other_shapes_are_refused(desk, side: int, count: int, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        desk[2].place(np.zeros((side, side, 3), np.uint8), drawn()[1][:count])
+
+
+def test_a_face_outside_the_photo_is_refused(desk) -> None:
+    photo, crop, _ = desk
+    with pytest.raises(UsageError, match="outside the photo"):
+        ExpressionMap(photo, crop_face(photo, crop.landmarks + 2000, SIDE), *drawn())
