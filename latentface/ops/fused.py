@@ -67,6 +67,25 @@ class BiasActSlope(Function):
         return apply(BiasActSlope, total.to(a.dtype), a, ctx.activation, False, False)[0], None, None, None, None
 
 
+class PixelProduct(Function):
+    """weight [N, O, C] times pixels [N, P, C], as planes [N, O, P].
+
+    The same as weight @ pixels^T, whose own backward pass gives the gradient of the pixels transposed.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, pixels: Tensor) -> Tensor:
+        ctx.save_for_backward(weight, pixels)
+        return torch.bmm(weight, pixels.transpose(1, 2))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        weight, pixels = ctx.saved_tensors
+        planes = grads[0].contiguous()
+        of_weight = torch.bmm(planes, pixels) if ctx.needs_input_grad[0] else None
+        return of_weight, torch.bmm(planes.transpose(1, 2), weight) if ctx.needs_input_grad[1] else None
+
+
 class Resample(Function):
     """upfirdn of x [N, C, H, W] with taps [kh, kw]."""
 

@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 
 from latentface.ops.filtering import upfirdn2d
+from latentface.ops.fused import PixelProduct, apply
 from latentface.ops.native import is_channels_last, serves
-from latentface.ops.precision import computes_in_half, without_autocast
+from latentface.ops.precision import computes_in_half, computing_dtype, without_autocast
 
 EPSILON = 1e-8
 
@@ -41,7 +42,7 @@ def modulated_conv2d(
     """
     _check(x, weight, styles, up, kernel)
     if weight.shape[2] == up == 1 and not demodulate and is_channels_last(x) and serves(x):
-        return _modulated_product(x, weight, styles)
+        return _modulated_product(x.to(computing_dtype(x)), weight, styles)
     if demodulate and computes_in_half(x):
         # sums of squares leave the range of float16; d undoes both scales exactly
         weight = weight / weight.abs().amax((1, 2, 3), keepdim=True).clamp_min(EPSILON)
@@ -60,9 +61,10 @@ def modulated_conv2d(
 
 def _modulated_product(x: torch.Tensor, weight: torch.Tensor, styles: torch.Tensor) -> torch.Tensor:
     """A 1x1 convolution of x with channels innermost: a matrix product, in which the few weights take the styles."""
-    own = (weight[:, :, 0, 0] * styles[:, None]).to(x.dtype)  # [N, O, I]
-    y = torch.bmm(x.permute(0, 2, 3, 1).flatten(1, 2), own.transpose(1, 2))  # [N, H W, O]
-    return y.transpose(1, 2).reshape(len(x), -1, *x.shape[2:])
+    with without_autocast(x):
+        own = (weight[:, :, 0, 0] * styles[:, None]).to(x.dtype)  # [N, O, I]
+        y: torch.Tensor = apply(PixelProduct, own, x.permute(0, 2, 3, 1).flatten(1, 2))
+    return y.reshape(*y.shape[:2], *x.shape[2:])
 
 
 def weight_power(weight: torch.Tensor) -> torch.Tensor:
