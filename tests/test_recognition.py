@@ -246,7 +246,7 @@ class TestSmoothing:
             chances = tuple(0.4 if e in (HAPPY, SAD) else 0.04 for e in Emotion)
             smoother.push(Look(Fraction(k, 5), chances, (0, 0, 9, 9), 1), 0.2)
             most = max(most, len(smoother.waiting))
-        assert most == 301
+        assert most == 300
 
     def test_nothing_seen_gives_nothing(self):
         assert list(to_segments([], 5, 0.5)) == []

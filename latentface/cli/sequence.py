@@ -106,7 +106,7 @@ def _tell_reading(report: Report, film: Path, output: Path, recogniser: str, rea
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("rhythm.safetensors"), show_default=True,
               help="The network, for `sequence predict --model`.")  # fmt: skip
-@click.option("--steps", type=click.IntRange(min=1), default=600, show_default=True, help="Steps of training.")
+@click.option("--steps", type=click.IntRange(min=1), default=1000, show_default=True, help="Steps of training.")
 @seed_flag
 @report_flags
 def fit(report: Report, files: tuple[Path, ...], output: Path, steps: int, seed: int) -> None:

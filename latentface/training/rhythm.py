@@ -27,9 +27,9 @@ from latentface.training.stories import stories
 Numbers = tuple[Tensor, Tensor]
 Batch = tuple[Tensor, Tensor, int]
 
-OPTIONS = LoopOptions(steps=3000, minutes=None, learning_rate=5e-3, weight_decay=1e-2, bfloat16=False)
-FEW = RhythmConfig(hidden=32, embedding=8, dropout=0.3)  # for sequences that were read from films
-FEW_OPTIONS = replace(OPTIONS, steps=600, warm_up=50, measure_every=20, average=0.98, keep_best="nats")
+OPTIONS = LoopOptions(steps=2000, minutes=None, learning_rate=5e-3, weight_decay=1e-2, bfloat16=False)
+FEW = RhythmConfig(dropout=0.2)  # for sequences that were read from films
+FEW_OPTIONS = replace(OPTIONS, steps=1000, warm_up=50, measure_every=20, average=0.98, keep_best="nats")
 STORIES, HELD_OUT, SEED = 6000, 500, 2020
 WINDOW = 48  # segments that are learnt at a time
 LEAST = 100  # segments, all sequences together
