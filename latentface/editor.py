@@ -11,11 +11,19 @@ import numpy as np
 
 from latentface import api
 from latentface.clip import Clip
+from latentface.emotion import EmotionSequence
 from latentface.errors import InputError, NoFaceFound, UsageError
 from latentface.face import FaceCrop
 from latentface.images import Photo, Pixels, read_image, read_photo
 from latentface.latent import Latent
-from latentface.options import AnimateOptions, CompositeOptions, ProjectOptions, TransferOptions
+from latentface.options import (
+    AnimateOptions,
+    CompositeOptions,
+    ProjectOptions,
+    SequenceOptions,
+    TransferOptions,
+    VideoOptions,
+)
 from latentface.projector import Projection, StepCallback
 from latentface.tuning import TunedDeltas
 from latentface.video import read_clip
@@ -29,7 +37,7 @@ Source = str | os.PathLike[str] | Pixels
 
 
 class FaceEditor:
-    """Networks chosen once, then verbs on photos: `align`, `project`, `transfer`, `animate`, `synthesise`, `sample`.
+    """Networks chosen once, then verbs: `align`, `project`, `transfer`, `animate`, `video`, `synthesise`, `sample`.
 
     Args:
         network: built-in name or file of a generator.
@@ -183,6 +191,49 @@ class FaceEditor:
         clips = [clip if isinstance(clip, Clip) else read_clip(clip) for clip in given]
         model = api.load_animator(network, self.device)
         return api.animate(whole, clips, model, options, faces=chosen, landmarks=self.landmarks)
+
+    def video(
+        self,
+        photo: Source | Latent | Projection,
+        emotions: EmotionSequence | str,
+        options: SequenceOptions | None = None,
+        drawing: VideoOptions | None = None,
+        *,
+        face: int | None = None,
+        project: ProjectOptions | None = None,
+        composite: CompositeOptions | None = None,
+        on_note: Callable[[str], None] | None = None,
+    ) -> Clip:
+        """The face of a photo goes through a sequence of emotions; the rest of the photo stays as it is.
+
+        Args:
+            photo: a file, uint8 RGB [H, W, 3], or a latent, its file or a projection, whose face is shown alone.
+            emotions: the sequence, or names with strengths such as "happiness,surprise=1.5,neutral", 2 seconds each.
+            options: how the face moves: easing, holds, loop, blinks, sway.
+            drawing: frames a second, the face alone or the photo, and how the photo gets the expression.
+            face: which face of the photo, 1 for the surest; by default the largest.
+            project: how to find the latent; by default by the network's own encoder, where it has one.
+
+        Returns:
+            `Clip`, whose frames are computed while it is gone through or written (`write_clip`).
+
+        Raises:
+            InputError, NoFaceFound: the photo cannot be used.
+            UsageError: no such emotion, no direction for it, or an impossible rate.
+        """
+        from latentface.performer import find_face, perform
+        from latentface.transferrer import Transferrer
+
+        finder = Transferrer(
+            self.generator, landmarks=self.landmarks, project=project or ProjectOptions(seed=self.seed),
+            cache=api.projection_cache(), note=on_note,
+        )  # fmt: skip
+        sequence = EmotionSequence.of(emotions) if isinstance(emotions, str) else emotions
+        if project is None and api.has_encoder(self.generator):
+            found = find_face(finder, photo, face)
+        else:
+            (found,) = finder.faces([(photo, "the photo", face)])
+        return perform(found, sequence, self.generator, options, drawing, composite).clip
 
     def synthesise(
         self, latent: Latent | str | os.PathLike[str], tuned: TunedDeltas | str | os.PathLike[str] | None = None

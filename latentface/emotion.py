@@ -92,11 +92,13 @@ class EmotionSequence:
         """
         segments = []
         for word in text.split(","):
-            name, given, strength = word.partition("=")
+            name, given, number = word.partition("=")
+            emotion = Emotion.of(name)
             try:
-                segments.append(EmotionSegment(Emotion.of(name), float(strength) if given else 1.0, each))
+                strength = float(number) if given else 1.0
             except ValueError:
                 raise UsageError(f"{word.strip()!r}: expected a number after =, such as {name.strip()}=1.5") from None
+            segments.append(EmotionSegment(emotion, strength, each))
         return cls(tuple(segments))
 
     def to_json(self) -> str:

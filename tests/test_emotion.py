@@ -84,3 +84,20 @@ def test_other_files_are_refused_in_one_line(tmp_path, content, word):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"none\.json"):
         EmotionSequence.load(tmp_path / "none.json")
+
+
+def test_a_sequence_in_words() -> None:
+    found = EmotionSequence.of("happiness, Fear=1.5,neutral", each=3.0)
+    parts = [(Emotion.HAPPINESS, 1.0), (Emotion.FEAR, 1.5), (Emotion.NEUTRAL, 1.0)]
+    assert found.segments == tuple(EmotionSegment(emotion, strength, 3.0) for emotion, strength in parts)
+    for text, message in (("joy", "no emotion 'joy'"), ("fear=x", "a number after ="), ("fear=3", "from 0 to 2")):
+        with pytest.raises(UsageError, match=message):
+            EmotionSequence.of(text)
+
+
+def test_a_sequence_in_so_many_seconds() -> None:
+    sequence = EmotionSequence.of("fear,anger").lasting(6)
+    assert [segment.duration for segment in sequence.segments] == [3, 3]
+    for bad in (0, -1, float("nan")):
+        with pytest.raises(UsageError, match="more than 0"):
+            sequence.lasting(bad)
