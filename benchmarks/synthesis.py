@@ -16,8 +16,9 @@ import torch
 import torch.nn.functional as F
 
 from latentface import pretrained
+from latentface.cli.memory import keep_memory
 from latentface.networks.generator import Generator, GeneratorConfig
-from latentface.ops import keep_memory, native
+from latentface.ops import native
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 

@@ -116,13 +116,21 @@ def check_ops(device: str) -> Check:
 
     from latentface import ops
     from latentface.api import pick_device
+    from latentface.ops import native
+    from latentface.ops.compiler import BuildFailed
 
     chosen = pick_device(device)
     image = torch.ones(1, 3, 8, 8, device=chosen)
     doubled = ops.upsample2d(image, ops.make_filter([1, 3, 3, 1]).to(chosen))
     if tuple(doubled.shape) != (1, 3, 16, 16) or not torch.allclose(doubled[..., 4:12, 4:12].mean(), image.mean()):
         return Check("ops", BROKEN, f"upsampling gives wrong numbers on {chosen}", "reinstall torch, or --device cpu")
-    return Check("ops", OK, f"plain torch on {chosen}")
+    kind = torch.device(chosen).type
+    found = native.library(kind) if kind == "cpu" else None  # on a GPU they are used where they are asked for
+    if isinstance(found, BuildFailed):
+        again = f", then delete {found.remembered} to try again" if found.remembered else ""
+        advice = f"install a C++ compiler (Debian: g++){again}: drawing becomes faster"
+        return Check("ops", OPTIONAL, f"plain torch on {chosen}; native operations cannot be built: {found}", advice)
+    return Check("ops", OK, f"{'native' if found is not None and native.serves(image) else 'plain torch'} on {chosen}")
 
 
 def check_weights() -> Check:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from latentface.cli.report import Report
+from latentface.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -39,10 +40,36 @@ def offline_flag(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--offline", is_flag=True, help="Never download anything.")(with_access)
 
 
+def ops_flag(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --ops; and let the process keep its memory, as drawing layer after layer wants it."""
+
+    @functools.wraps(command)
+    def with_ops(ops_choice: str, **values: Any) -> Any:
+        from latentface.cli.memory import keep_memory
+
+        keep_memory()
+        if ops_choice == "auto":
+            return command(**values)
+        from latentface.ops import native
+        from latentface.ops.compiler import BuildFailed
+
+        try:
+            with native.chosen(ops_choice):
+                return command(**values)
+        except BuildFailed as error:
+            raise UsageError(f"--ops {ops_choice} is not possible here: {error}; leave it out") from error
+
+    text = "Native operations, plain torch, or native where they can be built."
+    choices = click.Choice(["auto", "native", "reference"])
+    return click.option("--ops", "ops_choice", default="auto", show_default=True, type=choices, help=text)(with_ops)
+
+
 def network_flag(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --network (a generator) and --offline."""
+    """Add --network (a generator), --offline and --ops."""
     text = "Generator: built-in or published name, file or URL."
-    return click.option("--network", default=DEFAULT_NETWORK, show_default=True, help=text)(offline_flag(command))
+    return click.option("--network", default=DEFAULT_NETWORK, show_default=True, help=text)(
+        offline_flag(ops_flag(command))
+    )
 
 
 def report_flags(command: Callable[..., Any]) -> Callable[..., Any]:

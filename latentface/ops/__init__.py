@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from latentface.ops.activation import bias_act
 from latentface.ops.filtering import make_filter, upfirdn2d, upsample2d
-from latentface.ops.memory import keep_memory
 from latentface.ops.modulation import modulated_conv2d
 from latentface.ops.precision import without_autocast
 from latentface.ops.styled import PreparedWeight, styled_conv2d
@@ -15,7 +14,6 @@ from latentface.ops.styled import PreparedWeight, styled_conv2d
 __all__ = [
     "PreparedWeight",
     "bias_act",
-    "keep_memory",
     "make_filter",
     "modulated_conv2d",
     "styled_conv2d",
