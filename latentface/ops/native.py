@@ -237,7 +237,7 @@ def resample(
     axes = [
         (INTEGER * 6)(*steps, resampling.before[k], x.shape[2 + k], out.shape[2 + k], taps.shape[k]) for k in (0, 1)
     ]
-    kernel = taps.detach().to(torch.promote_types(x.dtype, torch.float32)).contiguous()
+    kernel = taps.detach().to(x.device, torch.promote_types(x.dtype, torch.float32)).contiguous()
     packed = addends.pack(x)
     _call(
         "lf_filter", x, x.data_ptr(), kernel.data_ptr(), *map(_pointer, packed), out.data_ptr(), *x.shape[:2], *axes,
