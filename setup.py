@@ -43,6 +43,7 @@ setup(
         "safetensors>=0.4.3",
         "platformdirs",
         "av",
+        'tomli; python_version < "3.11"',
     ],
     extras_require={
         "synth": ["moderngl"],

@@ -267,3 +267,24 @@ class DirectionOptions:
 
     def __post_init__(self) -> None:
         check_bounds(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EditOptions:
+    """How a face is moved along directions and put back; see `latentface.FaceEditor.edit`.
+
+    Raises:
+        UsageError: a value lies outside the bounds its field states.
+    """
+
+    layers: str = option("all", "Rows of the latent that may move, counted from 0: all, or a list such as 0-7.")
+    place: str = option(
+        "auto",
+        "How the photo gets the edit: its own pixels are moved and changed as the drawn face moves and changes (warp), "
+        "the drawn face is pasted in (paste), or auto: warp where nothing but the expression changes.",
+        choices=("auto", "warp", "paste"),
+    )
+    crop: bool = option(False, "Show the face as the network draws it, without the photo around it.")
+
+    def __post_init__(self) -> None:
+        check_bounds(self)

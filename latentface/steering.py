@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from latentface.errors import UsageError
-from latentface.inversion import W_SAMPLES, W_SEED, measure_w
+from latentface.inversion import W_SAMPLES, W_SEED
 from latentface.latent import Direction, Latent
 from latentface.networks.generator import Generator
 
-#: Root mean square deviation of a latent from the network's own w (about 1 for those) beyond which faces break up.
-FAR = 2.5
+#: Deviations from the mean w (see `excess`) beyond which faces break up.
+FAR = 5.0
 
 
 def without(direction: Direction, others: Sequence[Direction]) -> Direction:
@@ -94,7 +94,17 @@ def edited(latent: Latent, steps: Sequence[tuple[Direction, float]], rows: Seque
     return latent + total
 
 
-def farness(generator: Generator) -> Callable[[torch.Tensor], float]:
-    """A measure of ws [num_ws, w_dim]: root mean square deviation from the network's own w, about 1 for those."""
-    statistics = measure_w(generator)
-    return lambda ws: float(statistics.penalty(ws[None].to(statistics.mean)).sqrt())
+def excess(before: Latent, after: Latent, w: torch.Tensor) -> float:
+    """How far an edit led out of the network's range: a Mahalanobis distance along the edit.
+
+    Standard deviations of w [n, w_dim], taken along the difference of the two latents, by which the second lies beyond
+    the mean of w; 0 for no difference or a step towards the mean.
+    """
+    step = (after - before).values
+    length = step.norm()
+    if not length > 0:
+        return 0.0
+    unit = step / length
+    along = w @ unit.sum(0)
+    place = (after.ws * unit).sum()
+    return max(0.0, float((place - along.mean()) / along.std().clamp(min=1e-12)))

@@ -31,6 +31,7 @@ FULL_OR_FORBIDDEN = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno
 COMMANDS = {
     "animate": "animate",
     "doctor": "doctor",
+    "edit": "edit",
     "project": "project",
     "sample": "sample",
     "sequence": "sequence",

@@ -115,6 +115,11 @@ def contact_sheet(images: Sequence[Pixels], captions: Sequence[str] | None, colu
     return np.asarray(sheet)
 
 
+def enlarged(image: Pixels, side: int) -> Pixels:
+    """A picture scaled to `side` pixels in square."""
+    return np.asarray(_panel(image, side))
+
+
 def _panel(image: Pixels, side: int) -> Image.Image:
     return Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC)
 

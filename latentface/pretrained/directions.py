@@ -7,7 +7,7 @@ fingerprint and what is known of each.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from difflib import get_close_matches
 from functools import lru_cache
@@ -72,7 +72,7 @@ def find_directions(fingerprint: str) -> dict[str, Direction]:
     return found
 
 
-def pick(name: str, known: dict[str, Direction], where: str) -> Direction:
+def pick(name: str, known: Mapping[str, Direction], where: str = "this network") -> Direction:
     """The direction of that name; UsageError, offering near names, when there is none."""
     if name in known:
         return known[name]

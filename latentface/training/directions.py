@@ -56,6 +56,7 @@ FACTORS = {
     "hair-light": ("hair_colour", (0, 1, 2), 1),
 }
 RARE = 0.06  # share of the faces that blink; other shapes are seldom strong either
+TURNS = ("yaw", "pitch")
 COLOURS = ("skin-light", "hair-light")  # on every row
 
 
@@ -101,7 +102,9 @@ def _spread_out(direction: Direction) -> Direction:
     last = len(direction.values) if direction.name in COLOURS else SHAPE_ROWS
     values = torch.zeros_like(direction.values)
     values[:last] = direction.values[0]
-    return replace(direction, values=values, metadata={**(direction.metadata or {}), "layers": f"0-{last - 1}"})
+    moves = "head" if direction.name in TURNS else "colour" if direction.name in COLOURS else "expression"
+    facts = {**(direction.metadata or {}), "layers": f"0-{last - 1}", "moves": moves}
+    return replace(direction, values=values, metadata=facts)
 
 
 def load_scenes(folders: Sequence[Path], code: FactorCode, coder: SceneCoder, resolution: int) -> Scenes:

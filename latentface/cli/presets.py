@@ -1,0 +1,48 @@
+"""Presets of `latentface edit`: named strengths in a small TOML file."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from latentface.errors import InputError
+from latentface.files import atomic_path
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+TABLE = "set"
+
+
+def load_preset(path: Path) -> dict[str, float]:
+    """The strengths under [set], in the file's order; InputError for a file that cannot be read or says more."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read as a preset: {error}") from None
+    strengths = content.get(TABLE)
+    if content.keys() != {TABLE} or not isinstance(strengths, dict) or not strengths:
+        raise InputError(f"{path} is no preset: expected a table [{TABLE}] with lines such as happiness = 2.0")
+    for name, value in strengths.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise InputError(f"{path}: {name} is {value!r}; expected a number, such as 2.0")
+    return {name: float(value) for name, value in strengths.items()}
+
+
+def save_preset(path: Path, strengths: Mapping[str, float]) -> None:
+    """Write what `load_preset` reads; OutputError when the file cannot be written."""
+    lines = [f"{_key(name)} = {float(value)!r}" for name, value in strengths.items()]
+    with atomic_path(path) as temporary:
+        temporary.write_text("\n".join([f"[{TABLE}]", *lines]) + "\n", encoding="utf-8")
+
+
+def _key(name: str) -> str:
+    """A TOML key: bare where that is allowed, else quoted."""
+    if name and all(letter.isascii() and (letter.isalnum() or letter in "-_") for letter in name):
+        return name
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -1,0 +1,150 @@
+"""Edits of one face of a photo: its latent is moved along directions, drawn, and put back into the photo."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from latentface import api, performer
+from latentface.compositor import Compositor
+from latentface.expression_map import ExpressionMap
+from latentface.fuser import parse_rows
+from latentface.images import Photo, Pixels
+from latentface.latent import Direction, Latent
+from latentface.options import CompositeOptions, EditOptions, ProjectOptions
+from latentface.pretrained import directions as library
+from latentface.projections import ProjectionCache
+from latentface.projector import StepCallback
+from latentface.steering import FAR, edited, excess, w_samples
+from latentface.transferrer import Face, Note, Source, Transferrer
+
+if TYPE_CHECKING:
+    from latentface.networks.generator import Generator
+
+#: What a direction's metadata says under "moves" where it moves nothing but the face within its outline.
+EXPRESSION = "expression"
+
+
+@dataclass(frozen=True, eq=False)
+class Edit:
+    """An edited photo (the drawn face where there is no photo), and how it was made.
+
+    Attributes:
+        photo: the result. latent: what it was drawn from. image: the drawn face, uint8 [R, R, 3].
+        reference: the same before the edit.
+        excess: how far the edit led out of the network's range, see `steering.excess`.
+    """
+
+    photo: Photo
+    latent: Latent
+    image: Pixels
+    reference: Pixels
+    excess: float
+
+
+class Retoucher:
+    """Edits one face as often as wanted.
+
+    Args:
+        face: its latent, and the photo and crop it was found in; without a photo the drawn face is the result.
+        generator: the network of its latent.
+        directions: those that can be named.
+        options, composite: how the latent is moved, and how a drawn face is pasted.
+        note: told what the user should know, in one line.
+    """
+
+    def __init__(
+        self,
+        face: Face,
+        generator: Generator,
+        directions: Mapping[str, Direction],
+        options: EditOptions | None = None,
+        composite: CompositeOptions | None = None,
+        note: Note | None = None,
+    ) -> None:
+        self.face, self.generator, self.directions = face, generator, dict(directions)
+        self.options, self.composite = options or EditOptions(), composite or CompositeOptions()
+        self.note = note or (lambda text: None)
+        text = self.options.layers
+        self.rows = None if text == "all" else parse_rows(text, generator.config.num_ws)
+        (self.reference,) = performer.draw(generator, face.latent, face.latent.ws[None])
+        self._w = w_samples(generator)
+        self._placers: dict[str, Compositor | ExpressionMap] = {}
+
+    def edit(self, changes: Mapping[str, float]) -> Edit:
+        """The face moved along every direction that is named by its strength.
+
+        Raises UsageError for a name that no direction has.
+        """
+        steps = [(library.pick(name, self.directions), strength) for name, strength in changes.items()]
+        latent = edited(self.face.latent, steps, self.rows)
+        far = excess(self.face.latent, latent, self._w)
+        if far > FAR:
+            self.note(
+                f"{', '.join(f'{name} {strength:g}' for name, strength in changes.items())}: the face lies {far:.1f} "
+                f"deviations from the network's mean, where it draws badly; stay below {FAR:g}, with smaller strengths"
+            )
+        (image,) = performer.draw(self.generator, latent, latent.ws[None])
+        photo = Photo(image)
+        if self.face.photo is not None and self.face.crop is not None and not self.options.crop:
+            photo = replace(self.face.photo, rgb=self._place(image, [direction for direction, _ in steps]))
+        return Edit(photo, latent, image, self.reference, far)
+
+    def _place(self, image: Pixels, used: Sequence[Direction]) -> Pixels:
+        """The photo with the drawn face put in, by the way that suits the directions."""
+        place = way(self.options, used)
+        placer = self._placers.get(place) or self._placers.setdefault(place, self._placer(place))
+        if isinstance(placer, ExpressionMap):
+            (points,) = performer.find_points(self.generator, image[None])
+            return placer.place(image, points)
+        return placer.place(image)
+
+    def _placer(self, place: str) -> Compositor | ExpressionMap:
+        photo, crop = self.face.photo, self.face.crop
+        assert photo is not None and crop is not None
+        if place == "paste":
+            return Compositor(photo.rgb, crop, self.composite, reference=self.reference)
+        (points,) = performer.find_points(self.generator, self.reference[None])
+        return ExpressionMap(photo.rgb, crop, self.reference, points)
+
+
+def way(options: EditOptions, used: Sequence[Direction]) -> str:
+    """How a photo gets an edit along these directions: warp or paste."""
+    if options.place != "auto":
+        return options.place
+    within = all((direction.metadata or {}).get("moves") == EXPRESSION for direction in used)
+    return "warp" if within else "paste"
+
+
+def find_face(
+    source: Source,
+    generator: Generator,
+    options: EditOptions,
+    used: Sequence[Direction],
+    *,
+    steps: int | None = None,
+    seed: int = 0,
+    face: int | None = None,
+    landmarks: str = "builtin",
+    cache: ProjectionCache | None = None,
+    note: Note | None = None,
+    on_step: StepCallback | None = None,
+) -> Face:
+    """The face of a photo, made ready to be edited along these directions.
+
+    A face that only lends its movement needs no likeness: the network's encoder is enough. One that will be seen is
+    projected.
+
+    Args:
+        steps: of projection; 0 for the encoder alone, None for what suits.
+        face: which one, 1 for the surest; by default the largest.
+
+    Raises: as `transferrer.Transferrer.faces`; UsageError where steps is 0 and the network has no encoder.
+    """
+    if steps is None:
+        unseen = way(options, used) == "warp" and not options.crop
+        steps = 0 if unseen and api.has_encoder(generator) else ProjectOptions().steps
+    project = ProjectOptions(steps=max(steps, 1), seed=seed)
+    finder = Transferrer(generator, landmarks=landmarks, project=project, cache=cache, note=note, on_step=on_step)
+    return finder.faces([(source, "the photo", face)])[0] if steps else performer.find_face(finder, source, face)
