@@ -59,7 +59,7 @@ struct Parameters {
 struct Pieces {
     int64_t size, per_image, count;
     Pieces(const Shape& shape)
-        : size(std::max<int64_t>(1, BLOCK / (shape.channels_last ? std::max<int64_t>(shape.c, 1) : 8))),
+        : size(std::max<int64_t>(1, BLOCK / (shape.channels_last ? std::max<int64_t>(shape.c, 1) : 2))),
           per_image((shape.p + size - 1) / size),
           count(shape.n * per_image) {}
 };
@@ -123,7 +123,7 @@ A slope_pixel(
 }
 
 // Pixels innermost: the sums over channels are kept in an array.
-template <class A>
+template <bool WITH_SUMS, class A>
 void slope_line(
     const A* grad, const A* a, A scale, const A* noise, A bias, A* out, A& slope, A& scaled, A* __restrict total,
     int64_t count, const Activation<A> act) {
@@ -132,9 +132,11 @@ void slope_line(
     for (int64_t i = 0; i < count; ++i) {
         const A value = a[i], g = grad[i] * act.derivative(value);
         out[i] = g * scale;
-        first += g;
-        second += g * (act.inverse(value) - noise[i] - bias);
-        total[i] += g;
+        if (WITH_SUMS) {
+            first += g;
+            second += g * (act.inverse(value) - noise[i] - bias);
+            total[i] += g;
+        }
     }
     slope = first;
     scaled = second;
@@ -177,10 +179,11 @@ void activate_backward(
                     narrow(to, out + at, shape.c);
                 }
             } else {
+                const auto line = wanted ? slope_line<true, A> : slope_line<false, A>;
                 for (int64_t c = 0; c < shape.c; ++c) {
                     const int64_t at = (n * shape.c + c) * shape.p + first, count = last - first;
                     A* to = workplace(out + at, one.data());
-                    slope_line(
+                    line(
                         widen(grad + at, one.data(), count), widen(a + at, other.data(), count), s[c], map,
                         given.bias[c], to, slope[c], scaled[c], total.data(), count, act);
                     narrow(to, out + at, count);
