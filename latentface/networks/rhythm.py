@@ -27,7 +27,7 @@ EMOTIONS = len(Emotion)
 BEGIN = EMOTIONS  # in the place of an emotion: nothing has been yet
 NOTHING = -1  # in the place of an emotion: the sequence is over
 MEASURES = 2  # log seconds, logit of half the strength
-_LOG_DEVIATIONS = (-3.0, 2.0)  # bounds of the logarithm of a deviation: equal measures must not pull it to nothing
+_LOG_DEVIATIONS = (-1.6, 2.0)  # bounds of a deviation's logarithm: few segments that agree must not pull it to nothing
 
 State = tuple[Tensor, Tensor]
 

@@ -115,7 +115,7 @@ def fit(
 ) -> Fitted:
     """Train a network on sequences that were read from films. A stopped run goes on in `out`.
 
-    The state that foresees one held-out tenth best is taken, and judged by another (see `held_apart`).
+    The state that foresees a held-out part best is taken, and judged by another (see `held_apart`).
 
     Raises:
         InputError: fewer than 100 segments, or `out` holds a run on other sequences.
@@ -154,15 +154,16 @@ def _claim(out: Path, digest: str) -> None:
 def held_apart(numbers: Sequence[Numbers]) -> tuple[list[Numbers], list[Numbers], list[Numbers]]:
     """What to learn from, what to choose by and what to judge by.
 
-    Of ten sequences and more, two of every ten are held out; of fewer, two tenths at the end of each.
+    Of ten sequences and more, three of every ten are held out, the last for judging; of fewer, three tenths at the end
+    of each.
     """
     if len(numbers) >= MANY:
-        choose, judge = list(numbers[4::MANY]), list(numbers[9::MANY])
-        return [part for k, part in enumerate(numbers) if k % MANY not in (4, 9)], choose, judge
+        learn = [part for k, part in enumerate(numbers) if k % MANY not in (2, 5, 8)]
+        return learn, [*numbers[2::MANY], *numbers[5::MANY]], list(numbers[8::MANY])
     parts: tuple[list[Numbers], list[Numbers], list[Numbers]] = ([], [], [])
     for emotions, measures in numbers:
         last = len(emotions)
-        cuts = [1, round(0.8 * last), round(0.9 * last), last]
+        cuts = [1, round(0.7 * last), round(0.9 * last), last]
         for part, begin, end in zip(parts, cuts[:-1], cuts[1:], strict=True):
             if end > begin:
                 part.append((emotions[begin - 1 : end], measures[begin - 1 : end]))  # from the last one known on
