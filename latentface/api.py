@@ -229,16 +229,11 @@ def has_encoder(generator: Generator) -> bool:
     return _encoder(generator.fingerprint, str(generator.w_avg.device)) is not None
 
 
-def has_encoder(generator: Generator) -> bool:
-    """Whether the network comes with an encoder, see `encode`."""
-    return _encoder(generator.fingerprint, str(generator.w_avg.device)) is not None
-
-
 def start_of(
     crops: FaceCrop | Pixels | Sequence[FaceCrop | Pixels], generator: Generator, start: str
 ) -> torch.Tensor | None:
     """Where `ProjectOptions.start` lets the search begin: ws [N, num_ws, w_dim], or None for the mean w."""
-    if start == "mean" or (start == "auto" and _encoder(generator.fingerprint, str(generator.w_avg.device)) is None):
+    if start == "mean" or (start == "auto" and not has_encoder(generator)):
         return None
     if start in ("auto", "encoder"):
         return encode(crops, generator)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from latentface.latent import Latent
 from latentface.options import (
     AnimateOptions,
     CompositeOptions,
+    EditOptions,
     ProjectOptions,
     SequenceOptions,
     TransferOptions,
@@ -31,6 +32,7 @@ from latentface.video import read_clip
 if TYPE_CHECKING:
     from latentface.animator import Animation
     from latentface.networks.generator import Generator
+    from latentface.retoucher import Edit
     from latentface.transferrer import Result
 
 Source = str | os.PathLike[str] | Pixels
@@ -134,6 +136,7 @@ class FaceEditor:
     ) -> Result:
         """The identity's photo with the expression of another, at its full resolution.
 
+        The latents are the encoder's where the network has one, unless `project` is given or the face is to be pasted.
         Projections are remembered in the user's cache folder, so the next transfer with the same photo takes seconds.
 
         Args:
@@ -155,6 +158,7 @@ class FaceEditor:
             landmarks=self.landmarks,
             project=project or ProjectOptions(seed=self.seed),
             transfer=options,
+            encode=project is None and (options or TransferOptions()).place == "warp",
             composite=composite,
             cache=api.projection_cache(),
             note=on_note,
@@ -191,6 +195,48 @@ class FaceEditor:
         clips = [clip if isinstance(clip, Clip) else read_clip(clip) for clip in given]
         model = api.load_animator(network, self.device)
         return api.animate(whole, clips, model, options, faces=chosen, landmarks=self.landmarks)
+
+    def edit(
+        self,
+        photo: Source | Latent | Projection,
+        changes: Mapping[str, float],
+        options: EditOptions | None = None,
+        *,
+        face: int | None = None,
+        steps: int | None = None,
+        directions: str | os.PathLike[str] | None = None,
+        composite: CompositeOptions | None = None,
+        on_note: Callable[[str], None] | None = None,
+    ) -> Edit:
+        """The face of a photo moved along named directions and put back, at the photo's full resolution.
+
+        Args:
+            photo: a file, uint8 RGB [H, W, 3], or a latent, its file or a projection, whose face is shown alone.
+            changes: strengths by name, such as {"happiness": 2, "yaw": -0.5}; see `latentface.load_direction`.
+            options: which rows move, and how the photo gets the edit.
+            face: which face of the photo, 1 for the surest; by default the largest.
+            steps: of projection; by default the network's encoder alone where the photo's own pixels are moved.
+            directions: a file of directions to name too.
+            on_note: told of strengths that leave the network's range, of several faces, and of poor projections.
+
+        Returns:
+            `Edit` with `photo` (its rgb, alpha and metadata), `latent`, `image`, and `excess`.
+
+        Raises:
+            InputError, NoFaceFound: the photo cannot be used.
+            UsageError: no direction of a name; near names are offered.
+        """
+        from latentface.pretrained.directions import pick
+        from latentface.retoucher import Retoucher, find_face
+
+        options, known = options or EditOptions(), api.list_directions(self.generator)
+        if directions is not None:
+            known |= api.list_directions(self.generator, directions)
+        found = find_face(
+            photo, self.generator, options, [pick(name, known) for name in changes],
+            steps=steps, seed=self.seed, face=face, landmarks=self.landmarks, cache=api.projection_cache(), note=on_note,
+        )  # fmt: skip
+        return Retoucher(found, self.generator, known, options, composite, on_note).edit(changes)
 
     def video(
         self,
@@ -233,7 +279,7 @@ class FaceEditor:
             found = find_face(finder, photo, face)
         else:
             (found,) = finder.faces([(photo, "the photo", face)])
-        return perform(found, sequence, self.generator, options, drawing, composite).clip
+        return perform(found, sequence, self.generator, options, drawing, composite, on_note).clip
 
     def synthesise(
         self, latent: Latent | str | os.PathLike[str], tuned: TunedDeltas | str | os.PathLike[str] | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,8 @@ from latentface.images import Pixels, to_tensor, to_uint8
 from latentface.latent import Direction, Latent
 from latentface.options import CompositeOptions, SequenceOptions, VideoOptions
 from latentface.sequencer import Floats, Repertoire, Sequencer, frame_times
-from latentface.transferrer import Face, Source, Transferrer, face_confidence
+from latentface.steering import FAR, excess, w_samples
+from latentface.transferrer import Face, Note, Source, Transferrer, face_confidence
 from latentface.warping import scaling
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ def perform(
     options: SequenceOptions | None = None,
     video: VideoOptions | None = None,
     composite: CompositeOptions | None = None,
+    note: Note | None = None,
 ) -> Performance:
     """A face goes through a sequence of emotions.
 
@@ -108,6 +110,7 @@ def perform(
         face: its latent, and the photo and crop it was found in; without a photo it is shown alone.
         generator: the network of its latent.
         options, video: how the face moves, and what is drawn. composite: how it is pasted, for `video.place="paste"`.
+        note: told, in one line, of emotions too strong for the network.
 
     Raises:
         UsageError: a direction is missing, the rate cannot be read, or the clip would have no frame.
@@ -117,6 +120,8 @@ def perform(
     repertoire = load_repertoire(generator, sequence, options)
     own = read_own(generator, face.latent, repertoire) if options.rest else None
     sequencer = Sequencer(face.latent, repertoire, sequence, options, centre=generator.w_avg, own=own)
+    if note is not None:
+        _warn_of_range(generator, sequencer, note)
     rate = parse_rate(video.fps)
     count = round(sequencer.seconds * rate)
     if not count:
@@ -204,6 +209,20 @@ def find_points(generator: Generator, images: Pixels) -> Floats:
 
 def _reach(generator: Generator, sequencer: Sequencer, crop: FaceCrop) -> list[Floats]:
     """Landmarks in the photo of the farthest the face goes: one mask then does for all frames."""
-    poses = draw(generator, sequencer.start, sequencer.extremes())
+    extremes = sequencer.extremes()
+    if not extremes:
+        return []
+    poses = draw(generator, sequencer.start, torch.stack(list(extremes.values())))
     to_photo = crop.to_photo @ scaling(crop.size / poses.shape[1])
-    return [map_points(to_photo, points) for points in find_points(generator, poses)] if len(poses) else []
+    return [map_points(to_photo, points) for points in find_points(generator, poses)]
+
+
+def _warn_of_range(generator: Generator, sequencer: Sequencer, note: Note) -> None:
+    """Say which emotions lead farther from the mean w than the network draws well."""
+    w, start = w_samples(generator), sequencer.start
+    far = {name: excess(start, replace(start, ws=ws), w) for name, ws in sequencer.extremes().items()}
+    beyond = [f"{name} ({distance:.1f} deviations)" for name, distance in far.items() if distance > FAR]
+    if beyond:
+        note(
+            f"{', '.join(beyond)}: so far from the network's mean it draws badly; lower strengths till {FAR:g}"
+        )

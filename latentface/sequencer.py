@@ -163,14 +163,17 @@ class Sequencer:
             ws = ws + torch.from_numpy(signal(at)).float()[:, None, None] * direction
         return ws
 
-    def extremes(self) -> Tensor:
-        """ws [E, num_ws, w_dim] of the farthest the face goes: each emotion at its strongest, the head at each side."""
-        strongest = np.diag(self.timeline.weights.max(0))
-        poses = [self._pose(strongest[strongest.any(1)])]
-        for direction, signal in self._extras:
-            if isinstance(signal, Sway):
-                poses.append(self.start.ws + torch.tensor([-signal.degrees, signal.degrees])[:, None, None] * direction)
-        return torch.cat(poses)
+    def extremes(self) -> dict[str, Tensor]:
+        """The farthest the face goes, ws [num_ws, w_dim] by name: each emotion at its most, the head on each side."""
+        poses = {}
+        for emotion, strength in zip(Emotion, self.timeline.weights.max(0), strict=True):
+            if strength > 0:
+                weights = strength * np.eye(len(Emotion))[emotion.index]
+                poses[f"{emotion.value} {strength:g}"] = self._pose(weights[None])[0]
+        for number, (direction, signal) in enumerate(self._extras):
+            for degrees in (-signal.degrees, signal.degrees) if isinstance(signal, Sway) else ():
+                poses[f"sway {degrees:+g} ({number})"] = self.start.ws + degrees * direction
+        return poses
 
     def latents(self, count: int) -> Iterator[Latent]:
         """One latent for each of `count` frames that share the sequence's seconds evenly."""

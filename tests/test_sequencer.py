@@ -53,6 +53,18 @@ def test_keyframes_are_the_start_moved_along_directions(easing: str, hold: float
 
 
 @pytest.mark.parametrize("easing", EASINGS)
+def test_what_the_start_shows_already_is_taken_back(easing: str) -> None:
+    own = np.zeros(len(Emotion))
+    own[Emotion.HAPPINESS.index] = 0.75
+    options = SequenceOptions(easing=easing, loop=True)
+    face = Sequencer(START, REPERTOIRE, script("neutral", "happiness", "fear"), options, centre=torch.zeros(5), own=own)
+    joy, fear = (REPERTOIRE.emotions[e].values for e in (Emotion.HAPPINESS, Emotion.FEAR))
+    rest = START.ws - 0.75 * joy
+    expected = torch.stack([START.ws, rest, rest + joy, rest + fear, START.ws])
+    torch.testing.assert_close(face.ws([0.0, 0.5, 1.5, 2.5, 3.0]), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("easing", EASINGS)
 @pytest.mark.parametrize("loop", [False, True])
 def test_paths_are_continuous_and_hold(easing: str, loop: bool) -> None:
     face = sequencer("happiness", "surprise", "sadness", easing=easing, loop=loop, hold=0.5)
@@ -121,7 +133,9 @@ def test_strength_scales_every_keyframe() -> None:
 def test_extremes_are_each_emotion_at_its_strongest_and_the_head_at_each_side() -> None:
     segments = [(Emotion.FEAR, 0.5), (Emotion.NEUTRAL, 2.0), (Emotion.FEAR, 1.5), (Emotion.ANGER, 1.0)]
     sequence = EmotionSequence(tuple(EmotionSegment(emotion, strength, 1.0) for emotion, strength in segments))
-    found = Sequencer(START, REPERTOIRE, sequence, SequenceOptions(sway=4.0)).extremes() - START.ws
+    extremes = Sequencer(START, REPERTOIRE, sequence, SequenceOptions(sway=4.0)).extremes()
+    assert list(extremes)[:2] == ["anger 1", "fear 1.5"]
+    found = torch.stack(list(extremes.values())) - START.ws
     anger, fear = (REPERTOIRE.emotions[e].values for e in (Emotion.ANGER, Emotion.FEAR))
     yaw, pitch = REPERTOIRE.yaw.values, REPERTOIRE.pitch.values
     expected = torch.stack([anger, 1.5 * fear, -4 * yaw, 4 * yaw, -2 * pitch, 2 * pitch])

@@ -74,7 +74,7 @@ def video(report: Report, source: Path, output: Path | None, **flags: Any) -> No
     with prepared_folder(target.parent), report.progress() as bar:
         generator = api.load_generator(flags["network"], flags["device"])
         face = _find(report, bar, generator, source, options.seed, flags)
-        shown = perform(face, sequence, generator, options, drawing, placing)
+        shown = perform(face, sequence, generator, options, drawing, placing, report.note)
         frames = _write(shown, target, bar, flags["keep_partial"])
     seconds = time.perf_counter() - began
     report.say(f"{frames} frames, {sequence.duration:g} s of {_words(sequence)} -> {target} ({seconds:.1f} s)")

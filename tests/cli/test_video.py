@@ -141,6 +141,15 @@ def test_predicted_and_read_sequences(stage: Desk, monkeypatch: pytest.MonkeyPat
     assert [segment["emotion"] for segment in read.json["sequence"]] == ["sadness"]
 
 
+def test_strengths_beyond_the_network_are_warned_of(stage: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(performer, "FULL", dict.fromkeys(performer.FULL, 100.0))
+    done = video(stage, "--emotions", "fear=2,neutral", "--fps", "2", "-o", stage.folder / "a.mp4")
+    assert done.code == 0
+    assert "fear 2 (" in done.err and "deviations" in done.err
+    quiet = video(stage, "--emotions", "fear=0.01,neutral", "--fps", "2", "-o", stage.folder / "a.mp4")
+    assert "deviations" not in quiet.err
+
+
 def test_alpha_is_kept(stage: Desk) -> None:
     photo = draw_photo()
     alpha = np.tile(np.arange(photo.shape[1], dtype=np.uint8), (len(photo), 1))
