@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         animate,
         composite,
         load_animator,
+        load_direction,
         load_generator,
         predict_emotions,
         project,
@@ -41,10 +42,19 @@ if TYPE_CHECKING:
     from latentface.latent import Direction, Latent
     from latentface.networks.generator import Generator, GeneratorConfig
     from latentface.networks.motion import MotionModel
-    from latentface.options import AnimateOptions, CompositeOptions, ProjectOptions, ReadOptions, TransferOptions
+    from latentface.options import (
+        AnimateOptions,
+        CompositeOptions,
+        DirectionOptions,
+        EditOptions,
+        ProjectOptions,
+        ReadOptions,
+        TransferOptions,
+    )
     from latentface.pretrained import load_emotion, load_identity, load_landmarks, load_perceptual, load_rhythm
     from latentface.projector import Projection
     from latentface.recognition import Reading, Recogniser
+    from latentface.retoucher import Edit
     from latentface.video import Written, read_clip, write_clip
 
 __version__ = "0.1.0"
@@ -56,6 +66,9 @@ _HOMES = {
     "Clip": "latentface.clip",
     "CompositeOptions": "latentface.options",
     "Direction": "latentface.latent",
+    "DirectionOptions": "latentface.options",
+    "Edit": "latentface.retoucher",
+    "EditOptions": "latentface.options",
     "Emotion": "latentface.emotion",
     "EmotionSegment": "latentface.emotion",
     "EmotionSequence": "latentface.emotion",
@@ -88,6 +101,7 @@ _HOMES = {
     "animate": "latentface.api",
     "composite": "latentface.api",
     "load_animator": "latentface.api",
+    "load_direction": "latentface.api",
     "load_emotion": "latentface.pretrained",
     "load_generator": "latentface.api",
     "load_identity": "latentface.pretrained",
@@ -113,6 +127,9 @@ __all__ = [
     "Clip",
     "CompositeOptions",
     "Direction",
+    "DirectionOptions",
+    "Edit",
+    "EditOptions",
     "Emotion",
     "EmotionSegment",
     "EmotionSequence",
@@ -146,6 +163,7 @@ __all__ = [
     "animate",
     "composite",
     "load_animator",
+    "load_direction",
     "load_emotion",
     "load_generator",
     "load_identity",

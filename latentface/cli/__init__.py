@@ -30,6 +30,7 @@ FULL_OR_FORBIDDEN = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno
 #: Command -> module under latentface.cli that holds a click command of the same name.
 COMMANDS = {
     "animate": "animate",
+    "directions": "directions",
     "doctor": "doctor",
     "edit": "edit",
     "project": "project",

@@ -1,0 +1,229 @@
+"""`latentface directions`: what moves a face of a network: list it, look at it, learn more, take over other tools'."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from latentface.cli.flags import build_options, device_flag, network_flag, options_flags, report_flags
+from latentface.cli.report import Report
+from latentface.errors import InputError, UsageError
+from latentface.options import DirectionOptions
+
+if TYPE_CHECKING:
+    from latentface.labelling import Labelled
+    from latentface.latent import Direction
+    from latentface.networks.generator import Generator
+
+STRENGTHS = (-3, -2, -1, 0, 1, 2, 3)
+SIDE = 160  # pixels of a face in `show`
+
+
+@click.group(short_help="What moves a face: learn, list, show, import directions.")
+def directions() -> None:
+    """Directions in the latent space of a generator, such as happiness; `latentface edit` moves faces along them."""
+
+
+@directions.command("list")
+@click.option("--directions", "file", type=click.Path(path_type=Path), default=None, help="Those of this file.")
+@network_flag
+@report_flags
+def list_command(report: Report, file: Path | None, network: str) -> None:
+    """Name, held-out accuracy, rows and origin of every direction of the network."""
+    from latentface import api
+
+    known = api.list_directions(api.load_generator(network), file)
+    head = ("NAME", "ACCURACY", "AGAINST", "LAYERS", "SAMPLES")
+    table = [head, *(_line(direction) for direction in known.values())]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for line in table if known else []:
+        report.say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    if not known:
+        report.say("none for this network; make some with latentface directions fit")
+    rows = [{"name": name, **(direction.metadata or {})} for name, direction in known.items()]
+    report.result({"command": "directions list", "network": network, "directions": rows, "exit_code": 0})
+
+
+@directions.command("show")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--latent", type=click.Path(path_type=Path), default=None, help="Of this face.  [default: the mean]")
+@click.option("--directions", "file", type=click.Path(path_type=Path), default=None, help="Look into this file.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), default=Path("directions.png"), show_default=True,
+    help="The picture: a row for each direction, from -3 to 3.",
+)  # fmt: skip
+@network_flag
+@device_flag
+@report_flags
+def show_command(report: Report, names: tuple[str, ...], output: Path, **flags: Any) -> None:
+    """Draw a face at strengths -3 to 3 of each direction."""
+    import torch
+
+    from latentface import api
+    from latentface.cli.outputs import prepared_folder
+    from latentface.cli.panels import contact_sheet, enlarged
+    from latentface.images import write_image
+
+    generator = api.load_generator(flags["network"], flags["device"])
+    found = [api.load_direction(name, generator, flags["file"]) for name in names]
+    start = generator.w_avg.cpu().expand(generator.config.num_ws, -1)
+    if flags["latent"]:
+        start = api.load_latent(flags["latent"], generator).ws
+    ws = torch.stack([start + step * direction.values for direction in found for step in STRENGTHS])
+    captions = [f"{name} {step}" for name in names for step in STRENGTHS]
+    with prepared_folder(output.parent):
+        pictures = [enlarged(image, max(SIDE, generator.config.resolution)) for image in api.synthesise(generator, ws)]
+        sheet = contact_sheet(pictures, captions, len(STRENGTHS))
+        write_image(output, sheet, source_type="trainedAlgorithmicMedia")
+    report.say(f"{', '.join(names)} -> {output}")
+    report.result({"command": "directions show", "directions": names, "output": str(output), "exit_code": 0})
+
+
+@directions.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--name", default=None, help="What to call it.  [default: the file's name]")
+@click.option("--key", default=None, help="Which tensor, for a .pt file that holds several by name.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=None, help="[default: the user's own folder]")
+@network_flag
+@report_flags
+def import_command(report: Report, file: Path, output: Path | None, **flags: Any) -> None:
+    """Take over a direction of another tool, a .npy or .pt FILE of [w_dim] or [num_ws, w_dim]; nothing in it is run.
+
+    It is scaled so that strength 1 is one standard deviation of the network's w along it.
+    """
+    from latentface import api
+    from latentface.steering import from_array
+
+    generator = api.load_generator(flags["network"])
+    direction = from_array(read_array(file, flags["key"]), generator, flags["name"] or file.stem)
+    _keep(report, "directions import", [direction], output, direction.name)
+
+
+@directions.command("fit")
+@click.argument("folders", nargs=-1, type=click.Path(path_type=Path), metavar="[FOLDER...]")
+@click.option("--csv", "table", type=click.Path(path_type=Path), default=None, help="A table with a column `file`.")
+@click.option("--label", default="label", show_default=True, help="The table's column of labels.")
+@click.option("--score", default=None, help="A column of numbers instead: its top against its bottom.")
+@click.option("--condition", "conditions", multiple=True, help="A column the directions leave alone; may be repeated.")
+@click.option("--sample", type=click.IntRange(min=10), default=None, help="So many samples, labelled by --classifier.")
+@click.option("--classifier", default="emotion", show_default=True, help="Emotion classifier: built-in name or file.")
+@click.option("--renders", multiple=True, type=click.Path(path_type=Path), help="Folders of rendered scenes.")
+@click.option("--against", default=None, help="The class to part the others from.  [default: each from all others]")
+@click.option("--orthogonal-to", multiple=True, metavar="NAME", help="A direction to keep out; may be repeated.")
+@click.option("--name", default=None, help="What to call the file, and the direction of a score.")
+@click.option(
+    "--steps", type=click.IntRange(min=0), default=None,
+    help="Steps of projection of each photo.  [default: 0, the network's encoder, where it has one; else 250]",
+)  # fmt: skip
+@click.option("--landmarks", default="builtin", show_default=True, help="builtin, dlib68 or a dlib .dat file.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=None, help="[default: the user's own folder]")
+@network_flag
+@device_flag
+@options_flags(DirectionOptions)
+@report_flags
+def fit_command(report: Report, folders: tuple[Path, ...], output: Path | None, **flags: Any) -> None:
+    """Learn directions from examples: a FOLDER for each class (photos, or latent files), --csv, --sample or --renders.
+
+    Directions without -o are kept in the user's own folder, where `edit` and `list` find them by name.
+    """
+    options = build_options(DirectionOptions, flags)
+    given = [bool(folders), flags["table"] is not None, flags["sample"] is not None, bool(flags["renders"])]
+    if sum(given) != 1:
+        raise UsageError("what to learn from? give folders, --csv, --sample or --renders, and one of them")
+    if flags["table"] is None and (flags["score"] or flags["conditions"]):
+        raise UsageError("--score and --condition name columns of a table; give --csv")
+
+    from latentface import api
+
+    generator = api.load_generator(flags["network"], flags["device"])
+    others = [api.load_direction(name, generator) for name in flags["orthogonal_to"]]
+    found = _learn(_gather(report, generator, folders, options.seed, flags), generator, options, others, flags)
+    for direction in found:
+        report.say(f"{direction.name}: held-out accuracy {(direction.metadata or {})['accuracy']}")
+    stem = flags["name"] or (found[0].name if len(found) == 1 else "fitted")
+    _keep(report, "directions fit", found, output, stem)
+
+
+def read_array(path: Path, key: str | None = None) -> Any:
+    """The array of a .npy or .pt file; InputError for another file, or for several tensors and no key."""
+    import numpy as np
+    import torch
+
+    try:
+        if path.suffix.lower() == ".npy":
+            return np.load(path, allow_pickle=False)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # unpickling a foreign file fails in many ways
+        line = " ".join(str(error).split())[:160]
+        raise InputError(f"{path} cannot be read as a direction: {line}; give a .npy or .pt file") from None
+    if isinstance(content, dict):
+        tensors = {str(name): value for name, value in content.items() if isinstance(value, torch.Tensor)}
+        if key is None and len(tensors) == 1:
+            key = next(iter(tensors))
+        if key not in tensors:
+            raise InputError(f"{path} holds {', '.join(tensors) or 'no tensors'}; choose one with --key")
+        content = tensors[key]
+    if not isinstance(content, torch.Tensor):
+        raise InputError(f"{path} holds {type(content).__name__}; expected a tensor")
+    return content.detach().float().numpy()
+
+
+def _gather(
+    report: Report, generator: Generator, folders: Sequence[Path], seed: int, flags: dict[str, Any]
+) -> Labelled:
+    """Labelled latents from where they are to come from."""
+    from latentface import api, labelling
+    from latentface.emotion import Emotion
+
+    with report.progress() as bar:
+        bar.start("latents", flags["sample"] or 0)
+        if flags["sample"]:
+            recognise = labelling.emotion_recogniser(flags["classifier"], str(generator.w_avg.device))
+            names = [emotion.value for emotion in Emotion]
+            return labelling.from_samples(generator, flags["sample"], recognise, names, seed=seed, on_step=bar.step)
+        if flags["renders"]:
+            return labelling.from_renders(flags["renders"], generator, bar.step)
+        steps: int | None = flags["steps"]
+        if steps is None:
+            steps = 0 if api.has_encoder(generator) else 250
+        reader = labelling.Reader(generator, steps, flags["landmarks"], report.note, bar.step)
+        if folders:
+            return labelling.from_folders(folders, reader)
+        return labelling.from_table(flags["table"], flags["score"] or flags["label"], reader, flags["conditions"])
+
+
+def _learn(
+    data: Labelled, generator: Generator, options: DirectionOptions, others: list[Direction], flags: dict[str, Any]
+) -> list[Direction]:
+    from dataclasses import replace
+
+    from latentface.directions import extremes, fit
+
+    if not flags["score"]:
+        return fit(
+            data.ws, data.labels, generator, options,
+            against=flags["against"], conditions=data.conditions, orthogonal_to=others,
+        )  # fmt: skip
+    part, sides = extremes(data.scores, options.fraction, data.conditions)
+    held = None if data.conditions is None else data.conditions[part]
+    (found,) = fit(data.ws[part], sides, generator, options, against="low", conditions=held, orthogonal_to=others)
+    return [replace(found, name=flags["name"] or flags["score"])]
+
+
+def _keep(report: Report, command: str, found: list[Direction], output: Path | None, stem: str) -> None:
+    from latentface.pretrained.directions import place, write_directions
+
+    target = output or place(stem)
+    write_directions(target, found)
+    names = [direction.name for direction in found]
+    report.say(f"{', '.join(names)} -> {target}")
+    rows = [{"name": direction.name, **(direction.metadata or {})} for direction in found]
+    report.result({"command": command, "directions": rows, "output": str(target), "exit_code": 0})
+
+
+def _line(direction: Direction) -> tuple[str, ...]:
+    facts = direction.metadata or {}
+    return (direction.name, *(facts.get(key, "-") for key in ("accuracy", "against", "layers", "samples")))
