@@ -234,7 +234,8 @@ class FaceEditor:
             known |= api.list_directions(self.generator, directions)
         found = find_face(
             photo, self.generator, options, [pick(name, known) for name in changes],
-            steps=steps, seed=self.seed, face=face, landmarks=self.landmarks, cache=api.projection_cache(), note=on_note,
+            steps=steps, seed=self.seed, face=face, landmarks=self.landmarks, cache=api.projection_cache(),
+            note=on_note,
         )  # fmt: skip
         return Retoucher(found, self.generator, known, options, composite, on_note).edit(changes)
 
