@@ -104,8 +104,9 @@ def serves(x: Tensor) -> bool:
 
 def _traced() -> bool:
     """Whether a compiler, an exporter or a function transform looks on: they need to see plain torch."""
-    stack = torch._C._functorch.peek_interpreter_stack()
-    return torch.compiler.is_compiling() or stack is not None or torch._C._len_torch_dispatch_stack() > 0
+    if torch.compiler.is_compiling():
+        return True
+    return torch._C._functorch.peek_interpreter_stack() is not None or torch._C._len_torch_dispatch_stack() > 0
 
 
 @dataclass(frozen=True)
