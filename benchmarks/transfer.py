@@ -29,6 +29,7 @@ import torch
 from latentface import api, metrics
 from latentface.cli.panels import contact_sheet
 from latentface.compositor import Compositor, composite
+from latentface.expression_map import ExpressionMap
 from latentface.face import FaceCrop
 from latentface.images import Pixels, list_photos, read_image, to_tensor, write_image
 from latentface.latent import Latent
@@ -44,15 +45,19 @@ from latentface.transferrer import Transferrer
 
 SHOWN = 8
 COLUMNS = ("L1", "L2", "PSNR", "SSIM", "LPIPS", "landmarks %", "identity")
-#: Methods that splice latents, and their options. `oracle` goes through every choice and is run on --oracle triples.
+#: Methods that splice latents, and their options.
 SPLICES = {
-    "fixed layers": TransferOptions(layers="paper"),
+    "fixed layers": TransferOptions(layers="paper", place="paste"),
     "program": TransferOptions(),
-    "program, refined": TransferOptions(refine_steps=30),
-    "style channels": TransferOptions(units="styles"),
-    "style channels, refined": TransferOptions(units="styles", refine_steps=30),
+    "program, pasted": TransferOptions(place="paste"),
+    "program, not refined": TransferOptions(refine_steps=0),
+    "program, whole rows": TransferOptions(units="rows", place="paste"),
+    "program, whole rows, refined": TransferOptions(units="rows", refine_steps=30, place="paste"),
+    "program, style channels": TransferOptions(units="styles", place="paste"),
     "oracle": TransferOptions(solver="exhaustive"),
 }
+#: The others are slow, and run on the first --few triples. `oracle` goes through every choice.
+FOR_ALL = ("the truth itself", "unchanged", "direct transfer", "fixed layers", "program")
 METHODS = ("the truth itself", "unchanged", "direct transfer", *SPLICES)
 
 
@@ -94,13 +99,15 @@ class Bench:
     def __init__(self, given: argparse.Namespace) -> None:
         self.generator = api.load_generator(given.network)
         self.judge = api.judge()
-        self.options = ProjectOptions(steps=given.steps)
+        self.given, self.options = given, ProjectOptions(steps=given.steps or 1)
         self.cache = ProjectionCache(given.output / "projections")
         self.lpips = SqueezeLpips(given.lpips) if given.lpips else None
 
     def latents(self, triple: Triple) -> list[Latent]:
-        """The projections of pictures 1 and 2, remembered."""
+        """The latents of pictures 1 and 2: the encoder's, or projections, which are remembered."""
         crops = [triple.one, triple.two]
+        if not self.given.steps:
+            return [Latent(ws, self.generator.fingerprint) for ws in api.encode(crops, self.generator)]
         keys = [ProjectionCache.key(crop.image, self.generator.fingerprint, self.options) for crop in crops]
         found = [self.cache.get(key, self.generator.fingerprint) for key in keys]
         if None in found:
@@ -128,8 +135,12 @@ class Bench:
         began = time.perf_counter()
         made = api.transfer(identity=one, expression=two, generator=self.generator, options=SPLICES[method])
         seconds = time.perf_counter() - began
-        placed = Compositor(photo, triple.one, reference=made.reference).place(made.image, self.points(made.image))
-        return placed, {
+        placer: Compositor | ExpressionMap
+        if SPLICES[method].place == "paste":
+            placer = Compositor(photo, triple.one, reference=made.reference)
+        else:
+            placer = ExpressionMap(photo, triple.one, made.reference, self.points(made.reference))
+        return placer.place(made.image, self.points(made.image)), {
             "layers": made.layers, "objective": made.objective, "measured": made.measured, "seconds": seconds,
         }  # fmt: skip
 
@@ -159,7 +170,7 @@ def measure(given: argparse.Namespace) -> None:
             if number < SHOWN:
                 keep(given.output, number, {"picture 1": triple.one.image, "picture 2": triple.two.image})
             for method in METHODS:
-                if (number, method) in done or (method == "oracle" and number >= given.oracle):
+                if (number, method) in done or (method not in FOR_ALL and number >= given.few):
                     continue
                 image, how = bench.make(method, triple)
                 if number < SHOWN:
@@ -217,7 +228,8 @@ def portraits(given: argparse.Namespace) -> None:
     """Rows: identities; columns: expressions; the first row and column show the photos."""
     cache = ProjectionCache(given.output / "projections")
     generator = api.load_generator(given.network)
-    maker = Transferrer(generator, project=ProjectOptions(steps=given.steps), cache=cache, note=print)
+    options = ProjectOptions(steps=given.steps or 1)
+    maker = Transferrer(generator, project=options, encode=not given.steps, cache=cache, note=print)
     names = [str(path) for path in list_photos(given.portraits)[:5]]
     faces = [maker.faces([(name, "the photo", None)])[0] for name in names]
     side = 192
@@ -239,8 +251,8 @@ def main() -> None:
     parser.add_argument("--network", default="synthface-128")
     parser.add_argument("--lpips", type=Path, help="SqueezeNet LPIPS weights, .npz")
     parser.add_argument("--count", type=int, default=200, help="triples")
-    parser.add_argument("--oracle", type=int, default=20, help="triples on which every choice is gone through")
-    parser.add_argument("--steps", type=int, default=250, help="steps of projection")
+    parser.add_argument("--few", type=int, default=20, help="triples on which the slow methods are run")
+    parser.add_argument("--steps", type=int, default=0, help="steps of projection; 0: the network's encoder")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, help="stop after the triple that is under way then")
     parser.add_argument("--portraits", type=Path, help="make the sheet of photos instead")

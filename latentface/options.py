@@ -123,6 +123,12 @@ class TransferOptions:
         choices=("auto", "expression", "rows", "styles"),
     )
     strength: float = option(1.0, "How far to go towards the other expression.", minimum=0.0, maximum=1.5)
+    place: str = option(
+        "warp",
+        "How the photo gets the expression: its own pixels are moved and changed as the drawn face moves and changes "
+        "(warp), or the drawn face is pasted in (paste).",
+        choices=("warp", "paste"),
+    )
     expression_weight: float = option(0.5, "Expression against appearance in the objective.", minimum=0.0, maximum=1.0)
     most_layers: int | None = option(None, "At most so many rows.", minimum=0, maximum=18)
     exact_layers: int | None = option(None, "Exactly so many rows.", minimum=0, maximum=18)

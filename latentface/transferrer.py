@@ -17,6 +17,7 @@ from latentface.clip import Clip, Frame
 from latentface.compositor import Compositor
 from latentface.editor import pick_face
 from latentface.errors import NoFaceFound, UsageError
+from latentface.expression_map import ExpressionMap
 from latentface.face import FaceCrop, frontality
 from latentface.fuser import Transfer
 from latentface.images import Photo, Pixels, read_photo, to_tensor
@@ -88,7 +89,9 @@ class Transferrer:
     Args:
         generator: the network.
         landmarks: see `api.align`.
-        project, transfer, composite: options of the three steps.
+        project, transfer, composite: options of the three steps; composite is for `transfer.place="paste"`.
+        encode: take the latents that the network's own encoder gives, where it has one, without a search. They draw a
+            person roughly, but lie where faces do, and are enough where the photo's own pixels are moved.
         cache: where projections are remembered; None for nowhere.
         note: told what the user should know, in one line.
     """
@@ -101,11 +104,13 @@ class Transferrer:
         project: ProjectOptions | None = None,
         transfer: TransferOptions | None = None,
         composite: CompositeOptions | None = None,
+        encode: bool = False,
         cache: ProjectionCache | None = None,
         note: Note | None = None,
         on_step: StepCallback | None = None,
     ) -> None:
         self.generator, self.landmarks, self.cache = generator, landmarks, cache
+        self.encode = encode and api.has_encoder(generator)
         self.project, self.options = project or ProjectOptions(), transfer or TransferOptions()
         self.composite = composite or CompositeOptions()
         self.note, self.on_step = note or (lambda text: None), on_step
@@ -138,11 +143,18 @@ class Transferrer:
             identity=identity.latent, expression=expression.latent, generator=self.generator, options=self.options
         )
         self._warn_of_nothing(made)
-        photo = Photo(made.image)
-        if identity.photo is not None and identity.crop is not None:
-            compositor = Compositor(identity.photo.rgb, identity.crop, self.composite, reference=made.reference)
-            photo = replace(identity.photo, rgb=compositor.place(made.image, self._points(made.image)))
+        photo, placer = Photo(made.image), self._placer(identity, made)
+        if placer is not None and identity.photo is not None:
+            photo = replace(identity.photo, rgb=placer.place(made.image, self._points(made.image)))
         return Result(photo, made, identity, expression)
+
+    def _placer(self, identity: Face, made: Transfer) -> Compositor | ExpressionMap | None:
+        """What puts pictures of the identity's face into its photo; None without a photo."""
+        if identity.photo is None or identity.crop is None:
+            return None
+        if self.options.place == "paste":
+            return Compositor(identity.photo.rgb, identity.crop, self.composite, reference=made.reference)
+        return ExpressionMap(identity.photo.rgb, identity.crop, made.reference, self._points(made.reference))
 
     def clip(self, identity: Face, driver: Clip, name: str = "the clip") -> tuple[Clip, ClipReport, Transfer]:
         """The identity's photo with the expression of every frame of a clip, and a report that fills on the way.
@@ -170,10 +182,10 @@ class Transferrer:
         crops = [
             look.crop for look, latent in zip(looks, known, strict=True) if latent is None and look.crop is not None
         ]
-        made = iter(api.project(crops, self.generator, self.project, on_step=self.on_step) if crops else [])
+        made = iter(self._invert(crops))
         faces = []
         for look, latent, (_, what, _) in zip(looks, known, wanted, strict=True):
-            found = latent if latent is not None else self._remember(look.crop, next(made))
+            found = latent if latent is not None else next(made)
             confidence = 1.0 if look.crop is None else face_confidence(look.crop)
             faces.append(Face(found, look.photo, look.crop, confidence, look.crop is not None and latent is not None))
             self._warn(faces[-1], what)
@@ -196,16 +208,25 @@ class Transferrer:
             raise NoFaceFound(f"{name}: {error}") from None
         return _Look(photo, self._choose(crops, number, name))
 
+    def _invert(self, crops: Sequence[FaceCrop]) -> list[Latent]:
+        """The latents of crops: the encoder's, or projections, which are remembered."""
+        if not crops:
+            return []
+        if self.encode:
+            return [Latent(ws.cpu(), self.generator.fingerprint) for ws in api.encode(crops, self.generator)]
+        made = api.project(crops, self.generator, self.project, on_step=self.on_step)
+        return [self._remember(crop, projection) for crop, projection in zip(crops, made, strict=True)]
+
     def _remembered(self, look: _Look) -> Latent | None:
-        if look.crop is None or self.cache is None:
+        if look.crop is None or self.cache is None or self.encode:
             return look.latent
         return self.cache.get(self._key(look.crop), self.generator.fingerprint)
 
-    def _remember(self, crop: FaceCrop | None, projection: Projection) -> Latent:
+    def _remember(self, crop: FaceCrop, projection: Projection) -> Latent:
         """The projection's latent, with its verdict in the metadata, also put into the cache."""
         facts = {"distance": repr(float(projection.distance)), "verdict": projection.verdict}
         latent = replace(projection.latent, metadata={**(projection.latent.metadata or {}), **facts})
-        if self.cache is not None and crop is not None:
+        if self.cache is not None:
             self.cache.put(self._key(crop), latent)
         return latent
 
@@ -237,7 +258,7 @@ class Transferrer:
                 "no row of the expression is worth its cost in appearance; raise expression_weight, or name layers"
             )
 
-    def _points(self, image: Pixels) -> NDArray[np.float64] | None:
+    def _points(self, image: Pixels) -> NDArray[np.float64]:
         """Landmarks [68, 2] of a regenerated picture, in its pixels."""
         tensor = to_tensor(image).to(self.generator.w_avg.device)
         with torch.no_grad():
@@ -250,9 +271,7 @@ class Transferrer:
             crop = self._find(frame)
             if crop is not None:
                 known = self._remembered(_Look(None, crop))
-                if known is not None:
-                    return known
-                return self._remember(crop, api.project(crop, self.generator, self.project, on_step=self.on_step))
+                return known if known is not None else self._invert([crop])[0]
         raise NoFaceFound(f"{name}: no face in any of its frames; give one that shows a face from the front")
 
     def _find(self, frame: Frame) -> FaceCrop | None:
@@ -268,9 +287,7 @@ class Transferrer:
         self, identity: Face, driver: Clip, first: Latent, made: Transfer, report: ClipReport
     ) -> Iterator[Frame]:
         """One frame out for each frame in; the search for a frame's latent begins at the frame before."""
-        compositor = None
-        if identity.photo is not None and identity.crop is not None:
-            compositor = Compositor(identity.photo.rgb, identity.crop, self.composite, reference=made.reference)
+        placer = self._placer(identity, made)
         theirs, picture = first.ws, None
         for frame in driver:
             crop = self._find(frame)
@@ -278,10 +295,10 @@ class Transferrer:
             if crop is None:
                 report.missing += 1
             else:
-                theirs = api.follow(crop, self.generator, theirs)
+                theirs = self._invert([crop])[0].ws if self.encode else api.follow(crop, self.generator, theirs)
             if crop is not None or picture is None:
                 image: Pixels = api.synthesise(self.generator, made.carry(theirs - first.ws))[0]
-                picture = image if compositor is None else compositor.place(image)
+                picture = image if placer is None else placer.place(image, self._points(image))
             yield Frame(picture, frame.time)
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 CLIPS = (".mp4", ".webm", ".gif")
+DEFAULT_STEPS = ProjectOptions().steps
 
 
 @click.command(short_help="Give a face the expression of another.")
@@ -41,7 +42,13 @@ CLIPS = (".mp4", ".webm", ".gif")
 @network_flag
 @device_flag
 @seed_flag
-@click.option("--steps", type=click.IntRange(min=1), default=250, show_default=True, help="Steps of each projection.")
+@click.option(
+    "--steps",
+    type=click.IntRange(min=1),
+    default=None,
+    help="Project each face by so many steps.  [default: the network's encoder where it has one; else, and for "
+    "--place paste, 250]",
+)
 @click.option("--landmarks", default="builtin", show_default=True, help="builtin, dlib68 or a dlib .dat file.")
 @click.option(
     "--face", type=click.IntRange(min=1), default=None, help="Which face of the identity.  [default: the largest]"
@@ -77,7 +84,7 @@ def transfer(report: Report, identity: Path, expression: Path, output: Path | No
     from latentface.transferrer import Transferrer
 
     began = time.perf_counter()
-    steps = flags["steps"]
+    steps = flags["steps"] or DEFAULT_STEPS
     with prepared_folder(target.parent), report.progress() as bar:
         bar.start("projecting", steps)
         transferrer = Transferrer(
@@ -86,6 +93,7 @@ def transfer(report: Report, identity: Path, expression: Path, output: Path | No
             project=ProjectOptions(steps=steps, seed=flags["seed"]),
             transfer=options,
             composite=placing,
+            encode=flags["steps"] is None and options.place == "warp",
             cache=api.projection_cache() if flags["cache"] else None,
             note=report.note,
             on_step=lambda step, state: bar.step(step + 1),
