@@ -14,8 +14,12 @@ from torch import Tensor
 from latentface.errors import InputError
 from latentface.face import MIRROR
 
-#: Landmarks that the keypoints of a guided training stand for: chin, brows, upper lids, nose, mouth corners, lips.
-GUIDES = ((8,), range(17, 22), range(22, 27), (37, 38), (43, 44), (30, 33), (48,), (54,), (51, 62), (57, 66))
+#: Landmarks that the keypoints of a guided training stand for: chin and jaw, ends of the brows, lids and outer corners
+#: of the eyes, nose, corners of the mouth, outer and inner lips.
+GUIDES = (
+    (8,), (3, 4), (12, 13), (17, 18), (20, 21), (22, 23), (25, 26), (37, 38), (40, 41), (43, 44), (46, 47), (36,),
+    (45,), (30, 33), (48,), (54,), (51,), (61, 62, 63), (65, 66, 67), (57,),
+)  # fmt: skip
 INNER = slice(17, 68)  # landmarks that are places on the skin; the jaw line is a contour
 
 
@@ -129,5 +133,5 @@ def _recolour(pictures: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def guide_points(landmarks: Tensor) -> Tensor:
-    """The places [N, 10, 2] of GUIDES among landmarks [N, 68, 2]."""
+    """The places [N, 20, 2] of GUIDES among landmarks [N, 68, 2]."""
     return torch.stack([landmarks[:, list(part)].mean(1) for part in GUIDES], dim=1)

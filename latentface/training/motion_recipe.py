@@ -14,8 +14,9 @@ from latentface.training import motion_losses as losses
 from latentface.training.motion_data import INNER, PairBatch, guide_points
 
 COMPACT = MotionConfig(
-    resolution=128, scale=0.25, keypoint_width=16, keypoint_max=128, keypoint_blocks=4, dense_width=16, dense_max=128,
-    dense_blocks=4, generator_width=16, generator_max=64, bottleneck_blocks=3, blend=True,
+    num_keypoints=20, resolution=128, scale=0.25, keypoint_width=16, keypoint_max=128, keypoint_blocks=4,
+    dense_width=16, dense_max=128, dense_blocks=4, generator_width=16, generator_max=64, bottleneck_blocks=3,
+    blend=True,
 )  # fmt: skip
 
 
@@ -54,8 +55,8 @@ class Recipe:
 
 
 BUILTIN = Recipe(
-    network=COMPACT, stages=(Stage(64, 10_800, 12), Stage(128, 3_600, 12)), learning_rate=1e-3, pixel=10.0,
-    guide_weight=20.0, average_pairs=500,
+    network=COMPACT, stages=(Stage(64, 24_000, 12), Stage(128, 36_000, 12)), learning_rate=1e-3, pixel=10.0,
+    guide_weight=50.0, average_pairs=500,
 )  # fmt: skip
 
 
