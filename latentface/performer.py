@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 #: What a direction's name is multiplied by: full emotions and shut eyes in standard deviations, turns a degree.
 FULL = {
-    "happiness": 2.0, "sadness": 2.0, "surprise": 2.0, "anger": 2.0, "disgust": 2.0, "fear": 2.0,
-    "eyes-closed": 2.0, "yaw": 0.1, "pitch": 0.1,
+    "happiness": 2.5, "sadness": 2.0, "surprise": 2.75, "anger": 2.5, "disgust": 2.5, "fear": 2.5,
+    "eyes-closed": 3.0, "yaw": 0.076, "pitch": 0.148,
 }  # fmt: skip
 _MOST, _TRIALS = 1.5, 7  # how much of its own emotion a face may be thought to show, and how finely that is told
 
