@@ -38,7 +38,7 @@ def sequence() -> None:
 @options_flags(ReadOptions)
 @click.option("--landmarks", default="builtin", show_default=True, help="builtin, dlib68 or a dlib .dat file.")
 @click.option("--rate", default=None, help="Frames a second of a folder of frames, such as 25 or 30000/1001.")
-@click.option("--keep-looks", is_flag=True, help="Keep every look's chances: OUTPUT.looks.jsonl.")
+@click.option("--keep-looks", is_flag=True, help="Keep what was seen at every look, beside OUTPUT, as .looks.jsonl.")
 @device_flag
 @offline_flag
 @report_flags
@@ -113,7 +113,7 @@ def fit(report: Report, files: tuple[Path, ...], output: Path, steps: int, seed:
     """Learn which emotion follows, for how long and how strongly, from one or many FILES that `sequence read` wrote.
 
     At least 100 segments are needed. A part is held out, and the network judged by how well it foresees that, beside a
-    first-order Markov chain. Interrupted, the same command goes on where it stopped (its state is in OUTPUT.run).
+    first-order Markov chain. Interrupted, the same command goes on where it stopped (its state is beside OUTPUT, in a folder .run).
     """
     from dataclasses import replace
 
