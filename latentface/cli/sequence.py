@@ -113,7 +113,7 @@ def fit(report: Report, files: tuple[Path, ...], output: Path, steps: int, seed:
     """Learn which emotion follows, for how long and how strongly, from one or many FILES that `sequence read` wrote.
 
     At least 100 segments are needed. A part is held out, and the network judged by how well it foresees that, beside a
-    first-order Markov chain. Interrupted, the same command goes on where it stopped (its state is beside OUTPUT, in a folder .run).
+    first-order Markov chain. Interrupted, the same command goes on where it stopped: its state is in the folder OUTPUT.run.
     """
     from dataclasses import replace
 
@@ -121,7 +121,7 @@ def fit(report: Report, files: tuple[Path, ...], output: Path, steps: int, seed:
     from latentface.training.rhythm import FEW_OPTIONS, fit
 
     sequences = [EmotionSequence.load(path) for path in files]
-    run = output.with_suffix(".run")
+    run = output.with_name(f"{output.name}.run")
     with report.progress() as bar:
         bar.start("learning", steps)
         fitted = fit(sequences, run, replace(FEW_OPTIONS, steps=steps, seed=seed), on_step=bar.step)

@@ -223,7 +223,7 @@ def test_what_was_read_is_learnt_and_drawn_from(desk: Desk) -> None:
     assert result["segments"] == sum(len(EmotionSequence.load(path).segments) for path in files)
     assert result["figures"]["perplexity"] > 1
     assert result["beats_chain"] == (result["figures"]["perplexity"] < result["chain"]["perplexity"])
-    assert not (desk.folder / "mine.run").exists()
+    assert not (desk.folder / "mine.safetensors.run").exists()
     drawn = predict(desk, "--model", model)
     assert drawn.code == 0, drawn.err
     words = desk.run("sequence", "fit", *files, "-o", model, "--steps", 1).out
