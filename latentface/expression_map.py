@@ -62,8 +62,8 @@ class ExpressionMap:
         here = map_points(np.linalg.inv(to_photo), crop.landmarks)  # the photo's face in pixels of the drawn picture
         self._here = _dense(here)
         self._level = _Field(np.concatenate([self._here, _frame(self.side)]), (self.side, self.side))
-        self._drawn = self._straighten(reference, self.rest)
         self.mask, self.skin, self.mouth = self._masks(here)
+        self._drawn = self._straighten(reference, self.rest)
         seen = _sample(_planes(crop.image), _pixels(self.side, self.side) * (crop.size / self.side), "bilinear")
         self._off = seen - self._drawn  # what the generator draws wrongly
         self._off -= self._mean(self._off)
@@ -114,11 +114,14 @@ class ExpressionMap:
         return _pixels(height, width) + shift * self.window
 
     def _straighten(self, image: Pixels, points: Array) -> Tensor:
-        """A drawn picture [S, S, 3] with its landmarks moved to the photo's: [1, 3, S, S]."""
+        """A drawn picture [S, S, 3] with its landmarks moved to the photo's, teeth without blue: [1, 3, S, S]."""
         if image.shape != (self.side, self.side, 3):
             raise UsageError(f"picture of shape {list(image.shape)}: expected [{self.side}, {self.side}, 3]")
         shift = self._level(np.concatenate([_dense(points) - self._here, np.zeros((8, 2))]))
-        return _sample(_planes(image), _pixels(self.side, self.side) + shift, "bilinear")
+        straight = _sample(_planes(image), _pixels(self.side, self.side) + shift, "bilinear")
+        blue = (straight[:, 2] - straight[:, :2].mean(1)).clamp(min=0)  # far from the mean w teeth are drawn blue
+        straight[:, 2] -= blue * self.mouth[:, 0]
+        return straight
 
     def _mean(self, picture: Tensor) -> Tensor:
         """Mean colour [1, 3, 1, 1] over the skin that an expression leaves alone."""
