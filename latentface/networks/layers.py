@@ -49,7 +49,8 @@ class EqualLinear(nn.Module):
         # styles steer every pixel of a channel: 8 bits of mantissa would show, and the layer is cheap
         with without_autocast(x):
             scale = self.lr_multiplier / math.sqrt(self.weight.shape[1])
-            y = torch.nn.functional.linear(x.to(self.weight.dtype), self.weight * scale, self.bias * self.lr_multiplier)
+            # the input is scaled rather than the weight: there is less of it
+            y = torch.nn.functional.linear(x.to(self.weight.dtype) * scale, self.weight, self.bias * self.lr_multiplier)
             return bias_act(y, activation=self.activation, gain=SQRT2 if self.activation == "lrelu" else 1.0)
 
 

@@ -10,7 +10,7 @@ import torch
 def without_autocast(x: torch.Tensor) -> AbstractContextManager[None]:
     """Context in which operations on the device of x keep the precision of their operands."""
     device = x.device.type
-    if not torch.amp.is_autocast_available(device):
+    if not torch.amp.is_autocast_available(device) or not torch.is_autocast_enabled(device):
         return nullcontext()
     return torch.autocast(device, enabled=False)
 

@@ -110,7 +110,7 @@ def styled_conv2d(
     """
     dtype = computing_dtype(x)
     trains = torch.is_grad_enabled() and (weight.requires_grad or bias.requires_grad)
-    if trains or len(x) == 0 or x.device.type != "cpu" or not serves(x.to(dtype)):
+    if trains or x.device.type != "cpu" or not serves(x.to(dtype)) or x.shape[0] == 0:
         y = modulated_conv2d(x, weight, styles, up=up, kernel=kernel)
         return bias_act(y, bias, noise=noise, gain=SQRT2 * gain, clamp=clamp)
     prepared = prepared or PreparedWeight()
