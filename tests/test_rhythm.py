@@ -253,6 +253,13 @@ class TestRecipe:
             assert any(row == story[k : k + len(row)] for story in whole for k in range(len(story)))
         assert measures.shape == (16, rhythm.WINDOW + 1, 2)
 
+    def test_the_recipe_runs_at_the_command_line(self, tmp_path, monkeypatch, capsys):
+        monkeypatch.setattr(rhythm, "STORIES", 6)
+        monkeypatch.setattr(rhythm, "HELD_OUT", 2)
+        rhythm.main(["--out", str(tmp_path), "--steps", "2", "--device", "cpu"])
+        assert "perplexity" in capsys.readouterr().out
+        assert pretrained.load_rhythm(tmp_path / "rhythm.safetensors").config == RhythmConfig()
+
     def test_a_stopped_run_ends_with_the_same_bytes(self, told, tmp_path):
         numbers = [to_numbers(story) for story in told]
         task = RhythmTask(numbers[5:], numbers[:5], replace(SMALL, dropout=0.2), batch=4)

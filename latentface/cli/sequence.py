@@ -113,7 +113,7 @@ def fit(report: Report, files: tuple[Path, ...], output: Path, steps: int, seed:
     """Learn which emotion follows, for how long and how strongly, from one or many FILES that `sequence read` wrote.
 
     At least 100 segments are needed. A part is held out, and the network judged by how well it foresees that, beside a
-    first-order Markov chain. Interrupted, the same command goes on where it stopped: its state is in the folder OUTPUT.run.
+    first-order Markov chain. Interrupted, the same command goes on where it stopped (its state is in OUTPUT.run).
     """
     from dataclasses import replace
 
