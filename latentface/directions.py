@@ -139,7 +139,7 @@ def _classes(names: NDArray[np.str_], against: str | None, folds: int) -> list[s
     """The classes to find directions for, once there are two or more with samples enough."""
     known, counts = np.unique(names, return_counts=True)
     if len(known) < 2:
-        only = f"only {known[0]!r}" if len(known) else "no samples"
+        only = f"only {str(known[0])!r}" if len(known) else "no samples"
         raise InputError(f"one class cannot be parted: {only}; add samples of another")
     few = [f"{name} has {count}" for name, count in zip(known, counts, strict=True) if count < folds]
     if few:
