@@ -29,6 +29,7 @@ _PINNED = (*range(0, 5), *range(12, 17))
 _LIDS = ((37, 41), (38, 40), (43, 47), (44, 46))  # upper and lower
 _LIPS = ((61, 67, 50, 58), (62, 66, 51, 57), (63, 65, 52, 56))  # inner upper and lower, outer upper and lower
 _WIDEST = 2.0  # times the photo's height to which eyes open
+_BLINK = 0.92  # of an eye's height, gone when it is shut: what remains is the lashes
 _REACH = 0.75  # inter-ocular distances around the face over which the warp dies away
 _FOREHEAD = 0.45
 _FEATHER = 0.3
@@ -70,13 +71,15 @@ class ExpressionMap:
         # pixel (x, y) of the box -> pixel of the drawn picture
         self._to_drawn = np.linalg.inv(to_photo) @ np.array([[1, 0, x0], [0, 1, y0], [0, 0, 1]])
 
-    def place(self, image: Pixels, landmarks: NDArray[np.floating]) -> Pixels:
+    def place(self, image: Pixels, landmarks: NDArray[np.floating], shut: float = 0.0) -> Pixels:
         """The photo with the expression of a drawn picture [S, S, 3] whose face has these landmarks [68, 2], in pixels.
+
+        shut: 0 ... 1, how far the eyes are shut besides, as in a blink.
 
         Returns uint8 RGB of the photo's size; outside `box` (left, top, right, bottom) it is the photo to the bit.
         """
         points = _points(landmarks)
-        grid = self._backward(self._moved(points))  # [h, w, 2]: which pixel of the box is seen here
+        grid = self._backward(self._moved(points, shut))  # [h, w, 2]: which pixel of the box is seen here
         new = self._straighten(image, points) - self._drawn
         new = new - self._mean(new)  # exposure and skin colour stay
         # teeth that come or go: the more of them, the less of the photo's mouth remains
@@ -88,14 +91,16 @@ class ExpressionMap:
         result[y0:y1, x0:x1] = seen[0].permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8).numpy()
         return result
 
-    def _moved(self, points: Array) -> Array:
+    def _moved(self, points: Array, shut: float) -> Array:
         """Where the photo's landmarks [68, 2] go, in photo pixels."""
         still = map_points(fit_similarity(points[[*STEADY]], self.rest[[*STEADY]]), points)
         goal: Array = self.crop.landmarks + (still - self.rest) @ self.linear.T
         goal[[*_PINNED]] = self.crop.landmarks[[*_PINNED]]
         for upper, lower in _LIDS:  # eyes and mouth close by the photo's own height
             part = min(_gap(still, upper, lower) / _gap(self.rest, upper, lower), _WIDEST)
-            _set_gap(goal, upper, lower, part * (self.crop.landmarks[lower] - self.crop.landmarks[upper]))
+            opening = part * (self.crop.landmarks[lower] - self.crop.landmarks[upper])
+            _set_gap(goal, upper, lower, (1 - shut * _BLINK) * opening)
+            goal[[upper, lower]] += 0.3 * shut * opening  # it is the upper lid that comes down
         for upper, lower, *outer in _LIPS:
             part = _gap(still, upper, lower) / _gap(self.rest, upper, lower)
             if part < 1:

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 #: What a direction's name is multiplied by: full emotions and shut eyes in standard deviations, turns a degree.
 FULL = {
-    "happiness": 2.5, "sadness": 2.0, "surprise": 2.75, "anger": 2.5, "disgust": 2.5, "fear": 2.5,
-    "eyes-closed": 3.0, "yaw": 0.076, "pitch": 0.148,
+    "happiness": 2.75, "sadness": 2.5, "surprise": 3.0, "anger": 3.0, "disgust": 3.0, "fear": 3.0,
+    "eyes-closed": 8.0, "yaw": 0.076, "pitch": 0.146,
 }  # fmt: skip
 _MOST, _TRIALS = 1.5, 7  # how much of its own emotion a face may be thought to show, and how finely that is told
 
@@ -69,7 +69,7 @@ class Performance:
                 if following is not None:
                     drawn = pool.submit(self._draw, following)
                 for image, points in pictures:
-                    yield Frame(self._place(image, points), number / self.rate)
+                    yield Frame(self._place(image, points, times[number]), number / self.rate)
                     number += 1
 
     @property
@@ -86,12 +86,12 @@ class Performance:
             return list(zip(images, find_points(self.generator, images), strict=True))
         return [(image, None) for image in images]
 
-    def _place(self, image: Pixels, points: Floats | None) -> Pixels:
+    def _place(self, image: Pixels, points: Floats | None, time: float) -> Pixels:
         pixels = image
         if isinstance(self.placer, Compositor):
             pixels = self.placer.place(image)
         elif self.placer is not None and points is not None:
-            pixels = self.placer.place(image, points)
+            pixels = self.placer.place(image, points, float(self.sequencer.shut(np.array([time]))[0]))
         return pixels if self.alpha is None else np.dstack([pixels, self.alpha])
 
 
@@ -117,7 +117,8 @@ def perform(
         LatentMismatch: a direction belongs to another network.
     """
     options, video = options or SequenceOptions(), video or VideoOptions()
-    repertoire = load_repertoire(generator, sequence, options)
+    warped = video.place == "warp" and not video.crop and face.photo is not None
+    repertoire = load_repertoire(generator, sequence, options, blink=not warped)  # else the photo's own lids do
     own = read_own(generator, face.latent, repertoire) if options.rest else None
     sequencer = Sequencer(face.latent, repertoire, sequence, options, centre=generator.w_avg, own=own)
     if note is not None:
@@ -157,8 +158,12 @@ def find_face(finder: Transferrer, source: Source, number: int | None = None) ->
     return Face(latent, look.photo, look.crop, face_confidence(look.crop))
 
 
-def load_repertoire(generator: Generator, sequence: EmotionSequence, options: SequenceOptions) -> Repertoire:
+def load_repertoire(
+    generator: Generator, sequence: EmotionSequence, options: SequenceOptions, blink: bool = True
+) -> Repertoire:
     """The directions of a generator scaled by `FULL`: every emotion it has, and what the options ask for.
+
+    blink: whether blinks are to be done by a direction.
 
     Raises UsageError for one that is asked for and missing.
     """
@@ -170,7 +175,7 @@ def load_repertoire(generator: Generator, sequence: EmotionSequence, options: Se
     wanted = {segment.emotion for segment in sequence.segments} - {Emotion.NEUTRAL}
     return Repertoire(
         {emotion: scaled(emotion.value) for emotion in Emotion if emotion in wanted or emotion.value in known},
-        scaled("eyes-closed") if options.blinks else None,
+        scaled("eyes-closed") if options.blinks and blink else None,
         *([scaled("yaw"), scaled("pitch")] if options.sway else ()),
     )
 
@@ -223,6 +228,4 @@ def _warn_of_range(generator: Generator, sequencer: Sequencer, note: Note) -> No
     far = {name: excess(start, replace(start, ws=ws), w) for name, ws in sequencer.extremes().items()}
     beyond = [f"{name} ({distance:.1f} deviations)" for name, distance in far.items() if distance > FAR]
     if beyond:
-        note(
-            f"{', '.join(beyond)}: so far from the network's mean it draws badly; lower strengths till {FAR:g}"
-        )
+        note(f"{', '.join(beyond)}: so far from the network's mean it draws badly; lower strengths till {FAR:g}")

@@ -39,7 +39,7 @@ class Repertoire:
 
     Attributes:
         emotions: 1 is the full emotion; NEUTRAL is the face at rest and needs none.
-        blink: 1 shuts the eyes.
+        blink: 1 shuts the eyes; None where they are not shut by the latent, see `Sequencer.shut`.
         yaw, pitch: 1 turns the head by a degree.
     """
 
@@ -147,9 +147,9 @@ class Sequencer:
         )
         source = np.random.default_rng(self.options.seed)
         self._extras: list[tuple[Tensor, Blinks | Sway]] = []
-        if self.options.blinks:
-            shut = _fitting(start, repertoire.blink, "eyes-closed")
-            self._extras.append((shut, Blinks(self.seconds, self.options.blinks, source)))
+        self.shut = Blinks(self.seconds, self.options.blinks, source)  # how far blinks shut the eyes, 0 ... 1, at times
+        if repertoire.blink is not None:
+            self._extras.append((_fitting(start, repertoire.blink, "eyes-closed"), self.shut))
         if self.options.sway:
             for name, direction, share in (("yaw", repertoire.yaw, 1.0), ("pitch", repertoire.pitch, 0.5)):
                 sway = Sway(self.seconds, share * self.options.sway, self.options.loop, source)
@@ -221,6 +221,8 @@ class Blinks:
 
     def __init__(self, seconds: float, per_minute: float, source: np.random.Generator) -> None:
         self.spans: list[tuple[float, float]] = []  # begin and length in seconds
+        if not per_minute:
+            return
         begin = source.uniform(0.2, 0.8) * min(60 / per_minute, seconds)
         while True:
             length = source.uniform(*BLINK_SECONDS)

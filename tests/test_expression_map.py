@@ -124,8 +124,14 @@ def test_eyes_shut_by_their_own_height(desk) -> None:
     shut = points.copy()
     for upper, lower in LIDS_DOWN.items():
         shut[upper] = shut[lower] = (points[upper] + points[lower]) / 2
-    pupils = [int((frame.max(-1) < 90).sum()) for frame in (eyed, mapping.place(picture, shut))]
-    assert pupils[1] < 0.25 * pupils[0]
+    frames = (
+        eyed,
+        mapping.place(picture, shut),
+        mapping.place(picture, points, 1.0),
+        mapping.place(picture, points, 0.5),
+    )
+    pupils = [int((frame.max(-1) < 90).sum()) for frame in frames]
+    assert max(pupils[1:3]) < 0.25 * pupils[0] < 0.4 * pupils[0] < pupils[3] < 0.8 * pupils[0]
 
 
 @pytest.mark.parametrize(

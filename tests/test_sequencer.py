@@ -213,6 +213,16 @@ def test_sway_is_smooth_and_stays_within_its_degrees(loop: bool) -> None:
             assert path[-1] == pytest.approx(0, abs=1e-9)
 
 
+def test_blinks_without_a_direction_are_left_to_whoever_shows_the_face() -> None:
+    options = SequenceOptions(blinks=20.0)
+    bare = Sequencer(START, Repertoire(), script("neutral", seconds=8.0), options)
+    times = frame_times(8.0, 200)
+    assert torch.equal(bare.ws(times), START.ws.expand(200, -1, -1))
+    assert np.array_equal(bare.shut(times), sequencer("neutral", seconds=8.0, blinks=20.0).shut(times))
+    assert bare.shut(times).max() > 0.8
+    assert not sequencer("neutral", seconds=8.0).shut(times).any()
+
+
 def test_seeds_decide() -> None:
     first, same, other = (
         sequencer("neutral", seconds=8.0, blinks=20.0, sway=3.0, seed=seed).ws([1.0, 2.0, 5.0]) for seed in (0, 0, 1)
@@ -229,7 +239,6 @@ def test_missing_directions_are_named_only_when_they_are_wanted() -> None:
     Sequencer(START, bare, script("fear", "neutral"))
     for options, names, missing in (
         (SequenceOptions(), ("happiness",), "happiness"),
-        (SequenceOptions(blinks=10.0), ("fear",), "eyes-closed"),
         (SequenceOptions(sway=1.0), ("fear",), "yaw"),
     ):
         with pytest.raises(UsageError, match=missing):
