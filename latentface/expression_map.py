@@ -9,6 +9,7 @@ of the head stays where it is.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -32,10 +33,31 @@ _WIDEST = 2.0  # times the photo's height to which eyes open
 _BLINK = 0.92  # of an eye's height, gone when it is shut: what remains is the lashes
 _REACH = 0.75  # inter-ocular distances around the face over which the warp dies away
 _FOREHEAD = 0.45
+#: How far before the neck's axis the landmarks lie, in inter-ocular distances of 6.3 cm; the outline turns on the spot.
+_DEPTH = np.zeros(68)
+for _part, _centimetres in (
+    (range(5, 12), 9.0), (range(17, 27), 9.5), (range(27, 30), 10.5), (range(30, 36), 12.0), (range(36, 48), 9.0),
+    (range(48, 68), 10.3),
+):  # fmt: skip
+    _DEPTH[_part] = _centimetres / 6.3
 _FEATHER = 0.3
 _TEETH = (8.0, 40.0)  # grey levels: mean change inside the lips at which the photo's mouth begins to go, and is gone
 _CELLS = 64  # a side of the coarse grid on which the warp is computed
 _NARROW = 0.02  # inter-ocular distances between its rows at eyes and mouth
+
+
+@dataclass(frozen=True)
+class Motion:
+    """What a face does besides its expression.
+
+    Attributes:
+        shut: how far the eyes are shut, 0 ... 1.
+        yaw, pitch: degrees by which the head is turned to the viewer's right, and down.
+    """
+
+    shut: float = 0.0
+    yaw: float = 0.0
+    pitch: float = 0.0
 
 
 class ExpressionMap:
@@ -55,6 +77,8 @@ class ExpressionMap:
         self.photo, self.crop = photo, crop
         self.side, self.rest = len(reference), _points(landmarks)
         self.unit = inter_ocular(crop.landmarks)
+        right = crop.landmarks[42:48].mean(0) - crop.landmarks[36:42].mean(0)
+        self._axes = right, np.array([-right[1], right[0]])  # each an inter-ocular distance long
         to_photo = np.asarray(crop.to_photo @ scaling(crop.size / self.side))
         self.linear = to_photo[:2, :2]
         x0, y0, x1, y1 = self.box = _box(crop.landmarks, photo.shape, self.unit)
@@ -71,15 +95,15 @@ class ExpressionMap:
         # pixel (x, y) of the box -> pixel of the drawn picture
         self._to_drawn = np.linalg.inv(to_photo) @ np.array([[1, 0, x0], [0, 1, y0], [0, 0, 1]])
 
-    def place(self, image: Pixels, landmarks: NDArray[np.floating], shut: float = 0.0) -> Pixels:
+    def place(self, image: Pixels, landmarks: NDArray[np.floating], motion: Motion | None = None) -> Pixels:
         """The photo with the expression of a drawn picture [S, S, 3] whose face has these landmarks [68, 2], in pixels.
 
-        shut: 0 ... 1, how far the eyes are shut besides, as in a blink.
+        motion: what the head and the lids do besides.
 
         Returns uint8 RGB of the photo's size; outside `box` (left, top, right, bottom) it is the photo to the bit.
         """
         points = _points(landmarks)
-        grid = self._backward(self._moved(points, shut))  # [h, w, 2]: which pixel of the box is seen here
+        grid = self._backward(self._moved(points, motion or Motion()))  # [h, w, 2]: which pixel of the box is seen here
         new = self._straighten(image, points) - self._drawn
         new = new - self._mean(new)  # exposure and skin colour stay
         # teeth that come or go: the more of them, the less of the photo's mouth remains
@@ -91,7 +115,7 @@ class ExpressionMap:
         result[y0:y1, x0:x1] = seen[0].permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8).numpy()
         return result
 
-    def _moved(self, points: Array, shut: float) -> Array:
+    def _moved(self, points: Array, motion: Motion) -> Array:
         """Where the photo's landmarks [68, 2] go, in photo pixels."""
         still = map_points(fit_similarity(points[[*STEADY]], self.rest[[*STEADY]]), points)
         goal: Array = self.crop.landmarks + (still - self.rest) @ self.linear.T
@@ -99,14 +123,17 @@ class ExpressionMap:
         for upper, lower in _LIDS:  # eyes and mouth close by the photo's own height
             part = min(_gap(still, upper, lower) / _gap(self.rest, upper, lower), _WIDEST)
             opening = part * (self.crop.landmarks[lower] - self.crop.landmarks[upper])
-            _set_gap(goal, upper, lower, (1 - shut * _BLINK) * opening)
-            goal[[upper, lower]] += 0.3 * shut * opening  # it is the upper lid that comes down
+            _set_gap(goal, upper, lower, (1 - motion.shut * _BLINK) * opening)
+            goal[[upper, lower]] += 0.3 * motion.shut * opening  # it is the upper lid that comes down
         for upper, lower, *outer in _LIPS:
             part = _gap(still, upper, lower) / _gap(self.rest, upper, lower)
             if part < 1:
                 before = goal[[upper, lower]]
                 _set_gap(goal, upper, lower, part * (self.crop.landmarks[lower] - self.crop.landmarks[upper]))
                 goal[outer] += goal[[upper, lower]] - before
+        right, down = self._axes
+        turn = np.sin(np.deg2rad(motion.yaw)) * right + np.sin(np.deg2rad(motion.pitch)) * down
+        goal += np.outer(_DEPTH, turn)
         return goal
 
     def _backward(self, goal: Array) -> Tensor:

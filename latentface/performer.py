@@ -16,7 +16,7 @@ from latentface.clip import Clip, Frame, parse_rate
 from latentface.compositor import Compositor
 from latentface.emotion import Emotion, EmotionSequence
 from latentface.errors import UsageError
-from latentface.expression_map import ExpressionMap
+from latentface.expression_map import ExpressionMap, Motion
 from latentface.face import FaceCrop, map_points
 from latentface.images import Pixels, to_tensor, to_uint8
 from latentface.latent import Direction, Latent
@@ -91,7 +91,9 @@ class Performance:
         if isinstance(self.placer, Compositor):
             pixels = self.placer.place(image)
         elif self.placer is not None and points is not None:
-            pixels = self.placer.place(image, points, float(self.sequencer.shut(np.array([time]))[0]))
+            at, sequencer = np.array([time]), self.sequencer
+            shut, yaw, pitch = (float(signal(at)[0]) for signal in (sequencer.shut, sequencer.yaw, sequencer.pitch))
+            pixels = self.placer.place(image, points, Motion(shut, yaw, pitch))
         return pixels if self.alpha is None else np.dstack([pixels, self.alpha])
 
 
@@ -118,7 +120,7 @@ def perform(
     """
     options, video = options or SequenceOptions(), video or VideoOptions()
     warped = video.place == "warp" and not video.crop and face.photo is not None
-    repertoire = load_repertoire(generator, sequence, options, blink=not warped)  # else the photo's own lids do
+    repertoire = load_repertoire(generator, sequence, options, expressions_only=warped)  # the photo itself moves
     own = read_own(generator, face.latent, repertoire) if options.rest else None
     sequencer = Sequencer(face.latent, repertoire, sequence, options, centre=generator.w_avg, own=own)
     if note is not None:
@@ -159,11 +161,11 @@ def find_face(finder: Transferrer, source: Source, number: int | None = None) ->
 
 
 def load_repertoire(
-    generator: Generator, sequence: EmotionSequence, options: SequenceOptions, blink: bool = True
+    generator: Generator, sequence: EmotionSequence, options: SequenceOptions, expressions_only: bool = False
 ) -> Repertoire:
     """The directions of a generator scaled by `FULL`: every emotion it has, and what the options ask for.
 
-    blink: whether blinks are to be done by a direction.
+    expressions_only: blinks and head movements are not to be done by the latent.
 
     Raises UsageError for one that is asked for and missing.
     """
@@ -175,8 +177,8 @@ def load_repertoire(
     wanted = {segment.emotion for segment in sequence.segments} - {Emotion.NEUTRAL}
     return Repertoire(
         {emotion: scaled(emotion.value) for emotion in Emotion if emotion in wanted or emotion.value in known},
-        scaled("eyes-closed") if options.blinks and blink else None,
-        *([scaled("yaw"), scaled("pitch")] if options.sway else ()),
+        scaled("eyes-closed") if options.blinks and not expressions_only else None,
+        *([scaled("yaw"), scaled("pitch")] if options.sway and not expressions_only else ()),
     )
 
 

@@ -40,7 +40,7 @@ class Repertoire:
     Attributes:
         emotions: 1 is the full emotion; NEUTRAL is the face at rest and needs none.
         blink: 1 shuts the eyes; None where they are not shut by the latent, see `Sequencer.shut`.
-        yaw, pitch: 1 turns the head by a degree.
+        yaw, pitch: 1 turns the head by a degree; None where the latent does not, see `Sequencer.yaw`.
     """
 
     emotions: Mapping[Emotion, Direction] = field(default_factory=dict)
@@ -117,8 +117,12 @@ class Sequencer:
         centre: the mean w [w_dim], which `easing="slerp"` turns about.
         own: [7] strength of each emotion, in `Emotion`'s order, that the start face shows; by default none.
 
+    Attributes:
+        shut: how far blinks shut the eyes, 0 ... 1, at times [N] in seconds.
+        yaw, pitch: degrees of the swaying head at times [N].
+
     Raises:
-        UsageError: a direction that the sequence or the options ask for is missing, or slerp without a centre.
+        UsageError: an emotion of the sequence has no direction, or slerp without a centre.
         LatentMismatch: a direction belongs to another generator.
     """
 
@@ -146,14 +150,15 @@ class Sequencer:
             ]
         )
         source = np.random.default_rng(self.options.seed)
-        self._extras: list[tuple[Tensor, Blinks | Sway]] = []
-        self.shut = Blinks(self.seconds, self.options.blinks, source)  # how far blinks shut the eyes, 0 ... 1, at times
-        if repertoire.blink is not None:
-            self._extras.append((_fitting(start, repertoire.blink, "eyes-closed"), self.shut))
-        if self.options.sway:
-            for name, direction, share in (("yaw", repertoire.yaw, 1.0), ("pitch", repertoire.pitch, 0.5)):
-                sway = Sway(self.seconds, share * self.options.sway, self.options.loop, source)
-                self._extras.append((_fitting(start, direction, name), sway))
+        self.shut = Blinks(self.seconds, self.options.blinks, source)
+        self.yaw = Sway(self.seconds, self.options.sway, self.options.loop, source)
+        self.pitch = Sway(self.seconds, self.options.sway / 2, self.options.loop, source)
+        by_latent = ((repertoire.blink, self.shut), (repertoire.yaw, self.yaw), (repertoire.pitch, self.pitch))
+        self._extras: list[tuple[Tensor, Blinks | Sway]] = [
+            (_fitting(start, direction, direction.name), signal)
+            for direction, signal in by_latent
+            if direction is not None
+        ]
 
     def ws(self, times: Sequence[float] | Floats) -> Tensor:
         """ws [N, num_ws, w_dim] at times [N] in seconds from the beginning."""

@@ -9,7 +9,7 @@ from test_compositor import face_points, scene
 
 from latentface.alignment import crop_face
 from latentface.errors import UsageError
-from latentface.expression_map import ExpressionMap
+from latentface.expression_map import ExpressionMap, Motion
 from latentface.face import FaceCrop, map_points
 from latentface.images import Pixels
 
@@ -96,6 +96,21 @@ def test_movements_of_the_drawn_head_are_left_out(desk) -> None:
     assert np.abs(frame.astype(int) - photo).max() < 12
 
 
+def test_a_turning_head_moves_the_nose_most_and_the_outline_not_at_all(desk) -> None:
+    photo, crop, _ = desk
+    shifts = {}
+    for point in (2, 57, 30):
+        marked = mark(photo, crop.landmarks[point])
+        mapping = ExpressionMap(marked, crop_face(marked, crop.landmarks, SIDE), *drawn())
+        shifts[point] = find_mark(mapping.place(*drawn(), Motion(yaw=4.0)), photo) - find_mark(marked, photo)
+    right = crop.landmarks[42:48].mean(0) - crop.landmarks[36:42].mean(0)
+    along = {point: float(shift @ right) / float(right @ right) for point, shift in shifts.items()}
+    assert abs(along[2]) < 0.02
+    assert 0.08 < along[57] < along[30] < 0.16  # of the inter-ocular distance: sin 4 degrees times 10 to 12 cm
+    nodded = find_mark(mapping.place(*drawn(), Motion(pitch=4.0)), photo) - find_mark(marked, photo)
+    assert nodded[1] > 0.08 * np.linalg.norm(right)
+
+
 def test_what_is_new_in_the_drawn_face_is_added_and_a_tint_is_not(desk) -> None:
     photo, crop, mapping = desk
     picture, points = drawn()
@@ -127,8 +142,8 @@ def test_eyes_shut_by_their_own_height(desk) -> None:
     frames = (
         eyed,
         mapping.place(picture, shut),
-        mapping.place(picture, points, 1.0),
-        mapping.place(picture, points, 0.5),
+        mapping.place(picture, points, Motion(1.0)),
+        mapping.place(picture, points, Motion(0.5)),
     )
     pupils = [int((frame.max(-1) < 90).sum()) for frame in frames]
     assert max(pupils[1:3]) < 0.25 * pupils[0] < 0.4 * pupils[0] < pupils[3] < 0.8 * pupils[0]
