@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from latentface import alignment
 from latentface.alignment import LandmarkPredictor
@@ -36,6 +37,7 @@ from latentface.tracking import Tracker
 Classify = Callable[[Pixels], Any]
 LookCallback = Callable[[int, Look], None]
 
+_LARGEST = 1280  # long side of what is looked at: the smallest face that is found then still has 100 pixels
 _SIDE = 144  # pixels of a crop: then the built-in network sees its own resolution
 _DIGITS = 4  # of a chance
 _ALSO_CALLED = {
@@ -214,7 +216,7 @@ def watch(
     for frame in clip:
         if frame.time < due:
             continue
-        picture = np.ascontiguousarray(frame.pixels[..., :3])
+        picture = _fitted(np.ascontiguousarray(frame.pixels[..., :3]))
         points = tracker(picture)
         chances: tuple[float, ...] | None = None
         if points is not None:
@@ -222,6 +224,15 @@ def watch(
             chances = tuple(round(chance, _DIGITS) for chance in recogniser(crop[None])[0].tolist())
         yield Look(frame.time, chances, tracker.box, tracker.track)
         due = _next_due(frame.time, rhythm)
+
+
+def _fitted(picture: Pixels) -> Pixels:
+    """The picture, or a copy of the largest size that is looked at."""
+    scale = _LARGEST / max(picture.shape[:2])
+    if scale >= 1:
+        return picture
+    size = tuple(max(1, round(side * scale)) for side in picture.shape[1::-1])
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX))
 
 
 def _next_due(time: Fraction, rate: Fraction) -> Fraction:

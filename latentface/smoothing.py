@@ -27,6 +27,7 @@ _UNSEEN = 2.0  # seconds without a face after which it counts as neutral
 class Look:
     """What was seen at a time (seconds): the chances of the seven emotions of the face in `box`, or no face at all.
 
+    box is in pixels of the film, or of a copy with a long side of 1280 where that is smaller.
     track: number of the face, counted from 1; another number is another face, or the same one found again.
     """
 

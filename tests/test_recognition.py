@@ -338,6 +338,14 @@ class TestRead:
         assert (found.tally.looks, found.tally.faces, found.tally.tracks, found.tally.damage) == (30, 30, 1, None)
         assert counts == list(range(1, 31))
 
+    def test_a_large_film_is_looked_at_in_a_smaller_copy(self, made_up):
+        large = wandering(0).repeat(10, 0).repeat(10, 1)
+        clip = Clip([Frame(large, Fraction(0))], 5, (1800, 1400))
+        (look,) = watch(clip, Points(), TELLER, 5)
+        (small,) = watch(Clip([Frame(wandering(0), Fraction(0))], 5, (180, 140)), Points(), TELLER, 5)
+        assert look.chances == small.chances
+        assert np.abs(np.array(look.box) / 1280 - np.array(small.box) / 180).max() < 0.01
+
     def test_looks_follow_the_clock_of_a_variable_rate(self, made_up):
         times = [Fraction(k, 100) for k in (0, 3, 19, 22, 39, 90, 91, 100)]
         clip = Clip([Frame(wandering(0), time) for time in times], 8, (180, 140))
