@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import pickle
 from collections.abc import Callable
@@ -40,7 +41,8 @@ def test_a_written_generator_comes_back(path: Path, generator: Generator) -> Non
     assert loaded.config == CONFIG and loaded.fingerprint == generator.fingerprint
     assert not loaded.training and not any(parameter.requires_grad for parameter in loaded.parameters())
     ws = torch.randn(1, CONFIG.num_ws, 8, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(loaded.synthesis(ws), generator.synthesis(ws))
+    frozen = copy.deepcopy(generator).requires_grad_(False)  # weights that learn are drawn with by another path
+    assert torch.equal(loaded.synthesis(ws), frozen.synthesis(ws))
 
 
 def test_half_precision_is_the_default_and_loads_as_float32(tmp_path: Path, generator: Generator) -> None:
