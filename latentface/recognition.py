@@ -10,7 +10,7 @@ import importlib
 import importlib.util
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
@@ -23,7 +23,7 @@ from PIL import Image
 
 from latentface import alignment
 from latentface.alignment import LandmarkPredictor
-from latentface.clip import Clip
+from latentface.clip import Clip, Frame
 from latentface.emotion import Emotion, EmotionSequence
 from latentface.errors import InputError, LatentfaceError, NoFaceFound, UsageError
 from latentface.face import ffhq_quad
@@ -131,10 +131,11 @@ def plugged_in(name: str) -> Recogniser:
 class Tally:
     """What has become of a film; it fills while the film is read.
 
-    looks: how often it was looked at. faces: in how many of these a face was seen. tracks: how many faces in turn.
-    damage: where the film could be read no further and why, or None.
+    seconds: how long it is, as far as it can be read. looks: how often it was looked at. faces: in how many of these a
+    face was seen. tracks: how many faces in turn. damage: where the film could be read no further and why, or None.
     """
 
+    seconds: Fraction = Fraction(0)
     looks: int = 0
     faces: int = 0
     tracks: int = 0
@@ -172,11 +173,16 @@ def read(
     """
     options, tally = options or ReadOptions(), Tally()
 
+    def frames() -> Iterator[Frame]:
+        for frame in clip:
+            tally.seconds = frame.time + 1 / clip.rate
+            yield frame
+
     def looks() -> Iterator[Look]:
         after = None if journal is None else journal.last
         yield from journal or ()
         try:
-            for look in watch(clip, landmarks, recogniser, options.looks, after):
+            for look in watch(replace(clip, frames=frames()), landmarks, recogniser, options.looks, after):
                 if journal is not None:
                     journal.add(look)
                 yield look
@@ -192,8 +198,9 @@ def read(
             if on_look:
                 on_look(tally.looks, look)
             yield look
+        yield Look(tally.seconds, None)
 
-    segments = tuple(to_segments(counted(), options.looks, options.steady))
+    segments = tuple(to_segments(counted(), options.steady))
     if not tally.faces:
         raise NoFaceFound(f"no face in {tally.looks} looks at the clip; give one in which a face looks to the camera")
     return Reading(EmotionSequence(segments), tally)

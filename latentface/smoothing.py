@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,18 +94,18 @@ class Smoother:
         return found[::-1]
 
 
-def to_segments(looks: Iterable[Look], rate: Fraction | float, steady: float) -> Iterator[EmotionSegment]:
+def to_segments(looks: Iterable[Look], steady: float) -> Iterator[EmotionSegment]:
     """Segments of looks in time order; neighbours differ in emotion.
 
     A segment's strength is the mean chance of its emotion over the time that a face was seen, 1 for the neutral face.
 
     Args:
-        rate: looks a second; the last look counts for one of its steps, the others until the next.
+        looks: each counts until the next; so the last one only tells the end.
         steady: see `Smoother`.
     """
     emotion: Emotion | None = None
     seconds = seen = sure = 0.0
-    for look, length, now in _decisions(looks, 1 / float(rate), Smoother(steady)):
+    for look, length, now in _decisions(looks, Smoother(steady)):
         if emotion is not None and now is not emotion:
             yield _segment(emotion, seconds, sure / seen if seen else 0.0)
             seconds = seen = sure = 0.0
@@ -115,14 +116,9 @@ def to_segments(looks: Iterable[Look], rate: Fraction | float, steady: float) ->
         yield _segment(emotion, seconds, sure / seen if seen else 0.0)
 
 
-def _decisions(looks: Iterable[Look], step: float, smoother: Smoother) -> Iterator[tuple[Look, float, Emotion]]:
-    before: Look | None = None
-    for look in looks:
-        if before is not None:
-            yield from smoother.push(before, float(look.time - before.time))
-        before = look
-    if before is not None:
-        yield from smoother.push(before, step)
+def _decisions(looks: Iterable[Look], smoother: Smoother) -> Iterator[tuple[Look, float, Emotion]]:
+    for look, following in pairwise(looks):
+        yield from smoother.push(look, float(following.time - look.time))
     yield from smoother.close()
 
 

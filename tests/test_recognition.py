@@ -43,6 +43,12 @@ def looks(*runs, rate=5, track=1):
         yield Look(Fraction(k, rate), chances, chances and (0, 0, 9, 9), track)
 
 
+def ended(*runs, rate=5):
+    """The same with the look that tells the end."""
+    seen = list(looks(*runs, rate=rate))
+    return [*seen, Look(seen[-1].time + Fraction(1, rate), None)]
+
+
 def read_back(segments):
     return [(segment.emotion, segment.duration) for segment in segments]
 
@@ -184,42 +190,43 @@ class TestTracker:
 
 class TestSmoothing:
     def test_runs_become_segments(self):
-        found = to_segments(looks((HAPPY, 10), (SAD, 5), (NEUTRAL, 10)), 5, 0.5)
+        found = to_segments(ended((HAPPY, 10), (SAD, 5), (NEUTRAL, 10)), 0.5)
         assert read_back(found) == [(HAPPY, 2.0), (SAD, 1.0), (NEUTRAL, 2.0)]
 
     def test_a_short_flicker_does_not_count_unless_it_may(self):
         flicker = [(HAPPY, 10), (SAD, 1), (HAPPY, 10)]
-        assert read_back(to_segments(looks(*flicker), 5, 0.5)) == [(HAPPY, 4.2)]
-        assert len(list(to_segments(looks(*flicker), 5, 0.1))) == 3
+        assert read_back(to_segments(ended(*flicker), 0.5)) == [(HAPPY, 4.2)]
+        assert len(list(to_segments(ended(*flicker), 0.1))) == 3
 
     def test_steady_is_in_seconds_whatever_the_rate(self):
         for rate in (5, 25):
             for seconds, segments in ((0.4, 1), (1.2, 3)):
                 runs = ((HAPPY, 2 * rate), (SAD, round(seconds * rate)), (HAPPY, 2 * rate))
-                assert len(list(to_segments(looks(*runs, rate=rate), rate, 0.6))) == segments
+                assert len(list(to_segments(ended(*runs, rate=rate), 0.6))) == segments
 
     def test_doubt_gives_way_to_what_is_around(self):
-        seen = list(looks((HAPPY, 5), (SAD, 5), (HAPPY, 5)))
+        seen = ended((HAPPY, 5), (SAD, 5), (HAPPY, 5))
         doubtful = tuple(0.4 if e is SAD else 0.36 if e is HAPPY else 0.048 for e in Emotion)
         seen[5:10] = [Look(look.time, doubtful, look.box, 1) for look in seen[5:10]]
-        assert read_back(to_segments(seen, 5, 0.5)) == [(HAPPY, 3.0)]
+        assert read_back(to_segments(seen, 0.5)) == [(HAPPY, 3.0)]
 
     def test_strength_is_the_mean_chance_and_neutral_has_none(self):
-        happy, neutral = to_segments(looks((HAPPY, 5), (NEUTRAL, 5)), 5, 0.5)
+        happy, neutral = to_segments(ended((HAPPY, 5), (NEUTRAL, 5)), 0.5)
         assert happy.strength == 0.94
         assert neutral.strength == 1.0
 
     def test_a_moment_without_a_face_is_bridged_and_a_while_is_neutral(self):
         short, long = ([(HAPPY, 10), (None, count), (HAPPY, 10)] for count in (4, 20))
-        assert read_back(to_segments(looks(*short), 5, 0.5)) == [(HAPPY, 4.8)]
-        assert read_back(to_segments(looks(*long), 5, 0.5)) == [(HAPPY, 2.0), (NEUTRAL, 4.0), (HAPPY, 2.0)]
-        assert next(iter(to_segments(looks(*short), 5, 0.5))).strength == 0.94
+        assert read_back(to_segments(ended(*short), 0.5)) == [(HAPPY, 4.8)]
+        assert read_back(to_segments(ended(*long), 0.5)) == [(HAPPY, 2.0), (NEUTRAL, 4.0), (HAPPY, 2.0)]
+        assert next(iter(to_segments(ended(*short), 0.5))).strength == 0.94
 
     def test_another_face_owes_nothing_to_the_one_before(self):
         first, second = list(looks((HAPPY, 10))), list(looks((SAD, 10), track=2))
         seen = [*first, Look(Fraction(2), sure(SAD), (0, 0, 9, 9), 2)]
         seen += [Look(look.time + Fraction(11, 5), sure(HAPPY), look.box, 3) for look in second]
-        assert read_back(to_segments(seen, 5, 0.5)) == [(HAPPY, 2.0), (SAD, 0.2), (HAPPY, 2.0)]
+        seen.append(Look(Fraction(21, 5), None))
+        assert read_back(to_segments(seen, 0.5)) == [(HAPPY, 2.0), (SAD, 0.2), (HAPPY, 2.0)]
 
     def test_it_is_the_cheapest_of_all_paths(self):
         """Against an exhaustive search over paths of six looks and three emotions."""
@@ -249,7 +256,7 @@ class TestSmoothing:
         assert most == 300
 
     def test_nothing_seen_gives_nothing(self):
-        assert list(to_segments([], 5, 0.5)) == []
+        assert list(to_segments([], 0.5)) == []
 
 
 class TestJournal:
@@ -338,6 +345,12 @@ class TestRead:
         assert (found.tally.looks, found.tally.faces, found.tally.tracks, found.tally.damage) == (30, 30, 1, None)
         assert counts == list(range(1, 31))
 
+    def test_the_sequence_ends_with_the_film_whatever_the_rate_of_looks(self, made_up):
+        for looks_a_second in (0.3, 1, 7):
+            found = read(mouths(23, 5, 15), Points(), TELLER, ReadOptions(looks=looks_a_second))
+            assert found.sequence.duration == pytest.approx(2.3, abs=2e-3)
+            assert found.tally.seconds == Fraction(23, 10)
+
     def test_a_large_film_is_looked_at_in_a_smaller_copy(self, made_up):
         large = wandering(0).repeat(10, 0).repeat(10, 1)
         clip = Clip([Frame(large, Fraction(0))], 5, (1800, 1400))
@@ -375,7 +388,7 @@ class TestRead:
         with pytest.raises(InputError, match="readable up to frame 25"):
             read(broken, Points(), TELLER)
         found = read(broken, Points(), TELLER, keep_partial=True)
-        assert found.sequence.duration == pytest.approx(2.6)
+        assert found.sequence.duration == pytest.approx(2.5)
         assert found.tally.damage == "film: damaged; readable up to frame 25"
         at_once = Clip(Again(lambda k: wandering(0), 60, 10, broken=0), Fraction(10), (180, 140), 60)
         with pytest.raises(InputError, match="readable up to frame 0"):
