@@ -224,7 +224,10 @@ class VideoOptions:
     batch: int = option(8, "Frames that are drawn together.", minimum=1, maximum=1024)
 
     def __post_init__(self) -> None:
+        from latentface.clip import parse_rate  # here, because these values are imported without numpy
+
         check_bounds(self)
+        parse_rate(self.fps)
 
 
 @dataclass(frozen=True, kw_only=True)
