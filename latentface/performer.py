@@ -119,16 +119,16 @@ def perform(
         LatentMismatch: a direction belongs to another network.
     """
     options, video = options or SequenceOptions(), video or VideoOptions()
+    rate = parse_rate(video.fps)
+    count = round(sequence.duration * rate)
+    if not count:
+        raise UsageError(f"{sequence.duration:g} seconds at {video.fps} frames a second have no frame; ask for more")
     warped = video.place == "warp" and not video.crop and face.photo is not None
     repertoire = load_repertoire(generator, sequence, options, expressions_only=warped)  # the photo itself moves
     own = read_own(generator, face.latent, repertoire) if options.rest else None
     sequencer = Sequencer(face.latent, repertoire, sequence, options, centre=generator.w_avg, own=own)
     if note is not None:
         _warn_of_range(generator, sequencer, note)
-    rate = parse_rate(video.fps)
-    count = round(sequencer.seconds * rate)
-    if not count:
-        raise UsageError(f"{sequencer.seconds:g} seconds at {video.fps} frames a second have no frame; ask for more")
     if video.crop or face.photo is None or face.crop is None:
         return Performance(generator, sequencer, rate, count, batch=video.batch)
     (start,) = draw(generator, face.latent, face.latent.ws[None])
