@@ -15,7 +15,7 @@ NAMES = [
     "Clip", "CompositeOptions", "Direction", "Emotion", "EmotionSegment", "EmotionSequence", "FaceCrop", "FaceEditor",
     "Frame", "Generator", "GeneratorConfig", "InputError", "Latent", "LatentMismatch", "LatentfaceError",
     "NoFaceFound", "OutputError", "Photo", "ProjectOptions", "Projection", "Sound", "Transfer", "TransferOptions",
-    "DirectionOptions", "Edit", "EditOptions", "load_direction",
+    "DirectionOptions", "Edit", "EditOptions", "load_direction", "SequenceOptions", "VideoOptions",
     "ReadOptions", "Reading", "Recogniser", "load_rhythm", "predict_emotions", "read_emotions",
     "UnknownNetwork", "UsageError", "WeightsError", "Written", "__version__", "align", "composite", "load_emotion",
     "load_generator", "load_identity", "load_landmarks", "load_perceptual", "project", "read_clip", "read_image",
