@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+from pathlib import Path
 
 import pytest
 import torch
@@ -63,23 +65,32 @@ def test_layer(side: int, up: int, images: int, maps: str, clamp: float | None) 
 
 @pytest.mark.parametrize("up", [1, 2])
 def test_layer_by_differences(up: int) -> None:
-    weight, bias = draw(3, 2, 3, 3, seed=2), draw(3, seed=3)
-    inputs = tuple(
-        each.requires_grad_() for each in (draw(2, 2, 3, 3), draw(2, 2, seed=1), draw(1, 1, 3 * up, 3 * up, seed=4))
-    )
+    drawn = draw(2, 2, 3, 3), draw(2, 2, seed=1), draw(1, 1, 3 * up, 3 * up, seed=4), draw(2, 2, 3, 3, seed=2)
+    inputs = tuple(each.requires_grad_() for each in (*drawn, draw(2, seed=3)))
 
-    def layer(x: Tensor, styles: Tensor, noise: Tensor) -> Tensor:
+    def layer(x: Tensor, styles: Tensor, noise: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return styled_conv2d(x, weight, styles, bias, noise, kernel=TAPS.double(), up=up, clamp=2.0)
 
     assert torch.autograd.gradcheck(layer, inputs)
     assert torch.autograd.gradgradcheck(layer, inputs)
 
 
-def test_a_weight_that_is_trained_gets_its_gradient() -> None:
-    weight, bias = draw(3, 2, 3, 3, seed=2).requires_grad_(), draw(3, seed=3).requires_grad_()
-    styled_conv2d(draw(1, 2, 6, 6), weight, draw(1, 2, seed=1), bias, kernel=TAPS.double()).sum().backward()
-    assert weight.grad is not None and float(weight.grad.abs().min()) > 0
-    assert bias.grad is not None and float(bias.grad.abs().min()) > 0
+@pytest.mark.parametrize("up", [1, 2])
+@pytest.mark.parametrize("side", [4, 11], ids=["styles on activations", "styles on weights"])
+def test_weights_that_are_trained(up: int, side: int) -> None:
+    x, styles, weight, bias = draw(2, 5, side, side), draw(2, 5, seed=1), draw(7, 5, 3, 3, seed=2), draw(7, seed=3)
+    pick = draw(2, 7, side * up, side * up, seed=5)
+    inputs = [each.requires_grad_() for each in (weight, bias, styles)]
+
+    def gradients() -> tuple[Tensor, ...]:
+        y = styled_conv2d(x, weight, styles, bias, kernel=TAPS.double(), up=up)
+        return torch.autograd.grad((y * pick).sum(), inputs)
+
+    came = gradients()
+    with native.chosen("reference"):
+        expected = gradients()
+    for one, other in zip(came, expected, strict=True):
+        compare(one, other, 1e-11)
 
 
 def test_a_weight_is_prepared_once_and_again_when_it_changes() -> None:
@@ -93,6 +104,23 @@ def test_a_weight_is_prepared_once_and_again_when_it_changes() -> None:
     assert torch.equal(prepared.plain, weight) and torch.equal(prepared.power, weight.square().sum((2, 3)))
     prepared.prepare(weight, torch.float64, 2)
     assert torch.equal(prepared.plain, weight.transpose(0, 1))
+    other = weight.detach()  # the same numbers at the same place, and yet another tensor
+    prepared.prepare(other, torch.float64, 2)
+    second = prepared.plain
+    prepared.prepare(weight, torch.float64, 2)
+    assert prepared.plain is not second
+
+
+def test_copies_and_files_of_a_network_prepare_their_own(tmp_path: Path) -> None:
+    generator = make()
+    ws = draw(1, generator.config.num_ws, 8).float()
+    expected = generator.synthesis(ws)
+    twin = copy.deepcopy(generator)
+    twin.synthesis.get_submodule("b8.conv0").weight.mul_(2.0)
+    assert torch.equal(generator.synthesis(ws), expected)
+    torch.save(generator, tmp_path / "whole.pt")
+    read = torch.load(tmp_path / "whole.pt", weights_only=False)
+    assert torch.equal(read.synthesis(ws), expected)
 
 
 def make(**changes: object) -> Generator:

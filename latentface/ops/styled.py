@@ -10,6 +10,7 @@ output, since what went into a leaky ReLU can be told from what came out.
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,7 +34,11 @@ class PreparedWeight:
     """A convolution's weight as the fused layer wants it, made once and made anew when the weight changes."""
 
     def __init__(self) -> None:
+        self._weight: weakref.ref[Tensor] | None = None
         self._key: object = None
+
+    def __reduce__(self) -> tuple[type[PreparedWeight], tuple[()]]:
+        return PreparedWeight, ()  # a copy of the layer prepares its own
 
     def prepare(self, weight: Tensor, dtype: torch.dtype, up: int) -> None:
         """Fill `scaled` (float32 at least) and `plain` (dtype), channels innermost, and `power`.
@@ -41,43 +46,38 @@ class PreparedWeight:
         Both are [O, I, k, k], or for up = 2 [I, O, k, k] as transposed convolutions take them; power [O, I] is the
         sum of squares over k, k.
         """
-        key = (weight.data_ptr(), weight._version, weight.dtype, dtype, up)
-        if key == self._key:
+        key = (weight.data_ptr(), weight._version, dtype, up)
+        if key == self._key and self._weight is not None and self._weight() is weight:
             return
         with torch.no_grad():
             wide = weight.to(torch.promote_types(weight.dtype, torch.float32))
             self.power = weight_power(wide)
             self.scaled = (wide if up == 1 else wide.transpose(0, 1)).contiguous(memory_format=CHANNELS_LAST)
             self.plain = self.scaled.to(dtype)
-        self._key = key
+        self._weight, self._key = weakref.ref(weight), key
 
 
 @dataclass(frozen=True)
 class _Layer:
     """What a fused layer needs beside its differentiable inputs."""
 
-    weight: Tensor
-    bias: Tensor
     kernel: Tensor
-    prepared: PreparedWeight
     up: int
+    padding: int
     activation: Activation
-
-    @property
-    def padding(self) -> int:
-        return self.weight.shape[2] // 2
 
     def resampling(self, height: int, width: int) -> Resampling:
         """The low-pass filter behind the transposed convolution, to an output of that size."""
         left, _, top, _ = upsampling_padding(self.kernel, self.padding)
         return Resampling(1, 1, (top, left), (height, width), 4.0)
 
-    def composed(self, x: Tensor, styles: Tensor, scale: Tensor, noise: Tensor | None) -> Tensor:
+    def composed(
+        self, x: Tensor, styles: Tensor, scale: Tensor, noise: Tensor | None, weight: Tensor, bias: Tensor
+    ) -> Tensor:
         """The same numbers in plain operations."""
-        weight = self.weight.to(x.dtype)
-        y = modulated_conv2d(x, weight, styles, demodulate=False, up=self.up, kernel=self.kernel)
+        y = modulated_conv2d(x, weight.to(x.dtype), styles, demodulate=False, up=self.up, kernel=self.kernel)
         y = y * scale.to(y.dtype)[:, :, None, None]
-        return bias_act(y, self.bias, noise=noise, gain=self.activation.gain, clamp=self.activation.clamp)
+        return bias_act(y, bias, noise=noise, gain=self.activation.gain, clamp=self.activation.clamp)
 
 
 def styled_conv2d(
@@ -95,7 +95,7 @@ def styled_conv2d(
 ) -> Tensor:
     """bias_act(modulated_conv2d(x, weight, styles) + noise, bias) with leaky ReLU and gain sqrt(2) times `gain`.
 
-    One fused layer where the native library serves and no weight is being trained, else one operation after the other.
+    One fused layer where the native library serves on a processor, else one operation after the other.
 
     Args:
         x: [N, I, H, W].
@@ -109,46 +109,50 @@ def styled_conv2d(
         [N, O, H * up, W * up].
     """
     dtype = computing_dtype(x)
-    trains = torch.is_grad_enabled() and (weight.requires_grad or bias.requires_grad)
-    if trains or x.device.type != "cpu" or not serves(x.to(dtype)) or x.shape[0] == 0:
+    if x.device.type != "cpu" or not serves(x.to(dtype)) or x.shape[0] == 0:
         y = modulated_conv2d(x, weight, styles, up=up, kernel=kernel)
         return bias_act(y, bias, noise=noise, gain=SQRT2 * gain, clamp=clamp)
     prepared = prepared or PreparedWeight()
     prepared.prepare(weight, dtype, up)
-    layer = _Layer(weight, bias, kernel, prepared, up, Activation(LEAKY_SLOPE, SQRT2 * gain, clamp))
+    trained = torch.is_grad_enabled() and weight.requires_grad
+    scale = demodulation(weight_power(weight) if trained else prepared.power, styles)
+    layer = _Layer(kernel, up, weight.shape[2] // 2, Activation(LEAKY_SLOPE, SQRT2 * gain, clamp))
     x = x.to(dtype).contiguous(memory_format=CHANNELS_LAST)
-    out: Tensor = apply(_StyledConv, x, styles, demodulation(prepared.power, styles), noise, layer)
+    out: Tensor = apply(_StyledConv, x, styles, scale, noise, weight, bias, prepared, layer)
     return out
 
 
 class _StyledConv(Function):
-    """x [N, I, H, W] (channels innermost), styles [N, I], demodulation [N, O], noise, a layer -> the layer's output."""
+    """x [N, I, H, W] (channels innermost), styles [N, I], demodulation [N, O], noise, weight, bias -> the output."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, styles: Tensor, scale: Tensor, noise: Tensor | None, layer: _Layer) -> Tensor:
-        a = _forward(x, styles, Addends(scale, noise, layer.bias), layer)
-        ctx.save_for_backward(x, styles, scale, noise, a)
-        ctx.layer, ctx.weight = layer, layer.prepared.plain
+    def forward(ctx: Any, *inputs: Any) -> Tensor:
+        x, styles, scale, noise, weight, bias, prepared, layer = inputs
+        a = _forward(x, styles, Addends(scale, noise, bias), prepared, layer)
+        ctx.save_for_backward(x, styles, scale, noise, weight, bias, a)
+        ctx.layer, ctx.plain = layer, prepared.plain
         return a
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        saved, wanted = ctx.saved_tensors, ctx.needs_input_grad[:4]
+        *inputs, a = ctx.saved_tensors
+        wanted = ctx.needs_input_grad[:6]
         if not torch.is_grad_enabled():
-            return *_backward(ctx.layer, ctx.weight, grads[0], saved, wanted), None
+            return *_Backward(ctx.layer, ctx.plain, *inputs).run(grads[0], a, wanted), None, None
         # a derivative that is to be differentiated again
-        inputs = [each for each, is_wanted in zip(saved, wanted, strict=False) if is_wanted]
-        y = ctx.layer.composed(*saved[:4])
-        found = iter(torch.autograd.grad(y, inputs, grads[0], create_graph=True))
-        return *(next(found) if is_wanted else None for is_wanted in wanted), None
+        asked = [each for each, is_wanted in zip(inputs, wanted, strict=True) if is_wanted]
+        y = ctx.layer.composed(*inputs)
+        found = iter(torch.autograd.grad(y, asked, grads[0], create_graph=True))
+        return *(next(found) if is_wanted else None for is_wanted in wanted), None, None
 
 
-def _forward(x: Tensor, styles: Tensor, addends: Addends, layer: _Layer) -> Tensor:
+def _forward(x: Tensor, styles: Tensor, addends: Addends, prepared: PreparedWeight, layer: _Layer) -> Tensor:
     n, _, h, w = x.shape
-    prepared, up = layer.prepared, layer.up
-    if layer.weight[:, 0].numel() >= h * w:  # fewer activations than weights: scale those
+    up = layer.up
+    outputs, per_input = prepared.power.shape[0], prepared.plain[0, 0].numel()
+    if outputs * per_input >= h * w:  # fewer activations than weights: scale those
         return _convolve(activate(x, Addends(scale=styles), Activation()), prepared.plain, addends, layer)
-    size = (n, layer.weight.shape[0], h * up, w * up)
+    size = (n, outputs, h * up, w * up)
     out = torch.empty(size, dtype=x.dtype, memory_format=CHANNELS_LAST) if n > 1 or up > 1 else None
     for k in range(n):
         own = prepared.scaled * styles[k].view((1, -1, 1, 1) if up == 1 else (-1, 1, 1, 1)).to(prepared.scaled.dtype)
@@ -165,48 +169,55 @@ def _convolve(x: Tensor, weight: Tensor, addends: Addends, layer: _Layer, out: T
     return resample(y, layer.kernel, layer.resampling(2 * x.shape[2], 2 * x.shape[3]), addends, layer.activation, out)
 
 
-def _backward(
-    layer: _Layer,
-    weight: Tensor,
-    grad: Tensor,
-    saved: tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor],
-    wanted: Sequence[bool],
-) -> list[Tensor | None]:
-    """Gradients of x, styles, scale and noise where wanted."""
-    x, styles, scale, noise, a = saved
-    ends = activate_backward(
-        dense(grad.to(a.dtype), a),
-        a,
-        Addends(scale, noise, layer.bias),
-        layer.activation,
-        (False, wanted[2], wanted[3]),
-    )
-    found: list[Tensor | None] = [None] * 4
-    if wanted[2]:
-        assert ends.scaled is not None
-        found[2] = (ends.scaled / scale).to(scale.dtype)
-    if wanted[3]:
-        assert ends.channels is not None and noise is not None
-        found[3] = (ends.channels if len(noise) == len(a) else ends.channels.sum(0, keepdim=True)).to(noise.dtype)
-    if not (wanted[0] or wanted[1]):
+@dataclass(frozen=True)
+class _Backward:
+    """The backward pass of a fused layer; `plain` is its weight as the convolution takes it."""
+
+    layer: _Layer
+    plain: Tensor
+    x: Tensor
+    styles: Tensor
+    scale: Tensor
+    noise: Tensor | None
+    weight: Tensor
+    bias: Tensor
+
+    def run(self, grad: Tensor, a: Tensor, wanted: Sequence[bool]) -> list[Tensor | None]:
+        """Gradients of x, styles, scale, noise, weight and bias where wanted, from that of the output a."""
+        addends = Addends(self.scale, self.noise, self.bias)
+        sums = (wanted[5], wanted[2], wanted[3])
+        ends = activate_backward(dense(grad.to(a.dtype), a), a, addends, self.layer.activation, sums)
+        found: list[Tensor | None] = [None] * 6
+        if ends.scaled is not None:
+            found[2] = (ends.scaled / self.scale).to(self.scale.dtype)
+        if ends.channels is not None and self.noise is not None:
+            own = self.noise.shape[0] == a.shape[0]
+            found[3] = (ends.channels if own else ends.channels.sum(0, keepdim=True)).to(self.noise.dtype)
+        if ends.pixels is not None:
+            found[5] = ends.pixels.sum(0).to(self.bias.dtype)
+        inner, found[4] = self._convolution(ends.x, wanted[0] or wanted[1], wanted[4])
+        if inner is not None:
+            # the input was scaled by its styles: a linear activation, whose gradient and its sum are those of scaling
+            sums = (False, wanted[1], False)
+            begins = activate_backward(inner, self.x, Addends(scale=self.styles), Activation(), sums, out=inner)
+            found[0] = begins.x
+            found[1] = None if begins.scaled is None else begins.scaled.to(self.styles.dtype)
         return found
-    inner = _convolve_backward(ends.x, x, weight, layer)
-    # the input was scaled by its styles: a linear activation whose gradient, and its sum, are those of the scaling
-    begins = activate_backward(inner, x, Addends(scale=styles), Activation(), (False, wanted[1], False), out=inner)
-    found[0] = begins.x
-    found[1] = None if begins.scaled is None else begins.scaled.to(styles.dtype)
-    return found
 
-
-def _convolve_backward(grad: Tensor, x: Tensor, weight: Tensor, layer: _Layer) -> Tensor:
-    """The gradient of the convolution's input, from that of what the activation took."""
-    if layer.up == 2:
-        size = tuple(2 * side + layer.weight.shape[2] - 2 for side in x.shape[2:])  # of the transposed convolution
-        transposed = layer.resampling(*grad.shape[2:]).transposed(size, layer.kernel.shape)
-        inner = F.conv2d(resample(grad, layer.kernel, transposed), weight, stride=2)
-    else:
-        pad = [layer.padding] * 2
-        inner, _, _ = torch.ops.aten.convolution_backward(
-            grad, x, weight, None, [1, 1], pad, [1, 1], False, [0, 0], 1, [True, False, False]
+    def _convolution(self, grad: Tensor, of_input: bool, of_weight: bool) -> tuple[Tensor | None, Tensor | None]:
+        """Gradients of the convolution's scaled input and of its weight, from that of what the activation took."""
+        x, layer, up = self.x, self.layer, self.layer.up
+        if not (of_input or of_weight):
+            return None, None
+        if up == 2:
+            size = tuple(2 * side + self.weight.shape[2] - 2 for side in x.shape[2:])  # of the transposed convolution
+            transposed = layer.resampling(*grad.shape[2:]).transposed(size, layer.kernel.shape)
+            grad = resample(grad, layer.kernel, transposed)
+        scaled = activate(x, Addends(scale=self.styles), Activation()) if of_weight else x  # for the weight's alone
+        pads = [layer.padding if up == 1 else 0] * 2
+        inner, weight, _ = torch.ops.aten.convolution_backward(
+            grad, scaled, self.plain, None, [up, up], pads, [1, 1], up == 2, [0, 0], 1, [of_input, of_weight, False]
         )
-    return inner.contiguous(memory_format=CHANNELS_LAST)
+        if of_weight:
+            weight = (weight if up == 1 else weight.transpose(0, 1)).to(self.weight.dtype)
+        return inner.contiguous(memory_format=CHANNELS_LAST) if of_input else None, weight
