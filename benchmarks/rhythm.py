@@ -2,7 +2,7 @@
 
     python benchmarks/rhythm.py [--model rhythm] [--stories 500]
 
-Gate: the network's perplexity on generated stories that it never saw lies below that of a Markov chain fitted on the very
+Gate: the network's perplexity on generated stories that it never saw lies below that of a Markov chain fitted on the
 stories it learnt. With its memory cut to the last segments, it shows how far back it looks.
 """
 

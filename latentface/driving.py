@@ -64,9 +64,7 @@ def shrink(square: Pixels, side: int) -> Pixels:
     return np.asarray(Image.fromarray(square).resize((side, side), Image.Resampling.LANCZOS))
 
 
-def best_face(
-    picture: Pixels, landmarks: LandmarkPredictor, sides: Sequence[int] = _SEARCH_SIDES
-) -> Array | None:
+def best_face(picture: Pixels, landmarks: LandmarkPredictor, sides: Sequence[int] = _SEARCH_SIDES) -> Array | None:
     """Landmarks [68, 2] of the surest face, looked for in copies of these long sides in turn; None when there is none.
 
     A copy is never larger than the picture.
