@@ -89,8 +89,8 @@ class ExpressionMap:
         self._level = _Field(np.concatenate([self._here, _frame(self.side)]), (self.side, self.side))
         self.mask, self.skin, self.mouth = self._masks(here)
         self._drawn = self._straighten(reference, self.rest)
-        seen = _sample(_planes(crop.image), _pixels(self.side, self.side) * (crop.size / self.side), "bilinear")
-        self._off = seen - self._drawn  # what the generator draws wrongly
+        at = _apply(scaling(crop.size / self.side), _pixels(self.side, self.side))
+        self._off = _sample(_planes(crop.image), at, "bilinear") - self._drawn  # what the generator draws wrongly
         self._off -= self._mean(self._off)
         # pixel (x, y) of the box -> pixel of the drawn picture
         self._to_drawn = np.linalg.inv(to_photo) @ np.array([[1, 0, x0], [0, 1, y0], [0, 0, 1]])
