@@ -230,6 +230,8 @@ class TestFiles:
         (folder() / "damaged.safetensors").write_bytes(b"half")
         assert list(api.list_directions(generator)) == ["gaze", "joy"]
         assert find_directions("other") == {}
+        with pytest.raises(UsageError, match="cannot name a file"):
+            place("../mine")
         with pytest.raises(LatentMismatch, match="another network"):
             api.list_directions(Generator(CONFIG, seed=5), place("mine"))
 

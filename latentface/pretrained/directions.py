@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from latentface.errors import OutputError, UsageError, WeightsError
 from latentface.pretrained import cache, resolve
 from latentface.pretrained.catalogue import BUILTIN, Entry
+from latentface.pretrained.imported import NAME
 
 if TYPE_CHECKING:
     from latentface.latent import Direction
@@ -92,7 +93,12 @@ def folder() -> Path:
 
 
 def place(name: str) -> Path:
-    """The file in the user's folder for directions of that name; OutputError when the folder cannot be made."""
+    """The file in the user's folder for directions of that name.
+
+    Raises UsageError for what cannot name a file, OutputError when the folder cannot be made.
+    """
+    if not NAME.fullmatch(name):
+        raise UsageError(f"{name!r} cannot name a file of directions: use letters, digits, '.', '_' and '-'")
     try:
         folder().mkdir(parents=True, exist_ok=True)
     except OSError as error:
