@@ -51,6 +51,7 @@ def test_one_top_level_name(wheel: zipfile.ZipFile) -> None:
 
 def test_every_source_file_is_inside(wheel: zipfile.ZipFile) -> None:
     sources = {str(path.relative_to(ROOT)) for path in (ROOT / "latentface").rglob("*.py")}
+    sources |= {str(path.relative_to(ROOT)) for path in (ROOT / "latentface/ops/csrc").iterdir()}
     assert sources <= set(wheel.namelist())
     assert "latentface/py.typed" in wheel.namelist()
 

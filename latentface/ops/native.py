@@ -250,8 +250,12 @@ def resample(
 def _call(name: str, x: Tensor, *arguments: object) -> None:
     loaded = library(x.device.type)
     assert isinstance(loaded, ctypes.CDLL), "serves() was asked before"
-    stream = torch.cuda.current_stream(x.device).cuda_stream if x.device.type == "cuda" else None
-    code = getattr(loaded, name)(STORAGE[x.dtype], int(is_channels_last(x)), *arguments, stream)
+    function, form = getattr(loaded, name), (STORAGE[x.dtype], int(is_channels_last(x)))
+    if x.device.type == "cuda":
+        with torch.cuda.device(x.device):
+            code = function(*form, *arguments, torch.cuda.current_stream(x.device).cuda_stream)
+    else:
+        code = function(*form, *arguments, None)
     if code:
         raise RuntimeError(f"{name} failed with code {code} for {tuple(x.shape)}, {x.dtype} on {x.device}")
 
