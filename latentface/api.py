@@ -372,7 +372,7 @@ def synthesise(
     return np.concatenate(drawn)
 
 
-def load_animator(network: str | os.PathLike[str] = "fomm-vox", device: str = "cpu") -> MotionModel:
+def load_animator(network: str | os.PathLike[str] = "synthface-motion", device: str = "cpu") -> MotionModel:
     """A First Order Motion Model by built-in or published name, or file, made ready to animate and kept.
 
     Returns:
@@ -398,7 +398,7 @@ def animate(
     Args:
         photo: uint8 RGB [H, W, 3], or a `Photo` with alpha.
         drivers: one `Clip` for all faces, or one for each, the leftmost face's first.
-        model: by default the published `fomm-vox`.
+        model: by default the built-in `synthface-motion`.
         faces: those that are to move; by default all that are found.
 
     Returns:

@@ -172,7 +172,7 @@ class FaceEditor:
         options: AnimateOptions | None = None,
         *,
         face: int | None = None,
-        network: str | os.PathLike[str] = "fomm-vox",
+        network: str | os.PathLike[str] = "synthface-motion",
     ) -> Animation:
         """The photo with its faces moving as those of driving clips do; see `latentface.animate`.
 

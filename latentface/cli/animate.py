@@ -30,7 +30,7 @@ CAMERA = "camera:"
     "move one face each, the leftmost first.",
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=None, help="[default: PHOTO.animated.mp4]")
-@click.option("--network", default="fomm-vox", show_default=True, help="Motion model: name, file or URL.")
+@click.option("--network", default="synthface-motion", show_default=True, help="Motion model: name, file or URL.")
 @device_flag
 @click.option("--face", type=click.IntRange(min=1), default=None, help="Only this face, 1 for the surest.")
 @click.option("--rate", default=None, help="Frames a second of a folder of frames, such as 25 or 30000/1001.")

@@ -143,7 +143,7 @@ def load_landmarks(name_or_path: str | os.PathLike[str] = "landmarks", device: s
     return build_network(path, "landmarks", lambda config: LandmarkNet(LandmarkConfig(**config))).to(device)
 
 
-def load_motion(name_or_path: str | os.PathLike[str] = "fomm-vox", device: str = "cpu") -> MotionModel:
+def load_motion(name_or_path: str | os.PathLike[str] = "synthface-motion", device: str = "cpu") -> MotionModel:
     """A First Order Motion Model by name, address, our own file, or a published checkpoint (vox-cpk.pth.tar).
 
     Raises as `load_generator`.

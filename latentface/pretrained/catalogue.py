@@ -17,7 +17,7 @@ class Entry:
 
     Attributes:
         name: what the user calls it. kind: "generator", "encoder", "landmarks", "perceptual", "emotion",
-            "identity", "directions" or "rhythm".
+            "identity", "directions", "expressions", "motion" or "rhythm".
         file: name in `WEIGHTS_DIR`; the model card beside it has the suffix .md.
         licence: SPDX identifier. summary: one line for the list.
     """
@@ -94,6 +94,13 @@ BUILTIN: tuple[Entry, ...] = (
         file="synthface-128-expressions.safetensors",
         licence="MIT",
         summary="what expressions move in the latents of synthface-128",
+    ),
+    Entry(
+        name="synthface-motion",
+        kind="motion",
+        file="synthface-motion.safetensors",
+        licence="MIT",
+        summary="First Order Motion Model at 128 px, trained on rendered clips",
     ),
     Entry(
         name="landmarks",

@@ -55,7 +55,7 @@ class Recipe:
 
 
 BUILTIN = Recipe(
-    network=COMPACT, stages=(Stage(64, 24_000, 12), Stage(128, 36_000, 12)), learning_rate=1e-3, pixel=10.0,
+    network=COMPACT, stages=(Stage(64, 24_000, 12), Stage(128, 26_000, 12)), learning_rate=1e-3, pixel=10.0,
     guide_weight=50.0, average_pairs=500,
 )  # fmt: skip
 
