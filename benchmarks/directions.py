@@ -2,6 +2,7 @@
 
     python -m latentface.synthface.dataset --heads heads.npz -o DIR --count 2000 --first 90000
     python benchmarks/directions.py --renders DIR -o figures.json
+    python benchmarks/directions.py --heads heads.npz      (what `pose` reads from an expression alone)
 
 The faces are renders with a neutral expression that no network here has seen, as the built-in encoder finds them. For
 each direction and strength, means over the faces:
@@ -24,6 +25,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -127,17 +129,35 @@ def compare(name: str, before: Seen, after: Seen, heads: np.ndarray) -> dict[str
     }
 
 
+def still_pose(heads: Path, count: int = 12) -> None:
+    """Print the pose change that full emotions seem to bring to heads that are rendered still, true landmarks."""
+    from latentface.synthface.library import load_library
+    from latentface.synthface.renderer import Renderer
+
+    renderer = Renderer(load_library(heads), size=64)
+    scenes = [renderer.sample(seed).scene for seed in range(95_000, 95_000 + count)]
+    calm = [head_pose(renderer.render(scene.with_expression("neutral", 1.0)).landmarks) for scene in scenes]
+    for emotion in list(Emotion)[1:]:
+        moved = [head_pose(renderer.render(scene.with_expression(emotion.value, 1.0)).landmarks) for scene in scenes]
+        seeming = np.mean([a.differs(b) for a, b in zip(calm, moved, strict=True)])
+        print(f"{emotion.value}: {seeming:.1f} degrees on {count} heads that keep still")
+
+
 def main() -> None:
     """Measure what is missing, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--renders", type=Path, required=True, help="folder of shards that no network has seen")
+    parser.add_argument("--heads", type=Path, help="made by synthface.build: measure the seeming pose instead")
+    parser.add_argument("--renders", type=Path, help="folder of shards that no network has seen")
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--only", nargs="*", help="these directions")
     parser.add_argument("--minutes", type=float, default=60.0, help="stop after the direction that passes this")
-    parser.add_argument(
-        "-o", "--out", type=Path, required=True, help="JSON file of figures; goes on with one that is there"
-    )
+    parser.add_argument("-o", "--out", type=Path, help="JSON file of figures; goes on with one that is there")
     given = parser.parse_args()
+    if given.heads:
+        still_pose(given.heads)
+        return
+    if not given.renders or not given.out:
+        parser.error("give --renders DIR and -o FILE, or --heads FILE")
     torch.set_num_threads(1)
     generator, began = api.load_generator(), time.monotonic()
     figures = json.loads(given.out.read_text()) if given.out.exists() else {}
@@ -159,17 +179,20 @@ def main() -> None:
     show(json.loads(given.out.read_text()))
 
 
-def show(figures: dict[str, dict[str, object]]) -> None:
-    """The figures as a table in Markdown."""
-    print(
-        "| direction | strength | target | identity | pose | ground | skin | hair |\n|---|---|---|---|---|---|---|---|"
-    )
+COLUMNS = {"target": 2, "identity": 3, "pose": 1, "ground": 1, "skin": 1, "hair": 1}  # and their digits
+
+
+def show(figures: dict[str, dict[str, Any]]) -> None:
+    """The figures as a table in Markdown, each cell at strengths 1, 2 and 3."""
+    print(f"| direction | before | {' | '.join(COLUMNS)} |\n|{'---|' * (len(COLUMNS) + 2)}")
     for name, row in figures.items():
-        for strength, each in row["strengths"].items():  # type: ignore[attr-defined]
-            before = "" if row["before"] in (None, 0) else f" (before {row['before']:.2f})"
-            reached = "" if each["target"] is None else f"{each['target']:.2f}{before}"
-            rest = f"{each['identity']:.3f} | {each['pose']:.1f} | {each['ground']:.1f} | {each['skin']:.1f}"
-            print(f"| {name} | {float(strength):g} | {reached} | {rest} | {each['hair']:.1f} |")
+        levels = row["strengths"].values()
+        cells = [
+            " / ".join("-" if each[column] is None else f"{each[column]:.{digits}f}" for each in levels)
+            for column, digits in COLUMNS.items()
+        ]
+        before = f"{row['before']:.2f}" if row["before"] else ""
+        print(f"| {name} | {before} | {' | '.join(cells)} |")
 
 
 if __name__ == "__main__":
