@@ -12,6 +12,7 @@ import torch
 
 from latentface.ops import bias_act, compiler, native
 from latentface.ops.compiler import BuildFailed, build
+from latentface.pretrained import cache
 
 COMPILER = """#!/bin/sh
 if [ "$1" = --version ]; then echo "stand-in $VERSION"; exit 0; fi
@@ -97,6 +98,16 @@ def test_what_is_missing_is_named(bench: Bench, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(BuildFailed, match="no compiler no-such-compiler"):
         build("cpu")
+
+
+def test_libraries_lie_beside_the_networks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, value in (
+        ("LATENTFACE_CACHE", str(tmp_path)),
+        ("LATENTFACE_CACHE", ""),
+        ("XDG_CACHE_HOME", str(tmp_path)),
+    ):
+        monkeypatch.setenv(name, value)
+        assert compiler.folder() == cache.folder() / "ops"
 
 
 def test_without_a_library_plain_torch_computes(monkeypatch: pytest.MonkeyPatch) -> None:

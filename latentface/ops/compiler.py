@@ -102,9 +102,8 @@ def folder() -> Path:
     chosen = os.environ.get("LATENTFACE_CACHE")
     if chosen:
         return Path(chosen).expanduser() / "ops"
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("latentface")) / "ops"
+    base = os.environ.get("XDG_CACHE_HOME") or ("~/Library/Caches" if sys.platform == "darwin" else "~/.cache")
+    return Path(base).expanduser() / "latentface" / "ops"
 
 
 def _key(made: Recipe) -> str:

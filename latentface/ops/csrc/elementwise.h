@@ -43,7 +43,7 @@ struct Axis {
     LF_INLINE bool meets(std::int64_t place) const { return place >= 0 && place % up == 0 && place / up < in; }
 };
 
-// A layout as strides, in elements: channels innermost (channels_last) or pixels innermost (contiguous).
+// Sizes, and which axis is innermost: channels (channels_last) or pixels (contiguous).
 struct Shape {
     std::int64_t n, c, p;  // images, channels, pixels
     bool channels_last;
