@@ -10,6 +10,12 @@
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
 
+#ifdef __CUDACC__
+#define LF_LAUNCH(kernel, count, stream, ...) kernel<<<blocks(count), THREADS, 0, stream>>>(__VA_ARGS__)
+#else  // a C++ compiler with stand-ins for these headers: the loops below run as one thread and can be tested
+#define LF_LAUNCH(kernel, count, stream, ...) kernel(__VA_ARGS__)
+#endif
+
 namespace {
 
 using std::int64_t;
@@ -187,8 +193,8 @@ int sum_gradients(
     const cudaError_t code = cudaMallocAsync(&sums, 2 * sizeof(A) * (cells * chunks + 1), stream);
     if (code != cudaSuccess) return int(code);
     A* partial = static_cast<A*>(sums);
-    chunk_sums<<<blocks(cells * chunks), THREADS, 0, stream>>>(grad, a, partial, chunks, given, shape, act);
-    add_chunks<<<blocks(cells), THREADS, 0, stream>>>(partial, chunks, cells, plain, scaled);
+    LF_LAUNCH(chunk_sums, cells * chunks, stream, grad, a, partial, chunks, given, shape, act);
+    LF_LAUNCH(add_chunks, cells, stream, partial, chunks, cells, plain, scaled);
     return int(cudaFreeAsync(sums, stream));
 }
 
@@ -200,9 +206,10 @@ int lf_activate(
     return for_storage(storage, [&](auto zero) {
         using T = decltype(zero);
         using A = typename Wide<T>::type;
-        activate<T, A><<<blocks(n * c * p), THREADS, 0, static_cast<cudaStream_t>(stream)>>>(
-            static_cast<const T*>(x), static_cast<T*>(out), Parameters<A>(scale, noise, bias, c, noise_step),
-            Shape{n, c, p, channels_last != 0}, Activation<A>(A(slope), A(gain), A(clamp)));
+        LF_LAUNCH(
+            activate, n * c * p, static_cast<cudaStream_t>(stream), static_cast<const T*>(x), static_cast<T*>(out),
+            Parameters<A>(scale, noise, bias, c, noise_step), Shape{n, c, p, channels_last != 0},
+            Activation<A>(A(slope), A(gain), A(clamp)));
         return int(cudaGetLastError());
     });
 }
@@ -225,8 +232,8 @@ int lf_activate_backward(
                 g, value, static_cast<A*>(sum_slope), static_cast<A*>(sum_scaled), given, shape, act, stream);
         if (code) return code;
         if (sum_noise)
-            channel_sums<<<blocks(n * p), THREADS, 0, stream>>>(g, value, static_cast<A*>(sum_noise), shape, act);
-        slope<<<blocks(n * c * p), THREADS, 0, stream>>>(g, value, static_cast<T*>(out), given, shape, act);
+            LF_LAUNCH(channel_sums, n * p, stream, g, value, static_cast<A*>(sum_noise), shape, act);
+        LF_LAUNCH(slope, n * c * p, stream, g, value, static_cast<T*>(out), given, shape, act);
         return int(cudaGetLastError());
     });
 }
@@ -240,10 +247,10 @@ int lf_filter(
         using A = typename Wide<T>::type;
         const Axis down = axis(rows), across = axis(columns);
         const Shape shape{n, c, down.out * across.out, channels_last != 0};
-        filter<T, A><<<blocks(n * c * shape.p), THREADS, 0, static_cast<cudaStream_t>(stream)>>>(
-            static_cast<const T*>(x), static_cast<const A*>(taps), static_cast<T*>(out),
-            Parameters<A>(scale, noise, bias, c, noise_step), shape, down, across, A(tap_gain), mirror != 0,
-            Activation<A>(A(slope), A(gain), A(clamp)));
+        LF_LAUNCH(
+            filter, n * c * shape.p, static_cast<cudaStream_t>(stream), static_cast<const T*>(x),
+            static_cast<const A*>(taps), static_cast<T*>(out), Parameters<A>(scale, noise, bias, c, noise_step), shape,
+            down, across, A(tap_gain), mirror != 0, Activation<A>(A(slope), A(gain), A(clamp)));
         return int(cudaGetLastError());
     });
 }
