@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from latentface.emotion import Emotion, EmotionSegment, EmotionSequence
@@ -142,6 +142,7 @@ def test_extremes_are_each_emotion_at_its_strongest_and_the_head_at_each_side() 
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(list(Emotion)), st.floats(0, 2), st.floats(0.01, 9)), min_size=1, max_size=8),
        st.floats(0, 0.95), st.booleans(), st.sampled_from(["linear", "cosine"]))  # fmt: skip
 def test_strengths_never_leave_those_of_the_keyframes(segments, hold, loop, easing) -> None:
