@@ -28,7 +28,8 @@ def bench(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
     random = np.random.default_rng(0)
     joy, turn = (from_array(random.normal(size=8), generator, name) for name in ("joy", "turn"))
     joy = Direction(joy.values, joy.fingerprint, "joy", {"moves": "expression"})
-    write_directions(place("mine"), [joy, turn])
+    nod = Direction(turn.values, turn.fingerprint, "nod", {"moves": "head"})
+    write_directions(place("mine"), [joy, turn, nod])
     return desk
 
 
@@ -124,6 +125,12 @@ def test_warned_of_strengths_that_leave_the_range(bench: Desk) -> None:
     far = edit(bench, bench.photo(), "--set", "joy=40")
     assert far.code == 0 and "deviations from the network's mean" in far.err
     assert "deviations" not in edit(bench, bench.photo(), "--set", "joy=0.1").err
+
+
+def test_warned_of_heads_that_turn_far_in_a_photo(bench: Desk) -> None:
+    assert "stays as it is in the photo" in edit(bench, bench.photo(), "--set", "nod=2").err
+    for words in (("nod=0.5",), ("nod=2", "--crop"), ("turn=2",)):
+        assert "stays as it is" not in edit(bench, bench.photo(), "--set", *words).err
 
 
 @pytest.mark.parametrize(
