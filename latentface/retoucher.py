@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from latentface.networks.generator import Generator
 
 #: What a direction's metadata says under "moves" where it moves nothing but the face within its outline.
-EXPRESSION = "expression"
+EXPRESSION, HEAD = "expression", "head"
+#: Strength beyond which a turned face no longer fits the head that the photo keeps.
+MOST_TURN = 0.7
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,8 +90,17 @@ class Retoucher:
         (image,) = performer.draw(self.generator, latent, latent.ws[None])
         photo = Photo(image)
         if self.face.photo is not None and self.face.crop is not None and not self.options.crop:
+            self._warn_of_turns(steps)
             photo = replace(self.face.photo, rgb=self._place(image, [direction for direction, _ in steps]))
         return Edit(photo, latent, image, self.reference, far)
+
+    def _warn_of_turns(self, steps: Sequence[tuple[Direction, float]]) -> None:
+        for direction, strength in steps:
+            if (direction.metadata or {}).get("moves") == HEAD and abs(strength) > MOST_TURN:
+                self.note(
+                    f"{direction.name} {strength:g}: the head around the face stays as it is in the photo; stay within "
+                    f"{MOST_TURN:g}, or take the drawn face alone (crop)"
+                )
 
     def _place(self, image: Pixels, used: Sequence[Direction]) -> Pixels:
         """The photo with the drawn face put in, by the way that suits the directions."""
