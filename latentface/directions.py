@@ -85,11 +85,7 @@ def fit(
             accuracy[name].append(score)
     spread, found = w_samples(generator), []
     for name in classes:
-        facts = {
-            "accuracy": ", ".join(f"{score:.3f}" for score in accuracy[name]), "folds": str(options.folds),
-            "method": options.method, "samples": str((names == name).sum()), "against": against or "the rest",
-            "layers": options.layers,
-        }  # fmt: skip
+        facts = _facts(accuracy[name], int((names == name).sum()), against, options)
         direction = Direction(torch.from_numpy(values[name]), generator.fingerprint, name, facts)
         found.append(scaled(without(direction, orthogonal_to), spread))
     return found
@@ -133,6 +129,14 @@ class _Data:
         if self.against is not None:
             part = np.flatnonzero((self.names == name) | (self.names == self.against))
         return part, np.where(self.names[part] == name, name, self.against or "")
+
+
+def _facts(accuracy: Sequence[float], samples: int, against: str | None, options: DirectionOptions) -> dict[str, str]:
+    """What a direction's metadata says of how it was learned."""
+    return {
+        "accuracy": ", ".join(f"{share:.3f}" for share in accuracy), "folds": str(options.folds),
+        "method": options.method, "samples": str(samples), "against": against or "the rest", "layers": options.layers,
+    }  # fmt: skip
 
 
 def _classes(names: NDArray[np.str_], against: str | None, folds: int) -> list[str]:
