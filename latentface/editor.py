@@ -259,7 +259,8 @@ class FaceEditor:
             options: how the face moves: easing, holds, loop, blinks, sway.
             drawing: frames a second, the face alone or the photo, and how the photo gets the expression.
             face: which face of the photo, 1 for the surest; by default the largest.
-            project: how to find the latent; by default by the network's own encoder, where it has one.
+            project: how to find the latent; by default by the network's own encoder, where it has one and the face is
+                not pasted.
 
         Returns:
             `Clip`, whose frames are computed while it is gone through or written (`write_clip`).
@@ -276,7 +277,8 @@ class FaceEditor:
             cache=api.projection_cache(), note=on_note,
         )  # fmt: skip
         sequence = EmotionSequence.of(emotions) if isinstance(emotions, str) else emotions
-        if project is None and api.has_encoder(self.generator):
+        pasted = drawing is not None and drawing.place == "paste" and not drawing.crop
+        if project is None and api.has_encoder(self.generator) and not pasted:
             found = find_face(finder, photo, face)
         else:
             (found,) = finder.faces([(photo, "the photo", face)])

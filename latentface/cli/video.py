@@ -47,7 +47,7 @@ SCRIPTS = ("emotions", "sequence", "predict", "like")
 @click.option(
     "--steps", type=click.IntRange(min=0), default=None,
     help="Steps of projection; more look more like the photo and move less freely.  [default: 0, the network's own "
-    "encoder alone, where it has one; else 250]",
+    "encoder alone, where it has one and the face is not pasted; else 250]",
 )  # fmt: skip
 @click.option("--landmarks", default="builtin", show_default=True, help="builtin, dlib68 or a dlib .dat file.")
 @click.option("--face", type=click.IntRange(min=1), default=None, help="Which face.  [default: the largest]")
@@ -73,7 +73,8 @@ def video(report: Report, source: Path, output: Path | None, **flags: Any) -> No
     began = time.perf_counter()
     with prepared_folder(target.parent), report.progress() as bar:
         generator = api.load_generator(flags["network"], flags["device"])
-        face = _find(report, bar, generator, source, options.seed, flags)
+        pasted = drawing.place == "paste" and not drawing.crop
+        face = _find(report, bar, generator, source, options.seed, pasted, flags)
         shown = perform(face, sequence, generator, options, drawing, placing, report.note)
         frames = _write(shown, target, bar, flags["keep_partial"])
     seconds = time.perf_counter() - began
@@ -111,15 +112,17 @@ def choose_sequence(flags: dict[str, Any], seed: int) -> EmotionSequence:
     return found.lasting(seconds) if seconds else found
 
 
-def _find(report: Report, bar: Bar, generator: Generator, source: Path, seed: int, flags: dict[str, Any]) -> Face:
-    """The face, by the network's encoder or by projection."""
+def _find(
+    report: Report, bar: Bar, generator: Generator, source: Path, seed: int, pasted: bool, flags: dict[str, Any]
+) -> Face:
+    """The face, by the network's encoder or by projection; one that is pasted must look like the person."""
     from latentface import api
     from latentface.performer import find_face
     from latentface.transferrer import Transferrer
 
     steps: int | None = flags["steps"]
     if steps is None:
-        steps = 0 if api.has_encoder(generator) else 250
+        steps = 0 if api.has_encoder(generator) and not pasted else 250
     finder = Transferrer(
         generator,
         landmarks=flags["landmarks"],

@@ -73,6 +73,7 @@ def test_only_the_face_changes_and_the_rest_is_bit_identical(stage: Desk, place:
     out = stage.folder / "frames"
     done = video(
         stage, "--emotions", "anger,fear", "--seconds", 2, "--fps", 5, "--place", place, "-o", out, "--sway", 3,
+        "--steps", 0,
         source=stage.folder / "large.png",
     )  # fmt: skip
     assert done.code == 0, done.err
@@ -274,3 +275,10 @@ def test_the_editor_makes_videos(stage: Desk) -> None:
     assert all(np.array_equal(a, b.pixels) for a, b in zip(frames, clip, strict=True))  # again, and the same
     path = stage.photo("anna.png")
     assert np.array_equal(next(iter(editor.video(path, "fear"))).pixels, read_image(path))
+
+
+def test_a_face_that_is_pasted_is_searched_for(stage: Desk) -> None:
+    photo = stage.photo("anna.png")
+    words = ("--emotions", "fear", "--fps", "1", "-o", stage.folder / "a.mp4", "--json")
+    assert video(stage, *words, source=photo).json["verdict"] is None  # by the encoder
+    assert video(stage, *words, "--place", "paste", source=photo).json["verdict"]
