@@ -55,7 +55,9 @@ FACTORS = {
     "skin-light": ("skin_tone", (0, 1, 2), 1),
     "hair-light": ("hair_colour", (0, 1, 2), 1),
 }
-RARE = 0.06  # share of the faces that blink; other shapes are seldom strong either
+#: Share of the faces that have most, and least, of a factor or shape. 6 % blink, other shapes are seldom strong either;
+#: where a shape is weak in w, more faces keep chance (backgrounds) out of it.
+FRACTION, RARE, FAINT = 0.3, 0.06, {"brows-up": 0.2, "pucker": 0.2}
 TURNS = ("yaw", "pitch")
 COLOURS = ("skin-light", "hair-light")  # on every row
 
@@ -88,7 +90,7 @@ def learn(scenes: Scenes, generator: Generator, options: DirectionOptions | None
     found = fit(ws, names, generator, options, against=Emotion.NEUTRAL.value, conditions=calm)
     for name in (*SHAPES, *FACTORS):
         columns = scenes.columns(name)
-        sign, fraction = (FACTORS[name][2], 0.3) if name in FACTORS else (1, RARE)
+        sign, fraction = (FACTORS[name][2], FRACTION) if name in FACTORS else (1, FAINT.get(name, RARE))
         others = np.delete(scenes.factors, columns, axis=1)
         part, sides = extremes(sign * scenes.factors[:, columns].mean(1), fraction, others)
         (direction,) = fit(ws[part], sides, generator, options, against="low", conditions=others[part])
