@@ -6,8 +6,9 @@ weights) LPIPS between crop and reconstruction, the P-norm of the latent (about 
 the verdict. The sheet shows crops above reconstructions.
 
 --race asks how soon. The photos are projected together by the classic recipe (Karras et al. 2020: from the mean, 1000
-steps of Adam at 0.1 with ramps, perceptual distance alone; in W+, which reaches more than their W), and by the default in
-ever more steps, until it is as near by LPIPS. Seconds are the processor's, one thread, so that other programs count little.
+steps of Adam at 0.1 with ramps, perceptual distance alone; in W+, which reaches more than their W), and by the default
+in ever more steps, until it is as near by LPIPS. Seconds are the processor's, one thread, so that other programs count
+little.
 """
 
 from __future__ import annotations
