@@ -166,7 +166,7 @@ def test_pairs_are_of_one_person_and_without_landmarks_where_none_are_known() ->
 # ------------------------------------------------------------------------------------------------- trainer
 
 TINY = Recipe(
-    network=replace(CONFIG, num_keypoints=10, scale=0.5), stages=(Stage(16, 8, 4), Stage(32, 8, 4)), pixel=1.0,
+    network=replace(CONFIG, num_keypoints=20, scale=0.5), stages=(Stage(16, 8, 4), Stage(32, 8, 4)), pixel=1.0,
     guide_weight=1.0, learning_rate=1e-3, warm_up=4,
 )  # fmt: skip
 
@@ -213,7 +213,7 @@ def test_curves_and_sheets_are_written(tmp_path: Path) -> None:
 
 def test_a_discriminator_is_trained_only_when_it_is_asked_for(tmp_path: Path) -> None:
     assert trainer(tmp_path / "without").discriminator is None
-    recipe = replace(TINY, network=replace(CONFIG, num_keypoints=10, resolution=64), stages=(Stage(64, 4, 2),))
+    recipe = replace(TINY, network=replace(CONFIG, num_keypoints=20, resolution=64), stages=(Stage(64, 4, 2),))
     run = MotionTrainer(
         replace(recipe, generator_gan=1.0), dotted(side=64), dotted(1, side=64), Pixels(), tmp_path, bfloat16=False
     )
