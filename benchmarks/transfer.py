@@ -192,7 +192,7 @@ def keep(folder: Path, number: int, pictures: dict[str, Pixels]) -> None:
 
 def sheet(folder: Path) -> None:
     """triples.jpg: a row for each triple whose pictures are all there."""
-    names = ["picture 1", "picture 2", *(method for method in METHODS if method != "oracle")]
+    names = ["picture 1", "picture 2", *FOR_ALL]
     rows = [[folder / "pictures" / f"{number}-{name}.png" for name in names] for number in range(SHOWN)]
     cells = [read_image(path) for row in rows if all(path.exists() for path in row) for path in row]
     if cells:
