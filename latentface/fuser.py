@@ -34,6 +34,7 @@ PAPER_RESOLUTION = 16
 _RIDGE = 1e-3
 _RATE, _MOST_WEIGHT = 0.05, 1.5
 _EXPRESSION_RATE, _EXPRESSION_STEPS = 0.1, 30
+_ROUNDS, _EXPRESSION_ROUNDS = 10, 1
 _NEAR = 0.1  # quantile of the rise in cost over which a measured choice loses its say in the model
 
 MeasureCallback = Callable[[int, float], None]
@@ -136,8 +137,11 @@ def _settled(options: TransferOptions, space: Subspace | None) -> TransferOption
         raise UsageError("it is not known what expressions move in this network; choose units rows or styles")
     if options.units == "auto":
         options = replace(options, units="rows" if space is None or options.layers != "auto" else "expression")
+    part = options.units == "expression"
     if options.refine_steps is None:
-        options = replace(options, refine_steps=_EXPRESSION_STEPS if options.units == "expression" else 0)
+        options = replace(options, refine_steps=_EXPRESSION_STEPS if part else 0)
+    if options.rounds is None:
+        options = replace(options, rounds=_EXPRESSION_ROUNDS if part else _ROUNDS)
     return options
 
 
@@ -222,10 +226,12 @@ class _Search:
             self.measure(rules.choices())
             return self._best(rules)
         count = len(rules.rows)
-        # both faces, with all flips of one and two units: each is right about its own side
-        seen: dict[Choice, int] = {(False,) * count: 2, (True,) * count: 2}
+        # both faces, with all flips of one and two units: each is right about its own side; what expressions move of
+        # all rows belongs together, so that few rows are seldom the best
+        far = 1 if self.options.units == "expression" else 2
+        seen: dict[Choice, int] = {(False,) * count: far, (True,) * count: 2}
         self.measure(each for end, flips in seen.items() for each in _neighbours(end, flips))
-        for _ in range(self.options.rounds):
+        for _ in range(self.options.rounds or 0):
             try:
                 answer = solve(self._model(), rules, self.options.solver, self.options.time_limit, seen)
             except NoChoice:  # everything is known

@@ -143,7 +143,12 @@ class TransferOptions:
     )
     solver: str = option("cbc", "Solver of the integer program: cbc, exhaustive, or one that PuLP knows.")
     time_limit: float = option(30.0, "Seconds the solver may take.", minimum=0.01)
-    rounds: int = option(10, "Times the program is asked again with what was measured around its answers.", minimum=1)
+    rounds: int | None = option(
+        None,
+        "Times the program is asked again with what was measured around its answers; by default once for "
+        "units=expression, else 10 times.",
+        minimum=1,
+    )
 
     def __post_init__(self) -> None:
         check_bounds(self)
