@@ -18,12 +18,12 @@ from latentface.emotion import Emotion, EmotionSequence
 from latentface.errors import UsageError
 from latentface.expression_map import ExpressionMap, Motion
 from latentface.face import FaceCrop, map_points
-from latentface.images import Pixels, to_tensor, to_uint8
+from latentface.images import Pixels, to_uint8
 from latentface.latent import Direction, Latent
 from latentface.options import CompositeOptions, SequenceOptions, VideoOptions
 from latentface.sequencer import Floats, Repertoire, Sequencer, frame_times
 from latentface.steering import FAR, excess, w_samples
-from latentface.transferrer import Face, Note, Source, Transferrer, face_confidence
+from latentface.transferrer import Face, Note, Source, Transferrer, face_confidence, find_points, make_placer
 from latentface.warping import scaling
 
 if TYPE_CHECKING:
@@ -132,13 +132,8 @@ def perform(
     if video.crop or face.photo is None or face.crop is None:
         return Performance(generator, sequencer, rate, count, batch=video.batch)
     (start,) = draw(generator, face.latent, face.latent.ws[None])
-    placer: Compositor | ExpressionMap
-    if video.place == "warp":
-        (points,) = find_points(generator, start[None])
-        placer = ExpressionMap(face.photo.rgb, face.crop, start, points)
-    else:
-        reach = _reach(generator, sequencer, face.crop)
-        placer = Compositor(face.photo.rgb, face.crop, composite, reference=start, reach=reach)
+    reach = _reach(generator, sequencer, face.crop) if video.place == "paste" else ()
+    placer = make_placer(face, generator, start, video.place, composite, reach)
     return Performance(generator, sequencer, rate, count, placer, face.photo.alpha, video.batch)
 
 
@@ -204,14 +199,6 @@ def draw(generator: Generator, latent: Latent, ws: torch.Tensor) -> Pixels:
     noise = None if latent.noise is None else [each[None, None].to(device) for each in latent.noise]
     with torch.no_grad():
         return to_uint8(generator.synthesis(ws.to(device), noise_mode="const", noise=noise))
-
-
-def find_points(generator: Generator, images: Pixels) -> Floats:
-    """Landmarks [N, 68, 2] of drawn faces [N, R, R, 3], in their pixels."""
-    device = generator.w_avg.device
-    with torch.no_grad():
-        points = api.judge(str(device)).landmarks(to_tensor(images).to(device))
-    return np.asarray(points.cpu().double().numpy() * images.shape[1] - 0.5)
 
 
 def _reach(generator: Generator, sequencer: Sequencer, crop: FaceCrop) -> list[Floats]:

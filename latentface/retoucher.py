@@ -17,7 +17,7 @@ from latentface.pretrained import directions as library
 from latentface.projections import ProjectionCache
 from latentface.projector import StepCallback
 from latentface.steering import FAR, edited, excess, w_samples
-from latentface.transferrer import Face, Note, Source, Transferrer
+from latentface.transferrer import Face, Note, Source, Transferrer, find_points, make_placer
 
 if TYPE_CHECKING:
     from latentface.networks.generator import Generator
@@ -72,7 +72,7 @@ class Retoucher:
         self.rows = None if text == "all" else parse_rows(text, generator.config.num_ws)
         (self.reference,) = performer.draw(generator, face.latent, face.latent.ws[None])
         self._w = w_samples(generator)
-        self._placers: dict[str, Compositor | ExpressionMap] = {}
+        self._placers: dict[str, Compositor | ExpressionMap | None] = {}
 
     def edit(self, changes: Mapping[str, float]) -> Edit:
         """The face moved along every direction that is named by its strength.
@@ -105,19 +105,14 @@ class Retoucher:
     def _place(self, image: Pixels, used: Sequence[Direction]) -> Pixels:
         """The photo with the drawn face put in, by the way that suits the directions."""
         place = way(self.options, used)
-        placer = self._placers.get(place) or self._placers.setdefault(place, self._placer(place))
+        if place not in self._placers:
+            self._placers[place] = make_placer(self.face, self.generator, self.reference, place, self.composite)
+        placer = self._placers[place]
+        assert placer is not None
         if isinstance(placer, ExpressionMap):
-            (points,) = performer.find_points(self.generator, image[None])
+            (points,) = find_points(self.generator, image[None])
             return placer.place(image, points)
         return placer.place(image)
-
-    def _placer(self, place: str) -> Compositor | ExpressionMap:
-        photo, crop = self.face.photo, self.face.crop
-        assert photo is not None and crop is not None
-        if place == "paste":
-            return Compositor(photo.rgb, crop, self.composite, reference=self.reference)
-        (points,) = performer.find_points(self.generator, self.reference[None])
-        return ExpressionMap(photo.rgb, crop, self.reference, points)
 
 
 def way(options: EditOptions, used: Sequence[Direction]) -> str:

@@ -149,12 +149,7 @@ class Transferrer:
         return Result(photo, made, identity, expression)
 
     def _placer(self, identity: Face, made: Transfer) -> Compositor | ExpressionMap | None:
-        """What puts pictures of the identity's face into its photo; None without a photo."""
-        if identity.photo is None or identity.crop is None:
-            return None
-        if self.options.place == "paste":
-            return Compositor(identity.photo.rgb, identity.crop, self.composite, reference=made.reference)
-        return ExpressionMap(identity.photo.rgb, identity.crop, made.reference, self._points(made.reference))
+        return make_placer(identity, self.generator, made.reference, self.options.place, self.composite)
 
     def clip(self, identity: Face, driver: Clip, name: str = "the clip") -> tuple[Clip, ClipReport, Transfer]:
         """The identity's photo with the expression of every frame of a clip, and a report that fills on the way.
@@ -260,10 +255,8 @@ class Transferrer:
 
     def _points(self, image: Pixels) -> NDArray[np.float64]:
         """Landmarks [68, 2] of a regenerated picture, in its pixels."""
-        tensor = to_tensor(image).to(self.generator.w_avg.device)
-        with torch.no_grad():
-            points = api.judge(str(self.generator.w_avg.device)).landmarks(tensor)[0]
-        return np.asarray(points.cpu().double().numpy() * image.shape[0] - 0.5)
+        (points,) = find_points(self.generator, image[None])
+        return np.asarray(points)
 
     def _first_face(self, driver: Clip, name: str) -> Latent:
         """The latent of the first frame that shows a face, projected with all steps."""
@@ -300,6 +293,30 @@ class Transferrer:
                 image: Pixels = api.synthesise(self.generator, made.carry(theirs - first.ws))[0]
                 picture = image if placer is None else placer.place(image, self._points(image))
             yield Frame(picture, frame.time)
+
+
+def find_points(generator: Generator, images: Pixels) -> NDArray[np.float64]:
+    """Landmarks [N, 68, 2] of drawn faces [N, R, R, 3], in their pixels."""
+    device = generator.w_avg.device
+    with torch.no_grad():
+        points = api.judge(str(device)).landmarks(to_tensor(images).to(device))
+    return np.asarray(points.cpu().double().numpy() * images.shape[1] - 0.5)
+
+
+def make_placer(
+    face: Face, generator: Generator, reference: Pixels, place: str, composite: CompositeOptions | None = None,
+    reach: Sequence[NDArray[np.float64]] = (),
+) -> Compositor | ExpressionMap | None:  # fmt: skip
+    """What puts drawn pictures of a face into its photo, by `place` (warp or paste); None without a photo.
+
+    reference: what the generator draws for the face as it is. composite, reach: for paste, as `Compositor` takes them.
+    """
+    if face.photo is None or face.crop is None:
+        return None
+    if place == "paste":
+        return Compositor(face.photo.rgb, face.crop, composite, reference=reference, reach=reach)
+    (points,) = find_points(generator, reference[None])
+    return ExpressionMap(face.photo.rgb, face.crop, reference, points)
 
 
 def face_confidence(crop: FaceCrop) -> float:

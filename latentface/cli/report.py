@@ -9,7 +9,10 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from latentface.transferrer import Face
 
 
 class Bar(Protocol):
@@ -108,3 +111,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
+
+
+def face_facts(face: Face) -> dict[str, Any]:
+    """What --json tells of a face that was found."""
+    metadata = face.latent.metadata or {}
+    return {"confidence": round(face.confidence, 3), "cached": face.cached, "verdict": metadata.get("verdict")}

@@ -17,7 +17,7 @@ from latentface.cli.flags import (
     report_flags,
     seed_flag,
 )
-from latentface.cli.report import Report
+from latentface.cli.report import Report, face_facts
 from latentface.errors import OutputError
 from latentface.options import CompositeOptions, ProjectOptions, TransferOptions
 
@@ -155,18 +155,14 @@ def _clip(
 
 
 def _facts(path: Path, face: Face) -> dict[str, Any]:
-    metadata = face.latent.metadata or {}
-    return {
-        "file": str(path), "confidence": round(face.confidence, 3), "cached": face.cached,
-        "verdict": metadata.get("verdict"),
-    }  # fmt: skip
+    return {"file": str(path), **face_facts(face)}
 
 
 def draw_strip(transferrer: Transferrer, made: Result) -> Any:
     """Identity, expression, regenerated face and composite, as crops side by side: uint8 RGB."""
     from latentface import api
     from latentface.alignment import crop_face
-    from latentface.cli.panels import contact_sheet
+    from latentface.cli.panels import contact_sheet, enlarged
 
     side = max(256, made.transfer.image.shape[0])
     pictures = []
@@ -181,15 +177,8 @@ def draw_strip(transferrer: Transferrer, made: Result) -> Any:
         whole = crop_face(whole, made.identity.crop.landmarks, side).image
     pictures.append(whole)
     return contact_sheet(
-        [_scaled(picture, side) for picture in pictures], ["identity", "expression", "regenerated", "composite"], 4
+        [enlarged(picture, side) for picture in pictures], ["identity", "expression", "regenerated", "composite"], 4
     )
-
-
-def _scaled(picture: Any, side: int) -> Any:
-    import numpy as np
-    from PIL import Image
-
-    return np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.BICUBIC))
 
 
 def _moves(path: Path) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from latentface.cli.flags import build_options, device_flag, network_flag, options_flags, report_flags
-from latentface.cli.report import Bar, Report
+from latentface.cli.report import Bar, Report, face_facts
 from latentface.emotion import Emotion, EmotionSequence
 from latentface.errors import OutputError, UsageError
 from latentface.options import CompositeOptions, ProjectOptions, SequenceOptions, VideoOptions
@@ -81,8 +81,8 @@ def video(report: Report, source: Path, output: Path | None, **flags: Any) -> No
     report.say(f"{frames} frames, {sequence.duration:g} s of {_words(sequence)} -> {target} ({seconds:.1f} s)")
     report.result(
         {
-            "command": "video", **_facts(source, face), "output": str(target), "network": flags["network"],
-            "frames": frames, "rate": str(shown.rate), "size": shown.clip.size,
+            "command": "video", "source": str(source), **face_facts(face), "output": str(target),
+            "network": flags["network"], "frames": frames, "rate": str(shown.rate), "size": shown.clip.size,
             "sequence": [{**asdict(segment), "emotion": segment.emotion.value} for segment in sequence.segments],
             "options": asdict(options), "seconds": round(seconds, 3), "exit_code": 0,
         }
@@ -148,14 +148,6 @@ def _write(shown: Performance, target: Path, bar: Bar, keep_partial: bool) -> in
 
     kind: Any = "trainedAlgorithmicMedia" if shown.placer is None else "compositeWithTrainedAlgorithmicMedia"
     return write_clip(target, shown.clip, source_type=kind, keep_partial=keep_partial, on_frame=on_frame).frames
-
-
-def _facts(source: Path, face: Face) -> dict[str, Any]:
-    metadata = face.latent.metadata or {}
-    return {
-        "source": str(source), "confidence": round(face.confidence, 3), "cached": face.cached,
-        "verdict": metadata.get("verdict"),
-    }  # fmt: skip
 
 
 def _words(sequence: EmotionSequence) -> str:

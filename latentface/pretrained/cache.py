@@ -78,6 +78,15 @@ def folder() -> Path:
     return Path(platformdirs.user_cache_dir("latentface"))
 
 
+def made(place: Path) -> Path:
+    """A folder of the cache, made if it is not there; OutputError when it cannot be."""
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make the folder {place}: {error.strerror}; set LATENTFACE_CACHE") from error
+    return place
+
+
 def is_url(name: str) -> bool:
     """Whether a name is an address that can be downloaded."""
     return name.lower().startswith(("http://", "https://"))

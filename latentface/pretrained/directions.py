@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from latentface.errors import OutputError, UsageError, WeightsError
+from latentface.errors import UsageError, WeightsError
 from latentface.pretrained import cache, resolve
 from latentface.pretrained.catalogue import BUILTIN, Entry
 from latentface.pretrained.imported import NAME
@@ -99,11 +99,7 @@ def place(name: str) -> Path:
     """
     if not NAME.fullmatch(name):
         raise UsageError(f"{name!r} cannot name a file of directions: use letters, digits, '.', '_' and '-'")
-    try:
-        folder().mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {folder()}: {error.strerror}; set LATENTFACE_CACHE") from error
-    return folder() / f"{name}{SUFFIX}"
+    return cache.made(folder()) / f"{name}{SUFFIX}"
 
 
 def _builtin(fingerprint: str) -> dict[str, Direction]:

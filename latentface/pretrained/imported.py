@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from latentface.errors import OutputError, UsageError
+from latentface.errors import UsageError
 from latentface.pretrained import cache
 from latentface.pretrained.catalogue import BUILTIN, PUBLISHED
 
@@ -37,11 +37,7 @@ def place(name: str, overwrite: bool = False) -> Path:
         raise UsageError(f"{name} is the name of a known network: choose another with --as")
     if path_of(name) and not overwrite:
         raise UsageError(f"a network was imported as {name} before: choose another name with --as, or give --overwrite")
-    try:
-        folder().mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make the folder {folder()}: {error.strerror}; set LATENTFACE_CACHE") from error
-    return folder() / f"{name}{SUFFIX}"
+    return cache.made(folder()) / f"{name}{SUFFIX}"
 
 
 def folder() -> Path:
