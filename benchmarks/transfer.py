@@ -31,10 +31,11 @@ from latentface.cli.panels import contact_sheet
 from latentface.compositor import Compositor, composite
 from latentface.expression_map import ExpressionMap
 from latentface.face import FaceCrop
+from latentface.finder import FaceFinder, choose_projection
 from latentface.images import Pixels, list_photos, read_image, to_tensor, write_image
-from latentface.latent import Latent
+from latentface.networks.generator import Generator
 from latentface.networks.perceptual import SqueezeLpips
-from latentface.options import CompositeOptions, ProjectOptions, TransferOptions
+from latentface.options import CompositeOptions, TransferOptions
 from latentface.projections import ProjectionCache
 from latentface.synthface.camera import crop_camera
 from latentface.synthface.library import load_library
@@ -93,28 +94,20 @@ def whole(render: Any) -> FaceCrop:
     return FaceCrop(render.image, render.landmarks.astype(np.float64), quad)
 
 
+def find_latents(generator: Generator, given: argparse.Namespace) -> FaceFinder:
+    """The latents of pictures: the encoder's, or projections, which are remembered."""
+    cache = ProjectionCache(given.output / "projections")
+    return FaceFinder(generator, choose_projection(generator, steps=given.steps), cache=cache, note=print)
+
+
 class Bench:
     """The networks, and the methods as functions of a triple."""
 
     def __init__(self, given: argparse.Namespace) -> None:
         self.generator = api.load_generator(given.network)
         self.judge = api.judge()
-        self.given, self.options = given, ProjectOptions(steps=given.steps or 1)
-        self.cache = ProjectionCache(given.output / "projections")
+        self.given, self.finder = given, find_latents(self.generator, given)
         self.lpips = SqueezeLpips(given.lpips) if given.lpips else None
-
-    def latents(self, triple: Triple) -> list[Latent]:
-        """The latents of pictures 1 and 2: the encoder's, or projections, which are remembered."""
-        crops = [triple.one, triple.two]
-        if not self.given.steps:
-            return [Latent(ws, self.generator.fingerprint) for ws in api.encode(crops, self.generator)]
-        keys = [ProjectionCache.key(crop.image, self.generator.fingerprint, self.options) for crop in crops]
-        found = [self.cache.get(key, self.generator.fingerprint) for key in keys]
-        if None in found:
-            found = [each.latent for each in api.project(crops, self.generator, self.options)]
-            for key, latent in zip(keys, found, strict=True):
-                self.cache.put(key, latent)
-        return [latent for latent in found if latent is not None]
 
     def points(self, image: Pixels) -> np.ndarray:
         """Landmarks [68, 2] that are found in a crop, in pixels."""
@@ -131,7 +124,7 @@ class Bench:
         if method == "direct transfer":
             options, image = CompositeOptions(warp="similarity"), triple.two.image
             return composite(photo, triple.one, image, options, landmarks=self.points(image)), {}
-        one, two = self.latents(triple)
+        one, two = self.finder.latent(triple.one), self.finder.latent(triple.two)
         began = time.perf_counter()
         made = api.transfer(identity=one, expression=two, generator=self.generator, options=SPLICES[method])
         seconds = time.perf_counter() - began
@@ -226,12 +219,11 @@ def report(lines: list[dict[str, Any]]) -> None:
 
 def portraits(given: argparse.Namespace) -> None:
     """Rows: identities; columns: expressions; the first row and column show the photos."""
-    cache = ProjectionCache(given.output / "projections")
     generator = api.load_generator(given.network)
-    options = ProjectOptions(steps=given.steps or 1)
-    maker = Transferrer(generator, project=options, encode=not given.steps, cache=cache, note=print)
+    finder = find_latents(generator, given)
+    maker = Transferrer(finder)
     names = [str(path) for path in list_photos(given.portraits)[:5]]
-    faces = [maker.faces([(name, "the photo", None)])[0] for name in names]
+    faces = [finder.face(name) for name in names]
     side = 192
     blank = np.full((side, side, 3), 250, np.uint8)
     cells = [blank, *(api.align(read_image(name), side)[0].image for name in names)]

@@ -33,13 +33,13 @@ from latentface.cli.panels import contact_sheet
 from latentface.clip import Clip
 from latentface.emotion import Emotion, EmotionSegment, EmotionSequence
 from latentface.expression import crop_landmarks
+from latentface.finder import Face, FaceFinder
 from latentface.images import Pixels, list_photos, to_tensor, write_image
 from latentface.latent import Latent
 from latentface.options import SequenceOptions, VideoOptions
-from latentface.performer import Performance, find_face, perform
+from latentface.performer import Performance, perform
 from latentface.pretrained import load_emotion, load_identity, load_landmarks
 from latentface.sequencer import frame_times
-from latentface.transferrer import Face, Transferrer
 from latentface.video import write_clip
 
 FPS, SECONDS = 10, 0.8  # seconds for each of the two emotions: 16 frames a video
@@ -68,9 +68,9 @@ class Bench:
             yield f"seed {seed}", self.shown(Face(latent), seed)
 
     def photos(self, folder: Path) -> Iterator[tuple[str, Performance]]:
-        finder = Transferrer(self.generator)
+        finder = FaceFinder(self.generator)
         for number, path in enumerate(list_photos(folder)):
-            yield path.name, self.shown(find_face(finder, path), number)
+            yield path.name, self.shown(finder.face(path), number)
 
     def shown(self, face: Face, seed: int) -> Performance:
         return perform(face, script(seed), self.generator, OPTIONS, VideoOptions(fps=str(FPS), batch=16))
@@ -162,7 +162,7 @@ def speed(given: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     bench = Bench(given.network)
     path = list_photos(given.portraits)[0]
-    found = find_face(Transferrer(bench.generator), path)
+    found = FaceFinder(bench.generator).face(path)
     for drawing in (VideoOptions(crop=True), VideoOptions(), VideoOptions(place="paste")):
         shown = perform(found, script(0), bench.generator, OPTIONS, drawing)
         best = min(_seconds(shown.clip, given.output / "speed.mp4") for _ in range(3))

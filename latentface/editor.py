@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,7 @@ from latentface.video import read_clip
 
 if TYPE_CHECKING:
     from latentface.animator import Animation
+    from latentface.finder import FaceFinder, Note
     from latentface.networks.generator import Generator
     from latentface.retoucher import Edit
     from latentface.transferrer import Result
@@ -132,7 +133,7 @@ class FaceEditor:
         expression_face: int | None = None,
         project: ProjectOptions | None = None,
         composite: CompositeOptions | None = None,
-        on_note: Callable[[str], None] | None = None,
+        on_note: Note | None = None,
     ) -> Result:
         """The identity's photo with the expression of another, at its full resolution.
 
@@ -153,16 +154,9 @@ class FaceEditor:
         """
         from latentface.transferrer import Transferrer
 
-        transferrer = Transferrer(
-            self.generator,
-            landmarks=self.landmarks,
-            project=project or ProjectOptions(seed=self.seed),
-            transfer=options,
-            encode=project is None and (options or TransferOptions()).place == "warp",
-            composite=composite,
-            cache=api.projection_cache(),
-            note=on_note,
-        )
+        options = options or TransferOptions()
+        finder = self._finder(options.place == "paste", on_note, project)
+        transferrer = Transferrer(finder, options, composite)
         return transferrer.photo(identity, expression, face=face, expression_face=expression_face)
 
     def animate(
@@ -206,7 +200,7 @@ class FaceEditor:
         steps: int | None = None,
         directions: str | os.PathLike[str] | None = None,
         composite: CompositeOptions | None = None,
-        on_note: Callable[[str], None] | None = None,
+        on_note: Note | None = None,
     ) -> Edit:
         """The face of a photo moved along named directions and put back, at the photo's full resolution.
 
@@ -227,16 +221,13 @@ class FaceEditor:
             UsageError: no direction of a name; near names are offered.
         """
         from latentface.pretrained.directions import pick
-        from latentface.retoucher import Retoucher, find_face
+        from latentface.retoucher import Retoucher, shows_drawing
 
         options, known = options or EditOptions(), api.list_directions(self.generator)
         if directions is not None:
             known |= api.list_directions(self.generator, directions)
-        found = find_face(
-            photo, self.generator, options, [pick(name, known) for name in changes],
-            steps=steps, seed=self.seed, face=face, landmarks=self.landmarks, cache=api.projection_cache(),
-            note=on_note,
-        )  # fmt: skip
+        shown = shows_drawing(options, [pick(name, known) for name in changes])
+        found = self._finder(shown, on_note, steps=steps).face(photo, face)
         return Retoucher(found, self.generator, known, options, composite, on_note).edit(changes)
 
     def video(
@@ -249,7 +240,7 @@ class FaceEditor:
         face: int | None = None,
         project: ProjectOptions | None = None,
         composite: CompositeOptions | None = None,
-        on_note: Callable[[str], None] | None = None,
+        on_note: Note | None = None,
     ) -> Clip:
         """The face of a photo goes through a sequence of emotions; the rest of the photo stays as it is.
 
@@ -269,19 +260,12 @@ class FaceEditor:
             InputError, NoFaceFound: the photo cannot be used.
             UsageError: no such emotion, no direction for it, or an impossible rate.
         """
-        from latentface.performer import find_face, perform
-        from latentface.transferrer import Transferrer
+        from latentface.performer import perform
 
-        finder = Transferrer(
-            self.generator, landmarks=self.landmarks, project=project or ProjectOptions(seed=self.seed),
-            cache=api.projection_cache(), note=on_note,
-        )  # fmt: skip
         sequence = EmotionSequence.of(emotions) if isinstance(emotions, str) else emotions
-        pasted = drawing is not None and drawing.place == "paste" and not drawing.crop
-        if project is None and api.has_encoder(self.generator) and not pasted:
-            found = find_face(finder, photo, face)
-        else:
-            (found,) = finder.faces([(photo, "the photo", face)])
+        drawing = drawing or VideoOptions()
+        pasted = drawing.place == "paste" and not drawing.crop
+        found = self._finder(pasted, on_note, project).face(photo, face)
         return perform(found, sequence, self.generator, options, drawing, composite, on_note).clip
 
     def synthesise(
@@ -314,6 +298,16 @@ class FaceEditor:
         if not chosen:
             raise UsageError("sample: no seeds given; name at least one")
         return api.sample(self.generator, chosen, psi)
+
+    def _finder(
+        self, likeness: bool, note: Note | None, project: ProjectOptions | None = None, steps: int | None = None
+    ) -> FaceFinder:
+        """What finds faces to be edited: by `project`, else by what `choose_projection` says of likeness and steps."""
+        from latentface.finder import FaceFinder, choose_projection
+
+        project = project or choose_projection(self.generator, likeness, steps, self.seed)
+        cache = api.projection_cache()
+        return FaceFinder(self.generator, project, landmarks=self.landmarks, cache=cache, note=note)
 
 
 def pick_face(crops: Sequence[FaceCrop], face: int, name: str = "the photo") -> FaceCrop:

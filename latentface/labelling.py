@@ -47,12 +47,12 @@ class Reader:
     """Turns files into latents: latent files as they are, photos by the network's encoder or by projection.
 
     Attributes:
-        steps: of projection; 0 for the encoder.
+        project: how photos are projected; None for the encoder.
         note: told of files that cannot be used; they are left out. on_step: told how many files are done.
     """
 
     generator: Generator
-    steps: int = 0
+    project: ProjectOptions | None = None
     landmarks: str = "builtin"
     note: Note = lambda text: None
     on_step: Step = lambda done: None
@@ -84,10 +84,9 @@ class Reader:
         return torch.stack(made), kept
 
     def _invert(self, crops: list[FaceCrop]) -> Iterable[torch.Tensor]:
-        if not self.steps:
+        if self.project is None:
             return api.encode(crops, self.generator).cpu()
-        options = ProjectOptions(steps=self.steps)
-        return [each.latent.ws for each in api.project(crops, self.generator, options)]
+        return [each.latent.ws for each in api.project(crops, self.generator, self.project)]
 
 
 def from_folders(folders: Sequence[Path], reader: Reader) -> Labelled:

@@ -18,12 +18,13 @@ from latentface.emotion import Emotion, EmotionSequence
 from latentface.errors import UsageError
 from latentface.expression_map import ExpressionMap, Motion
 from latentface.face import FaceCrop, map_points
+from latentface.finder import Face, Note
 from latentface.images import Pixels, to_uint8
 from latentface.latent import Direction, Latent
 from latentface.options import CompositeOptions, SequenceOptions, VideoOptions
 from latentface.sequencer import Floats, Repertoire, Sequencer, frame_times
 from latentface.steering import FAR, excess, w_samples
-from latentface.transferrer import Face, Note, Source, Transferrer, face_confidence, find_points, make_placer
+from latentface.transferrer import find_points, make_placer
 from latentface.warping import scaling
 
 if TYPE_CHECKING:
@@ -135,24 +136,6 @@ def perform(
     reach = _reach(generator, sequencer, face.crop) if video.place == "paste" else ()
     placer = make_placer(face, generator, start, video.place, composite, reach)
     return Performance(generator, sequencer, rate, count, placer, face.photo.alpha, video.batch)
-
-
-def find_face(finder: Transferrer, source: Source, number: int | None = None) -> Face:
-    """The face of a photo with the latent that the generator's own encoder gives, without a search.
-
-    Such a latent draws the person roughly, but lies where the directions of a network act as they should. A latent is
-    taken as it is.
-
-    Raises:
-        UsageError: the network has no encoder.
-        InputError, NoFaceFound: the photo cannot be used.
-    """
-    look = finder.look(source, "the photo", number)
-    if look.crop is None:
-        return finder.faces([(source, "the photo", number)])[0]
-    (ws,) = api.encode(look.crop, finder.generator)
-    latent = Latent(ws.cpu(), finder.generator.fingerprint)
-    return Face(latent, look.photo, look.crop, face_confidence(look.crop))
 
 
 def load_repertoire(

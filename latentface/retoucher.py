@@ -6,18 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from latentface import api, performer
+from latentface import performer
 from latentface.compositor import Compositor
 from latentface.expression_map import ExpressionMap
+from latentface.finder import Face, Note
 from latentface.fuser import parse_rows
 from latentface.images import Photo, Pixels
 from latentface.latent import Direction, Latent
-from latentface.options import CompositeOptions, EditOptions, ProjectOptions
+from latentface.options import CompositeOptions, EditOptions
 from latentface.pretrained import directions as library
-from latentface.projections import ProjectionCache
-from latentface.projector import StepCallback
 from latentface.steering import FAR, edited, excess, w_samples
-from latentface.transferrer import Face, Note, Source, Transferrer, find_points, make_placer
+from latentface.transferrer import find_points, make_placer
 
 if TYPE_CHECKING:
     from latentface.networks.generator import Generator
@@ -123,34 +122,6 @@ def way(options: EditOptions, used: Sequence[Direction]) -> str:
     return "warp" if within else "paste"
 
 
-def find_face(
-    source: Source,
-    generator: Generator,
-    options: EditOptions,
-    used: Sequence[Direction],
-    *,
-    steps: int | None = None,
-    seed: int = 0,
-    face: int | None = None,
-    landmarks: str = "builtin",
-    cache: ProjectionCache | None = None,
-    note: Note | None = None,
-    on_step: StepCallback | None = None,
-) -> Face:
-    """The face of a photo, made ready to be edited along these directions.
-
-    A face that only lends its movement needs no likeness: the network's encoder is enough. One that will be seen is
-    projected.
-
-    Args:
-        steps: of projection; 0 for the encoder alone, None for what suits.
-        face: which one, 1 for the surest; by default the largest.
-
-    Raises: as `transferrer.Transferrer.faces`; UsageError where steps is 0 and the network has no encoder.
-    """
-    if steps is None:
-        unseen = way(options, used) == "warp" and not options.crop
-        steps = 0 if unseen and api.has_encoder(generator) else ProjectOptions().steps
-    project = ProjectOptions(steps=max(steps, 1), seed=seed)
-    finder = Transferrer(generator, landmarks=landmarks, project=project, cache=cache, note=note, on_step=on_step)
-    return finder.faces([(source, "the photo", face)])[0] if steps else performer.find_face(finder, source, face)
+def shows_drawing(options: EditOptions, used: Sequence[Direction]) -> bool:
+    """Whether an edit along these directions shows the drawn face, which then must look like the person."""
+    return options.crop or way(options, used) == "paste"

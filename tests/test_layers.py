@@ -20,7 +20,7 @@ ALGORITHMS = {
     "video", "decoding", "encoding", "disclosure", "blending", "masking", "warping", "metrics", "expression",
     "appraisal", "selection", "projections", "expression_map", "stylespace", "steering",
 }  # fmt: skip
-EDITORS = {"transferrer": "editor", "performer": "editor", "retoucher": "editor", "labelling": "editor"}
+EDITORS = dict.fromkeys(["finder", "transferrer", "performer", "retoucher", "labelling"], "editor")
 LOW = {"errors", "values"}
 ALLOWED = {
     "errors": set(),

@@ -13,6 +13,7 @@ import torch
 from latentface import api
 from latentface.clip import Clip, Frame
 from latentface.face import FaceCrop
+from latentface.finder import Face, FaceFinder
 from latentface.images import Photo, read_photo
 from latentface.latent import Latent
 from latentface.options import TransferOptions
@@ -48,7 +49,7 @@ def transferrer(options: TransferOptions = QUICK) -> Transferrer:
     def search(step: int, state: object) -> None:
         raise AssertionError("nothing is to be projected")
 
-    return Transferrer(api.load_generator(), transfer=options, encode=True, on_step=search)
+    return Transferrer(FaceFinder(api.load_generator(), on_step=search), options)
 
 
 def test_the_encoder_gives_the_latents_and_the_photo_its_pixels(
@@ -83,8 +84,7 @@ def test_a_clip_is_followed_by_the_encoder(monkeypatch: pytest.MonkeyPatch, phot
     frames = [Frame(pixels, Fraction(k, 5)) for k, pixels in enumerate([photo.rgb, blank, photo.rgb[:, ::-1].copy()])]
     driver = Clip(frames, Fraction(5), photo.rgb.shape[1::-1], 3)
     maker = transferrer()
-    (face,) = maker.faces([(own, "the identity", None)])
-    clip, report, made = maker.clip(face, driver)
+    clip, report, made = maker.clip(Face(own), driver)
     drawn = [frame.pixels for frame in clip]
     assert (report.frames, report.missing) == (3, 1)
     first = np.abs(drawn[0].astype(int) - made.image)  # the first frame is what the rows were chosen for

@@ -175,8 +175,9 @@ def _gather(
     report: Report, generator: Generator, folders: Sequence[Path], seed: int, flags: dict[str, Any]
 ) -> Labelled:
     """Labelled latents from where they are to come from."""
-    from latentface import api, labelling
+    from latentface import labelling
     from latentface.emotion import Emotion
+    from latentface.finder import choose_projection
 
     with report.progress() as bar:
         bar.start("latents", flags["sample"] or 0)
@@ -186,10 +187,8 @@ def _gather(
             return labelling.from_samples(generator, flags["sample"], recognise, names, seed=seed, on_step=bar.step)
         if flags["renders"]:
             return labelling.from_renders(flags["renders"], generator, bar.step)
-        steps: int | None = flags["steps"]
-        if steps is None:
-            steps = 0 if api.has_encoder(generator) else 250
-        reader = labelling.Reader(generator, steps, flags["landmarks"], report.note, bar.step)
+        project = choose_projection(generator, steps=flags["steps"])
+        reader = labelling.Reader(generator, project, flags["landmarks"], report.note, bar.step)
         if folders:
             return labelling.from_folders(folders, reader)
         return labelling.from_table(flags["table"], flags["score"] or flags["label"], reader, flags["conditions"])

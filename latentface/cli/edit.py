@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from latentface.cli.flags import (
+    build_finder,
     build_options,
     device_flag,
     network_flag,
@@ -21,7 +22,7 @@ from latentface.cli.flags import (
 )
 from latentface.cli.report import Report
 from latentface.errors import OutputError, UsageError
-from latentface.options import CompositeOptions, EditOptions, ProjectOptions
+from latentface.options import CompositeOptions, EditOptions
 
 if TYPE_CHECKING:
     from latentface.images import Pixels
@@ -120,7 +121,7 @@ def _retoucher(
     """The face found and its latent made ready; names are looked up before any work is spent."""
     from latentface import api
     from latentface.pretrained.directions import pick
-    from latentface.retoucher import Retoucher, find_face
+    from latentface.retoucher import Retoucher, shows_drawing
 
     generator = api.load_generator(flags["network"], flags["device"])
     known = api.list_directions(generator)
@@ -128,12 +129,8 @@ def _retoucher(
         known |= api.list_directions(generator, flags["directions"])
     used = [pick(name, known) for name in {*changes, *filter(None, [flags["strip"]]), *(flags["grid"] or ())}]
     with report.progress() as bar:
-        bar.start("projecting", flags["steps"] or ProjectOptions().steps)
-        face = find_face(
-            source, generator, options, used, steps=flags["steps"], seed=flags["seed"], face=flags["face"],
-            landmarks=flags["landmarks"], cache=api.projection_cache() if flags["cache"] else None, note=report.note,
-            on_step=lambda step, state: bar.step(step + 1),
-        )  # fmt: skip
+        finder = build_finder(report, bar, generator, shows_drawing(options, used), flags["seed"], flags)
+        face = finder.face(source, flags["face"])
     return Retoucher(face, generator, known, options, placing, report.note)
 
 

@@ -7,12 +7,16 @@ import types
 import typing
 from collections.abc import Callable
 from dataclasses import MISSING, Field, fields
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from latentface.cli.report import Report
+from latentface.cli.report import Bar, Report
 from latentface.errors import UsageError
+
+if TYPE_CHECKING:
+    from latentface.finder import FaceFinder
+    from latentface.networks.generator import Generator
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -104,6 +108,25 @@ def options_flags(options: type[Any]) -> Callable[[F], F]:
 def build_options(options: type[Any], values: dict[str, Any]) -> Any:
     """Take the fields of `options` out of a command's keyword arguments and build the dataclass from them."""
     return options(**{spec.name: values.pop(spec.name) for spec in fields(options)})
+
+
+def build_finder(
+    report: Report, bar: Bar, generator: Generator, likeness: bool, seed: int, flags: dict[str, Any]
+) -> FaceFinder:
+    """What finds faces as --steps, --landmarks and --cache say; the bar shows how their projection goes.
+
+    likeness: the drawn face is shown, see `choose_projection`.
+    """
+    from latentface import api
+    from latentface.finder import FaceFinder, choose_projection
+
+    project = choose_projection(generator, likeness, flags["steps"], seed)
+    if project is not None:
+        bar.start("projecting", project.steps)
+    return FaceFinder(
+        generator, project, landmarks=flags["landmarks"], cache=api.projection_cache() if flags["cache"] else None,
+        note=report.note, on_step=lambda step, state: bar.step(step + 1),
+    )  # fmt: skip
 
 
 def _flag(spec: Field[Any], hint: Any) -> Callable[[F], F]:

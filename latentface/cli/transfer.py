@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from latentface.cli.flags import (
+    build_finder,
     build_options,
     device_flag,
     network_flag,
@@ -19,15 +20,15 @@ from latentface.cli.flags import (
 )
 from latentface.cli.report import Report, face_facts
 from latentface.errors import OutputError
-from latentface.options import CompositeOptions, ProjectOptions, TransferOptions
+from latentface.options import CompositeOptions, TransferOptions
 
 if TYPE_CHECKING:
     from latentface.clip import Clip, Frame
-    from latentface.transferrer import Face, Result, Transferrer
+    from latentface.finder import Face
+    from latentface.transferrer import Result, Transferrer
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 CLIPS = (".mp4", ".webm", ".gif")
-DEFAULT_STEPS = ProjectOptions().steps
 
 
 @click.command(short_help="Give a face the expression of another.")
@@ -84,20 +85,10 @@ def transfer(report: Report, identity: Path, expression: Path, output: Path | No
     from latentface.transferrer import Transferrer
 
     began = time.perf_counter()
-    steps = flags["steps"] or DEFAULT_STEPS
     with prepared_folder(target.parent), report.progress() as bar:
-        bar.start("projecting", steps)
-        transferrer = Transferrer(
-            api.load_generator(flags["network"], flags["device"]),
-            landmarks=flags["landmarks"],
-            project=ProjectOptions(steps=steps, seed=flags["seed"]),
-            transfer=options,
-            composite=placing,
-            encode=flags["steps"] is None and options.place == "warp",
-            cache=api.projection_cache() if flags["cache"] else None,
-            note=report.note,
-            on_step=lambda step, state: bar.step(step + 1),
-        )
+        generator = api.load_generator(flags["network"], flags["device"])
+        finder = build_finder(report, bar, generator, options.place == "paste", flags["seed"], flags)
+        transferrer = Transferrer(finder, options, placing)
         job = _clip if is_clip else _photo
         facts = job(report, transferrer, identity, expression, target, flags)
     facts |= {"network": flags["network"], "output": str(target), "options": asdict(options)}
@@ -135,7 +126,7 @@ def _clip(
 
     rate = parse_rate(flags["rate"]) if flags["rate"] else None
     driver: Clip = read_clip(expression, rate)
-    (face,) = transferrer.faces([(identity, "the identity", flags["face"])])
+    face = transferrer.finder.face(identity, flags["face"], "the identity")
     clip, told, made = transferrer.clip(face, driver, str(expression))
     with report.progress() as bar:
         bar.start("transferring", driver.count or 0)

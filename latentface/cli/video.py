@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from latentface.cli.flags import build_options, device_flag, network_flag, options_flags, report_flags
+from latentface.cli.flags import build_finder, build_options, device_flag, network_flag, options_flags, report_flags
 from latentface.cli.report import Bar, Report, face_facts
 from latentface.emotion import Emotion, EmotionSequence
 from latentface.errors import OutputError, UsageError
-from latentface.options import CompositeOptions, ProjectOptions, SequenceOptions, VideoOptions
+from latentface.options import CompositeOptions, SequenceOptions, VideoOptions
 
 if TYPE_CHECKING:
     from latentface.clip import Frame
-    from latentface.networks.generator import Generator
     from latentface.performer import Performance
-    from latentface.transferrer import Face
 
 KINDS = (".mp4", ".webm", ".gif", ".webp", "")
 SCRIPTS = ("emotions", "sequence", "predict", "like")
@@ -74,7 +72,7 @@ def video(report: Report, source: Path, output: Path | None, **flags: Any) -> No
     with prepared_folder(target.parent), report.progress() as bar:
         generator = api.load_generator(flags["network"], flags["device"])
         pasted = drawing.place == "paste" and not drawing.crop
-        face = _find(report, bar, generator, source, options.seed, pasted, flags)
+        face = build_finder(report, bar, generator, pasted, options.seed, flags).face(source, flags["face"])
         shown = perform(face, sequence, generator, options, drawing, placing, report.note)
         frames = _write(shown, target, bar, flags["keep_partial"])
     seconds = time.perf_counter() - began
@@ -110,31 +108,6 @@ def choose_sequence(flags: dict[str, Any], seed: int) -> EmotionSequence:
 
         found = api.read_emotions(read_clip(flags["like"]), landmarks=flags["landmarks"]).sequence
     return found.lasting(seconds) if seconds else found
-
-
-def _find(
-    report: Report, bar: Bar, generator: Generator, source: Path, seed: int, pasted: bool, flags: dict[str, Any]
-) -> Face:
-    """The face, by the network's encoder or by projection; one that is pasted must look like the person."""
-    from latentface import api
-    from latentface.performer import find_face
-    from latentface.transferrer import Transferrer
-
-    steps: int | None = flags["steps"]
-    if steps is None:
-        steps = 0 if api.has_encoder(generator) and not pasted else 250
-    finder = Transferrer(
-        generator,
-        landmarks=flags["landmarks"],
-        project=ProjectOptions(steps=max(steps, 1), seed=seed),
-        cache=api.projection_cache() if flags["cache"] else None,
-        note=report.note,
-        on_step=lambda step, state: bar.step(step + 1),
-    )
-    if not steps:
-        return find_face(finder, source, flags["face"])
-    bar.start("projecting", steps)
-    return finder.faces([(source, "the photo", flags["face"])])[0]
 
 
 def _write(shown: Performance, target: Path, bar: Bar, keep_partial: bool) -> int:

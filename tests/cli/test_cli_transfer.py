@@ -12,7 +12,7 @@ from cli_desk import Desk, draw_photo, face_points, place_points
 from PIL import Image
 from stand_in_judge import stand_in_judge
 
-from latentface import api, transferrer
+from latentface import api, finder
 from latentface.clip import Clip
 from latentface.editor import FaceEditor
 from latentface.face import frontality
@@ -229,7 +229,7 @@ def test_a_face_turned_away_is_warned_of(bench: Desk, monkeypatch: pytest.Monkey
     anna, bert = pair(bench)
     monkeypatch.setattr(api, "_landmarks", lambda name, stamp: turned)
     done = transfer(bench, "--identity", anna, "--expression", bert, "-o", bench.folder / "a.png", "--json")
-    assert done.json["identity"]["confidence"] < transferrer.LOW_CONFIDENCE
+    assert done.json["identity"]["confidence"] < finder.LOW_CONFIDENCE
     assert "turned far away or partly hidden" in done.err
 
 
@@ -268,7 +268,7 @@ def test_editor_transfers_arrays(bench: Desk) -> None:
     again = editor.transfer(anna, made.expression.latent, TransferOptions(layers="1-3"), project=QUICK)
     assert again.identity.cached
     assert np.array_equal(again.photo.rgb, made.photo.rgb)
-    assert all("expect a poor transfer" in note for note in notes)
+    assert all("expect a poor result" in note for note in notes)
 
 
 def test_pivot_tuning_does_not_go_with_transfer(bench: Desk) -> None:
