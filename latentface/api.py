@@ -1,139 +1,47 @@
-"""The public verbs: they join the algorithms with the networks that come with the package.
-
-Loaded networks are kept per name and device, so a second call costs nothing; `forget` lets go of them.
-"""
+"""The public verbs: they join the algorithms with the networks that come with the package, which `loading` opens."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import torch
 
-from latentface import alignment, animator, compositor, forecasting, fuser, images, pretrained, projector, recognition
+from latentface import alignment, animator, compositor, forecasting, fuser, images, loading, projector, recognition
 from latentface.animator import Animation
-from latentface.appraisal import Judge
 from latentface.clip import Clip
 from latentface.emotion import Emotion, EmotionSequence
-from latentface.errors import LatentMismatch, UsageError
-from latentface.expression import crop_landmarks
+from latentface.errors import UsageError
 from latentface.face import FaceCrop
 from latentface.fuser import MeasureCallback, Transfer
 from latentface.images import Photo, Pixels
-from latentface.latent import Direction, Latent
+from latentface.latent import Latent
+from latentface.loading import check_latent as check_latent
+from latentface.loading import find_recogniser as find_recogniser
+from latentface.loading import forget as forget
+from latentface.loading import judge as judge
+from latentface.loading import landmark_predictor as landmark_predictor
+from latentface.loading import list_directions as list_directions
+from latentface.loading import load_animator as load_animator
+from latentface.loading import load_direction as load_direction
+from latentface.loading import load_generator as load_generator
+from latentface.loading import load_latent as load_latent
+from latentface.loading import pick_device as pick_device
 from latentface.options import AnimateOptions, CompositeOptions, ProjectOptions, ReadOptions, TransferOptions
-from latentface.pretrained import directions as library
 from latentface.projections import ProjectionCache
 from latentface.projector import Projection, StepCallback
 from latentface.recognition import Reading, Recogniser
-from latentface.subspace import Subspace
 from latentface.tuning import TunedDeltas
 
 if TYPE_CHECKING:
-    from latentface.alignment import LandmarkPredictor
     from latentface.networks.generator import Generator
     from latentface.networks.motion import MotionModel
-    from latentface.networks.rhythm import RhythmNet
 
 FOLLOW_STEPS = 30  # of the search for a clip's frame from the frame before
 DEFAULT_SIZE = 128  # pixels: the side of the built-in generator's pictures
-
-
-def pick_device(name: str = "auto") -> str:
-    """The device to compute on: `auto` is a GPU when torch sees one, else the CPU.
-
-    Raises UsageError for a device that torch does not know or cannot reach here.
-    """
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise UsageError(f"no device {name!r}; expected auto, cpu, cuda or cuda:N") from None
-    if device.type not in ("cpu", "cuda"):
-        raise UsageError(f"device {name!r} is not supported; expected auto, cpu, cuda or cuda:N")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        found = torch.cuda.device_count()
-        raise UsageError(f"no device {name!r} here: torch sees {found} CUDA devices; choose another or use cpu")
-    return str(device)
-
-
-def load_generator(network: str | os.PathLike[str] = "synthface-128", device: str = "cpu") -> Generator:
-    """A StyleGAN2 generator by built-in name or file, on a device, kept for the next call.
-
-    Returns:
-        `Generator` in evaluation mode; do not change its parameters, others share it.
-
-    Raises:
-        UnknownNetwork: no such name (near names are offered) and no such file.
-        WeightsError: the file cannot be used.
-        UsageError: the device does not exist here.
-    """
-    return _generator(os.fspath(network), _stamp(network), pick_device(device))
-
-
-def load_latent(path: str | os.PathLike[str], generator: Generator | None = None) -> Latent:
-    """Read a latent file; with a generator, check that it made this latent.
-
-    Raises:
-        InputError: the file is missing or malformed.
-        LatentMismatch: the latent belongs to another generator.
-    """
-    latent = Latent.load(path)
-    if generator is not None:
-        check_latent(latent, generator, os.fspath(path))
-    return latent
-
-
-def check_latent(latent: Latent, generator: Generator, name: str = "the latent") -> None:
-    """Raise LatentMismatch unless the generator made this latent (their fingerprints agree)."""
-    if latent.fingerprint != generator.fingerprint:
-        raise LatentMismatch(
-            f"{name} was made by another network (fingerprint {latent.fingerprint[:12]}, this network has "
-            f"{generator.fingerprint[:12]}); use the network that made it, or project the photo again"
-        )
-
-
-def list_directions(generator: Generator, file: str | os.PathLike[str] | None = None) -> dict[str, Direction]:
-    """Every direction of this generator by name: built in and the user's own, or those of a file.
-
-    Raises:
-        WeightsError: the file is missing, damaged, or holds no directions.
-        LatentMismatch: it holds directions of another network.
-    """
-    if file is None:
-        return library.find_directions(generator.fingerprint)
-    found = library.read_directions(file)
-    for direction in found.values():
-        if direction.fingerprint != generator.fingerprint:
-            raise LatentMismatch(f"{os.fspath(file)} holds directions of another network; use that one, or fit anew")
-    return found
-
-
-def load_direction(name: str, generator: Generator, file: str | os.PathLike[str] | None = None) -> Direction:
-    """A direction of this generator's W+ space by name, such as "happiness": `latent + strength * direction` edits.
-
-    Strength 1 is one standard deviation of the generator's own w along the direction.
-
-    Raises:
-        UsageError: no direction of that name; near names are offered.
-        WeightsError, LatentMismatch: as `list_directions`.
-    """
-    where = "this network" if file is None else os.fspath(file)
-    return library.pick(name, list_directions(generator, file), where)
-
-
-def landmark_predictor(landmarks: str = "builtin") -> LandmarkPredictor:
-    """The 68-point predictor named `builtin` or `dlib68` (package face_recognition_models), a published one, or a file.
-
-    Raises WeightsError when it cannot be found or read.
-    """
-    return _landmarks(landmarks, _stamp(landmarks))
 
 
 def align(photo: Pixels, size: int = DEFAULT_SIZE, landmarks: str = "builtin") -> list[FaceCrop]:
@@ -196,7 +104,7 @@ def project(
         UsageError: `options.start` asks for an encoder and the network has none; see also `projector.project`.
         InputError, LatentMismatch: `options.start` is no latent file, or one of another network.
     """
-    distance = _perceptual(str(generator.w_avg.device))
+    distance = loading.perceptual(str(generator.w_avg.device))
     start = start_of(crops, generator, (options or ProjectOptions()).start)
     return projector.project(crops, generator, options, distance=distance, on_step=on_step, start=start)
 
@@ -205,7 +113,7 @@ def follow(crop: FaceCrop, generator: Generator, before: torch.Tensor, steps: in
     """The latent ws [num_ws, w_dim] of a clip's frame, searched from that of the frame before."""
     options = ProjectOptions(steps=steps, optimise_noise=False, w_noise=0.0)
     start = before[None].to(generator.w_avg.device)
-    distance = _perceptual(str(generator.w_avg.device))
+    distance = loading.perceptual(str(generator.w_avg.device))
     return projector.project(crop, generator, options, distance=distance, start=start).latent.ws
 
 
@@ -214,7 +122,7 @@ def encode(crops: FaceCrop | Pixels | Sequence[FaceCrop | Pixels], generator: Ge
 
     Raises UsageError when the network comes without an encoder.
     """
-    encoder = _encoder(generator.fingerprint, str(generator.w_avg.device))
+    encoder = loading.encoder(generator.fingerprint, str(generator.w_avg.device))
     if encoder is None:
         raise UsageError("this network has no encoder; project with start=mean, or encode with one that has")
     parts = [crops] if isinstance(crops, FaceCrop | np.ndarray) else crops
@@ -226,7 +134,7 @@ def encode(crops: FaceCrop | Pixels | Sequence[FaceCrop | Pixels], generator: Ge
 
 def has_encoder(generator: Generator) -> bool:
     """Whether the network comes with an encoder, see `encode`."""
-    return _encoder(generator.fingerprint, str(generator.w_avg.device)) is not None
+    return loading.encoder(generator.fingerprint, str(generator.w_avg.device)) is not None
 
 
 def start_of(
@@ -263,7 +171,7 @@ def transfer(
         UsageError: options that this network cannot meet, or a solver that is missing or does not finish.
     """
     first, second = (each.latent if isinstance(each, Projection) else each for each in (identity, expression))
-    space = _expressions(generator.fingerprint)
+    space = loading.expressions(generator.fingerprint)
     return fuser.fuse(first, second, generator, judge(str(generator.w_avg.device)), options, on_measure, space)
 
 
@@ -272,17 +180,6 @@ def projection_cache() -> ProjectionCache:
     from latentface.pretrained.cache import folder
 
     return ProjectionCache(folder() / "projections")
-
-
-def judge(device: str = "cpu") -> Judge:
-    """The built-in networks that look at faces, for `transfer` and for measuring it."""
-    identity, emotion, landmarks = _faces(device)
-    return Judge(
-        identity=identity,
-        emotion=emotion.features,
-        landmarks=lambda crops: crop_landmarks(landmarks, crops),
-        perceptual=_perceptual(device),
-    )
 
 
 @overload
@@ -372,18 +269,6 @@ def synthesise(
     return np.concatenate(drawn)
 
 
-def load_animator(network: str | os.PathLike[str] = "synthface-motion", device: str = "cpu") -> MotionModel:
-    """A First Order Motion Model by built-in or published name, or file, made ready to animate and kept.
-
-    Returns:
-        `MotionModel` with the calls `keypoints(image)` -> value [N, K, 2], jacobian [N, K, 2, 2] and
-        `render(source, source_keypoints, driving_keypoints)` -> prediction, deformed, occlusion; pictures in [-1, 1].
-
-    Raises: as `load_generator`.
-    """
-    return _animator(os.fspath(network), _stamp(network), pick_device(device))
-
-
 def animate(
     photo: Photo | Pixels,
     drivers: Clip | Sequence[Clip],
@@ -413,19 +298,6 @@ def animate(
     found = list(faces) if faces is not None else alignment.align(whole.rgb, size=DEFAULT_SIZE, landmarks=predictor)
     clips = [drivers] if isinstance(drivers, Clip) else list(drivers)
     return animator.animate(whole, found, clips, model, predictor, options)
-
-
-def find_recogniser(name: str = "emotion", device: str = "cpu") -> Recogniser:
-    """Who tells emotions: the built-in network, a file of that kind, or your own `package.module:NAME`, `FILE.py:NAME`.
-
-    Raises:
-        UsageError: there is no such code, or it is no recogniser.
-        UnknownNetwork, WeightsError: the network cannot be used.
-    """
-    place, _, attribute = name.rpartition(":")
-    if place and attribute.isidentifier() and not Path(name).exists():
-        return recognition.plugged_in(name)
-    return recognition.of_network(pretrained.load_emotion(name, device=pick_device(device)))
 
 
 def read_emotions(
@@ -471,67 +343,4 @@ def predict_emotions(
         UnknownNetwork, WeightsError: the model cannot be used.
     """
     first = Emotion.of(start) if isinstance(start, str) else start
-    network = _rhythm(os.fspath(model), _stamp(model))
-    return forecasting.predict(network, first, seconds, seed=seed, temperature=temperature)
-
-
-def forget() -> None:
-    """Let go of every network that was loaded."""
-    for kept in (_animator, _generator, _encoder, _expressions, _faces, _landmarks, _perceptual, _rhythm):
-        kept.cache_clear()
-
-
-def _stamp(name: str | os.PathLike[str]) -> int:
-    """When the file of that name changed last (0 for a built-in name), so that a changed file is read again."""
-    path = Path(name)
-    return path.stat().st_mtime_ns if path.is_file() else 0
-
-
-@lru_cache(maxsize=2)
-def _animator(name: str, stamp: int, device: str) -> MotionModel:
-    from latentface.networks.motion.inference import fold
-
-    return fold(pretrained.load_motion(name, device=device))
-
-
-@lru_cache(maxsize=4)
-def _generator(name: str, stamp: int, device: str) -> Generator:
-    return pretrained.load_generator(name, device=device)
-
-
-@lru_cache(maxsize=4)
-def _encoder(fingerprint: str, device: str) -> Any:
-    """The built-in encoder of the network with this fingerprint, or None."""
-    encoder = pretrained.find_encoder(fingerprint)
-    return encoder if encoder is None else encoder.to(device)
-
-
-@lru_cache(maxsize=4)
-def _expressions(fingerprint: str) -> Subspace | None:
-    """What expressions move in the W+ of the network with this fingerprint, where that is known."""
-    return pretrained.find_expressions(fingerprint)
-
-
-@lru_cache(maxsize=4)
-def _landmarks(name: str, stamp: int) -> LandmarkPredictor:
-    if name == "builtin":
-        return alignment.BuiltinLandmarks(pretrained.load_landmarks())
-    file = alignment.find_dlib68() if name == "dlib68" else pretrained.resolve(name, kind="landmarks")
-    return alignment.DlibLandmarks(file)
-
-
-@lru_cache(maxsize=2)
-def _faces(device: str) -> Any:
-    """The identity, emotion and landmark networks."""
-    loaders = (pretrained.load_identity, pretrained.load_emotion, pretrained.load_landmarks)
-    return tuple(load(device=device) for load in loaders)
-
-
-@lru_cache(maxsize=4)
-def _perceptual(device: str) -> Any:
-    return pretrained.load_perceptual().to(device)
-
-
-@lru_cache(maxsize=2)
-def _rhythm(name: str, stamp: int) -> RhythmNet:
-    return pretrained.load_rhythm(name)
+    return forecasting.predict(loading.rhythm(model), first, seconds, seed=seed, temperature=temperature)

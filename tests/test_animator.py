@@ -12,7 +12,7 @@ import pytest
 import torch
 from motion_desk import Wander, best_skin, motion_model, wandering
 
-from latentface import alignment, animator, api, driving, overlay
+from latentface import alignment, animator, api, driving, loading, overlay
 from latentface.camera import Camera
 from latentface.clip import Clip, Frame
 from latentface.driving import Driver, Latest, OneEuro, Retargeting, Square, unlikeness
@@ -30,7 +30,7 @@ from cli_desk import draw_photo, face_points, find_blobs, place_points
 def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(alignment, "detect_faces", find_blobs)
     monkeypatch.setattr(alignment, "best_score", best_skin)
-    monkeypatch.setattr(api, "_landmarks", lambda name, stamp: place_points)
+    monkeypatch.setattr(loading, "_landmarks", lambda name, stamp: place_points)
 
 
 def keypoints(seed: int, count: int = 1) -> Keypoints:

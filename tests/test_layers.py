@@ -20,7 +20,9 @@ ALGORITHMS = {
     "video", "decoding", "encoding", "disclosure", "blending", "masking", "warping", "metrics", "expression",
     "appraisal", "selection", "projections", "expression_map", "stylespace", "steering",
 }  # fmt: skip
-EDITORS = dict.fromkeys(["finder", "transferrer", "performer", "retoucher", "labelling"], "editor")
+VERBS = {"api", "loading"}
+EDITORS = {"editor", "finder", "transferrer", "performer", "retoucher", "labelling"}
+MEMBERS = {"values": VALUES, "algorithms": ALGORITHMS, "api": VERBS, "editor": EDITORS}
 LOW = {"errors", "values"}
 ALLOWED = {
     "errors": set(),
@@ -42,7 +44,7 @@ ALLOWED = {
 def layer(module: str) -> str:
     """The layer of `latentface.x.y`; the package itself is the layer ''."""
     name = module.split(".")[1] if "." in module else ""
-    return "values" if name in VALUES else "algorithms" if name in ALGORITHMS else EDITORS.get(name, name)
+    return next((layer for layer, names in MEMBERS.items() if name in names), name)
 
 
 def imports(path: Path, module: str) -> list[tuple[int, str]]:

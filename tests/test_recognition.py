@@ -12,7 +12,7 @@ import pytest
 import torch
 from motion_desk import Wander, best_skin, wandering
 
-from latentface import alignment, api
+from latentface import alignment, api, loading
 from latentface.clip import Clip, Frame
 from latentface.emotion import Emotion
 from latentface.errors import InputError, NoFaceFound, OutputError, UsageError
@@ -420,6 +420,6 @@ class TestRead:
             ReadOptions(**wrong)
 
     def test_the_public_verb_takes_any_recogniser(self, made_up, monkeypatch):
-        monkeypatch.setattr(api, "_landmarks", lambda name, stamp: Points())
+        monkeypatch.setattr(loading, "_landmarks", lambda name, stamp: Points())
         found = api.read_emotions(mouths(30, 10, 20), TELLER)
         assert [segment.emotion for segment in found.sequence.segments] == [NEUTRAL, HAPPY, NEUTRAL]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cli_desk import Desk, PixelDistance, find_blobs, place_points, write_tiny
 
-from latentface import alignment, api
+from latentface import alignment, loading
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +24,6 @@ def desk(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Desk:
     monkeypatch.setattr(alignment, "detect_faces", find_blobs)
-    monkeypatch.setattr(api, "_landmarks", lambda name, stamp: place_points)
-    monkeypatch.setattr(api, "_perceptual", lambda device: PixelDistance())
+    monkeypatch.setattr(loading, "_landmarks", lambda name, stamp: place_points)
+    monkeypatch.setattr(loading, "perceptual", lambda device: PixelDistance())
     return Desk(tmp_path, *networks, capsys)

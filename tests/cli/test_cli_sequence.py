@@ -14,7 +14,7 @@ from cli_desk import Desk, find_blobs, place_points
 sys.path.append(str(Path(__file__).parents[1]))
 from motion_desk import best_skin, wandering
 
-from latentface import alignment, api
+from latentface import alignment, api, loading
 from latentface.clip import Clip
 from latentface.emotion import EmotionSequence
 from latentface.recognition import Recogniser
@@ -51,7 +51,7 @@ def look_again(photo: Any, boxes: Any) -> Any:
 def cinema(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
     """The desk with a film of six seconds and a recogniser of one's own."""
     monkeypatch.setattr(alignment, "best_score", best_skin)
-    monkeypatch.setattr(api, "_landmarks", lambda name, stamp: look_again)
+    monkeypatch.setattr(loading, "_landmarks", lambda name, stamp: look_again)
     write_clip(desk.folder / "film.mp4", Clip.of((talking(k) for k in range(60)), 10, (180, 140)))
     (desk.folder / "own.py").write_text(OWN)
     return desk

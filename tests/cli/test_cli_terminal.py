@@ -25,10 +25,10 @@ if sys.stdin.isatty():
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # the terminal becomes the one that Ctrl-C is typed on
 sys.path.insert(0, sys.argv.pop(1))
 from cli_desk import PixelDistance, find_blobs, place_points
-from latentface import alignment, api
+from latentface import alignment, loading
 alignment.detect_faces = find_blobs
-api._landmarks = lambda name, stamp: place_points
-api._perceptual = lambda device: PixelDistance()
+loading._landmarks = lambda name, stamp: place_points
+loading.perceptual = lambda device: PixelDistance()
 from latentface.cli import main
 main()
 """

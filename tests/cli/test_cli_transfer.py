@@ -12,7 +12,7 @@ from cli_desk import Desk, draw_photo, face_points, place_points
 from PIL import Image
 from stand_in_judge import stand_in_judge
 
-from latentface import api, finder
+from latentface import api, finder, loading
 from latentface.clip import Clip
 from latentface.editor import FaceEditor
 from latentface.face import frontality
@@ -227,7 +227,7 @@ def test_a_face_turned_away_is_warned_of(bench: Desk, monkeypatch: pytest.Monkey
         return points
 
     anna, bert = pair(bench)
-    monkeypatch.setattr(api, "_landmarks", lambda name, stamp: turned)
+    monkeypatch.setattr(loading, "_landmarks", lambda name, stamp: turned)
     done = transfer(bench, "--identity", anna, "--expression", bert, "-o", bench.folder / "a.png", "--json")
     assert done.json["identity"]["confidence"] < finder.LOW_CONFIDENCE
     assert "turned far away or partly hidden" in done.err

@@ -10,7 +10,7 @@ import pytest
 import torch
 from cli_desk import PixelDistance, draw_photo, find_blobs, place_points, write_tiny
 
-from latentface import alignment, api
+from latentface import alignment, api, loading
 from latentface.editor import FaceEditor, pick_face
 from latentface.errors import InputError, LatentMismatch, NoFaceFound, UnknownNetwork, UsageError
 from latentface.images import write_image
@@ -22,8 +22,8 @@ QUICK = ProjectOptions(steps=3)
 @pytest.fixture
 def editor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FaceEditor:
     monkeypatch.setattr(alignment, "detect_faces", find_blobs)
-    monkeypatch.setattr(api, "_landmarks", lambda name, stamp: place_points)
-    monkeypatch.setattr(api, "_perceptual", lambda device: PixelDistance())
+    monkeypatch.setattr(loading, "_landmarks", lambda name, stamp: place_points)
+    monkeypatch.setattr(loading, "perceptual", lambda device: PixelDistance())
     return FaceEditor(write_tiny(tmp_path / "tiny.safetensors", 1))
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from cli_desk import Desk, draw_photo, place_points
 
-from latentface import api
+from latentface import api, loading
 from latentface.errors import UsageError
 from latentface.finder import FaceFinder, choose_projection
 from latentface.options import ProjectOptions
@@ -18,7 +18,7 @@ QUICK = ProjectOptions(steps=2)
 @pytest.fixture
 def encoder(monkeypatch: pytest.MonkeyPatch) -> None:
     """An encoder that gives zeros."""
-    monkeypatch.setattr(api, "_encoder", lambda fingerprint, device: lambda crops: torch.zeros(len(crops), 6, 8))
+    monkeypatch.setattr(loading, "encoder", lambda fingerprint, device: lambda crops: torch.zeros(len(crops), 6, 8))
 
 
 def test_without_an_encoder_faces_are_projected(desk: Desk) -> None:
@@ -49,7 +49,7 @@ def test_faces_turned_away_and_several_faces_are_told_of_alike(
         points[:, 27:36, 0] += 0.35 * (boxes[:, 2:3] - boxes[:, 0:1])
         return points
 
-    monkeypatch.setattr(api, "_landmarks", lambda name, stamp: turned)
+    monkeypatch.setattr(loading, "_landmarks", lambda name, stamp: turned)
     notes: list[str] = []
     FaceFinder(api.load_generator(desk.network), project, note=notes.append).face(draw_photo((90, 60)))
     assert "2 faces, taking the largest (face 1)" in notes[0]
@@ -62,7 +62,7 @@ def test_frames_are_followed_by_a_search_or_by_the_encoder(desk: Desk, monkeypat
     crop = api.align(draw_photo(), generator.config.resolution)[0]
     before = torch.zeros(6, 8)
     assert (FaceFinder(generator, QUICK).follow(crop, before) == 1).all()
-    monkeypatch.setattr(api, "_encoder", lambda fingerprint, device: lambda crops: torch.full((len(crops), 6, 8), 2.0))
+    monkeypatch.setattr(loading, "encoder", lambda *given: lambda crops: torch.full((len(crops), 6, 8), 2.0))
     assert (FaceFinder(generator).follow(crop, before) == 2).all()
     assert FaceFinder(generator).largest(np.zeros((90, 90, 3), np.uint8)) is None
 
