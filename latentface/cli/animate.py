@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from latentface.cli.flags import build_options, device_flag, offline_flag, options_flags, report_flags
+from latentface.cli.flags import (
+    build_options,
+    device_flag,
+    keep_partial_flag,
+    offline_flag,
+    options_flags,
+    rate_flag,
+    report_flags,
+)
 from latentface.cli.report import Report
 from latentface.errors import NoFaceFound, UsageError
 from latentface.options import AnimateOptions
@@ -33,10 +41,10 @@ CAMERA = "camera:"
 @click.option("--network", default="synthface-motion", show_default=True, help="Motion model: name, file or URL.")
 @device_flag
 @click.option("--face", type=click.IntRange(min=1), default=None, help="Only this face, 1 for the surest.")
-@click.option("--rate", default=None, help="Frames a second of a folder of frames, such as 25 or 30000/1001.")
+@rate_flag
 @options_flags(AnimateOptions)
 @click.option("--sound/--no-sound", default=True, show_default=True, help="Keep the first driving clip's sound.")
-@click.option("--keep-partial", is_flag=True, help="When interrupted, keep what there is as a playable file.")
+@keep_partial_flag
 @click.option(
     "--calibrate/--no-calibrate", default=True, show_default=True, help="Live: first bring the poses together."
 )

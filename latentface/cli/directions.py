@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from latentface.cli.flags import build_options, device_flag, network_flag, options_flags, report_flags
+from latentface.cli.flags import build_options, device_flag, landmarks_flag, network_flag, options_flags, report_flags
 from latentface.cli.report import Report
 from latentface.errors import InputError, UsageError
 from latentface.options import DirectionOptions
@@ -118,7 +118,7 @@ def import_command(report: Report, file: Path, output: Path | None, **flags: Any
     "--steps", type=click.IntRange(min=0), default=None,
     help="Steps of projection of each photo.  [default: 0, the network's encoder, where it has one; else 250]",
 )  # fmt: skip
-@click.option("--landmarks", default="builtin", show_default=True, help="builtin, dlib68 or a dlib .dat file.")
+@landmarks_flag
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=None, help="[default: the user's own folder]")
 @network_flag
 @device_flag

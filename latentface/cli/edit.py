@@ -15,6 +15,7 @@ from latentface.cli.flags import (
     build_finder,
     build_options,
     device_flag,
+    finder_flags,
     network_flag,
     options_flags,
     report_flags,
@@ -54,14 +55,7 @@ SIDE = 192  # pixels, of a face on a strip or grid
 @seed_flag
 @options_flags(EditOptions)
 @options_flags(CompositeOptions)
-@click.option(
-    "--steps", type=click.IntRange(min=0), default=None,
-    help="Steps of projection; 0 is the network's encoder alone.  [default: 0 where the photo's own pixels are moved "
-    "(warp) and there is an encoder, else 250]",
-)  # fmt: skip
-@click.option("--landmarks", default="builtin", show_default=True, help="builtin, dlib68 or a dlib .dat file.")
-@click.option("--face", type=click.IntRange(min=1), default=None, help="Which face.  [default: the largest]")
-@click.option("--cache/--no-cache", default=True, show_default=True, help="Remember projections.")
+@finder_flags("the drawn face is shown, pasted or alone")
 @report_flags
 def edit(report: Report, source: Path, output: Path | None, **flags: Any) -> None:
     """Move the face of a photo (or of a latent file) along directions, and put it back into the photo.

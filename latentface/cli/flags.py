@@ -13,6 +13,7 @@ import click
 
 from latentface.cli.report import Bar, Report
 from latentface.errors import UsageError
+from latentface.options import ProjectOptions
 
 if TYPE_CHECKING:
     from latentface.finder import FaceFinder
@@ -27,6 +28,15 @@ device_flag = click.option(
 )
 seed_flag = click.option(
     "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Seed of every random draw."
+)
+landmarks_flag = click.option(
+    "--landmarks", default="builtin", show_default=True, help="builtin, dlib68 or a dlib .dat file."
+)
+rate_flag = click.option(
+    "--rate", default=None, help="Frames a second of a folder of frames, such as 25 or 30000/1001."
+)
+keep_partial_flag = click.option(
+    "--keep-partial", is_flag=True, help="When interrupted, keep what there is as a playable file."
 )
 
 
@@ -74,6 +84,21 @@ def network_flag(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--network", default=DEFAULT_NETWORK, show_default=True, help=text)(
         offline_flag(ops_flag(command))
     )
+
+
+def finder_flags(unless: str = "the face is pasted") -> Callable[[F], F]:
+    """Add --steps, --landmarks, --face and --cache, which `build_finder` takes.
+
+    unless: when the encoder is not enough, in words.
+    """
+    steps = click.option(
+        "--steps", type=click.IntRange(min=0), default=None,
+        help="Steps of projection; more look more like the photo and move less freely, 0 is the network's encoder "
+        f"alone.  [default: 0 where there is one, unless {unless}; else {ProjectOptions.steps}]",
+    )  # fmt: skip
+    face = click.option("--face", type=click.IntRange(min=1), default=None, help="Which face.  [default: the largest]")
+    cache = click.option("--cache/--no-cache", default=True, show_default=True, help="Remember projections.")
+    return lambda command: steps(landmarks_flag(face(cache(command))))
 
 
 def report_flags(command: Callable[..., Any]) -> Callable[..., Any]:

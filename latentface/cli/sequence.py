@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from latentface.cli.flags import build_options, device_flag, offline_flag, options_flags, report_flags, seed_flag
+from latentface.cli.flags import (
+    build_options,
+    device_flag,
+    landmarks_flag,
+    offline_flag,
+    options_flags,
+    rate_flag,
+    report_flags,
+    seed_flag,
+)
 from latentface.cli.report import Report
 from latentface.emotion import Emotion, EmotionSequence
 from latentface.errors import InputError, NoFaceFound
@@ -36,8 +45,8 @@ def sequence() -> None:
     help="Who tells emotions: the built-in network, a file of that kind, or own code: module:NAME or FILE.py:NAME.",
 )  # fmt: skip
 @options_flags(ReadOptions)
-@click.option("--landmarks", default="builtin", show_default=True, help="builtin, dlib68 or a dlib .dat file.")
-@click.option("--rate", default=None, help="Frames a second of a folder of frames, such as 25 or 30000/1001.")
+@landmarks_flag
+@rate_flag
 @click.option("--keep-looks", is_flag=True, help="Keep what was seen at every look, beside OUTPUT, as .looks.jsonl.")
 @device_flag
 @offline_flag

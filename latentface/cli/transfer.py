@@ -13,8 +13,10 @@ from latentface.cli.flags import (
     build_finder,
     build_options,
     device_flag,
+    finder_flags,
     network_flag,
     options_flags,
+    rate_flag,
     report_flags,
     seed_flag,
 )
@@ -43,17 +45,7 @@ CLIPS = (".mp4", ".webm", ".gif")
 @network_flag
 @device_flag
 @seed_flag
-@click.option(
-    "--steps",
-    type=click.IntRange(min=1),
-    default=None,
-    help="Project each face by so many steps.  [default: the network's encoder where it has one; else, and for "
-    "--place paste, 250]",
-)
-@click.option("--landmarks", default="builtin", show_default=True, help="builtin, dlib68 or a dlib .dat file.")
-@click.option(
-    "--face", type=click.IntRange(min=1), default=None, help="Which face of the identity.  [default: the largest]"
-)
+@finder_flags()
 @click.option(
     "--expression-face",
     type=click.IntRange(min=1),
@@ -62,9 +54,8 @@ CLIPS = (".mp4", ".webm", ".gif")
 )
 @options_flags(TransferOptions)
 @options_flags(CompositeOptions)
-@click.option("--rate", default=None, help="Frames a second of a folder of frames, such as 25 or 30000/1001.")
+@rate_flag
 @click.option("--strip/--no-strip", default=True, show_default=True, help="Also write OUTPUT.strip.png.")
-@click.option("--cache/--no-cache", default=True, show_default=True, help="Remember projections.")
 @report_flags
 def transfer(report: Report, identity: Path, expression: Path, output: Path | None, **flags: Any) -> None:
     """Rewrite the face of the identity's photo with another's expression, at the photo's full resolution.

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from latentface.cli.flags import build_finder, build_options, device_flag, network_flag, options_flags, report_flags
+from latentface.cli.flags import (
+    build_finder,
+    build_options,
+    device_flag,
+    finder_flags,
+    keep_partial_flag,
+    network_flag,
+    options_flags,
+    report_flags,
+)
 from latentface.cli.report import Bar, Report, face_facts
 from latentface.emotion import Emotion, EmotionSequence
 from latentface.errors import OutputError, UsageError
@@ -42,15 +51,8 @@ SCRIPTS = ("emotions", "sequence", "predict", "like")
 @options_flags(SequenceOptions)
 @options_flags(VideoOptions)
 @options_flags(CompositeOptions)
-@click.option(
-    "--steps", type=click.IntRange(min=0), default=None,
-    help="Steps of projection; more look more like the photo and move less freely.  [default: 0, the network's own "
-    "encoder alone, where it has one and the face is not pasted; else 250]",
-)  # fmt: skip
-@click.option("--landmarks", default="builtin", show_default=True, help="builtin, dlib68 or a dlib .dat file.")
-@click.option("--face", type=click.IntRange(min=1), default=None, help="Which face.  [default: the largest]")
-@click.option("--cache/--no-cache", default=True, show_default=True, help="Remember projections.")
-@click.option("--keep-partial", is_flag=True, help="When interrupted, keep what there is as a playable file.")
+@finder_flags()
+@keep_partial_flag
 @report_flags
 def video(report: Report, source: Path, output: Path | None, **flags: Any) -> None:
     """Let the face of a photo (or of a latent file) go through emotions; the rest of the photo stays as it is.

@@ -204,6 +204,7 @@ def test_latent_of_another_network(bench: Desk) -> None:
         (("--layers", "9"), 2, "rows 0 to 5"),
         (("--solver", "abacus"), 2, "no solver 'abacus'"),
         (("--strength", "2"), 2, "strength"),
+        (("--steps", "0"), 2, "no encoder"),
         (("-o", "a.txt"), 5, "kind of picture"),
     ],
 )
