@@ -61,6 +61,9 @@ def animate(report: Report, source: Path, driving: tuple[str, ...], **flags: Any
     Motion is relative: what the driver's face does from its reference frame on is done by the photo's face. As many
     frames come out as go in, at the same times, with the sound. With `--driving camera:0` it happens live.
     """
+    from latentface.cli.memory import keep_memory
+
+    keep_memory()
     options = build_options(AnimateOptions, flags)
     if any(word.startswith(CAMERA) for word in driving):
         if len(driving) > 1:

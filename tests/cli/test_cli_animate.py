@@ -20,6 +20,7 @@ from film_desk import film, moving
 from motion_desk import CONFIG, Wander, best_skin, write_motion_model
 
 from latentface import alignment, animator
+from latentface.cli import memory
 from latentface.clip import Sound
 from latentface.editor import FaceEditor
 from latentface.video import read_clip, write_clip
@@ -44,9 +45,12 @@ def animate(desk: Desk, *words: object, source: str = "anna.png", driving: objec
     )  # fmt: skip
 
 
-def test_a_photo_is_animated(studio: Desk) -> None:
+def test_a_photo_is_animated(studio: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[bool] = []
+    monkeypatch.setattr(memory, "keep_memory", lambda: kept.append(True))
     outcome = animate(studio, "--json")
     assert outcome.code == 0, outcome.err
+    assert kept
     result = outcome.json
     assert result["output"] == str(studio.folder / "anna.animated.mp4")
     assert (result["frames"], result["rate"], result["missing"]) == (6, "25", 0)
