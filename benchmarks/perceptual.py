@@ -21,7 +21,7 @@ from latentface.images import list_photos, read_image, to_tensor
 from latentface.networks.perceptual import DistilledVgg, FeatureDistance, SqueezeLpips
 from latentface.training.data import load_shards
 from latentface.training.distortions import distort
-from latentface.training.perceptual import SCALES, held_out_pairs, measure_distances, spearman
+from latentface.training.perceptual import held_out_pairs, measure_distances, spearman
 
 COPIES = 20  # distorted copies of each photo
 
@@ -75,7 +75,7 @@ def main() -> None:
     )
     given = parser.parse_args()
     network = pretrained.load_perceptual(given.network)
-    networks = {"built-in": network, "teacher": DistilledVgg(given.teacher, SCALES), "LPIPS": SqueezeLpips(given.lpips)}
+    networks = {"built-in": network, "teacher": DistilledVgg(given.teacher), "LPIPS": SqueezeLpips(given.lpips)}
     cost(network)
     if given.data:
         images = load_shards(given.data, ("images",), given.first_shard, given.first_shard + 2)["images"]

@@ -6,16 +6,16 @@ weights) LPIPS between crop and reconstruction, the P-norm of the latent (about 
 the verdict. The sheet shows crops above reconstructions.
 
 --race asks how soon. The photos are projected together by the classic recipe (Karras et al. 2020: from the mean, 1000
-steps of Adam at 0.1 with ramps, perceptual distance alone; in W+, which reaches more than their W), and by the default
-in ever more steps, until it is as near by LPIPS. Seconds are the processor's, one thread, so that other programs count
-little.
+steps of Adam at 0.1 with ramps and noise maps, perceptual distance alone, float32; in W+, which reaches more than
+their W), and by the default in ever more steps, until it is as near by LPIPS. Seconds are the processor's, one thread, so
+that other programs count little. --random SIDE races on a network of random weights (config-f) and a target drawn by it.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,46 +24,67 @@ import torch
 
 from latentface import api, metrics, pretrained, projector
 from latentface.errors import NoFaceFound
-from latentface.images import list_photos, read_image, to_tensor, write_image
-from latentface.inversion import measure_w
+from latentface.images import list_photos, read_image, to_tensor, to_uint8, write_image
+from latentface.inversion import measure_w, shrink
+from latentface.networks.generator import Generator, GeneratorConfig
 from latentface.networks.perceptual import SqueezeLpips
 from latentface.options import ProjectOptions
 
 CLASSIC = ProjectOptions(
-    start="mean", steps=1000, learning_rate=0.1, prior_regularise=0.0, pixel_weight=0.0, w_noise=0.05
+    start="mean",
+    steps=1000,
+    learning_rate=0.1,
+    prior_regularise=0.0,
+    pixel_weight=0.0,
+    w_noise=0.05,
+    coarse=0.0,
+    optimise_noise=True,
+    precision="float32",
 )
 TRIED = (10, 15, 20, 30, 45, 60, 90, 120, 180, 250, 400, 700, 1000)  # steps of the default
 
 
 def race(given: argparse.Namespace) -> None:
     """Print LPIPS and processor seconds of the classic recipe, and of the default until it is as near."""
-    generator, lpips = api.load_generator(given.network), SqueezeLpips(given.lpips)
-    side = generator.config.resolution
-    crops = [api.align(read_image(path), side)[0] for path in list_photos(given.photos)[: given.limit]]
-    truth = torch.cat([to_tensor(crop.image) for crop in crops])
+    lpips = SqueezeLpips(given.lpips)
+    crops: list[Any]
+    if given.random:
+        generator = Generator(GeneratorConfig(resolution=given.random), seed=1).requires_grad_(False)
+        with torch.no_grad():
+            z = torch.randn(1, generator.config.z_dim, generator=torch.Generator().manual_seed(7))
+            crops = [*to_uint8(generator.synthesis(generator.mapping(z)).clamp(-1, 1))]
+    else:
+        generator = api.load_generator(given.network)
+        side = generator.config.resolution
+        crops = [api.align(read_image(path), side)[0].image for path in list_photos(given.photos)[: given.limit]]
+    truth = torch.cat([to_tensor(crop) for crop in crops])
     api.project(crops, generator, ProjectOptions(steps=2))  # loads and builds what there is
 
     def run(name: str, options: ProjectOptions) -> tuple[float, float]:
         began = time.process_time()
         found = api.project(crops, generator, options)
         seconds = (time.process_time() - began) / len(crops)
-        far = float(metrics.lpips(lpips, torch.cat([to_tensor(each.image) for each in found]), truth).mean())
-        print(f"{name}: LPIPS {far:.4f}, {seconds:.1f} s a photo", flush=True)
+        drawn = torch.cat([to_tensor(each.image) for each in found])
+        far = float(metrics.lpips(lpips, shrink(drawn), shrink(truth)).mean())
+        statistics = measure_w(generator)
+        norm = float(statistics.penalty(torch.stack([each.latent.ws for each in found])).mean())
+        print(f"{name}: LPIPS {far:.4f}, {seconds:.1f} s a photo, P-norm {norm:.1f}", flush=True)
         return far, seconds
 
-    goal, long = run("classic, 1000 steps", CLASSIC)
-    for steps in TRIED:
+    tried = [steps for steps in TRIED if steps <= (given.most or TRIED[-1])]
+    goal, long = run(f"classic, {given.classic} steps", replace(CLASSIC, steps=given.classic))
+    for steps in tried:
         far, seconds = run(f"default, {steps} steps", ProjectOptions(steps=steps))
         if far <= goal:
             print(f"as near {long / seconds:.1f} times sooner")
             return
-    print("not as near within 1000 steps")
+    print(f"not as near within {tried[-1]} steps")
 
 
 def parse() -> tuple[argparse.Namespace, ProjectOptions]:
     """The command line; every field of ProjectOptions is a flag."""
     parser = argparse.ArgumentParser(description="Project photos and measure how close the reconstructions come.")
-    parser.add_argument("--photos", type=Path, required=True)
+    parser.add_argument("--photos", type=Path)
     parser.add_argument("--network", default="synthface-128")
     parser.add_argument("--perceptual", default="perceptual", help="built-in name or file of the distance")
     parser.add_argument("--landmarks", default="builtin", help="builtin, dlib68 or a .dat file")
@@ -71,6 +92,9 @@ def parse() -> tuple[argparse.Namespace, ProjectOptions]:
     parser.add_argument("--sheet", type=Path, help="contact sheet to write")
     parser.add_argument("--threads", type=int, help="CPU threads")
     parser.add_argument("--race", action="store_true", help="how much sooner the default is as near as the classic")
+    parser.add_argument("--random", type=int, help="race on random weights of this resolution, without photos")
+    parser.add_argument("--classic", type=int, default=1000, help="steps of the classic recipe")
+    parser.add_argument("--most", type=int, help="steps of the default at which the race is given up")
     parser.add_argument("--limit", type=int, help="only the first photos")
     for field in fields(ProjectOptions):
         kind: Any = type(field.default)

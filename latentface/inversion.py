@@ -1,7 +1,8 @@
 """What the projector optimises: where w lie, the schedules, the noise penalty, the loss and the search itself.
 
 The recipe is that of StyleGAN2 (Karras et al. 2020, appendix D): Adam from the mean w with a ramped learning rate,
-exploratory noise on w, noise maps optimised under a penalty that keeps them noise. W+ follows Image2StyleGAN (Abdal
+exploratory noise on w, noise maps optimised (on request) under a penalty that keeps them noise; a search from the mean
+works at low resolutions first, through the images that the network draws on its way. W+ follows Image2StyleGAN (Abdal
 et al. 2019), the prior on w II2S (Zhu et al. 2020).
 """
 
@@ -24,8 +25,12 @@ from latentface.options import ProjectOptions
 
 #: Larger pictures are averaged down to this side before they are compared, as in the reference projector.
 COMPARED_SIDE = 256
+#: The lowest resolution that is searched at: below it the perceptual network sees little.
+COARSEST_SIDE = 64
 #: Fractions of the run: learning rate up, learning rate down, exploratory noise (reference values).
 RAMP_UP, RAMP_DOWN, NOISE_RAMP = 0.05, 0.25, 0.75
+#: Adam's memory, short because a run is: of the gradients about 5 steps, of their squares about 10.
+BETAS = (0.8, 0.9)
 #: Samples and seed of the statistics of w (reference values).
 W_SAMPLES, W_SEED = 10_000, 123
 #: Sizes at which pixels are compared (full, half, quarter): coarse ones give large errors a smooth slope.
@@ -113,26 +118,35 @@ def normalise_noise(maps: Sequence[Tensor]) -> None:
 
 
 class Comparison:
-    """Perceptual and pixel loss against fixed targets [N, 3, R, R]."""
+    """Perceptual and pixel loss against fixed targets [N, 3, R, R], also of images drawn at a lower resolution."""
 
     def __init__(self, targets: Tensor, distance: FeatureDistance, options: ProjectOptions) -> None:
         self.distance = distance
         self.options = options
-        self.targets = self._pyramid(shrink(targets))
-        with torch.no_grad():
-            self.features = distance.unit_features(self.targets[0])
+        self.targets = shrink(targets)
+        self._seen: dict[int, tuple[list[Tensor], tuple[Tensor, ...]]] = {}
 
     def perceptual(self, images: Tensor) -> Tensor:
-        """The distance [N] of images [N, 3, R, R] to the targets."""
-        return self.distance.compare(self.distance.unit_features(shrink(images)), self.features)
+        """The distance [N] of images [N, 3, r, r] to the targets."""
+        images = shrink(images)
+        return self.distance.compare(self.distance.unit_features(images), self._at(images.shape[-1])[1])
 
     def loss(self, images: Tensor) -> Tensor:
         """The weighted sum [N] of the distance and the mean squared error, averaged over the levels of a pyramid."""
         levels = self._pyramid(shrink(images))
-        errors = [(a - b).square().mean(dim=(1, 2, 3)) for a, b in zip(levels, self.targets, strict=True)]
+        targets, features = self._at(levels[0].shape[-1])
+        errors = [(a - b).square().mean(dim=(1, 2, 3)) for a, b in zip(levels, targets, strict=True)]
         pixel = torch.stack(errors).mean(dim=0)
-        perceptual = self.distance.compare(self.distance.unit_features(levels[0]), self.features)
+        perceptual = self.distance.compare(self.distance.unit_features(levels[0]), features)
         return self.options.perceptual_weight * perceptual + self.options.pixel_weight * pixel
+
+    def _at(self, side: int) -> tuple[list[Tensor], tuple[Tensor, ...]]:
+        """Pyramid and features of the targets at this side, computed when first asked for."""
+        if side not in self._seen:
+            with torch.no_grad():
+                levels = self._pyramid(shrink(self.targets, side))
+                self._seen[side] = levels, self.distance.unit_features(levels[0])
+        return self._seen[side]
 
     @staticmethod
     def _pyramid(images: Tensor) -> list[Tensor]:
@@ -142,10 +156,31 @@ class Comparison:
         return levels
 
 
-def shrink(images: Tensor) -> Tensor:
-    """Average images down to COMPARED_SIDE pixels a side when they are larger."""
-    factor = images.shape[-1] // COMPARED_SIDE
+def shrink(images: Tensor, side: int = COMPARED_SIDE) -> Tensor:
+    """Average images down to `side` pixels a side when they are larger."""
+    factor = images.shape[-1] // side
     return F.avg_pool2d(images, factor) if factor > 1 else images
+
+
+def side_at(step: int, steps: int, share: float, drawn: Sequence[int]) -> int:
+    """The resolution that a step draws, of those the network draws on its way (ascending).
+
+    The first `share` of the run goes through the sides from COARSEST_SIDE to COMPARED_SIDE in equal parts; the rest
+    draws the full image.
+    """
+    coarse = [side for side in drawn[:-1] if COARSEST_SIDE <= side <= COMPARED_SIDE]
+    passed = step / (share * steps) if share else 1.0
+    return coarse[int(passed * len(coarse))] if passed < 1 and coarse else drawn[-1]
+
+
+def is_rough(options: ProjectOptions, device: torch.device) -> bool:
+    """Whether to convolve in bfloat16: when asked to, or by itself on a device that multiplies it in hardware."""
+    if options.precision != "auto":
+        return options.precision == "bfloat16"
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    knows = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # torch offers no public way to ask a processor
+    return device.type == "cpu" and knows is not None and bool(knows())
 
 
 class Search:
@@ -162,32 +197,47 @@ class Search:
     ) -> None:
         self.generator, self.comparison, self.statistics, self.options = generator, comparison, statistics, options
         config = generator.config
+        self.rough = is_rough(options, generator.w_avg.device)
         # the same seed for every crop: a crop in a batch gives what it gives alone
         self.streams = [torch.Generator().manual_seed(options.seed) for _ in range(count)]
         rows = config.num_ws if options.space == "w+" else 1
-        self.ws = statistics.mean.expand(count, rows, -1).clone()
+        self.rows = statistics.mean.expand(count, rows, -1).clone()
+        # what all rows share: a search from the mean first finds that, and the rows that low resolutions do not
+        # draw come along
+        self.shared = torch.zeros_like(self.rows[:, :1])
         if start is not None:
-            self.ws = _checked_start(start, generator, count, options.space).to(self.ws)
-        # a start that was chosen for the crop is near already: noise would only take it away again
+            self.rows = _checked_start(start, generator, count, options.space).to(self.rows)
+        # a start that was chosen for the crop is near already: noise would only take it away again, and what low
+        # resolution would find, it has
         self.exploration = options.w_noise if start is None else 0.0
+        self.coarse = options.coarse if start is None else 0.0
         self.maps: list[Tensor] = []
         if options.optimise_noise:
             self.maps = [self._draw(1, *shape) for shape in generator.synthesis.noise_shapes()]
-        self.learnt = [tensor.requires_grad_(True) for tensor in (self.ws, *self.maps)]
-        self.optimiser = torch.optim.Adam(self.learnt, lr=0.0, betas=(0.9, 0.999))
-        self.best_loss = torch.full((count,), math.inf, device=self.ws.device)
-        self.best = [tensor.detach().clone() for tensor in self.learnt]
+        self.learnt = [self.rows, *self.maps]
+        if start is None and rows > 1:
+            self.learnt.append(self.shared)
+        for tensor in self.learnt:
+            tensor.requires_grad_(True)
+        self.optimiser = torch.optim.Adam(self.learnt, lr=0.0, betas=BETAS)
+        self.best_loss = torch.full((count,), math.inf, device=self.rows.device)
+        self.best = [tensor.detach().clone() for tensor in (self.ws, *self.maps)]
         self.losses: list[NDArray[np.float32]] = []
+
+    @property
+    def ws(self) -> Tensor:
+        """The present latents [N, 1 or num_ws, w_dim]."""
+        return self.shared + self.rows
 
     def _draw(self, *shape: int) -> Tensor:
         """Normal numbers [N, *shape], each crop's from its own stream."""
-        return torch.stack([torch.randn(shape, generator=stream) for stream in self.streams]).to(self.ws)
+        return torch.stack([torch.randn(shape, generator=stream) for stream in self.streams]).to(self.rows)
 
-    def synthesise(self, ws: Tensor, maps: Sequence[Tensor]) -> Tensor:
-        """Images [N, 3, R, R] of ws [N, 1 or num_ws, w_dim]."""
+    def synthesise(self, ws: Tensor, maps: Sequence[Tensor], side: int | None = None) -> Tensor:
+        """Images [N, 3, side, side] of ws [N, 1 or num_ws, w_dim]; of full size when no side is given."""
         rows = ws.expand(-1, self.generator.config.num_ws, -1)
-        with torch.autocast(ws.device.type, torch.bfloat16, enabled=self.options.bfloat16):
-            images: Tensor = self.generator.synthesis(rows, noise_mode="const", noise=maps or None)
+        with torch.autocast(ws.device.type, torch.bfloat16, enabled=self.rough):
+            images: Tensor = self.generator.synthesis(rows, noise_mode="const", noise=maps or None, resolution=side)
         return images.to(ws.dtype)
 
     def objective(self, ws: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -206,9 +256,13 @@ class Search:
         rate = learning_rate(step, options.steps, options.learning_rate)
         self.optimiser.param_groups[0]["lr"] = rate
         sigma = self.statistics.std * self.exploration * noise_strength(step, options.steps)
-        ws = self.ws + sigma * self._draw(*self.ws.shape[1:]) if sigma else self.ws
-        loss, total = self.objective(ws, self.synthesise(ws, self.maps))
-        if not sigma:
+        ws = self.ws
+        if sigma:
+            ws = ws + sigma * self._draw(*ws.shape[1:])
+        drawn = self.generator.synthesis.drawn
+        side = side_at(step, options.steps, self.coarse, drawn)
+        loss, total = self.objective(ws, self.synthesise(ws, self.maps, side))
+        if not sigma and side == drawn[-1]:
             self.keep(total.detach())
         self.losses.append(loss.detach().float().cpu().numpy())
         check_finite(total, f"projection diverged at step {step}", options.learning_rate)
@@ -221,10 +275,11 @@ class Search:
         return rate
 
     def keep(self, total: Tensor) -> None:
-        """Remember the present state of the crops whose loss, taken without exploratory noise, is the lowest so far."""
+        """Remember the present state of the crops whose loss, of the full image and taken without exploratory noise, is
+        the lowest so far."""
         better = total < self.best_loss
         self.best_loss = torch.where(better, total, self.best_loss)
-        for kept, tensor in zip(self.best, self.learnt, strict=True):
+        for kept, tensor in zip(self.best, (self.ws, *self.maps), strict=True):
             kept.copy_(torch.where(better.view(-1, *[1] * (tensor.ndim - 1)), tensor.detach(), kept))
 
     def finish(self) -> tuple[Tensor, list[Tensor]]:

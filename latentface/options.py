@@ -61,19 +61,30 @@ class ProjectOptions:
         "Where the search begins: mean (of all w), encoder (the network's own), the latent file of this path, "
         "or auto: the encoder where the network has one, else the mean.",
     )
-    steps: int = option(250, "Steps of optimisation.", minimum=1, maximum=100_000)
+    steps: int = option(100, "Steps of optimisation.", minimum=1, maximum=100_000)
     learning_rate: float = option(0.08, "Peak learning rate of Adam.", minimum=0.0)
     seed: int = option(0, "Seed of every random draw.", minimum=0, maximum=2**63 - 1)
-    optimise_noise: bool = option(True, "Optimise the noise maps together with the latent.")
+    coarse: float = option(
+        0.5,
+        "Share of a search from the mean that works at low resolution first, where the network draws on its way there.",
+        minimum=0.0,
+        maximum=0.9,
+    )
+    optimise_noise: bool = option(False, "Optimise the noise maps together with the latent.")
     noise_regularise: float = option(1e5, "Weight of the noise maps' autocorrelation penalty.", minimum=0.0)
-    prior_regularise: float = option(0.01, "Weight that keeps the latent where w usually lie.", minimum=0.0)
+    prior_regularise: float = option(0.003, "Weight that keeps the latent where w usually lie.", minimum=0.0)
     spread_regularise: float = option(0.0, "Weight that pulls the rows of a W+ latent together.", minimum=0.0)
     w_noise: float = option(0.05, "Exploratory noise early in a search from the mean, in deviations.", minimum=0.0)
     perceptual_weight: float = option(1.0, "Weight of the perceptual distance.", minimum=0.0)
-    pixel_weight: float = option(2.0, "Weight of the pixel distance.", minimum=0.0)
-    bfloat16: bool = option(False, "Convolve in bfloat16: faster on some processors, less exact.")
+    pixel_weight: float = option(0.7, "Weight of the pixel distance.", minimum=0.0)
+    precision: str = option(
+        "auto",
+        "What the search convolves in: float32; bfloat16, faster and less exact; or auto: bfloat16 where the processor "
+        "multiplies it. Results are always drawn in float32.",
+        choices=("auto", "float32", "bfloat16"),
+    )
     tune_steps: int = option(0, "Steps of pivot tuning afterwards (0: none).", minimum=0, maximum=100_000)
-    tune_learning_rate: float = option(3e-4, "Learning rate of pivot tuning.", minimum=0.0)
+    tune_learning_rate: float = option(2e-3, "Peak learning rate of pivot tuning.", minimum=0.0)
 
     def __post_init__(self) -> None:
         check_bounds(self)

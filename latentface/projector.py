@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from latentface.errors import UsageError
 from latentface.face import FaceCrop
 from latentface.images import Pixels, to_tensor, to_uint8
-from latentface.inversion import Comparison, Search, WStatistics, measure_w
+from latentface.inversion import Comparison, Search, WStatistics, is_rough, measure_w
 from latentface.latent import Latent
 from latentface.networks.generator import Generator
 from latentface.networks.perceptual import FeatureDistance
@@ -207,6 +207,7 @@ class _Run:
             comparison.loss,
             steps=options.tune_steps,
             learning_rate=options.tune_learning_rate,
+            rough=is_rough(options, ws.device),
             on_step=report,
         )
         return deltas, losses

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from latentface.errors import InputError, LatentfaceError, LatentMismatch
+from latentface.inversion import learning_rate as ramp
 from latentface.networks.generator import Generator
 from latentface.tensorfile import read_tensors, write_tensors
 
@@ -82,6 +83,7 @@ def tune(
     *,
     steps: int,
     learning_rate: float,
+    rough: bool = False,
     on_step: Callable[[int, float], None] | None = None,
 ) -> TunedDeltas:
     """Fine-tune the synthesis network so that the fixed pivot ws draws its target better.
@@ -91,6 +93,8 @@ def tune(
         ws: the pivot, [1, num_ws, w_dim].
         noise: the pivot's noise maps in layer order, or None for the network's own.
         loss: image [1, 3, R, R] -> a number to minimise, for PTI pixel L2 plus a perceptual distance.
+        learning_rate: the peak; it rises and falls as that of the search does.
+        rough: convolve in bfloat16.
         on_step: called as on_step(step, loss before that step).
 
     Raises:
@@ -99,10 +103,13 @@ def tune(
     synthesis = copy.deepcopy(generator.synthesis).requires_grad_(True)
     parameters = dict(synthesis.named_parameters())
     before = {name: parameter.detach().clone() for name, parameter in parameters.items()}
-    optimiser = torch.optim.Adam(parameters.values(), lr=learning_rate, betas=(0.9, 0.999))
+    optimiser = torch.optim.Adam(parameters.values(), lr=0.0, betas=(0.9, 0.999))
     with torch.enable_grad():
         for step in range(steps):
-            value = loss(synthesis(ws, noise_mode="const", noise=noise)).sum()
+            optimiser.param_groups[0]["lr"] = ramp(step, steps, learning_rate)
+            with torch.autocast(ws.device.type, torch.bfloat16, enabled=rough):
+                image = synthesis(ws, noise_mode="const", noise=noise)
+            value = loss(image.to(ws.dtype)).sum()
             if not torch.isfinite(value):
                 raise LatentfaceError(
                     f"pivot tuning diverged: the loss at step {step} is {value.item()}; lower the learning rate of "

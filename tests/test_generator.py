@@ -304,6 +304,27 @@ def test_config_refuses(changes: dict[str, object]) -> None:
         dataclasses.replace(SMALL, **changes)
 
 
+def test_a_lower_resolution_is_the_image_drawn_on_the_way() -> None:
+    generator = make(resolution=32)
+    ws, drawn = draw_ws(generator), generator.synthesis.drawn
+    assert drawn == (4, 8, 16, 32)
+    images = list[torch.Tensor]()
+    for side in drawn:
+        block = generator.synthesis.get_submodule(f"b{side}")
+        block.register_forward_hook(lambda module, given, out: images.append(out[1].detach()))
+    whole = generator.synthesis(ws)
+    passed, images[:] = [*images], []
+    for side, expected in zip(drawn, passed, strict=True):
+        assert torch.equal(generator.synthesis(ws, resolution=side), expected)
+    assert torch.equal(passed[-1], whole) and len(images) == 1 + 2 + 3 + 4  # and nothing beyond is computed
+    with pytest.raises(UsageError, match="no image of side 64"):
+        generator.synthesis(ws, resolution=64)
+    residual = make(resolution=32, architecture="resnet")
+    assert residual.synthesis.drawn == (32,)
+    with pytest.raises(UsageError, match="no image of side 16"):
+        residual.synthesis(draw_ws(residual), resolution=16)
+
+
 def test_wrong_inputs_are_named() -> None:
     generator, labelled = make(), make(c_dim=2)
     ws = draw_ws(generator)

@@ -219,7 +219,22 @@ def test_default_network_is_small_and_cheap() -> None:
     assert 2 * sum(value.numel() for value in network.state_dict().values()) < 1_000_000  # bytes in float16
     with FlopCounterMode(display=False) as counter:
         network.features(pictures(1, side=128))
-    assert counter.get_total_flops() < 0.4e9
+    assert counter.get_total_flops() < 0.6e9
+
+
+def test_pooling_is_what_the_config_says() -> None:
+    torch.manual_seed(0)
+    strongest = PerceptualNet(PerceptualConfig(widths=(4, 8), depths=(1, 1)))
+    average = PerceptualNet(PerceptualConfig(widths=(4, 8), depths=(1, 1), pooling="average"))
+    average.load_state_dict(strongest.state_dict())
+    image = pictures(1, side=32)
+    with torch.no_grad():
+        (first, ours), (same, theirs) = strongest.features(image), average.features(image)
+    assert torch.equal(first, same) and not torch.allclose(ours, theirs, rtol=1e-2)
+    with pytest.raises(WeightsError, match="expected max or average"):
+        PerceptualConfig(pooling="none")
+    old = {key: value for key, value in PerceptualConfig().to_dict().items() if key != "pooling"}
+    assert PerceptualConfig.from_dict(old).pooling == "average"  # files that do not say come from before the choice
 
 
 def test_config_survives_json_and_refuses_nonsense() -> None:

@@ -24,7 +24,7 @@ from latentface.tuning import TunedDeltas
 CONFIG = GeneratorConfig(
     resolution=32, z_dim=8, w_dim=8, num_mapping_layers=2, channel_base=256, channel_max=8, lr_multiplier=1.0
 )
-QUICK = ProjectOptions(steps=6, learning_rate=0.05)
+QUICK = ProjectOptions(steps=6, learning_rate=0.05, optimise_noise=True, precision="float32")
 
 
 def make_generator(config: GeneratorConfig = CONFIG) -> Generator:
@@ -224,7 +224,7 @@ def test_noise_penalty_keeps_noise_noise(generator: Generator, distance: Percept
     picture = np.zeros((32, 32, 3), np.uint8)
     picture[:, 16:] = 255
     free, kept = (
-        project(picture, generator, ProjectOptions(steps=60, noise_regularise=weight), distance=distance).latent.noise
+        project(picture, generator, replace(QUICK, steps=60, noise_regularise=weight), distance=distance).latent.noise
         for weight in (0.0, 1e5)
     )
     penalties = [inversion.noise_penalty([each[None, None] for each in maps]).item() for maps in (free, kept)]
@@ -255,7 +255,7 @@ def test_exploratory_noise_can_be_switched_off(generator: Generator, distance: P
 
 def test_the_best_state_is_kept_when_the_run_gets_worse(generator: Generator, distance: PerceptualNet) -> None:
     picture = draw(generator)[0]
-    options = ProjectOptions(steps=12, learning_rate=20.0, w_noise=0.0, optimise_noise=False)
+    options = replace(QUICK, steps=12, learning_rate=20.0, w_noise=0.0, optimise_noise=False)
     found = project(picture, generator, options, distance=distance)
     comparison = inversion.Comparison(
         torch.from_numpy(picture.copy()).permute(2, 0, 1)[None] / 127.5 - 1, distance, options
@@ -377,10 +377,57 @@ def test_larger_pictures_are_compared_at_256_pixels() -> None:
 def test_bfloat16_finds_about_the_same(generator: Generator, distance: PerceptualNet) -> None:
     picture = draw(generator)[0]
     exact, rough = (
-        project(picture, generator, replace(QUICK, bfloat16=flag), distance=distance) for flag in (False, True)
+        project(picture, generator, replace(QUICK, precision=word), distance=distance)
+        for word in ("float32", "bfloat16")
     )
     assert rough.losses == pytest.approx(exact.losses, rel=0.1)
     assert not np.array_equal(rough.losses, exact.losses)
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_auto_precision_follows_the_processor(monkeypatch: pytest.MonkeyPatch, fast: bool) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: fast, raising=False)
+    here = torch.device("cpu")
+    assert inversion.is_rough(ProjectOptions(), here) == fast
+    assert inversion.is_rough(ProjectOptions(precision="bfloat16"), here)
+    assert not inversion.is_rough(ProjectOptions(precision="float32"), here)
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"), [(0, 64), (16, 64), (17, 128), (34, 256), (49, 256), (50, 1024), (99, 1024)]
+)
+def test_a_coarse_search_passes_through_the_sides_it_can_compare_at(step: int, expected: int) -> None:
+    drawn = (4, 8, 16, 32, 64, 128, 256, 512, 1024)
+    assert inversion.side_at(step, 100, 0.5, drawn) == expected
+    assert inversion.side_at(step, 100, 0.0, drawn) == 1024  # nothing coarse was asked for
+    assert inversion.side_at(step, 100, 0.5, (1024,)) == 1024  # a network that draws nothing on its way
+
+
+def test_a_coarse_search_finds_a_picture_from_the_mean() -> None:
+    network, distance = make_generator(replace(CONFIG, resolution=128)), make_distance()
+    sides = list[int]()
+    watched = network.synthesis.register_forward_hook(lambda module, given, image: sides.append(image.shape[-1]))
+    picture = draw(network)[0]
+    sides.clear()
+    options = ProjectOptions(steps=40, coarse=0.5, w_noise=0.0)
+    found = project(picture, network, options, distance=distance)
+    assert sides == [64] * 20 + [128] * 22  # 20 steps, the last state, the picture
+    assert found.losses[-1] < 0.3 * found.losses[0]
+    given = found.latent.ws[None]
+    sides.clear()
+    project(picture, network, replace(options, steps=3), distance=distance, start=given)
+    assert set(sides) == {128}  # a start that was chosen is near already
+    watched.remove()
+
+
+def test_low_resolutions_are_compared_with_the_picture_averaged_down(distance: PerceptualNet) -> None:
+    target = torch.rand(2, 3, 128, 128, generator=torch.Generator().manual_seed(3)) * 2 - 1
+    small = torch.nn.functional.avg_pool2d(target, 2)
+    comparison = inversion.Comparison(target, distance, ProjectOptions())
+    assert comparison.loss(small).abs().max() < 1e-6 and comparison.perceptual(small).abs().max() < 1e-6
+    off = small.roll(3, dims=3)
+    alone = inversion.Comparison(small, distance, ProjectOptions())
+    assert torch.allclose(comparison.loss(off), alone.loss(off)) and (comparison.loss(off) > 0.01).all()
 
 
 def test_verdicts_follow_the_distance() -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from latentface.errors import UsageError
-from latentface.networks.perceptual import DistilledVgg, FeatureDistance, PerceptualNet
+from latentface.networks.perceptual import VGG_SCALES, DistilledVgg, FeatureDistance, PerceptualConfig, PerceptualNet
 from latentface.pretrained import load_perceptual
 from latentface.training import perceptual
 from latentface.training.distortions import DISTORTIONS, blend, distort, vary
@@ -21,12 +21,12 @@ OPTIONS = perceptual.TrainOptions(steps=4, batch=4, lured=2, side=32, measure_ev
 
 
 class Teacher(FeatureDistance):
-    """Four scales of fixed random features, as cheap as they come."""
+    """Fixed random features of the student's widths, as cheap as they come."""
 
     def __init__(self) -> None:
         super().__init__()
         source = torch.Generator().manual_seed(9)
-        self.mixes = [torch.randn(6, 3, 1, 1, generator=source) for _ in range(4)]
+        self.mixes = [torch.randn(width, 3, 1, 1, generator=source) for width in PerceptualConfig().widths]
 
     def features(self, images: Tensor) -> tuple[Tensor, ...]:
         maps = []
@@ -36,7 +36,7 @@ class Teacher(FeatureDistance):
         return tuple(maps)
 
     def channel_weights(self) -> tuple[Tensor, ...]:
-        return tuple(torch.full((6,), 0.2) for _ in self.mixes)
+        return tuple(torch.full((len(mix),), 0.2) for mix in self.mixes)
 
 
 def faces(count: int = perceptual.HELD_OUT + 12, side: int = 32) -> np.ndarray:
@@ -96,7 +96,7 @@ def test_distorted_copies_stay_pictures_and_leave_the_global_stream_alone() -> N
 
 
 def test_training_lowers_the_loss_and_ranks_like_the_teacher() -> None:
-    training = perceptual.Distillation(faces(), Teacher(), replace(OPTIONS, steps=60))
+    training = perceptual.Distillation(faces(), Teacher(), replace(OPTIONS, steps=60, learning_rate=2e-3))
     first = np.mean([training.step() for _ in range(5)], axis=0)
     for _ in range(50):
         training.step()
@@ -136,14 +136,14 @@ def test_half_of_a_batch_comes_from_the_pool_of_lured_pairs() -> None:
 def test_the_student_starts_as_the_teacher_where_it_can() -> None:
     from test_perceptual import vgg_arrays
 
-    teacher = DistilledVgg(vgg_arrays(), perceptual.SCALES)
+    teacher = DistilledVgg(vgg_arrays())
     student = perceptual.Distillation(faces(), teacher, OPTIONS).student
     pictures = tensor(2)
     with torch.no_grad():
         theirs, ours = teacher.features(pictures)[0], student.features(pictures)[0]
     inner = (..., slice(1, -1), slice(1, -1))  # the border is padded otherwise
     assert torch.allclose(ours[inner], theirs[inner], atol=1e-4)
-    assert [weights[0].item() for weights in student.weights] == pytest.approx(perceptual.SCALES)
+    assert [weights[0].item() for weights in student.weights] == pytest.approx(VGG_SCALES)
 
 
 def test_a_run_leaves_a_network_a_curve_and_a_checkpoint(tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_rank_correlation_agrees_with_scipy() -> None:
 def test_the_command_line_reads_shards_and_files(tmp_path: Path) -> None:
     from test_perceptual import vgg_arrays
 
-    np.savez(tmp_path / "shard-00000.npz", images=faces(perceptual.HELD_OUT + 8, side=80))
+    np.savez(tmp_path / "shard-00000.npz", images=faces(perceptual.HELD_OUT + 8, side=96))
     np.savez(tmp_path / "teacher.npz", **vgg_arrays())
     where = ["--data", str(tmp_path), "--teacher", str(tmp_path / "teacher.npz"), "--out", str(tmp_path / "out")]
     perceptual.main([*where, "--steps", "1"])

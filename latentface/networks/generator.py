@@ -169,6 +169,7 @@ class SynthesisNetwork(nn.Module):
         noise_mode: str = "const",
         noise: Sequence[torch.Tensor] | None = None,
         generator: torch.Generator | None = None,
+        resolution: int | None = None,
     ) -> torch.Tensor:
         """Draw the image of each row of ws.
 
@@ -176,25 +177,37 @@ class SynthesisNetwork(nn.Module):
             noise_mode: "const" (the stored maps), "none", or "random" (new maps from `generator`).
             noise: maps in layer order that take the place of the stored ones, each [N or 1, 1, r, r] or [r, r].
             generator: source of the random maps, on the device of ws; global random state is never used.
+            resolution: stop at this resolution, which a network of architecture "skip" draws on its way: [N, C, r, r].
 
         Raises:
-            UsageError: ws or noise of the wrong shape, an unknown mode, "random" without a generator.
+            UsageError: ws or noise of the wrong shape, an unknown mode, "random" without a generator, a resolution
+                that is not drawn.
         """
         config = self.config
         if ws.ndim != 3 or ws.shape[1:] != (config.num_ws, config.w_dim):
             expected = f"[N, {config.num_ws}, {config.w_dim}]"
             raise UsageError(f"ws has shape {list(ws.shape)}: this network expects {expected}")
+        if resolution not in (None, *self.drawn):
+            raise UsageError(f"this network draws no image of side {resolution}, only of {self.drawn}")
         maps = self._noise_maps(ws, noise_mode, noise, generator)
         x: torch.Tensor | None = None
         img: torch.Tensor | None = None
         at = 0  # index of the first w, and of the first noise map, of the block
-        for resolution in config.resolutions:
-            block = self.get_submodule(f"b{resolution}")
-            count = 1 if resolution == 4 else 2
+        for side in config.resolutions:
+            block = self.get_submodule(f"b{side}")
+            count = 1 if side == 4 else 2
             x, img = block(x, img, ws[:, at : at + count + 1], maps[at : at + count])
             at += count
+            if side == resolution:
+                break
         assert img is not None
         return img
+
+    @property
+    def drawn(self) -> tuple[int, ...]:
+        """Sides of the images that are drawn on the way to the full one, ascending, the full one last."""
+        config = self.config
+        return tuple(config.resolutions) if config.architecture == "skip" else (config.resolution,)
 
     def noise_layers(self) -> list[SynthesisLayer]:
         """The layers that take a noise map, in layer order: b4.conv1, b8.conv0, b8.conv1, ..."""

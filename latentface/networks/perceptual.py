@@ -27,15 +27,19 @@ MINIMUM_SIDE = 32
 class PerceptualConfig:
     """Shape of a `PerceptualNet`: `widths[i]` channels in each of `depths[i]` 3x3 convolutions at scale 1 / 2^i.
 
+    `pooling` is what halves the maps in between: "max", as in the networks that LPIPS is measured with, or "average".
     `epsilon` is added under the square root when a feature vector is brought to unit length. The published networks
     use 1e-10, which makes the gradient explode where all features vanish; a projector follows that gradient.
     """
 
-    widths: tuple[int, ...] = (16, 32, 64, 128)
-    depths: tuple[int, ...] = (2, 2, 2, 1)
+    widths: tuple[int, ...] = (16, 32, 64, 128, 128)
+    depths: tuple[int, ...] = (2, 2, 3, 2, 1)
+    pooling: str = "max"
     epsilon: float = 1e-3
 
     def __post_init__(self) -> None:
+        if self.pooling not in ("max", "average"):
+            raise WeightsError(f"a perceptual network with {self.pooling!r} pooling: expected max or average")
         if not self.widths or len(self.widths) != len(self.depths) or min(self.widths + self.depths) < 1:
             raise WeightsError(
                 f"a perceptual network of widths {self.widths} and depths {self.depths}: "
@@ -53,11 +57,12 @@ class PerceptualConfig:
             return cls(
                 widths=tuple(int(width) for width in values["widths"]),
                 depths=tuple(int(depth) for depth in values["depths"]),
+                pooling=str(values.get("pooling", "average")),  # files before 0.1 did not say
                 epsilon=float(values["epsilon"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise WeightsError(
-                f"config of a perceptual network is {dict(values)!r}; expected widths, depths and epsilon"
+                f"config of a perceptual network is {dict(values)!r}; expected widths, depths, pooling and epsilon"
             ) from error
 
 
@@ -137,7 +142,7 @@ class PerceptualNet(FeatureDistance):
         x, maps = images, []
         for level, stage in enumerate(self.stages):
             if level:
-                x = F.avg_pool2d(x, 2)
+                x = F.max_pool2d(x, 2) if self.config.pooling == "max" else F.avg_pool2d(x, 2)
             assert isinstance(stage, nn.ModuleList)
             for position, convolution in enumerate(stage):
                 x = F.relu(convolution(F.pad(x, (1, 1, 1, 1), mode="replicate")))

@@ -42,9 +42,7 @@ from latentface.pretrained.native import write_network
 from latentface.training.data import image_batch, load_shards
 from latentface.training.distortions import distort, vary
 
-COLUMNS = ("step", "seconds", "loss", "feature_loss", "distance_loss", "spearman_teacher", "spearman_lpips")
-#: Weights of the teacher's relu1_1 ... relu4_1. With these, projection came as close by LPIPS as with all five scales.
-SCALES = (0.025, 0.15, 0.25, 1.0)
+COLUMNS = ("step", "seconds", "loss", "feature_loss", "difference_loss", "spearman_teacher", "spearman_lpips")
 HELD_OUT = 256  # pictures at the end of the data that are only measured on
 
 
@@ -52,7 +50,7 @@ HELD_OUT = 256  # pictures at the end of the data that are only measured on
 class TrainOptions:
     """How to train: until `steps`, or `minutes` of training over all sittings when steps is None.
 
-    batch pictures a step, each `side` pixels; learning_rate is the peak of a warm-up and a cosine; distance_weight
+    batch pictures a step, each `side` pixels; learning_rate is the peak of a warm-up and a cosine; difference_weight
     balances the two losses; shards limits how much data is held in memory. lured is the number of pairs of a batch
     whose copy is being moved down the student's distance; lure_steps of it are done each step, and after lure_life
     training steps, on average, a copy is replaced by a fresh one.
@@ -61,31 +59,16 @@ class TrainOptions:
     steps: int | None = None
     minutes: float = 15.0
     batch: int = 8
-    side: int = 80
-    learning_rate: float = 1e-3
+    side: int = 96
+    learning_rate: float = 5e-4
     warm_up: int = 100
-    distance_weight: float = 1.0
+    difference_weight: float = 1.0
     lured: int = 4
     lure_steps: int = 2
     lure_life: int = 15
     measure_every: int = 250
     shards: int = 12
     seed: int = 0
-
-
-class Adapters(nn.Module):
-    """1x1 convolutions from the student's unit features to the teacher's channels, one a scale."""
-
-    def __init__(self, student: tuple[int, ...], teacher: tuple[int, ...]) -> None:
-        super().__init__()
-        pairs = zip(student, teacher, strict=True)
-        self.layers = nn.ModuleList([nn.Conv2d(inputs, outputs, 1) for inputs, outputs in pairs])
-        for layer in self.layers:
-            assert isinstance(layer, nn.Conv2d)
-            nn.init.eye_(layer.weight.data[:, :, 0, 0])
-
-    def forward(self, maps: tuple[Tensor, ...]) -> list[Tensor]:
-        return [F.normalize(layer(x), dim=1) for layer, x in zip(self.layers, maps, strict=True)]
 
 
 class Distillation:
@@ -98,13 +81,10 @@ class Distillation:
         torch_state = torch.random.get_rng_state()
         torch.manual_seed(options.seed)  # layers are initialised from the global stream, which is put back
         self.student = PerceptualNet(PerceptualConfig())
-        widths = tuple(len(weights) for weights in teacher.channel_weights() if weights is not None)
-        self.adapters = Adapters(self.student.config.widths, widths)
         if isinstance(teacher, DistilledVgg):
             start_from(self.student, teacher)
         torch.random.set_rng_state(torch_state)
-        self.learnt = [*self.student.parameters(), *self.adapters.parameters()]
-        self.optimiser = torch.optim.Adam(self.learnt, lr=options.learning_rate, betas=(0.9, 0.99))
+        self.optimiser = torch.optim.Adam(self.student.stages.parameters(), lr=options.learning_rate, betas=(0.9, 0.99))
         self.steps_done, self.seconds = 0, 0.0
         self.pool = self.pairs(-1, options.lured)
 
@@ -141,18 +121,19 @@ class Distillation:
         self.pool = (pictures, copies)
 
     def losses(self, pictures: Tensor, copies: Tensor) -> tuple[Tensor, Tensor]:
-        """Feature loss (1 - cosine, mean over scales) and distance loss (logarithmic, mean over scales and total)."""
+        """How far the student's unit features are from the teacher's, and how far their differences between a picture
+        and its copy, relative to the teacher's: squares, mean over scales."""
         both, count = torch.cat([pictures, copies]), len(pictures)
         with torch.no_grad():
             targets = self.teacher.unit_features(both)
-        maps = self.student.unit_features(both)
-        adapted = self.adapters(maps)
-        features = torch.stack([1 - (a * t).sum(dim=1).mean() for a, t in zip(adapted, targets, strict=True)]).mean()
-        ours = scale_distances(maps, self.student.channel_weights(), count)
-        theirs = scale_distances(targets, self.teacher.channel_weights(), count)
-        gaps = [_log_gap(a, b) for a, b in zip(ours, theirs, strict=True)]
-        gaps.append(_log_gap(torch.stack(ours).sum(dim=0), torch.stack(theirs).sum(dim=0)))
-        return features, torch.stack(gaps).mean()
+        features, differences = [], []
+        for ours, theirs in zip(self.student.unit_features(both), targets, strict=True):
+            features.append((ours - theirs).square().sum(dim=1).mean())
+            wanted = theirs[:count] - theirs[count:]
+            missed = ours[:count] - ours[count:] - wanted
+            squares = [each.square().sum(dim=1).mean(dim=(1, 2)) for each in (missed, wanted)]
+            differences.append((squares[0] / (squares[1] + 1e-3)).mean())
+        return torch.stack(features).mean(), torch.stack(differences).mean()
 
     def step(self) -> tuple[float, float]:
         """One step; returns the feature loss and the distance loss before it."""
@@ -165,25 +146,22 @@ class Distillation:
             copies = torch.cat([copies[lured:], self.pool[1]])
         features, distances = self.losses(pictures, copies)
         self.optimiser.zero_grad(set_to_none=True)
-        (features + self.options.distance_weight * distances).backward()  # type: ignore[no-untyped-call]
+        (features + self.options.difference_weight * distances).backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
-        with torch.no_grad():
-            for weights in self.student.weights:
-                weights.clamp_(min=1e-4)  # a weight at zero would never learn again
         self.steps_done += 1
         self.seconds += time.monotonic() - began
         return features.item(), distances.item()
 
     def checkpoint(self, path: Path) -> None:
         """Write everything a later sitting needs."""
-        state = {name: getattr(self, name).state_dict() for name in ("student", "adapters", "optimiser")}
+        state = {name: getattr(self, name).state_dict() for name in ("student", "optimiser")}
         with atomic_path(path) as temporary:
             torch.save({**state, "pool": self.pool, "steps_done": self.steps_done, "seconds": self.seconds}, temporary)
 
     def resume(self, path: Path) -> None:
         """Continue where `checkpoint` stopped."""
         state = torch.load(path, weights_only=True)
-        for name in ("student", "adapters", "optimiser"):
+        for name in ("student", "optimiser"):
             getattr(self, name).load_state_dict(state[name])
         self.pool = state["pool"]
         self.steps_done, self.seconds = int(state["steps_done"]), float(state["seconds"])
@@ -233,20 +211,6 @@ def descend(network: FeatureDistance, pictures: Tensor, copies: Tensor, source: 
     return (copies - pace * smooth / length).clamp(-1, 1)
 
 
-def scale_distances(maps: tuple[Tensor, ...], weights: tuple[Tensor | None, ...], count: int) -> list[Tensor]:
-    """For each scale the weighted squared difference [count] of the first half of a batch from the second."""
-    out = []
-    for x, each in zip(maps, weights, strict=True):
-        by_channel = (x[:count] - x[count:]).square().mean(dim=(2, 3))  # [count, C]
-        out.append((by_channel if each is None else by_channel * each).sum(dim=1))
-    return out
-
-
-def _log_gap(ours: Tensor, theirs: Tensor) -> Tensor:
-    # logarithms: a small distance must be as right, relatively, as a large one
-    return F.smooth_l1_loss((ours + 1e-3).log(), (theirs + 1e-3).log(), beta=0.2)
-
-
 def measure_distances(network: FeatureDistance, pictures: Tensor, copies: Tensor) -> NDArray[np.float64]:
     """Distances [N] of pictures from copies, float64."""
     with torch.no_grad():
@@ -288,7 +252,7 @@ def run(
             ours = measure_distances(training.student, pictures, copies)
             ranks = ["" if reference is None else f"{spearman(ours, reference):.4f}" for reference in references]
             features, distances = np.mean(recent, axis=0)
-            loss = features + options.distance_weight * distances
+            loss = features + options.difference_weight * distances
             figures = [f"{value:.5f}" for value in (loss, features, distances)]
             _log(out / "log.csv", [str(training.steps_done), f"{training.seconds:.1f}", *figures, *ranks])
             training.checkpoint(out / "checkpoint.pt")
@@ -319,14 +283,23 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, help="train this many steps instead")
     parser.add_argument("--threads", type=int, help="CPU threads")
     parser.add_argument("--seed", type=int, default=defaults.seed)
+    parser.add_argument("--learning-rate", type=float, default=defaults.learning_rate)
+    parser.add_argument("--lured", type=int, default=defaults.lured, help="pairs of a batch moved down the distance")
     parser.add_argument("--shards", type=int, default=defaults.shards, help="how many shards to hold in memory")
     given = parser.parse_args(arguments)
     if given.threads:
         torch.set_num_threads(given.threads)
-    options = TrainOptions(steps=given.steps, minutes=given.minutes, seed=given.seed, shards=given.shards)
+    options = TrainOptions(
+        steps=given.steps,
+        minutes=given.minutes,
+        seed=given.seed,
+        shards=given.shards,
+        lured=given.lured,
+        learning_rate=given.learning_rate,
+    )
     images = load_shards(given.data, ("images",), 0, options.shards)["images"]
     lpips: Any = SqueezeLpips(given.lpips) if given.lpips else None
-    run(images, DistilledVgg(given.teacher, SCALES), given.out, options, lpips)
+    run(images, DistilledVgg(given.teacher), given.out, options, lpips)
 
 
 if __name__ == "__main__":
