@@ -7,8 +7,9 @@ the verdict. The sheet shows crops above reconstructions.
 
 --race asks how soon. The photos are projected together by the classic recipe (Karras et al. 2020: from the mean, 1000
 steps of Adam at 0.1 with ramps and noise maps, perceptual distance alone, float32; in W+, which reaches more than
-their W), and by the default in ever more steps, until it is as near by LPIPS. Seconds are the processor's, one thread, so
-that other programs count little. --random SIDE races on a network of random weights (config-f) and a target drawn by it.
+their W), and by the default in ever more steps, until it is as near by LPIPS. Seconds are the processor's, one thread,
+so that other programs count little. --random SIDE races on a network of random weights (config-f) and a target drawn
+by it.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from latentface.tuning import TunedDeltas, tune
 __all__ = ["ProjectOptions", "Projection", "StepState", "TunedDeltas", "WStatistics", "judge", "measure_w", "project"]
 
 #: Verdicts by final distance of the built-in perceptual network; how they were set stands in its model card.
-GOOD_DISTANCE, APPROXIMATE_DISTANCE = 0.03, 0.12
+GOOD_DISTANCE, APPROXIMATE_DISTANCE = 0.03, 0.09
 
 
 @dataclass(frozen=True, eq=False)

@@ -116,7 +116,7 @@ def import_command(report: Report, file: Path, output: Path | None, **flags: Any
 @click.option("--name", default=None, help="What to call the file, and the direction of a score.")
 @click.option(
     "--steps", type=click.IntRange(min=0), default=None,
-    help="Steps of projection of each photo.  [default: 0, the network's encoder, where it has one; else 250]",
+    help="Steps of projection of each photo.  [default: 0, the network's encoder, where it has one; else 100]",
 )  # fmt: skip
 @landmarks_flag
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=None, help="[default: the user's own folder]")
