@@ -127,7 +127,8 @@ def main() -> None:
             print(f"{path.name:24} {error}")
             continue
         began = time.perf_counter()
-        found = projector.project(crop, generator, options, distance=distance)
+        start = api.start_of(crop, generator, options.start)
+        found = projector.project(crop, generator, options, distance=distance, start=start)
         seconds = time.perf_counter() - began
         a, b = to_tensor(found.image), to_tensor(crop.image)
         far = float(metrics.lpips(lpips, a, b)) if lpips else float("nan")
