@@ -165,10 +165,10 @@ def shrink(images: Tensor, side: int = COMPARED_SIDE) -> Tensor:
 def side_at(step: int, steps: int, share: float, drawn: Sequence[int]) -> int:
     """The resolution that a step draws, of those the network draws on its way (ascending).
 
-    The first `share` of the run goes through the sides from COARSEST_SIDE to COMPARED_SIDE in equal parts; the rest
-    draws the full image.
+    For a network larger than what is compared, the first `share` of the run goes through the sides from COARSEST_SIDE
+    to COMPARED_SIDE in equal parts; the rest draws the full image. A smaller one gains nothing from it.
     """
-    coarse = [side for side in drawn[:-1] if COARSEST_SIDE <= side <= COMPARED_SIDE]
+    coarse = [side for side in drawn if COARSEST_SIDE <= side <= COMPARED_SIDE < drawn[-1]]
     passed = step / (share * steps) if share else 1.0
     return coarse[int(passed * len(coarse))] if passed < 1 and coarse else drawn[-1]
 

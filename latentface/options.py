@@ -65,8 +65,9 @@ class ProjectOptions:
     learning_rate: float = option(0.08, "Peak learning rate of Adam.", minimum=0.0)
     seed: int = option(0, "Seed of every random draw.", minimum=0, maximum=2**63 - 1)
     coarse: float = option(
-        0.5,
-        "Share of a search from the mean that works at low resolution first, where the network draws on its way there.",
+        0.8,
+        "Share of a search from the mean that works at low resolution first, where a network of more than 256 pixels "
+        "draws such on its way.",
         minimum=0.0,
         maximum=0.9,
     )

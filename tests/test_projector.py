@@ -401,9 +401,11 @@ def test_a_coarse_search_passes_through_the_sides_it_can_compare_at(step: int, e
     assert inversion.side_at(step, 100, 0.5, drawn) == expected
     assert inversion.side_at(step, 100, 0.0, drawn) == 1024  # nothing coarse was asked for
     assert inversion.side_at(step, 100, 0.5, (1024,)) == 1024  # a network that draws nothing on its way
+    assert inversion.side_at(step, 100, 0.5, (4, 8, 16, 32, 64, 128, 256)) == 256  # compared as it is
 
 
-def test_a_coarse_search_finds_a_picture_from_the_mean() -> None:
+def test_a_coarse_search_finds_a_picture_from_the_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inversion, "COMPARED_SIDE", 64)
     network, distance = make_generator(replace(CONFIG, resolution=128)), make_distance()
     sides = list[int]()
     watched = network.synthesis.register_forward_hook(lambda module, given, image: sides.append(image.shape[-1]))
