@@ -59,6 +59,7 @@ def race(given: argparse.Namespace) -> None:
         side = generator.config.resolution
         crops = [api.align(read_image(path), side)[0].image for path in list_photos(given.photos)[: given.limit]]
     truth = torch.cat([to_tensor(crop) for crop in crops])
+    statistics = measure_w(generator)
     api.project(crops, generator, ProjectOptions(steps=2))  # loads and builds what there is
 
     def run(name: str, options: ProjectOptions) -> tuple[float, float]:
@@ -67,7 +68,6 @@ def race(given: argparse.Namespace) -> None:
         seconds = (time.process_time() - began) / len(crops)
         drawn = torch.cat([to_tensor(each.image) for each in found])
         far = float(metrics.lpips(lpips, shrink(drawn), shrink(truth)).mean())
-        statistics = measure_w(generator)
         norm = float(statistics.penalty(torch.stack([each.latent.ws for each in found])).mean())
         print(f"{name}: LPIPS {far:.4f}, {seconds:.1f} s a photo, P-norm {norm:.1f}", flush=True)
         return far, seconds
@@ -102,6 +102,8 @@ def parse() -> tuple[argparse.Namespace, ProjectOptions]:
         convert = (lambda text: text.lower() in ("1", "true", "yes")) if kind is bool else kind
         parser.add_argument(f"--{field.name.replace('_', '-')}", type=convert, default=field.default)
     given = parser.parse_args()
+    if not (given.photos or (given.race and given.random)):
+        parser.error("give --photos, or --race --random")
     return given, ProjectOptions(**{field.name: getattr(given, field.name) for field in fields(ProjectOptions)})
 
 

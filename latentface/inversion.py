@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from latentface.errors import LatentfaceError, UsageError
-from latentface.networks.generator import Generator
+from latentface.networks.generator import Generator, SynthesisNetwork
 from latentface.networks.perceptual import FeatureDistance
 from latentface.options import ProjectOptions
 
@@ -183,6 +183,15 @@ def is_rough(options: ProjectOptions, device: torch.device) -> bool:
     return device.type == "cpu" and knows is not None and bool(knows())
 
 
+def draw(
+    synthesis: SynthesisNetwork, ws: Tensor, noise: Sequence[Tensor] | None, rough: bool, side: int | None = None
+) -> Tensor:
+    """Images [N, 3, side, side] of ws [N, num_ws, w_dim] in their dtype, convolved in bfloat16 if rough."""
+    with torch.autocast(ws.device.type, torch.bfloat16, enabled=rough):
+        images: Tensor = synthesis(ws, noise_mode="const", noise=noise, resolution=side)
+    return images.to(ws.dtype)
+
+
 class Search:
     """The optimisation of one batch; every crop has its own stream of random numbers, its own loss and its own best."""
 
@@ -214,12 +223,12 @@ class Search:
         self.maps: list[Tensor] = []
         if options.optimise_noise:
             self.maps = [self._draw(1, *shape) for shape in generator.synthesis.noise_shapes()]
-        self.learnt = [self.rows, *self.maps]
+        learnt = [self.rows, *self.maps]
         if start is None and rows > 1:
-            self.learnt.append(self.shared)
-        for tensor in self.learnt:
+            learnt.append(self.shared)
+        for tensor in learnt:
             tensor.requires_grad_(True)
-        self.optimiser = torch.optim.Adam(self.learnt, lr=0.0, betas=BETAS)
+        self.optimiser = torch.optim.Adam(learnt, lr=0.0, betas=BETAS)
         self.best_loss = torch.full((count,), math.inf, device=self.rows.device)
         self.best = [tensor.detach().clone() for tensor in (self.ws, *self.maps)]
         self.losses: list[NDArray[np.float32]] = []
@@ -236,9 +245,7 @@ class Search:
     def synthesise(self, ws: Tensor, maps: Sequence[Tensor], side: int | None = None) -> Tensor:
         """Images [N, 3, side, side] of ws [N, 1 or num_ws, w_dim]; of full size when no side is given."""
         rows = ws.expand(-1, self.generator.config.num_ws, -1)
-        with torch.autocast(ws.device.type, torch.bfloat16, enabled=self.rough):
-            images: Tensor = self.generator.synthesis(rows, noise_mode="const", noise=maps or None, resolution=side)
-        return images.to(ws.dtype)
+        return draw(self.generator.synthesis, rows, maps or None, self.rough, side)
 
     def objective(self, ws: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
         """The loss [N] that is reported, and with the penalties on ws the one by which the best is chosen."""

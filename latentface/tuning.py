@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from latentface.errors import InputError, LatentfaceError, LatentMismatch
+from latentface.inversion import draw
 from latentface.inversion import learning_rate as ramp
 from latentface.networks.generator import Generator
 from latentface.tensorfile import read_tensors, write_tensors
@@ -107,9 +108,7 @@ def tune(
     with torch.enable_grad():
         for step in range(steps):
             optimiser.param_groups[0]["lr"] = ramp(step, steps, learning_rate)
-            with torch.autocast(ws.device.type, torch.bfloat16, enabled=rough):
-                image = synthesis(ws, noise_mode="const", noise=noise)
-            value = loss(image.to(ws.dtype)).sum()
+            value = loss(draw(synthesis, ws, noise, rough)).sum()
             if not torch.isfinite(value):
                 raise LatentfaceError(
                     f"pivot tuning diverged: the loss at step {step} is {value.item()}; lower the learning rate of "

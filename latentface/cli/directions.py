@@ -11,7 +11,7 @@ import click
 from latentface.cli.flags import build_options, device_flag, landmarks_flag, network_flag, options_flags, report_flags
 from latentface.cli.report import Report
 from latentface.errors import InputError, UsageError
-from latentface.options import DirectionOptions
+from latentface.options import DirectionOptions, ProjectOptions
 
 if TYPE_CHECKING:
     from latentface.labelling import Labelled
@@ -116,7 +116,8 @@ def import_command(report: Report, file: Path, output: Path | None, **flags: Any
 @click.option("--name", default=None, help="What to call the file, and the direction of a score.")
 @click.option(
     "--steps", type=click.IntRange(min=0), default=None,
-    help="Steps of projection of each photo.  [default: 0, the network's encoder, where it has one; else 100]",
+    help="Steps of projection of each photo.  [default: 0, the network's encoder, where it has one; else "
+    f"{ProjectOptions.steps}]",
 )  # fmt: skip
 @landmarks_flag
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=None, help="[default: the user's own folder]")

@@ -3,8 +3,8 @@
 DIR holds the renderer's shards of face crops; FILE the teacher, VGG-19 of 16 times fewer channels (see
 `networks.perceptual.DistilledVgg`). The student starts from those of the teacher's convolutions it has room for (a
 student of its own, trained on faces alone, was fooled far more easily). It sees pictures and distorted copies of them,
-and learns the teacher's unit-length features at four scales, through 1x1 convolutions that are dropped afterwards, and
-the distance at each scale between a picture and its copy.
+and learns the teacher's unit-length features at five scales, channel by channel, and how they differ between a picture
+and its copy.
 
 A projector searches for pictures that a distance calls near, and finds those it calls near by mistake: a student of
 distorted copies alone let LPIPS grow while its own distance fell. So half of each batch are copies that were moved down
@@ -136,7 +136,7 @@ class Distillation:
         return torch.stack(features).mean(), torch.stack(differences).mean()
 
     def step(self) -> tuple[float, float]:
-        """One step; returns the feature loss and the distance loss before it."""
+        """One step; returns the feature loss and the difference loss before it."""
         began = time.monotonic()
         self.optimiser.param_groups[0]["lr"] = self.rate()
         pictures, copies = self.pairs(self.steps_done, self.options.batch)
@@ -144,13 +144,13 @@ class Distillation:
             self.lure(self.steps_done, (pictures[:lured], copies[:lured]))
             pictures = torch.cat([pictures[lured:], self.pool[0]])
             copies = torch.cat([copies[lured:], self.pool[1]])
-        features, distances = self.losses(pictures, copies)
+        features, differences = self.losses(pictures, copies)
         self.optimiser.zero_grad(set_to_none=True)
-        (features + self.options.difference_weight * distances).backward()  # type: ignore[no-untyped-call]
+        (features + self.options.difference_weight * differences).backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
         self.steps_done += 1
         self.seconds += time.monotonic() - began
-        return features.item(), distances.item()
+        return features.item(), differences.item()
 
     def checkpoint(self, path: Path) -> None:
         """Write everything a later sitting needs."""
@@ -171,7 +171,7 @@ def start_from(student: PerceptualNet, teacher: DistilledVgg) -> None:
     """Copy the teacher's first convolutions of each scale, and its scale weights, into a student of its widths.
 
     The teacher's input layer (1x1, on images in [0, 1]) is folded into the first convolution. Layers that the student
-    lacks, and average instead of max pooling, leave a gap that training closes.
+    lacks leave a gap that training closes.
     """
     arrays = dict(teacher.named_buffers())
     with torch.no_grad():
@@ -251,9 +251,9 @@ def run(
         if training.steps_done % options.measure_every == 0 or training.progress() >= 1:
             ours = measure_distances(training.student, pictures, copies)
             ranks = ["" if reference is None else f"{spearman(ours, reference):.4f}" for reference in references]
-            features, distances = np.mean(recent, axis=0)
-            loss = features + options.difference_weight * distances
-            figures = [f"{value:.5f}" for value in (loss, features, distances)]
+            features, differences = np.mean(recent, axis=0)
+            loss = features + options.difference_weight * differences
+            figures = [f"{value:.5f}" for value in (loss, features, differences)]
             _log(out / "log.csv", [str(training.steps_done), f"{training.seconds:.1f}", *figures, *ranks])
             training.checkpoint(out / "checkpoint.pt")
             recent = []
