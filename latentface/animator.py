@@ -19,8 +19,8 @@ from latentface.masking import smoothstep
 from latentface.networks.motion import Keypoints, MotionModel
 from latentface.options import AnimateOptions
 
-FEATHER = 0.12  # of the square's side: the soft edge of what is put back
-HEAD = (0.36, 0.47)  # half axes of the ellipse around head and neck, in sides of the square
+FEATHER = 0.05  # of the square's side: the soft edge of what is put back, narrow, since it shows old beside new
+HEAD = (0.29, 0.38)  # half axes of the ellipse around head and neck, in sides of the square
 
 
 @dataclass
@@ -85,6 +85,18 @@ class MovingFace:
         blended = under + (patch[own] - under) * mask[own][..., None]
         base[rows, columns] = np.rint(blended).clip(0, 255).astype(np.uint8)
 
+    def leave_room(self, others: Sequence[Square]) -> None:
+        """Draw nothing where another face's middle is nearer, in sides of the squares: each is drawn as it moves, not
+        as its neighbour's square shows it standing still."""
+
+        def away(square: Square) -> NDArray[np.float32]:
+            y, x = np.ogrid[: self.square.side, : self.square.side]
+            x, y = x + self.square.left - square.left, y + self.square.top - square.top
+            return np.asarray(np.hypot(x + 0.5 - square.side / 2, y + 0.5 - square.side / 2) / square.side, np.float32)
+
+        for other in others:
+            self.mask = self.mask * smoothstep(0.5 + (away(other) - away(self.square)) / FEATHER)
+
     def _feather(self) -> NDArray[np.float32]:
         """The square's soft edge [side, side]; none along the picture's own border."""
         side, (height, width) = self.square.side, self.shape
@@ -134,6 +146,8 @@ def animate(
         Driver(clip, model, landmarks, options, face.landmarks) for clip, face in zip(drivers, ordered, strict=False)
     ]
     places = [face.square for face in moving]
+    for face in moving:
+        face.leave_room([place for place in places if place is not face.square])
     report = AnimateReport([(p.left, p.top, p.side) for p in places], [driver.report for driver in seen])
     transfers = [
         Retargeting(face.keypoints, seen[min(i, len(seen) - 1)].reference, options) for i, face in enumerate(moving)

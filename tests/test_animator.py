@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -59,6 +60,14 @@ def test_a_face_s_square_is_upright_and_around_it() -> None:
         square = Square.around(landmarks)
         inside = (landmarks - (square.left, square.top)) / square.side
         assert inside.min() > 0 and inside.max() < 1
+
+
+def test_a_face_s_square_has_room_above_the_hair() -> None:
+    """Hair cut off by the square stays above a head that moves down."""
+    points = face_points() * 100
+    square, eyes, chin = Square.around(points), points[36:48, 1].mean(), points[8, 1]
+    hair = eyes - 1.2 * (chin - eyes)  # the eyes are half-way up a bare head
+    assert hair - square.top > 0.12 * square.side
 
 
 # ------------------------------------------------------------------------------------------------- transfer
@@ -226,6 +235,21 @@ def test_every_face_moves_by_its_own_driver_or_by_the_same() -> None:
     assert np.abs(last[:, :100].astype(int) - photo[:, :100]).max() > 20
 
 
+def test_a_face_s_square_does_not_undo_the_motion_of_the_face_beside_it() -> None:
+    photo, model = draw_photo((90, 70)), motion_model()
+    options = AnimateOptions(best_frame=False, crop=1.5)  # squares that reach into each other's faces
+    still = still_clip(Clip.of([wandering(0)] * 4, 25, (180, 140), count=4))
+    both = api.animate(photo, [Wander(4).clip(), still], model, options)
+    (left, _, side), (right, _, _) = both.report.faces
+    assert right < left + side - 40
+    faces = api.align(photo, size=32)
+    first = min(faces, key=lambda face: face.landmarks[:, 0].mean())
+    alone = animator.animate(Photo(photo), [first], [Wander(4).clip()], model, place_points, options)
+    moved, wanted = (list(animation.clip)[3].pixels for animation in (both, alone))
+    assert np.array_equal(moved[:, 30:120], wanted[:, 30:120])  # the left face
+    assert np.abs(moved[:, 30:120].astype(int) - photo[:, 30:120]).max() > 20
+
+
 def still_clip(clip: Clip) -> Clip:
     """The same frames, to be gone through more than once."""
     return Clip(list(clip), clip.rate, clip.size, clip.count)
@@ -250,11 +274,9 @@ def test_alpha_is_kept_and_moved() -> None:
 
 def test_a_still_background_stays() -> None:
     photo = draw_photo()
-    clip = Wander(3).clip()
-    moving = api.animate(photo, clip, motion_model(painting=True), AnimateOptions(best_frame=False))
-    held = api.animate(
-        photo, clip, motion_model(painting=True), AnimateOptions(best_frame=False, still_background=True)
-    )
+    clip, options = Wander(3).clip(), AnimateOptions(best_frame=False, crop=0.8)
+    moving = api.animate(photo, clip, motion_model(painting=True), options)
+    held = api.animate(photo, clip, motion_model(painting=True), replace(options, still_background=True))
     left, top, side = held.report.faces[0]
     corner = np.s_[top + side - 22 : top + side - 18, left + side - 22 : left + side - 18]
     assert np.array_equal(list(held.clip)[1].pixels[corner], photo[corner])
