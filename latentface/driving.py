@@ -32,7 +32,7 @@ SIDE = 1.35  # a face's square against the upright FFHQ crop's: all of the hair,
 LOOKED_AT = 48  # frames among which the best one is searched
 _SEARCH_SIDES = (320, 10**6)  # long sides of the pictures in which a driver's face is looked for; the last is its own
 _PRESENCE_SIDE = 118  # side of the driver's square in which each frame's face is looked for
-_PRESENCE_SCORE = -0.45  # dlib's score: heads turned far away stay above, pictures without a face below
+_PRESENCE_SCORE = -0.5  # dlib's score: heads turned far away stay above, pictures without a face below
 
 
 @dataclass(frozen=True)
