@@ -20,7 +20,10 @@ JAW = slice(0, 17)
 INNER = slice(17, 68)
 LEFT_EYE = slice(36, 42)  # left in the picture
 RIGHT_EYE = slice(42, 48)
+EYES_AND_MOUTH = slice(36, 68)
 MOUTH_CORNERS = (48, 54)
+
+_FEATURE_REACH = 3 / 64  # of the picture's side: how far from its landmarks a feature counts
 
 # index that each landmark takes when the picture is mirrored
 _MIRROR_GROUPS = (
@@ -102,6 +105,17 @@ def frontality(landmarks: NDArray[np.floating]) -> float:
     left, right = ((points[side].mean(0) - points[27:31].mean(0)) @ across for side in (slice(0, 3), slice(14, 17)))
     near, far = sorted((max(-left, 0.0), max(right, 0.0)))
     return float(near / far) if far > 0 else 0.0
+
+
+def near_features(landmarks: NDArray[np.floating], size: int) -> NDArray[np.float32]:
+    """How near each pixel of an FFHQ crop, [size, size], is to eyes and mouth: 1 on their landmarks, falling to 0.
+
+    landmarks: [68, 2] in pixels of the crop. Raises UsageError for another shape.
+    """
+    points, middles = _as_landmarks(landmarks)[EYES_AND_MOUTH], np.arange(size)
+    dx, dy = ((middles - points[:, axis, None]) / (_FEATURE_REACH * size) for axis in (0, 1))  # [points, size]
+    across, down = np.exp(-0.5 * dx**2), np.exp(-0.5 * dy**2)
+    return np.asarray((across[:, None, :] * down[:, :, None]).max(0), np.float32)
 
 
 @dataclass(frozen=True, eq=False)

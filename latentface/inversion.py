@@ -118,9 +118,15 @@ def normalise_noise(maps: Sequence[Tensor]) -> None:
 
 
 class Comparison:
-    """Perceptual and pixel loss against fixed targets [N, 3, R, R], also of images drawn at a lower resolution."""
+    """Perceptual and pixel loss against fixed targets [N, 3, R, R], also of images drawn at a lower resolution.
 
-    def __init__(self, targets: Tensor, distance: FeatureDistance, options: ProjectOptions) -> None:
+    attention [N, 1, R, R], of mean 1, says how much each pixel counts in the loss.
+    """
+
+    def __init__(
+        self, targets: Tensor, distance: FeatureDistance, options: ProjectOptions, attention: Tensor | None = None
+    ) -> None:
+        self.attention = torch.ones_like(targets[:, :1]) if attention is None else attention
         self.distance = distance
         self.options = options
         self.targets = shrink(targets)
@@ -135,9 +141,12 @@ class Comparison:
         """The weighted sum [N] of the distance and the mean squared error, averaged over the levels of a pyramid."""
         levels = self._pyramid(shrink(images))
         targets, features = self._at(levels[0].shape[-1])
-        errors = [(a - b).square().mean(dim=(1, 2, 3)) for a, b in zip(levels, targets, strict=True)]
+        errors = [
+            ((a - b).square() * F.adaptive_avg_pool2d(self.attention, a.shape[-1])).mean(dim=(1, 2, 3))
+            for a, b in zip(levels, targets, strict=True)
+        ]
         pixel = torch.stack(errors).mean(dim=0)
-        perceptual = self.distance.compare(self.distance.unit_features(levels[0]), features)
+        perceptual = self.distance.compare(self.distance.unit_features(levels[0]), features, self.attention)
         return self.options.perceptual_weight * perceptual + self.options.pixel_weight * pixel
 
     def _at(self, side: int) -> tuple[list[Tensor], tuple[Tensor, ...]]:

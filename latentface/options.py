@@ -78,6 +78,9 @@ class ProjectOptions:
     w_noise: float = option(0.05, "Exploratory noise early in a search from the mean, in deviations.", minimum=0.0)
     perceptual_weight: float = option(1.0, "Weight of the perceptual distance.", minimum=0.0)
     pixel_weight: float = option(0.7, "Weight of the pixel distance.", minimum=0.0)
+    feature_weight: float = option(
+        3.0, "How much more eyes and mouth count than the rest, where a crop's landmarks are known.", minimum=0.0
+    )
     precision: str = option(
         "auto",
         "What the search convolves in: float32; bfloat16, faster and less exact; or auto: bfloat16 where the processor "

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from latentface.errors import UsageError
-from latentface.face import FaceCrop
+from latentface.face import FaceCrop, near_features
 from latentface.images import Pixels, to_tensor, to_uint8
 from latentface.inversion import Comparison, Search, WStatistics, is_rough, measure_w
 from latentface.latent import Latent
@@ -133,12 +133,15 @@ def project(
         LatentfaceError: the loss is no longer a finite number.
     """
     options = options or ProjectOptions()
-    targets, single = _targets(crops, generator)
+    single = isinstance(crops, FaceCrop) or (isinstance(crops, np.ndarray) and crops.ndim == 3)
+    listed: list[FaceCrop | Pixels | Tensor] = [crops] if single else [*crops]  # type: ignore[list-item, misc]
+    targets = _targets(listed, generator)
     if not len(targets):
         return []
     with _frozen(generator, distance), torch.enable_grad():
         run = _Run(generator, distance, options, on_step)
-        found = run.invert(targets, start, statistics or measure_w(generator))
+        attention = _attention(listed, options.feature_weight, targets)
+        found = run.invert(targets, attention, start, statistics or measure_w(generator))
     return found[0] if single else found
 
 
@@ -149,9 +152,11 @@ class _Run:
         self.generator, self.distance, self.options = generator, distance, options
         self.on_step = on_step or (lambda step, state: None)
 
-    def invert(self, targets: Tensor, start: Tensor | None, statistics: WStatistics) -> list[Projection]:
+    def invert(
+        self, targets: Tensor, attention: Tensor, start: Tensor | None, statistics: WStatistics
+    ) -> list[Projection]:
         """Search for all targets [N, 3, R, R] together, then tune and judge them one by one."""
-        comparison = Comparison(targets, self.distance, self.options)
+        comparison = Comparison(targets, self.distance, self.options, attention)
         search = Search(self.generator, comparison, statistics, self.options, start, len(targets))
         for step in range(self.options.steps):
             rate = search.step(step)
@@ -161,13 +166,13 @@ class _Run:
         found = []
         for k in range(len(targets)):
             noise = [each[k : k + 1] for each in maps]
-            found.append(self._conclude(k, targets[k : k + 1], ws[k : k + 1], noise, losses[k], len(targets)))
+            alone = Comparison(targets[k : k + 1], self.distance, self.options, attention[k : k + 1])
+            found.append(self._conclude(k, alone, ws[k : k + 1], noise, losses[k], len(targets)))
         return found
 
     def _conclude(
-        self, k: int, target: Tensor, ws: Tensor, noise: list[Tensor], losses: NDArray[np.float32], count: int
+        self, k: int, comparison: Comparison, ws: Tensor, noise: list[Tensor], losses: NDArray[np.float32], count: int
     ) -> Projection:
-        comparison = Comparison(target, self.distance, self.options)
         tuned, tune_losses = self._tune(k, comparison, ws, noise, count) if self.options.tune_steps else (None, [])
         generator = self.generator if tuned is None else tuned.apply(self.generator)
         with torch.no_grad():
@@ -213,21 +218,12 @@ class _Run:
         return deltas, losses
 
 
-Crops = FaceCrop | Pixels | Sequence[FaceCrop | Pixels] | Tensor
-
-
-def _targets(crops: Crops, generator: Generator) -> tuple[Tensor, bool]:
-    """Targets [N, 3, R, R] on the generator's device, and whether one crop was given rather than several."""
+def _targets(crops: Sequence[FaceCrop | Pixels | Tensor], generator: Generator) -> Tensor:
+    """Targets [N, 3, R, R] on the generator's device."""
     side, channels = generator.config.resolution, generator.config.img_channels
     if channels != 3:
         raise UsageError(f"this network draws {channels} channels; the projector works on RGB networks (3 channels)")
-    single = False
-    if isinstance(crops, Tensor):
-        tensors = [crops]
-    elif isinstance(crops, FaceCrop) or (isinstance(crops, np.ndarray) and crops.ndim == 3):
-        single, tensors = True, [_to_tensor(crops)]
-    else:
-        tensors = [_to_tensor(crop) for crop in crops]
+    tensors = [crop[None] if isinstance(crop, Tensor) else _to_tensor(crop) for crop in crops]
     for tensor in tensors:
         if tensor.ndim != 4 or tuple(tensor.shape[1:]) != (3, side, side):
             raise UsageError(
@@ -235,7 +231,16 @@ def _targets(crops: Crops, generator: Generator) -> tuple[Tensor, bool]:
                 f"align the photo with size={side}"
             )
     joined = torch.cat(tensors) if tensors else torch.empty(0, 3, side, side)
-    return joined.detach().to(generator.w_avg), single
+    return joined.detach().to(generator.w_avg)
+
+
+def _attention(crops: Sequence[FaceCrop | Pixels | Tensor], weight: float, targets: Tensor) -> Tensor:
+    """How much each pixel counts, [N, 1, R, R] of mean 1: more at eyes and mouth where the crops know their places."""
+    attention = torch.ones_like(targets[:, :1])
+    for each, crop in zip(attention, crops, strict=True):
+        if isinstance(crop, FaceCrop):
+            each += weight * torch.from_numpy(near_features(crop.crop_landmarks, crop.size)).to(each)
+    return attention / attention.mean(dim=(2, 3), keepdim=True)
 
 
 def _to_tensor(crop: FaceCrop | Pixels) -> Tensor:

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from latentface.errors import UsageError
-from latentface.face import MIRROR, FaceCrop, ffhq_quad, inter_ocular, map_points, quad_to_matrix
+from latentface.face import (
+    MIRROR,
+    FaceCrop,
+    ffhq_quad,
+    inter_ocular,
+    map_points,
+    near_features,
+    quad_to_matrix,
+)
 
 
 def landmarks(eye_left=(40.0, 50.0), eye_right=(80.0, 50.0), mouth=((45.0, 90.0), (75.0, 90.0))):
@@ -84,3 +92,14 @@ def test_values_are_frozen():
     crop = FaceCrop(np.zeros((4, 4, 3), np.uint8), landmarks(), ffhq_quad(landmarks()))
     with pytest.raises(AttributeError):
         crop.score = 2.0
+
+
+def test_near_features_is_one_at_eyes_and_mouth_and_grows_with_the_picture():
+    near = near_features(landmarks(), 128)
+    assert near.shape == (128, 128) and near.dtype == np.float32
+    assert near[50, 34] == 1 and near[90, 45] == 1  # an eye's corner, a corner of the mouth
+    assert near[50, 34 - 6] == pytest.approx(np.exp(-0.5), abs=0.01)  # reach: 3/64 of the side
+    assert near[120, 120] < 1e-3
+    np.testing.assert_allclose(near_features(2 * landmarks(), 256)[::2, ::2], near, atol=1e-6)
+    with pytest.raises(UsageError, match=r"\(68, 2\)"):
+        near_features(landmarks()[:5], 128)

@@ -14,7 +14,7 @@ from torch import Tensor
 from latentface import inversion, projector
 from latentface.errors import InputError, LatentfaceError, LatentMismatch, UsageError
 from latentface.face import FaceCrop
-from latentface.images import to_uint8
+from latentface.images import to_tensor, to_uint8
 from latentface.networks.generator import Generator, GeneratorConfig
 from latentface.networks.perceptual import PerceptualConfig, PerceptualNet
 from latentface.options import ProjectOptions
@@ -116,16 +116,16 @@ def test_crops_in_a_batch_come_out_as_alone(generator: Generator, distance: Perc
 
 
 def test_every_form_of_crop_is_taken(generator: Generator, distance: PerceptualNet) -> None:
-    picture = draw(generator)[0]
+    picture, options = draw(generator)[0], replace(QUICK, feature_weight=0.0)  # landmarks make no difference
     quad = np.array([[0, 0], [0, 32], [32, 32], [32, 0]], dtype=float)
     crop = FaceCrop(image=picture, landmarks=np.zeros((68, 2)), quad=quad, score=1.0)
     tensor = torch.from_numpy(picture.copy()).permute(2, 0, 1)[None] / 127.5 - 1
-    single = project(picture, generator, QUICK, distance=distance)
-    assert same(single, project(crop, generator, QUICK, distance=distance))
+    single = project(picture, generator, options, distance=distance)
+    assert same(single, project(crop, generator, options, distance=distance))
     for several in ([crop], [picture], picture[None], tensor):
-        (only,) = project(several, generator, QUICK, distance=distance)
+        (only,) = project(several, generator, options, distance=distance)
         assert same(single, only)
-    assert project([], generator, QUICK, distance=distance) == []
+    assert project([], generator, options, distance=distance) == []
 
 
 def test_a_seed_gives_the_same_bytes_and_another_seed_others(generator: Generator, distance: PerceptualNet) -> None:
@@ -430,6 +430,39 @@ def test_low_resolutions_are_compared_with_the_picture_averaged_down(distance: P
     off = small.roll(3, dims=3)
     alone = inversion.Comparison(small, distance, ProjectOptions())
     assert torch.allclose(comparison.loss(off), alone.loss(off)) and (comparison.loss(off) > 0.01).all()
+
+
+def test_eyes_and_mouth_count_more_where_landmarks_are_known(generator: Generator, distance: PerceptualNet) -> None:
+    """Two flaws of one kind: the loss sees more of the one at the mouth; without landmarks it knows no difference."""
+    picture = draw(generator)[0]
+    side = len(picture)
+    landmarks = np.full((68, 2), (0.75 * side, 0.25 * side))
+    quad = np.array([[0, 0], [0, side], [side, side], [side, 0]]) - 0.5
+    crop = FaceCrop(picture, landmarks, quad)
+    target = to_tensor(picture)
+
+    def losses(crop: FaceCrop | np.ndarray, weight: float) -> list[float]:
+        attention = projector._attention([crop], weight, target)
+        assert float(attention.mean()) == pytest.approx(1)
+        comparison = inversion.Comparison(target, distance, ProjectOptions(), attention)
+        flaws = []
+        for x, y in ((0.75, 0.25), (0.25, 0.75)):
+            flawed = target.clone()
+            flawed[..., round(y * side), round(x * side)] += 1.0
+            flaws.append(float(comparison.loss(flawed)))
+        return flaws
+
+    near, far = losses(crop, 3.0)
+    even, far_even = losses(crop, 0.0)
+    assert near > 1.5 * even and far < far_even
+    assert losses(picture, 3.0) == [even, far_even]
+    options = replace(QUICK, steps=15)
+    here, alone = (project(each, generator, options, distance=distance) for each in (crop, picture))
+    assert not np.array_equal(here.latent.ws, alone.latent.ws)
+    even_crop = project(crop, generator, replace(options, feature_weight=0.0), distance=distance)
+    np.testing.assert_array_equal(even_crop.latent.ws, alone.latent.ws)
+    pair = project([crop, picture], generator, options, distance=distance)
+    assert same(pair[0], here, tolerance=1e-3) and same(pair[1], alone, tolerance=1e-3)
 
 
 def test_verdicts_follow_the_distance() -> None:

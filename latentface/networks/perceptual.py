@@ -88,11 +88,18 @@ class FeatureDistance(nn.Module):
         """The maps of `features`, each pixel's vector at unit length. Compute once for an image compared often."""
         return tuple(self.normalise(features) for features in self.features(images))
 
-    def compare(self, unit_a: tuple[Tensor, ...], unit_b: tuple[Tensor, ...]) -> Tensor:
-        """The distance [N] between two results of `unit_features`."""
+    def compare(
+        self, unit_a: tuple[Tensor, ...], unit_b: tuple[Tensor, ...], attention: Tensor | None = None
+    ) -> Tensor:
+        """The distance [N] between two results of `unit_features`.
+
+        attention [N, 1, H, W] says how much each place counts; with a mean of 1 distances stay as large as without.
+        """
         total = torch.zeros((), dtype=unit_a[0].dtype, device=unit_a[0].device)
         for a, b, weights in zip(unit_a, unit_b, self.channel_weights(), strict=True):
             squared = (a - b).square()  # [N, C, h, w]
+            if attention is not None:
+                squared = squared * F.adaptive_avg_pool2d(attention, (a.shape[2], a.shape[3]))
             by_channel = squared.mean(dim=(2, 3))
             total = total + (by_channel if weights is None else by_channel * weights).sum(dim=1)
         return total

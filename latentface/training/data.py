@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from latentface.errors import InputError
+from latentface.face import near_features
 
 KEYS = ("images", "landmarks", "mask", "emotion")
 
-EYES_AND_MOUTH = slice(36, 68)  # of the 68 landmarks
 CELLS = 32  # the grid that a picture's weights are kept on
 
 
@@ -83,7 +83,8 @@ def load_pairs(folder: str | Path) -> Pairs:
     shards = load_shards(folder, ("images", "factors", "landmarks"))
     images = shards["images"].astype(np.uint8, copy=False)
     landmarks = shards["landmarks"].astype(np.float32, copy=False)
-    features = np.stack([feature_map(points, images.shape[1]) for points in landmarks])
+    at = landmarks * (CELLS / images.shape[1]) + (CELLS / images.shape[1] - 1) / 2  # pixel centres -> cell centres
+    features = np.stack([np.rint(255 * near_features(points, CELLS)).astype(np.uint8) for points in at])
     return Pairs(images, torch.from_numpy(shards["factors"].astype(np.float32, copy=False)), features)
 
 
@@ -94,12 +95,3 @@ def join(parts: Sequence[Pairs]) -> Pairs:
         torch.cat([part.factors for part in parts]),
         np.concatenate([part.features for part in parts]),
     )
-
-
-def feature_map(landmarks: NDArray[np.float32], size: int) -> NDArray[np.uint8]:
-    """How near each of 32 x 32 cells is to eyes or mouth, 0..255, by landmarks [68, 2] in a picture `size` wide."""
-    middles = (np.arange(CELLS, dtype=np.float32) + 0.5) * size / CELLS - 0.5
-    points = landmarks[EYES_AND_MOUTH]
-    dx, dy = ((middles - points[:, axis, None]) / (1.5 * size / CELLS) for axis in (0, 1))  # [32 points, 32 cells]
-    near = np.exp(-0.5 * (dx[:, None, :] ** 2 + dy[:, :, None] ** 2)).max(0)
-    return np.asarray(np.rint(255 * near), np.uint8)
