@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from latentface.errors import InputError
-from latentface.networks.encoder import CropEncoder
+from latentface.networks.encoder import CropEncoder, EncoderConfig, LatentEncoder
 from latentface.networks.generator import Generator, GeneratorConfig
-from latentface.training.data import CELLS, Pairs, feature_map, image_batch, load_pairs
-from latentface.training.discriminator import Adversary, balanced
-from latentface.training.generator import Pair, PairTrainer, Recipe, Stage, code_all, held_out_psnr, views
+from latentface.networks.perceptual import FeatureDistance
+from latentface.training.data import CELLS, Pairs, image_batch, load_pairs
+from latentface.training.generator import Pair, PairTrainer, Recipe, Stage, code_all, held_out_psnr
+from latentface.training.looks import texture, views
 from latentface.training.prior import fit_mapping
 
 TINY = GeneratorConfig(
@@ -25,17 +26,25 @@ RECIPE = Recipe(
     stages=(
         Stage(16, 320, 16),
         Stage(32, 160, 16),
-        Stage(32, 48, 12, keep_encoder=True, settle=True, adversarial=0.5),
+        Stage(32, 48, 12, keep_encoder=True, settle=True, texture=0.2),
     ),
     ema_images=100,
 )
 
 
-class AbsoluteDistance(torch.nn.Module):
-    """A stand-in for the teacher, which wants pictures of 32 pixels or more."""
+class PixelDistance(FeatureDistance):
+    """A stand-in for the teacher, which wants pictures of 32 pixels or more: its features are the pixels."""
 
-    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        return (a - b).abs().mean((1, 2, 3))
+    def features(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return (images,)
+
+    def normalise(self, features: torch.Tensor) -> torch.Tensor:
+        return features
+
+    def compare(
+        self, unit_a: tuple[torch.Tensor, ...], unit_b: tuple[torch.Tensor, ...], attention: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        return (unit_a[0] - unit_b[0]).abs().mean((1, 2, 3))
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +64,7 @@ def pairs() -> Pairs:
 
 def train(pairs: Pairs, out: Path, recipe: Recipe = RECIPE) -> PairTrainer:
     out.mkdir(exist_ok=True)
-    trainer = PairTrainer(recipe, pairs, pairs[:8], AbsoluteDistance(), out)
+    trainer = PairTrainer(recipe, pairs, pairs[:8], PixelDistance(), out)
     trainer.run()
     return trainer
 
@@ -67,7 +76,7 @@ def test_training_learns_grows_and_resumes_to_the_same_bytes(pairs: Pairs, tmp_p
     assert held_out_psnr(straight.average, pairs[:8]) > untrained + 3
     short = replace(RECIPE, stages=(RECIPE.stages[0], Stage(32, 64, 16)))
     train(pairs, tmp_path / "cut", short)
-    resumed = PairTrainer(short, pairs, pairs[:8], AbsoluteDistance(), tmp_path / "cut")
+    resumed = PairTrainer(short, pairs, pairs[:8], PixelDistance(), tmp_path / "cut")
     assert (resumed.stage_index, resumed.seen, resumed.steps) == (1, 64, 4)
     whole = train(pairs, tmp_path / "whole", short)
     for name, value in whole.average.state_dict().items():
@@ -78,10 +87,10 @@ def test_a_run_that_is_cut_short_goes_on_where_it_stopped(pairs: Pairs, tmp_path
     recipe = replace(RECIPE, stages=(Stage(16, 64, 16),))
     out = tmp_path / "cut"
     out.mkdir()
-    first = PairTrainer(recipe, pairs, pairs[:8], AbsoluteDistance(), out)
+    first = PairTrainer(recipe, pairs, pairs[:8], PixelDistance(), out)
     first.run(minutes=0)  # one step, then out of time
     assert first.seen == 16
-    second = PairTrainer(recipe, pairs, pairs[:8], AbsoluteDistance(), out)
+    second = PairTrainer(recipe, pairs, pairs[:8], PixelDistance(), out)
     second.run()
     whole = train(pairs, tmp_path / "whole", recipe)
     assert second.seen == whole.seen == 64
@@ -109,52 +118,56 @@ def test_what_the_encoder_cannot_see_comes_from_the_scene(pairs: Pairs, tmp_path
     assert (drawn[0] - drawn[1]).abs().mean() > 0.02
 
 
-def test_the_adversary_tells_real_from_drawn_and_points_the_way() -> None:
-    random = torch.Generator().manual_seed(0)
-    real = torch.randn(16, 3, 16, 16, generator=random) * 0.3  # rough
-    drawn = torch.randn(16, 3, 1, 1, generator=random).expand(-1, -1, 16, 16) * 0.3  # flat
-    adversary = Adversary(0)
-    for _ in range(60):
-        adversary.learn(real, drawn)
-    with torch.no_grad():
-        assert float(adversary.network(real).mean()) > float(adversary.network(drawn).mean()) + 1
-    slope = adversary.gradient(drawn)
-    assert slope.shape == drawn.shape
-
-    def doubt(images: torch.Tensor) -> float:
-        return float(torch.nn.functional.softplus(-adversary.network(images)).mean().detach())
-
-    step = 0.05 * slope.shape[0] * slope / slope.abs().amax()
-    assert doubt(drawn - 0.05 * step) < doubt(drawn)
-    again = Adversary(1)
-    again.load(adversary.state())
-    torch.testing.assert_close(again.gradient(drawn), slope)
-    assert again.steps == 60
-
-
-def test_gradients_are_balanced_by_length() -> None:
-    paired, other = torch.tensor([3.0, 4.0]), torch.tensor([0.0, 100.0])
-    torch.testing.assert_close(balanced(paired, other, 0.5), torch.tensor([3.0, 6.5]))
-    torch.testing.assert_close(balanced(paired, torch.zeros(2), 0.5), paired)
-
-
 def test_weights_of_pixels_follow_eyes_and_mouth(tmp_path: Path) -> None:
     landmarks = np.zeros((68, 2), np.float32)
     landmarks[36:] = (40.0, 88.0)
-    near = feature_map(landmarks, 128)
+    picture = np.zeros((1, 128, 128, 3), np.uint8)
+    np.savez(tmp_path / "shard-00000.npz", images=picture, landmarks=landmarks[None], factors=np.ones((1, 2)))
+    pairs = load_pairs(tmp_path)
+    assert len(pairs) == 1 and pairs.factors.dtype == torch.float32
+    near = pairs.features[0]
     row, column = np.unravel_index(near.argmax(), near.shape)
     assert (row, column) in {(22, 10), (22, 9), (21, 10), (21, 9)} and near.max() > 200 and near.min() == 0
-    plain = Pairs(np.zeros((1, 128, 128, 3), np.uint8), torch.zeros(1, 2), near[None])
-    _, weights = plain.batch(np.array([0]), 64, feature_weight=3.0)
+    _, weights = pairs.batch(np.array([0]), 64, feature_weight=3.0)
     assert weights.shape == (1, 1, 64, 64)
     assert weights[0, 0, 44, 20] > 3 and float(weights.min()) == 1
-    np.savez(tmp_path / "shard-00000.npz", images=plain.images, landmarks=landmarks[None], factors=np.ones((1, 2)))
-    loaded = load_pairs(tmp_path)
-    np.testing.assert_array_equal(loaded.features, near[None])
-    assert len(loaded) == 1 and loaded.factors.dtype == torch.float32
-    np.savez(tmp_path / "shard-00001.npz", images=plain.images, landmarks=landmarks[None])
+    np.savez(tmp_path / "shard-00001.npz", images=picture, landmarks=landmarks[None])
     with pytest.raises(InputError, match="lacks factors"):
         load_pairs(tmp_path)
+
+
+def test_a_run_begins_where_trained_networks_are(pairs: Pairs) -> None:
+    """Their codes lie anywhere; the run's lie about zero, and draw the same."""
+    torch.manual_seed(0)
+    trained = Generator(TINY)
+    encoder = LatentEncoder(EncoderConfig(32, TINY.num_ws, TINY.w_dim, trained.fingerprint))
+    encoder.centre.copy_(torch.linspace(-3, 5, TINY.w_dim))
+    pair = Pair(RECIPE, RECIPE.stages[1], 6)
+    pair.start_from(trained, encoder)
+    images, _ = pairs.batch(np.arange(4), 32)
+    with torch.no_grad():
+        w = pair.coder(images, pairs.factors[:4])
+        torch.testing.assert_close(w, encoder.parts(images)[0] - encoder.centre)
+        torch.testing.assert_close(
+            pair.generator.synthesis(pair.spread(w)), trained.synthesis(encoder(images)), rtol=1e-4, atol=1e-4
+        )
+
+
+def test_texture_is_the_deviation_within_a_place_wherever_its_cells_lie() -> None:
+    rough = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    ramp = torch.linspace(0, 5, 32).expand_as(rough)
+    assert float(texture((rough,), (rough,))) == 0
+    assert float(texture((rough.flip(3),), (rough,))) < 0.15  # other strands, as many of them
+    half = float(texture((rough / 2,), (rough,)))
+    assert half == pytest.approx(0.5, abs=0.01)  # in parts of what is there
+    assert float(texture((torch.zeros_like(rough),), (rough,))) == pytest.approx(1, abs=0.02)
+    assert float(texture((rough + 3,), (rough,))) < 1e-3  # what a place's mean is, others ask
+    truth = ramp + rough
+    blurred = torch.nn.functional.avg_pool2d(truth, 3, 1, 1).requires_grad_(True)
+    before = texture((blurred,), (truth,))
+    (slope,) = torch.autograd.grad(before, blurred)
+    with torch.no_grad():
+        assert float(texture((blurred - 100 * slope,), (truth,))) < float(before.detach())
 
 
 def test_the_distance_is_shown_the_face_and_at_most_64_pixels() -> None:

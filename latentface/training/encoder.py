@@ -23,7 +23,7 @@ from latentface.networks.generator import Generator
 from latentface.networks.perceptual import DistilledVgg
 from latentface.training import landmark_augmentation as spoil
 from latentface.training.data import Pairs, join, load_pairs
-from latentface.training.generator import views
+from latentface.training.looks import views
 from latentface.training.loop import Loop, LoopOptions, command_line, loop_options
 
 HELD_OUT = 500  # the last renders: only measured

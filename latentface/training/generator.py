@@ -17,6 +17,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import click
@@ -25,13 +26,15 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from latentface import pretrained
 from latentface.files import atomic_path
+from latentface.networks.encoder import LatentEncoder
 from latentface.networks.generator import Generator, GeneratorConfig
-from latentface.networks.perceptual import DistilledVgg
+from latentface.networks.perceptual import DistilledVgg, FeatureDistance
 from latentface.pretrained.native import write_network
 from latentface.training.data import Pairs, load_pairs
-from latentface.training.discriminator import Adversary, balanced
-from latentface.training.prior import fit_mapping
+from latentface.training.looks import looks, views
+from latentface.training.prior import fit_mapping, move_codes
 from latentface.training.scene_coder import SceneCoder
 
 HELD_OUT_SHARDS = 1  # the last ones: never trained on, only measured
@@ -52,7 +55,7 @@ class Stage:
     keep_encoder: bool = False
     settle: bool = False
     rate: float = 1.0
-    adversarial: float = 0.0
+    texture: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ class Recipe:
     stages: tuple[Stage, ...] = (
         Stage(32, 10_000, 32), Stage(64, 16_000, 16), Stage(128, 34_000, 16),
         Stage(128, 70_000, 16, keep_encoder=True, settle=True),
+        Stage(128, 42_000, 12, keep_encoder=True, settle=True, rate=0.7, texture=0.5),
     )  # fmt: skip
     learning_rate: float = 2e-3
     coder_learning_rate: float = 8e-4
@@ -102,6 +106,12 @@ class Pair(nn.Module):
         with torch.no_grad():
             self.generator.get_parameter(name).zero_()
 
+    def start_from(self, generator: Generator, encoder: LatentEncoder) -> None:
+        """Take over trained networks; codes lie about zero again, and the scene adds nothing to them yet."""
+        self.generator.load_state_dict(generator.state_dict())
+        self.coder.encoder.load_state_dict(encoder.trunk.state_dict())
+        move_codes(self.generator, -encoder.centre)
+
     def spread(self, w: torch.Tensor) -> torch.Tensor:
         """w [N, w_dim] -> ws [N, num_ws, w_dim], the same on every layer."""
         return w[:, None].expand(-1, self.generator.config.num_ws, -1)
@@ -111,12 +121,16 @@ class PairTrainer:
     """Step 1 of the recipe; `run` trains to the end of the last stage or until the time is up."""
 
     def __init__(
-        self, recipe: Recipe, pairs: Pairs, held_out: Pairs, teacher: nn.Module, out: Path, compiled: bool = False
-    ) -> None:
+        self, recipe: Recipe, pairs: Pairs, held_out: Pairs, teacher: FeatureDistance, out: Path,
+        compiled: bool = False, start: Pair | None = None,
+    ) -> None:  # fmt: skip
         self.recipe, self.pairs, self.held_out, self.out, self.compiled = recipe, pairs, held_out, out, compiled
         self.teacher = teacher.requires_grad_(False)
         self.pair = self.average = Pair(recipe, recipe.stages[0], pairs.factors.shape[1])
         self._enter_stage(0)
+        if start is not None:
+            self.pair.grow_from(start)
+            self.average.grow_from(start)
         if (out / "checkpoint.pt").exists():
             self._resume()
 
@@ -164,15 +178,14 @@ class PairTrainer:
             ],
             betas=(0.9, 0.99),
         )
-        self.adversary = Adversary(self.recipe.seed) if self.stage.adversarial else None
         self._base_rates = [group["lr"] for group in self.optimizer.param_groups]
         self._recent: list[tuple[float, ...]] = []
         self._draw: Callable[..., torch.Tensor] = self.pair.generator.synthesis
         self._code: Callable[..., torch.Tensor] = self.pair.coder
-        self._distance: Callable[..., torch.Tensor] = self.teacher
+        self._compare: Callable[..., torch.Tensor] = partial(looks, self.teacher)
         if self.compiled:
             self._draw, self._code = torch.compile(self._draw), torch.compile(self._code)
-            self._distance = torch.compile(self.teacher)
+            self._compare = torch.compile(self._compare)
 
     def _step(self) -> None:
         stage, recipe = self.stage, self.recipe
@@ -185,35 +198,24 @@ class PairTrainer:
         with torch.autocast("cpu", torch.bfloat16):
             w = self._code(images, self.pairs.factors[chosen]).float()
         codes = w + torch.randn(w.shape, generator=random) * recipe.latent_noise
-        if stage.adversarial:
-            third = stage.batch // 3
-            part = 0.2 + 0.6 * torch.rand(third, 1, generator=random)
-            codes = torch.cat([codes, torch.lerp(codes[:third], codes[third : 2 * third], part)])
         shapes = self.pair.generator.synthesis.noise_shapes()
         noise = [torch.randn(len(codes), 1, *shape, generator=random) for shape in shapes]
         with torch.autocast("cpu", torch.bfloat16):
-            everything = self._draw(self.pair.spread(codes).contiguous(), noise=noise).float()
-        drawn = everything[: stage.batch].detach().requires_grad_(True)
-        with torch.autocast("cpu", torch.bfloat16):
+            drawn = self._draw(self.pair.spread(codes).contiguous(), noise=noise).float()
             shown = [(view(drawn).contiguous(), view(images).contiguous()) for view in views(stage.resolution, order)]
-            perceptual = torch.stack([self._distance(a, b).float().mean() for a, b in shown]).sum()
+            perceptual, texture = torch.stack([self._compare(a, b).float() for a, b in shown]).sum(0)
         difference = (drawn - images).abs().mean(1, keepdim=True)
         pixel = (difference * weights).mean() + (F.avg_pool2d(drawn, 4) - F.avg_pool2d(images, 4)).abs().mean()
         held = (w.square().mean(1) - 1).square().mean() + w.mean(0).square().mean()
-        slope = torch.zeros_like(everything)
-        slope[: stage.batch] = torch.autograd.grad(pixel + recipe.perceptual_weight * perceptual, drawn)[0]
-        if self.adversary is not None:
-            share = stage.adversarial * min(1.0, self.seen / 3000)  # a new discriminator knows nothing yet
-            slope = balanced(slope, self.adversary.gradient(everything), share)
-            self.adversary.learn(images, everything)
+        loss = pixel + recipe.perceptual_weight * perceptual + recipe.spread_weight * held
         self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward([everything, recipe.spread_weight * held], [slope, torch.ones(())])
+        (loss + stage.texture * texture).backward()
         nn.utils.clip_grad_norm_(self.pair.parameters(), 2.0)
         self.optimizer.step()
         self.seen += stage.batch
         self.steps += 1
         self._average(0.5 ** (stage.batch / min(recipe.ema_images, self.seen / 4 + 1)))
-        self._recent.append(tuple(float(term.detach()) for term in (pixel, perceptual, held)))
+        self._recent.append(tuple(float(term.detach()) for term in (pixel, perceptual, texture, held)))
 
     def _set_rate(self) -> None:
         """Warm up each stage, and let those settle that shall."""
@@ -242,8 +244,6 @@ class PairTrainer:
             "stage": self.stage_index, "seen": self.seen, "steps": self.steps, "pair": self.pair.state_dict(),
             "average": self.average.state_dict(), "optimizer": self.optimizer.state_dict(),
         }  # fmt: skip
-        if self.adversary is not None:
-            state["adversary"] = self.adversary.state()
         with atomic_path(self.out / "checkpoint.pt") as partial:
             torch.save(state, partial)
 
@@ -255,27 +255,6 @@ class PairTrainer:
         self.pair.load_state_dict(state["pair"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
-        if self.adversary is not None:
-            self.adversary.load(state["adversary"])
-
-
-def views(resolution: int, order: np.random.Generator) -> list[Callable[[torch.Tensor], torch.Tensor]]:
-    """What of a picture the perceptual distance is shown: 64 pixels a side at most, so that three cost less than one.
-
-    The square from brows to chin, half the crop's side, is small in the picture and most of what a person looks at.
-    """
-    if resolution <= 32:
-        return [lambda x: x]
-    side = resolution // 2
-    top, left = (int(v) for v in order.integers(0, resolution - side + 1, size=2))
-
-    def window(y: int, x: int) -> Callable[[torch.Tensor], torch.Tensor]:
-        return lambda image: image[..., y : y + side, x : x + side]
-
-    face = window(round(0.36 * resolution), resolution // 4)
-    if resolution <= 64:
-        return [lambda x: x, face]
-    return [lambda x: F.avg_pool2d(x, resolution // 64), face, window(top, left)]
 
 
 @torch.no_grad()
@@ -310,20 +289,24 @@ def code_all(pair: Pair, pairs: Pairs) -> torch.Tensor:
 @click.option("--minutes", default=float("inf"), help="Stop training after this long (resumable).")
 @click.option("--threads", default=2, show_default=True)
 @click.option("--compile", "compiled", is_flag=True, help="Compile with torch.compile: 1.4 times faster, needs g++.")
-@click.option("--adversarial", default=0, help="End with a stage of so many pictures before a discriminator.")
-def main(
-    data: Path, teacher: Path, out: Path, minutes: float, threads: int, compiled: bool, adversarial: int
-) -> None:
+@click.option("--start", help="A trained generator, built-in name or file: only the last, adversarial stage.")
+def main(data: Path, teacher: Path, out: Path, minutes: float, threads: int, compiled: bool, start: str | None) -> None:
     """Train synthface-128 on rendered faces."""
     recipe = Recipe()
-    if adversarial:
-        last = Stage(128, adversarial, 12, keep_encoder=True, settle=True, rate=0.4, adversarial=0.5)
-        recipe = replace(recipe, stages=(*recipe.stages, last))
     torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
     pairs = load_pairs(data)
+    begin = None
+    if start is not None:
+        recipe = replace(recipe, stages=recipe.stages[-1:])
+        generator = pretrained.load_generator(start)
+        begin = Pair(recipe, recipe.stages[0], pairs.factors.shape[1])
+        encoder = pretrained.find_encoder(generator.fingerprint)
+        if encoder is None:
+            raise click.UsageError(f"no built-in encoder is for {start}: its codes cannot be found")
+        begin.start_from(generator, encoder)
     held = HELD_OUT_SHARDS * 500
-    trainer = PairTrainer(recipe, pairs[:-held], pairs[-held:], DistilledVgg(teacher), out, compiled)
+    trainer = PairTrainer(recipe, pairs[:-held], pairs[-held:], DistilledVgg(teacher), out, compiled, begin)
     pair = trainer.run(minutes)
     psnr = held_out_psnr(pair, pairs[-held:], count=256)  # before the mapping is fitted, which moves the codes
     fit_mapping(pair.generator, code_all(pair, pairs[: -held : 3]))  # a third are enough for 256 dimensions

@@ -38,9 +38,15 @@ def fit_mapping(generator: Generator, codes: torch.Tensor) -> None:
     wide = torch.eye(config.w_dim, layers[-1].weight.shape[1])
     raised = _set_straight(layers[-1], root @ wide, mean, below, CLEARANCE * spread - mean)
     generator.mapping.w_avg.copy_(mean + raised)
+    move_codes(generator, raised)
+
+
+@torch.no_grad()
+def move_codes(generator: Generator, by: torch.Tensor) -> None:
+    """Let w + by, by [w_dim], draw what w drew: the style layers' biases take it back."""
     for name, module in generator.synthesis.named_modules():
         if name.endswith("affine") and isinstance(module, EqualLinear):
-            module.bias.sub_(module.weight @ raised / math.sqrt(module.weight.shape[1]))
+            module.bias.sub_(module.weight @ by / math.sqrt(module.weight.shape[1]))
 
 
 def _set_straight(
