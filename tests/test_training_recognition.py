@@ -201,5 +201,10 @@ def test_a_trunk_begins_from_the_encoder_of_a_landmark_network(tmp_path):
     assert torch.equal(network.deep.conv1.weight, theirs["deep.conv1.weight"])
     assert torch.equal(network.stem.weight, theirs["stem.weight"]) and torch.equal(network.out.weight, last)
     write_network(tmp_path / "b", "other", {}, {"scale": torch.ones(1)})
+    landmarks = LandmarkNet(config)
+    landmarks.offsets.fill_(0.5)
+    begin_from(landmarks, tmp_path / "a")
+    assert torch.equal(landmarks.stem.weight, theirs["stem.weight"])
+    assert float(landmarks.offsets.min()) == 0.5  # a buffer is the task's own
     with pytest.raises(WeightsError, match="no tensor fits"):
         begin_from(network, tmp_path / "b")

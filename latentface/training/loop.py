@@ -207,13 +207,15 @@ class Loop(Generic[Network, Batch]):
 
 
 def begin_from(network: nn.Module, path: Path) -> None:
-    """Copy what a network file has under the same names and in the same shapes: `FaceEncoder`s share their part.
+    """Copy the parameters that a network file has under the same names and in the same shapes.
+
+    Networks that look at faces share their trunk. Buffers, such as means of the data, are the task's own.
 
     Raises WeightsError when that is nothing, or the file cannot be read.
     """
     theirs = read_network(path).state
     shared = {}
-    for name, value in network.state_dict().items():
+    for name, value in network.named_parameters():
         known = theirs.get(name)
         if known is not None and known.shape == value.shape:
             shared[name] = known
