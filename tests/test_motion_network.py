@@ -95,6 +95,35 @@ def test_the_two_settings_of_align_corners_differ(golden: dict[str, torch.Tensor
     assert float((golden["out_ac1_deformed"] - golden["out_deformed"]).abs().max()) > 1e-2
 
 
+def test_padded_keypoints_lie_where_the_picture_has_them() -> None:
+    """A detector whose map is the picture itself finds a dot; without padding it is too far out."""
+    found = []
+    for padding in (3, 0):
+        detector = tiny(scale=1.0, keypoint_padding=padding).kp_detector
+        detector.kp.weight.zero_()
+        detector.kp.weight[:, -1, 3, 3] = 10.0  # the decoder's last channels are the picture's
+        dot = torch.zeros(1, 3, 32, 32)
+        dot[..., 8, 25] = 1
+        found.append(detector(dot).value[0, 0])
+    wanted = grid(32, 32, dot)[8, 25]
+    assert torch.allclose(found[0], wanted, atol=1e-4)
+    assert float((found[1] - wanted).abs().min()) > 0.05
+
+
+def test_keypoints_may_look_at_finer_pictures_than_their_maps_are() -> None:
+    model = tiny(scale=0.5, keypoint_scale=1.0, keypoint_stem=4, resolution=64)
+    shapes: list[torch.Size] = []
+    model.kp_detector.kp.register_forward_hook(lambda layer, given, out: shapes.append(out.shape))
+    source, driving = picture(1, 64), picture(2, 64)
+    at, to = model.keypoints(source), model.keypoints(driving)
+    assert shapes == [torch.Size([1, 3, 26, 26])] * 2  # half of 64, less 6 without padding
+    wanted = model.render(source, at, to)
+    folded = fold(model)
+    got = folded.render(source, folded.keypoints(source), folded.keypoints(driving))
+    assert_close(got.prediction, wanted.prediction)
+    assert MotionConfig(keypoint_blocks=4, dense_blocks=4, keypoint_scale=0.5, keypoint_stem=8).multiple == 64
+
+
 def test_folding_changes_nothing_but_the_work() -> None:
     model, source = tiny(), picture(1)
     folded = fold(model)
@@ -345,8 +374,12 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"num_keypoints": 0}, {"scale": 0.3}, {"variance": 0.0}, {"resolution": 100}, {"dense_blocks": 1.5}]
-)
+    "wrong",
+    [
+        {"num_keypoints": 0}, {"scale": 0.3}, {"variance": 0.0}, {"resolution": 100}, {"dense_blocks": 1.5},
+        {"keypoint_scale": 0.3}, {"keypoint_padding": -1}, {"keypoint_stem": -1},
+    ],
+)  # fmt: skip
 def test_impossible_configs_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong))):
         MotionConfig(**wrong)

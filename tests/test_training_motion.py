@@ -22,8 +22,8 @@ from latentface.synthface.renderer import Renderer
 from latentface.training import motion_losses as losses
 from latentface.training.motion import MotionTrainer, held_out_psnr
 from latentface.training.motion_clips import check_clip, find_clips, gather, person_of
-from latentface.training.motion_data import Clips, load_rendered, sample_pairs
-from latentface.training.motion_recipe import Recipe, Stage, grow, staged
+from latentface.training.motion_data import GUIDES, Clips, load_rendered, sample_pairs
+from latentface.training.motion_recipe import Recipe, Stage, grow, staged, start_from
 from latentface.video import write_clip
 
 
@@ -77,6 +77,16 @@ def test_the_field_that_brings_landmarks_together_costs_nothing() -> None:
     field = grid(33, 33, driving)[None] + shift
     assert float(losses.flow_error(field, driving, driving + shift)) < 1e-5
     assert float(losses.flow_error(field, driving, driving)) == pytest.approx(0.15, abs=1e-4)
+
+
+def test_a_mask_costs_least_where_every_place_follows_its_own_keypoint() -> None:
+    points = torch.tensor([[[-0.5, -0.5], [0.5, -0.5], [0.0, 0.5]]])
+    places = points + 0.01
+    nearest = torch.cdist(points, grid(17, 17, points).view(1, -1, 2)).argmin(1).view(1, 17, 17)
+    own, first, ground = (torch.nn.functional.one_hot(each, 4).permute(0, 3, 1, 2).float()
+                          for each in (nearest + 1, torch.ones_like(nearest), torch.zeros_like(nearest)))  # fmt: skip
+    costs = [float(losses.mask_error(mask, places, points)) for mask in (own, first, ground)]
+    assert costs[0] < 0.01 < 1 < costs[1] < costs[2]
 
 
 def test_a_pyramid_keeps_colours_and_leaves_out_what_is_too_small() -> None:
@@ -166,7 +176,7 @@ def test_pairs_are_of_one_person_and_without_landmarks_where_none_are_known() ->
 # ------------------------------------------------------------------------------------------------- trainer
 
 TINY = Recipe(
-    network=replace(CONFIG, num_keypoints=20, scale=0.5), stages=(Stage(16, 8, 4), Stage(32, 8, 4)), pixel=1.0,
+    network=replace(CONFIG, num_keypoints=len(GUIDES), scale=0.5), stages=(Stage(16, 8, 4), Stage(32, 8, 4)), pixel=1.0,
     guide_weight=1.0, learning_rate=1e-3, warm_up=4,
 )  # fmt: skip
 
@@ -190,6 +200,39 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
     assert all(torch.equal(a, b) for a, b in zip(whole, weights_of(again), strict=True))
 
 
+def test_where_the_generator_rests_the_motion_alone_is_trained(tmp_path: Path) -> None:
+    stages = (Stage(32, 8, 4, motion_only=True), Stage(32, 8, 4))
+    run = trainer(tmp_path / "whole", replace(TINY, stages=stages))
+    before = {name: value.clone() for name, value in run.model.named_parameters()}
+    run.run(minutes=0)  # one step
+    changed = {name for name, value in run.model.named_parameters() if not torch.equal(value, before[name])}
+    assert changed
+    assert all(name.startswith(("kp_detector.", "generator.dense_motion_network.")) for name in changed)
+    assert {"places", "flow", "mask", "warped"} == set(run._recent[0])
+    whole = weights_of(run.run())
+    assert "perceptual" in run._recent[-1]
+    trainer(tmp_path / "parts", replace(TINY, stages=stages)).run(minutes=0)
+    again = weights_of(trainer(tmp_path / "parts", replace(TINY, stages=stages)).run())
+    assert all(torch.equal(a, b) for a, b in zip(whole, again, strict=True))
+
+
+def test_a_training_starts_from_what_fits_of_another_network(tmp_path: Path) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        other = MotionModel(replace(CONFIG, num_keypoints=3, scale=0.25))
+    (tmp_path / "run").mkdir()
+    run = MotionTrainer(TINY, dotted(side=32), dotted(2, side=32), Pixels(), tmp_path / "run", start=other)
+    for model in (run.model, run.average):
+        ours, theirs = model.state_dict(), other.state_dict()
+        assert torch.equal(ours["generator.first.conv.weight"], theirs["generator.first.conv.weight"])
+        assert ours["kp_detector.kp.weight"].shape != theirs["kp_detector.kp.weight"].shape
+    fresh = MotionModel(staged(TINY.network, 16)).state_dict()
+    start_from(run.model, other.state_dict())
+    for name in fresh:
+        if name.endswith("down.weight"):  # these low passes are no knowledge
+            assert torch.equal(run.model.state_dict()[name], fresh[name])
+
+
 def test_training_brings_the_losses_down(tmp_path: Path) -> None:
     clips = dotted(side=32)
     alike = replace(clips, landmarks=clips.landmarks[:1] * 6)
@@ -197,7 +240,8 @@ def test_training_brings_the_losses_down(tmp_path: Path) -> None:
     run = MotionTrainer(recipe, alike, clips[:2], Pixels(), tmp_path, bfloat16=False)
     run.run()
     first, last = run._recent[:8], run._recent[-8:]
-    assert np.mean([row["guide"] for row in last]) < 0.9 * np.mean([row["guide"] for row in first])
+    for part in ("places", "flow"):
+        assert np.mean([row[part] for row in last]) < 0.9 * np.mean([row[part] for row in first])
 
 
 def test_curves_and_sheets_are_written(tmp_path: Path) -> None:
@@ -206,14 +250,14 @@ def test_curves_and_sheets_are_written(tmp_path: Path) -> None:
     with open(tmp_path / "curves.csv", newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [int(row["seen"]) for row in rows] == [100, 200, 300, 400]
-    assert {"perceptual", "pixel", "equivariance", "guide"} <= set(rows[0])
+    assert {"perceptual", "pixel", "equivariance", "places", "flow", "mask"} <= set(rows[0])
     assert float(rows[-1]["psnr"]) > 0
     assert (tmp_path / "sheet.png").exists()
 
 
 def test_a_discriminator_is_trained_only_when_it_is_asked_for(tmp_path: Path) -> None:
     assert trainer(tmp_path / "without").discriminator is None
-    recipe = replace(TINY, network=replace(CONFIG, num_keypoints=20, resolution=64), stages=(Stage(64, 4, 2),))
+    recipe = replace(TINY, network=replace(CONFIG, num_keypoints=len(GUIDES), resolution=64), stages=(Stage(64, 4, 2),))
     run = MotionTrainer(
         replace(recipe, generator_gan=1.0), dotted(side=64), dotted(1, side=64), Pixels(), tmp_path, bfloat16=False
     )

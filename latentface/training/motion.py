@@ -5,7 +5,8 @@
 
 Self-supervised as Siarohin et al. 2019 have it: of two frames of a clip one is rebuilt from the other by the motion
 between their keypoints, which are to follow random bends of the picture. Rendered clips know more: where 68 landmarks
-are. With `guide_weight` the keypoints start on some of them, and the field learns where the others go. Logs to
+are. With `guide_weight` the keypoints stand on some of them, the field learns where all of them go, and each place that
+the keypoints next to it move it. This comes first and without drawing, which is quick; drawing is learnt after. Logs to
 curves.csv, draws sheet.png, resumes from checkpoint.pt (our own tensors, read with weights_only). On several GPUs:
 `torchrun --nproc-per-node N -m latentface.training.motion ...`.
 """
@@ -33,10 +34,11 @@ from latentface.images import to_uint8, write_image
 from latentface.networks.motion import MotionConfig, MotionModel
 from latentface.networks.motion.discriminator import MultiScaleDiscriminator
 from latentface.networks.motion.geometry import Keypoints
+from latentface.pretrained import load_motion
 from latentface.pretrained.native import write_network
 from latentface.training import motion_losses as losses
 from latentface.training.motion_data import Clips, load_rendered, sample_pairs
-from latentface.training.motion_recipe import BUILTIN, COMPACT, Recipe, Stage, Step, grow, staged
+from latentface.training.motion_recipe import BUILTIN, COMPACT, TERMS, Recipe, Stage, grow, staged, start_from, step_of
 
 
 class MotionTrainer:
@@ -44,7 +46,7 @@ class MotionTrainer:
 
     def __init__(
         self, recipe: Recipe, clips: Clips, held_out: Clips, perceptual: nn.Module, out: Path, device: str = "cpu",
-        bfloat16: bool = True,
+        bfloat16: bool = True, start: MotionModel | None = None,
     ) -> None:  # fmt: skip
         self.recipe, self.clips, self.held_out, self.out, self.device = recipe, clips, held_out, out, device
         self.bfloat16 = bfloat16
@@ -54,6 +56,9 @@ class MotionTrainer:
         self.discriminator: MultiScaleDiscriminator | None = None
         self.judge: torch.optim.Adam | None = None
         self._enter_stage(0)
+        if start is not None:
+            for model in (self.model, self.average):
+                start_from(model, start.state_dict())
         if (out / "checkpoint.pt").exists():
             self._resume()
 
@@ -95,15 +100,18 @@ class MotionTrainer:
                 self.judge = torch.optim.Adam(self.discriminator.parameters(), recipe.learning_rate, (0.5, 0.999))
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's stubs
         if recipe.network.blend:
-            assert self.model.generator.final.bias is not None
-            with torch.no_grad():
-                self.model.generator.final.bias[3] = 2.0  # begin by showing the warped source
+            generator = self.model.generator
+            share, there = generator.final.bias, generator.dense_motion_network.occlusion.bias
+            assert share is not None and there is not None
+            with torch.no_grad():  # begin by showing the warped source, all of it
+                share[3] = there[0] = 2.0
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         if self.ranks > 1 and self.device != "cpu":
             self.model = nn.SyncBatchNorm.convert_sync_batchnorm(self.model)  # type: ignore[no-untyped-call]
-        self.step: nn.Module = Step(recipe, self.model, self.perceptual)
+        self.step: nn.Module = step_of(recipe, self.stage, self.model, self.perceptual)
         if self.ranks > 1:
-            self.step = nn.parallel.DistributedDataParallel(self.step)
+            rests = self.stage.motion_only
+            self.step = nn.parallel.DistributedDataParallel(self.step, find_unused_parameters=rests)
         self.optimizer = torch.optim.Adam(self.model.parameters(), recipe.learning_rate, (0.5, 0.999))
         if before:
             grow(self.model, before["model"])
@@ -126,7 +134,7 @@ class MotionTrainer:
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), 10.0)
         self.optimizer.step()
-        if self.discriminator is not None and self.judge is not None:
+        if self.discriminator is not None and self.judge is not None and not stage.motion_only:
             terms["discriminator"] = self._judge(prediction.detach(), batch.driving, driving.detach())
         self.seen += stage.batch * self.ranks
         self.steps += 1
@@ -172,7 +180,8 @@ class MotionTrainer:
                 value.copy_(now[name])
 
     def _log(self) -> None:
-        """A line in curves.csv; every fourth with the held-out PSNR of the averaged model, and a sheet to look at."""
+        """A line in curves.csv, empty where the stage has no such term; every fourth with the held-out PSNR of the
+        averaged model, and a sheet to look at."""
         means = {name: float(np.mean([row[name] for row in self._recent])) for name in self._recent[0]}
         self._recent.clear()
         score = ""
@@ -182,7 +191,7 @@ class MotionTrainer:
         path = self.out / "curves.csv"
         new = not path.exists()
         with open(path, "a", newline="") as stream:
-            writer = csv.DictWriter(stream, [*row, *means])
+            writer = csv.DictWriter(stream, [*row, *TERMS])
             if new:
                 writer.writeheader()
             writer.writerow(row | {name: f"{value:.5f}" for name, value in means.items()})
@@ -283,16 +292,20 @@ def save(model: MotionModel, path: Path) -> Path:
 @click.option("--data", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path))
 @click.option("--vgg19", type=click.Path(exists=True, path_type=Path), help="torchvision's vgg19-dcbb9e9d.pth.")
+@click.option("--start", help="Network to begin with, built-in or a file: what fits of its weights is taken.")
 @click.option("--minutes", default=float("inf"), help="Stop training after this long (resumable).")
 @click.option("--threads", default=1, show_default=True)
 @click.option("--device", default="cpu", show_default=True)
-def main(data: Path, out: Path, vgg19: Path | None, minutes: float, threads: int, device: str) -> None:
+def main(
+    data: Path, out: Path, vgg19: Path | None, start: str | None, minutes: float, threads: int, device: str
+) -> None:  # fmt: skip
     """Train synthface-motion on rendered clips; the last 25 clips are held out."""
     torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
     clips = load_rendered(data)
     device = join_group() or device
-    trainer = MotionTrainer(BUILTIN, clips[:-25], clips[-25:], perceptual_distance(vgg19), out, device)
+    known = load_motion(start) if start else None
+    trainer = MotionTrainer(BUILTIN, clips[:-25], clips[-25:], perceptual_distance(vgg19), out, device, start=known)
     model = trainer.run(minutes)
     path = save(model, out / "synthface-motion.safetensors")
     psnr = held_out_psnr(model, clips[-25:], model.config.resolution)

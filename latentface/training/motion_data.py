@@ -14,13 +14,15 @@ from torch import Tensor
 from latentface.errors import InputError
 from latentface.face import MIRROR
 
-#: Landmarks that the keypoints of a guided training stand for: chin and jaw, ends of the brows, lids and outer corners
-#: of the eyes, nose, corners of the mouth, outer and inner lips.
+#: Landmarks that the keypoints of a guided training stand for: jaw, brows, nose, corners and lids of the eyes, outer
+#: and inner lips.
 GUIDES = (
-    (8,), (3, 4), (12, 13), (17, 18), (20, 21), (22, 23), (25, 26), (37, 38), (40, 41), (43, 44), (46, 47), (36,),
-    (45,), (30, 33), (48,), (54,), (51,), (61, 62, 63), (65, 66, 67), (57,),
+    (1,), (3,), (5,), (8,), (11,), (13,), (15,),
+    (17, 18), (19,), (20, 21), (22, 23), (24,), (25, 26),
+    (27,), (30,), (31,), (35,),
+    (36,), (37, 38), (39,), (40, 41), (42,), (43, 44), (45,), (46, 47),
+    (48,), (49, 50), (51,), (52, 53), (54,), (55, 56), (57,), (58, 59), (61, 62, 63), (65, 66, 67),
 )  # fmt: skip
-INNER = slice(17, 68)  # landmarks that are places on the skin; the jaw line is a contour
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,14 +97,14 @@ def sample_pairs(clips: Clips, count: int, resolution: int, rng: np.random.Gener
 def _move(
     pictures: Tensor, landmarks: Tensor | None, resolution: int, rng: np.random.Generator
 ) -> tuple[Tensor, Tensor | None]:
-    """Mirror half of the pairs, zoom in by up to a quarter, turn and shift a little; bring to the resolution."""
+    """Mirror half of the pairs, zoom in or out by up to a sixth, turn and shift a little; bring to the resolution."""
     count = len(pictures) // 2
-    angle, zoom = rng.normal(0, 0.08, count), np.exp(-rng.uniform(0, 0.22, count))
+    angle, zoom = rng.normal(0, 0.08, count), np.exp(rng.uniform(-0.16, 0.12, count))
     mirror = rng.random(count) < 0.5
     across, down = np.stack([np.cos(angle), -np.sin(angle)], 1), np.stack([np.sin(angle), np.cos(angle)], 1)
     turn = np.stack([across, down], 1) * zoom[:, None, None]
     turn[:, :, 0] *= np.where(mirror, -1, 1)[:, None]
-    shift = rng.uniform(-1, 1, (count, 2)) * (1 - zoom)[:, None]
+    shift = rng.uniform(-1, 1, (count, 2)) * abs(1 - zoom)[:, None]
     affine = np.concatenate([turn, shift[:, :, None]], 2).astype(np.float32)
     matrix = torch.from_numpy(affine).repeat_interleave(2, 0)  # [2 N, 2, 3]
     factor = max(pictures.shape[-1] // resolution, 1)
@@ -133,5 +135,5 @@ def _recolour(pictures: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def guide_points(landmarks: Tensor) -> Tensor:
-    """The places [N, 20, 2] of GUIDES among landmarks [N, 68, 2]."""
+    """The places [N, len(GUIDES), 2] of GUIDES among landmarks [N, 68, 2]."""
     return torch.stack([landmarks[:, list(part)].mean(1) for part in GUIDES], dim=1)

@@ -155,6 +155,19 @@ def flow_error(field: Tensor, driving: Tensor, source: Tensor) -> Tensor:
     return (found.transpose(1, 2) - source).abs().mean()
 
 
+def mask_error(mask: Tensor, places: Tensor, points: Tensor, spread: float = 0.06) -> Tensor:
+    """How far the motions' shares are from each place following the keypoints next to it: mean cross-entropy.
+
+    A place's wanted shares are a softmax of its squared distances from the keypoints. Without this a training ends with
+    a few keypoints that move everything: a share of nothing gives the others' Jacobians nothing to learn from.
+
+    mask: shares [N, K + 1, h, w], the first of them the background's. places [N, M, 2], points [N, K, 2] in [-1, 1].
+    """
+    shares = warp(mask, places[:, :, None], align_corners=True)[:, 1:, :, 0]  # [N, K, M]
+    wanted = (-torch.cdist(points, places).square() / (2 * spread**2)).softmax(1)
+    return -(wanted * shares.clamp(min=1e-4).log()).sum(1).mean()
+
+
 def generator_gan(verdicts: dict[str, Maps]) -> Tensor:
     """Least squares (Mao et al. 2017): the generated pictures should be judged 1."""
     return torch.stack([(1 - verdict).square().mean() for _, verdict in verdicts.values()]).sum()

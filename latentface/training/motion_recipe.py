@@ -6,27 +6,40 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latentface.networks.motion import MotionConfig, MotionModel
-from latentface.networks.motion.geometry import Keypoints
+from latentface.networks.motion.dense import DenseMotion
+from latentface.networks.motion.geometry import Keypoints, resize_field, warp
 from latentface.training import motion_losses as losses
-from latentface.training.motion_data import INNER, PairBatch, guide_points
+from latentface.training.motion_data import GUIDES, PairBatch, guide_points
 
 COMPACT = MotionConfig(
-    num_keypoints=20, resolution=128, scale=0.25, keypoint_width=16, keypoint_max=128, keypoint_blocks=4,
-    dense_width=16, dense_max=128, dense_blocks=4, generator_width=16, generator_max=64, bottleneck_blocks=3,
-    blend=True,
+    num_keypoints=len(GUIDES), resolution=128, scale=0.25, keypoint_scale=0.5, keypoint_stem=8, keypoint_padding=3,
+    keypoint_width=16, keypoint_max=128, keypoint_blocks=4, dense_width=16, dense_max=128, dense_blocks=4,
+    generator_width=16, generator_max=64, bottleneck_blocks=3, blend=True,
 )  # fmt: skip
+
+
+#: Every term that a training's losses may have.
+TERMS = (
+    "perceptual", "pixel", "warped", "equivariance", "places", "flow", "mask", "gan", "feature_matching",
+    "discriminator",
+)  # fmt: skip
+MASK_SHARE = 0.02  # of the guide's weight: a nat is a large error, as half a picture is
+WARPED = 10.0  # weight of the warped source's L1 where nothing is drawn
 
 
 @dataclass(frozen=True)
 class Stage:
-    """`pairs` pairs of frames at `resolution` in batches of `batch`."""
+    """`pairs` pairs of frames at `resolution` in batches of `batch`; `motion_only`: the generator rests, which makes a
+    pair nearly three times as quick, and the warped source alone is compared."""
 
     resolution: int
     pairs: int
     batch: int
+    motion_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,13 +68,13 @@ class Recipe:
 
 
 BUILTIN = Recipe(
-    network=COMPACT, stages=(Stage(64, 24_000, 12), Stage(128, 26_000, 12)), learning_rate=1e-3, pixel=10.0,
-    guide_weight=50.0, average_pairs=500,
+    network=COMPACT, stages=(Stage(128, 22_000, 12, motion_only=True), Stage(128, 5_200, 12)), learning_rate=1e-3,
+    pixel=10.0, guide_weight=200.0, average_pairs=500,
 )  # fmt: skip
 
 
 class Step(nn.Module):
-    """All of the generator's losses in one forward call, so that one wrapper serves several GPUs."""
+    """All of the model's losses in one forward call, so that one wrapper serves several GPUs."""
 
     def __init__(self, recipe: Recipe, model: MotionModel, perceptual: nn.Module) -> None:
         super().__init__()
@@ -83,13 +96,7 @@ class Step(nn.Module):
             terms["pixel"] = recipe.pixel * (prediction - batch.driving).abs().mean()
         value, jacobian = losses.equivariance(driving, bent, bend)
         terms["equivariance"] = recipe.equivariance_value * value + recipe.equivariance_jacobian * jacobian
-        if guide and batch.source_landmarks is not None and batch.driving_landmarks is not None:
-            places = (source.value - guide_points(batch.source_landmarks)).abs().mean()
-            places = places + (driving.value - guide_points(batch.driving_landmarks)).abs().mean()
-            flow = losses.flow_error(
-                drawn.motion.field, batch.driving_landmarks[:, INNER], batch.source_landmarks[:, INNER]
-            )
-            terms["guide"] = guide * (places / 2 + flow)
+        terms |= self._guide(batch, source, driving, drawn.motion, guide)
         if discriminator is not None:
             at = driving.detach()
             real, fake = discriminator(theirs, at), discriminator(ours, at)
@@ -97,10 +104,57 @@ class Step(nn.Module):
             terms["feature_matching"] = recipe.feature_matching * losses.feature_matching(real, fake)
         return terms, prediction, driving
 
+    def _guide(
+        self, batch: PairBatch, source: Keypoints, driving: Keypoints, motion: DenseMotion, weight: float
+    ) -> dict[str, Tensor]:
+        """What known landmarks say of the keypoints' places, of where the field leads, and of who moves what."""
+        before, after = batch.source_landmarks, batch.driving_landmarks
+        if not weight or before is None or after is None:
+            return {}
+        wanted = guide_points(before), guide_points(after)
+        places = (source.value - wanted[0]).abs().mean() + (driving.value - wanted[1]).abs().mean()
+        flow = losses.flow_error(motion.field, after, before)
+        mask = losses.mask_error(motion.mask, after, wanted[1])
+        return {"places": weight * places / 2, "flow": weight * flow, "mask": MASK_SHARE * weight * mask}
+
+
+class MotionStep(Step):
+    """The losses of a stage in which the generator rests: the guide's, and how far the warped source is from the truth,
+    both at half size."""
+
+    def forward(
+        self, batch: PairBatch, bend: losses.RandomBend, guide: float, discriminator: nn.Module | None = None
+    ) -> tuple[dict[str, Tensor], Tensor, Keypoints]:
+        """As `Step.forward`; the prediction is the warped source."""
+        network = self.model.generator.dense_motion_network
+        count, side = len(batch.source), batch.source.shape[-1] // 2
+        found = self.model.kp_detector(torch.cat([batch.source, batch.driving]))
+        source, driving = found[:count], found[count:]
+        motion: DenseMotion = network(network.down(batch.source), source, driving)
+        field = resize_field(motion.field, side, side, align_corners=True)
+        warped = warp(F.avg_pool2d(batch.source, 2), field, align_corners=True)
+        terms = self._guide(batch, source, driving, motion, guide)
+        terms["warped"] = WARPED * (warped - F.avg_pool2d(batch.driving, 2)).abs().mean()
+        return terms, warped, driving
+
+
+def step_of(recipe: Recipe, stage: Stage, model: MotionModel, perceptual: nn.Module) -> Step:
+    """The losses of a stage."""
+    return (MotionStep if stage.motion_only else Step)(recipe, model, perceptual)
+
 
 def staged(config: MotionConfig, resolution: int) -> MotionConfig:
     """The network for smaller pictures: the motion is still found on pictures of the same size."""
-    return replace(config, resolution=resolution, scale=config.scale * config.resolution / resolution)
+    ratio = config.resolution / resolution
+    own = None if config.keypoint_scale is None else config.keypoint_scale * ratio
+    return replace(config, resolution=resolution, scale=config.scale * ratio, keypoint_scale=own)
+
+
+def start_from(model: MotionModel, state: Mapping[str, Tensor]) -> None:
+    """Take over those weights of another network that have a place of the same name and shape here."""
+    own = model.state_dict()
+    learnt = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
+    model.load_state_dict(own | {name: value for name, value in learnt.items() if not name.endswith("down.weight")})
 
 
 def grow(model: MotionModel, state: Mapping[str, Tensor]) -> None:

@@ -17,6 +17,11 @@ class MotionConfig:
         resolution: side of the pictures in pixels that it was trained on.
         num_keypoints: K. temperature: of the softmax over a keypoint's map.
         scale: keypoints and dense motion look at the picture this much smaller (1, 1/2, 1/4 or 1/8).
+        keypoint_scale: the keypoints' own scale, where it is another one.
+        keypoint_stem: channels of a convolution and halving before the keypoints' hourglass; 0 leaves them out. With it
+            the detector looks at finer pictures than its maps are.
+        keypoint_padding: around the features before the keypoints' last convolution (7 x 7). With 3 a peak in the map
+            lies where the point is in the picture; with 0, as published, the network has to learn the difference.
         variance: of the Gaussians that show the dense motion where keypoints are, in half pictures squared.
         align_corners: how warps read positions; the published networks were trained with True (and their grids, which
             put -1 and 1 on the middles of the outer pixels, fit that).
@@ -33,6 +38,9 @@ class MotionConfig:
     resolution: int = 256
     num_keypoints: int = 10
     scale: float = 0.25
+    keypoint_scale: float | None = None
+    keypoint_stem: int = 0
+    keypoint_padding: int = 0
     temperature: float = 0.1
     variance: float = 0.01
     align_corners: bool = True
@@ -51,17 +59,25 @@ class MotionConfig:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.type == "int" and (not isinstance(value, int) or value < 1):
-                raise UsageError(f"{field.name}={value!r} is not possible: use 1 or more")
-        if self.scale not in (1.0, 0.5, 0.25, 0.125):
-            raise UsageError(f"scale={self.scale} is not possible: use 1, 0.5, 0.25 or 0.125")
+            least = int(field.name not in ("keypoint_stem", "keypoint_padding"))
+            if field.type == "int" and (not isinstance(value, int) or value < least):
+                raise UsageError(f"{field.name}={value!r} is not possible: use {least} or more")
+        for name, scale in (("scale", self.scale), ("keypoint_scale", self.keypoints_at)):
+            if scale not in (1.0, 0.5, 0.25, 0.125):
+                raise UsageError(f"{name}={scale} is not possible: use 1, 0.5, 0.25 or 0.125")
         if min(self.temperature, self.variance) <= 0:
             raise UsageError(f"temperature={self.temperature}, variance={self.variance}: use positive numbers")
         if self.resolution % self.multiple:
             raise UsageError(f"resolution {self.resolution} is no multiple of {self.multiple}, as the halvings need")
 
     @property
+    def keypoints_at(self) -> float:
+        """The scale at which keypoints are found."""
+        return self.scale if self.keypoint_scale is None else self.keypoint_scale
+
+    @property
     def multiple(self) -> int:
         """Sides of pictures are multiples of this, so that every halving is exact."""
-        deepest = max(self.keypoint_blocks, self.dense_blocks)
-        return int(max(2**deepest / self.scale, 2**self.generator_blocks))
+        halvings = self.keypoint_blocks + bool(self.keypoint_stem)
+        motion = max(2**halvings / self.keypoints_at, 2**self.dense_blocks / self.scale)
+        return int(max(motion, 2**self.generator_blocks))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from latentface.networks.motion.blocks import Hourglass, anti_alias
+from latentface.networks.motion.blocks import Down, Hourglass, anti_alias
 from latentface.networks.motion.config import MotionConfig
 from latentface.networks.motion.geometry import Keypoints, grid
 
@@ -20,18 +20,21 @@ class KeypointDetector(nn.Module):
     def __init__(self, config: MotionConfig) -> None:
         super().__init__()
         self.temperature = config.temperature
-        self.down = anti_alias(3, config.scale)
-        self.predictor = Hourglass(3, config.keypoint_width, config.keypoint_blocks, config.keypoint_max)
-        self.kp = nn.Conv2d(self.predictor.channels, config.num_keypoints, 7)
-        self.jacobian = nn.Conv2d(self.predictor.channels, 4 * config.num_keypoints, 7)
+        self.down = anti_alias(3, config.keypoints_at)
+        self.stem = Down(3, config.keypoint_stem) if config.keypoint_stem else nn.Identity()
+        inputs = config.keypoint_stem or 3
+        self.predictor = Hourglass(inputs, config.keypoint_width, config.keypoint_blocks, config.keypoint_max)
+        inputs, padding = self.predictor.channels, config.keypoint_padding
+        self.kp = nn.Conv2d(inputs, config.num_keypoints, 7, padding=padding)
+        self.jacobian = nn.Conv2d(inputs, 4 * config.num_keypoints, 7, padding=padding)
         nn.init.zeros_(self.jacobian.weight)
         assert self.jacobian.bias is not None
         with torch.no_grad():
             self.jacobian.bias.copy_(torch.tensor([1.0, 0.0, 0.0, 1.0]).repeat(config.num_keypoints))
 
     def forward(self, pictures: Tensor) -> Keypoints:
-        features = self.predictor(self.down(pictures))
-        logits = self.kp(features).float()  # [N, K, h - 6, w - 6]
+        features = self.predictor(self.stem(self.down(pictures)))
+        logits = self.kp(features).float()  # [N, K, h, w], both 6 less without padding
         count, keypoints, height, width = logits.shape
         weights = (logits / self.temperature).flatten(2).softmax(2).view_as(logits)
         z = grid(height, width, logits)
