@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from latentface import pretrained
 from latentface.errors import UsageError, WeightsError
-from latentface.networks.classifier import EmotionConfig, EmotionNet, inner_points
+from latentface.networks.classifier import EmotionConfig, EmotionNet, observe
 from latentface.networks.identity import IdentityConfig, IdentityNet
 from latentface.networks.landmarks import LandmarkConfig, eye_frame
 from latentface.networks.trunk import FaceTrunk, TrunkConfig, look
@@ -78,7 +78,25 @@ def test_points_in_the_frame_of_the_eyes_do_not_change_with_place_turn_and_size(
     torch.testing.assert_close(eye_frame(points @ turn.T * 0.5 + 0.3), framed, atol=1e-3, rtol=1e-3)
     torch.testing.assert_close(framed[:, 36:42].mean(1), torch.tensor([[-0.5, 0.0]] * 2), atol=1e-4, rtol=0)
     torch.testing.assert_close(framed[:, 42:48].mean(1), torch.tensor([[0.5, 0.0]] * 2), atol=1e-4, rtol=0)
-    torch.testing.assert_close(inner_points(landmarks, crops(2, 32)), framed[:, 17:].flatten(1))
+
+
+def test_the_classifier_observes_the_points_and_the_features_there() -> None:
+    landmarks, picture = make(EmotionNet).landmarks, crops(1, 32)
+    observed, points = observe(landmarks, picture), landmarks(picture)
+    torch.testing.assert_close(observed[:, :102], eye_frame(points)[:, 17:].flatten(1))
+    maps = landmarks.decode(*landmarks.encode(picture))[0]  # [8, 8, 8]
+    x, y = (points[0, 17:] * 8 - 0.5).unbind(1)
+    left, top = x.floor().long(), y.floor().long()  # bilinear between the four cells around each point
+    right, down = x - left, y - top
+    upper = maps[:, top, left] * (1 - right) + maps[:, top, left + 1] * right
+    lower = maps[:, top + 1, left] * (1 - right) + maps[:, top + 1, left + 1] * right
+    torch.testing.assert_close(observed[0, 102:].view(8, 51), upper * (1 - down) + lower * down)
+
+
+def test_a_face_and_its_mirror_image_show_the_same_emotion() -> None:
+    network, picture = make(EmotionNet), crops(3, 38)  # framed to the pixel: 0.84 of 38 is 32
+    torch.testing.assert_close(network(picture), network(picture.flip(3)))
+    assert (network(picture)[0] - network(picture)[1]).abs().max() > 1e-4
 
 
 @pytest.mark.parametrize("shape", [(3, 60, 60), (1, 1, 60, 60), (1, 3, 60, 50), (1, 3, 15, 15)])

@@ -120,14 +120,23 @@ def test_batches_hold_all_views_of_pairs(data):
 def test_emotions_stand_on_the_landmark_network_as_it_is(data, tmp_path):
     landmarks = landmark_network()
     task = EmotionTask(data, landmarks, held_out=100, copies=2)
-    assert len(task.seen) == len(task.emotions) == 3 * (len(data) - 100) and len(task.held_seen) == 100
-    plain, first, second = task.seen.chunk(3)
+    assert len(task.seen) == len(task.emotions) == 3 * (len(data) - 100) and len(task.held) == 100
+    plain, first, second = task.seen.float().chunk(3)
     assert not torch.equal(plain, first) and not torch.equal(first, second)  # augmented anew
     loop = Loop(task, tmp_path, OPTIONS)
     loop.run(stop_after=2)
     for name, value in landmarks.state_dict().items():
         assert torch.equal(loop.network.landmarks.state_dict()[name], value)
-    torch.testing.assert_close(loop.averaged.mean, task.seen.mean(0))
+    torch.testing.assert_close(loop.averaged.mean, plain.mean(0))
+
+
+def test_what_is_seen_keeps_its_emotion(data, gently):
+    marked = replace(data, labels={"emotion": torch.arange(len(data))})
+    task = EmotionTask(marked, landmark_network(), held_out=100, copies=1, batch=32)
+    task.deviation = torch.zeros_like(task.deviation)  # not shaken
+    for row, number in zip(*task.draw(torch.Generator().manual_seed(0)), strict=True):
+        places = (task.seen.float() == row).all(1).nonzero()[:, 0]
+        assert int(number) in (places % 20).tolist() and number < 20
 
 
 def test_contrastive_loss_is_least_when_persons_keep_together():

@@ -1,7 +1,7 @@
 """Emotion classifier: a face crop -> one of the seven emotions of `latentface.emotion.Emotion`.
 
-What an emotion does to a face is where it moves brows, lids and lips. So the classifier is a landmark network and a few
-layers that read its points.
+What an emotion does to a face is where it moves brows, lids and lips, and how they look there. So the classifier is a
+landmark network, and a few layers that read its points and, at each, the features the point was found by.
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ class EmotionConfig:
 
 
 class EmotionNet(nn.Module):
-    """FFHQ crops [N, 3, R, R] in [-1, 1], of any size -> logits [N, 7] in the order of `Emotion`."""
+    """FFHQ crops [N, 3, R, R] in [-1, 1], of any size -> logits [N, 7] in the order of `Emotion`.
+
+    A crop and its mirror image have the same logits.
+    """
 
     mean: Tensor
     scale: Tensor
@@ -45,26 +48,36 @@ class EmotionNet(nn.Module):
         super().__init__()
         self.config = config or EmotionConfig()
         self.landmarks = LandmarkNet(self.config.landmarks)
-        width = 2 * len(range(NUM_POINTS)[INNER])
+        width = (2 + self.config.landmarks.decoder) * len(range(NUM_POINTS)[INNER])
         self.hidden = nn.Linear(width, 2 * self.config.features)
         self.last = nn.Linear(2 * self.config.features, self.config.features)
         self.head = nn.Linear(self.config.features, len(Emotion))
-        self.register_buffer("mean", torch.zeros(width))  # of the points, over the training pictures
+        self.register_buffer("mean", torch.zeros(width))  # of what is observed, over the training pictures
         self.register_buffer("scale", torch.ones(width))
 
-    def reflect(self, points: Tensor) -> Tensor:
-        """Features [N, D] of `inner_points` [N, 102]."""
-        return F.relu(self.last(F.relu(self.hidden((points - self.mean) * self.scale))))
+    def reflect(self, observed: Tensor) -> Tensor:
+        """Features [N, D] of what `observe` gives [N, W]."""
+        return F.relu(self.last(F.relu(self.hidden((observed - self.mean) * self.scale))))
 
     def features(self, crops: Tensor) -> Tensor:
         """What the decision is made from: [N, D] for crops [N, 3, R, R]; UsageError for another shape."""
-        return self.reflect(inner_points(self.landmarks, look(crops, self.config.landmarks)))
+        framed = look(crops, self.config.landmarks)
+        observed = observe(self.landmarks, torch.cat([framed, framed.flip(3)]))
+        ours, mirrored = self.reflect(observed).chunk(2)
+        return (ours + mirrored) / 2  # the logits are linear in the features: theirs are averaged, too
 
     def forward(self, crops: Tensor) -> Tensor:
         logits: Tensor = self.head(self.features(crops))
         return logits
 
 
-def inner_points(landmarks: LandmarkNet, framed: Tensor) -> Tensor:
-    """The inner points in pictures [N, 3, S, S] of the landmark network's frame: [N, 102], see `eye_frame`."""
-    return eye_frame(landmarks(framed))[:, INNER].flatten(1)
+def observe(landmarks: LandmarkNet, framed: Tensor) -> Tensor:
+    """What a landmark network sees in pictures [N, 3, S, S] of its frame: [N, W].
+
+    Of each the inner points, see `eye_frame`, and at each point the features that its heat map is made of.
+    """
+    maps = landmarks.decode(*landmarks.encode(framed))
+    points = landmarks.locate(landmarks.head(maps))
+    places = points[:, INNER, None] * 2 - 1
+    there = F.grid_sample(maps.float(), places, padding_mode="border", align_corners=False)  # [N, D, 51, 1]
+    return torch.cat([eye_frame(points)[:, INNER].flatten(1), there.flatten(1)], dim=1)

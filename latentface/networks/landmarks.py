@@ -72,19 +72,23 @@ class LandmarkNet(FaceEncoder):
         size = self.config.input_size
         if images.ndim != 4 or tuple(images.shape[1:]) != (3, size, size):
             raise UsageError(f"LandmarkNet: expected [N, 3, {size}, {size}], got {list(images.shape)}")
-        return self.decode(*self.encode(images))
+        logits: torch.Tensor = self.head(self.decode(*self.encode(images)))
+        return logits
 
     def decode(self, x4: torch.Tensor, x8: torch.Tensor, x16: torch.Tensor) -> torch.Tensor:
-        """Logits [N, 68, S/4, S/4] from the encoder's maps."""
+        """What the heat maps are a linear map of, [N, D, S/4, S/4], from the encoder's maps."""
         y8 = self.merge8(x8 + _double(self.up8(x16)))
-        y4 = self.merge4(self.lateral4(x4) + _double(self.up4(y8)))
-        logits: torch.Tensor = self.head(y4)
-        return logits
+        y4: torch.Tensor = self.merge4(self.lateral4(x4) + _double(self.up4(y8)))
+        return y4
+
+    def locate(self, logits: torch.Tensor) -> torch.Tensor:
+        """Landmarks [N, 68, 2] (x, y) in crop units from heat maps [N, 68, H, W]."""
+        points = spatial_mean(logits.float())
+        return apply_offsets(points, self.offsets.to(points.dtype))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Landmarks [N, 68, 2] (x, y) in crop units for images [N, 3, S, S] in [-1, 1]."""
-        points = spatial_mean(self.heat_maps(images).float())
-        return apply_offsets(points, self.offsets.to(points.dtype))
+        return self.locate(self.heat_maps(images))
 
 
 def _double(x: torch.Tensor) -> torch.Tensor:
