@@ -68,7 +68,7 @@ class Recipe:
 
 
 BUILTIN = Recipe(
-    network=COMPACT, stages=(Stage(128, 22_000, 12, motion_only=True), Stage(128, 5_200, 12)), learning_rate=1e-3,
+    network=COMPACT, stages=(Stage(128, 22_000, 12, motion_only=True), Stage(128, 7_000, 12)), learning_rate=1e-3,
     pixel=10.0, guide_weight=200.0, average_pairs=500,
 )  # fmt: skip
 
