@@ -449,7 +449,7 @@ def test_eyes_and_mouth_count_more_where_landmarks_are_known(generator: Generato
         for x, y in ((0.75, 0.25), (0.25, 0.75)):
             flawed = target.clone()
             flawed[..., round(y * side), round(x * side)] += 1.0
-            flaws.append(float(comparison.loss(flawed)))
+            flaws.append(float(comparison.loss(flawed).detach()))
         return flaws
 
     near, far = losses(crop, 3.0)
