@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import copy
 import csv
+import functools
 import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import click
@@ -45,8 +45,7 @@ class Stage:
     """`images` pictures at `resolution` in batches of `batch`.
 
     A kept encoder is not trained on. `rate` multiplies the learning rates; a settling stage lowers them to a twentieth.
-    `adversarial` is the length of the discriminator's gradient at the picture in parts of the paired loss's; a third
-    more pictures are then drawn from between the codes, which have no render to be like, for the discriminator alone.
+    `texture` is the weight of the difference of textures (`looks.texture`).
     """
 
     resolution: int
@@ -182,7 +181,7 @@ class PairTrainer:
         self._recent: list[tuple[float, ...]] = []
         self._draw: Callable[..., torch.Tensor] = self.pair.generator.synthesis
         self._code: Callable[..., torch.Tensor] = self.pair.coder
-        self._compare: Callable[..., torch.Tensor] = partial(looks, self.teacher)
+        self._compare: Callable[..., torch.Tensor] = functools.partial(looks, self.teacher)
         if self.compiled:
             self._draw, self._code = torch.compile(self._draw), torch.compile(self._code)
             self._compare = torch.compile(self._compare)
@@ -289,7 +288,7 @@ def code_all(pair: Pair, pairs: Pairs) -> torch.Tensor:
 @click.option("--minutes", default=float("inf"), help="Stop training after this long (resumable).")
 @click.option("--threads", default=2, show_default=True)
 @click.option("--compile", "compiled", is_flag=True, help="Compile with torch.compile: 1.4 times faster, needs g++.")
-@click.option("--start", help="A trained generator, built-in name or file: only the last, adversarial stage.")
+@click.option("--start", help="A trained generator, built-in name or file: only the last stage, for texture.")
 def main(data: Path, teacher: Path, out: Path, minutes: float, threads: int, compiled: bool, start: str | None) -> None:
     """Train synthface-128 on rendered faces."""
     recipe = Recipe()

@@ -60,5 +60,3 @@ def views(resolution: int, order: np.random.Generator) -> list[Callable[[torch.T
     if resolution <= 64:
         return [lambda x: x, face]
     return [lambda x: F.avg_pool2d(x, resolution // 64), face, window(top, left)]
-
-
