@@ -3,10 +3,11 @@
     python -m latentface.training.generator --data DIR --teacher vgg19_distilled16x.npz --out DIR
 
 Three steps. (1) A coder and a growing generator are trained together, render and scene -> w -> picture, by L1 at two
-scales (more at eyes and mouth), a perceptual distance and, last, the texture, with noise on w so that what lies between draws
-faces too. The scene is known, so expression, pose and light reach w whole; an encoder alone gave every face the same
-mouth. (2) The mapping network is fitted so that mapped z are distributed as the codes. (3) `synthface-128.safetensors`
-is written. Step 1 logs to curves.csv and resumes from checkpoint.pt (our own tensors, read with weights_only).
+scales (more at eyes and mouth), a perceptual distance and, in the last stage, the texture; with noise on w, so that the
+space between the codes draws faces too. The scene is known, so expression, pose and light reach w whole; an encoder
+alone gave every face the same mouth. (2) The mapping network is fitted so that mapped z are distributed as the codes.
+(3) `synthface-128.safetensors` is written. Step 1 logs to curves.csv and resumes from checkpoint.pt (our own tensors,
+read with weights_only).
 """
 
 from __future__ import annotations
