@@ -193,13 +193,19 @@ def speed(given: argparse.Namespace) -> None:
     networks = {"vox-256 (random weights)": MotionModel(MotionConfig()).eval()}
     networks[given.network] = pretrained.load_motion(given.network)
     for name, network in networks.items():
-        for kind, model in (("plain", network.to(given.device)), ("folded", fold(network.to(given.device)))):
+        plain, folded = network.to(given.device), fold(network.to(given.device))
+        for kind, model in (("plain", plain), ("folded", folded), ("folded, drawn in bfloat16", folded)):
+            rough = "bfloat16" in kind
             side = model.config.resolution
             picture = torch.rand(1, 3, side, side, device=given.device) * 2 - 1
             at, encoded = model.keypoints(picture), model.encode(picture)
 
-            def frame(source: Encoded | None = encoded, model: MotionModel = model, picture=picture, at=at) -> None:
-                drawn = model.draw(source or model.encode(picture), at, model.keypoints(picture))
+            def frame(
+                source: Encoded | None = encoded, model: MotionModel = model, picture=picture, at=at, rough=rough
+            ) -> None:
+                there = model.keypoints(picture)
+                with torch.autocast(given.device, torch.bfloat16, enabled=rough):
+                    drawn = model.draw(source or model.encode(picture), at, there)
                 model.compose(picture, drawn)[0, 0, 0, 0].item()  # waits for the device
 
             own, whole = (time_of(work, given.repeats, clock) for work in (frame, lambda frame=frame: frame(None)))

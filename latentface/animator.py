@@ -15,6 +15,7 @@ from latentface.driving import SIDE, Driver, DriverReport, Latest, Retargeting, 
 from latentface.errors import UsageError
 from latentface.face import Array, FaceCrop
 from latentface.images import Photo, Pixels, to_tensor, to_uint8
+from latentface.inversion import is_rough
 from latentface.masking import smoothstep
 from latentface.networks.motion import Keypoints, MotionModel
 from latentface.options import AnimateOptions
@@ -64,6 +65,7 @@ class MovingFace:
         device = next(model.parameters()).device
         source = to_tensor(shrink(cut[..., :3], model.config.resolution)).to(device)
         self.large = _to_tensor(cut).to(device)
+        self.rough = is_rough(options, device)
         with torch.inference_mode():
             self.keypoints = model.keypoints(source)
             self.encoded = model.encode(source)
@@ -72,7 +74,8 @@ class MovingFace:
     def place(self, base: Pixels, target: Keypoints) -> None:
         """Draw the face with its keypoints at `target` into a copy of the picture, in place."""
         with torch.inference_mode():
-            drawn = self.model.draw(self.encoded, self.keypoints, target)
+            with torch.autocast(self.large.device.type, torch.bfloat16, enabled=self.rough):
+                drawn = self.model.draw(self.encoded, self.keypoints, target)
             patch = _to_pixels(self.model.compose(self.large, drawn))
         mask = self.mask
         if self.options.still_background:

@@ -21,7 +21,7 @@ from torch import Tensor
 from latentface.errors import LatentfaceError, UsageError
 from latentface.networks.generator import Generator, SynthesisNetwork
 from latentface.networks.perceptual import FeatureDistance
-from latentface.options import ProjectOptions
+from latentface.options import AnimateOptions, ProjectOptions
 
 #: Larger pictures are averaged down to this side before they are compared, as in the reference projector.
 COMPARED_SIDE = 256
@@ -182,7 +182,7 @@ def side_at(step: int, steps: int, share: float, drawn: Sequence[int]) -> int:
     return coarse[int(passed * len(coarse))] if passed < 1 and coarse else drawn[-1]
 
 
-def is_rough(options: ProjectOptions, device: torch.device) -> bool:
+def is_rough(options: ProjectOptions | AnimateOptions, device: torch.device) -> bool:
     """Whether to convolve in bfloat16: when asked to, or by itself on a device that multiplies it in hardware."""
     if options.precision != "auto":
         return options.precision == "bfloat16"

@@ -194,6 +194,12 @@ class AnimateOptions:
     )
     crop: float = option(1.0, "Size of the square around the photo's face.", minimum=0.7, maximum=2.0)
     driver_crop: float = option(1.0, "Size of the square around the driver's face.", minimum=0.7, maximum=2.0)
+    precision: str = option(
+        "auto",
+        "What frames are drawn in: float32; bfloat16, faster and less exact; or auto: bfloat16 where the processor "
+        "multiplies it. Keypoints are always found in float32.",
+        choices=("auto", "float32", "bfloat16"),
+    )
 
     def __post_init__(self) -> None:
         check_bounds(self)

@@ -175,6 +175,14 @@ def test_outside_the_square_the_photo_is_untouched_and_inside_something_moves() 
     assert np.abs(frames[4].pixels[inside].astype(int) - photo[inside]).max() > 20
 
 
+def test_bfloat16_draws_nearly_the_same_with_the_very_keypoints() -> None:
+    exact, rough = (animate(4, precision=word)[0] for word in ("float32", "bfloat16"))
+    difference = np.stack([np.abs(a.pixels.astype(int) - b.pixels) for a, b in zip(exact, rough, strict=True)])
+    assert 0 < difference.max() and difference.mean() < 1
+    with pytest.raises(UsageError, match="precision"):
+        AnimateOptions(precision="float16")
+
+
 def test_the_reference_frame_gives_the_photo_back() -> None:
     frames, animation = animate(5)
     reference = animation.report.drivers[0].reference
