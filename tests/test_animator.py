@@ -178,7 +178,7 @@ def test_outside_the_square_the_photo_is_untouched_and_inside_something_moves() 
 def test_bfloat16_draws_nearly_the_same_with_the_very_keypoints() -> None:
     exact, rough = (animate(4, precision=word)[0] for word in ("float32", "bfloat16"))
     difference = np.stack([np.abs(a.pixels.astype(int) - b.pixels) for a, b in zip(exact, rough, strict=True)])
-    assert 0 < difference.max() and difference.mean() < 1
+    assert difference.max() > 0 and difference.mean() < 1
     with pytest.raises(UsageError, match="precision"):
         AnimateOptions(precision="float16")
 
