@@ -15,10 +15,10 @@ from latentface.driving import SIDE, Driver, DriverReport, Latest, Retargeting, 
 from latentface.errors import UsageError
 from latentface.face import Array, FaceCrop
 from latentface.images import Photo, Pixels, to_tensor, to_uint8
-from latentface.inversion import is_rough
 from latentface.masking import smoothstep
 from latentface.networks.motion import Keypoints, MotionModel
 from latentface.options import AnimateOptions
+from latentface.precision import convolving, is_rough
 
 FEATHER = 0.05  # of the square's side: the soft edge of what is put back, narrow, since it shows old beside new
 HEAD = (0.29, 0.38)  # half axes of the ellipse around head and neck, in sides of the square
@@ -65,7 +65,7 @@ class MovingFace:
         device = next(model.parameters()).device
         source = to_tensor(shrink(cut[..., :3], model.config.resolution)).to(device)
         self.large = _to_tensor(cut).to(device)
-        self.rough = is_rough(options, device)
+        self.rough = is_rough(options.precision, device)
         with torch.inference_mode():
             self.keypoints = model.keypoints(source)
             self.encoded = model.encode(source)
@@ -74,7 +74,7 @@ class MovingFace:
     def place(self, base: Pixels, target: Keypoints) -> None:
         """Draw the face with its keypoints at `target` into a copy of the picture, in place."""
         with torch.inference_mode():
-            with torch.autocast(self.large.device.type, torch.bfloat16, enabled=self.rough):
+            with convolving(self.rough, self.large.device):
                 drawn = self.model.draw(self.encoded, self.keypoints, target)
             patch = _to_pixels(self.model.compose(self.large, drawn))
         mask = self.mask

@@ -21,7 +21,8 @@ from torch import Tensor
 from latentface.errors import LatentfaceError, UsageError
 from latentface.networks.generator import Generator, SynthesisNetwork
 from latentface.networks.perceptual import FeatureDistance
-from latentface.options import AnimateOptions, ProjectOptions
+from latentface.options import ProjectOptions
+from latentface.precision import convolving, is_rough
 
 #: Larger pictures are averaged down to this side before they are compared, as in the reference projector.
 COMPARED_SIDE = 256
@@ -182,21 +183,11 @@ def side_at(step: int, steps: int, share: float, drawn: Sequence[int]) -> int:
     return coarse[int(passed * len(coarse))] if passed < 1 and coarse else drawn[-1]
 
 
-def is_rough(options: ProjectOptions | AnimateOptions, device: torch.device) -> bool:
-    """Whether to convolve in bfloat16: when asked to, or by itself on a device that multiplies it in hardware."""
-    if options.precision != "auto":
-        return options.precision == "bfloat16"
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    knows = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # torch offers no public way to ask a processor
-    return device.type == "cpu" and knows is not None and bool(knows())
-
-
 def draw(
     synthesis: SynthesisNetwork, ws: Tensor, noise: Sequence[Tensor] | None, rough: bool, side: int | None = None
 ) -> Tensor:
     """Images [N, 3, side, side] of ws [N, num_ws, w_dim] in their dtype, convolved in bfloat16 if rough."""
-    with torch.autocast(ws.device.type, torch.bfloat16, enabled=rough):
+    with convolving(rough, ws.device):
         images: Tensor = synthesis(ws, noise_mode="const", noise=noise, resolution=side)
     return images.to(ws.dtype)
 
@@ -215,7 +206,7 @@ class Search:
     ) -> None:
         self.generator, self.comparison, self.statistics, self.options = generator, comparison, statistics, options
         config = generator.config
-        self.rough = is_rough(options, generator.w_avg.device)
+        self.rough = is_rough(options.precision, generator.w_avg.device)
         # the same seed for every crop: a crop in a batch gives what it gives alone
         self.streams = [torch.Generator().manual_seed(options.seed) for _ in range(count)]
         rows = config.num_ws if options.space == "w+" else 1

@@ -29,6 +29,12 @@ def option(
     return field(default=default, metadata=metadata)
 
 
+def precision_option(what: str, exact: str) -> Any:
+    """A field that says what networks convolve in; `exact` is the sentence on what is never done in bfloat16."""
+    text = f"{what}: float32; bfloat16, faster and less exact; or auto: bfloat16 where the processor multiplies it."
+    return option("auto", f"{text} {exact}", choices=("auto", "float32", "bfloat16"))
+
+
 def check_bounds(options: Any) -> None:
     """Raise UsageError when a field of an options dataclass lies outside the bounds or choices of its metadata."""
     for spec in fields(options):
@@ -81,12 +87,7 @@ class ProjectOptions:
     feature_weight: float = option(
         3.0, "How much more eyes and mouth count than the rest, where a crop's landmarks are known.", minimum=0.0
     )
-    precision: str = option(
-        "auto",
-        "What the search convolves in: float32; bfloat16, faster and less exact; or auto: bfloat16 where the processor "
-        "multiplies it. Results are always drawn in float32.",
-        choices=("auto", "float32", "bfloat16"),
-    )
+    precision: str = precision_option("What the search convolves in", "Results are always drawn in float32.")
     tune_steps: int = option(0, "Steps of pivot tuning afterwards (0: none).", minimum=0, maximum=100_000)
     tune_learning_rate: float = option(2e-3, "Peak learning rate of pivot tuning.", minimum=0.0)
 
@@ -194,12 +195,7 @@ class AnimateOptions:
     )
     crop: float = option(1.0, "Size of the square around the photo's face.", minimum=0.7, maximum=2.0)
     driver_crop: float = option(1.0, "Size of the square around the driver's face.", minimum=0.7, maximum=2.0)
-    precision: str = option(
-        "auto",
-        "What frames are drawn in: float32; bfloat16, faster and less exact; or auto: bfloat16 where the processor "
-        "multiplies it. Keypoints are always found in float32.",
-        choices=("auto", "float32", "bfloat16"),
-    )
+    precision: str = precision_option("What frames are drawn in", "Keypoints are always found in float32.")
 
     def __post_init__(self) -> None:
         check_bounds(self)

@@ -18,11 +18,12 @@ from torch import Tensor, nn
 from latentface.errors import UsageError
 from latentface.face import FaceCrop, near_features
 from latentface.images import Pixels, to_tensor, to_uint8
-from latentface.inversion import Comparison, Search, WStatistics, is_rough, measure_w
+from latentface.inversion import Comparison, Search, WStatistics, measure_w
 from latentface.latent import Latent
 from latentface.networks.generator import Generator
 from latentface.networks.perceptual import FeatureDistance
 from latentface.options import ProjectOptions
+from latentface.precision import is_rough
 from latentface.tuning import TunedDeltas, tune
 
 __all__ = ["ProjectOptions", "Projection", "StepState", "TunedDeltas", "WStatistics", "judge", "measure_w", "project"]
@@ -212,7 +213,7 @@ class _Run:
             comparison.loss,
             steps=options.tune_steps,
             learning_rate=options.tune_learning_rate,
-            rough=is_rough(options, ws.device),
+            rough=is_rough(options.precision, ws.device),
             on_step=report,
         )
         return deltas, losses

@@ -18,7 +18,7 @@ ALGORITHMS = {
     "alignment", "driving", "camera", "headpose", "overlay", "inversion", "projector", "tuning", "fuser", "directions",
     "sequencer", "animator", "compositor", "forecasting", "recognition", "smoothing", "tracking", "journal",
     "video", "decoding", "encoding", "disclosure", "blending", "masking", "warping", "metrics", "expression",
-    "appraisal", "selection", "projections", "expression_map", "stylespace", "steering",
+    "appraisal", "selection", "projections", "expression_map", "stylespace", "steering", "precision", "schedule",
 }  # fmt: skip
 VERBS = {"api", "loading"}
 EDITORS = {"editor", "finder", "transferrer", "performer", "retoucher", "labelling"}

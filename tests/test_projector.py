@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from latentface import inversion, projector
+from latentface import inversion, precision, projector
 from latentface.errors import InputError, LatentfaceError, LatentMismatch, UsageError
 from latentface.face import FaceCrop
 from latentface.images import to_tensor, to_uint8
@@ -388,9 +388,9 @@ def test_bfloat16_finds_about_the_same(generator: Generator, distance: Perceptua
 def test_auto_precision_follows_the_processor(monkeypatch: pytest.MonkeyPatch, fast: bool) -> None:
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: fast, raising=False)
     here = torch.device("cpu")
-    assert inversion.is_rough(ProjectOptions(), here) == fast
-    assert inversion.is_rough(ProjectOptions(precision="bfloat16"), here)
-    assert not inversion.is_rough(ProjectOptions(precision="float32"), here)
+    assert precision.is_rough("auto", here) == fast
+    assert precision.is_rough("bfloat16", here)
+    assert not precision.is_rough("float32", here)
 
 
 @pytest.mark.parametrize(
