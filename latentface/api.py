@@ -122,7 +122,7 @@ def encode(crops: FaceCrop | Pixels | Sequence[FaceCrop | Pixels], generator: Ge
 
     Raises UsageError when the network comes without an encoder.
     """
-    encoder = loading.encoder(generator.fingerprint, str(generator.w_avg.device))
+    encoder = loading.encoder(generator)
     if encoder is None:
         raise UsageError("this network has no encoder; project with start=mean, or encode with one that has")
     parts = [crops] if isinstance(crops, FaceCrop | np.ndarray) else crops
@@ -134,7 +134,7 @@ def encode(crops: FaceCrop | Pixels | Sequence[FaceCrop | Pixels], generator: Ge
 
 def has_encoder(generator: Generator) -> bool:
     """Whether the network comes with an encoder, see `encode`."""
-    return loading.encoder(generator.fingerprint, str(generator.w_avg.device)) is not None
+    return loading.encoder(generator) is not None
 
 
 def start_of(
@@ -171,7 +171,7 @@ def transfer(
         UsageError: options that this network cannot meet, or a solver that is missing or does not finish.
     """
     first, second = (each.latent if isinstance(each, Projection) else each for each in (identity, expression))
-    space = loading.expressions(generator.fingerprint)
+    space = loading.expressions(generator)
     return fuser.fuse(first, second, generator, judge(str(generator.w_avg.device)), options, on_measure, space)
 
 

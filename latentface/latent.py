@@ -60,6 +60,10 @@ class Direction:
 
     __rmul__ = __mul__
 
+    def extended(self, num_ws: int, fingerprint: str) -> Direction:
+        """The same direction of a generator that was grown from this one's, see `extended`."""
+        return replace(self, values=extended(self.values, num_ws), fingerprint=fingerprint)
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Direction):
             return NotImplemented
@@ -198,3 +202,15 @@ def _checked(values: torch.Tensor, name: str) -> torch.Tensor:
     if not bool(torch.isfinite(copy).all()):
         raise UsageError(f"{name} {list(copy.shape)} holds NaN or infinity: expected finite numbers")
     return copy
+
+
+def extended(rows: torch.Tensor, num_ws: int) -> torch.Tensor:
+    """Rows [..., L, w_dim] of a generator's W+ for one that was grown from it: [..., num_ws, w_dim], the last repeated.
+
+    The last row drew the finest of the image; what the grown network adds is finer still. Raises UsageError when it has
+    fewer rows.
+    """
+    added = num_ws - rows.shape[-2]
+    if added < 0:
+        raise UsageError(f"{rows.shape[-2]} rows of W+ for a network of {num_ws}: a grown network has more")
+    return torch.cat([rows, rows[..., -1:, :].expand(*rows.shape[:-2], added, -1)], dim=-2)

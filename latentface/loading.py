@@ -6,6 +6,7 @@ Loaded networks are kept per name and device, so a second call costs nothing; `f
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,13 +17,14 @@ from latentface import alignment, pretrained, recognition
 from latentface.appraisal import Judge
 from latentface.errors import LatentMismatch, UsageError
 from latentface.expression import crop_landmarks
-from latentface.latent import Direction, Latent
+from latentface.latent import Direction, Latent, extended
 from latentface.pretrained import directions as library
 from latentface.recognition import Recogniser
 from latentface.subspace import Subspace
 
 if TYPE_CHECKING:
     from latentface.alignment import LandmarkPredictor
+    from latentface.networks.encoder import LatentEncoder
     from latentface.networks.generator import Generator
     from latentface.networks.motion import MotionModel
     from latentface.networks.rhythm import RhythmNet
@@ -134,13 +136,19 @@ def list_directions(generator: Generator, file: str | os.PathLike[str] | None = 
         WeightsError: the file is missing, damaged, or holds no directions.
         LatentMismatch: it holds directions of another network.
     """
+    lineage = _lineage(generator)
     if file is None:
-        return library.find_directions(generator.fingerprint)
-    found = library.read_directions(file)
-    for direction in found.values():
-        if direction.fingerprint != generator.fingerprint:
+        found = {name: each for key in lineage for name, each in library.find_directions(key).items()}
+    else:
+        found = library.read_directions(file)
+        if any(each.fingerprint not in lineage for each in found.values()):
             raise LatentMismatch(f"{os.fspath(file)} holds directions of another network; use that one, or fit anew")
-    return found
+    return {name: each.extended(generator.config.num_ws, generator.fingerprint) for name, each in found.items()}
+
+
+def _lineage(generator: Generator) -> tuple[str, ...]:
+    """Fingerprints of the networks whose latents mean the same: the one it was grown from, and its own last."""
+    return (generator.fingerprint,) if generator.base is None else (generator.base, generator.fingerprint)
 
 
 def load_direction(name: str, generator: Generator, file: str | os.PathLike[str] | None = None) -> Direction:
@@ -156,17 +164,25 @@ def load_direction(name: str, generator: Generator, file: str | os.PathLike[str]
     return library.pick(name, list_directions(generator, file), where)
 
 
-@lru_cache(maxsize=4)
-def encoder(fingerprint: str, device: str) -> Any:
-    """The built-in encoder of the network with this fingerprint, or None."""
-    found = pretrained.find_encoder(fingerprint)
-    return found if found is None else found.to(device)
+def encoder(generator: Generator) -> Callable[[torch.Tensor], torch.Tensor] | None:
+    """The built-in encoder of the network or of the one it was grown from: crops [N, 3, S, S] -> ws [N, num_ws, w_dim].
+
+    None when there is none.
+    """
+    for key in reversed(_lineage(generator)):
+        found = _encoder(key, str(generator.w_avg.device))
+        if found is not None:
+            return lambda crops: extended(found(crops), generator.config.num_ws)
+    return None
 
 
-@lru_cache(maxsize=4)
-def expressions(fingerprint: str) -> Subspace | None:
-    """What expressions move in the W+ of the network with this fingerprint, where that is known."""
-    return pretrained.find_expressions(fingerprint)
+def expressions(generator: Generator) -> Subspace | None:
+    """What expressions move in the W+ of the network, where that is known of it or of the one it was grown from."""
+    for key in reversed(_lineage(generator)):
+        found = _expressions(key)
+        if found is not None:
+            return found.extended(generator.config.num_ws, generator.fingerprint)
+    return None
 
 
 @lru_cache(maxsize=4)
@@ -182,7 +198,7 @@ def rhythm(model: str | os.PathLike[str] = "rhythm") -> RhythmNet:
 
 def forget() -> None:
     """Let go of every network that was loaded."""
-    for kept in (encoder, expressions, perceptual, _animator, _faces, _generator, _landmarks, _rhythm):
+    for kept in (perceptual, _animator, _encoder, _expressions, _faces, _generator, _landmarks, _rhythm):
         kept.cache_clear()
 
 
@@ -195,6 +211,17 @@ def _stamp(name: str | os.PathLike[str]) -> int:
 @lru_cache(maxsize=4)
 def _generator(name: str, stamp: int, device: str) -> Generator:
     return pretrained.load_generator(name, device=device)
+
+
+@lru_cache(maxsize=4)
+def _encoder(fingerprint: str, device: str) -> LatentEncoder | None:
+    found = pretrained.find_encoder(fingerprint)
+    return found if found is None else found.to(device)
+
+
+@lru_cache(maxsize=4)
+def _expressions(fingerprint: str) -> Subspace | None:
+    return pretrained.find_expressions(fingerprint)
 
 
 @lru_cache(maxsize=2)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from latentface.errors import UsageError
+from latentface.latent import extended
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +48,13 @@ class Subspace:
     def part(self, step: Tensor) -> Tensor:
         """The part of a step [num_ws, w_dim] that this property makes."""
         return torch.einsum("k,klw->lw", self.read(step), self.basis.to(step))
+
+    def extended(self, num_ws: int, fingerprint: str) -> Subspace:
+        """The same property of a generator that was grown from this one's: read where it was, moved on all rows."""
+        basis = extended(self.basis, num_ws)
+        reader = torch.zeros_like(basis)
+        reader[:, : self.reader.shape[1]] = self.reader
+        return Subspace(reader, basis, fingerprint)
 
     @staticmethod
     def fit(ws: Tensor, factors: Tensor, chosen: slice, fingerprint: str, count: int, ridge: float = 50.0) -> Subspace:

@@ -13,10 +13,13 @@ from latentface.errors import InputError
 from latentface.networks.encoder import CropEncoder, EncoderConfig, LatentEncoder
 from latentface.networks.generator import Generator, GeneratorConfig
 from latentface.networks.perceptual import FeatureDistance
+from latentface.training import growth
 from latentface.training.data import CELLS, Pairs, image_batch, load_pairs
-from latentface.training.generator import Pair, PairTrainer, Recipe, Stage, code_all, held_out_psnr
+from latentface.training.generator import Pair, PairTrainer, Recipe, Stage, held_out_psnr
 from latentface.training.looks import texture, views
+from latentface.training.loop import Loop, LoopOptions
 from latentface.training.prior import fit_mapping
+from latentface.training.scene_coder import code_all, read_coder, write_coder
 
 TINY = GeneratorConfig(
     resolution=32, z_dim=8, w_dim=8, num_mapping_layers=2, channel_base=256, channel_max=16, lr_multiplier=0.1
@@ -218,4 +221,52 @@ def test_batches_are_area_averages_in_range(pairs: Pairs) -> None:
     batch = image_batch(pairs.images, np.array([3, 5]), 16)
     expected = pairs.images[5].reshape(16, 2, 16, 2, 3).mean((1, 3)) / 127.5 - 1
     np.testing.assert_allclose(batch[1].permute(1, 2, 0).numpy(), expected, atol=1e-5)
-    assert code_all(Pair(RECIPE, RECIPE.stages[0], 6), pairs).shape == (64, 8)
+    assert code_all(Pair(RECIPE, RECIPE.stages[0], 6).coder, pairs, 16).shape == (64, 8)
+
+
+@pytest.fixture(scope="module")
+def fine_pairs() -> Pairs:
+    """Discs as above in pictures of 64 pixels, with an outline of one pixel, which 32 cannot show."""
+    rng = np.random.default_rng(1)
+    y, x = np.mgrid[:64, :64]
+    distance = np.hypot(x - 32, y - 32)[None, ..., None]
+    inside, outside = rng.integers(60, 196, (2, 48, 1, 1, 3))
+    factors = np.concatenate([inside, outside], -1).reshape(48, 6) / 127.5 - 1
+    discs = np.where(distance < 20, inside, outside)
+    return Pairs(
+        np.where(abs(distance - 20) < 0.7, 0, discs).astype(np.uint8),
+        torch.from_numpy(factors.astype(np.float32)),
+        np.zeros((48, CELLS, CELLS), np.uint8),
+    )
+
+
+def test_a_grown_network_learns_what_is_finer_and_keeps_the_rest(
+    fine_pairs: Pairs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(growth, "HELD_OUT", 8)
+    trainer = train(fine_pairs, tmp_path / "base", replace(RECIPE, stages=(Stage(32, 640, 16),)))
+    base, coder = trainer.average.generator, trainer.average.coder
+    task = growth.GrowthTask(base, coder, PixelDistance(), fine_pairs)
+    started = task.build()
+    kept = {name for name, value in started.named_parameters() if not value.requires_grad}
+    assert {name for name, _ in started.named_parameters()} - kept == {
+        name for name, _ in started.named_parameters() if ".b64." in name and "noise_strength" not in name
+    }
+    options = LoopOptions(steps=100, learning_rate=2e-2, weight_decay=0.0, warm_up=5, average=0.9, measure_every=100)
+    Loop(task, tmp_path / "grown", options).run()
+    state = torch.load(tmp_path / "grown" / "checkpoint.pt", weights_only=True)["averaged"]
+    for name in kept:
+        assert torch.equal(state[name], started.state_dict()[name])
+    learnt = task.build()
+    learnt.load_state_dict(state)
+    assert task.measure(learnt)["psnr"] > task.measure(started)["psnr"] + 0.15  # the base, hardly trained, has 14 dB
+    task.sheet(learnt, tmp_path / "sheet.png", count=8)
+    assert (tmp_path / "sheet.png").stat().st_size > 1000
+
+
+def test_a_coder_is_kept_with_its_codes_moved(pairs: Pairs, tmp_path: Path) -> None:
+    coder = Pair(RECIPE, RECIPE.stages[1], 6).coder
+    write_coder(tmp_path / "coder.safetensors", coder, torch.linspace(0, 7, 8))
+    again = read_coder(tmp_path / "coder.safetensors")
+    moved = code_all(again, pairs, 32) - code_all(coder, pairs, 32)
+    torch.testing.assert_close(moved, torch.linspace(0, 7, 8).expand(64, -1), rtol=0, atol=1e-5)

@@ -260,7 +260,13 @@ class Generator(nn.Module):
 
     Call `mapping` and `synthesis` for the two halves, or the generator itself for z -> image. Follows its inputs'
     device; convolutions follow torch.autocast, styles and the image stay in float32.
+
+    Attributes:
+        base: fingerprint of the generator that this one was grown from, or None. Its w mean the same in both, and its
+            W+ latents, their last row repeated (`extended`), are latents of this one.
     """
+
+    base: str | None = None
 
     def __init__(self, config: GeneratorConfig, *, seed: int | None = 0) -> None:
         super().__init__()

@@ -1,11 +1,14 @@
-"""The package's own network files: safetensors with the network's kind and config inside, read strictly."""
+"""The package's own network files: safetensors with the network's kind and config inside, read strictly.
+
+A network that was grown from a built-in one keeps only what differs from it (`Base`).
+"""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,12 +26,25 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True)
+class Base:
+    """The built-in network that another was grown from: its name, the SHA-256 of its file, and its fingerprint."""
+
+    name: str
+    sha256: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
 class NativeFile:
-    """A network file's content: its kind, its config as plain values, its tensors in float32 by name."""
+    """A network file's content: its kind, its config as plain values, its tensors in float32 by name.
+
+    A file with a base holds only the tensors in which the network differs from it; `state` has all.
+    """
 
     kind: str
     config: dict[str, Any]
     state: dict[str, torch.Tensor]
+    base: Base | None = None
 
 
 def write_network(
@@ -37,8 +53,11 @@ def write_network(
     config: Mapping[str, Any],
     state: Mapping[str, torch.Tensor],
     dtype: torch.dtype = torch.float16,
+    base: Base | None = None,
 ) -> None:
     """Write a network: floating-point tensors in `dtype` (float16 or float32), others as they are.
+
+    With a base, the tensors that are the base's own are left out.
 
     Raises:
         WeightsError: a tensor holds NaN or infinity, or leaves the range of `dtype`.
@@ -49,6 +68,10 @@ def write_network(
     tensors = {name: value.to(dtype) if value.is_floating_point() else value for name, value in state.items()}
     _check_finite(tensors, f"cannot write {os.fspath(path)} in {dtype}")
     metadata = {"format": FORMAT, "format_version": FORMAT_VERSION, "kind": kind}
+    if base is not None:
+        metadata["base"] = json.dumps(asdict(base), sort_keys=True)
+        known = _read_base(base, kind, os.fspath(path))
+        tensors = {k: v for k, v in tensors.items() if k not in known or not torch.equal(known[k], v.to(known[k]))}
     write_tensors(path, tensors, {**metadata, "config": json.dumps(dict(config), sort_keys=True)})
 
 
@@ -75,16 +98,36 @@ def read_network(path: str | os.PathLike[str]) -> NativeFile:
         raise WeightsError(f"{os.fspath(path)} has config {config!r}, expected names and values: give {WHAT}")
     _check_finite(tensors, f"{os.fspath(path)} is damaged")
     state = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
-    return NativeFile(header["kind"], config, state)
+    base = _base_of(header, os.fspath(path))
+    if base is not None:
+        state = {**_read_base(base, header["kind"], os.fspath(path)), **state}
+    return NativeFile(header["kind"], config, state, base)
 
 
-def build_network(
-    path: str | os.PathLike[str], kind: str, build: Callable[[dict[str, Any]], Network], assign: bool = False
-) -> Network:
+def _base_of(header: Mapping[str, str], source: str) -> Base | None:
+    if "base" not in header:
+        return None
+    try:
+        base = Base(**json.loads(header["base"]))
+    except (TypeError, ValueError) as error:
+        raise WeightsError(f"{source} does not say what it was grown from ({error}); get it again") from error
+    return base
+
+
+def _read_base(base: Base, kind: str, source: str) -> dict[str, torch.Tensor]:
+    """Every tensor of a base; WeightsError, naming `source`, unless that very network is built in."""
+    from latentface.pretrained import resolve  # which reads networks through this module
+    from latentface.pretrained.catalogue import BUILTIN
+
+    entries = [entry for entry in BUILTIN if (entry.name, entry.kind) == (base.name, kind)]
+    if not entries or entries[0].sha256 != base.sha256:
+        what = "comes without it" if not entries else "has another of that name"
+        raise WeightsError(f"{source} was grown from {base.name}, and this version of latentface {what}: update either")
+    return read_network(resolve(base.name, kind=kind)).state
+
+
+def build_network(path: str | os.PathLike[str], kind: str, build: Callable[[dict[str, Any]], Network]) -> Network:
     """Read the network file at `path`, make the network with `build(config)` and fill it, every tensor exactly once.
-
-    Args:
-        assign: as for `fill`.
 
     Returns:
         The network on the CPU, in evaluation mode, its parameters not asking for gradients.
@@ -92,16 +135,20 @@ def build_network(
     Raises:
         WeightsError: as `read_network`; another kind; a refused config; missing, extra or misshapen tensors.
     """
-    file = read_network(path)
+    return build_from(read_network(path), os.fspath(path), kind, build)
+
+
+def build_from(
+    file: NativeFile, source: str, kind: str, build: Callable[[dict[str, Any]], Network], assign: bool = False
+) -> Network:
+    """`build_network` of a file that was read; messages name `source`. assign: as for `fill`."""
     if file.kind != kind:
-        raise WeightsError(
-            f"{os.fspath(path)} holds a network of kind {file.kind!r}, expected {kind!r}: give another file"
-        )
+        raise WeightsError(f"{source} holds a network of kind {file.kind!r}, expected {kind!r}: give another file")
     try:
         network = build(file.config)
     except (LatentfaceError, ValueError, TypeError, KeyError) as error:
-        raise WeightsError(f"{os.fspath(path)} has an unusable config ({' '.join(str(error).split())})") from error
-    fill(network, file.state, os.fspath(path), assign)
+        raise WeightsError(f"{source} has an unusable config ({' '.join(str(error).split())})") from error
+    fill(network, file.state, source, assign)
     return network.eval().requires_grad_(False)
 
 

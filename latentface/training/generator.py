@@ -6,8 +6,8 @@ Three steps. (1) A coder and a growing generator are trained together, render an
 scales (more at eyes and mouth), a perceptual distance and, in the last stage, the texture; with noise on w, so that the
 space between the codes draws faces too. The scene is known, so expression, pose and light reach w whole; an encoder
 alone gave every face the same mouth. (2) The mapping network is fitted so that mapped z are distributed as the codes.
-(3) `synthface-128.safetensors` is written. Step 1 logs to curves.csv and resumes from checkpoint.pt (our own tensors,
-read with weights_only).
+(3) `synthface-128.safetensors` is written, and beside it `coder.safetensors`, from which training.growth goes on. Step
+1 logs to curves.csv and resumes from checkpoint.pt (our own tensors, read with weights_only).
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ import click
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from latentface import pretrained
 from latentface.files import atomic_path
+from latentface.images import Pixels, to_uint8, write_image
 from latentface.networks.encoder import LatentEncoder
 from latentface.networks.generator import Generator, GeneratorConfig
 from latentface.networks.perceptual import DistilledVgg, FeatureDistance
 from latentface.pretrained.native import write_network
 from latentface.training.data import Pairs, load_pairs
-from latentface.training.looks import looks, views
+from latentface.training.looks import compare_looks, looks
 from latentface.training.prior import fit_mapping, move_codes
-from latentface.training.scene_coder import SceneCoder
+from latentface.training.scene_coder import SceneCoder, code_all, write_coder
 
 HELD_OUT_SHARDS = 1  # the last ones: never trained on, only measured
 
@@ -202,14 +202,11 @@ class PairTrainer:
         noise = [torch.randn(len(codes), 1, *shape, generator=random) for shape in shapes]
         with torch.autocast("cpu", torch.bfloat16):
             drawn = self._draw(self.pair.spread(codes).contiguous(), noise=noise).float()
-            shown = [(view(drawn).contiguous(), view(images).contiguous()) for view in views(stage.resolution, order)]
-            perceptual, texture = torch.stack([self._compare(a, b).float() for a, b in shown]).sum(0)
-        difference = (drawn - images).abs().mean(1, keepdim=True)
-        pixel = (difference * weights).mean() + (F.avg_pool2d(drawn, 4) - F.avg_pool2d(images, 4)).abs().mean()
+            pixel, perceptual, texture = compare_looks(drawn, images, weights, self._compare, order)
         held = (w.square().mean(1) - 1).square().mean() + w.mean(0).square().mean()
         loss = pixel + recipe.perceptual_weight * perceptual + recipe.spread_weight * held
         self.optimizer.zero_grad(set_to_none=True)
-        (loss + stage.texture * texture).backward()
+        (loss + stage.texture * texture).backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.pair.parameters(), 2.0)
         self.optimizer.step()
         self.seen += stage.batch
@@ -260,26 +257,22 @@ class PairTrainer:
 @torch.no_grad()
 def held_out_psnr(pair: Pair, pairs: Pairs, sheet: Path | None = None, count: int = 64) -> float:
     """Mean PSNR in dB of the pair's pictures against the renders; `sheet` gets both, side by side."""
-    from latentface.images import to_uint8, write_image
-
     resolution = pair.generator.config.resolution
     chosen = np.arange(min(count, len(pairs)))
     batch, _ = pairs.batch(chosen, resolution)
     drawn = pair.generator.synthesis(pair.spread(pair.coder(batch, pairs.factors[chosen]))).clamp(-1, 1)
     if sheet is not None:
-        rows = torch.stack([batch[:32], drawn[:32]], 1).flatten(0, 1)  # render, drawing, render, ...
-        tiles = to_uint8(rows).reshape(-1, 8, resolution, resolution, 3).transpose(0, 2, 1, 3, 4)
-        write_image(sheet, np.ascontiguousarray(tiles.reshape(-1, 8 * resolution, 3)))
+        write_image(sheet, side_by_side(batch[:32], drawn[:32]))
     error = (drawn - batch).square().mean((1, 2, 3))
     return float((10 * torch.log10(4 / error)).mean())
 
 
-@torch.no_grad()
-def code_all(pair: Pair, pairs: Pairs) -> torch.Tensor:
-    """The codes [n, w_dim] of all pairs."""
-    resolution = pair.generator.config.resolution
-    parts = np.array_split(np.arange(len(pairs)), max(1, len(pairs) // 64))
-    return torch.cat([pair.coder(pairs.batch(part, resolution)[0], pairs.factors[part]) for part in parts])
+def side_by_side(images: torch.Tensor, drawn: torch.Tensor) -> Pixels:
+    """A sheet of renders [N, 3, R, R] and their drawings, eight to a row: render, drawing, render, ..."""
+    rows = torch.stack([images, drawn], 1).flatten(0, 1)
+    side = rows.shape[-1]
+    tiles = to_uint8(rows).reshape(-1, 8, side, side, 3).transpose(0, 2, 1, 3, 4)
+    return np.ascontiguousarray(tiles.reshape(-1, 8 * side, 3))
 
 
 @click.command()
@@ -309,8 +302,11 @@ def main(data: Path, teacher: Path, out: Path, minutes: float, threads: int, com
     trainer = PairTrainer(recipe, pairs[:-held], pairs[-held:], DistilledVgg(teacher), out, compiled, begin)
     pair = trainer.run(minutes)
     psnr = held_out_psnr(pair, pairs[-held:], count=256)  # before the mapping is fitted, which moves the codes
-    fit_mapping(pair.generator, code_all(pair, pairs[: -held : 3]))  # a third are enough for 256 dimensions
-    path = out / f"synthface-{pair.generator.config.resolution}.safetensors"
+    resolution = pair.generator.config.resolution
+    codes = code_all(pair.coder, pairs[: -held : 3], resolution)  # a third are enough for 256 dimensions
+    moved = fit_mapping(pair.generator, codes)
+    write_coder(out / "coder.safetensors", pair.coder, moved)
+    path = out / f"synthface-{resolution}.safetensors"
     write_network(path, "generator", asdict(pair.generator.config), pair.generator.state_dict())
     click.echo(f"{path}: held-out PSNR {psnr:.2f} dB", err=True)
 

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from latentface.networks.perceptual import FeatureDistance
 
 TEXTURE_MAPS, WINDOW = 3, 8  # the finest maps, and the side of what is called a place in them, in cells
+WIDEST = 96  # the side of the windows into large pictures
 
 
 def looks(teacher: FeatureDistance, drawn: Tensor, truth: Tensor) -> Tensor:
@@ -21,6 +22,23 @@ def looks(teacher: FeatureDistance, drawn: Tensor, truth: Tensor) -> Tensor:
         theirs = teacher.features(truth)
     a, b = (tuple(teacher.normalise(each) for each in maps) for maps in (ours, theirs))
     return torch.stack([teacher.compare(a, b).mean(), texture(ours[:TEXTURE_MAPS], theirs[:TEXTURE_MAPS])])
+
+
+def compare_looks(
+    drawn: Tensor, images: Tensor, weights: Tensor, compare: Callable[[Tensor, Tensor], Tensor],
+    order: np.random.Generator,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """Pixels' error, perceptual distance and difference of texture of drawings [N, 3, R, R], each a mean over N.
+
+    Args:
+        images: the renders. weights: how much each pixel counts, [N, 1, R, R].
+        compare: `looks` of some teacher, shown the pictures in `views`. order: says which of them.
+    """
+    shown = [(view(drawn).contiguous(), view(images).contiguous()) for view in views(images.shape[-1], order)]
+    perceptual, texture = torch.stack([compare(a, b).float() for a, b in shown]).sum(0)
+    difference = (drawn - images).abs().mean(1, keepdim=True)
+    pixel = (difference * weights).mean() + (F.avg_pool2d(drawn, 4) - F.avg_pool2d(images, 4)).abs().mean()
+    return pixel, perceptual, texture
 
 
 def texture(ours: tuple[Tensor, ...], theirs: tuple[Tensor, ...]) -> Tensor:
@@ -44,19 +62,21 @@ def _deviation(features: Tensor) -> Tensor:
 
 
 def views(resolution: int, order: np.random.Generator) -> list[Callable[[torch.Tensor], torch.Tensor]]:
-    """What of a picture the perceptual distance is shown: 64 pixels a side at most, so that three cost less than one.
+    """What of a picture the perceptual distance is shown: so little that three views cost less than the whole.
 
     The square from brows to chin, half the crop's side, is small in the picture and most of what a person looks at.
     """
     if resolution <= 32:
         return [lambda x: x]
-    side = resolution // 2
+    half = resolution // 2
+    side = min(half, WIDEST)
     top, left = (int(v) for v in order.integers(0, resolution - side + 1, size=2))
+    down, right = (int(v) for v in order.integers(0, half - side + 1, size=2))
 
     def window(y: int, x: int) -> Callable[[torch.Tensor], torch.Tensor]:
         return lambda image: image[..., y : y + side, x : x + side]
 
-    face = window(round(0.36 * resolution), resolution // 4)
+    face = window(round(0.36 * resolution) + down, resolution // 4 + right)
     if resolution <= 64:
         return [lambda x: x, face]
     return [lambda x: F.avg_pool2d(x, resolution // 64), face, window(top, left)]

@@ -14,12 +14,15 @@ CLEARANCE = 6.0
 
 
 @torch.no_grad()
-def fit_mapping(generator: Generator, codes: torch.Tensor) -> None:
+def fit_mapping(generator: Generator, codes: torch.Tensor) -> torch.Tensor:
     """Set `generator.mapping` so that mapped z have the mean and covariance of codes [n, w_dim]; sets w_avg.
 
     In closed form: the layers are pushed onto the straight side of their leaky ReLUs, where the network is the affine
     map w = mean + C^(1/2) z of the Gaussian with the codes' covariance C. That moves w by one constant, which the style
     layers' biases take back: the pictures of the codes stay what they were.
+
+    Returns:
+        That constant [w_dim]: the codes plus it now draw what the codes drew.
 
     Raises:
         ValueError: z is narrower than w, or there are fewer codes than dimensions.
@@ -39,6 +42,7 @@ def fit_mapping(generator: Generator, codes: torch.Tensor) -> None:
     raised = _set_straight(layers[-1], root @ wide, mean, below, CLEARANCE * spread - mean)
     generator.mapping.w_avg.copy_(mean + raised)
     move_codes(generator, raised)
+    return raised
 
 
 @torch.no_grad()

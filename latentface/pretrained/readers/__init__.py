@@ -11,7 +11,7 @@ import safetensors
 
 from latentface.errors import WeightsError
 from latentface.networks.config import GeneratorConfig
-from latentface.pretrained.native import FORMAT, build_network
+from latentface.pretrained.native import FORMAT, build_from, read_network
 from latentface.pretrained.readers.checkpoint import Checkpoint, shell
 from latentface.pretrained.readers.errors import Unreadable, damaged
 from latentface.pretrained.readers.foreign import refuse_beginning, unknown
@@ -107,8 +107,9 @@ def _read_safetensors(path: Path) -> Checkpoint:
     except (safetensors.SafetensorError, OSError, ValueError):
         ours = True  # damaged: the reader says so
     if ours:
-        network = build_network(path, "generator", lambda config: shell(GeneratorConfig(**config)), assign=True)
-        return Checkpoint(FORMAT, network.config, network.state_dict())
+        own = read_network(path)
+        network = build_from(own, str(path), "generator", lambda config: shell(GeneratorConfig(**config)), assign=True)
+        return Checkpoint(FORMAT, network.config, network.state_dict(), base=own.base.fingerprint if own.base else None)
     tensors, _ = read_tensors(path, WeightsError, WHAT)
     try:
         return recognise(tensors, Budget(path.stat().st_size))

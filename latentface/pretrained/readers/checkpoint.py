@@ -31,6 +31,7 @@ class Checkpoint:
         encoder: tensors of the encoder (pSp, e4e, ReStyle) without their prefix; None without one, or if not asked for.
         latent_avg: the mean code that lies beside the state, [w_dim] or [num_ws, w_dim], or None.
         options: what a pSp-like file says of its training, plain values by name.
+        base: fingerprint of the built-in generator that this one was grown from, or None.
     """
 
     format: str
@@ -40,10 +41,13 @@ class Checkpoint:
     encoder: Mapping[str, torch.Tensor] | None = field(default=None, repr=False)
     latent_avg: torch.Tensor | None = field(default=None, repr=False)
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    base: str | None = None
 
     def generator(self) -> Generator:
         """The network on the CPU, in evaluation mode, its parameters frozen; it shares the memory of `state`."""
-        return build_generator(self.config, self.state, "the checkpoint")
+        generator = build_generator(self.config, self.state, "the checkpoint")
+        generator.base = self.base
+        return generator
 
 
 def build_generator(config: GeneratorConfig, state: Mapping[str, torch.Tensor], source: str) -> Generator:
