@@ -49,6 +49,8 @@ setup(
         "synth": ["moderngl"],
         "ui": ["gradio"],
         "onnx": ONNX,
+        # nvcc and the headers it needs, for native operations on a GPU without a CUDA toolkit
+        "cuda": ["cuda-toolkit[nvcc,cccl]>=13; sys_platform == 'linux'"],
         # setuptools: the test of the wheel builds one without going to the network
         "dev": ["pytest>=8", "hypothesis", "ruff", "mypy", "scikit-image", "setuptools>=77", *ONNX],
     },

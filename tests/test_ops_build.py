@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.machinery
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from latentface.cli import checks
 from latentface.ops import bias_act, compiler, native
 from latentface.ops.compiler import BuildFailed, build
 from latentface.pretrained import cache
@@ -144,11 +146,67 @@ def test_importing_builds_nothing(bench: Bench) -> None:
     assert bench.calls == [] and not bench.cache.exists()
 
 
+@pytest.fixture
+def no_toolkit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A machine without nvcc on the path; returns a folder where packages of NVIDIA's may lie."""
+    monkeypatch.setattr(compiler.shutil, "which", lambda name: None)
+    monkeypatch.setattr(compiler.importlib.util, "find_spec", lambda name: None)
+    return tmp_path / "site"
+
+
+def lay_nvidia(monkeypatch: pytest.MonkeyPatch, site: Path, bench: Bench, *releases: str) -> None:
+    """Give each release (cu13) of the folder `nvidia` the stand-in for its nvcc."""
+    for release in releases:
+        place = site / "nvidia" / release / "bin"
+        place.mkdir(parents=True)
+        (place / "nvcc").symlink_to(bench.program)
+    spec = importlib.machinery.ModuleSpec("nvidia", None, is_package=True)
+    assert spec.submodule_search_locations is not None
+    spec.submodule_search_locations.append(str(site / "nvidia"))
+    monkeypatch.setattr(compiler.importlib.util, "find_spec", {"nvidia": spec}.get)
+
+
+def test_nvcc_of_a_toolkit_goes_before_that_of_packages(
+    bench: Bench, no_toolkit: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert compiler.find_nvcc() is None
+    with pytest.raises(BuildFailed, match=r"no compiler nvcc, .*latentface\[cuda\]"):
+        build("cuda")
+    lay_nvidia(monkeypatch, no_toolkit, bench, "cu9", "cu13")
+    found = compiler.find_nvcc()
+    assert found is not None and "packages" in found.origin
+    assert found.path == no_toolkit / "nvidia/cu13/bin/nvcc", "the newest, by number"
+    assert found.libraries == (no_toolkit / "nvidia/cu13/lib",)
+    monkeypatch.setattr(compiler.shutil, "which", lambda name: f"/toolkit/bin/{name}")
+    assert compiler.find_nvcc() == compiler.Nvcc(Path("/toolkit/bin/nvcc"), "a CUDA toolkit")
+
+
+def test_nvcc_of_packages_builds_and_is_told_where_its_libraries_are(
+    bench: Bench, no_toolkit: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay_nvidia(monkeypatch, no_toolkit, bench, "cu13")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
+    assert build("cuda").read_text() == "made\n"
+    compiling, linking = bench.calls
+    assert "-arch=sm_90" in compiling and "fused.cu" in compiling
+    assert f"-L{no_toolkit}/nvidia/cu13/lib" in linking and "-shared" in linking
+
+
+def test_the_doctor_says_where_nvcc_comes_from(
+    bench: Bench, no_toolkit: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = checks._gpu_ops("cuda")
+    assert "no nvcc" in missing.detail and "latentface[cuda]" in missing.advice
+    lay_nvidia(monkeypatch, no_toolkit, bench, "cu13")
+    found = checks._gpu_ops("cuda")
+    assert str(no_toolkit / "nvidia/cu13/bin/nvcc") in found.detail and found.advice == ""
+
+
 def test_the_source_for_gpus_compiles(tmp_path: Path) -> None:
     """For two generations of data-centre GPUs and as PTX for later ones, wherever nvcc exists."""
-    compiler_path = shutil.which("nvcc")
     architectures = ["-gencode=arch=compute_80,code=sm_80", "-gencode=arch=compute_90,code=[sm_90,compute_90]"]
-    for nvcc in [compiler_path] if compiler_path else []:
+    found = compiler.find_nvcc()
+    for nvcc in [found.path] if found else []:
         flags = [*compiler.NVCC_FLAGS.split(), "-O0", *architectures]
         source = compiler.SOURCES / "fused.cu"
         subprocess.run([nvcc, *flags, "-c", str(source), "-o", str(tmp_path / "fused.o")], check=True)

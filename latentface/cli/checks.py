@@ -125,12 +125,24 @@ def check_ops(device: str) -> Check:
     if tuple(doubled.shape) != (1, 3, 16, 16) or not torch.allclose(doubled[..., 4:12, 4:12].mean(), image.mean()):
         return Check("ops", BROKEN, f"upsampling gives wrong numbers on {chosen}", "reinstall torch, or --device cpu")
     kind = torch.device(chosen).type
-    found = native.library(kind) if kind == "cpu" else None  # on a GPU they are used where they are asked for
+    if kind == "cuda":
+        return _gpu_ops(chosen)
+    found = native.library(kind)
     if isinstance(found, BuildFailed):
         again = f", then delete {found.remembered} to try again" if found.remembered else ""
         advice = f"install a C++ compiler (Debian: g++){again}: drawing becomes faster"
         return Check("ops", OPTIONAL, f"plain torch on {chosen}; native operations cannot be built: {found}", advice)
-    return Check("ops", OK, f"{'native' if found is not None and native.serves(image) else 'plain torch'} on {chosen}")
+    return Check("ops", OK, f"{'native' if native.serves(image) else 'plain torch'} on {chosen}")
+
+
+def _gpu_ops(device: str) -> Check:
+    """On a GPU native operations are used where they are asked for: what would build them."""
+    from latentface.ops.compiler import NVCC_EXTRA, find_nvcc
+
+    nvcc = find_nvcc()
+    if nvcc is None:
+        return Check("ops", OK, f"plain torch on {device}; no nvcc for --ops native", f"{NVCC_EXTRA} brings one")
+    return Check("ops", OK, f"plain torch on {device}; --ops native builds with {nvcc.path} of {nvcc.origin}")
 
 
 def check_weights() -> Check:

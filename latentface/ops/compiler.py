@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import importlib.util
 import os
 import platform
 import shlex
@@ -25,6 +26,8 @@ SOURCES = Path(__file__).parent / "csrc"
 CXX_FLAGS = "-O3 -march=native -std=c++17 -fno-math-errno -fno-trapping-math -fopenmp -fPIC"
 # without a device at hand, PTX of the oldest still supported architecture serves every later one
 NVCC_FLAGS = "-O3 -std=c++17 --compiler-options=-fPIC"
+#: What brings nvcc where there is no CUDA toolkit.
+NVCC_EXTRA = "pip install 'latentface[cuda]'"
 NINJA = """rule compile
   command = {compile}
 rule link
@@ -56,6 +59,15 @@ class Recipe:
     link: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Nvcc:
+    """A compiler for GPUs: where it is, what it came with, and folders of libraries that it does not know itself."""
+
+    path: Path
+    origin: str
+    libraries: tuple[Path, ...] = ()
+
+
 def recipe(device: str) -> Recipe:
     """The recipe for "cpu" or "cuda"; BuildFailed if the compiler is missing."""
     if device == "cuda":
@@ -67,14 +79,30 @@ def recipe(device: str) -> Recipe:
 
 
 def _cuda_recipe() -> Recipe:
-    compiler = shutil.which("nvcc")
+    compiler = find_nvcc()
     if compiler is None:
-        raise BuildFailed("there is no compiler nvcc on the path")
+        raise BuildFailed(f"there is no compiler nvcc, neither on the path nor by {NVCC_EXTRA}")
     import torch
 
     major, minor = torch.cuda.get_device_capability()
     flags = (*NVCC_FLAGS.split(), f"-arch=sm_{major}{minor}")
-    return Recipe(SOURCES / "fused.cu", (compiler, *flags, "-c"), (compiler, "-shared"))
+    link = (str(compiler.path), "-shared", *(f"-L{folder}" for folder in compiler.libraries))
+    return Recipe(SOURCES / "fused.cu", (str(compiler.path), *flags, "-c"), link)
+
+
+def find_nvcc() -> Nvcc | None:
+    """The CUDA toolkit's nvcc on the path, else the newest that came as NVIDIA's packages, else None."""
+    installed = shutil.which("nvcc")
+    if installed is not None:
+        return Nvcc(Path(installed), "a CUDA toolkit")
+    spec = importlib.util.find_spec("nvidia")  # a folder that those packages share: finding it imports nothing
+    places = spec.submodule_search_locations if spec is not None else None
+    found = [path for place in places or () for path in Path(place).glob("cu*/bin/nvcc")]
+    if not found:
+        return None
+    newest = max(found, key=lambda path: int(path.parents[1].name.removeprefix("cu")))
+    # its own settings look for libraries in lib64, where a toolkit has them and these packages do not
+    return Nvcc(newest, "NVIDIA's Python packages", (newest.parents[1] / "lib",))
 
 
 def build(device: str) -> Path:
