@@ -1,4 +1,4 @@
-"""What the projector optimises: where w lie, the schedules, the noise penalty, the loss and the search itself.
+"""What the projector optimises: where w lie, the noise penalty, the loss and the search itself.
 
 The recipe is that of StyleGAN2 (Karras et al. 2020, appendix D): Adam from the mean w with a ramped learning rate,
 exploratory noise on w, noise maps optimised (on request) under a penalty that keeps them noise; a search from the mean
@@ -12,10 +12,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
 from latentface.errors import LatentfaceError, UsageError
@@ -23,13 +21,8 @@ from latentface.networks.generator import Generator, SynthesisNetwork
 from latentface.networks.perceptual import FeatureDistance
 from latentface.options import ProjectOptions
 from latentface.precision import convolving, is_rough
+from latentface.schedule import COMPARED_SIDE, Pace, learning_rate, noise_strength, side_at
 
-#: Larger pictures are averaged down to this side before they are compared, as in the reference projector.
-COMPARED_SIDE = 256
-#: The lowest resolution that is searched at: below it the perceptual network sees little.
-COARSEST_SIDE = 64
-#: Fractions of the run: learning rate up, learning rate down, exploratory noise (reference values).
-RAMP_UP, RAMP_DOWN, NOISE_RAMP = 0.05, 0.25, 0.75
 #: Adam's memory, short because a run is: of the gradients about 5 steps, of their squares about 10.
 BETAS = (0.8, 0.9)
 #: Samples and seed of the statistics of w (reference values).
@@ -85,18 +78,6 @@ def summarise_w(w: Tensor) -> WStatistics:
     return WStatistics(mean, std, centre, axes.to(mean), deviations.to(mean))
 
 
-def learning_rate(step: int, steps: int, peak: float) -> float:
-    """The reference's ramp at step of steps: linear up over the first 5 %, cosine down over the last 25 %."""
-    t = step / steps
-    down = 0.5 - 0.5 * math.cos(math.pi * min(1.0, (1.0 - t) / RAMP_DOWN))
-    return peak * down * min(1.0, t / RAMP_UP)
-
-
-def noise_strength(step: int, steps: int) -> float:
-    """Strength of the exploratory noise relative to its start: (1 - t / 0.75)^2, then 0."""
-    return max(0.0, 1.0 - step / steps / NOISE_RAMP) ** 2
-
-
 def noise_penalty(maps: Sequence[Tensor]) -> Tensor:
     """Squared autocorrelation at a shift of one pixel, over all maps [N, 1, r, r] and their 2x2 pyramids: [N]."""
     total = torch.zeros(maps[0].shape[0], dtype=maps[0].dtype, device=maps[0].device)
@@ -150,6 +131,14 @@ class Comparison:
         perceptual = self.distance.compare(self.distance.unit_features(levels[0]), features, self.attention)
         return self.options.perceptual_weight * perceptual + self.options.pixel_weight * pixel
 
+    def of(self, which: Sequence[int]) -> Comparison:
+        """The comparison against the targets of these indices alone."""
+        index = list(which)
+        part = Comparison(self.targets[index], self.distance, self.options, self.attention[index])
+        for side, (levels, features) in self._seen.items():
+            part._seen[side] = [each[index] for each in levels], tuple(each[index] for each in features)
+        return part
+
     def _at(self, side: int) -> tuple[list[Tensor], tuple[Tensor, ...]]:
         """Pyramid and features of the targets at this side, computed when first asked for."""
         if side not in self._seen:
@@ -172,17 +161,6 @@ def shrink(images: Tensor, side: int = COMPARED_SIDE) -> Tensor:
     return F.avg_pool2d(images, factor) if factor > 1 else images
 
 
-def side_at(step: int, steps: int, share: float, drawn: Sequence[int]) -> int:
-    """The resolution that a step draws, of those the network draws on its way (ascending).
-
-    For a network larger than what is compared, the first `share` of the run goes through the sides from COARSEST_SIDE
-    to COMPARED_SIDE in equal parts; the rest draws the full image. A smaller one gains nothing from it.
-    """
-    coarse = [side for side in drawn if COARSEST_SIDE <= side <= COMPARED_SIDE < drawn[-1]]
-    passed = step / (share * steps) if share else 1.0
-    return coarse[int(passed * len(coarse))] if passed < 1 and coarse else drawn[-1]
-
-
 def draw(
     synthesis: SynthesisNetwork, ws: Tensor, noise: Sequence[Tensor] | None, rough: bool, side: int | None = None
 ) -> Tensor:
@@ -192,8 +170,53 @@ def draw(
     return images.to(ws.dtype)
 
 
+class _Crop:
+    """One crop of a batch: what is searched for it, and all that must not depend on the other crops.
+
+    rows: the latent [1, 1 or num_ws, w_dim] without what all rows share [1, 1, w_dim]. maps: its noise, [1, 1, r, r].
+    """
+
+    def __init__(self, rows: Tensor, noise_shapes: Sequence[Sequence[int]], from_mean: bool, options: ProjectOptions):
+        self.rows = rows.clone()
+        # what all rows share: a search from the mean first finds that, and the rows that low resolutions do not
+        # draw come along
+        self.shared = torch.zeros_like(self.rows[:, :1])
+        # the same seed for every crop: a crop in a batch gives what it gives alone
+        self.stream = torch.Generator().manual_seed(options.seed)
+        self.maps = [self.draw(1, *shape) for shape in noise_shapes]
+        self.learnt = [self.rows, *self.maps]
+        if from_mean and rows.shape[1] > 1:
+            self.learnt.append(self.shared)
+        for tensor in self.learnt:
+            tensor.requires_grad_(True)
+        self.pace = Pace(options.steps, options.flat)
+        self.losses: list[float] = []
+        self.best_loss = math.inf
+        self.best: list[Tensor] = []
+
+    @property
+    def ws(self) -> Tensor:
+        """The present latent [1, 1 or num_ws, w_dim]."""
+        return self.shared + self.rows
+
+    def explored(self, sigma: float) -> Tensor:
+        """The present latent, with exploratory noise of this deviation."""
+        return self.ws + sigma * self.draw(*self.rows.shape[1:]) if sigma else self.ws
+
+    def draw(self, *shape: int) -> Tensor:
+        """Normal numbers [1, *shape] from the crop's own stream."""
+        return torch.randn(1, *shape, generator=self.stream).to(self.rows)
+
+    def keep(self, total: float) -> None:
+        """Remember the present state if its loss, of the full image and without exploratory noise, is the lowest."""
+        if total < self.best_loss:
+            self.best_loss = total
+            self.best = [tensor.detach().clone() for tensor in (self.ws, *self.maps)]
+
+
 class Search:
-    """The optimisation of one batch; every crop has its own stream of random numbers, its own loss and its own best."""
+    """The optimisation of one batch, in which every crop keeps its own pace: one that is through leaves, and the rest
+    goes faster. `active` are the indices of those that still search."""
 
     def __init__(
         self,
@@ -207,49 +230,26 @@ class Search:
         self.generator, self.comparison, self.statistics, self.options = generator, comparison, statistics, options
         config = generator.config
         self.rough = is_rough(options.precision, generator.w_avg.device)
-        # the same seed for every crop: a crop in a batch gives what it gives alone
-        self.streams = [torch.Generator().manual_seed(options.seed) for _ in range(count)]
-        rows = config.num_ws if options.space == "w+" else 1
-        self.rows = statistics.mean.expand(count, rows, -1).clone()
-        # what all rows share: a search from the mean first finds that, and the rows that low resolutions do not
-        # draw come along
-        self.shared = torch.zeros_like(self.rows[:, :1])
+        rows = statistics.mean.expand(count, config.num_ws if options.space == "w+" else 1, -1)
         if start is not None:
-            self.rows = _checked_start(start, generator, count, options.space).to(self.rows)
+            rows = _checked_start(start, generator, count, options.space).to(rows)
         # a start that was chosen for the crop is near already: noise would only take it away again, and what low
         # resolution would find, it has
-        self.exploration = options.w_noise if start is None else 0.0
+        self.exploration = statistics.std * options.w_noise if start is None else 0.0
         self.coarse = options.coarse if start is None else 0.0
-        self.maps: list[Tensor] = []
-        if options.optimise_noise:
-            self.maps = [self._draw(1, *shape) for shape in generator.synthesis.noise_shapes()]
-        learnt = [self.rows, *self.maps]
-        if start is None and rows > 1:
-            learnt.append(self.shared)
-        for tensor in learnt:
-            tensor.requires_grad_(True)
-        self.optimiser = torch.optim.Adam(learnt, lr=0.0, betas=BETAS)
-        self.best_loss = torch.full((count,), math.inf, device=self.rows.device)
-        self.best = [tensor.detach().clone() for tensor in (self.ws, *self.maps)]
-        self.losses: list[NDArray[np.float32]] = []
-
-    @property
-    def ws(self) -> Tensor:
-        """The present latents [N, 1 or num_ws, w_dim]."""
-        return self.shared + self.rows
-
-    def _draw(self, *shape: int) -> Tensor:
-        """Normal numbers [N, *shape], each crop's from its own stream."""
-        return torch.stack([torch.randn(shape, generator=stream) for stream in self.streams]).to(self.rows)
+        shapes = generator.synthesis.noise_shapes() if options.optimise_noise else []
+        self.crops = [_Crop(rows[k : k + 1], shapes, start is None, options) for k in range(count)]
+        self.optimiser = torch.optim.Adam([{"params": crop.learnt} for crop in self.crops], lr=0.0, betas=BETAS)
+        self.active, self.present = list(range(count)), comparison
 
     def synthesise(self, ws: Tensor, maps: Sequence[Tensor], side: int | None = None) -> Tensor:
         """Images [N, 3, side, side] of ws [N, 1 or num_ws, w_dim]; of full size when no side is given."""
         rows = ws.expand(-1, self.generator.config.num_ws, -1)
         return draw(self.generator.synthesis, rows, maps or None, self.rough, side)
 
-    def objective(self, ws: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
+    def objective(self, ws: Tensor, images: Tensor, comparison: Comparison) -> tuple[Tensor, Tensor]:
         """The loss [N] that is reported, and with the penalties on ws the one by which the best is chosen."""
-        loss = total = self.comparison.loss(images)
+        loss = total = comparison.loss(images)
         if self.options.prior_regularise:
             total = total + self.options.prior_regularise * self.statistics.penalty(ws)
         if self.options.spread_regularise and ws.shape[1] > 1:
@@ -257,44 +257,56 @@ class Search:
             total = total + self.options.spread_regularise * spread / max(self.statistics.std, 1e-8) ** 2
         return loss, total
 
-    def step(self, step: int) -> float:
-        """One step of Adam; returns its learning rate."""
-        options = self.options
-        rate = learning_rate(step, options.steps, options.learning_rate)
-        self.optimiser.param_groups[0]["lr"] = rate
-        sigma = self.statistics.std * self.exploration * noise_strength(step, options.steps)
-        ws = self.ws
-        if sigma:
-            ws = ws + sigma * self._draw(*ws.shape[1:])
+    def step(self) -> float:
+        """One step of Adam for the crops that still search; returns the highest of their learning rates."""
+        options, crops = self.options, [self.crops[k] for k in self.active]
+        sigmas = [self.exploration * noise_strength(crop.pace.at, options.steps) for crop in crops]
+        rates = [learning_rate(crop.pace.at, options.steps, options.learning_rate) for crop in crops]
+        for k, rate in zip(self.active, rates, strict=True):
+            self.optimiser.param_groups[k]["lr"] = rate
+        # one side for all: nobody is judged, so nobody goes ahead, before the full image is drawn
         drawn = self.generator.synthesis.drawn
-        side = side_at(step, options.steps, self.coarse, drawn)
-        loss, total = self.objective(ws, self.synthesise(ws, self.maps, side))
-        if not sigma and side == drawn[-1]:
-            self.keep(total.detach())
-        self.losses.append(loss.detach().float().cpu().numpy())
-        check_finite(total, f"projection diverged at step {step}", options.learning_rate)
-        if self.maps and options.noise_regularise:
-            total = total + options.noise_regularise * noise_penalty(self.maps)
+        side = side_at(crops[0].pace.at, options.steps, self.coarse, drawn)
+        ws = torch.cat([crop.explored(sigma) for crop, sigma in zip(crops, sigmas, strict=True)])
+        maps = join([crop.maps for crop in crops])
+        loss, total = self.objective(ws, self.synthesise(ws, maps, side), self.present)
+        check_finite(total, f"projection diverged at step {crops[0].pace.step}", options.learning_rate)
+        for crop, sigma, value, whole in zip(crops, sigmas, loss.tolist(), total.tolist(), strict=True):
+            crop.losses.append(value)
+            if not sigma and side == drawn[-1]:
+                crop.keep(whole)
+                crop.pace.judge(whole)
+        if maps and options.noise_regularise:
+            total = total + options.noise_regularise * noise_penalty(maps)
         self.optimiser.zero_grad(set_to_none=True)
         total.sum().backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
-        normalise_noise(self.maps)
-        return rate
+        for crop in crops:
+            normalise_noise(crop.maps)
+            crop.pace.step += 1
+        self._let_go()
+        return max(rates)
 
-    def keep(self, total: Tensor) -> None:
-        """Remember the present state of the crops whose loss, of the full image and taken without exploratory noise, is
-        the lowest so far."""
-        better = total < self.best_loss
-        self.best_loss = torch.where(better, total, self.best_loss)
-        for kept, tensor in zip(self.best, (self.ws, *self.maps), strict=True):
-            kept.copy_(torch.where(better.view(-1, *[1] * (tensor.ndim - 1)), tensor.detach(), kept))
+    def _let_go(self) -> None:
+        """Leave out the crops that are through."""
+        still = [k for k in self.active if not self.crops[k].pace.through]
+        if len(still) < len(self.active):
+            self.active, self.present = still, self.comparison.of(still)
 
     def finish(self) -> tuple[Tensor, list[Tensor]]:
         """ws [N, num_ws, w_dim] and noise maps of the best states, the last one included."""
         with torch.no_grad():
-            self.keep(self.objective(self.ws, self.synthesise(self.ws, self.maps))[1])
-        ws, *maps = self.best
+            ws = torch.cat([crop.ws for crop in self.crops])
+            images = self.synthesise(ws, join([crop.maps for crop in self.crops]))
+            for crop, total in zip(self.crops, self.objective(ws, images, self.comparison)[1].tolist(), strict=True):
+                crop.keep(total)
+        ws, *maps = join([crop.best for crop in self.crops])
         return ws.expand(-1, self.generator.config.num_ws, -1).clone(), maps
+
+
+def join(parts: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+    """Of each crop's tensors [1, ...] one batch [N, ...] each."""
+    return [torch.cat(each) for each in zip(*parts, strict=True)]
 
 
 def check_finite(values: Tensor, what: str, rate: float) -> None:

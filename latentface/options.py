@@ -68,6 +68,13 @@ class ProjectOptions:
         "or auto: the encoder where the network has one, else the mean.",
     )
     steps: int = option(100, "Steps of optimisation.", minimum=1, maximum=100_000)
+    flat: float = option(
+        0.01,
+        "Gain over 50 steps, as a share of the loss, below which a crop goes straight to the end of its search; 0: "
+        "never. While a search from the mean explores, it is not judged.",
+        minimum=0.0,
+        maximum=0.5,
+    )
     learning_rate: float = option(0.08, "Peak learning rate of Adam.", minimum=0.0)
     seed: int = option(0, "Seed of every random draw.", minimum=0, maximum=2**63 - 1)
     coarse: float = option(

@@ -35,7 +35,7 @@ GOOD_DISTANCE, APPROXIMATE_DISTANCE = 0.03, 0.09
 @dataclass(frozen=True, eq=False)
 class StepState:
     """What a callback learns after a step: the phase ("project" or "tune"), the loss of each crop [N] in it (of one
-    crop [1] in "tune"), and the learning rate."""
+    crop [1] in "tune"; the last one of a crop whose search has ended), and the highest learning rate."""
 
     phase: str
     loss: NDArray[np.float32]
@@ -49,7 +49,8 @@ class Projection:
     Attributes:
         latent: ws and noise maps (None when they were not optimised).
         image: uint8 RGB [R, R, 3], what the generator, tuned if asked for, draws from the latent.
-        losses: float32 [steps], perceptual plus pixel loss at each step, exploratory noise included.
+        losses: float32 [steps taken], perceptual plus pixel loss at each step, exploratory noise included; fewer than
+            `options.steps` where the search ended early (`options.flat`).
         distance: perceptual distance between `image` and the crop.
         verdict: "good", "approximate" or "outside what this network can draw", by `judge`.
         tuned: parameter differences of pivot tuning, or None.
@@ -113,7 +114,8 @@ def project(
 ) -> Projection | list[Projection]:
     """Invert aligned crops into the latent space of a generator.
 
-    Crops of one call are optimised together and each as if alone: same stream of random numbers, own loss, own best.
+    Crops of one call are optimised together and each as if alone: same stream of random numbers, own loss, own best,
+    own pace. One whose loss is flat (`options.flat`) ends its search early, and the rest goes faster.
     Nothing but the result depends on the call: global random state, and the generator's and the distance's parameters,
     modes and requires_grad flags, are left as they were.
 
@@ -121,7 +123,8 @@ def project(
         crops: a FaceCrop or its pixels (uint8 [R, R, 3]); several of them; or a tensor [N, 3, R, R] in [-1, 1].
         generator: the network to invert, at resolution R.
         distance: the perceptual distance to minimise; the verdict is meant for the built-in one.
-        on_step: called as on_step(step, state) after every step; pivot tuning counts on from `options.steps`.
+        on_step: called as on_step(step, state) after every step, until the last crop is through; pivot tuning counts
+            on from `options.steps`.
         start: where to begin instead of the mean w, [N, w_dim] or [N, num_ws, w_dim].
         statistics: what `measure_w` gave for this generator, to measure once for many calls; for a network with
             labels also the way to choose the label.
@@ -159,16 +162,18 @@ class _Run:
         """Search for all targets [N, 3, R, R] together, then tune and judge them one by one."""
         comparison = Comparison(targets, self.distance, self.options, attention)
         search = Search(self.generator, comparison, statistics, self.options, start, len(targets))
-        for step in range(self.options.steps):
-            rate = search.step(step)
-            self.on_step(step, StepState("project", search.losses[-1], rate))
+        step = 0
+        while search.active:
+            rate = search.step()
+            latest = np.asarray([crop.losses[-1] for crop in search.crops], dtype=np.float32)
+            self.on_step(step, StepState("project", latest, rate))
+            step += 1
         ws, maps = search.finish()
-        losses = np.stack(search.losses, axis=1)  # [N, steps]
         found = []
         for k in range(len(targets)):
             noise = [each[k : k + 1] for each in maps]
-            alone = Comparison(targets[k : k + 1], self.distance, self.options, attention[k : k + 1])
-            found.append(self._conclude(k, alone, ws[k : k + 1], noise, losses[k], len(targets)))
+            losses = np.asarray(search.crops[k].losses, dtype=np.float32)
+            found.append(self._conclude(k, comparison.of([k]), ws[k : k + 1], noise, losses, len(targets)))
         return found
 
     def _conclude(

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from latentface.errors import InputError, LatentfaceError, LatentMismatch
 from latentface.inversion import draw
-from latentface.inversion import learning_rate as ramp
 from latentface.networks.generator import Generator
+from latentface.schedule import learning_rate as ramp
 from latentface.tensorfile import read_tensors, write_tensors
 
 FORMAT = "latentface-tuned"

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from latentface import inversion, precision, projector
+from latentface import inversion, precision, projector, schedule
 from latentface.errors import InputError, LatentfaceError, LatentMismatch, UsageError
 from latentface.face import FaceCrop
 from latentface.images import to_tensor, to_uint8
@@ -19,6 +19,7 @@ from latentface.networks.generator import Generator, GeneratorConfig
 from latentface.networks.perceptual import PerceptualConfig, PerceptualNet
 from latentface.options import ProjectOptions
 from latentface.projector import Projection, StepState, project
+from latentface.schedule import Pace
 from latentface.tuning import TunedDeltas
 
 CONFIG = GeneratorConfig(
@@ -233,14 +234,14 @@ def test_noise_penalty_keeps_noise_noise(generator: Generator, distance: Percept
 
 @pytest.mark.parametrize(("step", "expected"), [(0, 0.0), (1, 0.2), (5, 1.0), (74, 1.0), (75, 1.0), (99, None)])
 def test_learning_rate_against_the_formula(step: int, expected: float | None) -> None:
-    found = inversion.learning_rate(step, 100, 0.4)
+    found = schedule.learning_rate(step, 100, 0.4)
     if expected is None:
         expected = 0.5 - 0.5 * math.cos(math.pi * 0.01 / 0.25)
     assert found == pytest.approx(0.4 * expected)
 
 
 def test_exploratory_noise_ends_at_three_quarters() -> None:
-    found = [inversion.noise_strength(step, 100) for step in (0, 30, 75, 90)]
+    found = [schedule.noise_strength(step, 100) for step in (0, 30, 75, 90)]
     assert found == pytest.approx([1.0, (1 - 0.3 / 0.75) ** 2, 0.0, 0.0])
 
 
@@ -318,7 +319,96 @@ def test_the_callback_hears_every_step(generator: Generator, distance: Perceptua
     assert [step for step, _ in heard] == [0, 1, 2, 3, 4, 5, 6, 6, 7, 7]
     assert [state.phase for _, state in heard] == ["project"] * 6 + ["tune"] * 4
     assert np.array_equal(np.stack([state.loss for _, state in heard[:6]], axis=1), np.stack([p.losses for p in found]))
-    assert heard[3][1].learning_rate == pytest.approx(inversion.learning_rate(3, 6, 0.05))
+    assert heard[3][1].learning_rate == pytest.approx(schedule.learning_rate(3, 6, 0.05))
+
+
+def walk(losses: list[float], flat: float, steps: int) -> tuple[list[float], Pace]:
+    """The places in the schedule that a crop with these losses passes, and its pace at the end."""
+    pace, places = Pace(steps, flat), []
+    while not pace.through:
+        places.append(pace.at)
+        pace.judge(losses[min(pace.step, len(losses) - 1)])
+        pace.step += 1
+    return places, pace
+
+
+def test_a_loss_that_falls_goes_all_the_way() -> None:
+    falling = [0.9**k for k in range(400)]
+    for flat in (0.0, 0.01):
+        assert walk(falling, flat, 400)[0] == list(range(400))
+    assert walk([1.0], 0.0, 400)[0] == list(range(400)), "nothing is flat enough for 0"
+    assert walk([math.inf, 1.0], 0.5, 30)[0] == list(range(30)), "too short to be judged"
+
+
+def test_a_flat_loss_goes_straight_to_a_short_ramp_down() -> None:
+    window, ramp = schedule.WINDOW, schedule.SHORT_RAMP
+    falling = [0.9**k for k in range(100)]  # and flat from there
+    places, pace = walk(falling, 0.01, 2000)
+    gain = 99 + window  # the first step whose window holds nothing of the fall
+    assert places[: gain + 2] == list(range(gain + 2))
+    assert pace.length == len(places) == gain + 1 + ramp
+    rates = [schedule.learning_rate(at, 2000, 1.0) for at in places[gain + 1 :]]
+    assert rates == pytest.approx([0.5 + 0.5 * math.cos(math.pi * k / ramp) for k in range(ramp)], abs=1e-9)
+    wobbling = [1.0 + 0.3 * (-1) ** k for k in range(2000)]
+    assert len(walk(wobbling, 0.01, 2000)[0]) == window + 1 + ramp + 1, "judged by the lowest so far"
+
+
+def test_flatness_changes_nothing_once_the_learning_rate_falls() -> None:
+    losses = [0.9 ** min(k, 151) for k in range(200)]
+    assert walk(losses, 0.01, 200)[0] == list(range(200))
+    short = walk([1.0], 0.01, 80)[0]
+    assert len(short) == schedule.WINDOW + 1 + 20, "the ramp of a short run is not made longer"
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> ProjectOptions:
+    """Options by which a search that gains less than half in 4 steps ends after 3 more."""
+    monkeypatch.setattr(schedule, "WINDOW", 4)
+    monkeypatch.setattr(schedule, "SHORT_RAMP", 3)
+    return ProjectOptions(steps=24, learning_rate=0.02, flat=0.2, precision="float32")
+
+
+def test_a_crop_that_is_found_leaves_and_the_others_go_on_as_alone(
+    generator: Generator, distance: PerceptualNet, hasty: ProjectOptions
+) -> None:
+    pictures = draw(generator)
+    with torch.no_grad():
+        z = torch.randn(1, 8, generator=torch.Generator().manual_seed(5))
+        start = torch.cat([generator.mapping(z), inversion.measure_w(generator).mean.expand(1, CONFIG.num_ws, -1)])
+    heard, drawn = list[StepState](), list[int]()
+    watched = generator.synthesis.register_forward_hook(lambda module, given, image: drawn.append(len(image)))
+    found, searching = project(
+        pictures, generator, hasty, distance=distance, start=start, on_step=lambda step, state: heard.append(state)
+    )
+    watched.remove()
+    assert found.losses.shape == (8,) and searching.losses.shape == (24,)
+    assert drawn == [2] * 8 + [1] * 16 + [2] + [1, 1]  # the last states, and each picture
+    assert len(heard) == 24
+    assert all(state.loss[0] == found.losses[-1] for state in heard[7:])
+    assert [state.loss[1] for state in heard] == searching.losses.tolist()
+    assert [state.learning_rate for state in heard] == [
+        pytest.approx(schedule.learning_rate(step, 24, 0.02)) for step in range(24)
+    ]
+    for k, together in enumerate((found, searching)):
+        alone = project(pictures[k], generator, hasty, distance=distance, start=start[k : k + 1])
+        assert same(together, alone, tolerance=2e-3) and len(together.losses) == len(alone.losses)
+    patient = project(pictures, generator, replace(hasty, flat=0.0), distance=distance, start=start)
+    assert same(searching, patient[1], tolerance=2e-3) and len(patient[0].losses) == 24
+
+
+def test_a_search_that_explores_is_not_ended(
+    generator: Generator, distance: PerceptualNet, hasty: ProjectOptions
+) -> None:
+    options = replace(hasty, flat=0.5, w_noise=0.01, learning_rate=1e-6)
+    picture = draw(generator)[0]
+    assert project(picture, generator, options, distance=distance).losses.shape == (24,)
+    assert project(picture, generator, replace(options, w_noise=0.0), distance=distance).losses.shape == (8,)
+
+
+def test_flatness_is_explained_as_it_is_judged() -> None:
+    text = ProjectOptions.__dataclass_fields__["flat"].metadata["help"]
+    assert f"{schedule.WINDOW} steps" in text
+    assert len(walk([1.0], ProjectOptions().flat, ProjectOptions().steps)[0]) <= ProjectOptions().steps
 
 
 def test_pivot_tuning_improves_and_its_deltas_reproduce(
@@ -398,13 +488,14 @@ def test_auto_precision_follows_the_processor(monkeypatch: pytest.MonkeyPatch, f
 )
 def test_a_coarse_search_passes_through_the_sides_it_can_compare_at(step: int, expected: int) -> None:
     drawn = (4, 8, 16, 32, 64, 128, 256, 512, 1024)
-    assert inversion.side_at(step, 100, 0.5, drawn) == expected
-    assert inversion.side_at(step, 100, 0.0, drawn) == 1024  # nothing coarse was asked for
-    assert inversion.side_at(step, 100, 0.5, (1024,)) == 1024  # a network that draws nothing on its way
-    assert inversion.side_at(step, 100, 0.5, (4, 8, 16, 32, 64, 128, 256)) == 256  # compared as it is
+    assert schedule.side_at(step, 100, 0.5, drawn) == expected
+    assert schedule.side_at(step, 100, 0.0, drawn) == 1024  # nothing coarse was asked for
+    assert schedule.side_at(step, 100, 0.5, (1024,)) == 1024  # a network that draws nothing on its way
+    assert schedule.side_at(step, 100, 0.5, (4, 8, 16, 32, 64, 128, 256)) == 256  # compared as it is
 
 
 def test_a_coarse_search_finds_a_picture_from_the_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schedule, "COMPARED_SIDE", 64)
     monkeypatch.setattr(inversion, "COMPARED_SIDE", 64)
     network, distance = make_generator(replace(CONFIG, resolution=128)), make_distance()
     sides = list[int]()
