@@ -21,7 +21,7 @@ from latentface.networks.generator import Generator, SynthesisNetwork
 from latentface.networks.perceptual import FeatureDistance
 from latentface.options import ProjectOptions
 from latentface.precision import convolving, is_rough
-from latentface.schedule import COMPARED_SIDE, Pace, learning_rate, noise_strength, side_at
+from latentface.schedule import COMPARED_SIDE, Pace, coarse_sides, learning_rate, noise_strength, side_at
 
 #: Adam's memory, short because a run is: of the gradients about 5 steps, of their squares about 10.
 BETAS = (0.8, 0.9)
@@ -233,10 +233,10 @@ class Search:
         rows = statistics.mean.expand(count, config.num_ws if options.space == "w+" else 1, -1)
         if start is not None:
             rows = _checked_start(start, generator, count, options.space).to(rows)
-        # a start that was chosen for the crop is near already: noise would only take it away again, and what low
-        # resolution would find, it has
+        # a start that was chosen for the crop is near already: noise would only take it away again
         self.exploration = statistics.std * options.w_noise if start is None else 0.0
-        self.coarse = options.coarse if start is None else 0.0
+        self.full = generator.synthesis.drawn[-1]
+        self.coarse = coarse_sides(generator.synthesis.drawn, near=start is not None)
         shapes = generator.synthesis.noise_shapes() if options.optimise_noise else []
         self.crops = [_Crop(rows[k : k + 1], shapes, start is None, options) for k in range(count)]
         self.optimiser = torch.optim.Adam([{"params": crop.learnt} for crop in self.crops], lr=0.0, betas=BETAS)
@@ -265,15 +265,14 @@ class Search:
         for k, rate in zip(self.active, rates, strict=True):
             self.optimiser.param_groups[k]["lr"] = rate
         # one side for all: nobody is judged, so nobody goes ahead, before the full image is drawn
-        drawn = self.generator.synthesis.drawn
-        side = side_at(crops[0].pace.at, options.steps, self.coarse, drawn)
+        side = side_at(crops[0].pace.at, options.steps, options.coarse, self.coarse, self.full)
         ws = torch.cat([crop.explored(sigma) for crop, sigma in zip(crops, sigmas, strict=True)])
         maps = join([crop.maps for crop in crops])
         loss, total = self.objective(ws, self.synthesise(ws, maps, side), self.present)
         check_finite(total, f"projection diverged at step {crops[0].pace.step}", options.learning_rate)
         for crop, sigma, value, whole in zip(crops, sigmas, loss.tolist(), total.tolist(), strict=True):
             crop.losses.append(value)
-            if not sigma and side == drawn[-1]:
+            if not sigma and side == self.full:
                 crop.keep(whole)
                 crop.pace.judge(whole)
         if maps and options.noise_regularise:

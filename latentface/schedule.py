@@ -9,6 +9,8 @@ from collections.abc import Sequence
 COMPARED_SIDE = 256
 #: The lowest resolution that is searched at: below it the perceptual network sees little.
 COARSEST_SIDE = 64
+#: Networks up to this side gain nothing from low resolutions: their full steps cost little more.
+SMALL_SIDE = 128
 #: Fractions of the run: learning rate up, learning rate down, exploratory noise (reference values).
 RAMP_UP, RAMP_DOWN, NOISE_RAMP = 0.05, 0.25, 0.75
 #: Steps over which a loss is judged, and the most that the ramp down takes once it is found flat.
@@ -27,15 +29,22 @@ def noise_strength(step: float, steps: int) -> float:
     return max(0.0, 1.0 - step / steps / NOISE_RAMP) ** 2
 
 
-def side_at(step: float, steps: int, share: float, drawn: Sequence[int]) -> int:
-    """The resolution that a step draws, of those the network draws on its way (ascending).
+def coarse_sides(drawn: Sequence[int], near: bool) -> list[int]:
+    """The sides at which a search begins, of those that the network draws on its way to the full image (ascending).
 
-    For a network larger than what is compared, the first `share` of the run goes through the sides from COARSEST_SIDE
-    to COMPARED_SIDE in equal parts; the rest draws the full image. A smaller one gains nothing from it.
+    From COARSEST_SIDE to COMPARED_SIDE; of a search that begins near its crop only the last, since it has already what
+    the others would find. None for a network of SMALL_SIDE or less, whose full steps cost little more.
     """
-    coarse = [side for side in drawn if COARSEST_SIDE <= side <= COMPARED_SIDE < drawn[-1]]
+    if drawn[-1] <= SMALL_SIDE:
+        return []
+    sides = [side for side in drawn[:-1] if COARSEST_SIDE <= side <= COMPARED_SIDE]
+    return sides[-1:] if near else sides
+
+
+def side_at(step: float, steps: int, share: float, coarse: Sequence[int], full: int) -> int:
+    """The side that a step draws: the coarse ones in equal parts of the first `share` of the run, then the full one."""
     passed = step / (share * steps) if share else 1.0
-    return coarse[int(passed * len(coarse))] if passed < 1 and coarse else drawn[-1]
+    return coarse[int(passed * len(coarse))] if passed < 1 and coarse else full
 
 
 class Pace:

@@ -487,15 +487,24 @@ def test_auto_precision_follows_the_processor(monkeypatch: pytest.MonkeyPatch, f
     ("step", "expected"), [(0, 64), (16, 64), (17, 128), (34, 256), (49, 256), (50, 1024), (99, 1024)]
 )
 def test_a_coarse_search_passes_through_the_sides_it_can_compare_at(step: int, expected: int) -> None:
-    drawn = (4, 8, 16, 32, 64, 128, 256, 512, 1024)
-    assert schedule.side_at(step, 100, 0.5, drawn) == expected
-    assert schedule.side_at(step, 100, 0.0, drawn) == 1024  # nothing coarse was asked for
-    assert schedule.side_at(step, 100, 0.5, (1024,)) == 1024  # a network that draws nothing on its way
-    assert schedule.side_at(step, 100, 0.5, (4, 8, 16, 32, 64, 128, 256)) == 256  # compared as it is
+    coarse = schedule.coarse_sides((4, 8, 16, 32, 64, 128, 256, 512, 1024), near=False)
+    assert schedule.side_at(step, 100, 0.5, coarse, 1024) == expected
+    assert schedule.side_at(step, 100, 0.0, coarse, 1024) == 1024  # nothing coarse was asked for
+    assert schedule.side_at(step, 100, 0.5, [], 1024) == 1024
+
+
+def test_coarse_sides_are_those_that_save_time() -> None:
+    assert schedule.coarse_sides((32, 64, 128, 256), near=False) == [64, 128]
+    assert schedule.coarse_sides((32, 64, 128, 256), near=True) == [128]
+    assert schedule.coarse_sides((128, 256, 512, 1024), near=True) == [256]
+    assert schedule.coarse_sides((32, 64, 128), near=False) == []
+    assert schedule.coarse_sides((1024,), near=False) == []  # a network that draws nothing on its way
 
 
 def test_a_coarse_search_finds_a_picture_from_the_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schedule, "COARSEST_SIDE", 32)
     monkeypatch.setattr(schedule, "COMPARED_SIDE", 64)
+    monkeypatch.setattr(schedule, "SMALL_SIDE", 64)
     monkeypatch.setattr(inversion, "COMPARED_SIDE", 64)
     network, distance = make_generator(replace(CONFIG, resolution=128)), make_distance()
     sides = list[int]()
@@ -504,12 +513,12 @@ def test_a_coarse_search_finds_a_picture_from_the_mean(monkeypatch: pytest.Monke
     sides.clear()
     options = ProjectOptions(steps=40, coarse=0.5, w_noise=0.0)
     found = project(picture, network, options, distance=distance)
-    assert sides == [64] * 20 + [128] * 22  # 20 steps, the last state, the picture
+    assert sides == [32] * 10 + [64] * 10 + [128] * 22  # 20 steps, the last state, the picture
     assert found.losses[-1] < 0.3 * found.losses[0]
     given = found.latent.ws[None]
     sides.clear()
-    project(picture, network, replace(options, steps=3), distance=distance, start=given)
-    assert set(sides) == {128}  # a start that was chosen is near already
+    project(picture, network, replace(options, steps=4), distance=distance, start=given)
+    assert sides == [64] * 2 + [128] * 4  # a start that was chosen is near already
     watched.remove()
 
 
