@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from latentface.errors import UsageError
 from latentface.face import FaceCrop, near_features
 from latentface.images import Pixels, to_tensor, to_uint8
-from latentface.inversion import Comparison, Search, WStatistics, measure_w
+from latentface.inversion import Comparison, Search, WStatistics, measure_w, shrink
 from latentface.latent import Latent
 from latentface.networks.generator import Generator
 from latentface.networks.perceptual import FeatureDistance
@@ -30,6 +30,9 @@ __all__ = ["ProjectOptions", "Projection", "StepState", "TunedDeltas", "WStatist
 
 #: Verdicts by final distance of the built-in perceptual network; how they were set stands in its model card.
 GOOD_DISTANCE, APPROXIMATE_DISTANCE = 0.03, 0.09
+#: The side that larger pictures are averaged down to for that distance: the perceptual network was trained on such, and
+#: a larger network would be blamed for every hair that it draws elsewhere.
+JUDGED_SIDE = 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +54,7 @@ class Projection:
         image: uint8 RGB [R, R, 3], what the generator, tuned if asked for, draws from the latent.
         losses: float32 [steps taken], perceptual plus pixel loss at each step, exploratory noise included; fewer than
             `options.steps` where the search ended early (`options.flat`).
-        distance: perceptual distance between `image` and the crop.
+        distance: perceptual distance between `image` and the crop, both averaged down to 128 pixels if larger.
         verdict: "good", "approximate" or "outside what this network can draw", by `judge`.
         tuned: parameter differences of pivot tuning, or None.
         tune_losses: float32 [tune_steps].
@@ -183,7 +186,7 @@ class _Run:
         generator = self.generator if tuned is None else tuned.apply(self.generator)
         with torch.no_grad():
             picture = generator.synthesis(ws, noise_mode="const", noise=noise or None).clamp(-1, 1)
-            distance = float(comparison.perceptual(picture))
+            distance = float(comparison.perceptual(shrink(picture, JUDGED_SIDE)))
         latent = Latent(
             ws=ws[0].cpu(),
             fingerprint=self.generator.fingerprint,
