@@ -69,9 +69,9 @@ class ProjectOptions:
     )
     steps: int = option(100, "Steps of optimisation.", minimum=1, maximum=100_000)
     flat: float = option(
-        0.01,
+        0.0,
         "Gain over 50 steps, as a share of the loss, below which a crop goes straight to the end of its search; 0: "
-        "never. While a search from the mean explores, it is not judged.",
+        "never. A search is not judged while it explores from the mean or works at low resolution.",
         minimum=0.0,
         maximum=0.5,
     )
@@ -79,14 +79,14 @@ class ProjectOptions:
     seed: int = option(0, "Seed of every random draw.", minimum=0, maximum=2**63 - 1)
     coarse: float = option(
         0.8,
-        "Share of a search from the mean that works at low resolution first, where a network of more than 256 pixels "
-        "draws such on its way.",
+        "Share of the search that works at low resolution first, where a network of more than 128 pixels draws such on "
+        "its way.",
         minimum=0.0,
         maximum=0.9,
     )
     optimise_noise: bool = option(False, "Optimise the noise maps together with the latent.")
     noise_regularise: float = option(1e5, "Weight of the noise maps' autocorrelation penalty.", minimum=0.0)
-    prior_regularise: float = option(0.003, "Weight that keeps the latent where w usually lie.", minimum=0.0)
+    prior_regularise: float = option(0.0015, "Weight that keeps the latent where w usually lie.", minimum=0.0)
     spread_regularise: float = option(0.0, "Weight that pulls the rows of a W+ latent together.", minimum=0.0)
     w_noise: float = option(0.05, "Exploratory noise early in a search from the mean, in deviations.", minimum=0.0)
     perceptual_weight: float = option(1.0, "Weight of the perceptual distance.", minimum=0.0)

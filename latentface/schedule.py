@@ -14,7 +14,7 @@ SMALL_SIDE = 128
 #: Fractions of the run: learning rate up, learning rate down, exploratory noise (reference values).
 RAMP_UP, RAMP_DOWN, NOISE_RAMP = 0.05, 0.25, 0.75
 #: Steps over which a loss is judged, and the most that the ramp down takes once it is found flat.
-WINDOW, SHORT_RAMP = 50, 100
+WINDOW, LONGEST_RAMP = 50, 250
 
 
 def learning_rate(step: float, steps: int, peak: float) -> float:
@@ -49,7 +49,7 @@ def side_at(step: float, steps: int, share: float, coarse: Sequence[int], full: 
 
 class Pace:
     """One crop's way through the schedule: a step at a time, but once its loss is flat straight to the ramp down, which
-    is a short one then.
+    takes as many steps as ever, up to LONGEST_RAMP.
 
     flat: the relative gain over WINDOW steps below which a loss is flat; with 0 none ever is.
     """
@@ -81,4 +81,4 @@ class Pace:
         before = self.lowest[-1 - WINDOW]
         if before - self.lowest[-1] < self.flat * before:
             self.turn = self.step + 1
-            self.length = self.step + 1 + min(SHORT_RAMP, math.ceil(self.steps - self.down))
+            self.length = self.step + 1 + min(LONGEST_RAMP, math.ceil(self.steps - self.down))
