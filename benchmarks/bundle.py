@@ -2,7 +2,8 @@
 
 - faces: in how many of 100 samples at psi 0.7 dlib's frontal detector finds a face;
 - frechet: Frechet distance between 2000 samples (psi 1) and 2000 fresh renders, on the pooled last features of LPIPS'
-  SqueezeNet; beside it that of two halves of the renders, the least that can be reached with so few;
+  SqueezeNet; beside it that of two halves of the renders, the least that can be reached with so few; of a network of
+  more than 128 px also at 128, with renders as large as its pictures;
 - photos: each projected alone, with the default options and (--tune) with pivot tuning: LPIPS (SqueezeNet), PSNR, and
   how far the 68 landmarks of the result lie from those of the crop, in inter-ocular distances;
 - curve: mean built-in distance over the photos after so many steps, from the encoder's start and from the mean.
@@ -21,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from generator import draw, has_face
 
 from latentface import api, metrics, pretrained
@@ -42,16 +44,16 @@ def faces(generator: Generator, count: int = 100) -> dict[str, Any]:
 
 
 def frechet(generator: Generator, lpips: SqueezeLpips, renders: Path) -> dict[str, float]:
+    """At the network's own resolution, and at 128 px where that is less, to compare networks of different sizes."""
     images = load_shards(renders)["images"]
-    size = generator.config.resolution
-    real = features(lpips, (image_batch(images, part, size) for part in np.split(np.arange(COUNT), 50)))
-    drawn = draw(generator, COUNT, 1.0, 2000)
-    fake = features(lpips, (part.clamp(-1, 1) for part in drawn.split(40)))
-    half = COUNT // 2
-    return {
-        "frechet": metrics.frechet_distance(fake, real),
-        "frechet_of_renders": metrics.frechet_distance(real[:half], real[half:]),
-    }
+    drawn = draw(generator, COUNT, 1.0, 2000).clamp(-1, 1)
+    half, report = COUNT // 2, {}
+    for size in sorted({128, generator.config.resolution}):
+        real = features(lpips, (image_batch(images, part, size) for part in np.split(np.arange(COUNT), 50)))
+        fake = features(lpips, (F.avg_pool2d(part, part.shape[-1] // size) for part in drawn.split(40)))
+        report[f"frechet_{size}"] = metrics.frechet_distance(fake, real)
+        report[f"frechet_{size}_of_renders"] = metrics.frechet_distance(real[:half], real[half:])
+    return report
 
 
 @torch.no_grad()

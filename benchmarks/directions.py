@@ -146,6 +146,7 @@ def still_pose(heads: Path, count: int = 12) -> None:
 def main() -> None:
     """Measure what is missing, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--network", default="synthface-128")
     parser.add_argument("--heads", type=Path, help="made by synthface.build: measure the seeming pose instead")
     parser.add_argument("--renders", type=Path, help="folder of shards that no network has seen")
     parser.add_argument("--count", type=int, default=200)
@@ -159,7 +160,7 @@ def main() -> None:
     if not given.renders or not given.out:
         parser.error("give --renders DIR and -o FILE, or --heads FILE")
     torch.set_num_threads(1)
-    generator, began = api.load_generator(), time.monotonic()
+    generator, began = api.load_generator(given.network), time.monotonic()
     figures = json.loads(given.out.read_text()) if given.out.exists() else {}
     known = api.list_directions(generator)
     missing = [name for name in given.only or known if name not in figures]

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from latentface.networks.motion import MotionModel
 
 FOLLOW_STEPS = 30  # of the search for a clip's frame from the frame before
-DEFAULT_SIZE = 128  # pixels: the side of the built-in generator's pictures
+DEFAULT_SIZE = 256  # pixels: the side of the pictures of the generator that is used where none is named
 
 
 def align(photo: Pixels, size: int = DEFAULT_SIZE, landmarks: str = "builtin") -> list[FaceCrop]:

@@ -25,6 +25,7 @@ from latentface.options import (
     TransferOptions,
     VideoOptions,
 )
+from latentface.pretrained.catalogue import DEFAULT_GENERATOR
 from latentface.projector import Projection, StepCallback
 from latentface.tuning import TunedDeltas
 from latentface.video import read_clip
@@ -55,7 +56,7 @@ class FaceEditor:
 
     def __init__(
         self,
-        network: str | os.PathLike[str] = "synthface-128",
+        network: str | os.PathLike[str] = DEFAULT_GENERATOR,
         device: str = "cpu",
         seed: int = 0,
         landmarks: str = "builtin",

@@ -19,6 +19,7 @@ from latentface.errors import LatentMismatch, UsageError
 from latentface.expression import crop_landmarks
 from latentface.latent import Direction, Latent, extended
 from latentface.pretrained import directions as library
+from latentface.pretrained.catalogue import DEFAULT_GENERATOR
 from latentface.recognition import Recogniser
 from latentface.subspace import Subspace
 
@@ -49,7 +50,7 @@ def pick_device(name: str = "auto") -> str:
     return str(device)
 
 
-def load_generator(network: str | os.PathLike[str] = "synthface-128", device: str = "cpu") -> Generator:
+def load_generator(network: str | os.PathLike[str] = DEFAULT_GENERATOR, device: str = "cpu") -> Generator:
     """A StyleGAN2 generator by built-in name or file, on a device, kept for the next call.
 
     Returns:

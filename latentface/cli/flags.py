@@ -14,14 +14,13 @@ import click
 from latentface.cli.report import Bar, Report
 from latentface.errors import UsageError
 from latentface.options import ProjectOptions
+from latentface.pretrained.catalogue import DEFAULT_GENERATOR
 
 if TYPE_CHECKING:
     from latentface.finder import FaceFinder
     from latentface.networks.generator import Generator
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-DEFAULT_NETWORK = "synthface-128"
 
 device_flag = click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N; auto takes a GPU when there is one."
@@ -81,7 +80,7 @@ def ops_flag(command: Callable[..., Any]) -> Callable[..., Any]:
 def network_flag(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add --network (a generator), --offline and --ops."""
     text = "Generator: built-in or published name, file or URL."
-    return click.option("--network", default=DEFAULT_NETWORK, show_default=True, help=text)(
+    return click.option("--network", default=DEFAULT_GENERATOR, show_default=True, help=text)(
         offline_flag(ops_flag(command))
     )
 

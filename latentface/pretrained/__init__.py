@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from latentface.errors import UnknownNetwork, UsageError, WeightsError
 from latentface.files import sha256
 from latentface.pretrained import cache, imported
-from latentface.pretrained.catalogue import BUILTIN, PUBLISHED, Entry
+from latentface.pretrained.catalogue import BUILTIN, DEFAULT_GENERATOR, PUBLISHED, Entry
 
 if TYPE_CHECKING:  # torch is imported by the functions that need it: the catalogue is read without
     from latentface.networks.classifier import EmotionNet
@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 
-def load_generator(name_or_path: str | os.PathLike[str] = "synthface-128", device: str = "cpu") -> Generator:
+def load_generator(name_or_path: str | os.PathLike[str] = DEFAULT_GENERATOR, device: str = "cpu") -> Generator:
     """A StyleGAN2 generator by name, address or file of any published format; in evaluation mode, parameters frozen.
 
     The format is told by the file's content, and nothing in the file is run. What the file lacks or says in vain is

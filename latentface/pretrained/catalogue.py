@@ -9,6 +9,7 @@ from latentface.errors import WeightsError
 
 WEIGHTS_DIR = Path(__file__).parent / "weights"
 CHECKSUMS = "SHA256SUMS"
+DEFAULT_GENERATOR = "synthface-256"
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,13 @@ class Entry:
 
 
 BUILTIN: tuple[Entry, ...] = (
+    Entry(
+        name="synthface-256",
+        kind="generator",
+        file="synthface-256.safetensors",
+        licence="MIT",
+        summary="StyleGAN2 faces at 256 px: what differs from synthface-128, of which it is grown",
+    ),
     Entry(
         name="synthface-128",
         kind="generator",

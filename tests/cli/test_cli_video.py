@@ -32,7 +32,7 @@ def stage(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
     """The desk with directions for its network, an encoder that gives zeros, and a recogniser that sees no emotion."""
     monkeypatch.setenv("LATENTFACE_CACHE", str(desk.folder / "cache"))
     monkeypatch.setattr(api, "judge", stand_in_judge)
-    monkeypatch.setattr(loading, "encoder", lambda fingerprint, device: lambda crops: torch.zeros(len(crops), 6, 8))
+    monkeypatch.setattr(loading, "encoder", lambda generator: lambda crops: torch.zeros(len(crops), 6, 8))
     monkeypatch.setattr(api, "find_recogniser", lambda *given: Recogniser(lambda crops: np.eye(7)[[0] * len(crops)]))
     source = torch.Generator().manual_seed(0)
     fingerprint = api.load_generator(desk.network).fingerprint

@@ -18,7 +18,7 @@ QUICK = ProjectOptions(steps=2)
 @pytest.fixture
 def encoder(monkeypatch: pytest.MonkeyPatch) -> None:
     """An encoder that gives zeros."""
-    monkeypatch.setattr(loading, "encoder", lambda fingerprint, device: lambda crops: torch.zeros(len(crops), 6, 8))
+    monkeypatch.setattr(loading, "encoder", lambda generator: lambda crops: torch.zeros(len(crops), 6, 8))
 
 
 def test_without_an_encoder_faces_are_projected(desk: Desk) -> None:
