@@ -197,7 +197,7 @@ def test_an_unchanged_rewrite_is_accepted(path: Path, generator: Generator) -> N
 
 @pytest.mark.parametrize("name", ["synthface-512", "Synthface-128", "synthfase-128", "synthface-l28"])
 def test_near_names_are_offered(name: str) -> None:
-    with pytest.raises(UnknownNetwork, match="did you mean .*synthface-128") as caught:
+    with pytest.raises(UnknownNetwork, match=r"did you mean .*synthface-128") as caught:
         pretrained.load_generator(name)
     assert caught.value.exit_code == 4 and name in str(caught.value)
 
