@@ -42,6 +42,7 @@ for _part, _centimetres in (
     _DEPTH[_part] = _centimetres / 6.3
 _FEATHER = 0.3
 _TEETH = (8.0, 40.0)  # grey levels: mean change inside the lips at which the photo's mouth begins to go, and is gone
+_FINEST = 128  # side of the drawn picture beyond which changes are the photo's own affair
 _CELLS = 64  # a side of the coarse grid on which the warp is computed
 _NARROW = 0.02  # inter-ocular distances between its rows at eyes and mouth
 
@@ -88,6 +89,7 @@ class ExpressionMap:
         self._here = _dense(here)
         self._level = _Field(np.concatenate([self._here, _frame(self.side)]), (self.side, self.side))
         self.mask, self.skin, self.mouth = self._masks(here)
+        self._inside = (3 * self.mouth).clamp(max=1)  # a thin mouth has less than 1 in its middle
         self._drawn = self._straighten(reference, self.rest)
         at = _apply(scaling(crop.size / self.side), _pixels(self.side, self.side))
         self._off = _sample(_planes(crop.image), at, "bilinear") - self._drawn  # what the generator draws wrongly
@@ -108,8 +110,11 @@ class ExpressionMap:
         new = new - self._mean(new)  # exposure and skin colour stay
         # teeth that come or go: the more of them, the less of the photo's mouth remains
         share = (new.abs().mean(1, keepdim=True) * self.mouth).sum() / self.mouth.sum()
-        new = (new - self._off * self.mouth * ((share - _TEETH[0]) / (_TEETH[1] - _TEETH[0])).clamp(0, 1)) * self.mask
-        seen = _sample(self.base, grid, "bicubic") + _sample(new, _apply(self._to_drawn, grid), "bilinear")
+        gone = self.mouth * ((share - _TEETH[0]) / (_TEETH[1] - _TEETH[0])).clamp(0, 1)
+        new = self._soften((new - self._off * gone) * self.mask)
+        moved = _sample(self.base, grid, "bicubic")
+        change = _sample(torch.cat([new, self._inside], 1), _apply(self._to_drawn, grid), "bilinear")
+        seen = _warm(moved + change[:, :3], change[:, 3], _cold(moved))
         x0, y0, x1, y1 = self.box
         result: Pixels = self.photo.copy()
         result[y0:y1, x0:x1] = seen[0].permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8).numpy()
@@ -146,14 +151,20 @@ class ExpressionMap:
         return _pixels(height, width) + shift * self.window
 
     def _straighten(self, image: Pixels, points: Array) -> Tensor:
-        """A drawn picture [S, S, 3] with its landmarks moved to the photo's, teeth without blue: [1, 3, S, S]."""
+        """A drawn picture [S, S, 3] with its landmarks moved to the photo's, teeth not green or blue: [1, 3, S, S]."""
         if image.shape != (self.side, self.side, 3):
             raise UsageError(f"picture of shape {list(image.shape)}: expected [{self.side}, {self.side}, 3]")
         shift = self._level(np.concatenate([_dense(points) - self._here, np.zeros((8, 2))]))
         straight = _sample(_planes(image), _pixels(self.side, self.side) + shift, "bilinear")
-        blue = (straight[:, 2] - straight[:, :2].mean(1)).clamp(min=0)  # far from the mean w teeth are drawn blue
-        straight[:, 2] -= blue * self.mouth[:, 0]
-        return straight
+        return _warm(straight, self._inside[:, 0], torch.zeros(2, 1, 1, 1))
+
+    def _soften(self, change: Tensor) -> Tensor:
+        """A change [1, 3, S, S] without what is finer than `_FINEST` pixels a side show: drawn lashes lie elsewhere
+        than the photo's own, and would stand beside them."""
+        factor = self.side // _FINEST
+        if factor < 2:
+            return change
+        return F.interpolate(F.avg_pool2d(change, factor), size=(self.side,) * 2, mode="bilinear", align_corners=False)
 
     def _mean(self, picture: Tensor) -> Tensor:
         """Mean colour [1, 3, 1, 1] over the skin that an expression leaves alone."""
@@ -284,6 +295,22 @@ def _sample(planes: Tensor, grid: Tensor, mode: str) -> Tensor:
     """planes [1, C, H, W] at pixels [h, w, 2]; beyond the edge its last pixels."""
     size = torch.tensor([planes.shape[3] - 1.0, planes.shape[2] - 1.0])
     return F.grid_sample(planes, (grid / size * 2 - 1)[None], mode=mode, padding_mode="border", align_corners=True)
+
+
+def _cold(picture: Tensor) -> Tensor:
+    """How far green lies above red, and blue above both, in a picture [1, 3, h, w]: [2, 1, h, w], 0 or more."""
+    return torch.stack([picture[:, k] - picture[:, :k].mean(1) for k in (1, 2)]).clamp(min=0)
+
+
+def _warm(picture: Tensor, where: Tensor, most: Tensor) -> Tensor:
+    """A picture [1, 3, h, w] made no colder than `most` [2, 1, h, w], in place, as far as `where` [1, h, w] says.
+
+    Far from the mean w teeth are drawn green and blue; under warm light even grey ones would look so.
+    """
+    for k in (1, 2):  # blue is compared with what green has become
+        cold = picture[:, k] - picture[:, :k].mean(1)
+        picture[:, k] -= (cold - most[k - 1]).clamp(min=0) * where
+    return picture
 
 
 def _points(landmarks: NDArray[np.floating]) -> Array:

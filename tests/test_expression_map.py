@@ -161,3 +161,32 @@ def test_a_face_outside_the_photo_is_refused(desk) -> None:
     photo, crop, _ = desk
     with pytest.raises(UsageError, match="outside the photo"):
         ExpressionMap(photo, crop_face(photo, crop.landmarks + 2000, SIDE), *drawn())
+
+
+def test_green_and_blue_teeth_are_not_taken_over(desk) -> None:
+    photo, crop, mapping = desk
+    picture, points = drawn()
+    cyan = picture.copy()
+    y, x = np.mgrid[:SIDE, :SIDE]
+    lips = points[60:68]
+    teeth = np.hypot(x - lips[:, 0].mean(), y - lips[:, 1].mean()) < 4
+    cyan[teeth] = (90, 200, 200)
+    before, after = photo.astype(float), mapping.place(cyan, points).astype(float)
+    at = tuple(int(v) for v in crop.landmarks[60:68].mean(0).round()[::-1])
+    assert after[at][0] < before[at][0] - 20  # darker in red, as was drawn
+    assert after[at][1] <= max(after[at][0], before[at][1] - before[at][0] + after[at][0]) + 2  # but no greener
+    assert after[at][2] <= max(after[at][:2].mean(), after[at][:2].mean() + before[at][2] - before[at][:2].mean()) + 2
+
+
+def test_change_finer_than_128_pixels_show_is_left_out(desk) -> None:
+    """A chequer of single pixels that a larger network draws at the chin stays out; a broad patch comes in."""
+    photo, crop, _ = desk
+    picture, points = drawn()
+    large, points = np.repeat(np.repeat(picture, 2, 0), 2, 1), 2 * points + 0.5
+    mapping = ExpressionMap(photo, crop, large, points)
+    y, x = np.mgrid[: 2 * SIDE, : 2 * SIDE]
+    chin = np.hypot(x - points[8][0], y - points[8][1] + 30) < 12
+    for change, most, least in ((np.where((x + y) % 2, 40, -40), 10, 0), (np.full_like(x, 40), 60, 20)):
+        changed = (large.astype(int) + (change * chin)[..., None]).clip(0, 255).astype(np.uint8)
+        moved = np.abs(mapping.place(changed, points).astype(int) - photo)
+        assert least <= moved.max() <= most
