@@ -17,6 +17,7 @@ from checkpoint_desk import FORMATS, refused
 from checkpoint_writers import SMALL, make
 
 from latentface.cli import run
+from latentface.pretrained.readers import read_checkpoint
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -25,6 +26,16 @@ def test_truncated_files_are_refused(tmp_path: Path, name: str, keep: float) -> 
     content = FORMATS[name](tmp_path / "mark")
     (tmp_path / "cut").write_bytes(content[: int(len(content) * keep)])
     refused(tmp_path / "cut")
+
+
+def test_a_file_cut_off_in_what_nobody_asks_for_is_refused(tmp_path: Path) -> None:
+    """Storages lie in the order of their addresses: with many of the optimiser's the last is very likely one."""
+    others = [torch.full((3,), float(k)) for k in range(500)]
+    content = write.torch_bytes({"g_ema": write.rosinality_state(make()), "g_optim": others}, legacy=True)
+    (tmp_path / "whole").write_bytes(content)
+    assert read_checkpoint(tmp_path / "whole").config.resolution == make().config.resolution
+    (tmp_path / "cut").write_bytes(content[:-1])
+    refused(tmp_path / "cut", "cut off")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

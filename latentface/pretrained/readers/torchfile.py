@@ -139,6 +139,8 @@ def read_legacy(data: memoryview, budget: Budget) -> tuple[Any, int]:
         if storage is None or int.from_bytes(data[at : at + 8], "little") != storage.count:
             raise damaged("storages other than its tensors refer to")
         end = at + 8 + storage.count * storage.dtype.itemsize
+        if end > len(data):  # said even if nothing asks for this storage: the file is not what was saved
+            raise damaged("the last of its storages are cut off")
         places[key], at = data[at + 8 : end], end
     return value, at
 
