@@ -85,6 +85,7 @@ class ExpressionMap:
         x0, y0, x1, y1 = self.box = _box(crop.landmarks, photo.shape, self.unit)
         self.base = _planes(photo[y0:y1, x0:x1])  # [1, 3, h, w]
         self.window = self._window()
+        self._lips = self._around(crop.landmarks[48:68] - (x0, y0))
         here = map_points(np.linalg.inv(to_photo), crop.landmarks)  # the photo's face in pixels of the drawn picture
         self._here = _dense(here)
         self._level = _Field(np.concatenate([self._here, _frame(self.side)]), (self.side, self.side))
@@ -112,9 +113,12 @@ class ExpressionMap:
         share = (new.abs().mean(1, keepdim=True) * self.mouth).sum() / self.mouth.sum()
         gone = self.mouth * ((share - _TEETH[0]) / (_TEETH[1] - _TEETH[0])).clamp(0, 1)
         new = self._soften((new - self._off * gone) * self.mask)
+        at = _apply(self._to_drawn, grid)
         moved = _sample(self.base, grid, "bicubic")
-        change = _sample(torch.cat([new, self._inside], 1), _apply(self._to_drawn, grid), "bilinear")
-        seen = _warm(moved + change[:, :3], change[:, 3], _cold(moved))
+        seen = moved + _sample(new, at, "bilinear")
+        down, across = self._lips
+        where = _sample(self._inside, at[down, across], "bilinear")[:, 0]
+        _warm(seen[..., down, across], where, _cold(moved[..., down, across]))
         x0, y0, x1, y1 = self.box
         result: Pixels = self.photo.copy()
         result[y0:y1, x0:x1] = seen[0].permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8).numpy()
@@ -184,6 +188,11 @@ class ExpressionMap:
             torch.from_numpy(np.asarray(each, np.float32))[None, None] for each in (soft, skin, mouth + 1e-6)
         )
         return face_mask, skin_mask, mouth_mask
+
+    def _around(self, lips: Array) -> tuple[slice, slice]:
+        """Rows and columns of the box that the lips [20, 2] may come to lie in."""
+        (left, top), (right, bottom) = lips.min(0) - 0.5 * self.unit, lips.max(0) + 0.8 * self.unit
+        return slice(max(int(top), 0), int(bottom) + 1), slice(max(int(left), 0), int(right) + 1)
 
     def _window(self) -> Tensor:
         """[h, w, 1]: 1 near the face, 0 from the edge of the box on."""
