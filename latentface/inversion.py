@@ -1,8 +1,8 @@
 """What the projector optimises: where w lie, the noise penalty, the loss and the search itself.
 
 The recipe is that of StyleGAN2 (Karras et al. 2020, appendix D): Adam from the mean w with a ramped learning rate,
-exploratory noise on w, noise maps optimised (on request) under a penalty that keeps them noise; a search from the mean
-works at low resolutions first, through the images that the network draws on its way. W+ follows Image2StyleGAN (Abdal
+exploratory noise on w, noise maps optimised (on request) under a penalty that keeps them noise; networks above 128 px
+are searched at low resolutions first, through the images that they draw on their way. W+ follows Image2StyleGAN (Abdal
 et al. 2019), the prior on w II2S (Zhu et al. 2020).
 """
 
