@@ -33,6 +33,7 @@ from latentface.networks.motion import Encoded, MotionConfig, MotionModel
 from latentface.networks.motion.inference import fold
 from latentface.networks.perceptual import SqueezeLpips
 from latentface.options import AnimateOptions
+from latentface.precision import convolving
 from latentface.warping import warp_piecewise
 
 FIRST_SEED, CLIPS, FRAMES, SHOWN = 1_000_000, 50, 9, (2, 4, 6, 8)
@@ -204,7 +205,7 @@ def speed(given: argparse.Namespace) -> None:
                 source: Encoded | None = encoded, model: MotionModel = model, picture=picture, at=at, rough=rough
             ) -> None:
                 there = model.keypoints(picture)
-                with torch.autocast(given.device, torch.bfloat16, enabled=rough):
+                with convolving(rough, torch.device(given.device)):
                     drawn = model.draw(source or model.encode(picture), at, there)
                 model.compose(picture, drawn)[0, 0, 0, 0].item()  # waits for the device
 

@@ -170,20 +170,14 @@ def encoder(generator: Generator) -> Callable[[torch.Tensor], torch.Tensor] | No
 
     None when there is none.
     """
-    for key in reversed(_lineage(generator)):
-        found = _encoder(key, str(generator.w_avg.device))
-        if found is not None:
-            return lambda crops: extended(found(crops), generator.config.num_ws)
-    return None
+    found = _encoder(_lineage(generator), str(generator.w_avg.device))
+    return None if found is None else lambda crops: extended(found(crops), generator.config.num_ws)
 
 
 def expressions(generator: Generator) -> Subspace | None:
     """What expressions move in the W+ of the network, where that is known of it or of the one it was grown from."""
-    for key in reversed(_lineage(generator)):
-        found = _expressions(key)
-        if found is not None:
-            return found.extended(generator.config.num_ws, generator.fingerprint)
-    return None
+    found = _expressions(_lineage(generator))
+    return None if found is None else found.extended(generator.config.num_ws, generator.fingerprint)
 
 
 @lru_cache(maxsize=4)
@@ -215,14 +209,14 @@ def _generator(name: str, stamp: int, device: str) -> Generator:
 
 
 @lru_cache(maxsize=4)
-def _encoder(fingerprint: str, device: str) -> LatentEncoder | None:
-    found = pretrained.find_encoder(fingerprint)
+def _encoder(lineage: tuple[str, ...], device: str) -> LatentEncoder | None:
+    found = pretrained.find_encoder(*lineage)
     return found if found is None else found.to(device)
 
 
 @lru_cache(maxsize=4)
-def _expressions(fingerprint: str) -> Subspace | None:
-    return pretrained.find_expressions(fingerprint)
+def _expressions(lineage: tuple[str, ...]) -> Subspace | None:
+    return pretrained.find_expressions(*lineage)
 
 
 @lru_cache(maxsize=2)

@@ -80,24 +80,24 @@ def load_encoder(name_or_path: str | os.PathLike[str], device: str = "cpu") -> L
     return read_encoder(path).to(device)
 
 
-def find_encoder(fingerprint: str) -> LatentEncoder | None:
-    """The built-in encoder of the generator with this fingerprint, or None when it comes without one."""
+def find_encoder(*fingerprints: str) -> LatentEncoder | None:
+    """The first built-in encoder of a generator with one of these fingerprints, or None when there is none."""
     from latentface.networks.encoder import LatentEncoder
 
     for entry in BUILTIN:
         if entry.kind == "encoder":
             encoder = load_encoder(entry.name)
-            if isinstance(encoder, LatentEncoder) and encoder.config.fingerprint == fingerprint:
+            if isinstance(encoder, LatentEncoder) and encoder.config.fingerprint in fingerprints:
                 return encoder
     return None
 
 
-def find_expressions(fingerprint: str) -> Subspace | None:
-    """What expressions move in the W+ of the generator with this fingerprint; None when that is not known."""
+def find_expressions(*fingerprints: str) -> Subspace | None:
+    """What expressions move in the W+ of a generator with one of these fingerprints; None when that is not known."""
     for entry in BUILTIN:
         if entry.kind == "expressions":
             subspace = read_expressions(resolve(entry.name, kind="expressions"))
-            if subspace.fingerprint == fingerprint:
+            if subspace.fingerprint in fingerprints:
                 return subspace
     return None
 

@@ -108,10 +108,9 @@ def _base_of(header: Mapping[str, str], source: str) -> Base | None:
     if "base" not in header:
         return None
     try:
-        base = Base(**json.loads(header["base"]))
+        return Base(**json.loads(header["base"]))
     except (TypeError, ValueError) as error:
         raise WeightsError(f"{source} does not say what it was grown from ({error}); get it again") from error
-    return base
 
 
 def _read_base(base: Base, kind: str, source: str) -> dict[str, torch.Tensor]:

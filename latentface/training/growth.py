@@ -20,9 +20,11 @@ from torch import Tensor
 from latentface import pretrained
 from latentface.files import sha256
 from latentface.images import write_image
+from latentface.metrics import psnr
 from latentface.networks.generator import Generator
 from latentface.networks.perceptual import DistilledVgg, FeatureDistance
 from latentface.pretrained.native import Base, write_network
+from latentface.pretrained.readers.checkpoint import shell
 from latentface.training.data import Pairs, join, load_pairs
 from latentface.training.generator import Recipe, side_by_side
 from latentface.training.looks import compare_looks, looks
@@ -47,7 +49,9 @@ class GrowthTask:
         self, base: Generator, coder: SceneCoder, teacher: FeatureDistance, pairs: Pairs, compiled: bool = False
     ) -> None:
         self.base, self.pairs, self.compiled = base, pairs, compiled
-        self.resolution = 2 * base.config.resolution
+        self.config = replace(base.config, resolution=2 * base.config.resolution)
+        self.resolution = self.config.resolution
+        self.noise_shapes = shell(self.config).synthesis.noise_shapes()
         self.codes = code_all(coder, pairs, base.config.resolution)
         teacher.requires_grad_(False)
         self._compare: Callable[[Tensor, Tensor], Tensor] = lambda a, b: looks(teacher, a, b)
@@ -57,7 +61,7 @@ class GrowthTask:
 
     def build(self) -> Generator:
         """The base and a block that at first adds nothing."""
-        network = Generator(replace(self.base.config, resolution=self.resolution))
+        network = Generator(self.config)
         network.load_state_dict(self.base.state_dict(), strict=False)
         new = network.synthesis.get_submodule(f"b{self.resolution}")
         with torch.no_grad():
@@ -77,12 +81,8 @@ class GrowthTask:
         images, weights = self.pairs.batch(chosen.numpy(), self.resolution, FEATURES)
         w = self.codes[chosen]
         w = w + torch.randn(w.shape, generator=random) * LATENT_NOISE
-        sides = [side for side in self._sides() for _ in range(1 if side == 4 else 2)]
-        noise = [torch.randn(BATCH, 1, side, side, generator=random) for side in sides]
+        noise = [torch.randn(BATCH, 1, *shape, generator=random) for shape in self.noise_shapes]
         return images, weights, w, noise, int(torch.randint(2**31, (), generator=random))
-
-    def _sides(self) -> tuple[int, ...]:
-        return (*self.base.config.resolutions, self.resolution)
 
     def loss(self, network: Generator, batch: Batch) -> Tensor:
         images, weights, w, noise, seed = batch
@@ -94,8 +94,7 @@ class GrowthTask:
     def measure(self, network: Generator) -> Mapping[str, float]:
         """PSNR in dB of held-out renders drawn from their codes."""
         drawn, images = self._held_out(network, 64)
-        error = (drawn - images).square().mean((1, 2, 3))
-        return {"psnr": float((10 * torch.log10(4 / error)).mean())}
+        return {"psnr": float(psnr(drawn, images).mean())}
 
     def sheet(self, network: Generator, path: Path, count: int = 16) -> None:
         """Held-out renders and their drawings, side by side, as a picture to look at."""
@@ -110,7 +109,7 @@ class GrowthTask:
         return torch.cat([network.synthesis(part) for part in parts]).clamp(-1, 1), images
 
     def _spread(self, w: Tensor) -> Tensor:
-        return w[:, None].repeat(1, self.base.config.num_ws + 2, 1)
+        return w[:, None].repeat(1, self.config.num_ws, 1)
 
     def _synthesise(self, network: Generator) -> Callable[..., Tensor]:
         if not self.compiled:
