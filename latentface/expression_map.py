@@ -2,14 +2,15 @@
 
 Liu, Shan and Zhang, Expressive Expression Mapping with Ratio Images, SIGGRAPH 2001: the photo is warped as the drawn
 landmarks move, and what no warp explains (teeth, folds, shading) is added, as a difference here. The generator may draw
-the person roughly: skin, eyes and hair stay the photo's. Head movements of the drawn face are left out, and the outline
-of the head stays where it is.
+the person roughly: skin, eyes and hair stay the photo's. Head movements of the drawn face are left out; a head that is
+to turn does so by a warp too, as a relief that is highest along its middle.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -32,17 +33,17 @@ _LIPS = ((61, 67, 50, 58), (62, 66, 51, 57), (63, 65, 52, 56))  # inner upper an
 _WIDEST = 2.0  # times the photo's height to which eyes open
 _BLINK = 0.92  # of an eye's height, gone when it is shut: what remains is the lashes
 _REACH = 0.75  # inter-ocular distances around the face over which the warp dies away
-_FOREHEAD = 0.45
-#: How far before the neck's axis the landmarks lie, in inter-ocular distances of 6.3 cm; the outline turns on the spot.
-_DEPTH = np.zeros(68)
-for _part, _centimetres in (
-    (range(5, 12), 9.0), (range(17, 27), 9.5), (range(27, 30), 10.5), (range(30, 36), 12.0), (range(36, 48), 9.0),
-    (range(48, 68), 10.3),
-):  # fmt: skip
-    _DEPTH[_part] = _centimetres / 6.3
+_FOREHEAD, _CROWN = 0.45, 0.85  # above the brows
+#: The head as a relief before the neck's axis, in inter-ocular distances of 6.3 cm: how high, from the middle to the
+#: sides and from the eyes to the chin (1 each at the outline); and how much higher parts of the face are.
+_HEIGHT, _SIDES, _CHIN = 9.5 / 6.3, 1.15, 1.1
+_HIGHER = np.zeros(68)
+for _part, _centimetres in ((range(28, 30), 1.0), (range(30, 36), 2.5), (range(48, 68), 1.0)):
+    _HIGHER[_part] = _centimetres / 6.3
 _FEATHER = 0.3
 _TEETH = (8.0, 40.0)  # grey levels: mean change inside the lips at which the photo's mouth begins to go, and is gone
 _FINEST = 128  # side of the drawn picture beyond which changes are the photo's own affair
+_ROUNDS = 3
 _CELLS = 64  # a side of the coarse grid on which the warp is computed
 _NARROW = 0.02  # inter-ocular distances between its rows at eyes and mouth
 
@@ -106,7 +107,7 @@ class ExpressionMap:
         Returns uint8 RGB of the photo's size; outside `box` (left, top, right, bottom) it is the photo to the bit.
         """
         points = _points(landmarks)
-        grid = self._backward(self._moved(points, motion or Motion()))  # [h, w, 2]: which pixel of the box is seen here
+        grid = self._backward(points, motion or Motion())  # [h, w, 2]: which pixel of the box is seen here
         new = self._straighten(image, points) - self._drawn
         new = new - self._mean(new)  # exposure and skin colour stay
         # teeth that come or go: the more of them, the less of the photo's mouth remains
@@ -124,35 +125,57 @@ class ExpressionMap:
         result[y0:y1, x0:x1] = seen[0].permute(1, 2, 0).round().clamp(0, 255).to(torch.uint8).numpy()
         return result
 
-    def _moved(self, points: Array, motion: Motion) -> Array:
-        """Where the photo's landmarks [68, 2] go, in photo pixels."""
+    def _moved(self, points: Array, shut: float) -> Array:
+        """Where the photo's landmarks [68, 2] go while the head is still, in photo pixels."""
         still = map_points(fit_similarity(points[[*STEADY]], self.rest[[*STEADY]]), points)
         goal: Array = self.crop.landmarks + (still - self.rest) @ self.linear.T
         goal[[*_PINNED]] = self.crop.landmarks[[*_PINNED]]
         for upper, lower in _LIDS:  # eyes and mouth close by the photo's own height
             part = min(_gap(still, upper, lower) / _gap(self.rest, upper, lower), _WIDEST)
             opening = part * (self.crop.landmarks[lower] - self.crop.landmarks[upper])
-            _set_gap(goal, upper, lower, (1 - motion.shut * _BLINK) * opening)
-            goal[[upper, lower]] += 0.3 * motion.shut * opening  # it is the upper lid that comes down
+            _set_gap(goal, upper, lower, (1 - shut * _BLINK) * opening)
+            goal[[upper, lower]] += 0.3 * shut * opening  # it is the upper lid that comes down
         for upper, lower, *outer in _LIPS:
             part = _gap(still, upper, lower) / _gap(self.rest, upper, lower)
             if part < 1:
                 before = goal[[upper, lower]]
                 _set_gap(goal, upper, lower, part * (self.crop.landmarks[lower] - self.crop.landmarks[upper]))
                 goal[outer] += goal[[upper, lower]] - before
-        right, down = self._axes
-        turn = np.sin(np.deg2rad(motion.yaw)) * right + np.sin(np.deg2rad(motion.pitch)) * down
-        goal += np.outer(_DEPTH, turn)
         return goal
 
-    def _backward(self, goal: Array) -> Tensor:
-        """For every pixel of the box the one it shows, [h, w, 2], when the landmarks have moved to `goal`."""
+    def _backward(self, points: Array, motion: Motion) -> Tensor:
+        """For every pixel of the box the one it shows, [h, w, 2], of a face whose drawn landmarks are [68, 2]."""
         x0, y0, x1, y1 = self.box
         height, width = y1 - y0, x1 - x0
-        there, ring = _dense(goal), _ring(self.crop.landmarks, self.unit)
+        right, down = self._axes
+        turn = np.sin(np.deg2rad(motion.yaw)) * right + np.sin(np.deg2rad(motion.pitch)) * down
+        goal = _dense(self._moved(points, motion.shut) + np.outer(_HIGHER, turn))
+        there, ring = goal, _ring(self.crop.landmarks, self.unit)
+        for _ in range(_ROUNDS if turn.any() else 0):  # a relief is turned by its height where it ends up
+            there = goal + np.outer(self._relief(there), turn)
         field = _Field(np.concatenate([there, ring]) - (x0, y0), (height, width))
-        shift = field(np.concatenate([_dense(self.crop.landmarks) - there, np.zeros_like(ring)]))
+        shift = field(np.concatenate([_dense(self.crop.landmarks) - goal, np.zeros_like(ring)]))
+        if turn.any():
+            shift = shift - self._height * torch.from_numpy(turn).float()
         return _pixels(height, width) + shift * self.window
+
+    def _relief(self, at: Array) -> Array:
+        """How high the head is at photo pixels [..., 2], in inter-ocular distances: [...]."""
+        points = self.crop.landmarks
+        right, down = self._axes
+        eyes, level = points[36:48].mean(0), right / self.unit
+        side = (points[[0, 16]] - eyes) @ level  # the outline on either side, of a turned head nearer on one
+        away = at - (eyes + side.mean() * level)
+        across = away @ level / (_SIDES * (side[1] - side[0]) / 2)
+        along = away @ down / (_CHIN * float((points[8] - eyes) @ down))
+        return np.asarray(_HEIGHT * (1 - across**2 - along**4).clip(0) ** 1.5)
+
+    @cached_property
+    def _height(self) -> Tensor:
+        """The relief of the box, [h, w, 1]."""
+        x0, y0, x1, y1 = self.box
+        height = self._relief(_pixels(y1 - y0, x1 - x0).numpy() + np.array([x0, y0]))
+        return torch.from_numpy(height).float()[..., None]
 
     def _straighten(self, image: Pixels, points: Array) -> Tensor:
         """A drawn picture [S, S, 3] with its landmarks moved to the photo's, teeth not green or blue: [1, 3, S, S]."""
@@ -195,10 +218,15 @@ class ExpressionMap:
         return slice(max(int(top), 0), int(bottom) + 1), slice(max(int(left), 0), int(right) + 1)
 
     def _window(self) -> Tensor:
-        """[h, w, 1]: 1 near the face, 0 from the edge of the box on."""
-        x0, y0, x1, y1 = self.box
+        """[h, w, 1]: 1 near the face, 0 from the edge of the box on; beyond the photo's own edge nothing is to fit."""
+        (x0, y0, x1, y1), (height, width, _) = self.box, self.photo.shape
         y, x = np.mgrid[: y1 - y0, : x1 - x0]
-        inwards = np.minimum(np.minimum(x, x1 - x0 - 1 - x), np.minimum(y, y1 - y0 - 1 - y))
+        inwards = np.full(x.shape, np.inf)
+        for inside, depth in (
+            (x0 > 0, x), (y0 > 0, y), (x1 < width, x1 - x0 - 1 - x), (y1 < height, y1 - y0 - 1 - y),
+        ):  # fmt: skip
+            if inside:
+                inwards = np.minimum(inwards, depth)
         return torch.from_numpy(smoothstep(inwards / (0.4 * self.unit)))[..., None]
 
 
@@ -276,7 +304,7 @@ def _frame(side: int) -> Array:
 
 
 def _box(landmarks: Array, shape: Sequence[int], unit: float) -> tuple[int, int, int, int]:
-    hull = outline([landmarks], _FOREHEAD)
+    hull = outline([landmarks], _CROWN)
     low, high = hull.min(0) - _REACH * unit, hull.max(0) + _REACH * unit + 1
     x0, y0 = np.floor(low).astype(int).clip(0).tolist()
     x1, y1 = np.ceil(high).astype(int).clip(None, (shape[1], shape[0])).tolist()

@@ -319,7 +319,7 @@ class EditOptions:
     place: str = option(
         "auto",
         "How the photo gets the edit: its own pixels are moved and changed as the drawn face moves and changes (warp), "
-        "the drawn face is pasted in (paste), or auto: warp where nothing but the expression changes.",
+        "the drawn face is pasted in (paste), or auto: warp where nothing but expression and pose change.",
         choices=("auto", "warp", "paste"),
     )
     crop: bool = option(False, "Show the face as the network draws it, without the photo around it.")

@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from latentface import performer
 from latentface.compositor import Compositor
-from latentface.expression_map import ExpressionMap
+from latentface.expression_map import ExpressionMap, Motion
 from latentface.finder import Face, Note
 from latentface.fuser import parse_rows
+from latentface.headpose import HeadPose, head_pose
 from latentface.images import Photo, Pixels
 from latentface.latent import Direction, Latent
 from latentface.options import CompositeOptions, EditOptions
@@ -21,10 +24,10 @@ from latentface.transferrer import find_points, make_placer
 if TYPE_CHECKING:
     from latentface.networks.generator import Generator
 
-#: What a direction's metadata says under "moves" where it moves nothing but the face within its outline.
+#: What a direction's metadata says under "moves" where it moves nothing but the face within its outline, or the head.
 EXPRESSION, HEAD = "expression", "head"
-#: Strength beyond which a turned face no longer fits the head that the photo keeps.
-MOST_TURN = 0.7
+#: Degrees that a photo's head is turned at most: what comes into view is only the skin beside it, drawn out.
+MOST_TURN = 20.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,36 +92,48 @@ class Retoucher:
         (image,) = performer.draw(self.generator, latent, latent.ws[None])
         photo = Photo(image)
         if self.face.photo is not None and self.face.crop is not None and not self.options.crop:
-            self._warn_of_turns(steps)
-            photo = replace(self.face.photo, rgb=self._place(image, [direction for direction, _ in steps]))
+            photo = replace(self.face.photo, rgb=self._place(image, steps))
         return Edit(photo, latent, image, self.reference, far)
 
-    def _warn_of_turns(self, steps: Sequence[tuple[Direction, float]]) -> None:
-        for direction, strength in steps:
-            if (direction.metadata or {}).get("moves") == HEAD and abs(strength) > MOST_TURN:
-                self.note(
-                    f"{direction.name} {strength:g}: the head around the face stays as it is in the photo; stay within "
-                    f"{MOST_TURN:g}, or take the drawn face alone (crop)"
-                )
-
-    def _place(self, image: Pixels, used: Sequence[Direction]) -> Pixels:
+    def _place(self, image: Pixels, steps: Sequence[tuple[Direction, float]]) -> Pixels:
         """The photo with the drawn face put in, by the way that suits the directions."""
-        place = way(self.options, used)
+        place = way(self.options, [direction for direction, _ in steps])
         if place not in self._placers:
             self._placers[place] = make_placer(self.face, self.generator, self.reference, place, self.composite)
         placer = self._placers[place]
         assert placer is not None
-        if isinstance(placer, ExpressionMap):
-            (points,) = find_points(self.generator, image[None])
+        if not isinstance(placer, ExpressionMap):
+            return placer.place(image)
+        still = [(direction, strength) for direction, strength in steps if _moves(direction) != HEAD]
+        (points,) = find_points(self.generator, image[None])
+        if len(still) == len(steps):
             return placer.place(image, points)
-        return placer.place(image)
+        # the photo's own head turns, by as much as the drawn one, whose expression is told before it turns
+        latent = edited(self.face.latent, still, self.rows)
+        (before,) = performer.draw(self.generator, latent, latent.ws[None])
+        (rest,) = find_points(self.generator, before[None])
+        return placer.place(before, rest, self._turn(head_pose(rest), head_pose(points)))
+
+    def _turn(self, before: HeadPose, after: HeadPose) -> Motion:
+        angles = {"yaw": after.yaw - before.yaw, "pitch": after.pitch - before.pitch}
+        for name, angle in angles.items():
+            if abs(angle) > MOST_TURN:
+                self.note(
+                    f"{name}: the drawn head turns by {angle:.0f} degrees, the photo's by {MOST_TURN:g} only; "
+                    "crop shows the drawn one"
+                )
+        return Motion(**{name: float(np.clip(angle, -MOST_TURN, MOST_TURN)) for name, angle in angles.items()})
+
+
+def _moves(direction: Direction) -> str | None:
+    return (direction.metadata or {}).get("moves")
 
 
 def way(options: EditOptions, used: Sequence[Direction]) -> str:
     """How a photo gets an edit along these directions: warp or paste."""
     if options.place != "auto":
         return options.place
-    within = all((direction.metadata or {}).get("moves") == EXPRESSION for direction in used)
+    within = all(_moves(direction) in (EXPRESSION, HEAD) for direction in used)
     return "warp" if within else "paste"
 
 

@@ -96,7 +96,7 @@ def test_movements_of_the_drawn_head_are_left_out(desk) -> None:
     assert np.abs(frame.astype(int) - photo).max() < 12
 
 
-def test_a_turning_head_moves_the_nose_most_and_the_outline_not_at_all(desk) -> None:
+def test_a_turning_head_moves_the_nose_most_and_the_outline_hardly(desk) -> None:
     photo, crop, _ = desk
     shifts = {}
     for point in (2, 57, 30):
@@ -105,10 +105,23 @@ def test_a_turning_head_moves_the_nose_most_and_the_outline_not_at_all(desk) -> 
         shifts[point] = find_mark(mapping.place(*drawn(), Motion(yaw=4.0)), photo) - find_mark(marked, photo)
     right = crop.landmarks[42:48].mean(0) - crop.landmarks[36:42].mean(0)
     along = {point: float(shift @ right) / float(right @ right) for point, shift in shifts.items()}
-    assert abs(along[2]) < 0.02
-    assert 0.08 < along[57] < along[30] < 0.16  # of the inter-ocular distance: sin 4 degrees times 10 to 12 cm
+    assert abs(along[2]) < 0.03
+    assert 0.07 < along[57] < along[30] < 0.16  # of the inter-ocular distance: sin 4 degrees times 8 to 12 cm
     nodded = find_mark(mapping.place(*drawn(), Motion(pitch=4.0)), photo) - find_mark(marked, photo)
     assert nodded[1] > 0.08 * np.linalg.norm(right)
+
+
+@pytest.mark.parametrize("angle", [-20.0, 20.0])
+def test_a_turned_head_is_nowhere_folded(desk, angle: float) -> None:
+    photo, crop, _ = desk
+    height, width = photo.shape[:2]
+    across, down = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
+    slope = np.stack([across, down, np.full((height, width), 128.0)], axis=-1).round().astype(np.uint8)
+    mapping = ExpressionMap(slope, crop_face(slope, crop.landmarks, SIDE), *drawn())
+    for axis, motion in ((1, Motion(yaw=angle)), (0, Motion(pitch=angle / 2))):
+        frame = mapping.place(*drawn(), motion)[..., 1 - axis].astype(int)
+        assert (frame != slope[..., 1 - axis]).mean() > 0.05
+        assert np.diff(frame, axis=axis).min() >= -1  # what was left of something else stays left of it
 
 
 def test_what_is_new_in_the_drawn_face_is_added_and_a_tint_is_not(desk) -> None:
