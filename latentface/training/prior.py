@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 import torch
+from torch import nn
 
 from latentface.networks.generator import Generator
-from latentface.networks.layers import EqualLinear
+from latentface.networks.layers import SQRT2, EqualLinear
 
 # A leaky ReLU is a straight line where its input is positive. Inputs are kept this many standard deviations up there.
 CLEARANCE = 6.0
@@ -58,7 +59,13 @@ def _set_straight(
 ) -> torch.Tensor:
     """Make the layer x + below -> matrix x + shift + up, its activation's gain of sqrt(2) included; returns `up`."""
     raised = torch.as_tensor(up).expand(layer.weight.shape[0]).clone()
-    slope = layer.lr_multiplier / math.sqrt(layer.weight.shape[1])
-    layer.weight.copy_(matrix / math.sqrt(2) / slope)
-    layer.bias.copy_((shift + raised - matrix @ below) / math.sqrt(2) / layer.lr_multiplier)
+    set_layer(layer, matrix / SQRT2, (shift + raised - matrix @ below) / SQRT2)
     return raised
+
+
+@torch.no_grad()
+def set_layer(layer: nn.Module, weight: torch.Tensor, bias: torch.Tensor) -> None:
+    """Let an EqualLinear compute act(weight x + bias), its learning rate multiplier and scale divided out."""
+    assert isinstance(layer, EqualLinear)
+    layer.weight.copy_(weight * math.sqrt(layer.weight.shape[1]) / layer.lr_multiplier)
+    layer.bias.copy_(bias / layer.lr_multiplier)

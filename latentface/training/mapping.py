@@ -1,0 +1,200 @@
+"""The recipe of a grown network's mapping: z -> w spread as the codes of renders are, and not only like a Gaussian.
+
+    python -m latentface.training.mapping --network grown.safetensors --data FACES --coder coder.safetensors --out DIR
+
+Hair styles, brows, beards and spectacles are choices: codes come in clusters, and a Gaussian (`prior.fit_mapping`)
+draws what lies between them. Here the Gaussian is carried onto the codes (`transport`), and leaky ReLU layers learn the
+way. The codes, and what they draw, stay as they are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from latentface import pretrained
+from latentface.networks.generator import Generator
+from latentface.networks.layers import SQRT2
+from latentface.ops.precision import without_autocast
+from latentface.pretrained.native import read_network, write_network
+from latentface.training.data import load_pairs
+from latentface.training.loop import Loop, LoopOptions, command_line, loop_options
+from latentface.training.prior import set_layer
+from latentface.training.scene_coder import code_all, read_coder
+from latentface.training.transport import carry, fit, orthogonal, sparse_axes
+
+LAYERS = 4
+PAIRS, HELD_OUT, BATCH = 160_000, 2_000, 512
+ROUNDS, AXES, PRINCIPAL = 200, 48, 64  # of the transport; principal axes that are looked along, beside the factors'
+CLEARANCE = 1.5  # deviations from a leaky ReLU's bend at which a layer starts: straight for most, and free to bend
+CLOUD = 60_000  # samples whose mean and covariance are made the codes'
+DEFAULTS = LoopOptions(steps=27_000, minutes=None, learning_rate=1e-3, weight_decay=0.0, measure_every=1000)
+
+
+@dataclass(frozen=True)
+class Whitening:
+    """Codes [n, D] as points of unit covariance: (code - mean) @ axes / deviations, axes [D, D] the principal ones."""
+
+    mean: Tensor
+    axes: Tensor
+    deviations: Tensor
+
+    @staticmethod
+    def of(codes: Tensor) -> Whitening:
+        mean = codes.mean(0)
+        _, scales, axes = torch.linalg.svd(codes - mean, full_matrices=False)
+        return Whitening(mean, axes.T, scales / math.sqrt(len(codes) - 1))
+
+    def points(self, codes: Tensor) -> Tensor:
+        return (codes - self.mean) @ self.axes / self.deviations
+
+
+@dataclass(frozen=True)
+class LadderConfig:
+    """Width and number of the layers."""
+
+    width: int
+    layers: int
+
+
+class Ladder(nn.Module):
+    """Mapping layers in plain parameters, [N, width] -> [N, width]; the last is straight. Starts as the identity."""
+
+    def __init__(self, config: LadderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.steps = [nn.Linear(config.width, config.width) for _ in range(config.layers)]
+        for k, step in enumerate(self.steps):
+            self.add_module(f"fc{k}", step)
+        below = 0.0  # what the layer before raised its output by
+        with torch.no_grad():
+            for k, step in enumerate(self.steps):
+                last = k == config.layers - 1
+                gain, up = (1.0, 0.0) if last else (SQRT2, CLEARANCE)
+                step.weight.copy_(torch.eye(config.width) / gain)
+                step.bias.fill_((up - below) / gain)
+                below = up
+
+    def forward(self, z: Tensor) -> Tensor:
+        *steps, last = self.steps
+        for step in steps:
+            z = F.leaky_relu(step(z), 0.2) * SQRT2
+        out: Tensor = last(z)
+        return out
+
+
+class MappingTask:
+    """Pairs of z and where the transport carries it, to be learnt by a ladder.
+
+    Args:
+        codes: [n, D]. factors: [n, P], the scenes they were made of (`synthface.factors`): along what they say of the
+            codes, clusters show.
+    """
+
+    kind = "mapping"
+
+    def __init__(self, codes: Tensor, factors: Tensor, pairs: int = PAIRS, rounds: int = ROUNDS, seed: int = 0) -> None:
+        random = torch.Generator().manual_seed(seed)
+        self.whitening = Whitening.of(codes)
+        points, width = self.whitening.points(codes), codes.shape[1]
+        directions = torch.cat([factor_axes(points, factors), torch.eye(width)[:, :PRINCIPAL]], dim=1)
+
+        def axes(k: int) -> Tensor:
+            if k % 4 == 3:  # and along everything else
+                return orthogonal(torch.randn(width, AXES, generator=random))
+            return sparse_axes(directions, AXES, random)
+
+        way = fit(sphere(len(codes), width, random), points, axes, rounds)
+        self.z = sphere(pairs, width, random)
+        self.points = torch.cat([carry(part, way) for part in torch.split(self.z, 10_000)])
+
+    def build(self) -> Ladder:
+        return Ladder(LadderConfig(self.points.shape[1], LAYERS))
+
+    def draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        chosen = torch.randint(HELD_OUT, len(self.z), (BATCH,), generator=generator)
+        return self.z[chosen], self.points[chosen]
+
+    def loss(self, network: Ladder, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """Mean squared distance in w."""
+        z, points = batch
+        with without_autocast(z):
+            off: Tensor = (network(z) - points) * self.whitening.deviations
+            return off.square().sum(1).mean()
+
+    @torch.no_grad()
+    def measure(self, network: Ladder) -> Mapping[str, float]:
+        """Of held-out pairs, the mean squared distance as a share of the codes' variance."""
+        left = self.loss(network, (self.z[:HELD_OUT], self.points[:HELD_OUT]))
+        return {"error": float(left / self.whitening.deviations.square().sum())}
+
+
+def sphere(count: int, width: int, random: torch.Generator) -> Tensor:
+    """z [count, width] as the mapping network normalises them: of unit mean square."""
+    z = torch.randn(count, width, generator=random)
+    return z * z.square().mean(1, keepdim=True).rsqrt()
+
+
+def factor_axes(points: Tensor, factors: Tensor) -> Tensor:
+    """What each factor of [n, P] that varies says of white points [n, D], by regression: unit directions [D, <= P]."""
+    spread = factors.std(0)
+    known = (factors - factors.mean(0))[:, spread > 1e-3] / spread[spread > 1e-3]
+    return F.normalize(points.T @ known, dim=0)
+
+
+@torch.no_grad()
+def install(ladder: Ladder, whitening: Whitening, generator: Generator, random: torch.Generator) -> Generator:
+    """A generator like this one whose mapping is the ladder's, its samples' mean and covariance made the codes'.
+
+    Raises ValueError where codes come near zero: the last layer's leaky ReLU, which StyleGAN2 has, would bend them.
+    """
+    mean, deviations = whitening.mean, (whitening.axes * whitening.deviations).norm(dim=1)
+    if bool((mean < 4 * deviations).any()):
+        raise ValueError("codes within 4 deviations of zero; move them with prior.move_codes first")
+    config = replace(generator.config, num_mapping_layers=ladder.config.layers)
+    network = Generator(config)
+    known = {name: value for name, value in generator.state_dict().items() if name.startswith("synthesis")}
+    network.load_state_dict(known, strict=False)
+    drawn = ladder(sphere(CLOUD, config.w_dim, random))
+    scales, axes = torch.linalg.eigh(torch.cov(drawn.T))
+    # axes that the ladder gave up are not blown up to full size
+    even = axes * scales.clamp(min=1e-3).rsqrt() @ axes.T
+    out = (whitening.axes * whitening.deviations) @ even
+    *steps, last = ladder.steps
+    for k, step in enumerate(steps):
+        set_layer(network.mapping.get_submodule(f"fc{k}"), step.weight, step.bias)
+    shift = out @ (last.bias - drawn.mean(0)) + mean
+    set_layer(network.mapping.get_submodule(f"fc{len(steps)}"), out @ last.weight / SQRT2, shift / SQRT2)
+    network.mapping.w_avg.copy_(mean)
+    return network.eval().requires_grad_(False)
+
+
+def main() -> None:
+    parser = command_line("latentface.training.mapping", __doc__, DEFAULTS)
+    parser.add_argument("--network", type=Path, required=True, help="network file whose mapping is to be replaced")
+    parser.add_argument("--coder", type=Path, required=True, help="coder.safetensors of training.generator")
+    given = parser.parse_args()
+    options = loop_options(given, DEFAULTS)
+    coder = read_coder(given.coder)
+    pairs = [load_pairs(folder) for folder in given.data]
+    codes = torch.cat([code_all(coder, each, coder.config["resolution"]) for each in pairs])
+    factors = torch.cat([torch.as_tensor(each.factors[:]) for each in pairs]).float()
+    task = MappingTask(codes, factors, seed=given.seed)
+    loop = Loop(task, given.out, options)
+    loop.run()
+    random = torch.Generator().manual_seed(given.seed)
+    network = install(loop.averaged, task.whitening, pretrained.load_generator(given.network), random)
+    path = given.out / given.network.name
+    base = read_network(given.network).base
+    write_network(path, "generator", asdict(network.config), network.state_dict(), base=base)
+    print(path)
+
+
+if __name__ == "__main__":
+    main()
