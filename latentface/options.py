@@ -13,7 +13,7 @@ from typing import Any
 from latentface.errors import UsageError
 
 #: Steps of pivot tuning when it is asked for without a number (`--tune`).
-DEFAULT_TUNE_STEPS = 100
+DEFAULT_TUNE_STEPS = 200
 
 
 def option(
@@ -96,7 +96,7 @@ class ProjectOptions:
     )
     precision: str = precision_option("What the search convolves in", "Results are always drawn in float32.")
     tune_steps: int = option(0, "Steps of pivot tuning afterwards (0: none).", minimum=0, maximum=100_000)
-    tune_learning_rate: float = option(2e-3, "Peak learning rate of pivot tuning.", minimum=0.0)
+    tune_learning_rate: float = option(4e-3, "Peak learning rate of pivot tuning.", minimum=0.0)
 
     def __post_init__(self) -> None:
         check_bounds(self)
