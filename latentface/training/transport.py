@@ -26,16 +26,11 @@ class Round:
     def __call__(self, points: Tensor) -> Tensor:
         """Points [N, D], moved; beyond the outermost knots by as much as these."""
         along = (points @ self.axes).T.contiguous()
-        right = torch.searchsorted(self.source, along).clamp(1, self.source.shape[1] - 1)
-        from_, to = (torch.stack([knots.gather(1, right - 1), knots.gather(1, right)]) for knots in self._knots)
+        above = torch.searchsorted(self.source, along).clamp(1, self.source.shape[1] - 1)
+        (x0, x1), (y0, y1) = ([k.gather(1, above - 1), k.gather(1, above)] for k in (self.source, self.target))
         within = torch.minimum(torch.maximum(along, self.source[:, :1]), self.source[:, -1:])
-        share = (within - from_[0]) / (from_[1] - from_[0]).clamp(min=1e-6)
-        moved = torch.lerp(to[0], to[1], share) + along - within
+        moved = torch.lerp(y0, y1, (within - x0) / (x1 - x0).clamp(min=1e-6)) + along - within
         return points + (moved - along).T @ self.axes.T
-
-    @property
-    def _knots(self) -> tuple[Tensor, Tensor]:
-        return self.source, self.target
 
 
 def fit(points: Tensor, goal: Tensor, axes: Callable[[int], Tensor], rounds: int) -> list[Round]:
