@@ -11,7 +11,8 @@ from torch import Tensor
 from latentface.networks.config import GeneratorConfig
 from latentface.networks.generator import Generator
 from latentface.training.loop import Loop, LoopOptions
-from latentface.training.mapping import Ladder, LadderConfig, MappingTask, Whitening, factor_axes, install, sphere
+from latentface.training.mapping import Ladder, LadderConfig, MappingTask, factor_axes, install, sphere
+from latentface.training.prior import Whitening
 from latentface.training.transport import KNOTS, Round, carry, fit, sparse_axes
 
 TINY = GeneratorConfig(resolution=16, z_dim=8, w_dim=8, num_mapping_layers=2, channel_base=128, channel_max=16)

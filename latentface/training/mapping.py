@@ -9,7 +9,6 @@ way. The codes, and what they draw, stay as they are.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,13 +18,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latentface import pretrained
-from latentface.networks.generator import Generator
+from latentface.networks.generator import Generator, normalise
 from latentface.networks.layers import SQRT2
 from latentface.ops.precision import without_autocast
 from latentface.pretrained.native import read_network, write_network
 from latentface.training.data import load_pairs
 from latentface.training.loop import Loop, LoopOptions, command_line, loop_options
-from latentface.training.prior import set_layer
+from latentface.training.prior import Whitening, set_layer
 from latentface.training.scene_coder import code_all, read_coder
 from latentface.training.transport import carry, fit, orthogonal, sparse_axes
 
@@ -35,24 +34,6 @@ ROUNDS, AXES, PRINCIPAL = 200, 48, 64  # of the transport; principal axes that a
 CLEARANCE = 1.5  # deviations from a leaky ReLU's bend at which a layer starts: straight for most, and free to bend
 CLOUD = 60_000  # samples whose mean and covariance are made the codes'
 DEFAULTS = LoopOptions(steps=27_000, minutes=None, learning_rate=1e-3, weight_decay=0.0, measure_every=1000)
-
-
-@dataclass(frozen=True)
-class Whitening:
-    """Codes [n, D] as points of unit covariance: (code - mean) @ axes / deviations, axes [D, D] the principal ones."""
-
-    mean: Tensor
-    axes: Tensor
-    deviations: Tensor
-
-    @staticmethod
-    def of(codes: Tensor) -> Whitening:
-        mean = codes.mean(0)
-        _, scales, axes = torch.linalg.svd(codes - mean, full_matrices=False)
-        return Whitening(mean, axes.T, scales / math.sqrt(len(codes) - 1))
-
-    def points(self, codes: Tensor) -> Tensor:
-        return (codes - self.mean) @ self.axes / self.deviations
 
 
 @dataclass(frozen=True)
@@ -137,8 +118,7 @@ class MappingTask:
 
 def sphere(count: int, width: int, random: torch.Generator) -> Tensor:
     """z [count, width] as the mapping network normalises them: of unit mean square."""
-    z = torch.randn(count, width, generator=random)
-    return z * z.square().mean(1, keepdim=True).rsqrt()
+    return normalise(torch.randn(count, width, generator=random))
 
 
 def factor_axes(points: Tensor, factors: Tensor) -> Tensor:
@@ -154,8 +134,8 @@ def install(ladder: Ladder, whitening: Whitening, generator: Generator, random: 
 
     Raises ValueError where codes come near zero: the last layer's leaky ReLU, which StyleGAN2 has, would bend them.
     """
-    mean, deviations = whitening.mean, (whitening.axes * whitening.deviations).norm(dim=1)
-    if bool((mean < 4 * deviations).any()):
+    mean, spread = whitening.mean, whitening.axes * whitening.deviations
+    if bool((mean < 4 * spread.norm(dim=1)).any()):
         raise ValueError("codes within 4 deviations of zero; move them with prior.move_codes first")
     config = replace(generator.config, num_mapping_layers=ladder.config.layers)
     network = Generator(config)
@@ -165,7 +145,7 @@ def install(ladder: Ladder, whitening: Whitening, generator: Generator, random: 
     scales, axes = torch.linalg.eigh(torch.cov(drawn.T))
     # axes that the ladder gave up are not blown up to full size
     even = axes * scales.clamp(min=1e-3).rsqrt() @ axes.T
-    out = (whitening.axes * whitening.deviations) @ even
+    out = spread @ even
     *steps, last = ladder.steps
     for k, step in enumerate(steps):
         set_layer(network.mapping.get_submodule(f"fc{k}"), step.weight, step.bias)

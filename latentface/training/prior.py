@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -12,6 +13,24 @@ from latentface.networks.layers import SQRT2, EqualLinear
 
 # A leaky ReLU is a straight line where its input is positive. Inputs are kept this many standard deviations up there.
 CLEARANCE = 6.0
+
+
+@dataclass(frozen=True)
+class Whitening:
+    """Codes [n, D] as points of unit covariance: (code - mean) @ axes / deviations, axes [D, D] the principal ones."""
+
+    mean: torch.Tensor
+    axes: torch.Tensor
+    deviations: torch.Tensor
+
+    @staticmethod
+    def of(codes: torch.Tensor) -> Whitening:
+        mean = codes.mean(0)
+        _, scales, axes = torch.linalg.svd(codes - mean, full_matrices=False)
+        return Whitening(mean, axes.T, scales / math.sqrt(len(codes) - 1))
+
+    def points(self, codes: torch.Tensor) -> torch.Tensor:
+        return (codes - self.mean) @ self.axes / self.deviations
 
 
 @torch.no_grad()
@@ -31,9 +50,9 @@ def fit_mapping(generator: Generator, codes: torch.Tensor) -> torch.Tensor:
     config = generator.config
     if config.z_dim < config.w_dim or len(codes) <= config.w_dim:
         raise ValueError(f"{len(codes)} codes of {config.w_dim} from z of {config.z_dim}: z and the codes must span w")
-    mean, spread = codes.mean(0), codes.std(0)
-    axes, scales, _ = torch.linalg.svd((codes - mean).T / math.sqrt(len(codes) - 1), full_matrices=False)
-    root = axes * scales @ axes.T  # C^(1/2), symmetric: z_i stays close to w_i
+    whitening, spread = Whitening.of(codes), codes.std(0)
+    mean = whitening.mean
+    root = whitening.axes * whitening.deviations @ whitening.axes.T  # C^(1/2), symmetric: z_i stays close to w_i
     layers = [layer for layer in generator.mapping.children() if isinstance(layer, EqualLinear)]
     below = torch.zeros(config.z_dim)  # what the previous layer's output is raised by
     for layer in layers[:-1]:
