@@ -36,10 +36,9 @@ def warp_piecewise(image: Pixels, source: Array, target: Array) -> Pixels:
     The picture's corners and the middles of its sides stay where they are; target points outside are left out.
     """
     height, width = image.shape[:2]
-    xs, ys = (0.0, (width - 1) / 2, width - 1.0), (0.0, (height - 1) / 2, height - 1.0)
-    frame = np.array([(x, y) for x in xs for y in ys if (x, y) != (xs[1], ys[1])])
+    still = frame(width, height)
     within = ((target > 0) & (target < (width - 1, height - 1))).all(1)
-    corners_from, corners_to = np.concatenate([frame, source[within]]), np.concatenate([frame, target[within]])
+    corners_from, corners_to = np.concatenate([still, source[within]]), np.concatenate([still, target[within]])
     mesh = spatial.Delaunay(corners_to)
     pixels = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).reshape(-1, 2).astype(np.float64)
     triangle = np.maximum(mesh.find_simplex(pixels), 0)
@@ -50,6 +49,12 @@ def warp_piecewise(image: Pixels, source: Array, target: Array) -> Pixels:
     at = places[:, ::-1].T.reshape(2, height, width)
     planes = [ndimage.map_coordinates(image[..., c].astype(np.float32), at, order=1, mode="nearest") for c in range(3)]
     return np.asarray(np.rint(np.stack(planes, axis=-1)), np.uint8)
+
+
+def frame(width: int, height: int) -> Array:
+    """The corners of a picture and the middles of its sides, [8, 2]."""
+    xs, ys = (0.0, (width - 1) / 2, width - 1.0), (0.0, (height - 1) / 2, height - 1.0)
+    return np.array([(x, y) for x in xs for y in ys if (x, y) != (xs[1], ys[1])])
 
 
 def scaling(factor: float) -> Array:
