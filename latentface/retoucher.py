@@ -109,9 +109,11 @@ class Retoucher:
         if len(still) == len(steps):
             return placer.place(image, points)
         # the photo's own head turns, by as much as the drawn one, whose expression is told before it turns
-        latent = edited(self.face.latent, still, self.rows)
-        (before,) = performer.draw(self.generator, latent, latent.ws[None])
-        (rest,) = find_points(self.generator, before[None])
+        before, rest = self.reference, placer.rest
+        if still:
+            latent = edited(self.face.latent, still, self.rows)
+            (before,) = performer.draw(self.generator, latent, latent.ws[None])
+            (rest,) = find_points(self.generator, before[None])
         return placer.place(before, rest, self._turn(head_pose(rest), head_pose(points)))
 
     def _turn(self, before: HeadPose, after: HeadPose) -> Motion:

@@ -9,7 +9,7 @@ import pytest
 from cli_desk import Desk, draw_photo
 from stand_in_judge import stand_in_judge
 
-from latentface import api, retoucher
+from latentface import api, performer, retoucher
 from latentface.cli.presets import load_preset, save_preset
 from latentface.editor import FaceEditor
 from latentface.errors import InputError, UsageError
@@ -91,6 +91,20 @@ def test_a_head_turns_as_the_drawn_one_does_and_shows_the_expression_beside_it(
     (points,) = find_points(generator, smiling[None])
     assert np.array_equal(photo, mapping.place(smiling, points, Motion(yaw=turned)))
     assert [f"by {yaw:.0f} degrees" in note for note in notes] == ([True] if abs(yaw) > 20 else [])
+
+
+def test_a_head_that_only_turns_is_drawn_turned_and_no_second_time_unturned(
+    bench: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = api.load_generator(bench.network)
+    (face,) = FaceFinder(generator, ProjectOptions(steps=1)).faces([(bench.photo(), "the photo", None)])
+    made = Retoucher(face, generator, api.list_directions(generator))
+    drawn, draw = [], performer.draw
+    monkeypatch.setattr(performer, "draw", lambda *given: drawn.append(given) or draw(*given))
+    made.edit({"nod": 2.0})
+    assert len(drawn) == 1
+    made.edit({"joy": 1.0, "nod": 2.0})
+    assert len(drawn) == 3
 
 
 def test_strip_and_grid(bench: Desk) -> None:
