@@ -15,13 +15,15 @@ from latentface.driving import SIDE, Driver, DriverReport, Latest, Retargeting, 
 from latentface.errors import UsageError
 from latentface.face import Array, FaceCrop
 from latentface.images import Photo, Pixels, to_tensor, to_uint8
-from latentface.masking import smoothstep
+from latentface.masking import resize, smoothstep
 from latentface.networks.motion import Keypoints, MotionModel
 from latentface.options import AnimateOptions
 from latentface.precision import convolving, is_rough
+from latentface.surroundings import draw_along
 
 FEATHER = 0.05  # of the square's side: the soft edge of what is put back, narrow, since it shows old beside new
-HEAD = (0.29, 0.38)  # half axes of the ellipse around head and neck, in sides of the square
+STILL = 0.5  # share of what is put back below which the picture is held still
+HEAD = (0.4, 0.48)  # half axes of the ellipse around head and neck, in sides of the square
 
 
 @dataclass
@@ -73,13 +75,14 @@ class MovingFace:
 
     def place(self, base: Pixels, target: Keypoints) -> None:
         """Draw the face with its keypoints at `target` into a copy of the picture, in place."""
-        with torch.inference_mode():
-            with convolving(self.rough, self.large.device):
-                drawn = self.model.draw(self.encoded, self.keypoints, target)
-            patch = _to_pixels(self.model.compose(self.large, drawn))
         mask = self.mask
         if self.options.still_background:
             mask = mask * self._head(target)
+        with torch.inference_mode():
+            with convolving(self.rough, self.large.device):
+                drawn = self.model.draw(self.encoded, self.keypoints, target)
+            drawn = draw_along(drawn, resize(mask, drawn.motion.field.shape[1:3]) < STILL)
+            patch = _to_pixels(self.model.compose(self.large, drawn))
         left, top, side = self.square.left, self.square.top, self.square.side
         rows = slice(max(top, 0), min(top + side, self.shape[0]))
         columns = slice(max(left, 0), min(left + side, self.shape[1]))

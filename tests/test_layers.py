@@ -19,7 +19,7 @@ ALGORITHMS = {
     "sequencer", "animator", "compositor", "forecasting", "recognition", "smoothing", "tracking", "journal",
     "video", "decoding", "encoding", "disclosure", "blending", "masking", "warping", "metrics", "expression",
     "appraisal", "selection", "projections", "expression_map", "stylespace", "steering", "precision", "schedule",
-    "displacement", "relief",
+    "displacement", "relief", "surroundings",
 }  # fmt: skip
 VERBS = {"api", "loading"}
 EDITORS = {"editor", "finder", "transferrer", "performer", "retoucher", "labelling"}
