@@ -6,7 +6,8 @@
   more than 128 px also at 128, with renders as large as its pictures;
 - photos: each projected alone, with the default options and (--tune) with pivot tuning: LPIPS (SqueezeNet), PSNR, and
   how far the 68 landmarks of the result lie from those of the crop, in inter-ocular distances;
-- curve: mean built-in distance over the photos after so many steps, from the encoder's start and from the mean.
+- curve: mean built-in distance over the photos after so many steps, from the encoder's start and from the mean, with
+  the network's preconditioner and without.
 
 Renders are shards of `latentface.synthface.dataset` with seeds that no training saw.
 """
@@ -95,26 +96,24 @@ def find_points(picture: np.ndarray, box: np.ndarray, landmarks: str) -> np.ndar
 
 
 def curve(generator: Generator, crops: dict[str, FaceCrop], options: ProjectOptions) -> dict[str, list[float]]:
-    distance, reached = pretrained.load_perceptual(), {}
-    targets = torch.cat([to_tensor(crop.image) for crop in crops.values()])
+    """From the mean and from the encoder, in the network's own coordinates and in plain ones."""
+    distance, listed, reached = pretrained.load_perceptual(), [*crops.values()], {}
+    targets = torch.cat([to_tensor(crop.image) for crop in listed])
     for start in ("mean", "encoder"):
         try:
-            api.start_of([*crops.values()], generator, start)
+            ws = api.start_of(listed, generator, start)
         except UsageError as error:
             print(f"curve from {start}: {error}")
             continue
-        reached[start] = []
-        for steps in STEPS:
-            if steps:
-                chosen = replace(options, steps=steps, start=start)
-                found = api.project([*crops.values()], generator, chosen)
-                reached[start].append(float(np.mean([each.distance for each in found])))
-            else:
-                ws = api.start_of([*crops.values()], generator, start)
-                if ws is None:
-                    ws = generator.w_avg.expand(len(targets), generator.config.num_ws, -1)
-                with torch.no_grad():
-                    reached[start].append(float(distance(generator.synthesis(ws).clamp(-1, 1), targets).mean()))
+        if ws is None:
+            ws = generator.w_avg.expand(len(targets), generator.config.num_ws, -1)
+        with torch.no_grad():
+            first = float(distance(generator.synthesis(ws).clamp(-1, 1), targets).mean())
+        for preconditioner in ("none", "auto"):
+            row = reached[f"{start}, preconditioner={preconditioner}"] = [first]
+            for steps in STEPS[1:]:
+                chosen = replace(options, steps=steps, start=start, preconditioner=preconditioner)
+                row.append(float(np.mean([found.distance for found in api.project(listed, generator, chosen)])))
     return reached
 
 

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from latentface import api, metrics, pretrained, projector
+from latentface import api, loading, metrics, pretrained, projector
 from latentface.errors import NoFaceFound
 from latentface.images import list_photos, read_image, to_tensor, to_uint8, write_image
 from latentface.inversion import measure_w, shrink
@@ -33,6 +33,7 @@ from latentface.options import ProjectOptions
 
 CLASSIC = ProjectOptions(
     start="mean",
+    preconditioner="none",
     steps=1000,
     learning_rate=0.1,
     prior_regularise=0.0,
@@ -130,7 +131,10 @@ def main() -> None:
             continue
         began = time.perf_counter()
         start = api.start_of(crop, generator, options.start)
-        found = projector.project(crop, generator, options, distance=distance, start=start)
+        coordinates = loading.preconditioner(generator, options.preconditioner)
+        found = projector.project(
+            crop, generator, options, distance=distance, start=start, preconditioner=coordinates
+        )
         seconds = time.perf_counter() - began
         a, b = to_tensor(found.image), to_tensor(crop.image)
         far = float(metrics.lpips(lpips, a, b)) if lpips else float("nan")

@@ -21,6 +21,7 @@ from latentface.networks.generator import Generator, SynthesisNetwork
 from latentface.networks.perceptual import FeatureDistance
 from latentface.options import ProjectOptions
 from latentface.precision import convolving, is_rough
+from latentface.preconditioner import Preconditioner
 from latentface.schedule import COMPARED_SIDE, Pace, coarse_sides, learning_rate, noise_strength, side_at
 
 #: Adam's memory, short because a run is: of the gradients about 5 steps, of their squares about 10.
@@ -121,7 +122,7 @@ class Comparison:
 
     def loss(self, images: Tensor) -> Tensor:
         """The weighted sum [N] of the distance and the mean squared error, averaged over the levels of a pyramid."""
-        levels = self._pyramid(shrink(images))
+        levels = pyramid(shrink(images))
         targets, features = self._at(levels[0].shape[-1])
         errors = [
             ((a - b).square() * F.adaptive_avg_pool2d(self.attention, a.shape[-1])).mean(dim=(1, 2, 3))
@@ -143,16 +144,17 @@ class Comparison:
         """Pyramid and features of the targets at this side, computed when first asked for."""
         if side not in self._seen:
             with torch.no_grad():
-                levels = self._pyramid(shrink(self.targets, side))
+                levels = pyramid(shrink(self.targets, side))
                 self._seen[side] = levels, self.distance.unit_features(levels[0])
         return self._seen[side]
 
-    @staticmethod
-    def _pyramid(images: Tensor) -> list[Tensor]:
-        levels = [images]
-        while len(levels) < PIXEL_LEVELS:
-            levels.append(F.avg_pool2d(levels[-1], 2))
-        return levels
+
+def pyramid(images: Tensor) -> list[Tensor]:
+    """Images [N, 3, r, r] and their averages over 2 x 2 pixels, and so on: PIXEL_LEVELS in all."""
+    levels = [images]
+    while len(levels) < PIXEL_LEVELS:
+        levels.append(F.avg_pool2d(levels[-1], 2))
+    return levels
 
 
 def shrink(images: Tensor, side: int = COMPARED_SIDE) -> Tensor:
@@ -173,19 +175,28 @@ def draw(
 class _Crop:
     """One crop of a batch: what is searched for it, and all that must not depend on the other crops.
 
-    rows: the latent [1, 1 or num_ws, w_dim] without what all rows share [1, 1, w_dim]. maps: its noise, [1, 1, r, r].
+    start: the latent [1, 1 or num_ws, w_dim] where it begins, coordinates: how far it has come from there, without what
+    all rows share [1, 1, w_dim]. maps: its noise, [1, 1, r, r].
     """
 
-    def __init__(self, rows: Tensor, noise_shapes: Sequence[Sequence[int]], from_mean: bool, options: ProjectOptions):
-        self.rows = rows.clone()
+    def __init__(
+        self,
+        start: Tensor,
+        noise_shapes: Sequence[Sequence[int]],
+        from_mean: bool,
+        options: ProjectOptions,
+        preconditioner: Preconditioner | None,
+    ) -> None:
+        self.start, self.preconditioner = start, preconditioner
+        self.coordinates = torch.zeros_like(start)
         # what all rows share: a search from the mean first finds that, and the rows that low resolutions do not
         # draw come along
-        self.shared = torch.zeros_like(self.rows[:, :1])
+        self.shared = torch.zeros_like(start[:, :1])
         # the same seed for every crop: a crop in a batch gives what it gives alone
         self.stream = torch.Generator().manual_seed(options.seed)
         self.maps = [self.draw(1, *shape) for shape in noise_shapes]
-        self.learnt = [self.rows, *self.maps]
-        if from_mean and rows.shape[1] > 1:
+        self.learnt = [self.coordinates, *self.maps]
+        if from_mean and start.shape[1] > 1:
             self.learnt.append(self.shared)
         for tensor in self.learnt:
             tensor.requires_grad_(True)
@@ -197,15 +208,16 @@ class _Crop:
     @property
     def ws(self) -> Tensor:
         """The present latent [1, 1 or num_ws, w_dim]."""
-        return self.shared + self.rows
+        step = self.coordinates if self.preconditioner is None else self.preconditioner(self.coordinates)
+        return self.start + self.shared + step
 
     def explored(self, sigma: float) -> Tensor:
         """The present latent, with exploratory noise of this deviation."""
-        return self.ws + sigma * self.draw(*self.rows.shape[1:]) if sigma else self.ws
+        return self.ws + sigma * self.draw(*self.start.shape[1:]) if sigma else self.ws
 
     def draw(self, *shape: int) -> Tensor:
         """Normal numbers [1, *shape] from the crop's own stream."""
-        return torch.randn(1, *shape, generator=self.stream).to(self.rows)
+        return torch.randn(1, *shape, generator=self.stream).to(self.start)
 
     def keep(self, total: float) -> None:
         """Remember the present state if its loss, of the full image and without exploratory noise, is the lowest."""
@@ -226,6 +238,7 @@ class Search:
         options: ProjectOptions,
         start: Tensor | None,
         count: int,
+        preconditioner: Preconditioner | None = None,
     ) -> None:
         self.generator, self.comparison, self.statistics, self.options = generator, comparison, statistics, options
         config = generator.config
@@ -238,7 +251,11 @@ class Search:
         self.full = generator.synthesis.drawn[-1]
         self.coarse = coarse_sides(generator.synthesis.drawn, near=start is not None)
         shapes = generator.synthesis.noise_shapes() if options.optimise_noise else []
-        self.crops = [_Crop(rows[k : k + 1], shapes, start is None, options) for k in range(count)]
+        if options.space == "w":
+            preconditioner = None  # it parts the rows of W+
+        if preconditioner is not None and preconditioner.directions.shape[1:] != rows.shape[1:]:
+            raise UsageError(f"a preconditioner of {list(preconditioner.directions.shape)} for ws {list(rows.shape)}")
+        self.crops = [_Crop(rows[k : k + 1], shapes, start is None, options, preconditioner) for k in range(count)]
         self.optimiser = torch.optim.Adam([{"params": crop.learnt} for crop in self.crops], lr=0.0, betas=BETAS)
         self.active, self.present = list(range(count)), comparison
 

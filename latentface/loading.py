@@ -18,6 +18,7 @@ from latentface.appraisal import Judge
 from latentface.errors import LatentMismatch, UsageError
 from latentface.expression import crop_landmarks
 from latentface.latent import Direction, Latent, extended
+from latentface.preconditioner import Preconditioner
 from latentface.pretrained import directions as library
 from latentface.pretrained.catalogue import DEFAULT_GENERATOR
 from latentface.recognition import Recogniser
@@ -180,6 +181,25 @@ def expressions(generator: Generator) -> Subspace | None:
     return None if found is None else found.extended(generator.config.num_ws, generator.fingerprint)
 
 
+def preconditioner(generator: Generator, name: str = "auto") -> Preconditioner | None:
+    """The preconditioner of searches in the network's W+: auto (the built-in one of the network or of the one it was
+    grown from, where there is one), none, or a built-in name or file.
+
+    Raises:
+        UnknownNetwork, WeightsError: no such file, or something else in it.
+        LatentMismatch: it belongs to another network.
+    """
+    if name == "none":
+        return None
+    lineage = _lineage(generator)
+    found = _preconditioner(lineage) if name == "auto" else pretrained.read_preconditioner(name)
+    if found is None:
+        return None
+    if found.fingerprint not in lineage:
+        raise LatentMismatch(f"{name} is the preconditioner of another network; make one for this network")
+    return found.extended(generator.config.num_ws, generator.fingerprint)
+
+
 @lru_cache(maxsize=4)
 def perceptual(device: str) -> Any:
     """The built-in perceptual distance."""
@@ -193,7 +213,8 @@ def rhythm(model: str | os.PathLike[str] = "rhythm") -> RhythmNet:
 
 def forget() -> None:
     """Let go of every network that was loaded."""
-    for kept in (perceptual, _animator, _encoder, _expressions, _faces, _generator, _landmarks, _rhythm):
+    networks = (perceptual, _animator, _encoder, _faces, _generator, _landmarks, _rhythm)
+    for kept in (*networks, _expressions, _preconditioner):
         kept.cache_clear()
 
 
@@ -217,6 +238,11 @@ def _encoder(lineage: tuple[str, ...], device: str) -> LatentEncoder | None:
 @lru_cache(maxsize=4)
 def _expressions(lineage: tuple[str, ...]) -> Subspace | None:
     return pretrained.find_expressions(*lineage)
+
+
+@lru_cache(maxsize=4)
+def _preconditioner(lineage: tuple[str, ...]) -> Preconditioner | None:
+    return pretrained.find_preconditioner(*lineage)
 
 
 @lru_cache(maxsize=2)

@@ -67,6 +67,11 @@ class ProjectOptions:
         "Where the search begins: mean (of all w), encoder (the network's own), the latent file of this path, "
         "or auto: the encoder where the network has one, else the mean.",
     )
+    preconditioner: str = option(
+        "auto",
+        "Coordinates in which a search of W+ goes faster: the file of this path, none, or auto: the network's own, "
+        "where it has some.",
+    )
     steps: int = option(100, "Steps of optimisation.", minimum=1, maximum=100_000)
     flat: float = option(
         0.0,
@@ -75,7 +80,7 @@ class ProjectOptions:
         minimum=0.0,
         maximum=0.5,
     )
-    learning_rate: float = option(0.08, "Peak learning rate of Adam.", minimum=0.0)
+    learning_rate: float = option(0.12, "Peak learning rate of Adam.", minimum=0.0)
     seed: int = option(0, "Seed of every random draw.", minimum=0, maximum=2**63 - 1)
     coarse: float = option(
         0.8,
@@ -86,7 +91,7 @@ class ProjectOptions:
     )
     optimise_noise: bool = option(False, "Optimise the noise maps together with the latent.")
     noise_regularise: float = option(1e5, "Weight of the noise maps' autocorrelation penalty.", minimum=0.0)
-    prior_regularise: float = option(0.0015, "Weight that keeps the latent where w usually lie.", minimum=0.0)
+    prior_regularise: float = option(0.003, "Weight that keeps the latent where w usually lie.", minimum=0.0)
     spread_regularise: float = option(0.0, "Weight that pulls the rows of a W+ latent together.", minimum=0.0)
     w_noise: float = option(0.05, "Exploratory noise early in a search from the mean, in deviations.", minimum=0.0)
     perceptual_weight: float = option(1.0, "Weight of the perceptual distance.", minimum=0.0)

@@ -24,6 +24,7 @@ from latentface.networks.generator import Generator
 from latentface.networks.perceptual import FeatureDistance
 from latentface.options import ProjectOptions
 from latentface.precision import is_rough
+from latentface.preconditioner import Preconditioner
 from latentface.tuning import TunedDeltas, tune
 
 __all__ = ["ProjectOptions", "Projection", "StepState", "TunedDeltas", "WStatistics", "judge", "measure_w", "project"]
@@ -89,6 +90,7 @@ def project(
     on_step: StepCallback | None = None,
     start: Tensor | None = None,
     statistics: WStatistics | None = None,
+    preconditioner: Preconditioner | None = None,
 ) -> Projection: ...
 
 
@@ -102,6 +104,7 @@ def project(
     on_step: StepCallback | None = None,
     start: Tensor | None = None,
     statistics: WStatistics | None = None,
+    preconditioner: Preconditioner | None = None,
 ) -> list[Projection]: ...
 
 
@@ -114,6 +117,7 @@ def project(
     on_step: StepCallback | None = None,
     start: Tensor | None = None,
     statistics: WStatistics | None = None,
+    preconditioner: Preconditioner | None = None,
 ) -> Projection | list[Projection]:
     """Invert aligned crops into the latent space of a generator.
 
@@ -131,12 +135,13 @@ def project(
         start: where to begin instead of the mean w, [N, w_dim] or [N, num_ws, w_dim].
         statistics: what `measure_w` gave for this generator, to measure once for many calls; for a network with
             labels also the way to choose the label.
+        preconditioner: of this generator, to search W+ in its coordinates.
 
     Returns:
         A Projection for one crop, a list for several.
 
     Raises:
-        UsageError: crops, start or generator of a shape that does not fit.
+        UsageError: crops, start, generator or preconditioner of a shape that does not fit.
         LatentfaceError: the loss is no longer a finite number.
     """
     options = options or ProjectOptions()
@@ -148,7 +153,7 @@ def project(
     with _frozen(generator, distance), torch.enable_grad():
         run = _Run(generator, distance, options, on_step)
         attention = _attention(listed, options.feature_weight, targets)
-        found = run.invert(targets, attention, start, statistics or measure_w(generator))
+        found = run.invert(targets, attention, start, statistics or measure_w(generator), preconditioner)
     return found[0] if single else found
 
 
@@ -160,11 +165,17 @@ class _Run:
         self.on_step = on_step or (lambda step, state: None)
 
     def invert(
-        self, targets: Tensor, attention: Tensor, start: Tensor | None, statistics: WStatistics
+        self,
+        targets: Tensor,
+        attention: Tensor,
+        start: Tensor | None,
+        statistics: WStatistics,
+        preconditioner: Preconditioner | None,
     ) -> list[Projection]:
         """Search for all targets [N, 3, R, R] together, then tune and judge them one by one."""
         comparison = Comparison(targets, self.distance, self.options, attention)
-        search = Search(self.generator, comparison, statistics, self.options, start, len(targets))
+        count = len(targets)
+        search = Search(self.generator, comparison, statistics, self.options, start, count, preconditioner)
         step = 0
         while search.active:
             rate = search.step()
@@ -173,10 +184,10 @@ class _Run:
             step += 1
         ws, maps = search.finish()
         found = []
-        for k in range(len(targets)):
+        for k in range(count):
             noise = [each[k : k + 1] for each in maps]
             losses = np.asarray(search.crops[k].losses, dtype=np.float32)
-            found.append(self._conclude(k, comparison.of([k]), ws[k : k + 1], noise, losses, len(targets)))
+            found.append(self._conclude(k, comparison.of([k]), ws[k : k + 1], noise, losses, count))
         return found
 
     def _conclude(

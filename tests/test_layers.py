@@ -13,7 +13,8 @@ MODULES = {
     ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
     for path in PACKAGE.rglob("*.py")
 }
-VALUES = {"images", "latent", "face", "emotion", "clip", "files", "options", "tensorfile", "subspace"}
+VALUES = {"images", "latent", "face", "emotion", "clip", "files", "options", "tensorfile", "subspace",
+          "preconditioner"}  # fmt: skip
 ALGORITHMS = {
     "alignment", "driving", "camera", "headpose", "overlay", "inversion", "projector", "tuning", "fuser", "directions",
     "sequencer", "animator", "compositor", "forecasting", "recognition", "smoothing", "tracking", "journal",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import os
 import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from latentface.errors import UnknownNetwork, UsageError, WeightsError
 from latentface.files import sha256
@@ -23,11 +24,13 @@ if TYPE_CHECKING:  # torch is imported by the functions that need it: the catalo
     from latentface.networks.perceptual import PerceptualNet
     from latentface.networks.psp_encoder import PspEncoder
     from latentface.networks.rhythm import RhythmNet
+    from latentface.preconditioner import Preconditioner
     from latentface.subspace import Subspace
 
 __all__ = [
     "find_encoder",
     "find_expressions",
+    "find_preconditioner",
     "load_emotion",
     "load_encoder",
     "load_generator",
@@ -37,8 +40,11 @@ __all__ = [
     "load_perceptual",
     "load_rhythm",
     "read_expressions",
+    "read_preconditioner",
     "resolve",
 ]
+
+Value = TypeVar("Value", "Subspace", "Preconditioner")
 
 
 def load_generator(name_or_path: str | os.PathLike[str] = DEFAULT_GENERATOR, device: str = "cpu") -> Generator:
@@ -94,25 +100,50 @@ def find_encoder(*fingerprints: str) -> LatentEncoder | None:
 
 def find_expressions(*fingerprints: str) -> Subspace | None:
     """What expressions move in the W+ of a generator with one of these fingerprints; None when that is not known."""
-    for entry in BUILTIN:
-        if entry.kind == "expressions":
-            subspace = read_expressions(resolve(entry.name, kind="expressions"))
-            if subspace.fingerprint in fingerprints:
-                return subspace
-    return None
+    return _find("expressions", read_expressions, fingerprints)
 
 
-def read_expressions(path: str | os.PathLike[str]) -> Subspace:
-    """A file that `training.expressions` wrote; WeightsError when it is damaged or something else."""
-    from latentface.pretrained.native import read_network
+def read_expressions(name_or_path: str | os.PathLike[str]) -> Subspace:
+    """What `training.expressions` wrote, by built-in name or file; raises as `read_preconditioner`."""
     from latentface.subspace import Subspace
 
+    return _read_value(name_or_path, "expressions", Subspace)
+
+
+def find_preconditioner(*fingerprints: str) -> Preconditioner | None:
+    """The built-in preconditioner of a generator with one of these fingerprints, or None when there is none."""
+    return _find("preconditioner", read_preconditioner, fingerprints)
+
+
+def read_preconditioner(name_or_path: str | os.PathLike[str]) -> Preconditioner:
+    """What `training.preconditioner` wrote, by built-in name or file.
+
+    Raises:
+        UnknownNetwork: neither a known name nor a file.
+        WeightsError: the file is damaged or something else.
+    """
+    from latentface.preconditioner import Preconditioner
+
+    return _read_value(name_or_path, "preconditioner", Preconditioner)
+
+
+def _find(kind: str, read: Callable[[str], Value], fingerprints: Sequence[str]) -> Value | None:
+    """The first built-in value of a kind that belongs to a generator with one of these fingerprints."""
+    values = (read(entry.name) for entry in BUILTIN if entry.kind == kind)
+    return next((value for value in values if value.fingerprint in fingerprints), None)
+
+
+def _read_value(name_or_path: str | os.PathLike[str], kind: str, build: Callable[..., Value]) -> Value:
+    """A value of named tensors and its generator's fingerprint; WeightsError unless the file holds just these."""
+    from latentface.pretrained.native import read_network
+
+    path = resolve(name_or_path, kind=kind)
     file = read_network(path)
-    if file.kind != "expressions" or set(file.state) != {"reader", "basis"}:
-        raise WeightsError(f"{os.fspath(path)} holds no expressions of a generator (kind {file.kind!r})")
+    if file.kind != kind:
+        raise WeightsError(f"{os.fspath(path)} holds no {kind} of a generator (kind {file.kind!r})")
     try:
-        return Subspace(file.state["reader"], file.state["basis"], str(file.config.get("fingerprint")))
-    except UsageError as error:
+        return build(**file.state, fingerprint=str(file.config.get("fingerprint")))
+    except (UsageError, TypeError) as error:
         raise WeightsError(f"{os.fspath(path)} is damaged: {error}") from error
 
 

@@ -18,7 +18,7 @@ class Entry:
 
     Attributes:
         name: what the user calls it. kind: "generator", "encoder", "landmarks", "perceptual", "emotion",
-            "identity", "directions", "expressions", "motion" or "rhythm".
+            "identity", "directions", "expressions", "preconditioner", "motion" or "rhythm".
         file: name in `WEIGHTS_DIR`; the model card beside it has the suffix .md.
         licence: SPDX identifier. summary: one line for the list.
     """
@@ -102,6 +102,13 @@ BUILTIN: tuple[Entry, ...] = (
         file="synthface-128-expressions.safetensors",
         licence="MIT",
         summary="what expressions move in the latents of synthface-128",
+    ),
+    Entry(
+        name="synthface-128-preconditioner",
+        kind="preconditioner",
+        file="synthface-128-preconditioner.safetensors",
+        licence="MIT",
+        summary="coordinates in which a photo is projected into synthface-128 in fewer steps",
     ),
     Entry(
         name="synthface-motion",
