@@ -91,7 +91,7 @@ class ProjectOptions:
     )
     optimise_noise: bool = option(False, "Optimise the noise maps together with the latent.")
     noise_regularise: float = option(1e5, "Weight of the noise maps' autocorrelation penalty.", minimum=0.0)
-    prior_regularise: float = option(0.003, "Weight that keeps the latent where w usually lie.", minimum=0.0)
+    prior_regularise: float = option(0.0015, "Weight that keeps the latent where w usually lie.", minimum=0.0)
     spread_regularise: float = option(0.0, "Weight that pulls the rows of a W+ latent together.", minimum=0.0)
     w_noise: float = option(0.05, "Exploratory noise early in a search from the mean, in deviations.", minimum=0.0)
     perceptual_weight: float = option(1.0, "Weight of the perceptual distance.", minimum=0.0)
