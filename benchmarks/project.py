@@ -7,7 +7,7 @@ the verdict. The sheet shows crops above reconstructions.
 
 --race asks how soon. The photos are projected together by the classic recipe (Karras et al. 2020: from the mean, 1000
 steps of Adam at 0.1 with ramps and noise maps, perceptual distance alone, float32; in W+, which reaches more than
-their W), by the default in ever more steps, until it is as near by LPIPS, and by 60 steps of it with ever more of pivot
+their W), by the default in ever more steps, until it is as near by LPIPS, and by 50 steps of it with ever more of pivot
 tuning. Seconds are the processor's, one thread, so that other programs count little. --random SIDE races on a network
 of random weights (config-f) and a target drawn by it.
 """
@@ -44,8 +44,8 @@ CLASSIC = ProjectOptions(
     precision="float32",
 )
 TRIED = (10, 15, 20, 30, 45, 60, 90, 120, 180, 250, 400, 700, 1000)  # steps of the default
-TUNED = (25, 50, 100, 200)  # steps of pivot tuning after BEFORE_TUNING of the default
-BEFORE_TUNING = 60
+TUNED = {25: 0.001, 50: 0.002, 100: 0.004}  # steps of pivot tuning after BEFORE_TUNING of the default, and their rates
+BEFORE_TUNING = 50
 
 
 def race(given: argparse.Namespace) -> None:
@@ -79,8 +79,10 @@ def race(given: argparse.Namespace) -> None:
     goal, long = run(f"classic, {given.classic} steps", replace(CLASSIC, steps=given.classic))
     searches = {f"default, {steps} steps": ProjectOptions(steps=steps) for steps in tried}
     tunings = {
-        f"{BEFORE_TUNING} steps, {steps} of tuning": ProjectOptions(steps=BEFORE_TUNING, tune_steps=steps)
-        for steps in TUNED
+        f"{BEFORE_TUNING} steps, {steps} of tuning": ProjectOptions(
+            steps=BEFORE_TUNING, tune_steps=steps, tune_learning_rate=rate
+        )
+        for steps, rate in TUNED.items()
     }
     for contestants in (searches, tunings):
         for name, options in contestants.items():
