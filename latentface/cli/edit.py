@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from latentface.arrays import Pixels
 from latentface.cli.flags import (
     build_finder,
     build_options,
@@ -26,8 +27,7 @@ from latentface.errors import OutputError, UsageError
 from latentface.options import CompositeOptions, EditOptions
 
 if TYPE_CHECKING:
-    from latentface.images import Pixels
-    from latentface.retoucher import Retoucher
+    from latentface.editing.attribute_edit import Retoucher
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 STRIP = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
@@ -114,8 +114,8 @@ def _retoucher(
 ) -> Retoucher:
     """The face found and its latent made ready; names are looked up before any work is spent."""
     from latentface import api
+    from latentface.editing.attribute_edit import Retoucher, shows_drawing
     from latentface.pretrained.directions import pick
-    from latentface.retoucher import Retoucher, shows_drawing
 
     generator = api.load_generator(flags["network"], flags["device"])
     known = api.list_directions(generator)
@@ -130,7 +130,7 @@ def _retoucher(
 
 def _write(retoucher: Retoucher, changes: dict[str, float], target: Path, flags: dict[str, Any]) -> dict[str, Any]:
     """The pictures that were asked for; which files there are, and how far the edit led."""
-    from latentface.images import write_image
+    from latentface.io.images import write_image
 
     files, far = {}, 0.0
     if changes:
@@ -158,8 +158,8 @@ def draw_sheet(
     retoucher: Retoucher, table: Sequence[dict[str, float]], captions: Sequence[str], columns: int
 ) -> Pixels:
     """The face of each edit, cut out of the photo it was put into, in rows of `columns`: uint8 RGB."""
-    from latentface.alignment import crop_face
     from latentface.cli.panels import contact_sheet, enlarged
+    from latentface.faces.alignment import crop_face
 
     face, pictures = retoucher.face, []
     for changes in table:

@@ -17,7 +17,7 @@ from latentface.options import ProjectOptions
 from latentface.pretrained.catalogue import DEFAULT_GENERATOR
 
 if TYPE_CHECKING:
-    from latentface.finder import FaceFinder
+    from latentface.editing.inverted_face import FaceFinder
     from latentface.networks.generator import Generator
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -142,7 +142,7 @@ def build_finder(
     likeness: the drawn face is shown, see `choose_projection`.
     """
     from latentface import api
-    from latentface.finder import FaceFinder, choose_projection
+    from latentface.editing.inverted_face import FaceFinder, choose_projection
 
     project = choose_projection(generator, likeness, flags["steps"], seed)
     if project is not None:

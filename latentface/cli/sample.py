@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from latentface.arrays import Pixels
 from latentface.cli.flags import device_flag, network_flag, report_flags, seed_flag
 from latentface.cli.report import Bar, Report
 from latentface.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
-    from latentface.images import Pixels
-    from latentface.latent import Latent
+    from latentface.latents.latent import Latent
     from latentface.networks.generator import Generator
 
 MOST_SEEDS = 10_000
@@ -132,7 +132,7 @@ def _seed_pictures(generator: Generator, seeds: list[int], psi: float) -> list[P
 def _latent_pictures(generator: Generator, paths: Sequence[Path], with_tuned: bool) -> list[Picture]:
     """All latents are read and checked before the first is drawn; equal names get a number."""
     from latentface import api
-    from latentface.tuning import TunedDeltas
+    from latentface.inversion.pivot_tuning import TunedDeltas
 
     def draw(latent: Latent, tuned: TunedDeltas | None) -> Pixels:
         picture: Pixels = api.synthesise(generator, latent, tuned)[0]
@@ -149,7 +149,7 @@ def _latent_pictures(generator: Generator, paths: Sequence[Path], with_tuned: bo
 
 
 def _check_sheet(number: int, side: int) -> None:
-    from latentface.images import MAX_PIXELS
+    from latentface.io.images import MAX_PIXELS
 
     if number * side * side > MAX_PIXELS:
         raise UsageError(
@@ -160,7 +160,7 @@ def _check_sheet(number: int, side: int) -> None:
 
 def _write_sheet(output: Path, pictures: list[Picture], columns: int | None, captions: bool, bar: Bar) -> list[str]:
     from latentface.cli.panels import contact_sheet
-    from latentface.images import write_image
+    from latentface.io.images import write_image
 
     drawn = []
     for index, picture in enumerate(pictures, 1):
@@ -173,7 +173,7 @@ def _write_sheet(output: Path, pictures: list[Picture], columns: int | None, cap
 
 
 def _write_singles(folder: Path, pictures: list[Picture], bar: Bar) -> list[str]:
-    from latentface.images import write_image
+    from latentface.io.images import write_image
 
     files = []
     for index, picture in enumerate(pictures, 1):

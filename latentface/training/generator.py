@@ -27,8 +27,9 @@ import torch
 from torch import nn
 
 from latentface import pretrained
-from latentface.files import atomic_path
-from latentface.images import Pixels, to_uint8, write_image
+from latentface.arrays import Pixels
+from latentface.io.atomic import atomic_path
+from latentface.io.images import to_uint8, write_image
 from latentface.networks.encoder import LatentEncoder
 from latentface.networks.generator import Generator, GeneratorConfig
 from latentface.networks.perceptual import DistilledVgg, FeatureDistance
@@ -303,7 +304,7 @@ def main(data: Path, teacher: Path, out: Path, minutes: float, threads: int, com
     pair = trainer.run(minutes)
     psnr = held_out_psnr(pair, pairs[-held:], count=256)  # before the mapping is fitted, which moves the codes
     resolution = pair.generator.config.resolution
-    codes = code_all(pair.coder, pairs[: -held : 3], resolution)  # a third are enough for 256 dimensions
+    codes = code_all(pair.coder, pairs[:-held:3], resolution)  # a third are enough for 256 dimensions
     moved = fit_mapping(pair.generator, codes)
     write_coder(out / "coder.safetensors", pair.coder, moved)
     path = out / f"synthface-{resolution}.safetensors"

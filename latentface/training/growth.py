@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from latentface import pretrained
-from latentface.files import sha256
-from latentface.images import write_image
+from latentface.io.atomic import sha256
+from latentface.io.images import write_image
 from latentface.metrics import psnr
 from latentface.networks.generator import Generator
 from latentface.networks.perceptual import DistilledVgg, FeatureDistance

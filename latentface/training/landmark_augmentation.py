@@ -15,7 +15,7 @@ from functools import lru_cache
 import torch
 import torch.nn.functional as F
 
-from latentface.face import MIRROR
+from latentface.faces.crop import MIRROR
 from latentface.networks.trunk import Frame
 
 Tensor = torch.Tensor

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from latentface.errors import InputError, UsageError, WeightsError
-from latentface.files import atomic_path
+from latentface.io.atomic import atomic_path
 from latentface.pretrained.native import read_network, write_network
 
 Network = TypeVar("Network", bound=nn.Module)

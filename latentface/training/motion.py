@@ -29,8 +29,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from latentface.api import pick_device
-from latentface.files import atomic_path
-from latentface.images import to_uint8, write_image
+from latentface.io.atomic import atomic_path
+from latentface.io.images import to_uint8, write_image
 from latentface.networks.motion import MotionConfig, MotionModel
 from latentface.networks.motion.discriminator import MultiScaleDiscriminator
 from latentface.networks.motion.geometry import Keypoints

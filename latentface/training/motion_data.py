@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from latentface.arrays import Float32Array
 from latentface.errors import InputError
-from latentface.face import MIRROR
+from latentface.faces.crop import MIRROR
 
 #: Landmarks that the keypoints of a guided training stand for: jaw, brows, nose, corners and lids of the eyes, outer
 #: and inner lips.
@@ -32,7 +33,7 @@ class Clips:
 
     pictures: tuple[NDArray[np.uint8], ...]
     people: tuple[str, ...]
-    landmarks: tuple[NDArray[np.float32], ...] = ()
+    landmarks: tuple[Float32Array, ...] = ()
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -61,7 +62,7 @@ def load_rendered(folder: str | Path) -> Clips:
     if not paths:
         raise InputError(f"{folder} holds no clips-*.npz: render some with `python -m latentface.synthface.clips`")
     pictures: list[NDArray[np.uint8]] = []
-    landmarks: list[NDArray[np.float32]] = []
+    landmarks: list[Float32Array] = []
     for path in paths:
         with np.load(path, allow_pickle=False) as shard:
             pictures.extend(shard["images"])

@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 from latentface import api, pretrained
-from latentface.inversion import PIXEL_LEVELS, draw, measure_w, pyramid, shrink
+from latentface.inversion.search import PIXEL_LEVELS, draw, measure_w, pyramid, shrink
+from latentface.latents.preconditioner import Preconditioner
 from latentface.networks.generator import Generator
 from latentface.networks.perceptual import FeatureDistance
+from latentface.networks.precision import is_rough
 from latentface.options import ProjectOptions
-from latentface.precision import is_rough
-from latentface.preconditioner import Preconditioner
 from latentface.pretrained.native import write_network
 
 DIRECTIONS, SAMPLES, BATCH = 128, 3000, 8

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from latentface.emotion import EmotionSequence
+from latentface.emotions.prediction import MarkovChain, figures, stacked, to_numbers
 from latentface.errors import InputError
-from latentface.files import atomic_path
-from latentface.forecasting import MarkovChain, figures, stacked, to_numbers
+from latentface.io.atomic import atomic_path
 from latentface.networks.rhythm import BEGIN, NOTHING, RhythmConfig, RhythmNet, counted
 from latentface.pretrained import load_rhythm
 from latentface.training.loop import Loop, LoopOptions, StepCallback, command_line, loop_options
@@ -91,7 +91,7 @@ class RhythmTask:
 @dataclass(frozen=True)
 class Fitted:
     """What `fit` made: the network's file; how many sequences and segments it was given, by how many segments it was
-    judged, and its figures on these beside the Markov chain's (see `latentface.forecasting.figures`)."""
+    judged, and its figures on these beside the Markov chain's (see `latentface.emotions.prediction.figures`)."""
 
     path: Path
     sequences: int
