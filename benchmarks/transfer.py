@@ -35,7 +35,7 @@ from latentface.compositing.expression_warp import ExpressionMap
 from latentface.editing.expression_transfer import Transferrer
 from latentface.editing.inverted_face import FaceFinder, choose_projection
 from latentface.faces.crop import FaceCrop
-from latentface.inversion.cache import ProjectionCache
+from latentface.inversion.search.cache import ProjectionCache
 from latentface.io.images import list_photos, read_image, to_tensor, write_image
 from latentface.networks.generator import Generator
 from latentface.networks.perceptual import SqueezeLpips
@@ -107,7 +107,7 @@ class Bench:
 
     def __init__(self, given: argparse.Namespace) -> None:
         self.generator = api.load_generator(given.network)
-        self.judge = api.judge()
+        self.judge = api.face_networks()
         self.given, self.finder = given, find_latents(self.generator, given)
         self.lpips = SqueezeLpips(given.lpips) if given.lpips else None
 
