@@ -35,7 +35,7 @@ from latentface.compositing.expression_warp import ExpressionMap
 from latentface.editing.expression_transfer import Transferrer
 from latentface.editing.inverted_face import FaceFinder, choose_projection
 from latentface.faces.crop import FaceCrop
-from latentface.inversion.search.cache import ProjectionCache
+from latentface.inversion.cache import ProjectionCache
 from latentface.io.images import list_photos, read_image, to_tensor, write_image
 from latentface.networks.generator import Generator
 from latentface.networks.perceptual import SqueezeLpips

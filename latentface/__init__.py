@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     )
     from latentface.faces.crop import FaceCrop
     from latentface.fusion.style_mixing import Transfer
-    from latentface.inversion.search.projector import Projection
+    from latentface.inversion.projector import Projection
     from latentface.io.clip import Clip, Frame, Sound
     from latentface.io.images import Photo, read_image, read_photo, to_tensor, to_uint8, write_image
     from latentface.io.video import Written, read_clip, write_clip
@@ -88,7 +88,7 @@ _HOMES = {
     "OutputError": "latentface.errors",
     "Photo": "latentface.io.images",
     "ProjectOptions": "latentface.options",
-    "Projection": "latentface.inversion.search.projector",
+    "Projection": "latentface.inversion.projector",
     "ReadOptions": "latentface.options",
     "Reading": "latentface.emotions.recognition",
     "Recogniser": "latentface.emotions.recognition",

@@ -33,9 +33,9 @@ from latentface.hub import load_generator as load_generator
 from latentface.hub import load_latent as load_latent
 from latentface.hub import pick_device as pick_device
 from latentface.inversion.search import projector
-from latentface.inversion.search.cache import ProjectionCache
-from latentface.inversion.search.pivot_tuning import TunedDeltas
-from latentface.inversion.search.projector import Projection, StepCallback
+from latentface.inversion.cache import ProjectionCache
+from latentface.inversion.pivot_tuning import TunedDeltas
+from latentface.inversion.projector import Projection, StepCallback
 from latentface.io import images
 from latentface.io.clip import Clip
 from latentface.io.images import Photo

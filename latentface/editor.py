@@ -14,8 +14,8 @@ from latentface.arrays import Pixels
 from latentface.emotion import EmotionSequence
 from latentface.errors import NoFaceFound, UsageError
 from latentface.faces.crop import FaceCrop, pick_face
-from latentface.inversion.search.pivot_tuning import TunedDeltas
-from latentface.inversion.search.projector import Projection, StepCallback
+from latentface.inversion.pivot_tuning import TunedDeltas
+from latentface.inversion.projector import Projection, StepCallback
 from latentface.io.clip import Clip
 from latentface.io.images import Photo, read_image, read_photo
 from latentface.io.video import read_clip

@@ -29,7 +29,7 @@ from latentface.options import ProjectOptions
 
 if TYPE_CHECKING:
     from latentface.editor import FaceEditor
-    from latentface.inversion.search.projector import Projection
+    from latentface.inversion.projector import Projection
 
 INTERNAL = "internal error (--traceback shows where)"
 

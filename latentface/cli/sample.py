@@ -132,7 +132,7 @@ def _seed_pictures(generator: Generator, seeds: list[int], psi: float) -> list[P
 def _latent_pictures(generator: Generator, paths: Sequence[Path], with_tuned: bool) -> list[Picture]:
     """All latents are read and checked before the first is drawn; equal names get a number."""
     from latentface import api
-    from latentface.inversion.search.pivot_tuning import TunedDeltas
+    from latentface.inversion.pivot_tuning import TunedDeltas
 
     def of_latent(latent: Latent, tuned: TunedDeltas | None) -> Pixels:
         picture: Pixels = api.synthesise(generator, latent, tuned)[0]

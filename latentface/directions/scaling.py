@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from latentface.errors import UsageError
-from latentface.inversion.search.search import W_SAMPLES, W_SEED
+from latentface.inversion.search import W_SAMPLES, W_SEED
 from latentface.latents.latent import Direction, Latent
 from latentface.networks.generator import Generator
 

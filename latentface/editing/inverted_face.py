@@ -16,8 +16,8 @@ from latentface.arrays import Pixels
 from latentface.errors import NoFaceFound, UsageError
 from latentface.faces.crop import FaceCrop, frontality, pick_face
 from latentface.faces.regions import visible_share
-from latentface.inversion.search.cache import ProjectionCache
-from latentface.inversion.search.projector import Projection, StepCallback
+from latentface.inversion.cache import ProjectionCache
+from latentface.inversion.projector import Projection, StepCallback
 from latentface.io.images import Photo, read_photo
 from latentface.latents.latent import Latent
 from latentface.options import ProjectOptions

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from latentface.errors import InputError, LatentfaceError, LatentMismatch
-from latentface.inversion.search.schedule import learning_rate as ramp
-from latentface.inversion.search.search import synthesise
+from latentface.inversion.schedule import learning_rate as ramp
+from latentface.inversion.search import synthesise
 from latentface.io.tensors import read_tensors, write_tensors
 from latentface.networks.generator import Generator
 

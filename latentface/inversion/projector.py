@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from latentface.arrays import Float32Array, Pixels
 from latentface.errors import UsageError
 from latentface.faces.crop import FaceCrop, near_features
-from latentface.inversion.search.pivot_tuning import TunedDeltas, tune
-from latentface.inversion.search.search import Comparison, Search, WStatistics, measure_w, shrink
+from latentface.inversion.pivot_tuning import TunedDeltas, tune
+from latentface.inversion.search import Comparison, Search, WStatistics, measure_w, shrink
 from latentface.io.images import to_tensor, to_uint8
 from latentface.latents.latent import Latent
 from latentface.latents.preconditioner import Preconditioner

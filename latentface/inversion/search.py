@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from latentface.errors import LatentfaceError, UsageError
-from latentface.inversion.search.schedule import COMPARED_SIDE, Pace, coarse_sides, learning_rate, noise_strength, side_at
+from latentface.inversion.schedule import COMPARED_SIDE, Pace, coarse_sides, learning_rate, noise_strength, side_at
 from latentface.latents.preconditioner import Preconditioner
 from latentface.networks.generator import Generator, SynthesisNetwork
 from latentface.networks.perceptual import FeatureDistance

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from latentface import pretrained
-from latentface.inversion.search.search import WStatistics, measure_w
+from latentface.inversion.search import WStatistics, measure_w
 from latentface.networks.encoder import EncoderConfig, LatentEncoder
 from latentface.networks.generator import Generator
 from latentface.networks.perceptual import DistilledVgg

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from latentface import api, pretrained
-from latentface.inversion.search.search import PIXEL_LEVELS, measure_w, pyramid, shrink, synthesise
+from latentface.inversion.search import PIXEL_LEVELS, measure_w, pyramid, shrink, synthesise
 from latentface.latents.preconditioner import Preconditioner
 from latentface.networks.generator import Generator
 from latentface.networks.perceptual import FeatureDistance
