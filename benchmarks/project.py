@@ -25,7 +25,7 @@ import torch
 
 from latentface import api, hub, metrics, pretrained
 from latentface.errors import NoFaceFound
-from latentface.inversion.search import projector
+from latentface.inversion import projector
 from latentface.inversion.search import measure_w, shrink
 from latentface.io.images import list_photos, read_image, to_tensor, to_uint8, write_image
 from latentface.networks.generator import Generator, GeneratorConfig

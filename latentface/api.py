@@ -32,7 +32,7 @@ from latentface.hub import load_direction as load_direction
 from latentface.hub import load_generator as load_generator
 from latentface.hub import load_latent as load_latent
 from latentface.hub import pick_device as pick_device
-from latentface.inversion.search import projector
+from latentface.inversion import projector
 from latentface.inversion.cache import ProjectionCache
 from latentface.inversion.pivot_tuning import TunedDeltas
 from latentface.inversion.projector import Projection, StepCallback
