@@ -30,9 +30,11 @@ CANDIDATES = 2_000_000  # pairs of triangle and pixel that the reference holds a
 
 _INTEGER, _SMALL = ctypes.c_int64, ctypes.c_int32
 _FLOATS = np.ctypeslib.ndpointer(np.float32, flags="C")
+_BYTES = np.ctypeslib.ndpointer(np.uint8, flags="C")
 _INTEGERS = np.ctypeslib.ndpointer(np.int32, flags="C")
 SIGNATURES: dict[str, list[Any]] = {
     "lf_rasterise": [_FLOATS, _INTEGERS, _INTEGER, _SMALL, _SMALL, _SMALL, _INTEGERS, _FLOATS, _FLOATS],
+    "lf_sample": [_BYTES, _SMALL, _SMALL, _SMALL, _FLOATS, _INTEGER, _FLOATS],
     "lf_interpolate": [_INTEGERS, _INTEGERS, _FLOATS, _INTEGER, _FLOATS, _INTEGER, _FLOATS],
 }
 
@@ -102,6 +104,32 @@ def rasterise(
     depth = np.empty((height, width), np.float32)
     found.lf_rasterise(points, corners, len(corners), height, width, int(cull), index, weights, depth)
     return Raster(corners, index, weights, depth)
+
+
+def sample(picture: npt.NDArray[np.uint8], places: npt.ArrayLike) -> Floats:
+    """Read a picture [H, W, C] at places [..., 2] (column, row) by the cubic of Catmull and Rom: float32 [..., C].
+
+    At the centre of a pixel that is the pixel; beyond the edges these are repeated.
+
+    Raises:
+        ValueError: the picture is not of bytes [H, W, C], or places are not pairs of finite numbers.
+    """
+    if picture.dtype != np.uint8 or picture.ndim != 3 or not picture.size:
+        raise ValueError(f"the picture is {picture.dtype} {list(picture.shape)}: expected uint8 [H, W, C]")
+    at = np.ascontiguousarray(places, np.float32)
+    if at.shape[-1:] != (2,) or not (np.abs(at) < 1e6).all():
+        raise ValueError(f"places have shape {list(at.shape)}: expected [..., 2], all finite and below a million")
+    found = _library()
+    flat = at.reshape(-1, 2)
+    if found is None:
+        out = np.concatenate(
+            [_sample_reference(picture, piece) for piece in np.array_split(flat, len(flat) // 65536 + 1)]
+        )
+    else:
+        height, width, channels = picture.shape
+        out = np.empty((len(flat), channels), np.float32)
+        found.lf_sample(np.ascontiguousarray(picture), height, width, channels, flat, len(flat), out)
+    return out.reshape(*at.shape[:-1], picture.shape[2])
 
 
 def _check(points: Floats, corners: Integers, height: int, width: int) -> None:
@@ -238,4 +266,28 @@ def _interpolate_reference(raster: Raster, values: Floats) -> Floats:
     corners, weights = raster.triangles[raster.index[seen]], raster.weights[seen]
     a, b, c = (weights[:, k, None] * values[corners[:, k]] for k in range(3))
     out[seen] = a + b + c
+    return out
+
+
+def _cubic(t: Floats) -> Floats:
+    """Weights of the four samples around a place t in [0, 1) past the second one, [4, P]."""
+    half, one, two = np.float32(0.5), np.float32(1), np.float32(2)
+    return np.stack([
+        ((-half * t + one) * t - half) * t, (np.float32(1.5) * t - np.float32(2.5)) * t * t + one,
+        ((np.float32(-1.5) * t + two) * t + half) * t, (half * t - half) * t * t,
+    ])  # fmt: skip
+
+
+def _sample_reference(picture: npt.NDArray[np.uint8], places: Floats) -> Floats:
+    height, width, channels = picture.shape
+    corner = np.floor(places)
+    across, down = (_cubic(places[:, k] - corner[:, k])[..., None] for k in (0, 1))
+    left, top = corner.astype(np.int64).T
+    out = np.zeros((len(places), channels), np.float32)
+    for j in range(4):
+        rows = np.clip(top - 1 + j, 0, height - 1)
+        line = np.zeros_like(out)
+        for i in range(4):
+            line += across[i] * picture[rows, np.clip(left - 1 + i, 0, width - 1)].astype(np.float32)
+        out += down[j] * line
     return out

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from latentface.ops import native, raster
-from latentface.ops.raster import rasterise
+from latentface.ops.raster import rasterise, sample
 
 
 @pytest.fixture(params=["native", "reference"])
@@ -127,6 +127,33 @@ def test_wrong_attributes_are_refused():
     seen = rasterise([[0, 0, 0], [0, 9, 0], [9, 0, 0]], [[0, 1, 2]], 9, 9)
     with pytest.raises(ValueError, match=r"shape \[2, 1\]: expected \[V >= 3, C\]"):
         seen.interpolate(np.zeros((2, 1)))
+
+
+def test_sampling_agrees_to_the_bit_and_keeps_pixels():
+    random = np.random.default_rng(1)
+    picture = random.integers(0, 256, (17, 23, 3), np.uint8)
+    places = random.uniform(-4, 28, (500, 2))
+    seen = []
+    for choice in ("native", "reference"):
+        with native.chosen(choice):
+            seen.append(sample(picture, places))
+            y, x = np.mgrid[0:17, 0:23]
+            assert np.array_equal(sample(picture, np.stack([x, y], axis=2)), picture)
+    assert np.array_equal(*seen)
+
+
+def test_sampling_is_exact_for_parabolas(choice):
+    y, x = np.mgrid[0:16, 0:16]
+    picture = (x * x + y)[..., None].astype(np.uint8)  # Catmull and Rom's cubic reproduces them
+    places = np.random.default_rng(2).uniform(2, 13, (100, 2))
+    assert np.abs(sample(picture, places)[:, 0] - places[:, 0] ** 2 - places[:, 1]).max() < 1e-3
+
+
+def test_sampling_refuses_wrong_input():
+    with pytest.raises(ValueError, match=r"float64 \[4, 4, 3\]: expected uint8"):
+        sample(np.zeros((4, 4, 3)), [[0, 0]])
+    with pytest.raises(ValueError, match=r"expected \[..., 2\]"):
+        sample(np.zeros((4, 4, 3), np.uint8), [[0, 0, 0]])
 
 
 def test_twelve_thousand_triangles_take_milliseconds():

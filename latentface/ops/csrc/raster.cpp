@@ -86,6 +86,14 @@ void fill(const Triangle& t, int32_t top, int32_t bottom, int64_t width, int32_t
     }
 }
 
+// weights of the four samples around a place t in [0, 1) past the second one: Catmull and Rom's cubic
+inline void cubic(float t, float* w) {
+    w[0] = ((-0.5f * t + 1.0f) * t - 0.5f) * t;
+    w[1] = (1.5f * t - 2.5f) * t * t + 1.0f;
+    w[2] = ((-1.5f * t + 2.0f) * t + 0.5f) * t;
+    w[3] = (0.5f * t - 0.5f) * t * t;
+}
+
 }  // namespace
 
 extern "C" {
@@ -131,6 +139,35 @@ int lf_interpolate(const int32_t* triangles, const int32_t* index, const float* 
         for (int k = 0; k < 3; ++k) from[k] = attributes + corners[k] * channels;
         const float a = weights[3 * pixel], b = weights[3 * pixel + 1], c = weights[3 * pixel + 2];
         for (int64_t k = 0; k < channels; ++k) to[k] = a * from[0][k] + b * from[1][k] + c * from[2][k];
+    }
+    return 0;
+}
+
+// out [P, C] of a picture [H, W, C] at places [P, 2] (column, row), by Catmull and Rom's cubic; edges are repeated.
+int lf_sample(const uint8_t* picture, int32_t height, int32_t width, int32_t channels, const float* places,
+              int64_t count, float* out) {
+#pragma omp parallel for schedule(static)
+    for (int64_t k = 0; k < count; ++k) {
+        const float x = places[2 * k], y = places[2 * k + 1];
+        const float left = std::floor(x), top = std::floor(y);
+        float across[4], down[4];
+        cubic(x - left, across);
+        cubic(y - top, down);
+        int64_t columns[4], rows[4];
+        for (int i = 0; i < 4; ++i) {
+            columns[i] = std::clamp<int64_t>(static_cast<int64_t>(left) - 1 + i, 0, width - 1) * channels;
+            rows[i] = std::clamp<int64_t>(static_cast<int64_t>(top) - 1 + i, 0, height - 1) * width * channels;
+        }
+        for (int32_t channel = 0; channel < channels; ++channel) {
+            float sum = 0.0f;
+            for (int j = 0; j < 4; ++j) {
+                const uint8_t* row = picture + rows[j] + channel;
+                float line = across[0] * row[columns[0]];
+                for (int i = 1; i < 4; ++i) line += across[i] * row[columns[i]];
+                sum += down[j] * line;
+            }
+            out[k * channels + channel] = sum;
+        }
     }
     return 0;
 }
