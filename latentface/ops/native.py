@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -53,6 +54,11 @@ def choose(choice: str) -> None:
     _choice = choice
 
 
+def choice() -> str:
+    """What `choose` decided: "auto", "native" or "reference"."""
+    return _choice
+
+
 @contextmanager
 def chosen(choice: str) -> Iterator[None]:
     """`choose` for the length of a block."""
@@ -68,21 +74,30 @@ def chosen(choice: str) -> Iterator[None]:
 def library(device: str) -> ctypes.CDLL | BuildFailed:
     """The library for "cpu" or "cuda", built on first use, or why there is none."""
     try:
-        return _load(str(build(device)))
+        return _load(build(device))
     except BuildFailed as error:
         logger.info("plain torch operations are used: %s", error)
         return error
 
 
-def _load(path: str) -> ctypes.CDLL:
+def open_library(path: Path) -> ctypes.CDLL:
+    """Load a library that `build` made, with an OpenMP to share.
+
+    Raises:
+        BuildFailed: it cannot be loaded.
+    """
     try:
-        loaded = ctypes.CDLL(path)
+        return ctypes.CDLL(str(path))
     except OSError:
         try:  # torch keeps its OpenMP to itself: take the system's
             ctypes.CDLL("libgomp.so.1", mode=ctypes.RTLD_GLOBAL)
-            loaded = ctypes.CDLL(path)
+            return ctypes.CDLL(str(path))
         except OSError as error:
             raise BuildFailed(f"the library was built but cannot be loaded: {error}") from error
+
+
+def _load(path: Path) -> ctypes.CDLL:
+    loaded = open_library(path)
     for name, arguments in SIGNATURES.items():
         function = getattr(loaded, name)
         function.argtypes, function.restype = arguments, SMALL

@@ -1,0 +1,1 @@
+"""The morphable head in a photo: its shape, its fit, and how it moves the photo's own pixels."""

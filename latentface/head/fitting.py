@@ -1,0 +1,233 @@
+"""Fits the morphable head to a face: from landmarks, the eyes' pixels and a reader's word to a `HeadFit`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latentface.errors import InputError, UsageError
+from latentface.head.fit import LARGEST_YAW, HeadFit
+from latentface.head.gaze import Gaze, read_gaze
+from latentface.head.model import HeadModel
+from latentface.head.points import (
+    LEFT_EYE,
+    LID_PAIRS,
+    LIP_PAIRS,
+    RIGHT_EYE,
+    Definition,
+    FacePoints,
+    face_points,
+    inter_ocular,
+)
+from latentface.head.pose import pose_angles, rotation_matrix
+from latentface.head.solver import EXACT, ExpressionPrior, FitWeights, LandmarkFit, State, home_column
+
+Array = NDArray[np.float64]
+
+# Points that expressions move little: what the first guess of the pose is made from.
+_RIGID = [27, 28, 29, 30, 31, 33, 35, 36, 39, 42, 45]
+_FACE_MISS = 0.12  # inter-ocular distances: landmarks that the model misses by more are those of no face
+# Gaps in inter-ocular distances: up to the first they are noise on closed lips or lids, from the second they are true.
+_LIPS_SHUT, _LIDS_SHUT = (0.022, 0.045), (0.02, 0.05)
+_LIP_REST, _LID_REST = 0.012, 0.008  # what the model's own closed lips and lids measure
+_FIRST, _FOLLOWED = 14, 6  # steps of the solver
+_SAME_PERSON = 0.15  # deviation of the identity from frame to frame
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What a reader says of a face before the landmarks are fitted.
+
+    expression and deviation: weights [E] and how uncertain each is; pose: yaw, pitch, roll in degrees (roll as in the
+    crop) or None; gaze.
+    """
+
+    expression: Array
+    deviation: Array
+    gaze: Gaze
+
+
+def fit_head(
+    model: HeadModel,
+    landmarks: NDArray[np.floating],
+    photo: NDArray[np.uint8] | None = None,
+    *,
+    reading: Reading | None = None,
+    start: HeadFit | None = None,
+    definition: Definition = "annotated",
+    weights: FitWeights | None = None,
+) -> HeadFit:
+    """Fit the head to a face.
+
+    Args:
+        landmarks: [68, 2] photo pixels, y down (`FaceCrop.landmarks`).
+        photo: uint8 RGB [H, W, 3]; with it the gaze is read from the eyes, without it (or a reading) it is straight
+            ahead.
+        reading: what a reader network says; it settles what landmarks do not show.
+        start: the fit of the frame before, of the same person: quicker, and the identity hardly moves.
+        definition: what the landmarks are; "mesh" for the model's own points on renders.
+        weights: how far landmarks and priors are trusted; by default according to the definition.
+
+    Raises:
+        UsageError: landmarks of another shape, or a start from another model.
+        InputError: the landmarks are not those of a face, or it is turned by more than 60 degrees.
+    """
+    fitter = _Fitter(model, landmarks, definition, weights or (EXACT if definition == "mesh" else FitWeights()))
+    gaze = reading.gaze if reading is not None else None
+    if gaze is None and start is not None:
+        gaze = Gaze.of(model.expression_names, start.expression)
+    steps = _FIRST if start is None else _FOLLOWED
+    state = fitter.solve(fitter.first(start, reading), fitter.prior(reading, gaze), start, steps)
+    _check(state, fitter.miss(state))
+    if photo is not None and reading is None:
+        gaze = fitter.read_eyes(state, photo)
+        state = fitter.solve(state, fitter.prior(reading, gaze), start, _FOLLOWED)
+    return fitter.result(state)
+
+
+class _Fitter:
+    """One face on its way through the solver; inside, lengths are inter-ocular distances and y is up."""
+
+    def __init__(
+        self, model: HeadModel, landmarks: NDArray[np.floating], definition: Definition, weights: FitWeights
+    ) -> None:
+        self.model, self.definition, self.weights = model, definition, weights
+        self.points: FacePoints = face_points(model, definition)
+        given = np.asarray(landmarks, np.float64)
+        if given.shape != (68, 2):
+            raise UsageError(f"landmarks: expected shape (68, 2), got {given.shape}")
+        self.length = inter_ocular(given)
+        if not np.isfinite(given).all() or self.length < 1e-3 * np.ptp(given, 0).max() or self.length <= 0:
+            raise InputError("the landmarks span no face; give those of one face, in photo pixels")
+        self.middle = given[17:].mean(0)
+        self.seen = shut_gaps((given - self.middle) * (1, -1) / self.length)
+        self.names = model.expression_names
+        self.gaze_shapes = np.array([name.startswith("eyeLook") for name in self.names])
+
+    def prior(self, reading: Reading | None, gaze: Gaze | None) -> ExpressionPrior:
+        """The expression's prior, with the gaze held where it was read."""
+        count = len(self.names)
+        mean, deviation = np.zeros(count), np.full(count, self.weights.expression)
+        cost = np.full(count, self.weights.sparsity)
+        if reading is not None:
+            mean, deviation, cost = reading.expression.copy(), reading.deviation.copy(), np.zeros(count)
+        looks = np.zeros(count) if gaze is None else min(1.0, 2 * gaze.confidence) * gaze.weights(self.names)
+        mean[self.gaze_shapes], deviation[self.gaze_shapes] = looks[self.gaze_shapes], 0.0
+        return ExpressionPrior(mean, deviation, cost)
+
+    def first(self, start: HeadFit | None, reading: Reading | None) -> State:
+        """Where the solver begins: at the frame before, or at the pose of the points that expressions hardly move."""
+        if start is not None:
+            if start.expression_names != self.names or len(start.identity) != len(self.points.identity):
+                raise UsageError("the fit to start from is another model's; start from one of this model")
+            jaw = home_column(self.points)
+            shift = (start.translation - self.middle) * (1, -1) / self.length
+            rotation = rotation_matrix(*start.pose)
+            return State(start.identity, start.expression, rotation, start.scale / self.length, shift, jaw)
+        face, seen = self.points.base[_RIGID], self.seen[_RIGID]
+        plane, *_ = np.linalg.lstsq(face - face.mean(0), seen - seen.mean(0), rcond=None)  # seen = face @ plane
+        left, _, right = np.linalg.svd(plane, full_matrices=False)
+        one, two = (left @ right).T
+        rotation = np.stack([one, two, np.cross(one, two)])
+        scale = float(np.linalg.norm(plane) / np.sqrt(2))
+        shift = seen.mean(0) - scale * face.mean(0) @ rotation[:2].T
+        expression = np.full(len(self.names), 0.05) if reading is None else reading.expression
+        return State(np.zeros(len(self.points.identity)), expression, rotation, scale, shift, home_column(self.points))
+
+    def solve(self, state: State, prior: ExpressionPrior, start: HeadFit | None, steps: int) -> State:
+        state = replace(state, expression=np.where(prior.deviation > 0, state.expression, prior.mean))
+        person = (np.zeros(len(state.identity)), self.weights.identity)
+        if start is not None:
+            person = (start.identity, _SAME_PERSON)
+        fit = LandmarkFit(self.points, self.names, self.seen, prior, person, self.weights)
+        return fit.solve(state, steps)
+
+    def model_points(self, state: State) -> Array:
+        """The landmarks [68, 2] that a state of the model gives."""
+        prior = ExpressionPrior(state.expression, np.zeros(len(self.names)), np.zeros(len(self.names)))
+        person = (np.zeros(len(state.identity)), 1.0)
+        return LandmarkFit(self.points, self.names, self.seen, prior, person, self.weights).project(state)
+
+    def miss(self, state: State) -> Array:
+        """Distances [68] between model and landmarks."""
+        return np.asarray(np.linalg.norm(self.model_points(state) - self.seen, axis=1))
+
+    def read_eyes(self, state: State, photo: NDArray[np.uint8]) -> Gaze:
+        """The gaze from the eyes' pixels."""
+        lids = np.stack([self.seen[LEFT_EYE], self.seen[RIGHT_EYE]])
+        missed = self.seen - self.model_points(state)
+        balls = self.points.balls + np.tensordot(state.identity, self.points.ball_identity, 1)
+        centres = state.scale * balls @ state.rotation[:2].T + state.translation
+        centres = centres + np.stack([missed[LEFT_EYE].mean(0), missed[RIGHT_EYE].mean(0)])
+        return read_gaze(photo, self._photo(lids), self._photo(centres), state.rotation, state.scale * self.length)
+
+    def result(self, state: State) -> HeadFit:
+        """The state as a value in photo pixels."""
+        missed = (self.seen - self.model_points(state)) / state.scale
+        yaw, pitch, roll = pose_angles(state.rotation)
+        rows = np.arange(len(state.jaw))
+        return HeadFit(
+            expression_names=self.names,
+            identity=state.identity,
+            expression=state.expression,
+            yaw=yaw,
+            pitch=pitch,
+            roll=roll,
+            scale=state.scale * self.length,
+            translation=self._photo(state.translation),
+            missing=missed @ state.rotation[:2],
+            jaw=self.points.strips[rows, state.jaw],
+            definition=self.definition,
+            confidence=confidence(self.miss(state), state.identity, yaw),
+        )
+
+    def _photo(self, points: Array) -> Array:
+        placed: Array = points * (1, -1) * self.length + self.middle
+        return placed
+
+
+def confidence(miss: Array, identity: Array, yaw: float) -> float:
+    """How far a fit is believed, 0..1: by the distances [68] between model and landmarks in inter-ocular distances, by
+    how usual the identity is, and by the yaw."""
+    inner = float(np.sqrt((miss[17:] ** 2).mean()))
+    usual = float(np.exp(-0.5 * max(0.0, float((identity**2).mean()) - 1.0)))
+    turned = float(np.clip((75.0 - abs(yaw)) / 40.0, 0, 1))
+    return float(np.exp(-0.5 * (inner / 0.04) ** 2)) * usual * turned
+
+
+def shut_gaps(points: Array) -> Array:
+    """Landmarks [68, 2] in inter-ocular distances with lips and lids that are all but closed closed.
+
+    Predictors leave a gap of a few per cent between closed lips; a mesh that follows it shows a slit.
+    """
+    made: Array = points.copy()
+    groups = ((LIP_PAIRS, _LIPS_SHUT, _LIP_REST), *((pairs, _LIDS_SHUT, _LID_REST) for pairs in LID_PAIRS))
+    for pairs, (shut, open_), rest in groups:
+        upper, lower = (list(row) for row in zip(*pairs, strict=True))
+        gap = made[upper] - made[lower]
+        size = float(np.linalg.norm(gap, axis=1).mean())
+        if size >= open_ or size <= 0:
+            continue
+        wanted = rest + (open_ - rest) * float(np.clip((size - shut) / (open_ - shut), 0, 1))
+        middle = (made[upper] + made[lower]) / 2
+        # all pairs the same way, along the mean gap across the line of the lips or lids
+        along = made[upper[-1]] - made[upper[0]]
+        across = np.array([-along[1], along[0]]) / max(float(np.linalg.norm(along)), 1e-9)
+        across = across if across[1] >= 0 else -across
+        made[upper] = middle + 0.5 * wanted * across
+        made[lower] = middle - 0.5 * wanted * across
+    return made
+
+
+def _check(state: State, miss: Array) -> None:
+    """InputError for what is no face, or none that shows enough of itself."""
+    yaw, pitch, _ = pose_angles(state.rotation)
+    if state.rotation[2, 2] <= 0 or float(miss[17:].mean()) > _FACE_MISS:
+        raise InputError("the landmarks are not laid out as on a face; give a photo where the whole face can be seen")
+    if abs(yaw) > LARGEST_YAW or abs(pitch) > LARGEST_YAW:
+        raise InputError(
+            f"the face is turned by {max(abs(yaw), abs(pitch)):.0f} degrees; a head can be fitted to "
+            f"{LARGEST_YAW:.0f} at most: give a photo that looks more towards the camera"
+        )
