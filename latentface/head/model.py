@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from latentface.errors import UsageError, WeightsError
-from latentface.tensorfile import read_tensors, write_tensors
+from latentface.io.tensors import read_tensors, write_tensors
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]

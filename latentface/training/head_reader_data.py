@@ -18,7 +18,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from latentface.files import atomic_path
+from latentface.io.atomic import atomic_path
 from latentface.synthface.camera import CropCamera, crop_camera
 from latentface.synthface.pose import Pose, eyeballs, lid_shapes, shape
 from latentface.synthface.renderer import Renderer
