@@ -67,19 +67,34 @@ def read_gaze(photo: NDArray[np.uint8], lids: Array, centres: Array, rotation: A
     Returns:
         The gaze that explains both eyes best; its confidence falls with closed lids, tiny eyes and little contrast.
     """
-    eyes = [_Eye.cut(photo, eye, centre, scale) for eye, centre in zip(lids, centres, strict=True)]
-    share = np.array([eye.opening for eye in eyes])
-    if share.sum() < 0.05:
+    found, weights = [], []
+    for eye_lids, centre in zip(lids, centres, strict=True):
+        eye = _Eye.cut(photo, eye_lids, centre, scale)
+        if eye.opening > 0:
+            angles, sharp = _search(eye, rotation)
+            found.append(angles)
+            weights.append(eye.opening * min(max(sharp, 0.0) / 0.25, 1.0))
+    if sum(weights) < 0.05:
         return Gaze(0.0, 0.0, 0.0)
-    share = share / share.sum()
+    # each eye by itself, then the mean: where the model puts the two eyeballs is off by some degrees, mostly sideways
+    share = np.array(weights) / sum(weights)
+    yaw, pitch = share @ np.array(found)
+    apart = float(np.ptp(np.array(found), 0).max())
+    size = float(np.clip((IRIS_RADIUS * scale - 1.2) / 2, 0, 1))
+    agreed = float(np.exp(-0.5 * (max(0.0, apart - 8.0) / 12.0) ** 2))
+    return Gaze(float(yaw), float(pitch), float(max(weights)) * size * agreed)
+
+
+def _search(eye: _Eye, rotation: Array) -> tuple[Array, float]:
+    """The angles [2] of yaw and pitch that explain an eye best, and by how much better than others."""
 
     def scores(yaws: Array, pitches: Array) -> Array:
-        """How well each pair of angles explains both eyes, [Y, P]; a weak pull ahead settles what lids hide."""
+        """Scores [Y, P]; a weak pull ahead settles what lids hide."""
         yaw, pitch = np.meshgrid(np.radians(yaws), np.radians(pitches), indexing="ij")
         ahead = np.stack([np.sin(yaw) * np.cos(pitch), -np.sin(pitch), np.cos(yaw) * np.cos(pitch)], -1)
         places = IRIS_DEPTH * (ahead @ rotation[:2].T) * (1.0, -1.0)
-        found = sum(w * eye.scores(places.reshape(-1, 2)) for w, eye in zip(share, eyes, strict=True) if w > 0)
-        return np.asarray(found).reshape(yaw.shape) - 0.02 * (yaw / 0.35) ** 2 - 0.08 * (pitch / 0.25) ** 2
+        made = eye.scores(places.reshape(-1, 2)).reshape(yaw.shape)
+        return np.asarray(made - 0.02 * (yaw / 0.35) ** 2 - 0.15 * (pitch / 0.25) ** 2)
 
     yaws, pitches = (np.arange(-limit, limit + 1e-6, _COARSE) for limit in _LARGEST)
     coarse = scores(yaws, pitches)
@@ -87,10 +102,7 @@ def read_gaze(photo: NDArray[np.uint8], lids: Array, centres: Array, rotation: A
     near = np.arange(-_COARSE, _COARSE + 1e-6, _FINE)
     fine = scores(yaws[i] + near, pitches[j] + near)
     k, n = np.unravel_index(int(fine.argmax()), fine.shape)
-    sharp = float(fine.max() - np.median(coarse))
-    size = float(np.clip((IRIS_RADIUS * scale - 1.2) / 2, 0, 1))
-    confidence = float(np.clip(sharp / 0.25, 0, 1) * max(eye.opening for eye in eyes) * size)
-    return Gaze(float(yaws[i] + near[k]), float(pitches[j] + near[n]), confidence)
+    return np.array([yaws[i] + near[k], pitches[j] + near[n]]), float(fine.max() - np.median(coarse))
 
 
 @dataclass(frozen=True, eq=False)

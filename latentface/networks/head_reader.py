@@ -26,8 +26,8 @@ class HeadReaderConfig:
     """Shape of a HeadReaderNet and the part of the face it looks at.
 
     expression_names: the shapes it answers, in order; eyeLook shapes are the gaze's and not among them. input_size:
-    side of the square input in pixels, a multiple of 16. widths: channels at 1/2, 1/4, 1/8 and 1/16 of it. fine, coarse:
-    channels of the maps at 1/8 and 1/16 that reach the features. features: length of their vector. frame_scale,
+    side of the square input in pixels, a multiple of 16. widths: channels at 1/2, 1/4, 1/8 and 1/16 of it. fine,
+    coarse: channels of the maps at 1/8 and 1/16 that reach the features. features: length of their vector. frame_scale,
     frame_shift: see `networks.landmarks.LandmarkConfig`.
     """
 

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 
 from latentface.errors import InputError, UsageError
 from latentface.face import MIRROR
+from latentface.head.reader import mirror_order
 from latentface.networks.head_reader import ANGLE_UNIT, ANGLES, HeadReaderConfig, HeadReaderNet
 from latentface.training import landmark_augmentation as changes
 from latentface.training.loop import Loop, LoopOptions, command_line, loop_options
@@ -73,14 +74,6 @@ def load_heads(folders: list[Path]) -> HeadData:
     return HeadData(torch.cat(images), torch.cat(points), torch.cat(labels), names)
 
 
-def mirror_order(names: tuple[str, ...]) -> tuple[list[int], list[float]]:
-    """Where each of the E + 4 labels is found in the mirrored picture's, and its sign there."""
-    swapped = [n.replace("Left", "*").replace("Right", "Left").replace("*", "Right") for n in names]
-    count = len(names)
-    order = [names.index(name) for name in swapped] + list(range(count, count + ANGLES))
-    return order, [1.0] * count + [-1.0, 1.0, -1.0, 1.0]
-
-
 def mirror_some(
     data: tuple[Tensor, Tensor, Tensor], names: tuple[str, ...], generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -93,7 +86,7 @@ def mirror_some(
     return (
         torch.where(flip[:, None, None, None], images.flip(3), images),
         torch.where(flip[:, None, None], mirrored, points),
-        torch.where(flip[:, None], labels[:, order] * labels.new_tensor(sign), labels),
+        torch.where(flip[:, None], labels[:, order] * torch.from_numpy(sign).to(labels), labels),
     )
 
 
