@@ -156,7 +156,7 @@ def fill(opening: Opening, model: HeadModel, after: Floats) -> Floats:
     unit = eye_distance(model, after)
     front = float(after[model.landmarks[60:68], 2].max())
     behind = np.maximum(front - seen.depth, 0) / unit
-    sunk = np.exp(-2.2 * np.maximum(behind - 0.10, 0) / 0.35)
+    sunk = np.exp(-1.7 * np.maximum(behind - 0.12, 0) / 0.35)
     colours = shades[np.maximum(seen.index, 0)] * (lit * sunk)[..., None]
     dark = np.broadcast_to(CAVITY, colours.shape)
     mixed = np.where(seen.covered[..., None], np.maximum(colours, dark), dark)
@@ -165,6 +165,6 @@ def fill(opening: Opening, model: HeadModel, after: Floats) -> Floats:
     # lips shade what lies behind them
     shape = np.pad(opening.shape, 1)
     edge = ndimage.distance_transform_edt(shape)[1:-1, 1:-1] / unit
-    mixed = mixed * (0.45 + 0.55 * ramp(edge, 0.0, 0.10))[..., None]
+    mixed = mixed * (0.5 + 0.5 * ramp(edge, 0.0, 0.07))[..., None]
     white = opening.light if opening.teeth is None else np.minimum(opening.teeth / 0.80, 255)
     return np.clip(mixed * white, 0, 255).astype(np.float32)
