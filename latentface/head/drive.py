@@ -170,12 +170,19 @@ def _with_lids(field: Field, blinks: Sequence[Blink]) -> Floats:
     for blink in blinks:
         there, here = _part(field, blink.box)
         weight = (blink.weight * blink.amount)[here][..., None]
-        shift[there] = (1 - weight) * shift[there] + weight * blink.shift[here]
+        skin = np.where(blink.over[here][..., None] > 0.5, blink.upper[here], blink.lower[here])
+        shift[there] = (1 - weight) * shift[there] + weight * skin
     return shift
 
 
 def _open_eye(moved: Floats, photo: Photo, field: Field, blink: Blink) -> None:
     there, here = _part(field, blink.box)
+    places, over = blink.box.places()[here], blink.over[here]
+    seam = (over > 0) & (over < 1)  # both lids share these pixels
+    lids = [sample(photo, (places + lid[here])[seam]) for lid in (blink.upper, blink.lower)]
+    both = over[seam, None] * lids[0] + (1 - over[seam, None]) * lids[1]
+    weight = (blink.weight * blink.amount)[here][seam, None]
+    moved[there][seam] = (1 - weight) * moved[there][seam] + weight * both
     share = (blink.open * blink.amount)[here][..., None]
     ball = sample(photo, blink.eyeball[here]) * blink.shade[here][..., None]
     moved[there] = (1 - share) * moved[there] + share * ball

@@ -99,13 +99,21 @@ def find_eye(photo: Photo, start: Eye) -> Eye:
     """The eye as the photo shows it, near where a head's landmarks have it."""
     patch = _Patch.of(photo, start)
     eye = replace(start, iris=_find_iris(patch, start))
-    radius = eye.iris[2]
-    eye = replace(
-        eye,
-        corners=eye.corners + [[-0.02, 0.0], [0.01, 0.0]],
-        upper=np.array([max(eye.iris[1] + 0.85 * radius - eye.corners[:, 1].mean(), 0.03), 0.0]),
-        lower=np.array([np.clip(eye.corners[:, 1].mean() - eye.iris[1] + 0.9 * radius, 0.0, 0.08), 0.0]),
-    )
+    tries = [_climb(patch, _guess(eye, outer), start) for outer in (-0.06, -0.02, 0.02)]
+    return max(tries, key=lambda each: each[0])[1]
+
+
+def _guess(eye: Eye, outer: float) -> Eye:
+    """Lids that cover the iris as lids do, and a corner further out."""
+    corners = eye.corners + [[outer, 0.0], [0.01, 0.0]]
+    middle, radius = corners[:, 1].mean(), eye.iris[2]
+    upper, lower = eye.iris[1] + 0.8 * radius - middle, middle - eye.iris[1] + 0.9 * radius
+    arcs = np.array([[max(upper, 0.03), 0.0], [np.clip(lower, 0.0, 0.08), 0.0]])
+    return replace(eye, corners=corners, upper=arcs[0], lower=arcs[1])
+
+
+def _climb(patch: _Patch, eye: Eye, start: Eye) -> tuple[float, Eye]:
+    """The best score that small changes reach, and its eye."""
     best = _score(patch, eye, start)
     for reach in (1.0, 1.0, 0.5, 0.25):
         for name, index, step in _MOVES:
@@ -116,7 +124,7 @@ def find_eye(photo: Photo, start: Eye) -> Eye:
                 score = _score(patch, tried, start)
                 if score > best:
                     best, eye = score, tried
-    return eye
+    return best, eye
 
 
 _MOVES: tuple[tuple[str, int | tuple[int, int], float], ...] = (

@@ -31,7 +31,9 @@ class Blink:
 
     Attributes:
         box: where.
-        shift: where the skin comes from, p + shift, [H, W, 2]. weight: how far that counts, [H, W].
+        upper: where the upper lid's skin comes from, p + upper, [H, W, 2]. lower: the same of the lower lid's.
+        over: 1 where the upper lid is seen, 0 where the lower one, [H, W].
+        weight: how far the lids' skin counts against the head's, [H, W].
         eyeball: where the eyeball comes from, [H, W, 2].
         open: 1 where the eyeball is seen, 0 where lids are, [H, W].
         shade: what its light is multiplied by, [H, W].
@@ -39,7 +41,9 @@ class Blink:
     """
 
     box: Box
-    shift: Floats
+    upper: Floats
+    lower: Floats
+    over: Floats
     weight: Floats
     eyeball: Floats
     open: Floats
@@ -55,9 +59,10 @@ def find_blink(eye: Eye, model: HeadModel, before: Floats, after: Floats, side: 
     box = Box.around(now.places(reach[:, 0], reach[:, 1]), 0, *size)
     places = box.places()
     u, v = now.frame(places)
-    source, weight = _lids(eye, now, u, v)
     u_was = eye.corners[0, 0] + now.along(u) * (eye.corners[1, 0] - eye.corners[0, 0])
-    skin = eye.places(u_was, source) - places
+    lids = [_lid(eye, now, u, v, upper) for upper in (True, False)]
+    skin = [(eye.places(u_was, source) - places).astype(np.float32) for source, _ in lids]
+    over = ramp((v - _seam(now, u)) * now.unit, -0.75, 0.75)
     upper, lower = now.margins(u)
     inside = np.minimum(upper - LASHES[0] - v, v - lower - LASHES[1]) * now.unit
     gaze = now.iris[:2] - eye.iris[:2]
@@ -66,7 +71,7 @@ def find_blink(eye: Eye, model: HeadModel, before: Floats, after: Floats, side: 
     change = [np.abs(a - b).max() for a, b in zip(eye.margins(ends[0]), now.margins(ends[1]), strict=True)]
     amount = ramp(np.array(max(*change, float(np.hypot(*gaze))) * eye.unit), 0.15, 0.8)
     return Blink(
-        box, skin.astype(np.float32), weight, eyeball.astype(np.float32), ramp(inside, -0.8, 0.8),
+        box, *skin, over, np.where(over > 0.5, lids[0][1], lids[1][1]), eyeball.astype(np.float32), ramp(inside, -0.8, 0.8),
         _shade(eye, now, u, v), float(amount),
     )  # fmt: skip
 
@@ -94,21 +99,23 @@ def follow(eye: Eye, was: Eye, now: Eye) -> Eye:
     return Eye(now.origin + (eye.origin - was.origin), now.axes, corners, upper, lower, iris)
 
 
-def _lids(eye: Eye, now: Eye, u: Doubles, v: Doubles) -> tuple[Doubles, Floats]:
-    """v in the photo of the skin at u and v now, and how far the lids decide, 0 to 1."""
+def _seam(now: Eye, u: Doubles) -> Doubles:
+    """v at which the upper lid ends and the lower one begins; of a closed eye, where the upper lashes end."""
     upper, lower = now.margins(u)
-    along = eye.corners[0, 0] + now.along(u) * (eye.corners[1, 0] - eye.corners[0, 0])
-    upper_was, lower_was = eye.margins(along)
-    shut = np.maximum(LASHES[0] + LASHES[1] - (upper - lower), 0)  # closed: the upper lashes lie over the lower
-    over = v >= (upper - LASHES[0] + lower + LASHES[1] - shut) / 2
-    sign = np.where(over, 1.0, -1.0)
-    margin, margin_was = np.where(over, upper, lower), np.where(over, upper_was, lower_was)
+    shut = np.maximum(LASHES[0] + LASHES[1] - (upper - lower), 0)
+    seam: Doubles = (upper - LASHES[0] + lower + LASHES[1] - shut) / 2
+    return seam
+
+
+def _lid(eye: Eye, now: Eye, u: Doubles, v: Doubles, upper: bool) -> tuple[Doubles, Floats]:
+    """v in the photo of a lid's skin at u and v now, and how far it decides, 0 to 1."""
+    t, which, sign = now.along(u), 0 if upper else 1, 1.0 if upper else -1.0
+    along = eye.corners[0, 0] + t * (eye.corners[1, 0] - eye.corners[0, 0])
+    margin, margin_was, fold = now.margins(u)[which], eye.margins(along)[which], FOLDS[which]
     height = (v - margin) * sign  # above the upper margin, or below the lower one; less than 0 among the lashes
-    fold = np.where(over, *FOLDS)
     stretched = np.maximum(fold + (margin_was - margin) * sign, 0.4 * fold)  # from the margin to the fold, now
     source = np.where(height < 0, height, height * fold / stretched)
     source = np.where(height > stretched, fold + height - stretched, source)
-    t = now.along(u)
     beside = np.maximum(np.abs(t - 0.5) - 0.5, 0)
     weight = (1 - ramp(height, 0.5 * stretched, stretched)) * (1 - ramp(beside, 0.0, 0.25))
     return margin_was + sign * source, weight.astype(np.float32)

@@ -101,7 +101,7 @@ def _own(
         source = places @ matrix.T + offset
         at = source - [whole.left, whole.top]
         inside = ndimage.map_coordinates(depth, at.transpose(2, 0, 1)[::-1], order=1, mode="constant")
-        above = _bite(model, before, source) - source[..., 1]
+        above = _bite(model, before, source, unit) - source[..., 1]
         side = above if rows == "upper" else -above
         weights.append(np.clip(inside - 0.5, 0, 1.5) / 1.5 * ramp(side, -0.01 * unit, 0.01 * unit))
         colours.append(sample(photo, source))
@@ -111,7 +111,7 @@ def _own(
     return colours[0] * share + colours[1] * (1 - share), kept.astype(np.float32)
 
 
-def _bite(model: HeadModel, vertices: Floats, places: Floats) -> Floats:
+def _bite(model: HeadModel, vertices: Floats, places: Floats, unit: float) -> Floats:
     """The row at which upper and lower teeth meet, for each place."""
     rows = []
     for part, pick in (("teeth_upper", np.max), ("teeth_lower", np.min)):
@@ -120,7 +120,7 @@ def _bite(model: HeadModel, vertices: Floats, places: Floats) -> Floats:
         rows.append(float(pick(vertices[teeth, 1])))
     jaw = max(rows[1] - rows[0], 0.0)
     # shut teeth overlap: what is seen of them is the upper ones, down to the lower lip
-    return np.full(places.shape[:2], rows[0] + 0.4 * jaw if jaw > 0.02 else np.inf, np.float32)
+    return np.full(places.shape[:2], rows[0] + 0.4 * jaw if jaw > 0.06 * unit else np.inf, np.float32)
 
 
 def _parts(model: HeadModel, after: Floats, box: Box, unit: float) -> tuple[npt.NDArray[np.int8], Floats]:
