@@ -138,7 +138,9 @@ def confidence(model: HeadModel, surface: Surface, before: Floats, after: Floats
     unit = eye_distance(model, before)
     at = np.clip(np.rint(before[:, :2]).astype(int) - [box.left, box.top], 0, [box.width - 1, box.height - 1])
     hidden = before[:, 2] < seen.depth[at[:, 1], at[:, 0]] - 0.12 * unit
-    trust = ramp(facing, 0.1, 0.4) * ~hidden * (1 - ramp(model.regions["neck"], 0.0, 0.3))
+    # ears, and all behind them, seldom lie where the mesh has them
+    trust = ramp(facing, 0.15, 0.5) * ~hidden * ramp(model.neutral[:, 2], 3.0, 5.5)
+    trust *= (1 - ramp(model.regions["neck"], 0.0, 0.3)) * (1 - ramp(model.regions["ears"], 0.0, 0.3))
     for name in ("upper_lip", "lower_lip", "inner_mouth"):
         trust = np.maximum(trust, ramp(model.regions[name], 0.05, 0.4))
     for side in ("left", "right"):
