@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from latentface.errors import UsageError
-from latentface.head.eye_contour import Eye, find_eye, mesh_eye
+from latentface.head.eye_contour import Eye, find_eyes, mesh_eye
 from latentface.head.eyes import SIDES, Blink, find_blink
 from latentface.head.field import Box, Field, Surface, eye_distance, find_field
 from latentface.head.interior import Opening, fill, find_opening
@@ -81,7 +81,7 @@ class Driver:
     @cached_property
     def eyes(self) -> tuple[Eye, ...]:
         """The eyes as the photo shows them, left and right."""
-        return tuple(find_eye(self.photo, mesh_eye(self.model, self.before, side)) for side in SIDES)
+        return find_eyes(self.photo, *(mesh_eye(self.model, self.before, side) for side in SIDES))
 
     @cached_property
     def white(self) -> Floats:

@@ -7,6 +7,7 @@ which cover the iris as lids do; corners lie where such edges end.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -95,12 +96,21 @@ def mesh_eye(model: HeadModel, vertices: Floats, side: str) -> Eye:
     return Eye(origin, axes, corners, arcs[0], arcs[1], np.array([*bare.frame(iris), RADII[1]]))
 
 
-def find_eye(photo: Photo, start: Eye) -> Eye:
-    """The eye as the photo shows it, near where a head's landmarks have it."""
-    patch = _Patch.of(photo, start)
-    eye = replace(start, iris=_find_iris(patch, start))
-    tries = [_climb(patch, _guess(eye, outer), start) for outer in (-0.06, -0.02, 0.02)]
-    return max(tries, key=lambda each: each[0])[1]
+def find_eyes(photo: Photo, left: Eye, right: Eye) -> tuple[Eye, Eye]:
+    """Both eyes as the photo shows them, near where a head's landmarks have them, and much alike."""
+    starts = (left, right)
+    patches = [_Patch.of(photo, start) for start in starts]
+    found = [replace(eye, iris=iris) for eye, iris in zip(starts, _find_irises(patches, starts), strict=True)]
+    best = [
+        max((_climb(patch, _guess(eye, outer), start, None) for outer in (-0.08, -0.04, 0.0)), key=lambda e: e[0])
+        for patch, eye, start in zip(patches, found, starts, strict=True)
+    ]
+    first = int(best[1][0] > best[0][0])  # the clearer one
+    for k in (1 - first, first, 1 - first):
+        other = best[1 - k][1]
+        tries = [best[k][1], replace(found[k], corners=other.corners, upper=other.upper, lower=other.lower)]
+        best[k] = max((_climb(patches[k], eye, starts[k], other) for eye in tries), key=lambda e: e[0])
+    return best[0][1], best[1][1]
 
 
 def _guess(eye: Eye, outer: float) -> Eye:
@@ -112,16 +122,16 @@ def _guess(eye: Eye, outer: float) -> Eye:
     return replace(eye, corners=corners, upper=arcs[0], lower=arcs[1])
 
 
-def _climb(patch: _Patch, eye: Eye, start: Eye) -> tuple[float, Eye]:
-    """The best score that small changes reach, and its eye."""
-    best = _score(patch, eye, start)
+def _climb(patch: _Patch, eye: Eye, start: Eye, other: Eye | None) -> tuple[float, Eye]:
+    """The best score that small changes reach, and its eye; with the other eye, the two are to be alike."""
+    best = _score(patch, eye, start, other)
     for reach in (1.0, 1.0, 0.5, 0.25):
         for name, index, step in _MOVES:
             for sign in (-2, -1, 1, 2):
                 values = getattr(eye, name).copy()
                 values[index] += sign * step * reach
                 tried = replace(eye, **{name: values})
-                score = _score(patch, tried, start)
+                score = _score(patch, tried, start, other)
                 if score > best:
                     best, eye = score, tried
     return best, eye
@@ -156,26 +166,44 @@ class _Patch:
         return found
 
 
-def _find_iris(patch: _Patch, start: Eye) -> Doubles:
-    middle = start.corners.mean(axis=0) + [0, (start.upper[0] - start.lower[0]) / 2]
-    u, v, radius, angle = np.meshgrid(
-        middle[0] + np.arange(-0.12, 0.121, 0.01), middle[1] + np.arange(-0.09, 0.131, 0.01), RADII,
-        np.radians([-40, -25, -10, 5, 20, 140, 160, 175, 190, 205, 220]), indexing="ij",
-    )  # fmt: skip
+def _find_irises(patches: Sequence[_Patch], starts: Sequence[Eye]) -> list[Doubles]:
+    """u, v and radius of both irises: the pair of the best sum among those that look the same way."""
+    across, down = np.arange(-0.14, 0.141, 0.01), np.arange(-0.09, 0.131, 0.01)
+    middles = [eye.corners.mean(axis=0) + [0, (eye.upper[0] - eye.lower[0]) / 2] for eye in starts]
+    scores = [_iris_scores(*each, across, down) for each in zip(patches, middles, strict=True)]
+    # u runs outwards to inwards in both: eyes that look to one side have opposite ones
+    reach = (5, 5, 1)
+    alike = ndimage.maximum_filter(scores[1][::-1], (2 * reach[0] + 1, 2 * reach[1] + 1, 2 * reach[2] + 1))
+    k = np.unravel_index(np.argmax(scores[0] + alike), alike.shape)
+    near = np.full(alike.shape, -np.inf)
+    window = tuple(slice(max(i - r, 0), i + r + 1) for i, r in zip(k, reach, strict=True))
+    near[window] = scores[1][::-1][window]
+    m = np.unravel_index(np.argmax(near), near.shape)
+    picked = (k, (len(across) - 1 - m[0], m[1], m[2]))
+    return [
+        np.array([middle[0] + across[i], middle[1] + down[j], RADII[r]])
+        for middle, (i, j, r) in zip(middles, picked, strict=True)
+    ]
+
+
+def _iris_scores(patch: _Patch, middle: Doubles, across: Doubles, down: Doubles) -> Floats:
+    """How like an iris each circle is, [U, V, R]."""
+    sides = np.radians([-40, -25, -10, 5, 20, 140, 160, 175, 190, 205, 220])
+    u, v, radius, angle = np.meshgrid(middle[0] + across, middle[1] + down, RADII, sides, indexing="ij")
     edge = [
         patch.read(patch.light, u + (radius + d) * np.cos(angle), v + (radius + d) * np.sin(angle))
         for d in (0.018, -0.018)
     ]
     rise = np.tanh((edge[0] - edge[1]) / 1.5)
-    sides = np.minimum(rise[..., :5].mean(axis=3), rise[..., 5:].mean(axis=3)) + 0.5 * rise.mean(axis=3)
-    u, v, radius = u[..., 0], v[..., 0], radius[..., 0]
+    both = np.minimum(rise[..., :5].mean(axis=3), rise[..., 5:].mean(axis=3)) + 0.5 * rise.mean(axis=3)
+    u, v = u[..., 0], v[..., 0]
     dark = -patch.read(ndimage.gaussian_filter(patch.light, 4), u, v)
     away = ((u - middle[0]) / 0.10) ** 2 + ((v - middle[1]) / 0.08) ** 2
-    k = np.unravel_index(np.argmax(sides + 0.45 * dark - 0.25 * away), u.shape)
-    return np.array([u[k], v[k], radius[k]])
+    scores: Floats = both + 0.7 * dark - 0.15 * away
+    return scores
 
 
-def _score(patch: _Patch, eye: Eye, start: Eye) -> float:
+def _score(patch: _Patch, eye: Eye, start: Eye, other: Eye | None) -> float:
     """How well the margins lie on edges, and how likely such an eye is."""
     t = np.linspace(0.04, 0.96, 24)
     (u_out, _), (u_in, _) = eye.corners
@@ -188,9 +216,12 @@ def _score(patch: _Patch, eye: Eye, start: Eye) -> float:
     iu, iv, radius = eye.iris
     over, under = (float(x[0]) for x in eye.margins(np.array([iu])))
     odd = (
-        1.6 * ((over - iv) / radius - 0.78) ** 2 + 0.8 * ((iv - under) / radius - 0.95) ** 2
+        3.0 * ((over - iv) / radius - 0.78) ** 2 + 0.8 * ((iv - under) / radius - 0.95) ** 2
         + ((length - LENGTH) / 0.10) ** 2 * 0.5 + 25 * eye.upper[1] ** 2 + 40 * eye.lower[1] ** 2
-        + 12 * float(np.square(eye.corners - start.corners).sum())
+        + 6 * float(np.square(eye.corners - start.corners).sum())
         + 8 * max(0.0, 0.02 - eye.upper[0]) + 40 * max(0.0, -0.01 - eye.lower[0])
     )  # fmt: skip
+    if other is not None:
+        odd += 25 * float(np.square(eye.corners - other.corners).sum())
+        odd += 60 * float(np.square(eye.upper - other.upper).sum() + np.square(eye.lower - other.lower).sum())
     return float(edges - 0.5 * odd)
