@@ -23,6 +23,8 @@ COLOURS = {  # linear in the photo's values, where a white surface in its light 
     "gums_upper": (0.62, 0.34, 0.34), "gums_lower": (0.60, 0.33, 0.33), "tongue": (0.62, 0.32, 0.31),
     "teeth_upper": (0.92, 0.89, 0.82), "teeth_lower": (0.87, 0.83, 0.75),
 }  # fmt: skip
+THIN = 0.03  # inter-ocular distances: a thinner gap between the photo's lips shows nothing worth keeping
+ROOTS = 0.10  # the same: so far teeth that the photo shows go on upwards under a lip that is lifted
 CAVITY = np.array([0.085, 0.03, 0.025], np.float32)
 
 
@@ -69,13 +71,32 @@ def find_opening(
     if not inside.any():
         return None
     was = ndimage.binary_opening(field.before == 1)  # of the photo, in the field's box
-    kept_depth = ndimage.distance_transform_edt(was)
+    kept_depth = ndimage.distance_transform_edt(_without_lips(photo[field.box.slices], was, unit))
+    if kept_depth.max() < THIN * unit:
+        kept_depth = np.zeros_like(kept_depth)
     own, kept = _own(photo, model, before, after, field.box, box, kept_depth, unit)
     part, depth = _parts(model, after, box, unit)
     return Opening(
         box, inside.astype(np.float32), part, depth, own, kept * ramp(kept, 0, 1), light,
         _teeth(photo[field.box.slices], kept_depth, unit),
     )  # fmt: skip
+
+
+def _without_lips(photo: Photo, inside: npt.NDArray[np.bool_], unit: float) -> npt.NDArray[np.bool_]:
+    """What lies between the lips, without the rim of lip that a fit a little off lets in."""
+    depth = ndimage.distance_transform_edt(inside)
+    colours = photo.astype(np.float32)
+    red = (colours[..., 0] - colours[..., 1:].mean(axis=2)) / (colours.mean(axis=2) + 10)
+    around = (ndimage.distance_transform_edt(~inside) < 0.08 * unit) & ~inside if inside.any() else inside
+    core = depth > 0.6 * depth.max()
+    if not core.any() or not around.any():
+        return inside
+    lip, tooth = float(np.median(red[around])), float(np.median(red[core]))
+    if lip - tooth < 0.08:
+        return inside
+    rim = depth < max(2.0, 0.07 * unit)
+    kept: npt.NDArray[np.bool_] = ndimage.binary_opening(inside & ~(rim & (red > (lip + tooth) / 2)))
+    return kept
 
 
 def _cut(field: Field, box: Box, values: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
@@ -103,12 +124,29 @@ def _own(
         inside = ndimage.map_coordinates(depth, at.transpose(2, 0, 1)[::-1], order=1, mode="constant")
         above = _bite(model, before, source, unit) - source[..., 1]
         side = above if rows == "upper" else -above
-        weights.append(np.clip(inside - 0.5, 0, 1.5) / 1.5 * ramp(side, -0.01 * unit, 0.01 * unit))
-        colours.append(sample(photo, source))
+        weight = np.clip(inside - 0.5, 0, 1.5) / 1.5 * ramp(side, -0.01 * unit, 0.01 * unit)
+        colour = sample(photo, source)
+        weights.append(weight)
+        colours.append(colour)
+        if rows == "upper":
+            _grow_roots(weight, colour, round(ROOTS * unit))
     upper, lower = weights
     kept = np.maximum(upper, lower)
     share = (upper / np.maximum(upper + lower, 1e-6))[..., None]
     return colours[0] * share + colours[1] * (1 - share), kept.astype(np.float32)
+
+
+def _grow_roots(weight: Floats, colour: Floats, reach: int) -> None:
+    """Let each column's topmost teeth go on upwards, in place."""
+    firm = weight > 0.95
+    top = np.where(firm.any(axis=0), firm.argmax(axis=0), -1)
+    for column in np.flatnonzero(top > 0):
+        row = top[column]
+        rows = np.arange(max(row - reach, 0), row)
+        fresh = 1 - ramp((row - rows).astype(np.float32), 0.6 * reach, reach)
+        replaced = fresh > weight[rows, column]
+        colour[rows[replaced], column] = colour[row, column] * (0.97 ** (row - rows[replaced]))[:, None]
+        weight[rows[replaced], column] = fresh[replaced]
 
 
 def _bite(model: HeadModel, vertices: Floats, places: Floats, unit: float) -> Floats:
@@ -145,26 +183,25 @@ def _teeth(photo: Photo, depth: Floats, unit: float) -> Floats | None:
 
 def fill(opening: Opening, model: HeadModel, after: Floats) -> Floats:
     """A plain filling of the whole opening, [H, W, 3], 0 to 255: the head's own mouth, in the photo's light."""
-    box, scale = opening.box, 2
-    triangles: Integers = model.part(*PARTS)
-    shades = np.concatenate([np.tile(np.float32(COLOURS[n]), (len(model.parts[n]), 1)) for n in PARTS])
+    box, scale, unit = opening.box, 2, eye_distance(model, after)
+    parts = PARTS if opening.teeth is None else tuple(name for name in PARTS if name != "teeth_upper")
+    triangles: Integers = model.part(*parts)
+    shades = np.concatenate([np.tile(np.float32(COLOURS[n]), (len(model.parts[n]), 1)) for n in parts])
     placed = after.copy()
     placed[:, :2] = (placed[:, :2] - [box.left, box.top] + 0.5) * scale - 0.5
     seen = rasterise(placed, triangles, box.height * scale, box.width * scale, cull=True)
     facing = seen.interpolate(normals(after, triangles))
-    lit = 0.45 + 0.55 * np.clip(0.9 * facing[..., 2] - 0.35 * facing[..., 1], 0, 1)
-    unit = eye_distance(model, after)
+    lit = 0.55 + 0.45 * np.clip(0.9 * facing[..., 2] - 0.3 * facing[..., 1], 0, 1)
     front = float(after[model.landmarks[60:68], 2].max())
     behind = np.maximum(front - seen.depth, 0) / unit
-    sunk = np.exp(-1.7 * np.maximum(behind - 0.12, 0) / 0.35)
+    sunk = 0.05 + 0.95 * np.exp(-1.1 * np.maximum(behind - 0.10, 0))
     colours = shades[np.maximum(seen.index, 0)] * (lit * sunk)[..., None]
-    dark = np.broadcast_to(CAVITY, colours.shape)
-    mixed = np.where(seen.covered[..., None], np.maximum(colours, dark), dark)
+    mixed = np.where(seen.covered[..., None], np.maximum(colours, CAVITY), CAVITY)
     mixed = mixed.reshape(box.height, scale, box.width, scale, 3).mean(axis=(1, 3))
-    mixed = ndimage.gaussian_filter(mixed, (0.012 * unit, 0.012 * unit, 0))
-    # lips shade what lies behind them
-    shape = np.pad(opening.shape, 1)
-    edge = ndimage.distance_transform_edt(shape)[1:-1, 1:-1] / unit
-    mixed = mixed * (0.5 + 0.5 * ramp(edge, 0.0, 0.07))[..., None]
-    white = opening.light if opening.teeth is None else np.minimum(opening.teeth / 0.80, 255)
+    mixed = ndimage.gaussian_filter(mixed, (0.010 * unit, 0.010 * unit, 0))
+    # the lips shade what lies behind them, the upper one most
+    edge = ndimage.distance_transform_edt(np.pad(opening.shape, 1))[1:-1, 1:-1] / unit
+    under = np.cumsum(opening.shape, axis=0) / unit
+    mixed = mixed * ((0.55 + 0.45 * ramp(edge, 0.0, 0.06)) * (0.72 + 0.28 * ramp(under, 0.0, 0.12)))[..., None]
+    white = opening.light if opening.teeth is None else np.minimum(opening.teeth / 0.85, 255)
     return np.clip(mixed * white, 0, 255).astype(np.float32)
