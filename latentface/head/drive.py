@@ -16,11 +16,12 @@ from latentface.errors import UsageError
 from latentface.head.eye_contour import Eye, find_eyes, mesh_eye
 from latentface.head.eyes import SIDES, Blink, find_blink
 from latentface.head.field import Box, Field, Surface, eye_distance, find_field
-from latentface.head.interior import Opening, fill, find_opening
+from latentface.head.interior import Opening, fill, find_opening, inside_lips
 from latentface.head.model import Floats, HeadModel
 from latentface.ops.raster import sample
 
 Photo = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
 
 STILL = 2e-3  # pixels: what moves less is left alone
 SAMPLES = 3  # along each side of a pixel that lies on the edge of a lip
@@ -117,41 +118,56 @@ class Driver:
         for blink in blinks:
             if blink.amount:
                 _open_eye(moved, photo, field, blink)
-        opening = find_opening(photo, model, self.before, to, field, self.white)
+        shown = inside_lips(photo[box.slices], field.before == 1, eye_distance(model, self.before))
+        opening = find_opening(photo, model, self.before, to, field, shown, self.white)
         if opening is not None:
-            self._open_mouth(moved, to, field, opening, paint)
+            self._open_mouth(moved, to, field, opening, shown, paint)
         result = photo.copy()
         result[box.slices] = np.clip(np.rint(moved), 0, 255).astype(np.uint8)
         return Driven(result, box, opening, field)
 
-    def _open_mouth(self, moved: Floats, after: Floats, field: Field, opening: Opening, paint: Painter | None) -> None:
+    def _open_mouth(
+        self, moved: Floats, after: Floats, field: Field, opening: Opening, shown: Mask, paint: Painter | None
+    ) -> None:
         """Put the mouth's inside behind the lips, with a smooth edge between them."""
         filling = fill(opening, self.model, after)
         painted = filling if paint is None else paint(opening, filling)
         kept = opening.kept[..., None]
         inside = kept * opening.own + (1 - kept) * painted
         there, here = _part(field, opening.box)
-        share, skin = self._lips(moved, after, field, opening.box)
+        share, skin = self._lips(moved, after, field, opening.box, shown)
         share = share[here][..., None]
         moved[there] = share * inside[here] + (1 - share) * skin[here]
 
-    def _lips(self, moved: Floats, after: Floats, field: Field, box: Box) -> tuple[Floats, Floats]:
+    def _lips(self, moved: Floats, after: Floats, field: Field, box: Box, shown: Mask) -> tuple[Floats, Floats]:
         """How much of each pixel in a box is open mouth, [H, W], and the skin of what is not, [H, W, 3]."""
         seen = self.surface.seen(after, box, SAMPLES)
         blocks = (box.height, SAMPLES, box.width, SAMPLES)
-        hole = self.surface.layers(seen) == 1
+        shift = seen.interpolate(self.surface.closed(self.before[:, :2] - after[:, :2]))
+        source = box.places(SAMPLES) + shift
+        layers = self.surface.layers(seen)
+        # teeth that the fit takes for lip belong to what lies behind
+        hole = (layers == 1) | ((layers == 0) & _read(shown, source - [field.box.left, field.box.top]))
         share = hole.reshape(blocks).mean(axis=(1, 3), dtype=np.float32)
         there, here = _part(field, box)
         skin = np.zeros((box.height, box.width, 3), np.float32)
         skin[here] = moved[there]
         mixed = (share > 0) & (share < 1)
-        shift = seen.interpolate(self.surface.closed(self.before[:, :2] - after[:, :2]))
-        places = (box.places(SAMPLES) + shift).reshape(*blocks, 2).transpose(0, 2, 1, 3, 4)[mixed]
+        places = source.reshape(*blocks, 2).transpose(0, 2, 1, 3, 4)[mixed]
         weight = (~hole & seen.covered).reshape(blocks).transpose(0, 2, 1, 3)[mixed].astype(np.float32)[..., None]
         total = weight.sum(axis=(1, 2))
         colours = (sample(self.photo, places) * weight).sum(axis=(1, 2)) / np.maximum(total, 1)
         skin[mixed] = np.where(total > 0, colours, skin[mixed])
         return share, skin
+
+
+def _read(mask: Mask, places: Floats) -> Mask:
+    """A mask at the pixels nearest to places, False beyond it."""
+    height, width = mask.shape
+    at = np.rint(places).astype(int)
+    within = (at >= 0).all(axis=-1) & (at[..., 0] < width) & (at[..., 1] < height)
+    found: Mask = within & mask[np.clip(at[..., 1], 0, height - 1), np.clip(at[..., 0], 0, width - 1)]
+    return found
 
 
 def _part(field: Field, box: Box) -> tuple[tuple[slice, slice], tuple[slice, slice]]:

@@ -17,13 +17,14 @@ from latentface.head.model import Floats, HeadModel, Integers
 from latentface.ops.raster import rasterise, sample
 
 Photo = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
 
 PARTS = ("gums_upper", "gums_lower", "tongue", "teeth_upper", "teeth_lower")
 COLOURS = {  # linear in the photo's values, where a white surface in its light has 1
     "gums_upper": (0.62, 0.34, 0.34), "gums_lower": (0.60, 0.33, 0.33), "tongue": (0.62, 0.32, 0.31),
     "teeth_upper": (0.92, 0.89, 0.82), "teeth_lower": (0.87, 0.83, 0.75),
 }  # fmt: skip
-THIN = 0.03  # inter-ocular distances: a thinner gap between the photo's lips shows nothing worth keeping
+THIN = 0.045  # inter-ocular distances: a thinner gap between the photo's lips shows nothing worth keeping
 ROOTS = 0.10  # the same: so far teeth that the photo shows go on upwards under a lip that is lifted
 CAVITY = np.array([0.085, 0.03, 0.025], np.float32)
 
@@ -61,19 +62,20 @@ def affine(after: Floats, before: Floats) -> tuple[npt.NDArray[np.float64], npt.
 
 
 def find_opening(
-    photo: Photo, model: HeadModel, before: Floats, after: Floats, field: Field, light: Floats
+    photo: Photo, model: HeadModel, before: Floats, after: Floats, field: Field, shown: Mask, light: Floats
 ) -> Opening | None:
-    """The opening of the mouth after the change, or None if the lips are closed."""
+    """The opening of the mouth after the change, or None if the lips are closed.
+
+    Args:
+        shown: where the photo itself shows the mouth's inside, in the field's box.
+    """
     unit = eye_distance(model, before)
     lips = np.unique(np.concatenate([model.loops["mouth"], model.landmarks[48:68]]))
     box = Box.around(after[lips, :2], 0.06 * unit, *photo.shape[:2])
     inside = _cut(field, box, field.layer) == 1
     if not inside.any():
         return None
-    was = ndimage.binary_opening(field.before == 1)  # of the photo, in the field's box
-    kept_depth = ndimage.distance_transform_edt(_without_lips(photo[field.box.slices], was, unit))
-    if kept_depth.max() < THIN * unit:
-        kept_depth = np.zeros_like(kept_depth)
+    kept_depth = ndimage.distance_transform_edt(shown)
     own, kept = _own(photo, model, before, after, field.box, box, kept_depth, unit)
     part, depth = _parts(model, after, box, unit)
     return Opening(
@@ -82,20 +84,34 @@ def find_opening(
     )  # fmt: skip
 
 
-def _without_lips(photo: Photo, inside: npt.NDArray[np.bool_], unit: float) -> npt.NDArray[np.bool_]:
-    """What lies between the lips, without the rim of lip that a fit a little off lets in."""
+def inside_lips(photo: Photo, inside: Mask, unit: float) -> Mask:
+    """What a photo shows between its lips, where a fit has it up to a few pixels: by what differs from lips.
+
+    Lip that the fit lets in is left out, and teeth that it takes for lip are let in, both along a rim. Nothing is
+    left where what lies between looks like lip all over: the lips are closed.
+    """
     depth = ndimage.distance_transform_edt(inside)
-    colours = photo.astype(np.float32)
-    red = (colours[..., 0] - colours[..., 1:].mean(axis=2)) / (colours.mean(axis=2) + 10)
-    around = (ndimage.distance_transform_edt(~inside) < 0.08 * unit) & ~inside if inside.any() else inside
+    if depth.max() < max(1.0, THIN * unit):
+        return np.zeros_like(inside)
+    outside = ndimage.distance_transform_edt(~inside)
+    colours = ndimage.gaussian_filter(photo.astype(np.float32), (0.6, 0.6, 0))
+    light = colours.mean(axis=2)
+    red = (colours[..., 0] - colours[..., 1:].mean(axis=2)) / (light + 10)
+    around = (outside > 0.03 * unit) & (outside < 0.10 * unit)
     core = depth > 0.6 * depth.max()
-    if not core.any() or not around.any():
-        return inside
     lip, tooth = float(np.median(red[around])), float(np.median(red[core]))
-    if lip - tooth < 0.08:
+    contrast = float(np.median(light[core]) / max(np.median(light[around]), 1))
+    if 0.7 < contrast < 1.1 and lip - tooth < 0.06:
+        return np.zeros_like(inside)
+    if lip - tooth < 0.06:
         return inside
-    rim = depth < max(2.0, 0.07 * unit)
-    kept: npt.NDArray[np.bool_] = ndimage.binary_opening(inside & ~(rim & (red > (lip + tooth) / 2)))
+    looks = red < (lip + tooth) / 2
+    rim = max(2.0, 0.06 * unit)
+    bright = light > 0.75 * np.median(light[core])  # shadow beside the lips is no tooth
+    found = inside & (looks | (depth > rim)) | (looks & bright & (outside < rim) & (outside > 0))
+    labels, _ = ndimage.label(found)
+    mine = np.unique(labels[core & found])
+    kept: Mask = ndimage.binary_opening(np.isin(labels, mine[mine > 0]))
     return kept
 
 
