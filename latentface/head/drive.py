@@ -15,13 +15,11 @@ import numpy.typing as npt
 from latentface.errors import UsageError
 from latentface.head.eye_contour import Eye, find_eyes, mesh_eye
 from latentface.head.eyes import SIDES, Blink, find_blink
-from latentface.head.field import Box, Field, Surface, eye_distance, find_field
-from latentface.head.interior import Opening, fill, find_opening, inside_lips
+from latentface.head.field import Field, Scene, find_field
+from latentface.head.geometry import Box, Mask, Photo
+from latentface.head.interior import Opening, Shown, fill, find_opening, find_shown
 from latentface.head.model import Floats, HeadModel
 from latentface.ops.raster import sample
-
-Photo = npt.NDArray[np.uint8]
-Mask = npt.NDArray[np.bool_]
 
 STILL = 2e-3  # pixels: what moves less is left alone
 SAMPLES = 3  # along each side of a pixel that lies on the edge of a lip
@@ -76,24 +74,27 @@ class Driver:
         if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
             raise UsageError(f"the photo is {photo.dtype} {list(photo.shape)}: expected uint8 RGB [H, W, 3]")
         self.photo, self.model = photo, model
-        self.before = _check(model, before)
-        self.surface = Surface.of(model)
+        self.scene = Scene.of(model, _check(model, before), photo.shape[0], photo.shape[1])
 
     @cached_property
     def eyes(self) -> tuple[Eye, ...]:
         """The eyes as the photo shows them, left and right."""
-        return find_eyes(self.photo, *(mesh_eye(self.model, self.before, side) for side in SIDES))
+        return find_eyes(self.photo, *(mesh_eye(self.model, self.scene.before, side) for side in SIDES))
 
     @cached_property
     def white(self) -> Floats:
         """The photo's value of a white surface in the face's light, [3], as far as its brighter skin tells."""
-        points = self.before[self.model.landmarks, :2]
-        unit = eye_distance(self.model, self.before)
+        points, unit = self.scene.before[self.model.landmarks, :2], self.scene.unit
         beside = points[[1, 2, 14, 15]] * 0.4 + points[[31, 31, 35, 35]] * 0.6
         steps = np.stack(np.meshgrid(*[np.linspace(-0.08, 0.08, 5) * unit] * 2), axis=-1).reshape(-1, 2)
         places = np.concatenate([beside, points[27:31]])[:, None] + steps
         bright = np.quantile(sample(self.photo, places).mean(axis=-1), 0.8)
         return np.full(3, np.clip(110 + 0.55 * bright, 0, 255), np.float32)
+
+    @cached_property
+    def shown(self) -> Shown:
+        """What the photo shows of the mouth's inside."""
+        return find_shown(self.photo, self.scene)
 
     def drive(self, after: npt.ArrayLike, paint: Painter | None = None) -> Driven:
         """Move the photo's pixels as the head moves to `after`, its vertices [V, 3]; see `drive`.
@@ -101,55 +102,52 @@ class Driver:
         Raises:
             UsageError: the vertices are not the model's.
         """
-        photo, model, to = self.photo, self.model, _check(self.model, after)
-        size = (photo.shape[0], photo.shape[1])
-        field = find_field(model, self.surface, self.before, to, *size)
+        photo, model, scene, to = self.photo, self.model, self.scene, _check(self.model, after)
+        field = find_field(scene, to)
         if field is None:
             return Driven(photo.copy())
         box = field.box
         blinks = [
-            find_blink(eye, model, self.before, to, side, size)
+            find_blink(eye, model, scene.before, to, side, scene.size)
             for eye, side in zip(self.eyes, SIDES, strict=True)
         ]  # fmt: skip
         shift = _with_lids(field, blinks)
         moved = photo[box.slices].astype(np.float32)
-        far = np.abs(shift).max(axis=2) > STILL
+        far = (np.abs(shift[..., 0]) > STILL) | (np.abs(shift[..., 1]) > STILL)
         moved[far] = sample(photo, (box.places() + shift)[far])
         for blink in blinks:
             if blink.amount:
                 _open_eye(moved, photo, field, blink)
-        shown = inside_lips(photo[box.slices], field.before == 1, eye_distance(model, self.before))
-        opening = find_opening(photo, model, self.before, to, field, shown, self.white)
+        opening = find_opening(photo, scene, self.shown, to, field, self.white)
         if opening is not None:
-            self._open_mouth(moved, to, field, opening, shown, paint)
+            self._open_mouth(moved, to, field, opening, paint)
         result = photo.copy()
         result[box.slices] = np.clip(np.rint(moved), 0, 255).astype(np.uint8)
         return Driven(result, box, opening, field)
 
-    def _open_mouth(
-        self, moved: Floats, after: Floats, field: Field, opening: Opening, shown: Mask, paint: Painter | None
-    ) -> None:
+    def _open_mouth(self, moved: Floats, after: Floats, field: Field, opening: Opening, paint: Painter | None) -> None:
         """Put the mouth's inside behind the lips, with a smooth edge between them."""
-        filling = fill(opening, self.model, after)
+        filling = fill(opening, self.scene, after)
         painted = filling if paint is None else paint(opening, filling)
         kept = opening.kept[..., None]
         inside = kept * opening.own + (1 - kept) * painted
-        there, here = _part(field, opening.box)
-        share, skin = self._lips(moved, after, field, opening.box, shown)
+        there, here = field.box.shared(opening.box)
+        share, skin = self._lips(moved, after, field, opening.box)
         share = share[here][..., None]
         moved[there] = share * inside[here] + (1 - share) * skin[here]
 
-    def _lips(self, moved: Floats, after: Floats, field: Field, box: Box, shown: Mask) -> tuple[Floats, Floats]:
+    def _lips(self, moved: Floats, after: Floats, field: Field, box: Box) -> tuple[Floats, Floats]:
         """How much of each pixel in a box is open mouth, [H, W], and the skin of what is not, [H, W, 3]."""
-        seen = self.surface.seen(after, box, SAMPLES)
+        surface, shown = self.scene.surface, self.shown
+        seen = surface.seen(after, box, SAMPLES)
         blocks = (box.height, SAMPLES, box.width, SAMPLES)
-        shift = seen.interpolate(self.surface.closed(self.before[:, :2] - after[:, :2]))
+        shift = seen.interpolate(surface.closed(self.scene.before[:, :2] - after[:, :2]))
         source = box.places(SAMPLES) + shift
-        layers = self.surface.layers(seen)
+        layers = surface.layers(seen)
         # teeth that the fit takes for lip belong to what lies behind
-        hole = (layers == 1) | ((layers == 0) & _read(shown, source - [field.box.left, field.box.top]))
+        hole: Mask = (layers == 1) | ((layers == 0) & shown.box.read(shown.mask, source, False))
         share = hole.reshape(blocks).mean(axis=(1, 3), dtype=np.float32)
-        there, here = _part(field, box)
+        there, here = field.box.shared(box)
         skin = np.zeros((box.height, box.width, 3), np.float32)
         skin[here] = moved[there]
         mixed = (share > 0) & (share < 1)
@@ -161,30 +159,10 @@ class Driver:
         return share, skin
 
 
-def _read(mask: Mask, places: Floats) -> Mask:
-    """A mask at the pixels nearest to places, False beyond it."""
-    height, width = mask.shape
-    at = np.rint(places).astype(int)
-    within = (at >= 0).all(axis=-1) & (at[..., 0] < width) & (at[..., 1] < height)
-    found: Mask = within & mask[np.clip(at[..., 1], 0, height - 1), np.clip(at[..., 0], 0, width - 1)]
-    return found
-
-
-def _part(field: Field, box: Box) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Where a box and the field's overlap, in the field's arrays and in those of the box."""
-    left, top = max(box.left, field.box.left), max(box.top, field.box.top)
-    right, bottom = max(min(box.right, field.box.right), left), max(min(box.bottom, field.box.bottom), top)
-    there, here = (
-        (slice(top - each.top, bottom - each.top), slice(left - each.left, right - each.left))
-        for each in (field.box, box)
-    )
-    return there, here
-
-
 def _with_lids(field: Field, blinks: Sequence[Blink]) -> Floats:
     shift = field.shift.copy()
     for blink in blinks:
-        there, here = _part(field, blink.box)
+        there, here = field.box.shared(blink.box)
         weight = (blink.weight * blink.amount)[here][..., None]
         skin = np.where(blink.over[here][..., None] > 0.5, blink.upper[here], blink.lower[here])
         shift[there] = (1 - weight) * shift[there] + weight * skin
@@ -192,7 +170,7 @@ def _with_lids(field: Field, blinks: Sequence[Blink]) -> Floats:
 
 
 def _open_eye(moved: Floats, photo: Photo, field: Field, blink: Blink) -> None:
-    there, here = _part(field, blink.box)
+    there, here = field.box.shared(blink.box)
     places, over = blink.box.places()[here], blink.over[here]
     seam = (over > 0) & (over < 1)  # both lids share these pixels
     lids = [sample(photo, (places + lid[here])[seam]) for lid in (blink.upper, blink.lower)]

@@ -14,11 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from latentface.head.geometry import Doubles, Photo
 from latentface.head.model import Floats, HeadModel
 from latentface.ops.raster import sample
-
-Photo = npt.NDArray[np.uint8]
-Doubles = npt.NDArray[np.float64]
 
 #: outer corner, inner corner, the upper margin's two landmarks, the lower's, each pair from the outer corner on
 POINTS = {"left": (45, 42, (44, 43), (46, 47)), "right": (36, 39, (37, 38), (41, 40))}
@@ -59,10 +57,15 @@ class Eye:
 
     def places(self, u: Doubles, v: Doubles) -> Doubles:
         """The places [..., 2] of u and v."""
-        return np.stack([u, v], axis=-1) @ self.axes + self.origin
+        places: Doubles = np.stack([u, v], axis=-1) @ self.axes + self.origin
+        return places
+
+    def across(self, t: Doubles) -> Doubles:
+        """u at t of the way from the outer corner to the inner one."""
+        return self.corners[0, 0] + t * (self.corners[1, 0] - self.corners[0, 0])
 
     def along(self, u: Doubles) -> Doubles:
-        """How far u lies from the outer corner (0) to the inner one (1)."""
+        """How far u lies from the outer corner (0) to the inner one (1): the inverse."""
         return (u - self.corners[0, 0]) / (self.corners[1, 0] - self.corners[0, 0])
 
     def margins(self, u: Doubles) -> tuple[Doubles, Doubles]:
@@ -115,7 +118,7 @@ def find_eyes(photo: Photo, left: Eye, right: Eye) -> tuple[Eye, Eye]:
 
 def _guess(eye: Eye, outer: float) -> Eye:
     """Lids that cover the iris as lids do, and a corner further out."""
-    corners = eye.corners + [[outer, 0.0], [0.01, 0.0]]
+    corners = eye.corners + np.array([[outer, 0.0], [0.01, 0.0]])
     middle, radius = corners[:, 1].mean(), eye.iris[2]
     upper, lower = eye.iris[1] + 0.8 * radius - middle, middle - eye.iris[1] + 0.9 * radius
     arcs = np.array([[max(upper, 0.03), 0.0], [np.clip(lower, 0.0, 0.08), 0.0]])
@@ -169,7 +172,7 @@ class _Patch:
 def _find_irises(patches: Sequence[_Patch], starts: Sequence[Eye]) -> list[Doubles]:
     """u, v and radius of both irises: the pair of the best sum among those that look the same way."""
     across, down = np.arange(-0.14, 0.141, 0.01), np.arange(-0.09, 0.131, 0.01)
-    middles = [eye.corners.mean(axis=0) + [0, (eye.upper[0] - eye.lower[0]) / 2] for eye in starts]
+    middles = [eye.corners.mean(axis=0) + np.array([0, (eye.upper[0] - eye.lower[0]) / 2]) for eye in starts]
     scores = [_iris_scores(*each, across, down) for each in zip(patches, middles, strict=True)]
     # u runs outwards to inwards in both: eyes that look to one side have opposite ones
     reach = (5, 5, 1)

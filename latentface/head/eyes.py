@@ -7,20 +7,18 @@ stays where it was; what the lids covered of it is its own mirror image. Lengths
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from latentface.head.eye_contour import Eye, mesh_eye
-from latentface.head.field import Box, ramp
+from latentface.head.geometry import Box, Doubles, ramp
 from latentface.head.model import Floats, HeadModel
-
-Doubles = npt.NDArray[np.float64]
 
 SIDES = ("left", "right")
 LASHES = (0.030, 0.016)  # what inside the upper and the lower margin moves with the lid
 FOLDS = (0.17, 0.12)  # how high over the upper margin, and how far below the lower one, skin is stretched
+WIDER = 0.03  # how much wider than in the photo an eye opens, at most
 MEET = 0.18  # where closed lids meet, from the lower margin (0) to the upper (1)
 SHUT = 0.10  # the mesh's lids count as closed when this little of their opening is left
 
@@ -59,7 +57,7 @@ def find_blink(eye: Eye, model: HeadModel, before: Floats, after: Floats, side: 
     box = Box.around(now.places(reach[:, 0], reach[:, 1]), 0, *size)
     places = box.places()
     u, v = now.frame(places)
-    u_was = eye.corners[0, 0] + now.along(u) * (eye.corners[1, 0] - eye.corners[0, 0])
+    u_was = eye.across(now.along(u))
     lids = [_lid(eye, now, u, v, upper) for upper in (True, False)]
     skin = [(eye.places(u_was, source) - places).astype(np.float32) for source, _ in lids]
     over = ramp((v - _seam(now, u)) * now.unit, -0.75, 0.75)
@@ -67,12 +65,14 @@ def find_blink(eye: Eye, model: HeadModel, before: Floats, after: Floats, side: 
     inside = np.minimum(upper - LASHES[0] - v, v - lower - LASHES[1]) * now.unit
     gaze = now.iris[:2] - eye.iris[:2]
     eyeball = _eyeball(eye, now, u, v, gaze)
-    ends = np.linspace(*eye.corners[:, 0], 9), np.linspace(*now.corners[:, 0], 9)
-    change = [np.abs(a - b).max() for a, b in zip(eye.margins(ends[0]), now.margins(ends[1]), strict=True)]
-    amount = ramp(np.array(max(*change, float(np.hypot(*gaze))) * eye.unit), 0.15, 0.8)
+    t = np.linspace(0, 1, 9)
+    lid_change = [
+        np.abs(a - b).max() for a, b in zip(eye.margins(eye.across(t)), now.margins(now.across(t)), strict=True)
+    ]
+    amount = ramp(max(*lid_change, float(np.hypot(*gaze))) * eye.unit, 0.15, 0.8)
     return Blink(
-        box, *skin, over, np.where(over > 0.5, lids[0][1], lids[1][1]), eyeball.astype(np.float32), ramp(inside, -0.8, 0.8),
-        _shade(eye, now, u, v), float(amount),
+        box, skin[0], skin[1], over, np.where(over > 0.5, lids[0][1], lids[1][1]), eyeball.astype(np.float32),
+        ramp(inside, -0.8, 0.8), _shade(eye, now, u, v), float(amount),
     )  # fmt: skip
 
 
@@ -81,7 +81,7 @@ def follow(eye: Eye, was: Eye, now: Eye) -> Eye:
     u = np.linspace(0.2, 0.8, 9)
     gaps = []
     for each in (was, now):
-        upper, lower = each.margins(each.corners[0, 0] + u * (each.corners[1, 0] - each.corners[0, 0]))
+        upper, lower = each.margins(each.across(u))
         gaps.append(float(np.mean(upper - lower)))
     share = gaps[1] / gaps[0] if gaps[0] > 0.02 else 1.0
     share = max(share - SHUT, 0) / (1 - SHUT) if share < 1 else share
@@ -90,7 +90,8 @@ def follow(eye: Eye, was: Eye, now: Eye) -> Eye:
         meet = MEET * upper - (1 - MEET) * lower  # height over the corners' line at which they close
         upper, lower = share * upper + (1 - share) * meet, share * lower - (1 - share) * meet
     else:
-        upper = share * (upper + lower) - lower
+        wider = min(gaps[1] - gaps[0], WIDER) * 1.5  # the middle of an arch of that mean
+        upper, lower = upper + np.array([0.8 * wider, 0]), eye.lower + np.array([0.2 * wider, 0])
     corners = eye.corners + now.corners - was.corners
     gaze = now.iris[:2] - was.iris[:2]
     far = float(np.hypot(*gaze))
@@ -110,8 +111,7 @@ def _seam(now: Eye, u: Doubles) -> Doubles:
 def _lid(eye: Eye, now: Eye, u: Doubles, v: Doubles, upper: bool) -> tuple[Doubles, Floats]:
     """v in the photo of a lid's skin at u and v now, and how far it decides, 0 to 1."""
     t, which, sign = now.along(u), 0 if upper else 1, 1.0 if upper else -1.0
-    along = eye.corners[0, 0] + t * (eye.corners[1, 0] - eye.corners[0, 0])
-    margin, margin_was, fold = now.margins(u)[which], eye.margins(along)[which], FOLDS[which]
+    margin, margin_was, fold = now.margins(u)[which], eye.margins(eye.across(t))[which], FOLDS[which]
     height = (v - margin) * sign  # above the upper margin, or below the lower one; less than 0 among the lashes
     stretched = np.maximum(fold + (margin_was - margin) * sign, 0.4 * fold)  # from the margin to the fold, now
     source = np.where(height < 0, height, height * fold / stretched)

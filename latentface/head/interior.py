@@ -12,12 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from latentface.head.field import Box, Field, eye_distance, normals, ramp
+from latentface.head.field import Field, Scene
+from latentface.head.geometry import Box, Mask, Photo, normals, ramp
 from latentface.head.model import Floats, HeadModel, Integers
 from latentface.ops.raster import rasterise, sample
-
-Photo = npt.NDArray[np.uint8]
-Mask = npt.NDArray[np.bool_]
 
 PARTS = ("gums_upper", "gums_lower", "tongue", "teeth_upper", "teeth_lower")
 COLOURS = {  # linear in the photo's values, where a white surface in its light has 1
@@ -26,6 +24,7 @@ COLOURS = {  # linear in the photo's values, where a white surface in its light 
 }  # fmt: skip
 THIN = 0.045  # inter-ocular distances: a thinner gap between the photo's lips shows nothing worth keeping
 ROOTS = 0.10  # the same: so far teeth that the photo shows go on upwards under a lip that is lifted
+FALL = {"tongue": 1.1, "gums_lower": 1.6}  # how fast light falls behind the lips, an inter-ocular distance
 CAVITY = np.array([0.085, 0.03, 0.025], np.float32)
 
 
@@ -61,27 +60,58 @@ def affine(after: Floats, before: Floats) -> tuple[npt.NDArray[np.float64], npt.
     return solution[:2].T, solution[2]
 
 
-def find_opening(
-    photo: Photo, model: HeadModel, before: Floats, after: Floats, field: Field, shown: Mask, light: Floats
-) -> Opening | None:
-    """The opening of the mouth after the change, or None if the lips are closed.
+@dataclass(frozen=True)
+class Shown:
+    """What a photo itself shows of the mouth's inside.
 
-    Args:
-        shown: where the photo itself shows the mouth's inside, in the field's box.
+    Attributes:
+        box: where. mask: there or not, [H, W]. depth: how far inside, in pixels, [H, W].
+        teeth: the median of its brighter part, as far as there is any, [3].
+        bite: the row at which upper teeth end and what goes with the jaw begins; infinity if all are upper teeth.
     """
-    unit = eye_distance(model, before)
-    lips = np.unique(np.concatenate([model.loops["mouth"], model.landmarks[48:68]]))
-    box = Box.around(after[lips, :2], 0.06 * unit, *photo.shape[:2])
-    inside = _cut(field, box, field.layer) == 1
+
+    box: Box
+    mask: Mask
+    depth: Floats
+    teeth: Floats | None
+    bite: float
+
+
+def find_shown(photo: Photo, scene: Scene) -> Shown:
+    """Look between the lips of a photo."""
+    model, before, unit = scene.model, scene.before, scene.unit
+    lips = np.concatenate([model.loops["mouth"], model.landmarks[48:68]])
+    box = Box.around(before[lips, :2], 0.15 * unit, *scene.size)
+    layer = np.full((box.height, box.width), -1, np.int8)
+    here, there = box.shared(scene.box)
+    layer[here] = scene.layer[there]
+    mask = inside_lips(photo[box.slices], layer == 1, unit)
+    depth = ndimage.distance_transform_edt(mask).astype(np.float32)
+    rows = []
+    for part, pick in (("teeth_upper", np.max), ("teeth_lower", np.min)):
+        teeth = np.unique(model.part(part))
+        rows.append(float(pick(before[teeth[np.abs(model.neutral[teeth, 0]) < 1.3], 1])))  # of the front ones
+    gap = rows[1] - rows[0]
+    # shut teeth overlap: what is seen of them is the upper ones, down to the lower lip
+    bite = rows[0] + 0.4 * gap if gap > 0.06 * unit else np.inf
+    return Shown(box, mask, depth, _teeth(photo[box.slices], depth, unit), bite)
+
+
+def find_opening(
+    photo: Photo, scene: Scene, shown: Shown, after: Floats, field: Field, light: Floats
+) -> Opening | None:
+    """The opening of the mouth after the change, or None if the lips are closed."""
+    model = scene.model
+    lips = np.concatenate([model.loops["mouth"], model.landmarks[48:68]])
+    box = Box.around(after[lips, :2], 0.06 * scene.unit, *photo.shape[:2])
+    inside = np.zeros((box.height, box.width), np.float32)
+    here, there = box.shared(field.box)
+    inside[here] = field.layer[there] == 1
     if not inside.any():
         return None
-    kept_depth = ndimage.distance_transform_edt(shown)
-    own, kept = _own(photo, model, before, after, field.box, box, kept_depth, unit)
-    part, depth = _parts(model, after, box, unit)
-    return Opening(
-        box, inside.astype(np.float32), part, depth, own, kept * ramp(kept, 0, 1), light,
-        _teeth(photo[field.box.slices], kept_depth, unit),
-    )  # fmt: skip
+    own, kept = _own(photo, scene, shown, after, box)
+    part, depth = _parts(model, after, box, scene.unit)
+    return Opening(box, inside, part, depth, own, kept, light, shown.teeth)
 
 
 def inside_lips(photo: Photo, inside: Mask, unit: float) -> Mask:
@@ -99,57 +129,44 @@ def inside_lips(photo: Photo, inside: Mask, unit: float) -> Mask:
     red = (colours[..., 0] - colours[..., 1:].mean(axis=2)) / (light + 10)
     around = (outside > 0.03 * unit) & (outside < 0.10 * unit)
     core = depth > 0.6 * depth.max()
-    lip, tooth = float(np.median(red[around])), float(np.median(red[core]))
-    contrast = float(np.median(light[core]) / max(np.median(light[around]), 1))
-    if 0.7 < contrast < 1.1 and lip - tooth < 0.06:
+    lip, tooth = (np.array([np.median(red[m]) * 2, np.median(light[m]) / 255]) for m in (around, core))
+    apart = tooth - lip
+    size = float(np.square(apart).sum())
+    if size < 0.12**2:
         return np.zeros_like(inside)
-    if lip - tooth < 0.06:
-        return inside
-    looks = red < (lip + tooth) / 2
+    score = (
+        (2 * red - lip[0]) * apart[0] + (light / 255 - lip[1]) * apart[1]
+    ) / size  # 0 for lip, 1 for what is inside
     rim = max(2.0, 0.06 * unit)
-    bright = light > 0.75 * np.median(light[core])  # shadow beside the lips is no tooth
-    found = inside & (looks | (depth > rim)) | (looks & bright & (outside < rim) & (outside > 0))
-    labels, _ = ndimage.label(found)
-    mine = np.unique(labels[core & found])
-    kept: Mask = ndimage.binary_opening(np.isin(labels, mine[mine > 0]))
-    return kept
+    dark = light < 0.5 * np.median(light[around])
+    found = inside & ((score > 0.4) | dark | (depth > rim)) | ((score > 0.6) & (outside < rim) & (outside > 0))
+    labels, _ = ndimage.label(ndimage.binary_opening(found))
+    wide = [
+        k + 1 for k, piece in enumerate(ndimage.find_objects(labels)) if piece[1].stop - piece[1].start > 0.3 * unit
+    ]
+    kept = np.isin(labels, wide)  # a row of teeth, and no gleam on a lip
+    between = np.maximum.accumulate(kept, axis=0) & np.maximum.accumulate(kept[::-1], axis=0)[::-1]
+    smooth: Mask = ndimage.gaussian_filter(between.astype(np.float32), max(0.8, 0.015 * unit)) > 0.5
+    return smooth
 
 
-def _cut(field: Field, box: Box, values: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
-    """The field's values in another box, -1 beyond it."""
-    out = np.full((box.height, box.width), -1, np.int8)
-    top, left = max(box.top, field.box.top), max(box.left, field.box.left)
-    bottom, right = min(box.bottom, field.box.bottom), min(box.right, field.box.right)
-    if bottom > top and right > left:
-        piece = values[top - field.box.top : bottom - field.box.top, left - field.box.left : right - field.box.left]
-        out[top - box.top : bottom - box.top, left - box.left : right - box.left] = piece
-    return out
-
-
-def _own(
-    photo: Photo, model: HeadModel, before: Floats, after: Floats, whole: Box, box: Box, depth: Floats, unit: float
-) -> tuple[Floats, Floats]:
+def _own(photo: Photo, scene: Scene, shown: Shown, after: Floats, box: Box) -> tuple[Floats, Floats]:
     """What the photo shows of the mouth's inside, moved, and how far to keep it."""
-    places = box.places()
+    places, unit = box.places(), scene.unit
     colours, weights = [], []
-    for rows in ("upper", "lower"):
-        vertices = np.unique(model.part(f"teeth_{rows}"))
-        matrix, offset = affine(after[vertices], before[vertices])
-        source = places @ matrix.T + offset
-        at = source - [whole.left, whole.top]
-        inside = ndimage.map_coordinates(depth, at.transpose(2, 0, 1)[::-1], order=1, mode="constant")
-        above = _bite(model, before, source, unit) - source[..., 1]
-        side = above if rows == "upper" else -above
-        weight = np.clip(inside - 0.5, 0, 1.5) / 1.5 * ramp(side, -0.01 * unit, 0.01 * unit)
-        colour = sample(photo, source)
-        weights.append(weight)
-        colours.append(colour)
-        if rows == "upper":
-            _grow_roots(weight, colour, round(ROOTS * unit))
+    for sign, part in ((1, "teeth_upper"), (-1, "teeth_lower")):
+        vertices = np.unique(scene.model.part(part))
+        matrix, offset = affine(after[vertices], scene.before[vertices])
+        source = (places @ matrix.T + offset).astype(np.float32)
+        at = (source - [shown.box.left, shown.box.top]).transpose(2, 0, 1)[::-1]
+        inside = ndimage.map_coordinates(shown.depth, at, order=1, mode="constant")
+        side = ramp(np.clip(sign * (shown.bite - source[..., 1]), -unit, unit), -0.01 * unit, 0.01 * unit)
+        weights.append(np.clip(inside - 0.5, 0, 1.5) / 1.5 * side)
+        colours.append(sample(photo, source))
+    _grow_roots(weights[0], colours[0], round(ROOTS * unit))
     upper, lower = weights
-    kept = np.maximum(upper, lower)
     share = (upper / np.maximum(upper + lower, 1e-6))[..., None]
-    return colours[0] * share + colours[1] * (1 - share), kept.astype(np.float32)
+    return colours[0] * share + colours[1] * (1 - share), np.maximum(upper, lower).astype(np.float32)
 
 
 def _grow_roots(weight: Floats, colour: Floats, reach: int) -> None:
@@ -163,18 +180,6 @@ def _grow_roots(weight: Floats, colour: Floats, reach: int) -> None:
         replaced = fresh > weight[rows, column]
         colour[rows[replaced], column] = colour[row, column] * (0.97 ** (row - rows[replaced]))[:, None]
         weight[rows[replaced], column] = fresh[replaced]
-
-
-def _bite(model: HeadModel, vertices: Floats, places: Floats, unit: float) -> Floats:
-    """The row at which upper and lower teeth meet, for each place."""
-    rows = []
-    for part, pick in (("teeth_upper", np.max), ("teeth_lower", np.min)):
-        teeth = np.unique(model.part(part))
-        teeth = teeth[np.abs(model.neutral[teeth, 0]) < 1.3]  # the front ones
-        rows.append(float(pick(vertices[teeth, 1])))
-    jaw = max(rows[1] - rows[0], 0.0)
-    # shut teeth overlap: what is seen of them is the upper ones, down to the lower lip
-    return np.full(places.shape[:2], rows[0] + 0.4 * jaw if jaw > 0.06 * unit else np.inf, np.float32)
 
 
 def _parts(model: HeadModel, after: Floats, box: Box, unit: float) -> tuple[npt.NDArray[np.int8], Floats]:
@@ -197,12 +202,12 @@ def _teeth(photo: Photo, depth: Floats, unit: float) -> Floats | None:
     return np.asarray(np.median(chosen, axis=0), np.float32)
 
 
-def fill(opening: Opening, model: HeadModel, after: Floats) -> Floats:
+def fill(opening: Opening, scene: Scene, after: Floats) -> Floats:
     """A plain filling of the whole opening, [H, W, 3], 0 to 255: the head's own mouth, in the photo's light."""
-    box, scale, unit = opening.box, 2, eye_distance(model, after)
+    box, scale, unit, model = opening.box, 2, scene.unit, scene.model
     parts = PARTS if opening.teeth is None else tuple(name for name in PARTS if name != "teeth_upper")
     triangles: Integers = model.part(*parts)
-    shades = np.concatenate([np.tile(np.float32(COLOURS[n]), (len(model.parts[n]), 1)) for n in parts])
+    shades = np.concatenate([np.tile(np.asarray(COLOURS[n], np.float32), (len(model.parts[n]), 1)) for n in parts])
     placed = after.copy()
     placed[:, :2] = (placed[:, :2] - [box.left, box.top] + 0.5) * scale - 0.5
     seen = rasterise(placed, triangles, box.height * scale, box.width * scale, cull=True)
@@ -210,7 +215,9 @@ def fill(opening: Opening, model: HeadModel, after: Floats) -> Floats:
     lit = 0.55 + 0.45 * np.clip(0.9 * facing[..., 2] - 0.3 * facing[..., 1], 0, 1)
     front = float(after[model.landmarks[60:68], 2].max())
     behind = np.maximum(front - seen.depth, 0) / unit
-    sunk = 0.05 + 0.95 * np.exp(-1.1 * np.maximum(behind - 0.10, 0))
+    # light falls on the tongue; teeth at the sides stand in the cheeks' shadow
+    rate = np.concatenate([np.full(len(model.parts[n]), FALL.get(n, 3.2), np.float32) for n in parts])
+    sunk = np.exp(-rate[np.maximum(seen.index, 0)] * np.maximum(behind - 0.10, 0))
     colours = shades[np.maximum(seen.index, 0)] * (lit * sunk)[..., None]
     mixed = np.where(seen.covered[..., None], np.maximum(colours, CAVITY), CAVITY)
     mixed = mixed.reshape(box.height, scale, box.width, scale, 3).mean(axis=(1, 3))
@@ -218,6 +225,7 @@ def fill(opening: Opening, model: HeadModel, after: Floats) -> Floats:
     # the lips shade what lies behind them, the upper one most
     edge = ndimage.distance_transform_edt(np.pad(opening.shape, 1))[1:-1, 1:-1] / unit
     under = np.cumsum(opening.shape, axis=0) / unit
-    mixed = mixed * ((0.55 + 0.45 * ramp(edge, 0.0, 0.06)) * (0.72 + 0.28 * ramp(under, 0.0, 0.12)))[..., None]
+    mixed = mixed * ((0.65 + 0.35 * ramp(edge, 0.0, 0.04)) * (0.82 + 0.18 * ramp(under, 0.0, 0.10)))[..., None]
     white = opening.light if opening.teeth is None else np.minimum(opening.teeth / 0.85, 255)
-    return np.clip(mixed * white, 0, 255).astype(np.float32)
+    filling: Floats = np.clip(mixed * white, 0, 255).astype(np.float32)
+    return filling
