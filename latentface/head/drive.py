@@ -19,6 +19,7 @@ from latentface.head.field import Field, Scene, find_field
 from latentface.head.geometry import Box, Mask, Photo
 from latentface.head.interior import Opening, Shown, fill, find_opening, find_shown
 from latentface.head.model import Floats, HeadModel
+from latentface.head.spectacles import Spectacles, find_spectacles, hold
 from latentface.ops.raster import sample
 
 STILL = 2e-3  # pixels: what moves less is left alone
@@ -77,9 +78,9 @@ class Driver:
         self.scene = Scene.of(model, _check(model, before), photo.shape[0], photo.shape[1])
 
     @cached_property
-    def eyes(self) -> tuple[Eye, ...]:
+    def eyes(self) -> tuple[Eye, Eye]:
         """The eyes as the photo shows them, left and right."""
-        return find_eyes(self.photo, *(mesh_eye(self.model, self.scene.before, side) for side in SIDES))
+        return find_eyes(self.photo, *(mesh_eye(self.model, self.scene.before, side) for side in ("left", "right")))
 
     @cached_property
     def white(self) -> Floats:
@@ -90,6 +91,11 @@ class Driver:
         places = np.concatenate([beside, points[27:31]])[:, None] + steps
         bright = np.quantile(sample(self.photo, places).mean(axis=-1), 0.8)
         return np.full(3, np.clip(110 + 0.55 * bright, 0, 255), np.float32)
+
+    @cached_property
+    def spectacles(self) -> Spectacles | None:
+        """The spectacles that the photo shows, or None."""
+        return find_spectacles(self.photo, self.scene, self.eyes)
 
     @cached_property
     def shown(self) -> Shown:
@@ -111,6 +117,8 @@ class Driver:
             find_blink(eye, model, scene.before, to, side, scene.size)
             for eye, side in zip(self.eyes, SIDES, strict=True)
         ]  # fmt: skip
+        if self.spectacles is not None:
+            hold(self.spectacles, scene, to, field.shift, box)
         shift = _with_lids(field, blinks)
         moved = photo[box.slices].astype(np.float32)
         far = (np.abs(shift[..., 0]) > STILL) | (np.abs(shift[..., 1]) > STILL)
@@ -160,7 +168,7 @@ class Driver:
 
 
 def _with_lids(field: Field, blinks: Sequence[Blink]) -> Floats:
-    shift = field.shift.copy()
+    shift: Floats = field.shift.copy()
     for blink in blinks:
         there, here = field.box.shared(blink.box)
         weight = (blink.weight * blink.amount)[here][..., None]

@@ -62,11 +62,13 @@ class Eye:
 
     def across(self, t: Doubles) -> Doubles:
         """u at t of the way from the outer corner to the inner one."""
-        return self.corners[0, 0] + t * (self.corners[1, 0] - self.corners[0, 0])
+        u: Doubles = self.corners[0, 0] + t * (self.corners[1, 0] - self.corners[0, 0])
+        return u
 
     def along(self, u: Doubles) -> Doubles:
         """How far u lies from the outer corner (0) to the inner one (1): the inverse."""
-        return (u - self.corners[0, 0]) / (self.corners[1, 0] - self.corners[0, 0])
+        t: Doubles = (u - self.corners[0, 0]) / (self.corners[1, 0] - self.corners[0, 0])
+        return t
 
     def margins(self, u: Doubles) -> tuple[Doubles, Doubles]:
         """v of the upper and of the lower margin; beside the corners that of their line."""

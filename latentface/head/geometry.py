@@ -52,7 +52,8 @@ class Box:
         at = np.rint(np.asarray(places) - [self.left, self.top]).astype(int)
         within = (at >= 0).all(axis=-1) & (at[..., 0] < self.width) & (at[..., 1] < self.height)
         rows, columns = np.clip(at[..., 1], 0, self.height - 1), np.clip(at[..., 0], 0, self.width - 1)
-        return np.where(within, values[rows, columns], beyond)
+        found: npt.NDArray[Any] = np.where(within, values[rows, columns], beyond)
+        return found
 
     def shared(self, other: Box) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
         """Where two boxes overlap: in arrays of this one, and in arrays of the other."""

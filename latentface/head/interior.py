@@ -138,8 +138,9 @@ def inside_lips(photo: Photo, inside: Mask, unit: float) -> Mask:
         (2 * red - lip[0]) * apart[0] + (light / 255 - lip[1]) * apart[1]
     ) / size  # 0 for lip, 1 for what is inside
     rim = max(2.0, 0.06 * unit)
+    bright = light > 0.85 * np.median(light[core])  # neither shadow nor beard
     dark = light < 0.5 * np.median(light[around])
-    found = inside & ((score > 0.4) | dark | (depth > rim)) | ((score > 0.6) & (outside < rim) & (outside > 0))
+    found = inside & ((score > 0.4) | dark | (depth > rim)) | ((score > 0.6) & bright & (outside < rim) & (outside > 0))
     labels, _ = ndimage.label(ndimage.binary_opening(found))
     wide = [
         k + 1 for k, piece in enumerate(ndimage.find_objects(labels)) if piece[1].stop - piece[1].start > 0.3 * unit
