@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from latentface.errors import UsageError
 from latentface.head.eye_contour import Eye, find_eyes, mesh_eye
-from latentface.head.eyes import SIDES, Blink, find_blink
+from latentface.head.eyes import FOLDS, SIDES, Blink, find_blink
 from latentface.head.field import Field, Scene, find_field
 from latentface.head.geometry import Box, Mask, Photo
 from latentface.head.interior import Opening, Shown, fill, find_opening, find_shown
@@ -98,6 +98,20 @@ class Driver:
         return find_spectacles(self.photo, self.scene, self.eyes)
 
     @cached_property
+    def folds(self) -> list[tuple[float, float]]:
+        """How far over and below each eye its lids' skin is stretched: not as far as the frames of spectacles."""
+        if self.spectacles is None:
+            return [FOLDS, FOLDS]
+        found = []
+        for eye in self.eyes:
+            u = eye.across(np.linspace(0.2, 0.8, 7))
+            box, free = self.spectacles.box, self.spectacles.distance / self.scene.unit
+            gaps = [float(box.read(free, eye.places(u, v), 1.0).min()) for v in eye.margins(u)]
+            over, below = (min(max(0.85 * gap, 0.04), fold) for gap, fold in zip(gaps, FOLDS, strict=True))
+            found.append((over, below))
+        return found
+
+    @cached_property
     def shown(self) -> Shown:
         """What the photo shows of the mouth's inside."""
         return find_shown(self.photo, self.scene)
@@ -114,8 +128,8 @@ class Driver:
             return Driven(photo.copy())
         box = field.box
         blinks = [
-            find_blink(eye, model, scene.before, to, side, scene.size)
-            for eye, side in zip(self.eyes, SIDES, strict=True)
+            find_blink(eye, model, scene.before, to, side, scene.size, folds)
+            for eye, side, folds in zip(self.eyes, SIDES, self.folds, strict=True)
         ]  # fmt: skip
         if self.spectacles is not None:
             hold(self.spectacles, scene, to, field.shift, box)

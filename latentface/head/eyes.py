@@ -49,8 +49,15 @@ class Blink:
     amount: float
 
 
-def find_blink(eye: Eye, model: HeadModel, before: Floats, after: Floats, side: str, size: tuple[int, int]) -> Blink:
-    """What an eye of a photo of that height and width does between two heads; the box may be empty."""
+def find_blink(
+    eye: Eye, model: HeadModel, before: Floats, after: Floats, side: str, size: tuple[int, int],
+    folds: tuple[float, float] = FOLDS,
+) -> Blink:  # fmt: skip
+    """What an eye of a photo of that height and width does between two heads; the box may be empty.
+
+    Args:
+        folds: how far over the upper margin and below the lower one skin is stretched, in inter-ocular distances.
+    """
     now = follow(eye, mesh_eye(model, before, side), mesh_eye(model, after, side))
     reach = np.array([[-0.16, -0.22], [-0.16, 0.36], [0.16, -0.22], [0.16, 0.36]])
     reach[:, 0] += now.corners[[0, 0, 1, 1], 0]
@@ -58,7 +65,7 @@ def find_blink(eye: Eye, model: HeadModel, before: Floats, after: Floats, side: 
     places = box.places()
     u, v = now.frame(places)
     u_was = eye.across(now.along(u))
-    lids = [_lid(eye, now, u, v, upper) for upper in (True, False)]
+    lids = [_lid(eye, now, u, v, upper, folds) for upper in (True, False)]
     skin = [(eye.places(u_was, source) - places).astype(np.float32) for source, _ in lids]
     over = ramp((v - _seam(now, u)) * now.unit, -0.75, 0.75)
     upper, lower = now.margins(u)
@@ -108,10 +115,10 @@ def _seam(now: Eye, u: Doubles) -> Doubles:
     return seam
 
 
-def _lid(eye: Eye, now: Eye, u: Doubles, v: Doubles, upper: bool) -> tuple[Doubles, Floats]:
+def _lid(eye: Eye, now: Eye, u: Doubles, v: Doubles, upper: bool, folds: tuple[float, float]) -> tuple[Doubles, Floats]:
     """v in the photo of a lid's skin at u and v now, and how far it decides, 0 to 1."""
     t, which, sign = now.along(u), 0 if upper else 1, 1.0 if upper else -1.0
-    margin, margin_was, fold = now.margins(u)[which], eye.margins(eye.across(t))[which], FOLDS[which]
+    margin, margin_was, fold = now.margins(u)[which], eye.margins(eye.across(t))[which], folds[which]
     height = (v - margin) * sign  # above the upper margin, or below the lower one; less than 0 among the lashes
     stretched = np.maximum(fold + (margin_was - margin) * sign, 0.4 * fold)  # from the margin to the fold, now
     source = np.where(height < 0, height, height * fold / stretched)

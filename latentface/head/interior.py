@@ -23,6 +23,8 @@ COLOURS = {  # linear in the photo's values, where a white surface in its light 
     "teeth_upper": (0.92, 0.89, 0.82), "teeth_lower": (0.87, 0.83, 0.75),
 }  # fmt: skip
 THIN = 0.045  # inter-ocular distances: a thinner gap between the photo's lips shows nothing worth keeping
+APART = 0.14  # teeth and lips differ by so much in redness and light
+RED = 0.6  # twice the redness that no tooth has
 ROOTS = 0.10  # the same: so far teeth that the photo shows go on upwards under a lip that is lifted
 FALL = {"tongue": 1.1, "gums_lower": 1.6}  # how fast light falls behind the lips, an inter-ocular distance
 CAVITY = np.array([0.085, 0.03, 0.025], np.float32)
@@ -85,7 +87,12 @@ def find_shown(photo: Photo, scene: Scene) -> Shown:
     layer = np.full((box.height, box.width), -1, np.int8)
     here, there = box.shared(scene.box)
     layer[here] = scene.layer[there]
-    mask = inside_lips(photo[box.slices], layer == 1, unit)
+    red = np.zeros_like(layer, bool)
+    middles = 0.5 * before[model.landmarks[[56, 57, 58]], :2] + 0.5 * before[model.landmarks[[65, 66, 67]], :2]
+    for x, y in np.rint(middles - [box.left, box.top]).astype(int):
+        reach = max(1, round(0.02 * unit))
+        red[max(y - reach, 0) : y + reach + 1, max(x - 2 * reach, 0) : x + 2 * reach + 1] = True
+    mask = inside_lips(photo[box.slices], layer == 1, red & (layer != 1), unit)
     depth = ndimage.distance_transform_edt(mask).astype(np.float32)
     rows = []
     for part, pick in (("teeth_upper", np.max), ("teeth_lower", np.min)):
@@ -114,7 +121,7 @@ def find_opening(
     return Opening(box, inside, part, depth, own, kept, light, shown.teeth)
 
 
-def inside_lips(photo: Photo, inside: Mask, unit: float) -> Mask:
+def inside_lips(photo: Photo, inside: Mask, lower_lip: Mask, unit: float) -> Mask:
     """What a photo shows between its lips, where a fit has it up to a few pixels: by what differs from lips.
 
     Lip that the fit lets in is left out, and teeth that it takes for lip are let in, both along a rim. Nothing is
@@ -125,21 +132,20 @@ def inside_lips(photo: Photo, inside: Mask, unit: float) -> Mask:
         return np.zeros_like(inside)
     outside = ndimage.distance_transform_edt(~inside)
     colours = ndimage.gaussian_filter(photo.astype(np.float32), (0.6, 0.6, 0))
-    light = colours.mean(axis=2)
-    red = (colours[..., 0] - colours[..., 1:].mean(axis=2)) / (light + 10)
-    around = (outside > 0.03 * unit) & (outside < 0.10 * unit)
-    core = depth > 0.6 * depth.max()
-    lip, tooth = (np.array([np.median(red[m]) * 2, np.median(light[m]) / 255]) for m in (around, core))
-    apart = tooth - lip
-    size = float(np.square(apart).sum())
-    if size < 0.12**2:
+    light = colours.mean(axis=2) / 255
+    red = (colours[..., 0] - colours[..., 1:].mean(axis=2)) / (255 * light + 10)
+    white = light - 1.5 * red
+    core = inside & (white >= np.quantile(white[inside], 0.6))
+    under = np.where(lower_lip.any(), lower_lip, (outside > 0.03 * unit) & (outside < 0.10 * unit))
+    lip, tooth = (np.array([np.median(2 * red[m]), np.median(light[m])]) for m in (under, core))
+    size = float(np.square(tooth - lip).sum())
+    if size < APART**2 or (tooth[0] > RED and tooth[1] > 0.6 * lip[1]):
         return np.zeros_like(inside)
-    score = (
-        (2 * red - lip[0]) * apart[0] + (light / 255 - lip[1]) * apart[1]
-    ) / size  # 0 for lip, 1 for what is inside
+    # 0 for lip, 1 for what is inside
+    score = (np.stack([2 * red, light], axis=2) - lip) @ (tooth - lip) / size
     rim = max(2.0, 0.06 * unit)
-    bright = light > 0.85 * np.median(light[core])  # neither shadow nor beard
-    dark = light < 0.5 * np.median(light[around])
+    bright = light > 0.85 * tooth[1]  # neither shadow nor beard
+    dark = light < 0.5 * lip[1]
     found = inside & ((score > 0.4) | dark | (depth > rim)) | ((score > 0.6) & bright & (outside < rim) & (outside > 0))
     labels, _ = ndimage.label(ndimage.binary_opening(found))
     wide = [

@@ -54,10 +54,8 @@ def find_spectacles(photo: Photo, scene: Scene, eyes: tuple[Eye, Eye]) -> Specta
     joined = np.unique(labels[nose & (contrast > FIRM)])
     frames = np.isin(labels, joined[joined > 0])
     reach = scene.unit * 1.2
-    corners = np.array(
-        [middle - [WIDE * scene.unit, HIGH * scene.unit], middle + [WIDE * scene.unit, LOW * scene.unit]]
-    )
-    box = Box.around(corners, reach, *scene.size)
+    low, high = middle - scene.unit * np.array([WIDE, HIGH]), middle + scene.unit * np.array([WIDE, LOW])
+    box = Box.around([low, high], reach, *scene.size)
     places = box.places() - middle
     inverse = np.linalg.inv(np.stack([along, across]))
     at = places @ inverse
