@@ -5,23 +5,25 @@ Coordinates are photo pixels (column, row; integers are pixels' centres), depth 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from latentface.errors import UsageError
-from latentface.head.eyes import SIDES, fill_eye
-from latentface.head.field import Box, Field, Surface, eye_distance, find_field
-from latentface.head.interior import Opening, fill, find_opening
+from latentface.head.eye_contour import Eye, find_eyes, mesh_eye
+from latentface.head.eyes import FOLDS, SIDES, Blink, find_blink
+from latentface.head.field import Field, Scene, find_field
+from latentface.head.geometry import Box, Mask, Photo
+from latentface.head.interior import Opening, Shown, fill, find_opening, find_shown
 from latentface.head.model import Floats, HeadModel
+from latentface.head.spectacles import Spectacles, find_spectacles, hold
 from latentface.ops.raster import sample
 
-Photo = npt.NDArray[np.uint8]
-
 STILL = 2e-3  # pixels: what moves less is left alone
-SAMPLES = 3  # along each side of a pixel that lies on the edge of a lip or a lid
+SAMPLES = 3  # along each side of a pixel that lies on the edge of a lip
 #: Paints an opened mouth, [H, W, 3] in 0 to 255, from what is known of it and a plain filling of the same shape.
 Painter = Callable[[Opening, Floats], Floats]
 
@@ -46,7 +48,7 @@ class Driven:
 def drive(
     photo: Photo, model: HeadModel, before: npt.ArrayLike, after: npt.ArrayLike, paint: Painter | None = None
 ) -> Driven:
-    """Move a photo's pixels as a head moves.
+    """Move a photo's pixels as a head moves; for many moves of one photo, keep a `Driver`.
 
     Args:
         photo: uint8 RGB [H, W, 3].
@@ -56,69 +58,153 @@ def drive(
     Raises:
         UsageError: the photo is not uint8 RGB, or the vertices are not the model's.
     """
-    a, b = _check(photo, model, before), _check(photo, model, after)
-    surface = Surface.of(model)
-    field = find_field(model, surface, a, b, *photo.shape[:2])
-    if field is None:
-        return Driven(photo.copy())
-    box = field.box
-    moved = photo[box.slices].astype(np.float32)
-    far = np.abs(field.shift).max(axis=2) > STILL
-    moved[far] = sample(photo, (box.places() + field.shift)[far])
-    opening = find_opening(photo, model, a, b, field, white(photo, model, a))
-    if opening is not None:
-        filling = fill(opening, model, b)
+    return Driver(photo, model, before).drive(after, paint)
+
+
+class Driver:
+    """A photo and the head that is fitted to it, ready to move.
+
+    Args:
+        photo: uint8 RGB [H, W, 3]. before: the head's vertices as they lie in the photo, [V, 3].
+
+    Raises:
+        UsageError: the photo is not uint8 RGB, or the vertices are not the model's.
+    """
+
+    def __init__(self, photo: Photo, model: HeadModel, before: npt.ArrayLike) -> None:
+        if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
+            raise UsageError(f"the photo is {photo.dtype} {list(photo.shape)}: expected uint8 RGB [H, W, 3]")
+        self.photo, self.model = photo, model
+        self.scene = Scene.of(model, _check(model, before), photo.shape[0], photo.shape[1])
+
+    @cached_property
+    def eyes(self) -> tuple[Eye, Eye]:
+        """The eyes as the photo shows them, left and right."""
+        return find_eyes(self.photo, *(mesh_eye(self.model, self.scene.before, side) for side in ("left", "right")))
+
+    @cached_property
+    def white(self) -> Floats:
+        """The photo's value of a white surface in the face's light, [3], as far as its brighter skin tells."""
+        points, unit = self.scene.before[self.model.landmarks, :2], self.scene.unit
+        beside = points[[1, 2, 14, 15]] * 0.4 + points[[31, 31, 35, 35]] * 0.6
+        steps = np.stack(np.meshgrid(*[np.linspace(-0.08, 0.08, 5) * unit] * 2), axis=-1).reshape(-1, 2)
+        places = np.concatenate([beside, points[27:31]])[:, None] + steps
+        bright = np.quantile(sample(self.photo, places).mean(axis=-1), 0.8)
+        return np.full(3, np.clip(110 + 0.55 * bright, 0, 255), np.float32)
+
+    @cached_property
+    def spectacles(self) -> Spectacles | None:
+        """The spectacles that the photo shows, or None."""
+        return find_spectacles(self.photo, self.scene, self.eyes)
+
+    @cached_property
+    def folds(self) -> list[tuple[float, float]]:
+        """How far over and below each eye its lids' skin is stretched: not as far as the frames of spectacles."""
+        if self.spectacles is None:
+            return [FOLDS, FOLDS]
+        found = []
+        for eye in self.eyes:
+            u = eye.across(np.linspace(0.2, 0.8, 7))
+            box, free = self.spectacles.box, self.spectacles.distance / self.scene.unit
+            gaps = [float(box.read(free, eye.places(u, v), 1.0).min()) for v in eye.margins(u)]
+            over, below = (min(max(0.85 * gap, 0.04), fold) for gap, fold in zip(gaps, FOLDS, strict=True))
+            found.append((over, below))
+        return found
+
+    @cached_property
+    def shown(self) -> Shown:
+        """What the photo shows of the mouth's inside."""
+        return find_shown(self.photo, self.scene)
+
+    def drive(self, after: npt.ArrayLike, paint: Painter | None = None) -> Driven:
+        """Move the photo's pixels as the head moves to `after`, its vertices [V, 3]; see `drive`.
+
+        Raises:
+            UsageError: the vertices are not the model's.
+        """
+        photo, model, scene, to = self.photo, self.model, self.scene, _check(self.model, after)
+        field = find_field(scene, to)
+        if field is None:
+            return Driven(photo.copy())
+        box = field.box
+        blinks = [
+            find_blink(eye, model, scene.before, to, side, scene.size, folds)
+            for eye, side, folds in zip(self.eyes, SIDES, self.folds, strict=True)
+        ]  # fmt: skip
+        if self.spectacles is not None:
+            hold(self.spectacles, scene, to, field.shift, box)
+        shift = _with_lids(field, blinks)
+        moved = photo[box.slices].astype(np.float32)
+        far = (np.abs(shift[..., 0]) > STILL) | (np.abs(shift[..., 1]) > STILL)
+        moved[far] = sample(photo, (box.places() + shift)[far])
+        for blink in blinks:
+            if blink.amount:
+                _open_eye(moved, photo, field, blink)
+        opening = find_opening(photo, scene, self.shown, to, field, self.white)
+        if opening is not None:
+            self._open_mouth(moved, to, field, opening, paint)
+        result = photo.copy()
+        result[box.slices] = np.clip(np.rint(moved), 0, 255).astype(np.uint8)
+        return Driven(result, box, opening, field)
+
+    def _open_mouth(self, moved: Floats, after: Floats, field: Field, opening: Opening, paint: Painter | None) -> None:
+        """Put the mouth's inside behind the lips, with a smooth edge between them."""
+        filling = fill(opening, self.scene, after)
         painted = filling if paint is None else paint(opening, filling)
         kept = opening.kept[..., None]
-        _lay(moved, photo, surface, model, a, b, field, 1, opening.box, kept * opening.own + (1 - kept) * painted)
-    for k, side in enumerate(SIDES):
-        around = Box.around(b[model.loops[f"eye_{side}"], :2], 3, *photo.shape[:2])
-        if around.width and around.height:
-            eye = fill_eye(photo, model, a, b, field, around, side)
-            _lay(moved, photo, surface, model, a, b, field, 2 + k, around, eye)
-    result = photo.copy()
-    result[box.slices] = np.clip(np.rint(moved), 0, 255).astype(np.uint8)
-    return Driven(result, box, opening, field)
+        inside = kept * opening.own + (1 - kept) * painted
+        there, here = field.box.shared(opening.box)
+        share, skin = self._lips(moved, after, field, opening.box)
+        share = share[here][..., None]
+        moved[there] = share * inside[here] + (1 - share) * skin[here]
+
+    def _lips(self, moved: Floats, after: Floats, field: Field, box: Box) -> tuple[Floats, Floats]:
+        """How much of each pixel in a box is open mouth, [H, W], and the skin of what is not, [H, W, 3]."""
+        surface, shown = self.scene.surface, self.shown
+        seen = surface.seen(after, box, SAMPLES)
+        blocks = (box.height, SAMPLES, box.width, SAMPLES)
+        shift = seen.interpolate(surface.closed(self.scene.before[:, :2] - after[:, :2]))
+        source = box.places(SAMPLES) + shift
+        layers = surface.layers(seen)
+        # teeth that the fit takes for lip belong to what lies behind
+        hole: Mask = (layers == 1) | ((layers == 0) & shown.box.read(shown.mask, source, False))
+        share = hole.reshape(blocks).mean(axis=(1, 3), dtype=np.float32)
+        there, here = field.box.shared(box)
+        skin = np.zeros((box.height, box.width, 3), np.float32)
+        skin[here] = moved[there]
+        mixed = (share > 0) & (share < 1)
+        places = source.reshape(*blocks, 2).transpose(0, 2, 1, 3, 4)[mixed]
+        weight = (~hole & seen.covered).reshape(blocks).transpose(0, 2, 1, 3)[mixed].astype(np.float32)[..., None]
+        total = weight.sum(axis=(1, 2))
+        colours = (sample(self.photo, places) * weight).sum(axis=(1, 2)) / np.maximum(total, 1)
+        skin[mixed] = np.where(total > 0, colours, skin[mixed])
+        return share, skin
 
 
-def white(photo: Photo, model: HeadModel, before: Floats) -> Floats:
-    """The photo's value of a white surface in the light of the face, [3], as far as its brighter skin tells."""
-    points = before[model.landmarks, :2]
-    unit = eye_distance(model, before)
-    cheeks = np.concatenate([points[[1, 2, 14, 15]] * 0.4 + points[[31, 31, 35, 35]] * 0.6, points[[27, 28, 29, 30]]])
-    steps = np.stack(np.meshgrid(*[np.linspace(-0.08, 0.08, 5) * unit] * 2), axis=-1).reshape(-1, 2)
-    found = sample(photo, (cheeks[:, None] + steps).astype(np.float32)).reshape(-1, 3)
-    bright = np.quantile(found.mean(axis=1), 0.8)
-    return np.full(3, np.clip(110 + 0.55 * bright, 0, 255), np.float32)
+def _with_lids(field: Field, blinks: Sequence[Blink]) -> Floats:
+    shift: Floats = field.shift.copy()
+    for blink in blinks:
+        there, here = field.box.shared(blink.box)
+        weight = (blink.weight * blink.amount)[here][..., None]
+        skin = np.where(blink.over[here][..., None] > 0.5, blink.upper[here], blink.lower[here])
+        shift[there] = (1 - weight) * shift[there] + weight * skin
+    return shift
 
 
-def _lay(
-    moved: Floats, photo: Photo, surface: Surface, model: HeadModel, before: Floats, after: Floats, field: Field,
-    layer: int, box: Box, filling: Floats,
-) -> None:  # fmt: skip
-    """Put the filling of an opening behind the skin around it, with a smooth edge between them."""
-    seen = surface.seen(after, box, SAMPLES)
-    blocks = (box.height, SAMPLES, box.width, SAMPLES)
-    hole = surface.layers(seen) == layer
-    share = hole.reshape(blocks).mean(axis=(1, 3))
-    if not share.any():
-        return
-    top, left = box.top - field.box.top, box.left - field.box.left
-    to = moved[top : top + box.height, left : left + box.width]
-    mixed = (share > 0) & (share < 1)
-    skin = to.copy()
-    shift = seen.interpolate(surface.closed(before[:, :2] - after[:, :2]))
-    places = (box.places(SAMPLES) + shift).reshape(*blocks, 2).transpose(0, 2, 1, 3, 4)[mixed]
-    weight = ((~hole & seen.covered).reshape(blocks).transpose(0, 2, 1, 3)[mixed]).astype(np.float32)[..., None]
-    total = weight.sum(axis=(1, 2))
-    colours = (sample(photo, places) * weight).sum(axis=(1, 2)) / np.maximum(total, 1)
-    skin[mixed] = np.where(total > 0, colours, skin[mixed])
-    to[:] = share[..., None] * filling + (1 - share[..., None]) * skin
+def _open_eye(moved: Floats, photo: Photo, field: Field, blink: Blink) -> None:
+    there, here = field.box.shared(blink.box)
+    places, over = blink.box.places()[here], blink.over[here]
+    seam = (over > 0) & (over < 1)  # both lids share these pixels
+    lids = [sample(photo, (places + lid[here])[seam]) for lid in (blink.upper, blink.lower)]
+    both = over[seam, None] * lids[0] + (1 - over[seam, None]) * lids[1]
+    weight = (blink.weight * blink.amount)[here][seam, None]
+    moved[there][seam] = (1 - weight) * moved[there][seam] + weight * both
+    share = (blink.open * blink.amount)[here][..., None]
+    ball = sample(photo, blink.eyeball[here]) * blink.shade[here][..., None]
+    moved[there] = (1 - share) * moved[there] + share * ball
 
 
-def _check(photo: Photo, model: HeadModel, vertices: npt.ArrayLike) -> Floats:
-    if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
-        raise UsageError(f"the photo is {photo.dtype} {list(photo.shape)}: expected uint8 RGB [H, W, 3]")
+def _check(model: HeadModel, vertices: npt.ArrayLike) -> Floats:
     made = np.asarray(vertices, np.float32)
     if made.shape != model.neutral.shape:
         raise UsageError(f"vertices have shape {list(made.shape)}: the model's are {list(model.neutral.shape)}")

@@ -1,40 +1,151 @@
-"""The eyes: the lids slide over the eyeball, and the iris turns within the white."""
+"""How the lids slide over the eyeball, and the iris turns within the white.
+
+Skin over a lid's margin that moves is stretched between it and a fold at a fixed height, while the lashes go with the
+margin unchanged: a closed lid shows its own skin, and its lashes where the lids meet. Between them the photo's eyeball
+stays where it was; what the lids covered of it is its own mirror image. Lengths are inter-ocular distances.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
-import numpy.typing as npt
-from scipy import ndimage
 
-from latentface.head.field import Box, Field, eye_distance
-from latentface.head.interior import affine
+from latentface.head.eye_contour import Eye, mesh_eye
+from latentface.head.geometry import Box, Doubles, ramp
 from latentface.head.model import Floats, HeadModel
-from latentface.ops.raster import sample
 
-Photo = npt.NDArray[np.uint8]
 SIDES = ("left", "right")
+LASHES = (0.030, 0.016)  # what inside the upper and the lower margin moves with the lid
+FOLDS = (0.17, 0.12)  # how high over the upper margin, and how far below the lower one, skin is stretched
+WIDER = 0.03  # how much wider than in the photo an eye opens, at most
+MEET = 0.18  # where closed lids meet, from the lower margin (0) to the upper (1)
+SHUT = 0.10  # the mesh's lids count as closed when this little of their opening is left
 
 
-def fill_eye(
-    photo: Photo, model: HeadModel, before: Floats, after: Floats, field: Field, box: Box, side: str
-) -> Floats:
-    """The eyeball as the photo shows it, behind wherever the lids are now, [H, W, 3], 0 to 255.
+@dataclass(frozen=True)
+class Blink:
+    """What an eye does in a box of the photo.
 
-    What the lids uncover continues what they showed.
+    Attributes:
+        box: where.
+        upper: where the upper lid's skin comes from, p + upper, [H, W, 2]. lower: the same of the lower lid's.
+        over: 1 where the upper lid is seen, 0 where the lower one, [H, W].
+        weight: how far the lids' skin counts against the head's, [H, W].
+        eyeball: where the eyeball comes from, [H, W, 2].
+        open: 1 where the eyeball is seen, 0 where lids are, [H, W].
+        shade: what its light is multiplied by, [H, W].
+        amount: how far the eye differs from the photo's, from 0 (not at all: the photo's pixels serve) to 1.
     """
-    ball = np.flatnonzero((model.regions[f"eyeball_{side}"] > 0.5) & (model.neutral[:, 2] > 8.6))
-    matrix, offset = affine(after[ball], before[ball])
-    source = box.places() @ matrix.T + offset
-    shown = field.before == 2 + SIDES.index(side)
-    unit = eye_distance(model, before)
-    inner = ndimage.binary_erosion(shown, iterations=max(1, round(0.02 * unit)))
-    if not inner.any():
-        inner = shown
-    if not inner.any():
-        return sample(photo, source)
-    _, nearest = ndimage.distance_transform_edt(~inner, return_indices=True)
-    corner = np.array([field.box.left, field.box.top])
-    at = np.clip(np.rint(source - corner).astype(int), 0, [inner.shape[1] - 1, inner.shape[0] - 1])
-    outside = ~inner[at[..., 1], at[..., 0]]
-    to = nearest[:, at[..., 1], at[..., 0]][::-1].transpose(1, 2, 0) + corner
-    return sample(photo, np.where(outside[..., None], to, source))
+
+    box: Box
+    upper: Floats
+    lower: Floats
+    over: Floats
+    weight: Floats
+    eyeball: Floats
+    open: Floats
+    shade: Floats
+    amount: float
+
+
+def find_blink(
+    eye: Eye, model: HeadModel, before: Floats, after: Floats, side: str, size: tuple[int, int],
+    folds: tuple[float, float] = FOLDS,
+) -> Blink:  # fmt: skip
+    """What an eye of a photo of that height and width does between two heads; the box may be empty.
+
+    Args:
+        folds: how far over the upper margin and below the lower one skin is stretched, in inter-ocular distances.
+    """
+    now = follow(eye, mesh_eye(model, before, side), mesh_eye(model, after, side))
+    reach = np.array([[-0.16, -0.22], [-0.16, 0.36], [0.16, -0.22], [0.16, 0.36]])
+    reach[:, 0] += now.corners[[0, 0, 1, 1], 0]
+    box = Box.around(now.places(reach[:, 0], reach[:, 1]), 0, *size)
+    places = box.places()
+    u, v = now.frame(places)
+    u_was = eye.across(now.along(u))
+    lids = [_lid(eye, now, u, v, upper, folds) for upper in (True, False)]
+    skin = [(eye.places(u_was, source) - places).astype(np.float32) for source, _ in lids]
+    over = ramp((v - _seam(now, u)) * now.unit, -0.75, 0.75)
+    upper, lower = now.margins(u)
+    inside = np.minimum(upper - LASHES[0] - v, v - lower - LASHES[1]) * now.unit
+    gaze = now.iris[:2] - eye.iris[:2]
+    eyeball = _eyeball(eye, now, u, v, gaze)
+    t = np.linspace(0, 1, 9)
+    lid_change = [
+        np.abs(a - b).max() for a, b in zip(eye.margins(eye.across(t)), now.margins(now.across(t)), strict=True)
+    ]
+    amount = ramp(max(*lid_change, float(np.hypot(*gaze))) * eye.unit, 0.15, 0.8)
+    return Blink(
+        box, skin[0], skin[1], over, np.where(over > 0.5, lids[0][1], lids[1][1]), eyeball.astype(np.float32),
+        ramp(inside, -0.8, 0.8), _shade(eye, now, u, v), float(amount),
+    )  # fmt: skip
+
+
+def follow(eye: Eye, was: Eye, now: Eye) -> Eye:
+    """An eye of a photo, changed as the mesh's own changed."""
+    u = np.linspace(0.2, 0.8, 9)
+    gaps = []
+    for each in (was, now):
+        upper, lower = each.margins(each.across(u))
+        gaps.append(float(np.mean(upper - lower)))
+    share = gaps[1] / gaps[0] if gaps[0] > 0.02 else 1.0
+    share = max(share - SHUT, 0) / (1 - SHUT) if share < 1 else share
+    upper, lower = eye.upper, eye.lower + (now.lower - was.lower) * [1, 0]
+    if share < 1:
+        meet = MEET * upper - (1 - MEET) * lower  # height over the corners' line at which they close
+        upper, lower = share * upper + (1 - share) * meet, share * lower - (1 - share) * meet
+    else:
+        wider = min(gaps[1] - gaps[0], WIDER) * 1.5  # the middle of an arch of that mean
+        upper, lower = upper + np.array([0.8 * wider, 0]), eye.lower + np.array([0.2 * wider, 0])
+    corners = eye.corners + now.corners - was.corners
+    gaze = now.iris[:2] - was.iris[:2]
+    far = float(np.hypot(*gaze))
+    gaze = gaze * max(far - 0.006, 0) / max(far, 1e-9)  # a head that turns carries the corners past the iris a little
+    iris = np.array([*(eye.iris[:2] + gaze), eye.iris[2]])
+    return Eye(now.origin + (eye.origin - was.origin), now.axes, corners, upper, lower, iris)
+
+
+def _seam(now: Eye, u: Doubles) -> Doubles:
+    """v at which the upper lid ends and the lower one begins; of a closed eye, where the upper lashes end."""
+    upper, lower = now.margins(u)
+    shut = np.maximum(LASHES[0] + LASHES[1] - (upper - lower), 0)
+    seam: Doubles = (upper - LASHES[0] + lower + LASHES[1] - shut) / 2
+    return seam
+
+
+def _lid(eye: Eye, now: Eye, u: Doubles, v: Doubles, upper: bool, folds: tuple[float, float]) -> tuple[Doubles, Floats]:
+    """v in the photo of a lid's skin at u and v now, and how far it decides, 0 to 1."""
+    t, which, sign = now.along(u), 0 if upper else 1, 1.0 if upper else -1.0
+    margin, margin_was, fold = now.margins(u)[which], eye.margins(eye.across(t))[which], folds[which]
+    height = (v - margin) * sign  # above the upper margin, or below the lower one; less than 0 among the lashes
+    stretched = np.maximum(fold + (margin_was - margin) * sign, 0.4 * fold)  # from the margin to the fold, now
+    source = np.where(height < 0, height, height * fold / stretched)
+    source = np.where(height > stretched, fold + height - stretched, source)
+    beside = np.maximum(np.abs(t - 0.5) - 0.5, 0)
+    weight = (1 - ramp(height, 0.5 * stretched, stretched)) * (1 - ramp(beside, 0.0, 0.25))
+    return margin_was + sign * source, weight.astype(np.float32)
+
+
+def _eyeball(eye: Eye, now: Eye, u: Doubles, v: Doubles, gaze: Doubles) -> Doubles:
+    """Where in the photo the eyeball at u and v comes from, once the iris has moved by `gaze`."""
+    centre, radius, far = eye.iris[:2], eye.iris[2], float(np.hypot(*gaze))
+    if far > 1e-4:
+        away = np.hypot(u - centre[0] - gaze[0], v - centre[1] - gaze[1])
+        share = 1 - ramp(away, radius * 1.05, radius * 1.05 + max(radius, 1.7 * far))
+        u, v = u - share * gaze[0], v - share * gaze[1]
+    upper, lower = eye.margins(u)
+    upper, lower = upper - 1.3 * LASHES[0], lower + 1.3 * LASHES[1]
+    uncovered = (now.margins(u)[0] > upper + 1.32 * LASHES[0]) | (now.margins(u)[1] < lower - 1.32 * LASHES[1])
+    # what the photo's lids covered mirrors what they did not
+    mirrored = np.clip(2 * centre[1] - v, lower, np.maximum(upper, lower))
+    hidden = (v > upper) | (v < lower)
+    return eye.places(u, np.where(hidden & (uncovered | (far > 1e-4)), mirrored, v))
+
+
+def _shade(eye: Eye, now: Eye, u: Doubles, v: Doubles) -> Floats:
+    """The shadow of a lid that opened wider lies higher on the eyeball: where it is new, light is taken away."""
+    rise = np.clip((now.margins(u)[0] - eye.margins(u)[0]) / 0.03, 0, 1)
+    below = (now.margins(u)[0] - LASHES[0] - v) / 0.05
+    return (1 - 0.35 * rise * np.exp(-np.maximum(below, 0))).astype(np.float32)

@@ -22,7 +22,16 @@ from latentface.head.points import (
     inter_ocular,
 )
 from latentface.head.pose import pose_angles, rotation_matrix
-from latentface.head.solver import EXACT, ExpressionPrior, FitWeights, LandmarkFit, State, home_column
+from latentface.head.solver import (
+    EXACT,
+    CameraPrior,
+    ExpressionPrior,
+    FitWeights,
+    LandmarkFit,
+    State,
+    home_column,
+    rarity,
+)
 
 Array = NDArray[np.float64]
 
@@ -33,6 +42,7 @@ _FACE_MISS = 0.12  # inter-ocular distances: landmarks that the model misses by 
 _LIPS_SHUT, _LIDS_SHUT = (0.022, 0.045), (0.02, 0.05)
 _LIP_REST, _LID_REST = 0.012, 0.008  # what the model's own closed lips and lids measure
 _FIRST, _FOLLOWED = 14, 6  # steps of the solver
+CHANGE = FitWeights(inner=0.01, brow=0.012, gap=0.006, symmetry=0.08, expression=0.3)  # between two drawn faces
 _SAME_PERSON = 0.15  # deviation of the identity from frame to frame
 
 
@@ -87,18 +97,52 @@ def fit_head(
     return fitter.result(state)
 
 
+def changed_fit(
+    model: HeadModel,
+    before: HeadFit,
+    landmarks_before: NDArray[np.floating],
+    landmarks_after: NDArray[np.floating],
+    expected: Reading | None = None,
+) -> HeadFit:
+    """The fit of another picture of the person of `before`, in the same frame.
+
+    The identity stays; what the model misses in the first picture is taken off the second's landmarks; pose and
+    expression are expected to stay (or the expression to be as `expected` says), so that noise changes little.
+    """
+    length = inter_ocular(np.asarray(landmarks_before, np.float64))
+    fitter = _Fitter(model, landmarks_after, before.definition, CHANGE, length)
+    start = fitter.first(before, None)
+    state = replace(start, jaw=fitter.jaw_columns(before))
+    fitter.seen = fitter.seen - before.residual * (1, -1) / length
+    free = ~fitter.gaze_shapes
+    mean = before.expression.copy() if expected is None else expected.expression.copy()
+    deviation = np.where(free, CHANGE.expression * rarity(fitter.names), 0.0)
+    if expected is not None:
+        deviation = np.minimum(expected.deviation, deviation)
+    prior = ExpressionPrior(mean, deviation, np.zeros(len(mean)))
+    state = replace(state, expression=np.where(free, state.expression, mean))
+    held = (before.identity, 1e-3)
+    fit = LandmarkFit(fitter.points, fitter.names, fitter.seen, prior, held, CHANGE, CameraPrior(start))
+    return fitter.result(fit.solve(state, _FIRST))
+
+
 class _Fitter:
     """One face on its way through the solver; inside, lengths are inter-ocular distances and y is up."""
 
     def __init__(
-        self, model: HeadModel, landmarks: NDArray[np.floating], definition: Definition, weights: FitWeights
+        self,
+        model: HeadModel,
+        landmarks: NDArray[np.floating],
+        definition: Definition,
+        weights: FitWeights,
+        length: float | None = None,
     ) -> None:
         self.model, self.definition, self.weights = model, definition, weights
         self.points: FacePoints = face_points(model, definition)
         given = np.asarray(landmarks, np.float64)
         if given.shape != (68, 2):
             raise UsageError(f"landmarks: expected shape (68, 2), got {given.shape}")
-        self.length = inter_ocular(given)
+        self.length = inter_ocular(given) if length is None else length
         if not np.isfinite(given).all() or self.length < 1e-3 * np.ptp(given, 0).max() or self.length <= 0:
             raise InputError("the landmarks span no face; give those of one face, in photo pixels")
         self.middle = given[17:].mean(0)
@@ -109,8 +153,8 @@ class _Fitter:
     def prior(self, reading: Reading | None, gaze: Gaze | None) -> ExpressionPrior:
         """The expression's prior, with the gaze held where it was read."""
         count = len(self.names)
-        mean, deviation = np.zeros(count), np.full(count, self.weights.expression)
-        cost = np.full(count, self.weights.sparsity)
+        usual = rarity(self.names)
+        mean, deviation, cost = np.zeros(count), self.weights.expression * usual, self.weights.sparsity / usual
         if reading is not None:
             mean, deviation, cost = reading.expression.copy(), reading.deviation.copy(), np.zeros(count)
         looks = np.zeros(count) if gaze is None else min(1.0, 2 * gaze.confidence) * gaze.weights(self.names)
@@ -135,6 +179,11 @@ class _Fitter:
         shift = seen.mean(0) - scale * face.mean(0) @ rotation[:2].T
         expression = np.full(len(self.names), 0.05) if reading is None else reading.expression
         return State(np.zeros(len(self.points.identity)), expression, rotation, scale, shift, home_column(self.points))
+
+    def jaw_columns(self, fit: HeadFit) -> NDArray[np.int64]:
+        """Where on their strips a fit has the jaw points, [17]."""
+        columns: NDArray[np.int64] = (self.points.strips == fit.jaw[:, None]).argmax(1)
+        return columns
 
     def solve(self, state: State, prior: ExpressionPrior, start: HeadFit | None, steps: int) -> State:
         state = replace(state, expression=np.where(prior.deviation > 0, state.expression, prior.mean))

@@ -16,13 +16,13 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 Array = NDArray[np.float64]
 
 IRIS_RADIUS = 0.6  # centimetres: the human iris is 11.7 mm across
-EYEBALL_RADIUS = 1.2  # centimetres from the eye's centre to the iris plane's edge
+IRIS_DEPTH = 1.42  # centimetres from the centre of the model's eyeball to the plane of its iris
 YAW_AT_ONE, PITCH_AT_ONE = 35.0, 30.0  # degrees at which an eyeLook shape has weight 1
 
-_PATCH = 48  # side of the upright square that is cut out around an eye
-_REACH = 2.6  # centimetres that it covers
-_LARGEST = (35.0, 25.0)  # degrees of yaw and pitch that are looked at
-_STEP = 1.5  # degrees
+_PATCH = 30  # side of the upright square that is cut out around an eye
+_REACH = 3.2  # centimetres that it covers
+_LARGEST = (36.0, 26.0)  # degrees of yaw and pitch that are looked at
+_COARSE, _FINE = 4.0, 1.0  # steps in degrees of the two searches
 
 
 @dataclass(frozen=True)
@@ -67,71 +67,88 @@ def read_gaze(photo: NDArray[np.uint8], lids: Array, centres: Array, rotation: A
     Returns:
         The gaze that explains both eyes best; its confidence falls with closed lids, tiny eyes and little contrast.
     """
-    yaws = np.radians(np.arange(-_LARGEST[0], _LARGEST[0] + 1e-6, _STEP))
-    pitches = np.radians(np.arange(-_LARGEST[1], _LARGEST[1] + 1e-6, _STEP))
-    yaw, pitch = np.meshgrid(yaws, pitches, indexing="ij")
-    ahead = np.stack([np.sin(yaw) * np.cos(pitch), -np.sin(pitch), np.cos(yaw) * np.cos(pitch)], -1)
-    places = EYEBALL_RADIUS * 0.87 * ahead @ rotation[:2].T * (1.0, -1.0)  # iris plane, centimetres, y down
-    scores, weights = [], []
-    for eye, centre in zip(lids, centres, strict=True):
-        opening = float(np.linalg.norm((eye[1] + eye[2] - eye[4] - eye[5]) / 2)) / scale
-        score = _iris_scores(photo, eye, centre, places, scale)
-        scores.append(score)
-        weights.append(float(np.clip((opening - 0.15) / 0.35, 0, 1)))
-    share = np.array(weights)
-    if share.sum() < 0.05:
+    found, weights = [], []
+    for eye_lids, centre in zip(lids, centres, strict=True):
+        eye = _Eye.cut(photo, eye_lids, centre, scale)
+        if eye.opening > 0:
+            angles, sharp = _search(eye, rotation)
+            found.append(angles)
+            weights.append(eye.opening * min(max(sharp, 0.0) / 0.25, 1.0))
+    if sum(weights) < 0.05:
         return Gaze(0.0, 0.0, 0.0)
-    # a weak pull towards looking straight ahead settles what lids hide
-    pull = 0.015 * (yaw / 0.35) ** 2 + 0.025 * (pitch / 0.25) ** 2
-    total = np.tensordot(share / share.sum(), np.stack(scores), 1) - pull
-    i, j = np.unravel_index(int(total.argmax()), total.shape)
-    sharp = float(total.max() - np.median(total))
-    size = float(np.clip((IRIS_RADIUS * scale - 1.2) / 3, 0, 1))
-    confidence = float(np.clip(sharp / 0.25, 0, 1) * share.max() * size)
-    di, dj = _peak(total[:, j], int(i)), _peak(total[i], int(j))
-    return Gaze(float(np.degrees(yaws[i])) + _STEP * di, float(np.degrees(pitches[j])) + _STEP * dj, confidence)
+    # each eye by itself, then the mean: where the model puts the two eyeballs is off by some degrees, mostly sideways
+    share = np.array(weights) / sum(weights)
+    yaw, pitch = share @ np.array(found)
+    apart = float(np.ptp(np.array(found), 0).max())
+    size = float(np.clip((IRIS_RADIUS * scale - 1.2) / 2, 0, 1))
+    agreed = float(np.exp(-0.5 * (max(0.0, apart - 8.0) / 12.0) ** 2))
+    return Gaze(float(yaw), float(pitch), float(max(weights)) * size * agreed)
 
 
-def _peak(line: Array, at: int) -> float:
-    """Where between its neighbours the top of a parabola lies, in steps from `at`."""
-    if not 0 < at < len(line) - 1:
-        return 0.0
-    low, top, high = line[at - 1 : at + 2]
-    bend = low - 2 * top + high
-    return float(np.clip((low - high) / (2 * bend), -0.5, 0.5)) if bend < -1e-9 else 0.0
+def _search(eye: _Eye, rotation: Array) -> tuple[Array, float]:
+    """The angles [2] of yaw and pitch that explain an eye best, and by how much better than others."""
+
+    def scores(yaws: Array, pitches: Array) -> Array:
+        """Scores [Y, P]; a weak pull ahead settles what lids hide."""
+        yaw, pitch = np.meshgrid(np.radians(yaws), np.radians(pitches), indexing="ij")
+        ahead = np.stack([np.sin(yaw) * np.cos(pitch), -np.sin(pitch), np.cos(yaw) * np.cos(pitch)], -1)
+        places = IRIS_DEPTH * (ahead @ rotation[:2].T) * (1.0, -1.0)
+        made = eye.scores(places.reshape(-1, 2)).reshape(yaw.shape)
+        return np.asarray(made - 0.02 * (yaw / 0.35) ** 2 - 0.15 * (pitch / 0.25) ** 2)
+
+    yaws, pitches = (np.arange(-limit, limit + 1e-6, _COARSE) for limit in _LARGEST)
+    coarse = scores(yaws, pitches)
+    i, j = np.unravel_index(int(coarse.argmax()), coarse.shape)
+    near = np.arange(-_COARSE, _COARSE + 1e-6, _FINE)
+    fine = scores(yaws[i] + near, pitches[j] + near)
+    k, n = np.unravel_index(int(fine.argmax()), fine.shape)
+    return np.array([yaws[i] + near[k], pitches[j] + near[n]]), float(fine.max() - np.median(coarse))
 
 
-def _iris_scores(photo: NDArray[np.uint8], eye: Array, centre: Array, places: Array, scale: float) -> Array:
-    """How much darker the iris's disc is than the eye around it, for each place [Y, P, 2] of it in centimetres."""
-    line = (np.arange(_PATCH) + 0.5) / _PATCH - 0.5
-    grid = np.stack(np.meshgrid(line, line, indexing="xy"), -1) * _REACH  # centimetres about the eyeball's centre
-    where = centre + grid * scale
-    grey = photo @ np.array([0.4, 0.4, 0.2])
-    low = np.maximum(np.floor(where.reshape(-1, 2).min(0)).astype(int) - 2, 0)
-    high = np.ceil(where.reshape(-1, 2).max(0)).astype(int) + 3
-    part = grey[low[1] : high[1], low[0] : high[0]]
-    if part.size == 0:
-        return np.zeros(places.shape[:2])
-    patch = map_coordinates(part, [where[..., 1] - low[1], where[..., 0] - low[0]], order=1, mode="nearest")
-    patch = gaussian_filter(patch, 1.0)
-    opening = _inside(where, eye)
-    opening = gaussian_filter(opening.astype(np.float64), 1.0)
-    inside = patch[opening > 0.5]
-    if inside.size < 20:
-        return np.zeros(places.shape[:2])
-    bright, dark = np.percentile(inside, [90, 5])
-    tone = np.clip((patch - dark) / max(bright - dark, 4.0), 0, 1)  # 0 dark, 1 white
-    flat, weight, paper = grid.reshape(-1, 2), opening.ravel(), tone.ravel()
-    distance = np.linalg.norm(places.reshape(-1, 1, 2) - flat[None], axis=2)
-    disc = _soft(IRIS_RADIUS * 0.95 - distance) * weight
-    ring = _soft(IRIS_RADIUS * 1.9 - distance) * weight - disc
-    area = disc.sum(1)
-    dark_inside = (disc @ paper) / np.maximum(area, 1e-6)
-    white_outside = (ring @ paper) / np.maximum(ring.sum(1), 1.0)
-    # an iris that the lids hide altogether proves nothing
-    shown = np.clip(area / (0.35 * np.pi * (IRIS_RADIUS / _REACH * _PATCH) ** 2), 0, 1)
-    score: Array = ((white_outside - dark_inside) * shown).reshape(places.shape[:2])
-    return score
+@dataclass(frozen=True, eq=False)
+class _Eye:
+    """The pixels between the lids: where they are, [N, 2] centimetres from the eyeball's centre (y down); how far each
+    belongs to the opening, [N]; how bright it is, 0..1, [N]; and how open the eye is, 0..1."""
+
+    places: Array
+    weights: Array
+    tones: Array
+    opening: float
+
+    @staticmethod
+    def cut(photo: NDArray[np.uint8], lids: Array, centre: Array, scale: float) -> _Eye:
+        """The eye between six lid points [6, 2] in photo pixels."""
+        line = ((np.arange(_PATCH) + 0.5) / _PATCH - 0.5) * _REACH
+        grid = np.stack(np.meshgrid(line, line, indexing="xy"), -1)
+        where = lids.mean(0) + grid * scale
+        low = np.maximum(np.floor(where.reshape(-1, 2).min(0)).astype(int) - 2, 0)
+        high = np.maximum(np.ceil(where.reshape(-1, 2).max(0)).astype(int) + 3, 0)
+        part = photo[low[1] : high[1], low[0] : high[0]] @ np.array([0.5, 0.4, 0.1])  # the red tells skin from iris
+        gap = float(np.linalg.norm((lids[1] + lids[2] - lids[4] - lids[5]) / 2)) / scale
+        opening = float(np.clip((gap - 0.15) / 0.35, 0, 1))
+        weights = gaussian_filter(_inside(where, lids).astype(np.float64), 0.7)
+        kept = weights > 0.1
+        if part.size == 0 or kept.sum() < 12:
+            return _Eye(np.zeros((0, 2)), np.zeros(0), np.zeros(0), 0.0)
+        part = gaussian_filter(part, max(0.3, 0.06 * scale))
+        tones = map_coordinates(part, [where[..., 1] - low[1], where[..., 0] - low[0]], order=1, mode="nearest")
+        dark, bright = np.percentile(tones[weights > 0.5], [4, 92]) if (weights > 0.5).any() else (0.0, 255.0)
+        tones = np.clip((tones - dark) / max(bright - dark, 4.0), 0, 1)
+        return _Eye(where[kept] / scale - centre / scale, weights[kept], tones[kept], opening)
+
+    def scores(self, irises: Array) -> Array:
+        """How much darker the disc of the iris is than the eye around it, for centres [M, 2] of it: [M]."""
+        squared = ((irises[:, None] - self.places[None]) ** 2).sum(2)
+        distance = np.sqrt(squared)
+        disc = _soft(0.95 * IRIS_RADIUS - distance) * self.weights
+        rest = self.weights - _soft(1.1 * IRIS_RADIUS - distance) * self.weights
+        area = disc.sum(1)
+        dark = (disc @ self.tones) / np.maximum(area, 1e-6)
+        white = (rest @ self.tones) / np.maximum(rest.sum(1), 1e-6)
+        # an iris that the lids hide altogether proves nothing
+        full = 0.3 * np.pi * (IRIS_RADIUS * _PATCH / _REACH) ** 2
+        made: Array = (white - dark) * np.clip(area / full, 0, 1)
+        return made
 
 
 def _soft(inside: Array) -> Array:

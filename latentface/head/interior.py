@@ -12,17 +12,21 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from latentface.head.field import Box, Field, eye_distance, normals, ramp
+from latentface.head.field import Field, Scene
+from latentface.head.geometry import Box, Mask, Photo, normals, ramp
 from latentface.head.model import Floats, HeadModel, Integers
 from latentface.ops.raster import rasterise, sample
-
-Photo = npt.NDArray[np.uint8]
 
 PARTS = ("gums_upper", "gums_lower", "tongue", "teeth_upper", "teeth_lower")
 COLOURS = {  # linear in the photo's values, where a white surface in its light has 1
     "gums_upper": (0.62, 0.34, 0.34), "gums_lower": (0.60, 0.33, 0.33), "tongue": (0.62, 0.32, 0.31),
     "teeth_upper": (0.92, 0.89, 0.82), "teeth_lower": (0.87, 0.83, 0.75),
 }  # fmt: skip
+THIN = 0.045  # inter-ocular distances: a thinner gap between the photo's lips shows nothing worth keeping
+APART = 0.14  # teeth and lips differ by so much in redness and light
+RED = 0.6  # twice the redness that no tooth has
+ROOTS = 0.10  # the same: so far teeth that the photo shows go on upwards under a lip that is lifted
+FALL = {"tongue": 1.1, "gums_lower": 1.6}  # how fast light falls behind the lips, an inter-ocular distance
 CAVITY = np.array([0.085, 0.03, 0.025], np.float32)
 
 
@@ -58,69 +62,131 @@ def affine(after: Floats, before: Floats) -> tuple[npt.NDArray[np.float64], npt.
     return solution[:2].T, solution[2]
 
 
-def find_opening(
-    photo: Photo, model: HeadModel, before: Floats, after: Floats, field: Field, light: Floats
-) -> Opening | None:
-    """The opening of the mouth after the change, or None if the lips are closed."""
-    unit = eye_distance(model, before)
-    lips = np.unique(np.concatenate([model.loops["mouth"], model.landmarks[48:68]]))
-    box = Box.around(after[lips, :2], 0.06 * unit, *photo.shape[:2])
-    inside = _cut(field, box, field.layer) == 1
-    if not inside.any():
-        return None
-    was = ndimage.binary_opening(field.before == 1)  # of the photo, in the field's box
-    kept_depth = ndimage.distance_transform_edt(was)
-    own, kept = _own(photo, model, before, after, field.box, box, kept_depth, unit)
-    part, depth = _parts(model, after, box, unit)
-    return Opening(
-        box, inside.astype(np.float32), part, depth, own, kept * ramp(kept, 0, 1), light,
-        _teeth(photo[field.box.slices], kept_depth, unit),
-    )  # fmt: skip
+@dataclass(frozen=True)
+class Shown:
+    """What a photo itself shows of the mouth's inside.
+
+    Attributes:
+        box: where. mask: there or not, [H, W]. depth: how far inside, in pixels, [H, W].
+        teeth: the median of its brighter part, as far as there is any, [3].
+        bite: the row at which upper teeth end and what goes with the jaw begins; infinity if all are upper teeth.
+    """
+
+    box: Box
+    mask: Mask
+    depth: Floats
+    teeth: Floats | None
+    bite: float
 
 
-def _cut(field: Field, box: Box, values: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:
-    """The field's values in another box, -1 beyond it."""
-    out = np.full((box.height, box.width), -1, np.int8)
-    top, left = max(box.top, field.box.top), max(box.left, field.box.left)
-    bottom, right = min(box.bottom, field.box.bottom), min(box.right, field.box.right)
-    if bottom > top and right > left:
-        piece = values[top - field.box.top : bottom - field.box.top, left - field.box.left : right - field.box.left]
-        out[top - box.top : bottom - box.top, left - box.left : right - box.left] = piece
-    return out
-
-
-def _own(
-    photo: Photo, model: HeadModel, before: Floats, after: Floats, whole: Box, box: Box, depth: Floats, unit: float
-) -> tuple[Floats, Floats]:
-    """What the photo shows of the mouth's inside, moved, and how far to keep it."""
-    places = box.places()
-    colours, weights = [], []
-    for rows in ("upper", "lower"):
-        vertices = np.unique(model.part(f"teeth_{rows}"))
-        matrix, offset = affine(after[vertices], before[vertices])
-        source = places @ matrix.T + offset
-        at = source - [whole.left, whole.top]
-        inside = ndimage.map_coordinates(depth, at.transpose(2, 0, 1)[::-1], order=1, mode="constant")
-        above = _bite(model, before, source) - source[..., 1]
-        side = above if rows == "upper" else -above
-        weights.append(np.clip(inside - 0.5, 0, 1.5) / 1.5 * ramp(side, -0.01 * unit, 0.01 * unit))
-        colours.append(sample(photo, source))
-    upper, lower = weights
-    kept = np.maximum(upper, lower)
-    share = (upper / np.maximum(upper + lower, 1e-6))[..., None]
-    return colours[0] * share + colours[1] * (1 - share), kept.astype(np.float32)
-
-
-def _bite(model: HeadModel, vertices: Floats, places: Floats) -> Floats:
-    """The row at which upper and lower teeth meet, for each place."""
+def find_shown(photo: Photo, scene: Scene) -> Shown:
+    """Look between the lips of a photo."""
+    model, before, unit = scene.model, scene.before, scene.unit
+    lips = np.concatenate([model.loops["mouth"], model.landmarks[48:68]])
+    box = Box.around(before[lips, :2], 0.15 * unit, *scene.size)
+    layer = np.full((box.height, box.width), -1, np.int8)
+    here, there = box.shared(scene.box)
+    layer[here] = scene.layer[there]
+    red = np.zeros_like(layer, bool)
+    middles = 0.5 * before[model.landmarks[[56, 57, 58]], :2] + 0.5 * before[model.landmarks[[65, 66, 67]], :2]
+    for x, y in np.rint(middles - [box.left, box.top]).astype(int):
+        reach = max(1, round(0.02 * unit))
+        red[max(y - reach, 0) : y + reach + 1, max(x - 2 * reach, 0) : x + 2 * reach + 1] = True
+    mask = inside_lips(photo[box.slices], layer == 1, red & (layer != 1), unit)
+    depth = ndimage.distance_transform_edt(mask).astype(np.float32)
     rows = []
     for part, pick in (("teeth_upper", np.max), ("teeth_lower", np.min)):
         teeth = np.unique(model.part(part))
-        teeth = teeth[np.abs(model.neutral[teeth, 0]) < 1.3]  # the front ones
-        rows.append(float(pick(vertices[teeth, 1])))
-    jaw = max(rows[1] - rows[0], 0.0)
+        rows.append(float(pick(before[teeth[np.abs(model.neutral[teeth, 0]) < 1.3], 1])))  # of the front ones
+    gap = rows[1] - rows[0]
     # shut teeth overlap: what is seen of them is the upper ones, down to the lower lip
-    return np.full(places.shape[:2], rows[0] + 0.4 * jaw if jaw > 0.02 else np.inf, np.float32)
+    bite = rows[0] + 0.4 * gap if gap > 0.06 * unit else np.inf
+    return Shown(box, mask, depth, _teeth(photo[box.slices], depth, unit), bite)
+
+
+def find_opening(
+    photo: Photo, scene: Scene, shown: Shown, after: Floats, field: Field, light: Floats
+) -> Opening | None:
+    """The opening of the mouth after the change, or None if the lips are closed."""
+    model = scene.model
+    lips = np.concatenate([model.loops["mouth"], model.landmarks[48:68]])
+    box = Box.around(after[lips, :2], 0.06 * scene.unit, *photo.shape[:2])
+    inside = np.zeros((box.height, box.width), np.float32)
+    here, there = box.shared(field.box)
+    inside[here] = field.layer[there] == 1
+    if not inside.any():
+        return None
+    own, kept = _own(photo, scene, shown, after, box)
+    part, depth = _parts(model, after, box, scene.unit)
+    return Opening(box, inside, part, depth, own, kept, light, shown.teeth)
+
+
+def inside_lips(photo: Photo, inside: Mask, lower_lip: Mask, unit: float) -> Mask:
+    """What a photo shows between its lips, where a fit has it up to a few pixels: by what differs from lips.
+
+    Lip that the fit lets in is left out, and teeth that it takes for lip are let in, both along a rim. Nothing is
+    left where what lies between looks like lip all over: the lips are closed.
+    """
+    depth = ndimage.distance_transform_edt(inside)
+    if depth.max() < max(1.0, THIN * unit):
+        return np.zeros_like(inside)
+    outside = ndimage.distance_transform_edt(~inside)
+    colours = ndimage.gaussian_filter(photo.astype(np.float32), (0.6, 0.6, 0))
+    light = colours.mean(axis=2) / 255
+    red = (colours[..., 0] - colours[..., 1:].mean(axis=2)) / (255 * light + 10)
+    white = light - 1.5 * red
+    core = inside & (white >= np.quantile(white[inside], 0.6))
+    under = np.where(lower_lip.any(), lower_lip, (outside > 0.03 * unit) & (outside < 0.10 * unit))
+    lip, tooth = (np.array([np.median(2 * red[m]), np.median(light[m])]) for m in (under, core))
+    size = float(np.square(tooth - lip).sum())
+    if size < APART**2 or (tooth[0] > RED and tooth[1] > 0.6 * lip[1]):
+        return np.zeros_like(inside)
+    # 0 for lip, 1 for what is inside
+    score = (np.stack([2 * red, light], axis=2) - lip) @ (tooth - lip) / size
+    rim = max(2.0, 0.06 * unit)
+    bright = light > 0.85 * tooth[1]  # neither shadow nor beard
+    dark = light < 0.5 * lip[1]
+    found = inside & ((score > 0.4) | dark | (depth > rim)) | ((score > 0.6) & bright & (outside < rim) & (outside > 0))
+    labels, _ = ndimage.label(ndimage.binary_opening(found))
+    wide = [
+        k + 1 for k, piece in enumerate(ndimage.find_objects(labels)) if piece[1].stop - piece[1].start > 0.3 * unit
+    ]
+    kept = np.isin(labels, wide)  # a row of teeth, and no gleam on a lip
+    between = np.maximum.accumulate(kept, axis=0) & np.maximum.accumulate(kept[::-1], axis=0)[::-1]
+    smooth: Mask = ndimage.gaussian_filter(between.astype(np.float32), max(0.8, 0.015 * unit)) > 0.5
+    return smooth
+
+
+def _own(photo: Photo, scene: Scene, shown: Shown, after: Floats, box: Box) -> tuple[Floats, Floats]:
+    """What the photo shows of the mouth's inside, moved, and how far to keep it."""
+    places, unit = box.places(), scene.unit
+    colours, weights = [], []
+    for sign, part in ((1, "teeth_upper"), (-1, "teeth_lower")):
+        vertices = np.unique(scene.model.part(part))
+        matrix, offset = affine(after[vertices], scene.before[vertices])
+        source = (places @ matrix.T + offset).astype(np.float32)
+        at = (source - [shown.box.left, shown.box.top]).transpose(2, 0, 1)[::-1]
+        inside = ndimage.map_coordinates(shown.depth, at, order=1, mode="constant")
+        side = ramp(np.clip(sign * (shown.bite - source[..., 1]), -unit, unit), -0.01 * unit, 0.01 * unit)
+        weights.append(np.clip(inside - 0.5, 0, 1.5) / 1.5 * side)
+        colours.append(sample(photo, source))
+    _grow_roots(weights[0], colours[0], round(ROOTS * unit))
+    upper, lower = weights
+    share = (upper / np.maximum(upper + lower, 1e-6))[..., None]
+    return colours[0] * share + colours[1] * (1 - share), np.maximum(upper, lower).astype(np.float32)
+
+
+def _grow_roots(weight: Floats, colour: Floats, reach: int) -> None:
+    """Let each column's topmost teeth go on upwards, in place."""
+    firm = weight > 0.95
+    top = np.where(firm.any(axis=0), firm.argmax(axis=0), -1)
+    for column in np.flatnonzero(top > 0):
+        row = top[column]
+        rows = np.arange(max(row - reach, 0), row)
+        fresh = 1 - ramp((row - rows).astype(np.float32), 0.6 * reach, reach)
+        replaced = fresh > weight[rows, column]
+        colour[rows[replaced], column] = colour[row, column] * (0.97 ** (row - rows[replaced]))[:, None]
+        weight[rows[replaced], column] = fresh[replaced]
 
 
 def _parts(model: HeadModel, after: Floats, box: Box, unit: float) -> tuple[npt.NDArray[np.int8], Floats]:
@@ -143,28 +209,30 @@ def _teeth(photo: Photo, depth: Floats, unit: float) -> Floats | None:
     return np.asarray(np.median(chosen, axis=0), np.float32)
 
 
-def fill(opening: Opening, model: HeadModel, after: Floats) -> Floats:
+def fill(opening: Opening, scene: Scene, after: Floats) -> Floats:
     """A plain filling of the whole opening, [H, W, 3], 0 to 255: the head's own mouth, in the photo's light."""
-    box, scale = opening.box, 2
-    triangles: Integers = model.part(*PARTS)
-    shades = np.concatenate([np.tile(np.float32(COLOURS[n]), (len(model.parts[n]), 1)) for n in PARTS])
+    box, scale, unit, model = opening.box, 2, scene.unit, scene.model
+    parts = PARTS if opening.teeth is None else tuple(name for name in PARTS if name != "teeth_upper")
+    triangles: Integers = model.part(*parts)
+    shades = np.concatenate([np.tile(np.asarray(COLOURS[n], np.float32), (len(model.parts[n]), 1)) for n in parts])
     placed = after.copy()
     placed[:, :2] = (placed[:, :2] - [box.left, box.top] + 0.5) * scale - 0.5
     seen = rasterise(placed, triangles, box.height * scale, box.width * scale, cull=True)
     facing = seen.interpolate(normals(after, triangles))
-    lit = 0.45 + 0.55 * np.clip(0.9 * facing[..., 2] - 0.35 * facing[..., 1], 0, 1)
-    unit = eye_distance(model, after)
+    lit = 0.55 + 0.45 * np.clip(0.9 * facing[..., 2] - 0.3 * facing[..., 1], 0, 1)
     front = float(after[model.landmarks[60:68], 2].max())
     behind = np.maximum(front - seen.depth, 0) / unit
-    sunk = np.exp(-2.2 * np.maximum(behind - 0.10, 0) / 0.35)
+    # light falls on the tongue; teeth at the sides stand in the cheeks' shadow
+    rate = np.concatenate([np.full(len(model.parts[n]), FALL.get(n, 3.2), np.float32) for n in parts])
+    sunk = np.exp(-rate[np.maximum(seen.index, 0)] * np.maximum(behind - 0.10, 0))
     colours = shades[np.maximum(seen.index, 0)] * (lit * sunk)[..., None]
-    dark = np.broadcast_to(CAVITY, colours.shape)
-    mixed = np.where(seen.covered[..., None], np.maximum(colours, dark), dark)
+    mixed = np.where(seen.covered[..., None], np.maximum(colours, CAVITY), CAVITY)
     mixed = mixed.reshape(box.height, scale, box.width, scale, 3).mean(axis=(1, 3))
-    mixed = ndimage.gaussian_filter(mixed, (0.012 * unit, 0.012 * unit, 0))
-    # lips shade what lies behind them
-    shape = np.pad(opening.shape, 1)
-    edge = ndimage.distance_transform_edt(shape)[1:-1, 1:-1] / unit
-    mixed = mixed * (0.45 + 0.55 * ramp(edge, 0.0, 0.10))[..., None]
-    white = opening.light if opening.teeth is None else np.minimum(opening.teeth / 0.80, 255)
-    return np.clip(mixed * white, 0, 255).astype(np.float32)
+    mixed = ndimage.gaussian_filter(mixed, (0.010 * unit, 0.010 * unit, 0))
+    # the lips shade what lies behind them, the upper one most
+    edge = ndimage.distance_transform_edt(np.pad(opening.shape, 1))[1:-1, 1:-1] / unit
+    under = np.cumsum(opening.shape, axis=0) / unit
+    mixed = mixed * ((0.65 + 0.35 * ramp(edge, 0.0, 0.04)) * (0.82 + 0.18 * ramp(under, 0.0, 0.10)))[..., None]
+    white = opening.light if opening.teeth is None else np.minimum(opening.teeth / 0.85, 255)
+    filling: Floats = np.clip(mixed * white, 0, 255).astype(np.float32)
+    return filling

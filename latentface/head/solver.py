@@ -31,8 +31,14 @@ OPPOSED = (
     ("eyeWide", "eyeBlink"), ("mouthPucker", "mouthStretch"), ("mouthPucker", "mouthSmile"),
     ("mouthPucker", "mouthDimple"), ("mouthFunnel", "mouthPress"), ("mouthFunnel", "mouthStretch"),
     ("mouthFunnel", "mouthRollLower"), ("mouthFunnel", "mouthRollUpper"), ("mouthRollLower", "mouthLowerDown"),
-    ("mouthRollUpper", "mouthUpperUp"), ("browDown", "browOuterUp"),
+    ("mouthRollUpper", "mouthUpperUp"), ("mouthFunnel", "mouthSmile"), ("browDown", "browOuterUp"),
 )  # fmt: skip
+# Shapes that faces seldom show, or that landmarks mistake for a person's build: what part of the usual deviation they
+# have, by the beginning of their names. Their linear cost is as much larger.
+RARE = {
+    "jawForward": 0.35, "jawLeft": 0.5, "jawRight": 0.5, "mouthLeft": 0.5, "mouthRight": 0.5, "noseSneer": 0.6,
+    "cheekPuff": 0.5, "mouthFunnel": 0.7, "mouthShrug": 0.7, "mouthRoll": 0.7, "mouthClose": 0.5,
+}  # fmt: skip
 MAX_EXPRESSION = 1.0
 
 
@@ -85,6 +91,30 @@ class State:
     jaw: Integers
 
 
+@dataclass(frozen=True, eq=False)
+class CameraPrior:
+    """Where the head is expected: a state's pose and camera, and deviations in degrees, of the logarithm of the scale,
+    and in inter-ocular distances."""
+
+    state: State
+    angle: float = 2.0
+    log_scale: float = 0.02
+    shift: float = 0.03
+
+    def residual(self, state: State) -> Array:
+        """Distance [6] of a state, in deviations: small rotation, scale, translation."""
+        turn = state.rotation @ self.state.rotation.T
+        vector = 0.5 * np.array([turn[2, 1] - turn[1, 2], turn[0, 2] - turn[2, 0], turn[1, 0] - turn[0, 1]])
+        scale = np.log(state.scale / self.state.scale)
+        moved = np.concatenate([vector, [scale], state.translation - self.state.translation])
+        return np.asarray(moved / self.deviations)
+
+    @property
+    def deviations(self) -> Array:
+        """Deviations [6] of the small rotation in radians, the logarithm of the scale, and the translation."""
+        return np.array([np.radians(self.angle)] * 3 + [self.log_scale] + [self.shift] * 2)
+
+
 class LandmarkFit:
     """The fit of one face: landmarks [68, 2] (y up, inter-ocular distances), priors, and the steps."""
 
@@ -96,14 +126,15 @@ class LandmarkFit:
         prior: ExpressionPrior,
         identity_prior: tuple[Array, float],
         weights: FitWeights,
+        camera: CameraPrior | None = None,
     ) -> None:
         self.points, self.seen, self.prior, self.weights = points, seen, prior, weights
         self.identity_mean, self.identity_deviation = identity_prior
+        self.camera = camera
         self._pairs = side_pairs(names)
         self._opposed = opposed_pairs(names)
         self._free = prior.deviation > 0
         self._differences = _difference_rows()
-        self._cost_scale = 1.0
 
     def solve(self, start: State, steps: int = 14, tolerance: float = 1e-4) -> State:
         """The state after at most `steps` steps; it ends early when a step gains less than `tolerance` of the cost."""
@@ -227,7 +258,8 @@ class LandmarkFit:
         free = self._free
         shown = (state.expression[free] - self.prior.mean[free]) / self.prior.deviation[free]
         linear = float(self.prior.cost[free] @ state.expression[free])
-        return 0.5 * float(residual @ residual + away @ away + shown @ shown) + linear
+        placed = np.zeros(0) if self.camera is None else self.camera.residual(state)
+        return 0.5 * float(residual @ residual + away @ away + shown @ shown + placed @ placed) + linear
 
     def _advance(self, state: State, residual: Array, jacobian: Array, damping: float) -> State:
         """The state after one damped step, its expression within bounds."""
@@ -241,6 +273,10 @@ class LandmarkFit:
         precision[k : k + e] = spread**-2
         gradient[:k] += (state.identity - self.identity_mean) * precision[:k]
         gradient[k : k + e] += (e_at - self.prior.mean) * precision[k : k + e] + self.prior.cost
+        if self.camera is not None:
+            deviations = self.camera.deviations
+            precision[k + e :] = deviations**-2
+            gradient[k + e :] += self.camera.residual(state) / deviations
         hessian[np.diag_indices(k + e + 6)] += precision
         hessian[np.diag_indices(k + e + 6)] *= 1 + damping
         pressed = ((e_at <= 0) & (gradient[k : k + e] > 0)) | ((e_at >= MAX_EXPRESSION) & (gradient[k : k + e] < 0))
@@ -258,6 +294,11 @@ class LandmarkFit:
             scale=state.scale * float(np.exp(np.clip(step[-3], -0.3, 0.3))),
             translation=state.translation + step[-2:],
         )
+
+
+def rarity(names: tuple[str, ...]) -> Array:
+    """What part [E] of the usual deviation each shape has (see RARE)."""
+    return np.array([next((part for stem, part in RARE.items() if n.startswith(stem)), 1.0) for n in names])
 
 
 def home_column(points: FacePoints) -> Integers:

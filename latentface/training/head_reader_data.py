@@ -3,9 +3,9 @@
 Half the faces show an emotion as `synthface.scene` samples them, half a few of the head's shapes at random, so that
 every shape, gaze and turn occurs with and without the others. Shards of 500 pictures as ``DIR/shard-NNNNN.npz``:
 images uint8 [n, S, S, 3] (FFHQ crops), landmarks float32 [n, 68, 2] (the mesh's own, crop pixels), expression float32
-[n, 53] in the head's order (gaze included, as the eyeLook shapes), pose float32 [n, 3] (yaw, pitch, and roll as the
-crop, which is turned with the face, shows it), gaze float32 [n, 2] (degrees), identity float32 [n, I], distance float32
-[n] (camera to face, centimetres), emotion int64 [n] (-1 for a random face).
+[n, 53] (gaze included, as the eyeLook shapes) and their ARKit names [53], pose float32 [n, 3] (yaw, pitch, and roll as
+the crop, which is turned with the face, shows it), gaze float32 [n, 2] (degrees), identity float32 [n, I], distance
+float32 [n] (camera to face, centimetres), emotion int64 [n] (-1 for a random face).
 """
 
 from __future__ import annotations
@@ -102,6 +102,11 @@ def reader_scene(
     return scene
 
 
+def arkit_name(name: str) -> str:
+    """ARKit's name of a shape of ICT-FaceKit."""
+    return name.replace("_L", "Left").replace("_R", "Right")
+
+
 def shown_expression(scene: Scene, names: tuple[str, ...]) -> Array:
     """Weights [E] of a scene's face as it is drawn, with the lids that follow the gaze."""
     weights = scene.expression | lid_shapes(*scene.gaze)
@@ -135,6 +140,7 @@ def render_shard(renderer: Renderer, folder: Path, number: int, odds: Expression
             images=np.stack([d.image for d in drawn]),
             landmarks=np.stack([d.landmarks for d in drawn]),
             expression=np.stack([shown_expression(s, head.expression_names) for s in scenes]),
+            expression_names=np.array([arkit_name(name) for name in head.expression_names]),
             pose=np.array([angles for _, angles in framed], np.float32),
             gaze=np.array([s.gaze for s in scenes], np.float32),
             identity=np.stack([s.identity for s in scenes]).astype(np.float32),

@@ -1,0 +1,146 @@
+"""Boxes of a photo, the surfaces of a head that hide each other in it, and their normals.
+
+Coordinates are photo pixels (column, row; integers are pixels' centres), depth grows towards the viewer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from latentface.head.model import Floats, HeadModel, Integers
+from latentface.ops.raster import Raster, rasterise
+
+Photo = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
+Doubles = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle of pixels: columns left to right - 1, rows top to bottom - 1."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+    def places(self, scale: int = 1) -> Floats:
+        """Places of its pixels, or of scale x scale samples in each, [H scale, W scale, 2]."""
+        x = (np.arange(self.width * scale) + 0.5) / scale - 0.5 + self.left
+        y = (np.arange(self.height * scale) + 0.5) / scale - 0.5 + self.top
+        made: Floats = np.stack(np.meshgrid(x, y), axis=2).astype(np.float32)
+        return made
+
+    def read(self, values: npt.NDArray[Any], places: npt.ArrayLike, beyond: Any) -> npt.NDArray[Any]:
+        """Values [H, W] of this box at the pixels nearest to places [..., 2], and `beyond` outside it."""
+        at = np.rint(np.asarray(places) - [self.left, self.top]).astype(int)
+        within = (at >= 0).all(axis=-1) & (at[..., 0] < self.width) & (at[..., 1] < self.height)
+        rows, columns = np.clip(at[..., 1], 0, self.height - 1), np.clip(at[..., 0], 0, self.width - 1)
+        found: npt.NDArray[Any] = np.where(within, values[rows, columns], beyond)
+        return found
+
+    def shared(self, other: Box) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+        """Where two boxes overlap: in arrays of this one, and in arrays of the other."""
+        left, top = max(self.left, other.left), max(self.top, other.top)
+        right, bottom = max(min(self.right, other.right), left), max(min(self.bottom, other.bottom), top)
+        mine, its = (
+            (slice(top - each.top, bottom - each.top), slice(left - each.left, right - each.left))
+            for each in (self, other)
+        )
+        return mine, its
+
+    @classmethod
+    def around(cls, points: npt.ArrayLike, margin: float, height: int, width: int) -> Box:
+        """That of points [N, 2] and a margin, within a photo; it may be empty."""
+        low, high = np.min(points, axis=0) - margin, np.max(points, axis=0) + margin
+        left, top = np.clip(np.floor(low), 0, [width, height]).astype(int)
+        right, bottom = np.clip(np.ceil(high) + 1, 0, [width, height]).astype(int)
+        return cls(int(left), int(top), int(max(right, left)), int(max(bottom, top)))
+
+
+@dataclass(frozen=True)
+class Surface:
+    """The triangles that hide each other in a photo: skin, and caps over the openings of mouth and eyes.
+
+    Attributes:
+        triangles: [T, 3]; a cap's middle is a vertex after the model's own.
+        layer: of each triangle: 0 skin, 1 mouth, 2 the left eye, 3 the right eye.
+        rings: the cap's rings, in the order of their layers.
+    """
+
+    triangles: Integers
+    layer: npt.NDArray[np.int8]
+    rings: tuple[Integers, ...]
+
+    @property
+    def skin(self) -> Integers:
+        """The skin's triangles, [T, 3]."""
+        skin: Integers = self.triangles[self.layer == 0]
+        return skin
+
+    @classmethod
+    def of(cls, model: HeadModel) -> Surface:
+        triangles, layers = [model.part("skin", "back")], [np.zeros(len(model.part("skin", "back")), np.int8)]
+        rings = tuple(model.loops[name] for name in ("mouth", "eye_left", "eye_right"))
+        for k, ring in enumerate(rings):
+            middle = np.full(len(ring), len(model.neutral) + k)
+            fan = np.stack([ring, np.roll(ring, -1), middle], axis=1)
+            triangles += [fan, fan[:, ::-1]]  # seen from either side
+            layers.append(np.full(2 * len(fan), k + 1, np.int8))
+        return cls(np.concatenate(triangles), np.concatenate(layers), rings)
+
+    def closed(self, values: Floats) -> Floats:
+        """Values of the model's vertices [V, C], and those of the caps' middles after them."""
+        return np.concatenate([values, *(values[ring].mean(axis=0, keepdims=True) for ring in self.rings)])
+
+    def seen(self, vertices: Floats, box: Box, scale: int = 1) -> Raster:
+        """What is seen in a box of the photo, with scale x scale samples a pixel."""
+        placed = self.closed(vertices).copy()
+        placed[:, :2] = (placed[:, :2] - [box.left, box.top] + 0.5) * scale - 0.5
+        return rasterise(placed, self.triangles, box.height * scale, box.width * scale, cull=True)
+
+    def layers(self, raster: Raster) -> npt.NDArray[np.int8]:
+        """The layer seen at each pixel, -1 where there is none, [H, W]."""
+        return np.where(raster.covered, self.layer[raster.index], np.int8(-1))
+
+
+def normals(vertices: Floats, triangles: Integers) -> Floats:
+    """Unit normals [V, 3] towards the outside: +x right, +y down, +z to the viewer."""
+    a, b, c = (vertices[triangles[:, k]].astype(np.float64) for k in range(3))
+    faces = np.cross(c - a, b - a)  # y goes down in a photo: the corners' sense is turned
+    total = np.stack([
+        np.bincount(triangles.ravel(), np.repeat(faces[:, k], 3), len(vertices)) for k in range(3)
+    ], axis=1)  # fmt: skip
+    length = np.linalg.norm(total, axis=1, keepdims=True)
+    made: Floats = (total / np.maximum(length, 1e-12)).astype(np.float32)
+    return made
+
+
+def eye_distance(model: HeadModel, vertices: Floats) -> float:
+    """Pixels between the middles of the eyes' corners."""
+    points = vertices[model.landmarks, :2]
+    return float(np.linalg.norm(points[[36, 39]].mean(axis=0) - points[[42, 45]].mean(axis=0)))
+
+
+def ramp(x: npt.ArrayLike, low: npt.ArrayLike, high: npt.ArrayLike) -> Floats:
+    """0 below low, 1 above high, a smooth step between."""
+    start = np.asarray(low)
+    t = np.clip((np.asarray(x) - start) / (np.asarray(high) - start), 0, 1)
+    step: Floats = (t * t * (3 - 2 * t)).astype(np.float32)
+    return step
