@@ -84,6 +84,12 @@ class Driver:
         return find_eyes(self.photo, *(mesh_eye(self.model, self.scene.before, side) for side in ("left", "right")))
 
     @cached_property
+    def is_grey(self) -> bool:
+        """Whether the photo's head has no colour at all."""
+        head = self.photo[self.scene.box.slices]
+        return bool((head == head[..., :1]).all())
+
+    @cached_property
     def white(self) -> Floats:
         """The photo's value of a white surface in the face's light, [3], as far as its brighter skin tells."""
         points, unit = self.scene.before[self.model.landmarks, :2], self.scene.unit
@@ -152,6 +158,8 @@ class Driver:
         """Put the mouth's inside behind the lips, with a smooth edge between them."""
         filling = fill(opening, self.scene, after)
         painted = filling if paint is None else paint(opening, filling)
+        if self.is_grey:
+            painted = np.repeat(painted.mean(axis=2, keepdims=True), 3, axis=2)
         kept = opening.kept[..., None]
         inside = kept * opening.own + (1 - kept) * painted
         there, here = field.box.shared(opening.box)

@@ -236,7 +236,8 @@ def _own(photo: Photo, scene: Scene, shown: Shown, after: Floats, box: Box) -> t
     _grow_roots(weights[0], colours[0], round(ROOTS * unit))
     upper, lower = weights
     share = (upper / np.maximum(upper + lower, 1e-6))[..., None]
-    return colours[0] * share + colours[1] * (1 - share), np.maximum(upper, lower).astype(np.float32)
+    mixed = colours[0] * share + colours[1] * (1 - share)
+    return mixed.astype(np.float32), np.maximum(upper, lower).astype(np.float32)
 
 
 def _grow_roots(weight: Floats, colour: Floats, reach: int) -> None:
@@ -268,7 +269,7 @@ def _teeth(photo: Photo, depth: Floats, unit: float) -> Floats | None:
     if len(pixels) < (0.12 * unit) ** 2:
         return None
     bright = pixels.mean(axis=1)
-    chosen = pixels[bright > np.quantile(bright, 0.6)]
+    chosen = pixels[bright >= np.quantile(bright, 0.6)]
     return np.asarray(np.median(chosen, axis=0), np.float32)
 
 
