@@ -6,7 +6,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
-VERSION = re.search(r'^__version__ = "(.+)"$', (ROOT / "latentface/__init__.py").read_text(), re.MULTILINE)
+VERSION = re.search(r'^__version__ = "(.+)"$', (ROOT / "latentface/_version.py").read_text(), re.MULTILINE)
 assert VERSION is not None
 ONNX = ["onnx", "onnxruntime", "onnxscript", "torch>=2.6"]
 
@@ -52,7 +52,16 @@ setup(
         # nvcc and the headers it needs, for native operations on a GPU without a CUDA toolkit
         "cuda": ["cuda-toolkit[nvcc,cccl]>=13; sys_platform == 'linux'"],
         # setuptools: the test of the wheel builds one without going to the network
-        "dev": ["pytest>=8", "hypothesis", "ruff", "mypy", "scikit-image", "setuptools>=77", *ONNX],
+        "dev": [
+            "pytest>=8",
+            "hypothesis",
+            "ruff",
+            "mypy",
+            "import-linter>=2.6",
+            "scikit-image",
+            "setuptools>=77",
+            *ONNX,
+        ],
     },
     classifiers=[
         "Development Status :: 3 - Alpha",

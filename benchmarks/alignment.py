@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from latentface import alignment
-from latentface.face import map_points
-from latentface.images import read_image
+from latentface.faces import alignment
+from latentface.faces.crop import map_points
+from latentface.io.images import read_image
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "astronaut.jpg"
 WAVE = 90.0

@@ -28,8 +28,8 @@ from generator import draw, has_face
 
 from latentface import api, metrics, pretrained
 from latentface.errors import NoFaceFound, UsageError
-from latentface.face import FaceCrop
-from latentface.images import list_photos, read_image, to_tensor, to_uint8, write_image
+from latentface.faces.crop import FaceCrop
+from latentface.io.images import list_photos, read_image, to_tensor, to_uint8, write_image
 from latentface.networks.generator import Generator
 from latentface.networks.perceptual import SqueezeLpips
 from latentface.options import DEFAULT_TUNE_STEPS, ProjectOptions

@@ -15,10 +15,10 @@ from functools import partial
 
 import numpy as np
 
-from latentface.alignment import crop_face
-from latentface.compositor import composite
-from latentface.face import FaceCrop
-from latentface.images import Pixels
+from latentface.arrays import Pixels
+from latentface.compositing.compositor import composite
+from latentface.faces.alignment import crop_face
+from latentface.faces.crop import FaceCrop
 from latentface.options import CompositeOptions
 
 #: A frontal face in inter-ocular distances about the point between the eyes.

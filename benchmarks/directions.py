@@ -8,7 +8,7 @@ The faces are renders with a neutral expression that no network here has seen, a
 each direction and strength, means over the faces:
 
 target    emotions: share named so by the emotion network (and its share before); shapes: movement of the landmarks in
-          deviations over faces (`expression.measure_expression`); yaw, pitch: degrees by `headpose`
+          deviations over faces (`expression_measures.measure_expression`); yaw, pitch: degrees by `headpose`
 identity  cosine of the identity embeddings before and after
 pose      largest change of the three angles, degrees; expressions move some of the points it is read from
 ground    mean change of the pixels outside the head, in grey levels of 255
@@ -32,10 +32,10 @@ import torch
 
 from latentface import api
 from latentface.emotion import Emotion
-from latentface.expression import measure_expression
-from latentface.files import atomic_path
-from latentface.headpose import head_pose
-from latentface.masking import fill
+from latentface.faces.expression_measures import measure_expression
+from latentface.faces.head_pose import head_pose
+from latentface.faces.regions import fill
+from latentface.io.atomic import atomic_path
 from latentface.networks.generator import Generator
 from latentface.pretrained import load_emotion
 from latentface.training.data import load_shards
@@ -66,7 +66,7 @@ class Eyes:
     """Looks at what the generator draws."""
 
     def __init__(self, generator: Generator) -> None:
-        self.generator, self.judge, self.emotion = generator, api.judge(), load_emotion()
+        self.generator, self.judge, self.emotion = generator, api.face_networks(), load_emotion()
 
     @torch.no_grad()
     def look(self, ws: torch.Tensor) -> Seen:

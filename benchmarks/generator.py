@@ -13,9 +13,9 @@ import numpy as np
 import torch
 
 from latentface import pretrained
-from latentface.alignment import detect_faces
 from latentface.errors import NoFaceFound
-from latentface.images import to_uint8, write_image
+from latentface.faces.alignment import detect_faces
+from latentface.io.images import to_uint8, write_image
 
 
 def draw(generator: torch.nn.Module, count: int, psi: float, seed: int) -> torch.Tensor:

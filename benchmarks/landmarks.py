@@ -17,13 +17,13 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from latentface import alignment
-from latentface.face import inter_ocular
-from latentface.images import list_photos, read_image, write_image
+from latentface.arrays import Float64Array
+from latentface.faces import alignment
+from latentface.faces.crop import inter_ocular
+from latentface.io.images import list_photos, read_image, write_image
 from latentface.pretrained import load_landmarks
 from latentface.training.landmark_definition import redefine
 
-Array = NDArray[np.float64]
 PARTS = {
     "inner": slice(17, 68),
     "brows": slice(17, 27),
@@ -34,7 +34,7 @@ PARTS = {
 }
 
 
-def errors(answer: Array, truth: Array) -> dict[str, float]:
+def errors(answer: Float64Array, truth: Float64Array) -> dict[str, float]:
     """Per cent of the inter-ocular distance, for each part of the face."""
     distance = np.linalg.norm(answer - truth, axis=1) / inter_ocular(truth) * 100
     return {part: float(distance[points].mean()) for part, points in PARTS.items()}
@@ -48,7 +48,7 @@ def report(title: str, rows: list[dict[str, float]]) -> None:
     print(f"  {means}  (worst face, inner: {worst:.2f})")
 
 
-def overlay(photo: NDArray[np.uint8], ours: Array, theirs: Array, path: Path) -> None:
+def overlay(photo: NDArray[np.uint8], ours: Float64Array, theirs: Float64Array, path: Path) -> None:
     """A picture of the face with our points in green and the others in red."""
     quad = alignment.frame_quad(alignment.ffhq_quad(ours), 0.9, 0.12)
     size = 480

@@ -22,24 +22,25 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from latentface import alignment, api, metrics, pretrained
-from latentface.alignment import sample_quad
-from latentface.driving import Retargeting, best_face
-from latentface.face import ffhq_quad, inter_ocular
-from latentface.images import Pixels, to_tensor, to_uint8, write_image
+from latentface import api, metrics, pretrained
+from latentface.arrays import Float64Array, Pixels
+from latentface.compositing.warping import warp_piecewise
+from latentface.faces import alignment
+from latentface.faces.alignment import sample_quad
+from latentface.faces.crop import ffhq_quad, inter_ocular
+from latentface.faces.square import best_face
+from latentface.io.images import to_tensor, to_uint8, write_image
+from latentface.motion.driver import Retargeting
 from latentface.networks.motion import Encoded, MotionConfig, MotionModel
 from latentface.networks.motion.inference import fold
 from latentface.networks.perceptual import SqueezeLpips
+from latentface.networks.precision import convolving
 from latentface.options import AnimateOptions
-from latentface.precision import convolving
-from latentface.warping import warp_piecewise
 
 FIRST_SEED, CLIPS, FRAMES, SHOWN = 1_000_000, 50, 9, (2, 4, 6, 8)
 COLUMNS = ("L1", "AKD", "AED", "PSNR", "SSIM", "MS-SSIM", "LPIPS")
 MS_WEIGHTS = (0.0448, 0.2856, 0.3001)
-Frames = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Case:
     truth: list[Pixels]
 
 
-def render_clips(heads: Path, cache: Path | None) -> tuple[Frames, Frames]:
+def render_clips(heads: Path, cache: Path | None) -> tuple[Pixels, Pixels]:
     """Frames [CLIPS, FRAMES, S, S, 3] of persons making their motions, and of the next persons making the same."""
     if cache and cache.exists():
         with np.load(cache) as arrays:
@@ -63,18 +64,18 @@ def render_clips(heads: Path, cache: Path | None) -> tuple[Frames, Frames]:
 
     renderer = Renderer(load_library(heads), size=128)
 
-    def draw(person: int, motion: int) -> list[Pixels]:
+    def render(person: int, motion: int) -> list[Pixels]:
         frames = render_clip(renderer, sample_person(renderer, person), sample_motion(motion, FRAMES))
         return [frame.image for frame in frames]
 
     seeds = range(FIRST_SEED, FIRST_SEED + CLIPS)
-    own, other = (np.array([draw(seed + shift, seed) for seed in seeds]) for shift in (0, CLIPS))
+    own, other = (np.array([render(seed + shift, seed) for seed in seeds]) for shift in (0, CLIPS))
     if cache:
         np.savez(cache, own=own, other=other)
     return own, other
 
 
-def cases(own: Frames, other: Frames, cross: bool) -> Iterator[Case]:
+def cases(own: Pixels, other: Pixels, cross: bool) -> Iterator[Case]:
     for a, b in zip(own, other, strict=True):
         driver = b if cross else a
         yield Case(a[0], driver[0], [driver[k] for k in SHOWN], [a[k] for k in SHOWN])
@@ -132,7 +133,7 @@ class Judge:
         return [float((a - b).abs().mean()) / 2, akd, aed, *map(float, pair), distance]
 
 
-def face_box(picture: Pixels, landmarks: alignment.LandmarkPredictor) -> NDArray[np.float64] | None:
+def face_box(picture: Pixels, landmarks: alignment.LandmarkPredictor) -> Float64Array | None:
     boxes, _ = alignment.detect_faces(picture)
     return boxes[:1] if len(boxes) else None
 
@@ -206,7 +207,7 @@ def speed(given: argparse.Namespace) -> None:
             ) -> None:
                 there = model.keypoints(picture)
                 with convolving(rough, torch.device(given.device)):
-                    drawn = model.draw(source or model.encode(picture), at, there)
+                    drawn = model.predict(source or model.encode(picture), at, there)
                 model.compose(picture, drawn)[0, 0, 0, 0].item()  # waits for the device
 
             own, whole = (time_of(work, given.repeats, clock) for work in (frame, lambda frame=frame: frame(None)))

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from latentface import api, pretrained
-from latentface.images import list_photos, read_image, to_tensor
+from latentface.io.images import list_photos, read_image, to_tensor
 from latentface.networks.perceptual import DistilledVgg, FeatureDistance, SqueezeLpips
 from latentface.training.data import load_shards
 from latentface.training.distortions import distort

@@ -23,10 +23,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from latentface import api, loading, metrics, pretrained, projector
+from latentface import api, hub, metrics, pretrained
 from latentface.errors import NoFaceFound
-from latentface.images import list_photos, read_image, to_tensor, to_uint8, write_image
-from latentface.inversion import measure_w, shrink
+from latentface.inversion import projector
+from latentface.inversion.search import measure_w, shrink
+from latentface.io.images import list_photos, read_image, to_tensor, to_uint8, write_image
 from latentface.networks.generator import Generator, GeneratorConfig
 from latentface.networks.perceptual import SqueezeLpips
 from latentface.options import ProjectOptions
@@ -142,10 +143,8 @@ def main() -> None:
             continue
         began = time.perf_counter()
         start = api.start_of(crop, generator, options.start)
-        coordinates = loading.preconditioner(generator, options.preconditioner)
-        found = projector.project(
-            crop, generator, options, distance=distance, start=start, preconditioner=coordinates
-        )
+        coordinates = hub.preconditioner(generator, options.preconditioner)
+        found = projector.project(crop, generator, options, distance=distance, start=start, preconditioner=coordinates)
         seconds = time.perf_counter() - began
         a, b = to_tensor(found.image), to_tensor(crop.image)
         far = float(metrics.lpips(lpips, a, b)) if lpips else float("nan")

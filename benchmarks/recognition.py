@@ -19,8 +19,8 @@ import torch
 import latentface as lf
 from latentface import pretrained
 from latentface.emotion import Emotion
-from latentface.face import FaceCrop
-from latentface.images import list_photos
+from latentface.faces.crop import FaceCrop
+from latentface.io.images import list_photos
 from latentface.networks.classifier import EmotionNet
 from latentface.networks.identity import IdentityNet
 from latentface.training.faces import load_faces

@@ -16,7 +16,7 @@ import torch
 
 from latentface import api, pretrained
 from latentface.emotion import Emotion
-from latentface.forecasting import MarkovChain, figures, stacked, to_numbers
+from latentface.emotions.prediction import MarkovChain, figures, stacked, to_numbers
 from latentface.networks.rhythm import BEGIN, NOTHING, RhythmNet
 from latentface.training.rhythm import SEED, STORIES
 from latentface.training.stories import best_perplexity, stories

@@ -21,6 +21,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from latentface.arrays import Pixels
+
 os.environ.setdefault("LP_NUM_THREADS", "1")  # the software rasteriser is fastest alone
 
 import numpy as np
@@ -28,21 +30,21 @@ import torch
 
 from latentface import api, metrics
 from latentface.cli.panels import contact_sheet
-from latentface.compositor import Compositor, composite
-from latentface.expression_map import ExpressionMap
-from latentface.face import FaceCrop
-from latentface.finder import FaceFinder, choose_projection
-from latentface.images import Pixels, list_photos, read_image, to_tensor, write_image
+from latentface.compositing.compositor import Compositor, composite
+from latentface.compositing.expression_warp import ExpressionMap
+from latentface.editing.expression_transfer import Transferrer
+from latentface.editing.inverted_face import FaceFinder, choose_projection
+from latentface.faces.crop import FaceCrop
+from latentface.inversion.cache import ProjectionCache
+from latentface.io.images import list_photos, read_image, to_tensor, write_image
 from latentface.networks.generator import Generator
 from latentface.networks.perceptual import SqueezeLpips
 from latentface.options import CompositeOptions, TransferOptions
-from latentface.projections import ProjectionCache
 from latentface.synthface.camera import crop_camera
 from latentface.synthface.library import load_library
 from latentface.synthface.pose import Pose, eyeballs, shape
 from latentface.synthface.renderer import Renderer
 from latentface.synthface.scene import sample_scene
-from latentface.transferrer import Transferrer
 
 SHOWN = 8
 COLUMNS = ("L1", "L2", "PSNR", "SSIM", "LPIPS", "landmarks %", "identity")
@@ -105,7 +107,7 @@ class Bench:
 
     def __init__(self, given: argparse.Namespace) -> None:
         self.generator = api.load_generator(given.network)
-        self.judge = api.judge()
+        self.judge = api.face_networks()
         self.given, self.finder = given, find_latents(self.generator, given)
         self.lpips = SqueezeLpips(given.lpips) if given.lpips else None
 
@@ -227,7 +229,7 @@ def portraits(given: argparse.Namespace) -> None:
     side = 192
     blank = np.full((side, side, 3), 250, np.uint8)
     cells = [blank, *(api.align(read_image(name), side)[0].image for name in names)]
-    from latentface.alignment import crop_face
+    from latentface.faces.alignment import crop_face
 
     for one, name in zip(faces, names, strict=True):
         assert one.crop is not None

@@ -28,19 +28,20 @@ import numpy as np
 import torch
 
 from latentface import api, metrics
-from latentface.alignment import crop_face
+from latentface.arrays import Pixels
 from latentface.cli.panels import contact_sheet
-from latentface.clip import Clip
+from latentface.editing.expression_video import Performance, perform
+from latentface.editing.inverted_face import Face, FaceFinder
 from latentface.emotion import Emotion, EmotionSegment, EmotionSequence
-from latentface.expression import crop_landmarks
-from latentface.finder import Face, FaceFinder
-from latentface.images import Pixels, list_photos, to_tensor, write_image
-from latentface.latent import Latent
+from latentface.emotions.sequencer import frame_times
+from latentface.faces.alignment import crop_face
+from latentface.faces.expression_measures import crop_landmarks
+from latentface.io.clip import Clip
+from latentface.io.images import list_photos, to_tensor, write_image
+from latentface.io.video import write_clip
+from latentface.latents.latent import Latent
 from latentface.options import SequenceOptions, VideoOptions
-from latentface.performer import Performance, perform
 from latentface.pretrained import load_emotion, load_identity, load_landmarks
-from latentface.sequencer import frame_times
-from latentface.video import write_clip
 
 FPS, SECONDS = 10, 0.8  # seconds for each of the two emotions: 16 frames a video
 OPTIONS = SequenceOptions(hold=0.5)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from latentface._version import __version__
+
 if TYPE_CHECKING:
-    from latentface.animator import Animation
     from latentface.api import (
         align,
         animate,
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
         read_emotions,
         transfer,
     )
-    from latentface.clip import Clip, Frame, Sound
+    from latentface.editing.attribute_edit import Edit
     from latentface.editor import FaceEditor
     from latentface.emotion import Emotion, EmotionSegment, EmotionSequence
+    from latentface.emotions.recognition import Reading, Recogniser
     from latentface.errors import (
         InputError,
         LatentfaceError,
@@ -36,10 +38,14 @@ if TYPE_CHECKING:
         UsageError,
         WeightsError,
     )
-    from latentface.face import FaceCrop
-    from latentface.fuser import Transfer
-    from latentface.images import Photo, read_image, read_photo, to_tensor, to_uint8, write_image
-    from latentface.latent import Direction, Latent
+    from latentface.faces.crop import FaceCrop
+    from latentface.fusion.style_mixing import Transfer
+    from latentface.inversion.projector import Projection
+    from latentface.io.clip import Clip, Frame, Sound
+    from latentface.io.images import Photo, read_image, read_photo, to_tensor, to_uint8, write_image
+    from latentface.io.video import Written, read_clip, write_clip
+    from latentface.latents.latent import Direction, Latent
+    from latentface.motion.animator import Animation
     from latentface.networks.generator import Generator, GeneratorConfig
     from latentface.networks.motion import MotionModel
     from latentface.options import (
@@ -54,53 +60,47 @@ if TYPE_CHECKING:
         VideoOptions,
     )
     from latentface.pretrained import load_emotion, load_identity, load_landmarks, load_perceptual, load_rhythm
-    from latentface.projector import Projection
-    from latentface.recognition import Reading, Recogniser
-    from latentface.retoucher import Edit
-    from latentface.video import Written, read_clip, write_clip
-
-__version__ = "0.1.0"
 
 # public name -> module that defines it
 _HOMES = {
     "AnimateOptions": "latentface.options",
-    "Animation": "latentface.animator",
-    "Clip": "latentface.clip",
+    "Animation": "latentface.motion.animator",
+    "Clip": "latentface.io.clip",
     "CompositeOptions": "latentface.options",
-    "Direction": "latentface.latent",
+    "Direction": "latentface.latents.latent",
     "DirectionOptions": "latentface.options",
-    "Edit": "latentface.retoucher",
+    "Edit": "latentface.editing.attribute_edit",
     "EditOptions": "latentface.options",
     "Emotion": "latentface.emotion",
     "EmotionSegment": "latentface.emotion",
     "EmotionSequence": "latentface.emotion",
-    "FaceCrop": "latentface.face",
+    "FaceCrop": "latentface.faces.crop",
     "FaceEditor": "latentface.editor",
-    "Frame": "latentface.clip",
+    "Frame": "latentface.io.clip",
     "Generator": "latentface.networks.generator",
     "GeneratorConfig": "latentface.networks.generator",
     "InputError": "latentface.errors",
-    "Latent": "latentface.latent",
+    "Latent": "latentface.latents.latent",
     "LatentMismatch": "latentface.errors",
     "LatentfaceError": "latentface.errors",
     "MotionModel": "latentface.networks.motion",
     "NoFaceFound": "latentface.errors",
     "OutputError": "latentface.errors",
-    "Photo": "latentface.images",
+    "Photo": "latentface.io.images",
     "ProjectOptions": "latentface.options",
-    "Projection": "latentface.projector",
+    "Projection": "latentface.inversion.projector",
     "ReadOptions": "latentface.options",
-    "Reading": "latentface.recognition",
-    "Recogniser": "latentface.recognition",
+    "Reading": "latentface.emotions.recognition",
+    "Recogniser": "latentface.emotions.recognition",
     "SequenceOptions": "latentface.options",
-    "Sound": "latentface.clip",
-    "Transfer": "latentface.fuser",
+    "Sound": "latentface.io.clip",
+    "Transfer": "latentface.fusion.style_mixing",
     "TransferOptions": "latentface.options",
     "UnknownNetwork": "latentface.errors",
     "UsageError": "latentface.errors",
     "VideoOptions": "latentface.options",
     "WeightsError": "latentface.errors",
-    "Written": "latentface.video",
+    "Written": "latentface.io.video",
     "align": "latentface.api",
     "animate": "latentface.api",
     "composite": "latentface.api",
@@ -114,15 +114,15 @@ _HOMES = {
     "load_rhythm": "latentface.pretrained",
     "predict_emotions": "latentface.api",
     "project": "latentface.api",
-    "read_clip": "latentface.video",
+    "read_clip": "latentface.io.video",
     "read_emotions": "latentface.api",
-    "read_image": "latentface.images",
-    "read_photo": "latentface.images",
-    "to_tensor": "latentface.images",
-    "to_uint8": "latentface.images",
+    "read_image": "latentface.io.images",
+    "read_photo": "latentface.io.images",
+    "to_tensor": "latentface.io.images",
+    "to_uint8": "latentface.io.images",
     "transfer": "latentface.api",
-    "write_clip": "latentface.video",
-    "write_image": "latentface.images",
+    "write_clip": "latentface.io.video",
+    "write_image": "latentface.io.images",
 }
 
 __all__ = [

@@ -10,31 +10,39 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 import torch
 
-from latentface import alignment, animator, compositor, forecasting, fuser, images, loading, projector, recognition
-from latentface.animator import Animation
-from latentface.clip import Clip
+from latentface import hub
+from latentface.arrays import Pixels
+from latentface.compositing import compositor
 from latentface.emotion import Emotion, EmotionSequence
+from latentface.emotions import prediction, recognition
+from latentface.emotions.recognition import Reading, Recogniser
 from latentface.errors import UsageError
-from latentface.face import FaceCrop
-from latentface.fuser import MeasureCallback, Transfer
-from latentface.images import Photo, Pixels
-from latentface.latent import Latent
-from latentface.loading import check_latent as check_latent
-from latentface.loading import find_recogniser as find_recogniser
-from latentface.loading import forget as forget
-from latentface.loading import judge as judge
-from latentface.loading import landmark_predictor as landmark_predictor
-from latentface.loading import list_directions as list_directions
-from latentface.loading import load_animator as load_animator
-from latentface.loading import load_direction as load_direction
-from latentface.loading import load_generator as load_generator
-from latentface.loading import load_latent as load_latent
-from latentface.loading import pick_device as pick_device
+from latentface.faces import alignment
+from latentface.faces.crop import FaceCrop
+from latentface.fusion import style_mixing
+from latentface.fusion.style_mixing import MeasureCallback, Transfer
+from latentface.hub import check_latent as check_latent
+from latentface.hub import face_networks as face_networks
+from latentface.hub import find_recogniser as find_recogniser
+from latentface.hub import forget as forget
+from latentface.hub import landmark_predictor as landmark_predictor
+from latentface.hub import list_directions as list_directions
+from latentface.hub import load_animator as load_animator
+from latentface.hub import load_direction as load_direction
+from latentface.hub import load_generator as load_generator
+from latentface.hub import load_latent as load_latent
+from latentface.hub import pick_device as pick_device
+from latentface.inversion import projector
+from latentface.inversion.cache import ProjectionCache
+from latentface.inversion.pivot_tuning import TunedDeltas
+from latentface.inversion.projector import Projection, StepCallback
+from latentface.io import images
+from latentface.io.clip import Clip
+from latentface.io.images import Photo
+from latentface.latents.latent import Latent
+from latentface.motion import animator
+from latentface.motion.animator import Animation
 from latentface.options import AnimateOptions, CompositeOptions, ProjectOptions, ReadOptions, TransferOptions
-from latentface.projections import ProjectionCache
-from latentface.projector import Projection, StepCallback
-from latentface.recognition import Reading, Recogniser
-from latentface.tuning import TunedDeltas
 
 if TYPE_CHECKING:
     from latentface.networks.generator import Generator
@@ -106,7 +114,7 @@ def project(
         InputError, LatentMismatch: `options.start` is no latent file, or one of another network.
         UnknownNetwork, WeightsError, LatentMismatch: the same of `options.preconditioner`.
     """
-    distance = loading.perceptual(str(generator.w_avg.device))
+    distance = hub.perceptual(str(generator.w_avg.device))
     options = options or ProjectOptions()
     return projector.project(
         crops,
@@ -115,7 +123,7 @@ def project(
         distance=distance,
         on_step=on_step,
         start=start_of(crops, generator, options.start),
-        preconditioner=loading.preconditioner(generator, options.preconditioner),
+        preconditioner=hub.preconditioner(generator, options.preconditioner),
     )
 
 
@@ -126,9 +134,9 @@ def follow(crop: FaceCrop, generator: Generator, before: torch.Tensor, steps: in
         crop,
         generator,
         options,
-        distance=loading.perceptual(str(generator.w_avg.device)),
+        distance=hub.perceptual(str(generator.w_avg.device)),
         start=before[None].to(generator.w_avg.device),
-        preconditioner=loading.preconditioner(generator),
+        preconditioner=hub.preconditioner(generator),
     )
     return found.latent.ws
 
@@ -138,7 +146,7 @@ def encode(crops: FaceCrop | Pixels | Sequence[FaceCrop | Pixels], generator: Ge
 
     Raises UsageError when the network comes without an encoder.
     """
-    encoder = loading.encoder(generator)
+    encoder = hub.encoder(generator)
     if encoder is None:
         raise UsageError("this network has no encoder; project with start=mean, or encode with one that has")
     parts = [crops] if isinstance(crops, FaceCrop | np.ndarray) else crops
@@ -150,7 +158,7 @@ def encode(crops: FaceCrop | Pixels | Sequence[FaceCrop | Pixels], generator: Ge
 
 def has_encoder(generator: Generator) -> bool:
     """Whether the network comes with an encoder, see `encode`."""
-    return loading.encoder(generator) is not None
+    return hub.encoder(generator) is not None
 
 
 def start_of(
@@ -173,7 +181,7 @@ def transfer(
     options: TransferOptions | None = None,
     on_measure: MeasureCallback | None = None,
 ) -> Transfer:
-    """Give one face the expression of another: splice their latents where it costs least appearance; see `fuser.fuse`.
+    """Give one face the expression of another: splice their latents where it costs least (`style_mixing.fuse`).
 
     Args:
         identity, expression: what `project` gave, or latents.
@@ -187,8 +195,10 @@ def transfer(
         UsageError: options that this network cannot meet, or a solver that is missing or does not finish.
     """
     first, second = (each.latent if isinstance(each, Projection) else each for each in (identity, expression))
-    space = loading.expressions(generator)
-    return fuser.fuse(first, second, generator, judge(str(generator.w_avg.device)), options, on_measure, space)
+    space = hub.expressions(generator)
+    return style_mixing.fuse(
+        first, second, generator, face_networks(str(generator.w_avg.device)), options, on_measure, space
+    )
 
 
 def projection_cache() -> ProjectionCache:
@@ -221,7 +231,7 @@ def composite(
         image: uint8 RGB [S, S, 3], the edited crop, of any side.
         options: how; defaults to `CompositeOptions()`.
         more: `landmarks` of the edited picture and the `reference` that the generator draws for the unedited crop, as
-            `latentface.compositor.Compositor` takes them.
+            `latentface.compositing.compositor.Compositor` takes them.
 
     Returns:
         What came as the photo, of the same size.
@@ -359,4 +369,4 @@ def predict_emotions(
         UnknownNetwork, WeightsError: the model cannot be used.
     """
     first = Emotion.of(start) if isinstance(start, str) else start
-    return forecasting.predict(loading.rhythm(model), first, seconds, seed=seed, temperature=temperature)
+    return prediction.predict(hub.rhythm(model), first, seconds, seed=seed, temperature=temperature)

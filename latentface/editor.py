@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from latentface import api
-from latentface.clip import Clip
+from latentface.arrays import Pixels
 from latentface.emotion import EmotionSequence
-from latentface.errors import InputError, NoFaceFound, UsageError
-from latentface.face import FaceCrop
-from latentface.images import Photo, Pixels, read_image, read_photo
-from latentface.latent import Latent
+from latentface.errors import NoFaceFound, UsageError
+from latentface.faces.crop import FaceCrop, pick_face
+from latentface.inversion.pivot_tuning import TunedDeltas
+from latentface.inversion.projector import Projection, StepCallback
+from latentface.io.clip import Clip
+from latentface.io.images import Photo, read_image, read_photo
+from latentface.io.video import read_clip
+from latentface.latents.latent import Latent
 from latentface.options import (
     AnimateOptions,
     CompositeOptions,
@@ -26,18 +30,15 @@ from latentface.options import (
     VideoOptions,
 )
 from latentface.pretrained.catalogue import DEFAULT_GENERATOR
-from latentface.projector import Projection, StepCallback
-from latentface.tuning import TunedDeltas
-from latentface.video import read_clip
 
 if TYPE_CHECKING:
-    from latentface.animator import Animation
-    from latentface.finder import FaceFinder, Note
+    from latentface.editing.attribute_edit import Edit
+    from latentface.editing.expression_transfer import Result
+    from latentface.editing.inverted_face import FaceFinder, Note
+    from latentface.motion.animator import Animation
     from latentface.networks.generator import Generator
-    from latentface.retoucher import Edit
-    from latentface.transferrer import Result
 
-Source = str | os.PathLike[str] | Pixels
+PhotoSource = str | os.PathLike[str] | Pixels
 
 
 class FaceEditor:
@@ -77,7 +78,7 @@ class FaceEditor:
         """What ties a latent to this generator."""
         return self.generator.fingerprint
 
-    def align(self, photo: Source) -> list[FaceCrop]:
+    def align(self, photo: PhotoSource) -> list[FaceCrop]:
         """Every face of a photo (a file, or uint8 RGB [H, W, 3]) at the generator's resolution, the surest first.
 
         Raises:
@@ -93,7 +94,7 @@ class FaceEditor:
 
     def project(
         self,
-        photo: Source | FaceCrop,
+        photo: PhotoSource | FaceCrop,
         options: ProjectOptions | None = None,
         *,
         face: int = 1,
@@ -126,8 +127,8 @@ class FaceEditor:
 
     def transfer(
         self,
-        identity: Source | Latent | Projection,
-        expression: Source | Latent | Projection,
+        identity: PhotoSource | Latent | Projection,
+        expression: PhotoSource | Latent | Projection,
         options: TransferOptions | None = None,
         *,
         face: int | None = None,
@@ -153,7 +154,7 @@ class FaceEditor:
             InputError, NoFaceFound: a photo cannot be used; the message says which.
             LatentMismatch: a latent belongs to another network.
         """
-        from latentface.transferrer import Transferrer
+        from latentface.editing.expression_transfer import Transferrer
 
         options = options or TransferOptions()
         finder = self._finder(options.place == "paste", on_note, project)
@@ -162,7 +163,7 @@ class FaceEditor:
 
     def animate(
         self,
-        photo: Source | Photo,
+        photo: PhotoSource | Photo,
         driving: str | os.PathLike[str] | Clip | Sequence[str | os.PathLike[str] | Clip],
         options: AnimateOptions | None = None,
         *,
@@ -193,7 +194,7 @@ class FaceEditor:
 
     def edit(
         self,
-        photo: Source | Latent | Projection,
+        photo: PhotoSource | Latent | Projection,
         changes: Mapping[str, float],
         options: EditOptions | None = None,
         *,
@@ -221,8 +222,8 @@ class FaceEditor:
             InputError, NoFaceFound: the photo cannot be used.
             UsageError: no direction of a name; near names are offered.
         """
+        from latentface.editing.attribute_edit import Retoucher, shows_drawing
         from latentface.pretrained.directions import pick
-        from latentface.retoucher import Retoucher, shows_drawing
 
         options, known = options or EditOptions(), api.list_directions(self.generator)
         if directions is not None:
@@ -233,7 +234,7 @@ class FaceEditor:
 
     def video(
         self,
-        photo: Source | Latent | Projection,
+        photo: PhotoSource | Latent | Projection,
         emotions: EmotionSequence | str,
         options: SequenceOptions | None = None,
         drawing: VideoOptions | None = None,
@@ -261,7 +262,7 @@ class FaceEditor:
             InputError, NoFaceFound: the photo cannot be used.
             UsageError: no such emotion, no direction for it, or an impossible rate.
         """
-        from latentface.performer import perform
+        from latentface.editing.expression_video import perform
 
         sequence = EmotionSequence.of(emotions) if isinstance(emotions, str) else emotions
         drawing = drawing or VideoOptions()
@@ -304,21 +305,11 @@ class FaceEditor:
         self, likeness: bool, note: Note | None, project: ProjectOptions | None = None, steps: int | None = None
     ) -> FaceFinder:
         """What finds faces to be edited: by `project`, else by what `choose_projection` says of likeness and steps."""
-        from latentface.finder import FaceFinder, choose_projection
+        from latentface.editing.inverted_face import FaceFinder, choose_projection
 
         project = project or choose_projection(self.generator, likeness, steps, self.seed)
         cache = api.projection_cache()
         return FaceFinder(self.generator, project, landmarks=self.landmarks, cache=cache, note=note)
-
-
-def pick_face(crops: Sequence[FaceCrop], face: int, name: str = "the photo") -> FaceCrop:
-    """The face of that number, counted from 1 for the surest; InputError when there are fewer."""
-    if face < 1:
-        raise UsageError(f"face {face}: faces are counted from 1")
-    if face > len(crops):
-        has = "1 face" if len(crops) == 1 else f"{len(crops)} faces"
-        raise InputError(f"{name} has {has}, so there is no face {face}; choose a number from 1 to {len(crops)}")
-    return crops[face - 1]
 
 
 def describe(projection: Projection, facts: dict[str, str]) -> Latent:

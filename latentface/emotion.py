@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from latentface.errors import InputError, UsageError
-from latentface.files import atomic_path
+from latentface.io.atomic import atomic_path
 
 FORMAT = "latentface-emotions-1"
 

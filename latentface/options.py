@@ -215,7 +215,7 @@ class AnimateOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceOptions:
-    """How a face goes through a sequence of emotions; see `latentface.sequencer.Sequencer`.
+    """How a face goes through a sequence of emotions; see `latentface.emotions.sequencer.Sequencer`.
 
     Raises:
         UsageError: a value lies outside the bounds its field states.
@@ -258,7 +258,7 @@ class VideoOptions:
     batch: int = option(8, "Frames that are drawn together.", minimum=1, maximum=1024)
 
     def __post_init__(self) -> None:
-        from latentface.clip import parse_rate  # here, because these values are imported without numpy
+        from latentface.io.clip import parse_rate  # here, because these values are imported without numpy
 
         check_bounds(self)
         parse_rate(self.fps)
@@ -266,7 +266,7 @@ class VideoOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ReadOptions:
-    """How the emotions of a film are read; see `latentface.recognition.read`.
+    """How the emotions of a film are read; see `latentface.emotions.recognition.read`.
 
     Raises:
         UsageError: a value lies outside the bounds its field states.
@@ -281,7 +281,7 @@ class ReadOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class DirectionOptions:
-    """How a direction is learned from labelled latents; see `latentface.directions.fit`.
+    """How a direction is learned from labelled latents; see `latentface.directions.fitting.fit`.
 
     Rows of a W+ latent are counted from 0.
 

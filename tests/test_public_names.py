@@ -37,8 +37,8 @@ def test_every_name_loads_and_is_documented(name: str) -> None:
 
 @pytest.mark.parametrize("name", VERBS)
 def test_verbs_are_functions_whatever_was_imported_before(name: str) -> None:
-    import_module("latentface.alignment")
-    import_module("latentface.projector")
+    import_module("latentface.faces.alignment")
+    import_module("latentface.inversion.projector")
     assert inspect.isfunction(getattr(latentface, name))
     assert f"latentface.{name}" not in sys.modules
 

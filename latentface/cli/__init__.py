@@ -77,7 +77,7 @@ class LazyGroup(click.Group):
 
 def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        from latentface import __version__
+        from latentface._version import __version__
 
         click.echo(f"latentface {__version__}")
         ctx.exit()

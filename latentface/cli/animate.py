@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from latentface.cli.faces import choose_faces
 from latentface.cli.flags import (
     build_options,
     device_flag,
@@ -18,12 +19,11 @@ from latentface.cli.flags import (
     report_flags,
 )
 from latentface.cli.report import Report
-from latentface.errors import NoFaceFound, UsageError
+from latentface.errors import UsageError
 from latentface.options import AnimateOptions
 
 if TYPE_CHECKING:
-    from latentface.clip import Clip, Frame
-    from latentface.face import FaceCrop
+    from latentface.io.clip import Clip, Frame
 
 CAMERA = "camera:"
 
@@ -81,9 +81,10 @@ def _animate_file(
 ) -> None:
     from dataclasses import replace
 
-    from latentface import api, video
-    from latentface.clip import parse_rate
-    from latentface.images import read_photo
+    from latentface import api
+    from latentface.io import video
+    from latentface.io.clip import parse_rate
+    from latentface.io.images import read_photo
 
     photo = read_photo(source)
     rate = parse_rate(flags["rate"]) if flags["rate"] else None
@@ -118,16 +119,3 @@ def _animate_file(
             "exit_code": 0,
         }
     )  # fmt: skip
-
-
-def choose_faces(source: Path, face: int | None) -> list[FaceCrop]:
-    """Every face of a photo file, or the one of that number; NoFaceFound names the file."""
-    from latentface import api
-    from latentface.editor import pick_face
-    from latentface.images import read_image
-
-    try:
-        found = api.align(read_image(source))
-    except NoFaceFound as error:
-        raise NoFaceFound(f"{source}: {error}") from None
-    return found if face is None else [pick_face(found, face, str(source))]

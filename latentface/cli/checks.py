@@ -73,7 +73,7 @@ def all_checks(network: str, device: str) -> Iterator[Check]:
 
 def check_python() -> Check:
     """The interpreter and the machine."""
-    from latentface import __version__
+    from latentface._version import __version__
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     machine = f"{platform.system()} {platform.machine()}, {cores} cores"
@@ -186,7 +186,7 @@ def check_faces() -> Check:
 
 def check_dlib68() -> Check:
     """Whether --landmarks dlib68 can be used."""
-    from latentface.alignment import find_dlib68
+    from latentface.faces.alignment import find_dlib68
 
     try:
         return Check("dlib68", OK, f"--landmarks dlib68 uses {find_dlib68().name}")

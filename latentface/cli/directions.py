@@ -14,8 +14,8 @@ from latentface.errors import InputError, UsageError
 from latentface.options import DirectionOptions, ProjectOptions
 
 if TYPE_CHECKING:
-    from latentface.labelling import Labelled
-    from latentface.latent import Direction
+    from latentface.editing.labelled_latents import Labelled
+    from latentface.latents.latent import Direction
     from latentface.networks.generator import Generator
 
 STRENGTHS = (-3, -2, -1, 0, 1, 2, 3)
@@ -65,7 +65,7 @@ def show_command(report: Report, names: tuple[str, ...], output: Path, **flags: 
     from latentface import api
     from latentface.cli.outputs import prepared_folder
     from latentface.cli.panels import contact_sheet, enlarged
-    from latentface.images import write_image
+    from latentface.io.images import write_image
 
     generator = api.load_generator(flags["network"], flags["device"])
     found = [api.load_direction(name, generator, flags["file"]) for name in names]
@@ -95,7 +95,7 @@ def import_command(report: Report, file: Path, output: Path | None, **flags: Any
     It is scaled so that strength 1 is one standard deviation of the network's w along it.
     """
     from latentface import api
-    from latentface.steering import from_array
+    from latentface.directions.scaling import from_array
 
     generator = api.load_generator(flags["network"])
     direction = from_array(read_array(file, flags["key"]), generator, flags["name"] or file.stem)
@@ -176,23 +176,27 @@ def _gather(
     report: Report, generator: Generator, folders: Sequence[Path], seed: int, flags: dict[str, Any]
 ) -> Labelled:
     """Labelled latents from where they are to come from."""
-    from latentface import labelling
+    from latentface.editing import labelled_latents
+    from latentface.editing.inverted_face import choose_projection
     from latentface.emotion import Emotion
-    from latentface.finder import choose_projection
 
     with report.progress() as bar:
         bar.start("latents", flags["sample"] or 0)
         if flags["sample"]:
-            recognise = labelling.emotion_recogniser(flags["classifier"], str(generator.w_avg.device))
+            recognise = labelled_latents.emotion_recogniser(flags["classifier"], str(generator.w_avg.device))
             names = [emotion.value for emotion in Emotion]
-            return labelling.from_samples(generator, flags["sample"], recognise, names, seed=seed, on_step=bar.step)
+            return labelled_latents.from_samples(
+                generator, flags["sample"], recognise, names, seed=seed, on_step=bar.step
+            )
         if flags["renders"]:
-            return labelling.from_renders(flags["renders"], generator, bar.step)
+            return labelled_latents.from_renders(flags["renders"], generator, bar.step)
         project = choose_projection(generator, steps=flags["steps"])
-        reader = labelling.Reader(generator, project, flags["landmarks"], report.note, bar.step)
+        reader = labelled_latents.Reader(generator, project, flags["landmarks"], report.note, bar.step)
         if folders:
-            return labelling.from_folders(folders, reader)
-        return labelling.from_table(flags["table"], flags["score"] or flags["label"], reader, flags["conditions"])
+            return labelled_latents.from_folders(folders, reader)
+        return labelled_latents.from_table(
+            flags["table"], flags["score"] or flags["label"], reader, flags["conditions"]
+        )
 
 
 def _learn(
@@ -200,7 +204,7 @@ def _learn(
 ) -> list[Direction]:
     from dataclasses import replace
 
-    from latentface.directions import extremes, fit
+    from latentface.directions.fitting import extremes, fit
 
     if not flags["score"]:
         return fit(

@@ -26,8 +26,8 @@ from latentface.errors import OutputError, UsageError
 from latentface.options import CompositeOptions, EditOptions
 
 if TYPE_CHECKING:
-    from latentface.images import Pixels
-    from latentface.retoucher import Retoucher
+    from latentface.arrays import Pixels
+    from latentface.editing.attribute_edit import Retoucher
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 STRIP = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
@@ -114,8 +114,8 @@ def _retoucher(
 ) -> Retoucher:
     """The face found and its latent made ready; names are looked up before any work is spent."""
     from latentface import api
+    from latentface.editing.attribute_edit import Retoucher, shows_drawing
     from latentface.pretrained.directions import pick
-    from latentface.retoucher import Retoucher, shows_drawing
 
     generator = api.load_generator(flags["network"], flags["device"])
     known = api.list_directions(generator)
@@ -130,7 +130,7 @@ def _retoucher(
 
 def _write(retoucher: Retoucher, changes: dict[str, float], target: Path, flags: dict[str, Any]) -> dict[str, Any]:
     """The pictures that were asked for; which files there are, and how far the edit led."""
-    from latentface.images import write_image
+    from latentface.io.images import write_image
 
     files, far = {}, 0.0
     if changes:
@@ -144,22 +144,22 @@ def _write(retoucher: Retoucher, changes: dict[str, float], target: Path, flags:
     if name := flags["strip"]:
         files["strip"] = str(target.with_name(f"{target.stem}.strip.png"))
         row = [{**changes, name: step} for step in STRIP]
-        write_image(files["strip"], draw_sheet(retoucher, row, [f"{name} {row[k][name]:g}" for k in range(7)], 7))
+        write_image(files["strip"], make_sheet(retoucher, row, [f"{name} {row[k][name]:g}" for k in range(7)], 7))
     if flags["grid"]:
         across, down = flags["grid"]
         files["grid"] = str(target.with_name(f"{target.stem}.grid.png"))
         table = [{**changes, across: x, down: y} for y in GRID for x in GRID]
         captions = [f"{across} {each[across]:g}, {down} {each[down]:g}" for each in table]
-        write_image(files["grid"], draw_sheet(retoucher, table, captions, len(GRID)))
+        write_image(files["grid"], make_sheet(retoucher, table, captions, len(GRID)))
     return {"files": files, "excess": round(far, 3)}
 
 
-def draw_sheet(
+def make_sheet(
     retoucher: Retoucher, table: Sequence[dict[str, float]], captions: Sequence[str], columns: int
 ) -> Pixels:
     """The face of each edit, cut out of the photo it was put into, in rows of `columns`: uint8 RGB."""
-    from latentface.alignment import crop_face
     from latentface.cli.panels import contact_sheet, enlarged
+    from latentface.faces.alignment import crop_face
 
     face, pictures = retoucher.face, []
     for changes in table:

@@ -17,7 +17,7 @@ from latentface.options import ProjectOptions
 from latentface.pretrained.catalogue import DEFAULT_GENERATOR
 
 if TYPE_CHECKING:
-    from latentface.finder import FaceFinder
+    from latentface.editing.inverted_face import FaceFinder
     from latentface.networks.generator import Generator
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -44,10 +44,10 @@ def offline_flag(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def with_access(offline: bool, **values: Any) -> Any:
-        from latentface.cli.downloads import drawn_access
+        from latentface.cli.downloads import access_with_progress
 
         quiet = bool(click.get_current_context().params.get("quiet"))
-        with drawn_access(Report(quiet=quiet), offline):
+        with access_with_progress(Report(quiet=quiet), offline):
             return command(**values)
 
     return click.option("--offline", is_flag=True, help="Never download anything.")(with_access)
@@ -142,7 +142,7 @@ def build_finder(
     likeness: the drawn face is shown, see `choose_projection`.
     """
     from latentface import api
-    from latentface.finder import FaceFinder, choose_projection
+    from latentface.editing.inverted_face import FaceFinder, choose_projection
 
     project = choose_projection(generator, likeness, flags["steps"], seed)
     if project is not None:

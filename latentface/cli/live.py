@@ -12,17 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from latentface import api, overlay, video
-from latentface.camera import Camera
-from latentface.cli.animate import choose_faces
+from latentface import api
+from latentface.cli.faces import choose_faces
 from latentface.cli.report import Report
-from latentface.clip import Clip, Frame
-from latentface.driving import Square, best_face, keypoints_of
 from latentface.errors import InputError, UsageError
-from latentface.images import Pixels, read_photo
+from latentface.faces.square import Square, best_face
+from latentface.io import video
+from latentface.io.camera import Camera
+from latentface.io.clip import Clip, Frame
+from latentface.io.images import read_photo
+from latentface.motion import calibration
+from latentface.motion.driver import keypoints_of
 from latentface.options import AnimateOptions
 
 if TYPE_CHECKING:
+    from latentface.arrays import Pixels
     from latentface.networks.motion import MotionModel
 
 Viewer = Callable[[Pixels], bool]  # shows a picture; False when the person closed it
@@ -76,7 +80,7 @@ class _Session:
         self.began, self.taken_before, self.calibrated_after = time.monotonic(), 0, 0.0
 
     def calibrate(
-        self, clip: Clip, source: overlay.Sight, model: MotionModel, options: AnimateOptions
+        self, clip: Clip, source: calibration.Sight, model: MotionModel, options: AnimateOptions
     ) -> Iterator[Frame]:
         """Show driver and source until they match, then let every frame pass."""
         frames, row, landmarks = iter(clip), 0, api.landmark_predictor()
@@ -85,7 +89,7 @@ class _Session:
             points = best_face(frame.pixels, landmarks)
             if points is not None:
                 sight = _sight(frame.pixels, points, model, options.driver_crop)
-                view, done = overlay.calibration(sight, source)
+                view, done = calibration.compare_poses(sight, source)
                 row = row + 1 if done else 0
                 if not self._watch(view) or row == STEADY:
                     self.calibrated_after = time.monotonic() - began
@@ -119,10 +123,10 @@ class _Session:
         }  # fmt: skip
 
 
-def _sight(picture: Pixels, landmarks: Any, model: MotionModel, crop: float) -> overlay.Sight:
+def _sight(picture: Pixels, landmarks: Any, model: MotionModel, crop: float) -> calibration.Sight:
     square = Square.around(landmarks, crop * 1.1)
     points = keypoints_of(square.cut(picture), model).value[0].cpu().numpy()
-    return overlay.Sight(picture, landmarks, square, points)
+    return calibration.Sight(picture, landmarks, square, points)
 
 
 def _viewers(report: Report, stack: ExitStack, flags: dict[str, Any], size: tuple[int, int]) -> list[Viewer]:

@@ -112,7 +112,7 @@ def hash_file(path: Path) -> str:
 
 def read_made(path: Path) -> Made | None:
     """What a latent file says of its origin, or None when it says nothing (not made by `project`, or damaged)."""
-    from latentface.latent import Latent
+    from latentface.latents.latent import Latent
 
     try:
         latent = Latent.load(path)

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-Pixels = NDArray[np.uint8]
+from latentface.arrays import Pixels
 
 PAPER, INK, FAINT, LINE = (250, 250, 248), (34, 36, 40), (138, 142, 150), (28, 98, 196)
 GRID = (226, 228, 232)

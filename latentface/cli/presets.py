@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from latentface.errors import InputError
-from latentface.files import atomic_path
+from latentface.io.atomic import atomic_path
 
 if sys.version_info >= (3, 11):
     import tomllib

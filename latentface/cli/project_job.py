@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from latentface import images
 from latentface.cli.outputs import (
     OWN_SUFFIXES,
     Files,
@@ -24,12 +23,13 @@ from latentface.cli.outputs import (
 from latentface.cli.panels import compare_panels
 from latentface.cli.report import Bar, Report
 from latentface.errors import InputError, LatentfaceError, NoFaceFound, OutputError, WeightsError
-from latentface.face import FaceCrop
+from latentface.faces.crop import FaceCrop
+from latentface.io import images
 from latentface.options import ProjectOptions
 
 if TYPE_CHECKING:
     from latentface.editor import FaceEditor
-    from latentface.projector import Projection
+    from latentface.inversion.projector import Projection
 
 INTERNAL = "internal error (--traceback shows where)"
 
@@ -137,7 +137,7 @@ class ProjectJob:
         if settings.all_faces:
             wanted = list(range(1, len(crops) + 1))
         else:
-            from latentface.editor import pick_face
+            from latentface.faces.crop import pick_face
 
             pick_face(crops, settings.face, str(photo))
             wanted = [settings.face]
@@ -212,7 +212,7 @@ class ProjectJob:
 
     def _facts(self, task: Task, projection: Projection) -> dict[str, str]:
         """What the latent file says of its origin: enough to put an edit back into the photo."""
-        from latentface import __version__
+        from latentface._version import __version__
 
         return {
             "software": f"latentface {__version__}",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from latentface.finder import Face
+    from latentface.editing.inverted_face import Face
 
 
 class Bar(Protocol):

@@ -24,9 +24,9 @@ from latentface.errors import InputError, NoFaceFound
 from latentface.options import ReadOptions
 
 if TYPE_CHECKING:
-    from latentface.journal import Journal
-    from latentface.recognition import Reading
-    from latentface.smoothing import Look
+    from latentface.emotions.recognition import Reading
+    from latentface.emotions.resume_log import Journal
+    from latentface.emotions.smoothing import Look
 
 output_flag = click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("emotions.json"),
                            show_default=True, help="The emotion sequence, a JSON file.")  # fmt: skip
@@ -58,9 +58,10 @@ def read(report: Report, film: Path, output: Path, **flags: Any) -> None:
     grow with the film. Interrupted, the same command goes on where it stopped. Of a damaged film, what could be read
     is written, and the exit code is 3.
     """
-    from latentface import api, video
-    from latentface.clip import parse_rate
-    from latentface.journal import Journal, film_facts
+    from latentface import api
+    from latentface.emotions.resume_log import Journal, film_facts
+    from latentface.io import video
+    from latentface.io.clip import parse_rate
 
     options = build_options(ReadOptions, flags)
     clip = video.read_clip(film, rate=parse_rate(flags["rate"]) if flags["rate"] else None)
@@ -126,7 +127,7 @@ def fit(report: Report, files: tuple[Path, ...], output: Path, steps: int, seed:
     """
     from dataclasses import replace
 
-    from latentface.files import atomic_path
+    from latentface.io.atomic import atomic_path
     from latentface.training.rhythm import FEW_OPTIONS, fit
 
     sequences = [EmotionSequence.load(path) for path in files]

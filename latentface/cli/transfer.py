@@ -25,9 +25,9 @@ from latentface.errors import OutputError
 from latentface.options import CompositeOptions, TransferOptions
 
 if TYPE_CHECKING:
-    from latentface.clip import Clip, Frame
-    from latentface.finder import Face
-    from latentface.transferrer import Result, Transferrer
+    from latentface.editing.expression_transfer import Result, Transferrer
+    from latentface.editing.inverted_face import Face
+    from latentface.io.clip import Clip, Frame
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 CLIPS = (".mp4", ".webm", ".gif")
@@ -73,7 +73,7 @@ def transfer(report: Report, identity: Path, expression: Path, output: Path | No
 
     from latentface import api
     from latentface.cli.outputs import prepared_folder
-    from latentface.transferrer import Transferrer
+    from latentface.editing.expression_transfer import Transferrer
 
     began = time.perf_counter()
     with prepared_folder(target.parent), report.progress() as bar:
@@ -89,7 +89,7 @@ def transfer(report: Report, identity: Path, expression: Path, output: Path | No
 def _photo(
     report: Report, transferrer: Transferrer, identity: Path, expression: Path, target: Path, flags: dict[str, Any]
 ) -> dict[str, Any]:
-    from latentface.images import write_image
+    from latentface.io.images import write_image
 
     made = transferrer.photo(identity, expression, face=flags["face"], expression_face=flags["expression_face"])
     photo = made.photo
@@ -97,7 +97,7 @@ def _photo(
     strip = None
     if flags["strip"]:
         strip = target.with_name(f"{target.stem}.strip.png")
-        write_image(strip, draw_strip(transferrer, made))
+        write_image(strip, make_strip(transferrer, made))
     found = made.transfer
     layers = ", ".join(map(str, found.layers)) or "none"
     report.say(f"rows {layers} of the expression; objective {found.objective:.3f} -> {target}")
@@ -112,8 +112,8 @@ def _photo(
 def _clip(
     report: Report, transferrer: Transferrer, identity: Path, expression: Path, target: Path, flags: dict[str, Any]
 ) -> dict[str, Any]:
-    from latentface.clip import parse_rate
-    from latentface.video import read_clip, write_clip
+    from latentface.io.clip import parse_rate
+    from latentface.io.video import read_clip, write_clip
 
     rate = parse_rate(flags["rate"]) if flags["rate"] else None
     driver: Clip = read_clip(expression, rate)
@@ -140,11 +140,11 @@ def _facts(path: Path, face: Face) -> dict[str, Any]:
     return {"file": str(path), **face_facts(face)}
 
 
-def draw_strip(transferrer: Transferrer, made: Result) -> Any:
+def make_strip(transferrer: Transferrer, made: Result) -> Any:
     """Identity, expression, regenerated face and composite, as crops side by side: uint8 RGB."""
     from latentface import api
-    from latentface.alignment import crop_face
     from latentface.cli.panels import contact_sheet, enlarged
+    from latentface.faces.alignment import crop_face
 
     side = max(256, made.transfer.image.shape[0])
     pictures = []
@@ -165,7 +165,7 @@ def draw_strip(transferrer: Transferrer, made: Result) -> Any:
 
 def _moves(path: Path) -> bool:
     """Whether a file is a clip: anything that is not a still picture."""
-    from latentface.images import PHOTO_SUFFIXES
+    from latentface.io.images import PHOTO_SUFFIXES
 
     if path.suffix.lower() not in (*PHOTO_SUFFIXES, ".safetensors"):
         return True

@@ -25,8 +25,8 @@ from latentface.errors import OutputError, UsageError
 from latentface.options import CompositeOptions, SequenceOptions, VideoOptions
 
 if TYPE_CHECKING:
-    from latentface.clip import Frame
-    from latentface.performer import Performance
+    from latentface.editing.expression_video import Performance
+    from latentface.io.clip import Frame
 
 KINDS = (".mp4", ".webm", ".gif", ".webp", "")
 SCRIPTS = ("emotions", "sequence", "predict", "like")
@@ -68,7 +68,7 @@ def video(report: Report, source: Path, output: Path | None, **flags: Any) -> No
 
     from latentface import api
     from latentface.cli.outputs import prepared_folder
-    from latentface.performer import perform
+    from latentface.editing.expression_video import perform
 
     began = time.perf_counter()
     with prepared_folder(target.parent), report.progress() as bar:
@@ -106,7 +106,7 @@ def choose_sequence(flags: dict[str, Any], seed: int) -> EmotionSequence:
         found = EmotionSequence.load(flags["sequence"])
     else:
         from latentface import api
-        from latentface.video import read_clip
+        from latentface.io.video import read_clip
 
         found = api.read_emotions(read_clip(flags["like"]), landmarks=flags["landmarks"]).sequence
     return found.lasting(seconds) if seconds else found
@@ -114,7 +114,7 @@ def choose_sequence(flags: dict[str, Any], seed: int) -> EmotionSequence:
 
 def _write(shown: Performance, target: Path, bar: Bar, keep_partial: bool) -> int:
     """Draw and encode the frames; returns how many were written."""
-    from latentface.video import write_clip
+    from latentface.io.video import write_clip
 
     bar.start("drawing", shown.count)
 

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from latentface.errors import UnknownNetwork, UsageError, WeightsError
-from latentface.files import sha256
+from latentface.io.atomic import sha256
 from latentface.pretrained import cache, imported
 from latentface.pretrained.catalogue import BUILTIN, DEFAULT_GENERATOR, PUBLISHED, Entry
 
 if TYPE_CHECKING:  # torch is imported by the functions that need it: the catalogue is read without
+    from latentface.latents.preconditioner import Preconditioner
+    from latentface.latents.subspace import Subspace
     from latentface.networks.classifier import EmotionNet
     from latentface.networks.encoder import LatentEncoder
     from latentface.networks.generator import Generator
@@ -24,8 +26,6 @@ if TYPE_CHECKING:  # torch is imported by the functions that need it: the catalo
     from latentface.networks.perceptual import PerceptualNet
     from latentface.networks.psp_encoder import PspEncoder
     from latentface.networks.rhythm import RhythmNet
-    from latentface.preconditioner import Preconditioner
-    from latentface.subspace import Subspace
 
 __all__ = [
     "find_encoder",
@@ -105,7 +105,7 @@ def find_expressions(*fingerprints: str) -> Subspace | None:
 
 def read_expressions(name_or_path: str | os.PathLike[str]) -> Subspace:
     """What `training.expressions` wrote, by built-in name or file; raises as `read_preconditioner`."""
-    from latentface.subspace import Subspace
+    from latentface.latents.subspace import Subspace
 
     return _read_value(name_or_path, "expressions", Subspace)
 
@@ -122,7 +122,7 @@ def read_preconditioner(name_or_path: str | os.PathLike[str]) -> Preconditioner:
         UnknownNetwork: neither a known name nor a file.
         WeightsError: the file is damaged or something else.
     """
-    from latentface.preconditioner import Preconditioner
+    from latentface.latents.preconditioner import Preconditioner
 
     return _read_value(name_or_path, "preconditioner", Preconditioner)
 

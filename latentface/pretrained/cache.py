@@ -22,7 +22,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from latentface.errors import OutputError, WeightsError
-from latentface.files import atomic_path, sha256
+from latentface.io.atomic import atomic_path, sha256
 from latentface.pretrained.catalogue import Published
 from latentface.pretrained.download import Refusal, check, download, part_of, settle
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from latentface.errors import UsageError, WeightsError
-from latentface.files import atomic_path
+from latentface.io.atomic import atomic_path
 from latentface.networks.config import GeneratorConfig
 from latentface.networks.generator import Generator
 from latentface.ops import make_filter

@@ -20,7 +20,7 @@ from latentface.pretrained.catalogue import BUILTIN, Entry
 from latentface.pretrained.imported import NAME
 
 if TYPE_CHECKING:
-    from latentface.latent import Direction
+    from latentface.latents.latent import Direction
 
 KIND = "directions"
 SUFFIX = ".safetensors"
@@ -48,7 +48,7 @@ def write_directions(path: str | os.PathLike[str], directions: Sequence[Directio
 
 def read_directions(path: str | os.PathLike[str]) -> dict[str, Direction]:
     """The directions of a file by name, sorted; WeightsError when it cannot be read or is something else."""
-    from latentface.latent import Direction
+    from latentface.latents.latent import Direction
     from latentface.pretrained.native import read_network
 
     file = read_network(path)

@@ -23,7 +23,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from latentface.errors import OutputError, WeightsError
-from latentface.files import atomic_path
+from latentface.io.atomic import atomic_path
 from latentface.pretrained.pages import PAGE_BYTES, confirmed_address, direct_address, is_page, page_words
 
 Progress = Callable[[int, "int | None"], None]
@@ -214,7 +214,7 @@ class _Part:
 
 
 def _open(url: str, headers: dict[str, str]) -> Any:
-    from latentface import __version__
+    from latentface._version import __version__
 
     always = {"User-Agent": f"latentface/{__version__}", "Accept-Encoding": "identity"}
     request = urllib.request.Request(url, headers={**always, **headers})

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from latentface.errors import LatentfaceError, UsageError, WeightsError
-from latentface.tensorfile import read_tensors, write_tensors
+from latentface.io.tensors import read_tensors, write_tensors
 
 FORMAT = "latentface"
 FORMAT_VERSION = "1"

@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from latentface.arrays import Float32Array, Int32Array
 from latentface.synthface.head import HeadModel, vertex_normals
 from latentface.synthface.wardrobe import ATLAS_SIZE, Garment
-
-Array = NDArray[np.float32]
 
 # Half width and half height of a lens in eye distances, roundness (2: ellipse), rim radius in centimetres.
 GLASSES = {
@@ -61,7 +60,7 @@ def _glasses(name: str, head: HeadModel, wide: float, high: float, roundness: fl
     return _garment(name, "glasses", rest, triangles, np.zeros((len(rest), 2)), anchors, weights, plain)
 
 
-def _tube(curve: Array, radius: float, closed: bool) -> tuple[Array, NDArray[np.int32]]:
+def _tube(curve: Float32Array, radius: float, closed: bool) -> tuple[Float32Array, Int32Array]:
     """A surface of `SIDES` sides around a curve [n, 3]: vertices [n * SIDES, 3] and triangles."""
     ahead = np.roll(curve, -1, 0) - np.roll(curve, 1, 0) if closed else np.gradient(curve, axis=0)
     ahead /= np.linalg.norm(ahead, axis=1, keepdims=True)
@@ -78,7 +77,7 @@ def _tube(curve: Array, radius: float, closed: bool) -> tuple[Array, NDArray[np.
     return ring.reshape(-1, 3).astype(np.float32), triangles.astype(np.int32)
 
 
-def _join(parts: list[tuple[Array, NDArray[np.int32]]]) -> tuple[Array, NDArray[np.int32]]:
+def _join(parts: list[tuple[Float32Array, Int32Array]]) -> tuple[Float32Array, Int32Array]:
     starts = np.cumsum([0, *(len(vertices) for vertices, _ in parts)])
     triangles = [triangles + start for (_, triangles), start in zip(parts, starts, strict=False)]
     return np.concatenate([v for v, _ in parts]), np.concatenate(triangles).astype(np.int32)
@@ -139,8 +138,8 @@ def _strands(density: float, size: int = 256) -> NDArray[np.uint8]:
 def _garment(
     name: str,
     kind: str,
-    rest: Array,
-    triangles: NDArray[np.int32],
+    rest: Float32Array,
+    triangles: Int32Array,
     uv: NDArray[Any],
     anchors: NDArray[np.integer],
     weights: NDArray[Any],

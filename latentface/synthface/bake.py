@@ -6,12 +6,10 @@ from typing import cast
 
 import moderngl
 import numpy as np
-from numpy.typing import NDArray
 
+from latentface.arrays import Float32Array, Int32Array
 from latentface.synthface.head import HeadModel
 from latentface.synthface.wardrobe import ATLAS_SIZE
-
-Array = NDArray[np.float32]
 
 _POSITION_VERTEX = """
 #version 330
@@ -34,7 +32,7 @@ void main() {}
 """
 
 
-def texel_positions(context: moderngl.Context, head: HeadModel) -> Array:
+def texel_positions(context: moderngl.Context, head: HeadModel) -> Float32Array:
     """Rest position [H, W, 3] of every atlas texel, NaN where the skin does not reach."""
     height, width = ATLAS_SIZE
     triangles = head.triangles_of("M_Face", "M_BackHead")
@@ -51,8 +49,12 @@ def texel_positions(context: moderngl.Context, head: HeadModel) -> Array:
 
 
 def visibility(
-    context: moderngl.Context, vertices: Array, normals: Array, triangles: NDArray[np.int32], directions: int = 160
-) -> Array:
+    context: moderngl.Context,
+    vertices: Float32Array,
+    normals: Float32Array,
+    triangles: Int32Array,
+    directions: int = 160,
+) -> Float32Array:
     """How far each vertex sees the sky, as nine real spherical-harmonic coefficients [V, 9] of a 0..1 visibility.
 
     Depth maps from directions on a Fibonacci sphere tell which are blocked; a weighted least-squares fit over the
@@ -70,12 +72,12 @@ def visibility(
 
 def _seen_from(
     context: moderngl.Context,
-    vertices: Array,
-    normals: Array,
-    triangles: NDArray[np.int32],
-    direction: Array,
+    vertices: Float32Array,
+    normals: Float32Array,
+    triangles: Int32Array,
+    direction: Float32Array,
     size: int = 512,
-) -> Array:
+) -> Float32Array:
     """1 where the vertex is lit from the direction, 0 where something stands before it."""
     view = _orthographic(vertices, direction)
     program = context.program(vertex_shader=_DEPTH_VERTEX, fragment_shader=_DEPTH_FRAGMENT)
@@ -95,11 +97,11 @@ def _seen_from(
     lifted = vertices + 0.12 * normals
     clip = np.concatenate([lifted, np.ones((len(lifted), 1), np.float32)], 1) @ view.T
     column, row = (((clip[:, :2] + 1) / 2 * size).astype(int).clip(0, size - 1)).T
-    lit: Array = (clip[:, 2] * 0.5 + 0.5 <= nearest[row, column] + 2e-3).astype(np.float32)
+    lit: Float32Array = (clip[:, 2] * 0.5 + 0.5 <= nearest[row, column] + 2e-3).astype(np.float32)
     return lit
 
 
-def _orthographic(vertices: Array, direction: Array) -> Array:
+def _orthographic(vertices: Float32Array, direction: Float32Array) -> Float32Array:
     """A 4x4 view that looks along -direction with all vertices inside the clip cube."""
     forward = direction / np.linalg.norm(direction)
     helper = np.array([0.0, 1.0, 0.0]) if abs(forward[1]) < 0.9 else np.array([1.0, 0.0, 0.0])
@@ -115,7 +117,7 @@ def _orthographic(vertices: Array, direction: Array) -> Array:
     return view.astype(np.float32)
 
 
-def fibonacci_sphere(count: int) -> Array:
+def fibonacci_sphere(count: int) -> Float32Array:
     """Unit directions [count, 3], evenly spread."""
     index = np.arange(count) + 0.5
     polar, turn = np.arccos(1 - 2 * index / count), np.pi * (1 + 5**0.5) * index
@@ -123,7 +125,7 @@ def fibonacci_sphere(count: int) -> Array:
     return directions.astype(np.float32)
 
 
-def harmonics(directions: Array) -> Array:
+def harmonics(directions: Float32Array) -> Float32Array:
     """Real spherical harmonics of degree 0 to 2 [..., 9] at unit directions [..., 3] (the shaders use the same)."""
     x, y, z = np.moveaxis(directions, -1, 0)
     terms = [

@@ -5,29 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from latentface.face import ffhq_quad
-
-Array = NDArray[np.float32]
+from latentface.arrays import Float32Array
+from latentface.faces.crop import ffhq_quad
 
 
 @dataclass(frozen=True, eq=False)
 class CropCamera:
     """``position`` [3] in the world and ``project`` 4x4, world -> clip space of the aligned crop."""
 
-    position: Array
-    project: Array
+    position: Float32Array
+    project: Float32Array
 
-    def pixels(self, points: Array, size: int) -> Array:
+    def pixels(self, points: Float32Array, size: int) -> Float32Array:
         """Crop pixel coordinates [N, 2] (integers at pixel centres, y down) of world points [N, 3]."""
         clip = np.concatenate([points, np.ones((len(points), 1), np.float32)], 1) @ self.project.T
         plane = clip[:, :2] / clip[:, 3:]
-        crop: Array = ((plane * (1, -1) + 1) / 2 * size - 0.5).astype(np.float32)
+        crop: Float32Array = ((plane * (1, -1) + 1) / 2 * size - 0.5).astype(np.float32)
         return crop
 
 
-def crop_camera(landmarks: Array, distance: float) -> CropCamera:
+def crop_camera(landmarks: Float32Array, distance: float) -> CropCamera:
     """A camera at ``distance`` before the face, framed by the FFHQ crop of the 68 world landmarks [68, 3].
 
     The crop is the one that alignment would cut from the uncropped picture: the landmarks are projected, the quad
@@ -57,11 +55,11 @@ def crop_camera(landmarks: Array, distance: float) -> CropCamera:
     return CropCamera(position, (frame @ perspective @ move).astype(np.float32))
 
 
-def rotation(yaw: float, pitch: float, roll: float) -> Array:
+def rotation(yaw: float, pitch: float, roll: float) -> Float32Array:
     """Rotation 3x3 of a head by degrees: positive yaw to its left, pitch down, roll to its left shoulder."""
     y, p, r = np.radians([yaw, pitch, -roll])
     turn = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
     nod = np.array([[1, 0, 0], [0, np.cos(p), -np.sin(p)], [0, np.sin(p), np.cos(p)]])
     tilt = np.array([[np.cos(r), -np.sin(r), 0], [np.sin(r), np.cos(r), 0], [0, 0, 1]])
-    product: Array = (tilt @ turn @ nod).astype(np.float32)
+    product: Float32Array = (tilt @ turn @ nod).astype(np.float32)
     return product

@@ -18,18 +18,16 @@ from typing import Final
 
 import click
 import numpy as np
-from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import zoom
 
-from latentface.files import atomic_path
+from latentface.arrays import Float32Array, Float64Array
+from latentface.io.atomic import atomic_path
 from latentface.synthface.camera import CropCamera, crop_camera
 from latentface.synthface.library import load_library
 from latentface.synthface.pose import Pose, eyeballs, shape
 from latentface.synthface.renderer import Render, Renderer
 from latentface.synthface.scene import EMOTIONS, INCIDENTAL, Scene, emotion_shapes, paired, sample_scene
-
-Array = NDArray[np.float32]
 
 SHARD = 25
 MOMENT = 4.0  # frames from one random moment to the next
@@ -45,7 +43,7 @@ TALK: Final = ("jawOpen", "mouthFunnel", "mouthPucker", "mouthLowerDown", "mouth
 class Motion:
     """What moves, frame by frame: `course` [F, 8] in SPREAD's order, and each frame's weights of the head's shapes."""
 
-    course: Array
+    course: Float32Array
     expressions: tuple[dict[str, float], ...]
 
     def __len__(self) -> int:
@@ -67,9 +65,9 @@ def sample_motion(seed: int, frames: int) -> Motion:
     return Motion(course.astype(np.float32), tuple(expressions))
 
 
-def _curve(moments: NDArray[np.float64], frames: int) -> NDArray[np.float64]:
+def _curve(moments: Float64Array, frames: int) -> Float64Array:
     times = np.linspace(0, frames - 1, len(moments))
-    values: NDArray[np.float64] = PchipInterpolator(times, moments)(np.arange(frames))
+    values: Float64Array = PchipInterpolator(times, moments)(np.arange(frames))
     return values
 
 
@@ -129,7 +127,7 @@ def sample_person(renderer: Renderer, seed: int) -> Scene:
     return replace(person, backdrop=cluttered(person.backdrop, rng)) if rng.random() < 2 / 3 else person
 
 
-def cluttered(backdrop: Array, rng: np.random.Generator, side: int = 128) -> Array:
+def cluttered(backdrop: Float32Array, rng: np.random.Generator, side: int = 128) -> Float32Array:
     """A background [side, side, 3] of edges and texture in the colours of a soft one."""
     rows, columns = (np.linspace(0, size - 1, side).round().astype(int) for size in backdrop.shape[:2])
     picture = backdrop[rows][:, columns].copy()
@@ -139,7 +137,7 @@ def cluttered(backdrop: Array, rng: np.random.Generator, side: int = 128) -> Arr
     for cells in (8, 16, 32, 64):  # texture, from coarse to fine
         noise = rng.normal(0, rng.uniform(0, 0.25), (cells, cells, 1))
         picture *= np.exp(zoom(noise, (side / cells, side / cells, 1), order=1))
-    drawn: Array = np.clip(picture, 0, 1.5).astype(np.float32)
+    drawn: Float32Array = np.clip(picture, 0, 1.5).astype(np.float32)
     return drawn
 
 

@@ -20,7 +20,7 @@ import click
 import numpy as np
 
 from latentface.errors import UsageError
-from latentface.files import atomic_path
+from latentface.io.atomic import atomic_path
 
 if TYPE_CHECKING:
     from latentface.synthface.renderer import Renderer

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from latentface.arrays import Float32Array
 from latentface.synthface.library import Library
 from latentface.synthface.scene import Scene
-
-Array = NDArray[np.float32]
 
 BACKDROP_CELLS = 4  # the backdrop is described by its mean over this many cells a side
 FLOOR = 0.01  # added before a logarithm of a colour
@@ -38,7 +37,7 @@ class FactorCode:
         head = library.head
         return FactorCode(head.expression_names, library.sizes, len(head.identity_deltas))
 
-    def encode(self, scene: Scene) -> Array:
+    def encode(self, scene: Scene) -> Float32Array:
         """The factors [length] of a scene, float32."""
         return np.concatenate([np.ravel(part) for part in self._parts(scene).values()]).astype(np.float32)
 
@@ -65,7 +64,7 @@ class FactorCode:
             "lights": 18, "exposure": 2, "backdrop": 3 * BACKDROP_CELLS**2,
         }  # fmt: skip
 
-    def _parts(self, s: Scene) -> dict[str, Array]:
+    def _parts(self, s: Scene) -> dict[str, Float32Array]:
         weights = [4 * s.expression.get(name, 0.0) for name in self.expression_names]
         lights = [
             np.concatenate([3 * light.direction * light.colour.mean(), 3 * light.colour - 1]) for light in s.lights
@@ -99,14 +98,14 @@ class FactorCode:
         return {name: np.asarray(part, np.float32).ravel() for name, part in parts.items()}
 
 
-def _one_hot(chosen: int | None, count: int) -> Array:
+def _one_hot(chosen: int | None, count: int) -> Float32Array:
     """2 at the choice, 0 elsewhere; None is the last place."""
     row = np.zeros(count, np.float32)
     row[count - 1 if chosen is None else chosen] = 2
     return row
 
 
-def _cells(picture: Array) -> Array:
+def _cells(picture: Float32Array) -> Float32Array:
     """Mean colour [cells, cells, 3] of a picture [h, w, 3]."""
     rows = np.array_split(picture, BACKDROP_CELLS, 0)
     return np.array([[cell.mean((0, 1)) for cell in np.array_split(row, BACKDROP_CELLS, 1)] for row in rows])

@@ -12,14 +12,11 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from latentface.arrays import Float32Array, Int32Array
 from latentface.errors import InputError
 from latentface.synthface.wavefront import read_obj
-
-Array = NDArray[np.float32]
-IntArray = NDArray[np.int32]
 
 # Transparent helper shells around the eye: they need special shaders and hide it when drawn plainly.
 UNDRAWN_MATERIALS = ("M_LacrimalFluid", "M_EyeBlend", "M_EyeOcclusion")
@@ -34,17 +31,17 @@ class HeadModel:
     ``landmarks68`` [68] are the vertices of the Multi-PIE landmarks in dlib's order.
     """
 
-    vertices: Array
-    triangles: IntArray
-    uv: Array
-    triangle_material: IntArray
+    vertices: Float32Array
+    triangles: Int32Array
+    uv: Float32Array
+    triangle_material: Int32Array
     material_names: tuple[str, ...]
-    identity_deltas: Array
-    expression_deltas: Array
+    identity_deltas: Float32Array
+    expression_deltas: Float32Array
     expression_names: tuple[str, ...]
-    landmarks68: IntArray
+    landmarks68: Int32Array
 
-    def morph(self, identity: Array, expression: dict[str, float]) -> Array:
+    def morph(self, identity: Float32Array, expression: dict[str, float]) -> Float32Array:
         """Vertices [V, 3] of a head with identity coefficients [<= I] and named expression weights."""
         count = len(identity)
         modes = self.identity_deltas[:count].reshape(count, self.vertices.size)
@@ -54,7 +51,7 @@ class HeadModel:
                 flat += np.float32(weight) * self.expression_deltas[self.expression_names.index(name)].reshape(-1)
         return flat.reshape(-1, 3)
 
-    def triangles_of(self, *materials: str) -> IntArray:
+    def triangles_of(self, *materials: str) -> Int32Array:
         """Triangles [t, 3] drawn with any of the named materials."""
         wanted = [i for i, name in enumerate(self.material_names) if name in materials]
         return np.ascontiguousarray(self.triangles[np.isin(self.triangle_material, wanted)])
@@ -102,7 +99,7 @@ def load_ict_folder(folder: str | Path) -> HeadModel:
     materials = tuple(dict.fromkeys(neutral.materials))
     indices = json.loads(index_path.read_text())
 
-    def deltas(paths: list[Path]) -> Array:
+    def deltas(paths: list[Path]) -> Float32Array:
         stack = [read_obj(p, vertices_only=True).vertices - neutral.vertices for p in paths]
         return np.stack(stack) if stack else np.zeros((0, *neutral.vertices.shape), np.float32)
 
@@ -177,9 +174,9 @@ def _corner_sum(head: HeadModel) -> csr_matrix:
     return at_places[place.reshape(-1)]
 
 
-def vertex_normals(head: HeadModel, vertices: Array) -> Array:
+def vertex_normals(head: HeadModel, vertices: Float32Array) -> Float32Array:
     """Unit area-weighted vertex normals [V, 3]."""
     a, b, c = (vertices[head.triangles[:, k]] for k in range(3))
     normals = _corner_sum(head) @ np.cross(b - a, c - a)
-    unit: Array = (normals / (np.linalg.norm(normals, axis=1, keepdims=True) + 1e-9)).astype(np.float32)
+    unit: Float32Array = (normals / (np.linalg.norm(normals, axis=1, keepdims=True) + 1e-9)).astype(np.float32)
     return unit

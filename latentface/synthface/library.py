@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from latentface.arrays import Float32Array
 from latentface.errors import InputError
-from latentface.files import atomic_path
+from latentface.io.atomic import atomic_path
 from latentface.synthface.head import HeadModel
 from latentface.synthface.wardrobe import ATLAS_SIZE, Garment, Wardrobe
-
-Array = NDArray[np.float32]
 
 FORMAT = "latentface-heads-1"
 # Mean linear colour that every skin is brought to before the scene's tint: a light, neutral skin.
@@ -27,7 +26,7 @@ class Library:
 
     head: HeadModel
     wardrobe: Wardrobe
-    visibility: Array
+    visibility: Float32Array
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -36,13 +35,13 @@ class Library:
         return counts | {"skin": len(self.wardrobe.skins)}
 
     @property
-    def skin_gain(self) -> Array:
+    def skin_gain(self) -> Float32Array:
         """Linear gain [S, 3] that brings each skin's mean to REFERENCE_SKIN, so that tones come from the scene.
 
         A power below one keeps some of each skin's own tone.
         """
         linear = (self.wardrobe.skins[:, ::8, : ATLAS_SIZE[1] // 2 : 8].astype(np.float32) / 255) ** 2.2
-        gain: Array = (REFERENCE_SKIN / linear.mean((1, 2))) ** 0.75
+        gain: Float32Array = (REFERENCE_SKIN / linear.mean((1, 2))) ** 0.75
         return gain
 
     @property

@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from latentface.arrays import Float32Array, Int64Array
 from latentface.synthface.camera import rotation
 from latentface.synthface.head import HeadModel
 from latentface.synthface.scene import Scene, paired
-
-Array = NDArray[np.float32]
 
 SCLERA, IRIS = ("M_ScleraLeft", "M_ScleraRight"), ("M_IrisLeft", "M_IrisRight")
 TORSO_TURN = 0.4  # the shoulders follow this share of the head's turn
@@ -23,18 +21,18 @@ VERGENCE = 1.5  # degrees by which each eye turns inward
 class Pose:
     """Rotations 3x3 of head and shoulders."""
 
-    head: Array
-    body: Array
+    head: Float32Array
+    body: Float32Array
 
     @staticmethod
     def of(scene: Scene) -> Pose:
         angles = (scene.yaw, scene.pitch, scene.roll)
         return Pose(rotation(*angles), rotation(*(TORSO_TURN * a for a in angles)))
 
-    def apply(self, points: Array, rest: Array) -> Array:
+    def apply(self, points: Float32Array, rest: Float32Array) -> Float32Array:
         """World positions [N, 3] of points in the head's frame, blended over the neck (linear-blend skinning)."""
         share = np.clip((rest[:, 1:2] - NECK[0]) / (NECK[1] - NECK[0]), 0, 1)
-        blended: Array = share * (points @ self.head.T) + (1 - share) * (points @ self.body.T)
+        blended: Float32Array = share * (points @ self.head.T) + (1 - share) * (points @ self.body.T)
         return blended
 
 
@@ -42,8 +40,8 @@ class Pose:
 class Eyeball:
     """An eyeball's vertices and its centre at rest; side is +1 for the subject's left, -1 for the right."""
 
-    indices: NDArray[np.int64]
-    centre: Array
+    indices: Int64Array
+    centre: Float32Array
     side: int
 
 
@@ -58,7 +56,7 @@ def eyeballs(head: HeadModel) -> tuple[Eyeball, ...]:
     return tuple(found)
 
 
-def shape(head: HeadModel, eyes: tuple[Eyeball, ...], scene: Scene) -> Array:
+def shape(head: HeadModel, eyes: tuple[Eyeball, ...], scene: Scene) -> Float32Array:
     """Head vertices [V, 3] in the head's frame: identity, expression, lids that follow the gaze, turned eyes."""
     lids = {k: w for k, w in lid_shapes(*scene.gaze).items() if k in head.expression_names}
     shaped = head.morph(scene.identity, scene.expression | lids)

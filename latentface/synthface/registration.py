@@ -9,14 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.interpolate import RBFInterpolator
 from scipy.spatial import cKDTree
 
+from latentface.arrays import BoolArray, Float32Array, Int32Array
 from latentface.synthface.head import HeadModel
 from latentface.synthface.wavefront import Mesh
-
-Array = NDArray[np.float32]
 
 # Places on MakeHuman's base head (x, y in decimetres, subject's left), read off a frontal view of the mesh, beside
 # the Multi-PIE landmarks they are: one index, or several to average. Mirrored points are added by symmetry.
@@ -46,7 +44,7 @@ class Registration:
     """A warp both ways between MakeHuman's base mesh and a head's rest pose, and the warped base mesh."""
 
     base: Mesh
-    base_in_head: Array  # [B, 3] base vertices in head coordinates
+    base_in_head: Float32Array  # [B, 3] base vertices in head coordinates
     to_base: RBFInterpolator
 
 
@@ -59,10 +57,10 @@ def register(base: Mesh, head: HeadModel) -> Registration:
     return Registration(base, to_head(base.vertices).astype(np.float32), to_base)
 
 
-def _pairs(skin: Array, head: HeadModel) -> tuple[Array, Array]:
+def _pairs(skin: Float32Array, head: HeadModel) -> tuple[Float32Array, Float32Array]:
     mirrored = head.vertices * np.array([-1, 1, 1], np.float32)
-    base_points: list[Array] = []
-    head_points: list[Array] = []
+    base_points: list[Float32Array] = []
+    head_points: list[Float32Array] = []
     for (x, y), indices in FRONTAL_PAIRS:
         point = _front_point(skin, x, y)
         target = head.vertices[head.landmarks68[list(indices)]].mean(0)
@@ -83,7 +81,7 @@ def _pairs(skin: Array, head: HeadModel) -> tuple[Array, Array]:
     return np.array(base_points, np.float32), np.array(head_points, np.float32)
 
 
-def _front_point(skin: Array, x: float, y: float) -> Array:
+def _front_point(skin: Float32Array, x: float, y: float) -> Float32Array:
     """The skin's front-most point near (x, y): the mean depth of the close vertices, those behind it left out."""
     front = skin[(skin[:, 2] > 0.9) & (skin[:, 1] > 6.0)]
     distance = np.linalg.norm(front[:, :2] - np.array([x, y], np.float32), axis=1)
@@ -93,7 +91,7 @@ def _front_point(skin: Array, x: float, y: float) -> Array:
     return np.array([x, y, float((front[nearest, 2] * weight).sum() / weight.sum())], np.float32)
 
 
-def _silhouette(vertices: Array, levels: tuple[float, float]) -> list[Array]:
+def _silhouette(vertices: Float32Array, levels: tuple[float, float]) -> list[Float32Array]:
     """Crown, back of the skull, both temples (at the upper level) and the neck's front, back and sides (lower)."""
     temple_level, neck_level = levels
     crown = vertices[vertices[:, 1].argmax()]
@@ -109,14 +107,16 @@ def _silhouette(vertices: Array, levels: tuple[float, float]) -> list[Array]:
     return [np.asarray(p, np.float32) for p in points]
 
 
-def attach(points: Array, anchors: Array, neighbours: int = 4) -> tuple[NDArray[np.int32], Array]:
+def attach(points: Float32Array, anchors: Float32Array, neighbours: int = 4) -> tuple[Int32Array, Float32Array]:
     """Nearest anchors [P, k] of each point and inverse-distance weights [P, k] that sum to one."""
     distance, index = cKDTree(anchors).query(points, k=neighbours)
     weight = 1.0 / (distance + 1e-2)
     return index.astype(np.int32), (weight / weight.sum(1, keepdims=True)).astype(np.float32)
 
 
-def texcoords_at(registration: Registration, points: Array, samples: int = 600_000, seed: int = 0) -> Array:
+def texcoords_at(
+    registration: Registration, points: Float32Array, samples: int = 600_000, seed: int = 0
+) -> Float32Array:
     """Texture coordinates [P, 2] of the base mesh's skin nearest to points [P, 3] given in head coordinates."""
     base = registration.base
     body = np.array([g == "body" for g in base.groups])
@@ -131,19 +131,19 @@ def texcoords_at(registration: Registration, points: Array, samples: int = 600_0
     fold = first + second > 1
     first, second = np.where(fold, 1 - first, first), np.where(fold, 1 - second, second)
 
-    def blend(values: Array) -> Array:
+    def blend(values: Float32Array) -> Float32Array:
         a, b, c = values[chosen, 0], values[chosen, 1], values[chosen, 2]
-        mixed: Array = a + first * (b - a) + second * (c - a)
+        mixed: Float32Array = a + first * (b - a) + second * (c - a)
         return mixed
 
     places = blend(corners)
     outer = ~_behind_face(places)
     _, nearest = cKDTree(places[outer]).query(registration.to_base(points).astype(np.float32), workers=-1)
-    found: Array = blend(texcoords)[outer][nearest]
+    found: Float32Array = blend(texcoords)[outer][nearest]
     return found
 
 
-def _behind_face(places: Array, cell: float = 0.02, depth: float = 0.12) -> NDArray[np.bool_]:
+def _behind_face(places: Float32Array, cell: float = 0.02, depth: float = 0.12) -> BoolArray:
     """Samples of the base mesh inside the mouth or nostrils: well behind the front-most sample at their (x, y)."""
     face = (np.abs(places[:, 0]) < 0.5) & (places[:, 1] > 6.3) & (places[:, 1] < 7.2) & (places[:, 2] > 0.4)
     column = ((places[:, :2] + 20) / cell).astype(np.int64)
@@ -151,5 +151,5 @@ def _behind_face(places: Array, cell: float = 0.02, depth: float = 0.12) -> NDAr
     _, place = np.unique(key, return_inverse=True)
     front = np.full(int(place.max()) + 1, -np.inf, np.float32)
     np.maximum.at(front, place, places[:, 2])
-    hidden: NDArray[np.bool_] = face & (places[:, 2] < front[place] - depth)
+    hidden: BoolArray = face & (places[:, 2] < front[place] - depth)
     return hidden

@@ -9,6 +9,7 @@ import moderngl
 import numpy as np
 from numpy.typing import NDArray
 
+from latentface.arrays import Float32Array
 from latentface.errors import InputError
 from latentface.synthface import shaders
 from latentface.synthface.camera import CropCamera, crop_camera
@@ -17,8 +18,6 @@ from latentface.synthface.library import Library
 from latentface.synthface.pose import IRIS, SCLERA, Pose, eyeballs, shape
 from latentface.synthface.scene import Scene, sample_view
 from latentface.synthface.wardrobe import Garment
-
-Array = NDArray[np.float32]
 
 IRIS_RADIUS = 0.62  # centimetres; the human iris is 11.7 mm across
 # Material group -> program and the materials it draws.
@@ -45,7 +44,7 @@ class Render:
     uint8 [S, S] (255 on the person), and the scene that was drawn."""
 
     image: NDArray[np.uint8]
-    landmarks: Array
+    landmarks: Float32Array
     mask: NDArray[np.uint8]
     scene: Scene
 
@@ -96,13 +95,13 @@ class Renderer:
         self._target.use()
         self._target.clear(0.0, 0.0, 0.0, 0.0)
         self._set_light(scene, camera, pose)
-        self._draw_backdrop(scene)
+        self._render_backdrop(scene)
         self.context.enable(moderngl.DEPTH_TEST)
-        self._draw_head(scene, posed)
+        self._render_head(scene, posed)
         displacement = shaped - self.head.vertices
         for garment, colour in self._worn(scene):
             points = pose.apply(garment.follow(displacement), garment.rest)
-            self._draw_garment(scene, garment, colour, points, garment.normals @ pose.head.T)
+            self._render_garment(scene, garment, colour, points, garment.normals @ pose.head.T)
         image, mask = self._read(scene)
         return Render(image, camera.pixels(landmarks, self.size), mask, scene)
 
@@ -139,7 +138,7 @@ class Renderer:
         for program in self._programs.values():
             _set(program, values)
 
-    def _draw_backdrop(self, scene: Scene) -> None:
+    def _render_backdrop(self, scene: Scene) -> None:
         picture = np.ascontiguousarray(scene.backdrop, np.float32)
         sheet = self.context.texture((picture.shape[1], picture.shape[0]), 3, picture.tobytes(), dtype="f4")
         sheet.filter = (moderngl.LINEAR, moderngl.LINEAR)
@@ -149,7 +148,7 @@ class Renderer:
         self._backdrop.render()
         sheet.release()
 
-    def _draw_head(self, scene: Scene, posed: Array) -> None:
+    def _render_head(self, scene: Scene, posed: Float32Array) -> None:
         self._moving.write(np.concatenate([posed, vertex_normals(self.head, posed)], 1).astype("f4").tobytes())
         self._skins[scene.skin].use(0)
         self._masks.use(1)
@@ -175,7 +174,7 @@ class Renderer:
                 _set(self._programs["mouth"], MOUTH_LOOKS[name])
             body.render()
 
-    def _worn(self, scene: Scene) -> list[tuple[Garment, Array]]:
+    def _worn(self, scene: Scene) -> list[tuple[Garment, Float32Array]]:
         """The garments of a scene with their linear colours."""
         wardrobe = self.library.wardrobe
         worn = [(garment, scene.cloth) for garment in wardrobe.of_kind("torso")]
@@ -187,7 +186,9 @@ class Renderer:
         worn += [(wardrobe.of_kind(kind)[i], colour) for kind, i, colour in choices if i is not None]
         return worn
 
-    def _draw_garment(self, scene: Scene, garment: Garment, colour: Array, points: Array, normals: Array) -> None:
+    def _render_garment(
+        self, scene: Scene, garment: Garment, colour: Float32Array, points: Float32Array, normals: Float32Array
+    ) -> None:
         card = self._cards[garment.name]
         card.buffer.write(np.concatenate([points, normals], 1).astype("f4").tobytes())
         card.texture.use(0)

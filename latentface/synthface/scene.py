@@ -6,12 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import zoom
 
+from latentface.arrays import Float32Array
 from latentface.emotion import Emotion
-
-Array = NDArray[np.float32]
 
 EMOTIONS: Final = tuple(emotion.value for emotion in Emotion)
 
@@ -56,8 +54,8 @@ UNPAIRED: Final = (
 class Light:
     """A distant light: unit direction towards it [3] (world), linear RGB intensity [3]."""
 
-    direction: Array
-    colour: Array
+    direction: Float32Array
+    colour: Float32Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +70,7 @@ class Scene:
     seed: int
     emotion: int
     strength: float
-    identity: Array
+    identity: Float32Array
     expression: dict[str, float]
     gaze: tuple[float, float]
     yaw: float
@@ -80,27 +78,27 @@ class Scene:
     roll: float
     distance: float  # camera to face, centimetres
     skin: int
-    skin_tint: Array  # [3]
+    skin_tint: Float32Array  # [3]
     skin_gamma: float
     shine: float
-    iris: Array  # [3]
-    lips: Array  # [4] colour and amount
+    iris: Float32Array  # [3]
+    lips: Float32Array  # [4] colour and amount
     blush: float
     hair: int | None
-    hair_colour: Array  # [3]
+    hair_colour: Float32Array  # [3]
     hair_scale: float
     stubble: float  # 0..1
     scalp: float  # 0..1 painted short hair
     brow: int | None
     lash: int | None
     glasses: int | None
-    glasses_colour: Array  # [3]
+    glasses_colour: Float32Array  # [3]
     beard: int | None
-    cloth: Array  # [3]
+    cloth: Float32Array  # [3]
     collar: tuple[float, float, float]  # cloth ends at rest height a + b z + c |x|, centimetres
-    ambient: tuple[Array, Array]  # sky and ground
+    ambient: tuple[Float32Array, Float32Array]  # sky and ground
     lights: tuple[Light, ...]
-    backdrop: Array  # linear RGB [h, w, 3], stretched over the picture
+    backdrop: Float32Array  # linear RGB [h, w, 3], stretched over the picture
     exposure: float
     noise: float  # sensor noise, standard deviation in sRGB 0..1
 
@@ -251,7 +249,7 @@ def _accessories(rng: np.random.Generator, sizes: dict[str, int]) -> dict[str, A
     }
 
 
-def _lighting(rng: np.random.Generator) -> tuple[Array, Array, tuple[Light, ...]]:
+def _lighting(rng: np.random.Generator) -> tuple[Float32Array, Float32Array, tuple[Light, ...]]:
     warmth = rng.normal(0, 0.08)
     white = np.array([1 + warmth, 1.0, 1 - warmth])
     sky = white * rng.uniform(0.25, 0.75)
@@ -265,17 +263,17 @@ def _lighting(rng: np.random.Generator) -> tuple[Array, Array, tuple[Light, ...]
     return sky.astype(np.float32), ground.astype(np.float32), (key, fill, rim)
 
 
-def _direction(rng: np.random.Generator, spread: float, heights: tuple[float, float]) -> Array:
+def _direction(rng: np.random.Generator, spread: float, heights: tuple[float, float]) -> Float32Array:
     return _angles(float(np.clip(rng.normal(0, spread), -110, 110)), float(rng.uniform(*heights)))
 
 
-def _angles(turn: float, height: float) -> Array:
+def _angles(turn: float, height: float) -> Float32Array:
     """Unit direction at degrees around the head (0 in front, 90 at its left) and above the horizon."""
     t, h = np.radians(turn), np.radians(height)
     return np.array([np.sin(t) * np.cos(h), np.sin(h), np.cos(t) * np.cos(h)], np.float32)
 
 
-def _backdrop(rng: np.random.Generator) -> Array:
+def _backdrop(rng: np.random.Generator) -> Float32Array:
     """A plain, graded or out-of-focus background [h, w, 3]."""
     base = np.exp(rng.normal(-1.6, 0.9)) * np.exp(rng.normal(0, 0.14, 3))
     kind = rng.random()
@@ -289,5 +287,5 @@ def _backdrop(rng: np.random.Generator) -> Array:
         if kind > 0.65:
             column = int(rng.integers(0, picture.shape[1]))
             picture[:, column:] *= np.exp(rng.normal(0, 0.5) + rng.normal(0, 0.1, 3))
-    backdrop: Array = np.clip(picture, 0, 1.5).astype(np.float32)
+    backdrop: Float32Array = np.clip(picture, 0, 1.5).astype(np.float32)
     return backdrop

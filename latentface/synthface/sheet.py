@@ -12,7 +12,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from latentface.images import write_image
+from latentface.io.images import write_image
 from latentface.synthface.library import load_library
 from latentface.synthface.renderer import Renderer
 from latentface.synthface.scene import EMOTIONS, sample_scene

@@ -6,16 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import distance_transform_edt
 
+from latentface.arrays import BoolArray, Float32Array, Int32Array, Pixels
 from latentface.synthface.head import HeadModel, vertex_normals
 from latentface.synthface.registration import Registration, attach, texcoords_at
 from latentface.synthface.wavefront import Mesh, read_fitting, read_obj
-
-Array = NDArray[np.float32]
-Bytes = NDArray[np.uint8]
 
 # How far garments stand off the skin at least, centimetres: two heads never fit to the millimetre.
 CLEARANCE = {"hair": 0.35, "brow": 0.07, "lash": 0.02}
@@ -32,17 +29,17 @@ class Garment:
 
     name: str
     kind: str  # "hair", "brow", "lash", "torso", "glasses" or "beard"
-    rest: Array
-    normals: Array
-    uv: Array
-    triangles: NDArray[np.int32]
-    anchors: NDArray[np.int32]
-    weights: Array
-    texture: Bytes
+    rest: Float32Array
+    normals: Float32Array
+    uv: Float32Array
+    triangles: Int32Array
+    anchors: Int32Array
+    weights: Float32Array
+    texture: Pixels
 
-    def follow(self, displacement: Array) -> Array:
+    def follow(self, displacement: Float32Array) -> Float32Array:
         """Garment vertices [N, 3] when the head's vertices moved by displacement [V, 3]."""
-        moved: Array = self.rest + np.einsum("nk,nkc->nc", self.weights, displacement[self.anchors])
+        moved: Float32Array = self.rest + np.einsum("nk,nkc->nc", self.weights, displacement[self.anchors])
         return moved
 
 
@@ -54,15 +51,15 @@ class Wardrobe:
     """
 
     garments: tuple[Garment, ...]
-    skins: Bytes
+    skins: Pixels
     skin_names: tuple[str, ...]
-    masks: Bytes
+    masks: Pixels
 
     def of_kind(self, kind: str) -> tuple[Garment, ...]:
         return tuple(g for g in self.garments if g.kind == kind)
 
 
-def dress(folder: str | Path, head: HeadModel, registration: Registration, positions: Array) -> Wardrobe:
+def dress(folder: str | Path, head: HeadModel, registration: Registration, positions: Float32Array) -> Wardrobe:
     """Build the wardrobe from a MakeHuman asset folder (skins/, hair/, eyebrows/, eyelashes/).
 
     ``positions`` [H, W, 3] is the head's rest position at each atlas texel, NaN where no skin is.
@@ -95,7 +92,7 @@ def _garment(fitting_path: Path, kind: str, registration: Registration, head: He
     return _drape(fitting_path.stem, kind, mesh, rest, texture, head)
 
 
-def _drape(name: str, kind: str, mesh: Mesh, rest: Array, texture: Bytes, head: HeadModel) -> Garment:
+def _drape(name: str, kind: str, mesh: Mesh, rest: Float32Array, texture: Pixels, head: HeadModel) -> Garment:
     """One vertex a (position, texcoord) pair, normals from the faces, anchored to the head's skin."""
     corner = np.stack([mesh.triangles, mesh.texcoord_triangles], -1).reshape(-1, 2)
     unique, inverse = np.unique(corner, axis=0, return_inverse=True)
@@ -125,11 +122,11 @@ def _drape(name: str, kind: str, mesh: Mesh, rest: Array, texture: Bytes, head: 
     )
 
 
-def _lift(points: Array, head: HeadModel, nearest: NDArray[np.int32], clearance: float) -> Array:
+def _lift(points: Float32Array, head: HeadModel, nearest: Int32Array, clearance: float) -> Float32Array:
     """Points pushed out of the skin until they stand ``clearance`` above the vertex nearest to them."""
     normal = vertex_normals(head, head.vertices)[nearest]
     height = ((points - head.vertices[nearest]) * normal).sum(1, keepdims=True)
-    lifted: Array = points + normal * np.clip(clearance - height, 0, 1.5)
+    lifted: Float32Array = points + normal * np.clip(clearance - height, 0, 1.5)
     return lifted
 
 
@@ -145,7 +142,7 @@ def _torso(registration: Registration, head: HeadModel) -> Garment:
     return _drape("torso", "torso", mesh, rest, np.full((4, 4, 4), 255, np.uint8), head)
 
 
-def _bake(skin: Image.Image, covered: NDArray[np.bool_], texcoords: Array) -> Bytes:
+def _bake(skin: Image.Image, covered: BoolArray, texcoords: Float32Array) -> Pixels:
     pixels = np.asarray(skin.convert("RGB").resize((1024, 1024), Image.Resampling.LANCZOS))
     size = pixels.shape[0]
     x = np.clip((texcoords[:, 0] * size).astype(int), 0, size - 1)
@@ -155,14 +152,14 @@ def _bake(skin: Image.Image, covered: NDArray[np.bool_], texcoords: Array) -> By
     return _fill(atlas, covered)
 
 
-def _fill(atlas: Bytes, covered: NDArray[np.bool_]) -> Bytes:
+def _fill(atlas: Pixels, covered: BoolArray) -> Pixels:
     """The atlas with its empty texels set to the nearest covered ones, so that seams and mip levels do not bleed."""
     row, column = distance_transform_edt(~covered, return_distances=False, return_indices=True)
-    filled: Bytes = atlas[row, column]
+    filled: Pixels = atlas[row, column]
     return filled
 
 
-def paint_masks(head: HeadModel, positions: Array) -> Bytes:
+def paint_masks(head: HeadModel, positions: Float32Array) -> Pixels:
     """Lips, beard, scalp and cheek masks uint8 [H, W, 4] from rest positions [H, W, 3] and the landmarks."""
     points = head.vertices[head.landmarks68]
     x, y, z = np.moveaxis(np.nan_to_num(positions, nan=1e3), -1, 0)
@@ -190,13 +187,13 @@ def paint_masks(head: HeadModel, positions: Array) -> Bytes:
     return _fill((np.clip(masks, 0, 1) * 255).astype(np.uint8), ~np.isnan(positions[..., 0]))
 
 
-def _smooth(value: Array, low: float | Array, high: float | Array) -> Array:
+def _smooth(value: Float32Array, low: float | Float32Array, high: float | Float32Array) -> Float32Array:
     t = np.clip((value - low) / (np.asarray(high) - low), 0, 1)
-    smooth: Array = (t * t * (3 - 2 * t)).astype(np.float32)
+    smooth: Float32Array = (t * t * (3 - 2 * t)).astype(np.float32)
     return smooth
 
 
-def _inside(polygon: Array, x: Array, y: Array) -> Array:
+def _inside(polygon: Float32Array, x: Float32Array, y: Float32Array) -> Float32Array:
     """1 inside the polygon [P, 2], 0 outside (even-odd rule)."""
     inside = np.zeros(x.shape, bool)
     for (x0, y0), (x1, y1) in zip(polygon, np.roll(polygon, -1, 0), strict=True):

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from latentface.arrays import Float32Array, Int32Array
 from latentface.errors import InputError
 
 
@@ -15,10 +15,10 @@ from latentface.errors import InputError
 class Mesh:
     """Vertices [V, 3], texcoords [U, 2], triangles into each [T, 3], and a group and a material name a triangle."""
 
-    vertices: NDArray[np.float32]
-    texcoords: NDArray[np.float32]
-    triangles: NDArray[np.int32]
-    texcoord_triangles: NDArray[np.int32]
+    vertices: Float32Array
+    texcoords: Float32Array
+    triangles: Int32Array
+    texcoord_triangles: Int32Array
     groups: tuple[str, ...]
     materials: tuple[str, ...]
 
@@ -27,16 +27,16 @@ class Mesh:
 class Fitting:
     """How a MakeHuman garment follows its base mesh: vertex = sum(weights * base[anchors]) + offsets * scales."""
 
-    anchors: NDArray[np.int32]  # [V, 3] base vertices
-    weights: NDArray[np.float32]  # [V, 3]
-    offsets: NDArray[np.float32]  # [V, 3]
+    anchors: Int32Array  # [V, 3] base vertices
+    weights: Float32Array  # [V, 3]
+    offsets: Float32Array  # [V, 3]
     scale_rules: tuple[tuple[int, int, float], ...]  # x, y, z: distance of two base vertices over a rest length
 
-    def apply(self, base: NDArray[np.float32]) -> NDArray[np.float32]:
+    def apply(self, base: Float32Array) -> Float32Array:
         """Garment vertices [V, 3] on base vertices [B, 3]."""
         scales = [abs(base[a, i] - base[b, i]) / rest for i, (a, b, rest) in enumerate(self.scale_rules)]
         on_base = np.einsum("vk,vkc->vc", self.weights, base[self.anchors])
-        fitted: NDArray[np.float32] = (on_base + self.offsets * np.array(scales)).astype(np.float32)
+        fitted: Float32Array = (on_base + self.offsets * np.array(scales)).astype(np.float32)
         return fitted
 
 

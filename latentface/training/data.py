@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
+from latentface.arrays import Int64Array
 from latentface.errors import InputError
-from latentface.face import near_features
+from latentface.faces.crop import near_features
 
 KEYS = ("images", "landmarks", "mask", "emotion")
 
@@ -43,10 +44,10 @@ def load_shards(
     return {key: np.concatenate(arrays) for key, arrays in parts.items()}
 
 
-def image_batch(images: NDArray[np.generic], chosen: NDArray[np.int64], resolution: int) -> torch.Tensor:
+def image_batch(images: NDArray[np.generic], chosen: Int64Array, resolution: int) -> torch.Tensor:
     """Pictures `chosen` of uint8 [n, S, S, 3] as float32 [N, 3, R, R] in [-1, 1], area-averaged down to `resolution`.
 
-    This is the training loop's own hot path for whole batches; single photos go through `latentface.images`.
+    This is the training loop's own hot path for whole batches; single photos go through `latentface.io.images`.
     """
     batch = torch.from_numpy(np.ascontiguousarray(images[chosen])).permute(0, 3, 1, 2).float() / 127.5 - 1
     factor = batch.shape[-1] // resolution
@@ -69,7 +70,7 @@ class Pairs:
         return Pairs(self.images[part], self.factors[part], self.features[part])
 
     def batch(
-        self, chosen: NDArray[np.int64], resolution: int, feature_weight: float = 0.0
+        self, chosen: Int64Array, resolution: int, feature_weight: float = 0.0
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Pictures [N, 3, R, R] in [-1, 1] and their pixels' weights [N, 1, R, R]: 1, more at eyes and mouth."""
         images = image_batch(self.images, chosen, resolution).contiguous(memory_format=torch.channels_last)

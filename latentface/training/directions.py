@@ -16,24 +16,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from latentface import pretrained
-from latentface.directions import extremes, fit
+from latentface.arrays import Float64Array, Int64Array
+from latentface.directions.fitting import extremes, fit
+from latentface.directions.scaling import scaled, w_samples
 from latentface.emotion import Emotion
 from latentface.errors import UsageError, WeightsError
-from latentface.latent import Direction
+from latentface.latents.latent import Direction
 from latentface.networks.generator import Generator
 from latentface.options import DirectionOptions
 from latentface.pretrained.directions import write_directions
-from latentface.steering import scaled, w_samples
 from latentface.synthface.factors import FactorCode
 from latentface.synthface.library import load_library
 from latentface.synthface.scene import paired
 from latentface.training.data import image_batch, load_shards
 from latentface.training.scene_coder import SceneCoder
-
-Floats = NDArray[np.float64]
 
 #: The first rows draw shapes, up to 32 x 32 pixels; the finer ones colour, which an expression or a turn leaves alone.
 SHAPE_ROWS = 8
@@ -67,8 +65,8 @@ class Scenes:
     """Codes w [N, w_dim] of N renders, their factors [N, P] and emotions [N], and the code that names the factors."""
 
     w: torch.Tensor
-    factors: Floats
-    emotions: NDArray[np.int64]
+    factors: Float64Array
+    emotions: Int64Array
     code: FactorCode
 
     def columns(self, direction: str) -> list[int]:

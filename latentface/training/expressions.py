@@ -18,8 +18,8 @@ from torch import Tensor
 
 from latentface import api
 from latentface.errors import InputError
+from latentface.latents.subspace import Subspace
 from latentface.pretrained.native import write_network
-from latentface.subspace import Subspace
 from latentface.synthface.factors import FactorCode
 from latentface.synthface.library import load_library
 

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from latentface.arrays import Pixels
 from latentface.errors import InputError
-from latentface.images import PHOTO_SUFFIXES, Pixels
+from latentface.io.images import PHOTO_SUFFIXES
+from latentface.io.video import read_clip
 from latentface.training.motion_data import Clips
-from latentface.video import read_clip
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".gif", ".webp", ".mpg", ".mpeg", ".ts"})
 KEPT = 32  # frames of a clip that are kept for training, evenly spread
@@ -77,7 +78,7 @@ def read_frames(path: Path, side: int) -> tuple[NDArray[np.uint8], int]:
 
 
 def check_clip(path: Path, side: int = 64) -> tuple[Checked, NDArray[np.uint8] | None]:
-    """Decode a clip and judge whether it can be learnt from."""
+    """Decode a clip and decide whether it can be learnt from."""
     if path.is_file() and _encrypted(path):
         return Checked(path, 0, "encrypted: it can be played only with its owner's key"), None
     try:

@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from latentface.arrays import Float32Array
 from latentface.errors import InputError
-from latentface.face import MIRROR
+from latentface.faces.crop import MIRROR
 
 #: Landmarks that the keypoints of a guided training stand for: jaw, brows, nose, corners and lids of the eyes, outer
 #: and inner lips.
@@ -32,7 +33,7 @@ class Clips:
 
     pictures: tuple[NDArray[np.uint8], ...]
     people: tuple[str, ...]
-    landmarks: tuple[NDArray[np.float32], ...] = ()
+    landmarks: tuple[Float32Array, ...] = ()
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -61,7 +62,7 @@ def load_rendered(folder: str | Path) -> Clips:
     if not paths:
         raise InputError(f"{folder} holds no clips-*.npz: render some with `python -m latentface.synthface.clips`")
     pictures: list[NDArray[np.uint8]] = []
-    landmarks: list[NDArray[np.float32]] = []
+    landmarks: list[Float32Array] = []
     for path in paths:
         with np.load(path, allow_pickle=False) as shard:
             pictures.extend(shard["images"])
@@ -124,13 +125,13 @@ def _recolour(pictures: Tensor, rng: np.random.Generator) -> Tensor:
     """Brightness, contrast, white balance and saturation, the same for both frames of a pair."""
     count = len(pictures) // 2
 
-    def draw(low: float, high: float, *shape: int) -> Tensor:
+    def uniform(low: float, high: float, *shape: int) -> Tensor:
         values = rng.uniform(low, high, (count, *shape, 1, 1)).astype(np.float32)
         return torch.from_numpy(values).repeat_interleave(2, 0)
 
     grey = pictures.mean(1, keepdim=True)
-    pictures = grey + (pictures - grey) * draw(0.6, 1.3, 1)
-    pictures = (pictures - 0.5) * draw(0.75, 1.25, 1) + 0.5 + draw(-0.12, 0.12, 1) + draw(-0.05, 0.05, 3)
+    pictures = grey + (pictures - grey) * uniform(0.6, 1.3, 1)
+    pictures = (pictures - 0.5) * uniform(0.75, 1.25, 1) + 0.5 + uniform(-0.12, 0.12, 1) + uniform(-0.05, 0.05, 3)
     return pictures.clamp(0, 1)
 
 

@@ -29,8 +29,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from latentface.arrays import Float64Array
 from latentface.errors import UsageError
-from latentface.files import atomic_path
+from latentface.io.atomic import atomic_path
 from latentface.networks.perceptual import (
     DistilledVgg,
     FeatureDistance,
@@ -211,14 +212,14 @@ def descend(network: FeatureDistance, pictures: Tensor, copies: Tensor, source: 
     return (copies - pace * smooth / length).clamp(-1, 1)
 
 
-def measure_distances(network: FeatureDistance, pictures: Tensor, copies: Tensor) -> NDArray[np.float64]:
+def measure_distances(network: FeatureDistance, pictures: Tensor, copies: Tensor) -> Float64Array:
     """Distances [N] of pictures from copies, float64."""
     with torch.no_grad():
         parts = [network(a, b) for a, b in zip(torch.split(pictures, 32), torch.split(copies, 32), strict=True)]
     return torch.cat(parts).double().numpy()
 
 
-def spearman(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+def spearman(a: Float64Array, b: Float64Array) -> float:
     """Rank correlation of two samples [N] without ties."""
     ranks = [np.argsort(np.argsort(values)) for values in (a, b)]
     return float(np.corrcoef(ranks[0], ranks[1])[0, 1])

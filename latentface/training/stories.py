@@ -14,8 +14,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
+from latentface.arrays import Float64Array
 from latentface.emotion import Emotion, EmotionSegment, EmotionSequence
 
 _N, _H, _SA, _SU, _A, _D, _F = Emotion
@@ -72,7 +72,7 @@ def best_perplexity(sequences: list[EmotionSequence]) -> float:
     return math.exp(nats / told)
 
 
-def _tables() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _tables() -> tuple[Float64Array, Float64Array]:
     """Chances [S] of a story's first state, and of each state after each [S, S]."""
     start, step = np.zeros(len(_STATES)), np.zeros((len(_STATES), len(_STATES)))
     for name in _NAMES:
@@ -99,7 +99,7 @@ def _emotion(state: tuple[bool, str, int]) -> Emotion:
     return emotions[k] if k < len(emotions) else Emotion.NEUTRAL
 
 
-def _story(rng: np.random.Generator, start: NDArray[np.float64], step: NDArray[np.float64]) -> EmotionSequence:
+def _story(rng: np.random.Generator, start: Float64Array, step: Float64Array) -> EmotionSequence:
     pace, vigour, walk = PACE * rng.standard_normal(), VIGOUR * rng.standard_normal(), 0.0
     middle = math.log(STRENGTH / (2 - STRENGTH))
     segments, chances = [], start

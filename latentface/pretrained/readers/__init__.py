@@ -10,6 +10,7 @@ from typing import Any
 import safetensors
 
 from latentface.errors import WeightsError
+from latentface.io.tensors import read_tensors
 from latentface.networks.config import GeneratorConfig
 from latentface.pretrained.native import FORMAT, build_from, read_network
 from latentface.pretrained.readers.checkpoint import Checkpoint, shell
@@ -21,7 +22,6 @@ from latentface.pretrained.readers.tensorflow import is_network, read_networks
 from latentface.pretrained.readers.torchfile import LEGACY_START, read_torch
 from latentface.pretrained.readers.unpickler import unpickle
 from latentface.pretrained.readers.values import Budget
-from latentface.tensorfile import read_tensors
 
 __all__ = ["Checkpoint", "read_checkpoint", "read_pickled"]
 

@@ -1,0 +1,81 @@
+"""Where a picture of a face goes: similarities and piecewise affine warps by landmarks, and drawing through a map."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage, spatial
+
+from latentface.arrays import Float32Array, Float64Array, Pixels
+from latentface.errors import UsageError
+
+
+def fit_similarity(source: NDArray[np.floating], target: NDArray[np.floating]) -> Float64Array:
+    """The rotation, scale and shift (3x3) that take source points [K, 2] nearest to target [K, 2] (Umeyama 1991).
+
+    Raises UsageError when the points do not spread.
+    """
+    a, b = np.asarray(source, np.float64), np.asarray(target, np.float64)
+    centre_a, centre_b = a.mean(0), b.mean(0)
+    za, zb = (a - centre_a) @ (1, 1j), (b - centre_b) @ (1, 1j)  # in the plane a similarity is one complex number
+    spread = float((abs(za) ** 2).sum())
+    if spread == 0:
+        raise UsageError("the landmarks fall on one point; a similarity needs two")
+    turn = (za.conj() @ zb) / spread
+    matrix = np.array([[turn.real, -turn.imag, 0.0], [turn.imag, turn.real, 0.0], [0.0, 0.0, 1.0]])
+    matrix[:2, 2] = centre_b - matrix[:2, :2] @ centre_a
+    return matrix
+
+
+def warp_piecewise(image: Pixels, source: Float64Array, target: Float64Array) -> Pixels:
+    """Move the points source [K, 2] of a picture to target [K, 2], affinely in each Delaunay triangle between them.
+
+    The picture's corners and the middles of its sides stay where they are; target points outside are left out.
+    """
+    height, width = image.shape[:2]
+    still = frame(width, height)
+    within = ((target > 0) & (target < (width - 1, height - 1))).all(1)
+    corners_from, corners_to = np.concatenate([still, source[within]]), np.concatenate([still, target[within]])
+    mesh = spatial.Delaunay(corners_to)
+    pixels = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).reshape(-1, 2).astype(np.float64)
+    triangle = np.maximum(mesh.find_simplex(pixels), 0)
+    inverse = mesh.transform[triangle]
+    two = np.einsum("nij,nj->ni", inverse[:, :2], pixels - inverse[:, 2])
+    weights = np.concatenate([two, 1 - two.sum(1, keepdims=True)], axis=1)  # barycentric
+    places = np.einsum("nk,nkd->nd", weights, corners_from[mesh.simplices[triangle]])
+    at = places[:, ::-1].T.reshape(2, height, width)
+    planes = [ndimage.map_coordinates(image[..., c].astype(np.float32), at, order=1, mode="nearest") for c in range(3)]
+    return np.asarray(np.rint(np.stack(planes, axis=-1)), np.uint8)
+
+
+def frame(width: int, height: int) -> Float64Array:
+    """The corners of a picture and the middles of its sides, [8, 2]."""
+    xs, ys = (0.0, (width - 1) / 2, width - 1.0), (0.0, (height - 1) / 2, height - 1.0)
+    return np.array([(x, y) for x in xs for y in ys if (x, y) != (xs[1], ys[1])])
+
+
+def scaling(factor: float) -> Float64Array:
+    """3x3: pixel centres of a picture -> those of one `factor` times as large; the edges, not the centres, agree."""
+    shift = 0.5 * factor - 0.5
+    return np.array([[factor, 0, shift], [0, factor, shift], [0, 0, 1]])
+
+
+def resample(image: Pixels, to_photo: Float64Array, box: tuple[int, int, int, int]) -> Float32Array:
+    """The part of the photo inside the box as the picture draws it, float32 [H, W, 3]; bicubic."""
+    x0, y0, x1, y1 = box
+    size = float(np.sqrt(abs(np.linalg.det(to_photo[:2, :2]))))  # photo pixels a picture pixel covers
+    source = Image.fromarray(image)
+    if size < 1:  # shrink first: the transform below looks at four pixels a side only
+        side = max(1, round(image.shape[0] * size))
+        source = source.resize((side, side), Image.Resampling.LANCZOS)
+        to_photo = to_photo @ scaling(image.shape[0] / side)
+    # beyond its outermost pixel centres Pillow draws nothing: go on with the edge pixels
+    source = Image.fromarray(np.pad(np.asarray(source), ((2, 2), (2, 2), (0, 0)), mode="edge"))
+    to_photo = to_photo @ np.array([[1, 0, -2], [0, 1, -2], [0, 0, 1]])
+    # Pillow counts from the pixels' edges
+    back = np.linalg.inv(to_photo @ np.array([[1, 0, -0.5], [0, 1, -0.5], [0, 0, 1]]))
+    back = back @ np.array([[1, 0, x0 - 0.5], [0, 1, y0 - 0.5], [0, 0, 1]])
+    numbers = tuple(back[:2].ravel().tolist())
+    drawn = source.transform((x1 - x0, y1 - y0), Image.Transform.AFFINE, numbers, Image.Resampling.BICUBIC)
+    return np.asarray(drawn, np.float32)

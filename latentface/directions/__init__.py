@@ -1,0 +1,1 @@
+"""Directions in W+: fitted to labelled latents, scaled, followed."""

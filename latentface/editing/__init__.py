@@ -1,0 +1,1 @@
+"""What a user asks for, on whole photos and clips."""

@@ -1,0 +1,195 @@
+"""Expression videos: the face of one photo goes through emotions, and every frame is put back into the photo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from latentface import api
+from latentface.arrays import Float64Array, Pixels
+from latentface.compositing.compositor import Compositor
+from latentface.compositing.expression_warp import ExpressionMap, Motion
+from latentface.compositing.warping import scaling
+from latentface.directions.scaling import FAR, excess, w_samples
+from latentface.editing.inverted_face import Face, Note
+from latentface.editing.placement import find_points, make_placer, synthesise
+from latentface.emotion import Emotion, EmotionSequence
+from latentface.emotions.sequencer import Repertoire, Sequencer, frame_times
+from latentface.errors import UsageError
+from latentface.faces.crop import FaceCrop, map_points
+from latentface.io.clip import Clip, Frame, parse_rate
+from latentface.latents.latent import Direction, Latent
+from latentface.options import CompositeOptions, SequenceOptions, VideoOptions
+
+if TYPE_CHECKING:
+    from latentface.networks.generator import Generator
+
+#: What a direction's name is multiplied by: full emotions and shut eyes in standard deviations, turns a degree.
+FULL = {
+    "happiness": 2.75, "sadness": 2.5, "surprise": 3.0, "anger": 3.0, "disgust": 3.0, "fear": 3.0,
+    "eyes-closed": 8.0, "yaw": 0.076, "pitch": 0.146,
+}  # fmt: skip
+_MOST, _TRIALS = 1.5, 7  # how much of its own emotion a face may be thought to show, and how finely that is told
+
+
+@dataclass(frozen=True, eq=False)
+class Performance:
+    """The frames of an expression video, drawn while they are asked for, each time anew and all alike.
+
+    Attributes:
+        generator: draws the face.
+        sequencer: its latent at any time.
+        rate: frames a second; count: how many frames share the sequence's seconds.
+        placer: puts them into a photo; None for the face alone.
+        alpha: the photo's fourth channel [H, W], if it has one.
+        batch: frames that go through the generator together.
+    """
+
+    generator: Generator
+    sequencer: Sequencer
+    rate: Fraction
+    count: int
+    placer: Compositor | ExpressionMap | None = None
+    alpha: Pixels | None = None
+    batch: int = 8
+
+    def __iter__(self) -> Iterator[Frame]:
+        times = frame_times(self.sequencer.seconds, self.count)
+        batches = np.split(times, range(self.batch, self.count, self.batch))
+        number = 0
+        with ThreadPoolExecutor(1) as pool:  # the next batch is drawn while this one is put into the photo and encoded
+            drawn = pool.submit(self._synthesise, batches[0])
+            for following in [*batches[1:], None]:
+                pictures = drawn.result()
+                if following is not None:
+                    drawn = pool.submit(self._synthesise, following)
+                for image, points in pictures:
+                    yield Frame(self._place(image, points, times[number]), number / self.rate)
+                    number += 1
+
+    @property
+    def clip(self) -> Clip:
+        """The frames as a clip."""
+        side = self.generator.config.resolution
+        height, width = (side, side) if self.placer is None else self.placer.photo.shape[:2]
+        return Clip(self, self.rate, (width, height), self.count, alpha=self.alpha is not None)
+
+    def _synthesise(self, times: Float64Array) -> list[tuple[Pixels, Float64Array | None]]:
+        """The face at times [N], and where the placer wants to know it, its landmarks [68, 2]."""
+        images = synthesise(self.generator, self.sequencer.start, self.sequencer.ws(times))
+        if isinstance(self.placer, ExpressionMap):
+            return list(zip(images, find_points(self.generator, images), strict=True))
+        return [(image, None) for image in images]
+
+    def _place(self, image: Pixels, points: Float64Array | None, time: float) -> Pixels:
+        pixels = image
+        if isinstance(self.placer, Compositor):
+            pixels = self.placer.place(image)
+        elif self.placer is not None and points is not None:
+            at, sequencer = np.array([time]), self.sequencer
+            shut, yaw, pitch = (float(signal(at)[0]) for signal in (sequencer.shut, sequencer.yaw, sequencer.pitch))
+            pixels = self.placer.place(image, points, Motion(shut, yaw, pitch))
+        return pixels if self.alpha is None else np.dstack([pixels, self.alpha])
+
+
+def perform(
+    face: Face,
+    sequence: EmotionSequence,
+    generator: Generator,
+    options: SequenceOptions | None = None,
+    video: VideoOptions | None = None,
+    composite: CompositeOptions | None = None,
+    note: Note | None = None,
+) -> Performance:
+    """A face goes through a sequence of emotions.
+
+    Args:
+        face: its latent, and the photo and crop it was found in; without a photo it is shown alone.
+        generator: the network of its latent.
+        options, video: how the face moves, and what is drawn. composite: how it is pasted, for `video.place="paste"`.
+        note: told, in one line, of emotions too strong for the network.
+
+    Raises:
+        UsageError: a direction is missing, the rate cannot be read, or the clip would have no frame.
+        LatentMismatch: a direction belongs to another network.
+    """
+    options, video = options or SequenceOptions(), video or VideoOptions()
+    rate = parse_rate(video.fps)
+    count = round(sequence.duration * rate)
+    if not count:
+        raise UsageError(f"{sequence.duration:g} seconds at {video.fps} frames a second have no frame; ask for more")
+    warped = video.place == "warp" and not video.crop and face.photo is not None
+    repertoire = load_repertoire(generator, sequence, options, expressions_only=warped)  # the photo itself moves
+    own = read_own(generator, face.latent, repertoire) if options.rest else None
+    sequencer = Sequencer(face.latent, repertoire, sequence, options, centre=generator.w_avg, own=own)
+    if note is not None:
+        _warn_of_range(generator, sequencer, note)
+    if video.crop or face.photo is None or face.crop is None:
+        return Performance(generator, sequencer, rate, count, batch=video.batch)
+    (start,) = synthesise(generator, face.latent, face.latent.ws[None])
+    reach = _reach(generator, sequencer, face.crop) if video.place == "paste" else ()
+    placer = make_placer(face, generator, start, video.place, composite, reach)
+    return Performance(generator, sequencer, rate, count, placer, face.photo.alpha, video.batch)
+
+
+def load_repertoire(
+    generator: Generator, sequence: EmotionSequence, options: SequenceOptions, expressions_only: bool = False
+) -> Repertoire:
+    """The directions of a generator scaled by `FULL`: every emotion it has, and what the options ask for.
+
+    expressions_only: blinks and head movements are not to be done by the latent.
+
+    Raises UsageError for one that is asked for and missing.
+    """
+
+    def scaled(name: str) -> Direction:
+        return FULL[name] * api.load_direction(name, generator)
+
+    known = api.list_directions(generator)
+    wanted = {segment.emotion for segment in sequence.segments} - {Emotion.NEUTRAL}
+    return Repertoire(
+        {emotion: scaled(emotion.value) for emotion in Emotion if emotion in wanted or emotion.value in known},
+        scaled("eyes-closed") if options.blinks and not expressions_only else None,
+        *([scaled("yaw"), scaled("pitch")] if options.sway and not expressions_only else ()),
+    )
+
+
+def read_own(generator: Generator, latent: Latent, repertoire: Repertoire) -> Float64Array:
+    """[7] how strong the face of a latent shows its likeliest emotion: what must be taken back to make it neutral.
+
+    Of several strengths the one whose removal looks most neutral to the emotion network.
+    """
+    recognise = api.find_recogniser("emotion", str(generator.w_avg.device))
+    own = np.zeros(len(Emotion))
+    found = list(Emotion)[int(recognise(synthesise(generator, latent, latent.ws[None]))[0].argmax())]
+    direction = repertoire.emotions.get(found)
+    if direction is not None:
+        tried = torch.linspace(0, _MOST, _TRIALS)
+        ws = latent.ws - tried[:, None, None] * direction.values
+        own[found.index] = tried[int(recognise(synthesise(generator, latent, ws))[:, Emotion.NEUTRAL.index].argmax())]
+    return own
+
+
+def _reach(generator: Generator, sequencer: Sequencer, crop: FaceCrop) -> list[Float64Array]:
+    """Landmarks in the photo of the farthest the face goes: one mask then does for all frames."""
+    extremes = sequencer.extremes()
+    if not extremes:
+        return []
+    poses = synthesise(generator, sequencer.start, torch.stack(list(extremes.values())))
+    to_photo = crop.to_photo @ scaling(crop.size / poses.shape[1])
+    return [map_points(to_photo, points) for points in find_points(generator, poses)]
+
+
+def _warn_of_range(generator: Generator, sequencer: Sequencer, note: Note) -> None:
+    """Say which emotions lead farther from the mean w than the network draws well."""
+    w, start = w_samples(generator), sequencer.start
+    far = {name: excess(start, replace(start, ws=ws), w) for name, ws in sequencer.extremes().items()}
+    beyond = [f"{name} ({distance:.1f} deviations)" for name, distance in far.items() if distance > FAR]
+    if beyond:
+        note(f"{', '.join(beyond)}: so far from the network's mean it draws badly; lower strengths till {FAR:g}")

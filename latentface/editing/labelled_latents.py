@@ -1,0 +1,223 @@
+"""Labelled latents for `directions.fit`: of photos in folders or in a table, of samples, of rendered scenes."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from latentface import api
+from latentface.arrays import Float64Array, Int64Array, Pixels
+from latentface.emotion import Emotion
+from latentface.errors import InputError, LatentfaceError, UsageError
+from latentface.faces.crop import FaceCrop
+from latentface.io.images import PHOTO_SUFFIXES, read_image
+from latentface.options import ProjectOptions
+
+if TYPE_CHECKING:
+    from latentface.networks.generator import Generator
+
+LATENT = ".safetensors"
+_BATCH = 16
+Note = Callable[[str], None]
+Step = Callable[[int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Latents ws [N, num_ws, w_dim] with labels (texts; numbers in a column of scores) and conditions [N, K]."""
+
+    ws: torch.Tensor
+    labels: list[str]
+    conditions: Float64Array | None = None
+
+    @property
+    def scores(self) -> Float64Array:
+        """The labels as numbers [N]; InputError when one is none."""
+        return _numbers(self.labels, "the scores")
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Turns files into latents: latent files as they are, photos by the network's encoder or by projection.
+
+    Attributes:
+        project: how photos are projected; None for the encoder.
+        note: told of files that cannot be used; they are left out. on_step: told how many files are done.
+    """
+
+    generator: Generator
+    project: ProjectOptions | None = None
+    landmarks: str = "builtin"
+    note: Note = lambda text: None
+    on_step: Step = lambda done: None
+
+    def read(self, files: Sequence[Path]) -> tuple[torch.Tensor, list[int]]:
+        """Latents [M, num_ws, w_dim] of the files that can be used, and which those are."""
+        made, kept, waiting = [], [], list[tuple[int, FaceCrop]]()
+        found: dict[int, torch.Tensor] = {}
+        for number, path in enumerate(files):
+            try:
+                if path.suffix.lower() == LATENT:
+                    found[number] = api.load_latent(path, self.generator).ws
+                else:
+                    crops = api.align(read_image(path), self.generator.config.resolution, self.landmarks)
+                    waiting.append((number, max(crops, key=lambda crop: crop.side)))
+            except LatentfaceError as error:
+                self.note(f"{path} is left out: {error}")
+            if len(waiting) == _BATCH or (waiting and number == len(files) - 1):
+                found |= zip((at for at, _ in waiting), self._invert([crop for _, crop in waiting]), strict=True)
+                waiting = []
+            self.on_step(number + 1)
+        for number in sorted(found):
+            kept.append(number)
+            made.append(found[number])
+        if not made:
+            raise InputError(
+                f"none of {len(files)} files can be used; give photos of faces, or latents of this network"
+            )
+        return torch.stack(made), kept
+
+    def _invert(self, crops: list[FaceCrop]) -> Iterable[torch.Tensor]:
+        if self.project is None:
+            return api.encode(crops, self.generator).cpu()
+        return [each.latent.ws for each in api.project(crops, self.generator, self.project)]
+
+
+def from_folders(folders: Sequence[Path], reader: Reader) -> Labelled:
+    """A class a folder, named after it; InputError for a folder without photos or latents."""
+    files, labels = [], []
+    for folder in folders:
+        inside = sorted(path for path in _listed(folder) if path.suffix.lower() in (*PHOTO_SUFFIXES, LATENT))
+        if not inside:
+            raise InputError(f"{folder} holds no photos and no latents; give a folder for each class")
+        files += inside
+        labels += [folder.resolve().name] * len(inside)
+    ws, kept = reader.read(files)
+    return Labelled(ws, [labels[k] for k in kept])
+
+
+def from_table(path: Path, label: str, reader: Reader, conditions: Sequence[str] = ()) -> Labelled:
+    """A CSV file with a column `file` (relative to it), a column of labels or scores, and columns of conditions.
+
+    A column of conditions that are not all numbers becomes one column a word.
+    Raises InputError for a table that cannot be read, lacks a column or has no rows.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            rows = list(csv.DictReader(stream))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read as a table: {error}") from None
+    if not rows:
+        raise InputError(f"{path} has no rows; expected a head line with file and {label}, and a line for each photo")
+    for column in ("file", label, *conditions):
+        if any(row.get(column) is None for row in rows):
+            raise InputError(f"{path} has no column {column!r} in every row; there are {', '.join(map(str, rows[0]))}")
+    ws, kept = reader.read([path.parent / row["file"] for row in rows])
+    rows = [rows[k] for k in kept]
+    held = [_encoded([row[column] for row in rows]) for column in conditions]
+    return Labelled(ws, [row[label].strip() for row in rows], np.concatenate(held, axis=1) if held else None)
+
+
+def from_samples(
+    generator: Generator,
+    count: int,
+    recognise: Callable[[torch.Tensor], torch.Tensor],
+    names: Sequence[str],
+    *,
+    seed: int = 0,
+    surest: float = 0.5,
+    on_step: Step = lambda done: None,
+) -> Labelled:
+    """Sampled latents, each labelled by a classifier of its picture; of every class the surest share is kept.
+
+    Args:
+        recognise: pictures [N, 3, R, R] in [-1, 1] -> a score for each of `names` [N, C].
+
+    Raises UsageError for a classifier with another number of classes.
+    """
+    ws, scores = [], []
+    for first in range(0, count, _BATCH):
+        seeds = range(seed + first, seed + min(first + _BATCH, count))
+        part = torch.cat([api.sample_ws(generator, each, psi=1.0) for each in seeds])
+        with torch.no_grad():
+            answer = recognise(generator.synthesis(part, noise_mode="const").clamp(-1, 1)).cpu()
+        if answer.shape != (len(part), len(names)):
+            raise UsageError(f"the classifier answers {list(answer.shape)}: expected [{len(part)}, {len(names)}]")
+        ws.append(part.cpu())
+        scores.append(answer)
+        on_step(first + len(part))
+    margins, found = torch.cat(scores).max(1)
+    kept: list[int] = []
+    for number in range(len(names)):
+        members = (found == number).nonzero()[:, 0]
+        best = margins[members].argsort(descending=True, stable=True)[: max(1, round(surest * len(members)))]
+        kept += members[best].tolist()
+    return Labelled(torch.cat(ws)[kept], [names[int(found[k])] for k in kept])
+
+
+def from_renders(folders: Sequence[Path], generator: Generator, on_step: Step = lambda done: None) -> Labelled:
+    """Renders of `latentface.synthface.dataset`, encoded, with their true emotions.
+
+    Raises InputError for folders without shards.
+    """
+    ws, labels = [], list[str]()
+    for number, (images, emotions) in enumerate(_shards(folders), 1):
+        for first in range(0, len(images), _BATCH):
+            ws.append(api.encode(list(images[first : first + _BATCH]), generator).cpu())
+        labels += [list(Emotion)[index].value for index in emotions]
+        on_step(number)
+    return Labelled(torch.cat(ws), labels)
+
+
+def emotion_recogniser(name: str, device: str) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The emotion classifier of that name or file: pictures [N, 3, R, R] in [-1, 1] -> probabilities [N, 7]."""
+    from latentface.pretrained import load_emotion
+
+    network = load_emotion(name, device)
+    return lambda pictures: network(pictures).softmax(1)
+
+
+def _shards(folders: Sequence[Path]) -> Iterator[tuple[Pixels, Int64Array]]:
+    for folder in folders:
+        paths = sorted(folder.glob("shard-*.npz"))
+        if not paths:
+            raise InputError(f"{folder} holds no shard-*.npz; render some with latentface.synthface.dataset")
+        for path in paths:
+            try:
+                with np.load(path, allow_pickle=False) as shard:
+                    yield shard["images"], shard["emotion"]
+            except (OSError, KeyError, ValueError) as error:
+                raise InputError(f"{path} is no shard of renders: {error}") from None
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        raise InputError(
+            f"{folder} cannot be read as a folder: {error.strerror}; give a folder for each class"
+        ) from None
+
+
+def _encoded(words: list[str]) -> Float64Array:
+    """A column of numbers [N, 1], or of words as one column each [N, W]."""
+    try:
+        return _numbers(words, "")[:, None]
+    except InputError:
+        return np.stack([[float(word == known) for word in words] for known in sorted(set(words))], axis=1)
+
+
+def _numbers(words: Sequence[str], what: str) -> Float64Array:
+    try:
+        numbers = np.array([float(word) for word in words])
+    except ValueError as error:
+        raise InputError(f"{what} are to be numbers: {error}") from None
+    if not np.isfinite(numbers).all():
+        raise InputError(f"{what} hold NaN or infinity; expected finite numbers")
+    return numbers

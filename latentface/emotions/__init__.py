@@ -1,0 +1,1 @@
+"""Emotions over time: read from clips, predicted, made into latents."""

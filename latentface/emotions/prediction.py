@@ -1,0 +1,153 @@
+"""Emotions to come: segments as numbers, sequences drawn from a rhythm network, and the Markov chain it must beat."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from latentface.emotion import Emotion, EmotionSegment, EmotionSequence
+from latentface.errors import UsageError
+from latentface.networks.rhythm import BEGIN, EMOTIONS, NOTHING, RhythmNet, counted
+
+SHORTEST, LONGEST = 0.2, 120.0  # seconds of a drawn segment
+_EDGE = 0.01  # of the strength's range, where its logit would leave all bounds
+_PRIOR = 5.0  # segments like all, that each emotion's are counted with
+_MOST_SECONDS = 24 * 3600.0
+
+
+def joined(sequence: EmotionSequence) -> EmotionSequence:
+    """The sequence with neighbours of one emotion made one segment, its strength their mean over time."""
+    whole: list[EmotionSegment] = []
+    for segment in sequence.segments:
+        if whole and whole[-1].emotion is segment.emotion:
+            last = whole.pop()
+            seconds = last.duration + segment.duration
+            strength = (last.strength * last.duration + segment.strength * segment.duration) / seconds
+            segment = EmotionSegment(segment.emotion, strength, seconds)
+        whole.append(segment)
+    return EmotionSequence(tuple(whole))
+
+
+def to_numbers(sequence: EmotionSequence) -> tuple[Tensor, Tensor]:
+    """What a rhythm network reads: emotions [T + 1] that start with `BEGIN`, measures [T + 1, 2]; neighbours joined."""
+    segments = joined(sequence).segments
+    emotions = [BEGIN, *(segment.emotion.index for segment in segments)]
+    measures = [(0.0, 0.0), *(_measure(segment) for segment in segments)]
+    return torch.tensor(emotions), torch.tensor(measures)
+
+
+def stacked(parts: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Several `to_numbers` as one: emotions [N, T], short ones filled up with `NOTHING`, and measures [N, T, 2]."""
+    emotions = torch.nn.utils.rnn.pad_sequence([part[0] for part in parts], True, float(NOTHING))
+    return emotions, torch.nn.utils.rnn.pad_sequence([part[1] for part in parts], True)
+
+
+def predict(
+    network: RhythmNet, start: Emotion, seconds: float, *, seed: int = 0, temperature: float = 1.0
+) -> EmotionSequence:
+    """Draw a sequence that begins with `start` and lasts `seconds` (more than 0, at most a day).
+
+    Args:
+        temperature: 1 draws as the network learnt; below it the likelier, 0 always the likeliest and the median
+            duration and strength; above it with more variety.
+
+    Raises:
+        UsageError: seconds, seed or temperature (0 to 10) are out of range.
+    """
+    if not 0 < seconds <= _MOST_SECONDS:
+        raise UsageError(f"seconds is {seconds}; expected more than 0 and at most {_MOST_SECONDS:g}")
+    if not 0 <= temperature <= 10:
+        raise UsageError(f"temperature is {temperature}; expected 0 to 10")
+    if not 0 <= seed < 2**63:
+        raise UsageError(f"seed is {seed}; expected 0 or more, below 2^63")
+    source = torch.Generator().manual_seed(seed)
+    device = network.location.device
+    emotions, measures = torch.tensor([[BEGIN]], device=device), torch.zeros(1, 1, 2, device=device)
+    segments: list[EmotionSegment] = []
+    left, state = seconds, None
+    while left > 1e-6:
+        with torch.inference_mode():
+            logits, mean, log_deviation, state = network(emotions, measures, state)
+        index = _sample(logits[0, 0].cpu(), temperature, source) if segments else start.index
+        spread = math.sqrt(temperature) * torch.randn(2, generator=source)  # p^(1/T) of a normal widens by sqrt(T)
+        drawn = mean[0, 0, index].cpu() + spread * log_deviation[0, 0, index].cpu().exp()
+        segment = _segment(list(Emotion)[index], *drawn.tolist())
+        if left - segment.duration < SHORTEST:  # the last one: it fills the time
+            segment = EmotionSegment(segment.emotion, segment.strength, round(left, 6))
+        segments.append(segment)
+        left -= segment.duration
+        emotions = torch.tensor([[index]], device=device)
+        measures = torch.tensor([[_measure(segment)]], device=device)
+    return EmotionSequence(tuple(segments))
+
+
+class MarkovChain:
+    """First order: what comes next depends on the last emotion only, its duration and strength on itself only.
+
+    Fitted on `to_numbers` of sequences. Counts start from 1/2 (Jeffreys' prior), each emotion's moments from five
+    segments like all together.
+
+    Attributes:
+        log_transition: [8, 7] log chances after each emotion, and at the beginning.
+        mean, deviation: [7, 2] of each emotion's measures.
+    """
+
+    def __init__(self, sequences: Iterable[tuple[Tensor, Tensor]]) -> None:
+        parts = list(sequences)
+        counts = torch.full((EMOTIONS + 1, EMOTIONS), 0.5)
+        counts[range(EMOTIONS), range(EMOTIONS)] = 0
+        for emotions, _ in parts:
+            pairs = emotions[:-1], emotions[1:]
+            counts.index_put_(pairs, torch.ones(len(emotions) - 1), accumulate=True)
+        self.log_transition = (counts / counts.sum(1, keepdim=True)).log()
+        emotions, measures = torch.cat([part[0][1:] for part in parts]), torch.cat([part[1][1:] for part in parts])
+        known = F.one_hot(emotions, EMOTIONS).float()[:, :, None] * counted(emotions)[:, None, 1:]  # [T, 7, 2]
+        total = known.sum((0, 1)).clamp(min=1)
+        middle = (known * measures[:, None]).sum((0, 1)) / total
+        spread = (known * (measures[:, None] - middle).square()).sum((0, 1)) / total
+        own = known.sum(0) + _PRIOR
+        self.mean = ((known * measures[:, None]).sum(0) + _PRIOR * middle) / own
+        around = (known * (measures[:, None] - self.mean).square()).sum(0) + _PRIOR * spread
+        self.deviation = (around / own).sqrt().clamp(min=0.05)
+
+    def surprise(self, emotions: Tensor, measures: Tensor) -> Tensor:
+        """As `RhythmNet.surprise`: [N, T - 1, 3] nats."""
+        given, told = emotions[:, :-1].clamp(min=0), emotions[:, 1:]
+        index = told.clamp(min=0)
+        emotion = -self.log_transition[given, index]
+        deviation = self.deviation[index]
+        off = (measures[:, 1:] - self.mean[index]) / deviation
+        normal = off.square() / 2 + deviation.log() + math.log(2 * math.pi) / 2
+        return torch.cat([emotion[..., None], normal], dim=-1).masked_fill(~counted(told), 0.0)
+
+
+def figures(surprise: Tensor, emotions: Tensor) -> dict[str, float]:
+    """What `surprise` [N, T - 1, 3] about `emotions` [N, T] comes to: the perplexity of an emotion, nats of a duration
+    and of a strength, and of a segment as a whole."""
+    total, count = surprise.double().sum((0, 1)), counted(emotions[:, 1:]).sum((0, 1))
+    emotion, duration, strength = (total / count.clamp(min=1)).tolist()
+    nats = float(total.sum() / count[0])
+    return {"perplexity": math.exp(emotion), "duration": duration, "strength": strength, "nats": nats}
+
+
+def _measure(segment: EmotionSegment) -> tuple[float, float]:
+    if segment.emotion is Emotion.NEUTRAL:
+        return math.log(segment.duration), 0.0
+    share = min(max(segment.strength / 2, _EDGE), 1 - _EDGE)
+    return math.log(segment.duration), math.log(share / (1 - share))
+
+
+def _segment(emotion: Emotion, log_seconds: float, logit: float) -> EmotionSegment:
+    seconds = math.exp(min(max(log_seconds, math.log(SHORTEST)), math.log(LONGEST)))
+    strength = 1.0 if emotion is Emotion.NEUTRAL else 2 / (1 + math.exp(-min(max(logit, -30.0), 30.0)))
+    return EmotionSegment(emotion, round(strength, 3), round(seconds, 3))
+
+
+def _sample(logits: Tensor, temperature: float, source: torch.Generator) -> int:
+    if temperature == 0:
+        return int(logits.argmax())
+    return int(torch.multinomial((logits / temperature).softmax(0), 1, generator=source))

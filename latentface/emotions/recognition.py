@@ -1,0 +1,260 @@
+"""Films -> emotions: a recogniser looks at the tracked face several times a second.
+
+A recogniser is whatever gives chances to emotions for pictures of faces: the built-in network, or a function of the
+user's own (`plugged_in`).
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from latentface.arrays import Float64Array, Pixels
+from latentface.emotion import Emotion, EmotionSequence
+from latentface.emotions.resume_log import Journal
+from latentface.emotions.smoothing import Look, to_segments
+from latentface.errors import InputError, LatentfaceError, NoFaceFound, UsageError
+from latentface.faces import alignment
+from latentface.faces.alignment import LandmarkPredictor
+from latentface.faces.crop import ffhq_quad
+from latentface.faces.tracking import Tracker
+from latentface.io.clip import Clip, Frame
+from latentface.io.images import to_tensor
+from latentface.networks.classifier import EmotionNet
+from latentface.options import ReadOptions
+
+Classify = Callable[[Pixels], Any]
+LookCallback = Callable[[int, Look], None]
+
+_LARGEST = 1280  # long side of what is looked at: the smallest face that is found then still has 100 pixels
+_SIDE = 144  # pixels of a crop: then the built-in network sees its own resolution
+_DIGITS = 4  # of a chance
+_ALSO_CALLED = {
+    "neutral": "calm none", "happiness": "happy joy smile", "sadness": "sad", "surprise": "surprised",
+    "anger": "angry", "disgust": "disgusted", "fear": "fearful afraid scared",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Recogniser:
+    """Chances of the seven emotions for face crops.
+
+    Attributes:
+        classify: uint8 RGB [N, S, S, 3], FFHQ crops (reflected where they leave the film) -> [N, L], the chance of each
+            label (0 or more; a row need not sum to 1); an array, a tensor or nested lists.
+        labels: what the L columns mean: emotions by name or a common other one (happy, sad, angry, ...), in any order;
+            some may be missing and then never appear.
+        size: side S of the crops it wants.
+
+    Raises:
+        UsageError: a label that is none of the seven emotions, or two for the same.
+    """
+
+    classify: Classify
+    labels: tuple[str, ...] = tuple(emotion.value for emotion in Emotion)
+    size: int = _SIDE
+
+    def __post_init__(self) -> None:
+        columns = [_emotion_of(label).index for label in self.labels]
+        if len(set(columns)) < len(columns) or not columns:
+            raise UsageError(f"a recogniser's labels are {', '.join(self.labels)}; expected each emotion once at most")
+        if self.size < 16:
+            raise UsageError(f"a recogniser wants crops of {self.size} pixels; expected 16 or more")
+
+    def __call__(self, crops: Pixels) -> Float64Array:
+        """Chances [N, 7] in the order of `Emotion`; UsageError when `classify` answers something else than promised."""
+        answer = self.classify(crops)
+        answer = answer.detach().cpu().numpy() if isinstance(answer, torch.Tensor) else answer
+        chances = np.asarray(answer, np.float64)
+        shape = (len(crops), len(self.labels))
+        if chances.shape != shape or not np.isfinite(chances).all() or chances.min() < 0 or not chances.sum(1).all():
+            said = f"[{', '.join(map(str, chances.shape))}] from {chances.min():g} to {chances.max():g}"
+            raise UsageError(
+                f"the recogniser answered {said} for {len(crops)} faces; expected [{shape[0]}, {shape[1]}] chances, "
+                f"0 or more and not all 0, for {', '.join(self.labels)}"
+            )
+        whole = np.zeros((len(crops), len(Emotion)))
+        whole[:, [_emotion_of(label).index for label in self.labels]] = chances / chances.sum(1, keepdims=True)
+        return whole
+
+
+def of_network(network: EmotionNet) -> Recogniser:
+    """The recogniser that an emotion network is."""
+
+    def classify(crops: Pixels) -> torch.Tensor:
+        with torch.inference_mode():
+            logits: torch.Tensor = network(to_tensor(crops).to(network.mean.device))
+            return logits.softmax(1)
+
+    return Recogniser(classify)
+
+
+def plugged_in(name: str) -> Recogniser:
+    """The recogniser `package.module:name` or `FILE.py:name`: a `Recogniser`, or a function as its `classify`.
+
+    This runs the user's own code.
+
+    Raises:
+        UsageError: it cannot be imported, or is neither.
+    """
+    place, _, attribute = name.rpartition(":")
+    try:
+        module = _from_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
+        found = getattr(module, attribute)
+    except LatentfaceError:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise UsageError(
+            f"no recogniser {name!r} ({reason}); expected package.module:NAME or FILE.py:NAME of a "
+            "latentface.Recogniser, or of a function of crops [N, S, S, 3]"
+        ) from error
+    if isinstance(found, Recogniser):
+        return found
+    if not callable(found):
+        raise UsageError(f"the recogniser {name!r} is a {type(found).__name__}; expected a Recogniser or a function")
+    return Recogniser(found)
+
+
+@dataclass
+class Tally:
+    """What has become of a film; it fills while the film is read.
+
+    seconds: how long it is, as far as it can be read. looks: how often it was looked at. faces: in how many of these a
+    face was seen. tracks: how many faces in turn. damage: where the film could be read no further and why, or None.
+    """
+
+    seconds: Fraction = Fraction(0)
+    looks: int = 0
+    faces: int = 0
+    tracks: int = 0
+    damage: str | None = None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The emotions that a film's faces showed, as far as it could be read, and how that went."""
+
+    sequence: EmotionSequence
+    tally: Tally
+
+
+def read(
+    clip: Clip,
+    landmarks: LandmarkPredictor,
+    recogniser: Recogniser,
+    options: ReadOptions | None = None,
+    *,
+    journal: Journal | None = None,
+    keep_partial: bool = False,
+    on_look: LookCallback | None = None,
+) -> Reading:
+    """The emotions of the face that a clip follows, smoothed; a stretch without a face counts as neutral.
+
+    Args:
+        journal: where looks are kept; those that are in it already are not made again.
+        keep_partial: end at a damaged place, which `Tally.damage` then tells, instead of raising.
+        on_look: called as on_look(count, look) after every look, those of the journal included.
+
+    Raises:
+        InputError: the clip is damaged (with `keep_partial`: and nothing of it could be read).
+        NoFaceFound: no look met a face.
+    """
+    options, tally = options or ReadOptions(), Tally()
+
+    def frames() -> Iterator[Frame]:
+        for frame in clip:
+            tally.seconds = frame.time + 1 / clip.rate
+            yield frame
+
+    def looks() -> Iterator[Look]:
+        after = None if journal is None else journal.last
+        yield from journal or ()
+        try:
+            for look in watch(replace(clip, frames=frames()), landmarks, recogniser, options.looks, after):
+                if journal is not None:
+                    journal.add(look)
+                yield look
+        except InputError as error:
+            if not (keep_partial and tally.looks):
+                raise
+            tally.damage = str(error)
+
+    def counted() -> Iterator[Look]:
+        for look in looks():
+            tally.looks, tally.tracks = tally.looks + 1, look.track
+            tally.faces += look.chances is not None
+            if on_look:
+                on_look(tally.looks, look)
+            yield look
+        yield Look(tally.seconds, None)
+
+    segments = tuple(to_segments(counted(), options.steady))
+    if not tally.faces:
+        raise NoFaceFound(f"no face in {tally.looks} looks at the clip; give one in which a face looks to the camera")
+    return Reading(EmotionSequence(segments), tally)
+
+
+def watch(
+    clip: Clip, landmarks: LandmarkPredictor, recogniser: Recogniser, rate: float, after: Look | None = None
+) -> Iterator[Look]:
+    """Look at the tracked face of a clip's frames, `rate` times a second of the clip (or at every frame, if fewer).
+
+    Args:
+        after: go on behind this look, as if it had been made on the way; the frames until then are decoded only.
+
+    Raises:
+        InputError: the clip is damaged; the looks before that have been given.
+    """
+    rhythm = Fraction(rate)
+    tracker = Tracker(landmarks) if after is None else Tracker(landmarks, after.box, after.track)
+    due = Fraction(0) if after is None else _next_due(after.time, rhythm)
+    for frame in clip:
+        if frame.time < due:
+            continue
+        picture = _fitted(np.ascontiguousarray(frame.pixels[..., :3]))
+        points = tracker(picture)
+        chances: tuple[float, ...] | None = None
+        if points is not None:
+            crop = alignment.sample_quad(picture, ffhq_quad(points), recogniser.size)
+            chances = tuple(round(chance, _DIGITS) for chance in recogniser(crop[None])[0].tolist())
+        yield Look(frame.time, chances, tracker.box, tracker.track)
+        due = _next_due(frame.time, rhythm)
+
+
+def _fitted(picture: Pixels) -> Pixels:
+    """The picture, or a copy of the largest size that is looked at."""
+    scale = _LARGEST / max(picture.shape[:2])
+    if scale >= 1:
+        return picture
+    size = tuple(max(1, round(side * scale)) for side in picture.shape[1::-1])
+    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX))
+
+
+def _next_due(time: Fraction, rate: Fraction) -> Fraction:
+    return (math.floor(time * rate) + 1) / rate
+
+
+def _emotion_of(label: str) -> Emotion:
+    word = label.strip().lower()
+    return Emotion.of(next((name for name, others in _ALSO_CALLED.items() if word in others.split()), word))
+
+
+def _from_file(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"latentface_recogniser_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,114 @@
+"""A reading in progress, on disk: one line a look, so that an interrupted one goes on where it stopped.
+
+The first line tells what is read, and how; each further line is a look. Lines are only ever added: a killed process
+leaves at most a half last line, which is forgotten.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from latentface.emotions.smoothing import Look
+from latentface.errors import OutputError
+
+FORMAT = "latentface-looks-1"
+_HEAD = 1 << 20  # bytes of a film by which it is known again, beside its size
+
+
+class Journal:
+    """The looks of one reading in a file, oldest first; a context manager that closes it.
+
+    Args:
+        facts: what must be the same for a file that is there to be gone on with; else it is begun anew, and `replaced`.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], facts: Mapping[str, Any]) -> None:
+        self.path = Path(path)
+        head = json.dumps({"format": FORMAT, **facts}, sort_keys=True) + "\n"
+        self.count, self.last, whole = 0, None, 0
+        try:
+            found = self.path.is_file()
+            whole = self._check(head) if found else 0
+            self.replaced = found and not whole
+            self._file = self.path.open("r+b" if whole else "wb")
+            self._file.truncate(whole)
+            self._file.seek(whole)
+            if not whole:
+                self._write(head)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    last: Look | None
+
+    def add(self, look: Look) -> None:
+        """Write a look; it is on disk when this returns, as far as the system tells."""
+        chances = None if look.chances is None else list(look.chances)
+        box = None if look.box is None else list(look.box)
+        try:
+            self._write(json.dumps([str(look.time), chances, box, look.track]) + "\n")
+        except OSError as error:
+            raise self._unwritable(error) from error
+        self.count, self.last = self.count + 1, look
+
+    def __iter__(self) -> Iterator[Look]:
+        """All looks, from the file."""
+        with self.path.open(encoding="ascii") as lines:
+            next(lines)
+            yield from map(_look, lines)
+
+    def remove(self) -> None:
+        """Close and delete the file."""
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def _check(self, head: str) -> int:
+        """Bytes of the file's whole lines when it begins with this head, else 0; counts its looks."""
+        with self.path.open("rb") as lines:
+            if next(lines, b"") != head.encode():
+                return 0
+            whole = len(head.encode())
+            for line in lines:
+                if not line.endswith(b"\n"):
+                    break
+                self.count, self.last, whole = self.count + 1, _look(line), whole + len(line)
+        return whole
+
+    def _write(self, line: str) -> None:
+        self._file.write(line.encode())
+        self._file.flush()
+
+    def _unwritable(self, error: OSError) -> OutputError:
+        return OutputError(f"cannot write {self.path}: {error.strerror}; choose a folder that exists and has room")
+
+
+def film_facts(path: Path) -> dict[str, Any]:
+    """What a film file, or the pictures of a folder, are known by: names, sizes, and the beginning's SHA-256."""
+    if path.is_dir():
+        listing = sorted((part.name, part.stat().st_size) for part in path.iterdir())
+        return {"film": path.name, "pictures": hashlib.sha256(repr(listing).encode()).hexdigest()}
+    with path.open("rb") as stream:
+        beginning = hashlib.sha256(stream.read(_HEAD)).hexdigest()
+    return {"film": path.name, "bytes": path.stat().st_size, "beginning": beginning}
+
+
+def _look(line: str | bytes) -> Look:
+    time, chances, box, track = json.loads(line)
+    return Look(Fraction(time), chances and tuple(chances), box and tuple(box), track)

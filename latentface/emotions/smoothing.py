@@ -1,0 +1,128 @@
+"""What was seen look by look -> segments: the cheapest path through the emotions, found while the looks come in.
+
+Each look's chances of the emotions are evidence for the time until the next look; every change of emotion costs. The
+path of least cost is Viterbi's (Forney 1973). What all paths agree on is given out at once, so that a film of any
+length needs the memory of its last undecided seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latentface.arrays import Float64Array
+from latentface.emotion import Emotion, EmotionSegment
+from latentface.faces.tracking import Box
+
+_FLOOR = 0.02  # below it a chance is as good as none
+_MOST = 300  # looks that wait
+_UNSEEN = 2.0  # seconds without a face after which it counts as neutral
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen at a time (seconds): the chances of the seven emotions of the face in `box`, or no face at all.
+
+    box is in pixels of the film, or of a copy with a long side of 1280 where that is smaller.
+    track: number of the face, counted from 1; another number is another face, or the same one found again.
+    """
+
+    time: Fraction
+    chances: tuple[float, ...] | None
+    box: Box | None = None
+    track: int = 0
+
+
+class Smoother:
+    """Takes looks with how long they count, gives back those that are decided, each with its emotion.
+
+    steady: seconds that another emotion must clearly show to count.
+    """
+
+    def __init__(self, steady: float) -> None:
+        self.change = steady / 2  # there and back
+        self.costs = np.zeros(len(Emotion))
+        self.waiting: list[tuple[Look, float, NDArray[np.intp]]] = []  # with where each emotion's path came from
+        self.track = 0
+
+    def push(self, look: Look, seconds: float) -> list[tuple[Look, float, Emotion]]:
+        """Add a look; what it decides."""
+        change = 0.0 if look.track != self.track else self.change  # another face owes nothing to the one before
+        self.track = look.track
+        cheapest = int(self.costs.argmin())
+        stay = self.costs <= self.costs[cheapest] + change
+        source = np.where(stay, np.arange(len(Emotion)), cheapest)
+        self.costs = np.minimum(self.costs, self.costs[cheapest] + change) + self._cost(look, seconds)
+        self.costs -= self.costs.min()
+        self.waiting.append((look, seconds, source))
+        return self._decided()
+
+    def close(self) -> list[tuple[Look, float, Emotion]]:
+        """What is left, decided by the cheapest path."""
+        return self._give_out(len(self.waiting), int(self.costs.argmin()))
+
+    def _cost(self, look: Look, seconds: float) -> Float64Array:
+        """For each emotion: 0 when it is sure, the seconds when it is out of the question."""
+        if look.chances is None:
+            costs = np.full(len(Emotion), seconds * 2 * self.change / _UNSEEN)
+            costs[Emotion.NEUTRAL.index] = 0
+            return costs
+        evidence = np.log(np.clip(look.chances, _FLOOR, 1)) / math.log(_FLOOR)
+        return np.asarray(seconds * evidence)
+
+    def _decided(self) -> list[tuple[Look, float, Emotion]]:
+        full = len(self.waiting) > _MOST  # two emotions may look alike for hours: then the cheaper path counts
+        paths = self.costs.argmin(0, keepdims=True) if full else np.arange(len(Emotion))
+        for k in range(len(self.waiting) - 1, 0, -1):
+            paths = self.waiting[k][2][paths]
+            if (paths == paths[0]).all() and (k <= _MOST // 2 or not full):
+                return self._give_out(k, int(paths[0]))
+        return []
+
+    def _give_out(self, count: int, last: int) -> list[tuple[Look, float, Emotion]]:
+        """The first looks that wait, the last of which has that emotion."""
+        names, found = list(Emotion), []
+        for look, seconds, source in reversed(self.waiting[:count]):
+            found.append((look, seconds, names[last]))
+            last = int(source[last])
+        del self.waiting[:count]
+        return found[::-1]
+
+
+def to_segments(looks: Iterable[Look], steady: float) -> Iterator[EmotionSegment]:
+    """Segments of looks in time order; neighbours differ in emotion.
+
+    A segment's strength is the mean chance of its emotion over the time that a face was seen, 1 for the neutral face.
+
+    Args:
+        looks: each counts until the next; so the last one only tells the end.
+        steady: see `Smoother`.
+    """
+    emotion: Emotion | None = None
+    seconds = seen = sure = 0.0
+    for look, length, now in _decisions(looks, Smoother(steady)):
+        if emotion is not None and now is not emotion:
+            yield _segment(emotion, seconds, sure / seen if seen else 0.0)
+            seconds = seen = sure = 0.0
+        emotion, seconds = now, seconds + length
+        if look.chances is not None:
+            seen, sure = seen + length, sure + length * look.chances[now.index]
+    if emotion is not None:
+        yield _segment(emotion, seconds, sure / seen if seen else 0.0)
+
+
+def _decisions(looks: Iterable[Look], smoother: Smoother) -> Iterator[tuple[Look, float, Emotion]]:
+    for look, following in pairwise(looks):
+        yield from smoother.push(look, float(following.time - look.time))
+    yield from smoother.close()
+
+
+def _segment(emotion: Emotion, seconds: float, sure: float) -> EmotionSegment:
+    strength = 1.0 if emotion is Emotion.NEUTRAL else round(min(sure, 1.0), 3)
+    return EmotionSegment(emotion, strength, round(seconds, 3) or 0.001)

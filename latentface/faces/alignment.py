@@ -1,0 +1,350 @@
+"""Photo -> aligned face crops: detection, 68 landmarks and the FFHQ crop with its exact map back to the photo."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import dlib
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+from latentface.arrays import Float64Array, Pixels
+from latentface.errors import NoFaceFound, UsageError, WeightsError
+from latentface.faces.crop import MIRROR, FaceCrop, ffhq_quad, map_points, quad_to_matrix
+from latentface.io.images import to_tensor
+from latentface.networks.landmarks import LandmarkNet
+
+Detector = Callable[[Pixels], tuple[Float64Array, Float64Array]]
+LandmarkPredictor = Callable[[Pixels, Float64Array], Float64Array]
+
+_SUPERSAMPLE = 4  # the reference draws 4096 px for a crop of 1024
+_WINDOW = 80  # dlib's detector slides a window of 80 px
+_COARSE_SIDE = 1800  # long side of the first working copy: faces of 4.5 % of it and more are found
+_SMALLEST_FACE = 56  # the finest working copy enlarges a face of this many photo pixels to the window
+_LARGEST_COPY = 100_000_000  # pixels; dlib's feature planes take several times the memory of the copy
+_MIN_SCORE = -0.05  # on the coarse copy
+_MIN_SCORE_FINE = 0.25  # the finer copies of a photo have many more windows, so more false faces
+_SURE_SCORE = 0.3  # below it a face counts only when it is the photo's best
+_OVERLAP = 0.3
+_kept = threading.local()
+
+# Size and place of the aligned square relative to dlib's face box (both measured on renders), for the first look
+# that the landmark network takes; the second look uses the first answer.
+_BOX_TO_QUAD = 1.7
+_BOX_TO_QUAD_UP = 0.19
+
+
+def align(
+    photo: Pixels, *, size: int, landmarks: LandmarkPredictor, detector: Detector | None = None
+) -> list[FaceCrop]:
+    """Every face of a photo as an FFHQ-aligned crop, the best-scored first.
+
+    photo: uint8 RGB [H, W, 3]. size: side of the crops in pixels. landmarks: called with the photo and boxes [F, 4].
+    detector: photo -> (boxes [F, 4] as x0, y0, x1, y1, scores [F]); `detect_faces` when None.
+    Raises NoFaceFound when no face is found, UsageError for a size below 1 or pixels of another form.
+    """
+    if size < 1:
+        raise UsageError(f"align: size must be at least 1, got {size}")
+    if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or photo.size == 0:
+        raise UsageError(f"align: expected uint8 RGB [H, W, 3], got {photo.dtype} {list(photo.shape)}")
+    boxes, scores = (detector or detect_faces)(photo)
+    if len(boxes) == 0:
+        height, width = photo.shape[:2]
+        raise NoFaceFound(
+            f"no face found in the photo ({width} x {height} pixels); give one where a face looks towards the "
+            f"camera, is lit, and is at least {_SMALLEST_FACE} pixels wide"
+        )
+    order = np.argsort(-scores, kind="stable")
+    points = landmarks(photo, boxes[order])
+    return [crop_face(photo, p, size, float(s)) for p, s in zip(points, scores[order], strict=True)]
+
+
+def crop_face(photo: Pixels, landmarks: NDArray[np.floating], size: int, score: float = 1.0) -> FaceCrop:
+    """The FFHQ crop [size, size, 3] around landmarks [68, 2] (Karras et al. 2019, appendix A).
+
+    Where the square leaves the photo, the photo is continued by blurred reflection that fades to its median colour.
+    The returned quad is in pixels of the photo itself. Raises UsageError for landmarks that span no face.
+    """
+    points = np.asarray(landmarks, dtype=np.float64)
+    quad = ffhq_quad(points)
+    region, local = _cut_out(photo, quad, size)
+    region, local = _continue_outside(region, local)
+    image = _sample_square(region, local, size)
+    return FaceCrop(image=image, landmarks=points, quad=quad, score=score)
+
+
+# ---------------------------------------------------------------------------------------------- detection
+
+
+def detect_faces(photo: Pixels) -> tuple[Float64Array, Float64Array]:
+    """Faces by dlib's frontal HOG detector (King 2009), on working copies from coarse to fine.
+
+    photo: uint8 RGB [H, W, 3]. Returns boxes [F, 4] (x0, y0, x1, y1 in photo pixels) and scores [F], best first.
+    The first copy has a long side of at most 1800 px, so large photos are quick; finer copies, and then a copy with
+    a border for faces that fill the picture, are tried only while nothing is found.
+    """
+    detector = _frontal_detector()
+    for index, scale in enumerate(_scales(photo.shape[0], photo.shape[1])):
+        threshold = _MIN_SCORE if index == 0 else _MIN_SCORE_FINE
+        boxes, scores = _detect_at(detector, photo, scale, threshold)
+        if len(boxes):
+            keep = (scores >= _SURE_SCORE) | (np.arange(len(scores)) == 0)
+            return boxes[keep], scores[keep]
+    return _detect_filling(detector, photo)
+
+
+def _frontal_detector() -> dlib.fhog_object_detector:
+    """dlib's detector, one a thread: making it takes half a second, and it keeps its working planes inside."""
+    if not hasattr(_kept, "detector"):
+        _kept.detector = dlib.get_frontal_face_detector()
+    return _kept.detector
+
+
+def _detect_filling(detector: dlib.fhog_object_detector, photo: Pixels) -> tuple[Float64Array, Float64Array]:
+    """A face so close that its box leaves the photo: look again with a border around a small copy."""
+    height, width = photo.shape[:2]
+    scale = min(2.0, _COARSE_SIDE / 2 / max(height, width))
+    small = Image.fromarray(photo).resize((max(1, round(width * scale)), max(1, round(height * scale))))
+    border = min(small.size) // 2
+    padded = np.pad(np.asarray(small), ((border, border), (border, border), (0, 0)), mode="edge")
+    boxes, scores = _detect_at(detector, padded, 1.0, _MIN_SCORE_FINE)
+    ratio = np.array([width / small.width, height / small.height] * 2)
+    return ((boxes - border) * ratio)[:1], scores[:1]
+
+
+def _scales(height: int, width: int) -> list[float]:
+    """Working scales: the coarse one first, then three times finer each until 56 px faces fill the window."""
+    long_side = max(height, width)
+    first = min(2.0, _COARSE_SIDE / long_side)
+    finest = min(_WINDOW / _SMALLEST_FACE, math.sqrt(_LARGEST_COPY / (height * width)))
+    scales = [first]
+    while scales[-1] < finest * 0.99:
+        scales.append(min(scales[-1] * 3.0, finest))
+    return scales
+
+
+def _detect_at(
+    detector: dlib.fhog_object_detector, photo: Pixels, scale: float, threshold: float
+) -> tuple[Float64Array, Float64Array]:
+    height, width = photo.shape[:2]
+    copy_size = max(1, round(width * scale)), max(1, round(height * scale))
+    resample = Image.Resampling.BOX if scale < 0.5 else Image.Resampling.BILINEAR
+    copy = np.asarray(Image.fromarray(photo).resize(copy_size, resample))
+    found, scores, _ = detector.run(np.ascontiguousarray(copy), 0, threshold)
+    boxes = np.array([[r.left(), r.top(), r.right() + 1, r.bottom() + 1] for r in found], np.float64).reshape(-1, 4)
+    ratio = np.array([width / copy_size[0], height / copy_size[1]] * 2)
+    return suppress_overlaps(boxes * ratio, np.array(scores, np.float64))
+
+
+def best_score(picture: Pixels) -> float:
+    """dlib's score of the surest face in a small picture, uint8 RGB [H, W, 3]; -1 when nothing comes near one."""
+    _, scores = _detect_at(_frontal_detector(), picture, 2.0, -1.0)
+    return float(scores.max(initial=-1.0))
+
+
+def suppress_overlaps(boxes: Float64Array, scores: Float64Array) -> tuple[Float64Array, Float64Array]:
+    """Non-maximum suppression: of boxes [F, 4] that share 30 % of the smaller one's area, keep the best-scored."""
+    kept: list[int] = []
+    for index in np.argsort(-scores, kind="stable"):
+        box = boxes[index]
+        if all(_shared_area(box, boxes[other]) < _OVERLAP for other in kept):
+            kept.append(int(index))
+    return boxes[kept], scores[kept]
+
+
+def _shared_area(a: Float64Array, b: Float64Array) -> float:
+    across = min(a[2], b[2]) - max(a[0], b[0])
+    down = min(a[3], b[3]) - max(a[1], b[1])
+    smaller = min((a[2] - a[0]) * (a[3] - a[1]), (b[2] - b[0]) * (b[3] - b[1]))
+    return float(max(across, 0.0) * max(down, 0.0) / smaller) if smaller > 0 else 0.0
+
+
+# ---------------------------------------------------------------------------------------------- landmarks
+
+
+class DlibLandmarks:
+    """Landmarks by a dlib shape predictor file (68 points, regression trees, Kazemi & Sullivan 2014).
+
+    Raises WeightsError for a file that is missing, is no shape predictor, or does not predict 68 points.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise WeightsError(f"{self.path}: no such landmark file; give a dlib 68-point shape predictor (.dat)")
+        try:
+            self._predictor = dlib.shape_predictor(str(self.path))
+        except RuntimeError:
+            raise WeightsError(f"{self.path}: not a dlib shape predictor; give a 68-point .dat file") from None
+        count = self._predictor(np.zeros((8, 8, 3), np.uint8), dlib.rectangle(0, 0, 7, 7)).num_parts
+        if count != 68:
+            raise WeightsError(f"{self.path}: predicts {count} points, expected 68; give a 68-point shape predictor")
+
+    def __call__(self, photo: Pixels, boxes: Float64Array) -> Float64Array:
+        """photo uint8 [H, W, 3], boxes [F, 4] in photo pixels -> landmarks [F, 68, 2] in photo pixels."""
+        points = np.empty((len(boxes), 68, 2))
+        for index, (x0, y0, x1, y1) in enumerate(np.rint(boxes).astype(int).tolist()):
+            shape = self._predictor(photo, dlib.rectangle(x0, y0, x1 - 1, y1 - 1))
+            points[index] = [(part.x, part.y) for part in shape.parts()]
+        return points
+
+
+class BuiltinLandmarks:
+    """Landmarks by a `networks.landmarks.LandmarkNet`, in two looks at each face.
+
+    The first look is an upright square around the detector's box; the second is the aligned square of the first
+    answer. Each look averages the answers for the picture and its mirror image.
+    """
+
+    def __init__(self, network: LandmarkNet) -> None:
+        self._network = network
+        self._device = next(network.parameters()).device
+
+    def __call__(self, photo: Pixels, boxes: Float64Array) -> Float64Array:
+        """photo uint8 [H, W, 3], boxes [F, 4] in photo pixels -> landmarks [F, 68, 2] in photo pixels."""
+        if len(boxes) == 0:
+            return np.empty((0, 68, 2))
+        first = self._predict(photo, [_box_quad(box) for box in boxes])
+        return self._predict(photo, [ffhq_quad(points) for points in first])
+
+    def _predict(self, photo: Pixels, squares: list[Float64Array]) -> Float64Array:
+        config = self._network.config
+        quads = [frame_quad(square, config.frame_scale, config.frame_shift) for square in squares]
+        crops = np.stack([sample_quad(photo, quad, config.input_size) for quad in quads])
+        images = to_tensor(crops).to(self._device)
+        with torch.no_grad():
+            answers = self._network(torch.cat([images, images.flip(3)])).double().cpu().numpy()
+        straight, mirrored = answers[: len(quads)], answers[len(quads) :]
+        mirrored = mirrored[:, MIRROR] * (-1.0, 1.0) + (1.0, 0.0)
+        points = (straight + mirrored) / 2  # crop units: the quad's own axes
+        return np.stack([map_points(quad_to_matrix(q, 1), p - 0.5) for q, p in zip(quads, points, strict=True)])
+
+
+def find_dlib68() -> Path:
+    """Where the user's own copy of dlib's 68-point predictor is: inside the package face_recognition_models.
+
+    The package is located, not imported. Raises WeightsError when it is not installed or lacks the file.
+    """
+    spec = importlib.util.find_spec("face_recognition_models")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        path = Path(folder) / "models" / "shape_predictor_68_face_landmarks.dat"
+        if path.is_file():
+            return path
+    raise WeightsError(
+        "dlib68 landmarks need the package face_recognition_models (its training data is for non-commercial use); "
+        "install it, or choose the landmarks 'builtin', or give a .dat file"
+    )
+
+
+def _box_quad(box: Float64Array) -> Float64Array:
+    """An upright square that frames a face about as the aligned crop does, from dlib's box."""
+    side = (box[2] - box[0] + box[3] - box[1]) / 2
+    centre = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2 - _BOX_TO_QUAD_UP * side])
+    half = _BOX_TO_QUAD * side / 2
+    corners: Float64Array = centre - 0.5 + half * np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, 1.0], [1.0, -1.0]])
+    return corners
+
+
+def box_around(landmarks: NDArray[np.floating]) -> Float64Array:
+    """About the box [4] that the detector gives a face with these landmarks [68, 2], in whole pixels."""
+    quad = ffhq_quad(landmarks)
+    side = float(np.linalg.norm(quad[3] - quad[0])) / _BOX_TO_QUAD
+    x, y = quad.mean(0) + 0.5 + (0.0, _BOX_TO_QUAD_UP * side)
+    return np.rint([x - side / 2, y - side / 2, x + side / 2, y + side / 2])
+
+
+def frame_quad(quad: Float64Array, scale: float, shift: float) -> Float64Array:
+    """The square that a LandmarkNet looks at: quad [4, 2] scaled about its centre, moved down by shift sides."""
+    centre = quad.mean(0)
+    framed: Float64Array = centre + scale * (quad - centre) + shift * (quad[1] - quad[0])
+    return framed
+
+
+# ---------------------------------------------------------------------------------------------- the crop
+
+
+def sample_quad(photo: Pixels, quad: Float64Array, size: int) -> Pixels:
+    """The pixels [size, size, 3] inside a quad [4, 2] of the photo, reflected where it leaves the photo."""
+    region, local = _cut_out(photo, quad, size)
+    pad = _outside(region, local, margin=2)
+    if max(pad) > 0:
+        left, top, right, bottom = pad
+        region = np.pad(region, ((top, bottom), (left, right), (0, 0)), mode="symmetric")
+        local = local + np.array([left, top])
+    return _sample_square(region, local, size)
+
+
+def _cut_out(photo: Pixels, quad: Float64Array, size: int) -> tuple[Pixels, Float64Array]:
+    """Cut the quad's surroundings out of the photo, shrunk when the crop needs far fewer pixels than are there.
+
+    Returns the region and the quad in its pixel coordinates. The reference divides the quad by the shrink factor,
+    which moves it by up to half a shrunken pixel; here pixel edges, not centres, are scaled, so the map stays exact.
+    """
+    height, width = photo.shape[:2]
+    side = float(np.linalg.norm(quad[3] - quad[0]))
+    shrink = max(1, math.floor(side / size * 0.5))
+    full = np.array([width, height])
+    small = np.maximum(np.rint(full / shrink), 1)
+    quad = (quad + 0.5) * (small / full) - 0.5
+    border = max(round(side / shrink * 0.1), 3)
+    low = np.clip(np.floor(quad.min(0)) - border, 0, small - 1)
+    high = np.clip(np.ceil(quad.max(0)) + border, low + 1, small)
+    if shrink == 1:
+        (x0, y0), (x1, y1) = low.astype(int), high.astype(int)
+        return photo[y0:y1, x0:x1], quad - low
+    # cut generously in photo pixels, then resize: the same result as shrinking the whole photo, at far less cost
+    reach = 4 * shrink
+    first = np.maximum(np.floor(low * full / small) - reach, 0).astype(int)
+    last = np.minimum(np.ceil(high * full / small) + reach, full).astype(int)
+    part = Image.fromarray(np.ascontiguousarray(photo[first[1] : last[1], first[0] : last[0]]))
+    x0, y0 = (low * full / small - first).tolist()
+    x1, y1 = (high * full / small - first).tolist()
+    w, h = (high - low).astype(int).tolist()
+    region = part.resize((w, h), Image.Resampling.LANCZOS, box=(x0, y0, min(x1, part.width), min(y1, part.height)))
+    return np.asarray(region), quad - low
+
+
+def _outside(region: Pixels, quad: Float64Array, margin: int) -> tuple[int, int, int, int]:
+    """How far the quad with its margin leaves the region: left, top, right, bottom."""
+    low = np.floor(quad.min(0)).astype(int) - margin
+    high = np.ceil(quad.max(0)).astype(int) + margin
+    height, width = region.shape[:2]
+    return max(-low[0], 0), max(-low[1], 0), max(high[0] - width, 0), max(high[1] - height, 0)
+
+
+def _continue_outside(region: Pixels, quad: Float64Array) -> tuple[Pixels, Float64Array]:
+    """The reference's padding: reflect, blur towards the outside, and fade to the median colour."""
+    side = float(np.linalg.norm(quad[3] - quad[0]))
+    border = max(round(side * 0.1), 3)
+    pad = _outside(region, quad, border)
+    if max(pad) <= border - 4:
+        return region, quad
+    left, top, right, bottom = (max(p, round(side * 0.3)) for p in pad)
+    image = np.pad(region.astype(np.float32), ((top, bottom), (left, right), (0, 0)), mode="reflect")
+    height, width = image.shape[:2]
+    x, y = np.arange(width, dtype=np.float32)[None], np.arange(height, dtype=np.float32)[:, None]
+    mask = np.maximum(
+        1.0 - np.minimum(x / left, (width - 1 - x) / right), 1.0 - np.minimum(y / top, (height - 1 - y) / bottom)
+    )[..., None]
+    sigma = side * 0.02
+    blurred = ndimage.gaussian_filter(image, (sigma, sigma, 0))
+    image += (blurred - image) * np.clip(mask * 3.0 + 1.0, 0.0, 1.0)
+    image += (np.median(image, axis=(0, 1)) - image) * np.clip(mask, 0.0, 1.0)
+    return np.rint(image).clip(0, 255).astype(np.uint8), quad + np.array([left, top])
+
+
+def _sample_square(region: Pixels, quad: Float64Array, size: int) -> Pixels:
+    """Draw the quad at four times the size, bilinearly, then reduce by Lanczos."""
+    fine = size * _SUPERSAMPLE
+    corners = tuple((quad + 0.5).ravel().tolist())  # Pillow counts from the pixels' edges
+    image = Image.fromarray(np.ascontiguousarray(region))
+    drawn = image.transform((fine, fine), Image.Transform.QUAD, corners, Image.Resampling.BILINEAR)
+    return np.asarray(drawn.resize((size, size), Image.Resampling.LANCZOS))

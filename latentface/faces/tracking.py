@@ -1,0 +1,52 @@
+"""One face followed through a film: found in a small copy, then looked for where it was, until it has gone."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from latentface.arrays import Float64Array, Pixels
+from latentface.faces import alignment
+from latentface.faces.alignment import LandmarkPredictor
+from latentface.faces.square import Square, best_face, shows_face
+
+Box = tuple[int, int, int, int]
+
+_SEARCH_SIDE = 480  # long side of the copy in which a face is looked for: faces of 8 % of it and more are found
+_FARTHEST = 0.5  # sides of its square that a face moves between two looks; else it is another
+_LARGEST_CHANGE = 1.5  # of that side
+
+
+class Tracker:
+    """Called with each picture, it gives the landmarks [68, 2] of the face it follows, or None where there is none.
+
+    It stays with a face while that can be made out; then it takes the surest one in sight, which begins a new track.
+    All it remembers are the face's `box`, in whole pixels, and the number of the `track`: with these a new tracker goes
+    on where another stopped.
+    """
+
+    def __init__(self, landmarks: LandmarkPredictor, box: Box | None = None, track: int = 0) -> None:
+        self.landmarks, self.box, self.track = landmarks, box, track
+
+    def __call__(self, picture: Pixels) -> Float64Array | None:
+        points = self._follow(picture)
+        if points is None:
+            points = best_face(picture, self.landmarks, (_SEARCH_SIDE,))
+            self.track += points is not None
+        self.box = None if points is None else _whole(alignment.box_around(points))
+        return points
+
+    def _follow(self, picture: Pixels) -> Float64Array | None:
+        """The face where it was, or None when that cannot be one, or the same one."""
+        if self.box is None:
+            return None
+        points = np.asarray(self.landmarks(picture, np.array([self.box], np.float64))[0])
+        now = alignment.box_around(points)
+        side, before = now[2] - now[0], self.box[2] - self.box[0]
+        moved = np.abs((now[:2] + now[2:] - self.box[:2] - self.box[2:]) / 2).max()
+        same = moved <= _FARTHEST * before and before / _LARGEST_CHANGE <= side <= before * _LARGEST_CHANGE
+        return points if same and shows_face(Square.around(points).cut(picture)) else None
+
+
+def _whole(box: Float64Array) -> Box:
+    x0, y0, x1, y1 = box.astype(int).tolist()
+    return x0, y0, x1, y1

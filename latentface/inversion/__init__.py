@@ -1,0 +1,1 @@
+"""From a face to the latent that draws it."""

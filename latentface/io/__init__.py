@@ -1,0 +1,1 @@
+"""Pictures, clips and files, in and out."""

@@ -1,0 +1,123 @@
+"""A camera, a stream, or a file played as a camera: always the newest frame, with the time it was taken."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+
+from latentface.errors import InputError
+from latentface.io.clip import Clip, Frame
+from latentface.io.video import read_clip
+from latentface.io.video_reader import decode, to_pixels
+
+_DEVICES = {"linux": ("/dev/video{}", "v4l2"), "darwin": ("{}", "avfoundation"), "win32": ("video={}", "dshow")}
+PATIENCE = 5.0  # seconds without a frame after which a camera counts as gone
+
+
+class Camera:
+    """Reads in a thread of its own; whoever is slower than the camera misses frames instead of falling behind.
+
+    Args:
+        source: a device's number or name, a stream's address, or a file, which is played at its own pace.
+
+    Raises:
+        InputError: it cannot be opened, or gives no frame within 5 seconds.
+    """
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.taken = 0
+        self._frame: Frame | None = None
+        self._error: Exception | None = None
+        self._ended = False
+        self._news = threading.Condition()
+        self._stop = threading.Event()
+        self._frames = self._open()
+        self.start = time.monotonic()
+        self._thread = threading.Thread(target=self._read, name="camera", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Camera:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stop.set()
+        self._thread.join(PATIENCE)
+
+    def clip(self) -> Clip:
+        """The frames from now on; it can be gone through once, and ends with the camera."""
+        first = self._newest(after=Fraction(-1))
+        if first is None:
+            raise InputError(f"camera {self.source}: it gives no picture; check it in another program")
+        size = (first.pixels.shape[1], first.pixels.shape[0])
+        return Clip(self._follow(), self.rate, size)
+
+    def age(self, moment: Fraction) -> float:
+        """Seconds since a frame of that time was taken."""
+        return time.monotonic() - self.start - float(moment)
+
+    def _follow(self) -> Iterator[Frame]:
+        seen = Fraction(-1)
+        while (frame := self._newest(after=seen)) is not None:
+            seen = frame.time
+            yield frame
+
+    def _newest(self, after: Fraction) -> Frame | None:
+        """The newest frame when it is newer than that, else the next one; None at the end."""
+        with self._news:
+            arrived = self._news.wait_for(
+                lambda: self._ended or (self._frame is not None and self._frame.time > after), PATIENCE
+            )
+            if self._error is not None:
+                raise self._error
+            if not arrived:
+                raise InputError(f"camera {self.source}: no picture for {PATIENCE:g} s; is it still there?")
+            return self._frame if self._frame is not None and self._frame.time > after else None
+
+    def _open(self) -> Iterator[Frame]:
+        path = Path(self.source)
+        if path.is_file():
+            clip = read_clip(path)
+            self.rate = clip.rate
+            return self._paced(clip)
+        place, kind = self.source, None
+        if "://" not in self.source:
+            pattern, kind = _DEVICES.get(sys.platform, ("{}", None))
+            place = pattern.format(self.source) if self.source.isdigit() or sys.platform != "linux" else self.source
+        try:
+            container = av.open(place, format=kind, timeout=PATIENCE)
+            stream = container.streams.video[0]
+        except (av.FFmpegError, OSError, IndexError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise InputError(f"camera {self.source}: cannot open {place} ({reason})") from error
+        self.rate = Fraction(stream.average_rate or stream.guessed_rate or 25).limit_denominator(1001 * 1000)
+        return (Frame(to_pixels(frame, False, Fraction(1)), Fraction(0)) for frame in decode(container))
+
+    def _paced(self, clip: Clip) -> Iterator[Frame]:
+        for frame in clip:
+            if self._stop.wait(max(0.0, -self.age(frame.time))):
+                return
+            yield Frame(frame.pixels[..., :3], frame.time)
+
+    def _read(self) -> None:
+        try:
+            for frame in self._frames:
+                moment = Fraction(round((time.monotonic() - self.start) * 1000), 1000)
+                with self._news:
+                    self.taken += 1
+                    self._frame = Frame(frame.pixels, max(moment, Fraction(self.taken, 10**6)))
+                    self._news.notify_all()
+                if self._stop.is_set():
+                    break
+        except Exception as error:  # whatever it is belongs to the thread that waits for frames
+            self._error = error if isinstance(error, InputError) else InputError(f"camera {self.source}: {error}")
+        finally:
+            with self._news:
+                self._ended = True
+                self._news.notify_all()

@@ -1,0 +1,301 @@
+"""The only place where pixels change form: files <-> uint8 RGB [H, W, 3] <-> float32 [N, 3, H, W] in [-1, 1]."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
+
+from latentface.arrays import Pixels
+from latentface.errors import InputError, OutputError, UsageError
+from latentface.io.atomic import atomic_path
+
+if TYPE_CHECKING:
+    import torch
+
+SourceType = Literal["compositeWithTrainedAlgorithmicMedia", "trainedAlgorithmicMedia"]
+
+MAX_PIXELS = 200_000_000  # the largest phone sensors take 200 MP; decoded that is 600 MB
+PHOTO_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif", ".avif"}
+)
+_WRITERS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+_SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+_HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+_EXIF_ORIENTATION, _EXIF_SOFTWARE = 0x0112, 0x0131
+_open_lock = threading.Lock()
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """A photo as read: rgb uint8 [H, W, 3], alpha uint8 [H, W] or None, and the file's EXIF block and ICC profile.
+
+    The EXIF orientation is already applied to the pixels and removed from the block.
+    """
+
+    rgb: Pixels
+    alpha: Pixels | None = None
+    exif: bytes | None = None
+    icc: bytes | None = None
+
+
+def read_image(path: str | os.PathLike[str]) -> Pixels:
+    """Read any picture file as uint8 RGB [H, W, 3], turned upright; raises InputError as `read_photo` does."""
+    return read_photo(path).rgb
+
+
+def read_photo(path: str | os.PathLike[str]) -> Photo:
+    """Read a picture file: grey, palette, 16-bit, CMYK and alpha images become uint8 RGB, EXIF rotation is applied.
+
+    Of an animation the first frame is read. Raises InputError for a missing, empty, truncated or foreign file, for a
+    folder, and, before decoding, for a picture of more than MAX_PIXELS.
+    """
+    source = Path(path)
+    _check_file(source)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns about odd metadata; the pixels decide
+            with _open(source) as image:
+                _check_size(source, image.size)
+                image.load()
+                return _to_photo(image)
+    except UnidentifiedImageError:
+        raise InputError(_unidentified(source)) from None
+    except MemoryError:
+        raise InputError(f"{source}: not enough memory to decode this picture; make it smaller first") from None
+    except PermissionError:
+        raise InputError(f"{source}: no permission to read this file") from None
+    except (OSError, SyntaxError, ValueError, EOFError, ArithmeticError, LookupError, TypeError, RuntimeError) as error:
+        # Pillow's decoders raise any of these on damaged files
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{source}: damaged or truncated picture ({reason}); save or download it again") from None
+
+
+def list_photos(folder: str | os.PathLike[str]) -> list[Path]:
+    """The picture files directly in a folder, sorted by name; InputError when it is no folder or has none."""
+    root = Path(folder)
+    try:
+        entries = sorted(root.iterdir())
+    except FileNotFoundError:
+        raise InputError(f"{root}: no such folder; check the path") from None
+    except OSError as error:
+        raise InputError(f"{root}: cannot list this folder ({error.strerror}); give a readable folder") from None
+    photos = [p for p in entries if p.suffix.lower() in PHOTO_SUFFIXES and not p.name.startswith(".") and p.is_file()]
+    if not photos:
+        kinds = " ".join(sorted(PHOTO_SUFFIXES))
+        raise InputError(f"{root}: no photos in this folder; expected files ending in {kinds}")
+    return photos
+
+
+def write_image(
+    path: str | os.PathLike[str],
+    rgb: Pixels,
+    *,
+    source_type: SourceType = "compositeWithTrainedAlgorithmicMedia",
+    alpha: Pixels | None = None,
+    exif: bytes | None = None,
+    icc: bytes | None = None,
+) -> None:
+    """Write uint8 RGB [H, W, 3] as PNG, JPEG or WebP, by the suffix, in one step (no half-written file).
+
+    The file says what it is: IPTC `DigitalSourceType` in an XMP packet and `Software: latentface <version>`. alpha
+    (uint8 [H, W]; PNG and WebP only), exif and icc carry a photo's own data along. Raises OutputError for a suffix
+    that cannot be written or a place that cannot be written to, UsageError for pixels of another form.
+    """
+    target = Path(path)
+    _check_pixels(rgb, "write_image", dims=(3,))
+    kind = _WRITERS.get(target.suffix.lower())
+    if kind is None:
+        raise OutputError(f"{target}: cannot write this kind of picture; end the name in .png, .jpg or .webp")
+    image = Image.fromarray(np.ascontiguousarray(rgb))
+    if alpha is not None and kind != "JPEG":
+        image.putalpha(Image.fromarray(np.ascontiguousarray(alpha)))
+    options = _save_options(kind, source_type, exif)
+    if icc:
+        options["icc_profile"] = icc
+    with atomic_path(target) as temporary:
+        image.save(temporary, format=kind, **options)
+
+
+def to_tensor(rgb: Pixels) -> torch.Tensor:
+    """uint8 RGB [H, W, 3] or [N, H, W, 3] -> float32 [N, 3, H, W] in [-1, 1]; UsageError for another form."""
+    import torch
+
+    _check_pixels(rgb, "to_tensor", dims=(3, 4))
+    batch = rgb[None] if rgb.ndim == 3 else rgb
+    # a copy: torch must not share memory with an array that the caller may change or that is read-only
+    planes = torch.from_numpy(np.array(batch.transpose(0, 3, 1, 2), order="C"))
+    return planes.to(torch.float32) / 127.5 - 1.0
+
+
+def to_uint8(images: torch.Tensor) -> Pixels:
+    """float [N, 3, H, W] in [-1, 1] -> uint8 RGB [N, H, W, 3]: (x + 1) * 127.5, rounded and clamped.
+
+    Raises UsageError for another shape.
+    """
+    import torch
+
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise UsageError(f"to_uint8: expected [N, 3, H, W], got {list(images.shape)}")
+    levels = ((images.detach().float() + 1.0) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    return np.ascontiguousarray(levels.permute(0, 2, 3, 1).cpu().numpy())
+
+
+def _check_pixels(rgb: Pixels, where: str, dims: tuple[int, ...]) -> None:
+    if rgb.dtype != np.uint8 or rgb.ndim not in dims or rgb.shape[-1] != 3 or 0 in rgb.shape:
+        expected = " or ".join("[H, W, 3]" if d == 3 else "[N, H, W, 3]" for d in dims)
+        raise UsageError(f"{where}: expected uint8 {expected}, got {rgb.dtype} {list(rgb.shape)}")
+
+
+def _check_file(source: Path) -> None:
+    try:
+        if source.is_dir():
+            raise InputError(f"{source}: this is a folder; give a picture file")
+        if not source.exists():
+            raise InputError(f"{source}: no such file; check the path")
+        if not source.is_file():
+            raise InputError(f"{source}: not a regular file; give a picture file")
+        if source.stat().st_size == 0:
+            raise InputError(f"{source}: the file is empty; save or download it again")
+    except (OSError, ValueError) as error:  # a path that is too long, a NUL in the name, a folder without access
+        raise InputError(f"{source}: cannot be read ({error}); check the path") from None
+
+
+@contextmanager
+def _open(source: Path) -> Iterator[Image.Image]:
+    """Read the header only, without Pillow's own size guard: ours allows 200 MP and names the size it refuses."""
+    with source.open("rb") as file:
+        if _is_heic(file.read(12)):
+            _register_heic()
+        file.seek(0)
+        with _open_lock:
+            guard, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            try:
+                image = Image.open(file)
+            finally:
+                Image.MAX_IMAGE_PIXELS = guard
+        with image:
+            yield image
+
+
+def _check_size(source: Path, size: tuple[int, int]) -> None:
+    width, height = size
+    if width * height > MAX_PIXELS:
+        raise InputError(
+            f"{source}: {width} x {height} pixels is too large; at most {MAX_PIXELS // 1_000_000} megapixels "
+            "are read, so make the picture smaller first"
+        )
+
+
+def _is_heic(head: bytes) -> bool:
+    return head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS
+
+
+def _register_heic() -> None:
+    """Teach Pillow HEIC when the user has the plug-in; without it the file stays unidentified and is explained."""
+    if importlib.util.find_spec("pillow_heif") is not None:
+        importlib.import_module("pillow_heif").register_heif_opener()
+
+
+def _unidentified(source: Path) -> str:
+    with source.open("rb") as file:
+        head = file.read(12)
+    if _is_heic(head):
+        return f"{source}: HEIC photos need the package pillow-heif; install it, or convert the photo to JPEG"
+    return f"{source}: not a picture, or a damaged one; give a JPEG, PNG, WebP, TIFF, BMP or GIF file"
+
+
+def _to_photo(image: Image.Image) -> Photo:
+    icc = image.info.get("icc_profile")
+    rgb_like = image.mode in ("RGB", "RGBA", "RGBX", "P", "PA")
+    exif = image.getexif()
+    orientation = exif.get(_EXIF_ORIENTATION, 1)
+    if _EXIF_ORIENTATION in exif:
+        del exif[_EXIF_ORIENTATION]
+    upright = _turn(_to_8_bit(image), orientation)
+    has_alpha = "transparency" in upright.info or upright.mode in ("RGBA", "LA", "PA", "La", "RGBa")
+    alpha = None
+    if has_alpha:
+        upright = upright.convert("RGBA")
+        alpha = np.array(upright.getchannel("A"))
+    return Photo(
+        rgb=np.array(upright.convert("RGB")),
+        alpha=alpha,
+        exif=exif.tobytes() if len(exif) else None,
+        icc=icc if icc and rgb_like else None,  # a grey or CMYK profile does not describe the RGB pixels
+    )
+
+
+def _turn(image: Image.Image, orientation: int) -> Image.Image:
+    turns = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_270,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
+    }
+    method = turns.get(orientation)
+    return image if method is None else image.transpose(method)
+
+
+def _to_8_bit(image: Image.Image) -> Image.Image:
+    """Scale grey images of more than 8 bits to 8; Pillow's own conversion would clip them to white.
+
+    I;16 holds 0..65535. I holds 16-bit values too, unless larger ones show a 32-bit file. F has no fixed range:
+    values up to 1, to 255 or to 65535 decide.
+    """
+    if not image.mode.startswith(("I", "F")):
+        return image
+    values = np.nan_to_num(np.asarray(image).astype(np.float64))
+    peak = float(values.max(initial=0.0))
+    if image.mode == "F":
+        white = 1.0 if peak <= 1 else 255.0 if peak <= 255 else 65535.0 if peak <= 65535 else peak
+    else:
+        white = 65535.0 if peak <= 65535 else 4294967295.0
+    return Image.fromarray(np.rint(values * (255.0 / white)).clip(0, 255).astype(np.uint8))
+
+
+def _save_options(kind: str, source_type: SourceType, exif: bytes | None) -> dict[str, Any]:
+    from latentface._version import __version__
+
+    software = f"latentface {__version__}"
+    xmp = xmp_packet(source_type)
+    if kind == "PNG":
+        info = PngImagePlugin.PngInfo()
+        info.add_text("Software", software)
+        info.add_itxt("XML:com.adobe.xmp", xmp)
+        return {"pnginfo": info, "exif": exif} if exif else {"pnginfo": info}
+    block = Image.Exif()
+    if exif:
+        block.load(exif)
+    block[_EXIF_SOFTWARE] = software
+    options: dict[str, Any] = {"xmp": xmp.encode(), "exif": block.tobytes(), "quality": 95}
+    if kind == "JPEG":
+        options["subsampling"] = 0
+    return options
+
+
+def xmp_packet(source_type: SourceType) -> str:
+    """The XMP packet that says what a picture or clip is and which program wrote it."""
+    from latentface._version import __version__
+
+    return (
+        '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        '<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"'
+        ' xmlns:xmp="http://ns.adobe.com/xap/1.0/"'
+        f' Iptc4xmpExt:DigitalSourceType="{_SOURCE_TYPES}{source_type}" xmp:CreatorTool="latentface {__version__}"/>'
+        '</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
+    )

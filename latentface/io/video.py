@@ -1,0 +1,172 @@
+"""Clip <-> file: MP4 (H.264), WebM, GIF, animated WebP and folders of PNG frames, streamed both ways.
+
+Reading also takes whatever else FFmpeg plays. Frames are decoded upright (phones write a rotation), with square pixels,
+in sRGB as `images` has it; their times are exact fractions, and a variable rate stays what it is until
+`Clip.resampled` makes it constant.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+
+from latentface.errors import InputError, OutputError, UsageError
+from latentface.io.atomic import atomic_path
+from latentface.io.clip import Clip, Frame, as_rate
+from latentface.io.images import PHOTO_SUFFIXES, SourceType
+from latentface.io.video_reader import ANIMATIONS, open_animation, open_film, open_stills, still
+from latentface.io.video_writer import FORMATS, FilmSink, FolderSink, Sink
+
+FrameCallback = Callable[[int, Frame], None]
+
+
+@dataclass(frozen=True)
+class Written:
+    """What `write_clip` wrote: frames, seconds, and what became of the sound: none, copied, re-encoded or left out."""
+
+    frames: int
+    seconds: Fraction
+    sound: str
+
+
+def read_clip(path: str | os.PathLike[str], rate: Fraction | int | None = None) -> Clip:
+    """Open a video file, an animated GIF, WebP or PNG, or a folder of pictures.
+
+    Only the beginning is read here (an animated picture once as a whole); frames are decoded while the clip is gone
+    through, each time anew.
+
+    Args:
+        rate: frames a second of a folder of pictures; a file has its own.
+
+    Raises:
+        InputError: the file is missing, empty, a still picture, without a video stream or without frames. Going
+            through the clip raises it too when the file is damaged or cut off, after the last frame that could be
+            read, and says how far that was.
+        UsageError: a folder without a rate, or a file with one.
+    """
+    source = Path(path)
+    if source.is_dir():
+        if rate is None:
+            raise UsageError(f"{source}: a folder of frames has no rate of its own; give one, such as 25")
+        return open_stills(source, as_rate(rate))
+    if rate is not None:
+        raise UsageError(f"{source}: a file has its own frame rate; use Clip.resampled to change it")
+    if not source.exists():
+        raise InputError(f"{source}: no such file; check the path")
+    if source.stat().st_size == 0:
+        raise InputError(f"{source}: the file is empty; save or download it again")
+    if source.suffix.lower() in ANIMATIONS:
+        return open_animation(source)
+    if source.suffix.lower() in PHOTO_SUFFIXES:
+        raise still(source)
+    return open_film(source)
+
+
+def write_clip(
+    path: str | os.PathLike[str],
+    clip: Clip,
+    *,
+    source_type: SourceType = "trainedAlgorithmicMedia",
+    keep_partial: bool = False,
+    on_frame: FrameCallback | None = None,
+) -> Written:
+    """Write a clip as .mp4 (H.264), .webm (VP9), .gif or .webp, or, to a name without suffix, a folder of PNG frames.
+
+    As many frames as the clip has, each at its own time. MP4 has even sides only: an odd side gets one more row or
+    column, a copy of the last. Alpha is kept but in MP4, where it is laid over black. Sound is copied as it is when the
+    container takes its codec and otherwise encoded anew; it ends with the picture. The file tells its origin in
+    XMP or tags. It appears under its name only when it is whole.
+
+    Args:
+        keep_partial: when the clip ends in an error or an interruption, keep what there is as a playable file; the
+            error goes on all the same.
+        on_frame: called as on_frame(count, frame) after every frame.
+
+    Raises:
+        InputError: the clip has no frames, one of another size than the rest, or sound that cannot be read.
+        OutputError: the kind of file is unknown, or it cannot be written.
+    """
+    target = Path(path)
+    suffix = target.suffix.lower()
+    if suffix and suffix not in FORMATS:
+        kinds = ", ".join(FORMATS)
+        raise OutputError(f"{target}: cannot write this kind of clip; end in {kinds}, or in nothing for a folder")
+    place, make = (atomic_path, FilmSink) if suffix else (_atomic_folder, FolderSink)
+    with place(target) as temporary:
+        try:
+            written, stopped = _pour(clip, make(temporary, clip, source_type), keep_partial, on_frame)
+        except av.FFmpegError as error:
+            raise OutputError(f"cannot write {target}: {error}; choose a place that has room") from error
+    if stopped is not None:
+        raise stopped
+    return written
+
+
+def _pour(
+    clip: Clip, sink: Sink, keep_partial: bool, on_frame: FrameCallback | None
+) -> tuple[Written, BaseException | None]:
+    """Put every frame into the sink; with keep_partial an error is given back instead of raised."""
+    count, end, stopped = 0, Fraction(0), None
+    closed = False
+    try:
+        try:
+            for frame, duration in _timed(clip):
+                sink.put(frame, duration)
+                count, end = count + 1, frame.time + duration
+                if on_frame:
+                    on_frame(count, frame)
+        except BaseException as error:
+            if not (keep_partial and count):
+                raise
+            stopped = error
+        if not count:
+            raise InputError("the clip has no frames; nothing to write")
+        sink.close()
+        closed = True
+    finally:
+        if not closed:
+            sink.abandon()
+    return Written(count, end, sink.sound), stopped
+
+
+def _timed(clip: Clip) -> Iterator[tuple[Frame, Fraction]]:
+    """Each frame with how long it is shown: until the next one; the last for 1 / rate. Sizes are checked."""
+    waiting: Frame | None = None
+    shape = (clip.size[1], clip.size[0], 4 if clip.alpha else 3)
+    try:
+        for frame in clip:
+            if frame.pixels.shape != shape:
+                raise InputError(f"a frame of shape {list(frame.pixels.shape)}: this clip's frames are {list(shape)}")
+            if waiting is not None:
+                yield waiting, frame.time - waiting.time
+            waiting = frame
+    except (Exception, KeyboardInterrupt, SystemExit):
+        if waiting is not None:
+            yield waiting, 1 / clip.rate
+        raise
+    if waiting is not None:
+        yield waiting, 1 / clip.rate
+
+
+@contextmanager
+def _atomic_folder(target: Path) -> Iterator[Path]:
+    """A temporary folder that becomes `target` when the block ends well, and vanishes otherwise."""
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise OutputError(f"{target} exists already; choose another name for the folder of frames")
+    temporary = target.with_name(f".{target.name[:80]}.{secrets.token_hex(4)}.part")
+    try:
+        temporary.mkdir()
+        yield temporary
+        os.replace(temporary, target)
+    except OSError as error:
+        raise OutputError(f"cannot write {target}: {error.strerror or error}; choose a folder that has room") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

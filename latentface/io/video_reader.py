@@ -1,0 +1,216 @@
+"""Clip files and folders -> frames, one at a time: rotated upright, at their exact times, damage reported."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from PIL import Image, ImageSequence
+
+from latentface.arrays import Pixels
+from latentface.errors import InputError
+from latentface.io.clip import Clip, Frame, Sound
+from latentface.io.images import list_photos, read_photo
+
+ANIMATIONS = frozenset({".gif", ".webp", ".png", ".apng"})
+_DEFAULT_DELAY = 100  # milliseconds: what browsers show for a frame without a delay
+_ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own leave the alpha plane aside
+
+logging.getLogger("libav").addHandler(logging.NullHandler())  # errors are raised; the rest is FFmpeg talking to itself
+
+
+@dataclass(frozen=True)
+class Film:
+    """A video file as its header and first frame describe it; going through it decodes it anew each time."""
+
+    path: Path
+    rate: Fraction
+    start: Fraction  # of the first frame, in the file's own seconds
+    expected: int | None  # frames that the file's index promises
+    end: Fraction | None  # in the file's own seconds, where there is no such index
+    alpha: bool
+    aspect: Fraction  # of a pixel, width by height
+
+    def __iter__(self) -> Iterator[Frame]:
+        count, last = 0, Fraction(0)
+        try:
+            with av.open(str(self.path)) as container:
+                for frame in decode(container):
+                    time = snap(_time(frame) - self.start, self.rate, frame.time_base)
+                    last = max(time, last) if count else time
+                    yield Frame(to_pixels(frame, self.alpha, self.aspect), last)
+                    count += 1
+        except (av.FFmpegError, OSError) as error:
+            raise InputError(f"{self._damage(count, last)} ({_reason(error)})") from None
+        lacks = self.expected is not None and count < self.expected
+        cut = self.end is not None and self.start + last + 1 / self.rate < self.end - max(2 / self.rate, Fraction(1, 4))
+        if lacks or cut:
+            promised = f"{self.expected} frames" if lacks else f"{float((self.end or 0) - self.start):.2f} s"
+            raise InputError(f"{self._damage(count, last)}, its header promises {promised}")
+
+    def _damage(self, count: int, last: Fraction) -> str:
+        seconds = float(last + 1 / self.rate) if count else 0.0
+        return f"{self.path}: damaged or cut off; readable up to frame {count} ({seconds:.2f} s)"
+
+
+def open_film(path: Path) -> Clip:
+    """Read header and first frame of a video file; raises InputError when there is nothing to see in it."""
+    try:
+        with av.open(str(path)) as container:
+            if container.format.name.endswith("_pipe") or container.format.name == "image2":
+                raise still(path)
+            if not container.streams.video:
+                raise InputError(f"{path}: no video stream in this file (or it is cut off); give a clip with pictures")
+            stream = container.streams.video[0]
+            frame = next(decode(container), None)
+            if frame is None:
+                raise InputError(f"{path}: the video stream holds no frame; give a clip that plays")
+            has_alpha = any(part.is_alpha for part in frame.format.components)
+            rate = Fraction(stream.guessed_rate or stream.average_rate or 25).limit_denominator(1001 * 1000)
+            promised, start = _promised(stream), _time(frame)
+            end = None if promised is not None else _end(container, stream)
+            aspect = Fraction(stream.sample_aspect_ratio or 1)
+            height, width = to_pixels(frame, has_alpha, aspect).shape[:2]
+            sound = Sound(path, start) if container.streams.audio else None
+    except (av.FFmpegError, OSError) as error:
+        raise InputError(
+            f"{path}: not a clip that can be played, or cut off ({_reason(error)}); readable up to frame 0; "
+            "save or download it again"
+        ) from None
+    film = Film(path, rate, start, promised, end, has_alpha, aspect)
+    return Clip(film, rate, (width, height), promised, has_alpha, sound)
+
+
+def decode(container: Any) -> Iterator[Any]:
+    """The frames of a container's first video stream, by a decoder that keeps alpha where there is some."""
+    stream = container.streams.video[0]
+    stream.thread_type = "AUTO"
+    decoder = stream.codec_context
+    if stream.metadata.get("alpha_mode") == "1":
+        decoder = av.CodecContext.create(_ALPHA_DECODERS[decoder.name], "r")
+    for packet in container.demux(stream):
+        for frame in decoder.decode(packet if packet.size else None):
+            frame.time_base = frame.time_base or stream.time_base
+            yield frame
+
+
+def to_pixels(frame: Any, alpha: bool, aspect: Fraction) -> Pixels:
+    """uint8 [H, W, 3 or 4] as it is meant to be seen: square pixels, turned upright."""
+    size = {"width": max(1, round(frame.width * aspect)), "height": frame.height} if aspect != 1 else {}
+    pixels = frame.to_ndarray(format="rgba" if alpha else "rgb24", **size)
+    return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
+
+
+def snap(time: Fraction, rate: Fraction, tick: Fraction) -> Fraction:
+    """The multiple of 1 / rate that a time stands for when a file can count in whole ticks only, else the time."""
+    exact = round(time * rate) / rate
+    return exact if abs(exact - time) <= tick else time
+
+
+@dataclass(frozen=True)
+class Animation:
+    """An animated GIF, WebP or PNG; delays in milliseconds, one a frame."""
+
+    path: Path
+    delays: tuple[int, ...]
+    rate: Fraction
+    alpha: bool
+
+    def __iter__(self) -> Iterator[Frame]:
+        elapsed, tick = 0, Fraction(1, 100)  # GIF counts in hundredths
+        for pixels, delay in zip(_pictures(self.path, self.alpha), self.delays, strict=True):
+            yield Frame(pixels, snap(Fraction(elapsed, 1000), self.rate, tick))
+            elapsed += delay
+
+
+def open_animation(path: Path) -> Clip:
+    """Go through an animated picture once for its delays; raises InputError for a still or damaged one."""
+    delays: list[int] = []
+    alpha, size = False, (0, 0)
+    try:
+        with Image.open(path) as image:
+            for frame in ImageSequence.Iterator(image):
+                picture = frame.convert("RGBA")  # Pillow learns a WebP frame's delay by decoding it
+                delays.append(round(frame.info.get("duration") or _DEFAULT_DELAY))
+                size, alpha = picture.size, alpha or picture.getchannel("A").getextrema()[0] < 255
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise InputError(f"{path}: damaged or cut off; readable up to frame {len(delays)} ({_reason(error)})") from None
+    if len(delays) < 2:
+        raise still(path)
+    rate = Fraction(1000 * len(delays), sum(delays))
+    return Clip(Animation(path, tuple(delays), rate, alpha), rate, size, len(delays), alpha)
+
+
+@dataclass(frozen=True)
+class Stills:
+    """The pictures of a folder as the frames of a clip."""
+
+    files: tuple[Path, ...]
+    rate: Fraction
+    alpha: bool
+    size: tuple[int, int]
+
+    def __iter__(self) -> Iterator[Frame]:
+        for k, path in enumerate(self.files):
+            photo = read_photo(path)
+            height, width = photo.rgb.shape[:2]
+            if (width, height) != self.size:
+                first = f"{self.files[0].name} has {self.size[0]} x {self.size[1]}"
+                raise InputError(f"{path}: {width} x {height} pixels, but {first}; frames must be of one size")
+            yield Frame(_with_alpha(photo.rgb, photo.alpha) if self.alpha else photo.rgb, k / self.rate)
+
+
+def open_stills(folder: Path, rate: Fraction) -> Clip:
+    """The pictures of a folder, in the order of their names, as a clip of that rate."""
+    files = tuple(list_photos(folder))
+    first = read_photo(files[0])
+    height, width = first.rgb.shape[:2]
+    alpha = first.alpha is not None
+    return Clip(Stills(files, rate, alpha, (width, height)), rate, (width, height), len(files), alpha)
+
+
+def still(path: Path) -> InputError:
+    """The error for a picture where a clip was expected."""
+    return InputError(f"{path}: a still picture, not a clip; give a video, an animated GIF, or a folder of frames")
+
+
+def _pictures(path: Path, alpha: bool) -> Iterator[Pixels]:
+    with Image.open(path) as image:
+        for frame in ImageSequence.Iterator(image):
+            yield np.asarray(frame.convert("RGBA" if alpha else "RGB"))
+
+
+def _with_alpha(rgb: Pixels, alpha: Pixels | None) -> Pixels:
+    opaque = np.full(rgb.shape[:2], 255, np.uint8) if alpha is None else alpha
+    return np.dstack([rgb, opaque])
+
+
+def _time(frame: Any) -> Fraction:
+    return Fraction(frame.pts or 0) * Fraction(frame.time_base)
+
+
+def _promised(stream: Any) -> int | None:
+    """Frames in the index of an MP4 or MOV file (what an edit list hides is not counted); None for other kinds."""
+    if "mp4" not in stream.container.format.name:
+        return None
+    return sum(not entry.is_discard for entry in stream.index_entries) or None
+
+
+def _end(container: Any, stream: Any) -> Fraction | None:
+    """Where the video stream ends, as far as the header tells."""
+    tick = Fraction(stream.time_base)
+    if stream.duration:
+        return Fraction((stream.start_time or 0) + stream.duration) * tick
+    if container.duration and len(container.streams) == 1:
+        return Fraction((container.start_time or 0) + container.duration, av.time_base)
+    return None
+
+
+def _reason(error: BaseException) -> str:
+    return str(getattr(error, "strerror", None) or error or type(error).__name__)

@@ -1,0 +1,1 @@
+"""Latent codes: values that know which generator they belong to."""

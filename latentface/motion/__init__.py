@@ -1,0 +1,1 @@
+"""First Order Motion: a still face moves as a driving clip does."""

@@ -1,0 +1,198 @@
+"""A still photo and driving clips -> a clip of the photo, one face of it moving or several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+
+from latentface.arrays import Float32Array, Float64Array, Pixels
+from latentface.errors import UsageError
+from latentface.faces.alignment import LandmarkPredictor
+from latentface.faces.crop import FaceCrop
+from latentface.faces.square import SIDE, Square, shrink
+from latentface.fields import resize, smoothstep
+from latentface.io.clip import Clip, Frame
+from latentface.io.images import Photo, to_tensor, to_uint8
+from latentface.motion.background import carry_along
+from latentface.motion.driver import Driver, DriverReport, Latest, Retargeting
+from latentface.networks.motion import Keypoints, MotionModel
+from latentface.networks.precision import convolving, is_rough
+from latentface.options import AnimateOptions
+
+FEATHER = 0.05  # of the square's side: the soft edge of what is put back, narrow, since it shows old beside new
+STILL = 0.5  # share of what is put back below which the picture is held still
+HEAD = (0.4, 0.48)  # half axes of the ellipse around head and neck, in sides of the square
+
+
+@dataclass
+class AnimateReport:
+    """What happened; filled while the frames pass. ``faces`` are their squares (left, top, side) in the photo."""
+
+    faces: list[tuple[int, int, int]] = field(default_factory=list)
+    drivers: list[DriverReport] = field(default_factory=list)
+
+    @property
+    def frames(self) -> int:
+        return self.drivers[0].frames if self.drivers else 0
+
+    @property
+    def missing(self) -> int:
+        """Frames in which a driver showed no face."""
+        return sum(len(driver.missing) for driver in self.drivers)
+
+
+@dataclass(frozen=True, eq=False)
+class Animation:
+    """``clip`` computes its frames as they are asked for, once; ``report`` is complete when they are through."""
+
+    clip: Clip
+    report: AnimateReport
+
+
+class MovingFace:
+    """One face of a photo: what the model needs of it, computed once, and how its frames go back into the photo.
+
+    Args:
+        picture: uint8 [H, W, 3], or [H, W, 4] with alpha.
+        landmarks: [68, 2] of the face in it.
+    """
+
+    def __init__(self, picture: Pixels, landmarks: Float64Array, model: MotionModel, options: AnimateOptions) -> None:
+        self.model, self.options = model, options
+        self.square = Square.around(landmarks, options.crop * SIDE)
+        self.shape = picture.shape[:2]
+        cut = self.square.cut(picture)
+        device = next(model.parameters()).device
+        source = to_tensor(shrink(cut[..., :3], model.config.resolution)).to(device)
+        self.large = _to_tensor(cut).to(device)
+        self.rough = is_rough(options.precision, device)
+        with torch.inference_mode():
+            self.keypoints = model.keypoints(source)
+            self.encoded = model.encode(source)
+        self.mask = self._feather()
+
+    def place(self, base: Pixels, target: Keypoints) -> None:
+        """Draw the face with its keypoints at `target` into a copy of the picture, in place."""
+        mask = self.mask
+        if self.options.still_background:
+            mask = mask * self._head(target)
+        with torch.inference_mode():
+            with convolving(self.rough, self.large.device):
+                drawn = self.model.predict(self.encoded, self.keypoints, target)
+            drawn = carry_along(drawn, resize(mask, drawn.motion.field.shape[1:3]) < STILL)
+            patch = _to_pixels(self.model.compose(self.large, drawn))
+        left, top, side = self.square.left, self.square.top, self.square.side
+        rows = slice(max(top, 0), min(top + side, self.shape[0]))
+        columns = slice(max(left, 0), min(left + side, self.shape[1]))
+        own = (slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left))
+        under = base[rows, columns].astype(np.float32)
+        blended = under + (patch[own] - under) * mask[own][..., None]
+        base[rows, columns] = np.rint(blended).clip(0, 255).astype(np.uint8)
+
+    def leave_room(self, others: Sequence[Square]) -> None:
+        """Draw nothing where another face's middle is nearer, in sides of the squares: each is drawn as it moves, not
+        as its neighbour's square shows it standing still."""
+
+        def away(square: Square) -> Float32Array:
+            y, x = np.ogrid[: self.square.side, : self.square.side]
+            x, y = x + self.square.left - square.left, y + self.square.top - square.top
+            return np.asarray(np.hypot(x + 0.5 - square.side / 2, y + 0.5 - square.side / 2) / square.side, np.float32)
+
+        for other in others:
+            self.mask = self.mask * smoothstep(0.5 + (away(other) - away(self.square)) / FEATHER)
+
+    def _feather(self) -> Float32Array:
+        """The square's soft edge [side, side]; none along the picture's own border."""
+        side, (height, width) = self.square.side, self.shape
+
+        def along(first: int, length: int) -> Float32Array:
+            at = np.arange(side, dtype=np.float32)
+            before = np.full(side, np.inf) if first <= 0 else at + 0.5
+            after = np.full(side, np.inf) if first + side >= length else side - at - 0.5
+            return smoothstep(np.minimum(before, after) / (FEATHER * side))
+
+        return np.minimum(along(self.square.top, height)[:, None], along(self.square.left, width)[None])
+
+    def _head(self, target: Keypoints) -> Float32Array:
+        """A soft ellipse around the head where it was and where it goes, [side, side]."""
+        at = (np.arange(self.square.side) + 0.5) / self.square.side - 0.5
+        shift = (target.value - self.keypoints.value)[0].mean(0).cpu().numpy() / 2
+        far = np.full((len(at), len(at)), np.inf)
+        for x, y in ((0.0, 0.0), shift.tolist()):
+            far = np.minimum(far, np.hypot((at - x)[None] / HEAD[0], (at - y)[:, None] / HEAD[1]))
+        return smoothstep((1.15 - far) / 0.3)
+
+
+def animate(
+    photo: Photo, faces: Sequence[FaceCrop], drivers: Sequence[Clip], model: MotionModel,
+    landmarks: LandmarkPredictor, options: AnimateOptions | None = None,
+) -> Animation:  # fmt: skip
+    """Move the faces of a photo as those of driving clips move.
+
+    Args:
+        photo: the whole picture; its alpha is kept and moved along.
+        faces: those of its faces that are to move.
+        drivers: one clip for all faces, or one for each, the leftmost face's first. The first clip sets frame times,
+            length and sound; others are shown at its times, and their last frame stays when they end.
+        model, landmarks: networks.
+
+    Raises:
+        UsageError: no face, no driver, or neither one driver nor one for each face.
+        NoFaceFound: a driver without a face.
+    """
+    options = options or AnimateOptions()
+    if not faces or len(drivers) not in (1, len(faces)):
+        raise UsageError(f"{len(drivers)} driving clips for {len(faces)} faces; give one for all, or one for each")
+    picture = photo.rgb if photo.alpha is None else np.dstack([photo.rgb, photo.alpha])
+    ordered = sorted(faces, key=lambda face: float(face.landmarks[:, 0].mean()))
+    moving = [MovingFace(picture, face.landmarks, model, options) for face in ordered]
+    seen = [
+        Driver(clip, model, landmarks, options, face.landmarks) for clip, face in zip(drivers, ordered, strict=False)
+    ]
+    places = [face.square for face in moving]
+    for face in moving:
+        face.leave_room([place for place in places if place is not face.square])
+    report = AnimateReport([(p.left, p.top, p.side) for p in places], [driver.report for driver in seen])
+    transfers = [
+        Retargeting(face.keypoints, seen[min(i, len(seen) - 1)].reference, options) for i, face in enumerate(moving)
+    ]
+    first = drivers[0]
+    frames = _frames(picture, moving, seen, transfers)
+    size = (picture.shape[1], picture.shape[0])
+    return Animation(replace(first, frames=frames, size=size, alpha=photo.alpha is not None), report)
+
+
+def _frames(
+    picture: Pixels, faces: Sequence[MovingFace], drivers: Sequence[Driver], transfers: Sequence[Retargeting]
+) -> Iterator[Frame]:
+    first, *others = (iter(driver) for driver in drivers)
+    latest = [Latest(other) for other in others]
+    for time, own in first:
+        driving = [own, *(other(time) for other in latest)]
+        frame = picture.copy()
+        for i, (face, transfer) in enumerate(zip(faces, transfers, strict=True)):
+            keypoints = driving[min(i, len(driving) - 1)]
+            if keypoints is not None:
+                face.place(frame, transfer(keypoints))
+        yield Frame(frame, time)
+
+
+def _to_tensor(picture: Pixels) -> torch.Tensor:
+    """uint8 [H, W, 3 or 4] -> [1, C, H, W] in [-1, 1]."""
+    colour = to_tensor(picture[None, ..., :3])
+    if picture.shape[2] == 3:
+        return colour
+    alpha = to_tensor(np.repeat(picture[..., 3:], 3, axis=2))[:, :1]
+    return torch.cat([colour, alpha], dim=1)
+
+
+def _to_pixels(drawn: torch.Tensor) -> Pixels:
+    """[1, 3 or 4, H, W] in [-1, 1] -> uint8 [H, W, 3 or 4]."""
+    colour: Pixels = to_uint8(drawn[:, :3])[0]
+    if drawn.shape[1] == 3:
+        return colour
+    alpha = to_uint8(drawn[:, 3:].expand(-1, 3, -1, -1))[0, ..., :1]
+    return np.concatenate([colour, alpha], axis=2)

@@ -1,0 +1,212 @@
+"""What moves a face: the keypoints of a driving clip frame by frame, told as motion of another face.
+
+Eq. numbers are those of Siarohin et al. 2019; the one-euro filter is Casiez et al. 2012.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.spatial import ConvexHull, QhullError
+
+from latentface.arrays import Float64Array, Pixels
+from latentface.errors import InputError, NoFaceFound
+from latentface.faces.alignment import LandmarkPredictor
+from latentface.faces.square import SIDE, Square, best_face, shows_face, shrink
+from latentface.io.clip import Clip, Frame
+from latentface.io.images import to_tensor
+from latentface.networks.motion import Keypoints, MotionModel
+from latentface.networks.motion.geometry import invert, multiply
+from latentface.options import AnimateOptions
+
+Seen = tuple[Fraction, Keypoints | None]  # a frame's time and keypoints; None: the source stands still
+
+LOOKED_AT = 48  # frames among which the best one is searched
+
+
+def unlikeness(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
+    """Mean squared distance of two sets of landmarks [K, 2], each centred and scaled to a hull of area 1."""
+
+    def normal(points: NDArray[np.floating]) -> Float64Array:
+        centred = points - points.mean(0)
+        return np.asarray(centred / math.sqrt(ConvexHull(centred).volume))
+
+    return float(np.square(normal(a) - normal(b)).sum(1).mean())
+
+
+@dataclass
+class DriverReport:
+    """What became of a driving clip's frames; filled while they pass."""
+
+    frames: int = 0
+    missing: list[int] = field(default_factory=list)
+    reference: int = 0
+
+
+class Driver:
+    """Keypoints of a driving clip, frame by frame, all read from the square of the reference frame's face.
+
+    Args:
+        clip: read from a file it is gone through twice, to find the reference frame; a camera's only once.
+        model, landmarks: networks.
+        options: how.
+        like: landmarks of the source face, for the best reference frame.
+
+    Raises:
+        NoFaceFound: no frame that was looked at shows a face.
+    """
+
+    def __init__(
+        self, clip: Clip, model: MotionModel, landmarks: LandmarkPredictor, options: AnimateOptions, like: Float64Array
+    ) -> None:
+        self.clip, self.model, self.options = clip, model, options
+        index, frame, points = find_reference(clip, landmarks, like, options.best_frame and options.mode == "relative")
+        self.report = DriverReport(reference=index)
+        self.square = Square.around(points, options.driver_crop * SIDE)
+        self.reference = keypoints_of(self.square.cut(frame.pixels[..., :3]), model)
+
+    def __iter__(self) -> Iterator[Seen]:
+        """Each frame's time and keypoints; None where the source is to stand still.
+
+        Raises:
+            InputError: a frame shows no face, and that is to stop the clip.
+        """
+        smooth = OneEuro(self.options.smooth) if self.options.smooth else None
+        held: Keypoints | None = None
+        for index, frame in enumerate(self.clip):
+            self.report.frames += 1
+            keypoints = self.see(frame)
+            if keypoints is None:
+                self.report.missing.append(index)
+                if self.options.missing == "stop":
+                    seconds = float(frame.time)
+                    raise InputError(f"no face in frame {index} ({seconds:.2f} s) of the driving clip; see --missing")
+                yield frame.time, held if self.options.missing == "hold" else None
+                continue
+            held = smooth(keypoints, frame.time) if smooth else keypoints
+            yield frame.time, held
+
+    def see(self, frame: Frame) -> Keypoints | None:
+        """A frame's keypoints, or None when it shows no face where the reference had it."""
+        square = self.square.cut(frame.pixels[..., :3])
+        if self.options.missing != "ignore" and not shows_face(square):
+            return None
+        return keypoints_of(square, self.model)
+
+
+def find_reference(
+    clip: Clip, landmarks: LandmarkPredictor, like: Float64Array, best: bool
+) -> tuple[int, Frame, Float64Array]:
+    """The frame that motion is told from, its number and its face's landmarks [68, 2].
+
+    best: of up to LOOKED_AT frames spread over the clip the one most like those landmarks; else the first with a face.
+    Raises NoFaceFound when none of them shows one.
+    """
+    step = max(1, math.ceil((clip.count or 8 * LOOKED_AT) / LOOKED_AT)) if best else 1
+    found: tuple[float, int, Frame, Float64Array] | None = None
+    for index, frame in enumerate(clip):
+        points = best_face(frame.pixels[..., :3], landmarks) if index % step == 0 else None
+        if points is None:
+            continue
+        distance = unlikeness(points, like) if best else 0.0
+        if found is None or distance < found[0]:
+            found = distance, index, frame, points
+        if not best:
+            break
+    if found is None:
+        raise NoFaceFound("no face found in the driving clip; give one of a head that looks towards the camera")
+    return found[1:]
+
+
+def keypoints_of(square: Pixels, model: MotionModel) -> Keypoints:
+    """The keypoints of the face in a square picture of any side."""
+    device = next(model.parameters()).device
+    with torch.inference_mode():
+        return model.keypoints(to_tensor(shrink(square, model.config.resolution)).to(device))
+
+
+def hull_area(points: torch.Tensor) -> float:
+    """Area of the convex hull of points [K, 2]; 0 when they lie on a line."""
+    try:
+        return float(ConvexHull(points.double().cpu().numpy()).volume)
+    except QhullError:
+        return 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Retargeting:
+    """Driving keypoints -> keypoints of the source face (eq. of section 3.3, "Testing").
+
+    relative: p = s (p_d - p_d0) + p_src and J = J_d J_d0^-1 J_src, with s the ratio of the two hulls' sizes when
+    adapt_scale is on; absolute: p = p_d and J = J_d.
+    """
+
+    source: Keypoints
+    reference: Keypoints
+    options: AnimateOptions
+
+    def __call__(self, driving: Keypoints) -> Keypoints:
+        if self.options.mode == "absolute":
+            return driving
+        value = (driving.value - self.reference.value) * self.scale + self.source.value
+        change = multiply(driving.jacobian, invert(self.reference.jacobian))
+        return Keypoints(value, multiply(change, self.source.jacobian))
+
+    @property
+    def scale(self) -> float:
+        areas = [hull_area(points.value[0]) for points in (self.source, self.reference)]
+        return math.sqrt(areas[0] / areas[1]) if self.options.adapt_scale and min(areas) > 0 else 1.0
+
+
+class OneEuro:
+    """The one-euro filter on keypoints: steady when they are still, quick when they move.
+
+    Args:
+        strength: 0..1; the cut-off of a point at rest falls from 8 Hz to 0.5 Hz.
+    """
+
+    SPEED_CUT_OFF = 1.0  # Hz
+    BETA = 4.0  # Hz by which half a picture a second raises the cut-off
+
+    def __init__(self, strength: float) -> None:
+        self.least = 8.0 * (0.5 / 8.0) ** strength
+        self.before: tuple[Fraction, torch.Tensor, torch.Tensor] | None = None  # time, value, speed
+
+    def __call__(self, keypoints: Keypoints, time: Fraction) -> Keypoints:
+        value = torch.cat([keypoints.value[..., None], keypoints.jacobian], dim=-1)  # [N, K, 2, 3]
+        if self.before is None or time <= self.before[0]:
+            self.before = time, value, torch.zeros_like(value)
+            return keypoints
+        last, mean, speed = self.before
+        step = float(time - last)
+        speed = torch.lerp(speed, (value - mean) / step, self._share(torch.tensor(self.SPEED_CUT_OFF), step))
+        mean = torch.lerp(mean, value, self._share(self.least + self.BETA * speed.abs(), step))
+        self.before = time, mean, speed
+        return Keypoints(mean[..., 0], mean[..., 1:])
+
+    @staticmethod
+    def _share(cut_off: torch.Tensor, step: float) -> torch.Tensor:
+        """How much of a new value a low pass of that cut-off takes over."""
+        rate = 2 * math.pi * cut_off * step
+        return rate / (rate + 1)
+
+
+class Latest:
+    """For rising times the latest of a driver's frames until then; the last one stays when they end."""
+
+    def __init__(self, frames: Iterator[Seen]) -> None:
+        self.frames = frames
+        self.shown: Keypoints | None = None
+        self.waiting = next(frames, None)
+
+    def __call__(self, time: Fraction) -> Keypoints | None:
+        while self.waiting is not None and self.waiting[0] <= time:
+            self.shown = self.waiting[1]
+            self.waiting = next(self.frames, None)
+        return self.shown

@@ -1,0 +1,81 @@
+"""The clip value: exact times, lazy frames, rates as people write them."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from latentface.errors import UsageError
+from latentface.io.clip import Clip, Frame, parse_rate
+from tests.helpers.films import NTSC, moving, number, picture
+
+
+def test_times_are_exact_multiples_of_the_frame_time() -> None:
+    times = [frame.time for frame in moving(1000, NTSC, (8, 8)).frames]
+    assert times[999] == 999 * Fraction(1001, 30000)
+
+
+def test_frames_are_made_one_at_a_time() -> None:
+    made: list[weakref.ref[np.ndarray]] = []
+
+    def pictures() -> object:
+        for k in range(50):
+            pixels = picture(k)
+            made.append(weakref.ref(pixels))
+            yield pixels
+
+    most = 0
+    for _ in Clip.of(pictures(), 25, (64, 48)).map(lambda pixels: pixels[::2, ::2], (32, 24)):  # type: ignore[arg-type]
+        gc.collect(0)
+        most = max(most, sum(each() is not None for each in made))
+    assert len(made) == 50
+    assert most <= 3
+
+
+def test_map_keeps_times_and_states_the_new_size() -> None:
+    halved = moving(3).map(lambda pixels: pixels[::2, ::2], (32, 24))
+    assert halved.size == (32, 24)
+    assert [(frame.time, frame.pixels.shape) for frame in halved] == [(Fraction(k, 25), (24, 32, 3)) for k in range(3)]
+
+
+def test_resampling_shows_the_latest_frame_and_keeps_the_length() -> None:
+    slow = moving(6, 10).resampled(25)
+    frames = list(slow)
+    assert slow.rate == 25
+    assert len(frames) == 15  # 0.6 seconds
+    assert [number(frame.pixels) for frame in frames] == [0, 0, 0, 1, 1, 2, 2, 2, 3, 3, 4, 4, 4, 5, 5]
+    assert [number(frame.pixels) for frame in moving(6, 10).resampled(5)] == [0, 2, 4]
+
+
+def test_resampling_a_variable_rate() -> None:
+    times = [Fraction(0), Fraction(1, 10), Fraction(1, 2)]
+    clip = Clip([Frame(picture(k), time) for k, time in enumerate(times)], Fraction(5), (64, 48))
+    assert [number(frame.pixels) for frame in clip.resampled(10)] == [0, 1, 1, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [
+        ("25", Fraction(25)), ("30000/1001", NTSC), ("29.97", NTSC), ("23.976", Fraction(24000, 1001)),
+        ("59.94", Fraction(60000, 1001)), ("12.5", Fraction(25, 2)), ("30", Fraction(30)),
+    ],
+)  # fmt: skip
+def test_rates_as_people_write_them(text: str, rate: Fraction) -> None:
+    assert parse_rate(text) == rate
+
+
+@pytest.mark.parametrize("text", ["0", "-25", "fast", "1/0", "1e9", "nan"])
+def test_impossible_rates(text: str) -> None:
+    with pytest.raises(UsageError, match="frame rate"):
+        parse_rate(text)
+
+
+def test_rates_are_exact_or_refused() -> None:
+    with pytest.raises(UsageError, match=r"frame rate 29\.97"):
+        Clip([], 29.97, (8, 8))  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="0 x 8"):
+        Clip([], Fraction(25), (0, 8))
