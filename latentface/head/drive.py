@@ -11,6 +11,7 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from latentface.errors import UsageError
 from latentface.head.eye_contour import Eye, find_eyes, mesh_eye
@@ -83,6 +84,12 @@ class Driver:
         return find_eyes(self.photo, *(mesh_eye(self.model, self.scene.before, side) for side in ("left", "right")))
 
     @cached_property
+    def is_grey(self) -> bool:
+        """Whether the photo's head has no colour at all."""
+        head = self.photo[self.scene.box.slices]
+        return bool((head == head[..., :1]).all())
+
+    @cached_property
     def white(self) -> Floats:
         """The photo's value of a white surface in the face's light, [3], as far as its brighter skin tells."""
         points, unit = self.scene.before[self.model.landmarks, :2], self.scene.unit
@@ -151,6 +158,8 @@ class Driver:
         """Put the mouth's inside behind the lips, with a smooth edge between them."""
         filling = fill(opening, self.scene, after)
         painted = filling if paint is None else paint(opening, filling)
+        if self.is_grey:
+            painted = np.repeat(painted.mean(axis=2, keepdims=True), 3, axis=2)
         kept = opening.kept[..., None]
         inside = kept * opening.own + (1 - kept) * painted
         there, here = field.box.shared(opening.box)
@@ -162,23 +171,45 @@ class Driver:
         """How much of each pixel in a box is open mouth, [H, W], and the skin of what is not, [H, W, 3]."""
         surface, shown = self.scene.surface, self.shown
         seen = surface.seen(after, box, SAMPLES)
-        blocks = (box.height, SAMPLES, box.width, SAMPLES)
         shift = seen.interpolate(surface.closed(self.scene.before[:, :2] - after[:, :2]))
-        source = box.places(SAMPLES) + shift
+        places = box.places(SAMPLES)
         layers = surface.layers(seen)
-        # teeth that the fit takes for lip belong to what lies behind
-        hole: Mask = (layers == 1) | ((layers == 0) & shown.box.read(shown.mask, source, False))
+        mouth = layers == 1
+        # lips go on inwards as far as the photo shows them there
+        shift[mouth] = _nearest(shift, layers == 0, mouth)
+        source = places + shift
+        inwards = mouth & shown.is_lip(source, _is_above(layers == 0, mouth, places))
+        # and teeth that the fit takes for lip belong to what lies behind
+        hole: Mask = (mouth & ~inwards) | ((layers == 0) & shown.is_inside(source))
+        blocks = (box.height, SAMPLES, box.width, SAMPLES)
         share = hole.reshape(blocks).mean(axis=(1, 3), dtype=np.float32)
-        there, here = field.box.shared(box)
+        here, there = box.shared(field.box)
         skin = np.zeros((box.height, box.width, 3), np.float32)
         skin[here] = moved[there]
-        mixed = (share > 0) & (share < 1)
+        mixed = (share < 1) & (hole | mouth).reshape(blocks).any(axis=(1, 3))
         places = source.reshape(*blocks, 2).transpose(0, 2, 1, 3, 4)[mixed]
-        weight = (~hole & seen.covered).reshape(blocks).transpose(0, 2, 1, 3)[mixed].astype(np.float32)[..., None]
+        counts = ~hole & (mouth | (layers == 0))
+        weight = counts.reshape(blocks).transpose(0, 2, 1, 3)[mixed].astype(np.float32)[..., None]
         total = weight.sum(axis=(1, 2))
         colours = (sample(self.photo, places) * weight).sum(axis=(1, 2)) / np.maximum(total, 1)
         skin[mixed] = np.where(total > 0, colours, skin[mixed])
         return share, skin
+
+
+def _nearest(values: Floats, known: Mask, wanted: Mask) -> Floats:
+    """Values [H, W, C] of the nearest known samples for each wanted one, [N, C]."""
+    if not known.any():
+        return values[wanted]
+    rows, columns = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
+    nearest: Floats = values[rows[wanted], columns[wanted]]
+    return nearest
+
+
+def _is_above(known: Mask, wanted: Mask, places: Floats) -> Mask:
+    """Whether the nearest known sample of each wanted one lies above it, [H, W]."""
+    above = np.zeros(known.shape, bool)
+    above[wanted] = _nearest(places, known, wanted)[:, 1] < places[wanted][:, 1]
+    return above
 
 
 def _with_lids(field: Field, blinks: Sequence[Blink]) -> Floats:

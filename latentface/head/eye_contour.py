@@ -105,48 +105,96 @@ def find_eyes(photo: Photo, left: Eye, right: Eye) -> tuple[Eye, Eye]:
     """Both eyes as the photo shows them, near where a head's landmarks have them, and much alike."""
     starts = (left, right)
     patches = [_Patch.of(photo, start) for start in starts]
-    found = [replace(eye, iris=iris) for eye, iris in zip(starts, _find_irises(patches, starts), strict=True)]
-    best = [
-        max((_climb(patch, _guess(eye, outer), start, None) for outer in (-0.08, -0.04, 0.0)), key=lambda e: e[0])
-        for patch, eye, start in zip(patches, found, starts, strict=True)
-    ]
-    first = int(best[1][0] > best[0][0])  # the clearer one
+    irises = _find_irises(patches, starts)
+    tries = [_guesses(start, iris) for start, iris in zip(starts, irises, strict=True)]
+    searches = [_Search(*each) for each in zip(patches, irises, map(_parameters, starts), strict=True)]
+    best = [search.climb(guesses, None) for search, guesses in zip(searches, tries, strict=True)]
+    first = int(best[1][1] > best[0][1])  # the clearer one
     for k in (1 - first, first, 1 - first):
-        other = best[1 - k][1]
-        tries = [best[k][1], replace(found[k], corners=other.corners, upper=other.upper, lower=other.lower)]
-        best[k] = max((_climb(patches[k], eye, starts[k], other) for eye in tries), key=lambda e: e[0])
-    return best[0][1], best[1][1]
+        other = best[1 - k][0]
+        best[k] = searches[k].climb(np.stack([best[k][0], other]), other)
+    eyes = [
+        replace(start, corners=found[:4].reshape(2, 2), upper=found[4:6], lower=found[6:], iris=iris)
+        for start, iris, (found, _) in zip(starts, irises, best, strict=True)
+    ]
+    return eyes[0], eyes[1]
 
 
-def _guess(eye: Eye, outer: float) -> Eye:
-    """Lids that cover the iris as lids do, and a corner further out."""
-    corners = eye.corners + np.array([[outer, 0.0], [0.01, 0.0]])
-    middle, radius = corners[:, 1].mean(), eye.iris[2]
-    upper, lower = eye.iris[1] + 0.8 * radius - middle, middle - eye.iris[1] + 0.9 * radius
-    arcs = np.array([[max(upper, 0.03), 0.0], [np.clip(lower, 0.0, 0.08), 0.0]])
-    return replace(eye, corners=corners, upper=arcs[0], lower=arcs[1])
+def _parameters(eye: Eye) -> Doubles:
+    """Corners, upper and lower margin of an eye as one row, [8]."""
+    return np.concatenate([eye.corners.ravel(), eye.upper, eye.lower])
 
 
-def _climb(patch: _Patch, eye: Eye, start: Eye, other: Eye | None) -> tuple[float, Eye]:
-    """The best score that small changes reach, and its eye; with the other eye, the two are to be alike."""
-    best = _score(patch, eye, start, other)
-    for reach in (1.0, 1.0, 0.5, 0.25):
-        for name, index, step in _MOVES:
-            for sign in (-2, -1, 1, 2):
-                values = getattr(eye, name).copy()
-                values[index] += sign * step * reach
-                tried = replace(eye, **{name: values})
-                score = _score(patch, tried, start, other)
-                if score > best:
-                    best, eye = score, tried
-    return best, eye
+def _guesses(start: Eye, iris: Doubles) -> Doubles:
+    """Lids that cover the iris as lids do, with corners further out or in, [N, 8]."""
+    rows = []
+    for outer in (-0.08, -0.04, 0.0):
+        for inner in (-0.01, 0.03):
+            corners = start.corners + np.array([[outer, 0.0], [inner, 0.0]])
+            middle, radius = corners[:, 1].mean(), iris[2]
+            upper = max(iris[1] + 0.8 * radius - middle, 0.03)
+            lower = np.clip(middle - iris[1] + 0.9 * radius, 0.0, 0.08)
+            rows.append([*corners.ravel(), upper, 0.0, lower, 0.0])
+    return np.array(rows)
 
 
-_MOVES: tuple[tuple[str, int | tuple[int, int], float], ...] = (
-    ("upper", 0, 0.02), ("lower", 0, 0.015), ("corners", (0, 0), 0.025), ("corners", (1, 0), 0.02),
-    ("corners", (0, 1), 0.015), ("corners", (1, 1), 0.015), ("upper", 1, 0.015), ("lower", 1, 0.012),
-    ("upper", 0, 0.01), ("lower", 0, 0.008),
-)  # fmt: skip
+#: steps of outer u and v, inner u and v, upper height and lean, lower height and lean; and of two heights together
+_STEPS = np.concatenate([
+    np.diag([0.025, 0.015, 0.02, 0.015, 0.02, 0.015, 0.015, 0.012]),
+    [[0, 0.015, 0, 0.015, 0, 0, 0, 0], [0, 0, 0, 0, 0.015, 0, 0.015, 0], [0.02, 0, 0.02, 0, 0, 0, 0, 0]],
+])  # fmt: skip
+_MOVES = np.concatenate([_STEPS * scale for scale in (-2.0, -1.0, 1.0, 2.0)])
+
+
+@dataclass(frozen=True)
+class _Search:
+    """For one eye: its patch, its iris, and the parameters that landmarks give."""
+
+    patch: _Patch
+    iris: Doubles
+    start: Doubles
+
+    def climb(self, rows: Doubles, other: Doubles | None) -> tuple[Doubles, float]:
+        """The best parameters that small steps from rows [N, 8] reach, and their score; `other` is to be alike."""
+        best, reach = self.score(rows, other), 1.0
+        while reach > 0.2:
+            tried = rows[:, None] + reach * _MOVES
+            scores = self.score(tried.reshape(-1, 8), other).reshape(len(rows), -1)
+            k = scores.argmax(axis=1)
+            top = scores[np.arange(len(rows)), k]
+            better = top > best + 1e-6
+            rows = np.where(better[:, None], tried[np.arange(len(rows)), k], rows)
+            best = np.where(better, top, best)
+            if not better.any():
+                reach /= 2
+        return rows[best.argmax()], float(best.max())
+
+    def score(self, rows: Doubles, other: Doubles | None) -> Doubles:
+        """How well margins lie on edges, and how likely such eyes are, of rows [N, 8]: [N]."""
+        t = np.linspace(0.04, 0.96, 24)
+        arch, lean = 4 * t * (1 - t), 4 * t * (1 - t) * (2 * t - 1)
+        u = rows[:, :1] + t * (rows[:, 2:3] - rows[:, :1])
+        line = rows[:, 1:2] + t * (rows[:, 3:4] - rows[:, 1:2])
+        upper = line + rows[:, 4:5] * arch + rows[:, 5:6] * lean
+        lower = line - rows[:, 6:7] * arch - rows[:, 7:8] * lean
+        rise = np.tanh(self.patch.read(self.patch.rise, u, upper) / 0.10)
+        fall = np.tanh(np.abs(self.patch.read(self.patch.rise, u, lower)) / 0.10)  # from dark lashes or from white
+        length = rows[:, 2] - rows[:, 0]
+        edges = length / LENGTH * ((rise - 0.2).mean(axis=1) + 0.5 * (fall - 0.15).mean(axis=1))
+        near = np.abs(u - self.iris[0]).argmin(axis=1)[:, None]
+        over, under = (np.take_along_axis(x, near, axis=1)[:, 0] for x in (upper, lower))
+        moved = rows - self.start
+        odd = (
+            3.0 * ((over - self.iris[1]) / self.iris[2] - 0.78) ** 2
+            + 0.8 * ((self.iris[1] - under) / self.iris[2] - 0.95) ** 2
+            + 0.5 * ((length - LENGTH) / 0.10) ** 2 + 25 * rows[:, 5] ** 2 + 40 * rows[:, 7] ** 2
+            + 6 * np.square(moved[:, :4]).sum(axis=1) + 40 * (moved[:, 1] - moved[:, 3]) ** 2
+            + 8 * np.maximum(0.02 - rows[:, 4], 0) + 40 * np.maximum(-0.01 - rows[:, 6], 0)
+        )  # fmt: skip
+        if other is not None:
+            odd += np.square(rows - other) @ np.array([25, 25, 25, 25, 60, 60, 60, 60])
+        found: Doubles = edges - 0.5 * odd
+        return found
 
 
 @dataclass(frozen=True)
@@ -206,27 +254,3 @@ def _iris_scores(patch: _Patch, middle: Doubles, across: Doubles, down: Doubles)
     away = ((u - middle[0]) / 0.10) ** 2 + ((v - middle[1]) / 0.08) ** 2
     scores: Floats = both + 0.7 * dark - 0.15 * away
     return scores
-
-
-def _score(patch: _Patch, eye: Eye, start: Eye, other: Eye | None) -> float:
-    """How well the margins lie on edges, and how likely such an eye is."""
-    t = np.linspace(0.04, 0.96, 24)
-    (u_out, _), (u_in, _) = eye.corners
-    u = u_out + t * (u_in - u_out)
-    upper, lower = eye.margins(u)
-    rise = np.tanh(patch.read(patch.rise, u, upper) / 0.10)
-    fall = np.tanh(-patch.read(patch.rise, u, lower) / 0.10)
-    length = float(u_in - u_out)
-    edges = length / LENGTH * ((rise - 0.2).mean() + 0.5 * (fall - 0.15).mean())
-    iu, iv, radius = eye.iris
-    over, under = (float(x[0]) for x in eye.margins(np.array([iu])))
-    odd = (
-        3.0 * ((over - iv) / radius - 0.78) ** 2 + 0.8 * ((iv - under) / radius - 0.95) ** 2
-        + ((length - LENGTH) / 0.10) ** 2 * 0.5 + 25 * eye.upper[1] ** 2 + 40 * eye.lower[1] ** 2
-        + 6 * float(np.square(eye.corners - start.corners).sum())
-        + 8 * max(0.0, 0.02 - eye.upper[0]) + 40 * max(0.0, -0.01 - eye.lower[0])
-    )  # fmt: skip
-    if other is not None:
-        odd += 25 * float(np.square(eye.corners - other.corners).sum())
-        odd += 60 * float(np.square(eye.upper - other.upper).sum() + np.square(eye.lower - other.lower).sum())
-    return float(edges - 0.5 * odd)

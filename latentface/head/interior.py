@@ -7,6 +7,7 @@ and the lips slide over both. The rest is the head's own teeth, gums and tongue,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,7 @@ COLOURS = {  # linear in the photo's values, where a white surface in its light 
     "gums_upper": (0.62, 0.34, 0.34), "gums_lower": (0.60, 0.33, 0.33), "tongue": (0.62, 0.32, 0.31),
     "teeth_upper": (0.92, 0.89, 0.82), "teeth_lower": (0.87, 0.83, 0.75),
 }  # fmt: skip
-THIN = 0.045  # inter-ocular distances: a thinner gap between the photo's lips shows nothing worth keeping
+THIN = 0.022  # inter-ocular distances: a thinner gap between the photo's lips shows nothing worth keeping
 APART = 0.14  # teeth and lips differ by so much in redness and light
 RED = 0.6  # twice the redness that no tooth has
 ROOTS = 0.10  # the same: so far teeth that the photo shows go on upwards under a lip that is lifted
@@ -67,16 +68,47 @@ class Shown:
     """What a photo itself shows of the mouth's inside.
 
     Attributes:
-        box: where. mask: there or not, [H, W]. depth: how far inside, in pixels, [H, W].
+        box: where. mask: there or not, [H, W].
         teeth: the median of its brighter part, as far as there is any, [3].
+        gap: where the head has the mouth open, [H, W]. middle: the row that parts upper from lower lip, [W].
         bite: the row at which upper teeth end and what goes with the jaw begins; infinity if all are upper teeth.
     """
 
     box: Box
     mask: Mask
-    depth: Floats
     teeth: Floats | None
+    gap: Mask
+    middle: Floats
     bite: float
+
+    @cached_property
+    def _soft(self) -> Floats:
+        soft: Floats = ndimage.gaussian_filter(self.mask.astype(np.float32), 0.7)
+        return soft
+
+    @cached_property
+    def _around(self) -> Mask:
+        around: Mask = ndimage.binary_dilation(self.gap, iterations=2)
+        return around
+
+    def is_inside(self, places: Floats) -> Mask:
+        """Whether the photo shows the mouth's inside at places [..., 2], with a contour smoother than pixels are."""
+        inside: Mask = self.share(places) > 0.35
+        return inside
+
+    def share(self, places: Floats) -> Floats:
+        """The mask at places [..., 2], its edge smoothed."""
+        at = np.moveaxis(places - [self.box.left, self.box.top], -1, 0)[::-1]
+        share: Floats = ndimage.map_coordinates(self._soft, at, order=1, mode="constant")
+        return share
+
+    def is_lip(self, places: Floats, upper: Mask) -> Mask:
+        """Whether the photo shows lip at places [..., 2] where the head has the mouth open: the upper or the lower."""
+        inside = self.box.read(self._around, places, False) & ~self.is_inside(places)
+        columns = np.clip(np.rint(places[..., 0] - self.box.left).astype(int), 0, self.box.width - 1)
+        above = places[..., 1] - self.box.top < self.middle[columns]
+        lip: Mask = inside & (above == upper)
+        return lip
 
 
 def find_shown(photo: Photo, scene: Scene) -> Shown:
@@ -94,14 +126,45 @@ def find_shown(photo: Photo, scene: Scene) -> Shown:
         red[max(y - reach, 0) : y + reach + 1, max(x - 2 * reach, 0) : x + 2 * reach + 1] = True
     mask = inside_lips(photo[box.slices], layer == 1, red & (layer != 1), unit)
     depth = ndimage.distance_transform_edt(mask).astype(np.float32)
-    rows = []
-    for part, pick in (("teeth_upper", np.max), ("teeth_lower", np.min)):
-        teeth = np.unique(model.part(part))
-        rows.append(float(pick(before[teeth[np.abs(model.neutral[teeth, 0]) < 1.3], 1])))  # of the front ones
-    gap = rows[1] - rows[0]
-    # shut teeth overlap: what is seen of them is the upper ones, down to the lower lip
-    bite = rows[0] + 0.4 * gap if gap > 0.06 * unit else np.inf
-    return Shown(box, mask, depth, _teeth(photo[box.slices], depth, unit), bite)
+    gap = layer == 1
+    bite = _bite(photo[box.slices], mask, depth) + box.top
+    below = mask & (np.arange(box.top, box.bottom)[:, None] >= bite)
+    if below.sum() < 0.25 * mask.sum():  # a piece of the lower teeth goes with the lower lip
+        mask, bite = mask & ~below, np.inf
+    middle = _middle(photo[box.slices], mask if mask.any() else gap, bool(mask.any()))
+    return Shown(box, mask, _teeth(photo[box.slices], depth, unit), gap, middle, bite)
+
+
+def _bite(photo: Photo, mask: Mask, depth: Floats) -> float:
+    """The row of a dark line between two rows of teeth, or infinity if there is but one."""
+    columns = np.flatnonzero(depth.max(axis=0) > 0.6 * depth.max(initial=1))
+    if not len(columns):
+        return np.inf
+    kept = mask[:, columns]
+    rows = np.flatnonzero(kept.sum(axis=1) > 0.15 * len(columns))
+    if len(rows) < 6:
+        return np.inf
+    light = np.where(kept, photo[:, columns].mean(axis=2), 0).sum(axis=1)[rows] / kept.sum(axis=1)[rows]
+    k = 2 + int(np.argmin(light[2:-2]))
+    two = light[:k].max() > 1.35 * light[k] and light[k:].max() > 1.2 * light[k]
+    return float(rows[k]) if two else np.inf
+
+
+def _middle(photo: Photo, region: Mask, shown: bool) -> Floats:
+    """For each column the row that parts the lips: the middle of what lies between, or the dark line of closed ones."""
+    rows = np.arange(len(region))[:, None]
+    count = region.sum(axis=0)
+    if shown:
+        found = (region * rows).sum(axis=0) / np.maximum(count, 1)
+    else:
+        dark = ndimage.gaussian_filter(photo.mean(axis=2), (0.7, 1.5))
+        found = np.where(region, dark, np.inf).argmin(axis=0).astype(float)
+    columns = np.flatnonzero(count)
+    if not len(columns):
+        return np.full(region.shape[1], len(region) / 2, np.float32)
+    line = np.interp(np.arange(region.shape[1]), columns, found[columns])
+    smooth: Floats = ndimage.gaussian_filter1d(line, 1.5).astype(np.float32)
+    return smooth
 
 
 def find_opening(
@@ -128,8 +191,8 @@ def inside_lips(photo: Photo, inside: Mask, lower_lip: Mask, unit: float) -> Mas
     left where what lies between looks like lip all over: the lips are closed.
     """
     depth = ndimage.distance_transform_edt(inside)
-    if depth.max() < max(1.0, THIN * unit):
-        return np.zeros_like(inside)
+    if not inside.any():
+        return inside
     outside = ndimage.distance_transform_edt(~inside)
     colours = ndimage.gaussian_filter(photo.astype(np.float32), (0.6, 0.6, 0))
     light = colours.mean(axis=2) / 255
@@ -154,6 +217,8 @@ def inside_lips(photo: Photo, inside: Mask, lower_lip: Mask, unit: float) -> Mas
     kept = np.isin(labels, wide)  # a row of teeth, and no gleam on a lip
     between = np.maximum.accumulate(kept, axis=0) & np.maximum.accumulate(kept[::-1], axis=0)[::-1]
     smooth: Mask = ndimage.gaussian_filter(between.astype(np.float32), max(0.8, 0.015 * unit)) > 0.5
+    if ndimage.distance_transform_edt(smooth).max() < max(1.2, THIN * unit):
+        return np.zeros_like(inside)
     return smooth
 
 
@@ -165,15 +230,14 @@ def _own(photo: Photo, scene: Scene, shown: Shown, after: Floats, box: Box) -> t
         vertices = np.unique(scene.model.part(part))
         matrix, offset = affine(after[vertices], scene.before[vertices])
         source = (places @ matrix.T + offset).astype(np.float32)
-        at = (source - [shown.box.left, shown.box.top]).transpose(2, 0, 1)[::-1]
-        inside = ndimage.map_coordinates(shown.depth, at, order=1, mode="constant")
         side = ramp(np.clip(sign * (shown.bite - source[..., 1]), -unit, unit), -0.01 * unit, 0.01 * unit)
-        weights.append(np.clip(inside - 0.5, 0, 1.5) / 1.5 * side)
+        weights.append(ramp(shown.share(source), 0.10, 0.34) * side)
         colours.append(sample(photo, source))
     _grow_roots(weights[0], colours[0], round(ROOTS * unit))
     upper, lower = weights
     share = (upper / np.maximum(upper + lower, 1e-6))[..., None]
-    return colours[0] * share + colours[1] * (1 - share), np.maximum(upper, lower).astype(np.float32)
+    mixed = colours[0] * share + colours[1] * (1 - share)
+    return mixed.astype(np.float32), np.maximum(upper, lower).astype(np.float32)
 
 
 def _grow_roots(weight: Floats, colour: Floats, reach: int) -> None:
@@ -205,7 +269,7 @@ def _teeth(photo: Photo, depth: Floats, unit: float) -> Floats | None:
     if len(pixels) < (0.12 * unit) ** 2:
         return None
     bright = pixels.mean(axis=1)
-    chosen = pixels[bright > np.quantile(bright, 0.6)]
+    chosen = pixels[bright >= np.quantile(bright, 0.6)]
     return np.asarray(np.median(chosen, axis=0), np.float32)
 
 
