@@ -20,6 +20,7 @@ from latentface.errors import LatentMismatch, UsageError
 from latentface.faces import alignment
 from latentface.faces.expression_measures import crop_landmarks
 from latentface.fusion.objective import FaceNetworks
+from latentface.head.model import HeadModel
 from latentface.latents.latent import Direction, Latent, extended
 from latentface.latents.preconditioner import Preconditioner
 from latentface.latents.subspace import Subspace
@@ -208,6 +209,12 @@ def perceptual(device: str) -> Any:
     return pretrained.load_perceptual().to(device)
 
 
+@lru_cache(maxsize=1)
+def head_model() -> HeadModel:
+    """The built-in morphable head."""
+    return HeadModel.load(pretrained.resolve("head", kind="head"))
+
+
 def rhythm(model: str | os.PathLike[str] = "rhythm") -> RhythmNet:
     """The network of emotions in their order: the built-in one, or a file that `latentface sequence fit` made."""
     return _rhythm(os.fspath(model), _stamp(model))
@@ -215,7 +222,7 @@ def rhythm(model: str | os.PathLike[str] = "rhythm") -> RhythmNet:
 
 def forget() -> None:
     """Let go of every network that was loaded."""
-    networks = (perceptual, _animator, _encoder, _faces, _generator, _landmarks, _rhythm)
+    networks = (perceptual, head_model, _animator, _encoder, _faces, _generator, _landmarks, _rhythm)
     for kept in (*networks, _expressions, _preconditioner):
         kept.cache_clear()
 

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from latentface.alignment import frame_quad, sample_quad
-from latentface.face import ffhq_quad
+from latentface.faces.alignment import frame_quad, sample_quad
+from latentface.faces.crop import ffhq_quad
 from latentface.head.fitting import Reading
 from latentface.head.gaze import PITCH_AT_ONE, YAW_AT_ONE, Gaze
-from latentface.images import to_tensor
+from latentface.io.images import to_tensor
 from latentface.networks.head_reader import ANGLE_UNIT, ANGLES, HeadReaderNet
 
 Array = NDArray[np.float64]

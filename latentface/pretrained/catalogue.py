@@ -18,7 +18,7 @@ class Entry:
 
     Attributes:
         name: what the user calls it. kind: "generator", "encoder", "landmarks", "perceptual", "emotion",
-            "identity", "directions", "expressions", "preconditioner", "motion" or "rhythm".
+            "identity", "directions", "expressions", "preconditioner", "motion", "rhythm" or "head".
         file: name in `WEIGHTS_DIR`; the model card beside it has the suffix .md.
         licence: SPDX identifier. summary: one line for the list.
     """
@@ -67,6 +67,13 @@ BUILTIN: tuple[Entry, ...] = (
         file="synthface-128.safetensors",
         licence="MIT",
         summary="StyleGAN2 faces at 128 px, trained on rendered heads",
+    ),
+    Entry(
+        name="head",
+        kind="head",
+        file="head.safetensors",
+        licence="MIT",
+        summary="morphable head of ICT-FaceKit, fitted to photos and moved",
     ),
     Entry(
         name="emotion",

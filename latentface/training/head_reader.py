@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 
 from latentface.errors import InputError, UsageError
-from latentface.face import MIRROR
+from latentface.faces.crop import MIRROR
 from latentface.head.reader import mirror_order
 from latentface.networks.head_reader import ANGLE_UNIT, ANGLES, HeadReaderConfig, HeadReaderNet
 from latentface.training import landmark_augmentation as changes
@@ -93,7 +93,7 @@ def mirror_some(
 def augment(images: Tensor, points: Tensor, config: HeadReaderConfig, generator: torch.Generator) -> Tensor:
     """Training pictures [N, 3, S, S] in [-1, 1] of crops float [N, 3, H, H] in [0, 1]."""
     pictures, units = changes.frame(images, points, config, FRAMING, generator)
-    pictures = changes.draw_glasses(pictures, units * config.input_size - 0.5, 0.2, generator)
+    pictures = changes.add_glasses(pictures, units * config.input_size - 0.5, 0.2, generator)
     pictures = changes.shade(pictures, generator)
     pictures = changes.occlude(pictures, 0.2, generator)
     pictures = changes.recolour(pictures, 0.2, generator)
@@ -127,7 +127,7 @@ class HeadReaderTask:
         """A fresh network."""
         return HeadReaderNet(self.config)
 
-    def draw(self, generator: torch.Generator) -> Batch:
+    def sample_batch(self, generator: torch.Generator) -> Batch:
         """An augmented batch: pictures [N, 3, S, S] and labels [N, E + 4]."""
         span = len(self.data) - self.held_out
         chosen = torch.randint(span, (self.batch,), generator=generator, device=generator.device).cpu() + self.held_out

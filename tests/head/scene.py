@@ -52,7 +52,7 @@ class Picture:
 
 @functools.cache
 def picture(grey: bool = False, teeth: bool = False, spectacles: bool = False) -> Picture:
-    """Skin with red lips, dark brows and lashes, white eyes with dark irises, on noise; with teeth between open lips."""
+    """Skin with red lips, dark brows and lashes, white eyes with dark irises, on noise; teeth between open lips."""
     head, before = model(), place({"mouthSmile": 0.6, "mouthUpperUp": 0.5, "mouthLowerDown": 0.3} if teeth else None)
     surface, box = Surface.of(head), Box(0, 0, WIDTH, HEIGHT)
     seen = surface.seen(before, box)

@@ -9,7 +9,7 @@ from face_on_model import landmarks_of
 
 import latentface
 from latentface.errors import InputError, UsageError
-from latentface.face import MIRROR
+from latentface.faces.crop import MIRROR
 from latentface.head.fitting import Reading, confidence, fit_head, shut_gaps
 from latentface.head.gaze import Gaze
 from latentface.head.model import HeadModel
