@@ -1,7 +1,8 @@
 """Options of the algorithms: frozen values, importable without torch, from which the command line makes its flags.
 
 Every field carries `metadata`: `help` (one sentence, shown by `--help`), and where they apply `minimum`, `maximum`
-(inclusive bounds) and `choices` (the words allowed). `check_bounds` enforces them for both Python and the command line.
+(inclusive bounds), `choices` (the words allowed) and `applies_to` (the modes in which the option has an effect). They
+are enforced for both Python and the command line.
 """
 
 from __future__ import annotations
@@ -11,6 +12,10 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from latentface.errors import UsageError
+from latentface.modes import Condition, check_modes, unless, when
+
+_CHOSEN = (when("layers", "auto"),)  # what belongs to the program that chooses rows
+_SOLVED = (*_CHOSEN, unless("solver", "exhaustive"))
 
 #: Steps of pivot tuning when it is asked for without a number (`--tune`).
 DEFAULT_TUNE_STEPS = 200
@@ -23,16 +28,23 @@ def option(
     minimum: float | None = None,
     maximum: float | None = None,
     choices: tuple[str, ...] | None = None,
+    applies_to: tuple[Condition, ...] = (),
 ) -> Any:
-    """A dataclass field with its default, its help sentence and its inclusive bounds or choices."""
-    metadata = {"help": help, "minimum": minimum, "maximum": maximum, "choices": choices}
+    """A dataclass field with its default, its help sentence, its inclusive bounds or choices, and its modes."""
+    metadata = {"help": help, "minimum": minimum, "maximum": maximum, "choices": choices, "applies_to": applies_to}
     return field(default=default, metadata=metadata)
 
 
-def precision_option(what: str, exact: str) -> Any:
+def precision_option(what: str, exact: str, applies_to: tuple[Condition, ...] = ()) -> Any:
     """A field that says what networks convolve in; `exact` is the sentence on what is never done in bfloat16."""
     text = f"{what}: float32; bfloat16, faster and less exact; or auto: bfloat16 where the processor multiplies it."
-    return option("auto", f"{text} {exact}", choices=("auto", "float32", "bfloat16"))
+    return option("auto", f"{text} {exact}", choices=("auto", "float32", "bfloat16"), applies_to=applies_to)
+
+
+def check(options: Any) -> None:
+    """Raise UsageError when a field is out of its bounds, or has no effect in the mode that the others choose."""
+    check_bounds(options)
+    check_modes(options)
 
 
 def check_bounds(options: Any) -> None:
@@ -58,7 +70,7 @@ class ProjectOptions:
     """How a face crop is inverted into the latent space of a generator; see `latentface.project`.
 
     Raises:
-        UsageError: a value lies outside the bounds its field states.
+        UsageError: a value lies outside the bounds its field states, or has no effect in the mode that others choose.
     """
 
     space: str = option("w+", "Latent space: one w for every layer (w+) or one for all (w).", choices=("w", "w+"))
@@ -104,7 +116,7 @@ class ProjectOptions:
     tune_learning_rate: float = option(4e-3, "Peak learning rate of pivot tuning.", minimum=0.0)
 
     def __post_init__(self) -> None:
-        check_bounds(self)
+        check(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +126,7 @@ class CompositeOptions:
     Lengths are in inter-ocular distances (eye centre to eye centre) of the photo's face.
 
     Raises:
-        UsageError: a value lies outside the bounds its field states.
+        UsageError: a value lies outside the bounds its field states, or has no effect in the mode that others choose.
     """
 
     blend: str = option("multiband", "How the seam is blended.", choices=("alpha", "multiband", "poisson"))
@@ -129,7 +141,7 @@ class CompositeOptions:
     occluders: bool = option(False, "Leave out hair and hands in front of the face, told by their colour.")
 
     def __post_init__(self) -> None:
-        check_bounds(self)
+        check(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +151,7 @@ class TransferOptions:
     Rows of a W+ latent are counted from 0.
 
     Raises:
-        UsageError: a value lies outside the bounds its field states.
+        UsageError: a value lies outside the bounds its field states, or has no effect in the mode that others choose.
     """
 
     layers: str = option("auto", "Rows to take: auto (the program chooses), paper, or a list such as 3-4,7.")
@@ -158,28 +170,33 @@ class TransferOptions:
         choices=("warp", "paste"),
     )
     expression_weight: float = option(0.5, "Expression against appearance in the objective.", minimum=0.0, maximum=1.0)
-    most_layers: int | None = option(None, "At most so many rows.", minimum=0, maximum=18)
-    exact_layers: int | None = option(None, "Exactly so many rows.", minimum=0, maximum=18)
-    contiguous: bool = option(False, "Only rows that lie side by side.")
-    keep: str = option("", "Rows that always stay the identity's, such as 0-2.")
-    finest: int = option(64, "Finest resolution whose rows the program may take.", minimum=4, maximum=1024)
+    most_layers: int | None = option(None, "At most so many rows.", minimum=0, maximum=18, applies_to=_CHOSEN)
+    exact_layers: int | None = option(None, "Exactly so many rows.", minimum=0, maximum=18, applies_to=_CHOSEN)
+    contiguous: bool = option(False, "Only rows that lie side by side.", applies_to=_CHOSEN)
+    keep: str = option("", "Rows that always stay the identity's, such as 0-2.", applies_to=_CHOSEN)
+    finest: int = option(
+        64, "Finest resolution whose rows the program may take.", minimum=4, maximum=1024, applies_to=_CHOSEN
+    )
     refine_steps: int | None = option(
         None,
         "Steps that refine what is taken of the chosen rows; by default 30 for units=expression, else 0.",
         minimum=0,
         maximum=10_000,
     )
-    solver: str = option("cbc", "Solver of the integer program: cbc, exhaustive, or one that PuLP knows.")
-    time_limit: float = option(30.0, "Seconds the solver may take.", minimum=0.01)
+    solver: str = option(
+        "cbc", "Solver of the integer program: cbc, exhaustive, or one that PuLP knows.", applies_to=_CHOSEN
+    )
+    time_limit: float = option(30.0, "Seconds the solver may take.", minimum=0.01, applies_to=_SOLVED)
     rounds: int | None = option(
         None,
         "Times the program is asked again with what was measured around its answers; by default once for "
         "units=expression, else 10 times.",
         minimum=1,
+        applies_to=_SOLVED,
     )
 
     def __post_init__(self) -> None:
-        check_bounds(self)
+        check(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +204,7 @@ class AnimateOptions:
     """How a driving clip moves a face; see `latentface.animate`.
 
     Raises:
-        UsageError: a value lies outside the bounds its field states.
+        UsageError: a value lies outside the bounds its field states, or has no effect in the mode that others choose.
     """
 
     mode: str = option(
@@ -210,7 +227,7 @@ class AnimateOptions:
     precision: str = precision_option("What frames are drawn in", "Keypoints are always found in float32.")
 
     def __post_init__(self) -> None:
-        check_bounds(self)
+        check(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,7 +235,7 @@ class SequenceOptions:
     """How a face goes through a sequence of emotions; see `latentface.emotions.sequencer.Sequencer`.
 
     Raises:
-        UsageError: a value lies outside the bounds its field states.
+        UsageError: a value lies outside the bounds its field states, or has no effect in the mode that others choose.
     """
 
     easing: str = option(
@@ -236,7 +253,7 @@ class SequenceOptions:
     seed: int = option(0, "Seed of blinks and head movements.", minimum=0, maximum=2**63 - 1)
 
     def __post_init__(self) -> None:
-        check_bounds(self)
+        check(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,7 +261,7 @@ class VideoOptions:
     """What is drawn of a face that goes through a sequence; see `latentface.FaceEditor.video`.
 
     Raises:
-        UsageError: a value lies outside the bounds its field states, or the rate cannot be read.
+        UsageError: a value lies outside the bounds its field states or has no effect in the chosen mode, or the rate cannot be read.
     """
 
     fps: str = option("25", "Frames a second, such as 25, 29.97 or 30000/1001.")
@@ -260,7 +277,7 @@ class VideoOptions:
     def __post_init__(self) -> None:
         from latentface.io.clip import parse_rate  # here, because these values are imported without numpy
 
-        check_bounds(self)
+        check(self)
         parse_rate(self.fps)
 
 
@@ -269,14 +286,14 @@ class ReadOptions:
     """How the emotions of a film are read; see `latentface.emotions.recognition.read`.
 
     Raises:
-        UsageError: a value lies outside the bounds its field states.
+        UsageError: a value lies outside the bounds its field states, or has no effect in the mode that others choose.
     """
 
     looks: float = option(5.0, "Looks a second.", minimum=0.1, maximum=60.0)
     steady: float = option(0.5, "Seconds that another emotion must clearly show to count.", minimum=0.0, maximum=10.0)
 
     def __post_init__(self) -> None:
-        check_bounds(self)
+        check(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -286,7 +303,7 @@ class DirectionOptions:
     Rows of a W+ latent are counted from 0.
 
     Raises:
-        UsageError: a value lies outside the bounds its field states.
+        UsageError: a value lies outside the bounds its field states, or has no effect in the mode that others choose.
     """
 
     method: str = option(
@@ -309,7 +326,7 @@ class DirectionOptions:
     seed: int = option(0, "Seed of every random draw.", minimum=0, maximum=2**32 - 1)
 
     def __post_init__(self) -> None:
-        check_bounds(self)
+        check(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -317,7 +334,7 @@ class EditOptions:
     """How a face is moved along directions and put back; see `latentface.FaceEditor.edit`.
 
     Raises:
-        UsageError: a value lies outside the bounds its field states.
+        UsageError: a value lies outside the bounds its field states, or has no effect in the mode that others choose.
     """
 
     layers: str = option("all", "Rows of the latent that may move, counted from 0: all, or a list such as 0-7.")
@@ -330,4 +347,4 @@ class EditOptions:
     crop: bool = option(False, "Show the face as the network draws it, without the photo around it.")
 
     def __post_init__(self) -> None:
-        check_bounds(self)
+        check(self)

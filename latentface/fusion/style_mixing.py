@@ -141,7 +141,7 @@ def _settled(options: TransferOptions, space: Subspace | None) -> TransferOption
     part = options.units == "expression"
     if options.refine_steps is None:
         options = replace(options, refine_steps=_EXPRESSION_STEPS if part else 0)
-    if options.rounds is None:
+    if options.rounds is None and options.layers == "auto" and options.solver != "exhaustive":
         options = replace(options, rounds=_EXPRESSION_ROUNDS if part else _ROUNDS)
     return options
 
