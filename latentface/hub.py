@@ -20,7 +20,7 @@ from latentface.errors import LatentMismatch, UsageError
 from latentface.faces import alignment
 from latentface.faces.expression_measures import crop_landmarks
 from latentface.fusion.objective import FaceNetworks
-from latentface.latents.latent import Direction, Latent, extended
+from latentface.latents.latent import Direction, Latent, check_fingerprint, extended
 from latentface.latents.preconditioner import Preconditioner
 from latentface.latents.subspace import Subspace
 from latentface.pretrained import directions as library
@@ -126,11 +126,7 @@ def load_latent(path: str | os.PathLike[str], generator: Generator | None = None
 
 def check_latent(latent: Latent, generator: Generator, name: str = "the latent") -> None:
     """Raise LatentMismatch unless the generator made this latent (their fingerprints agree)."""
-    if latent.fingerprint != generator.fingerprint:
-        raise LatentMismatch(
-            f"{name} was made by another network (fingerprint {latent.fingerprint[:12]}, this network has "
-            f"{generator.fingerprint[:12]}); use the network that made it, or project the photo again"
-        )
+    check_fingerprint(latent, generator.fingerprint, name)
 
 
 def list_directions(generator: Generator, file: str | os.PathLike[str] | None = None) -> dict[str, Direction]:
