@@ -29,7 +29,7 @@ class Tea:
         (Tea("glass"), {"the tea": "green"}, None),
     ],
 )
-def test_an_option_that_does_nothing_says_where_it_belongs(tea: Tea, facts: dict[str, Any], message: str | None) -> None:
+def test_what_does_nothing_says_where_it_belongs(tea: Tea, facts: dict[str, Any], message: str | None) -> None:
     if message is None:
         check_modes(tea, facts)
         return

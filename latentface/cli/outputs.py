@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from latentface.errors import InputError, OutputError
+from latentface.io.atomic import sha256
 
 #: Pictures that `project` writes; in a folder of photos they are results, not photos.
 OWN_SUFFIXES = (".projected.png", ".compare.png")
@@ -97,17 +97,13 @@ def face_name(name: str, face: int) -> str:
 
 
 def hash_file(path: Path) -> str:
-    """sha256 of a file's bytes, in hex; InputError when it cannot be read."""
-    digest = hashlib.sha256()
+    """SHA-256 of a file's bytes, in hex; InputError when it cannot be read."""
     try:
-        with path.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
+        return sha256(path)
     except FileNotFoundError:
         raise InputError(f"no such file: {path}; check the path") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); give a readable file") from None
-    return digest.hexdigest()
 
 
 def read_made(path: Path) -> Made | None:
