@@ -96,8 +96,7 @@ class ProjectOptions:
     seed: int = option(0, "Seed of every random draw.", minimum=0, maximum=2**63 - 1)
     coarse: float = option(
         0.8,
-        "Share of the search that works at low resolution first, where a network of more than 128 pixels draws such on "
-        "its way.",
+        "Share of the search that is spent on lower resolutions first; for networks of more than 128 pixels.",
         minimum=0.0,
         maximum=0.9,
     )
@@ -261,7 +260,8 @@ class VideoOptions:
     """What is drawn of a face that goes through a sequence; see `latentface.FaceEditor.video`.
 
     Raises:
-        UsageError: a value lies outside the bounds its field states or has no effect in the chosen mode, or the rate cannot be read.
+        UsageError: a value lies outside the bounds its field states or has no effect in the mode that others choose,
+            or the rate cannot be read.
     """
 
     fps: str = option("25", "Frames a second, such as 25, 29.97 or 30000/1001.")

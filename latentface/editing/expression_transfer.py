@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,9 +22,6 @@ from latentface.io.clip import Clip, Frame
 from latentface.io.images import Photo
 from latentface.latents.latent import Latent
 from latentface.options import CompositeOptions, TransferOptions
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +64,7 @@ class Transferrer:
         face: int | None = None,
         expression_face: int | None = None,
     ) -> Result:
-        """The identity's photo with the expression's expression.
+        """Put the expression of the second face onto the first one's photo.
 
         Args:
             identity, expression: photo files, uint8 RGB [H, W, 3], latent files, latents or projections.
