@@ -13,7 +13,7 @@ from typing import Any
 
 from latentface.errors import UsageError
 
-#: How a fact is put into words: from its name and value to "with place='warp'".
+#: How a fact is put into words that begin with "with" or "without": "with place='warp'", "without --crop".
 Spell = Callable[[str, Any], str]
 
 
@@ -32,8 +32,25 @@ class Condition:
 
     def spelled(self, spell: Spell) -> str:
         """The mode that the condition asks for, in words."""
-        words = " or ".join(spell(self.name, value) for value in self.values)
-        return "otherwise" if self.negated else words
+        words = [spell(self.name, value) for value in self.values]
+        if self.negated:
+            words = [each.replace("with ", "without ", 1) for each in words]
+        return " or ".join(words)
+
+
+@dataclass(frozen=True)
+class Either:
+    """At least one of the conditions holds."""
+
+    conditions: tuple[Condition, ...]
+
+    def violated(self, facts: Mapping[str, Any]) -> bool:
+        """Whether the facts contradict every one of the conditions."""
+        return all(condition.violated(facts) for condition in self.conditions)
+
+    def spelled(self, spell: Spell) -> str:
+        """The modes that would do, in words."""
+        return " or ".join(condition.spelled(spell) for condition in self.conditions)
 
 
 def when(name: str, *values: Any) -> Condition:
@@ -46,11 +63,17 @@ def unless(name: str, *values: Any) -> Condition:
     return Condition(name, values, negated=True)
 
 
-def check_effect(option: str, conditions: Sequence[Condition], facts: Mapping[str, Any], spell: Spell) -> None:
+def either(*conditions: Condition) -> Either:
+    """The option has an effect where one of the conditions holds."""
+    return Either(conditions)
+
+
+def check_effect(option: str, conditions: Sequence[Condition | Either], facts: Mapping[str, Any], spell: Spell) -> None:
     """Raise UsageError when an option that was given has no effect; the message names the mode it belongs to."""
     for condition in conditions:
         if condition.violated(facts):
-            now = spell(condition.name, facts[condition.name])
+            parts = condition.conditions if isinstance(condition, Either) else (condition,)
+            now = " and ".join(spell(part.name, facts[part.name]) for part in parts)
             raise UsageError(f"{option} has no effect {now}; it applies {condition.spelled(spell)}")
 
 

@@ -12,9 +12,14 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from latentface.errors import UsageError
-from latentface.modes import Condition, check_modes, unless, when
+from latentface.modes import Condition, Either, check_modes, either, unless, when
 
 _CHOSEN = (when("layers", "auto"),)  # what belongs to the program that chooses rows
+_SEARCHED = (unless("steps", 0),)
+_FITTED = (either(unless("steps", 0), unless("tune_steps", 0)),)  # the search and pivot tuning share their loss
+_RELATIVE = (when("mode", "relative"),)
+_SHOWN_IN_PHOTO = (when("crop", False),)
+_PASTED = (when("place", "paste"), when("crop", False))
 _SOLVED = (*_CHOSEN, unless("solver", "exhaustive"))
 
 #: Steps of pivot tuning when it is asked for without a number (`--tune`).
@@ -28,14 +33,14 @@ def option(
     minimum: float | None = None,
     maximum: float | None = None,
     choices: tuple[str, ...] | None = None,
-    applies_to: tuple[Condition, ...] = (),
+    applies_to: tuple[Condition | Either, ...] = (),
 ) -> Any:
     """A dataclass field with its default, its help sentence, its inclusive bounds or choices, and its modes."""
     metadata = {"help": help, "minimum": minimum, "maximum": maximum, "choices": choices, "applies_to": applies_to}
     return field(default=default, metadata=metadata)
 
 
-def precision_option(what: str, exact: str, applies_to: tuple[Condition, ...] = ()) -> Any:
+def precision_option(what: str, exact: str, applies_to: tuple[Condition | Either, ...] = ()) -> Any:
     """A field that says what networks convolve in; `exact` is the sentence on what is never done in bfloat16."""
     text = f"{what}: float32; bfloat16, faster and less exact; or auto: bfloat16 where the processor multiplies it."
     return option("auto", f"{text} {exact}", choices=("auto", "float32", "bfloat16"), applies_to=applies_to)
@@ -73,46 +78,75 @@ class ProjectOptions:
         UsageError: a value lies outside the bounds its field states, or has no effect in the mode that others choose.
     """
 
-    space: str = option("w+", "Latent space: one w for every layer (w+) or one for all (w).", choices=("w", "w+"))
+    space: str = option(
+        "w+", "Latent space: one w for every layer (w+) or one for all (w).", choices=("w", "w+"), applies_to=_SEARCHED
+    )
     start: str = option(
         "auto",
-        "Where the search begins: mean (of all w), encoder (the network's own), the latent file of this path, "
-        "or auto: the encoder where the network has one, else the mean.",
+        "Where the search begins: mean (of all w), encoder (the network's own), the name or file of another encoder "
+        "(such as e4e-ffhq), a latent file, or auto: the network's encoder where it has one, else the mean.",
     )
     preconditioner: str = option(
         "auto",
         "Coordinates in which a search of W+ goes faster: the file of this path, none, or auto: the network's own, "
         "where it has some.",
+        applies_to=(*_SEARCHED, when("space", "w+")),
     )
-    steps: int = option(100, "Steps of optimisation.", minimum=1, maximum=100_000)
+    steps: int = option(100, "Steps of the search; 0 takes where it begins as it is.", minimum=0, maximum=100_000)
     flat: float = option(
         0.0,
         "Gain over 50 steps, as a share of the loss, below which a crop goes straight to the end of its search; 0: "
         "never. A search is not judged while it explores from the mean or works at low resolution.",
         minimum=0.0,
         maximum=0.5,
+        applies_to=_SEARCHED,
     )
-    learning_rate: float = option(0.12, "Peak learning rate of Adam.", minimum=0.0)
+    learning_rate: float = option(0.12, "Peak learning rate of Adam.", minimum=0.0, applies_to=_SEARCHED)
     seed: int = option(0, "Seed of every random draw.", minimum=0, maximum=2**63 - 1)
     coarse: float = option(
         0.8,
         "Share of the search that is spent on lower resolutions first; for networks of more than 128 pixels.",
         minimum=0.0,
         maximum=0.9,
+        applies_to=_SEARCHED,
     )
-    optimise_noise: bool = option(False, "Optimise the noise maps together with the latent.")
-    noise_regularise: float = option(1e5, "Weight of the noise maps' autocorrelation penalty.", minimum=0.0)
-    prior_regularise: float = option(0.0015, "Weight that keeps the latent where w usually lie.", minimum=0.0)
-    spread_regularise: float = option(0.0, "Weight that pulls the rows of a W+ latent together.", minimum=0.0)
-    w_noise: float = option(0.05, "Exploratory noise early in a search from the mean, in deviations.", minimum=0.0)
-    perceptual_weight: float = option(1.0, "Weight of the perceptual distance.", minimum=0.0)
-    pixel_weight: float = option(0.7, "Weight of the pixel distance.", minimum=0.0)
+    optimise_noise: bool = option(False, "Optimise the noise maps together with the latent.", applies_to=_SEARCHED)
+    noise_regularise: float = option(
+        1e5,
+        "Weight of the noise maps' autocorrelation penalty.",
+        minimum=0.0,
+        applies_to=(*_SEARCHED, when("optimise_noise", True)),
+    )
+    prior_regularise: float = option(
+        0.0015, "Weight that keeps the latent where w usually lie.", minimum=0.0, applies_to=_SEARCHED
+    )
+    spread_regularise: float = option(
+        0.0,
+        "Weight that pulls the rows of a W+ latent together.",
+        minimum=0.0,
+        applies_to=(*_SEARCHED, when("space", "w+")),
+    )
+    w_noise: float = option(
+        0.05,
+        "Exploratory noise early in a search from the mean, in deviations.",
+        minimum=0.0,
+        applies_to=(*_SEARCHED, when("start", "mean", "auto")),
+    )
+    perceptual_weight: float = option(1.0, "Weight of the perceptual distance.", minimum=0.0, applies_to=_FITTED)
+    pixel_weight: float = option(0.7, "Weight of the pixel distance.", minimum=0.0, applies_to=_FITTED)
     feature_weight: float = option(
-        3.0, "How much more eyes and mouth count than the rest, where a crop's landmarks are known.", minimum=0.0
+        3.0,
+        "How much more eyes and mouth count than the rest, where a crop's landmarks are known.",
+        minimum=0.0,
+        applies_to=_FITTED,
     )
-    precision: str = precision_option("What the search convolves in", "Results are always drawn in float32.")
+    precision: str = precision_option(
+        "What the search convolves in", "Results are always drawn in float32.", applies_to=_FITTED
+    )
     tune_steps: int = option(0, "Steps of pivot tuning afterwards (0: none).", minimum=0, maximum=100_000)
-    tune_learning_rate: float = option(4e-3, "Peak learning rate of pivot tuning.", minimum=0.0)
+    tune_learning_rate: float = option(
+        4e-3, "Peak learning rate of pivot tuning.", minimum=0.0, applies_to=(unless("tune_steps", 0),)
+    )
 
     def __post_init__(self) -> None:
         check(self)
@@ -128,16 +162,25 @@ class CompositeOptions:
         UsageError: a value lies outside the bounds its field states, or has no effect in the mode that others choose.
     """
 
-    blend: str = option("multiband", "How the seam is blended.", choices=("alpha", "multiband", "poisson"))
+    blend: str = option(
+        "multiband", "How the seam is blended.", choices=("alpha", "multiband", "poisson"), applies_to=_PASTED
+    )
     warp: str = option(
         "crop",
         "Where the face goes: back where the crop came from, by a similarity of the landmarks, or piecewise affine.",
         choices=("crop", "similarity", "piecewise"),
+        applies_to=_PASTED,
     )
-    feather: float = option(0.35, "Width of the soft edge inside the face's outline.", minimum=0.02, maximum=2.0)
-    forehead: float = option(0.45, "How far above the brows the face is taken.", minimum=0.0, maximum=1.5)
-    match_colour: bool = option(True, "Match the colour to the surroundings.")
-    occluders: bool = option(False, "Leave out hair and hands in front of the face, told by their colour.")
+    feather: float = option(
+        0.35, "Width of the soft edge inside the face's outline.", minimum=0.02, maximum=2.0, applies_to=_PASTED
+    )
+    forehead: float = option(
+        0.45, "How far above the brows the face is taken.", minimum=0.0, maximum=1.5, applies_to=_PASTED
+    )
+    match_colour: bool = option(True, "Match the colour to the surroundings.", applies_to=_PASTED)
+    occluders: bool = option(
+        False, "Leave out hair and hands in front of the face, recognised by their colour.", applies_to=_PASTED
+    )
 
     def __post_init__(self) -> None:
         check(self)
@@ -211,8 +254,10 @@ class AnimateOptions:
         "Carry over the driver's changes since its reference frame, or its very keypoints.",
         choices=("relative", "absolute"),
     )
-    adapt_scale: bool = option(True, "Scale the motion by the size of the two faces (relative motion only).")
-    best_frame: bool = option(True, "Take the driving frame most like the photo as reference, not the first.")
+    adapt_scale: bool = option(True, "Scale the motion by the size of the two faces.", applies_to=_RELATIVE)
+    best_frame: bool = option(
+        True, "Take the driving frame most like the photo as reference, not the first.", applies_to=_RELATIVE
+    )
     smooth: float = option(0.0, "Steady the keypoints (one-euro filter), 0 to 1.", minimum=0.0, maximum=1.0)
     still_background: bool = option(False, "Hold still what lies around the head.")
     missing: str = option(
@@ -271,6 +316,7 @@ class VideoOptions:
         "How the photo gets the expression: its own pixels are moved and changed as the drawn face moves and changes "
         "(warp), or the drawn face is pasted in (paste).",
         choices=("warp", "paste"),
+        applies_to=_SHOWN_IN_PHOTO,
     )
     batch: int = option(8, "Frames that are drawn together.", minimum=1, maximum=1024)
 
@@ -319,7 +365,11 @@ class DirectionOptions:
         choices=("weights", "sample", "none"),
     )  # fmt: skip
     fraction: float = option(
-        0.3, "Share of the highest and of the lowest scores that become two classes.", minimum=0.01, maximum=0.5
+        0.3,
+        "Share of the highest and of the lowest scores that become two classes.",
+        minimum=0.01,
+        maximum=0.5,
+        applies_to=(when("the classes", "scores"),),
     )
     folds: int = option(5, "Parts for measuring accuracy on samples left out.", minimum=2, maximum=100)
     regularise: float = option(0.003, "Inverse strength of the penalty on the weights (C).", minimum=1e-9)
@@ -343,6 +393,7 @@ class EditOptions:
         "How the photo gets the edit: its own pixels are moved and changed as the drawn face moves and changes (warp), "
         "the drawn face is pasted in (paste), or auto: warp where nothing but expression and pose change.",
         choices=("auto", "warp", "paste"),
+        applies_to=_SHOWN_IN_PHOTO,
     )
     crop: bool = option(False, "Show the face as the network draws it, without the photo around it.")
 

@@ -14,7 +14,7 @@ from latentface.arrays import Float64Array, Pixels
 from latentface.compositing.compositor import Compositor
 from latentface.compositing.expression_warp import ExpressionMap
 from latentface.editing.inverted_face import Face, FaceFinder, FaceSource
-from latentface.editing.placement import find_points, make_placer
+from latentface.editing.placement import check_composite, find_points, make_placer
 from latentface.errors import NoFaceFound, UsageError
 from latentface.faces.crop import FaceCrop
 from latentface.fusion.style_mixing import Transfer
@@ -55,6 +55,7 @@ class Transferrer:
     ) -> None:
         self.finder, self.generator, self.note = finder, finder.generator, finder.note
         self.options, self.composite = options or TransferOptions(), composite or CompositeOptions()
+        check_composite(self.composite, self.options.place)
 
     def photo(
         self,

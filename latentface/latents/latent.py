@@ -14,10 +14,12 @@ from typing import overload
 import torch
 
 from latentface.errors import InputError, LatentMismatch, UsageError
-from latentface.io.tensors import read_tensors, write_tensors
+from latentface.io.tensors import read_metadata, read_tensors, write_tensors
 
 FORMAT = "latentface-latent"
 FORMAT_VERSION = "1"
+#: How the names of latent files end.
+LATENT_SUFFIX = ".latent.safetensors"
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,6 +179,14 @@ class Latent:
             return cls(tensors["ws"], header["fingerprint"], noise, dict(metadata) or None)
         except (ValueError, TypeError) as error:
             raise InputError(f"{os.fspath(path)} is a damaged latent ({error}): give {what}") from error
+
+
+def is_latent_file(path: str | os.PathLike[str]) -> bool:
+    """Whether a file says that it holds a latent; of one that says nothing its name decides."""
+    metadata = read_metadata(path)
+    if metadata is None:
+        return os.fspath(path).endswith(LATENT_SUFFIX)
+    return metadata.get("format") == FORMAT
 
 
 def _tensor(value: Latent | Direction) -> torch.Tensor:
