@@ -25,6 +25,8 @@ from latentface.pretrained.directions import place, write_directions
 from tests.helpers.cli_desk import Desk, draw_photo
 from tests.helpers.stand_in_networks import stand_in_networks
 
+QUICK = ProjectOptions(steps=2)
+
 
 @pytest.fixture
 def bench(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
@@ -190,8 +192,8 @@ def test_refused(bench: Desk, words: tuple[str, ...], code: int, message: str) -
 def test_in_python(bench: Desk) -> None:
     editor, notes = FaceEditor(bench.network), []
     photo = draw_photo()
-    made = editor.edit(photo, {"turn": 2.0}, steps=2, on_note=notes.append)
+    made = editor.edit(photo, {"turn": 2.0}, project=QUICK, on_note=notes.append)
     assert made.photo.rgb.shape == photo.shape and made.image.shape == made.reference.shape == (16, 16, 3)
     assert not np.array_equal(made.photo.rgb, photo)
     with pytest.raises(UsageError, match="there are"):
-        editor.edit(photo, {"zzz": 2.0}, steps=2)
+        editor.edit(photo, {"zzz": 2.0}, project=QUICK)
