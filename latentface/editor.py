@@ -217,7 +217,8 @@ class FaceEditor:
 
         Args:
             photo: a file, uint8 RGB [H, W, 3], or a latent, its file or a projection, whose face is shown alone.
-            changes: strengths by name, such as {"happiness": 2, "yaw": -0.5}; see `latentface.load_direction`.
+            changes: strengths of directions and values of controls by name, such as {"happiness": 2, "blink": 1,
+                "yaw+": 10}; see `editing.attribute_edit.split_changes`.
             options: which rows move, and how the photo gets the edit.
             face: which face of the photo, 1 for the surest; by default the largest.
             project: how to find the latent; by default the network's own encoder, where it has one and the photo's own
@@ -232,14 +233,13 @@ class FaceEditor:
             InputError, NoFaceFound: the photo cannot be used.
             UsageError: no direction of a name (near names are offered), or an option that has no effect.
         """
-        from latentface.editing.attribute_edit import Retoucher, shows_drawing, way
+        from latentface.editing.attribute_edit import Retoucher, shows_drawing, split_changes, way
         from latentface.editing.placement import check_composite
-        from latentface.pretrained.directions import pick
 
         options, known = options or EditOptions(), api.list_directions(self.generator)
         if directions is not None:
             known |= api.list_directions(self.generator, directions)
-        used = [pick(name, known) for name in changes]
+        used = [direction for direction, _ in split_changes(changes, known)[0]]
         check_composite(composite, way(options, used), options.crop)
         shown = shows_drawing(options, used)
         found = self._finder(shown, on_note, project).face(photo, face)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from latentface import pretrained
+from latentface.directions.meaning import is_known
 from latentface.emotions import recognition
 from latentface.emotions.recognition import Recogniser
 from latentface.errors import LatentMismatch, UsageError
@@ -146,6 +147,15 @@ def list_directions(generator: Generator, file: str | os.PathLike[str] | None = 
         if any(each.fingerprint not in lineage for each in found.values()):
             raise LatentMismatch(f"{os.fspath(file)} holds directions of another network; use that one, or fit anew")
     return {name: each.extended(generator.config.num_ws, generator.fingerprint) for name, each in found.items()}
+
+
+def has_known_meaning(direction: Direction, generator: Generator) -> bool:
+    """Whether a direction is one that comes with the package, of which `directions.meaning` knows what it does."""
+    found = {name: each for key in _lineage(generator) for name, each in library.built_in(key).items()}
+    own = found.get(direction.name)
+    if own is None or not is_known(direction.name):
+        return False
+    return torch.equal(own.extended(generator.config.num_ws, generator.fingerprint).values, direction.values)
 
 
 def _lineage(generator: Generator) -> tuple[str, ...]:

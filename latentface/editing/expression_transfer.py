@@ -9,15 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
-from latentface import api
+from latentface import api, hub
 from latentface.arrays import Float64Array, Pixels
-from latentface.compositing.compositor import Compositor
-from latentface.compositing.expression_warp import ExpressionMap
+from latentface.editing.head_placement import HeadPlacer
 from latentface.editing.inverted_face import Face, FaceFinder, FaceSource
-from latentface.editing.placement import check_composite, find_points, make_placer
-from latentface.errors import NoFaceFound, UsageError
+from latentface.editing.placement import Placer, check_composite, find_points, make_placer
+from latentface.errors import InputError, NoFaceFound, UsageError
 from latentface.faces.crop import FaceCrop
 from latentface.fusion.style_mixing import Transfer
+from latentface.head.control_names import parse_parts
+from latentface.head.controls import restrict
+from latentface.head.fit import HeadFit
+from latentface.head.fitting import fit_head
 from latentface.io.clip import Clip, Frame
 from latentface.io.images import Photo
 from latentface.latents.latent import Latent
@@ -88,11 +91,43 @@ class Transferrer:
         self._warn_of_nothing(made)
         photo, placer = Photo(made.image), self._placer(identity, made)
         if placer is not None and identity.photo is not None:
-            photo = replace(identity.photo, rgb=placer.place(made.image, self._points(made.image)))
+            theirs = self._their_head(expression) if isinstance(placer, HeadPlacer) else None
+            photo = replace(identity.photo, rgb=self._place(placer, made.reference, made.image, theirs))
         return Result(photo, made, identity, expression)
 
-    def _placer(self, identity: Face, made: Transfer) -> Compositor | ExpressionMap | None:
-        return make_placer(identity, self.generator, made.reference, self.options.place, self.composite)
+    def _placer(self, identity: Face, made: Transfer) -> Placer | None:
+        return make_placer(identity, self.generator, made.reference, self.options.place, self.composite, note=self.note)
+
+    def _their_head(self, expression: Face) -> HeadFit | None:
+        """The head in the expression's photo; None where what is drawn decides: rules chose the rows, or no photo."""
+        o = self.options
+        ruled = (o.layers, o.units) != ("auto", "auto") or o.contiguous or o.keep
+        if ruled or (o.most_layers, o.exact_layers) != (None, None) or expression.photo is None:
+            return None
+        assert expression.crop is not None
+        return self._fit(expression.photo.rgb, expression.crop)
+
+    def _fit(self, photo: Pixels, crop: FaceCrop, before: HeadFit | None = None) -> HeadFit | None:
+        """The head in a photo or a frame; None, with a note, where none can be fitted."""
+        try:
+            return fit_head(hub.head_model(), crop.landmarks, photo, start=before)
+        except InputError as error:
+            self.note(f"the expression's face: {error}; its expression is read off its drawing")
+            return None
+
+    def _place(self, placer: Placer, reference: Pixels, image: Pixels, theirs: HeadFit | None) -> Pixels:
+        """The photo with the expression brought in: of a head in another photo, or of what is drawn."""
+        points = self._points(image)
+        if not isinstance(placer, HeadPlacer):
+            return placer.place(image, points)
+        own = placer.fit
+        if theirs is None:
+            after = placer.read(reference, self._points(reference), image, points)
+        else:
+            changed = own.expression + self.options.strength * (theirs.expression - own.expression)
+            after = replace(own, expression=np.clip(changed, 0, np.maximum(1, own.expression)))
+        only = parse_parts(self.options.only)
+        return placer.place(restrict(own, after, only) if only else after)
 
     def clip(self, identity: Face, driver: Clip, name: str = "the clip") -> tuple[Clip, ClipReport, Transfer]:
         """The identity's photo with the expression of every frame of a clip, and a report that fills on the way.
@@ -137,7 +172,7 @@ class Transferrer:
     ) -> Iterator[Frame]:
         """One frame out for each frame in; the search for a frame's latent begins at the frame before."""
         placer = self._placer(identity, made)
-        theirs, picture = first.ws, None
+        theirs, picture, head = first.ws, None, None
         for frame in driver:
             crop = self._find(frame)
             report.frames += 1
@@ -147,7 +182,9 @@ class Transferrer:
                 theirs = self.finder.follow(crop, theirs)
             if crop is not None or picture is None:
                 image: Pixels = api.synthesise(self.generator, made.carry(theirs - first.ws))[0]
-                picture = image if placer is None else placer.place(image, self._points(image))
+                if isinstance(placer, HeadPlacer) and crop is not None:
+                    head = self._fit(np.ascontiguousarray(frame.pixels[..., :3]), crop, head)
+                picture = image if placer is None else self._place(placer, made.reference, image, head)
             yield Frame(picture, frame.time)
 
 
