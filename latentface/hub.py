@@ -203,6 +203,7 @@ def preconditioner(generator: Generator, name: str = "auto") -> Preconditioner |
 
 
 @lru_cache(maxsize=4)
+@torch.inference_mode(False)  # what is kept serves outside, too
 def perceptual(device: str) -> Any:
     """The built-in perceptual distance."""
     return pretrained.load_perceptual().to(device)
@@ -227,27 +228,32 @@ def _stamp(name: str | os.PathLike[str]) -> int:
 
 
 @lru_cache(maxsize=4)
+@torch.inference_mode(False)  # what is kept serves outside, too
 def _generator(name: str, stamp: int, device: str) -> Generator:
     return pretrained.load_generator(name, device=device)
 
 
 @lru_cache(maxsize=4)
+@torch.inference_mode(False)  # what is kept serves outside, too
 def _encoder(lineage: tuple[str, ...], device: str) -> LatentEncoder | None:
     found = pretrained.find_encoder(*lineage)
     return found if found is None else found.to(device)
 
 
 @lru_cache(maxsize=4)
+@torch.inference_mode(False)  # what is kept serves outside, too
 def _expressions(lineage: tuple[str, ...]) -> Subspace | None:
     return pretrained.find_expressions(*lineage)
 
 
 @lru_cache(maxsize=4)
+@torch.inference_mode(False)  # what is kept serves outside, too
 def _preconditioner(lineage: tuple[str, ...]) -> Preconditioner | None:
     return pretrained.find_preconditioner(*lineage)
 
 
 @lru_cache(maxsize=2)
+@torch.inference_mode(False)  # what is kept serves outside, too
 def _animator(name: str, stamp: int, device: str) -> MotionModel:
     from latentface.networks.motion.inference import fold
 
@@ -255,6 +261,7 @@ def _animator(name: str, stamp: int, device: str) -> MotionModel:
 
 
 @lru_cache(maxsize=4)
+@torch.inference_mode(False)  # what is kept serves outside, too
 def _landmarks(name: str, stamp: int) -> LandmarkPredictor:
     if name == "builtin":
         return alignment.BuiltinLandmarks(pretrained.load_landmarks())
@@ -263,6 +270,7 @@ def _landmarks(name: str, stamp: int) -> LandmarkPredictor:
 
 
 @lru_cache(maxsize=2)
+@torch.inference_mode(False)  # what is kept serves outside, too
 def _faces(device: str) -> Any:
     """The identity, emotion and landmark networks."""
     loaders = (pretrained.load_identity, pretrained.load_emotion, pretrained.load_landmarks)
@@ -270,5 +278,6 @@ def _faces(device: str) -> Any:
 
 
 @lru_cache(maxsize=2)
+@torch.inference_mode(False)  # what is kept serves outside, too
 def _rhythm(name: str, stamp: int) -> RhythmNet:
     return pretrained.load_rhythm(name)
