@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,8 +23,8 @@ from latentface.io.images import Photo
 from latentface.latents.latent import Latent
 from latentface.options import CompositeOptions, TransferOptions
 
-if TYPE_CHECKING:
-    pass
+#: Frames kept at most while a face is looked for in a clip that gives each frame only once.
+MOST_AHEAD = 48
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,11 +100,13 @@ class Transferrer:
         """The identity's photo with the expression of every frame of a clip, and a report that fills on the way.
 
         The rows are chosen once, at the first frame that shows a face; a frame without one holds the expression before
-        it. Sound and times are the driver's. Raises NoFaceFound when no frame shows a face.
+        it. Sound and times are the driver's. Raises NoFaceFound when no frame shows a face; of a clip that gives its
+        frames only once, none of the first MOST_AHEAD.
         """
         if self.options.units == "styles":
             raise UsageError("a clip is transferred by rows, or what expressions move of them; units is styles")
-        first = self._first_face(driver, name)
+        beginning, driver = driver.ahead(MOST_AHEAD)
+        first = self._first_face(beginning, name)
         made = api.transfer(identity=identity.latent, expression=first, generator=self.generator, options=self.options)
         self._warn_of_nothing(made)
         report = ClipReport()
@@ -124,13 +125,14 @@ class Transferrer:
         (points,) = find_points(self.generator, image[None])
         return np.asarray(points)
 
-    def _first_face(self, driver: Clip, name: str) -> Latent:
+    def _first_face(self, frames: Iterator[Frame], name: str) -> Latent:
         """The latent of the first frame that shows a face, projected with all steps."""
-        for frame in driver:
-            crop = self._find(frame)
+        count = 0
+        for frame in frames:
+            crop, count = self._find(frame), count + 1
             if crop is not None:
                 return self.finder.latent(crop)
-        raise NoFaceFound(f"{name}: no face in any of its frames; give one that shows a face from the front")
+        raise NoFaceFound(f"{name}: no face in its {count} frames; give one that shows a face from the front")
 
     def _find(self, frame: Frame) -> FaceCrop | None:
         return self.finder.largest(np.ascontiguousarray(frame.pixels[..., :3]))

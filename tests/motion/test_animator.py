@@ -279,6 +279,34 @@ def still_clip(clip: Clip) -> Clip:
     return Clip(list(clip), clip.rate, clip.size, clip.count)
 
 
+@pytest.mark.parametrize("best", [True, False])
+@pytest.mark.parametrize("faceless", [(), (0, 1)])
+def test_every_frame_of_a_clip_that_comes_once_is_followed(best: bool, faceless: tuple[int, ...]) -> None:
+    options = AnimateOptions(best_frame=best)
+    clip = Wander(6, faceless).clip()
+    once = replace(clip, frames=iter(list(clip)))
+    expected = api.animate(draw_photo(), still_clip(clip), motion_model(), options)
+    came = api.animate(draw_photo(), once, motion_model(), options)
+    frames = list(came.clip)
+    assert [frame.time for frame in frames] == [Fraction(k, 25) for k in range(6)]
+    for frame, other in zip(frames, expected.clip, strict=True):
+        assert np.array_equal(frame.pixels, other.pixels)
+    assert came.report == expected.report and came.report.missing == len(faceless)
+
+
+def test_every_frame_of_an_edited_clip_is_followed() -> None:
+    clip = still_clip(Wander(6).clip())
+    edited = api.animate(draw_photo(), clip.map(lambda pixels: pixels).resampled(50), motion_model())
+    assert [frame.time for frame in edited.clip] == [Fraction(k, 50) for k in range(12)]
+
+
+def test_a_clip_that_comes_once_without_a_face_at_its_beginning_is_refused() -> None:
+    count = driver.LOOKED_AT
+    clip = Wander(count + 4, tuple(range(count))).clip()
+    with pytest.raises(NoFaceFound, match=f"no face found in {count} frames"):
+        api.animate(draw_photo(), replace(clip, frames=iter(list(clip))), motion_model())
+
+
 def test_as_many_drivers_as_faces_or_one() -> None:
     with pytest.raises(UsageError, match="2 driving clips for 1 faces"):
         api.animate(draw_photo(), [Wander(2).clip(), Wander(2).clip()], motion_model())
@@ -319,7 +347,7 @@ def test_memory_does_not_grow_with_the_clip() -> None:
     clip = Clip(endless(), 25, (180, 140))
     animation = api.animate(draw_photo(), clip, motion_model(), AnimateOptions(best_frame=False))
     frames = iter(animation.clip)
-    assert [next(frames).time for _ in range(3)] == [Fraction(k, 25) for k in range(1, 4)]
+    assert [next(frames).time for _ in range(3)] == [Fraction(k, 25) for k in range(3)]
 
 
 # ------------------------------------------------------------------------------------------------- live
@@ -333,10 +361,10 @@ def test_a_head_s_pose_is_found() -> None:
         landmarks = np.zeros((68, 2))
         turned = head_pose._FACE @ rotation(*angles).T
         landmarks[head_pose._INDICES] = turned[:, :2] * (7, -7) + (200, 100)
-        found = head_pose(landmarks)
+        found = head_pose.head_pose(landmarks)
         assert (found.yaw, found.pitch, found.roll) == pytest.approx(angles, abs=1e-3)
     with pytest.raises(UsageError, match="one point"):
-        head_pose(np.zeros((68, 2)))
+        head_pose.head_pose(np.zeros((68, 2)))
 
 
 def sight(turn: float = 0.0) -> calibration.Sight:
