@@ -5,6 +5,7 @@ Loaded networks are kept per name and device, so a second call costs nothing; `f
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from functools import lru_cache
@@ -24,7 +25,7 @@ from latentface.latents.latent import Direction, Latent, extended
 from latentface.latents.preconditioner import Preconditioner
 from latentface.latents.subspace import Subspace
 from latentface.pretrained import directions as library
-from latentface.pretrained.catalogue import DEFAULT_GENERATOR
+from latentface.pretrained.catalogue import BUILTIN, DEFAULT_GENERATOR
 
 if TYPE_CHECKING:
     from latentface.faces.alignment import LandmarkPredictor
@@ -212,6 +213,11 @@ def perceptual(device: str) -> Any:
 def rhythm(model: str | os.PathLike[str] = "rhythm") -> RhythmNet:
     """The network of emotions in their order: the built-in one, or a file that `latentface sequence fit` made."""
     return _rhythm(os.fspath(model), _stamp(model))
+
+
+def builtin_digest() -> str:
+    """SHA-256 of the SHA-256s of the networks that come with this release."""
+    return hashlib.sha256("".join(entry.sha256 for entry in BUILTIN).encode()).hexdigest()
 
 
 def forget() -> None:

@@ -187,24 +187,27 @@ class FaceFinder:
             return []
         if self.project is None:
             return [Latent(ws.cpu(), self.generator.fingerprint) for ws in api.encode(crops, self.generator)]
+        keys = [self._key(crop) for crop in crops]  # before: the files they are told by may change meanwhile
         made = api.project(crops, self.generator, self.project, on_step=self.on_step)
-        return [self._remember(crop, projection) for crop, projection in zip(crops, made, strict=True)]
+        return [self._remember(key, projection) for key, projection in zip(keys, made, strict=True)]
 
-    def _remembered(self, crop: FaceCrop) -> Latent | None:
+    def _key(self, crop: FaceCrop) -> str | None:
+        """What the projection of a crop is remembered by; None where none is made or kept."""
         if self.cache is None or self.project is None:
             return None
-        return self.cache.get(self._key(crop, self.project), self.generator.fingerprint)
+        return api.projection_key(crop, self.generator, self.project)
 
-    def _remember(self, crop: FaceCrop, projection: Projection) -> Latent:
+    def _remembered(self, crop: FaceCrop) -> Latent | None:
+        key = self._key(crop)
+        return None if self.cache is None or key is None else self.cache.get(key, self.generator.fingerprint)
+
+    def _remember(self, key: str | None, projection: Projection) -> Latent:
         """The projection's latent, with its verdict in the metadata, also put into the cache."""
         facts = {"distance": repr(float(projection.distance)), "verdict": projection.verdict}
         latent = replace(projection.latent, metadata={**(projection.latent.metadata or {}), **facts})
-        if self.cache is not None and self.project is not None:
-            self.cache.put(self._key(crop, self.project), latent)
+        if self.cache is not None and key is not None:
+            self.cache.put(key, latent)
         return latent
-
-    def _key(self, crop: FaceCrop, project: ProjectOptions) -> str:
-        return ProjectionCache.key(crop.image, self.generator.fingerprint, project)
 
     def _warn(self, face: Face, what: str) -> None:
         if face.confidence < LOW_CONFIDENCE:
