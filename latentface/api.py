@@ -181,11 +181,14 @@ def transfer(
     generator: Generator,
     options: TransferOptions | None = None,
     on_measure: MeasureCallback | None = None,
+    tuned: tuple[Generator, Generator] | None = None,
 ) -> Transfer:
     """Give one face the expression of another: splice their latents where it costs least (`style_mixing.fuse`).
 
     Args:
-        identity, expression: what `project` gave, or latents.
+        identity, expression: what `project` gave, or latents. Of projections with pivot tuning, the tuned generator
+            synthesises the face; what is spliced is synthesised by the identity's.
+        tuned: these generators of both faces, where they are at hand already.
         generator: the network of both.
 
     Returns:
@@ -196,10 +199,12 @@ def transfer(
         UsageError: options that this network cannot meet, or a solver that is missing or does not finish.
     """
     first, second = (each.latent if isinstance(each, Projection) else each for each in (identity, expression))
-    space = hub.expressions(generator)
-    return style_mixing.fuse(
-        first, second, generator, face_networks(str(generator.w_avg.device)), options, on_measure, space
-    )
+    if tuned is None:
+        deltas = (each.tuned if isinstance(each, Projection) else None for each in (identity, expression))
+        own, other = (generator if part is None else part.apply(generator) for part in deltas)
+        tuned = own, other
+    space, networks = hub.expressions(generator), face_networks(str(generator.w_avg.device))
+    return style_mixing.fuse(first, second, generator, networks, options, on_measure, space, tuned)
 
 
 def projection_cache() -> ProjectionCache:

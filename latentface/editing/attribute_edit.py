@@ -52,7 +52,8 @@ class Retoucher:
     """Edits one face as often as wanted.
 
     Args:
-        face: its latent, and the photo and crop it was found in; without a photo the drawn face is the result.
+        face: its latent, and the photo and crop it was found in; without a photo the drawn face is the result. Where
+            the generator was tuned for it, the tuned one synthesises it and its edits.
         generator: the network of its latent.
         directions: those that can be named.
         options, composite: how the latent is moved, and how a drawn face is pasted.
@@ -73,7 +74,8 @@ class Retoucher:
         self.note = note or (lambda text: None)
         text = self.options.layers
         self.rows = None if text == "all" else parse_rows(text, generator.config.num_ws)
-        (self.reference,) = placement.synthesise(generator, face.latent, face.latent.ws[None])
+        self._network = face.tune(generator)
+        self.reference = self._synthesise(face.latent)
         self._w = w_samples(generator)
         self._placers: dict[str, Compositor | ExpressionMap | None] = {}
 
@@ -90,11 +92,15 @@ class Retoucher:
                 f"{', '.join(f'{name} {strength:g}' for name, strength in changes.items())}: the face lies {far:.1f} "
                 f"deviations from the network's mean, where it draws badly; stay below {FAR:g}, with smaller strengths"
             )
-        (image,) = placement.synthesise(self.generator, latent, latent.ws[None])
+        image = self._synthesise(latent)
         photo = Photo(image)
         if self.face.photo is not None and self.face.crop is not None and not self.options.crop:
             photo = replace(self.face.photo, rgb=self._place(image, steps))
         return Edit(photo, latent, image, self.reference, far)
+
+    def _synthesise(self, latent: Latent) -> Pixels:
+        image: Pixels = placement.synthesise(self._network, latent, latent.ws[None])[0]
+        return image
 
     def _place(self, image: Pixels, steps: Sequence[tuple[Direction, float]]) -> Pixels:
         """The photo with the drawn face put in, by the way that suits the directions."""
@@ -113,7 +119,7 @@ class Retoucher:
         before, rest = self.reference, placer.rest
         if still:
             latent = edited(self.face.latent, still, self.rows)
-            (before,) = placement.synthesise(self.generator, latent, latent.ws[None])
+            before = self._synthesise(latent)
             (rest,) = find_points(self.generator, before[None])
         return placer.place(before, rest, self._turn(head_pose(rest), head_pose(points)))
 

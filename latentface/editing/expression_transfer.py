@@ -14,13 +14,14 @@ from latentface.arrays import Float64Array, Pixels
 from latentface.compositing.compositor import Compositor
 from latentface.compositing.expression_warp import ExpressionMap
 from latentface.editing.inverted_face import Face, FaceFinder, FaceSource
-from latentface.editing.placement import find_points, make_placer
+from latentface.editing.placement import find_points, make_placer, synthesise
 from latentface.errors import NoFaceFound, UsageError
 from latentface.faces.crop import FaceCrop
 from latentface.fusion.style_mixing import Transfer
 from latentface.io.clip import Clip, Frame
 from latentface.io.images import Photo
 from latentface.latents.latent import Latent
+from latentface.networks.generator import Generator
 from latentface.options import CompositeOptions, TransferOptions
 
 #: Frames kept at most while a face is looked for in a clip that gives each frame only once.
@@ -84,9 +85,11 @@ class Transferrer:
 
     def put(self, identity: Face, expression: Face) -> Result:
         """The transfer between two faces that were made ready by the finder."""
+        network = identity.tune(self.generator)
         made = api.transfer(
-            identity=identity.latent, expression=expression.latent, generator=self.generator, options=self.options
-        )
+            identity=identity.latent, expression=expression.latent, generator=self.generator, options=self.options,
+            tuned=(network, expression.tune(self.generator)),
+        )  # fmt: skip
         self._warn_of_nothing(made)
         photo, placer = Photo(made.image), self._placer(identity, made)
         if placer is not None and identity.photo is not None:
@@ -107,11 +110,15 @@ class Transferrer:
             raise UsageError("a clip is transferred by rows, or what expressions move of them; units is styles")
         beginning, driver = driver.ahead(MOST_AHEAD)
         first = self._first_face(beginning, name)
-        made = api.transfer(identity=identity.latent, expression=first, generator=self.generator, options=self.options)
+        network = identity.tune(self.generator)
+        made = api.transfer(
+            identity=identity.latent, expression=first, generator=self.generator, options=self.options,
+            tuned=(network, self.generator),
+        )  # fmt: skip
         self._warn_of_nothing(made)
         report = ClipReport()
         height, width = made.image.shape[:2] if identity.photo is None else identity.photo.rgb.shape[:2]
-        frames = self._frames(identity, driver, first, made, report)
+        frames = self._frames(identity, network, driver, first, made, report)
         return replace(driver, frames=frames, size=(width, height), alpha=False), report, made
 
     def _warn_of_nothing(self, made: Transfer) -> None:
@@ -138,7 +145,7 @@ class Transferrer:
         return self.finder.largest(np.ascontiguousarray(frame.pixels[..., :3]))
 
     def _frames(
-        self, identity: Face, driver: Clip, first: Latent, made: Transfer, report: ClipReport
+        self, identity: Face, network: Generator, driver: Clip, first: Latent, made: Transfer, report: ClipReport
     ) -> Iterator[Frame]:
         """One frame out for each frame in; the search for a frame's latent begins at the frame before."""
         placer = self._placer(identity, made)
@@ -151,7 +158,8 @@ class Transferrer:
             else:
                 theirs = self.finder.follow(crop, theirs)
             if crop is not None or picture is None:
-                image: Pixels = api.synthesise(self.generator, made.carry(theirs - first.ws))[0]
+                latent = made.carry(theirs - first.ws)
+                (image,) = synthesise(network, latent, latent.ws[None])
                 picture = image if placer is None else placer.place(image, self._points(image))
             yield Frame(picture, frame.time)
 

@@ -82,10 +82,13 @@ def fuse(
     options: TransferOptions | None = None,
     on_measure: MeasureCallback | None = None,
     space: Subspace | None = None,
+    tuned: tuple[Generator, Generator] | None = None,
 ) -> Transfer:
     """Splice two latents of one generator.
 
     Args:
+        tuned: the generators that synthesise the identity's face and the expression's where they were tuned around
+            these latents. What is spliced is synthesised by the identity's.
         space: what expressions move in this generator's W+, where that is known.
         on_measure: called as on_measure(measured, best objective) as the search goes on.
 
@@ -97,7 +100,8 @@ def fuse(
     options = _settled(options or TransferOptions(), space)
     _check(identity, generator)
     _check(expression, generator)
-    objective = Objective(generator, networks, identity, expression)
+    network, other = tuned or (generator, generator)
+    objective = Objective(network, networks, identity, expression, None if other is network else other)
     fixed = named_layers(options.layers, generator.config)
     space = space if options.units == "expression" else None
     tally = _Tally(on_measure)
