@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -162,8 +163,13 @@ def parse_rate(text: str) -> Fraction:
         rate = Fraction(text)
     except (ValueError, ZeroDivisionError):
         raise UsageError(f"frame rate {text!r}: expected a number such as 25, 29.97 or 30000/1001") from None
-    broadcast = Fraction(round(rate) * 1000, 1001)  # NTSC rates are written rounded to two or three decimals
-    return as_rate(broadcast if rate.denominator > 1 and abs(rate - broadcast) < Fraction(1, 150) else rate)
+    return as_rate(rate if "/" in text or rate.denominator == 1 else _meant(rate, Decimal(text)))
+
+
+def _meant(rate: Fraction, written: Decimal) -> Fraction:
+    """The NTSC rate n * 1000/1001 that a decimal is the rounding of, or the rate itself."""
+    broadcast = Fraction(round(rate) * 1000, 1001)
+    return broadcast if round(broadcast, -int(written.as_tuple().exponent)) == rate else rate
 
 
 def _resample(frames: Iterable[Frame], old: Fraction, new: Fraction) -> Iterator[Frame]:

@@ -114,7 +114,9 @@ def test_resampling_a_variable_rate() -> None:
     ("text", "rate"),
     [
         ("25", Fraction(25)), ("30000/1001", NTSC), ("29.97", NTSC), ("23.976", Fraction(24000, 1001)),
-        ("59.94", Fraction(60000, 1001)), ("12.5", Fraction(25, 2)), ("30", Fraction(30)),
+        ("59.94", Fraction(60000, 1001)), ("12.5", Fraction(25, 2)), ("30", Fraction(30)), ("1/200", Fraction(1, 200)),
+        ("0.005", Fraction(1, 200)), ("23.98", Fraction(24000, 1001)), ("29.970", NTSC), ("24.0", Fraction(24)),
+        ("2997/100", Fraction(2997, 100)), ("1.001", Fraction(1001, 1000)), ("119.88", Fraction(120000, 1001)),
     ],
 )  # fmt: skip
 def test_rates_as_people_write_them(text: str, rate: Fraction) -> None:
