@@ -17,6 +17,7 @@ from latentface.cli.flags import (
     keep_partial_flag,
     network_flag,
     options_flags,
+    rate_flag,
     report_flags,
 )
 from latentface.cli.report import Bar, Report, face_facts
@@ -42,6 +43,7 @@ SCRIPTS = ("emotions", "sequence", "predict", "like")
 @click.option("--predict", is_flag=True, help="A natural order of emotions, predicted.")
 @click.option("--start", default="neutral", show_default=True, help="The emotion that --predict goes on from.")
 @click.option("--like", type=click.Path(path_type=Path), default=None, help="The emotions of the face in this film.")
+@rate_flag
 @click.option(
     "--seconds", type=click.FloatRange(min=0, min_open=True), default=None,
     help="Length of the clip.  [default: the sequence's; 10 with --predict]",
@@ -95,6 +97,8 @@ def choose_sequence(flags: dict[str, Any], seed: int) -> EmotionSequence:
     if len(given) != 1:
         came = " and ".join(f"--{name}" for name in given) or "none"
         raise UsageError(f"which emotions? expected one of --{', --'.join(SCRIPTS)}; got {came}")
+    if flags["rate"] and not flags["like"]:
+        raise UsageError("--rate is that of a folder of frames given by --like; frames of the video: --fps")
     seconds: float | None = flags["seconds"]
     if flags["predict"]:
         from latentface import api
@@ -106,9 +110,11 @@ def choose_sequence(flags: dict[str, Any], seed: int) -> EmotionSequence:
         found = EmotionSequence.load(flags["sequence"])
     else:
         from latentface import api
+        from latentface.io.clip import parse_rate
         from latentface.io.video import read_clip
 
-        found = api.read_emotions(read_clip(flags["like"]), landmarks=flags["landmarks"]).sequence
+        film = read_clip(flags["like"], parse_rate(flags["rate"]) if flags["rate"] else None)
+        found = api.read_emotions(film, landmarks=flags["landmarks"]).sequence
     return found.lasting(seconds) if seconds else found
 
 
