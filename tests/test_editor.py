@@ -15,7 +15,7 @@ from latentface.errors import InputError, LatentMismatch, NoFaceFound, UnknownNe
 from latentface.faces import alignment
 from latentface.faces.crop import pick_face
 from latentface.io.images import write_image
-from latentface.options import EditOptions, ProjectOptions
+from latentface.options import EditOptions, ProjectOptions, TransferOptions
 from tests.helpers.cli_desk import PixelDistance, draw_photo, find_blobs, place_points, write_tiny
 
 QUICK = ProjectOptions(steps=3)
@@ -114,7 +114,8 @@ def test_everything_works_in_inference_mode_and_after_it(editor: FaceEditor, tmp
         assert inside.tuned is not None
         drawn = other.synthesise(inside.latent, inside.tuned)
         moved = other.edit(inside, {}, EditOptions())
-        spliced = other.transfer(inside, photo, project=QUICK).transfer
+        refined = TransferOptions(layers="1-3", units="rows", refine_steps=2)
+        spliced = other.transfer(inside, photo, refined, project=QUICK).transfer
     assert other.fingerprint == editor.fingerprint
     assert inside.latent == expected.latent and not inside.latent.ws.is_inference()
     np.testing.assert_array_equal(inside.image, expected.image)

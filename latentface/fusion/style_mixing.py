@@ -74,6 +74,7 @@ class Transfer:
         return replace(self.latent, ws=self.latent.ws + torch.tensor(self.weights)[:, None] * part)
 
 
+@torch.inference_mode(False)  # it differentiates
 def fuse(
     identity: Latent,
     expression: Latent,
