@@ -315,9 +315,9 @@ def synthesise(
         if isinstance(latents, torch.Tensor):
             parts = [painter.synthesis(ws, noise_mode="const") for ws in torch.split(latents.to(device), 8)]
             return np.concatenate([images.to_uint8(part) for part in parts])
-        drawn = []
-        for latent in [latents] if isinstance(latents, Latent) else latents:
-            check_latent(latent, generator)
+        drawn, listed = [], [latents] if isinstance(latents, Latent) else latents
+        hub.check_latents(listed, generator)
+        for latent in listed:
             noise = None if latent.noise is None else [part[None, None].to(device) for part in latent.noise]
             picture = painter.synthesis(latent.ws[None].to(device), noise_mode="const", noise=noise)
             drawn.append(images.to_uint8(picture))

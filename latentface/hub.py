@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,11 +127,18 @@ def load_latent(path: str | os.PathLike[str], generator: Generator | None = None
 
 def check_latent(latent: Latent, generator: Generator, name: str = "the latent") -> None:
     """Raise LatentMismatch unless the generator made this latent (their fingerprints agree)."""
-    if latent.fingerprint != generator.fingerprint:
-        raise LatentMismatch(
-            f"{name} was made by another network (fingerprint {latent.fingerprint[:12]}, this network has "
-            f"{generator.fingerprint[:12]}); use the network that made it, or project the photo again"
-        )
+    check_latents([latent], generator, name)
+
+
+def check_latents(latents: Iterable[Latent], generator: Generator, name: str = "the latent") -> None:
+    """Raise LatentMismatch unless the generator made all of these latents; its weights are read once."""
+    own = generator.fingerprint
+    for latent in latents:
+        if latent.fingerprint != own:
+            raise LatentMismatch(
+                f"{name} was made by another network (fingerprint {latent.fingerprint[:12]}, this network has "
+                f"{own[:12]}); use the network that made it, or project the photo again"
+            )
 
 
 def list_directions(generator: Generator, file: str | os.PathLike[str] | None = None) -> dict[str, Direction]:
@@ -148,7 +155,7 @@ def list_directions(generator: Generator, file: str | os.PathLike[str] | None = 
         found = library.read_directions(file)
         if any(each.fingerprint not in lineage for each in found.values()):
             raise LatentMismatch(f"{os.fspath(file)} holds directions of another network; use that one, or fit anew")
-    return {name: each.extended(generator.config.num_ws, generator.fingerprint) for name, each in found.items()}
+    return {name: each.extended(generator.config.num_ws, lineage[-1]) for name, each in found.items()}
 
 
 def _lineage(generator: Generator) -> tuple[str, ...]:
@@ -200,7 +207,7 @@ def preconditioner(generator: Generator, name: str = "auto") -> Preconditioner |
         return None
     if found.fingerprint not in lineage:
         raise LatentMismatch(f"{name} is the preconditioner of another network; make one for this network")
-    return found.extended(generator.config.num_ws, generator.fingerprint)
+    return found.extended(generator.config.num_ws, lineage[-1])
 
 
 @lru_cache(maxsize=4)

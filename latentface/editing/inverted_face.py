@@ -202,7 +202,8 @@ class FaceFinder:
         if not crops:
             return []
         if project is None:
-            return [_Known(Latent(ws.cpu(), self.generator.fingerprint)) for ws in api.encode(crops, self.generator)]
+            fingerprint = self.generator.fingerprint
+            return [_Known(Latent(ws.cpu(), fingerprint)) for ws in api.encode(crops, self.generator)]
         keys = [self._key(crop, project) for crop in crops]  # before: the files they are told by may change meanwhile
         made = api.project(crops, self.generator, project, on_step=self.on_step)
         return [self._remember(key, projection) for key, projection in zip(keys, made, strict=True)]
