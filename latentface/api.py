@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -196,11 +197,14 @@ def transfer(
     generator: Generator,
     options: TransferOptions | None = None,
     on_measure: MeasureCallback | None = None,
+    tuned: tuple[Generator, Generator] | None = None,
 ) -> Transfer:
     """Give one face the expression of another: splice their latents where it costs least (`style_mixing.fuse`).
 
     Args:
-        identity, expression: what `project` gave, or latents.
+        identity, expression: what `project` gave, or latents. Of projections with pivot tuning, the tuned generator
+            synthesises the face; what is spliced is synthesised by the identity's.
+        tuned: these generators of both faces, where they are at hand already.
         generator: the network of both.
 
     Returns:
@@ -211,10 +215,12 @@ def transfer(
         UsageError: options that this network cannot meet, or a solver that is missing or does not finish.
     """
     first, second = (each.latent if isinstance(each, Projection) else each for each in (identity, expression))
-    space = hub.expressions(generator)
-    return style_mixing.fuse(
-        first, second, generator, face_networks(str(generator.w_avg.device)), options, on_measure, space
-    )
+    if tuned is None:
+        deltas = (each.tuned if isinstance(each, Projection) else None for each in (identity, expression))
+        own, other = (generator if part is None else part.apply(generator) for part in deltas)
+        tuned = own, other
+    space, networks = hub.expressions(generator), face_networks(str(generator.w_avg.device))
+    return style_mixing.fuse(first, second, generator, networks, options, on_measure, space, tuned)
 
 
 def projection_cache() -> ProjectionCache:
@@ -222,6 +228,29 @@ def projection_cache() -> ProjectionCache:
     from latentface.pretrained.cache import folder
 
     return ProjectionCache(folder() / "projections")
+
+
+def projection_key(crop: FaceCrop, generator: Generator, options: ProjectOptions) -> str:
+    """What a projection is remembered by: everything that it depends on, files that the options name by their content.
+
+    Raises what `project` raises when it cannot use these files.
+    """
+    content = {"builtin": hub.builtin_digest()}  # the perceptual network, and what is meant by auto
+    if options.start not in ("auto", "mean", "encoder"):
+        content["start"] = _digest(load_latent(options.start, generator).ws)
+    if options.preconditioner not in ("auto", "none"):
+        found = hub.preconditioner(generator, options.preconditioner)
+        assert found is not None, "only the word none stands for none"
+        content["preconditioner"] = _digest(found.directions, found.shares, found.deviations)
+    return ProjectionCache.key(crop, generator.fingerprint, options, content)
+
+
+def _digest(*tensors: torch.Tensor) -> str:
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(f"{list(tensor.shape)}".encode())
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 @overload
@@ -302,9 +331,9 @@ def synthesise(
         if isinstance(latents, torch.Tensor):
             parts = [painter.synthesis(ws, noise_mode="const") for ws in torch.split(latents.to(device), 8)]
             return np.concatenate([images.to_uint8(part) for part in parts])
-        drawn = []
-        for latent in [latents] if isinstance(latents, Latent) else latents:
-            check_latent(latent, generator)
+        drawn, listed = [], [latents] if isinstance(latents, Latent) else latents
+        hub.check_latents(listed, generator)
+        for latent in listed:
             noise = None if latent.noise is None else [part[None, None].to(device) for part in latent.noise]
             picture = painter.synthesis(latent.ws[None].to(device), noise_mode="const", noise=noise)
             drawn.append(images.to_uint8(picture))

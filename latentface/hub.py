@@ -5,8 +5,9 @@ Loaded networks are kept per name and device, so a second call costs nothing; `f
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ from latentface.latents.preconditioner import Preconditioner
 from latentface.latents.subspace import Subspace
 from latentface.networks.encoder import LatentEncoder
 from latentface.pretrained import directions as library
-from latentface.pretrained.catalogue import DEFAULT_GENERATOR
+from latentface.pretrained.catalogue import BUILTIN, DEFAULT_GENERATOR
 
 if TYPE_CHECKING:
     from latentface.faces.alignment import LandmarkPredictor
@@ -129,7 +130,14 @@ def load_latent(path: str | os.PathLike[str], generator: Generator | None = None
 
 def check_latent(latent: Latent, generator: Generator, name: str = "the latent") -> None:
     """Raise LatentMismatch unless the generator made this latent (their fingerprints agree)."""
-    check_fingerprint(latent, generator.fingerprint, name)
+    check_latents([latent], generator, name)
+
+
+def check_latents(latents: Iterable[Latent], generator: Generator, name: str = "the latent") -> None:
+    """Raise LatentMismatch unless the generator made all of these latents; its weights are read once."""
+    own = generator.fingerprint
+    for latent in latents:
+        check_fingerprint(latent, own, name)
 
 
 def list_directions(generator: Generator, file: str | os.PathLike[str] | None = None) -> dict[str, Direction]:
@@ -146,7 +154,7 @@ def list_directions(generator: Generator, file: str | os.PathLike[str] | None = 
         found = library.read_directions(file)
         if any(each.fingerprint not in lineage for each in found.values()):
             raise LatentMismatch(f"{os.fspath(file)} holds directions of another network; use that one, or fit anew")
-    return {name: each.extended(generator.config.num_ws, generator.fingerprint) for name, each in found.items()}
+    return {name: each.extended(generator.config.num_ws, lineage[-1]) for name, each in found.items()}
 
 
 def has_known_meaning(direction: Direction, generator: Generator) -> bool:
@@ -231,10 +239,11 @@ def preconditioner(generator: Generator, name: str = "auto") -> Preconditioner |
         return None
     if found.fingerprint not in lineage:
         raise LatentMismatch(f"{name} is the preconditioner of another network; make one for this network")
-    return found.extended(generator.config.num_ws, generator.fingerprint)
+    return found.extended(generator.config.num_ws, lineage[-1])
 
 
 @lru_cache(maxsize=4)
+@torch.inference_mode(False)  # what is kept serves outside, too
 def perceptual(device: str) -> Any:
     """The built-in perceptual distance."""
     return pretrained.load_perceptual().to(device)
@@ -251,6 +260,11 @@ def rhythm(model: str | os.PathLike[str] = "rhythm") -> RhythmNet:
     return _rhythm(os.fspath(model), _stamp(model))
 
 
+def builtin_digest() -> str:
+    """SHA-256 of the SHA-256s of the networks that come with this release."""
+    return hashlib.sha256("".join(entry.sha256 for entry in BUILTIN).encode()).hexdigest()
+
+
 def forget() -> None:
     """Let go of every network that was loaded."""
     networks = (perceptual, head_model, _animator, _encoder, _named_encoder, _faces, _generator, _landmarks, _rhythm)
@@ -265,11 +279,13 @@ def _stamp(name: str | os.PathLike[str]) -> int:
 
 
 @lru_cache(maxsize=4)
+@torch.inference_mode(False)  # what is kept serves outside, too
 def _generator(name: str, stamp: int, device: str) -> Generator:
     return pretrained.load_generator(name, device=device)
 
 
 @lru_cache(maxsize=4)
+@torch.inference_mode(False)  # what is kept serves outside, too
 def _encoder(lineage: tuple[str, ...], device: str) -> LatentEncoder | None:
     found = pretrained.find_encoder(*lineage)
     return found if found is None else found.to(device)
@@ -281,16 +297,19 @@ def _named_encoder(name: str, stamp: int, device: str) -> LatentEncoder | PspEnc
 
 
 @lru_cache(maxsize=4)
+@torch.inference_mode(False)  # what is kept serves outside, too
 def _expressions(lineage: tuple[str, ...]) -> Subspace | None:
     return pretrained.find_expressions(*lineage)
 
 
 @lru_cache(maxsize=4)
+@torch.inference_mode(False)  # what is kept serves outside, too
 def _preconditioner(lineage: tuple[str, ...]) -> Preconditioner | None:
     return pretrained.find_preconditioner(*lineage)
 
 
 @lru_cache(maxsize=2)
+@torch.inference_mode(False)  # what is kept serves outside, too
 def _animator(name: str, stamp: int, device: str) -> MotionModel:
     from latentface.networks.motion.inference import fold
 
@@ -298,6 +317,7 @@ def _animator(name: str, stamp: int, device: str) -> MotionModel:
 
 
 @lru_cache(maxsize=4)
+@torch.inference_mode(False)  # what is kept serves outside, too
 def _landmarks(name: str, stamp: int) -> LandmarkPredictor:
     if name == "builtin":
         return alignment.BuiltinLandmarks(pretrained.load_landmarks())
@@ -306,6 +326,7 @@ def _landmarks(name: str, stamp: int) -> LandmarkPredictor:
 
 
 @lru_cache(maxsize=2)
+@torch.inference_mode(False)  # what is kept serves outside, too
 def _faces(device: str) -> Any:
     """The identity, emotion and landmark networks."""
     loaders = (pretrained.load_identity, pretrained.load_emotion, pretrained.load_landmarks)
@@ -313,5 +334,6 @@ def _faces(device: str) -> Any:
 
 
 @lru_cache(maxsize=2)
+@torch.inference_mode(False)  # what is kept serves outside, too
 def _rhythm(name: str, stamp: int) -> RhythmNet:
     return pretrained.load_rhythm(name)

@@ -15,7 +15,7 @@ from latentface.errors import InputError, LatentMismatch, NoFaceFound, UnknownNe
 from latentface.faces import alignment
 from latentface.faces.crop import pick_face
 from latentface.io.images import write_image
-from latentface.options import ProjectOptions
+from latentface.options import EditOptions, ProjectOptions, TransferOptions
 from tests.helpers.cli_desk import PixelDistance, draw_photo, find_blobs, place_points, write_tiny
 
 QUICK = ProjectOptions(steps=3)
@@ -101,6 +101,31 @@ def test_networks_are_loaded_once_a_device_and_again_when_the_file_changes(tmp_p
     write_tiny(path, 2)
     os.utime(path, ns=(1, 1))
     assert api.load_generator(path).fingerprint != first.fingerprint
+
+
+def test_everything_works_in_inference_mode_and_after_it(editor: FaceEditor, tmp_path: Path) -> None:
+    photo, tuning = draw_photo(), ProjectOptions(steps=3, tune_steps=1)
+    expected = editor.project(photo, tuning)
+    path = write_tiny(tmp_path / "again.safetensors", 1)
+    with torch.inference_mode():
+        other = FaceEditor(path)
+        assert other.fingerprint == editor.fingerprint
+        inside = other.project(photo, tuning)
+        assert inside.tuned is not None
+        drawn = other.synthesise(inside.latent, inside.tuned)
+        moved = other.edit(inside, {}, EditOptions())
+        refined = TransferOptions(layers="1-3", units="rows", refine_steps=2)
+        spliced = other.transfer(inside, photo, refined, project=QUICK).transfer
+    assert other.fingerprint == editor.fingerprint
+    assert inside.latent == expected.latent and not inside.latent.ws.is_inference()
+    np.testing.assert_array_equal(inside.image, expected.image)
+    np.testing.assert_array_equal(drawn, expected.image)
+    outside = other.project(photo, tuning)
+    assert outside.latent == expected.latent
+    ws = moved.latent.ws[None].clone().requires_grad_()
+    other.generator.synthesis(ws).square().sum().backward()
+    assert ws.grad is not None and float(ws.grad.abs().max()) > 0
+    assert spliced.latent.fingerprint == editor.fingerprint and not spliced.latent.ws.is_inference()
 
 
 def test_devices() -> None:

@@ -38,7 +38,7 @@ def probe(statement: str, folder: Path) -> dict[str, object]:
     environment = {**os.environ, "HOME": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     result = subprocess.run(
         [sys.executable, "-c", PROBE % (statement, HEAVY)],
-        cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=True,
+        cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=True,
     )  # fmt: skip
     report: dict[str, object] = json.loads(result.stdout.splitlines()[-1])
     return {**report, "output": result.stdout}
@@ -61,6 +61,16 @@ def test_nothing_happens(statement: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_loggers_are_left_alone(tmp_path: Path) -> None:
+    code = (
+        "import logging, latentface.editor, latentface.io.camera\n"
+        "loggers = [logging.root, *(logging.getLogger(name) for name in ('libav', 'latentface'))]\n"
+        "print([logger.handlers for logger in loggers if logger.handlers])\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=True)
+    assert result.stdout == "[]\n"
+
+
 def test_help_names_the_commands(tmp_path: Path) -> None:
     output = str(probe("from latentface.cli import run; code = run(['--help'])", tmp_path)["output"])
     assert all(command in output for command in ("project", "sample", "weights", "doctor"))
@@ -75,6 +85,6 @@ def test_the_probe_sees_what_it_should(tmp_path: Path) -> None:
 
 def test_python_dash_m_is_the_command(tmp_path: Path) -> None:
     result = subprocess.run(
-        [sys.executable, "-m", "latentface", "--version"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "latentface", "--version"], cwd=tmp_path, capture_output=True, text=True, timeout=300
     )
     assert result.returncode == 0 and result.stdout.startswith("latentface ")

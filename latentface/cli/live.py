@@ -51,6 +51,8 @@ def animate_live(report: Report, source: Path, camera: str, options: AnimateOpti
         if flags["calibrate"]:
             sight = _sight(photo.rgb, faces[0].landmarks, model, options.crop)
             clip = replace(clip, frames=session.calibrate(clip, sight, model, options))
+        else:
+            clip = replace(clip, frames=session.wait_for_face(clip))
         animation = api.animate(photo, clip, model, options, faces=faces, landmarks=flags["landmarks"])
         shown = replace(animation.clip, frames=session.show(animation.clip))
         if flags["output"] is None:
@@ -99,6 +101,16 @@ class _Session:
                     yield from frames
                     return
         raise InputError(f"camera {self.camera.source}: it ended before the poses matched; see --no-calibrate")
+
+    def wait_for_face(self, clip: Clip) -> Iterator[Frame]:
+        """The frames from the first one that shows a face."""
+        frames, landmarks = iter(clip), api.landmark_predictor()
+        for frame in frames:
+            if best_face(frame.pixels, landmarks) is not None:
+                yield frame
+                yield from frames
+                return
+        raise InputError(f"camera {self.camera.source}: it ended before a face was shown")
 
     def show(self, clip: Clip) -> Iterator[Frame]:
         self.began, self.taken_before = time.monotonic(), self.camera.taken

@@ -59,7 +59,8 @@ class Retoucher:
     """Edits one face as often as wanted.
 
     Args:
-        face: its latent, and the photo and crop it was found in; without a photo the drawn face is the result.
+        face: its latent, and the photo and crop it was found in; without a photo the drawn face is the result. Where
+            the generator was tuned for it, the tuned one synthesises it and its edits.
         generator: the network of its latent.
         directions: those that can be named.
         options, composite: how the latent is moved, and how a drawn face is pasted.
@@ -80,7 +81,8 @@ class Retoucher:
         self.note = note or (lambda text: None)
         text = self.options.layers
         self.rows = None if text == "all" else parse_rows(text, generator.config.num_ws)
-        (self.reference,) = placement.synthesise(generator, face.latent, face.latent.ws[None])
+        self._network = face.tune(generator)
+        self.reference = self._synthesise(face.latent)
         self._w = w_samples(generator)
         self._placers: dict[str, Placer | None] = {}
 
@@ -96,7 +98,7 @@ class Retoucher:
         steps, controls = split_changes(changes, self.directions)
         latent = edited(self.face.latent, steps, self.rows)
         far = excess(self.face.latent, latent, self._w)
-        (image,) = placement.synthesise(self.generator, latent, latent.ws[None])
+        image = self._synthesise(latent)
         place = way(self.options, [direction for direction, _ in steps])
         pasted = self.face.photo is None or self.face.crop is None or self.options.crop
         if controls and (pasted or place != "head"):
@@ -111,6 +113,10 @@ class Retoucher:
         if self.face.photo is not None and not pasted:
             photo = replace(self.face.photo, rgb=self._place(place, image, steps, controls))
         return Edit(photo, latent, image, self.reference, far)
+
+    def _synthesise(self, latent: Latent) -> Pixels:
+        image: Pixels = placement.synthesise(self._network, latent, latent.ws[None])[0]
+        return image
 
     def _place(
         self, place: str, image: Pixels, steps: Sequence[tuple[Direction, float]], controls: Mapping[str, Change]
@@ -135,7 +141,7 @@ class Retoucher:
         before, rest = self.reference, placer.rest
         if still:
             latent = edited(self.face.latent, still, self.rows)
-            (before,) = placement.synthesise(self.generator, latent, latent.ws[None])
+            before = self._synthesise(latent)
             (rest,) = find_points(self.generator, before[None])
         return placer.place(before, rest, self._turn(head_pose(rest), head_pose(points)))
 
@@ -155,7 +161,7 @@ class Retoucher:
         after = placer.fit
         if others:
             latent = edited(self.face.latent, others, self.rows)
-            (image,) = placement.synthesise(self.generator, latent, latent.ws[None])
+            image = self._synthesise(latent)
             pictures = np.stack([self.reference, image])
             rest, points = find_points(self.generator, pictures)
             turn = any(_moves(direction) == HEAD for direction, _ in others)

@@ -13,7 +13,7 @@ from latentface import api, hub
 from latentface.arrays import Float64Array, Pixels
 from latentface.editing.head_placement import HeadPlacer
 from latentface.editing.inverted_face import Face, FaceFinder, FaceSource
-from latentface.editing.placement import Placer, check_composite, find_points, make_placer
+from latentface.editing.placement import Placer, check_composite, find_points, make_placer, synthesise
 from latentface.errors import InputError, NoFaceFound, UsageError
 from latentface.faces.crop import FaceCrop
 from latentface.fusion.style_mixing import Transfer
@@ -24,7 +24,11 @@ from latentface.head.fitting import fit_head
 from latentface.io.clip import Clip, Frame
 from latentface.io.images import Photo
 from latentface.latents.latent import Latent
+from latentface.networks.generator import Generator
 from latentface.options import CompositeOptions, TransferOptions
+
+#: Frames kept at most while a face is looked for in a clip that gives each frame only once.
+MOST_AHEAD = 48
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,9 +89,11 @@ class Transferrer:
 
     def put(self, identity: Face, expression: Face) -> Result:
         """The transfer between two faces that were made ready by the finder."""
+        network = identity.tune(self.generator)
         made = api.transfer(
-            identity=identity.latent, expression=expression.latent, generator=self.generator, options=self.options
-        )
+            identity=identity.latent, expression=expression.latent, generator=self.generator, options=self.options,
+            tuned=(network, expression.tune(self.generator)),
+        )  # fmt: skip
         self._warn_of_nothing(made)
         photo, placer = Photo(made.image), self._placer(identity, made)
         if placer is not None and identity.photo is not None:
@@ -133,16 +139,22 @@ class Transferrer:
         """The identity's photo with the expression of every frame of a clip, and a report that fills on the way.
 
         The rows are chosen once, at the first frame that shows a face; a frame without one holds the expression before
-        it. Sound and times are the driver's. Raises NoFaceFound when no frame shows a face.
+        it. Sound and times are the driver's. Raises NoFaceFound when no frame shows a face; of a clip that gives its
+        frames only once, none of the first MOST_AHEAD.
         """
         if self.options.units == "styles":
             raise UsageError("a clip is transferred by rows, or what expressions move of them; units is styles")
-        first = self._first_face(driver, name)
-        made = api.transfer(identity=identity.latent, expression=first, generator=self.generator, options=self.options)
+        beginning, driver = driver.ahead(MOST_AHEAD)
+        first = self._first_face(beginning, name)
+        network = identity.tune(self.generator)
+        made = api.transfer(
+            identity=identity.latent, expression=first, generator=self.generator, options=self.options,
+            tuned=(network, self.generator),
+        )  # fmt: skip
         self._warn_of_nothing(made)
         report = ClipReport()
         height, width = made.image.shape[:2] if identity.photo is None else identity.photo.rgb.shape[:2]
-        frames = self._frames(identity, driver, first, made, report)
+        frames = self._frames(identity, network, driver, first, made, report)
         return replace(driver, frames=frames, size=(width, height), alpha=False), report, made
 
     def _warn_of_nothing(self, made: Transfer) -> None:
@@ -156,19 +168,20 @@ class Transferrer:
         (points,) = find_points(self.generator, image[None])
         return np.asarray(points)
 
-    def _first_face(self, driver: Clip, name: str) -> Latent:
+    def _first_face(self, frames: Iterator[Frame], name: str) -> Latent:
         """The latent of the first frame that shows a face, projected with all steps."""
-        for frame in driver:
-            crop = self._find(frame)
+        count = 0
+        for frame in frames:
+            crop, count = self._find(frame), count + 1
             if crop is not None:
                 return self.finder.latent(crop)
-        raise NoFaceFound(f"{name}: no face in any of its frames; give one that shows a face from the front")
+        raise NoFaceFound(f"{name}: no face in its {count} frames; give one that shows a face from the front")
 
     def _find(self, frame: Frame) -> FaceCrop | None:
         return self.finder.largest(np.ascontiguousarray(frame.pixels[..., :3]))
 
     def _frames(
-        self, identity: Face, driver: Clip, first: Latent, made: Transfer, report: ClipReport
+        self, identity: Face, network: Generator, driver: Clip, first: Latent, made: Transfer, report: ClipReport
     ) -> Iterator[Frame]:
         """One frame out for each frame in; the search for a frame's latent begins at the frame before."""
         placer = self._placer(identity, made)
@@ -181,7 +194,8 @@ class Transferrer:
             else:
                 theirs = self.finder.follow(crop, theirs)
             if crop is not None or picture is None:
-                image: Pixels = api.synthesise(self.generator, made.carry(theirs - first.ws))[0]
+                latent = made.carry(theirs - first.ws)
+                (image,) = synthesise(network, latent, latent.ws[None])
                 if isinstance(placer, HeadPlacer) and crop is not None:
                     head = self._fit(np.ascontiguousarray(frame.pixels[..., :3]), crop, head)
                 picture = image if placer is None else self._place(placer, made.reference, image, head)

@@ -181,7 +181,8 @@ def perform(
     """A face goes through a sequence of emotions.
 
     Args:
-        face: its latent, and the photo and crop it was found in; without a photo it is shown alone.
+        face: its latent, and the photo and crop it was found in; without a photo it is shown alone. Where the
+            generator was tuned for it, the tuned one synthesises every frame.
         generator: the network of its latent.
         options, video: how the face moves, and what is drawn. composite: how it is pasted, for `video.place="paste"`.
         note: told, in one line, of emotions too strong for the network.
@@ -201,17 +202,18 @@ def perform(
         return _perform_by_head(face.photo, face.crop, sequence, device, options, rate, count, note, only)
     warped = video.place == "warp" and not video.crop and face.photo is not None
     repertoire = load_repertoire(generator, sequence, options, expressions_only=warped)  # the photo itself moves
-    own = read_own(generator, face.latent, repertoire) if options.rest else None
+    network = face.tune(generator)
+    own = read_own(network, face.latent, repertoire) if options.rest else None
     sequencer = Sequencer(face.latent, repertoire, sequence, options, centre=generator.w_avg, own=own)
     if note is not None:
         _warn_of_range(generator, sequencer, note)
     if video.crop or face.photo is None or face.crop is None:
-        return Performance(generator, sequencer, rate, count, batch=video.batch)
-    (start,) = synthesise(generator, face.latent, face.latent.ws[None])
-    reach = _reach(generator, sequencer, face.crop) if video.place == "paste" else ()
+        return Performance(network, sequencer, rate, count, batch=video.batch)
+    (start,) = synthesise(network, face.latent, face.latent.ws[None])
+    reach = _reach(network, sequencer, face.crop) if video.place == "paste" else ()
     placer = make_placer(face, generator, start, video.place, composite, reach)
     assert not isinstance(placer, HeadPlacer)
-    return Performance(generator, sequencer, rate, count, placer, face.photo.alpha, video.batch)
+    return Performance(network, sequencer, rate, count, placer, face.photo.alpha, video.batch)
 
 
 def _perform_by_head(

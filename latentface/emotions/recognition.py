@@ -9,9 +9,10 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -74,19 +75,36 @@ class Recogniser:
 
     def __call__(self, crops: Pixels) -> Float64Array:
         """Chances [N, 7] in the order of `Emotion`; UsageError when `classify` answers something else than promised."""
-        answer = self.classify(crops)
-        answer = answer.detach().cpu().numpy() if isinstance(answer, torch.Tensor) else answer
-        chances = np.asarray(answer, np.float64)
-        shape = (len(crops), len(self.labels))
-        if chances.shape != shape or not np.isfinite(chances).all() or chances.min() < 0 or not chances.sum(1).all():
-            said = f"[{', '.join(map(str, chances.shape))}] from {chances.min():g} to {chances.max():g}"
+        answer, shape = self.classify(crops), (len(crops), len(self.labels))
+        chances = _numbers(answer)
+        if chances is None or not _are_chances(chances, shape):
             raise UsageError(
-                f"the recogniser answered {said} for {len(crops)} faces; expected [{shape[0]}, {shape[1]}] chances, "
-                f"0 or more and not all 0, for {', '.join(self.labels)}"
+                f"the recogniser answered {_said(answer, chances)} for {len(crops)} faces; expected "
+                f"[{shape[0]}, {shape[1]}] chances, 0 or more and not all 0, for {', '.join(self.labels)}"
             )
         whole = np.zeros((len(crops), len(Emotion)))
         whole[:, [_emotion_of(label).index for label in self.labels]] = chances / chances.sum(1, keepdims=True)
         return whole
+
+
+def _numbers(answer: Any) -> Float64Array | None:
+    """An answer as an array; None where it is none, such as rows of different lengths."""
+    try:
+        return np.asarray(answer.detach().cpu() if isinstance(answer, torch.Tensor) else answer, np.float64)
+    except (ValueError, TypeError):
+        return None
+
+
+def _are_chances(values: Float64Array, shape: tuple[int, int]) -> bool:
+    fits = values.shape == shape and bool(np.isfinite(values).all() and (values >= 0).all())
+    return fits and bool(values.sum(1).all())
+
+
+def _said(answer: Any, values: Float64Array | None) -> str:
+    if values is None:
+        return f"a {type(answer).__name__} that is no table of numbers (rows of different lengths?)"
+    extent = f" from {values.min():g} to {values.max():g}" if values.size else ""
+    return f"[{', '.join(map(str, values.shape))}]{extent}"
 
 
 def of_network(network: EmotionNet) -> Recogniser:
@@ -172,38 +190,47 @@ def read(
         NoFaceFound: no look met a face.
     """
     options, tally = options or ReadOptions(), Tally()
-
-    def frames() -> Iterator[Frame]:
-        for frame in clip:
-            tally.seconds = frame.time + 1 / clip.rate
-            yield frame
-
-    def looks() -> Iterator[Look]:
-        after = None if journal is None else journal.last
-        yield from journal or ()
-        try:
-            for look in watch(replace(clip, frames=frames()), landmarks, recogniser, options.looks, after):
-                if journal is not None:
-                    journal.add(look)
-                yield look
-        except InputError as error:
-            if not (keep_partial and tally.looks):
-                raise
-            tally.damage = str(error)
-
-    def counted() -> Iterator[Look]:
-        for look in looks():
-            tally.looks, tally.tracks = tally.looks + 1, look.track
-            tally.faces += look.chances is not None
-            if on_look:
-                on_look(tally.looks, look)
-            yield look
-        yield Look(tally.seconds, None)
-
-    segments = tuple(to_segments(counted(), options.steady))
+    timed = replace(clip, frames=_timed(clip, tally))
+    seen = watch(timed, landmarks, recogniser, options.looks, None if journal is None else journal.last)
+    looks = chain(journal or (), seen if journal is None else _kept(seen, journal))
+    counted = _counted(_until_damage(looks, tally) if keep_partial else looks, tally, on_look)
+    segments = tuple(to_segments(counted, options.steady))
     if not tally.faces:
         raise NoFaceFound(f"no face in {tally.looks} looks at the clip; give one in which a face looks to the camera")
     return Reading(EmotionSequence(segments), tally)
+
+
+def _timed(clip: Clip, tally: Tally) -> Iterator[Frame]:
+    for frame in clip:
+        tally.seconds = frame.time + 1 / clip.rate
+        yield frame
+
+
+def _kept(looks: Iterable[Look], journal: Journal) -> Iterator[Look]:
+    for look in looks:
+        journal.add(look)
+        yield look
+
+
+def _until_damage(looks: Iterable[Look], tally: Tally) -> Iterator[Look]:
+    """Looks until the clip is damaged, which the tally then tells; damage before the first of them is raised."""
+    try:
+        yield from looks
+    except InputError as error:
+        if not tally.looks:
+            raise
+        tally.damage = str(error)
+
+
+def _counted(looks: Iterable[Look], tally: Tally, on_look: LookCallback | None) -> Iterator[Look]:
+    """The looks, and at last one without a face, which tells the end."""
+    for look in looks:
+        tally.looks, tally.tracks = tally.looks + 1, look.track
+        tally.faces += look.chances is not None
+        if on_look:
+            on_look(tally.looks, look)
+        yield look
+    yield Look(tally.seconds, None)
 
 
 def watch(

@@ -87,7 +87,10 @@ class Timeline:
         return left, way if self.options.easing == "linear" else (1 - np.cos(np.pi * way)) / 2
 
     def at(self, times: Float64Array) -> Float64Array:
-        """Strength of each emotion, [N, 7], at times [N] in seconds; between two knots as if the way were straight."""
+        """Strength of each emotion, [N, 7], at times [N] in seconds; between two knots as if the way were straight.
+
+        Before the beginning and after the end it is that of the beginning and the end.
+        """
         if self.options.easing == "spline":
             return self._spline(times)
         left, way = self.between(times)
@@ -97,6 +100,7 @@ class Timeline:
         """C2 cubic splines through the knots, at rest wherever an emotion is held and at both ends of the clip."""
         held = [k for k in range(len(self.times) - 1) if np.array_equal(self.weights[k], self.weights[k + 1])]
         ends = sorted({0, len(self.times) - 1, *held, *(k + 1 for k in held)})
+        times = np.clip(times, self.times[0], self.times[-1])
         result = np.empty((len(times), self.weights.shape[1]))
         for first, last in pairwise(ends):
             inside = (times >= self.times[first]) & (times <= self.times[last])

@@ -34,6 +34,7 @@ class TunedDeltas:
     values: Mapping[str, Tensor]
     fingerprint: str
 
+    @torch.inference_mode(False)
     def apply(self, generator: Generator) -> Generator:
         """A copy of the generator with the differences added; the generator itself is left as it is.
 
@@ -76,6 +77,7 @@ class TunedDeltas:
         return cls(values, metadata["fingerprint"])
 
 
+@torch.inference_mode(False)
 def tune(
     generator: Generator,
     ws: Tensor,
@@ -101,6 +103,8 @@ def tune(
     Raises:
         LatentfaceError: the loss is no longer finite.
     """
+    # copies: what was computed in inference mode cannot take part in a derivative
+    ws, noise = ws.detach().clone(), None if noise is None else [each.detach().clone() for each in noise]
     synthesis = copy.deepcopy(generator.synthesis).requires_grad_(True)
     parameters = dict(synthesis.named_parameters())
     before = {name: parameter.detach().clone() for name, parameter in parameters.items()}

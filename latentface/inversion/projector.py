@@ -132,6 +132,7 @@ def project(
 
     Crops of one call are optimised together and each as if alone: same stream of random numbers, own loss, own best,
     own pace. One whose loss is flat (`options.flat`) ends its search early, and the rest goes faster.
+    It works within `torch.no_grad` and `torch.inference_mode` too.
     Nothing but the result depends on the call: global random state, and the generator's and the distance's parameters,
     modes and requires_grad flags, are left as they were.
 
@@ -156,10 +157,10 @@ def project(
     options = options or ProjectOptions()
     single = isinstance(crops, FaceCrop) or (isinstance(crops, np.ndarray) and crops.ndim == 3)
     listed: list[FaceCrop | Pixels | Tensor] = [crops] if single else [*crops]  # type: ignore[list-item, misc]
-    targets = _targets(listed, generator)
-    if not len(targets):
-        return []
-    with _frozen(generator, distance), torch.enable_grad():
+    with torch.inference_mode(False), _frozen(generator, distance), torch.enable_grad():
+        targets = _targets(listed, generator)
+        if not len(targets):
+            return []
         run = _Run(generator, distance, options, on_step)
         attention = _attention(listed, options.feature_weight, targets)
         found = run.invert(targets, attention, start, statistics or measure_w(generator), preconditioner)

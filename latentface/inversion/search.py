@@ -58,7 +58,7 @@ def measure_w(generator: Generator, label: Tensor | None = None) -> WStatistics:
     if config.c_dim and label is None:
         raise UsageError(f"this network has labels of {config.c_dim} numbers; give one to project into")
     source = torch.Generator().manual_seed(W_SEED)
-    with torch.no_grad():
+    with torch.inference_mode(False), torch.no_grad():  # a search differentiates by them
         z = torch.randn(W_SAMPLES, config.z_dim, generator=source).to(generator.w_avg)
         c = None if label is None else label.to(z).expand(W_SAMPLES, -1)
         return summarise_w(generator.mapping(z, c)[:, 0])

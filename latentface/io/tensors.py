@@ -34,6 +34,8 @@ def read_tensors(
 ) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """Read every tensor of a safetensors file onto the CPU, and its metadata.
 
+    The tensors can be trained and kept, also when they are read within `torch.inference_mode`.
+
     Args:
         error: what to raise if that is impossible. what: what the file should be, for the message.
     """
@@ -44,7 +46,7 @@ def read_tensors(
     if source.stat().st_size == 0:
         raise error(f"{source} is empty: give {what}")
     try:
-        with safetensors.safe_open(source, framework="pt", device="cpu") as file:
+        with torch.inference_mode(False), safetensors.safe_open(source, framework="pt", device="cpu") as file:
             # copies: the file is mapped into memory, and may be replaced while the tensors live
             return {name: file.get_tensor(name).clone() for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except OSError as reason:

@@ -18,7 +18,7 @@ from torch import nn
 from latentface.errors import UsageError
 from latentface.networks.config import GeneratorConfig
 from latentface.networks.layers import EqualLinear, SynthesisLayer, ToRGBLayer, UpConv1x1, initialise
-from latentface.ops import make_filter, upsample2d, without_autocast
+from latentface.ops import checksums, make_filter, upsample2d, without_autocast
 
 __all__ = ["Generator", "GeneratorConfig", "MappingNetwork", "SynthesisNetwork"]
 
@@ -300,10 +300,10 @@ class Generator(nn.Module):
     def fingerprint(self) -> str:
         """SHA-256 (hex) of the config and of every weight and noise map in float32: two networks that draw alike agree.
 
-        Independent of the device; kept until a tensor changes.
+        Independent of the device; kept until a tensor's content changes.
         """
         state = self.state_dict()
-        key = tuple((t.data_ptr(), t._version) for t in state.values())
+        key = (self.config, checksums(state.values()))
         if self._fingerprint is None or self._fingerprint[0] != key:
             self._fingerprint = (key, _digest(self.config, state))
         return self._fingerprint[1]

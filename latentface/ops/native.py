@@ -74,7 +74,10 @@ def chosen(choice: str) -> Iterator[None]:
 def library(device: str) -> ctypes.CDLL | BuildFailed:
     """The library for "cpu" or "cuda", built on first use, or why there is none."""
     try:
-        return _load(build(device))
+        loaded = _load(build(device))
+        if device == "cpu":
+            loaded.lf_checksum.argtypes, loaded.lf_checksum.restype = (POINTER, INTEGER), ctypes.c_uint64
+        return loaded
     except BuildFailed as error:
         logger.info("plain torch operations are used: %s", error)
         return error

@@ -6,8 +6,9 @@ import difflib
 import os
 import warnings
 from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from latentface.errors import UnknownNetwork, UsageError, WeightsError
 from latentface.io.atomic import sha256
@@ -45,8 +46,24 @@ __all__ = [
 ]
 
 Value = TypeVar("Value", "Subspace", "Preconditioner")
+Loaded = TypeVar("Loaded")
+Given = ParamSpec("Given")
 
 
+def _outside_inference_mode(load: Callable[Given, Loaded]) -> Callable[Given, Loaded]:
+    """Load as if no `torch.inference_mode` were on: networks outlive its block, and are to be differentiated."""
+
+    @wraps(load)
+    def loaded(*arguments: Given.args, **more: Given.kwargs) -> Loaded:
+        import torch
+
+        with torch.inference_mode(False):
+            return load(*arguments, **more)
+
+    return loaded
+
+
+@_outside_inference_mode
 def load_generator(name_or_path: str | os.PathLike[str] = DEFAULT_GENERATOR, device: str = "cpu") -> Generator:
     """A StyleGAN2 generator by name, address or file of any published format; in evaluation mode, parameters frozen.
 
@@ -64,10 +81,11 @@ def load_generator(name_or_path: str | os.PathLike[str] = DEFAULT_GENERATOR, dev
     path = resolve(name_or_path, kind="generator")
     checkpoint = read_checkpoint(path, encoder=False)
     for note in checkpoint.notes:
-        warnings.warn(f"{path}: {note}", stacklevel=2)
+        warnings.warn(f"{path}: {note}", stacklevel=3)
     return checkpoint.generator().to(device)
 
 
+@_outside_inference_mode
 def load_encoder(name_or_path: str | os.PathLike[str], device: str = "cpu") -> LatentEncoder | PspEncoder:
     """An encoder of photos into W+, by name, address or file: called with images [N, 3, R, R] in [-1, 1] it gives ws.
 
@@ -103,6 +121,7 @@ def find_expressions(*fingerprints: str) -> Subspace | None:
     return _find("expressions", read_expressions, fingerprints)
 
 
+@_outside_inference_mode
 def read_expressions(name_or_path: str | os.PathLike[str]) -> Subspace:
     """What `training.expressions` wrote, by built-in name or file; raises as `read_preconditioner`."""
     from latentface.latents.subspace import Subspace
@@ -115,6 +134,7 @@ def find_preconditioner(*fingerprints: str) -> Preconditioner | None:
     return _find("preconditioner", read_preconditioner, fingerprints)
 
 
+@_outside_inference_mode
 def read_preconditioner(name_or_path: str | os.PathLike[str]) -> Preconditioner:
     """What `training.preconditioner` wrote, by built-in name or file.
 
@@ -147,6 +167,7 @@ def _read_value(name_or_path: str | os.PathLike[str], kind: str, build: Callable
         raise WeightsError(f"{os.fspath(path)} is damaged: {error}") from error
 
 
+@_outside_inference_mode
 def load_emotion(name_or_path: str | os.PathLike[str] = "emotion", device: str = "cpu") -> EmotionNet:
     """The emotion classifier; raises as `load_generator`."""
     from latentface.networks.classifier import EmotionConfig, EmotionNet
@@ -156,6 +177,7 @@ def load_emotion(name_or_path: str | os.PathLike[str] = "emotion", device: str =
     return build_network(path, "emotion", lambda config: EmotionNet(EmotionConfig(**config))).to(device)
 
 
+@_outside_inference_mode
 def load_identity(name_or_path: str | os.PathLike[str] = "identity", device: str = "cpu") -> IdentityNet:
     """The identity embedding; raises as `load_generator`."""
     from latentface.networks.identity import IdentityConfig, IdentityNet
@@ -165,6 +187,7 @@ def load_identity(name_or_path: str | os.PathLike[str] = "identity", device: str
     return build_network(path, "identity", lambda config: IdentityNet(IdentityConfig(**config))).to(device)
 
 
+@_outside_inference_mode
 def load_landmarks(name_or_path: str | os.PathLike[str] = "landmarks", device: str = "cpu") -> LandmarkNet:
     """The 68-point landmark network; raises as `load_generator`."""
     from latentface.networks.landmarks import LandmarkConfig, LandmarkNet
@@ -174,6 +197,7 @@ def load_landmarks(name_or_path: str | os.PathLike[str] = "landmarks", device: s
     return build_network(path, "landmarks", lambda config: LandmarkNet(LandmarkConfig(**config))).to(device)
 
 
+@_outside_inference_mode
 def load_motion(name_or_path: str | os.PathLike[str] = "synthface-motion", device: str = "cpu") -> MotionModel:
     """A First Order Motion Model by name, address, our own file, or a published checkpoint (vox-cpk.pth.tar).
 
@@ -189,6 +213,7 @@ def load_motion(name_or_path: str | os.PathLike[str] = "synthface-motion", devic
     return build_network(path, "motion", lambda config: MotionModel(MotionConfig(**config))).to(device)
 
 
+@_outside_inference_mode
 def load_perceptual(name_or_path: str | os.PathLike[str] = "perceptual", device: str = "cpu") -> PerceptualNet:
     """The small perceptual network of the projector; raises as `load_generator`."""
     from latentface.networks.perceptual import PerceptualConfig, PerceptualNet
@@ -200,6 +225,7 @@ def load_perceptual(name_or_path: str | os.PathLike[str] = "perceptual", device:
     )
 
 
+@_outside_inference_mode
 def load_rhythm(name_or_path: str | os.PathLike[str] = "rhythm", device: str = "cpu") -> RhythmNet:
     """The network that foresees emotions, built in or made by `latentface sequence fit`; raises as `load_generator`."""
     from latentface.networks.rhythm import RhythmConfig, RhythmNet

@@ -105,7 +105,7 @@ def test_a_folder_of_frames_drives(studio: Desk) -> None:
         ("noise.mp4", "not a clip"),
         ("cut.mp4", "damaged or cut off"),
         ("sound.mka", "no video stream"),
-        ("faceless.mp4", "no face found in the driving clip"),
+        ("faceless.mp4", "frames of the driving clip; give one of a head that looks"),
     ],
 )
 def test_bad_drivers(studio: Desk, driver: str, message: str) -> None:

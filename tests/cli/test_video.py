@@ -141,6 +141,12 @@ def test_predicted_and_read_sequences(stage: Desk, monkeypatch: pytest.MonkeyPat
     assert (done.json["frames"], asked) == (10, [(Emotion.FEAR, 2.0, 4)])
     read = video(stage, "--like", stage.folder / "film.mp4", "--fps", "5", "-o", stage.folder / "b.mp4", "--json")
     assert [segment["emotion"] for segment in read.json["sequence"]] == ["sadness"]
+    monkeypatch.setattr(api, "read_emotions", lambda clip, **more: asked.append(clip.rate) or Reading)
+    assert video(stage, *words[:2], "--emotions", "fear", "--seconds", 1, "-o", stage.folder / "frames").code == 0
+    folder = ("--like", stage.folder / "frames", "-o", stage.folder / "c.mp4")
+    assert video(stage, *folder).code == 2
+    assert video(stage, *folder, "--rate", "25/2").code == 0
+    assert asked[-1] == Fraction(25, 2)
 
 
 def test_strengths_beyond_the_network_are_warned_of(stage: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,6 +233,7 @@ def test_memory_does_not_grow_with_length(stage: Desk) -> None:
         (("--emotions", "fear", "-o", "a.avi"), 5, "end the name in .mp4"),
         (("--sequence", "none.json"), 3, "cannot be read as an emotion sequence"),
         (("--like", "none.mp4"), 3, "no such file"),
+        (("--emotions", "fear", "--rate", "5"), 2, "--like; frames of the video: --fps"),
     ],
 )
 def test_bad_usage(stage: Desk, words: tuple[object, ...], code: int, message: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +14,6 @@ from latentface import api, hub
 from latentface.errors import InputError, NoFaceFound, UsageError
 from latentface.faces import alignment
 from latentface.faces.square import Square
-from latentface.io.camera import Camera
 from latentface.io.clip import Clip, Frame
 from latentface.io.images import Photo
 from latentface.motion import animator, calibration, driver
@@ -279,6 +277,34 @@ def still_clip(clip: Clip) -> Clip:
     return Clip(list(clip), clip.rate, clip.size, clip.count)
 
 
+@pytest.mark.parametrize("best", [True, False])
+@pytest.mark.parametrize("faceless", [(), (0, 1)])
+def test_every_frame_of_a_clip_that_comes_once_is_followed(best: bool, faceless: tuple[int, ...]) -> None:
+    options = AnimateOptions(best_frame=best)
+    clip = Wander(6, faceless).clip()
+    once = replace(clip, frames=iter(list(clip)))
+    expected = api.animate(draw_photo(), still_clip(clip), motion_model(), options)
+    came = api.animate(draw_photo(), once, motion_model(), options)
+    frames = list(came.clip)
+    assert [frame.time for frame in frames] == [Fraction(k, 25) for k in range(6)]
+    for frame, other in zip(frames, expected.clip, strict=True):
+        assert np.array_equal(frame.pixels, other.pixels)
+    assert came.report == expected.report and came.report.missing == len(faceless)
+
+
+def test_every_frame_of_an_edited_clip_is_followed() -> None:
+    clip = still_clip(Wander(6).clip())
+    edited = api.animate(draw_photo(), clip.map(lambda pixels: pixels).resampled(50), motion_model())
+    assert [frame.time for frame in edited.clip] == [Fraction(k, 50) for k in range(12)]
+
+
+def test_a_clip_that_comes_once_without_a_face_at_its_beginning_is_refused() -> None:
+    count = driver.LOOKED_AT
+    clip = Wander(count + 4, tuple(range(count))).clip()
+    with pytest.raises(NoFaceFound, match=f"no face found in {count} frames"):
+        api.animate(draw_photo(), replace(clip, frames=iter(list(clip))), motion_model())
+
+
 def test_as_many_drivers_as_faces_or_one() -> None:
     with pytest.raises(UsageError, match="2 driving clips for 1 faces"):
         api.animate(draw_photo(), [Wander(2).clip(), Wander(2).clip()], motion_model())
@@ -319,7 +345,7 @@ def test_memory_does_not_grow_with_the_clip() -> None:
     clip = Clip(endless(), 25, (180, 140))
     animation = api.animate(draw_photo(), clip, motion_model(), AnimateOptions(best_frame=False))
     frames = iter(animation.clip)
-    assert [next(frames).time for _ in range(3)] == [Fraction(k, 25) for k in range(1, 4)]
+    assert [next(frames).time for _ in range(3)] == [Fraction(k, 25) for k in range(3)]
 
 
 # ------------------------------------------------------------------------------------------------- live
@@ -358,31 +384,6 @@ def test_calibration_says_what_to_do_and_when_the_pose_matches() -> None:
     words = {calibration.advice(sight(turn).pose, sight().pose) for turn in (0.5, -0.5)}
     assert len(words) == 2
     assert all("tilt" in text for text in words)
-
-
-def test_a_file_played_as_a_camera_drops_frames_for_the_slow(tmp_path: Path) -> None:
-    import time
-
-    from latentface.io.video import write_clip
-
-    path = tmp_path / "driver.mp4"
-    write_clip(path, Clip.of([wandering(k) for k in range(15)], 30, (180, 140)))
-    with Camera(str(path)) as camera:
-        clip = camera.clip()
-        assert clip.size == (180, 140)
-        times = []
-        for frame in clip:
-            times.append(frame.time)
-            assert camera.age(frame.time) < 5
-            time.sleep(0.1)
-    assert times == sorted(set(times))
-    assert 2 <= len(times) < 15
-    assert camera.taken == 15
-
-
-def test_a_camera_that_is_not_there() -> None:
-    with pytest.raises(InputError, match="camera 97: cannot open"):
-        Camera("97")
 
 
 def test_no_face_shows_in_a_plain_square() -> None:

@@ -169,7 +169,7 @@ class TestTransfer:
         )
         words = [sys.executable, "-c", code, f"{server}/slow/faces.pkl"]
         both = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=os.environ) for _ in range(2)]
-        assert [process.communicate(timeout=60)[0] for process in both] == [f"{len(CONTENT)}\n"] * 2
+        assert [process.communicate(timeout=300)[0] for process in both] == [f"{len(CONTENT)}\n"] * 2
         assert [path for path, _ in WeightHandler.asked] == ["/slow/faces.pkl"]
 
 

@@ -253,3 +253,19 @@ class TestBuiltIn:
             distance = pretrained.load_perceptual()
             assert float(distance(image, image)) == pytest.approx(0.0, abs=1e-5)
             assert float(distance(image, image.flip(2))) > 0.01
+
+
+@pytest.mark.parametrize("load", [pretrained.load_perceptual, pretrained.load_emotion, pretrained.load_landmarks])
+def test_networks_loaded_in_inference_mode_can_be_differentiated(load: Callable[[], torch.nn.Module]) -> None:
+    with torch.inference_mode():
+        network = load()
+    tensors = [*network.parameters(), *network.buffers()]
+    assert tensors and not any(each.is_inference() for each in tensors)
+
+
+def test_values_read_in_inference_mode_serve_outside() -> None:
+    with torch.inference_mode():
+        found = pretrained.read_preconditioner("synthface-128-preconditioner")
+        subspace = pretrained.read_expressions("synthface-128-expressions")
+    values = (found.directions, found.shares, found.deviations, subspace.reader, subspace.basis)
+    assert not any(each.is_inference() for each in values)
