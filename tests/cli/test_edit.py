@@ -25,7 +25,6 @@ from latentface.pretrained.directions import place, write_directions
 from tests.helpers.cli_desk import Desk, draw_photo
 from tests.helpers.stand_in_networks import stand_in_networks
 
-
 QUICK = ProjectOptions(steps=2)
 
 
