@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 import click
 
 from latentface.cli.report import emit_json
+from latentface.cli.threads import wait_asleep
 from latentface.errors import LatentfaceError, OutputError
 
 INTERRUPTED = 130
@@ -146,6 +147,7 @@ def _explain(error: Exception) -> tuple[int, str, str]:
 def main() -> NoReturn:
     """Entry point of the `latentface` program."""
     signal.signal(signal.SIGTERM, _terminate)
+    wait_asleep(os.environ)
     if not sys.warnoptions:  # warnings are for programmers; python -W shows them
         warnings.simplefilter("ignore")
     sys.exit(run())

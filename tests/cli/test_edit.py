@@ -9,6 +9,7 @@ import pytest
 
 from latentface import api
 from latentface.cli.presets import load_preset, save_preset
+from latentface.compositing.compositor import Compositor
 from latentface.compositing.expression_warp import ExpressionMap, Motion
 from latentface.directions.scaling import from_array
 from latentface.editing import attribute_edit, placement
@@ -20,7 +21,7 @@ from latentface.errors import InputError, UsageError
 from latentface.faces.head_pose import HeadPose
 from latentface.io.images import read_image
 from latentface.latents.latent import Direction, Latent
-from latentface.options import ProjectOptions
+from latentface.options import CompositeOptions, EditOptions, ProjectOptions
 from latentface.pretrained.directions import place, write_directions
 from tests.helpers.cli_desk import Desk, draw_photo
 from tests.helpers.stand_in_networks import stand_in_networks
@@ -64,6 +65,23 @@ def test_both_ways_of_putting_the_face_back(bench: Desk, way: str) -> None:
     anna = bench.photo()
     assert edit(bench, anna, "--set", "joy=3", "--place", way).code == 0
     assert read_image(bench.folder / "out.png").shape == read_image(anna).shape
+
+
+@pytest.mark.parametrize("warp", ["similarity", "piecewise"])
+def test_a_pasted_face_is_placed_by_its_landmarks(bench: Desk, warp: str) -> None:
+    anna, made = bench.photo(), {}
+    for name in ("crop", warp):
+        done = edit(bench, anna, "--set", "turn=3", "--place", "paste", "--warp", name)
+        assert done.code == 0, done.err
+        made[name] = read_image(bench.folder / "out.png")
+    assert not np.array_equal(made["crop"], made[warp])
+    generator = api.load_generator(bench.network)
+    face = FaceFinder(generator, QUICK).face(anna)
+    retoucher = Retoucher(face, generator, api.list_directions(generator), EditOptions(place="paste"))
+    drawn = retoucher.edit({"turn": 3.0})
+    (points,) = find_points(generator, drawn.image[None])
+    compositor = Compositor(face.photo.rgb, face.crop, CompositeOptions(warp=warp), reference=drawn.reference)
+    assert np.array_equal(made[warp], compositor.place(drawn.image, points))
 
 
 def test_expression_and_pose_move_the_photos_own_pixels_and_others_are_pasted(bench: Desk) -> None:
@@ -187,6 +205,46 @@ def test_warned_of_strengths_that_leave_the_range(bench: Desk) -> None:
 def test_refused(bench: Desk, words: tuple[str, ...], code: int, message: str) -> None:
     done = edit(bench, bench.photo(), *words)
     assert done.code == code and message in done.err
+
+
+def test_results_land_in_the_working_folder_and_never_over_an_input(bench: Desk) -> None:
+    photo = bench.photo("album/anna.png")
+    words = ("edit", photo, "--network", bench.network, "--steps", 2, "--set", "joy=1")
+    for _ in range(2):  # what is there already is replaced
+        done = bench.run(*words, "--json")
+        assert done.json["files"] == {"output": "anna.edit.png"} and (bench.folder / "anna.edit.png").exists()
+    before = photo.read_bytes()
+    (bench.folder / "link.png").symlink_to(photo)
+    for output in (photo, bench.folder / "album" / ".." / "album" / "anna.png", bench.folder / "link.png"):
+        done = bench.run(*words, "-o", output)
+        assert done.code == 2 and "is an input, and inputs are never replaced" in done.err
+    strip = bench.folder / "a.strip.png"
+    strip.write_bytes(before)
+    done = bench.run("edit", strip, "--network", bench.network, "--strip", "joy", "-o", bench.folder / "a.png")
+    assert done.code == 2 and "a.strip.png is an input" in done.err
+    assert photo.read_bytes() == strip.read_bytes() == before
+
+
+def test_one_face_of_several(bench: Desk) -> None:
+    group = bench.photo("group.png", faces=(60, 90))
+    photo = read_image(group)
+    largest = edit(bench, group, "--set", "joy=3")
+    assert largest.code == 0 and "2 faces, taking the largest (face 1)" in largest.err
+    assert np.array_equal(read_image(bench.folder / "out.png")[:, :100], photo[:, :100])
+    assert edit(bench, group, "--set", "joy=3", "--face", 2).code == 0
+    assert np.array_equal(read_image(bench.folder / "out.png")[:, 110:], photo[:, 110:])
+    latent = FaceEditor(bench.network).project(photo, QUICK).latent
+    with pytest.raises(UsageError, match="is a latent, which is one face"):
+        FaceEditor(bench.network).edit(latent, {"joy": 1.0}, face=2)
+
+
+def test_pasting_options_without_pasting(bench: Desk) -> None:
+    editor = FaceEditor(bench.network)
+    with pytest.raises(UsageError, match="feather has no effect with place='warp'"):
+        editor.edit(draw_photo(), {"joy": 1.0}, project=QUICK, composite=CompositeOptions(feather=0.5))
+    with pytest.raises(UsageError, match="feather has no effect with crop=True"):
+        editor.edit(draw_photo(), {"turn": 1.0}, EditOptions(crop=True), composite=CompositeOptions(feather=0.5))
+    editor.edit(draw_photo(), {"turn": 1.0}, project=QUICK, composite=CompositeOptions(feather=0.5))
 
 
 def test_in_python(bench: Desk) -> None:

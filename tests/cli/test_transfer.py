@@ -215,6 +215,25 @@ def test_what_cannot_be_done_is_said(bench: Desk, words: tuple[str, ...], code: 
     assert not (bench.folder / "a.png").exists()
 
 
+def test_rules_of_the_choice_and_rows_that_are_named(bench: Desk) -> None:
+    anna, bert = pair(bench)
+    for words in (("--keep", "0-2"), ("--most-layers", 2), ("--exact-layers", 1)):
+        done = transfer(bench, "--identity", anna, "--expression", bert, "--layers", "1-2", *words)
+        assert done.code == 2
+        assert f"{words[0]} has no effect with --layers 1-2; it applies with --layers auto" in done.err
+    assert not list(bench.folder.glob("*.transfer.png"))
+
+
+def test_results_land_in_the_working_folder_and_never_over_an_input(bench: Desk) -> None:
+    anna, bert = bench.photo("a/anna.png"), bench.photo("b/bert.png")
+    words = ("--identity", anna, "--expression", bert, "--layers", "1-2")
+    assert transfer(bench, *words, "--json").json["output"] == "anna.transfer.png"
+    assert (bench.folder / "anna.transfer.strip.png").exists()
+    for source in (anna, bert):
+        done = transfer(bench, *words, "-o", source)
+        assert done.code == 2 and f"{source.name} is an input" in done.err
+
+
 def test_missing_files(bench: Desk) -> None:
     done = transfer(bench, "--identity", "none.png", "--expression", bench.photo(), "-o", bench.folder / "a.png")
     assert done.code == 3 and "no such file" in done.err
