@@ -39,6 +39,7 @@ from latentface.inversion.projector import Projection, StepCallback
 from latentface.io import images
 from latentface.io.clip import Clip
 from latentface.io.images import Photo
+from latentface.io.provenance import COMPOSITE
 from latentface.latents.latent import Latent
 from latentface.motion import animator
 from latentface.motion.animator import Animation
@@ -240,7 +241,7 @@ def composite(
         UsageError: pixels of another form, or a face that lies outside the photo.
     """
     if isinstance(photo, Photo):
-        return replace(photo, rgb=compositor.composite(photo.rgb, crop, image, options, **more))
+        return replace(photo, rgb=compositor.composite(photo.rgb, crop, image, options, **more), source_type=COMPOSITE)
     return compositor.composite(photo, crop, image, options, **more)
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from latentface.arrays import Pixels
 from latentface.cli.flags import (
     build_finder,
     build_options,
@@ -27,6 +26,7 @@ from latentface.errors import OutputError, UsageError
 from latentface.options import CompositeOptions, EditOptions
 
 if TYPE_CHECKING:
+    from latentface.arrays import Pixels
     from latentface.editing.attribute_edit import Retoucher
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
@@ -130,27 +130,30 @@ def _retoucher(
 
 def _write(retoucher: Retoucher, changes: dict[str, float], target: Path, flags: dict[str, Any]) -> dict[str, Any]:
     """The pictures that were asked for; which files there are, and how far the edit led."""
-    from latentface.io.images import write_image
+    from latentface.io.images import write_image, write_photo
+    from latentface.io.provenance import COMPOSITE, GENERATED
 
     files, far = {}, 0.0
     if changes:
         made = retoucher.edit(changes)
         photo, far = made.photo, made.excess
-        write_image(target, photo.rgb, alpha=photo.alpha, exif=photo.exif, icc=photo.icc)
+        write_photo(target, photo)
         files["output"] = str(target)
         if flags["save_latent"]:
             files["latent"] = str(target.with_name(f"{target.stem}.latent.safetensors"))
             made.latent.save(files["latent"])
+    mark = GENERATED if retoucher.face.photo is None or retoucher.options.crop else COMPOSITE
     if name := flags["strip"]:
         files["strip"] = str(target.with_name(f"{target.stem}.strip.png"))
         row = [{**changes, name: step} for step in STRIP]
-        write_image(files["strip"], make_sheet(retoucher, row, [f"{name} {row[k][name]:g}" for k in range(7)], 7))
+        sheet = make_sheet(retoucher, row, [f"{name} {row[k][name]:g}" for k in range(7)], 7)
+        write_image(files["strip"], sheet, source_type=mark)
     if flags["grid"]:
         across, down = flags["grid"]
         files["grid"] = str(target.with_name(f"{target.stem}.grid.png"))
         table = [{**changes, across: x, down: y} for y in GRID for x in GRID]
         captions = [f"{across} {each[across]:g}, {down} {each[down]:g}" for each in table]
-        write_image(files["grid"], make_sheet(retoucher, table, captions, len(GRID)))
+        write_image(files["grid"], make_sheet(retoucher, table, captions, len(GRID)), source_type=mark)
     return {"files": files, "excess": round(far, 3)}
 
 

@@ -17,6 +17,7 @@ from latentface.editing.inverted_face import Face, Note
 from latentface.editing.placement import find_points, make_placer
 from latentface.faces.head_pose import HeadPose, head_pose
 from latentface.io.images import Photo
+from latentface.io.provenance import COMPOSITE, GENERATED
 from latentface.latents.latent import Direction, Latent
 from latentface.latents.rows import parse_rows
 from latentface.options import CompositeOptions, EditOptions
@@ -91,9 +92,9 @@ class Retoucher:
                 f"deviations from the network's mean, where it draws badly; stay below {FAR:g}, with smaller strengths"
             )
         (image,) = placement.synthesise(self.generator, latent, latent.ws[None])
-        photo = Photo(image)
+        photo = Photo(image, source_type=GENERATED)
         if self.face.photo is not None and self.face.crop is not None and not self.options.crop:
-            photo = replace(self.face.photo, rgb=self._place(image, steps))
+            photo = replace(self.face.photo, rgb=self._place(image, steps), source_type=COMPOSITE)
         return Edit(photo, latent, image, self.reference, far)
 
     def _place(self, image: Pixels, steps: Sequence[tuple[Direction, float]]) -> Pixels:

@@ -21,6 +21,7 @@ from latentface.faces.crop import FaceCrop
 from latentface.fusion.style_mixing import Transfer
 from latentface.io.clip import Clip, Frame
 from latentface.io.images import Photo
+from latentface.io.provenance import COMPOSITE, GENERATED
 from latentface.latents.latent import Latent
 from latentface.options import CompositeOptions, TransferOptions
 
@@ -89,9 +90,10 @@ class Transferrer:
             identity=identity.latent, expression=expression.latent, generator=self.generator, options=self.options
         )
         self._warn_of_nothing(made)
-        photo, placer = Photo(made.image), self._placer(identity, made)
+        photo, placer = Photo(made.image, source_type=GENERATED), self._placer(identity, made)
         if placer is not None and identity.photo is not None:
-            photo = replace(identity.photo, rgb=placer.place(made.image, self._points(made.image)))
+            rgb = placer.place(made.image, self._points(made.image))
+            photo = replace(identity.photo, rgb=rgb, source_type=COMPOSITE)
         return Result(photo, made, identity, expression)
 
     def _placer(self, identity: Face, made: Transfer) -> Compositor | ExpressionMap | None:
@@ -111,7 +113,9 @@ class Transferrer:
         report = ClipReport()
         height, width = made.image.shape[:2] if identity.photo is None else identity.photo.rgb.shape[:2]
         frames = self._frames(identity, driver, first, made, report)
-        return replace(driver, frames=frames, size=(width, height), alpha=False), report, made
+        mark = GENERATED if identity.photo is None else COMPOSITE
+        clip = replace(driver, frames=frames, size=(width, height), alpha=False, source_type=mark)
+        return clip, report, made
 
     def _warn_of_nothing(self, made: Transfer) -> None:
         if not made.layers:

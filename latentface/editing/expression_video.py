@@ -24,6 +24,7 @@ from latentface.emotions.sequencer import Repertoire, Sequencer, frame_times
 from latentface.errors import UsageError
 from latentface.faces.crop import FaceCrop, map_points
 from latentface.io.clip import Clip, Frame, parse_rate
+from latentface.io.provenance import COMPOSITE, GENERATED
 from latentface.latents.latent import Direction, Latent
 from latentface.options import CompositeOptions, SequenceOptions, VideoOptions
 
@@ -78,7 +79,8 @@ class Performance:
         """The frames as a clip."""
         side = self.generator.config.resolution
         height, width = (side, side) if self.placer is None else self.placer.photo.shape[:2]
-        return Clip(self, self.rate, (width, height), self.count, alpha=self.alpha is not None)
+        mark = GENERATED if self.placer is None else COMPOSITE
+        return Clip(self, self.rate, (width, height), self.count, alpha=self.alpha is not None, source_type=mark)
 
     def _synthesise(self, times: Float64Array) -> list[tuple[Pixels, Float64Array | None]]:
         """The face at times [N], and where the placer wants to know it, its landmarks [68, 2]."""

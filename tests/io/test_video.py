@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
-from PIL import Image
 
 from latentface.arrays import Pixels
 from latentface.errors import InputError, OutputError, UsageError
@@ -321,51 +320,6 @@ def test_on_frame_counts(tmp_path: Path) -> None:
     seen: list[int] = []
     write_clip(tmp_path / "a.mp4", moving(4), on_frame=lambda count, frame: seen.append(count))
     assert seen == [1, 2, 3, 4]
-
-
-def xmp_of_mp4(path: Path) -> bytes:
-    data, at = path.read_bytes(), 0
-    while at < len(data):  # top-level boxes
-        size = int.from_bytes(data[at : at + 4], "big")
-        if data[at + 4 : at + 8] == b"uuid":
-            return data[at + 24 : at + size]
-        at += size
-    return b""
-
-
-def xmp_of_picture(path: Path) -> bytes:
-    with Image.open(path) as image:
-        image.load()
-        return bytes(image.info["xmp"])
-
-
-def xmp_of_gif(path: Path) -> bytes:
-    _, found, tail = path.read_bytes().partition(b"\x21\xff\x0bXMP DataXMP")
-    assert found and tail.endswith(b"\x01" + bytes(range(255, -1, -1)) + b"\x00\x3b")
-    return tail[:-259]
-
-
-def xmp_of_webm(path: Path) -> bytes:
-    with av.open(str(path)) as container:
-        return container.metadata["XMP"].encode()
-
-
-@pytest.mark.parametrize(
-    ("name", "find"),
-    [("a.mp4", xmp_of_mp4), ("a.gif", xmp_of_gif), ("a.webp", xmp_of_picture), ("a.webm", xmp_of_webm)],
-)
-def test_every_file_tells_its_origin(name: str, find: Callable[[Path], bytes], tmp_path: Path) -> None:
-    write_clip(tmp_path / name, moving(3), source_type="compositeWithTrainedAlgorithmicMedia")
-    packet = find(tmp_path / name)
-    assert b'digitalsourcetype/compositeWithTrainedAlgorithmicMedia"' in packet
-    assert b"latentface" in packet
-    assert len(list(read_clip(tmp_path / name))) == 3
-
-
-def test_mp4_comment_is_seen_by_players(tmp_path: Path) -> None:
-    write_clip(tmp_path / "a.mp4", moving(2))
-    with av.open(str(tmp_path / "a.mp4")) as container:
-        assert "trainedAlgorithmicMedia" in container.metadata["comment"]
 
 
 def test_colours_are_tagged_and_survive(tmp_path: Path) -> None:
