@@ -32,7 +32,7 @@ from latentface.faces.crop import FaceCrop
 from latentface.io.images import list_photos, read_image, to_tensor, to_uint8, write_image
 from latentface.io.provenance import COMPOSITE
 from latentface.networks.generator import Generator
-from latentface.networks.perceptual import SqueezeLpips
+from latentface.networks.lpips import SqueezeLpips
 from latentface.options import DEFAULT_TUNE_STEPS, ProjectOptions
 from latentface.training.data import image_batch, load_shards
 

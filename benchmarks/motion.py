@@ -33,9 +33,9 @@ from latentface.faces.square import best_face
 from latentface.io.images import to_tensor, to_uint8, write_image
 from latentface.io.provenance import COMPOSITE
 from latentface.motion.driver import Retargeting
+from latentface.networks.lpips import SqueezeLpips
 from latentface.networks.motion import Encoded, MotionConfig, MotionModel
 from latentface.networks.motion.inference import fold
-from latentface.networks.perceptual import SqueezeLpips
 from latentface.networks.precision import convolving
 from latentface.options import AnimateOptions
 

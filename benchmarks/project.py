@@ -30,7 +30,7 @@ from latentface.inversion.search import measure_w, shrink
 from latentface.io.images import list_photos, read_image, to_tensor, to_uint8, write_image
 from latentface.io.provenance import COMPOSITE
 from latentface.networks.generator import Generator, GeneratorConfig
-from latentface.networks.perceptual import SqueezeLpips
+from latentface.networks.lpips import SqueezeLpips
 from latentface.options import ProjectOptions
 
 CLASSIC = ProjectOptions(

@@ -39,7 +39,7 @@ from latentface.inversion.cache import ProjectionCache
 from latentface.io.images import list_photos, read_image, to_tensor, write_image
 from latentface.io.provenance import COMPOSITE
 from latentface.networks.generator import Generator
-from latentface.networks.perceptual import SqueezeLpips
+from latentface.networks.lpips import SqueezeLpips
 from latentface.options import CompositeOptions, TransferOptions
 from latentface.synthface.camera import crop_camera
 from latentface.synthface.library import load_library

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 import struct
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ import torch
 
 from latentface import pretrained
 from latentface.pretrained.readers import read_checkpoint
+from latentface.pretrained.readers.errors import Unreadable
+from latentface.pretrained.readers.unpickler import unpickle
 from tests.helpers import checkpoint_writers as write
 from tests.helpers.checkpoint_refusals import refused
 from tests.helpers.checkpoint_writers import SMALL, make
@@ -108,3 +112,32 @@ def test_big_endian_arrays_and_half_precision(tmp_path: Path) -> None:
 def test_the_header_of_safetensors_is_not_trusted(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(struct.pack("<Q", 1 << 40) + b"{}" + bytes(20))
     refused(tmp_path / "a")
+
+
+class Old:
+    """Pickled as Python 2 pickled an OrderedDict: with a list of its pairs."""
+
+    def __init__(self, pairs: Any) -> None:
+        self.pairs = pairs
+
+    def __reduce__(self) -> tuple[Any, tuple[Any]]:
+        return (OrderedDict, (self.pairs,))
+
+
+def test_dictionaries_of_python_2_are_read(tmp_path: Path) -> None:
+    pairs = [[name, value] for name, value in write.rosinality_state(make()).items()]
+    (tmp_path / "a").write_bytes(write.torch_bytes({"g_ema": Old(pairs), "latent_avg": make().w_avg}))
+    assert read_checkpoint(tmp_path / "a").generator().fingerprint == make().fingerprint
+
+
+def test_a_list_of_pairs_becomes_one_dictionary_however_often_it_is_named() -> None:
+    pairs = [[f"name {k}", k] for k in range(1000)]
+    content = pickle.dumps([Old(pairs) for _ in range(50)], protocol=2)
+    value, _ = unpickle(memoryview(content))
+    assert [len(each) for each in value] == [1000] + [0] * 49
+
+
+@pytest.mark.parametrize("pairs", [[["a"]], [[1, 2]], [[("a",), 2]], "ab", [7]])
+def test_dictionaries_of_anything_else_are_refused(pairs: Any) -> None:
+    with pytest.raises(Unreadable, match="damaged"):
+        unpickle(memoryview(pickle.dumps(Old(pairs), protocol=2)))
