@@ -60,7 +60,7 @@ def align(photo: Pixels, size: int = DEFAULT_SIZE, landmarks: str = "builtin") -
     Args:
         photo: uint8 RGB [H, W, 3].
         size: side of the crops in pixels, the generator's resolution.
-        landmarks: `builtin`, `dlib68` or a dlib .dat file.
+        landmarks: `builtin`, `dlib68`, or a name or file as `latentface.hub.landmark_predictor` takes them.
 
     Returns:
         One `FaceCrop` a face, the surest first.

