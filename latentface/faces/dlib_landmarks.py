@@ -71,7 +71,7 @@ def find_dlib68() -> Path:
 
 @contextmanager
 def _unpacked(path: Path) -> Iterator[Path]:
-    """The file itself, or a temporary copy of what is packed in it; OSError or EOFError when that cannot be unpacked."""
+    """The file itself, or a temporary copy of what is packed in it; OSError or EOFError when it cannot be unpacked."""
     with path.open("rb") as file:
         packed = file.read(3) == b"BZh"
     if not packed:
