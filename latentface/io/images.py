@@ -31,7 +31,7 @@ PHOTO_SUFFIXES = frozenset(
 _WRITERS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 _EXIF_ORIENTATION, _EXIF_SOFTWARE = 0x0112, 0x0131
-_open_lock = threading.Lock()
+_one_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,8 @@ def read_photo(path: str | os.PathLike[str]) -> Photo:
     source = Path(path)
     _check_file(source)
     try:
-        with warnings.catch_warnings():
+        # warnings and Pillow's guard are the process's: two threads at once would leave them changed
+        with _one_at_a_time, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns about odd metadata; the pixels decide
             with _open(source) as image:
                 _check_size(source, image.size)
@@ -184,12 +185,11 @@ def _open(source: Path) -> Iterator[Image.Image]:
         if _is_heic(file.read(12)):
             _register_heic()
         file.seek(0)
-        with _open_lock:
-            guard, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-            try:
-                image = Image.open(file)
-            finally:
-                Image.MAX_IMAGE_PIXELS = guard
+        guard, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            image = Image.open(file)
+        finally:
+            Image.MAX_IMAGE_PIXELS = guard
         with image:
             yield image
 
