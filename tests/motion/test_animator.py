@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +14,6 @@ from latentface import api, hub
 from latentface.errors import InputError, NoFaceFound, UsageError
 from latentface.faces import alignment
 from latentface.faces.square import Square
-from latentface.io.camera import Camera
 from latentface.io.clip import Clip, Frame
 from latentface.io.images import Photo
 from latentface.motion import animator, calibration, driver
@@ -358,31 +356,6 @@ def test_calibration_says_what_to_do_and_when_the_pose_matches() -> None:
     words = {calibration.advice(sight(turn).pose, sight().pose) for turn in (0.5, -0.5)}
     assert len(words) == 2
     assert all("tilt" in text for text in words)
-
-
-def test_a_file_played_as_a_camera_drops_frames_for_the_slow(tmp_path: Path) -> None:
-    import time
-
-    from latentface.io.video import write_clip
-
-    path = tmp_path / "driver.mp4"
-    write_clip(path, Clip.of([wandering(k) for k in range(15)], 30, (180, 140)))
-    with Camera(str(path)) as camera:
-        clip = camera.clip()
-        assert clip.size == (180, 140)
-        times = []
-        for frame in clip:
-            times.append(frame.time)
-            assert camera.age(frame.time) < 5
-            time.sleep(0.1)
-    assert times == sorted(set(times))
-    assert 2 <= len(times) < 15
-    assert camera.taken == 15
-
-
-def test_a_camera_that_is_not_there() -> None:
-    with pytest.raises(InputError, match="camera 97: cannot open"):
-        Camera("97")
 
 
 def test_no_face_shows_in_a_plain_square() -> None:
