@@ -182,7 +182,7 @@ class BuiltinLandmarks:
         """photo uint8 [H, W, 3], boxes [F, 4] in photo pixels -> landmarks [F, 68, 2] in photo pixels."""
         if len(boxes) == 0:
             return np.empty((0, 68, 2))
-        first = self._predict(photo, [_box_quad(box) for box in boxes])
+        first = self._predict(photo, [box_quad(box) for box in boxes])
         return self._predict(photo, [ffhq_quad(points) for points in first])
 
     def _predict(self, photo: Pixels, squares: list[Float64Array]) -> Float64Array:
@@ -198,7 +198,7 @@ class BuiltinLandmarks:
         return np.stack([map_points(quad_to_matrix(q, 1), p - 0.5) for q, p in zip(quads, points, strict=True)])
 
 
-def _box_quad(box: Float64Array) -> Float64Array:
+def box_quad(box: Float64Array) -> Float64Array:
     """An upright square that frames a face about as the aligned crop does, from dlib's box."""
     side = (box[2] - box[0] + box[3] - box[1]) / 2
     centre = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2 - _BOX_TO_QUAD_UP * side])

@@ -13,6 +13,7 @@ from latentface.faces.crop import ffhq_quad, inter_ocular, map_points
 from latentface.io.images import read_image
 from latentface.networks.landmarks import LandmarkConfig, LandmarkNet
 from latentface.pretrained import load_landmarks
+from tests.helpers.cli_desk import face_points
 
 ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
 FACE_SHAPE = np.zeros((68, 2))
@@ -344,3 +345,12 @@ def test_sample_quad_reflects_outside():
     sampled = alignment.sample_quad(photo, quad, 30)
     np.testing.assert_allclose(sampled[:, 10:], photo[10:40, :20], atol=6)
     np.testing.assert_allclose(sampled[:, :10], photo[10:40, 9::-1], atol=6)
+
+
+def test_the_box_around_landmarks_is_where_the_detector_would_put_it() -> None:
+    box = np.array([100.0, 50.0, 200.0, 150.0])
+    quad = alignment.box_quad(box)
+    points = face_points() * 60 + 100
+    square = ffhq_quad(points)
+    scaled = (points - square.mean(0)) * np.linalg.norm(quad[3] - quad[0]) / np.linalg.norm(square[3] - square[0])
+    assert np.abs(alignment.box_around(scaled + quad.mean(0)) - box).max() <= 1
