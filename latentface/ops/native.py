@@ -109,7 +109,7 @@ def _traced(x: Tensor) -> bool:
     are gone, a transform is told by its tensors, which have no memory of their own; a mode that only watches (a counter
     of operations) then misses the native ones.
     """
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
         return True
     transforms = getattr(getattr(torch._C, "_functorch", None), "peek_interpreter_stack", None)
     modes = getattr(torch._C, "_len_torch_dispatch_stack", None)
