@@ -40,6 +40,7 @@ from latentface.inversion.projector import Projection, StepCallback
 from latentface.io import images
 from latentface.io.clip import Clip
 from latentface.io.images import Photo
+from latentface.io.provenance import COMPOSITE
 from latentface.latents.latent import Latent, is_latent_file
 from latentface.motion import animator
 from latentface.motion.animator import Animation
@@ -60,7 +61,7 @@ def align(photo: Pixels, size: int = DEFAULT_SIZE, landmarks: str = "builtin") -
     Args:
         photo: uint8 RGB [H, W, 3].
         size: side of the crops in pixels, the generator's resolution.
-        landmarks: `builtin`, `dlib68` or a dlib .dat file.
+        landmarks: `builtin`, `dlib68`, or a name or file as `latentface.hub.landmark_predictor` takes them.
 
     Returns:
         One `FaceCrop` a face, the surest first.
@@ -285,7 +286,7 @@ def composite(
         UsageError: pixels of another form, or a face that lies outside the photo.
     """
     if isinstance(photo, Photo):
-        return replace(photo, rgb=compositor.composite(photo.rgb, crop, image, options, **more))
+        return replace(photo, rgb=compositor.composite(photo.rgb, crop, image, options, **more), source_type=COMPOSITE)
     return compositor.composite(photo, crop, image, options, **more)
 
 

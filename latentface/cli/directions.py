@@ -82,6 +82,7 @@ def show_command(report: Report, names: tuple[str, ...], output: Path, **flags: 
     from latentface import api
     from latentface.cli.panels import contact_sheet, enlarged
     from latentface.io.images import write_image
+    from latentface.io.provenance import GENERATED
 
     generator = api.load_generator(flags["network"], flags["device"])
     found = [api.load_direction(name, generator, flags["file"]) for name in names]
@@ -93,7 +94,7 @@ def show_command(report: Report, names: tuple[str, ...], output: Path, **flags: 
     with prepared_folder(output.parent):
         pictures = [enlarged(image, max(SIDE, generator.config.resolution)) for image in api.synthesise(generator, ws)]
         sheet = contact_sheet(pictures, captions, len(STRENGTHS))
-        write_image(output, sheet, source_type="trainedAlgorithmicMedia")
+        write_image(output, sheet, source_type=GENERATED)
     report.say(f"{', '.join(names)} -> {output}")
     report.result({"command": "directions show", "directions": names, "output": str(output), "exit_code": 0})
 

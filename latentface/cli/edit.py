@@ -167,24 +167,27 @@ def _retoucher(
 
 def _write(retoucher: Retoucher, changes: dict[str, float], files: dict[str, Path], flags: dict[str, Any]) -> float:
     """Write the pictures that were asked for; how far the edit led."""
-    from latentface.io.images import write_image
+    from latentface.io.images import write_image, write_photo
+    from latentface.io.provenance import COMPOSITE, GENERATED
 
     far = 0.0
     if "output" in files:
         made = retoucher.edit(changes)
         photo, far = made.photo, made.excess
-        write_image(files["output"], photo.rgb, alpha=photo.alpha, exif=photo.exif, icc=photo.icc)
+        write_photo(files["output"], photo)
         if "latent" in files:
             made.latent.save(files["latent"])
+    mark = GENERATED if retoucher.face.photo is None or retoucher.options.crop else COMPOSITE
     if name := flags["strip"]:
         row = [{**changes, name: step} for step in steps_of(name, STRIP)]
-        write_image(files["strip"], make_sheet(retoucher, row, [f"{name} {row[k][name]:g}" for k in range(7)], 7))
+        sheet = make_sheet(retoucher, row, [f"{name} {row[k][name]:g}" for k in range(7)], 7)
+        write_image(files["strip"], sheet, source_type=mark)
     if flags["grid"]:
         across, down = flags["grid"]
         columns, rows = steps_of(across, GRID), steps_of(down, GRID)
         table = [{**changes, across: x, down: y} for y in rows for x in columns]
         captions = [f"{across} {each[across]:g}, {down} {each[down]:g}" for each in table]
-        write_image(files["grid"], make_sheet(retoucher, table, captions, len(GRID)))
+        write_image(files["grid"], make_sheet(retoucher, table, captions, len(GRID)), source_type=mark)
     return far
 
 

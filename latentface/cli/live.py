@@ -59,7 +59,7 @@ def animate_live(report: Report, source: Path, camera: str, options: AnimateOpti
             for _ in shown:
                 pass
         else:
-            video.write_clip(flags["output"], shown, source_type="compositeWithTrainedAlgorithmicMedia")
+            video.write_clip(flags["output"], shown)
     figures = session.figures()
     report.say(
         f"{figures['frames']} frames, {figures['frames_per_second']:.1f} a second, {figures['dropped']} missed; "

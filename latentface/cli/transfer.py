@@ -134,13 +134,14 @@ def _photo(
     strip: Path | None,
     flags: dict[str, Any],
 ) -> dict[str, Any]:
-    from latentface.io.images import write_image
+    from latentface.io.images import write_image, write_photo
+    from latentface.io.provenance import COMPOSITE, GENERATED
 
     made = transferrer.photo(identity, expression, face=flags["face"], expression_face=flags["expression_face"])
-    photo = made.photo
-    write_image(target, photo.rgb, alpha=photo.alpha, exif=photo.exif, icc=photo.icc)
+    write_photo(target, made.photo)
     if strip is not None:
-        write_image(strip, make_strip(transferrer, made))
+        photos = made.identity.photo is not None or made.expression.photo is not None
+        write_image(strip, make_strip(transferrer, made), source_type=COMPOSITE if photos else GENERATED)
     found = made.transfer
     layers = ", ".join(map(str, found.layers)) or "none"
     report.say(f"rows {layers} of the expression; objective {found.objective:.3f} -> {target}")
@@ -168,7 +169,7 @@ def _clip(
         def on_frame(count: int, frame: Frame) -> None:
             bar.step(count)
 
-        written = write_clip(target, clip, source_type="compositeWithTrainedAlgorithmicMedia", on_frame=on_frame)
+        written = write_clip(target, clip, on_frame=on_frame)
     if told.missing:
         report.note(f"{expression}: no face in {told.missing} of {told.frames} frames; they hold the one before")
     layers = ", ".join(map(str, made.layers)) or "none"

@@ -148,8 +148,7 @@ def _write(shown: Performance | HeadPerformance, target: Path, bar: Bar, keep_pa
     def on_frame(count: int, frame: Frame) -> None:
         bar.step(count)
 
-    kind: Any = "trainedAlgorithmicMedia" if shown.placer is None else "compositeWithTrainedAlgorithmicMedia"
-    return write_clip(target, shown.clip, source_type=kind, keep_partial=keep_partial, on_frame=on_frame).frames
+    return write_clip(target, shown.clip, keep_partial=keep_partial, on_frame=on_frame).frames
 
 
 def _words(sequence: EmotionSequence) -> str:

@@ -22,6 +22,7 @@ from latentface.faces.head_pose import HeadPose, head_pose
 from latentface.head.controls import Change, apply_changes, check_changes, is_control
 from latentface.head.fit import HeadFit
 from latentface.io.images import Photo
+from latentface.io.provenance import COMPOSITE, GENERATED
 from latentface.latents.latent import Direction, Latent
 from latentface.latents.rows import parse_rows
 from latentface.options import CompositeOptions, EditOptions
@@ -109,9 +110,10 @@ class Retoucher:
                 f"{words}: the face lies {far:.1f} deviations from the network's mean, where it draws badly; stay "
                 f"below {FAR:g}, with smaller strengths"
             )
-        photo = Photo(image)
+        photo = Photo(image, source_type=GENERATED)
         if self.face.photo is not None and not pasted:
-            photo = replace(self.face.photo, rgb=self._place(place, image, steps, controls))
+            rgb = self._place(place, image, steps, controls)
+            photo = replace(self.face.photo, rgb=rgb, source_type=COMPOSITE)
         return Edit(photo, latent, image, self.reference, far)
 
     def _synthesise(self, latent: Latent) -> Pixels:

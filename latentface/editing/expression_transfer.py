@@ -23,6 +23,7 @@ from latentface.head.fit import HeadFit
 from latentface.head.fitting import fit_head
 from latentface.io.clip import Clip, Frame
 from latentface.io.images import Photo
+from latentface.io.provenance import COMPOSITE, GENERATED
 from latentface.latents.latent import Latent
 from latentface.networks.generator import Generator
 from latentface.options import CompositeOptions, TransferOptions
@@ -95,10 +96,11 @@ class Transferrer:
             tuned=(network, expression.tune(self.generator)),
         )  # fmt: skip
         self._warn_of_nothing(made)
-        photo, placer = Photo(made.image), self._placer(identity, made)
+        photo, placer = Photo(made.image, source_type=GENERATED), self._placer(identity, made)
         if placer is not None and identity.photo is not None:
             theirs = self._their_head(expression) if isinstance(placer, HeadPlacer) else None
-            photo = replace(identity.photo, rgb=self._place(placer, made.reference, made.image, theirs))
+            rgb = self._place(placer, made.reference, made.image, theirs)
+            photo = replace(identity.photo, rgb=rgb, source_type=COMPOSITE)
         return Result(photo, made, identity, expression)
 
     def _placer(self, identity: Face, made: Transfer) -> Placer | None:
@@ -155,7 +157,9 @@ class Transferrer:
         report = ClipReport()
         height, width = made.image.shape[:2] if identity.photo is None else identity.photo.rgb.shape[:2]
         frames = self._frames(identity, network, driver, first, made, report)
-        return replace(driver, frames=frames, size=(width, height), alpha=False), report, made
+        mark = GENERATED if identity.photo is None else COMPOSITE
+        clip = replace(driver, frames=frames, size=(width, height), alpha=False, source_type=mark)
+        return clip, report, made
 
     def _warn_of_nothing(self, made: Transfer) -> None:
         if not made.layers:

@@ -31,6 +31,7 @@ from latentface.head.emotions import with_emotions
 from latentface.head.fit import HeadFit
 from latentface.io.clip import Clip, Frame, parse_rate
 from latentface.io.images import Photo
+from latentface.io.provenance import COMPOSITE, GENERATED
 from latentface.latents.latent import Direction, Latent
 from latentface.options import CompositeOptions, SequenceOptions, VideoOptions
 
@@ -86,7 +87,8 @@ class Performance:
         """The frames as a clip."""
         side = self.generator.config.resolution
         height, width = (side, side) if self.placer is None else self.placer.photo.shape[:2]
-        return Clip(self, self.rate, (width, height), self.count, alpha=self.alpha is not None)
+        mark = GENERATED if self.placer is None else COMPOSITE
+        return Clip(self, self.rate, (width, height), self.count, alpha=self.alpha is not None, source_type=mark)
 
     def _synthesise(self, times: Float64Array) -> list[tuple[Pixels, Float64Array | None]]:
         """The face at times [N], and where the placer needs them, its landmarks [68, 2]."""
@@ -146,7 +148,7 @@ class HeadPerformance:
     def clip(self) -> Clip:
         """The frames as a clip."""
         height, width = self.placer.photo.shape[:2]
-        return Clip(self, self.rate, (width, height), self.count, alpha=self.alpha is not None)
+        return Clip(self, self.rate, (width, height), self.count, alpha=self.alpha is not None, source_type=COMPOSITE)
 
     def head(self, time: float) -> HeadFit:
         """The photo's head at a time in seconds: it begins as the photo shows it."""

@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from latentface.arrays import Pixels
 from latentface.errors import UsageError
+from latentface.io.provenance import SourceType
 
 Item = TypeVar("Item")
 
@@ -54,6 +55,8 @@ class Clip:
         count: how many frames there are, when that is known beforehand.
         alpha: whether the frames have a fourth channel.
         sound: the sound that belongs to it, or None.
+        source_type: what a network did to the pixels, by the rule of `latentface.io.provenance`; None for a clip that
+            was read.
 
     Raises:
         UsageError: a rate or size that is not positive.
@@ -65,6 +68,7 @@ class Clip:
     count: int | None = None
     alpha: bool = False
     sound: Sound | None = None
+    source_type: SourceType | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rate", as_rate(self.rate))
@@ -111,6 +115,7 @@ class Clip:
         count: int | None = None,
         alpha: bool = False,
         sound: Sound | None = None,
+        source_type: SourceType | None = None,
     ) -> Clip:
         """A clip of pictures at a constant rate: frame k is shown at k / rate."""
         step = 1 / as_rate(rate)
@@ -118,7 +123,7 @@ class Clip:
         def timed(pictures: Iterable[Pixels]) -> Iterator[Frame]:
             return (Frame(pixels, k * step) for k, pixels in enumerate(pictures))
 
-        return cls(_made(pictures, timed), Fraction(rate), size, count, alpha, sound)
+        return cls(_made(pictures, timed), Fraction(rate), size, count, alpha, sound, source_type)
 
     def map(self, edit: Callable[[Pixels], Pixels], size: tuple[int, int] | None = None) -> Clip:
         """The clip with every picture edited as it passes; size: the new (width, height), if that changes."""

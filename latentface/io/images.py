@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
@@ -18,18 +18,16 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 from latentface.arrays import Pixels
 from latentface.errors import InputError, OutputError, UsageError
 from latentface.io.atomic import atomic_path
+from latentface.io.provenance import SourceType, software, xmp_packet
 
 if TYPE_CHECKING:
     import torch
-
-SourceType = Literal["compositeWithTrainedAlgorithmicMedia", "trainedAlgorithmicMedia"]
 
 MAX_PIXELS = 200_000_000  # the largest phone sensors take 200 MP; decoded that is 600 MB
 PHOTO_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif", ".avif"}
 )
 _WRITERS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
-_SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 _EXIF_ORIENTATION, _EXIF_SOFTWARE = 0x0112, 0x0131
 
@@ -38,13 +36,15 @@ _EXIF_ORIENTATION, _EXIF_SOFTWARE = 0x0112, 0x0131
 class Photo:
     """A photo as read: rgb uint8 [H, W, 3], alpha uint8 [H, W] or None, and the file's EXIF block and ICC profile.
 
-    The EXIF orientation is already applied to the pixels and removed from the block.
+    The EXIF orientation is already applied to the pixels and removed from the block. source_type says what a network
+    did to the pixels, by the rule of `latentface.io.provenance`; it is None for a photo as it was read.
     """
 
     rgb: Pixels
     alpha: Pixels | None = None
     exif: bytes | None = None
     icc: bytes | None = None
+    source_type: SourceType | None = None
 
 
 def read_image(path: str | os.PathLike[str]) -> Pixels:
@@ -99,16 +99,17 @@ def write_image(
     path: str | os.PathLike[str],
     rgb: Pixels,
     *,
-    source_type: SourceType = "compositeWithTrainedAlgorithmicMedia",
+    source_type: SourceType | None = None,
     alpha: Pixels | None = None,
     exif: bytes | None = None,
     icc: bytes | None = None,
 ) -> None:
     """Write uint8 RGB [H, W, 3] as PNG, JPEG or WebP, by the suffix, in one step (no half-written file).
 
-    The file says what it is: IPTC `DigitalSourceType` in an XMP packet and `Software: latentface <version>`. alpha
-    (uint8 [H, W]; PNG and WebP only), exif and icc carry a photo's own data along. Raises OutputError for a suffix
-    that cannot be written or a place that cannot be written to, UsageError for pixels of another form.
+    The file names the program that wrote it. source_type: IPTC's `DigitalSourceType`, for pixels that a network made or
+    had a hand in (see `latentface.io.provenance`); None claims nothing. alpha (uint8 [H, W]; PNG and WebP only), exif
+    and icc carry a photo's own data along; `write_photo` writes a `Photo` with all of its own. Raises OutputError for a
+    suffix that cannot be written or a place that cannot be written to, UsageError for pixels of another form.
     """
     target = Path(path)
     _check_pixels(rgb, "write_image", dims=(3,))
@@ -123,6 +124,11 @@ def write_image(
         options["icc_profile"] = icc
     with atomic_path(target) as temporary:
         image.save(temporary, format=kind, **options)
+
+
+def write_photo(path: str | os.PathLike[str], photo: Photo) -> None:
+    """Write a photo with its own alpha (JPEG has none), EXIF block, ICC profile and mark; raises as `write_image`."""
+    write_image(path, photo.rgb, source_type=photo.source_type, alpha=photo.alpha, exif=photo.exif, icc=photo.icc)
 
 
 def to_tensor(rgb: Pixels) -> torch.Tensor:
@@ -282,35 +288,18 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.rint(values * (255.0 / white)).clip(0, 255).astype(np.uint8))
 
 
-def _save_options(kind: str, source_type: SourceType, exif: bytes | None) -> dict[str, Any]:
-    from latentface._version import __version__
-
-    software = f"latentface {__version__}"
+def _save_options(kind: str, source_type: SourceType | None, exif: bytes | None) -> dict[str, Any]:
     xmp = xmp_packet(source_type)
     if kind == "PNG":
         info = PngImagePlugin.PngInfo()
-        info.add_text("Software", software)
+        info.add_text("Software", software())
         info.add_itxt("XML:com.adobe.xmp", xmp)
         return {"pnginfo": info, "exif": exif} if exif else {"pnginfo": info}
     block = Image.Exif()
     if exif:
         block.load(exif)
-    block[_EXIF_SOFTWARE] = software
+    block[_EXIF_SOFTWARE] = software()
     options: dict[str, Any] = {"xmp": xmp.encode(), "exif": block.tobytes(), "quality": 95}
     if kind == "JPEG":
         options["subsampling"] = 0
     return options
-
-
-def xmp_packet(source_type: SourceType) -> str:
-    """The XMP packet that says what a picture or clip is and which program wrote it."""
-    from latentface._version import __version__
-
-    return (
-        '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
-        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-        '<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"'
-        ' xmlns:xmp="http://ns.adobe.com/xap/1.0/"'
-        f' Iptc4xmpExt:DigitalSourceType="{_SOURCE_TYPES}{source_type}" xmp:CreatorTool="latentface {__version__}"/>'
-        '</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
-    )

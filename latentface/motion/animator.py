@@ -16,6 +16,7 @@ from latentface.faces.square import SIDE, Square, shrink
 from latentface.fields import resize, smoothstep
 from latentface.io.clip import Clip, Frame
 from latentface.io.images import Photo, to_tensor, to_uint8
+from latentface.io.provenance import COMPOSITE
 from latentface.motion.background import carry_along
 from latentface.motion.driver import Driver, DriverReport, Latest, Retargeting
 from latentface.networks.motion import Keypoints, MotionModel
@@ -162,7 +163,8 @@ def animate(
     first = drivers[0]
     frames = _frames(picture, moving, seen, transfers)
     size = (picture.shape[1], picture.shape[0])
-    return Animation(replace(first, frames=frames, size=size, alpha=photo.alpha is not None), report)
+    clip = replace(first, frames=frames, size=size, alpha=photo.alpha is not None, source_type=COMPOSITE)
+    return Animation(clip, report)
 
 
 def _frames(

@@ -112,7 +112,7 @@ def serves(x: Tensor) -> bool:
     kind = x.device.type
     if _choice == "reference" or x.dtype not in DTYPES.get(kind, ()) or (kind == "cuda" and _choice != "native"):
         return False
-    if type(x) not in (Tensor, torch.nn.Parameter) or _traced():
+    if type(x) not in (Tensor, torch.nn.Parameter) or _traced(x):
         return False
     found = library(kind)
     if isinstance(found, BuildFailed) and _choice == "native":
@@ -120,11 +120,24 @@ def serves(x: Tensor) -> bool:
     return not isinstance(found, BuildFailed)
 
 
-def _traced() -> bool:
-    """Whether a compiler, an exporter or a function transform looks on: they need to see plain torch."""
-    if torch.compiler.is_compiling():
+def _traced(x: Tensor) -> bool:
+    """Whether a compiler, an exporter or a function transform looks on: they need to see plain torch.
+
+    torch has no public way to ask for transforms and modes, and promises nothing for the names used here. Where they
+    are gone, a transform is told by its tensors, which have no memory of their own; a mode that only watches (a counter
+    of operations) then misses the native ones.
+    """
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
         return True
-    return torch._C._functorch.peek_interpreter_stack() is not None or torch._C._len_torch_dispatch_stack() > 0
+    transforms = getattr(getattr(torch._C, "_functorch", None), "peek_interpreter_stack", None)
+    modes = getattr(torch._C, "_len_torch_dispatch_stack", None)
+    if transforms is not None and modes is not None:
+        return transforms() is not None or modes() > 0
+    try:
+        x.data_ptr()
+    except RuntimeError:
+        return True
+    return False
 
 
 @dataclass(frozen=True)

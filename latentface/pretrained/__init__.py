@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # torch is imported by the functions that need it: the catalo
     from latentface.networks.generator import Generator
     from latentface.networks.identity import IdentityNet
     from latentface.networks.landmarks import LandmarkNet
+    from latentface.networks.lpips import Lpips
     from latentface.networks.motion import MotionModel
     from latentface.networks.perceptual import PerceptualNet
     from latentface.networks.psp_encoder import PspEncoder
@@ -214,12 +215,22 @@ def load_motion(name_or_path: str | os.PathLike[str] = "synthface-motion", devic
 
 
 @_outside_inference_mode
-def load_perceptual(name_or_path: str | os.PathLike[str] = "perceptual", device: str = "cpu") -> PerceptualNet:
-    """The small perceptual network of the projector; raises as `load_generator`."""
+def load_perceptual(name_or_path: str | os.PathLike[str] = "perceptual", device: str = "cpu") -> PerceptualNet | Lpips:
+    """A perceptual distance: called with images a, b [N, 3, H, W] in [-1, 1] it gives [N].
+
+    Args:
+        name_or_path: `perceptual`, the small built-in one of the projector, or a file of that kind; or for LPIPS itself
+            `vgg16`, `alexnet`, `squeezenet1_1` or torchvision's file of one, its heads taken from the package lpips.
+
+    Raises as `load_generator`, and WeightsError when the heads are not here.
+    """
     from latentface.networks.perceptual import PerceptualConfig, PerceptualNet
+    from latentface.pretrained.lpips import is_backbone, read_lpips
     from latentface.pretrained.native import build_network
 
     path = resolve(name_or_path, kind="perceptual")
+    if is_backbone(path):
+        return read_lpips(path).to(device)
     return build_network(path, "perceptual", lambda config: PerceptualNet(PerceptualConfig.from_dict(config))).to(
         device
     )

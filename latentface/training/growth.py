@@ -20,6 +20,7 @@ from torch import Tensor
 from latentface import pretrained
 from latentface.io.atomic import sha256
 from latentface.io.images import write_image
+from latentface.io.provenance import COMPOSITE
 from latentface.metrics import psnr
 from latentface.networks.generator import Generator
 from latentface.networks.perceptual import DistilledVgg, FeatureDistance
@@ -99,7 +100,7 @@ class GrowthTask:
     def sheet(self, network: Generator, path: Path, count: int = 16) -> None:
         """Held-out renders and their drawings, side by side, as a picture to look at."""
         drawn, images = self._held_out(network, count)
-        write_image(path, side_by_side(images, drawn))
+        write_image(path, side_by_side(images, drawn), source_type=COMPOSITE)
 
     @torch.no_grad()
     def _held_out(self, network: Generator, count: int) -> tuple[Tensor, Tensor]:

@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from latentface.api import pick_device
 from latentface.io.atomic import atomic_path
 from latentface.io.images import to_uint8, write_image
+from latentface.io.provenance import COMPOSITE
 from latentface.networks.motion import MotionConfig, MotionModel
 from latentface.networks.motion.discriminator import MultiScaleDiscriminator
 from latentface.networks.motion.geometry import Keypoints
@@ -242,7 +243,7 @@ def held_out_psnr(model: MotionModel, clips: Clips, resolution: int, sheet: Path
     if sheet is not None:
         tiles = to_uint8(torch.cat(rows)[:16].flatten(0, 1).clamp(-1, 1))  # source, driving, prediction, warped, ...
         grid = tiles.reshape(-1, 8, *tiles.shape[1:]).transpose(0, 2, 1, 3, 4)
-        write_image(sheet, np.ascontiguousarray(grid.reshape(-1, 8 * resolution, 3)))
+        write_image(sheet, np.ascontiguousarray(grid.reshape(-1, 8 * resolution, 3)), source_type=COMPOSITE)
     return float((10 * torch.log10(4 / torch.cat(errors))).mean())
 
 

@@ -32,12 +32,12 @@ from torch import Tensor, nn
 from latentface.arrays import Float64Array
 from latentface.errors import UsageError
 from latentface.io.atomic import atomic_path
+from latentface.networks.lpips import SqueezeLpips
 from latentface.networks.perceptual import (
     DistilledVgg,
     FeatureDistance,
     PerceptualConfig,
     PerceptualNet,
-    SqueezeLpips,
 )
 from latentface.pretrained.native import write_network
 from latentface.training.data import image_batch, load_shards

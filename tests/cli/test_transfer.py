@@ -13,13 +13,11 @@ from PIL import Image
 from latentface import api, hub
 from latentface.editing import inverted_face
 from latentface.editor import FaceEditor
-from latentface.faces.crop import frontality
-from latentface.faces.regions import visible_share
 from latentface.io.clip import Clip
 from latentface.io.images import Photo, read_image
 from latentface.io.video import read_clip, write_clip
 from latentface.options import ProjectOptions, TransferOptions
-from tests.helpers.cli_desk import Desk, draw_photo, face_points, place_points
+from tests.helpers.cli_desk import Desk, draw_photo, place_points
 from tests.helpers.stand_in_networks import stand_in_networks
 
 QUICK = ProjectOptions(steps=3)
@@ -250,26 +248,6 @@ def test_a_face_turned_away_is_warned_of(bench: Desk, monkeypatch: pytest.Monkey
     done = transfer(bench, "--identity", anna, "--expression", bert, "-o", bench.folder / "a.png", "--json")
     assert done.json["identity"]["confidence"] < inverted_face.LOW_CONFIDENCE
     assert "turned far away or partly hidden" in done.err
-
-
-def test_frontality_falls_with_the_turn_of_the_head() -> None:
-    points = face_points()
-    values = []
-    for shift in (0.0, 0.1, 0.2, 0.4):
-        turned = points.copy()
-        turned[27:36, 0] += shift
-        values.append(frontality(turned))
-    assert values[0] == pytest.approx(1, abs=0.02)
-    assert values == sorted(values, reverse=True) and values[-1] < 0.1
-
-
-def test_visible_share_falls_when_something_covers_the_face() -> None:
-    points = face_points() * 200 + 28
-    face = np.full((256, 256, 3), (205, 160, 140), np.uint8)
-    covered = face.copy()
-    covered[:110] = (30, 40, 160)
-    assert visible_share(face, points) > 0.98
-    assert visible_share(covered, points) < 0.85
 
 
 # ------------------------------------------------------------------------------------------------------ Python

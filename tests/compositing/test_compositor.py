@@ -12,7 +12,6 @@ from PIL import Image
 import latentface as lf
 from latentface.arrays import Pixels
 from latentface.compositing.compositor import OUTLINE, STEADY, Compositor, composite
-from latentface.compositing.warping import fit_similarity, warp_piecewise
 from latentface.errors import UsageError
 from latentface.faces.alignment import crop_face
 from latentface.faces.crop import FaceCrop, map_points
@@ -146,26 +145,6 @@ def test_warps_move_steady_points_onto_the_photos() -> None:
         result = composite(photo, crop, np.asarray(moved), options, landmarks=points)
         error = np.abs(result.astype(float) - photo).mean()
         assert error < 0.35 * np.abs(astray.astype(float) - photo).mean()
-
-
-def test_similarity_is_found_exactly() -> None:
-    points = face_points((50, 60), 20)
-    matrix = np.array([[0.9, -0.4, 7.0], [0.4, 0.9, -3.0], [0, 0, 1]])
-    assert np.allclose(fit_similarity(points, map_points(matrix, points)), matrix)
-    with pytest.raises(UsageError, match="one point"):
-        fit_similarity(np.ones((5, 2)), np.ones((5, 2)))
-
-
-def test_piecewise_warp_takes_points_to_points_and_keeps_the_rest() -> None:
-    y, x = np.mgrid[:100, :100]
-    image = np.stack([x * 2, y * 2, x + y], axis=-1).astype(np.uint8)  # colours tell where a pixel came from
-    source = np.array([(30.0, 30.0), (70.0, 30.0), (50.0, 70.0)])
-    target = source + np.array([(4, 2), (-3, 5), (2, -6)])
-    warped = warp_piecewise(image, source, target)
-    for (x0, y0), (x1, y1) in zip(source, target.astype(int), strict=True):
-        assert np.abs(warped[y1, x1].astype(int)[:2] - (2 * x0, 2 * y0)).max() <= 1
-    assert np.array_equal(warp_piecewise(image, source, source), image)
-    assert np.array_equal(warped[0], image[0]) and np.array_equal(warped[:, -1], image[:, -1])
 
 
 def test_hair_in_front_of_the_face_is_left_out() -> None:

@@ -16,13 +16,12 @@ from latentface.emotions.resume_log import Journal
 from latentface.emotions.smoothing import Look, Smoother, to_segments
 from latentface.errors import InputError, NoFaceFound, UsageError
 from latentface.faces import alignment
-from latentface.faces.tracking import Tracker
 from latentface.io.clip import Clip, Frame
 from latentface.networks.classifier import EmotionConfig, EmotionNet
 from latentface.networks.landmarks import LandmarkConfig
 from latentface.options import ReadOptions
-from tests.helpers.cli_desk import face_points
 from tests.helpers.motion_models import Wander, best_skin, wandering
+from tests.helpers.skin_faces import Points, find_skin
 
 HAPPY, SAD, NEUTRAL, SURPRISED = Emotion.HAPPINESS, Emotion.SADNESS, Emotion.NEUTRAL, Emotion.SURPRISE
 
@@ -48,27 +47,6 @@ def ended(*runs, rate=5):
 
 def read_back(segments):
     return [(segment.emotion, segment.duration) for segment in segments]
-
-
-def find_skin(photo):
-    """A stand-in detector: the box of what is skin-coloured."""
-    rows, columns = np.nonzero((np.abs(photo.astype(int) - (224, 172, 140)) < 24).all(2))
-    if len(rows) < 20:
-        return np.empty((0, 4)), np.empty(0)
-    return np.array([[columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]], float), np.array([1.0])
-
-
-class Points:
-    """A stand-in landmark predictor: a plain face in the skin-coloured box nearest to the one it is told."""
-
-    def __init__(self):
-        self.calls = 0
-
-    def __call__(self, photo, boxes):
-        self.calls += 1
-        found, _ = find_skin(photo)
-        box = found[0] if len(found) else boxes[0]
-        return (box[:2] + face_points() * (box[2:] - box[:2]))[None]
 
 
 def by_mouth(crops):
@@ -149,50 +127,6 @@ class TestRecogniser:
         for name in ("mine:nothing", "nowhere_at_all:tell", f"{tmp_path}/none.py:tell"):
             with pytest.raises(UsageError, match=r"no recogniser .* expected package\.module:NAME or FILE\.py:NAME"):
                 plugged_in(name)
-
-
-class TestTracker:
-    def test_it_follows_without_searching_and_begins_anew_elsewhere(self, made_up, monkeypatch):
-        searches = []
-        monkeypatch.setattr(alignment, "detect_faces", lambda photo: searches.append(1) or find_skin(photo))
-        tracker = Tracker(Points())
-        for k in range(6):
-            points = tracker(wandering(2 * k))
-            assert points is not None
-            assert points[:, 0].mean() == pytest.approx(40 + 2 * k + 45, abs=3)
-        assert (len(searches), tracker.track) == (1, 1)
-        assert tracker(wandering(6, face=False)) is None
-        assert tracker.box is None
-        assert tracker(wandering(6)) is not None
-        assert tracker.track == 2
-
-    def test_a_jump_is_another_face(self, made_up):
-        tracker = Tracker(Points())
-        tracker(wandering(0))
-        tracker(wandering(48))
-        assert tracker.track == 2
-
-    def test_a_face_of_another_size_is_another(self, made_up):
-        tracker = Tracker(Points())
-        tracker(wandering(0, side=50))
-        tracker(wandering(0, side=110))
-        assert tracker.track == 2
-
-    def test_box_and_number_are_all_it_remembers(self, made_up):
-        first = Tracker(Points())
-        first(wandering(0))
-        second = Tracker(Points(), first.box, first.track)
-        for k in range(1, 4):
-            assert np.array_equal(first(wandering(k)), second(wandering(k)))
-            assert (first.box, first.track) == (second.box, second.track)
-
-    def test_the_box_around_landmarks_is_where_the_detector_would_put_it(self):
-        box = np.array([100.0, 50.0, 200.0, 150.0])
-        quad = alignment._box_quad(box)
-        points = face_points() * 60 + 100
-        square = alignment.ffhq_quad(points)
-        scaled = (points - square.mean(0)) * np.linalg.norm(quad[3] - quad[0]) / np.linalg.norm(square[3] - square[0])
-        assert np.abs(alignment.box_around(scaled + quad.mean(0)) - box).max() <= 1
 
 
 class TestSmoothing:

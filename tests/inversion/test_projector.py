@@ -19,7 +19,6 @@ from latentface.inversion.pivot_tuning import TunedDeltas
 from latentface.inversion.projector import Projection, StepState, project
 from latentface.inversion.schedule import Pace
 from latentface.io.images import to_tensor, to_uint8
-from latentface.networks import precision
 from latentface.networks.generator import Generator, GeneratorConfig
 from latentface.networks.perceptual import PerceptualConfig, PerceptualNet
 from latentface.options import ProjectOptions
@@ -474,15 +473,6 @@ def test_bfloat16_finds_about_the_same(generator: Generator, distance: Perceptua
     )
     assert rough.losses == pytest.approx(exact.losses, rel=0.1)
     assert not np.array_equal(rough.losses, exact.losses)
-
-
-@pytest.mark.parametrize("fast", [False, True])
-def test_auto_precision_follows_the_processor(monkeypatch: pytest.MonkeyPatch, fast: bool) -> None:
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: fast, raising=False)
-    here = torch.device("cpu")
-    assert precision.is_rough("auto", here) == fast
-    assert precision.is_rough("bfloat16", here)
-    assert not precision.is_rough("float32", here)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,14 @@
 """Picture files in and out: every pixel form, damaged files, metadata, and nothing half-written."""
 
+import contextlib
+import itertools
 import os
 import struct
+import threading
+import time
 import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from xml.etree import ElementTree
 
 import numpy as np
@@ -349,3 +354,22 @@ def test_to_tensor_does_not_share_memory():
     tensor = to_tensor(source)
     source[:] = 0
     assert tensor.max() == 1
+
+
+def test_reading_in_two_threads_leaves_the_process_as_it_was(tmp_path, monkeypatch):
+    write_image(tmp_path / "a.png", gradient())
+    opened, meet = Image.open, threading.Barrier(2)
+    turns = itertools.count()
+
+    def slow(file, *more, **options):
+        with contextlib.suppress(threading.BrokenBarrierError):
+            meet.wait(0.3)  # both are reading now, if that is possible
+        time.sleep(0.2 * next(turns))  # and the one that began first ends first
+        return opened(file, *more, **options)
+
+    monkeypatch.setattr(Image, "open", slow)
+    before = list(warnings.filters), Image.MAX_IMAGE_PIXELS
+    with ThreadPoolExecutor(2) as pool:
+        pictures = list(pool.map(read_image, [tmp_path / "a.png"] * 2))
+    assert np.array_equal(pictures[0], pictures[1])
+    assert (list(warnings.filters), Image.MAX_IMAGE_PIXELS) == before

@@ -39,32 +39,6 @@ def keypoints(seed: int, count: int = 1) -> Keypoints:
     )
 
 
-# ------------------------------------------------------------------------------------------------- squares
-
-
-def test_a_square_cuts_whole_pixels_and_goes_on_beyond_the_picture() -> None:
-    picture = np.arange(6 * 8 * 3, dtype=np.uint8).reshape(6, 8, 3)
-    assert np.array_equal(Square(2, 1, 4).cut(picture), picture[1:5, 2:6])
-    beyond = Square(-2, 3, 6).cut(picture)
-    assert np.array_equal(beyond[:3, 2:], picture[3:, :4])
-    assert np.array_equal(beyond[5], beyond[2])  # the last row goes on
-
-
-def test_a_face_s_square_is_upright_and_around_it() -> None:
-    points = face_points() * 100 + (300, 200)
-    turn = np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]])
-    for landmarks in (points, (points - 350) @ turn.T + 350):
-        square = Square.around(landmarks)
-        inside = (landmarks - (square.left, square.top)) / square.side
-        assert inside.min() > 0 and inside.max() < 1
-
-
-def test_a_face_s_square_has_room_above_the_hair() -> None:
-    """Hair cut off by the square stays above a head that moves down."""
-    points = face_points() * 100
-    square, eyes, chin = Square.around(points), points[36:48, 1].mean(), points[8, 1]
-    hair = eyes - 1.2 * (chin - eyes)  # the eyes are half-way up a bare head
-    assert hair - square.top > 0.12 * square.side
 
 
 # ------------------------------------------------------------------------------------------------- transfer
@@ -351,20 +325,6 @@ def test_memory_does_not_grow_with_the_clip() -> None:
 # ------------------------------------------------------------------------------------------------- live
 
 
-def test_a_head_s_pose_is_found() -> None:
-    from latentface.faces import head_pose
-    from latentface.synthface.camera import rotation
-
-    for angles in ((20, 0, 0), (0, 15, 0), (0, 0, 10), (-25, 8, -12)):
-        landmarks = np.zeros((68, 2))
-        turned = head_pose._FACE @ rotation(*angles).T
-        landmarks[head_pose._INDICES] = turned[:, :2] * (7, -7) + (200, 100)
-        found = head_pose.head_pose(landmarks)
-        assert (found.yaw, found.pitch, found.roll) == pytest.approx(angles, abs=1e-3)
-    with pytest.raises(UsageError, match="one point"):
-        head_pose.head_pose(np.zeros((68, 2)))
-
-
 def sight(turn: float = 0.0) -> calibration.Sight:
     rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     landmarks = (face_points() - 0.5) @ rotation.T * 90 + (85, 70)
@@ -384,8 +344,3 @@ def test_calibration_says_what_to_do_and_when_the_pose_matches() -> None:
     words = {calibration.advice(sight(turn).pose, sight().pose) for turn in (0.5, -0.5)}
     assert len(words) == 2
     assert all("tilt" in text for text in words)
-
-
-def test_no_face_shows_in_a_plain_square() -> None:
-    assert driver.shows_face(wandering(0))
-    assert not driver.shows_face(wandering(0, face=False))

@@ -48,6 +48,18 @@ def _empty() -> dict[Any, Any]:
     return {}
 
 
+def _ordered(pairs: Any = None) -> dict[Any, Any]:
+    """An OrderedDict: empty, to be filled, or with a list of its pairs, as Python 2 pickled it."""
+    found: dict[Any, Any] = {}
+    for pair in [] if pairs is None else pairs:
+        if not isinstance(pair, (list, tuple)) or len(pair) != 2 or type(pair[0]) is not str:
+            raise damaged("an OrderedDict of something else than names and values")
+        found[pair[0]] = pair[1]
+    if isinstance(pairs, list):
+        pairs.clear()  # a list that is named a thousand times must not become a thousand dictionaries
+    return found
+
+
 def _first(value: Any, *_: Any) -> Any:
     return value
 
@@ -59,7 +71,7 @@ GLOBALS: dict[str, Callable[..., Any] | None] = {
     "dnnlib.util.EasyDict": _empty,
     "dnnlib.EasyDict": _empty,
     "argparse.Namespace": None,
-    "collections.OrderedDict": _empty,
+    "collections.OrderedDict": _ordered,
     "builtins.set": _first,
     "__builtin__.set": _first,
     "_codecs.encode": None,
