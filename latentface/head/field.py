@@ -19,8 +19,9 @@ import numpy.typing as npt
 from scipy import ndimage, sparse
 from scipy.sparse import linalg
 
-from latentface.head.geometry import Box, Doubles, Surface, eye_distance, normals, ramp
-from latentface.head.model import Floats, HeadModel, Integers
+from latentface.arrays import Float32Array, Float64Array, Int64Array
+from latentface.head.geometry import Box, Surface, eye_distance, normals, ramp
+from latentface.head.model import HeadModel
 from latentface.ops.raster import Raster
 
 CELL = 0.1  # step of the grid, as a part of the inter-ocular distance
@@ -46,17 +47,17 @@ class Scene:
 
     model: HeadModel
     surface: Surface
-    before: Floats
+    before: Float32Array
     size: tuple[int, int]
     unit: float
-    used: Integers
+    used: Int64Array
     box: Box
     layer: npt.NDArray[np.int8]
-    trust: Floats
-    facing: Floats
+    trust: Float32Array
+    facing: Float32Array
 
     @classmethod
-    def of(cls, model: HeadModel, before: Floats, height: int, width: int) -> Scene:
+    def of(cls, model: HeadModel, before: Float32Array, height: int, width: int) -> Scene:
         """Look at a head in a photo of that size."""
         surface = Surface.of(model)
         used = np.unique(surface.skin)
@@ -73,7 +74,7 @@ class Scene:
             trust.astype(np.float32), facing,
         )  # fmt: skip
 
-    def confidence(self, after: Floats) -> Floats:
+    def confidence(self, after: Float32Array) -> Float32Array:
         """How far each vertex's motion is to be trusted, [V]: in view before and after, and not of the neck."""
         facing = np.minimum(self.facing, normals(after, self.surface.skin)[:, 2])
         trust = self.trust * ramp(facing, 0.15, 0.5)
@@ -96,12 +97,12 @@ class Field:
     """
 
     box: Box
-    shift: Floats
+    shift: Float32Array
     layer: npt.NDArray[np.int8]
     raster: Raster
 
 
-def find_field(scene: Scene, after: Floats) -> Field | None:
+def find_field(scene: Scene, after: Float32Array) -> Field | None:
     """The field that a head's motion means for its photo, or None if none of the photo moves."""
     shift = scene.before[:, :2] - after[:, :2]
     longest = float(np.linalg.norm(shift[scene.used], axis=1).max())
@@ -129,13 +130,13 @@ def find_field(scene: Scene, after: Floats) -> Field | None:
 class Turn:
     """A similarity from the place after the change to that before, of the skull as a whole: p -> matrix p + offset."""
 
-    matrix: Doubles
-    offset: Doubles
-    middle: Doubles
-    radii: Doubles
+    matrix: Float64Array
+    offset: Float64Array
+    middle: Float64Array
+    radii: Float64Array
 
     @classmethod
-    def between(cls, model: HeadModel, before: Floats, after: Floats) -> Turn:
+    def between(cls, model: HeadModel, before: Float32Array, after: Float32Array) -> Turn:
         """By least squares over the back of the skull, which no expression moves (Umeyama 1991)."""
         back = np.unique(model.part("back"))
         skull = back[(model.neutral[back, 1] > 2.0) & (model.neutral[back, 2] < 0.0)]
@@ -148,7 +149,7 @@ class Turn:
         low, high = head[:, :2].min(axis=0), head[:, :2].max(axis=0)
         return cls(matrix, b_mean - matrix @ a_mean, (low + high) / 2, (high - low) / 2)
 
-    def at(self, box: Box, fade: float) -> Floats | None:
+    def at(self, box: Box, fade: float) -> Float32Array | None:
         """The displacement it means within a window around head and hair, [H, W, 2]; None if it is none."""
         if (
             np.abs(self.matrix - np.eye(2)).max() < 1e-3
@@ -159,19 +160,19 @@ class Turn:
         moved = places @ self.matrix.T + self.offset - places
         away = np.linalg.norm((places - self.middle) / (self.radii * HAIR), axis=2)
         outside = (away - 1) * self.radii.mean() * HAIR
-        windowed: Floats = (moved * (1 - ramp(outside, 0, 2 * fade))[..., None]).astype(np.float32)
+        windowed: Float32Array = (moved * (1 - ramp(outside, 0, 2 * fade))[..., None]).astype(np.float32)
         return windowed
 
 
-def _continue(values: Floats, trust: Floats, step: int, fade: float) -> Floats:
+def _continue(values: Float32Array, trust: Float32Array, step: int, fade: float) -> Float32Array:
     """A smooth field [H, W, 2] that keeps to `values` where they are trusted, and fades elsewhere."""
     height, width = trust.shape
     rows, columns = -(-height // step), -(-width // step)
 
-    def means(x: npt.NDArray[np.floating]) -> Doubles:
+    def means(x: npt.NDArray[np.floating]) -> Float64Array:
         padded = np.pad(x, ((0, rows * step - height), (0, columns * step - width), (0, 0)))
         across = np.add.reduceat(padded, np.arange(0, columns * step, step), axis=1)
-        found: Doubles = np.add.reduceat(across, np.arange(0, rows * step, step), axis=0) / step**2
+        found: Float64Array = np.add.reduceat(across, np.arange(0, rows * step, step), axis=0) / step**2
         return found
 
     summed = means(np.dstack([values * trust[..., None], trust]))
@@ -197,7 +198,7 @@ def _laplacian(rows: int, columns: int) -> sparse.csr_matrix:
     return sparse.kron(line(rows), sparse.eye(columns)) + sparse.kron(sparse.eye(rows), line(columns))
 
 
-def _enlarge(values: Floats, size: int, step: int) -> Floats:
+def _enlarge(values: Float32Array, size: int, step: int) -> Float32Array:
     """Along the first axis from one value a step to one a pixel, by Catmull and Rom's cubic."""
     count = len(values)
     at = (np.arange(size) + 0.5) / step - 0.5
@@ -210,5 +211,5 @@ def _enlarge(values: Floats, size: int, step: int) -> Floats:
     matrix = np.zeros((size, count))
     for k, w in enumerate(weights):
         np.add.at(matrix, (np.arange(size), np.clip(low - 1 + k, 0, count - 1)), w)
-    made: Floats = np.tensordot(matrix.astype(np.float32), values.astype(np.float32), axes=(1, 0))
+    made: Float32Array = np.tensordot(matrix.astype(np.float32), values.astype(np.float32), axes=(1, 0))
     return made

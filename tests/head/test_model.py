@@ -9,7 +9,7 @@ import torch
 import latentface
 from latentface.errors import UsageError, WeightsError
 from latentface.head.model import HeadModel
-from latentface.tensorfile import write_tensors
+from latentface.io.tensors import write_tensors
 
 PATH = Path(latentface.__file__).parent / "pretrained" / "weights" / "head.safetensors"
 
