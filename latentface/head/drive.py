@@ -149,7 +149,7 @@ class Driver:
             if blink.amount:
                 _open_eye(moved, photo, field, blink)
         opening = find_opening(photo, scene, self.shown, to, field, self.white)
-        if opening is not None:
+        if opening is not None and opening.amount:
             self._open_mouth(moved, to, field, opening, paint)
         result = photo.copy()
         result[box.slices] = np.clip(np.rint(moved), 0, 255).astype(np.uint8)
@@ -167,7 +167,7 @@ class Driver:
         inside = kept * opening.own + (1 - kept) * painted
         there, here = field.box.shared(opening.box)
         share, skin = self._lips(moved, after, field, opening.box)
-        share = share[here][..., None]
+        share = opening.amount * share[here][..., None]
         moved[there] = share * inside[here] + (1 - share) * skin[here]
 
     def _lips(

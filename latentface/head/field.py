@@ -61,7 +61,7 @@ class Scene:
         """Look at a head in a photo of that size."""
         surface = Surface.of(model)
         used = np.unique(surface.skin)
-        box = Box.around(before[used, :2], 2, height, width)
+        box = Box.around(before[used, :2], 2, height, width).or_pixel
         seen = surface.seen(before, box)
         unit = eye_distance(model, before)
         nearest = box.read(seen.depth, before[:, :2], -np.inf)

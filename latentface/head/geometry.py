@@ -37,6 +37,11 @@ class Box:
     def slices(self) -> tuple[slice, slice]:
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
+    @property
+    def or_pixel(self) -> Box:
+        """This box, or that of the photo's first pixel if it is empty."""
+        return self if self.width and self.height else Box(0, 0, 1, 1)
+
     def places(self, scale: int = 1) -> Float32Array:
         """Places of its pixels, or of scale x scale samples in each, [H scale, W scale, 2]."""
         x = (np.arange(self.width * scale) + 0.5) / scale - 0.5 + self.left

@@ -45,6 +45,7 @@ class Opening:
         kept: how far that is to be kept, 0 to 1, [H, W].
         light: the photo's value of a white surface in the face's light, [3].
         teeth: the value of the teeth that the photo shows, or None if it shows none, [3].
+        amount: how far lips and jaw moved against the skull, from 0 (not at all: the photo's pixels serve) to 1.
     """
 
     box: Box
@@ -55,6 +56,7 @@ class Opening:
     kept: Float32Array
     light: Float32Array
     teeth: Float32Array | None
+    amount: float
 
 
 def affine(after: Float32Array, before: Float32Array) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -116,7 +118,7 @@ def find_shown(photo: Pixels, scene: Scene) -> Shown:
     """Look between the lips of a photo."""
     model, before, unit = scene.model, scene.before, scene.unit
     lips = np.concatenate([model.loops["mouth"], model.landmarks[48:68]])
-    box = Box.around(before[lips, :2], 0.15 * unit, *scene.size)
+    box = Box.around(before[lips, :2], 0.15 * unit, *scene.size).or_pixel
     layer = np.full((box.height, box.width), -1, np.int8)
     here, there = box.shared(scene.box)
     layer[here] = scene.layer[there]
@@ -182,7 +184,15 @@ def find_opening(
         return None
     own, kept = _own(photo, scene, shown, after, box)
     part, depth = _parts(model, after, box, scene.unit)
-    return Opening(box, inside, part, depth, own, kept, light, shown.teeth)
+    return Opening(box, inside, part, depth, own, kept, light, shown.teeth, _amount(scene, lips, after))
+
+
+def _amount(scene: Scene, lips: Int64Array, after: Float32Array) -> float:
+    skull = np.unique(scene.model.part("teeth_upper"))
+    matrix, offset = affine(after[skull], scene.before[skull])
+    moving = np.concatenate([lips, np.unique(scene.model.part("teeth_lower"))])
+    apart = after[moving, :2] @ matrix.T + offset - scene.before[moving, :2]
+    return float(ramp(np.linalg.norm(apart, axis=1).max(), 0.15, 0.6))
 
 
 def inside_lips(photo: Pixels, inside: BoolArray, lower_lip: BoolArray, unit: float) -> BoolArray:
