@@ -13,13 +13,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from latentface.arrays import BoolArray, Float32Array, Pixels
+from latentface.arrays import BoolArray, Float32Array, Float64Array, Pixels
 from latentface.errors import UsageError
 from latentface.head.eye_contour import Eye, find_eyes, mesh_eye
 from latentface.head.eyes import FOLDS, SIDES, Blink, find_blink
 from latentface.head.field import Field, Scene, find_field
 from latentface.head.geometry import Box
 from latentface.head.interior import Opening, Shown, fill, find_opening, find_shown
+from latentface.head.light import find_light, relight
 from latentface.head.model import HeadModel
 from latentface.head.spectacles import Spectacles, find_spectacles, hold
 from latentface.ops.raster import sample
@@ -85,6 +86,11 @@ class Driver:
         return find_eyes(self.photo, *(mesh_eye(self.model, self.scene.before, side) for side in ("left", "right")))
 
     @cached_property
+    def light(self) -> Float64Array:
+        """The light on the face, [4]."""
+        return find_light(self.photo, self.scene)
+
+    @cached_property
     def is_grey(self) -> bool:
         """Whether the photo's head has no colour at all."""
         head = self.photo[self.scene.box.slices]
@@ -144,7 +150,7 @@ class Driver:
         shift = _with_lids(field, blinks)
         moved = photo[box.slices].astype(np.float32)
         far = (np.abs(shift[..., 0]) > STILL) | (np.abs(shift[..., 1]) > STILL)
-        moved[far] = sample(photo, (box.places() + shift)[far])
+        moved[far] = sample(photo, (box.places() + shift)[far]) * relight(self.light, scene, field)[far][:, None]
         for blink in blinks:
             if blink.amount:
                 _open_eye(moved, photo, field, blink)

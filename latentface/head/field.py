@@ -29,7 +29,8 @@ FADE = 0.7  # length over which the field fades outside the head, the same
 SLACK = 1.6  # that length is at least this multiple of the longest displacement
 REACH = 3.0  # beyond this many lengths nothing moves
 DATA = 20.0  # weight of the mesh's field against its gradient
-HAIR = 1.25  # how much wider than the skull the window of the similarity is
+WINDOW = 1.3  # the similarity's window fades over so many lengths
+HAIR = 1.2  # how much wider than the skull the window of the similarity is
 MOVED = 0.02  # pixels: a head that moves less does not move
 
 
@@ -40,9 +41,9 @@ class Scene:
     Attributes:
         model, surface, before: the head, what of it hides what, and its vertices in the photo, [V, 3].
         size: the photo's height and width. unit: its inter-ocular distance in pixels.
-        used: the vertices of the skin.
+        used: the vertices of the skin above the neck.
         box: the head's box. layer: what is seen in it: 0 skin, 1 mouth, 2 and 3 eyes, -1 none of the head, [H, W].
-        trust: how far each vertex's place is to be trusted, [V]. facing: how far it faces the viewer, [V].
+        trust: how far each vertex's place is to be trusted, [V]. normals: the skin's, [V, 3].
     """
 
     model: HeadModel
@@ -54,29 +55,34 @@ class Scene:
     box: Box
     layer: npt.NDArray[np.int8]
     trust: Float32Array
-    facing: Float32Array
+    normals: Float32Array
 
     @classmethod
     def of(cls, model: HeadModel, before: Float32Array, height: int, width: int) -> Scene:
         """Look at a head in a photo of that size."""
         surface = Surface.of(model)
         used = np.unique(surface.skin)
+        used = used[model.neutral[used, 1] > -8.0]  # the bust below stays with the photo
         box = Box.around(before[used, :2], 2, height, width).or_pixel
         seen = surface.seen(before, box)
         unit = eye_distance(model, before)
         nearest = box.read(seen.depth, before[:, :2], -np.inf)
         # ears, and all behind them, seldom lie where the mesh has them
         trust = (before[:, 2] >= nearest - 0.12 * unit) * ramp(model.neutral[:, 2], 3.0, 5.5)
-        trust *= (1 - ramp(model.regions["neck"], 0.0, 0.3)) * (1 - ramp(model.regions["ears"], 0.0, 0.3))
-        facing = normals(before, surface.skin)[:, 2]
+        trust *= ramp(model.neutral[:, 1], -9.0, -7.5) * (1 - ramp(model.regions["ears"], 0.0, 0.3))
         return cls(
             model, surface, before, (height, width), unit, used, box, surface.layers(seen),
-            trust.astype(np.float32), facing,
+            trust.astype(np.float32), normals(before, surface.skin),
         )  # fmt: skip
 
+    @property
+    def facing(self) -> Float32Array:
+        """How far the skin faces the viewer at each vertex, [V]."""
+        return self.normals[:, 2]
+
     def confidence(self, after: Float32Array) -> Float32Array:
-        """How far each vertex's motion is to be trusted, [V]: in view before and after, and not of the neck."""
-        facing = np.minimum(self.facing, normals(after, self.surface.skin)[:, 2])
+        """How far motions are to be trusted, [V], given normals after them: in view before and after, and no neck."""
+        facing = np.minimum(self.facing, after[:, 2])
         trust = self.trust * ramp(facing, 0.15, 0.5)
         for name in ("upper_lip", "lower_lip", "inner_mouth"):
             trust = np.maximum(trust, ramp(self.model.regions[name], 0.05, 0.4))
@@ -93,13 +99,15 @@ class Field:
         box: where; outside nothing moves.
         shift: d in pixels, [H, W, 2].
         layer: what is seen after the change: 0 skin, 1 mouth, 2 and 3 eyes, -1 none of the head, [H, W].
-        raster: the head after the change.
+        raster: the head after the change. normals: its skin's, [V, 3]. trust: how far each vertex counts, [V].
     """
 
     box: Box
     shift: Float32Array
     layer: npt.NDArray[np.int8]
     raster: Raster
+    normals: Float32Array
+    trust: Float32Array
 
 
 def find_field(scene: Scene, after: Float32Array) -> Field | None:
@@ -114,7 +122,9 @@ def find_field(scene: Scene, after: Float32Array) -> Field | None:
     if not box.width or not box.height:
         return None
     seen = scene.surface.seen(after, box)
-    mesh = seen.interpolate(scene.surface.closed(np.column_stack([shift, scene.confidence(after)])))
+    facing = normals(after, scene.surface.skin)
+    trust = scene.confidence(facing)
+    mesh = seen.interpolate(scene.surface.closed(np.column_stack([shift, trust])))
     layer = scene.surface.layers(seen)
     own = mesh[..., 2] * (layer == 0)
     fixed = Turn.between(scene.model, scene.before, after).at(box, fade)
@@ -123,7 +133,7 @@ def find_field(scene: Scene, after: Float32Array) -> Field | None:
     if fixed is not None:
         rest += fixed
     rest += own[..., None] * (mesh[..., :2] - rest)
-    return Field(box, rest, layer, seen)
+    return Field(box, rest, layer, seen, facing, trust)
 
 
 @dataclass(frozen=True)
@@ -137,9 +147,13 @@ class Turn:
 
     @classmethod
     def between(cls, model: HeadModel, before: Float32Array, after: Float32Array) -> Turn:
-        """By least squares over the back of the skull, which no expression moves (Umeyama 1991)."""
-        back = np.unique(model.part("back"))
-        skull = back[(model.neutral[back, 1] > 2.0) & (model.neutral[back, 2] < 0.0)]
+        """By least squares over the skull (Umeyama 1991), moved as its back moves: that no expression touches."""
+        _, y, z = model.neutral.T
+        outer = np.unique(model.part("skin", "back"))
+        skull, still = outer[y[outer] > 2.0], outer[(y[outer] > 2.0) & (z[outer] < 0.0)]
+        solid = np.linalg.lstsq(_homogeneous(before[still]), after[still].astype(np.float64), rcond=None)[0]
+        after = after.astype(np.float64)
+        after[skull] = _homogeneous(before[skull]) @ solid
         a, b = after[skull, :2].astype(np.float64), before[skull, :2].astype(np.float64)
         a_mean, b_mean = a.mean(axis=0), b.mean(axis=0)
         u, s, vt = np.linalg.svd((b - b_mean).T @ (a - a_mean))
@@ -160,8 +174,12 @@ class Turn:
         moved = places @ self.matrix.T + self.offset - places
         away = np.linalg.norm((places - self.middle) / (self.radii * HAIR), axis=2)
         outside = (away - 1) * self.radii.mean() * HAIR
-        windowed: Float32Array = (moved * (1 - ramp(outside, 0, 2 * fade))[..., None]).astype(np.float32)
+        windowed: Float32Array = (moved * (1 - ramp(outside, 0, WINDOW * fade))[..., None]).astype(np.float32)
         return windowed
+
+
+def _homogeneous(points: Float32Array) -> Float64Array:
+    return np.column_stack([points, np.ones(len(points))]).astype(np.float64)
 
 
 def _continue(values: Float32Array, trust: Float32Array, step: int, fade: float) -> Float32Array:
