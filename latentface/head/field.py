@@ -31,6 +31,7 @@ REACH = 3.0  # beyond this many lengths nothing moves
 DATA = 20.0  # weight of the mesh's field against its gradient
 WINDOW = 1.3  # the similarity's window fades over so many lengths
 HAIR = 1.2  # how much wider than the skull the window of the similarity is
+STILL = 0.02  # centimetres: what expressions move by less is the skull's
 MOVED = 0.02  # pixels: a head that moves less does not move
 
 
@@ -41,7 +42,7 @@ class Scene:
     Attributes:
         model, surface, before: the head, what of it hides what, and its vertices in the photo, [V, 3].
         size: the photo's height and width. unit: its inter-ocular distance in pixels.
-        used: the vertices of the skin above the neck.
+        used: the vertices of the skin above the neck. skull: of the skull. still: those that no expression moves.
         box: the head's box. layer: what is seen in it: 0 skin, 1 mouth, 2 and 3 eyes, -1 none of the head, [H, W].
         trust: how far each vertex's place is to be trusted, [V]. normals: the skin's, [V, 3].
     """
@@ -52,6 +53,8 @@ class Scene:
     size: tuple[int, int]
     unit: float
     used: Int64Array
+    skull: Int64Array
+    still: Int64Array
     box: Box
     layer: npt.NDArray[np.int8]
     trust: Float32Array
@@ -63,6 +66,8 @@ class Scene:
         surface = Surface.of(model)
         used = np.unique(surface.skin)
         used = used[model.neutral[used, 1] > -8.0]  # the bust below stays with the photo
+        skull = used[model.neutral[used, 1] > 2.0]
+        moved = np.abs(model.expressions[:, skull]).max(axis=(0, 2))
         box = Box.around(before[used, :2], 2, height, width).or_pixel
         seen = surface.seen(before, box)
         unit = eye_distance(model, before)
@@ -71,7 +76,7 @@ class Scene:
         trust = (before[:, 2] >= nearest - 0.12 * unit) * ramp(model.neutral[:, 2], 3.0, 5.5)
         trust *= ramp(model.neutral[:, 1], -9.0, -7.5) * (1 - ramp(model.regions["ears"], 0.0, 0.3))
         return cls(
-            model, surface, before, (height, width), unit, used, box, surface.layers(seen),
+            model, surface, before, (height, width), unit, used, skull, skull[moved < STILL], box, surface.layers(seen),
             trust.astype(np.float32), normals(before, surface.skin),
         )  # fmt: skip
 
@@ -127,7 +132,7 @@ def find_field(scene: Scene, after: Float32Array) -> Field | None:
     mesh = seen.interpolate(scene.surface.closed(np.column_stack([shift, trust])))
     layer = scene.surface.layers(seen)
     own = mesh[..., 2] * (layer == 0)
-    fixed = Turn.between(scene.model, scene.before, after).at(box, fade)
+    fixed = Turn.between(scene, after).at(box, fade)
     values = mesh[..., :2] if fixed is None else mesh[..., :2] - fixed
     rest = _continue(values, own, max(2, round(CELL * scene.unit)), fade)
     if fixed is not None:
@@ -146,22 +151,17 @@ class Turn:
     radii: Float64Array
 
     @classmethod
-    def between(cls, model: HeadModel, before: Float32Array, after: Float32Array) -> Turn:
-        """By least squares over the skull (Umeyama 1991), moved as its back moves: that no expression touches."""
-        _, y, z = model.neutral.T
-        outer = np.unique(model.part("skin", "back"))
-        skull, still = outer[y[outer] > 2.0], outer[(y[outer] > 2.0) & (z[outer] < 0.0)]
-        solid = np.linalg.lstsq(_homogeneous(before[still]), after[still].astype(np.float64), rcond=None)[0]
-        after = after.astype(np.float64)
-        after[skull] = _homogeneous(before[skull]) @ solid
-        a, b = after[skull, :2].astype(np.float64), before[skull, :2].astype(np.float64)
-        a_mean, b_mean = a.mean(axis=0), b.mean(axis=0)
-        u, s, vt = np.linalg.svd((b - b_mean).T @ (a - a_mean))
-        sign = np.array([1, np.sign(np.linalg.det(u @ vt))])
-        matrix = (u * sign) @ vt * (s @ sign) / np.square(a - a_mean).sum()
-        head = after[(model.neutral[:, 1] > -8)]
-        low, high = head[:, :2].min(axis=0), head[:, :2].max(axis=0)
-        return cls(matrix, b_mean - matrix @ a_mean, (low + high) / 2, (high - low) / 2)
+    def between(cls, scene: Scene, after: Float32Array) -> Turn:
+        """That of the skull's middle, as its vertices move that no expression touches."""
+        skull, still = scene.before[scene.skull].astype(np.float64), scene.before[scene.still]
+        solid = np.linalg.lstsq(_homogeneous(still), after[scene.still].astype(np.float64), rcond=None)[0]
+        u, s, vt = np.linalg.svd(solid[:2, :2].T)
+        matrix = np.linalg.inv(u @ vt * s.mean())
+        middle = (skull.min(axis=0) + skull.max(axis=0)) / 2
+        there = (_homogeneous(middle[None]) @ solid)[0]
+        offset = middle[:2] - matrix @ there[:2]
+        low, high = after[scene.used, :2].min(axis=0), after[scene.used, :2].max(axis=0)
+        return cls(matrix, offset, (low + high) / 2, (high - low) / 2)
 
     def at(self, box: Box, fade: float) -> Float32Array | None:
         """The displacement it means within a window around head and hair, [H, W, 2]; None if it is none."""
@@ -178,7 +178,7 @@ class Turn:
         return windowed
 
 
-def _homogeneous(points: Float32Array) -> Float64Array:
+def _homogeneous(points: npt.NDArray[np.floating]) -> Float64Array:
     return np.column_stack([points, np.ones(len(points))]).astype(np.float64)
 
 

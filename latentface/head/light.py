@@ -35,7 +35,7 @@ def find_light(photo: Pixels, scene: Scene) -> Float64Array:
         return np.array([1.0, 0, 0, 0])
     basis = np.column_stack([np.ones(len(values)), scene.normals[skin][inside]])
     weight = np.ones(len(values))
-    penalty = 0.02 * len(values) * np.diag([0.0, 1, 1, 1])
+    penalty = 0.003 * len(values) * np.diag([0.0, 1, 1, 1])
     light = np.zeros(4)
     for _ in range(ROUNDS):
         light = np.linalg.solve(basis.T @ (weight[:, None] * basis) + penalty, basis.T @ (weight * values))

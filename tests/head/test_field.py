@@ -70,3 +70,23 @@ def test_hair_turns_with_a_rolling_head(scene):
     middle = np.array([150.0, 165.0])
     expected = turn.T @ (crown - middle) + middle - crown
     assert np.linalg.norm(field.shift[y, x] - expected) < 0.35 * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("after", [place({"jawOpen": 0.8}), place(yaw=15), place(roll=12)], ids=["jaw", "yaw", "roll"])
+def test_nothing_is_cut_at_the_boxs_edge(scene, after):
+    wide = Scene.of(model(), scene.before + np.array([300, 300, 0], np.float32), 1100, 900)
+    field = find_field(wide, after + np.array([300, 300, 0], np.float32))
+    box = field.box
+    assert box.left > 0 and box.right < 900 and box.top > 0 and box.bottom < 1100
+    edges = [field.shift[0], field.shift[-1], field.shift[:, 0], field.shift[:, -1]]
+    assert max(np.abs(edge).max() for edge in edges) < 0.02
+
+
+def test_a_yawing_head_keeps_its_outline(scene):
+    field = find_field(scene, place(yaw=15))
+    outline = [0, 1, 2]  # of the side that turns away from the picture's edge
+    moved = []
+    for k in (30, *outline):
+        x, y = np.rint(scene.before[model().landmarks[k], :2]).astype(int) - [field.box.left, field.box.top]
+        moved.append(np.linalg.norm(field.shift[y, x]))
+    assert max(moved[1:]) < 0.6 * moved[0]
