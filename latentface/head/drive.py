@@ -20,8 +20,8 @@ from latentface.head.eyes import FOLDS, SIDES, Blink, find_blink
 from latentface.head.field import Field, Scene, find_field
 from latentface.head.geometry import Box
 from latentface.head.interior import Opening, Shown, fill, find_opening, find_shown
-from latentface.head.light import find_light, relight
 from latentface.head.model import HeadModel
+from latentface.head.shading import find_light, relight
 from latentface.head.spectacles import Spectacles, find_spectacles, hold
 from latentface.ops.raster import sample
 

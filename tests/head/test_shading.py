@@ -5,7 +5,7 @@ import numpy as np
 from latentface.head.drive import Driver
 from latentface.head.field import Scene, find_field
 from latentface.head.geometry import Box, normals
-from latentface.head.light import find_light, relight
+from latentface.head.shading import find_light, relight
 from tests.helpers.head_picture import HEIGHT, WIDTH, model, place
 
 
