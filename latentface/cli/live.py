@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from latentface.arrays import Pixels
     from latentface.networks.motion import MotionModel
 
-Viewer = Callable[[Pixels], bool]  # shows a picture; False when the person closed it
+Viewer = Callable[["Pixels"], bool]  # shows a picture; False when the person closed it
 STEADY = 3  # frames in a row that must match before it starts
 
 
