@@ -101,11 +101,11 @@ def usual_rows(
 ) -> TeethRows:
     """Teeth as most people have them. upper_lip, lower_lip: the middle of the opening's borders, down the canvas."""
     middle = config.width / 2 if midline is None else midline
-    across = (np.arange(config.width) + 0.5 - middle) / config.scale
-    lip = (upper_lip - config.top) / config.scale
+    across = np.asarray((np.arange(config.width) + 0.5 - middle) / config.scale, dtype=np.float64)
+    lip, bottom = ((edge - config.top) / config.scale for edge in (upper_lip, lower_lip))
     edge = EDGE_BASE + EDGE_BY_LIP * lip
     upper = config.top + config.scale * (edge + EDGE_CURVATURE * across**2)
-    bottom = (lower_lip - config.top) / config.scale
     # lower teeth stand with the lower lip, and never before the upper ones
-    lower = config.top + config.scale * (max(bottom - LOWER_SHOWN, edge + 0.01) + 0.4 * EDGE_CURVATURE * across**2)
+    begin = max(bottom - LOWER_SHOWN, edge + 0.01)
+    lower = config.top + config.scale * (begin + 0.4 * EDGE_CURVATURE * across**2)
     return TeethRows(upper, np.maximum(lower, upper + 0.01 * config.scale), middle, yaw=yaw)

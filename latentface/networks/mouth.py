@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -35,8 +36,8 @@ class MouthConfig:
     """Shape of a MouthNet and the part of the face it looks at.
 
     height, width: of its canvas in pixels, multiples of 16. scale: pixels of an inter-ocular distance. top: pixels from
-    the canvas' upper edge down to the base of the nose (landmark 33), which lies in the middle across and above it. widths: channels
-    at 1/2, 1/4, 1/8 and 1/16 of the canvas. detail: channels at its full size.
+    the canvas' upper edge down to the base of the nose (landmark 33), which lies above its middle. widths: channels at
+    1/2, 1/4, 1/8 and 1/16 of the canvas. detail: channels at its full size.
     """
 
     height: int = 64
@@ -70,7 +71,8 @@ class _Residual(nn.Module):
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         y = self.conv0(F.leaky_relu(x, 0.2)) + self.style(style)[:, :, None, None]
         y = self.conv1(F.leaky_relu(y, 0.2))
-        return x + y
+        out: Tensor = x + y
+        return out
 
 
 class MouthNet(nn.Module):
@@ -87,9 +89,9 @@ class MouthNet(nn.Module):
         self.config = config
         w = config.widths
         self.enter = nn.Conv2d((PLANES + 4) * 4, w[0], 3, padding=1)
-        self.down = nn.ModuleList(nn.Conv2d(a, b, 2, 2) for a, b in zip(w, w[1:], strict=False))
+        self.down = nn.ModuleList(nn.Conv2d(a, b, 2, 2) for a, b in pairwise(w))
         self.sink = nn.ModuleList(_Residual(c) for c in w)
-        self.up = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in zip(w, w[1:], strict=False))
+        self.up = nn.ModuleList(nn.Conv2d(b, a, 1) for a, b in pairwise(w))
         self.rise = nn.ModuleList(_Residual(c) for c in w[:-1])
         self.fine = nn.Conv2d(w[0], config.detail * 4, 1)
         self.colour = nn.Conv2d(config.detail, 3, 3, padding=1)

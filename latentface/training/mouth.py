@@ -1,4 +1,4 @@
-"""Train the network that paints open mouths: `python -m latentface.training.mouth --data FILE --teacher LPIPS --out RUN`.
+"""Train the network that paints mouths: `python -m latentface.training.mouth --data FILE --teacher LPIPS --out DIR`.
 
 FILE is what `latentface.training.mouth_data` makes of a folder of faces; LPIPS are SqueezeNet's arrays for the
 perceptual loss (`latentface.networks.perceptual.SqueezeLpips`), which are not part of the result. The generator learns
@@ -177,7 +177,7 @@ class MouthRun:
             l1 = difference(painted[:, :3], planes[:, :3], opening).mean()
             lpips = self.teacher(painted[:, :3], planes[:, :3]).mean()
             fooled = -_mean_in(self.critic(painted), opening) if adversarial else zero
-        loss = l1 + options.perceptual * lpips + adversarial * fooled
+        loss: Tensor = l1 + options.perceptual * lpips + adversarial * fooled
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)

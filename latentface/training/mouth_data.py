@@ -46,7 +46,14 @@ class MouthData:
     def save(self, path: Path) -> None:
         """Write all of it to an .npz file."""
         with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, **{name: np.asarray(getattr(self, name)) for name in ARRAYS})
+            np.savez(
+                file,
+                planes=self.planes,
+                styles=self.styles,
+                sources=np.asarray(self.sources),
+                names=np.asarray(self.names),
+                weights=self.weights,
+            )
 
     @staticmethod
     def load(path: Path) -> MouthData:

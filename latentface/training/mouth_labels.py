@@ -50,14 +50,15 @@ def find_teeth(image: Float64Array, opening: BoolArray, lips: BoolArray, colourl
         return np.zeros_like(opening)
     light, red = image @ LUMA, redness(image)
     around = lips & ~ndimage.binary_dilation(opening)
-    ring = ndimage.binary_dilation(lips | opening, iterations=9) & ~ndimage.binary_dilation(lips | opening, iterations=3)
+    ring = _skin(lips | opening)
     skin_red = np.median(red[ring])
     lip_red = np.median(red[around]) if around.any() else skin_red
     lip_light = np.median(light[around]) if around.any() else np.median(light[ring])
     bright = light > max(0.55 * np.quantile(light[opening], 0.95), 0.5 * lip_light + 8)
     pale = red < (0.5 * (skin_red + lip_red) if lip_red > skin_red + 0.01 else skin_red + 0.02) + 0.02
     found = opening & bright & (pale | colourless)
-    return ndimage.binary_opening(found) | (found & ndimage.binary_erosion(opening))
+    teeth: BoolArray = ndimage.binary_opening(found) | (found & ndimage.binary_erosion(opening))
+    return teeth
 
 
 def tooth_edges(opening: BoolArray, teeth: BoolArray, midline: float) -> tuple[Float32Array, Float32Array, bool]:
@@ -101,9 +102,7 @@ def _parabola(edge: Float64Array, midline: float, fewest: int = 14) -> Float32Ar
     return np.polyval(terms, x).astype(np.float32)
 
 
-def tooth_spacing(
-    image: Float64Array, teeth: BoolArray, yaw: float, config: MouthConfig
-) -> tuple[float, float, float]:
+def tooth_spacing(image: Float64Array, teeth: BoolArray, yaw: float, config: MouthConfig) -> tuple[float, float, float]:
     """Midline (canvas pixels), size and clearness (0 to 1) of the lines between teeth, by trying a grid of them."""
     inside = ndimage.binary_erosion(teeth) if teeth.sum() > 120 else teeth
     used = inside.sum(0) >= 2
@@ -131,6 +130,12 @@ def tooth_spacing(
     return *found, float(np.clip((best - 0.4) / 0.3, 0, 1))
 
 
+def _skin(mouth: BoolArray) -> BoolArray:
+    """A ring of skin around a mouth."""
+    ring: BoolArray = ndimage.binary_dilation(mouth, iterations=9) & ~ndimage.binary_dilation(mouth, iterations=3)
+    return ring
+
+
 def label_mouth(
     image: Pixels, opening: BoolArray, lips: BoolArray, yaw: float, colourless: bool, config: MouthConfig
 ) -> MouthLabels:
@@ -140,8 +145,7 @@ def label_mouth(
     midline, size, lines = tooth_spacing(colours, teeth, yaw, config)
     upper, lower, hidden = tooth_edges(opening, teeth, midline)
     light, red = colours @ LUMA, redness(colours)
-    both = lips | opening
-    skin = ndimage.binary_dilation(both, iterations=9) & ~ndimage.binary_dilation(both, iterations=3)
+    skin = _skin(lips | opening)
     rest = ndimage.binary_erosion(opening) & ~ndimage.binary_dilation(teeth)
     ground = float(np.median(light[skin])) + 8
 
