@@ -138,6 +138,8 @@ def fill_mouth(
 
 def _usual(covered: Float32Array, frame: MouthFrame, config: MouthConfig) -> TeethRows:
     """Teeth as most people have them, behind an opening in the canvas [h, w]."""
+    if not covered.sum() > 0:
+        raise UsageError("the opening lies outside the lower face that the frame gives: do both belong to one face?")
     middle = covered[:, config.width // 2 - 3 : config.width // 2 + 3].mean(1)
     if middle.sum() < 0.5:  # the mouth is open at one side only
         middle = covered.mean(1)

@@ -25,6 +25,8 @@ EYE_DISTANCE = 63.0  # mm
 EDGE_BASE, EDGE_BY_LIP, EDGE_CURVATURE = 0.180, 0.746, -0.72
 #: How much of the lower teeth stands out over the middle of a lower lip that is far from the upper one.
 LOWER_SHOWN = 0.045
+#: How far, in eye distances, the lower lip is below the edge of the upper teeth when the lower ones begin to be seen.
+LOWER_SEEN = 0.1
 LINE_WIDTH = 0.014  # deviation of the line between two teeth, in eye distances
 _NARROWEST = 0.022  # teeth that are seen narrower than this, from the side, run into one
 
@@ -105,7 +107,7 @@ def usual_rows(
     lip, bottom = ((edge - config.top) / config.scale for edge in (upper_lip, lower_lip))
     edge = EDGE_BASE + EDGE_BY_LIP * lip
     upper = config.top + config.scale * (edge + EDGE_CURVATURE * across**2)
-    # lower teeth stand with the lower lip, and never before the upper ones
-    begin = max(bottom - LOWER_SHOWN, edge + 0.01)
-    lower = config.top + config.scale * (begin + 0.4 * EDGE_CURVATURE * across**2)
+    # lower teeth stand with the lower lip, and come in sight as the jaw falls
+    shown = LOWER_SHOWN * np.clip((bottom - edge) / LOWER_SEEN - 1, -1, 1)
+    lower = config.top + config.scale * (bottom - shown + EDGE_CURVATURE * across**2)
     return TeethRows(upper, np.maximum(lower, upper + 0.01 * config.scale), middle, yaw=yaw)

@@ -75,6 +75,13 @@ class _Residual(nn.Module):
         return out
 
 
+def _smooth(x: Tensor) -> Tensor:
+    """Maps [N, C, H, W] averaged by 1 2 1 across and down: no pattern of single pixels, which shuffled ones tend to."""
+    x = F.pad(x, (1, 1, 1, 1), mode="replicate")
+    x = (x[..., :-2] + 2 * x[..., 1:-1] + x[..., 2:]) / 4
+    return (x[..., :-2, :] + 2 * x[..., 1:-1, :] + x[..., 2:, :]) / 4
+
+
 class MouthNet(nn.Module):
     """Planes [N, 7, H, W] and styles [N, 3] -> the canvas painted everywhere, [N, 3, H, W], about [-1, 1].
 
@@ -112,8 +119,8 @@ class MouthNet(nn.Module):
         for level in reversed(range(len(self.rise))):
             x = kept[level] + F.interpolate(self.up[level](x), scale_factor=2.0, mode="nearest")
             x = self.rise[level](x, style)
-        x = self.fine(F.leaky_relu(x, 0.2))
-        painted: Tensor = self.colour(F.leaky_relu(F.pixel_shuffle(x, 2), 0.2))  # [N, 3, H, W]
+        x = _smooth(F.pixel_shuffle(self.fine(F.leaky_relu(x, 0.2)), 2))
+        painted: Tensor = self.colour(F.leaky_relu(x, 0.2))  # [N, 3, H, W]
         return painted
 
     def _places(self, planes: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from latentface.io.atomic import atomic_path
 from latentface.networks.mouth import PLANES, MouthConfig, MouthNet, Plane
-from latentface.networks.perceptual import SqueezeLpips
+from latentface.networks.perceptual import FeatureDistance, SqueezeLpips
 from latentface.pretrained.native import write_network
 from latentface.training.mouth_data import Changes, MouthData, hide, still, varied
 
@@ -40,13 +40,13 @@ class MouthOptions:
     perceptual, adversarial: weights of LPIPS and of the discriminator beside the absolute difference in the opening.
     """
 
-    steps: int = 4000
+    steps: int = 3000
     batch: int = 12
     learning_rate: float = 1e-3
-    discriminator_rate: float = 4e-4
+    discriminator_rate: float = 1e-3
     adversarial_from: float = 0.25
     perceptual: float = 6.0
-    adversarial: float = 0.06
+    adversarial: float = 0.1
     average: float = 0.997
     measure_every: int = 100
     seed: int = 0
@@ -100,7 +100,7 @@ def difference(a: Tensor, b: Tensor, opening: Tensor) -> Tensor:
 class MouthRun:
     """A training run: networks, optimisers and the random state. A stopped run goes on from its checkpoint."""
 
-    def __init__(self, data: MouthData, teacher: SqueezeLpips, out: Path, options: MouthOptions) -> None:
+    def __init__(self, data: MouthData, teacher: FeatureDistance, out: Path, options: MouthOptions) -> None:
         self.data, self.held = split(data)
         self.teacher, self.out, self.options = teacher, out, options
         with torch.random.fork_rng():

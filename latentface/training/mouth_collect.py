@@ -82,11 +82,15 @@ def read_canvases(folder: Path, config: MouthConfig, seed: int = 0) -> Canvases:
     return Canvases(np.stack(images), np.stack(places), yaws, faces)
 
 
-def collect(canvases: Canvases, config: MouthConfig, options: OpeningOptions) -> MouthData:
-    """Openings, labels, styles and weights of the mouths that are open. config: of the network."""
-    gap, height = _apart(canvases.points)
-    weights = np.where(gap > PROBABLY_OPEN, 1.0, 0.4)
-    found = learn_openings(canvases.images, canvases.points, weights, options)
+def find_openings(canvases: Canvases, options: OpeningOptions) -> Pixels:
+    """Openings, and lips with them, of all canvases: uint8 [n, 2, h, W] (see `learn_openings`)."""
+    weights = np.where(_apart(canvases.points)[0] > PROBABLY_OPEN, 1.0, 0.4)
+    return learn_openings(canvases.images, canvases.points, weights, options)
+
+
+def collect(canvases: Canvases, found: Pixels, config: MouthConfig) -> MouthData:
+    """Labels, styles and weights of the mouths that are open. found: see `find_openings`. config: of the network."""
+    height = _apart(canvases.points)[1]
     big = larger(config)
     kept, openings, labels = [], [], []
     for i, image in enumerate(canvases.images):
@@ -177,7 +181,8 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(given.threads)
     config = MouthConfig()
     canvases = read_canvases(given.faces, larger(config))
-    data = collect(canvases, config, OpeningOptions(bfloat16=not given.float32))
+    found = find_openings(canvases, OpeningOptions(bfloat16=not given.float32))
+    data = collect(canvases, found, config)
     data.save(given.out)
     print(f"{len(data)} open mouths of {len(canvases.images)} faces: {given.out}")
 
