@@ -26,7 +26,7 @@ from latentface.head.mouth_canvas import (
 )
 from latentface.head.own_mouth import OwnMouth, fits, lay_mouth
 from latentface.head.teeth import TeethRows, teeth_planes, usual_rows
-from latentface.networks.mouth import MouthConfig, MouthNet
+from latentface.networks.mouth import MouthConfig, MouthNet, surroundings
 
 #: `--mouth`: the other photo's own mouth where it shows one, always that, or always a painted one.
 MouthSource = Literal["auto", "own", "painted"]
@@ -103,7 +103,7 @@ def paint_mouth(
     rows = teeth if teeth is not None else _usual(covered, frame, config)
     told = torch.from_numpy(_widen(covered, REACH))
     hints = torch.from_numpy(teeth_planes(rows, config)) * told
-    planes = torch.cat([image * (1 - told), told[None], hints])[None].float()
+    planes = torch.cat([surroundings(image, told[None]), told[None], hints])[None].float()
     look = style or MouthStyle()
     with torch.no_grad():
         painted = network(planes, torch.tensor([[look.teeth, look.inside, look.tongue]]))[0]

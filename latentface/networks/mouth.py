@@ -28,6 +28,8 @@ class Plane(IntEnum):
 
 
 PLANES = 7
+#: A pixel of the canvas that is open by less than this counts as closed.
+NO_OPENING = 0.02
 STYLES = 3
 
 
@@ -55,6 +57,14 @@ class MouthConfig:
             raise UsageError(f"widths must be four positive numbers and detail one, got {self.widths}, {self.detail}")
         if not self.scale > 0:
             raise UsageError(f"scale must be above 0 pixels, got {self.scale}")
+
+
+def surroundings(photo: Tensor, opening: Tensor) -> Tensor:
+    """The photo [N, 3, H, W] in [-1, 1], zero wherever there is any opening [N, 1, H, W].
+
+    A photo faded by a soft opening would not do: the network learns to tell a tooth from a hundredth of its brightness.
+    """
+    return photo * (opening < NO_OPENING)
 
 
 class _Residual(nn.Module):

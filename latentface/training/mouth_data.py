@@ -13,7 +13,7 @@ from torch import Tensor
 from latentface.arrays import BoolArray, Float32Array, Pixels
 from latentface.errors import InputError
 from latentface.io.atomic import atomic_path
-from latentface.networks.mouth import PLANES, MouthConfig, Plane
+from latentface.networks.mouth import PLANES, MouthConfig, Plane, surroundings
 
 #: Pixels that a stored canvas is larger than the network's, above and below, so that it can be moved and stretched.
 MARGIN = 8
@@ -125,9 +125,9 @@ def varied(
 
 
 def hide(planes: Tensor) -> Tensor:
-    """The planes as the network gets them: the photo zero in the opening."""
+    """The planes as the network gets them: the photo zero wherever there is any opening (see `surroundings`)."""
     opening = planes[:, Plane.OPENING : Plane.OPENING + 1]
-    return torch.cat([planes[:, :3] * (1 - opening), planes[:, 3:]], 1)
+    return torch.cat([surroundings(planes[:, :3], opening), planes[:, 3:]], 1)
 
 
 def _floats(planes: Pixels) -> Tensor:

@@ -22,6 +22,8 @@ from torch import Tensor, nn
 from latentface.arrays import Float64Array, Pixels
 from latentface.training.mouth_labels import LUMA, redness
 
+#: How many times steeper than its probabilities the edge of a found opening is.
+STEEPNESS = 3.0
 OUTER, INNER = slice(48, 60), slice(60, 68)
 
 
@@ -136,7 +138,8 @@ def _answers(network: OpeningNet, images: Tensor) -> Pixels:
         for start in range(0, len(images), 64):
             x = images[start : start + 64].float() / 127.5 - 1
             both = (network(x).sigmoid() + network(x.flip(3)).sigmoid().flip(3)) / 2
-            parts.append((both * 255).round().byte())
+            # as steep as an edge in a picture: what is open is wholly so
+            parts.append((((both - 0.5) * STEEPNESS + 0.5).clamp(0, 1) * 255).round().byte())
     return torch.cat(parts).numpy()
 
 
