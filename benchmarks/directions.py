@@ -66,7 +66,7 @@ class Eyes:
     """Looks at what the generator draws."""
 
     def __init__(self, generator: Generator) -> None:
-        self.generator, self.judge, self.emotion = generator, api.judge(), load_emotion()
+        self.generator, self.judge, self.emotion = generator, api.face_networks(), load_emotion()
 
     @torch.no_grad()
     def look(self, ws: torch.Tensor) -> Seen:

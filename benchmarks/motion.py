@@ -64,12 +64,12 @@ def render_clips(heads: Path, cache: Path | None) -> tuple[Pixels, Pixels]:
 
     renderer = Renderer(load_library(heads), size=128)
 
-    def draw(person: int, motion: int) -> list[Pixels]:
+    def render(person: int, motion: int) -> list[Pixels]:
         frames = render_clip(renderer, sample_person(renderer, person), sample_motion(motion, FRAMES))
         return [frame.image for frame in frames]
 
     seeds = range(FIRST_SEED, FIRST_SEED + CLIPS)
-    own, other = (np.array([draw(seed + shift, seed) for seed in seeds]) for shift in (0, CLIPS))
+    own, other = (np.array([render(seed + shift, seed) for seed in seeds]) for shift in (0, CLIPS))
     if cache:
         np.savez(cache, own=own, other=other)
     return own, other
@@ -207,7 +207,7 @@ def speed(given: argparse.Namespace) -> None:
             ) -> None:
                 there = model.keypoints(picture)
                 with convolving(rough, torch.device(given.device)):
-                    drawn = model.draw(source or model.encode(picture), at, there)
+                    drawn = model.predict(source or model.encode(picture), at, there)
                 model.compose(picture, drawn)[0, 0, 0, 0].item()  # waits for the device
 
             own, whole = (time_of(work, given.repeats, clock) for work in (frame, lambda frame=frame: frame(None)))

@@ -107,7 +107,7 @@ class Bench:
 
     def __init__(self, given: argparse.Namespace) -> None:
         self.generator = api.load_generator(given.network)
-        self.judge = api.judge()
+        self.judge = api.face_networks()
         self.given, self.finder = given, find_latents(self.generator, given)
         self.lpips = SqueezeLpips(given.lpips) if given.lpips else None
 

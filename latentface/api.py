@@ -22,9 +22,9 @@ from latentface.faces.crop import FaceCrop
 from latentface.fusion import style_mixing
 from latentface.fusion.style_mixing import MeasureCallback, Transfer
 from latentface.hub import check_latent as check_latent
+from latentface.hub import face_networks as face_networks
 from latentface.hub import find_recogniser as find_recogniser
 from latentface.hub import forget as forget
-from latentface.hub import judge as judge
 from latentface.hub import landmark_predictor as landmark_predictor
 from latentface.hub import list_directions as list_directions
 from latentface.hub import load_animator as load_animator
@@ -196,7 +196,9 @@ def transfer(
     """
     first, second = (each.latent if isinstance(each, Projection) else each for each in (identity, expression))
     space = hub.expressions(generator)
-    return style_mixing.fuse(first, second, generator, judge(str(generator.w_avg.device)), options, on_measure, space)
+    return style_mixing.fuse(
+        first, second, generator, face_networks(str(generator.w_avg.device)), options, on_measure, space
+    )
 
 
 def projection_cache() -> ProjectionCache:

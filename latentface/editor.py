@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from latentface.motion.animator import Animation
     from latentface.networks.generator import Generator
 
-Source = str | os.PathLike[str] | Pixels
+PhotoSource = str | os.PathLike[str] | Pixels
 
 
 class FaceEditor:
@@ -78,7 +78,7 @@ class FaceEditor:
         """What ties a latent to this generator."""
         return self.generator.fingerprint
 
-    def align(self, photo: Source) -> list[FaceCrop]:
+    def align(self, photo: PhotoSource) -> list[FaceCrop]:
         """Every face of a photo (a file, or uint8 RGB [H, W, 3]) at the generator's resolution, the surest first.
 
         Raises:
@@ -94,7 +94,7 @@ class FaceEditor:
 
     def project(
         self,
-        photo: Source | FaceCrop,
+        photo: PhotoSource | FaceCrop,
         options: ProjectOptions | None = None,
         *,
         face: int = 1,
@@ -127,8 +127,8 @@ class FaceEditor:
 
     def transfer(
         self,
-        identity: Source | Latent | Projection,
-        expression: Source | Latent | Projection,
+        identity: PhotoSource | Latent | Projection,
+        expression: PhotoSource | Latent | Projection,
         options: TransferOptions | None = None,
         *,
         face: int | None = None,
@@ -163,7 +163,7 @@ class FaceEditor:
 
     def animate(
         self,
-        photo: Source | Photo,
+        photo: PhotoSource | Photo,
         driving: str | os.PathLike[str] | Clip | Sequence[str | os.PathLike[str] | Clip],
         options: AnimateOptions | None = None,
         *,
@@ -194,7 +194,7 @@ class FaceEditor:
 
     def edit(
         self,
-        photo: Source | Latent | Projection,
+        photo: PhotoSource | Latent | Projection,
         changes: Mapping[str, float],
         options: EditOptions | None = None,
         *,
@@ -234,7 +234,7 @@ class FaceEditor:
 
     def video(
         self,
-        photo: Source | Latent | Projection,
+        photo: PhotoSource | Latent | Projection,
         emotions: EmotionSequence | str,
         options: SequenceOptions | None = None,
         drawing: VideoOptions | None = None,

@@ -19,7 +19,7 @@ from latentface.emotions.recognition import Recogniser
 from latentface.errors import LatentMismatch, UsageError
 from latentface.faces import alignment
 from latentface.faces.expression_measures import crop_landmarks
-from latentface.fusion.objective import Judge
+from latentface.fusion.objective import FaceNetworks
 from latentface.latents.latent import Direction, Latent, extended
 from latentface.latents.preconditioner import Preconditioner
 from latentface.latents.subspace import Subspace
@@ -100,10 +100,10 @@ def find_recogniser(name: str = "emotion", device: str = "cpu") -> Recogniser:
     return recognition.of_network(pretrained.load_emotion(name, device=pick_device(device)))
 
 
-def judge(device: str = "cpu") -> Judge:
+def face_networks(device: str = "cpu") -> FaceNetworks:
     """The built-in networks that look at faces, for `transfer` and for measuring it."""
     identity, emotion, landmarks = _faces(device)
-    return Judge(
+    return FaceNetworks(
         identity=identity,
         emotion=emotion.features,
         landmarks=lambda crops: crop_landmarks(landmarks, crops),

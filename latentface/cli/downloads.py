@@ -12,12 +12,12 @@ MEGABYTE = 10**6
 
 
 @contextmanager
-def drawn_access(report: Report, offline: bool) -> Iterator[None]:
-    """Let networks be downloaded inside the block unless `offline`, and draw it."""
+def access_with_progress(report: Report, offline: bool) -> Iterator[None]:
+    """Let networks be downloaded inside the block unless `offline`, and show it."""
     with ExitStack() as drawing:
         shown: dict[str, Bar] = {}
 
-        def draw(name: str, done: int, total: int | None) -> None:
+        def show(name: str, done: int, total: int | None) -> None:
             if name not in shown:
                 drawing.close()
                 size = f", {total / MEGABYTE:.0f} MB" if total else ""
@@ -28,5 +28,5 @@ def drawn_access(report: Report, offline: bool) -> Iterator[None]:
             if done == total:
                 drawing.close()
 
-        with access(Access(offline, draw, None if report.quiet else report.note)):
+        with access(Access(offline, show, None if report.quiet else report.note)):
             yield

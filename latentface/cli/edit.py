@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from latentface.arrays import Pixels
 from latentface.cli.flags import (
     build_finder,
     build_options,
@@ -27,6 +26,7 @@ from latentface.errors import OutputError, UsageError
 from latentface.options import CompositeOptions, EditOptions
 
 if TYPE_CHECKING:
+    from latentface.arrays import Pixels
     from latentface.editing.attribute_edit import Retoucher
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
@@ -144,17 +144,17 @@ def _write(retoucher: Retoucher, changes: dict[str, float], target: Path, flags:
     if name := flags["strip"]:
         files["strip"] = str(target.with_name(f"{target.stem}.strip.png"))
         row = [{**changes, name: step} for step in STRIP]
-        write_image(files["strip"], draw_sheet(retoucher, row, [f"{name} {row[k][name]:g}" for k in range(7)], 7))
+        write_image(files["strip"], make_sheet(retoucher, row, [f"{name} {row[k][name]:g}" for k in range(7)], 7))
     if flags["grid"]:
         across, down = flags["grid"]
         files["grid"] = str(target.with_name(f"{target.stem}.grid.png"))
         table = [{**changes, across: x, down: y} for y in GRID for x in GRID]
         captions = [f"{across} {each[across]:g}, {down} {each[down]:g}" for each in table]
-        write_image(files["grid"], draw_sheet(retoucher, table, captions, len(GRID)))
+        write_image(files["grid"], make_sheet(retoucher, table, captions, len(GRID)))
     return {"files": files, "excess": round(far, 3)}
 
 
-def draw_sheet(
+def make_sheet(
     retoucher: Retoucher, table: Sequence[dict[str, float]], captions: Sequence[str], columns: int
 ) -> Pixels:
     """The face of each edit, cut out of the photo it was put into, in rows of `columns`: uint8 RGB."""

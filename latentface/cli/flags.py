@@ -44,10 +44,10 @@ def offline_flag(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def with_access(offline: bool, **values: Any) -> Any:
-        from latentface.cli.downloads import drawn_access
+        from latentface.cli.downloads import access_with_progress
 
         quiet = bool(click.get_current_context().params.get("quiet"))
-        with drawn_access(Report(quiet=quiet), offline):
+        with access_with_progress(Report(quiet=quiet), offline):
             return command(**values)
 
     return click.option("--offline", is_flag=True, help="Never download anything.")(with_access)

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from latentface.arrays import Pixels
 from latentface.cli.flags import device_flag, network_flag, report_flags, seed_flag
 from latentface.cli.report import Bar, Report
 from latentface.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
+    from latentface.arrays import Pixels
     from latentface.latents.latent import Latent
     from latentface.networks.generator import Generator
 
@@ -28,11 +28,11 @@ SHEET_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture to come: the words under it, its file's stem, and how to draw it (uint8 [R, R, 3])."""
+    """One picture to come: the words under it, its file's stem, and what synthesises it (uint8 [R, R, 3])."""
 
     caption: str
     file: str
-    draw: Callable[[], Pixels]
+    synthesise: Callable[[], Pixels]
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -122,11 +122,11 @@ def sample(report: Report, seeds: str | None, seed: int, latents: tuple[Path, ..
 def _seed_pictures(generator: Generator, seeds: list[int], psi: float) -> list[Picture]:
     from latentface import api
 
-    def draw(seed: int) -> Pixels:
+    def of_seed(seed: int) -> Pixels:
         picture: Pixels = api.sample(generator, [seed], psi)[0]
         return picture
 
-    return [Picture(f"seed {seed}", f"seed{seed:05d}", partial(draw, seed)) for seed in seeds]
+    return [Picture(f"seed {seed}", f"seed{seed:05d}", partial(of_seed, seed)) for seed in seeds]
 
 
 def _latent_pictures(generator: Generator, paths: Sequence[Path], with_tuned: bool) -> list[Picture]:
@@ -134,7 +134,7 @@ def _latent_pictures(generator: Generator, paths: Sequence[Path], with_tuned: bo
     from latentface import api
     from latentface.inversion.pivot_tuning import TunedDeltas
 
-    def draw(latent: Latent, tuned: TunedDeltas | None) -> Pixels:
+    def of_latent(latent: Latent, tuned: TunedDeltas | None) -> Pixels:
         picture: Pixels = api.synthesise(generator, latent, tuned)[0]
         return picture
 
@@ -144,7 +144,7 @@ def _latent_pictures(generator: Generator, paths: Sequence[Path], with_tuned: bo
         tuned = TunedDeltas.load(path.with_name(f"{name}.tuned.safetensors")) if with_tuned else None
         taken = {picture.file for picture in pictures}
         file = next(f for f in chain([name], (f"{name}-{n}" for n in count(2))) if f not in taken)
-        pictures.append(Picture(name, file, partial(draw, api.load_latent(path, generator), tuned)))
+        pictures.append(Picture(name, file, partial(of_latent, api.load_latent(path, generator), tuned)))
     return pictures
 
 
@@ -164,7 +164,7 @@ def _write_sheet(output: Path, pictures: list[Picture], columns: int | None, cap
 
     drawn = []
     for index, picture in enumerate(pictures, 1):
-        drawn.append(picture.draw())
+        drawn.append(picture.synthesise())
         bar.step(index)
     names = [picture.caption for picture in pictures] if captions else None
     sheet = contact_sheet(drawn, names, columns or math.ceil(math.sqrt(len(drawn))))
@@ -178,7 +178,7 @@ def _write_singles(folder: Path, pictures: list[Picture], bar: Bar) -> list[str]
     files = []
     for index, picture in enumerate(pictures, 1):
         path = folder / f"{picture.file}.png"
-        write_image(path, picture.draw(), source_type="trainedAlgorithmicMedia")
+        write_image(path, picture.synthesise(), source_type="trainedAlgorithmicMedia")
         files.append(str(path))
         bar.step(index)
     return files

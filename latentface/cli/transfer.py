@@ -97,7 +97,7 @@ def _photo(
     strip = None
     if flags["strip"]:
         strip = target.with_name(f"{target.stem}.strip.png")
-        write_image(strip, draw_strip(transferrer, made))
+        write_image(strip, make_strip(transferrer, made))
     found = made.transfer
     layers = ", ".join(map(str, found.layers)) or "none"
     report.say(f"rows {layers} of the expression; objective {found.objective:.3f} -> {target}")
@@ -140,7 +140,7 @@ def _facts(path: Path, face: Face) -> dict[str, Any]:
     return {"file": str(path), **face_facts(face)}
 
 
-def draw_strip(transferrer: Transferrer, made: Result) -> Any:
+def make_strip(transferrer: Transferrer, made: Result) -> Any:
     """Identity, expression, regenerated face and composite, as crops side by side: uint8 RGB."""
     from latentface import api
     from latentface.cli.panels import contact_sheet, enlarged

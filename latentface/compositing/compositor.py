@@ -15,7 +15,7 @@ from scipy import ndimage
 from latentface.arrays import Float32Array, Float64Array, Pixels
 from latentface.compositing.blending import BLENDS
 from latentface.compositing.masks import changed, seam_difference
-from latentface.compositing.warping import draw, fit_similarity, scaling, warp_piecewise
+from latentface.compositing.warping import fit_similarity, resample, scaling, warp_piecewise
 from latentface.errors import UsageError
 from latentface.faces.crop import FaceCrop, inter_ocular, map_points
 from latentface.faces.regions import fill, outline, uncovered
@@ -101,7 +101,7 @@ class Compositor:
             ground = self._survey(_square(image.shape[0], to_photo), points)
         if points is None:  # nothing but the picture changes from one to the next
             self._grounds = {image.shape[0]: ground}
-        patch, mask = self._match(draw(image, to_photo, ground.box), ground)
+        patch, mask = self._match(resample(image, to_photo, ground.box), ground)
         blended = BLENDS[self.options.blend](ground.base, patch, mask)  # the base itself where the mask is 0
         result: Pixels = self.photo.copy()
         x0, y0, x1, y1 = ground.box
@@ -121,7 +121,7 @@ class Compositor:
             mask = mask * uncovered(base, self.crop.landmarks - (x0, y0), self.unit)
         if self.reference is None:
             return _Ground(box, base, mask)
-        drawn = draw(self.reference, self._crop_map(self.reference), box)
+        drawn = resample(self.reference, self._crop_map(self.reference), box)
         return _Ground(box, base, mask, drawn, blur(base - drawn, _DETAIL * self.unit))
 
     def _match(self, patch: Float32Array, ground: _Ground) -> tuple[Float32Array, Float32Array]:

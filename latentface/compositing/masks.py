@@ -19,14 +19,14 @@ _CHANGED = (0.02, 0.08)  # of the range: below the first an edit changed nothing
 def changed(difference: Float32Array, unit: float) -> Float32Array:
     """How much of an edit to take, [H, W]: 0 where it changes nothing, 1 where it does, wide enough for no ghosts."""
 
-    def judge(small: Float32Array, scale: float) -> Float32Array:
+    def share(small: Float32Array, scale: float) -> Float32Array:
         change = ndimage.gaussian_filter(np.abs(small).mean(-1) / 255, 0.03 * unit * scale)
         reach = max(1, round(0.12 * unit * scale))
         change = ndimage.maximum_filter(change, footprint=_ball(reach))
         low, high = _CHANGED
         return np.asarray(ndimage.gaussian_filter(smoothstep((change - low) / (high - low)), 0.06 * unit * scale))
 
-    return on_small_copy(judge, difference)
+    return on_small_copy(share, difference)
 
 
 def seam_difference(difference: Float32Array, mask: Float32Array, unit: float) -> Float32Array:

@@ -61,7 +61,7 @@ def scaling(factor: float) -> Float64Array:
     return np.array([[factor, 0, shift], [0, factor, shift], [0, 0, 1]])
 
 
-def draw(image: Pixels, to_photo: Float64Array, box: tuple[int, int, int, int]) -> Float32Array:
+def resample(image: Pixels, to_photo: Float64Array, box: tuple[int, int, int, int]) -> Float32Array:
     """The part of the photo inside the box as the picture draws it, float32 [H, W, 3]; bicubic."""
     x0, y0, x1, y1 = box
     size = float(np.sqrt(abs(np.linalg.det(to_photo[:2, :2]))))  # photo pixels a picture pixel covers

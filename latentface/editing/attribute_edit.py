@@ -73,7 +73,7 @@ class Retoucher:
         self.note = note or (lambda text: None)
         text = self.options.layers
         self.rows = None if text == "all" else parse_rows(text, generator.config.num_ws)
-        (self.reference,) = placement.draw(generator, face.latent, face.latent.ws[None])
+        (self.reference,) = placement.synthesise(generator, face.latent, face.latent.ws[None])
         self._w = w_samples(generator)
         self._placers: dict[str, Compositor | ExpressionMap | None] = {}
 
@@ -90,7 +90,7 @@ class Retoucher:
                 f"{', '.join(f'{name} {strength:g}' for name, strength in changes.items())}: the face lies {far:.1f} "
                 f"deviations from the network's mean, where it draws badly; stay below {FAR:g}, with smaller strengths"
             )
-        (image,) = placement.draw(self.generator, latent, latent.ws[None])
+        (image,) = placement.synthesise(self.generator, latent, latent.ws[None])
         photo = Photo(image)
         if self.face.photo is not None and self.face.crop is not None and not self.options.crop:
             photo = replace(self.face.photo, rgb=self._place(image, steps))
@@ -113,7 +113,7 @@ class Retoucher:
         before, rest = self.reference, placer.rest
         if still:
             latent = edited(self.face.latent, still, self.rows)
-            (before,) = placement.draw(self.generator, latent, latent.ws[None])
+            (before,) = placement.synthesise(self.generator, latent, latent.ws[None])
             (rest,) = find_points(self.generator, before[None])
         return placer.place(before, rest, self._turn(head_pose(rest), head_pose(points)))
 

@@ -14,7 +14,7 @@ from latentface import api
 from latentface.arrays import Float64Array, Pixels
 from latentface.compositing.compositor import Compositor
 from latentface.compositing.expression_warp import ExpressionMap
-from latentface.editing.inverted_face import Face, FaceFinder, Source
+from latentface.editing.inverted_face import Face, FaceFinder, FaceSource
 from latentface.editing.placement import find_points, make_placer
 from latentface.errors import NoFaceFound, UsageError
 from latentface.faces.crop import FaceCrop
@@ -61,7 +61,12 @@ class Transferrer:
         self.options, self.composite = options or TransferOptions(), composite or CompositeOptions()
 
     def photo(
-        self, identity: Source, expression: Source, *, face: int | None = None, expression_face: int | None = None
+        self,
+        identity: FaceSource,
+        expression: FaceSource,
+        *,
+        face: int | None = None,
+        expression_face: int | None = None,
     ) -> Result:
         """The identity's photo with the expression's expression.
 
@@ -149,7 +154,7 @@ class Transferrer:
             yield Frame(picture, frame.time)
 
 
-def _same_file(a: Source, b: Source) -> bool:
+def _same_file(a: FaceSource, b: FaceSource) -> bool:
     if not (isinstance(a, str | os.PathLike) and isinstance(b, str | os.PathLike)):
         return a is b
     return Path(a).exists() and Path(b).exists() and Path(a).samefile(b)

@@ -18,7 +18,7 @@ from latentface.compositing.expression_warp import ExpressionMap, Motion
 from latentface.compositing.warping import scaling
 from latentface.directions.scaling import FAR, excess, w_samples
 from latentface.editing.inverted_face import Face, Note
-from latentface.editing.placement import draw, find_points, make_placer
+from latentface.editing.placement import find_points, make_placer, synthesise
 from latentface.emotion import Emotion, EmotionSequence
 from latentface.emotions.sequencer import Repertoire, Sequencer, frame_times
 from latentface.errors import UsageError
@@ -64,11 +64,11 @@ class Performance:
         batches = np.split(times, range(self.batch, self.count, self.batch))
         number = 0
         with ThreadPoolExecutor(1) as pool:  # the next batch is drawn while this one is put into the photo and encoded
-            drawn = pool.submit(self._draw, batches[0])
+            drawn = pool.submit(self._synthesise, batches[0])
             for following in [*batches[1:], None]:
                 pictures = drawn.result()
                 if following is not None:
-                    drawn = pool.submit(self._draw, following)
+                    drawn = pool.submit(self._synthesise, following)
                 for image, points in pictures:
                     yield Frame(self._place(image, points, times[number]), number / self.rate)
                     number += 1
@@ -80,9 +80,9 @@ class Performance:
         height, width = (side, side) if self.placer is None else self.placer.photo.shape[:2]
         return Clip(self, self.rate, (width, height), self.count, alpha=self.alpha is not None)
 
-    def _draw(self, times: Float64Array) -> list[tuple[Pixels, Float64Array | None]]:
+    def _synthesise(self, times: Float64Array) -> list[tuple[Pixels, Float64Array | None]]:
         """The face at times [N], and where the placer wants to know it, its landmarks [68, 2]."""
-        images = draw(self.generator, self.sequencer.start, self.sequencer.ws(times))
+        images = synthesise(self.generator, self.sequencer.start, self.sequencer.ws(times))
         if isinstance(self.placer, ExpressionMap):
             return list(zip(images, find_points(self.generator, images), strict=True))
         return [(image, None) for image in images]
@@ -132,7 +132,7 @@ def perform(
         _warn_of_range(generator, sequencer, note)
     if video.crop or face.photo is None or face.crop is None:
         return Performance(generator, sequencer, rate, count, batch=video.batch)
-    (start,) = draw(generator, face.latent, face.latent.ws[None])
+    (start,) = synthesise(generator, face.latent, face.latent.ws[None])
     reach = _reach(generator, sequencer, face.crop) if video.place == "paste" else ()
     placer = make_placer(face, generator, start, video.place, composite, reach)
     return Performance(generator, sequencer, rate, count, placer, face.photo.alpha, video.batch)
@@ -167,12 +167,12 @@ def read_own(generator: Generator, latent: Latent, repertoire: Repertoire) -> Fl
     """
     recognise = api.find_recogniser("emotion", str(generator.w_avg.device))
     own = np.zeros(len(Emotion))
-    found = list(Emotion)[int(recognise(draw(generator, latent, latent.ws[None]))[0].argmax())]
+    found = list(Emotion)[int(recognise(synthesise(generator, latent, latent.ws[None]))[0].argmax())]
     direction = repertoire.emotions.get(found)
     if direction is not None:
         tried = torch.linspace(0, _MOST, _TRIALS)
         ws = latent.ws - tried[:, None, None] * direction.values
-        own[found.index] = tried[int(recognise(draw(generator, latent, ws))[:, Emotion.NEUTRAL.index].argmax())]
+        own[found.index] = tried[int(recognise(synthesise(generator, latent, ws))[:, Emotion.NEUTRAL.index].argmax())]
     return own
 
 
@@ -181,7 +181,7 @@ def _reach(generator: Generator, sequencer: Sequencer, crop: FaceCrop) -> list[F
     extremes = sequencer.extremes()
     if not extremes:
         return []
-    poses = draw(generator, sequencer.start, torch.stack(list(extremes.values())))
+    poses = synthesise(generator, sequencer.start, torch.stack(list(extremes.values())))
     to_photo = crop.to_photo @ scaling(crop.size / poses.shape[1])
     return [map_points(to_photo, points) for points in find_points(generator, poses)]
 

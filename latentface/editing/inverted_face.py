@@ -25,7 +25,7 @@ from latentface.options import ProjectOptions
 if TYPE_CHECKING:
     from latentface.networks.generator import Generator
 
-Source = str | os.PathLike[str] | Pixels | Latent | Projection
+FaceSource = str | os.PathLike[str] | Pixels | Latent | Projection
 Note = Callable[[str], None]
 
 #: A face of less confidence is warned of: turned far away, or largely hidden.
@@ -52,7 +52,7 @@ class Face:
 
 
 @dataclass(frozen=True, eq=False)
-class _Look:
+class _Found:
     """What a source shows before anything is projected: a latent, or a photo and a crop of it."""
 
     photo: Photo | None = None
@@ -105,11 +105,11 @@ class FaceFinder:
         if project is not None and project.tune_steps:
             raise UsageError("edits draw with the generator as it is; pivot tuning would change it (tune_steps is 0)")
 
-    def face(self, source: Source, number: int | None = None, what: str = "the photo") -> Face:
+    def face(self, source: FaceSource, number: int | None = None, what: str = "the photo") -> Face:
         """The face of one source, as `faces` finds it."""
         return self.faces([(source, what, number)])[0]
 
-    def faces(self, wanted: Iterable[tuple[Source, str, int | None]]) -> list[Face]:
+    def faces(self, wanted: Iterable[tuple[FaceSource, str, int | None]]) -> list[Face]:
         """Faces with their latents, which are remembered, or found together.
 
         Args:
@@ -122,7 +122,7 @@ class FaceFinder:
             UsageError: the encoder is to be taken, and the network has none.
         """
         wanted = list(wanted)
-        looks = [self._look(*each) for each in wanted]
+        looks = [self._find(*each) for each in wanted]
         known = [look.latent if look.crop is None else self._remembered(look.crop) for look in looks]
         crops = [
             look.crop for look, latent in zip(looks, known, strict=True) if latent is None and look.crop is not None
@@ -155,7 +155,7 @@ class FaceFinder:
     def _align(self, rgb: Pixels) -> list[FaceCrop]:
         return api.align(rgb, self.generator.config.resolution, self.landmarks)
 
-    def _look(self, source: Source, what: str, number: int | None) -> _Look:
+    def _find(self, source: FaceSource, what: str, number: int | None) -> _Found:
         """What a source shows: a latent, or a photo and the face in it."""
         if isinstance(source, Projection):
             source = source.latent
@@ -163,14 +163,14 @@ class FaceFinder:
             source = api.load_latent(source, self.generator)
         if isinstance(source, Latent):
             api.check_latent(source, self.generator, what)
-            return _Look(latent=source)
+            return _Found(latent=source)
         photo = Photo(source) if isinstance(source, np.ndarray) else read_photo(source)
         name = what if isinstance(source, np.ndarray) else f"{what}, {os.fspath(source)}"
         try:
             crops = self._align(photo.rgb)
         except NoFaceFound as error:
             raise NoFaceFound(f"{name}: {error}") from None
-        return _Look(photo, self._choose(crops, number, name))
+        return _Found(photo, self._choose(crops, number, name))
 
     def _choose(self, crops: Sequence[FaceCrop], number: int | None, name: str) -> FaceCrop:
         if number is not None:

@@ -22,7 +22,7 @@ def find_points(generator: Generator, images: Pixels) -> Float64Array:
     """Landmarks [N, 68, 2] of drawn faces [N, R, R, 3], in their pixels."""
     device = generator.w_avg.device
     with torch.no_grad():
-        points = api.judge(str(device)).landmarks(to_tensor(images).to(device))
+        points = api.face_networks(str(device)).landmarks(to_tensor(images).to(device))
     return np.asarray(points.cpu().double().numpy() * images.shape[1] - 0.5)
 
 
@@ -42,7 +42,7 @@ def make_placer(
     return ExpressionMap(face.photo.rgb, face.crop, reference, points)
 
 
-def draw(generator: Generator, latent: Latent, ws: torch.Tensor) -> Pixels:
+def synthesise(generator: Generator, latent: Latent, ws: torch.Tensor) -> Pixels:
     """ws [N, num_ws, w_dim] with the noise maps of a latent: uint8 RGB [N, R, R, 3]."""
     device = generator.w_avg.device
     noise = None if latent.noise is None else [each[None, None].to(device) for each in latent.noise]

@@ -72,7 +72,7 @@ def predict(
     while left > 1e-6:
         with torch.inference_mode():
             logits, mean, log_deviation, state = network(emotions, measures, state)
-        index = _draw(logits[0, 0].cpu(), temperature, source) if segments else start.index
+        index = _sample(logits[0, 0].cpu(), temperature, source) if segments else start.index
         spread = math.sqrt(temperature) * torch.randn(2, generator=source)  # p^(1/T) of a normal widens by sqrt(T)
         drawn = mean[0, 0, index].cpu() + spread * log_deviation[0, 0, index].cpu().exp()
         segment = _segment(list(Emotion)[index], *drawn.tolist())
@@ -147,7 +147,7 @@ def _segment(emotion: Emotion, log_seconds: float, logit: float) -> EmotionSegme
     return EmotionSegment(emotion, round(strength, 3), round(seconds, 3))
 
 
-def _draw(logits: Tensor, temperature: float, source: torch.Generator) -> int:
+def _sample(logits: Tensor, temperature: float, source: torch.Generator) -> int:
     if temperature == 0:
         return int(logits.argmax())
     return int(torch.multinomial((logits / temperature).softmax(0), 1, generator=source))

@@ -212,10 +212,10 @@ class BuiltinLandmarks:
         """photo uint8 [H, W, 3], boxes [F, 4] in photo pixels -> landmarks [F, 68, 2] in photo pixels."""
         if len(boxes) == 0:
             return np.empty((0, 68, 2))
-        first = self._look(photo, [_box_quad(box) for box in boxes])
-        return self._look(photo, [ffhq_quad(points) for points in first])
+        first = self._predict(photo, [_box_quad(box) for box in boxes])
+        return self._predict(photo, [ffhq_quad(points) for points in first])
 
-    def _look(self, photo: Pixels, squares: list[Float64Array]) -> Float64Array:
+    def _predict(self, photo: Pixels, squares: list[Float64Array]) -> Float64Array:
         config = self._network.config
         quads = [frame_quad(square, config.frame_scale, config.frame_shift) for square in squares]
         crops = np.stack([sample_quad(photo, quad, config.input_size) for quad in quads])

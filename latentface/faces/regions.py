@@ -30,7 +30,7 @@ def uncovered(base: Float32Array, landmarks: Float64Array, unit: float) -> Float
     unit: their inter-ocular distance.
     """
 
-    def judge(small: Float32Array, scale: float) -> Float32Array:
+    def visible(small: Float32Array, scale: float) -> Float32Array:
         red, green, blue = np.moveaxis(small, -1, 0)
         colour = np.stack([small.mean(-1), red - green, (red + green) / 2 - blue], axis=-1)
         points, size = landmarks * scale, (small.shape[1], small.shape[0])
@@ -45,7 +45,7 @@ def uncovered(base: Float32Array, landmarks: Float64Array, unit: float) -> Float
         wider = ndimage.binary_dilation(other, iterations=max(1, round(0.08 * unit * scale)))
         return np.asarray(1 - ndimage.gaussian_filter(wider.astype(np.float32), 0.04 * unit * scale), np.float32)
 
-    return on_small_copy(judge, base)
+    return on_small_copy(visible, base)
 
 
 def visible_share(image: NDArray[np.uint8], landmarks: Float64Array) -> float:

@@ -24,7 +24,7 @@ _BATCH = 8
 
 
 @dataclass(frozen=True, eq=False)
-class Judge:
+class FaceNetworks:
     """The networks that look at faces. All are called with FFHQ crops [N, 3, R, R] in [-1, 1].
 
     Attributes:
@@ -52,35 +52,35 @@ class Costs:
         return (1 - weight) * self.appearance + weight * self.expression
 
 
-class Appraisal:
+class Objective:
     """The costs of latents between an identity's and an expression's, drawn with the identity's noise maps."""
 
-    def __init__(self, generator: Generator, judge: Judge, identity: Latent, expression: Latent) -> None:
-        self.generator, self.judge = generator, judge
+    def __init__(self, generator: Generator, networks: FaceNetworks, identity: Latent, expression: Latent) -> None:
+        self.generator, self.networks = generator, networks
         self.device = generator.w_avg.device
         self.noise = None
         if identity.noise is not None:
             self.noise = [each[None, None].to(self.device) for each in identity.noise]
         self.ends = torch.stack([identity.ws, expression.ws]).to(self.device)  # [2, num_ws, w_dim]
         with torch.no_grad():
-            ends = self.draw(self.ends)
+            ends = self.synthesise(self.ends)
             self.picture = ends[:1]
-            points = judge.landmarks(ends)
+            points = networks.landmarks(ends)
             self.still = still_parts(points, ends.shape[-1])
-            self.embedding = judge.identity(ends[:1])
-            self.features = judge.perceptual.unit_features(ends[:1])
-            self.measures, self.emotion = measure_expression(points)[1:], judge.emotion(ends[1:])
+            self.embedding = networks.identity(ends[:1])
+            self.features = networks.perceptual.unit_features(ends[:1])
+            self.measures, self.emotion = measure_expression(points)[1:], networks.emotion(ends[1:])
             appearance, _ = self._parts(ends[1:])
             _, expression_parts = self._parts(ends[:1])
             self.scales = [[part.clamp(min=_AGREEMENT) for part in parts] for parts in (appearance, expression_parts)]
 
-    def draw(self, ws: Tensor) -> Tensor:
+    def synthesise(self, ws: Tensor) -> Tensor:
         """Pictures [N, 3, R, R] of ws [N, num_ws, w_dim], clamped to [-1, 1]."""
         return self.generator.synthesis(ws, noise_mode="const", noise=self.noise).clamp(-1, 1)
 
     def __call__(self, ws: Tensor) -> Costs:
         """The costs of ws [N, num_ws, w_dim]; differentiable."""
-        parts = self._parts(self.draw(ws))
+        parts = self._parts(self.synthesise(ws))
         means = [
             torch.stack([part / scale for part, scale in zip(side, scales, strict=True)]).mean(0)
             for side, scales in zip(parts, self.scales, strict=True)
@@ -95,13 +95,13 @@ class Appraisal:
 
     def _parts(self, pictures: Tensor) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
         """Identity and perceptual distance [N] to the one end; landmark geometry and emotion [N] to the other."""
-        judge = self.judge
-        identity = 1 - F.cosine_similarity(judge.identity(pictures), self.embedding)
+        networks = self.networks
+        identity = 1 - F.cosine_similarity(networks.identity(pictures), self.embedding)
         stilled = torch.where(self.still > 0, pictures, self.picture)
-        features = judge.perceptual.unit_features(stilled)
-        perceptual = judge.perceptual.compare(
+        features = networks.perceptual.unit_features(stilled)
+        perceptual = networks.perceptual.compare(
             features, tuple(f.expand(len(pictures), -1, -1, -1) for f in self.features)
         )
-        geometry = (measure_expression(judge.landmarks(pictures)) - self.measures).square().mean(1)
-        emotion = 1 - F.cosine_similarity(judge.emotion(pictures), self.emotion)
+        geometry = (measure_expression(networks.landmarks(pictures)) - self.measures).square().mean(1)
+        emotion = 1 - F.cosine_similarity(networks.emotion(pictures), self.emotion)
         return (identity, perceptual), (geometry, emotion)

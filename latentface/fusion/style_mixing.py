@@ -20,7 +20,7 @@ from torch import Tensor
 from latentface.arrays import Pixels
 from latentface.errors import LatentMismatch, UsageError
 from latentface.fusion.integer_program import Choice, CostModel, NoChoice, Rules, solve
-from latentface.fusion.objective import Appraisal, Judge
+from latentface.fusion.objective import FaceNetworks, Objective
 from latentface.fusion.stylespace import useful_halves
 from latentface.io.images import to_uint8
 from latentface.latents.latent import Latent
@@ -52,7 +52,7 @@ class Transfer:
         layers: rows that come from the expression, in whole or in part.
         weights: how much of each row's units is taken, mean over them, [num_ws]; strength included.
         space: what expressions move, when only that part of the rows is taken.
-        appearance, expression: its two costs at strength 1, see `appraisal`.
+        appearance, expression: its two costs at strength 1, see `objective`.
         objective: both, weighted by `expression_weight`.
         measured: latents that were drawn to find it.
     """
@@ -78,7 +78,7 @@ def fuse(
     identity: Latent,
     expression: Latent,
     generator: Generator,
-    judge: Judge,
+    networks: FaceNetworks,
     options: TransferOptions | None = None,
     on_measure: MeasureCallback | None = None,
     space: Subspace | None = None,
@@ -97,24 +97,24 @@ def fuse(
     options = _settled(options or TransferOptions(), space)
     _check(identity, generator)
     _check(expression, generator)
-    appraisal = Appraisal(generator, judge, identity, expression)
+    objective = Objective(generator, networks, identity, expression)
     fixed = named_layers(options.layers, generator.config)
     space = space if options.units == "expression" else None
     tally = _Tally(on_measure)
     free = free_rows(options, generator.config) if fixed is None else fixed
-    steps, rows = _units(appraisal, options, free, space, tally)
-    search = _Search(appraisal, steps, options, tally)
+    steps, rows = _units(objective, options, free, space, tally)
+    search = _Search(objective, steps, options, tally)
     choice: Choice = (True,) * len(rows)
     if fixed is None:
         choice = search.run(Rules(rows, options.most_layers, options.exact_layers, options.contiguous))
     weights = torch.tensor(choice, dtype=torch.float32, device=steps.device)
     if options.refine_steps and any(choice) and space is None:
-        weights = _refine(appraisal, steps, weights, options, tally, _RATE, _MOST_WEIGHT)
+        weights = _refine(objective, steps, weights, options, tally, _RATE, _MOST_WEIGHT)
     moved = torch.einsum("u,ulw->lw", weights, steps)
-    costs = appraisal.measure(appraisal.ends[:1] + moved)
-    ws = appraisal.ends[0] + options.strength * moved
+    costs = objective.measure(objective.ends[:1] + moved)
+    ws = objective.ends[0] + options.strength * moved
     with torch.no_grad():
-        picture, reference = to_uint8(appraisal.draw(torch.stack([ws, appraisal.ends[0]])))
+        picture, reference = to_uint8(objective.synthesise(torch.stack([ws, objective.ends[0]])))
     index = torch.tensor(rows, dtype=torch.int64)
     count = index.bincount(minlength=generator.config.num_ws).clamp(min=1)
     of_row = options.strength * torch.zeros(len(count)).index_add_(0, index, weights.cpu()) / count
@@ -190,20 +190,20 @@ class _Tally:
 class _Search:
     """Measures choices, remembers them, and improves the best one."""
 
-    def __init__(self, appraisal: Appraisal, steps: Tensor, options: TransferOptions, tally: _Tally) -> None:
-        self.appraisal, self.steps, self.options, self.tally = appraisal, steps, options, tally
+    def __init__(self, objective: Objective, steps: Tensor, options: TransferOptions, tally: _Tally) -> None:
+        self.objective, self.steps, self.options, self.tally = objective, steps, options, tally
         self.known: dict[Choice, float] = {}
 
     def splice(self, weights: Tensor) -> Tensor:
         """ws [N, num_ws, w_dim] for weights [N, U] of the units."""
         moved = torch.einsum("nu,ulw->nlw", weights.to(self.steps), self.steps)
-        return self.appraisal.ends[0] + moved
+        return self.objective.ends[0] + moved
 
     def measure(self, choices: Iterable[Choice]) -> None:
         """Draw what is not known yet, in one batched pass."""
         new = [choice for choice in dict.fromkeys(choices) if choice not in self.known]
         if new:
-            costs = self.appraisal.measure(self.splice(torch.tensor(new, dtype=torch.float32)))
+            costs = self.objective.measure(self.splice(torch.tensor(new, dtype=torch.float32)))
             self.known.update(zip(new, costs.total(self.options.expression_weight).tolist(), strict=True))
             self.tally.add(len(new), min(self.known.values()))
 
@@ -252,7 +252,7 @@ class _Search:
 
 
 def _refine(
-    appraisal: Appraisal, moves: Tensor, start: Tensor, options: TransferOptions, tally: _Tally, rate: float,
+    objective: Objective, moves: Tensor, start: Tensor, options: TransferOptions, tally: _Tally, rate: float,
     most: float | None = None,
 ) -> Tensor:  # fmt: skip
     """Weights [M] of moves [M, num_ws, w_dim] that lower the objective further, by Adam from `start`.
@@ -264,14 +264,14 @@ def _refine(
     optimiser, steps = torch.optim.Adam([weights], lr=rate), options.refine_steps or 0
     with torch.enable_grad():
         for step in range(steps + 1):
-            ws = appraisal.ends[:1] + torch.einsum("m,mlw->lw", weights, moves)
-            objective = appraisal(ws).total(options.expression_weight).sum()
-            if (value := float(objective.detach())) < least:
+            ws = objective.ends[:1] + torch.einsum("m,mlw->lw", weights, moves)
+            cost = objective(ws).total(options.expression_weight).sum()
+            if (value := float(cost.detach())) < least:
                 best, least = weights.detach().clone(), value
             tally.add(1, least)
             if step == steps:
                 break
-            (weights.grad,) = torch.autograd.grad(objective, [weights])
+            (weights.grad,) = torch.autograd.grad(cost, [weights])
             optimiser.step()
             if most is not None:
                 with torch.no_grad():
@@ -290,17 +290,17 @@ def _neighbours(centre: Choice, distance: int) -> list[Choice]:
 
 
 def _units(
-    appraisal: Appraisal, options: TransferOptions, free: tuple[int, ...], space: Subspace | None, tally: _Tally
+    objective: Objective, options: TransferOptions, free: tuple[int, ...], space: Subspace | None, tally: _Tally
 ) -> tuple[Tensor, tuple[int, ...]]:
     """What each unit adds to the identity's ws, [U, num_ws, w_dim], and the row it belongs to.
 
     A row is one unit: all of it, or what expressions move of it. By style channels it is two: those that lower the
     objective to first order when they go over to the expression, and the rest.
     """
-    step = appraisal.ends[1] - appraisal.ends[0]
-    parts = [step if space is None else _expression(appraisal, space, step, free, options, tally)]
+    step = objective.ends[1] - objective.ends[0]
+    parts = [step if space is None else _expression(objective, space, step, free, options, tally)]
     if options.units == "styles":
-        useful = useful_halves(appraisal, step, options.expression_weight)
+        useful = useful_halves(objective, step, options.expression_weight)
         parts = [useful, step - useful]
     units = [(row, part[row]) for row in free for part in parts]
     steps = step.new_zeros(len(units), *step.shape)
@@ -310,7 +310,7 @@ def _units(
 
 
 def _expression(
-    appraisal: Appraisal, space: Subspace, step: Tensor, free: tuple[int, ...], options: TransferOptions, tally: _Tally
+    objective: Objective, space: Subspace, step: Tensor, free: tuple[int, ...], options: TransferOptions, tally: _Tally
 ) -> Tensor:
     """What expressions move of a step [num_ws, w_dim]: as read from it, then refined in the rows that are free.
 
@@ -321,7 +321,7 @@ def _expression(
     inside[list(free)] = 1
     moves = space.basis.to(step) * inside
     if options.refine_steps:
-        start = _refine(appraisal, moves, start, options, tally, _EXPRESSION_RATE)
+        start = _refine(objective, moves, start, options, tally, _EXPRESSION_RATE)
     return torch.einsum("m,mlw->lw", start, moves)
 
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from latentface.fusion.objective import Appraisal
+from latentface.fusion.objective import Objective
 from latentface.networks.generator import Generator
 
 _RIDGE = 1e-3  # of the mean squared singular value, in the way back from styles to w
 
 
-def useful_halves(appraisal: Appraisal, step: Tensor, weight: float) -> Tensor:
+def useful_halves(objective: Objective, step: Tensor, weight: float) -> Tensor:
     """For each row the part of its step [num_ws, w_dim] that moves only the style channels worth moving.
 
     Styles are affine in w: the channels' steps are A step, and the way back is ridge regression through all affine maps
     that the row feeds.
     """
-    readers = style_readers(appraisal.generator)
-    gradients = _style_gradients(appraisal, [affine for affines in readers for affine in affines], weight)
+    readers = style_readers(objective.generator)
+    gradients = _style_gradients(objective, [affine for affines in readers for affine in affines], weight)
     halves = torch.zeros_like(step)
     for row, affines in enumerate(readers):
         matrix = torch.cat([_matrix(affine) for affine in affines]).double()  # [C, w_dim]
@@ -46,7 +46,7 @@ def style_readers(generator: Generator) -> list[list[nn.Module]]:
     return readers
 
 
-def _style_gradients(appraisal: Appraisal, affines: list[nn.Module], weight: float) -> dict[nn.Module, Tensor]:
+def _style_gradients(objective: Objective, affines: list[nn.Module], weight: float) -> dict[nn.Module, Tensor]:
     """d objective / d style [C] half-way between the latents, where both costs have a slope, for every affine map."""
     styles: dict[nn.Module, Tensor] = {}
 
@@ -57,8 +57,8 @@ def _style_gradients(appraisal: Appraisal, affines: list[nn.Module], weight: flo
     hooks = [affine.register_forward_hook(keep) for affine in affines]
     try:
         with torch.enable_grad():
-            objective = appraisal(appraisal.ends.mean(0, keepdim=True)).total(weight).sum()
-            found = torch.autograd.grad(objective, [styles[affine] for affine in affines])
+            cost = objective(objective.ends.mean(0, keepdim=True)).total(weight).sum()
+            found = torch.autograd.grad(cost, [styles[affine] for affine in affines])
     finally:
         for hook in hooks:
             hook.remove()

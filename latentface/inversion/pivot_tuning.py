@@ -16,7 +16,7 @@ from torch import Tensor
 
 from latentface.errors import InputError, LatentfaceError, LatentMismatch
 from latentface.inversion.schedule import learning_rate as ramp
-from latentface.inversion.search import draw
+from latentface.inversion.search import synthesise
 from latentface.io.tensors import read_tensors, write_tensors
 from latentface.networks.generator import Generator
 
@@ -108,7 +108,7 @@ def tune(
     with torch.enable_grad():
         for step in range(steps):
             optimiser.param_groups[0]["lr"] = ramp(step, steps, learning_rate)
-            value = loss(draw(synthesis, ws, noise, rough)).sum()
+            value = loss(synthesise(synthesis, ws, noise, rough)).sum()
             if not torch.isfinite(value):
                 raise LatentfaceError(
                     f"pivot tuning diverged: the loss at step {step} is {value.item()}; lower the learning rate of "

@@ -27,13 +27,22 @@ from latentface.networks.perceptual import FeatureDistance
 from latentface.networks.precision import is_rough
 from latentface.options import ProjectOptions
 
-__all__ = ["ProjectOptions", "Projection", "StepState", "TunedDeltas", "WStatistics", "judge", "measure_w", "project"]
+__all__ = [
+    "ProjectOptions",
+    "Projection",
+    "StepState",
+    "TunedDeltas",
+    "WStatistics",
+    "measure_w",
+    "project",
+    "verdict_of",
+]
 
 #: Verdicts by final distance of the built-in perceptual network; how they were set stands in its model card.
 GOOD_DISTANCE, APPROXIMATE_DISTANCE = 0.03, 0.09
 #: The side that larger pictures are averaged down to for that distance: the perceptual network was trained on such, and
 #: a larger network would be blamed for every hair that it draws elsewhere.
-JUDGED_SIDE = 128
+VERDICT_SIDE = 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +65,7 @@ class Projection:
         losses: float32 [steps taken], perceptual plus pixel loss at each step, exploratory noise included; fewer than
             `options.steps` where the search ended early (`options.flat`).
         distance: perceptual distance between `image` and the crop, both averaged down to 128 pixels if larger.
-        verdict: "good", "approximate" or "outside what this network can draw", by `judge`.
+        verdict: "good", "approximate" or "outside what this network can draw", by `verdict_of`.
         tuned: parameter differences of pivot tuning, or None.
         tune_losses: float32 [tune_steps].
     """
@@ -70,7 +79,7 @@ class Projection:
     tune_losses: Float32Array
 
 
-def judge(distance: float) -> str:
+def verdict_of(distance: float) -> str:
     """A plain word on a final distance of the built-in perceptual network."""
     if distance <= GOOD_DISTANCE:
         return "good"
@@ -172,7 +181,7 @@ class _Run:
         statistics: WStatistics,
         preconditioner: Preconditioner | None,
     ) -> list[Projection]:
-        """Search for all targets [N, 3, R, R] together, then tune and judge them one by one."""
+        """Search for all targets [N, 3, R, R] together, then tune and measure them one by one."""
         comparison = Comparison(targets, self.distance, self.options, attention)
         count = len(targets)
         search = Search(self.generator, comparison, statistics, self.options, start, count, preconditioner)
@@ -197,7 +206,7 @@ class _Run:
         generator = self.generator if tuned is None else tuned.apply(self.generator)
         with torch.no_grad():
             picture = generator.synthesis(ws, noise_mode="const", noise=noise or None).clamp(-1, 1)
-            distance = float(comparison.perceptual(shrink(picture, JUDGED_SIDE)))
+            distance = float(comparison.perceptual(shrink(picture, VERDICT_SIDE)))
         latent = Latent(
             ws=ws[0].cpu(),
             fingerprint=self.generator.fingerprint,
@@ -208,7 +217,7 @@ class _Run:
             image=to_uint8(picture)[0],
             losses=losses,
             distance=distance,
-            verdict=judge(distance),
+            verdict=verdict_of(distance),
             tuned=tuned,
             tune_losses=np.asarray(tune_losses, dtype=np.float32),
         )

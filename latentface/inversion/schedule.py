@@ -73,7 +73,7 @@ class Pace:
         """Whether no step is left."""
         return self.step >= self.length
 
-    def judge(self, loss: float) -> None:
+    def update(self, loss: float) -> None:
         """Take in the loss of the present step, of the full image and without exploratory noise."""
         self.lowest.append(min([loss, *self.lowest[-1:]]))
         if len(self.lowest) <= WINDOW or self.step + 1 >= self.turn:

@@ -163,7 +163,7 @@ def shrink(images: Tensor, side: int = COMPARED_SIDE) -> Tensor:
     return F.avg_pool2d(images, factor) if factor > 1 else images
 
 
-def draw(
+def synthesise(
     synthesis: SynthesisNetwork, ws: Tensor, noise: Sequence[Tensor] | None, rough: bool, side: int | None = None
 ) -> Tensor:
     """Images [N, 3, side, side] of ws [N, num_ws, w_dim] in their dtype, convolved in bfloat16 if rough."""
@@ -194,7 +194,7 @@ class _Crop:
         self.shared = torch.zeros_like(start[:, :1])
         # the same seed for every crop: a crop in a batch gives what it gives alone
         self.stream = torch.Generator().manual_seed(options.seed)
-        self.maps = [self.draw(1, *shape) for shape in noise_shapes]
+        self.maps = [self.noise(1, *shape) for shape in noise_shapes]
         self.learnt = [self.coordinates, *self.maps]
         if from_mean and start.shape[1] > 1:
             self.learnt.append(self.shared)
@@ -213,9 +213,9 @@ class _Crop:
 
     def explored(self, sigma: float) -> Tensor:
         """The present latent, with exploratory noise of this deviation."""
-        return self.ws + sigma * self.draw(*self.start.shape[1:]) if sigma else self.ws
+        return self.ws + sigma * self.noise(*self.start.shape[1:]) if sigma else self.ws
 
-    def draw(self, *shape: int) -> Tensor:
+    def noise(self, *shape: int) -> Tensor:
         """Normal numbers [1, *shape] from the crop's own stream."""
         return torch.randn(1, *shape, generator=self.stream).to(self.start)
 
@@ -262,7 +262,7 @@ class Search:
     def synthesise(self, ws: Tensor, maps: Sequence[Tensor], side: int | None = None) -> Tensor:
         """Images [N, 3, side, side] of ws [N, 1 or num_ws, w_dim]; of full size when no side is given."""
         rows = ws.expand(-1, self.generator.config.num_ws, -1)
-        return draw(self.generator.synthesis, rows, maps or None, self.rough, side)
+        return synthesise(self.generator.synthesis, rows, maps or None, self.rough, side)
 
     def objective(self, ws: Tensor, images: Tensor, comparison: Comparison) -> tuple[Tensor, Tensor]:
         """The loss [N] that is reported, and with the penalties on ws the one by which the best is chosen."""
@@ -291,7 +291,7 @@ class Search:
             crop.losses.append(value)
             if not sigma and side == self.full:
                 crop.keep(whole)
-                crop.pace.judge(whole)
+                crop.pace.update(whole)
         if maps and options.noise_regularise:
             total = total + options.noise_regularise * noise_penalty(maps)
         self.optimiser.zero_grad(set_to_none=True)

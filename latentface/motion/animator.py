@@ -16,7 +16,7 @@ from latentface.faces.square import SIDE, Square, shrink
 from latentface.fields import resize, smoothstep
 from latentface.io.clip import Clip, Frame
 from latentface.io.images import Photo, to_tensor, to_uint8
-from latentface.motion.background import draw_along
+from latentface.motion.background import carry_along
 from latentface.motion.driver import Driver, DriverReport, Latest, Retargeting
 from latentface.networks.motion import Keypoints, MotionModel
 from latentface.networks.precision import convolving, is_rough
@@ -81,8 +81,8 @@ class MovingFace:
             mask = mask * self._head(target)
         with torch.inference_mode():
             with convolving(self.rough, self.large.device):
-                drawn = self.model.draw(self.encoded, self.keypoints, target)
-            drawn = draw_along(drawn, resize(mask, drawn.motion.field.shape[1:3]) < STILL)
+                drawn = self.model.predict(self.encoded, self.keypoints, target)
+            drawn = carry_along(drawn, resize(mask, drawn.motion.field.shape[1:3]) < STILL)
             patch = _to_pixels(self.model.compose(self.large, drawn))
         left, top, side = self.square.left, self.square.top, self.square.side
         rows = slice(max(top, 0), min(top + side, self.shape[0]))

@@ -14,7 +14,7 @@ import torch
 from scipy.linalg import solveh_banded
 
 from latentface.arrays import BoolArray, Float64Array
-from latentface.networks.motion.generator import Drawn
+from latentface.networks.motion.generator import Prediction
 from latentface.networks.motion.geometry import grid, resize
 
 _GRIP = 0.1  # how firmly the sheet holds to the network's motion, times the odds that a place moves at all
@@ -24,7 +24,7 @@ _LEAST = 1e-3  # share of standstill below which a place moves for certain
 _BRINK = 0.1  # half pictures from the picture's edge over which painting ends: nobody knows what lies beyond it
 
 
-def draw_along(drawn: Drawn, still: BoolArray) -> Drawn:
+def carry_along(drawn: Prediction, still: BoolArray) -> Prediction:
     """One frame as a network draws it, with the motion of the head continued around it and nothing painted there.
 
     The displacements u make least, over all places and their neighbours,

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from latentface.emotion import Emotion
 from latentface.errors import UsageError
 from latentface.networks.landmarks import NUM_POINTS, LandmarkConfig, LandmarkNet, eye_frame
-from latentface.networks.trunk import look
+from latentface.networks.trunk import framed_part
 
 INNER = slice(17, 68)  # without the jaw line, which moves with the view
 
@@ -61,7 +61,7 @@ class EmotionNet(nn.Module):
 
     def features(self, crops: Tensor) -> Tensor:
         """What the decision is made from: [N, D] for crops [N, 3, R, R]; UsageError for another shape."""
-        framed = look(crops, self.config.landmarks)
+        framed = framed_part(crops, self.config.landmarks)
         observed = observe(self.landmarks, torch.cat([framed, framed.flip(3)]))
         ours, mirrored = self.reflect(observed).chunk(2)
         return (ours + mirrored) / 2  # the logits are linear in the features: theirs are averaged, too

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from latentface.errors import UsageError
 from latentface.networks.landmarks import NUM_POINTS, LandmarkConfig, LandmarkNet, eye_frame
-from latentface.networks.trunk import FaceTrunk, TrunkConfig, look
+from latentface.networks.trunk import FaceTrunk, TrunkConfig, framed_part
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class IdentityNet(nn.Module):
 
         Squares, because a turned head moves a point by its depth times the turn, and depth differs between people.
         """
-        points = eye_frame(self.landmarks(look(crops, self.config.landmarks))).flatten(1)
-        return torch.cat([self.trunk(self.trunk.look(crops)).float(), points, points.square()], dim=1)
+        points = eye_frame(self.landmarks(framed_part(crops, self.config.landmarks))).flatten(1)
+        return torch.cat([self.trunk(self.trunk.frame(crops)).float(), points, points.square()], dim=1)
 
     def forward(self, crops: Tensor) -> Tensor:
         return F.normalize(self.out(self.describe(crops)), dim=1)

@@ -65,7 +65,7 @@ class Frame(Protocol):
     def frame_shift(self) -> float: ...
 
 
-def look(crops: Tensor, frame: Frame) -> Tensor:
+def framed_part(crops: Tensor, frame: Frame) -> Tensor:
     """The framed part [N, 3, S, S] of FFHQ crops [N, 3, R, R] of any size, to the pixel of S / frame_scale a crop.
 
     Where the frame leaves the crop, the crop is reflected. Raises UsageError for another shape.
@@ -131,7 +131,7 @@ def _level(in_channels: int, out_channels: int, blocks: int) -> nn.Sequential:
 
 
 class FaceTrunk(FaceEncoder):
-    """Framed pictures [N, 3, S, S] in [-1, 1] (see `look`) -> features [N, D]."""
+    """Framed pictures [N, 3, S, S] in [-1, 1] (see `framed_part`) -> features [N, D]."""
 
     def __init__(self, config: TrunkConfig) -> None:
         super().__init__(config.widths)
@@ -139,9 +139,9 @@ class FaceTrunk(FaceEncoder):
         self.summary = nn.Conv2d(config.widths[-1], config.summary, 1)
         self.out = nn.Linear(config.summary * (config.input_size // 16) ** 2, config.features)
 
-    def look(self, crops: Tensor) -> Tensor:
-        """The part [N, 3, S, S] of FFHQ crops [N, 3, R, R] that the network looks at (see the function `look`)."""
-        return look(crops, self.config)
+    def frame(self, crops: Tensor) -> Tensor:
+        """The part [N, 3, S, S] of FFHQ crops [N, 3, R, R] that the network looks at (see `framed_part`)."""
+        return framed_part(crops, self.config)
 
     def summarise(self, framed: Tensor) -> Tensor:
         """What the features are a linear map of: [N, summary * (S / 16)^2]."""

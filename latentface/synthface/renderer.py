@@ -95,13 +95,13 @@ class Renderer:
         self._target.use()
         self._target.clear(0.0, 0.0, 0.0, 0.0)
         self._set_light(scene, camera, pose)
-        self._draw_backdrop(scene)
+        self._render_backdrop(scene)
         self.context.enable(moderngl.DEPTH_TEST)
-        self._draw_head(scene, posed)
+        self._render_head(scene, posed)
         displacement = shaped - self.head.vertices
         for garment, colour in self._worn(scene):
             points = pose.apply(garment.follow(displacement), garment.rest)
-            self._draw_garment(scene, garment, colour, points, garment.normals @ pose.head.T)
+            self._render_garment(scene, garment, colour, points, garment.normals @ pose.head.T)
         image, mask = self._read(scene)
         return Render(image, camera.pixels(landmarks, self.size), mask, scene)
 
@@ -138,7 +138,7 @@ class Renderer:
         for program in self._programs.values():
             _set(program, values)
 
-    def _draw_backdrop(self, scene: Scene) -> None:
+    def _render_backdrop(self, scene: Scene) -> None:
         picture = np.ascontiguousarray(scene.backdrop, np.float32)
         sheet = self.context.texture((picture.shape[1], picture.shape[0]), 3, picture.tobytes(), dtype="f4")
         sheet.filter = (moderngl.LINEAR, moderngl.LINEAR)
@@ -148,7 +148,7 @@ class Renderer:
         self._backdrop.render()
         sheet.release()
 
-    def _draw_head(self, scene: Scene, posed: Float32Array) -> None:
+    def _render_head(self, scene: Scene, posed: Float32Array) -> None:
         self._moving.write(np.concatenate([posed, vertex_normals(self.head, posed)], 1).astype("f4").tobytes())
         self._skins[scene.skin].use(0)
         self._masks.use(1)
@@ -186,7 +186,7 @@ class Renderer:
         worn += [(wardrobe.of_kind(kind)[i], colour) for kind, i, colour in choices if i is not None]
         return worn
 
-    def _draw_garment(
+    def _render_garment(
         self, scene: Scene, garment: Garment, colour: Float32Array, points: Float32Array, normals: Float32Array
     ) -> None:
         card = self._cards[garment.name]

@@ -52,12 +52,12 @@ def colour(images: Tensor, strength: Tensor, source: torch.Generator) -> Tensor:
     """Contrast, brightness, white balance and saturation off by up to about a third."""
     count = images.shape[0]
 
-    def draw(*shape: int) -> Tensor:
+    def uniform(*shape: int) -> Tensor:
         return (torch.rand(count, *shape, generator=source) * 2 - 1) * _column(strength)
 
     grey = images.mean(dim=1, keepdim=True)
-    images = grey + (images - grey) * (1 + 0.8 * draw(1, 1, 1))
-    return images * (1 + 0.35 * draw(1, 1, 1)) + 0.3 * draw(1, 1, 1) + 0.2 * draw(3, 1, 1)
+    images = grey + (images - grey) * (1 + 0.8 * uniform(1, 1, 1))
+    return images * (1 + 0.35 * uniform(1, 1, 1)) + 0.3 * uniform(1, 1, 1) + 0.2 * uniform(3, 1, 1)
 
 
 def shift(images: Tensor, strength: Tensor, source: torch.Generator) -> Tensor:

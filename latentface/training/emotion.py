@@ -18,7 +18,7 @@ from torch import Tensor
 from latentface.errors import UsageError
 from latentface.networks.classifier import EmotionConfig, EmotionNet, observe
 from latentface.networks.landmarks import LandmarkNet
-from latentface.networks.trunk import look
+from latentface.networks.trunk import framed_part
 from latentface.pretrained import load_landmarks
 from latentface.training.faces import FaceData, load_faces
 from latentface.training.landmark_augmentation import AugmentOptions, augment
@@ -67,7 +67,7 @@ class EmotionTask:
         parts = []
         for chosen in torch.split(torch.arange(len(data)), 64):
             if seed is None:
-                framed = look(data.crops(chosen, device), self.landmarks.config)
+                framed = framed_part(data.crops(chosen, device), self.landmarks.config)
             else:
                 framed, _ = augment(*data.batch(chosen, device), self.landmarks.config, CHANGES, generator)
             with torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat16):
@@ -83,7 +83,7 @@ class EmotionTask:
         network.scale.copy_(1 / self.deviation)
         return network
 
-    def draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def sample_batch(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """What is observed [N, W], shaken, and emotions [N]."""
         device = generator.device
         chosen = torch.randint(len(self.seen), (self.batch,), generator=generator, device=device).cpu()

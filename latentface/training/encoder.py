@@ -23,8 +23,8 @@ from latentface.networks.generator import Generator
 from latentface.networks.perceptual import DistilledVgg
 from latentface.training import landmark_augmentation as spoil
 from latentface.training.data import Pairs, join, load_pairs
-from latentface.training.looks import views
 from latentface.training.loop import Loop, LoopOptions, command_line, loop_options
+from latentface.training.picture_losses import views
 
 HELD_OUT = 500  # the last renders: only measured
 BATCH = 16
@@ -63,7 +63,7 @@ class EncoderTask:
             network.trunk.load_state_dict({k.removeprefix(name): v for k, v in state.items() if k.startswith(name)})
         return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
-    def draw(self, random: torch.Generator) -> Batch:
+    def sample_batch(self, random: torch.Generator) -> Batch:
         """Half renders, half samples; see the module's text."""
         half, resolution = BATCH // 2, self.generator.config.resolution
         chosen = torch.randint(len(self.pairs), (half,), generator=random).numpy()

@@ -35,7 +35,7 @@ from latentface.networks.generator import Generator, GeneratorConfig
 from latentface.networks.perceptual import DistilledVgg, FeatureDistance
 from latentface.pretrained.native import write_network
 from latentface.training.data import Pairs, load_pairs
-from latentface.training.looks import compare_looks, looks
+from latentface.training.picture_losses import compare_pictures, perceptual_and_texture
 from latentface.training.prior import fit_mapping, move_codes
 from latentface.training.scene_coder import SceneCoder, code_all, write_coder
 
@@ -183,7 +183,7 @@ class PairTrainer:
         self._recent: list[tuple[float, ...]] = []
         self._draw: Callable[..., torch.Tensor] = self.pair.generator.synthesis
         self._code: Callable[..., torch.Tensor] = self.pair.coder
-        self._compare: Callable[..., torch.Tensor] = functools.partial(looks, self.teacher)
+        self._compare: Callable[..., torch.Tensor] = functools.partial(perceptual_and_texture, self.teacher)
         if self.compiled:
             self._draw, self._code = torch.compile(self._draw), torch.compile(self._code)
             self._compare = torch.compile(self._compare)
@@ -203,7 +203,7 @@ class PairTrainer:
         noise = [torch.randn(len(codes), 1, *shape, generator=random) for shape in shapes]
         with torch.autocast("cpu", torch.bfloat16):
             drawn = self._draw(self.pair.spread(codes).contiguous(), noise=noise).float()
-            pixel, perceptual, texture = compare_looks(drawn, images, weights, self._compare, order)
+            pixel, perceptual, texture = compare_pictures(drawn, images, weights, self._compare, order)
         held = (w.square().mean(1) - 1).square().mean() + w.mean(0).square().mean()
         loss = pixel + recipe.perceptual_weight * perceptual + recipe.spread_weight * held
         self.optimizer.zero_grad(set_to_none=True)

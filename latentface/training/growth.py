@@ -27,8 +27,8 @@ from latentface.pretrained.native import Base, write_network
 from latentface.pretrained.readers.checkpoint import shell
 from latentface.training.data import Pairs, join, load_pairs
 from latentface.training.generator import Recipe, side_by_side
-from latentface.training.looks import compare_looks, looks
 from latentface.training.loop import Loop, LoopOptions, command_line, loop_options
+from latentface.training.picture_losses import compare_pictures, perceptual_and_texture
 from latentface.training.scene_coder import SceneCoder, code_all, read_coder
 
 HELD_OUT = 500  # the last renders: only measured
@@ -54,7 +54,7 @@ class GrowthTask:
         self.noise_shapes = shell(self.config).synthesis.noise_shapes()
         self.codes = code_all(coder, pairs, base.config.resolution)
         teacher.requires_grad_(False)
-        self._compare: Callable[[Tensor, Tensor], Tensor] = lambda a, b: looks(teacher, a, b)
+        self._compare: Callable[[Tensor, Tensor], Tensor] = lambda a, b: perceptual_and_texture(teacher, a, b)
         if compiled:
             self._compare = torch.compile(self._compare)
         self._drawing: tuple[Generator, Callable[..., Tensor]] | None = None
@@ -75,7 +75,7 @@ class GrowthTask:
             parameter.requires_grad_(side >= TRAINED_FROM and not strength)
         return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
-    def draw(self, random: torch.Generator) -> Batch:
+    def sample_batch(self, random: torch.Generator) -> Batch:
         """Renders, their codes with noise, noise maps, and where to look."""
         chosen = torch.randint(len(self.pairs) - HELD_OUT, (BATCH,), generator=random)
         images, weights = self.pairs.batch(chosen.numpy(), self.resolution, FEATURES)
@@ -88,7 +88,7 @@ class GrowthTask:
         images, weights, w, noise, seed = batch
         drawn = self._synthesise(network)(self._spread(w), noise=noise).float()
         order = np.random.default_rng(seed)
-        pixel, perceptual, texture = compare_looks(drawn, images, weights, self._compare, order)
+        pixel, perceptual, texture = compare_pictures(drawn, images, weights, self._compare, order)
         return pixel + PERCEPTUAL * perceptual + TEXTURE * texture
 
     def measure(self, network: Generator) -> Mapping[str, float]:

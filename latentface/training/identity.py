@@ -78,7 +78,7 @@ class IdentityTask:
         """A fresh trunk."""
         return FaceTrunk(self.config)
 
-    def draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def sample_batch(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """All views of some pairs, augmented: framed pictures [N, 3, S, S] and persons [N]."""
         picked = torch.randperm(len(self.members), generator=generator, device=generator.device)[: self.pairs]
         chosen = torch.cat([self.members[pair] for pair in picked.tolist()])
@@ -93,7 +93,7 @@ class IdentityTask:
 
     def measure(self, network: FaceTrunk) -> Mapping[str, float]:
         """Mean cosines of the trunk's features on the held-out persons."""
-        return self.compare(lambda crops: F.normalize(network(network.look(crops)), dim=1))
+        return self.compare(lambda crops: F.normalize(network(network.frame(crops)), dim=1))
 
     @torch.no_grad()
     def compare(self, embed: Callable[[Tensor], Tensor], device: str = "cpu") -> dict[str, float]:

@@ -65,7 +65,7 @@ def augment(
     pictures, points = mirror(pictures, points, generator)
     if masks is not None:
         pictures = replace_background(pictures[:, :3], pictures[:, 3:], options.background_share, generator)
-    pictures = draw_glasses(pictures, points * config.input_size - 0.5, options.glasses_share, generator)
+    pictures = add_glasses(pictures, points * config.input_size - 0.5, options.glasses_share, generator)
     pictures = shade(pictures, generator)
     pictures = occlude(pictures, options.occluder_share, generator)
     pictures = recolour(pictures, options.grey_share, generator)
@@ -197,7 +197,7 @@ def replace_background(images: Tensor, masks: Tensor, share: float, generator: t
     return result
 
 
-def draw_glasses(images: Tensor, points: Tensor, share: float, generator: torch.Generator) -> Tensor:
+def add_glasses(images: Tensor, points: Tensor, share: float, generator: torch.Generator) -> Tensor:
     """Glasses on some of the faces: rounded frames, a bridge, temples, clear to dark lenses, at times a reflection."""
     chosen = _chosen(generator, len(images), share)
     count, size = len(chosen), images.shape[-1]
@@ -215,26 +215,26 @@ def draw_glasses(images: Tensor, points: Tensor, share: float, generator: torch.
     v = (dy * right_way[:, 0, None, None] - dx * right_way[:, 1, None, None]) / distance[:, None, None]
     v = v - _uniform(generator, (count, 1, 1), -0.02, 0.12)
 
-    def draw(low: float, high: float) -> Tensor:
+    def uniform(low: float, high: float) -> Tensor:
         return _uniform(generator, (count, 1, 1), low, high)
 
-    half_width, half_height, power = draw(0.3, 0.44), draw(0.17, 0.36), draw(2.0, 6.0)
-    thick, soft = draw(0.015, 0.08), 1.2 / distance[:, None, None]
+    half_width, half_height, power = uniform(0.3, 0.44), uniform(0.17, 0.36), uniform(2.0, 6.0)
+    thick, soft = uniform(0.015, 0.08), 1.2 / distance[:, None, None]
     eye_u = u.abs() - 0.5
     # distance to a superellipse, to first order in units of its smaller half-axis
     ring = ((eye_u / half_width).abs() ** power + (v / half_height).abs() ** power + 1e-6) ** (1 / power) - 1
     ring = ring * torch.minimum(half_width, half_height)
-    bridge = torch.where(u.abs() < 0.5 - half_width, (v + draw(0.0, 0.12)).abs(), torch.full_like(u, 9.0))
-    temple = torch.where(eye_u > half_width, (v + draw(0.0, 0.15)).abs(), torch.full_like(u, 9.0))
+    bridge = torch.where(u.abs() < 0.5 - half_width, (v + uniform(0.0, 0.12)).abs(), torch.full_like(u, 9.0))
+    temple = torch.where(eye_u > half_width, (v + uniform(0.0, 0.15)).abs(), torch.full_like(u, 9.0))
     temple = torch.where(eye_u < half_width + 0.3, temple, torch.full_like(u, 9.0))
     line = torch.minimum(ring.abs(), torch.minimum(bridge, temple))
-    frame_alpha = (((thick / 2 - line) / soft) + 0.5).clamp(0, 1)[:, None] * draw(0.4, 1.0)[:, None]
+    frame_alpha = (((thick / 2 - line) / soft) + 0.5).clamp(0, 1)[:, None] * uniform(0.4, 1.0)[:, None]
     inside = (-ring / soft + 0.5).clamp(0, 1)[:, None]
-    tint = draw(0.0, 1.0)[:, None]
-    lens_alpha = inside * torch.where(tint < 0.7, tint * 0.3, draw(0.5, 0.97)[:, None])
+    tint = uniform(0.0, 1.0)[:, None]
+    lens_alpha = inside * torch.where(tint < 0.7, tint * 0.3, uniform(0.5, 0.97)[:, None])
     lens_colour = _uniform(generator, (count, 3, 1, 1), 0.0, 0.35)
-    slope = (u * draw(-1, 1) + v * draw(-1, 1) - draw(-0.4, 0.4)).abs() < draw(0.02, 0.15)
-    shine = inside * slope[:, None].float() * (draw(0, 1)[:, None] < 0.4).float() * draw(0.1, 0.7)[:, None]
+    slope = (u * uniform(-1, 1) + v * uniform(-1, 1) - uniform(-0.4, 0.4)).abs() < uniform(0.02, 0.15)
+    shine = inside * slope[:, None].float() * (uniform(0, 1)[:, None] < 0.4).float() * uniform(0.1, 0.7)[:, None]
     picture = images[chosen] * (1 - lens_alpha) + lens_colour * lens_alpha
     picture = picture * (1 - shine) + shine
     frame_colour = _uniform(generator, (count, 3, 1, 1), 0.0, 1.0) ** 2

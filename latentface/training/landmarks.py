@@ -110,7 +110,7 @@ class LandmarkTask:
         """A fresh network."""
         return LandmarkNet(self.config)
 
-    def draw(self, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    def sample_batch(self, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """An augmented batch: pictures [N, 3, S, S] and points [N, 68, 2] in crop units."""
         chosen = torch.randint(self.count, (self.batch,), generator=generator, device=generator.device).cpu()
         images, points, masks = self.data.batch(chosen, generator.device)

@@ -62,7 +62,7 @@ class Task(Protocol[Network, Batch]):
     def build(self) -> Network:
         """A fresh network; its layers draw from torch's global random state."""
 
-    def draw(self, generator: torch.Generator) -> Batch:
+    def sample_batch(self, generator: torch.Generator) -> Batch:
         """A batch on the generator's device; everything random in it comes from the generator."""
 
     def loss(self, network: Network, batch: Batch) -> Tensor:
@@ -145,7 +145,7 @@ class Loop(Generic[Network, Batch]):
     def _one_step(self) -> float:
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate()
-        batch = self.task.draw(self.generator)
+        batch = self.task.sample_batch(self.generator)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.bfloat16):
             loss = self.task.loss(self.network, batch)
         self.optimiser.zero_grad(set_to_none=True)

@@ -98,7 +98,7 @@ class MappingTask:
     def build(self) -> Ladder:
         return Ladder(LadderConfig(self.points.shape[1], LAYERS))
 
-    def draw(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def sample_batch(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         chosen = torch.randint(HELD_OUT, len(self.z), (BATCH,), generator=generator)
         return self.z[chosen], self.points[chosen]
 

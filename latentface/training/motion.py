@@ -54,7 +54,7 @@ class MotionTrainer:
         self.rank, self.ranks = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
         self.steps = 0
         self.discriminator: MultiScaleDiscriminator | None = None
-        self.judge: torch.optim.Adam | None = None
+        self.discriminator_optimizer: torch.optim.Adam | None = None
         self._enter_stage(0)
         if start is not None:
             for model in (self.model, self.average):
@@ -97,7 +97,9 @@ class MotionTrainer:
             if not index and recipe.generator_gan:
                 keypoints = recipe.network.num_keypoints if recipe.discriminator_sees_keypoints else 0
                 self.discriminator = MultiScaleDiscriminator(keypoints=keypoints).to(self.device)
-                self.judge = torch.optim.Adam(self.discriminator.parameters(), recipe.learning_rate, (0.5, 0.999))
+                self.discriminator_optimizer = torch.optim.Adam(
+                    self.discriminator.parameters(), recipe.learning_rate, (0.5, 0.999)
+                )
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's stubs
         if recipe.network.blend:
             generator = self.model.generator
@@ -134,24 +136,24 @@ class MotionTrainer:
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), 10.0)
         self.optimizer.step()
-        if self.discriminator is not None and self.judge is not None and not stage.motion_only:
-            terms["discriminator"] = self._judge(prediction.detach(), batch.driving, driving.detach())
+        if self.discriminator is not None and self.discriminator_optimizer is not None and not stage.motion_only:
+            terms["discriminator"] = self._train_discriminator(prediction.detach(), batch.driving, driving.detach())
         self.seen += stage.batch * self.ranks
         self.steps += 1
         self._average(0.5 ** (stage.batch * self.ranks / min(recipe.average_pairs, self._total() / 4 + 1)))
         self._recent.append({name: float(term.detach()) for name, term in terms.items()})
 
-    def _judge(self, fake: Tensor, real: Tensor, at: Keypoints) -> Tensor:
-        assert self.discriminator is not None and self.judge is not None
+    def _train_discriminator(self, fake: Tensor, real: Tensor, at: Keypoints) -> Tensor:
+        assert self.discriminator is not None and self.discriminator_optimizer is not None
         pyramid = losses.Pyramid((1.0,)).to(self.device)
         loss = self.recipe.generator_gan * losses.discriminator_gan(
             self.discriminator(pyramid(real), at), self.discriminator(pyramid(fake), at)
         )
-        self.judge.zero_grad(set_to_none=True)
+        self.discriminator_optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         for parameter in self.discriminator.parameters() if self.ranks > 1 else ():
             dist.all_reduce(parameter.grad, dist.ReduceOp.AVG)
-        self.judge.step()
+        self.discriminator_optimizer.step()
         return loss
 
     def _total(self) -> int:
@@ -166,7 +168,7 @@ class MotionTrainer:
         total = self._total()
         share = total / sum(stage.pairs for stage in self.recipe.stages)
         rate = min(1.0, total / self.recipe.warm_up + 0.05) * (0.05 + 0.475 * (1 + math.cos(math.pi * min(share, 1.0))))
-        for optimizer in (self.optimizer, self.judge):
+        for optimizer in (self.optimizer, self.discriminator_optimizer):
             for group in optimizer.param_groups if optimizer else ():
                 group["lr"] = self.recipe.learning_rate * rate
 
@@ -199,7 +201,7 @@ class MotionTrainer:
     def _parts(self) -> dict[str, nn.Module | torch.optim.Optimizer | None]:
         return {
             "model": self.model, "average": self.average, "optimizer": self.optimizer,
-            "discriminator": self.discriminator, "judge": self.judge,
+            "discriminator": self.discriminator, "judge": self.discriminator_optimizer,
         }  # fmt: skip
 
     def _save(self) -> None:

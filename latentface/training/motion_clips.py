@@ -78,7 +78,7 @@ def read_frames(path: Path, side: int) -> tuple[NDArray[np.uint8], int]:
 
 
 def check_clip(path: Path, side: int = 64) -> tuple[Checked, NDArray[np.uint8] | None]:
-    """Decode a clip and judge whether it can be learnt from."""
+    """Decode a clip and decide whether it can be learnt from."""
     if path.is_file() and _encrypted(path):
         return Checked(path, 0, "encrypted: it can be played only with its owner's key"), None
     try:

@@ -125,13 +125,13 @@ def _recolour(pictures: Tensor, rng: np.random.Generator) -> Tensor:
     """Brightness, contrast, white balance and saturation, the same for both frames of a pair."""
     count = len(pictures) // 2
 
-    def draw(low: float, high: float, *shape: int) -> Tensor:
+    def uniform(low: float, high: float, *shape: int) -> Tensor:
         values = rng.uniform(low, high, (count, *shape, 1, 1)).astype(np.float32)
         return torch.from_numpy(values).repeat_interleave(2, 0)
 
     grey = pictures.mean(1, keepdim=True)
-    pictures = grey + (pictures - grey) * draw(0.6, 1.3, 1)
-    pictures = (pictures - 0.5) * draw(0.75, 1.25, 1) + 0.5 + draw(-0.12, 0.12, 1) + draw(-0.05, 0.05, 3)
+    pictures = grey + (pictures - grey) * uniform(0.6, 1.3, 1)
+    pictures = (pictures - 0.5) * uniform(0.75, 1.25, 1) + 0.5 + uniform(-0.12, 0.12, 1) + uniform(-0.05, 0.05, 3)
     return pictures.clamp(0, 1)
 
 

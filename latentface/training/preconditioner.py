@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from latentface import api, pretrained
-from latentface.inversion.search import PIXEL_LEVELS, draw, measure_w, pyramid, shrink
+from latentface.inversion.search import PIXEL_LEVELS, measure_w, pyramid, shrink, synthesise
 from latentface.latents.preconditioner import Preconditioner
 from latentface.networks.generator import Generator
 from latentface.networks.perceptual import FeatureDistance
@@ -45,7 +45,7 @@ def gradients(generator: Generator, distance: FeatureDistance, ws: Tensor, rando
     J is of all that the projector's default loss squares, each weighted by the root of its weight there.
     """
     options, ws = ProjectOptions(), ws.clone().requires_grad_(True)
-    images = shrink(draw(generator.synthesis, ws, None, is_rough(options.precision, ws.device)))
+    images = shrink(synthesise(generator.synthesis, ws, None, is_rough(options.precision, ws.device)))
 
     def noisy(values: Tensor) -> Tensor:
         return values * torch.randn(values.shape, generator=random) / math.sqrt(values[0, 0].numel())

@@ -37,19 +37,19 @@ MANY = 10  # sequences, of which some are held out whole; of fewer, the end of e
 
 
 class RhythmTask:
-    """Batches, loss and figures: what `Loop` needs. learn and judge: `to_numbers` of sequences, or parts of them."""
+    """Batches, loss and figures: what `Loop` needs. learn and held_out: `to_numbers` of sequences, or parts of them."""
 
     kind = "rhythm"
 
     def __init__(
-        self, learn: Sequence[Numbers], judge: Sequence[Numbers], config: RhythmConfig | None = None, batch: int = 64
+        self, learn: Sequence[Numbers], held_out: Sequence[Numbers], config: RhythmConfig | None = None, batch: int = 64
     ) -> None:
         self.config, self.batch = config or RhythmConfig(), batch
         lengths = torch.tensor([len(emotions) for emotions, _ in learn])
         self.ends = lengths.cumsum(0)
         self.starts = self.ends - lengths
         self.emotions, self.measures = (torch.cat([part[i] for part in learn]) for i in (0, 1))
-        self.judge, self.chain = stacked(judge), MarkovChain(learn)
+        self.held_out, self.chain = stacked(held_out), MarkovChain(learn)
 
     def build(self) -> RhythmNet:
         """A fresh network that knows the measures' mean and deviation and leans on the chain."""
@@ -61,7 +61,7 @@ class RhythmTask:
         network.lean_on(self.chain.log_transition, self.chain.mean, self.chain.deviation)
         return network
 
-    def draw(self, generator: torch.Generator) -> Batch:
+    def sample_batch(self, generator: torch.Generator) -> Batch:
         """Windows of sequences, the longer ones likelier: emotions [N, W + 1] and measures [N, W + 1, 2]; a seed."""
         places = torch.randint(len(self.emotions), (self.batch,), generator=generator, device=generator.device).cpu()
         back = torch.randint(WINDOW, (self.batch,), generator=generator, device=generator.device).cpu()
@@ -84,7 +84,7 @@ class RhythmTask:
 
     def measure(self, network: RhythmNet) -> Mapping[str, float]:
         """Figures of the network on what was held out."""
-        emotions, measures = (part.to(network.location.device) for part in self.judge)
+        emotions, measures = (part.to(network.location.device) for part in self.held_out)
         return figures(network.surprise(emotions, measures), emotions)
 
 
@@ -127,16 +127,16 @@ def fit(
             f"{count} segments in {len(sequences)} sequences are too few to learn from; give {LEAST} or more "
             "(a film has about 10 to 20 a minute)"
         )
-    learn, choose, judge = held_apart(numbers)
+    learn, choose, held_out = held_apart(numbers)
     _claim(out, hashlib.sha256(repr((sequences, options, config)).encode()).hexdigest())
     task = RhythmTask(learn, choose, config, batch=32)
     path = Loop(task, out, options).run(on_step=on_step, say=lambda line: None)
-    emotions, measures = stacked(judge)
+    emotions, measures = stacked(held_out)
     with torch.inference_mode():
         ours, chain = (
             figures(model.surprise(emotions, measures), emotions) for model in (load_rhythm(path), task.chain)
         )
-    return Fitted(path, len(sequences), count, sum(len(part[0]) - 1 for part in judge), ours, chain)
+    return Fitted(path, len(sequences), count, sum(len(part[0]) - 1 for part in held_out), ours, chain)
 
 
 def _claim(out: Path, digest: str) -> None:
@@ -152,7 +152,7 @@ def _claim(out: Path, digest: str) -> None:
 
 
 def held_apart(numbers: Sequence[Numbers]) -> tuple[list[Numbers], list[Numbers], list[Numbers]]:
-    """What to learn from, what to choose by and what to judge by.
+    """What to learn from, what to choose by and what to held_out by.
 
     Of ten sequences and more, three of every ten are held out, the last for judging; of fewer, three tenths at the end
     of each.
@@ -174,11 +174,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Train the built-in network."""
     parser = command_line("latentface.training.rhythm", __doc__, OPTIONS, data=None)
     given = parser.parse_args(arguments)
-    learn, judge = (
+    learn, held_out = (
         [to_numbers(story) for story in stories(*which)] for which in ((STORIES, SEED), (HELD_OUT, SEED + 1))
     )
     options = replace(loop_options(given, OPTIONS), bfloat16=False)  # so small a network gains nothing by it
-    print(Loop(RhythmTask(learn, judge), given.out, options, given.device).run())
+    print(Loop(RhythmTask(learn, held_out), given.out, options, given.device).run())
 
 
 if __name__ == "__main__":

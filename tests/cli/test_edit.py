@@ -11,7 +11,7 @@ from latentface import api
 from latentface.cli.presets import load_preset, save_preset
 from latentface.compositing.expression_warp import ExpressionMap, Motion
 from latentface.directions.scaling import from_array
-from latentface.editing import attribute_edit, expression_video
+from latentface.editing import attribute_edit, placement
 from latentface.editing.attribute_edit import Retoucher
 from latentface.editing.inverted_face import FaceFinder
 from latentface.editing.placement import find_points
@@ -23,14 +23,14 @@ from latentface.latents.latent import Direction, Latent
 from latentface.options import ProjectOptions
 from latentface.pretrained.directions import place, write_directions
 from tests.helpers.cli_desk import Desk, draw_photo
-from tests.helpers.stand_in_networks import stand_in_judge
+from tests.helpers.stand_in_networks import stand_in_networks
 
 
 @pytest.fixture
 def bench(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
     """A desk whose network has the directions joy, which moves the expression, nod, which moves the head, and turn,
     which does not say what."""
-    monkeypatch.setattr(api, "judge", stand_in_judge)
+    monkeypatch.setattr(api, "face_networks", stand_in_networks)
     monkeypatch.setenv("LATENTFACE_CACHE", str(desk.folder / "cache"))
     generator = api.load_generator(desk.network)
     random = np.random.default_rng(0)
@@ -100,8 +100,8 @@ def test_a_head_that_only_turns_is_drawn_turned_and_no_second_time_unturned(
     generator = api.load_generator(bench.network)
     (face,) = FaceFinder(generator, ProjectOptions(steps=1)).faces([(bench.photo(), "the photo", None)])
     made = Retoucher(face, generator, api.list_directions(generator))
-    drawn, draw = [], expression_video.draw
-    monkeypatch.setattr(expression_video, "draw", lambda *given: drawn.append(given) or draw(*given))
+    drawn, synthesise = [], placement.synthesise
+    monkeypatch.setattr(placement, "synthesise", lambda *given: drawn.append(given) or synthesise(*given))
     made.edit({"nod": 2.0})
     assert len(drawn) == 1
     made.edit({"joy": 1.0, "nod": 2.0})

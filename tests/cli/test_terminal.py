@@ -111,9 +111,9 @@ start()
 """
     )
     photo = desk.photo()
-    command = [sys.executable, "-c", stuck, str(HERE), "project", photo, "--network", desk.network, "--steps", "2"]
+    command = [sys.executable, "-c", stuck, "project", photo, "--network", desk.network, "--steps", "2"]
     process = subprocess.Popen(
-        list(map(str, [*command, "-o", desk.out])), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        list(map(str, [*command, "-o", desk.out])), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "writing\n"

@@ -22,14 +22,14 @@ from latentface.io.video import read_clip, write_clip
 from latentface.latents.latent import Latent
 from latentface.options import ProjectOptions, TransferOptions
 from tests.helpers.cli_desk import Desk, draw_photo, face_points, place_points
-from tests.helpers.stand_in_networks import stand_in_judge
+from tests.helpers.stand_in_networks import stand_in_networks
 
 QUICK = ProjectOptions(steps=3)
 
 
 @pytest.fixture
 def bench(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    monkeypatch.setattr(api, "judge", stand_in_judge)
+    monkeypatch.setattr(api, "face_networks", stand_in_networks)
     monkeypatch.setenv("LATENTFACE_CACHE", str(desk.folder / "cache"))
     return desk
 

@@ -23,7 +23,7 @@ from latentface.latents.latent import Direction
 from latentface.options import SequenceOptions, VideoOptions
 from latentface.pretrained.directions import write_directions
 from tests.helpers.cli_desk import Desk, Outcome, draw_photo
-from tests.helpers.stand_in_networks import stand_in_judge
+from tests.helpers.stand_in_networks import stand_in_networks
 
 NAMES = [*(emotion.value for emotion in Emotion if emotion is not Emotion.NEUTRAL), "eyes-closed", "yaw", "pitch"]
 
@@ -32,7 +32,7 @@ NAMES = [*(emotion.value for emotion in Emotion if emotion is not Emotion.NEUTRA
 def stage(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
     """The desk with directions for its network, an encoder that gives zeros, and a recogniser that sees no emotion."""
     monkeypatch.setenv("LATENTFACE_CACHE", str(desk.folder / "cache"))
-    monkeypatch.setattr(api, "judge", stand_in_judge)
+    monkeypatch.setattr(api, "face_networks", stand_in_networks)
     monkeypatch.setattr(hub, "encoder", lambda generator: lambda crops: torch.zeros(len(crops), 6, 8))
     monkeypatch.setattr(api, "find_recogniser", lambda *given: Recogniser(lambda crops: np.eye(7)[[0] * len(crops)]))
     source = torch.Generator().manual_seed(0)
@@ -169,7 +169,7 @@ def test_what_the_face_shows_already_is_taken_back(stage: Desk, monkeypatch: pyt
     latent = api.Latent(start[0], generator.fingerprint)
     anger = api.load_direction("anger", generator)
     brightness = [
-        float(expression_video.draw(generator, latent, start - s * anger.values).mean()) for s in (0.0, 1.0, 2.0)
+        float(expression_video.synthesise(generator, latent, start - s * anger.values).mean()) for s in (0.0, 1.0, 2.0)
     ]
     goal = brightness[1]
 
@@ -193,17 +193,17 @@ def test_memory_does_not_grow_with_length(stage: Desk) -> None:
     """Frames are drawn as they are asked for: of an hour only the first batches."""
     generator = api.load_generator(stage.network)
     drawn: list[int] = []
-    draw = expression_video.draw
+    synthesise = expression_video.synthesise
     hour = EmotionSequence((EmotionSegment(Emotion.FEAR, 1.0, 3600.0),))
     face = expression_video.Face(api.Latent(torch.zeros(6, 8), generator.fingerprint))
     clip = expression_video.perform(face, hour, generator, video=VideoOptions(fps="30", batch=4)).clip
     assert clip.count == 108_000
-    expression_video.draw, frames = lambda *given: drawn.append(len(given[2])) or draw(*given), iter(clip)  # type: ignore
+    expression_video.synthesise, frames = lambda *given: drawn.append(len(given[2])) or synthesise(*given), iter(clip)  # type: ignore
     try:
         times = [next(frames).time for _ in range(9)]
         frames.close()  # type: ignore[attr-defined]
     finally:
-        expression_video.draw = draw
+        expression_video.synthesise = synthesise
     assert times == [Fraction(k, 30) for k in range(9)]
     assert drawn == [4, 4, 4, 4]
 

@@ -68,7 +68,7 @@ def test_the_encoder_gives_the_latents_and_the_photo_its_pixels(
     near = np.clip([low, high], 0, changed.shape[::-1]).astype(int)
     outside[near[0, 1] : near[1, 1], near[0, 0] : near[1, 0]] = False
     assert not changed[outside].any()
-    measured = api.judge().landmarks
+    measured = api.face_networks().landmarks
     drawn, before = (torch.from_numpy(each).permute(2, 0, 1)[None] / 127.5 - 1 for each in
                      (made.transfer.image, made.transfer.reference))  # fmt: skip
     width = [float(points[0, 54, 0] - points[0, 48, 0]) for points in (measured(drawn), measured(before))]

@@ -6,16 +6,16 @@ import pytest
 import torch
 
 from latentface.errors import LatentMismatch, UsageError
-from latentface.fusion.objective import Appraisal
+from latentface.fusion.objective import Objective
 from latentface.fusion.style_mixing import Transfer, fuse, paper_layers
 from latentface.fusion.stylespace import style_readers
 from latentface.latents.rows import parse_rows
 from latentface.latents.subspace import Subspace
 from latentface.networks.config import GeneratorConfig
 from latentface.options import TransferOptions
-from tests.helpers.tiny_networks import latents, tiny_generator, tiny_judge
+from tests.helpers.tiny_networks import latents, tiny_generator, tiny_networks
 
-GENERATOR, JUDGE = tiny_generator(), tiny_judge()
+GENERATOR, JUDGE = tiny_generator(), tiny_networks()
 
 
 def splice(seed: int = 0, **options: object) -> Transfer:
@@ -44,18 +44,18 @@ def test_rows_come_from_where_the_choice_says() -> None:
 
 def test_costs_are_zero_and_one_at_the_ends() -> None:
     identity, expression = latents(GENERATOR, 1)
-    appraisal = Appraisal(GENERATOR, JUDGE, identity, expression)
-    costs = appraisal.measure(torch.stack([identity.ws, expression.ws]))
+    objective = Objective(GENERATOR, JUDGE, identity, expression)
+    costs = objective.measure(torch.stack([identity.ws, expression.ws]))
     assert costs.appearance.tolist() == pytest.approx([0, 1], abs=1e-4)
     assert costs.expression.tolist() == pytest.approx([1, 0], abs=1e-4)
 
 
 def test_appearance_is_blind_to_eyes_and_mouth_in_its_perceptual_part() -> None:
     identity, expression = latents(GENERATOR, 1)
-    appraisal = Appraisal(GENERATOR, JUDGE, identity, expression)
-    changed = torch.where(appraisal.still > 0, appraisal.picture, -appraisal.picture)
-    assert 0 < float(appraisal.still.mean()) < 1
-    (_, perceptual), _ = appraisal._parts(changed)
+    objective = Objective(GENERATOR, JUDGE, identity, expression)
+    changed = torch.where(objective.still > 0, objective.picture, -objective.picture)
+    assert 0 < float(objective.still.mean()) < 1
+    (_, perceptual), _ = objective._parts(changed)
     assert float(perceptual) == pytest.approx(0, abs=1e-6)
 
 

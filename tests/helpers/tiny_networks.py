@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from latentface.fusion.objective import Judge
+from latentface.fusion.objective import FaceNetworks
 from latentface.latents.latent import Latent
 from latentface.networks.config import GeneratorConfig
 from latentface.networks.generator import Generator
@@ -19,7 +19,7 @@ def tiny_generator(seed: int = 0, resolution: int = 32) -> Generator:
     return Generator(config, seed=seed).eval().requires_grad_(False)
 
 
-def tiny_judge(seed: int = 0) -> Judge:
+def tiny_networks(seed: int = 0) -> FaceNetworks:
     source = torch.Generator().manual_seed(seed)
     base = torch.from_numpy(face()).float()
 
@@ -31,7 +31,7 @@ def tiny_judge(seed: int = 0) -> Judge:
     for parameter in perceptual.parameters():
         with torch.no_grad():
             parameter.copy_(torch.randn(parameter.shape, generator=source).abs() * 0.3)
-    return Judge(
+    return FaceNetworks(
         identity=lambda crops: F.normalize(view(crops, slice(0, 16), identity), dim=1),
         emotion=lambda crops: F.relu(view(crops, slice(16, 32), emotion)),
         landmarks=lambda crops: base + 0.02 * view(crops, slice(12, 32), shift / 10).tanh().view(-1, 68, 2),

@@ -91,7 +91,7 @@ def test_the_result_describes_itself(generator: Generator, distance: PerceptualN
     assert found.image.shape == (32, 32, 3) and found.image.dtype == np.uint8
     assert found.losses.shape == (6,) and found.tune_losses.shape == (0,) and found.tuned is None
     assert found.latent.ws.shape == (CONFIG.num_ws, 8) and found.latent.fingerprint == generator.fingerprint
-    assert found.verdict == projector.judge(found.distance)
+    assert found.verdict == projector.verdict_of(found.distance)
     noise = [each[None, None] for each in found.latent.noise]
     with torch.no_grad():
         again = generator.synthesis(found.latent.ws[None], noise=noise)
@@ -329,7 +329,7 @@ def walk(losses: list[float], flat: float, steps: int) -> tuple[list[float], Pac
     pace, places = Pace(steps, flat), []
     while not pace.through:
         places.append(pace.at)
-        pace.judge(losses[min(pace.step, len(losses) - 1)])
+        pace.update(losses[min(pace.step, len(losses) - 1)])
         pace.step += 1
     return places, pace
 
@@ -570,7 +570,7 @@ def test_eyes_and_mouth_count_more_where_landmarks_are_known(generator: Generato
 def test_verdicts_follow_the_distance() -> None:
     good, fair = projector.GOOD_DISTANCE, projector.APPROXIMATE_DISTANCE
     assert 0 < good < fair
-    words = [projector.judge(distance) for distance in (0.0, good, fair, 2 * fair)]
+    words = [projector.verdict_of(distance) for distance in (0.0, good, fair, 2 * fair)]
     assert words == ["good", "good", "approximate", "outside what this network can draw"]
 
 

@@ -14,7 +14,7 @@ from latentface.errors import UsageError, WeightsError
 from latentface.networks.classifier import EmotionConfig, EmotionNet, observe
 from latentface.networks.identity import IdentityConfig, IdentityNet
 from latentface.networks.landmarks import LandmarkConfig, eye_frame
-from latentface.networks.trunk import FaceTrunk, TrunkConfig, look
+from latentface.networks.trunk import FaceTrunk, TrunkConfig, framed_part
 from latentface.pretrained.native import write_network
 
 SMALL = TrunkConfig(input_size=32, widths=(8, 8, 16, 16), summary=4, features=12)
@@ -51,7 +51,7 @@ def test_the_size_of_a_crop_matters_little() -> None:
 def test_it_looks_at_the_lower_middle_two_thirds() -> None:
     trunk = FaceTrunk(SMALL)
     crop = crops(1, 48)
-    framed = trunk.look(crop)
+    framed = trunk.frame(crop)
     assert torch.equal(framed, crop[:, :, 16:, 8:40])
     assert (SMALL.frame_scale, SMALL.frame_shift) == (pytest.approx(32 / 48), pytest.approx((16 + 16 - 24) / 48))
 
@@ -59,7 +59,7 @@ def test_it_looks_at_the_lower_middle_two_thirds() -> None:
 def test_a_frame_that_leaves_the_crop_is_filled_by_reflection() -> None:
     frame = LandmarkConfig(input_size=96)  # 0.84 of the crop's side, centre 0.14 below the middle
     crop = crops(1, 114)
-    framed = look(crop, frame)
+    framed = framed_part(crop, frame)
     assert framed.shape == (1, 3, 96, 96)
     assert torch.equal(framed[:, :, :89], crop[:, :, 25:, 9:105])
     assert torch.equal(framed[:, :, 89:], crop[:, :, 106:113, 9:105].flip(2))

@@ -42,7 +42,7 @@ def pairs(generator: Generator) -> Pairs:
     z = torch.randn(64, TINY.z_dim, generator=torch.Generator().manual_seed(5))
     with torch.no_grad():
         drawn = generator(z).clamp(-1, 1)
-    images = lf.images.to_uint8(drawn)
+    images = lf.to_uint8(drawn)
     return Pairs(images, torch.zeros(64, 1), np.zeros((64, CELLS, CELLS), np.uint8))
 
 
@@ -97,8 +97,8 @@ def test_samples_know_their_w_and_spoiling_leaves_the_target(
 ) -> None:
     monkeypatch.setattr(recipe, "HELD_OUT", 8)
     task = recipe.EncoderTask(generator, AbsoluteDistance(), pairs)
-    dirty, clean, weights, w, seed = task.draw(torch.Generator().manual_seed(3))
-    again = task.draw(torch.Generator().manual_seed(3))
+    dirty, clean, weights, w, seed = task.sample_batch(torch.Generator().manual_seed(3))
+    again = task.sample_batch(torch.Generator().manual_seed(3))
     torch.testing.assert_close(dirty, again[0])
     assert dirty.shape == clean.shape == (recipe.BATCH, 3, 32, 32) and weights.shape == (recipe.BATCH, 1, 32, 32)
     assert w.shape == (recipe.BATCH // 2, 8) and seed == again[4]

@@ -246,7 +246,7 @@ class TestRecipe:
 
     def test_a_batch_is_made_of_windows(self, told):
         task = RhythmTask([to_numbers(story) for story in told], [to_numbers(told[0])], SMALL, batch=16)
-        emotions, measures, _ = task.draw(torch.Generator().manual_seed(0))
+        emotions, measures, _ = task.sample_batch(torch.Generator().manual_seed(0))
         whole = [to_numbers(story)[0].tolist() for story in told]
         for row in emotions.tolist():
             row = [value for value in row if value != NOTHING]
@@ -308,9 +308,9 @@ class TestFit:
 
     def test_held_apart_never_shares_a_segment(self):
         many = [to_numbers(story) for story in stories(20, 0)]
-        learn, choose, judge = held_apart(many)
-        assert [len(part) for part in (learn, choose, judge)] == [14, 4, 2]
-        assert not {id(part[0]) for part in learn} & {id(part[0]) for part in (*choose, *judge)}
+        learn, choose, held_out = held_apart(many)
+        assert [len(part) for part in (learn, choose, held_out)] == [14, 4, 2]
+        assert not {id(part[0]) for part in learn} & {id(part[0]) for part in (*choose, *held_out)}
         emotions, measures = torch.arange(101), torch.zeros(101, 2)
         told = [part[0][0][1:].tolist() for part in held_apart([(emotions, measures)])]
         assert list(itertools.chain(*told)) == list(range(1, 101))

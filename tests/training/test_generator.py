@@ -16,8 +16,8 @@ from latentface.networks.perceptual import FeatureDistance
 from latentface.training import growth
 from latentface.training.data import CELLS, Pairs, image_batch, load_pairs
 from latentface.training.generator import Pair, PairTrainer, Recipe, Stage, held_out_psnr
-from latentface.training.looks import texture, views
 from latentface.training.loop import Loop, LoopOptions
+from latentface.training.picture_losses import texture, views
 from latentface.training.prior import fit_mapping
 from latentface.training.scene_coder import code_all, read_coder, write_coder
 

@@ -271,7 +271,7 @@ def test_shares_of_none_change_nothing(data):
     images = data.images[:4].float() / 255
     for change in (changes.occlude, changes.soften, changes.compress):
         assert torch.equal(change(images, 0.0, generator), images)
-    assert torch.equal(changes.draw_glasses(images, data.points[:4], 0.0, generator), images)
+    assert torch.equal(changes.add_glasses(images, data.points[:4], 0.0, generator), images)
     assert torch.equal(changes.replace_background(images, torch.zeros(4, 1, 128, 128), 0.0, generator), images)
 
 
@@ -287,7 +287,7 @@ def test_background_keeps_the_head(data):
 
 def test_glasses_lie_around_the_eyes(data):
     images = data.images[:16].float() / 255
-    result = changes.draw_glasses(images, data.points[:16], 1.0, torch.Generator().manual_seed(0))
+    result = changes.add_glasses(images, data.points[:16], 1.0, torch.Generator().manual_seed(0))
     changed = (result - images).abs().amax(1) > 0.02
     assert (changed.flatten(1).float().mean(1) > 0.005).all()
     rows = torch.arange(128)[None, :, None].expand_as(changed)

@@ -134,7 +134,7 @@ def test_half_of_a_batch_comes_from_the_pool_of_lured_pairs() -> None:
 
 
 def test_the_student_starts_as_the_teacher_where_it_can() -> None:
-    from test_perceptual import vgg_arrays
+    from tests.networks.test_perceptual import vgg_arrays
 
     teacher = DistilledVgg(vgg_arrays())
     student = perceptual.Distillation(faces(), teacher, OPTIONS).student
@@ -200,7 +200,7 @@ def test_rank_correlation_agrees_with_scipy() -> None:
 
 
 def test_the_command_line_reads_shards_and_files(tmp_path: Path) -> None:
-    from test_perceptual import vgg_arrays
+    from tests.networks.test_perceptual import vgg_arrays
 
     np.savez(tmp_path / "shard-00000.npz", images=faces(perceptual.HELD_OUT + 8, side=96))
     np.savez(tmp_path / "teacher.npz", **vgg_arrays())

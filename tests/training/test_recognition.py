@@ -110,7 +110,7 @@ def test_people_are_learnt(data, tmp_path, gently):
 
 def test_batches_hold_all_views_of_pairs(data):
     task = IdentityTask(data, SMALL, held_out=4, pairs=3)
-    pictures, persons = task.draw(torch.Generator().manual_seed(0))
+    pictures, persons = task.sample_batch(torch.Generator().manual_seed(0))
     assert pictures.shape == (3 * 2 * VIEWS, 3, 32, 32) and pictures.min() >= -1 and pictures.max() <= 1
     people, counts = persons.unique(return_counts=True)
     assert counts.tolist() == [VIEWS] * 6 and (people[::2] + 1 == people[1::2]).all() and people.max() < 32
@@ -134,7 +134,7 @@ def test_what_is_seen_keeps_its_emotion(data, gently):
     marked = replace(data, labels={"emotion": torch.arange(len(data))})
     task = EmotionTask(marked, landmark_network(), held_out=100, copies=1, batch=32)
     task.deviation = torch.zeros_like(task.deviation)  # not shaken
-    for row, number in zip(*task.draw(torch.Generator().manual_seed(0)), strict=True):
+    for row, number in zip(*task.sample_batch(torch.Generator().manual_seed(0)), strict=True):
         places = (task.seen.float() == row).all(1).nonzero()[:, 0]
         assert int(number) in (places % 20).tolist() and number < 20
 

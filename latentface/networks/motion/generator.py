@@ -27,7 +27,7 @@ class Encoded:
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
+class Prediction:
     """``painted`` [N, 3, H, W] in [0, 1]: what the generator paints; ``share`` [N, 1, H, W] in 0..1: where the warped
     source is to be shown instead (None: nowhere); and the motion."""
 
@@ -59,7 +59,7 @@ class OcclusionAwareGenerator(nn.Module):
             features = block(features)
         return Encoded(picture, features, self.dense_motion_network.down(picture))
 
-    def forward(self, source: Encoded, at: Keypoints, to: Keypoints) -> Drawn:
+    def forward(self, source: Encoded, at: Keypoints, to: Keypoints) -> Prediction:
         """The source, whose keypoints are `at`, with its keypoints brought to `to`."""
         motion: DenseMotion = self.dense_motion_network(source.small, at, to)
         height, width = source.features.shape[2:]
@@ -69,15 +69,15 @@ class OcclusionAwareGenerator(nn.Module):
         for block in self.up_blocks:
             out = block(out)
         out = torch.sigmoid(self.final(out).float())
-        return Drawn(out[:, :3], out[:, 3:] if self.blend else None, motion)
+        return Prediction(out[:, :3], out[:, 3:] if self.blend else None, motion)
 
-    def deform(self, source: Tensor, drawn: Drawn) -> Tensor:
+    def deform(self, source: Tensor, drawn: Prediction) -> Tensor:
         """A source [N, C, H, W] merely warped."""
         height, width = source.shape[2:]
         field = resize_field(drawn.motion.field, height, width, self.blend)
         return warp(source, field, self.align_corners)
 
-    def compose(self, source: Tensor, drawn: Drawn) -> Tensor:
+    def compose(self, source: Tensor, drawn: Prediction) -> Tensor:
         """The finished frame at the size of a source [N, C, H, W] in [0, 1].
 
         A source larger than what was encoded gives a blending network's frame its detail; channels after the third

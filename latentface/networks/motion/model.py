@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from latentface.errors import UsageError
 from latentface.networks.motion.config import MotionConfig
-from latentface.networks.motion.generator import Drawn, Encoded, OcclusionAwareGenerator
+from latentface.networks.motion.generator import Encoded, OcclusionAwareGenerator, Prediction
 from latentface.networks.motion.geometry import Keypoints
 from latentface.networks.motion.keypoints import KeypointDetector
 
@@ -56,12 +56,12 @@ class MotionModel(nn.Module):
             UsageError: shapes that do not go together.
         """
         encoded = self.encode(source) if isinstance(source, Tensor) else source
-        drawn = self.draw(encoded, source_keypoints, driving_keypoints)
+        drawn = self.predict(encoded, source_keypoints, driving_keypoints)
         picture = encoded.picture.expand(len(drawn.painted), -1, -1, -1)
         prediction, deformed = self.generator.compose(picture, drawn), self.generator.deform(picture, drawn)
         return Rendering(prediction * 2 - 1, deformed * 2 - 1, drawn.motion.occlusion)
 
-    def draw(self, source: Encoded, source_keypoints: Keypoints, driving_keypoints: Keypoints) -> Drawn:
+    def predict(self, source: Encoded, source_keypoints: Keypoints, driving_keypoints: Keypoints) -> Prediction:
         """What `compose` makes frames of; raises as `render`."""
         frames = len(driving_keypoints.value)
         for name, part in (("sources", source.picture), ("source keypoints", source_keypoints.value)):
@@ -70,10 +70,10 @@ class MotionModel(nn.Module):
         if source_keypoints.value.shape[1:] != driving_keypoints.value.shape[1:]:
             shapes = f"{list(source_keypoints.value.shape)} and {list(driving_keypoints.value.shape)}"
             raise UsageError(f"render: keypoints of shapes {shapes}; expected as many of both")
-        drawn: Drawn = self.generator(source.expand(frames), source_keypoints.expand(frames), driving_keypoints)
+        drawn: Prediction = self.generator(source.expand(frames), source_keypoints.expand(frames), driving_keypoints)
         return drawn
 
-    def compose(self, source: Tensor, drawn: Drawn) -> Tensor:
+    def compose(self, source: Tensor, drawn: Prediction) -> Tensor:
         """The frame at the size of any picture of the source, [N, C, H, W] in [-1, 1]; extra channels (alpha) are moved
         along. A network that blends takes detail from it, another is resized."""
         repeated = source.expand(len(drawn.painted), -1, -1, -1)

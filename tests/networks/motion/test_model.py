@@ -85,7 +85,7 @@ def test_parity_with_the_public_implementation(golden: dict[str, torch.Tensor], 
     assert_close((rendering.prediction + 1) / 2, golden[f"{out}_prediction"])
     assert_close((rendering.deformed + 1) / 2, golden[f"{out}_deformed"])
     if not align_corners:
-        motion = model.draw(model.encode(source), at, to).motion
+        motion = model.predict(model.encode(source), at, to).motion
         assert_close(motion.mask, golden["out_mask"])
         assert_close(motion.candidates, golden["out_sparse_deformed"])
         assert_close(rendering.occlusion, golden["out_occlusion_map"])
@@ -353,13 +353,13 @@ def test_a_larger_source_lends_its_detail_to_a_blending_model() -> None:
     model.generator.final.bias[3] = 50.0
     at = model.keypoints(source)
     with_alpha = torch.cat([large, torch.ones(1, 1, 128, 128)], dim=1)
-    frame = model.compose(with_alpha, model.draw(model.encode(source), at, at))
+    frame = model.compose(with_alpha, model.predict(model.encode(source), at, at))
     assert frame.shape == (1, 4, 128, 128)
     assert torch.allclose(frame, with_alpha, atol=1e-3)  # nothing moves, nothing is painted
     plain = tiny()
     rendering = plain.render(source, at, at)
     resized = torch.nn.functional.interpolate(rendering.prediction, size=(128, 128), mode="bilinear")
-    assert torch.allclose(plain.compose(large, plain.draw(plain.encode(source), at, at)), resized, atol=1e-5)
+    assert torch.allclose(plain.compose(large, plain.predict(plain.encode(source), at, at)), resized, atol=1e-5)
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
@@ -386,16 +386,16 @@ def test_impossible_configs_are_refused(wrong: dict[str, Any]) -> None:
 
 
 def test_the_discriminator_has_the_published_names_and_shapes() -> None:
-    judge = MultiScaleDiscriminator(keypoints=10)
-    names = set(judge.state_dict())
+    discriminator = MultiScaleDiscriminator(keypoints=10)
+    names = set(discriminator.state_dict())
     assert {"discs.1.down_blocks.0.conv.weight", "discs.1.down_blocks.3.norm.weight", "discs.1.conv.weight"} <= names
     assert "discs.1.down_blocks.0.norm.weight" not in names
-    features, verdict = judge({1.0: torch.rand(1, 3, 96, 96)}, keypoints(0, 1, 10))["1"]
+    features, verdict = discriminator({1.0: torch.rand(1, 3, 96, 96)}, keypoints(0, 1, 10))["1"]
     assert [map.shape[1] for map in features] == [64, 128, 256, 512]
     assert verdict.shape[:2] == (1, 1)
 
 
 def test_the_spectral_discriminator_sees_no_keypoints() -> None:
-    judge = MultiScaleDiscriminator(spectral=True)
-    _, verdict = judge({1.0: torch.rand(1, 3, 96, 96)}, keypoints(0, 1, 10))["1"]
+    discriminator = MultiScaleDiscriminator(spectral=True)
+    _, verdict = discriminator({1.0: torch.rand(1, 3, 96, 96)}, keypoints(0, 1, 10))["1"]
     assert bool(torch.isfinite(verdict).all())

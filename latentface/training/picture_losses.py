@@ -15,7 +15,7 @@ TEXTURE_MAPS, WINDOW = 3, 8  # the finest maps, and the side of what is called a
 WIDEST = 96  # the side of the windows into large pictures
 
 
-def looks(teacher: FeatureDistance, drawn: Tensor, truth: Tensor) -> Tensor:
+def perceptual_and_texture(teacher: FeatureDistance, drawn: Tensor, truth: Tensor) -> Tensor:
     """Perceptual distance and difference of texture of pictures [N, 3, R, R] in [-1, 1], both means over N: [2]."""
     ours = teacher.features(drawn)
     with torch.no_grad():
@@ -24,7 +24,7 @@ def looks(teacher: FeatureDistance, drawn: Tensor, truth: Tensor) -> Tensor:
     return torch.stack([teacher.compare(a, b).mean(), texture(ours[:TEXTURE_MAPS], theirs[:TEXTURE_MAPS])])
 
 
-def compare_looks(
+def compare_pictures(
     drawn: Tensor, images: Tensor, weights: Tensor, compare: Callable[[Tensor, Tensor], Tensor],
     order: np.random.Generator,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
@@ -32,7 +32,7 @@ def compare_looks(
 
     Args:
         images: the renders. weights: how much each pixel counts, [N, 1, R, R].
-        compare: `looks` of some teacher, shown the pictures in `views`. order: says which of them.
+        compare: `perceptual_and_texture` of some teacher, shown the pictures in `views`. order: says which of them.
     """
     shown = [(view(drawn).contiguous(), view(images).contiguous()) for view in views(images.shape[-1], order)]
     perceptual, texture = torch.stack([compare(a, b).float() for a, b in shown]).sum(0)
