@@ -100,7 +100,7 @@ def paint_mouth(
     matrix = frame.to_photo(config)
     covered = sample_canvas(torch.from_numpy(opening)[None], matrix, config, 1)[0].numpy()
     image = sample_canvas(torch.from_numpy(photo).permute(2, 0, 1), matrix, config, 1) / 127.5 - 1
-    rows = teeth if teeth is not None else _usual(covered, frame, config)
+    rows = teeth if teeth is not None else usual_teeth(covered, frame, config)
     told = torch.from_numpy(_widen(covered, REACH))
     hints = torch.from_numpy(teeth_planes(rows, config)) * told
     planes = torch.cat([surroundings(image, told[None]), told[None], hints])[None].float()
@@ -136,8 +136,12 @@ def fill_mouth(
     return paint_mouth(photo, opening, frame, network, teeth, style)
 
 
-def _usual(covered: Float32Array, frame: MouthFrame, config: MouthConfig) -> TeethRows:
-    """Teeth as most people have them, behind an opening in the canvas [h, w]."""
+def usual_teeth(covered: Float32Array, frame: MouthFrame, config: MouthConfig) -> TeethRows:
+    """Teeth as most people have them, behind an opening [H, W] in the canvas (see `MouthFrame.to_photo`).
+
+    Raises:
+        UsageError: the opening is empty.
+    """
     if not covered.sum() > 0:
         raise UsageError("the opening lies outside the lower face that the frame gives: do both belong to one face?")
     middle = covered[:, config.width // 2 - 3 : config.width // 2 + 3].mean(1)

@@ -122,7 +122,7 @@ def collect(canvases: Canvases, found: Pixels, config: MouthConfig) -> MouthData
     jaws = np.array([float(str(canvases.faces[i]["jaw"])) for i in kept])
     areas = np.array([float((opening > 127).sum()) for opening in openings])
     teeth = np.array([label.teeth for label in labels])
-    return MouthData(planes, styles_of(labels), sources, names, draw_weights(sources, jaws, areas, teeth))
+    return MouthData(planes, styles_of(labels), sources, names, sampling_weights(sources, jaws, areas, teeth))
 
 
 def styles_of(labels: list[MouthLabels]) -> Float32Array:
@@ -143,9 +143,9 @@ def styles_of(labels: list[MouthLabels]) -> Float32Array:
     return styles
 
 
-def draw_weights(sources: list[str], jaws: Float64Array, areas: Float64Array, teeth: Float64Array) -> Float32Array:
-    """How often a mouth is drawn: sharp ones more, those with dark in them more, wide open ones most (they are rare),
-    and of a large source each less."""
+def sampling_weights(sources: list[str], jaws: Float64Array, areas: Float64Array, teeth: Float64Array) -> Float32Array:
+    """How often a mouth is trained on: more if it is sharp, if there is dark in it, and most if it is wide open, which
+    is rare; less if its source is large."""
     dark = areas * (1 - teeth)
     sharp = np.where(jaws >= 140, 1.5, 1.0)
     deep = np.where((dark > 120) & (teeth < 0.6), 2.0, 1.0)

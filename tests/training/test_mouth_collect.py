@@ -10,7 +10,7 @@ from PIL import Image
 
 from latentface.errors import InputError
 from latentface.networks.mouth import MouthConfig, Plane
-from latentface.training.mouth_collect import collect, draw_weights, larger, read_canvases
+from latentface.training.mouth_collect import collect, larger, read_canvases, sampling_weights
 from latentface.training.mouth_data import MARGIN, MouthData
 from tests.helpers.drawn_mouths import drawn_mouth
 
@@ -71,8 +71,8 @@ def test_no_faces(tmp_path):
         MouthData.load(tmp_path / "mouths.npz")
 
 
-def test_rare_and_deep_mouths_are_drawn_more():
-    weights = draw_weights(
+def test_rare_and_deep_mouths_come_more_often():
+    weights = sampling_weights(
         ["a"] * 500 + ["b", "b"],
         np.full(502, 150.0),
         np.array([200.0] * 501 + [400.0]),
