@@ -98,8 +98,8 @@ def paint_mouth(
         return unchanged
     config = network.config
     matrix = frame.to_photo(config)
-    covered = sample_canvas(torch.from_numpy(opening)[None], matrix, config, 1)[0].numpy()
-    image = sample_canvas(torch.from_numpy(photo).permute(2, 0, 1), matrix, config, 1) / 127.5 - 1
+    covered = sample_canvas(opening, matrix, config)[0].numpy()
+    image = sample_canvas(photo, matrix, config) / 127.5 - 1
     rows = teeth if teeth is not None else usual_teeth(covered, frame, config)
     told = torch.from_numpy(_widen(covered, REACH))
     hints = torch.from_numpy(teeth_planes(rows, config)) * told

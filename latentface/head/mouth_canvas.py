@@ -73,22 +73,24 @@ def check_opening(photo: Pixels, opening: Float32Array) -> None:
         raise UsageError(f"an opening runs from 0 to 1, got {opening.min()} to {opening.max()}")
 
 
-def sample_canvas(layers: Tensor, matrix: Float64Array, config: MouthConfig, fine: int) -> Tensor:
-    """Layers [C, H, W] of a photo in the canvas at `fine` times its resolution, float32 [C, h, w], averaged where the
-    photo has more pixels; beyond the photo its border goes on."""
+def sample_canvas(layers: Pixels | Float32Array, matrix: Float64Array, config: MouthConfig, fine: int = 1) -> Tensor:
+    """A photo [H, W, 3] or a mask [H, W] in the canvas at `fine` times its resolution, float32 [C, h, w]: averaged
+    where the photo has more pixels; beyond the photo its border goes on."""
     height, width = config.height * fine, config.width * fine
     y, x = np.mgrid[:height, :width] + 0.5
     place = np.tensordot(np.stack([x / fine, y / fine, np.ones_like(x)], -1), matrix, (2, 1))  # [h, w, 2]
-    low = np.floor(place.min((0, 1)) - 2).clip(0, [layers.shape[2] - 1, layers.shape[1] - 1]).astype(int)
-    high = np.ceil(place.max((0, 1)) + 2).clip(low + 1, [layers.shape[2], layers.shape[1]]).astype(int)
-    part = layers[:, low[1] : high[1], low[0] : high[0]].float()
-    size = np.array([part.shape[2], part.shape[1]])
+    end = np.array([layers.shape[1], layers.shape[0]])
+    low = np.floor(place.min((0, 1)) - 2).clip(0, end - 1).astype(int)
+    high = np.ceil(place.max((0, 1)) + 2).clip(low + 1, end).astype(int)
+    cut = layers[low[1] : high[1], low[0] : high[0]].astype(np.float32)
+    part = torch.from_numpy(cut.reshape(*cut.shape[:2], -1)).permute(2, 0, 1)[None]
+    size = high - low
     step = int(np.hypot(*matrix[:, 0]) / fine)
     if step > 1 and size.min() >= step:
         size = size // step * step
-        part = F.avg_pool2d(part[None, :, : size[1], : size[0]], step)[0]
+        part = F.avg_pool2d(part[..., : size[1], : size[0]], step)
     grid = torch.from_numpy((place - low) / size * 2 - 1).float()[None]
-    return F.grid_sample(part[None], grid, padding_mode="border", align_corners=False)[0]
+    return F.grid_sample(part, grid, padding_mode="border", align_corners=False)[0]
 
 
 def lay_canvas(

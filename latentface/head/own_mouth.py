@@ -22,6 +22,9 @@ from latentface.head.mouth_canvas import (
 )
 from latentface.networks.mouth import MouthConfig
 
+#: How much of the difference of two skins' tints is taken for the light's.
+TINT = 0.25
+LUMA = np.array([0.299, 0.587, 0.114])
 #: An own mouth is taken for openings up to so many times as high; beyond, its teeth would be drawn out.
 MOST_STRETCH = 1.6
 
@@ -42,10 +45,10 @@ def take_mouth(photo: Pixels, opening: Float32Array, frame: MouthFrame, config: 
     check_opening(photo, opening)
     matrix = frame.to_photo(config)
     fine = int(np.clip(np.ceil(np.hypot(*frame.across) / config.scale), 1, 4))
-    covered = sample_canvas(torch.from_numpy(opening)[None], matrix, config, fine)[0]
+    covered = sample_canvas(opening, matrix, config, fine)[0]
     if float(covered.sum()) < 5 * LEAST_AREA * fine**2:
         raise InputError("the mouth of this photo is all but closed: it has no teeth to take; use `painted`")
-    colours = sample_canvas(torch.from_numpy(photo).permute(2, 0, 1), matrix, config, fine)
+    colours = sample_canvas(photo, matrix, config, fine)
     skin = _around(colours, covered.numpy(), fine)
     return OwnMouth(colours.permute(1, 2, 0).numpy(), covered.numpy(), skin, fine)
 
@@ -61,13 +64,13 @@ def lay_mouth(photo: Pixels, opening: Float32Array, frame: MouthFrame, own: OwnM
         unchanged: Pixels = photo.copy()
         return unchanged
     matrix = frame.to_photo(config)
-    covered = sample_canvas(torch.from_numpy(opening)[None], matrix, config, own.fine)[0].numpy()
+    covered = sample_canvas(opening, matrix, config, own.fine)[0].numpy()
     if not _stretch(covered, own.opening) <= MOST_STRETCH:
         raise InputError("the opening is much higher than the mouth to take: use `painted`, or `auto` to let it choose")
-    image = sample_canvas(torch.from_numpy(photo).permute(2, 0, 1), matrix, config, own.fine)
-    gain = (_around(image, covered, own.fine) + 8) / (own.skin + 8)
+    image = sample_canvas(photo, matrix, config, own.fine)
+    gain = _gain(own.skin, _around(image, covered, own.fine))
     carried = _between_lips(own, covered) if (covered > 0.5).any() else np.zeros_like(own.colours, dtype=np.float64)
-    inside = torch.from_numpy(carried * gain.clip(0.4, 2.5)).float().permute(2, 0, 1)
+    inside = torch.from_numpy(carried * gain).float().permute(2, 0, 1)
     image = image / 127.5 - 1
     inside = in_photo_colours(inside.clamp(0, 255), image, torch.from_numpy(covered))
     inside = dim_slit(inside, image, covered, own.fine)
@@ -76,8 +79,19 @@ def lay_mouth(photo: Pixels, opening: Float32Array, frame: MouthFrame, own: OwnM
 
 def fits(own: OwnMouth, opening: Float32Array, frame: MouthFrame, config: MouthConfig) -> bool:
     """Whether another's mouth can fill this opening without its teeth being drawn out."""
-    covered = sample_canvas(torch.from_numpy(opening)[None], frame.to_photo(config), config, own.fine)[0].numpy()
+    covered = sample_canvas(opening, frame.to_photo(config), config, own.fine)[0].numpy()
     return bool(_stretch(covered, own.opening) <= MOST_STRETCH)
+
+
+def _gain(skin: Float64Array, other: Float64Array) -> Float64Array:
+    """Factors [3] that bring a mouth from beside one skin [3] beside another: its brightness, and a part of its tint.
+
+    Teeth look white beside any skin: the colour of the light tints them, and skin tells little of that.
+    """
+    light = (LUMA @ other + 8) / (LUMA @ skin + 8)
+    tint = (other + 8) / (skin + 8) / light
+    factors: Float64Array = np.clip(light, 0.4, 2.5) * np.clip(tint, 0.5, 2.0) ** TINT
+    return factors
 
 
 def _around(image: Tensor, covered: Float32Array, fine: int) -> Float64Array:

@@ -27,6 +27,8 @@ EDGE_BASE, EDGE_BY_LIP, EDGE_CURVATURE = 0.180, 0.746, -0.72
 LOWER_SHOWN = 0.045
 #: How far, in eye distances, the lower lip is below the edge of the upper teeth when the lower ones begin to be seen.
 LOWER_SEEN = 0.1
+#: How clearly teeth are told apart in most photos.
+USUAL_LINES = 0.7
 LINE_WIDTH = 0.014  # deviation of the line between two teeth, in eye distances
 _NARROWEST = 0.022  # teeth that are seen narrower than this, from the side, run into one
 
@@ -109,5 +111,6 @@ def usual_rows(
     upper = config.top + config.scale * (edge + EDGE_CURVATURE * across**2)
     # lower teeth stand with the lower lip, and come in sight as the jaw falls
     shown = LOWER_SHOWN * np.clip((bottom - edge) / LOWER_SEEN - 1, -1, 1)
-    lower = config.top + config.scale * (bottom - shown + EDGE_CURVATURE * across**2)
-    return TeethRows(upper, np.maximum(lower, upper + 0.01 * config.scale), middle, yaw=yaw)
+    lower = config.top + config.scale * (bottom - shown + 0.25 * EDGE_CURVATURE * across**2)
+    lower = np.maximum(lower, upper + 0.01 * config.scale)
+    return TeethRows(upper, lower, middle, yaw=yaw, lines=USUAL_LINES)
