@@ -149,7 +149,8 @@ def _bite(photo: Pixels, mask: BoolArray, depth: Float32Array) -> float:
         return np.inf
     light = np.where(kept, photo[:, columns].mean(axis=2), 0).sum(axis=1)[rows] / kept.sum(axis=1)[rows]
     k = 2 + int(np.argmin(light[2:-2]))
-    two = light[:k].max() > 1.35 * light[k] and light[k:].max() > 1.2 * light[k]
+    above, below = light[:k].max(), light[k:].max()
+    two = above > max(1.7 * light[k], 0.8 * light.max()) and below > 1.4 * light[k]
     return float(rows[k]) if two else np.inf
 
 
