@@ -18,7 +18,7 @@ from latentface.errors import UsageError
 from latentface.head.eye_contour import Eye, find_eyes, mesh_eye
 from latentface.head.eyes import BLEND, BROWS, FOLDS, SIDES, Blink, find_blink
 from latentface.head.field import Field, Scene, find_field
-from latentface.head.geometry import Box
+from latentface.head.geometry import Box, ramp
 from latentface.head.interior import Opening, Shown, fill, find_opening, find_shown
 from latentface.head.model import HeadModel
 from latentface.head.shading import find_light, relight
@@ -156,7 +156,7 @@ class Driver:
         ]  # fmt: skip
         if self.spectacles is not None:
             hold(self.spectacles, scene, to, field.shift, box)
-        shift = _with_lids(field, blinks)
+        shift = _with_lids(field, blinks, self._beside_frames)
         moved = photo[box.slices].astype(np.float32)
         far = (np.abs(shift[..., 0]) > STILL) | (np.abs(shift[..., 1]) > STILL)
         moved[far] = sample(photo, (box.places() + shift)[far]) * relight(self.light, scene, field)[far][:, None]
@@ -169,6 +169,13 @@ class Driver:
         result = photo.copy()
         result[box.slices] = np.clip(np.rint(moved), 0, 255).astype(np.uint8)
         return Driven(result, box, opening, field)
+
+    def _beside_frames(self, box: Box) -> Float32Array | float:
+        """0 where the frames of spectacles lie, 1 where none are near, [H, W]."""
+        if self.spectacles is None:
+            return 1.0
+        distance = self.spectacles.box.read(self.spectacles.distance, box.places(), np.inf)
+        return ramp(np.minimum(distance / self.scene.unit, 1), 0.02, 0.06)
 
     def _open_mouth(
         self, moved: Float32Array, after: Float32Array, field: Field, opening: Opening, paint: Painter | None
@@ -232,11 +239,12 @@ def _is_above(known: BoolArray, wanted: BoolArray, places: Float32Array) -> Bool
     return above
 
 
-def _with_lids(field: Field, blinks: Sequence[Blink]) -> Float32Array:
+def _with_lids(field: Field, blinks: Sequence[Blink], free: Callable[[Box], Float32Array | float]) -> Float32Array:
+    """The field with the lids' own motion, as far as `free` lets it count."""
     shift: Float32Array = field.shift.copy()
     for blink in blinks:
         there, here = field.box.shared(blink.box)
-        weight = (blink.weight * blink.amount)[here][..., None]
+        weight = (blink.weight * blink.amount * free(blink.box))[here][..., None]
         skin = np.where(blink.over[here][..., None] > 0.5, blink.upper[here], blink.lower[here])
         shift[there] = (1 - weight) * shift[there] + weight * skin
     return shift
