@@ -4,8 +4,8 @@ FILE is what `latentface.training.mouth_collect` makes; measured is what the rec
 pixel, is painted with the teeth where they are in the photo and where most people have them, always in the usual style,
 and beside it filled with the mean colour of mouths, and with plainly shaded teeth over dark red. Figures are means over
 photos: the absolute difference in the opening (colours in [-1, 1]) and LPIPS (SqueezeNet) of the canvas.
-Then steadiness: what jitter of the opening by a third of a canvas pixel, and a jaw that falls over 20 frames with the
-teeth staying where they are, change from call to call, in the opening, in grey values.
+Then steadiness: with teeth that stay where they are, what jitter of the opening by a third of a canvas pixel and a jaw
+that falls over 20 frames change from call to call, in the opening, in grey values.
 """
 
 from __future__ import annotations
@@ -102,15 +102,15 @@ def steadiness(network: MouthNet, data: MouthData, count: int = 8) -> None:
     choice = np.random.default_rng(0)
     for photo in pictures:
         middle = 18.0 * SIZE
-        base = paint_mouth(photo, parted(photo, middle, 2 * SIZE, 9 * SIZE), frame, network).astype(int)
+        teeth = usual_teeth(parted(photo, middle, 2 * SIZE, 18 * SIZE)[::SIZE, ::SIZE], frame, config)
+        still_teeth = TeethRows(teeth.upper_edge, np.full(config.width, np.nan), teeth.midline)
+        base = paint_mouth(photo, parted(photo, middle, 2 * SIZE, 9 * SIZE), frame, network, still_teeth).astype(int)
         inside = parted(photo, middle, SIZE, 8 * SIZE) > 0.99
         for _ in range(3):
             moved = parted(photo, middle, 2 * SIZE, 9 * SIZE, float(choice.normal(0, SIZE / 3)))
             began = time.process_time()
-            jitter.append(np.abs(paint_mouth(photo, moved, frame, network) - base)[inside].mean())
+            jitter.append(np.abs(paint_mouth(photo, moved, frame, network, still_teeth) - base)[inside].mean())
             times.append(time.process_time() - began)
-        teeth = usual_teeth(parted(photo, middle, 2 * SIZE, 18 * SIZE)[::SIZE, ::SIZE], frame, config)
-        still_teeth = TeethRows(teeth.upper_edge, np.full(config.width, np.nan), teeth.midline)
         before = None
         for down in np.linspace(4, 18, 20):
             now = paint_mouth(photo, parted(photo, middle, 2 * SIZE, down * SIZE), frame, network, still_teeth)

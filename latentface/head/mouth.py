@@ -12,7 +12,6 @@ from typing import Literal
 import numpy as np
 import torch
 from scipy import ndimage
-from torch import Tensor
 
 from latentface.arrays import Float32Array, Float64Array, Pixels
 from latentface.errors import InputError, UsageError
@@ -23,6 +22,7 @@ from latentface.head.mouth_canvas import (
     in_photo_colours,
     lay_canvas,
     sample_canvas,
+    shade_lips,
 )
 from latentface.head.own_mouth import OwnMouth, fits, lay_mouth
 from latentface.head.teeth import TeethRows, teeth_planes, usual_rows
@@ -33,10 +33,6 @@ MouthSource = Literal["auto", "own", "painted"]
 
 #: Canvas pixels by which the network is told of a wider opening, so that what it paints reaches beneath the lips' edge.
 REACH = 1.0
-#: The shade that the upper lip throws: its strength, and how far down it goes, in canvas pixels.
-SHADE, SHADE_DEPTH = 0.3, 1.6
-#: How much darker it is between lips that all but touch, and the height, in canvas pixels, by which that is over.
-NARROW, NARROW_HEIGHT = 0.6, 4.5
 
 
 @dataclass(frozen=True)
@@ -107,7 +103,7 @@ def paint_mouth(
     look = style or MouthStyle()
     with torch.no_grad():
         painted = network(planes, torch.tensor([[look.teeth, look.inside, look.tongue]]))[0]
-    painted = _shaded((painted.clamp(-1, 1) + 1) * 127.5, torch.from_numpy(covered))
+    painted = shade_lips((painted.clamp(-1, 1) + 1) * 127.5, covered, 1)
     inside = dim_slit(in_photo_colours(painted, image, told), image, covered, 1)
     return lay_canvas(photo, opening, inside, matrix, config, 1)
 
@@ -157,11 +153,3 @@ def _widen(covered: Float32Array, pixels: float) -> Float32Array:
     grown: Float32Array = ndimage.grey_dilation(covered, size=(3, 3))
     wider: Float32Array = covered + (grown - covered) * np.float32(pixels)
     return wider
-
-
-def _shaded(painted: Tensor, covered: Tensor) -> Tensor:
-    """Colours [3, h, w] with the upper lip's shade on what lies right under it, and less light where lips are near."""
-    below = covered.cumsum(0)
-    under = 1 - SHADE * torch.exp(-((below / SHADE_DEPTH) ** 2))
-    near = 1 - NARROW * torch.exp(-((covered.sum(0) / NARROW_HEIGHT) ** 2))
-    return painted * under * near

@@ -20,6 +20,10 @@ LEAST_AREA = 15.0
 SLIT = 0.4
 #: Softness of the edge between lip and mouth: deviation in canvas pixels.
 EDGE = 0.35
+#: The shade that the upper lip throws: its strength, and how far down it goes, in canvas pixels.
+SHADE, SHADE_DEPTH = 0.3, 1.6
+#: How much darker it is between lips that all but touch, and the height, in canvas pixels, by which that is over.
+NARROW, NARROW_HEIGHT = 0.45, 4.5
 #: A photo whose colours stray less than this (0 to 255, root mean square) from one curve is black-and-white or tinted.
 COLOURLESS = 2.5
 
@@ -157,3 +161,11 @@ def dim_slit(inside: Tensor, image: Tensor, covered: Float32Array, fine: int) ->
         return inside
     dark = (image[:, torch.from_numpy(rim)].mean(1) + 1) * 127.5 * SLIT
     return torch.lerp(dark[:, None, None].expand_as(inside), inside, part)
+
+
+def shade_lips(inside: Tensor, covered: Float32Array, fine: int) -> Tensor:
+    """Colours [3, h, w] with the upper lip's shade on what lies right under it, and less light where lips are near."""
+    opening = torch.from_numpy(covered) / fine
+    under = 1 - SHADE * torch.exp(-((opening.cumsum(0) / SHADE_DEPTH) ** 2))
+    near = 1 - NARROW * torch.exp(-((opening.sum(0) / NARROW_HEIGHT) ** 2))
+    return inside * under * near

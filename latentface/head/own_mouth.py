@@ -19,6 +19,7 @@ from latentface.head.mouth_canvas import (
     in_photo_colours,
     lay_canvas,
     sample_canvas,
+    shade_lips,
 )
 from latentface.networks.mouth import MouthConfig
 
@@ -73,7 +74,7 @@ def lay_mouth(photo: Pixels, opening: Float32Array, frame: MouthFrame, own: OwnM
     inside = torch.from_numpy(carried * gain).float().permute(2, 0, 1)
     image = image / 127.5 - 1
     inside = in_photo_colours(inside.clamp(0, 255), image, torch.from_numpy(covered))
-    inside = dim_slit(inside, image, covered, own.fine)
+    inside = dim_slit(shade_lips(inside, covered, own.fine), image, covered, own.fine)
     return lay_canvas(photo, opening, inside, matrix, config, own.fine)
 
 

@@ -62,7 +62,7 @@ class MouthConfig:
 def surroundings(photo: Tensor, opening: Tensor) -> Tensor:
     """The photo [N, 3, H, W] in [-1, 1], zero wherever there is any opening [N, 1, H, W].
 
-    A photo faded by a soft opening would not do: the network learns to tell a tooth from a hundredth of its brightness.
+    A photo faded by a soft opening would not do: the network learns to read a tooth from a tenth of its brightness.
     """
     return photo * (opening < NO_OPENING)
 

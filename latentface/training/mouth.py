@@ -23,8 +23,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latentface.io.atomic import atomic_path
-from latentface.networks.mouth import PLANES, MouthConfig, MouthNet, Plane
 from latentface.networks.lpips import SqueezeLpips
+from latentface.networks.mouth import PLANES, MouthConfig, MouthNet, Plane
 from latentface.networks.perceptual import FeatureDistance
 from latentface.pretrained.native import write_network
 from latentface.training.mouth_data import Changes, MouthData, hide, still, varied

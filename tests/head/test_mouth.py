@@ -10,7 +10,9 @@ from latentface.errors import InputError, UsageError
 from latentface.head.mouth import MouthStyle, fill_mouth, paint_mouth, rows_in_photo
 from latentface.head.mouth_canvas import MouthFrame
 from latentface.head.own_mouth import fits, lay_mouth, take_mouth
+from latentface.head.teeth import TeethRows
 from latentface.networks.mouth import MouthConfig, MouthNet
+from latentface.pretrained import load_mouth
 
 CONFIG = MouthConfig(height=32, width=48, scale=32.0, top=-3.0, widths=(8, 8, 8, 8), detail=4)
 FRAME = MouthFrame(np.array([100.0, 80.0]), np.array([60.0, 0.0]))
@@ -179,3 +181,20 @@ def test_wrong_input_is_named(network):
 def test_a_style_changes_the_mouth(network):
     usual, other = (paint_mouth(photo(), oval(), FRAME, network, style=MouthStyle(teeth=t)) for t in (0.0, 2.0))
     assert (usual != other).any()
+
+
+def test_the_built_in_network_paints_bright_teeth_before_the_dark():
+    network = load_mouth()
+    config = network.config
+    frame = MouthFrame(np.array([100.0, 80.0]), np.array([64.0, 0.0]))  # a pixel of the photo is one of the canvas
+    before = photo()
+    opening = oval(14, y=112)
+    edge = np.full(config.width, 110.0 - 80.0 + config.top)  # teeth down to row 110
+    nothing = np.full(config.width, np.nan)
+    after = paint_mouth(before, opening, frame, network, TeethRows(edge, nothing, config.width / 2)).astype(float)
+    teeth, dark = after[103:108, 90:110].mean((0, 1)), after[114:122, 90:110].mean((0, 1))
+    assert teeth.mean() > dark.mean() + 35
+    assert dark[0] > dark[2]  # a tongue's red, if any colour
+    assert teeth[0] - teeth[2] < 60  # ivory at most
+    none = paint_mouth(before, opening, frame, network, TeethRows(nothing, nothing, config.width / 2))
+    assert none[103:108, 90:110].mean() < teeth.mean() - 30
