@@ -33,11 +33,8 @@ def test_the_gradients_of_an_activation_are_those_of_its_formula(maps: int) -> N
     z = x + noise + bias[:, None, None]
     wanted = (1.5 * torch.where(z > 0, z, 0.2 * z)).clamp(-2.0, 2.0)
     torch.testing.assert_close(came, wanted)
-    for mine, theirs in zip(
-        torch.autograd.grad((came * pick).sum(), inputs),
-        torch.autograd.grad((wanted * pick).sum(), inputs),
-        strict=True,
-    ):
+    mine, theirs = (torch.autograd.grad((value * pick).sum(), inputs) for value in (came, wanted))
+    for one, other in zip(mine, theirs, strict=True):
         torch.testing.assert_close(one, other)
 
 
