@@ -12,7 +12,7 @@ import latentface as lf
 from latentface import api, pretrained
 from latentface.errors import LatentMismatch, UsageError
 from latentface.latents.latent import Latent
-from latentface.networks.encoder import EncoderConfig, LatentEncoder
+from latentface.networks.encoder import CropEncoder, EncoderConfig, LatentEncoder
 from latentface.networks.generator import Generator, GeneratorConfig
 from latentface.pretrained.native import write_network
 from latentface.training import encoder as recipe
@@ -129,3 +129,11 @@ def test_the_projector_starts_where_it_is_told(
     with pytest.raises(LatentMismatch):
         api.start_of(crop, generator, str(tmp_path / "b.safetensors"))
     api.forget()
+
+
+def test_one_encoder_serves_every_resolution() -> None:
+    encoder = CropEncoder(64, 8)
+    for resolution in (64, 32, 16):
+        assert encoder(torch.zeros(2, 3, resolution, resolution)).shape == (2, 8)
+    with pytest.raises(ValueError, match="widths"):
+        CropEncoder(64, 8, widths=(16, 16))

@@ -79,3 +79,10 @@ def test_a_resized_identity_field_stays_one_with_aligned_corners_alone() -> None
     assert torch.allclose(resize_field(small, 32, 32, True), large, atol=1e-6)
     assert float((resize_field(small, 32, 32, False) - large).abs().max()) > 0.05
     assert resize_field(small, 8, 8, True) is small and resize(small, 8, 2) is small
+
+
+def test_inverse_jacobians_survive_a_training_step() -> None:
+    flat = torch.zeros(1, 1, 2, 2, requires_grad=True)
+    invert(flat).sum().backward()
+    assert flat.grad is not None
+    assert bool(torch.isfinite(flat.grad).all())
