@@ -24,7 +24,7 @@ from latentface.options import ReadOptions
 from tests.helpers.cli_desk import face_points
 from tests.helpers.motion_models import Wander, best_skin, wandering
 
-HAPPY, SAD, NEUTRAL, SURPRISED = Emotion.HAPPINESS, Emotion.SADNESS, Emotion.NEUTRAL, Emotion.SURPRISE
+HAPPY, SAD, NEUTRAL = Emotion.HAPPINESS, Emotion.SADNESS, Emotion.NEUTRAL
 
 
 def sure(emotion: Emotion, chance: float = 0.94) -> tuple[float, ...]:
