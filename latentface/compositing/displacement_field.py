@@ -36,6 +36,7 @@ class Field:
         self.places = torch.stack([x.expand(height, -1), y[:, None].expand(-1, width)], dim=-1)  # in the coarse grid
 
     def __call__(self, values: Float64Array) -> Tensor:
+        """The field [h, w, 2] through values [K, 2] at the centres."""
         weights = np.linalg.solve(self.system, np.concatenate([values, np.zeros((1, 2))]))
         coarse = torch.from_numpy(self.basis @ weights.astype(np.float32))
         coarse = coarse.reshape(1, len(self.lines[1]), len(self.lines[0]), 2)
@@ -61,7 +62,7 @@ def transform(matrix: Float64Array, grid: Tensor) -> Tensor:
 
 
 def sample(planes: Tensor, grid: Tensor, mode: str) -> Tensor:
-    """planes [1, C, H, W] at pixels [h, w, 2], bilinear or bicubic; beyond the edge its last pixels."""
+    """Planes [1, C, H, W] read at pixels [h, w, 2], bilinear or bicubic; beyond the edge its last pixels."""
     size = torch.tensor([planes.shape[3] - 1.0, planes.shape[2] - 1.0])
     return F.grid_sample(planes, (grid / size * 2 - 1)[None], mode=mode, padding_mode="border", align_corners=True)
 

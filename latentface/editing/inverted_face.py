@@ -69,8 +69,10 @@ def choose_projection(
     enough for a face that only lends its movement to the photo's own pixels.
 
     Args:
+        generator: the network whose latents are wanted.
         likeness: the drawn face is shown, and should look like the person.
         steps: as many as this; 0 for the encoder, None for what suits.
+        seed: of the projection.
     """
     if steps is None:
         steps = 0 if api.has_encoder(generator) and not likeness else ProjectOptions().steps

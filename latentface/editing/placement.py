@@ -43,7 +43,7 @@ def make_placer(
 
 
 def synthesise(generator: Generator, latent: Latent, ws: torch.Tensor) -> Pixels:
-    """ws [N, num_ws, w_dim] with the noise maps of a latent: uint8 RGB [N, R, R, 3]."""
+    """Pictures uint8 RGB [N, R, R, 3] of ws [N, num_ws, w_dim], with the noise maps of a latent."""
     device = generator.w_avg.device
     noise = None if latent.noise is None else [each[None, None].to(device) for each in latent.noise]
     with torch.no_grad():

@@ -94,6 +94,7 @@ def tune(
         ws: the pivot, [1, num_ws, w_dim].
         noise: the pivot's noise maps in layer order, or None for the network's own.
         loss: image [1, 3, R, R] -> a number to minimise, for PTI pixel L2 plus a perceptual distance.
+        steps: how many steps of Adam.
         learning_rate: the peak; it rises and falls as that of the search does.
         rough: convolve in bfloat16.
         on_step: called as on_step(step, loss before that step).

@@ -227,8 +227,11 @@ class _Crop:
 
 
 class Search:
-    """The optimisation of one batch, in which every crop keeps its own pace: one that is through leaves, and the rest
-    goes faster. `active` are the indices of those that still search."""
+    """The optimisation of one batch of crops, each at its own pace.
+
+    A crop whose search has ended leaves the batch, and the rest goes faster. `active` are the indices of the crops that
+    are still searched.
+    """
 
     def __init__(
         self,
@@ -281,7 +284,8 @@ class Search:
         rates = [learning_rate(crop.pace.at, options.steps, options.learning_rate) for crop in crops]
         for k, rate in zip(self.active, rates, strict=True):
             self.optimiser.param_groups[k]["lr"] = rate
-        # one side for all: nobody is judged, so nobody goes ahead, before the full image is drawn
+        # One side for all crops: losses are compared at the full resolution only, so until then every crop is at the
+        # same step of its schedule.
         side = side_at(crops[0].pace.at, options.steps, options.coarse, self.coarse, self.full)
         ws = torch.cat([crop.explored(sigma) for crop, sigma in zip(crops, sigmas, strict=True)])
         maps = join([crop.maps for crop in crops])
@@ -310,7 +314,7 @@ class Search:
             self.active, self.present = still, self.comparison.of(still)
 
     def finish(self) -> tuple[Tensor, list[Tensor]]:
-        """ws [N, num_ws, w_dim] and noise maps of the best states, the last one included."""
+        """Latents ws [N, num_ws, w_dim] and noise maps of the best states, the last one included."""
         with torch.no_grad():
             ws = torch.cat([crop.ws for crop in self.crops])
             images = self.synthesise(ws, join([crop.maps for crop in self.crops]))
