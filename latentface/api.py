@@ -184,8 +184,11 @@ def transfer(
     """Give one face the expression of another: splice their latents where it costs least (`style_mixing.fuse`).
 
     Args:
-        identity, expression: what `project` gave, or latents.
+        identity: what `project` gave, or a latent: the face that keeps its appearance.
+        expression: likewise, the face whose expression is taken.
         generator: the network of both.
+        options: how; by default `TransferOptions()`.
+        on_measure: called as on_measure(measured, best objective) as the search goes on.
 
     Returns:
         `Transfer` with `latent`, `layers` (rows that come from the expression), `image` and the costs.
@@ -268,9 +271,10 @@ def sample_ws(generator: Generator, seed: int, psi: float = 0.7) -> torch.Tensor
 def synthesise(
     generator: Generator, latents: Latent | torch.Tensor | Sequence[Latent], tuned: TunedDeltas | None = None
 ) -> Pixels:
-    """Draw latents with the generator, each with its own noise maps when it carries some.
+    """Synthesise latents with the generator, each with its own noise maps when it carries some.
 
     Args:
+        generator: the network of the latents.
         latents: a `Latent`, several, or ws as a float tensor [N, num_ws, w_dim].
         tuned: what pivot tuning changed in the generator for these latents.
 
@@ -310,7 +314,9 @@ def animate(
         photo: uint8 RGB [H, W, 3], or a `Photo` with alpha.
         drivers: one `Clip` for all faces, or one for each, the leftmost face's first.
         model: by default the built-in `synthface-motion`.
+        options: how; by default `AnimateOptions()`.
         faces: those that are to move; by default all that are found.
+        landmarks: the landmark network for photo and clips, as `align` takes it.
 
     Returns:
         `Animation`: a `clip` to be written once, and a `report` that fills on the way.
@@ -337,7 +343,10 @@ def read_emotions(
     """The emotions that the faces of a clip show, as an `EmotionSequence` of the clip's length; see `recognition.read`.
 
     Args:
+        clip: what is read.
         recogniser: a `Recogniser`, or what `find_recogniser` takes.
+        options: how often the face is looked at, and how much is smoothed; by default `ReadOptions()`.
+        landmarks: the landmark network, as `align` takes it.
         more: `journal`, `keep_partial` and `on_look`, as `recognition.read` takes them.
 
     Returns:
@@ -358,10 +367,13 @@ def predict_emotions(
     temperature: float = 1.0,
     model: str | os.PathLike[str] = "rhythm",
 ) -> EmotionSequence:
-    """Draw emotions in a natural order, with durations and strengths, by a network that learnt such orders.
+    """Sample emotions in a natural order, with durations and strengths, from a network that learnt such orders.
 
     Args:
-        start: the first one, or its name. seconds: length of the whole. temperature: 0 (always the likeliest) to 10.
+        start: the first one, or its name.
+        seconds: length of the whole.
+        seed: of the samples; the same seed gives the same sequence.
+        temperature: 0 (always the likeliest) to 10.
         model: the built-in `rhythm`, or a file that `latentface sequence fit` made.
 
     Raises:

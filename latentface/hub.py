@@ -184,8 +184,12 @@ def expressions(generator: Generator) -> Subspace | None:
 
 
 def preconditioner(generator: Generator, name: str = "auto") -> Preconditioner | None:
-    """The preconditioner of searches in the network's W+: auto (the built-in one of the network or of the one it was
-    grown from, where there is one), none, or a built-in name or file.
+    """The preconditioner of searches in the network's W+, or None.
+
+    Args:
+        generator: the network.
+        name: "auto" for the built-in one of the network or of the one it was grown from, where there is one; "none"; or
+            a built-in name or file.
 
     Raises:
         UnknownNetwork, WeightsError: no such file, or something else in it.

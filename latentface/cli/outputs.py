@@ -26,18 +26,22 @@ class Files:
 
     @property
     def latent(self) -> Path:
+        """The latent code."""
         return self.folder / f"{self.name}.latent.safetensors"
 
     @property
     def projected(self) -> Path:
+        """The reconstruction alone."""
         return self.folder / f"{self.name}.projected.png"
 
     @property
     def compare(self) -> Path:
+        """Photo, reconstruction, difference and loss side by side."""
         return self.folder / f"{self.name}.compare.png"
 
     @property
     def tuned(self) -> Path:
+        """What pivot tuning changed in the generator."""
         return self.folder / f"{self.name}.tuned.safetensors"
 
 

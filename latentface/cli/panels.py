@@ -32,7 +32,8 @@ def compare_panels(
         photo: uint8 [S, S, 3], the aligned crop.
         reconstruction: uint8 [R, R, 3]; scaled to the crop's panel.
         losses: one value a step.
-        title, summary: the head line (left) and what came of it (right).
+        title: the head line, at the left.
+        summary: what came of it, at the right.
 
     Returns:
         uint8 RGB [H, W, 3].

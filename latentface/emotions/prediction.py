@@ -1,4 +1,4 @@
-"""Prediction of emotions: segments as numbers, sequences sampled from a rhythm network, and a Markov chain as baseline."""
+"""Prediction of emotions: segments as numbers, sampling from a rhythm network, a Markov chain as the baseline."""
 
 from __future__ import annotations
 

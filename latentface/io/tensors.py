@@ -35,7 +35,9 @@ def read_tensors(
     """Read every tensor of a safetensors file onto the CPU, and its metadata.
 
     Args:
-        error: what to raise if that is impossible. what: what the file should be, for the message.
+        path: the file.
+        error: what to raise if that is impossible.
+        what: what the file should be, for the message.
     """
     source = Path(path)
     if not source.is_file():

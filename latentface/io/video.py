@@ -44,6 +44,7 @@ def read_clip(path: str | os.PathLike[str], rate: Fraction | int | None = None) 
     through, each time anew.
 
     Args:
+        path: the file or the folder.
         rate: frames a second of a folder of pictures; a file has its own.
 
     Raises:
@@ -86,6 +87,9 @@ def write_clip(
     XMP or tags. It appears under its name only when it is whole.
 
     Args:
+        path: where to write; its suffix decides the kind of file.
+        clip: the frames and their sound.
+        source_type: what the file tells of its origin.
         keep_partial: when the clip ends in an error or an interruption, keep what there is as a playable file; the
             error goes on all the same.
         on_frame: called as on_frame(count, frame) after every frame.

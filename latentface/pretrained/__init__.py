@@ -216,6 +216,7 @@ def resolve(name_or_path: str | os.PathLike[str], kind: str | None = None) -> Pa
     `cache.access` for whether that is allowed and who hears of it.
 
     Args:
+        name_or_path: a name, an address or a path.
         kind: only networks of this kind count as known names; None for all. Encoder files hold a generator too.
 
     Raises:

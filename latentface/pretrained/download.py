@@ -52,6 +52,8 @@ def download(
     A bzip2 archive is unpacked unless `target` is to be one.
 
     Args:
+        urls: addresses of the file, tried in order.
+        target: where the file appears.
         expected: what the SHA-256 of the file (unpacked) must be, or begin with: hex digits by a name for messages.
         on_progress: called as on_progress(done, total) in bytes transferred; total is None when the server hides it.
 

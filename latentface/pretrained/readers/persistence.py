@@ -26,6 +26,7 @@ CLAIMS = {"img_resolution": "resolution", "num_layers": "num_mapping_layers"}
 
 
 def is_module(value: Any) -> bool:
+    """Whether a value is a module of StyleGAN's persistence."""
     return isinstance(value, Instance) and value.kind == MODULE
 
 

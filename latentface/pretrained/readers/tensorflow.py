@@ -45,6 +45,7 @@ HARMLESS = frozenset((
 
 
 def is_network(value: Any) -> bool:
+    """Whether a value is a network of dnnlib."""
     return isinstance(value, Instance) and value.kind == NETWORK
 
 

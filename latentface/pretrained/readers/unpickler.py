@@ -88,6 +88,8 @@ def unpickle(data: memoryview, start: int = 0, persistent: Persistent | None = N
     """Run the pickle that begins at `start` of `data`; return its value and the offset behind it.
 
     Args:
+        data: the file, or the part of it that holds the pickle.
+        start: where the pickle begins, in bytes.
         persistent: makes the value of a persistent id; without it such ids are refused.
 
     Raises:

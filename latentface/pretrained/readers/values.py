@@ -28,6 +28,7 @@ class Budget:
         self.left = GROWTH * file_size + HEADROOM
 
     def take(self, count: int) -> None:
+        """Spend that many bytes; Unreadable when no more are left."""
         self.left -= count
         if self.left < 0:
             raise damaged("its tensors claim far more data than the file holds")
@@ -68,6 +69,7 @@ def numpy_dtype(value: Any) -> np.dtype[Any]:
 
 
 def is_array(value: Any) -> bool:
+    """Whether a value is a recorded numpy array."""
     return isinstance(value, Instance) and value.kind in (
         "numpy.core.multiarray._reconstruct",
         "numpy.core.numeric._frombuffer",
@@ -75,6 +77,7 @@ def is_array(value: Any) -> bool:
 
 
 def is_scalar(value: Any) -> bool:
+    """Whether a value is a recorded numpy scalar."""
     return isinstance(value, Instance) and value.kind == "numpy.core.multiarray.scalar" and len(value.args) == 2
 
 
@@ -106,7 +109,8 @@ def plain(value: Any) -> Any:
 class Stored(Protocol):
     """Something that becomes a tensor when asked; until then it costs nothing."""
 
-    def load(self) -> torch.Tensor: ...
+    def load(self) -> torch.Tensor:
+        """The tensor, floats in single precision."""
 
 
 @dataclass(eq=False)
@@ -117,6 +121,7 @@ class StoredArray:
     budget: Budget
 
     def load(self) -> torch.Tensor:
+        """The array as a tensor, floats in single precision."""
         return as_float32(torch.from_numpy(numpy_array(self.array, self.budget)))
 
 
@@ -127,6 +132,7 @@ class Present:
     value: torch.Tensor
 
     def load(self) -> torch.Tensor:
+        """The tensor, floats in single precision."""
         return as_float32(self.value)
 
 
@@ -136,4 +142,5 @@ def as_float32(value: torch.Tensor) -> torch.Tensor:
 
 
 def load_all(stored: Mapping[str, Stored]) -> dict[str, torch.Tensor]:
+    """Every tensor of a table, by its name."""
     return {name: each.load() for name, each in stored.items()}
