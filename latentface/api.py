@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from latentface import hub
 from latentface.arrays import Pixels
@@ -16,6 +17,7 @@ from latentface.compositing import compositor
 from latentface.emotion import Emotion, EmotionSequence
 from latentface.emotions import prediction, recognition
 from latentface.emotions.recognition import Reading, Recogniser
+from latentface.emotions.resume_log import Journal
 from latentface.errors import UsageError
 from latentface.faces import alignment
 from latentface.faces.crop import FaceCrop
@@ -213,19 +215,22 @@ def projection_cache() -> ProjectionCache:
 
 @overload
 def composite(
-    photo: Photo, crop: FaceCrop, image: Pixels, options: CompositeOptions | None = None, **more: Any
-) -> Photo: ...
+    photo: Photo, crop: FaceCrop, image: Pixels, options: CompositeOptions | None = None, *,
+    landmarks: NDArray[np.floating] | None = None, reference: Pixels | None = None,
+) -> Photo: ...  # fmt: skip
 
 
 @overload
 def composite(
-    photo: Pixels, crop: FaceCrop, image: Pixels, options: CompositeOptions | None = None, **more: Any
-) -> Pixels: ...
+    photo: Pixels, crop: FaceCrop, image: Pixels, options: CompositeOptions | None = None, *,
+    landmarks: NDArray[np.floating] | None = None, reference: Pixels | None = None,
+) -> Pixels: ...  # fmt: skip
 
 
 def composite(
-    photo: Photo | Pixels, crop: FaceCrop, image: Pixels, options: CompositeOptions | None = None, **more: Any
-) -> Photo | Pixels:
+    photo: Photo | Pixels, crop: FaceCrop, image: Pixels, options: CompositeOptions | None = None, *,
+    landmarks: NDArray[np.floating] | None = None, reference: Pixels | None = None,
+) -> Photo | Pixels:  # fmt: skip
     """Put an edited picture of a face back into its photo; outside the face every pixel stays as it is.
 
     Args:
@@ -233,8 +238,9 @@ def composite(
         crop: the face as `align` found it in this photo.
         image: uint8 RGB [S, S, 3], the edited crop, of any side.
         options: how; defaults to `CompositeOptions()`.
-        more: `landmarks` of the edited picture and the `reference` that the generator draws for the unedited crop, as
-            `latentface.compositing.compositor.Compositor` takes them.
+        landmarks: [68, 2], where the face of the edited picture is, in its own pixels.
+        reference: uint8 RGB [S, S, 3], what the generator synthesises for the unedited crop; see
+            `latentface.compositing.compositor.Compositor`.
 
     Returns:
         What came as the photo, of the same size.
@@ -242,9 +248,9 @@ def composite(
     Raises:
         UsageError: pixels of another form, or a face that lies outside the photo.
     """
-    if isinstance(photo, Photo):
-        return replace(photo, rgb=compositor.composite(photo.rgb, crop, image, options, **more))
-    return compositor.composite(photo, crop, image, options, **more)
+    rgb = photo.rgb if isinstance(photo, Photo) else photo
+    made = compositor.composite(rgb, crop, image, options, landmarks=landmarks, reference=reference)
+    return replace(photo, rgb=made) if isinstance(photo, Photo) else made
 
 
 def sample(generator: Generator, seeds: Sequence[int], psi: float = 0.7) -> Pixels:
@@ -338,7 +344,9 @@ def read_emotions(
     options: ReadOptions | None = None,
     *,
     landmarks: str = "builtin",
-    **more: Any,
+    journal: Journal | None = None,
+    keep_partial: bool = False,
+    on_look: recognition.LookCallback | None = None,
 ) -> Reading:
     """The emotions that the faces of a clip show, as an `EmotionSequence` of the clip's length; see `recognition.read`.
 
@@ -347,7 +355,9 @@ def read_emotions(
         recogniser: a `Recogniser`, or what `find_recogniser` takes.
         options: how often the face is looked at, and how much is smoothed; by default `ReadOptions()`.
         landmarks: the landmark network, as `align` takes it.
-        more: `journal`, `keep_partial` and `on_look`, as `recognition.read` takes them.
+        journal: where looks are kept, so that an interrupted reading resumes.
+        keep_partial: end at a damaged place instead of raising.
+        on_look: called as on_look(count, look) after every look.
 
     Returns:
         `Reading`: the `sequence`, and a `tally` of looks, faces and tracks.
@@ -357,7 +367,10 @@ def read_emotions(
         InputError: the clip is damaged.
     """
     chosen = find_recogniser(recogniser) if isinstance(recogniser, str) else recogniser
-    return recognition.read(clip, landmark_predictor(landmarks), chosen, options, **more)
+    return recognition.read(
+        clip, landmark_predictor(landmarks), chosen, options,
+        journal=journal, keep_partial=keep_partial, on_look=on_look,
+    )  # fmt: skip
 
 
 def predict_emotions(

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -28,9 +28,13 @@ from latentface.pretrained.catalogue import DEFAULT_GENERATOR
 
 if TYPE_CHECKING:
     from latentface.faces.alignment import LandmarkPredictor
+    from latentface.networks.classifier import EmotionNet
     from latentface.networks.encoder import LatentEncoder
     from latentface.networks.generator import Generator
+    from latentface.networks.identity import IdentityNet
+    from latentface.networks.landmarks import LandmarkNet
     from latentface.networks.motion import MotionModel
+    from latentface.networks.perceptual import PerceptualNet
     from latentface.networks.rhythm import RhythmNet
 
 
@@ -207,7 +211,7 @@ def preconditioner(generator: Generator, name: str = "auto") -> Preconditioner |
 
 
 @lru_cache(maxsize=4)
-def perceptual(device: str) -> Any:
+def perceptual(device: str) -> PerceptualNet:
     """The built-in perceptual distance."""
     return pretrained.load_perceptual().to(device)
 
@@ -267,10 +271,10 @@ def _landmarks(name: str, stamp: int) -> LandmarkPredictor:
 
 
 @lru_cache(maxsize=2)
-def _faces(device: str) -> Any:
+def _faces(device: str) -> tuple[IdentityNet, EmotionNet, LandmarkNet]:
     """The identity, emotion and landmark networks."""
-    loaders = (pretrained.load_identity, pretrained.load_emotion, pretrained.load_landmarks)
-    return tuple(load(device=device) for load in loaders)
+    identity, emotion = pretrained.load_identity(device=device), pretrained.load_emotion(device=device)
+    return identity, emotion, pretrained.load_landmarks(device=device)
 
 
 @lru_cache(maxsize=2)

@@ -166,7 +166,7 @@ def _flag(spec: Field[Any], hint: Any) -> Callable[[F], F]:
 
 
 def _kind(spec: Field[Any], hint: Any) -> Any:
-    """The click type of a field: a choice, a bounded number, or the plain type (None is dropped from an optional one)."""
+    """The click type of a field: a choice, a bounded number, or the plain type, for an optional field without None."""
     if spec.metadata.get("choices"):
         return click.Choice(spec.metadata["choices"])
     if typing.get_origin(hint) in (typing.Union, types.UnionType):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from latentface.errors import InputError, OutputError
+from latentface.options import ProjectOptions
 
 #: Pictures that `project` writes; in a folder of photos they are results, not photos.
 OWN_SUFFIXES = (".projected.png", ".compare.png")
@@ -51,7 +52,7 @@ class Made:
 
     photo_sha256: str
     face: int
-    options: dict[str, Any]
+    options: dict[str, Any]  # as JSON told them
     fingerprint: str
     landmarks: str
     distance: float | None
@@ -134,7 +135,7 @@ def read_made(path: Path) -> Made | None:
         return None
 
 
-def changed(made: Made, options: Any, fingerprint: str, landmarks: str) -> list[str]:
+def changed(made: Made, options: ProjectOptions, fingerprint: str, landmarks: str) -> list[str]:
     """What this run would do otherwise than the one that made those files, in words; empty when nothing."""
     words = [] if made.fingerprint == fingerprint else ["another network"]
     if made.landmarks != landmarks:

@@ -25,6 +25,7 @@ from latentface.errors import OutputError
 from latentface.options import CompositeOptions, TransferOptions
 
 if TYPE_CHECKING:
+    from latentface.arrays import Pixels
     from latentface.editing.expression_transfer import Result, Transferrer
     from latentface.editing.inverted_face import Face
     from latentface.io.clip import Clip, Frame
@@ -88,7 +89,7 @@ def transfer(report: Report, identity: Path, expression: Path, output: Path | No
 
 def _photo(
     report: Report, transferrer: Transferrer, identity: Path, expression: Path, target: Path, flags: dict[str, Any]
-) -> dict[str, Any]:
+) -> dict[str, object]:
     from latentface.io.images import write_image
 
     made = transferrer.photo(identity, expression, face=flags["face"], expression_face=flags["expression_face"])
@@ -111,7 +112,7 @@ def _photo(
 
 def _clip(
     report: Report, transferrer: Transferrer, identity: Path, expression: Path, target: Path, flags: dict[str, Any]
-) -> dict[str, Any]:
+) -> dict[str, object]:
     from latentface.io.clip import parse_rate
     from latentface.io.video import read_clip, write_clip
 
@@ -136,11 +137,11 @@ def _clip(
     }  # fmt: skip
 
 
-def _facts(path: Path, face: Face) -> dict[str, Any]:
+def _facts(path: Path, face: Face) -> dict[str, object]:
     return {"file": str(path), **face_facts(face)}
 
 
-def make_strip(transferrer: Transferrer, made: Result) -> Any:
+def make_strip(transferrer: Transferrer, made: Result) -> Pixels:
     """Identity, expression, regenerated face and composite, as crops side by side: uint8 RGB."""
     from latentface import api
     from latentface.cli.panels import contact_sheet, enlarged
