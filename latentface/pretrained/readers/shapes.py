@@ -135,5 +135,5 @@ def _line(kernel: torch.Tensor) -> torch.Tensor:
     return line
 
 
-def _short(value: Any, most: int = 40) -> str:
+def _short(value: object, most: int = 40) -> str:
     return ascii(str(value) if isinstance(value, Exception) else value)[:most]

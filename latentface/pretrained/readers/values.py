@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 import torch
@@ -34,7 +34,7 @@ class Budget:
             raise damaged("its tensors claim far more data than the file holds")
 
 
-def raw_bytes(value: Any, budget: Budget) -> Raw:
+def raw_bytes(value: object, budget: Budget) -> Raw:
     """A byte string: as such, or as protocol 2 spells it, `_codecs.encode(text, "latin1")`."""
     if isinstance(value, Instance) and value.kind == "_codecs.encode":
         if len(value.args) != 2 or value.args[1] not in ("latin1", "latin-1") or not isinstance(value.args[0], str):
@@ -68,7 +68,7 @@ def numpy_dtype(value: Any) -> np.dtype[Any]:
     return np.dtype(f">{code}" if big else f"<{code}")
 
 
-def is_array(value: Any) -> bool:
+def is_array(value: object) -> bool:
     """Whether a value is a recorded numpy array."""
     return isinstance(value, Instance) and value.kind in (
         "numpy.core.multiarray._reconstruct",
@@ -76,7 +76,7 @@ def is_array(value: Any) -> bool:
     )
 
 
-def is_scalar(value: Any) -> bool:
+def is_scalar(value: object) -> TypeGuard[Instance]:
     """Whether a value is a recorded numpy scalar."""
     return isinstance(value, Instance) and value.kind == "numpy.core.multiarray.scalar" and len(value.args) == 2
 
