@@ -91,6 +91,10 @@ class Renderer:
 
     def render(self, scene: Scene, camera: CropCamera | None = None) -> Render:
         """Draw a scene, by default through the face crop. The same scene gives the same bytes on the same machine."""
+        with self.context:  # another context may have been used since
+            return self._render(scene, camera)
+
+    def _render(self, scene: Scene, camera: CropCamera | None) -> Render:
         pose = Pose.of(scene)
         shaped = shape(self.head, self._eyes, scene)
         posed = pose.apply(shaped, self.head.vertices)

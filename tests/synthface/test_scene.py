@@ -1,13 +1,12 @@
-"""Several views of one person: what stays, what changes, and who looks alike."""
+"""Scenes: from their seed, by emotion, and in several views of one person."""
 
-from pathlib import Path
+from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from latentface.errors import UsageError
-from latentface.synthface.dataset import render_dataset
-from latentface.synthface.scene import LOOK, sample_scene, sample_view
+from latentface.synthface.library import Library
+from latentface.synthface.scene import EMFACS, EMOTIONS, LOOK, emotion_shapes, sample_scene, sample_view
 
 SIZES = {"skin": 5, "hair": 4, "brow": 3, "lash": 2}
 
@@ -37,7 +36,25 @@ def test_one_view_is_the_scene_itself() -> None:
     assert np.array_equal(plain.identity, view.identity) and plain.yaw == view.yaw and plain.skin == view.skin
 
 
-@pytest.mark.parametrize("views", [0, 3, 7])
-def test_a_person_is_never_cut_by_the_end_of_a_shard(tmp_path: Path, views: int) -> None:
-    with pytest.raises(UsageError, match="divisor of 500"):
-        render_dataset(tmp_path / "heads.npz", tmp_path, 500, views=views)
+def test_scenes_come_from_their_seed() -> None:
+    sizes = {"skin": 4, "hair": 3, "brow": 2, "lash": 2}
+    one, again, other = sample_scene(5, sizes), sample_scene(5, sizes), sample_scene(6, sizes)
+    assert one.expression == again.expression and one.yaw == again.yaw
+    np.testing.assert_array_equal(one.identity, again.identity)
+    assert not np.array_equal(one.identity, other.identity)
+    many = [sample_scene(s, sizes) for s in range(300)]
+    assert {s.emotion for s in many} == set(range(len(EMOTIONS)))
+    assert {s.hair for s in many} == {None, 0, 1, 2}
+    assert np.std([s.yaw for s in many]) > 8
+    assert all(0 <= w <= 1.2 for s in many for w in s.expression.values())
+
+
+def test_emotions_scale_with_strength_and_keep_the_person(library: Library) -> None:
+    full, half = emotion_shapes("anger", 1.0), emotion_shapes("anger", 0.5)
+    assert full.keys() == half.keys()
+    assert all(half[k] == pytest.approx(full[k] / 2) for k in full)
+    assert set(EMFACS) == set(EMOTIONS)
+    scene = sample_scene(1, library.sizes, 3)
+    angry = scene.with_expression("anger", 0.8)
+    assert angry.emotion == EMOTIONS.index("anger") and angry.strength == 0.8
+    assert angry.identity is scene.identity and angry.backdrop is scene.backdrop
