@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from latentface.arrays import Pixels
 from latentface.cli.flags import (
     build_finder,
     build_options,
@@ -27,6 +26,7 @@ from latentface.errors import OutputError, UsageError
 from latentface.options import CompositeOptions, EditOptions
 
 if TYPE_CHECKING:
+    from latentface.arrays import Pixels
     from latentface.editing.attribute_edit import Retoucher
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from latentface.arrays import Pixels
 from latentface.cli.flags import device_flag, network_flag, report_flags, seed_flag
 from latentface.cli.report import Bar, Report
 from latentface.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
+    from latentface.arrays import Pixels
     from latentface.latents.latent import Latent
     from latentface.networks.generator import Generator
 
