@@ -11,6 +11,7 @@ import torch
 from latentface import api
 from latentface.editing.labelled_latents import Labelled, Reader, from_folders, from_renders, from_samples, from_table
 from latentface.errors import InputError, UsageError
+from latentface.io.images import read_image
 from latentface.latents.latent import Latent
 from latentface.networks.generator import Generator
 from latentface.options import ProjectOptions
@@ -62,13 +63,12 @@ def test_files_that_cannot_be_used_are_left_out_with_their_labels(tmp_path: Path
 
 
 def test_photos_are_projected_and_take_their_place_among_latents(desk: Desk, generator: Generator) -> None:
-    one, photo, three = (
-        keep(desk.folder / "1.safetensors", generator, 1.0), desk.photo(), keep(desk.folder / "3.safetensors", generator, 3.0)
-    )  # fmt: skip
+    one, three = (keep(desk.folder / f"{k}.safetensors", generator, float(k)) for k in (1, 3))
+    photo = desk.photo()
     project = ProjectOptions(steps=1)
     ws, kept = Reader(generator, project).read([one, photo, three])
     assert kept == [0, 1, 2] and ws.shape == (3, 6, 8)
-    crop = max(api.align(api.read_image(photo), 16), key=lambda each: each.side)
+    crop = max(api.align(read_image(photo), 16), key=lambda each: each.side)
     (alone,) = api.project([crop], generator, project)
     assert torch.allclose(ws[1], alone.latent.ws, atol=1e-5)
     assert float(ws[0].mean()) == 1.0 and float(ws[2].mean()) == 3.0
@@ -182,11 +182,11 @@ def test_renders_are_labelled_with_their_true_emotions(
 ) -> None:
     images = np.arange(20, dtype=np.uint8)[:, None, None, None] * np.ones((16, 16, 3), np.uint8)
     np.savez(tmp_path / "shard-0.npz", images=images, emotion=np.arange(20) % 7)
-    monkeypatch.setattr(
-        api,
-        "encode",
-        lambda crops, network: torch.tensor([float(c[0, 0, 0]) for c in crops])[:, None, None] + torch.zeros(6, 8),
-    )
+
+    def encode(crops: list[np.ndarray], network: Generator) -> torch.Tensor:
+        return torch.tensor([float(crop[0, 0, 0]) for crop in crops])[:, None, None].expand(-1, 6, 8)
+
+    monkeypatch.setattr(api, "encode", encode)
     found = from_renders([tmp_path], generator)
     assert values(found) == [float(k) for k in range(20)]
     assert found.labels[:8] == ["neutral", "happiness", "sadness", "surprise", "anger", "disgust", "fear", "neutral"]
