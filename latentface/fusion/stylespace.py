@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 
-from latentface.fusion.objective import Objective
-from latentface.networks.generator import Generator
+if TYPE_CHECKING:
+    from latentface.fusion.objective import Objective
+    from latentface.networks.generator import Generator
 
 _RIDGE = 1e-3  # of the mean squared singular value, in the way back from styles to w
 

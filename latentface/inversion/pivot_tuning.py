@@ -10,6 +10,7 @@ import copy
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -18,7 +19,9 @@ from latentface.errors import InputError, LatentfaceError, LatentMismatch
 from latentface.inversion.schedule import learning_rate as ramp
 from latentface.inversion.search import synthesise
 from latentface.io.tensors import read_tensors, write_tensors
-from latentface.networks.generator import Generator
+
+if TYPE_CHECKING:
+    from latentface.networks.generator import Generator
 
 FORMAT = "latentface-tuned"
 FORMAT_VERSION = "1"

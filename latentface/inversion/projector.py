@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 import torch
@@ -22,10 +22,12 @@ from latentface.inversion.search import Comparison, Search, WStatistics, measure
 from latentface.io.images import to_tensor, to_uint8
 from latentface.latents.latent import Latent
 from latentface.latents.preconditioner import Preconditioner
-from latentface.networks.generator import Generator
 from latentface.networks.perceptual import FeatureDistance
 from latentface.networks.precision import is_rough
 from latentface.options import ProjectOptions
+
+if TYPE_CHECKING:
+    from latentface.networks.generator import Generator
 
 __all__ = [
     "ProjectOptions",

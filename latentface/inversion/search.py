@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -19,10 +20,12 @@ from torch import Tensor
 from latentface.errors import LatentfaceError, UsageError
 from latentface.inversion.schedule import COMPARED_SIDE, Pace, coarse_sides, learning_rate, noise_strength, side_at
 from latentface.latents.preconditioner import Preconditioner
-from latentface.networks.generator import Generator, SynthesisNetwork
 from latentface.networks.perceptual import FeatureDistance
 from latentface.networks.precision import convolving, is_rough
 from latentface.options import ProjectOptions
+
+if TYPE_CHECKING:
+    from latentface.networks.generator import Generator, SynthesisNetwork
 
 #: Adam's memory, short because a run is: of the gradients about 5 steps, of their squares about 10.
 BETAS = (0.8, 0.9)
