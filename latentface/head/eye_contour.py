@@ -51,7 +51,7 @@ class Eye:
         return float(np.linalg.norm(self.axes[0]))
 
     def frame(self, places: npt.ArrayLike) -> tuple[Doubles, Doubles]:
-        """u and v of places [..., 2]."""
+        """Coordinates u and v of places [..., 2]."""
         found = (np.asarray(places, np.float64) - self.origin) @ np.linalg.inv(self.axes)
         return found[..., 0], found[..., 1]
 
@@ -61,7 +61,7 @@ class Eye:
         return places
 
     def across(self, t: Doubles) -> Doubles:
-        """u at t of the way from the outer corner to the inner one."""
+        """Coordinate u at t of the way from the outer corner to the inner one."""
         u: Doubles = self.corners[0, 0] + t * (self.corners[1, 0] - self.corners[0, 0])
         return u
 
@@ -71,7 +71,7 @@ class Eye:
         return t
 
     def margins(self, u: Doubles) -> tuple[Doubles, Doubles]:
-        """v of the upper and of the lower margin; beside the corners that of their line."""
+        """Coordinates v of the upper and of the lower margin; beside the corners that of their line."""
         t = self.along(u)
         line = self.corners[0, 1] + t * (self.corners[1, 1] - self.corners[0, 1])
         inside = np.clip(t, 0, 1)

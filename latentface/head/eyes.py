@@ -56,6 +56,12 @@ def find_blink(
     """What an eye of a photo of that height and width does between two heads; the box may be empty.
 
     Args:
+        eye: the eye as the photo shows it.
+        model: the head.
+        before: its vertices as they lie in the photo, [V, 3].
+        after: where they are to lie, [V, 3].
+        side: "left" or "right", of the person.
+        size: height and width of the photo, in pixels.
         folds: how far over the upper margin and below the lower one skin is stretched, in inter-ocular distances.
     """
     now = follow(eye, mesh_eye(model, before, side), mesh_eye(model, after, side))
@@ -108,7 +114,7 @@ def follow(eye: Eye, was: Eye, now: Eye) -> Eye:
 
 
 def _seam(now: Eye, u: Doubles) -> Doubles:
-    """v at which the upper lid ends and the lower one begins; of a closed eye, where the upper lashes end."""
+    """Coordinate v where the upper lid ends and the lower one begins; of a closed eye, where the upper lashes end."""
     upper, lower = now.margins(u)
     shut = np.maximum(LASHES[0] + LASHES[1] - (upper - lower), 0)
     seam: Doubles = (upper - LASHES[0] + lower + LASHES[1] - shut) / 2
@@ -116,7 +122,7 @@ def _seam(now: Eye, u: Doubles) -> Doubles:
 
 
 def _lid(eye: Eye, now: Eye, u: Doubles, v: Doubles, upper: bool, folds: tuple[float, float]) -> tuple[Doubles, Floats]:
-    """v in the photo of a lid's skin at u and v now, and how far it decides, 0 to 1."""
+    """Coordinate v in the photo of a lid's skin at u and v now, and how far it decides, 0 to 1."""
     t, which, sign = now.along(u), 0 if upper else 1, 1.0 if upper else -1.0
     margin, margin_was, fold = now.margins(u)[which], eye.margins(eye.across(t))[which], folds[which]
     height = (v - margin) * sign  # above the upper margin, or below the lower one; less than 0 among the lashes

@@ -37,7 +37,9 @@ def read_tensors(
     The tensors can be trained and kept, also when they are read within `torch.inference_mode`.
 
     Args:
-        error: what to raise if that is impossible. what: what the file should be, for the message.
+        path: the file.
+        error: what to raise if that is impossible.
+        what: what the file should be, for the message.
     """
     source = Path(path)
     if not source.is_file():

@@ -221,6 +221,7 @@ def load_perceptual(name_or_path: str | os.PathLike[str] = "perceptual", device:
     Args:
         name_or_path: `perceptual`, the small built-in one of the projector, or a file of that kind; or for LPIPS itself
             `vgg16`, `alexnet`, `squeezenet1_1` or torchvision's file of one, its heads taken from the package lpips.
+        device: where it computes.
 
     Raises as `load_generator`, and WeightsError when the heads are not here.
     """
@@ -253,6 +254,7 @@ def resolve(name_or_path: str | os.PathLike[str], kind: str | None = None) -> Pa
     `cache.access` for whether that is allowed and who hears of it.
 
     Args:
+        name_or_path: a name, an address or a path.
         kind: only networks of this kind count as known names; None for all. Encoder files hold a generator too.
 
     Raises:

@@ -36,6 +36,7 @@ def read_checkpoint(path: str | os.PathLike[str], encoder: bool = True) -> Check
     Nothing in the file is run, and it cannot ask for more memory than a few times its own size.
 
     Args:
+        path: the file.
         encoder: read the encoder, too, if there is one; it is several times the generator's size.
 
     Raises:
