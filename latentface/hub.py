@@ -23,13 +23,13 @@ from latentface.faces import alignment, dlib_landmarks
 from latentface.faces.expression_measures import crop_landmarks
 from latentface.fusion.objective import FaceNetworks
 from latentface.head.model import HeadModel
+from latentface.io.tensors import is_safetensors
 from latentface.latents.latent import Direction, Latent, check_fingerprint, extended
 from latentface.latents.preconditioner import Preconditioner
 from latentface.latents.subspace import Subspace
 from latentface.networks.encoder import LatentEncoder
 from latentface.pretrained import directions as library
 from latentface.pretrained.catalogue import BUILTIN, DEFAULT_GENERATOR
-from latentface.pretrained.readers import is_safetensors
 
 if TYPE_CHECKING:
     from latentface.faces.alignment import LandmarkPredictor

@@ -94,10 +94,10 @@ def load_encoder(name_or_path: str | os.PathLike[str], device: str = "cpu") -> L
         UnknownNetwork: neither a known name nor a file.
         WeightsError: the file is damaged, or holds neither an encoder of ours nor a pSp or e4e one.
     """
+    from latentface.io.tensors import is_safetensors
     from latentface.networks.encoder import EncoderConfig, LatentEncoder
     from latentface.pretrained.encoders import read_encoder
     from latentface.pretrained.native import build_network
-    from latentface.pretrained.readers import is_safetensors
 
     path = resolve(name_or_path, kind="encoder")
     if is_safetensors(path):
