@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -23,19 +23,23 @@ from latentface.faces import alignment, dlib_landmarks
 from latentface.faces.expression_measures import crop_landmarks
 from latentface.fusion.objective import FaceNetworks
 from latentface.head.model import HeadModel
+from latentface.io.tensors import is_safetensors
 from latentface.latents.latent import Direction, Latent, check_fingerprint, extended
 from latentface.latents.preconditioner import Preconditioner
 from latentface.latents.subspace import Subspace
 from latentface.networks.encoder import LatentEncoder
 from latentface.pretrained import directions as library
 from latentface.pretrained.catalogue import BUILTIN, DEFAULT_GENERATOR
-from latentface.pretrained.readers import is_safetensors
 
 if TYPE_CHECKING:
     from latentface.faces.alignment import LandmarkPredictor
+    from latentface.networks.classifier import EmotionNet
     from latentface.networks.generator import Generator
+    from latentface.networks.identity import IdentityNet
+    from latentface.networks.landmarks import LandmarkNet
     from latentface.networks.motion import MotionModel
     from latentface.networks.mouth import MouthNet
+    from latentface.networks.perceptual import FeatureDistance
     from latentface.networks.psp_encoder import PspEncoder
     from latentface.networks.rhythm import RhythmNet
 
@@ -230,8 +234,12 @@ def expressions(generator: Generator) -> Subspace | None:
 
 
 def preconditioner(generator: Generator, name: str = "auto") -> Preconditioner | None:
-    """The preconditioner of searches in the network's W+: auto (the built-in one of the network or of the one it was
-    grown from, where there is one), none, or a built-in name or file.
+    """The preconditioner of searches in the network's W+, or None.
+
+    Args:
+        generator: the network.
+        name: "auto" for the built-in one of the network or of the one it was grown from, where there is one; "none"; or
+            a built-in name or file.
 
     Raises:
         UnknownNetwork, WeightsError: no such file, or something else in it.
@@ -250,7 +258,7 @@ def preconditioner(generator: Generator, name: str = "auto") -> Preconditioner |
 
 @lru_cache(maxsize=4)
 @torch.inference_mode(False)  # what is kept serves outside, too
-def perceptual(device: str) -> Any:
+def perceptual(device: str) -> FeatureDistance:
     """The built-in perceptual distance."""
     return pretrained.load_perceptual().to(device)
 
@@ -341,10 +349,10 @@ def _landmarks(name: str, stamp: int) -> LandmarkPredictor:
 
 @lru_cache(maxsize=2)
 @torch.inference_mode(False)  # what is kept serves outside, too
-def _faces(device: str) -> Any:
+def _faces(device: str) -> tuple[IdentityNet, EmotionNet, LandmarkNet]:
     """The identity, emotion and landmark networks."""
-    loaders = (pretrained.load_identity, pretrained.load_emotion, pretrained.load_landmarks)
-    return tuple(load(device=device) for load in loaders)
+    identity, emotion = pretrained.load_identity(device=device), pretrained.load_emotion(device=device)
+    return identity, emotion, pretrained.load_landmarks(device=device)
 
 
 @lru_cache(maxsize=2)

@@ -25,6 +25,9 @@ from latentface.modes import unless, when
 from latentface.options import DirectionOptions
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from latentface.editing.labelled_latents import Labelled
     from latentface.latents.latent import Direction
     from latentface.networks.generator import Generator
@@ -178,14 +181,15 @@ def fit_command(report: Report, folders: tuple[Path, ...], output: Path | None, 
     _keep(report, "directions fit", found, output, stem)
 
 
-def read_array(path: Path, key: str | None = None) -> Any:
+def read_array(path: Path, key: str | None = None) -> NDArray[np.floating]:
     """The array of a .npy or .pt file; InputError for another file, or for several tensors and no key."""
-    import numpy as np
+    import numpy
     import torch
 
     try:
         if path.suffix.lower() == ".npy":
-            return np.load(path, allow_pickle=False)
+            array: NDArray[np.floating] = numpy.load(path, allow_pickle=False)
+            return array
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling a foreign file fails in many ways
         line = " ".join(str(error).split())[:160]

@@ -139,7 +139,9 @@ def options_flags(
     """Add a flag for each field of an options dataclass: its name, type, default, bounds, choices, modes and help.
 
     Args:
-        section: of the help. sections: other ones, by the name of the field.
+        options: the dataclass.
+        section: of the help.
+        sections: other sections, by the name of the field.
         also: further conditions, of all fields or by the name of the field.
         without: fields that become no flag.
     """
@@ -180,7 +182,8 @@ def project_flags(
     """Add --landmarks, and the flags of `ProjectOptions` but those of tuning, which `build_project` takes.
 
     Args:
-        photo: that there are photos to project. likeness: when the encoder is not enough, in words.
+        photo: that there are photos to project.
+        likeness: when the encoder is not enough, in words.
         landmarks: when landmarks are looked for; by default when there are photos.
     """
     steps = flag(
@@ -260,7 +263,7 @@ def _flag(spec: Field[Any], hint: Any, section: str, also: Conditions) -> Callab
 
 
 def _kind(spec: Field[Any], hint: Any) -> Any:
-    """click's type of a field: a choice, a bounded number, or the plain type (None is dropped from an optional one)."""
+    """The click type of a field: a choice, a bounded number, or the plain type, for an optional field without None."""
     if spec.metadata.get("choices"):
         return click.Choice(spec.metadata["choices"])
     if typing.get_origin(hint) in (typing.Union, types.UnionType):

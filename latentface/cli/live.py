@@ -8,11 +8,13 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from latentface import api
+from latentface.arrays import Float64Array, Pixels
 from latentface.cli.faces import find_faces
 from latentface.cli.report import Report
 from latentface.errors import InputError, UsageError
@@ -27,7 +29,6 @@ from latentface.motion.driver import keypoints_of
 from latentface.options import AnimateOptions
 
 if TYPE_CHECKING:
-    from latentface.arrays import Pixels
     from latentface.networks.motion import MotionModel
 
 Viewer = Callable[["Pixels"], bool]  # shows a picture; False when the person closed it
@@ -125,7 +126,7 @@ class _Session:
     def _watch(self, picture: Pixels) -> bool:
         return all([viewer(picture) for viewer in self.viewers])
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self) -> dict[str, float]:
         if not self.ages:
             raise InputError(f"camera {self.camera.source}: it ended before a face was shown")
         seconds, count = time.monotonic() - self.began, len(self.ages)
@@ -137,7 +138,7 @@ class _Session:
         }  # fmt: skip
 
 
-def _sight(picture: Pixels, landmarks: Any, model: MotionModel, crop: float) -> calibration.Sight:
+def _sight(picture: Pixels, landmarks: Float64Array, model: MotionModel, crop: float) -> calibration.Sight:
     square = Square.around(landmarks, crop * 1.1)
     points = keypoints_of(square.cut(picture), model).value[0].cpu().numpy()
     return calibration.Sight(picture, landmarks, square, points)
@@ -158,7 +159,7 @@ def _viewers(report: Report, stack: ExitStack, flags: dict[str, Any], size: tupl
     return viewers
 
 
-def _window(stack: ExitStack, tkinter: Any) -> Viewer:
+def _window(stack: ExitStack, tkinter: ModuleType) -> Viewer:
     from PIL import Image, ImageTk
 
     try:

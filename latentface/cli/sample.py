@@ -124,7 +124,7 @@ def sample(report: Report, seeds: str | None, seed: int, latents: tuple[Path, ..
         else:
             files = _write_singles(output, pictures, bar)
     report.say(f"{len(pictures)} pictures -> {output}")
-    origin: dict[str, Any] = {"network": flags["network"], "fingerprint": generator.fingerprint}
+    origin: dict[str, object] = {"network": flags["network"], "fingerprint": generator.fingerprint}
     if latents:
         origin.update(seeds=None, latents=[str(path) for path in latents], psi=None)
     else:

@@ -36,6 +36,7 @@ from latentface.modes import unless, when
 from latentface.options import CompositeOptions, TransferOptions
 
 if TYPE_CHECKING:
+    from latentface.arrays import Pixels
     from latentface.editing.expression_transfer import Result, Transferrer
     from latentface.editing.inverted_face import Face
     from latentface.io.clip import Clip, Frame
@@ -133,7 +134,7 @@ def _photo(
     target: Path,
     strip: Path | None,
     flags: dict[str, Any],
-) -> dict[str, Any]:
+) -> dict[str, object]:
     from latentface.io.images import write_image, write_photo
     from latentface.io.provenance import COMPOSITE, GENERATED
 
@@ -155,7 +156,7 @@ def _photo(
 
 def _clip(
     report: Report, transferrer: Transferrer, identity: Path, expression: Path, target: Path, flags: dict[str, Any]
-) -> dict[str, Any]:
+) -> dict[str, object]:
     from latentface.io.clip import parse_rate
     from latentface.io.video import read_clip, write_clip
 
@@ -180,11 +181,11 @@ def _clip(
     }  # fmt: skip
 
 
-def _facts(path: Path, face: Face) -> dict[str, Any]:
+def _facts(path: Path, face: Face) -> dict[str, object]:
     return {"file": str(path), **face_facts(face)}
 
 
-def make_strip(transferrer: Transferrer, made: Result) -> Any:
+def make_strip(transferrer: Transferrer, made: Result) -> Pixels:
     """Identity, expression, regenerated face and composite, as crops side by side: uint8 RGB."""
     from latentface import api
     from latentface.cli.panels import contact_sheet, enlarged

@@ -43,7 +43,7 @@ class Field:
         self.places = torch.stack([x.expand(height, -1), y[:, None].expand(-1, width)], dim=-1)  # in the coarse grid
 
     def __call__(self, values: Float64Array) -> Tensor:
-        """The field through values [K, 2]; points that fall together take the mean of theirs."""
+        """The field [h, w, 2] through values [K, 2] at the centres; points that coincide take the mean of theirs."""
         if self.same is not None:
             sums = [np.bincount(self.same, values[:, k]) for k in (0, 1)]
             values = np.stack(sums, axis=1) / np.bincount(self.same)[:, None]
@@ -72,7 +72,7 @@ def transform(matrix: Float64Array, grid: Tensor) -> Tensor:
 
 
 def sample(planes: Tensor, grid: Tensor, mode: str) -> Tensor:
-    """planes [1, C, H, W] at pixels [h, w, 2], bilinear or bicubic; beyond the edge its last pixels."""
+    """Planes [1, C, H, W] read at pixels [h, w, 2], bilinear or bicubic; beyond the edge its last pixels."""
     size = torch.tensor([planes.shape[3] - 1.0, planes.shape[2] - 1.0])
     return F.grid_sample(planes, (grid / size * 2 - 1)[None], mode=mode, padding_mode="border", align_corners=True)
 

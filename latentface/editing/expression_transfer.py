@@ -76,8 +76,10 @@ class Transferrer:
         """Put the expression of the second face onto the first one's photo.
 
         Args:
-            identity, expression: photo files, uint8 RGB [H, W, 3], latent files, latents or projections.
-            face, expression_face: which face of each photo, 1 for the surest; by default the largest.
+            identity: a photo file, uint8 RGB [H, W, 3], a latent file, a latent or a projection.
+            expression: likewise.
+            face: which face of the identity's photo, 1 for the surest; by default the largest.
+            expression_face: which face of the expression's photo, likewise.
 
         Raises:
             InputError: a file cannot be used or has no such face; NoFaceFound says in which photo.

@@ -186,7 +186,10 @@ def perform(
         face: its latent, and the photo and crop it was found in; without a photo it is shown alone. Where the
             generator was tuned for it, the tuned one synthesises every frame.
         generator: the network of its latent.
-        options, video: how the face moves, and what is drawn. composite: how it is pasted, for `video.place="paste"`.
+        sequence: the emotions, their strengths and durations.
+        options: how the face moves.
+        video: what is drawn, and how many frames a second.
+        composite: how it is pasted, for `video.place="paste"`.
         note: told, in one line, of emotions too strong for the network.
 
     Raises:

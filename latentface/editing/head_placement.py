@@ -67,7 +67,10 @@ class HeadPlacer:
         """The photo's head with what changes from one synthesised face to another of the same person.
 
         Args:
-            reference, image: uint8 RGB [R, R, 3]. points, image_points: their landmarks [68, 2].
+            reference: the face before the change, uint8 RGB [R, R, 3].
+            points: its landmarks [68, 2], in its own pixels.
+            image: the face after the change, uint8 RGB [R, R, 3].
+            image_points: its landmarks [68, 2], likewise.
             turn: whether the head turns as well.
         """
         change = read_change(self.model, (reference, points), (image, image_points))

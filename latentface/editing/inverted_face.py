@@ -85,7 +85,9 @@ def choose_projection(generator: Generator, likeness: bool = False, seed: int = 
     enough for a face that only lends its movement to the photo's own pixels.
 
     Args:
+        generator: the network whose latents are wanted.
         likeness: the drawn face is shown, and should look like the person.
+        seed: of the projection.
     """
     if api.has_encoder(generator) and not likeness:
         return ProjectOptions(steps=0, seed=seed)

@@ -42,10 +42,16 @@ def make_placer(
     """What brings an edit of a face into its photo, by `place` (head, warp or paste); None without a photo.
 
     Args:
-        reference: what the generator draws for the face as it is.
-        composite, reach: for paste, as `Compositor` takes them. note: told what the user should know, in one line.
+        face: the face, with its photo where there is one.
+        generator: the network that synthesises it.
+        reference: what the generator synthesises for the face as it is, uint8 RGB [R, R, 3].
+        place: the way into the photo.
+        composite: how a face is pasted, as `Compositor` takes it; for paste only.
+        reach: landmarks [68, 2] that the pasted region must cover too, as `Compositor` takes them; for paste only.
+        note: told what the user should know, in one line.
 
-    Raises InputError for a face to which no head can be fitted.
+    Raises:
+        InputError: no head can be fitted to the face.
     """
     if face.photo is None or face.crop is None:
         return None
@@ -64,7 +70,7 @@ def check_composite(composite: CompositeOptions | None, place: str, crop: bool =
 
 
 def synthesise(generator: Generator, latent: Latent, ws: torch.Tensor) -> Pixels:
-    """ws [N, num_ws, w_dim] with the noise maps of a latent: uint8 RGB [N, R, R, 3]."""
+    """Pictures uint8 RGB [N, R, R, 3] of ws [N, num_ws, w_dim], with the noise maps of a latent."""
     device = generator.w_avg.device
     noise = None if latent.noise is None else [each[None, None].to(device) for each in latent.noise]
     with torch.no_grad():

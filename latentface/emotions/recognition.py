@@ -1,7 +1,7 @@
-"""Films -> emotions: a recogniser looks at the tracked face several times a second.
+"""The emotions of a clip: the face is tracked, and a recogniser classifies it several times a second.
 
-A recogniser is whatever gives chances to emotions for pictures of faces: the built-in network, or a function of the
-user's own (`plugged_in`).
+A recogniser is anything that gives probabilities of emotions for pictures of faces: the built-in network, or a function
+of the user's own (`plugged_in`).
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from PIL import Image
 
 from latentface.arrays import Float64Array, Pixels
@@ -35,7 +35,7 @@ from latentface.io.images import to_tensor
 from latentface.networks.classifier import EmotionNet
 from latentface.options import ReadOptions
 
-Classify = Callable[[Pixels], Any]
+Classify = Callable[[Pixels], ArrayLike | torch.Tensor]
 LookCallback = Callable[[int, Look], None]
 
 _LARGEST = 1280  # long side of what is looked at: the smallest face that is found then still has 100 pixels
@@ -87,7 +87,7 @@ class Recogniser:
         return whole
 
 
-def _numbers(answer: Any) -> Float64Array | None:
+def _numbers(answer: torch.Tensor | ArrayLike) -> Float64Array | None:
     """An answer as an array; None where it is none, such as rows of different lengths."""
     try:
         return np.asarray(answer.detach().cpu() if isinstance(answer, torch.Tensor) else answer, np.float64)
@@ -100,7 +100,7 @@ def _are_chances(values: Float64Array, shape: tuple[int, int]) -> bool:
     return fits and bool(values.sum(1).all())
 
 
-def _said(answer: Any, values: Float64Array | None) -> str:
+def _said(answer: object, values: Float64Array | None) -> str:
     if values is None:
         return f"a {type(answer).__name__} that is no table of numbers (rows of different lengths?)"
     extent = f" from {values.min():g} to {values.max():g}" if values.size else ""
@@ -147,10 +147,14 @@ def plugged_in(name: str) -> Recogniser:
 
 @dataclass
 class Tally:
-    """What has become of a film; it fills while the film is read.
+    """Counts of a reading; they grow while the film is read.
 
-    seconds: how long it is, as far as it can be read. looks: how often it was looked at. faces: in how many of these a
-    face was seen. tracks: how many faces in turn. damage: where the film could be read no further and why, or None.
+    Attributes:
+        seconds: length of the film, as far as it can be read.
+        looks: how many frames were classified.
+        faces: how many of these showed a face.
+        tracks: how many different faces were followed, one after another.
+        damage: where and why the film could be read no further, or None.
     """
 
     seconds: Fraction = Fraction(0)
@@ -181,6 +185,10 @@ def read(
     """The emotions of the face that a clip follows, smoothed; a stretch without a face counts as neutral.
 
     Args:
+        clip: what is read.
+        landmarks: the landmark network that the face is tracked with.
+        recogniser: classifies the face.
+        options: how often, and how much is smoothed; by default `ReadOptions()`.
         journal: where looks are kept; those that are in it already are not made again.
         keep_partial: end at a damaged place, which `Tally.damage` then tells, instead of raising.
         on_look: called as on_look(count, look) after every look, those of the journal included.
@@ -236,10 +244,14 @@ def _counted(looks: Iterable[Look], tally: Tally, on_look: LookCallback | None) 
 def watch(
     clip: Clip, landmarks: LandmarkPredictor, recogniser: Recogniser, rate: float, after: Look | None = None
 ) -> Iterator[Look]:
-    """Look at the tracked face of a clip's frames, `rate` times a second of the clip (or at every frame, if fewer).
+    """Classify the tracked face of a clip's frames, `rate` times a second of the clip (or at every frame, if fewer).
 
     Args:
-        after: go on behind this look, as if it had been made on the way; the frames until then are decoded only.
+        clip: what is read.
+        landmarks: the landmark network that the face is tracked with.
+        recogniser: classifies the face.
+        rate: looks a second.
+        after: continue after this look, as if it had been made on the way; the frames until then are only decoded.
 
     Raises:
         InputError: the clip is damaged; the looks before that have been given.

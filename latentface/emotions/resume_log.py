@@ -1,7 +1,8 @@
-"""A reading in progress, on disk: one line a look, so that an interrupted one goes on where it stopped.
+"""The log of a reading in progress, one line for each look, from which an interrupted reading resumes.
 
-The first line tells what is read, and how; each further line is a look. Lines are only ever added: a killed process
-leaves at most a half last line, which is forgotten. From a damaged line on all are: they are looked at again.
+The first line says what is read, and how; every further line is a look. Lines are only ever appended: a killed process
+leaves at most one incomplete line at the end, which is discarded. From a damaged line on, all lines are discarded, and
+their frames are looked at again.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ class Journal:
     """The looks of one reading in a file, oldest first; a context manager that closes it.
 
     Args:
-        facts: what must be the same for a file that is there to be gone on with; else it is begun anew, and `replaced`.
+        path: the file.
+        facts: what must agree for an existing file to be continued; otherwise it is begun anew, and `replaced`.
 
     Attributes:
         count, last: how many looks there are, and the latest.
@@ -41,7 +43,7 @@ class Journal:
     last: Look | None
     damaged: int | None
 
-    def __init__(self, path: str | os.PathLike[str], facts: Mapping[str, Any]) -> None:
+    def __init__(self, path: str | os.PathLike[str], facts: Mapping[str, object]) -> None:
         self.path = Path(path)
         head = json.dumps({"format": FORMAT, **facts}, sort_keys=True) + "\n"
         self.count, self.last, self.damaged, whole = 0, None, None, 0
@@ -115,8 +117,8 @@ class Journal:
         return OutputError(f"cannot write {self.path}: {error.strerror}; choose a folder that exists and has room")
 
 
-def film_facts(path: Path) -> dict[str, Any]:
-    """What a film file, or the pictures of a folder, are known by: names, sizes, and the beginning's SHA-256."""
+def film_facts(path: Path) -> dict[str, object]:
+    """What identifies a film file, or the pictures of a folder: names, sizes, and the SHA-256 of the beginning."""
     if path.is_dir():
         listing = sorted((part.name, part.stat().st_size) for part in path.iterdir())
         return {"film": path.name, "pictures": hashlib.sha256(repr(listing).encode()).hexdigest()}
@@ -134,7 +136,7 @@ def _look(line: bytes) -> Look:
         raise ValueError(" ".join(str(error).split())) from error
 
 
-def _numbers(values: Any, count: int) -> tuple[Any, ...] | None:
+def _numbers(values: object, count: int) -> tuple[Any, ...] | None:
     if values is None:
         return None
     if not isinstance(values, list) or len(values) != count or not all(map(math.isfinite, values)):

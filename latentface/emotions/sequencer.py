@@ -34,7 +34,7 @@ _WAVES = 4
 
 @dataclass(frozen=True, eq=False)
 class Repertoire:
-    """What a face can do: directions of one generator, scaled to units a face is spoken of in.
+    """The movements of a face: directions of one generator, scaled so that 1 is a natural unit of each.
 
     Attributes:
         emotions: 1 is the full emotion; NEUTRAL is the face at rest and needs none.
@@ -164,7 +164,7 @@ class Sequencer:
         ]
 
     def ws(self, times: Sequence[float] | Float64Array) -> Tensor:
-        """ws [N, num_ws, w_dim] at times [N] in seconds from the beginning."""
+        """The latents ws [N, num_ws, w_dim] at times [N] in seconds from the beginning."""
         at = np.asarray(times, np.float64)
         ws = self._arc(at) if self.options.easing == "slerp" else self._pose(self.timeline.at(at))
         for direction, signal in self._extras:
@@ -241,6 +241,7 @@ class Blinks:
             begin += max(pause, 2 * length)
 
     def __call__(self, times: Float64Array) -> Float64Array:
+        """How far the eyes are shut at times [N] in seconds: [N], 0 ... 1."""
         shut = np.zeros(len(times))
         for begin, length in self.spans:
             way = (times - begin) / length
@@ -267,6 +268,7 @@ class Sway:
         self.sizes = degrees * sizes / (2 * sizes.sum())  # from one extreme to the other is twice the sum
 
     def __call__(self, times: Float64Array) -> Float64Array:
+        """Degrees from the start pose at times [N] in seconds: [N]."""
         waves = np.sin(np.outer(times, self.turns) + self.phases) - np.sin(self.phases)
         return np.asarray(waves @ self.sizes)
 

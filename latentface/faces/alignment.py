@@ -99,7 +99,7 @@ def detect_faces(photo: Pixels) -> tuple[Float64Array, Float64Array]:
 
 
 def _frontal_detector() -> dlib.fhog_object_detector:
-    """dlib's detector, one a thread: making it takes half a second, and it keeps its working planes inside."""
+    """The detector of dlib, one a thread: making it takes half a second, and it keeps its working planes inside."""
     if not hasattr(_kept, "detector"):
         _kept.detector = dlib.get_frontal_face_detector()
     return _kept.detector
@@ -142,7 +142,7 @@ def _detect_at(
 
 
 def best_score(picture: Pixels) -> float:
-    """dlib's score of the surest face in a small picture, uint8 RGB [H, W, 3]; -1 when nothing comes near one."""
+    """The score by dlib of the surest face in a small picture, uint8 RGB [H, W, 3]; -1 when nothing comes near one."""
     _, scores = _detect_at(_frontal_detector(), picture, 2.0, -1.0)
     return float(scores.max(initial=-1.0))
 
@@ -179,7 +179,7 @@ class BuiltinLandmarks:
         self._device = next(network.parameters()).device
 
     def __call__(self, photo: Pixels, boxes: Float64Array) -> Float64Array:
-        """photo uint8 [H, W, 3], boxes [F, 4] in photo pixels -> landmarks [F, 68, 2] in photo pixels."""
+        """Landmarks [F, 68, 2] of the faces in boxes [F, 4] of a photo, uint8 [H, W, 3]; both in photo pixels."""
         if len(boxes) == 0:
             return np.empty((0, 68, 2))
         first = self._predict(photo, [box_quad(box) for box in boxes])

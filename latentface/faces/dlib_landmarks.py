@@ -45,7 +45,7 @@ class DlibLandmarks:
             raise WeightsError(f"{self.path}: predicts {count} points, expected 68; give a 68-point shape predictor")
 
     def __call__(self, photo: Pixels, boxes: Float64Array) -> Float64Array:
-        """photo uint8 [H, W, 3], boxes [F, 4] in photo pixels -> landmarks [F, 68, 2] in photo pixels."""
+        """Landmarks [F, 68, 2] of the faces in boxes [F, 4] of a photo, uint8 [H, W, 3]; both in photo pixels."""
         points = np.empty((len(boxes), 68, 2))
         for index, (x0, y0, x1, y1) in enumerate(np.rint(boxes).astype(int).tolist()):
             shape = self._predictor(photo, dlib.rectangle(x0, y0, x1 - 1, y1 - 1))

@@ -24,8 +24,11 @@ _FACE -= _FACE.mean(0)
 
 @dataclass(frozen=True, eq=False)
 class HeadPose:
-    """Degrees: positive yaw turns the face to its left (the viewer's right), positive pitch looks down, positive roll
-    tilts to its left. ``axes`` [3, 2]: the head's left, up and front in pixels, each a centimetre long."""
+    """The head's angles in degrees, and its axes in the picture.
+
+    Positive yaw turns the face to its left (the viewer's right), positive pitch looks down, positive roll tilts to its
+    left. ``axes`` [3, 2]: the head's left, up and front in pixels, each a centimetre long.
+    """
 
     yaw: float
     pitch: float

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -15,8 +16,10 @@ from torch import Tensor
 
 from latentface.faces.expression_measures import measure_expression, still_parts
 from latentface.latents.latent import Latent
-from latentface.networks.generator import Generator
 from latentface.networks.perceptual import FeatureDistance
+
+if TYPE_CHECKING:
+    from latentface.networks.generator import Generator
 
 #: Smallest end-to-end difference that is divided by: below it two faces agree in that part.
 _AGREEMENT = 1e-3

@@ -88,10 +88,15 @@ def fuse(
     """Splice two latents of one generator.
 
     Args:
-        tuned: the generators that synthesise the identity's face and the expression's where they were tuned around
-            these latents. What is spliced is synthesised by the identity's.
+        identity: the latent of the face that keeps its appearance.
+        expression: the latent of the face whose expression is taken.
+        generator: the network of both.
+        networks: those that measure identity, emotion, landmarks and perceptual distance.
+        options: how rows are chosen and weighed; by default `TransferOptions()`.
         space: what expressions move in this generator's W+, where that is known.
         on_measure: called as on_measure(measured, best objective) as the search goes on.
+        tuned: the generators that synthesise the identity's face and the expression's where they were tuned around
+            these latents. What is spliced is synthesised by the identity's.
 
     Raises:
         LatentMismatch: a latent belongs to another generator.
@@ -201,7 +206,7 @@ class _Search:
         self.known: dict[Choice, float] = {}
 
     def splice(self, weights: Tensor) -> Tensor:
-        """ws [N, num_ws, w_dim] for weights [N, U] of the units."""
+        """Ws [N, num_ws, w_dim] for weights [N, U] of the units."""
         moved = torch.einsum("nu,ulw->nlw", weights.to(self.steps), self.steps)
         return self.objective.ends[0] + moved
 

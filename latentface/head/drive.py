@@ -56,7 +56,9 @@ def drive(
 
     Args:
         photo: uint8 RGB [H, W, 3].
-        before: the fitted head's vertices, as they lie in the photo, [V, 3]. after: where they are to lie.
+        model: the head.
+        before: the fitted head's vertices, as they lie in the photo, [V, 3].
+        after: where they are to lie, [V, 3].
         paint: what paints the opened mouth; None for the plain filling.
 
     Raises:
@@ -69,7 +71,9 @@ class Driver:
     """A photo and the head that is fitted to it, ready to move.
 
     Args:
-        photo: uint8 RGB [H, W, 3]. before: the head's vertices as they lie in the photo, [V, 3].
+        photo: uint8 RGB [H, W, 3].
+        model: the head.
+        before: the head's vertices as they lie in the photo, [V, 3].
 
     Raises:
         UsageError: the photo is not uint8 RGB, or the vertices are not the model's.

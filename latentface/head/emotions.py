@@ -53,6 +53,8 @@ def with_emotions(fit: HeadFit, weights: Mapping[Emotion, float], own: float | N
     .7 on, but for what it shows of the wanted emotion already.
 
     Args:
+        fit: the head.
+        weights: of the emotions.
         own: the share of the face's own expression that stays, 0..1; by default what the weights leave of it.
     """
     names, shown = fit.expression_names, fit.expression

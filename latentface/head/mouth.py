@@ -83,7 +83,11 @@ def paint_mouth(
 
     Args:
         photo: after the lips have moved; what it holds inside the opening is not looked at.
+        opening: where the lips are parted.
+        frame: where the upper jaw is.
+        network: what paints.
         teeth: where the rows of teeth stand; as most people have them unless given. For a clip compute them once.
+        style: how this mouth departs from what is usual.
 
     Raises:
         UsageError: shapes that do not belong together, or an opening beyond 0 to 1.

@@ -30,10 +30,14 @@ COLOURLESS = 2.5
 
 @dataclass(frozen=True, eq=False)
 class MouthFrame:
-    """Where the upper jaw is in a photo. nose_base: [2] (x, y), landmark 33. across: [2], from the centre of the eye at
-    the left of the picture to that at the right. yaw: radians, above 0 when the nose points to the picture's right.
+    """Where the upper jaw is in a photo.
 
     In a clip, follow the head with it, not the lips: teeth then stay where they are while lips move over them.
+
+    Attributes:
+        nose_base: [2] (x, y), landmark 33.
+        across: [2], from the centre of the eye at the left of the picture to that at the right.
+        yaw: radians, above 0 when the nose points to the picture's right.
     """
 
     nose_base: Float64Array
@@ -67,6 +71,7 @@ class MouthFrame:
 
 
 def check_opening(photo: Pixels, opening: Float32Array) -> None:
+    """Raise UsageError unless they are a photo uint8 [H, W, 3] and an opening float32 [H, W] from 0 to 1."""
     if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8:
         raise UsageError(f"expected a photo uint8 [H, W, 3], got {photo.dtype} {list(photo.shape)}")
     if opening.shape != photo.shape[:2] or opening.dtype != np.float32:
@@ -78,8 +83,10 @@ def check_opening(photo: Pixels, opening: Float32Array) -> None:
 
 
 def sample_canvas(layers: Pixels | Float32Array, matrix: Float64Array, config: MouthConfig, fine: int = 1) -> Tensor:
-    """A photo [H, W, 3] or a mask [H, W] in the canvas at `fine` times its resolution, float32 [C, h, w]: averaged
-    where the photo has more pixels; beyond the photo its border goes on."""
+    """A photo [H, W, 3] or a mask [H, W] in the canvas at `fine` times its resolution, float32 [C, h, w].
+
+    It is averaged where the photo has more pixels; beyond the photo its border goes on.
+    """
     height, width = config.height * fine, config.width * fine
     y, x = np.mgrid[:height, :width] + 0.5
     place = np.tensordot(np.stack([x / fine, y / fine, np.ones_like(x)], -1), matrix, (2, 1))  # [h, w, 2]

@@ -32,8 +32,13 @@ MOST_STRETCH = 1.6
 
 @dataclass(frozen=True, eq=False)
 class OwnMouth:
-    """An open mouth as a photo shows it, to be laid into another: canvas colours [h, w, 3] and opening [h, w] at `fine`
-    times the canvas' resolution, and the mean colour [3] (0 to 255) of the skin around it."""
+    """An open mouth as a photo shows it, to be laid into another.
+
+    Attributes:
+        colours: of the canvas, [h, w, 3], 0 to 255. opening: [h, w], 0 to 1.
+        skin: the mean colour [3] (0 to 255) of the skin around it.
+        fine: in times of the canvas' own resolution.
+    """
 
     colours: Float32Array
     opening: Float32Array

@@ -18,6 +18,8 @@ def paint_opening(driven: Driven, upper_jaw: Float64Array, network: MouthNet) ->
     """The moved photo with what its parted lips uncover painted; what the photo shows of its own mouth stays.
 
     Args:
+        driven: what `head.drive` gave.
+        network: what paints.
         upper_jaw: landmarks [68, 2], photo pixels, of the head's skull: of its pose without its expression, so that
             teeth stay where they are while lips move over them.
     """

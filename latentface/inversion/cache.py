@@ -23,10 +23,9 @@ MOST_BYTES = 500_000_000
 
 
 class ProjectionCache:
-    """A folder of latents, with what pivot tuning changed for them, by what they were made of. A damaged or foreign
-    file counts as absent.
+    """A folder of latents, with what pivot tuning changed for them, by what they were made of.
 
-    Writing never fails a run: a folder that takes no files keeps nothing.
+    A damaged or foreign file counts as absent. Writing never fails a run: a folder that takes no files keeps nothing.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -10,6 +10,7 @@ import copy
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -18,7 +19,9 @@ from latentface.errors import InputError, LatentfaceError, LatentMismatch
 from latentface.inversion.schedule import learning_rate as ramp
 from latentface.inversion.search import synthesise
 from latentface.io.tensors import read_tensors, write_tensors
-from latentface.networks.generator import Generator
+
+if TYPE_CHECKING:
+    from latentface.networks.generator import Generator
 
 FORMAT = "latentface-tuned"
 FORMAT_VERSION = "1"
@@ -96,6 +99,7 @@ def tune(
         ws: the pivot, [1, num_ws, w_dim].
         noise: the pivot's noise maps in layer order, or None for the network's own.
         loss: image [1, 3, R, R] -> a number to minimise, for PTI pixel L2 plus a perceptual distance.
+        steps: how many steps of Adam.
         learning_rate: the peak; it rises and falls as that of the search does.
         rough: convolve in bfloat16.
         on_step: called as on_step(step, loss before that step).

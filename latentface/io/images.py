@@ -143,7 +143,7 @@ def to_tensor(rgb: Pixels) -> torch.Tensor:
 
 
 def to_uint8(images: torch.Tensor) -> Pixels:
-    """float [N, 3, H, W] in [-1, 1] -> uint8 RGB [N, H, W, 3]: (x + 1) * 127.5, rounded and clamped.
+    """Floats [N, 3, H, W] in [-1, 1] -> uint8 RGB [N, H, W, 3]: (x + 1) * 127.5, rounded and clamped.
 
     Raises UsageError for another shape.
     """

@@ -15,6 +15,13 @@ from latentface.errors import LatentfaceError
 from latentface.io.atomic import atomic_path
 
 
+def is_safetensors(path: Path) -> bool:
+    """Whether a file begins as safetensors does: the length of the header, then the header, which is JSON."""
+    with path.open("rb") as file:
+        start = file.read(9)
+    return start[8:] == b"{" and int.from_bytes(start[:8], "little") <= path.stat().st_size
+
+
 def write_tensors(
     path: str | os.PathLike[str], tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]
 ) -> None:
@@ -37,7 +44,9 @@ def read_tensors(
     The tensors can be trained and kept, also when they are read within `torch.inference_mode`.
 
     Args:
-        error: what to raise if that is impossible. what: what the file should be, for the message.
+        path: the file.
+        error: what to raise if that is impossible.
+        what: what the file should be, for the message.
     """
     source = Path(path)
     if not source.is_file():

@@ -46,6 +46,7 @@ def read_clip(path: str | os.PathLike[str], rate: Fraction | int | None = None) 
     through, each time anew.
 
     Args:
+        path: the file or the folder.
         rate: frames a second of a folder of pictures; a file has its own.
 
     Raises:
@@ -89,6 +90,8 @@ def write_clip(
     what was there: a file, or a folder of nothing but frames.
 
     Args:
+        path: where to write; its suffix decides the kind of file.
+        clip: the frames and their sound.
         source_type: what a network did to the pixels, where the clip does not say it itself.
         keep_partial: when the clip ends in an error or an interruption, keep what there is as a playable file; the
             error goes on all the same.

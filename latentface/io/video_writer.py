@@ -56,9 +56,14 @@ class Sink(Protocol):
 
     sound: str
 
-    def put(self, frame: Frame, duration: Fraction) -> None: ...
-    def close(self) -> None: ...
-    def abandon(self) -> None: ...
+    def put(self, frame: Frame, duration: Fraction) -> None:
+        """Take one frame, shown for `duration` seconds."""
+
+    def close(self) -> None:
+        """Finish the file or folder."""
+
+    def abandon(self) -> None:
+        """Let go of the file or folder without finishing it."""
 
 
 class FilmSink:
@@ -147,6 +152,7 @@ class FolderSink:
         self.sound = "left out" if clip.sound else "none"
 
     def put(self, frame: Frame, duration: Fraction) -> None:
+        """Write one frame; a folder keeps no durations."""
         alpha = frame.pixels[..., 3] if frame.pixels.shape[2] == 4 else None
         path = self.folder / f"frame-{self.count:06d}.png"
         write_image(path, frame.pixels[..., :3], alpha=alpha, source_type=self.source_type)

@@ -159,6 +159,7 @@ class Retargeting:
     options: AnimateOptions
 
     def __call__(self, driving: Keypoints) -> Keypoints:
+        """The source's keypoints for those of a driving frame."""
         if self.options.mode == "absolute":
             return driving
         value = (driving.value - self.reference.value) * self.scale + self.source.value
@@ -167,6 +168,7 @@ class Retargeting:
 
     @property
     def scale(self) -> float:
+        """How much larger the source's keypoints spread than the reference frame's; 1 without `adapt_scale`."""
         areas = [hull_area(points.value[0]) for points in (self.source, self.reference)]
         return math.sqrt(areas[0] / areas[1]) if self.options.adapt_scale and min(areas) > 0 else 1.0
 
@@ -186,6 +188,7 @@ class OneEuro:
         self.before: tuple[Fraction, torch.Tensor, torch.Tensor] | None = None  # time, value, speed
 
     def __call__(self, keypoints: Keypoints, time: Fraction) -> Keypoints:
+        """The filtered keypoints of the frame at `time`, in seconds; times that do not rise begin anew."""
         value = torch.cat([keypoints.value[..., None], keypoints.jacobian], dim=-1)  # [N, K, 2, 3]
         if self.before is None or time <= self.before[0]:
             self.before = time, value, torch.zeros_like(value)
@@ -213,6 +216,7 @@ class Latest:
         self.waiting = next(frames, None)
 
     def __call__(self, time: Fraction) -> Keypoints | None:
+        """The keypoints shown at `time`; None before the first frame, and where the source stands still."""
         while self.waiting is not None and self.waiting[0] <= time:
             self.shown = self.waiting[1]
             self.waiting = next(self.frames, None)

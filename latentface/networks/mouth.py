@@ -114,6 +114,7 @@ class MouthNet(nn.Module):
         self.colour = nn.Conv2d(config.detail, 3, 3, padding=1)
 
     def forward(self, planes: Tensor, style: Tensor) -> Tensor:
+        """Colours [N, 3, H, W] in [-1, 1] of the canvas, from planes [N, PLANES, H, W] and styles [N, STYLES]."""
         height, width = self.config.height, self.config.width
         if planes.ndim != 4 or tuple(planes.shape[1:]) != (PLANES, height, width):
             raise UsageError(f"MouthNet: expected planes [N, {PLANES}, {height}, {width}], got {list(planes.shape)}")

@@ -15,12 +15,15 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from latentface.errors import UsageError, WeightsError
 
 #: Smallest side an image may have: below it the deepest scale of the networks would hold a pixel or two.
 MINIMUM_SIDE = 32
+
+Arrays = Mapping[str, ArrayLike] | str | Path  # by name, or the .npz file that holds them
 
 
 @dataclass(frozen=True)
@@ -46,13 +49,13 @@ class PerceptualConfig:
                 "expected as many of both, all 1 or more"
             )
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """The fields as JSON can hold them."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> PerceptualConfig:
-        """The reverse of `to_dict`. Raises WeightsError for unknown, missing or unusable fields."""
+        """The reverse of `to_dict`. Raises WeightsError for missing or unusable fields."""
         try:
             return cls(
                 widths=tuple(int(width) for width in values["widths"]),
@@ -166,7 +169,7 @@ class PerceptualNet(FeatureDistance):
         return tuple(weights.clamp(min=0.0) for weights in self.weights)
 
 
-def read_arrays(arrays: Mapping[str, Any] | str | Path, wanted: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
+def read_arrays(arrays: Arrays, wanted: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
     """The wanted arrays of a mapping or an .npz file as float32 tensors, or WeightsError."""
     name = "the given arrays"
     if isinstance(arrays, str | Path):
@@ -226,7 +229,7 @@ class DistilledVgg(FeatureDistance):
         WeightsError: the file cannot be read, or an array is missing or misshapen.
     """
 
-    def __init__(self, arrays: Mapping[str, Any] | str | Path, scales: tuple[float, ...] = VGG_SCALES) -> None:
+    def __init__(self, arrays: Arrays, scales: tuple[float, ...] = VGG_SCALES) -> None:
         super().__init__()
         self.levels = len(scales)
         wanted: dict[str, tuple[int, ...]] = {"conv0.weight": (3, 3, 1, 1), "conv0.bias": (3,)}

@@ -39,8 +39,11 @@ def _checksum(values: Tensor) -> int | Tensor:
 
 
 def _multilinear(values: Tensor) -> Tensor:
-    """The same in plain torch, on the values' device: sum a_i w_i mod 2^64 over the words w_i of 32 bits, a_i odd and
-    random (multilinear hashing, Lemire & Kaser 2014), and again over the sums until one is left."""
+    """The same in plain torch, on the values' device, by multilinear hashing (Lemire & Kaser 2014).
+
+    It is sum a_i w_i mod 2^64 over the words w_i of 32 bits, a_i odd and random, and again over the sums until one is
+    left.
+    """
     source = torch.Generator().manual_seed(0)
     odd = torch.randint(-(2**62), 2**62, (_SPAN,), generator=source).mul(2).add(1).to(values.device)
     words = _padded(values.view(torch.uint8), 4).view(torch.int32)

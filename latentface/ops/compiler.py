@@ -50,8 +50,11 @@ class BuildFailed(RuntimeError):
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one library is made. The linker gets no OpenMP: the library takes torch's own when it is loaded, since two
-    pools of threads in one process would fight for the cores."""
+    """How one library is made.
+
+    The linker gets no OpenMP: the library takes torch's own when it is loaded, since two pools of threads in one
+    process would fight for the cores.
+    """
 
     source: Path
     compile: tuple[str, ...]

@@ -142,7 +142,7 @@ def _traced(x: Tensor) -> bool:
 
 @dataclass(frozen=True)
 class Activation:
-    """a = clamp(gain lrelu(z)), lrelu of the given slope; a slope of 1 makes it linear."""
+    """The function a = clamp(gain lrelu(z)), lrelu of the given slope; a slope of 1 makes it linear."""
 
     slope: float = 1.0
     gain: float = 1.0
@@ -150,12 +150,13 @@ class Activation:
 
     @property
     def numbers(self) -> tuple[float, float, float]:
+        """Slope, gain and clamp as the library takes them, infinity for no clamp."""
         return self.slope, self.gain, math.inf if self.clamp is None else self.clamp
 
 
 @dataclass(frozen=True)
 class Addends:
-    """z = scale[n, c] x + noise[n, p] + bias[c]: tensors [N, C], [N or 1, 1, H, W] and [C], or None for 1, 0 and 0."""
+    """What makes z = scale[n, c] x + noise[n, p] + bias[c]: [N, C], [N or 1, 1, H, W], [C], or None for 1, 0 and 0."""
 
     scale: Tensor | None = None
     noise: Tensor | None = None
@@ -177,21 +178,23 @@ class Addends:
 
     @property
     def noise_step(self) -> int:
+        """Elements from one image's noise map to the next image's: 0 where all images share one map."""
         return self.noise[0].numel() if self.noise is not None and self.noise.shape[0] > 1 else 0
 
 
 def dense(x: Tensor, like: Tensor | None = None) -> Tensor:
-    """x [N, C, H, W] in one piece, channels innermost if x (or `like`) is so."""
+    """The tensor x [N, C, H, W] in one piece, channels innermost if x (or `like`) is so."""
     last = is_channels_last(x if like is None else like)
     return x.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
 
 
 def is_channels_last(x: Tensor) -> bool:
+    """Whether the channels of x [N, C, H, W] are innermost in memory, and nothing else describes its layout."""
     return not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
 
 
 def activate(x: Tensor, addends: Addends, activation: Activation, out: Tensor | None = None) -> Tensor:
-    """a [N, C, H, W] of a dense x, into `out` (dense alike; may be x) or a new tensor."""
+    """The value a [N, C, H, W] of a dense x, into `out` (dense alike; may be x) or a new tensor."""
     out = torch.empty_like(x) if out is None else out
     packed = addends.pack(x)
     _call(
@@ -235,7 +238,7 @@ def activate_backward(
 
 @dataclass(frozen=True)
 class Resampling:
-    """upfirdn: zeros in between, padding before, output size [rows, columns], and the taps' gain.
+    """The numbers of an upfirdn: zeros in between, padding before, output size [rows, columns], the taps' gain.
 
     `mirrored` convolves with the taps; without it they are correlated, as a gradient needs.
     """
@@ -261,7 +264,7 @@ def resample(
     activation: Activation = Activation(),
     out: Tensor | None = None,
 ) -> Tensor:
-    """a [N, C, *size] of the resampled dense x, taps [kh, kw]."""
+    """The value a [N, C, *size] of the resampled dense x, taps [kh, kw]."""
     if out is None:
         kind = torch.channels_last if is_channels_last(x) else torch.contiguous_format
         out = torch.empty((*x.shape[:2], *resampling.size), dtype=x.dtype, device=x.device, memory_format=kind)

@@ -10,9 +10,9 @@ output, since what went into a leaky ReLU can be told from what came out.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +21,7 @@ from torch.autograd import Function
 
 from latentface.ops.activation import LEAKY_SLOPE, bias_act
 from latentface.ops.checksum import checksums
-from latentface.ops.fused import apply
+from latentface.ops.fused import Context, apply
 from latentface.ops.modulation import demodulation, modulated_conv2d, upsampling_padding, weight_power
 from latentface.ops.native import Activation, Addends, Resampling, activate, activate_backward, dense, resample, serves
 from latentface.ops.precision import computing_dtype
@@ -113,10 +113,14 @@ def styled_conv2d(
 
     Args:
         x: [N, I, H, W].
-        weight, bias: [O, I, k, k] and [O].
+        weight: [O, I, k, k].
         styles: [N, I].
+        bias: [O].
         noise: [N or 1, 1, H * up, W * up] or None.
         kernel: low-pass filter [kh, kw] of up = 2.
+        up: 1 or 2.
+        gain: positive factor beside the sqrt(2) of the activation.
+        clamp: positive bound of the absolute value of the result, or None for no bound.
         prepared: kept by the caller from call to call.
 
     Returns:
@@ -135,19 +139,26 @@ def styled_conv2d(
     return out
 
 
+class _StyledContext(Context, Protocol):
+    layer: _Layer
+    plain: Tensor
+
+
 class _StyledConv(Function):
     """x [N, I, H, W] (channels innermost), styles [N, I], demodulation [N, O], noise, weight, bias -> the output."""
 
     @staticmethod
-    def forward(ctx: Any, *inputs: Any) -> Tensor:
-        x, styles, scale, noise, weight, bias, prepared, layer = inputs
+    def forward(
+        ctx: _StyledContext, x: Tensor, styles: Tensor, scale: Tensor, noise: Tensor | None, weight: Tensor,
+        bias: Tensor, prepared: Prepared, layer: _Layer,
+    ) -> Tensor:  # fmt: skip
         a = _forward(x, styles, Addends(scale, noise, bias), prepared, layer)
         ctx.save_for_backward(x, styles, scale, noise, weight, bias, a)
         ctx.layer, ctx.plain = layer, prepared.plain
         return a
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: _StyledContext, *grads: Tensor) -> tuple[Tensor | None, ...]:
         *inputs, a = ctx.saved_tensors
         wanted = ctx.needs_input_grad[:6]
         if not torch.is_grad_enabled():
@@ -155,7 +166,7 @@ class _StyledConv(Function):
         # a derivative that is to be differentiated again
         asked = [each for each, is_wanted in zip(inputs, wanted, strict=True) if is_wanted]
         y = ctx.layer.composed(*inputs)
-        found = iter(torch.autograd.grad(y, asked, grads[0], create_graph=True))
+        found: Iterator[Tensor] = iter(torch.autograd.grad(y, asked, grads[0], create_graph=True))
         return *(next(found) if is_wanted else None for is_wanted in wanted), None, None
 
 

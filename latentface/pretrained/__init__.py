@@ -96,10 +96,10 @@ def load_encoder(name_or_path: str | os.PathLike[str], device: str = "cpu") -> L
         UnknownNetwork: neither a known name nor a file.
         WeightsError: the file is damaged, or holds neither an encoder of ours nor a pSp or e4e one.
     """
+    from latentface.io.tensors import is_safetensors
     from latentface.networks.encoder import EncoderConfig, LatentEncoder
     from latentface.pretrained.encoders import read_encoder
     from latentface.pretrained.native import build_network
-    from latentface.pretrained.readers import is_safetensors
 
     path = resolve(name_or_path, kind="encoder")
     if is_safetensors(path):
@@ -223,6 +223,7 @@ def load_perceptual(name_or_path: str | os.PathLike[str] = "perceptual", device:
     Args:
         name_or_path: `perceptual`, the small built-in one of the projector, or a file of that kind; or for LPIPS itself
             `vgg16`, `alexnet`, `squeezenet1_1` or torchvision's file of one, its heads taken from the package lpips.
+        device: where it computes.
 
     Raises as `load_generator`, and WeightsError when the heads are not here.
     """
@@ -265,6 +266,7 @@ def resolve(name_or_path: str | os.PathLike[str], kind: str | None = None) -> Pa
     `cache.access` for whether that is allowed and who hears of it.
 
     Args:
+        name_or_path: a name, an address or a path.
         kind: only networks of this kind count as known names; None for all. Encoder files hold a generator too.
 
     Raises:

@@ -31,10 +31,12 @@ class Entry:
 
     @property
     def path(self) -> Path:
+        """The file, in the package's folder of weights."""
         return WEIGHTS_DIR / self.file
 
     @property
     def card(self) -> Path:
+        """The model card beside the file."""
         return self.path.with_suffix(".md")
 
     @property

@@ -14,10 +14,10 @@ import safetensors
 from torch import Tensor
 
 from latentface.errors import WeightsError
-from latentface.io.tensors import read_tensors
+from latentface.io.tensors import is_safetensors, read_tensors
 from latentface.networks.lpips import BACKBONES, Lpips
 from latentface.pretrained.native import FORMAT
-from latentface.pretrained.readers import UNFORESEEN, is_safetensors, read_pickled
+from latentface.pretrained.readers import UNFORESEEN, read_pickled
 from latentface.pretrained.readers.checkpoint import check_finite
 from latentface.pretrained.readers.errors import Unreadable, damaged
 from latentface.pretrained.readers.torchfile import stored

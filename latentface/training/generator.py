@@ -115,7 +115,7 @@ class Pair(nn.Module):
         move_codes(self.generator, -encoder.centre)
 
     def spread(self, w: torch.Tensor) -> torch.Tensor:
-        """w [N, w_dim] -> ws [N, num_ws, w_dim], the same on every layer."""
+        """The latents ws [N, num_ws, w_dim] with w [N, w_dim] on every layer."""
         return w[:, None].expand(-1, self.generator.config.num_ws, -1)
 
 
@@ -138,6 +138,7 @@ class PairTrainer:
 
     @property
     def stage(self) -> Stage:
+        """The stage that is being trained."""
         return self.recipe.stages[self.stage_index]
 
     def run(self, minutes: float = float("inf")) -> Pair:

@@ -86,6 +86,7 @@ class GrowthTask:
         return images, weights, w, noise, int(torch.randint(2**31, (), generator=random))
 
     def loss(self, network: Generator, batch: Batch) -> Tensor:
+        """Pixels, perceptual distance and texture of a batch, weighted."""
         images, weights, w, noise, seed = batch
         drawn = self._synthesise(network)(self._spread(w), noise=noise).float()
         order = np.random.default_rng(seed)
@@ -121,6 +122,7 @@ class GrowthTask:
 
 
 def main() -> None:
+    """The command line of this recipe."""
     parser = command_line("latentface.training.growth", __doc__, DEFAULTS)
     parser.add_argument("--base", default="synthface-128", help="built-in generator")
     parser.add_argument("--coder", type=Path, required=True, help="coder.safetensors of training.generator")

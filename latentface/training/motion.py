@@ -65,6 +65,7 @@ class MotionTrainer:
 
     @property
     def stage(self) -> Stage:
+        """The stage that is being trained."""
         return self.recipe.stages[self.stage_index]
 
     def run(self, minutes: float = float("inf")) -> MotionModel:
@@ -183,8 +184,10 @@ class MotionTrainer:
                 value.copy_(now[name])
 
     def _log(self) -> None:
-        """A line in curves.csv, empty where the stage has no such term; every fourth with the held-out PSNR of the
-        averaged model, and a sheet to look at."""
+        """A line in curves.csv, empty where the stage has no such term.
+
+        Every fourth has the held-out PSNR of the averaged model, and comes with a sheet to look at.
+        """
         means = {name: float(np.mean([row[name] for row in self._recent])) for name in self._recent[0]}
         self._recent.clear()
         score = ""

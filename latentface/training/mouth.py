@@ -71,6 +71,7 @@ class MouthCritic(nn.Module):
         )
 
     def forward(self, planes: Tensor) -> Tensor:
+        """How real each patch of the planes looks, unbounded."""
         decision: Tensor = self.layers(F.pixel_unshuffle(planes, 2))
         return decision
 

@@ -41,8 +41,11 @@ LEAST_PIXELS, LEAST_TEETH, DARK = 100, 0.12, -0.45
 
 @dataclass(frozen=True, eq=False)
 class Canvases:
-    """Mouths of many faces, in canvases `MARGIN` higher above and below than a MouthNet's: images uint8 [n, h, W, 3],
-    points [n, 68, 2] in their pixels, yaws (radians), and what is known of each photo."""
+    """Mouths of many faces, in canvases `MARGIN` higher above and below than a MouthNet's.
+
+    Images are uint8 [n, h, W, 3], points [n, 68, 2] in their pixels, yaws in radians; beside them what is known of each
+    photo.
+    """
 
     images: Pixels
     points: Float64Array
@@ -126,8 +129,10 @@ def collect(canvases: Canvases, found: Pixels, config: MouthConfig) -> MouthData
 
 
 def styles_of(labels: list[MouthLabels]) -> Float32Array:
-    """Styles [n, 3]: each measure's residual from a line over the skin's light, in deviations, at most 2.5; 0 where a
-    measure is missing."""
+    """Styles [n, 3]: each measure's residual from a line over the skin's light, in deviations, at most 2.5.
+
+    They are 0 where a measure is missing.
+    """
     measures = np.stack([label.measures for label in labels]).astype(np.float64)
     styles = np.zeros((len(labels), 3), np.float32)
     for k in range(3):
@@ -144,8 +149,11 @@ def styles_of(labels: list[MouthLabels]) -> Float32Array:
 
 
 def sampling_weights(sources: list[str], jaws: Float64Array, areas: Float64Array, teeth: Float64Array) -> Float32Array:
-    """How often a mouth is trained on: more if it is sharp, if there is dark in it, and most if it is wide open, which
-    is rare; less if its source is large."""
+    """How often a mouth is trained on, [n].
+
+    More if it is sharp, if there is dark in it, and most if it is wide open, which is rare; less if its source is
+    large.
+    """
     dark = areas * (1 - teeth)
     sharp = np.where(jaws >= 140, 1.5, 1.0)
     deep = np.where((dark > 120) & (teeth < 0.6), 2.0, 1.0)

@@ -69,9 +69,11 @@ class MouthData:
 
 @dataclass(frozen=True)
 class Changes:
-    """How much a training canvas is varied: deviations of turns (radians), shifts (pixels), scale, and of the stretch
-    down the canvas; of the logarithm of light and of single colours; the share that loses its colours; by how many
-    pixels at most the opening is widened."""
+    """How much a training canvas is varied.
+
+    Deviations of turns (radians), shifts (pixels), scale, and of the stretch down the canvas; of the logarithm of light
+    and of single colours; the share that loses its colours; by how many pixels at most the opening is widened.
+    """
 
     turn: float = 0.05
     shift: float = 1.5

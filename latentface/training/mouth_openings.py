@@ -55,6 +55,7 @@ class OpeningNet(nn.Module):
         self.out = nn.Conv2d(32, 8, 1)
 
     def forward(self, images: Tensor) -> Tensor:
+        """Logits [N, 2, H, W] of what each pixel of canvases [N, 3, H, W] belongs to."""
         half = self.at_half(F.pixel_unshuffle(images, 2))
         quarter = self.at_quarter(F.max_pool2d(half, 2))
         eighth = self.at_eighth(F.max_pool2d(quarter, 2))
@@ -154,8 +155,11 @@ def largest_part(opening: Pixels) -> Pixels:
 
 
 def contrast_contour(image: Pixels, points: Float64Array) -> Float64Array:
-    """The opening's polygon [82, 2] in a canvas [H, W, 3]: the inner landmarks' curves, moved up and down to where
-    lips end: where light and redness change most across the curve, and outwards to the brighter and redder."""
+    """The opening's polygon [82, 2] in a canvas [H, W, 3].
+
+    The inner landmarks' curves are moved up and down to where lips end: where light and redness change most across the
+    curve, and outwards to the brighter and redder.
+    """
     soft = ndimage.gaussian_filter(image.astype(np.float64), (0.7, 0.7, 0))
     light = soft @ LUMA
     layers = (light / max(light.std(), 1.0), 12.5 * redness(soft))

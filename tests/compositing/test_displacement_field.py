@@ -7,7 +7,7 @@ import torch
 from scipy.interpolate import RBFInterpolator
 
 from latentface.compositing.displacement_field import Field, dense, pixels, sample, transform
-from tests.compositing.test_compositor import face_points
+from tests.helpers.faces import face_points
 
 
 def test_a_field_has_its_values_at_its_points() -> None:

@@ -1,7 +1,6 @@
-"""Emotions of films: recognisers, the tracked face, smoothing, the journal, and reading as a whole."""
+"""Emotions of films: recognisers, and reading as a whole."""
 
 import gc
-import itertools
 import tracemalloc
 from fractions import Fraction
 
@@ -13,40 +12,17 @@ from latentface import api, hub
 from latentface.emotion import Emotion
 from latentface.emotions.recognition import Recogniser, of_network, plugged_in, read, watch
 from latentface.emotions.resume_log import Journal
-from latentface.emotions.smoothing import Look, Smoother, to_segments
 from latentface.errors import InputError, NoFaceFound, UsageError
 from latentface.faces import alignment
 from latentface.io.clip import Clip, Frame
 from latentface.networks.classifier import EmotionConfig, EmotionNet
 from latentface.networks.landmarks import LandmarkConfig
 from latentface.options import ReadOptions
+from tests.helpers.looks import read_back
 from tests.helpers.motion_models import Wander, best_skin, wandering
 from tests.helpers.skin_faces import Points, find_skin
 
-HAPPY, SAD, NEUTRAL, SURPRISED = Emotion.HAPPINESS, Emotion.SADNESS, Emotion.NEUTRAL, Emotion.SURPRISE
-
-
-def sure(emotion: Emotion, chance: float = 0.94) -> tuple[float, ...]:
-    """Chances of one emotion, the rest spread over the others."""
-    return tuple(chance if other is emotion else (1 - chance) / 6 for other in Emotion)
-
-
-def looks(*runs, rate=5, track=1):
-    """Looks at that rate: runs of (emotion or None, how many)."""
-    seen = [emotion for emotion, count in runs for _ in range(count)]
-    for k, emotion in enumerate(seen):
-        chances = emotion and sure(emotion)
-        yield Look(Fraction(k, rate), chances, chances and (0, 0, 9, 9), track)
-
-
-def ended(*runs, rate=5):
-    """The same with the look that tells the end."""
-    seen = list(looks(*runs, rate=rate))
-    return [*seen, Look(seen[-1].time + Fraction(1, rate), None)]
-
-
-def read_back(segments):
-    return [(segment.emotion, segment.duration) for segment in segments]
+HAPPY, SAD, NEUTRAL = Emotion.HAPPINESS, Emotion.SADNESS, Emotion.NEUTRAL
 
 
 def by_mouth(crops):
@@ -127,77 +103,6 @@ class TestRecogniser:
         for name in ("mine:nothing", "nowhere_at_all:tell", f"{tmp_path}/none.py:tell"):
             with pytest.raises(UsageError, match=r"no recogniser .* expected package\.module:NAME or FILE\.py:NAME"):
                 plugged_in(name)
-
-
-class TestSmoothing:
-    def test_runs_become_segments(self):
-        found = to_segments(ended((HAPPY, 10), (SAD, 5), (NEUTRAL, 10)), 0.5)
-        assert read_back(found) == [(HAPPY, 2.0), (SAD, 1.0), (NEUTRAL, 2.0)]
-
-    def test_a_short_flicker_does_not_count_unless_it_may(self):
-        flicker = [(HAPPY, 10), (SAD, 1), (HAPPY, 10)]
-        assert read_back(to_segments(ended(*flicker), 0.5)) == [(HAPPY, 4.2)]
-        assert len(list(to_segments(ended(*flicker), 0.1))) == 3
-
-    def test_steady_is_in_seconds_whatever_the_rate(self):
-        for rate in (5, 25):
-            for seconds, segments in ((0.4, 1), (1.2, 3)):
-                runs = ((HAPPY, 2 * rate), (SAD, round(seconds * rate)), (HAPPY, 2 * rate))
-                assert len(list(to_segments(ended(*runs, rate=rate), 0.6))) == segments
-
-    def test_doubt_gives_way_to_what_is_around(self):
-        seen = ended((HAPPY, 5), (SAD, 5), (HAPPY, 5))
-        doubtful = tuple(0.4 if e is SAD else 0.36 if e is HAPPY else 0.048 for e in Emotion)
-        seen[5:10] = [Look(look.time, doubtful, look.box, 1) for look in seen[5:10]]
-        assert read_back(to_segments(seen, 0.5)) == [(HAPPY, 3.0)]
-
-    def test_strength_is_the_mean_chance_and_neutral_has_none(self):
-        happy, neutral = to_segments(ended((HAPPY, 5), (NEUTRAL, 5)), 0.5)
-        assert happy.strength == 0.94
-        assert neutral.strength == 1.0
-
-    def test_a_moment_without_a_face_is_bridged_and_a_while_is_neutral(self):
-        short, long = ([(HAPPY, 10), (None, count), (HAPPY, 10)] for count in (4, 20))
-        assert read_back(to_segments(ended(*short), 0.5)) == [(HAPPY, 4.8)]
-        assert read_back(to_segments(ended(*long), 0.5)) == [(HAPPY, 2.0), (NEUTRAL, 4.0), (HAPPY, 2.0)]
-        assert next(iter(to_segments(ended(*short), 0.5))).strength == 0.94
-
-    def test_another_face_owes_nothing_to_the_one_before(self):
-        first, second = list(looks((HAPPY, 10))), list(looks((SAD, 10), track=2))
-        seen = [*first, Look(Fraction(2), sure(SAD), (0, 0, 9, 9), 2)]
-        seen += [Look(look.time + Fraction(11, 5), sure(HAPPY), look.box, 3) for look in second]
-        seen.append(Look(Fraction(21, 5), None))
-        assert read_back(to_segments(seen, 0.5)) == [(HAPPY, 2.0), (SAD, 0.2), (HAPPY, 2.0)]
-
-    def test_it_is_the_cheapest_of_all_paths(self):
-        """Against an exhaustive search over paths of six looks and three emotions."""
-        rng = np.random.default_rng(3)
-        for _ in range(5):
-            chances = np.full((6, 7), 0.001)
-            chances[:, :3] = rng.dirichlet((0.5, 0.5, 0.5), 6)
-            seen = [Look(Fraction(k, 5), tuple(row), (0, 0, 9, 9), 1) for k, row in enumerate(chances)]
-            costs = 0.2 * np.log(np.clip(chances, 0.02, 1)) / np.log(0.02)
-
-            def cost(path, costs=costs):
-                changes = sum(a != b for a, b in itertools.pairwise(path))
-                return sum(costs[k, e] for k, e in enumerate(path)) + 0.15 * changes
-
-            best = min(itertools.product(range(3), repeat=6), key=cost)
-            smoother = Smoother(0.3)
-            decided = [d for look in seen for d in smoother.push(look, 0.2)] + smoother.close()
-            assert [emotion.index for _, _, emotion in decided] == list(best)
-
-    def test_what_waits_stays_little_even_in_endless_doubt(self):
-        smoother = Smoother(0.5)
-        most = 0
-        for k in range(700):
-            chances = tuple(0.4 if e in (HAPPY, SAD) else 0.04 for e in Emotion)
-            smoother.push(Look(Fraction(k, 5), chances, (0, 0, 9, 9), 1), 0.2)
-            most = max(most, len(smoother.waiting))
-        assert most == 300
-
-    def test_nothing_seen_gives_nothing(self):
-        assert list(to_segments([], 0.5)) == []
 
 
 def mouths(count, open_from, open_until, rate=10):

@@ -313,18 +313,6 @@ class TestFingerprint:
         assert tuned.fingerprint != generator.fingerprint
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"resolution": 100}, {"resolution": 4}, {"resolution": 2048}, {"resolution": 64.0}, {"architecture": "deep"},
-        {"z_dim": 0}, {"c_dim": -1}, {"conv_clamp": 0.0}, {"channel_base": 8}, {"num_mapping_layers": 0},
-    ],
-)  # fmt: skip
-def test_config_refuses(changes: dict[str, object]) -> None:
-    with pytest.raises(UsageError, match=str(next(iter(changes)))):
-        dataclasses.replace(SMALL, **changes)
-
-
 def test_a_lower_resolution_is_the_image_drawn_on_the_way() -> None:
     generator = make(resolution=32)
     ws, drawn = draw_ws(generator), generator.synthesis.drawn
