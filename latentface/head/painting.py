@@ -6,16 +6,18 @@ import numpy as np
 
 from latentface.arrays import Float64Array, Pixels
 from latentface.head.drive import Driven
+from latentface.head.geometry import ramp
 from latentface.head.mouth import paint_mouth
 from latentface.head.mouth_canvas import MouthFrame
 from latentface.networks.mouth import MouthNet
 
-#: Share of an opening's pixels that the photo does not show itself, below which the photo's own mouth serves.
-LEAST_SHARE = 0.02
+#: Shares of an open mouth that the photo shows itself: below the first all of it is painted, from the second on what
+#: the photo shows stays. A few of its own teeth in a painted row would stand out.
+FEW, MOST = 0.3, 0.5
 
 
 def paint_opening(driven: Driven, upper_jaw: Float64Array, network: MouthNet) -> Pixels:
-    """The moved photo with what its parted lips uncover painted; what the photo shows of its own mouth stays.
+    """The moved photo with what its parted lips uncover painted; where the photo shows most of it itself, that stays.
 
     Args:
         driven: what `head.drive` gave.
@@ -23,12 +25,10 @@ def paint_opening(driven: Driven, upper_jaw: Float64Array, network: MouthNet) ->
         upper_jaw: landmarks [68, 2], photo pixels, of the head's skull: of its pose without its expression, so that
             teeth stay where they are while lips move over them.
     """
-    opening = driven.opening
-    if opening is None:
+    opening, hole = driven.opening, driven.hole
+    if opening is None or hole is None or not hole.any():
         return driven.photo
-    hidden = opening.amount * opening.shape * (1 - opening.kept)
-    if float(hidden.sum()) < LEAST_SHARE * float(opening.shape.sum()):
-        return driven.photo
+    own = float(ramp((hole * opening.kept).sum() / hole.sum(), FEW, MOST))
     mask = np.zeros(driven.photo.shape[:2], np.float32)
-    mask[opening.box.slices] = np.clip(hidden, 0, 1)
+    mask[opening.box.slices] = np.clip(hole * (1 - own * opening.kept), 0, 1)
     return paint_mouth(driven.photo, mask, MouthFrame.from_landmarks(upper_jaw), network)
