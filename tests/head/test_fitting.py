@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from face_on_model import landmarks_of
 
 import latentface
 from latentface.errors import InputError, UsageError
@@ -14,6 +13,7 @@ from latentface.head.fitting import Reading, confidence, fit_head, shut_gaps
 from latentface.head.gaze import Gaze
 from latentface.head.model import HeadModel
 from latentface.head.points import inter_ocular
+from tests.head.face_on_model import landmarks_of
 
 PATH = Path(latentface.__file__).parent / "pretrained" / "weights" / "head.safetensors"
 
@@ -89,6 +89,14 @@ def test_a_reading_settles_what_landmarks_do_not_show(model):
     assert fit.coefficients()["cheekSquintLeft"] > 0.5
     assert fit.coefficients()["eyeLookOutLeft"] == pytest.approx(20 / 35)
     assert fit.coefficients()["eyeLookUpRight"] == pytest.approx(9 / 30)
+
+
+def test_shapes_that_a_reading_does_not_tell_are_fitted_as_without_it(model):
+    seen = landmarks_of(model, FACES["smile"])
+    nothing = Reading(np.full(53, 0.7), np.full(53, np.inf), Gaze(0.0, 0.0, 0.0))
+    told = fit_head(model, seen, reading=nothing, definition="mesh").coefficients()
+    alone = fit_head(model, seen, definition="mesh").coefficients()
+    assert told == pytest.approx(alone, abs=0.02)
 
 
 def test_all_but_closed_lips_and_lids_are_closed(model):
