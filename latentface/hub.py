@@ -21,6 +21,7 @@ from latentface.faces import alignment
 from latentface.faces.expression_measures import crop_landmarks
 from latentface.fusion.objective import FaceNetworks
 from latentface.head.model import HeadModel
+from latentface.head.reader import HeadReader
 from latentface.latents.latent import Direction, Latent, extended
 from latentface.latents.preconditioner import Preconditioner
 from latentface.latents.subspace import Subspace
@@ -215,6 +216,13 @@ def head_model() -> HeadModel:
     return HeadModel.load(pretrained.resolve("head", kind="head"))
 
 
+@lru_cache(maxsize=2)
+def head_reader(device: str = "cpu") -> HeadReader:
+    """The built-in reader of expression and gaze: what `head.change.read_change` takes, and `head.fitting.fit_head` the
+    reading of."""
+    return HeadReader(pretrained.load_head_reader(device=pick_device(device)))
+
+
 def rhythm(model: str | os.PathLike[str] = "rhythm") -> RhythmNet:
     """The network of emotions in their order: the built-in one, or a file that `latentface sequence fit` made."""
     return _rhythm(os.fspath(model), _stamp(model))
@@ -222,7 +230,7 @@ def rhythm(model: str | os.PathLike[str] = "rhythm") -> RhythmNet:
 
 def forget() -> None:
     """Let go of every network that was loaded."""
-    networks = (perceptual, head_model, _animator, _encoder, _faces, _generator, _landmarks, _rhythm)
+    networks = (perceptual, head_model, head_reader, _animator, _encoder, _faces, _generator, _landmarks, _rhythm)
     for kept in (*networks, _expressions, _preconditioner):
         kept.cache_clear()
 

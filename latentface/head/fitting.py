@@ -52,7 +52,7 @@ class Reading:
     """What a reader says of a face before the landmarks are fitted.
 
     Attributes:
-        expression: weights of the shapes, 0..1, [E].
+        expression: expected weights of the shapes, at most 1, [E]; below 0 where a shape must be seen plainly to count.
         deviation: how uncertain each is, [E]; infinite for shapes that the reader does not tell, which then have the
             prior that they have without a reader.
         gaze: where the eyes look; its confidence says how far to believe it.
@@ -187,7 +187,7 @@ class _Fitter:
         shift = seen.mean(0) - scale * face.mean(0) @ rotation[:2].T
         expression = np.full(len(self.names), 0.05)
         if reading is not None:
-            expression = np.where(np.isfinite(reading.deviation), reading.expression, expression)
+            expression = np.where(np.isfinite(reading.deviation), np.clip(reading.expression, 0, 1), expression)
         return State(np.zeros(len(self.points.identity)), expression, rotation, scale, shift, home_column(self.points))
 
     def jaw_columns(self, fit: HeadFit) -> NDArray[np.int64]:

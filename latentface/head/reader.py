@@ -16,7 +16,10 @@ from latentface.networks.head_reader import ANGLE_UNIT, ANGLES, HeadReaderNet
 
 # Shapes, by the beginning of their names, that are left to the landmarks: the network's answer is no nearer the truth
 # than none, or it makes the fit worse.
-UNTOLD: tuple[str, ...] = ()
+UNTOLD = ("cheekPuff", "eyeBlink", "jawForward", "mouthPucker", "mouthRoll")
+# What is taken off shapes, by the beginning of their names: the network sees raised brows and wide eyes in many a
+# photographed face at rest.
+AT_REST = {"browInnerUp": 0.2, "eyeWide": 0.2}
 CAUTION = 1.0  # how much wider the deviations are than the network says
 _LOST = 15.0  # degrees of deviation at which a gaze counts for nothing
 
@@ -73,7 +76,8 @@ class HeadReader:
                 deviation[k] = 0.0
             elif name in self.names and not name.startswith(UNTOLD):
                 place = self.names.index(name)
-                expression[k], deviation[k] = np.clip(answer[place], 0, 1), CAUTION * spread[place]
+                rest = next((less for stem, less in AT_REST.items() if name.startswith(stem)), 0.0)
+                expression[k], deviation[k] = np.clip(answer[place], 0, 1) - rest, CAUTION * spread[place]
         return Reading(expression, deviation, gaze)
 
 
