@@ -46,8 +46,9 @@ class Gaze:
     def joined(self, eyes: Gaze) -> Gaze:
         """This gaze, told by a reader, and that of `read_gaze` in one: the yaw their mean, the pitch that of the eyes.
 
-        Half of each is nearer the truth than either on renders; where the lids hide the eyes, the reader's yaw counts
-        alone. Its pitch is off by several degrees on photographs of people who look into the camera.
+        Half of each is steadier than either on photographs of people who look into the camera, and about as near as the
+        reader alone on renders. Where the lids hide the eyes, the reader's yaw counts alone. Its pitch is off by
+        several degrees on those photographs.
         """
         share = 0.5 * min(1.0, 2 * eyes.confidence)
         yaw = share * eyes.yaw + (1 - share) * self.yaw
