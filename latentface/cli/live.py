@@ -8,14 +8,17 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from latentface import api
-from latentface.cli.faces import choose_faces
+from latentface.arrays import Float64Array, Pixels
+from latentface.cli.faces import find_faces
 from latentface.cli.report import Report
 from latentface.errors import InputError, UsageError
+from latentface.faces.crop import pick_face
 from latentface.faces.square import Square, best_face
 from latentface.io import video
 from latentface.io.camera import Camera
@@ -26,10 +29,9 @@ from latentface.motion.driver import keypoints_of
 from latentface.options import AnimateOptions
 
 if TYPE_CHECKING:
-    from latentface.arrays import Pixels
     from latentface.networks.motion import MotionModel
 
-Viewer = Callable[[Pixels], bool]  # shows a picture; False when the person closed it
+Viewer = Callable[["Pixels"], bool]  # shows a picture; False when the person closed it
 STEADY = 3  # frames in a row that must match before it starts
 
 
@@ -37,25 +39,28 @@ def animate_live(report: Report, source: Path, camera: str, options: AnimateOpti
     """Run until the camera ends, the window is closed, the time is up or Ctrl-C."""
     photo = replace(read_photo(source), alpha=None)
     model = api.load_animator(flags["network"], flags["device"])
-    faces = choose_faces(source, flags["face"] or 1)
-    options = replace(options, best_frame=False)
+    faces = [pick_face(find_faces(source, flags["landmarks"]), flags["face"], str(source))]
+    if options.mode == "relative":
+        options = replace(options, best_frame=False)  # nobody can go through a camera's frames beforehand
     with ExitStack() as stack:
         viewers = _viewers(report, stack, flags, photo.rgb.shape[1::-1])
         if not viewers and flags["output"] is None:
             raise UsageError("live, but nothing to show it on: no window here; give -o FILE or --virtual-camera")
         device = stack.enter_context(Camera(camera))
-        session = _Session(device, viewers, flags["seconds"])
+        session = _Session(device, viewers, flags["seconds"], flags["landmarks"])
         clip = device.clip()
         if flags["calibrate"]:
             sight = _sight(photo.rgb, faces[0].landmarks, model, options.crop)
             clip = replace(clip, frames=session.calibrate(clip, sight, model, options))
-        animation = api.animate(photo, clip, model, options, faces=faces)
+        else:
+            clip = replace(clip, frames=session.wait_for_face(clip))
+        animation = api.animate(photo, clip, model, options, faces=faces, landmarks=flags["landmarks"])
         shown = replace(animation.clip, frames=session.show(animation.clip))
         if flags["output"] is None:
             for _ in shown:
                 pass
         else:
-            video.write_clip(flags["output"], shown, source_type="compositeWithTrainedAlgorithmicMedia")
+            video.write_clip(flags["output"], shown)
     figures = session.figures()
     report.say(
         f"{figures['frames']} frames, {figures['frames_per_second']:.1f} a second, {figures['dropped']} missed; "
@@ -73,8 +78,8 @@ def animate_live(report: Report, source: Path, camera: str, options: AnimateOpti
 class _Session:
     """Frames pass through on their way to the viewers; how old they are by then is kept."""
 
-    def __init__(self, camera: Camera, viewers: list[Viewer], seconds: float | None) -> None:
-        self.camera, self.viewers = camera, viewers
+    def __init__(self, camera: Camera, viewers: list[Viewer], seconds: float | None, landmarks: str) -> None:
+        self.camera, self.viewers, self.landmarks = camera, viewers, landmarks
         self.until = float("inf") if seconds is None else time.monotonic() + seconds
         self.ages: list[float] = []
         self.began, self.taken_before, self.calibrated_after = time.monotonic(), 0, 0.0
@@ -83,7 +88,7 @@ class _Session:
         self, clip: Clip, source: calibration.Sight, model: MotionModel, options: AnimateOptions
     ) -> Iterator[Frame]:
         """Show driver and source until they match, then let every frame pass."""
-        frames, row, landmarks = iter(clip), 0, api.landmark_predictor()
+        frames, row, landmarks = iter(clip), 0, api.landmark_predictor(self.landmarks)
         began = time.monotonic()
         for frame in frames:
             points = best_face(frame.pixels, landmarks)
@@ -98,6 +103,16 @@ class _Session:
                     return
         raise InputError(f"camera {self.camera.source}: it ended before the poses matched; see --no-calibrate")
 
+    def wait_for_face(self, clip: Clip) -> Iterator[Frame]:
+        """The frames from the first one that shows a face."""
+        frames, landmarks = iter(clip), api.landmark_predictor()
+        for frame in frames:
+            if best_face(frame.pixels, landmarks) is not None:
+                yield frame
+                yield from frames
+                return
+        raise InputError(f"camera {self.camera.source}: it ended before a face was shown")
+
     def show(self, clip: Clip) -> Iterator[Frame]:
         self.began, self.taken_before = time.monotonic(), self.camera.taken
         with suppress(KeyboardInterrupt):  # the way to end it
@@ -111,7 +126,7 @@ class _Session:
     def _watch(self, picture: Pixels) -> bool:
         return all([viewer(picture) for viewer in self.viewers])
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self) -> dict[str, float]:
         if not self.ages:
             raise InputError(f"camera {self.camera.source}: it ended before a face was shown")
         seconds, count = time.monotonic() - self.began, len(self.ages)
@@ -123,7 +138,7 @@ class _Session:
         }  # fmt: skip
 
 
-def _sight(picture: Pixels, landmarks: Any, model: MotionModel, crop: float) -> calibration.Sight:
+def _sight(picture: Pixels, landmarks: Float64Array, model: MotionModel, crop: float) -> calibration.Sight:
     square = Square.around(landmarks, crop * 1.1)
     points = keypoints_of(square.cut(picture), model).value[0].cpu().numpy()
     return calibration.Sight(picture, landmarks, square, points)
@@ -144,7 +159,7 @@ def _viewers(report: Report, stack: ExitStack, flags: dict[str, Any], size: tupl
     return viewers
 
 
-def _window(stack: ExitStack, tkinter: Any) -> Viewer:
+def _window(stack: ExitStack, tkinter: ModuleType) -> Viewer:
     from PIL import Image, ImageTk
 
     try:

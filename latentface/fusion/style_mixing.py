@@ -18,12 +18,12 @@ import torch
 from torch import Tensor
 
 from latentface.arrays import Pixels
-from latentface.errors import LatentMismatch, UsageError
+from latentface.errors import UsageError
 from latentface.fusion.integer_program import Choice, CostModel, NoChoice, Rules, solve
 from latentface.fusion.objective import FaceNetworks, Objective
 from latentface.fusion.stylespace import useful_halves
 from latentface.io.images import to_uint8
-from latentface.latents.latent import Latent
+from latentface.latents.latent import Latent, check_fingerprint
 from latentface.latents.rows import parse_rows
 from latentface.latents.subspace import Subspace
 from latentface.networks.config import GeneratorConfig
@@ -74,6 +74,7 @@ class Transfer:
         return replace(self.latent, ws=self.latent.ws + torch.tensor(self.weights)[:, None] * part)
 
 
+@torch.inference_mode(False)  # it differentiates
 def fuse(
     identity: Latent,
     expression: Latent,
@@ -82,12 +83,20 @@ def fuse(
     options: TransferOptions | None = None,
     on_measure: MeasureCallback | None = None,
     space: Subspace | None = None,
+    tuned: tuple[Generator, Generator] | None = None,
 ) -> Transfer:
     """Splice two latents of one generator.
 
     Args:
+        identity: the latent of the face that keeps its appearance.
+        expression: the latent of the face whose expression is taken.
+        generator: the network of both.
+        networks: those that measure identity, emotion, landmarks and perceptual distance.
+        options: how rows are chosen and weighed; by default `TransferOptions()`.
         space: what expressions move in this generator's W+, where that is known.
         on_measure: called as on_measure(measured, best objective) as the search goes on.
+        tuned: the generators that synthesise the identity's face and the expression's where they were tuned around
+            these latents. What is spliced is synthesised by the identity's.
 
     Raises:
         LatentMismatch: a latent belongs to another generator.
@@ -95,9 +104,11 @@ def fuse(
             not finish, or units=expression for a generator of which that is not known.
     """
     options = _settled(options or TransferOptions(), space)
-    _check(identity, generator)
-    _check(expression, generator)
-    objective = Objective(generator, networks, identity, expression)
+    own = generator.fingerprint
+    check_fingerprint(identity, own, "the identity's latent")
+    check_fingerprint(expression, own, "the expression's latent")
+    network, other = tuned or (generator, generator)
+    objective = Objective(network, networks, identity, expression, None if other is network else other)
     fixed = named_layers(options.layers, generator.config)
     space = space if options.units == "expression" else None
     tally = _Tally(on_measure)
@@ -141,7 +152,7 @@ def _settled(options: TransferOptions, space: Subspace | None) -> TransferOption
     part = options.units == "expression"
     if options.refine_steps is None:
         options = replace(options, refine_steps=_EXPRESSION_STEPS if part else 0)
-    if options.rounds is None:
+    if options.rounds is None and options.layers == "auto" and options.solver != "exhaustive":
         options = replace(options, rounds=_EXPRESSION_ROUNDS if part else _ROUNDS)
     return options
 
@@ -195,7 +206,7 @@ class _Search:
         self.known: dict[Choice, float] = {}
 
     def splice(self, weights: Tensor) -> Tensor:
-        """ws [N, num_ws, w_dim] for weights [N, U] of the units."""
+        """Ws [N, num_ws, w_dim] for weights [N, U] of the units."""
         moved = torch.einsum("nu,ulw->nlw", weights.to(self.steps), self.steps)
         return self.objective.ends[0] + moved
 
@@ -323,11 +334,3 @@ def _expression(
     if options.refine_steps:
         start = _refine(objective, moves, start, options, tally, _EXPRESSION_RATE)
     return torch.einsum("m,mlw->lw", start, moves)
-
-
-def _check(latent: Latent, generator: Generator) -> None:
-    if latent.fingerprint != generator.fingerprint:
-        raise LatentMismatch(
-            f"a latent was made by another network (fingerprint {latent.fingerprint[:12]}, this network has "
-            f"{generator.fingerprint[:12]}); project both photos with this network"
-        )

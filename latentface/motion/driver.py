@@ -6,7 +6,7 @@ Eq. numbers are those of Siarohin et al. 2019; the one-euro filter is Casiez et 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -27,7 +27,7 @@ from latentface.options import AnimateOptions
 
 Seen = tuple[Fraction, Keypoints | None]  # a frame's time and keypoints; None: the source stands still
 
-LOOKED_AT = 48  # frames among which the best one is searched
+LOOKED_AT = 48  # frames among which the best one is searched, and that are kept of a clip to be gone through only once
 
 
 def unlikeness(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
@@ -53,7 +53,9 @@ class Driver:
     """Keypoints of a driving clip, frame by frame, all read from the square of the reference frame's face.
 
     Args:
-        clip: read from a file it is gone through twice, to find the reference frame; a camera's only once.
+        clip: gone through twice, to find the reference frame, where that can be done. Of a clip that gives its frames
+            only once, such as a camera's, the reference is found among the first LOOKED_AT frames; these are kept
+            meanwhile, so that every frame is followed.
         model, landmarks: networks.
         options: how.
         like: landmarks of the source face, for the best reference frame.
@@ -65,8 +67,11 @@ class Driver:
     def __init__(
         self, clip: Clip, model: MotionModel, landmarks: LandmarkPredictor, options: AnimateOptions, like: Float64Array
     ) -> None:
-        self.clip, self.model, self.options = clip, model, options
-        index, frame, points = find_reference(clip, landmarks, like, options.best_frame and options.mode == "relative")
+        self.model, self.options = model, options
+        best = options.best_frame and options.mode == "relative"
+        beginning, self.clip = clip.ahead(LOOKED_AT)
+        step = max(1, math.ceil((clip.count or 8 * LOOKED_AT) / LOOKED_AT)) if best and not clip.once else 1
+        index, frame, points = find_reference(beginning, landmarks, like, best, step)
         self.report = DriverReport(reference=index)
         self.square = Square.around(points, options.driver_crop * SIDE)
         self.reference = keypoints_of(self.square.cut(frame.pixels[..., :3]), model)
@@ -101,16 +106,16 @@ class Driver:
 
 
 def find_reference(
-    clip: Clip, landmarks: LandmarkPredictor, like: Float64Array, best: bool
+    frames: Iterable[Frame], landmarks: LandmarkPredictor, like: Float64Array, best: bool, step: int = 1
 ) -> tuple[int, Frame, Float64Array]:
     """The frame that motion is told from, its number and its face's landmarks [68, 2].
 
-    best: of up to LOOKED_AT frames spread over the clip the one most like those landmarks; else the first with a face.
+    best: of every step-th frame the one most like those landmarks; else the first that shows a face.
     Raises NoFaceFound when none of them shows one.
     """
-    step = max(1, math.ceil((clip.count or 8 * LOOKED_AT) / LOOKED_AT)) if best else 1
     found: tuple[float, int, Frame, Float64Array] | None = None
-    for index, frame in enumerate(clip):
+    index = -1
+    for index, frame in enumerate(frames):
         points = best_face(frame.pixels[..., :3], landmarks) if index % step == 0 else None
         if points is None:
             continue
@@ -120,7 +125,9 @@ def find_reference(
         if not best:
             break
     if found is None:
-        raise NoFaceFound("no face found in the driving clip; give one of a head that looks towards the camera")
+        raise NoFaceFound(
+            f"no face found in {index + 1} frames of the driving clip; give one of a head that looks towards the camera"
+        )
     return found[1:]
 
 
@@ -152,6 +159,7 @@ class Retargeting:
     options: AnimateOptions
 
     def __call__(self, driving: Keypoints) -> Keypoints:
+        """The source's keypoints for those of a driving frame."""
         if self.options.mode == "absolute":
             return driving
         value = (driving.value - self.reference.value) * self.scale + self.source.value
@@ -160,6 +168,7 @@ class Retargeting:
 
     @property
     def scale(self) -> float:
+        """How much larger the source's keypoints spread than the reference frame's; 1 without `adapt_scale`."""
         areas = [hull_area(points.value[0]) for points in (self.source, self.reference)]
         return math.sqrt(areas[0] / areas[1]) if self.options.adapt_scale and min(areas) > 0 else 1.0
 
@@ -179,6 +188,7 @@ class OneEuro:
         self.before: tuple[Fraction, torch.Tensor, torch.Tensor] | None = None  # time, value, speed
 
     def __call__(self, keypoints: Keypoints, time: Fraction) -> Keypoints:
+        """The filtered keypoints of the frame at `time`, in seconds; times that do not rise begin anew."""
         value = torch.cat([keypoints.value[..., None], keypoints.jacobian], dim=-1)  # [N, K, 2, 3]
         if self.before is None or time <= self.before[0]:
             self.before = time, value, torch.zeros_like(value)
@@ -206,6 +216,7 @@ class Latest:
         self.waiting = next(frames, None)
 
     def __call__(self, time: Fraction) -> Keypoints | None:
+        """The keypoints shown at `time`; None before the first frame, and where the source stands still."""
         while self.waiting is not None and self.waiting[0] <= time:
             self.shown = self.waiting[1]
             self.waiting = next(self.frames, None)
