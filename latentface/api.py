@@ -240,29 +240,6 @@ def projection_cache() -> ProjectionCache:
     return ProjectionCache(folder() / "projections")
 
 
-def projection_key(crop: FaceCrop, generator: Generator, options: ProjectOptions) -> str:
-    """What a projection is remembered by: everything that it depends on, files that the options name by their content.
-
-    Raises what `project` raises when it cannot use these files.
-    """
-    content = {"builtin": hub.builtin_digest()}  # the perceptual network, and what is meant by auto
-    if options.start not in ("auto", "mean", "encoder"):
-        content["start"] = _digest(load_latent(options.start, generator).ws)
-    if options.preconditioner not in ("auto", "none"):
-        found = hub.preconditioner(generator, options.preconditioner)
-        assert found is not None, "only the word none stands for none"
-        content["preconditioner"] = _digest(found.directions, found.shares, found.deviations)
-    return ProjectionCache.key(crop, generator.fingerprint, options, content)
-
-
-def _digest(*tensors: torch.Tensor) -> str:
-    digest = hashlib.sha256()
-    for tensor in tensors:
-        digest.update(f"{list(tensor.shape)}".encode())
-        digest.update(tensor.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
 def fit_head(crop: FaceCrop, photo: Photo | Pixels | None = None, *, light: bool = False) -> HeadFit:
     """Fit the morphable head to a face: identity, expression by ARKit names, pose, gaze and camera, in photo pixels.
 
@@ -291,6 +268,29 @@ def fit_head(crop: FaceCrop, photo: Photo | Pixels | None = None, *, light: bool
     if photo is None:
         return fit.mapped(crop.to_photo)
     return fit.with_light(model, pixels) if light else fit
+
+
+def projection_key(crop: FaceCrop, generator: Generator, options: ProjectOptions) -> str:
+    """What a projection is remembered by: everything that it depends on, files that the options name by their content.
+
+    Raises what `project` raises when it cannot use these files.
+    """
+    content = {"builtin": hub.builtin_digest()}  # the perceptual network, and what is meant by auto
+    if options.start not in ("auto", "mean", "encoder"):
+        content["start"] = _digest(load_latent(options.start, generator).ws)
+    if options.preconditioner not in ("auto", "none"):
+        found = hub.preconditioner(generator, options.preconditioner)
+        assert found is not None, "only the word none stands for none"
+        content["preconditioner"] = _digest(found.directions, found.shares, found.deviations)
+    return ProjectionCache.key(crop, generator.fingerprint, options, content)
+
+
+def _digest(*tensors: torch.Tensor) -> str:
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(f"{list(tensor.shape)}".encode())
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 @overload

@@ -270,16 +270,19 @@ def head_model() -> HeadModel:
     return HeadModel.load(pretrained.resolve("head", kind="head"))
 
 
+@lru_cache(maxsize=2)
+def head_reader(device: str = "cpu") -> HeadReader:
+    """The built-in reader of expression and gaze.
+
+    `head.change.read_change` takes it, `head.fitting.fit_head` takes what it says of a photo.
+    """
+    return HeadReader(pretrained.load_head_reader(device=pick_device(device)))
+
+
 @lru_cache(maxsize=1)
 def mouth() -> MouthNet:
     """The built-in network that paints open mouths."""
     return pretrained.load_mouth()
-
-
-@lru_cache(maxsize=2)
-def head_reader(device: str = "cpu") -> HeadReader:
-    """The built-in reader of expression and gaze, whose readings `head.fitting.fit_head` takes."""
-    return HeadReader(pretrained.load_head_reader(device=pick_device(device)))
 
 
 def rhythm(model: str | os.PathLike[str] = "rhythm") -> RhythmNet:
