@@ -78,7 +78,8 @@ def test_latents_take_the_place_of_photos(bench: Desk) -> None:
     anna, bert = pair(bench)
     bench.project(anna, bert)
     latents = [bench.folder / "out" / f"{name}.latent.safetensors" for name in ("anna", "bert")]
-    done = transfer(bench, "--identity", latents[0], "--expression", latents[1], "-o", bench.folder / "a.png", "--json")
+    words = ("--identity", latents[0], "--expression", latents[1], "-o", bench.folder / "a.png", "--json")
+    done = bench.run("transfer", "--network", bench.network, *words)
     assert done.code == 0, done.err
     assert read_image(bench.folder / "a.png").shape == (16, 16, 3)  # no photo: the regenerated face itself
     assert done.json["identity"]["confidence"] == 1.0
