@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from latentface import api
-from latentface.arrays import Pixels
 from latentface.cli.faces import find_faces
 from latentface.cli.report import Report
 from latentface.errors import InputError, UsageError
@@ -28,6 +27,7 @@ from latentface.motion.driver import keypoints_of
 from latentface.options import AnimateOptions
 
 if TYPE_CHECKING:
+    from latentface.arrays import Pixels
     from latentface.networks.motion import MotionModel
 
 Viewer = Callable[[Pixels], bool]  # shows a picture; False when the person closed it

@@ -333,10 +333,10 @@ def test_a_head_s_pose_is_found() -> None:
         landmarks = np.zeros((68, 2))
         turned = head_pose._FACE @ rotation(*angles).T
         landmarks[head_pose._INDICES] = turned[:, :2] * (7, -7) + (200, 100)
-        found = head_pose(landmarks)
+        found = head_pose.head_pose(landmarks)
         assert (found.yaw, found.pitch, found.roll) == pytest.approx(angles, abs=1e-3)
     with pytest.raises(UsageError, match="one point"):
-        head_pose(np.zeros((68, 2)))
+        head_pose.head_pose(np.zeros((68, 2)))
 
 
 def sight(turn: float = 0.0) -> calibration.Sight:

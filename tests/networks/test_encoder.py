@@ -42,7 +42,7 @@ def pairs(generator: Generator) -> Pairs:
     z = torch.randn(64, TINY.z_dim, generator=torch.Generator().manual_seed(5))
     with torch.no_grad():
         drawn = generator(z).clamp(-1, 1)
-    images = lf.images.to_uint8(drawn)
+    images = lf.to_uint8(drawn)
     return Pairs(images, torch.zeros(64, 1), np.zeros((64, CELLS, CELLS), np.uint8))
 
 
