@@ -129,7 +129,7 @@ def project(
         options,
         distance=distance,
         on_step=on_step,
-        start=start_of(crops, generator, options),
+        start=start_of(crops, generator, options.start, search=options.steps > 0),
         preconditioner=hub.preconditioner(generator, options.preconditioner),
     )
 
@@ -178,15 +178,16 @@ def has_encoder(generator: Generator) -> bool:
 
 
 def start_of(
-    crops: FaceCrop | Pixels | Sequence[FaceCrop | Pixels], generator: Generator, options: ProjectOptions
+    crops: FaceCrop | Pixels | Sequence[FaceCrop | Pixels], generator: Generator, start: str, search: bool = True
 ) -> torch.Tensor | None:
-    """Where `options.start` lets the search begin: ws [N, num_ws, w_dim], or None for the mean w.
+    """Where `ProjectOptions.start` lets the search begin: ws [N, num_ws, w_dim], or None for the mean w.
+
+    search: whether there is to be one. Without it, auto is the network's encoder.
 
     Raises as `encode`, and UsageError for the mean without a search, which would be nobody's face.
     """
-    start = options.start
-    if start == "mean" or (start == "auto" and options.steps and not has_encoder(generator)):
-        if not options.steps:
+    if start == "mean" or (start == "auto" and search and not has_encoder(generator)):
+        if not search:
             raise UsageError("start=mean with steps=0 is nobody's face; take steps, or begin at an encoder")
         return None
     if start in ("auto", "encoder"):

@@ -67,7 +67,7 @@ MODES = {
     f"{ANIMATE} camera:none": {"rate", "sound", "keep_partial", "best_frame"},
     "sample --seeds 1": {"tuned"},
     "sample -o folder": {"tuned", "columns", "captions"},
-    "sample --latent a.safetensors": {"seeds", "psi"},
+    "sample --latent a.safetensors": {"psi"},
     "project anna.png": {"tune_learning_rate"} | NO_NOISE,
     "project anna.png --tune": NO_NOISE,
     "project anna.png --steps 0": SEARCH | {"tune_learning_rate"},
