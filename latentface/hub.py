@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from latentface.networks.identity import IdentityNet
     from latentface.networks.landmarks import LandmarkNet
     from latentface.networks.motion import MotionModel
+    from latentface.networks.mouth import MouthNet
     from latentface.networks.perceptual import FeatureDistance
     from latentface.networks.psp_encoder import PspEncoder
     from latentface.networks.rhythm import RhythmNet
@@ -268,6 +269,12 @@ def head_model() -> HeadModel:
     return HeadModel.load(pretrained.resolve("head", kind="head"))
 
 
+@lru_cache(maxsize=1)
+def mouth() -> MouthNet:
+    """The built-in network that paints open mouths."""
+    return pretrained.load_mouth()
+
+
 def rhythm(model: str | os.PathLike[str] = "rhythm") -> RhythmNet:
     """The network of emotions in their order: the built-in one, or a file that `latentface sequence fit` made."""
     return _rhythm(os.fspath(model), _stamp(model))
@@ -280,8 +287,8 @@ def builtin_digest() -> str:
 
 def forget() -> None:
     """Let go of every network that was loaded."""
-    networks = (perceptual, head_model, _animator, _encoder, _named_encoder, _faces, _generator, _landmarks, _rhythm)
-    for kept in (*networks, _expressions, _preconditioner):
+    networks = (perceptual, _animator, _encoder, _named_encoder, _faces, _generator, _landmarks, _rhythm)
+    for kept in (*networks, head_model, mouth, _expressions, _preconditioner):
         kept.cache_clear()
 
 

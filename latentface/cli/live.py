@@ -31,7 +31,7 @@ from latentface.options import AnimateOptions
 if TYPE_CHECKING:
     from latentface.networks.motion import MotionModel
 
-Viewer = Callable[[Pixels], bool]  # shows a picture; False when the person closed it
+Viewer = Callable[["Pixels"], bool]  # shows a picture; False when the person closed it
 STEADY = 3  # frames in a row that must match before it starts
 
 

@@ -16,7 +16,7 @@ from latentface.head.fit import HeadFit
 
 #: The weight of an emotion's action units that a unit of its direction stands for: it is plain to see at a strength of
 #: 2 and mild at 1.
-EMOTION_UNIT = 0.45
+EMOTION_UNIT = 0.5
 #: Controls of a head (`head.controls`), or ARKit's shapes, that a unit of a direction adds to.
 CONTROLS: dict[str, dict[str, float]] = {
     "brows-down": {"browDown": 0.45},

@@ -99,7 +99,9 @@ class Transferrer:
         )  # fmt: skip
         self._warn_of_nothing(made)
         photo, placer = Photo(made.image, source_type=GENERATED), self._placer(identity, made)
-        if placer is not None and identity.photo is not None:
+        if identity.photo is not None and not made.layers:
+            photo = identity.photo
+        elif placer is not None and identity.photo is not None:
             theirs = self._their_head(expression) if isinstance(placer, HeadPlacer) else None
             rgb = self._place(placer, made.reference, made.image, theirs)
             photo = replace(identity.photo, rgb=rgb, source_type=COMPOSITE)

@@ -13,9 +13,10 @@ from latentface.arrays import Float64Array, Pixels
 from latentface.errors import InputError
 from latentface.faces.crop import FaceCrop
 from latentface.head.change import read_change
-from latentface.head.drive import Driver, Painter
+from latentface.head.drive import Driver
 from latentface.head.fit import HeadFit
 from latentface.head.fitting import fit_head
+from latentface.head.painting import paint_opening
 
 Note = Callable[[str], None]
 
@@ -31,7 +32,6 @@ class HeadPlacer:
     Args:
         photo: uint8 RGB [H, W, 3].
         crop: the face in it.
-        paint: what paints the opened mouth; None for a plain filling.
         note: told what the user should know, in one line.
 
     Attributes:
@@ -41,9 +41,9 @@ class HeadPlacer:
         InputError: no head can be fitted to the face, since it is turned far away.
     """
 
-    def __init__(self, photo: Pixels, crop: FaceCrop, paint: Painter | None = None, note: Note | None = None) -> None:
-        self.photo, self.paint, self.note = photo, paint, note or (lambda text: None)
-        self.model = hub.head_model()
+    def __init__(self, photo: Pixels, crop: FaceCrop, note: Note | None = None) -> None:
+        self.photo, self.note = photo, note or (lambda text: None)
+        self.model, self.mouth = hub.head_model(), hub.mouth()
         try:
             self.fit: HeadFit = fit_head(self.model, crop.landmarks, photo)
         except InputError as error:
@@ -54,7 +54,8 @@ class HeadPlacer:
     def place(self, after: HeadFit) -> Pixels:
         """The photo with the head as `after` has it, a changed `fit`; without a change, the photo itself."""
         limited = self._limit_turn(after)
-        driven: Pixels = self._driver.drive(self._project(limited), self.paint).photo
+        moved = self._driver.drive(self._project(limited))
+        driven = paint_opening(moved, self._skull(limited), self.mouth)
         if self._colourless:
             grey = np.repeat(np.rint(driven.mean(axis=2, keepdims=True)).astype(np.uint8), 3, axis=2)
             driven = np.where((driven == self.photo).all(axis=2, keepdims=True), self.photo, grey)
@@ -77,6 +78,11 @@ class HeadPlacer:
 
     def _project(self, fit: HeadFit) -> Float64Array:
         return fit.project(self.model, displacement=self._displacement)
+
+    def _skull(self, fit: HeadFit) -> Float64Array:
+        """The landmarks of a head without its expression, [68, 2] photo pixels: they move with the skull alone."""
+        still = replace(fit, expression=np.zeros_like(fit.expression))
+        return still.landmarks(self.model, self._project(still))
 
     def _limit_turn(self, after: HeadFit) -> HeadFit:
         turns = np.subtract(after.pose, self.fit.pose)

@@ -13,20 +13,23 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from latentface.arrays import BoolArray, Float32Array, Float64Array, Pixels
 from latentface.errors import UsageError
 from latentface.head.eye_contour import Eye, find_eyes, mesh_eye
-from latentface.head.eyes import FOLDS, SIDES, Blink, find_blink
+from latentface.head.eyes import BLEND, BROWS, FOLDS, SIDES, Blink, find_blink
 from latentface.head.field import Field, Scene, find_field
-from latentface.head.geometry import Box, Mask, Photo
+from latentface.head.geometry import Box, ramp
 from latentface.head.interior import Opening, Shown, fill, find_opening, find_shown
-from latentface.head.model import Floats, HeadModel
+from latentface.head.model import HeadModel
+from latentface.head.shading import find_light, relight
 from latentface.head.spectacles import Spectacles, find_spectacles, hold
 from latentface.ops.raster import sample
 
 STILL = 2e-3  # pixels: what moves less is left alone
+BROW = 0.05  # inter-ocular distances: half of their thickness
 SAMPLES = 3  # along each side of a pixel that lies on the edge of a lip
 #: Paints an opened mouth, [H, W, 3] in 0 to 255, from what is known of it and a plain filling of the same shape.
-Painter = Callable[[Opening, Floats], Floats]
+Painter = Callable[[Opening, Float32Array], Float32Array]
 
 
 @dataclass(frozen=True)
@@ -38,16 +41,18 @@ class Driven:
         box: outside it every pixel is the photo's own; None if nothing moved at all.
         opening: the opened mouth, or None if its lips are closed.
         field: where pixels came from, or None if nothing moved.
+        hole: how much of each pixel of the opening's box is open mouth, [H, W], or None if the lips are closed.
     """
 
-    photo: Photo
+    photo: Pixels
     box: Box | None = None
     opening: Opening | None = None
     field: Field | None = None
+    hole: Float32Array | None = None
 
 
 def drive(
-    photo: Photo, model: HeadModel, before: npt.ArrayLike, after: npt.ArrayLike, paint: Painter | None = None
+    photo: Pixels, model: HeadModel, before: npt.ArrayLike, after: npt.ArrayLike, paint: Painter | None = None
 ) -> Driven:
     """Move a photo's pixels as a head moves; for many moves of one photo, keep a `Driver`.
 
@@ -76,7 +81,7 @@ class Driver:
         UsageError: the photo is not uint8 RGB, or the vertices are not the model's.
     """
 
-    def __init__(self, photo: Photo, model: HeadModel, before: npt.ArrayLike) -> None:
+    def __init__(self, photo: Pixels, model: HeadModel, before: npt.ArrayLike) -> None:
         if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
             raise UsageError(f"the photo is {photo.dtype} {list(photo.shape)}: expected uint8 RGB [H, W, 3]")
         self.photo, self.model = photo, model
@@ -88,13 +93,18 @@ class Driver:
         return find_eyes(self.photo, *(mesh_eye(self.model, self.scene.before, side) for side in ("left", "right")))
 
     @cached_property
+    def light(self) -> Float64Array:
+        """The light on the face, [4]."""
+        return find_light(self.photo, self.scene)
+
+    @cached_property
     def is_grey(self) -> bool:
         """Whether the photo's head has no colour at all."""
         head = self.photo[self.scene.box.slices]
         return bool((head == head[..., :1]).all())
 
     @cached_property
-    def white(self) -> Floats:
+    def white(self) -> Float32Array:
         """The photo's value of a white surface in the face's light, [3], as far as its brighter skin tells."""
         points, unit = self.scene.before[self.model.landmarks, :2], self.scene.unit
         beside = points[[1, 2, 14, 15]] * 0.4 + points[[31, 31, 35, 35]] * 0.6
@@ -110,14 +120,21 @@ class Driver:
 
     @cached_property
     def folds(self) -> list[tuple[float, float]]:
-        """How far over and below each eye its lids' skin is stretched: not as far as the frames of spectacles."""
-        if self.spectacles is None:
-            return [FOLDS, FOLDS]
+        """How far over and below each eye its lids' skin is stretched: not as far as brows or frames of spectacles."""
         found = []
-        for eye in self.eyes:
+        for eye, side in zip(self.eyes, SIDES, strict=True):
             u = eye.across(np.linspace(0.2, 0.8, 7))
-            box, free = self.spectacles.box, self.spectacles.distance / self.scene.unit
-            gaps = [float(box.read(free, eye.places(u, v), 1.0).min()) for v in eye.margins(u)]
+            margins = eye.margins(u)
+            brow_u, brow_v = eye.frame(self.scene.before[self.model.landmarks[BROWS[side]], :2])
+            order = np.argsort(brow_u)
+            brow = np.interp(u, brow_u[order], brow_v[order]) - BROW  # their lower edge
+            gaps = [float((brow - margins[0]).min()), FOLDS[1] * 2]
+            if self.spectacles is not None:
+                box, free = self.spectacles.box, self.spectacles.distance / self.scene.unit
+                gaps = [
+                    min(gap, float(box.read(free, eye.places(u, v), 1.0).min()))
+                    for gap, v in zip(gaps, margins, strict=True)
+                ]
             over, below = (min(max(0.85 * gap, 0.04), fold) for gap, fold in zip(gaps, FOLDS, strict=True))
             found.append((over, below))
         return found
@@ -138,28 +155,39 @@ class Driver:
         if field is None:
             return Driven(photo.copy())
         box = field.box
+        blend = BLEND if self.spectacles is None else 0.25 * BLEND  # frames do not move with lids
         blinks = [
-            find_blink(eye, model, scene.before, to, side, scene.size, folds)
+            find_blink(eye, model, scene.before, to, side, scene.size, folds, blend)
             for eye, side, folds in zip(self.eyes, SIDES, self.folds, strict=True)
         ]  # fmt: skip
         if self.spectacles is not None:
             hold(self.spectacles, scene, to, field.shift, box)
-        shift = _with_lids(field, blinks)
+        shift = _with_lids(field, blinks, self._beside_frames)
         moved = photo[box.slices].astype(np.float32)
         far = (np.abs(shift[..., 0]) > STILL) | (np.abs(shift[..., 1]) > STILL)
-        moved[far] = sample(photo, (box.places() + shift)[far])
+        moved[far] = sample(photo, (box.places() + shift)[far]) * relight(self.light, scene, field)[far][:, None]
         for blink in blinks:
             if blink.amount:
                 _open_eye(moved, photo, field, blink)
         opening = find_opening(photo, scene, self.shown, to, field, self.white)
-        if opening is not None:
-            self._open_mouth(moved, to, field, opening, paint)
+        hole = None
+        if opening is not None and opening.amount:
+            hole = self._open_mouth(moved, to, field, opening, paint)
         result = photo.copy()
         result[box.slices] = np.clip(np.rint(moved), 0, 255).astype(np.uint8)
-        return Driven(result, box, opening, field)
+        return Driven(result, box, opening, field, hole)
 
-    def _open_mouth(self, moved: Floats, after: Floats, field: Field, opening: Opening, paint: Painter | None) -> None:
-        """Put the mouth's inside behind the lips, with a smooth edge between them."""
+    def _beside_frames(self, box: Box) -> Float32Array | float:
+        """0 where the frames of spectacles lie, 1 where none are near, [H, W]."""
+        if self.spectacles is None:
+            return 1.0
+        distance = self.spectacles.box.read(self.spectacles.distance, box.places(), np.inf)
+        return ramp(np.minimum(distance / self.scene.unit, 1), 0.02, 0.06)
+
+    def _open_mouth(
+        self, moved: Float32Array, after: Float32Array, field: Field, opening: Opening, paint: Painter | None
+    ) -> Float32Array:
+        """Put the mouth's inside behind the lips, with a smooth edge between them; returns `Driven.hole`."""
         filling = fill(opening, self.scene, after)
         painted = filling if paint is None else paint(opening, filling)
         if self.is_grey:
@@ -168,10 +196,15 @@ class Driver:
         inside = kept * opening.own + (1 - kept) * painted
         there, here = field.box.shared(opening.box)
         share, skin = self._lips(moved, after, field, opening.box)
-        share = share[here][..., None]
+        hole = np.zeros(opening.kept.shape, np.float32)
+        hole[here] = opening.amount * share[here]
+        share = hole[here][..., None]
         moved[there] = share * inside[here] + (1 - share) * skin[here]
+        return hole
 
-    def _lips(self, moved: Floats, after: Floats, field: Field, box: Box) -> tuple[Floats, Floats]:
+    def _lips(
+        self, moved: Float32Array, after: Float32Array, field: Field, box: Box
+    ) -> tuple[Float32Array, Float32Array]:
         """How much of each pixel in a box is open mouth, [H, W], and the skin of what is not, [H, W, 3]."""
         surface, shown = self.scene.surface, self.shown
         seen = surface.seen(after, box, SAMPLES)
@@ -184,7 +217,9 @@ class Driver:
         source = places + shift
         inwards = mouth & shown.is_lip(source, _is_above(layers == 0, mouth, places))
         # and teeth that the fit takes for lip belong to what lies behind
-        hole: Mask = (mouth & ~inwards) | ((layers == 0) & shown.is_inside(source))
+        flat = (box.height * SAMPLES, box.width * SAMPLES)
+        teeth = _without_specks(((layers == 0) & shown.is_inside(source)).reshape(flat), mouth.reshape(flat))
+        hole: BoolArray = (mouth & ~inwards) | teeth.reshape(mouth.shape)
         blocks = (box.height, SAMPLES, box.width, SAMPLES)
         share = hole.reshape(blocks).mean(axis=(1, 3), dtype=np.float32)
         here, there = box.shared(field.box)
@@ -200,33 +235,43 @@ class Driver:
         return share, skin
 
 
-def _nearest(values: Floats, known: Mask, wanted: Mask) -> Floats:
+def _without_specks(inside: BoolArray, mouth: BoolArray) -> BoolArray:
+    """Teeth that a fit takes for lip, without specks that are thin or apart from the mouth: highlights on a lip."""
+    broad = ndimage.binary_opening(inside, iterations=SAMPLES) | mouth
+    parts, _ = ndimage.label(broad)
+    behind = np.unique(parts[mouth])
+    kept: BoolArray = np.isin(parts, behind[behind > 0]) & inside if len(behind) else inside
+    return kept
+
+
+def _nearest(values: Float32Array, known: BoolArray, wanted: BoolArray) -> Float32Array:
     """Values [H, W, C] of the nearest known samples for each wanted one, [N, C]."""
     if not known.any():
         return values[wanted]
     rows, columns = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
-    nearest: Floats = values[rows[wanted], columns[wanted]]
+    nearest: Float32Array = values[rows[wanted], columns[wanted]]
     return nearest
 
 
-def _is_above(known: Mask, wanted: Mask, places: Floats) -> Mask:
+def _is_above(known: BoolArray, wanted: BoolArray, places: Float32Array) -> BoolArray:
     """Whether the nearest known sample of each wanted one lies above it, [H, W]."""
     above = np.zeros(known.shape, bool)
     above[wanted] = _nearest(places, known, wanted)[:, 1] < places[wanted][:, 1]
     return above
 
 
-def _with_lids(field: Field, blinks: Sequence[Blink]) -> Floats:
-    shift: Floats = field.shift.copy()
+def _with_lids(field: Field, blinks: Sequence[Blink], free: Callable[[Box], Float32Array | float]) -> Float32Array:
+    """The field with the lids' own motion, as far as `free` lets it count."""
+    shift: Float32Array = field.shift.copy()
     for blink in blinks:
         there, here = field.box.shared(blink.box)
-        weight = (blink.weight * blink.amount)[here][..., None]
+        weight = (blink.weight * blink.amount * free(blink.box))[here][..., None]
         skin = np.where(blink.over[here][..., None] > 0.5, blink.upper[here], blink.lower[here])
         shift[there] = (1 - weight) * shift[there] + weight * skin
     return shift
 
 
-def _open_eye(moved: Floats, photo: Photo, field: Field, blink: Blink) -> None:
+def _open_eye(moved: Float32Array, photo: Pixels, field: Field, blink: Blink) -> None:
     there, here = field.box.shared(blink.box)
     places, over = blink.box.places()[here], blink.over[here]
     seam = (over > 0) & (over < 1)  # both lids share these pixels
@@ -239,7 +284,7 @@ def _open_eye(moved: Floats, photo: Photo, field: Field, blink: Blink) -> None:
     moved[there] = (1 - share) * moved[there] + share * ball
 
 
-def _check(model: HeadModel, vertices: npt.ArrayLike) -> Floats:
+def _check(model: HeadModel, vertices: npt.ArrayLike) -> Float32Array:
     made = np.asarray(vertices, np.float32)
     if made.shape != model.neutral.shape:
         raise UsageError(f"vertices have shape {list(made.shape)}: the model's are {list(model.neutral.shape)}")

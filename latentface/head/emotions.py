@@ -23,7 +23,7 @@ ACTION_UNITS: dict[Emotion, dict[str, float]] = {
         "browInnerUp": 1.15, "browDown": 0.15, "mouthFrown": 1.1, "mouthShrugLower": 0.5, "eyeSquint": 0.2,
     },
     Emotion.SURPRISE: {  # 1 2 5 26
-        "browInnerUp": 1.1, "browOuterUp": 1.1, "eyeWide": 1.1, "jawOpen": 0.7, "mouthFunnel": 0.15,
+        "browInnerUp": 1.1, "browOuterUp": 1.1, "eyeWide": 1.1, "jawOpen": 0.75, "mouthFunnel": 0.15,
     },
     Emotion.ANGER: {  # 4 5 9 10 15 25
         "browDown": 1.25, "eyeWide": 0.3, "noseSneer": 0.95, "mouthUpperUp": 0.4, "mouthLowerDown": 0.45,
@@ -34,8 +34,8 @@ ACTION_UNITS: dict[Emotion, dict[str, float]] = {
         "mouthShrugLower": 0.6,
     },
     Emotion.FEAR: {  # 1 2 4 5 20 25
-        "browInnerUp": 1.2, "browOuterUp": 0.3, "browDown": 0.2, "eyeWide": 1.2, "mouthStretch": 0.6,
-        "mouthFrown": 0.6, "jawOpen": 0.15, "mouthLowerDown": 0.5,
+        "browInnerUp": 1.2, "browOuterUp": 0.4, "browDown": 0.2, "eyeWide": 1.25, "mouthStretch": 0.7,
+        "mouthFrown": 0.35, "jawOpen": 0.25, "mouthLowerDown": 0.45,
     },
 }  # fmt: skip
 #: The share of a full emotion at which nothing of the face's own expression is left beside it.

@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # torch is imported by the functions that need it: the catalo
     from latentface.networks.landmarks import LandmarkNet
     from latentface.networks.lpips import Lpips
     from latentface.networks.motion import MotionModel
+    from latentface.networks.mouth import MouthNet
     from latentface.networks.perceptual import PerceptualNet
     from latentface.networks.psp_encoder import PspEncoder
     from latentface.networks.rhythm import RhythmNet
@@ -39,6 +40,7 @@ __all__ = [
     "load_identity",
     "load_landmarks",
     "load_motion",
+    "load_mouth",
     "load_perceptual",
     "load_rhythm",
     "read_expressions",
@@ -235,6 +237,16 @@ def load_perceptual(name_or_path: str | os.PathLike[str] = "perceptual", device:
     return build_network(path, "perceptual", lambda config: PerceptualNet(PerceptualConfig.from_dict(config))).to(
         device
     )
+
+
+@_outside_inference_mode
+def load_mouth(name_or_path: str | os.PathLike[str] = "mouth", device: str = "cpu") -> MouthNet:
+    """The network that paints open mouths, built in or from a file; raises as `load_generator`."""
+    from latentface.networks.mouth import MouthConfig, MouthNet
+    from latentface.pretrained.native import build_network
+
+    path = resolve(name_or_path, kind="mouth")
+    return build_network(path, "mouth", lambda config: MouthNet(MouthConfig(**config))).to(device)
 
 
 @_outside_inference_mode

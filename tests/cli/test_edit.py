@@ -88,12 +88,12 @@ def test_expression_and_pose_move_the_photos_own_pixels_and_others_are_pasted(be
     anna = bench.photo()
     pictures = {}
     for name in ("joy", "nod", "turn"):
-        for way in ("auto", "warp", "paste"):
+        for way in ("auto", "head", "warp", "paste"):
             edit(bench, anna, "--set", f"{name}=3", "--place", way)
             pictures[name, way] = read_image(bench.folder / "out.png")
         assert not np.array_equal(pictures[name, "warp"], pictures[name, "paste"])
-    assert np.array_equal(pictures["joy", "auto"], pictures["joy", "warp"])
-    assert np.array_equal(pictures["nod", "auto"], pictures["nod", "warp"])
+    assert np.array_equal(pictures["joy", "auto"], pictures["joy", "head"])
+    assert np.array_equal(pictures["nod", "auto"], pictures["nod", "head"])
     assert np.array_equal(pictures["turn", "auto"], pictures["turn", "paste"])
 
 
@@ -103,7 +103,8 @@ def test_a_head_turns_as_the_drawn_one_does_and_shows_the_expression_beside_it(
 ) -> None:
     generator, notes = api.load_generator(bench.network), []
     (face,) = FaceFinder(generator, ProjectOptions(steps=1)).faces([(bench.photo(), "the photo", None)])
-    made = Retoucher(face, generator, api.list_directions(generator), note=notes.append)
+    options = EditOptions(place="warp")
+    made = Retoucher(face, generator, api.list_directions(generator), options, note=notes.append)
     smiling = made.edit({"joy": 1.0}).image
     posed = iter([0.0, yaw])  # what is asked first is the pose before the turn
     monkeypatch.setattr(attribute_edit, "head_pose", lambda points: HeadPose(next(posed), 2.0, 0.0, np.eye(3)[:, :2]))
@@ -119,13 +120,31 @@ def test_a_head_that_only_turns_is_drawn_turned_and_no_second_time_unturned(
 ) -> None:
     generator = api.load_generator(bench.network)
     (face,) = FaceFinder(generator, ProjectOptions(steps=1)).faces([(bench.photo(), "the photo", None)])
-    made = Retoucher(face, generator, api.list_directions(generator))
+    made = Retoucher(face, generator, api.list_directions(generator), EditOptions(place="warp"))
     drawn, synthesise = [], placement.synthesise
     monkeypatch.setattr(placement, "synthesise", lambda *given: drawn.append(given) or synthesise(*given))
     made.edit({"nod": 2.0})
     assert len(drawn) == 1
     made.edit({"joy": 1.0, "nod": 2.0})
     assert len(drawn) == 3
+
+
+def test_controls_of_the_head_go_beside_directions(bench: Desk) -> None:
+    anna = bench.photo()
+    plain = read_image(anna)
+    for words in (("jawOpen=0.5",), ("brows=1",), ("mouthSmileLeft=0.8",), ("joy=2", "jaw+=0.4")):
+        done = edit(bench, anna, *(word for each in words for word in ("--set", each)), "--json")
+        assert done.code == 0, done.err
+        assert not np.array_equal(read_image(bench.folder / "out.png"), plain)
+    assert done.json["set"] == {"joy": 2.0, "jaw+": 0.4}
+    assert edit(bench, anna, "--set", "jaw+=0").code == 0
+    assert np.array_equal(read_image(bench.folder / "out.png"), plain), "no change gives the photo back"
+
+
+def test_a_strip_of_a_control_runs_over_its_range(bench: Desk) -> None:
+    done = edit(bench, bench.photo(), "--strip", "brows", "--json")
+    assert done.code == 0, done.err
+    assert read_image(done.json["files"]["strip"]).shape[1] > 7 * 192
 
 
 def test_strip_and_grid(bench: Desk) -> None:
@@ -182,7 +201,7 @@ def test_a_latent_is_drawn_alone_and_layers_hold_rows(bench: Desk) -> None:
 
 
 def test_warned_of_strengths_that_leave_the_range(bench: Desk) -> None:
-    far = edit(bench, bench.photo(), "--set", "joy=40")
+    far = edit(bench, bench.photo(), "--set", "joy=40", "--place", "warp")
     assert far.code == 0 and "deviations from the network's mean" in far.err
     assert "deviations" not in edit(bench, bench.photo(), "--set", "joy=0.1").err
 
@@ -196,7 +215,10 @@ def test_warned_of_strengths_that_leave_the_range(bench: Desk) -> None:
         (("--set", "joy=nan"), 2, "NAME=STRENGTH"),
         ((), 2, "nothing to edit"),
         (("--set", "joy=1", "--layers", "9"), 2, "rows 0 to 5"),
-        (("--strip", "smile"), 2, "no direction 'smile'"),
+        (("--strip", "frown-much"), 2, "no direction 'frown-much'"),
+        (("--set", "blink=2"), 2, "expected a number from 0 to 1"),
+        (("--set", "yaw+=90"), 2, "expected a number from -40 to 40"),
+        (("--set", "blink=1", "--place", "warp"), 2, "blink moves the head in a photo"),
         (("--set", "joy=1", "--steps", "0"), 2, "no encoder"),
         (("--set", "joy=1", "-o", "out.gif"), 5, "cannot write this kind"),
         (("--preset", "none.toml"), 3, "none.toml"),
@@ -228,10 +250,10 @@ def test_results_land_in_the_working_folder_and_never_over_an_input(bench: Desk)
 def test_one_face_of_several(bench: Desk) -> None:
     group = bench.photo("group.png", faces=(60, 90))
     photo = read_image(group)
-    largest = edit(bench, group, "--set", "joy=3")
+    largest = edit(bench, group, "--set", "joy=3", "--place", "warp")
     assert largest.code == 0 and "2 faces, taking the largest (face 1)" in largest.err
     assert np.array_equal(read_image(bench.folder / "out.png")[:, :100], photo[:, :100])
-    assert edit(bench, group, "--set", "joy=3", "--face", 2).code == 0
+    assert edit(bench, group, "--set", "joy=3", "--face", 2, "--place", "warp").code == 0
     assert np.array_equal(read_image(bench.folder / "out.png")[:, 110:], photo[:, 110:])
     latent = FaceEditor(bench.network).project(photo, QUICK).latent
     with pytest.raises(UsageError, match="is a latent, which is one face"):
@@ -240,7 +262,7 @@ def test_one_face_of_several(bench: Desk) -> None:
 
 def test_pasting_options_without_pasting(bench: Desk) -> None:
     editor = FaceEditor(bench.network)
-    with pytest.raises(UsageError, match="feather has no effect with place='warp'"):
+    with pytest.raises(UsageError, match="feather has no effect with place='head'"):
         editor.edit(draw_photo(), {"joy": 1.0}, project=QUICK, composite=CompositeOptions(feather=0.5))
     with pytest.raises(UsageError, match="feather has no effect with crop=True"):
         editor.edit(draw_photo(), {"turn": 1.0}, EditOptions(crop=True), composite=CompositeOptions(feather=0.5))

@@ -74,7 +74,8 @@ def test_latents_take_the_place_of_photos(bench: Desk) -> None:
     anna, bert = pair(bench)
     bench.project(anna, bert)
     latents = [bench.folder / "out" / f"{name}.latent.safetensors" for name in ("anna", "bert")]
-    done = transfer(bench, "--identity", latents[0], "--expression", latents[1], "-o", bench.folder / "a.png", "--json")
+    words = ("--identity", latents[0], "--expression", latents[1], "-o", bench.folder / "a.png", "--json")
+    done = bench.run("transfer", *words, "--network", bench.network)
     assert done.code == 0, done.err
     assert read_image(bench.folder / "a.png").shape == (16, 16, 3)  # no photo: the regenerated face itself
     assert done.json["identity"]["confidence"] == 1.0
@@ -172,7 +173,8 @@ def test_several_faces_take_the_largest_and_say_so(bench: Desk) -> None:
     assert done.code == 0
     assert "the identity, " in done.err and "2 faces, taking the largest (face 1)" in done.err
     second = bench.folder / "b.png"
-    assert transfer(bench, "--identity", group, "--expression", bert, "--face", 2, "-o", second).code == 0
+    words = ("--identity", group, "--expression", bert, "--face", 2, "--place", "warp", "-o", second)
+    assert transfer(bench, *words).code == 0
     photo, made = read_image(group).astype(int), read_image(second).astype(int)
     assert not (photo != made)[:, 110:].any()  # the second surest is the smaller one, on the left
     wrong = transfer(bench, "--identity", group, "--expression", bert, "--face", 3, "-o", second)

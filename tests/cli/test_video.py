@@ -179,11 +179,11 @@ def test_predicted_and_read_sequences(stage: Desk, monkeypatch: pytest.MonkeyPat
 
 def test_strengths_beyond_the_network_are_warned_of(stage: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(expression_video, "FULL", dict.fromkeys(expression_video.FULL, 100.0))
-    done = video(stage, "--emotions", "fear=2,neutral", "--fps", "2", "-o", stage.folder / "a.mp4")
+    done = video(stage, "--emotions", "fear=2,neutral", "--place", "warp", "--fps", "2", "-o", stage.folder / "a.mp4")
     assert done.code == 0
     assert "fear 2 (" in done.err and "deviations" in done.err
     monkeypatch.setattr(expression_video, "FULL", dict.fromkeys(expression_video.FULL, 1e-3))
-    quiet = video(stage, "--emotions", "fear=2,neutral", "--fps", "2", "-o", stage.folder / "a.mp4")
+    quiet = video(stage, "--emotions", "fear=2,neutral", "--place", "warp", "--fps", "2", "-o", stage.folder / "a.mp4")
     assert "deviations" not in quiet.err
 
 
@@ -261,7 +261,7 @@ def test_memory_does_not_grow_with_length(stage: Desk) -> None:
         (("--emotions", "fear", "-o", "a.avi"), 5, "end the name in .mp4"),
         (("--sequence", "none.json"), 3, "cannot be read as an emotion sequence"),
         (("--like", "none.mp4"), 3, "no such file"),
-        (("--emotions", "fear", "--rate", "5"), 2, "--like; frames of the video: --fps"),
+        (("--emotions", "fear", "--rate", "5"), 2, "--rate has no effect"),
     ],
 )
 def test_bad_usage(stage: Desk, words: tuple[object, ...], code: int, message: str) -> None:
@@ -273,7 +273,7 @@ def test_bad_usage(stage: Desk, words: tuple[object, ...], code: int, message: s
 
 def test_a_network_without_directions(stage: Desk) -> None:
     done = stage.run(
-        "video", stage.photo(), "--network", stage.other_network, "--emotions", "fear", "--device", "cpu", "--json"
+        "video", stage.photo(), "--network", stage.other_network, "--emotions", "fear", "--place", "warp", "--json"
     )
     assert (done.code, "fear" in done.err) == (2, True)
     assert not (stage.folder / "anna.video.mp4").exists()
@@ -295,7 +295,7 @@ def test_ctrl_c_keeps_a_playable_part_only_when_asked(stage: Desk, monkeypatch: 
 
     monkeypatch.setattr(expression_video.ExpressionMap, "place", interrupted)
     out = stage.folder / "a.mp4"
-    words = ("--emotions", "fear", "--fps", "10", "-o", out)
+    words = ("--emotions", "fear", "--place", "warp", "--fps", "10", "-o", out)
     assert (video(stage, *words).code, out.exists()) == (130, False)
     assert video(stage, *words, "--keep-partial").code == 130
     assert len(pictures(out)) == 4
@@ -305,7 +305,7 @@ def test_ctrl_c_keeps_a_playable_part_only_when_asked(stage: Desk, monkeypatch: 
 
 
 def test_pasting_options_without_pasting(stage: Desk) -> None:
-    with pytest.raises(UsageError, match="warp has no effect with place='warp'"):
+    with pytest.raises(UsageError, match="warp has no effect with place='head'"):
         FaceEditor(stage.network).video(draw_photo(), "fear", composite=CompositeOptions(warp="piecewise"))
 
 
