@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from latentface import api
+from latentface import api, hub
 from latentface.editing.head_placement import MOST_TURN, HeadPlacer
 from latentface.errors import InputError
 from latentface.faces.crop import FaceCrop
 from latentface.io.images import read_image
+from latentface.networks.mouth import MouthConfig
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
 
@@ -32,10 +34,9 @@ def placer(photo: np.ndarray, crop: FaceCrop) -> HeadPlacer:
     return HeadPlacer(photo, crop)
 
 
-def span(before: np.ndarray, after: np.ndarray) -> tuple[int, int, int, int]:
-    """The box of what has changed: left, top, right, bottom."""
-    rows, columns = np.nonzero((before != after).any(axis=2))
-    return columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+def changed(before: np.ndarray, after: np.ndarray, least: int = 4) -> np.ndarray:
+    """The places [N, 2], column and row, of pixels that differ by more than `least`."""
+    return np.argwhere(np.abs(after.astype(int) - before).max(axis=2) > least)[:, ::-1]
 
 
 def test_without_a_change_the_photo_is_itself(photo: np.ndarray, placer: HeadPlacer) -> None:
@@ -45,25 +46,33 @@ def test_without_a_change_the_photo_is_itself(photo: np.ndarray, placer: HeadPla
 def test_closing_lids_change_the_eyes_and_nothing_else(photo: np.ndarray, crop: FaceCrop, placer: HeadPlacer) -> None:
     made = placer.place(placer.fit.with_expression(eyeBlink=1.0))
     eyes = crop.landmarks[36:48]
-    reach = np.linalg.norm(eyes[:6].mean(0) - eyes[6:].mean(0))
-    left, top, right, bottom = span(photo, made)
-    assert left > eyes[:, 0].min() - reach and right < eyes[:, 0].max() + reach
-    assert top > eyes[:, 1].min() - reach and bottom < eyes[:, 1].max() + reach
+    apart = np.linalg.norm(eyes[:6].mean(0) - eyes[6:].mean(0))
+    places = changed(photo, made)
+    assert (places > eyes.min(0) - apart / 2).all() and (places < eyes.max(0) + apart / 2).all()
     x, y = np.rint(eyes[:6].mean(0)).astype(int)
     assert np.abs(made[y, x - 2 : x + 3].astype(int) - photo[y, x - 2 : x + 3]).mean() > 20, "skin where the iris was"
 
 
-def test_an_opened_mouth_is_painted_as_it_is_told(photo: np.ndarray, crop: FaceCrop) -> None:
-    openings = []
+class Green:
+    """Paints every mouth green."""
 
-    def green(opening: object) -> np.ndarray:
-        openings.append(opening)
-        return np.broadcast_to(np.array([0, 255, 0], np.uint8), opening.plain.shape)  # type: ignore[attr-defined]
+    config = MouthConfig()
 
-    placer = HeadPlacer(photo, crop, paint=green)
-    made = placer.place(placer.fit.with_expression(jawOpen=0.8))
-    assert len(openings) == 1
-    assert ((made == (0, 255, 0)).all(axis=2)).sum() > 20
+    def __call__(self, planes: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
+        return torch.tensor([-1.0, 1.0, -1.0])[None, :, None, None].expand_as(planes[:, :3])
+
+
+def test_what_parted_lips_uncover_is_painted_by_the_network(
+    photo: np.ndarray, crop: FaceCrop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "mouth", Green)
+    placer = HeadPlacer(photo, crop)
+    made = placer.place(placer.fit.with_expression(jawOpen=0.9)).astype(int)
+    rows, columns = np.nonzero(made[..., 1] - made[..., [0, 2]].max(axis=2) > 40)
+    mouth = crop.landmarks[48:60]
+    assert len(rows) > 50
+    assert mouth[:, 0].min() < columns.min() and columns.max() < mouth[:, 0].max()
+    assert mouth[:, 1].min() < rows.min()
 
 
 def test_a_turn_beyond_what_the_photo_shows_is_limited_and_told(photo: np.ndarray, crop: FaceCrop) -> None:
