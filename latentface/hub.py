@@ -23,6 +23,7 @@ from latentface.faces import alignment, dlib_landmarks
 from latentface.faces.expression_measures import crop_landmarks
 from latentface.fusion.objective import FaceNetworks
 from latentface.head.model import HeadModel
+from latentface.head.reader import HeadReader
 from latentface.io.tensors import is_safetensors
 from latentface.latents.latent import Direction, Latent, check_fingerprint, extended
 from latentface.latents.preconditioner import Preconditioner
@@ -275,6 +276,12 @@ def mouth() -> MouthNet:
     return pretrained.load_mouth()
 
 
+@lru_cache(maxsize=2)
+def head_reader(device: str = "cpu") -> HeadReader:
+    """The built-in reader of expression and gaze, whose readings `head.fitting.fit_head` takes."""
+    return HeadReader(pretrained.load_head_reader(device=pick_device(device)))
+
+
 def rhythm(model: str | os.PathLike[str] = "rhythm") -> RhythmNet:
     """The network of emotions in their order: the built-in one, or a file that `latentface sequence fit` made."""
     return _rhythm(os.fspath(model), _stamp(model))
@@ -288,7 +295,7 @@ def builtin_digest() -> str:
 def forget() -> None:
     """Let go of every network that was loaded."""
     networks = (perceptual, _animator, _encoder, _named_encoder, _faces, _generator, _landmarks, _rhythm)
-    for kept in (*networks, head_model, mouth, _expressions, _preconditioner):
+    for kept in (*networks, head_model, head_reader, mouth, _expressions, _preconditioner):
         kept.cache_clear()
 
 

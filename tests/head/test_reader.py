@@ -1,77 +1,114 @@
-"""The reader of heads: two looks that agree, angles as shapes, and what it does not answer."""
+"""The reader asks its network for both views of a face, and says what it does not know."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import nn
 
+from latentface import hub
 from latentface.errors import UsageError
-from latentface.head.gaze import YAW_AT_ONE, Gaze
+from latentface.faces.alignment import align
+from latentface.faces.crop import MIRROR
+from latentface.head import reader as module
 from latentface.head.reader import HeadReader, mirror_order
-from latentface.networks.head_reader import HeadReaderConfig, HeadReaderNet
-from tests.helpers.faces import face_points
+from latentface.io.images import read_image
+from latentface.networks.head_reader import HeadReaderConfig
+from tests.head.face_on_model import landmarks_of
 
-NAMES = ("jawOpen", "mouthSmileLeft", "mouthSmileRight")
-SHAPES = ("eyeLookOutLeft", "eyeLookInRight", "eyeLookUpLeft", "jawOpen", "mouthSmileLeft", "mouthSmileRight", "tongue")
-POINTS = face_points((100, 100), 60)
-
-
-class Told(HeadReaderNet):
-    """Answers what it is told: means and deviations of the picture, and of its mirror image."""
-
-    def __init__(self, means: list[list[float]], deviation: float = 0.1) -> None:
-        super().__init__(HeadReaderConfig(NAMES, 32, (8, 8, 8, 8), 2, 2, 4))
-        self.means, self.deviation = torch.tensor(means), deviation
-        self.seen: list[Tensor] = []
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        self.seen.append(images)
-        return self.means, torch.full_like(self.means, self.deviation)
+NAMES = ("browDownLeft", "browDownRight", "jawLeft", "jawRight", "jawOpen")
+LOOKS = ("eyeLookOutLeft", "eyeLookInLeft", "eyeLookUpLeft", "eyeLookDownLeft", "eyeLookOutRight", "eyeLookInRight")
+LEFT_HALF = slice(0, 16)
 
 
-def photo() -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 255, (200, 200, 3), np.uint8)
+class SidedNet(nn.Module):
+    """Answers how bright the picture's left half, its right half and all of it are."""
+
+    config = HeadReaderConfig(NAMES, input_size=32)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.device_holder = nn.Parameter(torch.zeros(1))
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        bright = (images + 1) / 2
+        left, right = bright[..., LEFT_HALF].mean((1, 2, 3)), bright[..., 16:].mean((1, 2, 3))
+        zero = torch.zeros_like(left)
+        # brows: the subject's left is the picture's right; gaze yaw: towards the brighter side, positive to the right
+        mean = torch.stack([right, left, right, left, zero + 0.3, right - left, zero + 0.2, zero, zero], 1)
+        return mean, torch.full_like(mean, 0.1)
 
 
-def test_the_mirror_image_is_looked_at_too_and_answers_the_other_way_round() -> None:
-    network = Told([[0.2, 0.6, 0.1, 0.5, 0.1, 0.3, 0.2], [0.4, 0.3, 0.8, -0.3, 0.3, 0.1, 0.2]])
-    found = HeadReader(network)(photo(), POINTS, SHAPES)
-    (images,) = network.seen
-    assert images.shape == (2, 3, 32, 32) and torch.equal(images[0], images[1].flip(2))
-    by = dict(zip(SHAPES, found.expression.tolist(), strict=True))
-    assert by["jawOpen"] == pytest.approx(0.3)
-    assert (by["mouthSmileLeft"], by["mouthSmileRight"]) == pytest.approx((0.7, 0.2))
-    assert (found.gaze.yaw, found.gaze.pitch) == pytest.approx((0.4 * 30, 0.2 * 30))
+def face() -> tuple[np.ndarray, np.ndarray]:
+    """A picture that is bright on its right, with landmarks."""
+    photo = np.zeros((340, 320, 3), np.uint8)
+    photo[:, 160:] = 204
+    return photo, landmarks_of(hub.head_model(), {})
 
 
-def test_the_gaze_is_told_as_shapes_and_limited_to_what_eyes_do() -> None:
-    found = HeadReader(Told([[0, 0, 0, 9.0, 0, 0, 0], [0, 0, 0, -9.0, 0, 0, 0]]))(photo(), POINTS, SHAPES)
-    assert found.gaze.yaw == YAW_AT_ONE
-    assert np.array_equal(found.expression, Gaze(YAW_AT_ONE, 0.0, 1.0).weights(SHAPES))
-
-
-def test_weights_stay_within_their_range_and_others_are_not_answered() -> None:
-    found = HeadReader(Told([[1.5, -0.5, 0.5, 0, 0, 0, 0]] * 2))(photo(), POINTS, SHAPES)
-    by = dict(zip(SHAPES, found.expression.tolist(), strict=True))
-    assert by["jawOpen"] == 1.0 and by["mouthSmileLeft"] == 0.0 and by["tongue"] == 0.0
-    deviations = dict(zip(SHAPES, found.deviation.tolist(), strict=True))
-    assert deviations["jawOpen"] == pytest.approx(0.15, rel=1e-6), "half as much again as the network says"
-    assert deviations["tongue"] == deviations["eyeLookUpLeft"] == 0
-
-
-@pytest.mark.parametrize(("deviation", "confidence"), [(0.0, 1.0), (0.1, 0.8), (0.6, 0.0)])
-def test_a_gaze_that_is_not_known_counts_for_little(deviation: float, confidence: float) -> None:
-    found = HeadReader(Told([[0.0] * 7] * 2, deviation))(photo(), POINTS, SHAPES)
-    assert found.gaze.confidence == pytest.approx(confidence, abs=1e-6)
-
-
-def test_names_are_mirrored_side_by_side() -> None:
+def test_mirrored_answers_change_sides_and_signs() -> None:
     order, sign = mirror_order(NAMES)
-    assert order == [0, 2, 1, 3, 4, 5, 6] and sign.tolist() == [1, 1, 1, -1, 1, -1, 1]
+    assert order[:5] == [1, 0, 3, 2, 4] and order[5:] == [5, 6, 7, 8]
+    assert sign.tolist() == [1] * 5 + [-1, 1, -1, 1]
 
 
-def test_landmarks_of_another_shape_are_refused() -> None:
-    with pytest.raises(UsageError):
-        HeadReader(Told([[0.0] * 7] * 2))(photo(), POINTS[:5], SHAPES)
+def test_answers_are_the_mean_of_both_views_in_the_asked_order() -> None:
+    names = ("jawOpen", *LOOKS, "browDownLeft", "browDownRight")
+    found = HeadReader(SidedNet())(*face(), names)
+    weight = dict(zip(names, found.expression, strict=True))
+    assert weight["browDownLeft"] == pytest.approx(0.8, abs=0.02)  # bright on the right in both views
+    assert weight["browDownRight"] == pytest.approx(0.0, abs=0.02)
+    assert weight["jawOpen"] == pytest.approx(0.3)
+    assert found.gaze.yaw == pytest.approx(30 * 0.8, abs=1) and found.gaze.pitch == pytest.approx(6)
+    assert weight["eyeLookOutLeft"] == pytest.approx(found.gaze.yaw / 35) and weight["eyeLookOutRight"] == 0
+    assert found.gaze.confidence == pytest.approx(1 - 3 / 15)
+
+
+def test_what_the_network_does_not_tell_has_no_end_of_deviation(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("cheekPuffLeft", "jawOpen", "browDownLeft", "eyeLookOutLeft")
+    monkeypatch.setattr(module, "UNTOLD", ("browDown",))
+    found = HeadReader(SidedNet())(*face(), names)
+    assert np.isinf(found.deviation).tolist() == [True, False, True, False]
+    assert found.deviation[1] == pytest.approx(0.1 * module.CAUTION) and found.deviation[3] == 0
+    assert found.expression[0] == found.expression[2] == 0
+
+
+def test_what_faces_at_rest_are_read_as_is_taken_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "AT_REST", {"browDown": 0.25})
+    found = HeadReader(SidedNet())(*face(), ("browDownLeft", "browDownRight", "jawOpen"))
+    assert found.expression == pytest.approx([0.55, -0.25, 0.3], abs=0.02)
+
+
+def test_landmarks_of_no_face_are_refused() -> None:
+    for wrong in (np.zeros((68, 2)), np.zeros((5, 2))):
+        with pytest.raises(UsageError, match="landmarks"):
+            HeadReader(SidedNet())(face()[0], wrong, NAMES)
+
+
+@pytest.fixture(scope="module")
+def smiling() -> dict[str, np.ndarray]:
+    photo = read_image("examples/astronaut.jpg")
+    crop = align(photo, size=256, landmarks=hub.landmark_predictor())[0]
+    return {"photo": photo, "landmarks": crop.landmarks}
+
+
+class TestBuiltIn:
+    """The network that comes with the package, on a photo of a smiling person and on its mirror image."""
+
+    def test_a_smile_is_read(self, smiling: dict[str, np.ndarray]) -> None:
+        names = hub.head_model().expression_names
+        weight = dict(zip(names, hub.head_reader()(**smiling, names=names).expression, strict=True))
+        assert min(weight["mouthSmileLeft"], weight["mouthSmileRight"]) > 0.4
+        for absent in ("mouthFrownLeft", "mouthPucker", "browDownLeft", "eyeBlinkRight", "jawForward"):
+            assert weight[absent] < 0.15
+
+    def test_the_mirror_image_reads_mirrored(self, smiling: dict[str, np.ndarray]) -> None:
+        names = hub.head_model().expression_names
+        reader, width = hub.head_reader(), smiling["photo"].shape[1]
+        straight = reader(**smiling, names=names)
+        flipped = smiling["landmarks"][list(MIRROR)] * (-1, 1) + (width - 1, 0)
+        mirrored = reader(np.ascontiguousarray(smiling["photo"][:, ::-1]), flipped, names)
+        order = [names.index(n.replace("Left", "*").replace("Right", "Left").replace("*", "Right")) for n in names]
+        assert np.abs(straight.expression - mirrored.expression[order]).max() < 0.05
+        assert straight.gaze.yaw == pytest.approx(-mirrored.gaze.yaw, abs=1)

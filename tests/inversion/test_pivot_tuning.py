@@ -113,7 +113,7 @@ def test_the_tuned_copy_is_nearer_and_the_generator_is_what_it_was(generator: Ge
     )
     tuned = deltas.apply(generator)
     assert losses[0] == pytest.approx(float(off(before)))
-    assert losses[-1] < 0.7 * losses[0] and float(off(tuned.synthesis(ws).detach())) < 0.7 * losses[0]
+    assert losses[-1] < 0.7 * losses[0] and float(off(tuned.synthesis(ws)).detach()) < 0.7 * losses[0]
     assert generator.fingerprint == fingerprint != tuned.fingerprint
     assert torch.equal(generator.synthesis(ws), before)
     assert torch.equal(tuned.w_avg, generator.w_avg)

@@ -1,65 +1,72 @@
-"""The network that reads heads: its shapes, its deviations, and what of it the deviations may train."""
+"""The reader of heads: shapes, deviations, the file format."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from pathlib import Path
+
 import pytest
 import torch
+from torch import Tensor
 
-from latentface.errors import UsageError
+from latentface import pretrained
+from latentface.errors import UsageError, WeightsError
 from latentface.networks.head_reader import ANGLES, LEAST_DEVIATION, HeadReaderConfig, HeadReaderNet
+from latentface.pretrained.native import write_network
 
-CONFIG = HeadReaderConfig(("jawOpen", "browDownLeft", "browDownRight"), 32, (8, 8, 8, 8), 2, 3, 5)
-
-
-@pytest.fixture(scope="module")
-def network() -> HeadReaderNet:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return HeadReaderNet(CONFIG)
-
-
-def pictures(count: int, side: int = 32) -> torch.Tensor:
-    return torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(1)) * 2 - 1
-
-
-def test_means_and_deviations_of_shapes_and_angles(network: HeadReaderNet) -> None:
-    mean, deviation = network(pictures(2))
-    assert mean.shape == deviation.shape == (2, 3 + ANGLES)
-    assert mean.dtype == deviation.dtype == torch.float32
-    assert not torch.allclose(mean[0], mean[1], atol=1e-4)
-    at_first = torch.nn.functional.softplus(torch.tensor(-2.0)) + LEAST_DEVIATION
-    assert torch.allclose(deviation, at_first.expand_as(deviation))
-
-
-def test_deviations_do_not_train_the_features() -> None:
-    network = HeadReaderNet(CONFIG)
-    network(pictures(1))[1].sum().backward()
-    trained = {name for name, value in network.named_parameters() if value.grad is not None}
-    assert trained == {"spread.weight", "spread.bias"}
-
-
-def test_deviations_stay_above_the_least() -> None:
-    network = HeadReaderNet(CONFIG)
-    with torch.no_grad():
-        network.spread.bias.fill_(-100.0)
-        assert torch.allclose(network(pictures(1))[1], torch.tensor(LEAST_DEVIATION))
-
-
-@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 3, 48, 48), (1, 1, 32, 32)])
-def test_pictures_of_another_shape_are_refused(network: HeadReaderNet, shape: tuple[int, ...]) -> None:
-    with pytest.raises(UsageError, match=r"expected \[N, 3, 32, 32\]"):
-        network(torch.zeros(shape))
-
-
-def test_a_file_gives_lists_and_the_config_is_the_same() -> None:
-    again = HeadReaderConfig(list(CONFIG.expression_names), 32, [8, 8, 8, 8], 2, 3, 5)  # type: ignore[arg-type]
-    assert again == CONFIG and hash(again) == hash(CONFIG)
-
-
-@pytest.mark.parametrize(
-    ("names", "side", "message"),
-    [(("jawOpen",), 40, "multiple of 16"), (("jawOpen",), 16, "at least 32"), ((), 32, "must not be empty")],
+SMALL = HeadReaderConfig(
+    ("jawOpen", "mouthSmileLeft"), input_size=32, widths=(8, 8, 16, 16), fine=2, coarse=4, features=8
 )
-def test_impossible_configs_are_refused(names: tuple[str, ...], side: int, message: str) -> None:
-    with pytest.raises(UsageError, match=message):
-        HeadReaderConfig(names, side)
+
+
+def make(seed: int = 0) -> HeadReaderNet:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return HeadReaderNet(SMALL).eval()
+
+
+def pictures(count: int = 3, side: int = 32) -> Tensor:
+    return torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+def test_it_answers_each_shape_and_four_angles() -> None:
+    mean, deviation = make()(pictures())
+    assert mean.shape == deviation.shape == (3, len(SMALL.expression_names) + ANGLES)
+    assert (deviation > LEAST_DEVIATION).all()
+    assert (mean[0] - mean[1]).abs().max() > 1e-4
+
+
+def test_where_something_is_matters() -> None:
+    dot = torch.full((2, 3, 32, 32), -1.0)
+    dot[0, :, 4:8, 4:8] = dot[1, :, 20:24, 4:8] = 1.0
+    mean = make()(dot)[0]
+    assert (mean[0] - mean[1]).abs().max() > 1e-3
+
+
+def test_deviations_do_not_change_what_the_means_learn_from() -> None:
+    network = make()
+    network(pictures())[1].sum().backward()
+    assert network.mix.weight.grad is None and network.spread.bias.grad is not None
+
+
+@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 1, 32, 32), (1, 3, 32, 48), (1, 3, 64, 64)])
+def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(UsageError, match=r"expected \[N, 3, 32, 32\]"):
+        make()(torch.zeros(shape))
+
+
+@pytest.mark.parametrize("bad", [{"input_size": 40}, {"input_size": 16}, {"expression_names": ()}])
+def test_impossible_configs_are_refused(bad: dict[str, object]) -> None:
+    with pytest.raises(UsageError):
+        HeadReaderConfig(**({"expression_names": ("jawOpen",)} | bad))
+
+
+def test_files_come_back(tmp_path: Path) -> None:
+    path, ours = tmp_path / "reader.safetensors", make()
+    write_network(path, "head-reader", asdict(SMALL), ours.state_dict(), dtype=torch.float32)
+    loaded = pretrained.load_head_reader(path)
+    assert loaded.config == SMALL and not loaded.training
+    assert torch.equal(loaded(pictures())[0], ours(pictures())[0])
+    write_network(path, "emotion", asdict(SMALL), ours.state_dict())
+    with pytest.raises(WeightsError, match="'emotion', expected 'head-reader'"):
+        pretrained.load_head_reader(path)
