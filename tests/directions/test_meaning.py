@@ -11,6 +11,7 @@ import latentface
 from latentface import hub
 from latentface.directions.meaning import CONTROLS, EMOTION_UNIT, is_known, meaning_of
 from latentface.emotion import Emotion
+from latentface.head.controls import is_control
 from latentface.head.fit import HeadFit
 from latentface.head.fitting import fit_head
 
@@ -21,6 +22,11 @@ ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
 def fit() -> HeadFit:
     photo = latentface.read_image(ASTRONAUT)
     return fit_head(hub.head_model(), latentface.align(photo)[0].landmarks, photo)
+
+
+@pytest.fixture(scope="module")
+def neutral(fit: HeadFit) -> HeadFit:
+    return fit.with_expression(dict.fromkeys(fit.expression_names, 0.0)).with_pose(0, 0, 0)
 
 
 def test_every_built_in_direction_of_expression_and_pose_is_known() -> None:
@@ -60,3 +66,26 @@ def test_turns_are_added_in_degrees(fit: HeadFit) -> None:
     after = meaning_of({"yaw": 1.0, "pitch": -1.0}).apply(fit)
     assert after.yaw - fit.yaw == pytest.approx(CONTROLS["yaw"]["yaw"])
     assert after.pitch - fit.pitch == pytest.approx(-CONTROLS["pitch"]["pitch"])
+
+
+def test_every_control_is_one_of_the_head(neutral: HeadFit) -> None:
+    for changes in CONTROLS.values():
+        assert changes and all(is_control(name, neutral.expression_names) for name in changes)
+
+
+def test_directions_that_move_the_same_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CONTROLS, "grin", {"mouthSmile": 0.1, "jawOpen": 0.3})
+    assert meaning_of({"smile": 1.0, "grin": 2.0}).controls == pytest.approx(
+        {"mouthSmile": 0.6, "cheekSquint": 0.2, "jawOpen": 0.6}
+    )
+
+
+def test_a_name_that_is_no_emotion_is_refused() -> None:
+    with pytest.raises(ValueError, match="age"):
+        meaning_of({"age": 1.0})
+
+
+def test_opposite_strengths_cancel(neutral: HeadFit) -> None:
+    there = meaning_of({"smile": 1.5}).apply(neutral)
+    back = meaning_of({"smile": -1.5}).apply(there)
+    assert np.abs(back.expression).max() == pytest.approx(0, abs=1e-9)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import latentface
 from latentface import hub
@@ -15,6 +16,7 @@ from latentface.errors import InputError
 from latentface.faces.crop import FaceCrop
 from latentface.head.control_names import NEUTRALISE
 from latentface.head.controls import Change, apply_changes
+from latentface.networks.mouth import MouthConfig
 
 ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
 PHOTO = latentface.read_image(ASTRONAUT)
@@ -91,3 +93,38 @@ def test_a_face_that_no_head_fits_is_refused(crop: FaceCrop) -> None:
     landmarks[17:] = landmarks[17:][::-1]
     with pytest.raises(InputError, match="place=warp"):
         HeadPlacer(PHOTO, FaceCrop(crop.image, landmarks, crop.quad))
+
+
+def changed(before: np.ndarray, after: np.ndarray, least: int = 4) -> np.ndarray:
+    """The places [N, 2], column and row, of pixels that differ by more than `least`."""
+    return np.argwhere(np.abs(after.astype(int) - before).max(axis=2) > least)[:, ::-1]
+
+
+def test_closing_lids_change_the_eyes_and_nothing_else(crop: FaceCrop, placer: HeadPlacer) -> None:
+    made = placer.place(placer.fit.with_expression(eyeBlink=1.0))
+    eyes = crop.landmarks[36:48]
+    apart = np.linalg.norm(eyes[:6].mean(0) - eyes[6:].mean(0))
+    places = changed(PHOTO, made)
+    assert (places > eyes.min(0) - apart / 2).all() and (places < eyes.max(0) + apart / 2).all()
+    x, y = np.rint(eyes[:6].mean(0)).astype(int)
+    assert np.abs(made[y, x - 2 : x + 3].astype(int) - PHOTO[y, x - 2 : x + 3]).mean() > 20, "skin where the iris was"
+
+
+class Green:
+    """Paints every mouth green."""
+
+    config = MouthConfig()
+
+    def __call__(self, planes: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
+        return torch.tensor([-1.0, 1.0, -1.0])[None, :, None, None].expand_as(planes[:, :3])
+
+
+def test_what_parted_lips_uncover_is_painted_by_the_network(crop: FaceCrop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "mouth", Green)
+    placer = HeadPlacer(PHOTO, crop)
+    made = placer.place(placer.fit.with_expression(jawOpen=0.9)).astype(int)
+    rows, columns = np.nonzero(made[..., 1] - made[..., [0, 2]].max(axis=2) > 40)
+    mouth = crop.landmarks[48:60]
+    assert len(rows) > 50
+    assert mouth[:, 0].min() < columns.min() and columns.max() < mouth[:, 0].max()
+    assert mouth[:, 1].min() < rows.min()

@@ -1,4 +1,4 @@
-"""The recipe of the reader of heads: mirrored and framed pictures, a network that learns."""
+"""The recipe of the reader of heads: mirrored and framed pictures, and a network that learns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Renders for the reader of heads: expressions that faces can make, shards that hold what their scenes say."""
+"""Renders for the reader of heads: expressions that faces can make, and shards that hold what their scenes say."""
 
 from __future__ import annotations
 
