@@ -39,7 +39,7 @@ from latentface.inversion.projector import Projection, StepCallback
 from latentface.io import images
 from latentface.io.clip import Clip
 from latentface.io.images import Photo
-from latentface.latents.latent import Latent
+from latentface.latents.latent import Latent, is_latent_file
 from latentface.motion import animator
 from latentface.motion.animator import Animation
 from latentface.options import AnimateOptions, CompositeOptions, ProjectOptions, ReadOptions, TransferOptions
@@ -111,8 +111,9 @@ def project(
 
     Raises:
         UsageError: `options.start` asks for an encoder and the network has none; see also `projector.project`.
-        InputError, LatentMismatch: `options.start` is no latent file, or one of another network.
-        UnknownNetwork, WeightsError, LatentMismatch: the same of `options.preconditioner`.
+        InputError, LatentMismatch: `options.start` is a latent file that cannot be read or belongs to another network.
+        UnknownNetwork, WeightsError, LatentMismatch: the same of an encoder named as `options.start`, and of
+            `options.preconditioner`.
     """
     distance = hub.perceptual(str(generator.w_avg.device))
     options = options or ProjectOptions()
@@ -122,7 +123,7 @@ def project(
         options,
         distance=distance,
         on_step=on_step,
-        start=start_of(crops, generator, options.start),
+        start=start_of(crops, generator, options),
         preconditioner=hub.preconditioner(generator, options.preconditioner),
     )
 
@@ -141,18 +142,25 @@ def follow(crop: FaceCrop, generator: Generator, before: torch.Tensor, steps: in
     return found.latent.ws
 
 
-def encode(crops: FaceCrop | Pixels | Sequence[FaceCrop | Pixels], generator: Generator) -> torch.Tensor:
-    """The latents of crops in one pass of the generator's own encoder: ws [N, num_ws, w_dim].
+def encode(
+    crops: FaceCrop | Pixels | Sequence[FaceCrop | Pixels], generator: Generator, encoder: str | None = None
+) -> torch.Tensor:
+    """The latents of crops in one pass of an encoder: ws [N, num_ws, w_dim].
 
-    Raises UsageError when the network comes without an encoder.
+    Args:
+        encoder: name or file of one for this network; by default the generator's own.
+
+    Raises:
+        UsageError: none is named, and the network comes without one.
+        UnknownNetwork, WeightsError, LatentMismatch: the one that is named cannot be used.
     """
-    encoder = hub.encoder(generator)
-    if encoder is None:
-        raise UsageError("this network has no encoder; project with start=mean, or encode with one that has")
+    network = hub.encoder(generator) if encoder is None else hub.named_encoder(encoder, generator)
+    if network is None:
+        raise UsageError("this network has no encoder; search from the mean (start=mean), or name an encoder as start")
     parts = [crops] if isinstance(crops, FaceCrop | np.ndarray) else crops
     pictures = [images.to_tensor(part.image if isinstance(part, FaceCrop) else part) for part in parts]
     with torch.no_grad():
-        ws: torch.Tensor = encoder(torch.cat(pictures).to(generator.w_avg.device))
+        ws: torch.Tensor = network(torch.cat(pictures).to(generator.w_avg.device))
     return ws
 
 
@@ -162,15 +170,23 @@ def has_encoder(generator: Generator) -> bool:
 
 
 def start_of(
-    crops: FaceCrop | Pixels | Sequence[FaceCrop | Pixels], generator: Generator, start: str
+    crops: FaceCrop | Pixels | Sequence[FaceCrop | Pixels], generator: Generator, options: ProjectOptions
 ) -> torch.Tensor | None:
-    """Where `ProjectOptions.start` lets the search begin: ws [N, num_ws, w_dim], or None for the mean w."""
-    if start == "mean" or (start == "auto" and not has_encoder(generator)):
+    """Where `options.start` lets the search begin: ws [N, num_ws, w_dim], or None for the mean w.
+
+    Raises as `encode`, and UsageError for the mean without a search, which would be nobody's face.
+    """
+    start = options.start
+    if start == "mean" or (start == "auto" and options.steps and not has_encoder(generator)):
+        if not options.steps:
+            raise UsageError("start=mean with steps=0 is nobody's face; take steps, or begin at an encoder")
         return None
     if start in ("auto", "encoder"):
         return encode(crops, generator)
-    count = 1 if isinstance(crops, FaceCrop | np.ndarray) else len(crops)
-    return load_latent(start, generator).ws.expand(count, -1, -1)
+    if is_latent_file(start):
+        count = 1 if isinstance(crops, FaceCrop | np.ndarray) else len(crops)
+        return load_latent(start, generator).ws.expand(count, -1, -1)
+    return encode(crops, generator, start)
 
 
 def transfer(

@@ -42,7 +42,11 @@ PhotoSource = str | os.PathLike[str] | Pixels
 
 
 class FaceEditor:
-    """Networks chosen once, then verbs: `align`, `project`, `transfer`, `animate`, `video`, `synthesise`, `sample`.
+    """Networks chosen once, then verbs: `align`, `project`, `edit`, `transfer`, `animate`, `video`, `sample` and more.
+
+    In every verb `face` counts the faces of a photo from 1, the surest first, as `align` returns them; None is the
+    largest (in `animate`, which moves several at once, all of them). `project` says how the latent of a face is found;
+    None is what suits the verb. An option that has no effect in the chosen mode raises UsageError.
 
     Args:
         network: built-in name or file of a generator.
@@ -97,7 +101,7 @@ class FaceEditor:
         photo: PhotoSource | FaceCrop,
         options: ProjectOptions | None = None,
         *,
-        face: int = 1,
+        face: int | None = None,
         on_step: StepCallback | None = None,
     ) -> Projection:
         """Find a face and invert it into the generator's latent space.
@@ -105,13 +109,16 @@ class FaceEditor:
         Args:
             photo: a file, uint8 RGB [H, W, 3], or a crop that `align` made.
             options: how; by default `ProjectOptions(seed=self.seed)`.
-            face: which face of the photo, 1 for the surest.
+            face: which face of the photo, 1 for the surest; by default the largest.
             on_step: called as on_step(step, state) after every step.
 
         Raises:
             InputError: the file cannot be read, or has fewer faces than `face`.
             NoFaceFound: the photo holds no face.
+            UsageError: a number for a crop.
         """
+        if isinstance(photo, FaceCrop) and face is not None:
+            raise UsageError(f"a crop is one face; leave out the number of the face ({face})")
         crop = photo if isinstance(photo, FaceCrop) else pick_face(self.align(photo), face)
         return self.project_crops([crop], options, on_step=on_step)[0]
 
@@ -139,12 +146,13 @@ class FaceEditor:
     ) -> Result:
         """The identity's photo with the expression of another, at its full resolution.
 
-        The latents are the encoder's where the network has one, unless `project` is given or the face is to be pasted.
         Projections are remembered in the user's cache folder, so the next transfer with the same photo takes seconds.
 
         Args:
             identity, expression: photo files, uint8 RGB [H, W, 3], latent files, latents or projections.
             face, expression_face: which face of each photo, 1 for the surest; by default the largest.
+            project: how to find the latents; by default the network's own encoder, where it has one and the face is not
+                pasted, else a search.
             on_note: told of several faces, of faces turned away or hidden, and of poor projections.
 
         Returns:
@@ -153,6 +161,7 @@ class FaceEditor:
         Raises:
             InputError, NoFaceFound: a photo cannot be used; the message says which.
             LatentMismatch: a latent belongs to another network.
+            UsageError: an option that has no effect, such as one of pasting where the photo's own pixels are moved.
         """
         from latentface.editing.expression_transfer import Transferrer
 
@@ -199,7 +208,7 @@ class FaceEditor:
         options: EditOptions | None = None,
         *,
         face: int | None = None,
-        steps: int | None = None,
+        project: ProjectOptions | None = None,
         directions: str | os.PathLike[str] | None = None,
         composite: CompositeOptions | None = None,
         on_note: Note | None = None,
@@ -211,7 +220,8 @@ class FaceEditor:
             changes: strengths by name, such as {"happiness": 2, "yaw": -0.5}; see `latentface.load_direction`.
             options: which rows move, and how the photo gets the edit.
             face: which face of the photo, 1 for the surest; by default the largest.
-            steps: of projection; by default the network's encoder alone where the photo's own pixels are moved.
+            project: how to find the latent; by default the network's own encoder, where it has one and the photo's own
+                pixels are moved, else a search.
             directions: a file of directions to name too.
             on_note: told of strengths that leave the network's range, of several faces, and of poor projections.
 
@@ -220,16 +230,19 @@ class FaceEditor:
 
         Raises:
             InputError, NoFaceFound: the photo cannot be used.
-            UsageError: no direction of a name; near names are offered.
+            UsageError: no direction of a name (near names are offered), or an option that has no effect.
         """
-        from latentface.editing.attribute_edit import Retoucher, shows_drawing
+        from latentface.editing.attribute_edit import Retoucher, shows_drawing, way
+        from latentface.editing.placement import check_composite
         from latentface.pretrained.directions import pick
 
         options, known = options or EditOptions(), api.list_directions(self.generator)
         if directions is not None:
             known |= api.list_directions(self.generator, directions)
-        shown = shows_drawing(options, [pick(name, known) for name in changes])
-        found = self._finder(shown, on_note, steps=steps).face(photo, face)
+        used = [pick(name, known) for name in changes]
+        check_composite(composite, way(options, used), options.crop)
+        shown = shows_drawing(options, used)
+        found = self._finder(shown, on_note, project).face(photo, face)
         return Retoucher(found, self.generator, known, options, composite, on_note).edit(changes)
 
     def video(
@@ -252,20 +265,22 @@ class FaceEditor:
             options: how the face moves: easing, holds, loop, blinks, sway.
             drawing: frames a second, the face alone or the photo, and how the photo gets the expression.
             face: which face of the photo, 1 for the surest; by default the largest.
-            project: how to find the latent; by default by the network's own encoder, where it has one and the face is
-                not pasted.
+            project: how to find the latent; by default the network's own encoder, where it has one and the face is not
+                pasted, else a search.
 
         Returns:
             `Clip`, whose frames are computed while it is gone through or written (`write_clip`).
 
         Raises:
             InputError, NoFaceFound: the photo cannot be used.
-            UsageError: no such emotion, no direction for it, or an impossible rate.
+            UsageError: no such emotion, no direction for it, an impossible rate, or an option that has no effect.
         """
         from latentface.editing.expression_video import perform
+        from latentface.editing.placement import check_composite
 
         sequence = EmotionSequence.of(emotions) if isinstance(emotions, str) else emotions
         drawing = drawing or VideoOptions()
+        check_composite(composite, drawing.place, drawing.crop)
         pasted = drawing.place == "paste" and not drawing.crop
         found = self._finder(pasted, on_note, project).face(photo, face)
         return perform(found, sequence, self.generator, options, drawing, composite, on_note).clip
@@ -301,13 +316,11 @@ class FaceEditor:
             raise UsageError("sample: no seeds given; name at least one")
         return api.sample(self.generator, chosen, psi)
 
-    def _finder(
-        self, likeness: bool, note: Note | None, project: ProjectOptions | None = None, steps: int | None = None
-    ) -> FaceFinder:
-        """What finds faces to be edited: by `project`, else by what `choose_projection` says of likeness and steps."""
+    def _finder(self, likeness: bool, note: Note | None, project: ProjectOptions | None) -> FaceFinder:
+        """What finds faces to be edited: by `project`, else as `choose_projection` says."""
         from latentface.editing.inverted_face import FaceFinder, choose_projection
 
-        project = project or choose_projection(self.generator, likeness, steps, self.seed)
+        project = project or choose_projection(self.generator, likeness, self.seed)
         cache = api.projection_cache()
         return FaceFinder(self.generator, project, landmarks=self.landmarks, cache=cache, note=note)
 

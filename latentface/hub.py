@@ -21,17 +21,18 @@ from latentface.faces import alignment
 from latentface.faces.expression_measures import crop_landmarks
 from latentface.fusion.objective import FaceNetworks
 from latentface.head.model import HeadModel
-from latentface.latents.latent import Direction, Latent, extended
+from latentface.latents.latent import Direction, Latent, check_fingerprint, extended
 from latentface.latents.preconditioner import Preconditioner
 from latentface.latents.subspace import Subspace
+from latentface.networks.encoder import LatentEncoder
 from latentface.pretrained import directions as library
 from latentface.pretrained.catalogue import DEFAULT_GENERATOR
 
 if TYPE_CHECKING:
     from latentface.faces.alignment import LandmarkPredictor
-    from latentface.networks.encoder import LatentEncoder
     from latentface.networks.generator import Generator
     from latentface.networks.motion import MotionModel
+    from latentface.networks.psp_encoder import PspEncoder
     from latentface.networks.rhythm import RhythmNet
 
 
@@ -127,11 +128,7 @@ def load_latent(path: str | os.PathLike[str], generator: Generator | None = None
 
 def check_latent(latent: Latent, generator: Generator, name: str = "the latent") -> None:
     """Raise LatentMismatch unless the generator made this latent (their fingerprints agree)."""
-    if latent.fingerprint != generator.fingerprint:
-        raise LatentMismatch(
-            f"{name} was made by another network (fingerprint {latent.fingerprint[:12]}, this network has "
-            f"{generator.fingerprint[:12]}); use the network that made it, or project the photo again"
-        )
+    check_fingerprint(latent, generator.fingerprint, name)
 
 
 def list_directions(generator: Generator, file: str | os.PathLike[str] | None = None) -> dict[str, Direction]:
@@ -178,6 +175,30 @@ def encoder(generator: Generator) -> Callable[[torch.Tensor], torch.Tensor] | No
     return None if found is None else lambda crops: extended(found(crops), generator.config.num_ws)
 
 
+def named_encoder(name: str | os.PathLike[str], generator: Generator) -> Callable[[torch.Tensor], torch.Tensor]:
+    """An encoder by name or file, for this network: crops [N, 3, S, S] -> ws [N, num_ws, w_dim].
+
+    Published pSp and e4e files do not say which generator they belong to beyond the shape of its latents.
+
+    Raises:
+        UnknownNetwork, WeightsError: as `pretrained.load_encoder`.
+        LatentMismatch: it is another network's.
+    """
+    found = _named_encoder(os.fspath(name), _stamp(name), str(generator.w_avg.device))
+    config = generator.config
+    if isinstance(found, LatentEncoder):
+        if found.config.fingerprint not in _lineage(generator):
+            raise LatentMismatch(f"{name} is the encoder of another network; name one of this network")
+        return lambda crops: extended(found(crops), config.num_ws)
+    shape = tuple(found.latent_avg.shape)
+    if shape != (config.num_ws, config.w_dim):
+        raise LatentMismatch(
+            f"{name} gives latents {list(shape)}, and this network takes {[config.num_ws, config.w_dim]}: use the "
+            "network that the encoder was trained for"
+        )
+    return found
+
+
 def expressions(generator: Generator) -> Subspace | None:
     """What expressions move in the W+ of the network, where that is known of it or of the one it was grown from."""
     found = _expressions(_lineage(generator))
@@ -222,7 +243,7 @@ def rhythm(model: str | os.PathLike[str] = "rhythm") -> RhythmNet:
 
 def forget() -> None:
     """Let go of every network that was loaded."""
-    networks = (perceptual, head_model, _animator, _encoder, _faces, _generator, _landmarks, _rhythm)
+    networks = (perceptual, head_model, _animator, _encoder, _named_encoder, _faces, _generator, _landmarks, _rhythm)
     for kept in (*networks, _expressions, _preconditioner):
         kept.cache_clear()
 
@@ -242,6 +263,11 @@ def _generator(name: str, stamp: int, device: str) -> Generator:
 def _encoder(lineage: tuple[str, ...], device: str) -> LatentEncoder | None:
     found = pretrained.find_encoder(*lineage)
     return found if found is None else found.to(device)
+
+
+@lru_cache(maxsize=2)
+def _named_encoder(name: str, stamp: int, device: str) -> LatentEncoder | PspEncoder:
+    return pretrained.load_encoder(name, device=device)
 
 
 @lru_cache(maxsize=4)

@@ -1,7 +1,8 @@
 """Options of the algorithms: frozen values, importable without torch, from which the command line makes its flags.
 
 Every field carries `metadata`: `help` (one sentence, shown by `--help`), and where they apply `minimum`, `maximum`
-(inclusive bounds) and `choices` (the words allowed). `check_bounds` enforces them for both Python and the command line.
+(inclusive bounds), `choices` (the words allowed) and `applies_to` (the modes in which the option has an effect). They
+are enforced for both Python and the command line.
 """
 
 from __future__ import annotations
@@ -11,6 +12,15 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from latentface.errors import UsageError
+from latentface.modes import Condition, Either, check_modes, either, unless, when
+
+_CHOSEN = (when("layers", "auto"),)  # what belongs to the program that chooses rows
+_SEARCHED = (unless("steps", 0),)
+_FITTED = (either(unless("steps", 0), unless("tune_steps", 0)),)  # the search and pivot tuning share their loss
+_RELATIVE = (when("mode", "relative"),)
+_SHOWN_IN_PHOTO = (when("crop", False),)
+_PASTED = (when("place", "paste"), when("crop", False))
+_SOLVED = (*_CHOSEN, unless("solver", "exhaustive"))
 
 #: Steps of pivot tuning when it is asked for without a number (`--tune`).
 DEFAULT_TUNE_STEPS = 200
@@ -23,16 +33,23 @@ def option(
     minimum: float | None = None,
     maximum: float | None = None,
     choices: tuple[str, ...] | None = None,
+    applies_to: tuple[Condition | Either, ...] = (),
 ) -> Any:
-    """A dataclass field with its default, its help sentence and its inclusive bounds or choices."""
-    metadata = {"help": help, "minimum": minimum, "maximum": maximum, "choices": choices}
+    """A dataclass field with its default, its help sentence, its inclusive bounds or choices, and its modes."""
+    metadata = {"help": help, "minimum": minimum, "maximum": maximum, "choices": choices, "applies_to": applies_to}
     return field(default=default, metadata=metadata)
 
 
-def precision_option(what: str, exact: str) -> Any:
+def precision_option(what: str, exact: str, applies_to: tuple[Condition | Either, ...] = ()) -> Any:
     """A field that says what networks convolve in; `exact` is the sentence on what is never done in bfloat16."""
     text = f"{what}: float32; bfloat16, faster and less exact; or auto: bfloat16 where the processor multiplies it."
-    return option("auto", f"{text} {exact}", choices=("auto", "float32", "bfloat16"))
+    return option("auto", f"{text} {exact}", choices=("auto", "float32", "bfloat16"), applies_to=applies_to)
+
+
+def check(options: Any) -> None:
+    """Raise UsageError when a field is out of its bounds, or has no effect in the mode that the others choose."""
+    check_bounds(options)
+    check_modes(options)
 
 
 def check_bounds(options: Any) -> None:
@@ -58,53 +75,81 @@ class ProjectOptions:
     """How a face crop is inverted into the latent space of a generator; see `latentface.project`.
 
     Raises:
-        UsageError: a value lies outside the bounds its field states.
+        UsageError: a value lies outside the bounds its field states, or has no effect in the mode that others choose.
     """
 
-    space: str = option("w+", "Latent space: one w for every layer (w+) or one for all (w).", choices=("w", "w+"))
+    space: str = option(
+        "w+", "Latent space: one w for every layer (w+) or one for all (w).", choices=("w", "w+"), applies_to=_SEARCHED
+    )
     start: str = option(
         "auto",
-        "Where the search begins: mean (of all w), encoder (the network's own), the latent file of this path, "
-        "or auto: the encoder where the network has one, else the mean.",
+        "Where the search begins: mean (of all w), encoder (the network's own), the name or file of another encoder "
+        "(such as e4e-ffhq), a latent file, or auto: the network's encoder where it has one, else the mean.",
     )
     preconditioner: str = option(
         "auto",
         "Coordinates in which a search of W+ goes faster: the file of this path, none, or auto: the network's own, "
         "where it has some.",
+        applies_to=(*_SEARCHED, when("space", "w+")),
     )
-    steps: int = option(100, "Steps of optimisation.", minimum=1, maximum=100_000)
+    steps: int = option(100, "Steps of the search; 0 takes where it begins as it is.", minimum=0, maximum=100_000)
     flat: float = option(
         0.0,
         "Gain over 50 steps, as a share of the loss, below which a crop goes straight to the end of its search; 0: "
         "never. A search is not judged while it explores from the mean or works at low resolution.",
         minimum=0.0,
         maximum=0.5,
+        applies_to=_SEARCHED,
     )
-    learning_rate: float = option(0.12, "Peak learning rate of Adam.", minimum=0.0)
+    learning_rate: float = option(0.12, "Peak learning rate of Adam.", minimum=0.0, applies_to=_SEARCHED)
     seed: int = option(0, "Seed of every random draw.", minimum=0, maximum=2**63 - 1)
     coarse: float = option(
         0.8,
-        "Share of the search that works at low resolution first, where a network of more than 128 pixels draws such on "
-        "its way.",
+        "Share of the search that is spent on lower resolutions first; for networks of more than 128 pixels.",
         minimum=0.0,
         maximum=0.9,
+        applies_to=_SEARCHED,
     )
-    optimise_noise: bool = option(False, "Optimise the noise maps together with the latent.")
-    noise_regularise: float = option(1e5, "Weight of the noise maps' autocorrelation penalty.", minimum=0.0)
-    prior_regularise: float = option(0.0015, "Weight that keeps the latent where w usually lie.", minimum=0.0)
-    spread_regularise: float = option(0.0, "Weight that pulls the rows of a W+ latent together.", minimum=0.0)
-    w_noise: float = option(0.05, "Exploratory noise early in a search from the mean, in deviations.", minimum=0.0)
-    perceptual_weight: float = option(1.0, "Weight of the perceptual distance.", minimum=0.0)
-    pixel_weight: float = option(0.7, "Weight of the pixel distance.", minimum=0.0)
+    optimise_noise: bool = option(False, "Optimise the noise maps together with the latent.", applies_to=_SEARCHED)
+    noise_regularise: float = option(
+        1e5,
+        "Weight of the noise maps' autocorrelation penalty.",
+        minimum=0.0,
+        applies_to=(*_SEARCHED, when("optimise_noise", True)),
+    )
+    prior_regularise: float = option(
+        0.0015, "Weight that keeps the latent where w usually lie.", minimum=0.0, applies_to=_SEARCHED
+    )
+    spread_regularise: float = option(
+        0.0,
+        "Weight that pulls the rows of a W+ latent together.",
+        minimum=0.0,
+        applies_to=(*_SEARCHED, when("space", "w+")),
+    )
+    w_noise: float = option(
+        0.05,
+        "Exploratory noise early in a search from the mean, in deviations.",
+        minimum=0.0,
+        applies_to=(*_SEARCHED, when("start", "mean", "auto")),
+    )
+    perceptual_weight: float = option(1.0, "Weight of the perceptual distance.", minimum=0.0, applies_to=_FITTED)
+    pixel_weight: float = option(0.7, "Weight of the pixel distance.", minimum=0.0, applies_to=_FITTED)
     feature_weight: float = option(
-        3.0, "How much more eyes and mouth count than the rest, where a crop's landmarks are known.", minimum=0.0
+        3.0,
+        "How much more eyes and mouth count than the rest, where a crop's landmarks are known.",
+        minimum=0.0,
+        applies_to=_FITTED,
     )
-    precision: str = precision_option("What the search convolves in", "Results are always drawn in float32.")
+    precision: str = precision_option(
+        "What the search convolves in", "Results are always drawn in float32.", applies_to=_FITTED
+    )
     tune_steps: int = option(0, "Steps of pivot tuning afterwards (0: none).", minimum=0, maximum=100_000)
-    tune_learning_rate: float = option(4e-3, "Peak learning rate of pivot tuning.", minimum=0.0)
+    tune_learning_rate: float = option(
+        4e-3, "Peak learning rate of pivot tuning.", minimum=0.0, applies_to=(unless("tune_steps", 0),)
+    )
 
     def __post_init__(self) -> None:
-        check_bounds(self)
+        check(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,22 +159,31 @@ class CompositeOptions:
     Lengths are in inter-ocular distances (eye centre to eye centre) of the photo's face.
 
     Raises:
-        UsageError: a value lies outside the bounds its field states.
+        UsageError: a value lies outside the bounds its field states, or has no effect in the mode that others choose.
     """
 
-    blend: str = option("multiband", "How the seam is blended.", choices=("alpha", "multiband", "poisson"))
+    blend: str = option(
+        "multiband", "How the seam is blended.", choices=("alpha", "multiband", "poisson"), applies_to=_PASTED
+    )
     warp: str = option(
         "crop",
         "Where the face goes: back where the crop came from, by a similarity of the landmarks, or piecewise affine.",
         choices=("crop", "similarity", "piecewise"),
+        applies_to=_PASTED,
     )
-    feather: float = option(0.35, "Width of the soft edge inside the face's outline.", minimum=0.02, maximum=2.0)
-    forehead: float = option(0.45, "How far above the brows the face is taken.", minimum=0.0, maximum=1.5)
-    match_colour: bool = option(True, "Match the colour to the surroundings.")
-    occluders: bool = option(False, "Leave out hair and hands in front of the face, told by their colour.")
+    feather: float = option(
+        0.35, "Width of the soft edge inside the face's outline.", minimum=0.02, maximum=2.0, applies_to=_PASTED
+    )
+    forehead: float = option(
+        0.45, "How far above the brows the face is taken.", minimum=0.0, maximum=1.5, applies_to=_PASTED
+    )
+    match_colour: bool = option(True, "Match the colour to the surroundings.", applies_to=_PASTED)
+    occluders: bool = option(
+        False, "Leave out hair and hands in front of the face, recognised by their colour.", applies_to=_PASTED
+    )
 
     def __post_init__(self) -> None:
-        check_bounds(self)
+        check(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +193,7 @@ class TransferOptions:
     Rows of a W+ latent are counted from 0.
 
     Raises:
-        UsageError: a value lies outside the bounds its field states.
+        UsageError: a value lies outside the bounds its field states, or has no effect in the mode that others choose.
     """
 
     layers: str = option("auto", "Rows to take: auto (the program chooses), paper, or a list such as 3-4,7.")
@@ -158,28 +212,33 @@ class TransferOptions:
         choices=("warp", "paste"),
     )
     expression_weight: float = option(0.5, "Expression against appearance in the objective.", minimum=0.0, maximum=1.0)
-    most_layers: int | None = option(None, "At most so many rows.", minimum=0, maximum=18)
-    exact_layers: int | None = option(None, "Exactly so many rows.", minimum=0, maximum=18)
-    contiguous: bool = option(False, "Only rows that lie side by side.")
-    keep: str = option("", "Rows that always stay the identity's, such as 0-2.")
-    finest: int = option(64, "Finest resolution whose rows the program may take.", minimum=4, maximum=1024)
+    most_layers: int | None = option(None, "At most so many rows.", minimum=0, maximum=18, applies_to=_CHOSEN)
+    exact_layers: int | None = option(None, "Exactly so many rows.", minimum=0, maximum=18, applies_to=_CHOSEN)
+    contiguous: bool = option(False, "Only rows that lie side by side.", applies_to=_CHOSEN)
+    keep: str = option("", "Rows that always stay the identity's, such as 0-2.", applies_to=_CHOSEN)
+    finest: int = option(
+        64, "Finest resolution whose rows the program may take.", minimum=4, maximum=1024, applies_to=_CHOSEN
+    )
     refine_steps: int | None = option(
         None,
         "Steps that refine what is taken of the chosen rows; by default 30 for units=expression, else 0.",
         minimum=0,
         maximum=10_000,
     )
-    solver: str = option("cbc", "Solver of the integer program: cbc, exhaustive, or one that PuLP knows.")
-    time_limit: float = option(30.0, "Seconds the solver may take.", minimum=0.01)
+    solver: str = option(
+        "cbc", "Solver of the integer program: cbc, exhaustive, or one that PuLP knows.", applies_to=_CHOSEN
+    )
+    time_limit: float = option(30.0, "Seconds the solver may take.", minimum=0.01, applies_to=_SOLVED)
     rounds: int | None = option(
         None,
         "Times the program is asked again with what was measured around its answers; by default once for "
         "units=expression, else 10 times.",
         minimum=1,
+        applies_to=_SOLVED,
     )
 
     def __post_init__(self) -> None:
-        check_bounds(self)
+        check(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +246,7 @@ class AnimateOptions:
     """How a driving clip moves a face; see `latentface.animate`.
 
     Raises:
-        UsageError: a value lies outside the bounds its field states.
+        UsageError: a value lies outside the bounds its field states, or has no effect in the mode that others choose.
     """
 
     mode: str = option(
@@ -195,8 +254,10 @@ class AnimateOptions:
         "Carry over the driver's changes since its reference frame, or its very keypoints.",
         choices=("relative", "absolute"),
     )
-    adapt_scale: bool = option(True, "Scale the motion by the size of the two faces (relative motion only).")
-    best_frame: bool = option(True, "Take the driving frame most like the photo as reference, not the first.")
+    adapt_scale: bool = option(True, "Scale the motion by the size of the two faces.", applies_to=_RELATIVE)
+    best_frame: bool = option(
+        True, "Take the driving frame most like the photo as reference, not the first.", applies_to=_RELATIVE
+    )
     smooth: float = option(0.0, "Steady the keypoints (one-euro filter), 0 to 1.", minimum=0.0, maximum=1.0)
     still_background: bool = option(False, "Hold still what lies around the head.")
     missing: str = option(
@@ -210,7 +271,7 @@ class AnimateOptions:
     precision: str = precision_option("What frames are drawn in", "Keypoints are always found in float32.")
 
     def __post_init__(self) -> None:
-        check_bounds(self)
+        check(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,7 +279,7 @@ class SequenceOptions:
     """How a face goes through a sequence of emotions; see `latentface.emotions.sequencer.Sequencer`.
 
     Raises:
-        UsageError: a value lies outside the bounds its field states.
+        UsageError: a value lies outside the bounds its field states, or has no effect in the mode that others choose.
     """
 
     easing: str = option(
@@ -236,7 +297,7 @@ class SequenceOptions:
     seed: int = option(0, "Seed of blinks and head movements.", minimum=0, maximum=2**63 - 1)
 
     def __post_init__(self) -> None:
-        check_bounds(self)
+        check(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,7 +305,8 @@ class VideoOptions:
     """What is drawn of a face that goes through a sequence; see `latentface.FaceEditor.video`.
 
     Raises:
-        UsageError: a value lies outside the bounds its field states, or the rate cannot be read.
+        UsageError: a value lies outside the bounds its field states or has no effect in the mode that others choose,
+            or the rate cannot be read.
     """
 
     fps: str = option("25", "Frames a second, such as 25, 29.97 or 30000/1001.")
@@ -254,13 +316,14 @@ class VideoOptions:
         "How the photo gets the expression: its own pixels are moved and changed as the drawn face moves and changes "
         "(warp), or the drawn face is pasted in (paste).",
         choices=("warp", "paste"),
+        applies_to=_SHOWN_IN_PHOTO,
     )
     batch: int = option(8, "Frames that are drawn together.", minimum=1, maximum=1024)
 
     def __post_init__(self) -> None:
         from latentface.io.clip import parse_rate  # here, because these values are imported without numpy
 
-        check_bounds(self)
+        check(self)
         parse_rate(self.fps)
 
 
@@ -269,14 +332,14 @@ class ReadOptions:
     """How the emotions of a film are read; see `latentface.emotions.recognition.read`.
 
     Raises:
-        UsageError: a value lies outside the bounds its field states.
+        UsageError: a value lies outside the bounds its field states, or has no effect in the mode that others choose.
     """
 
     looks: float = option(5.0, "Looks a second.", minimum=0.1, maximum=60.0)
     steady: float = option(0.5, "Seconds that another emotion must clearly show to count.", minimum=0.0, maximum=10.0)
 
     def __post_init__(self) -> None:
-        check_bounds(self)
+        check(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -286,7 +349,7 @@ class DirectionOptions:
     Rows of a W+ latent are counted from 0.
 
     Raises:
-        UsageError: a value lies outside the bounds its field states.
+        UsageError: a value lies outside the bounds its field states, or has no effect in the mode that others choose.
     """
 
     method: str = option(
@@ -302,14 +365,18 @@ class DirectionOptions:
         choices=("weights", "sample", "none"),
     )  # fmt: skip
     fraction: float = option(
-        0.3, "Share of the highest and of the lowest scores that become two classes.", minimum=0.01, maximum=0.5
+        0.3,
+        "Share of the highest and of the lowest scores that become two classes.",
+        minimum=0.01,
+        maximum=0.5,
+        applies_to=(when("the classes", "scores"),),
     )
     folds: int = option(5, "Parts for measuring accuracy on samples left out.", minimum=2, maximum=100)
     regularise: float = option(0.003, "Inverse strength of the penalty on the weights (C).", minimum=1e-9)
     seed: int = option(0, "Seed of every random draw.", minimum=0, maximum=2**32 - 1)
 
     def __post_init__(self) -> None:
-        check_bounds(self)
+        check(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -317,7 +384,7 @@ class EditOptions:
     """How a face is moved along directions and put back; see `latentface.FaceEditor.edit`.
 
     Raises:
-        UsageError: a value lies outside the bounds its field states.
+        UsageError: a value lies outside the bounds its field states, or has no effect in the mode that others choose.
     """
 
     layers: str = option("all", "Rows of the latent that may move, counted from 0: all, or a list such as 0-7.")
@@ -326,8 +393,9 @@ class EditOptions:
         "How the photo gets the edit: its own pixels are moved and changed as the drawn face moves and changes (warp), "
         "the drawn face is pasted in (paste), or auto: warp where nothing but expression and pose change.",
         choices=("auto", "warp", "paste"),
+        applies_to=_SHOWN_IN_PHOTO,
     )
     crop: bool = option(False, "Show the face as the network draws it, without the photo around it.")
 
     def __post_init__(self) -> None:
-        check_bounds(self)
+        check(self)

@@ -27,4 +27,5 @@ def desk(
     monkeypatch.setattr(alignment, "detect_faces", find_blobs)
     monkeypatch.setattr(hub, "_landmarks", lambda name, stamp: place_points)
     monkeypatch.setattr(hub, "perceptual", lambda device: PixelDistance())
+    monkeypatch.chdir(tmp_path)  # where results land
     return Desk(tmp_path, *networks, capsys)

@@ -25,7 +25,7 @@ from latentface.errors import LatentfaceError, OutputError
 
 INTERRUPTED = 130
 TERMINATED = 143
-FULL_OR_FORBIDDEN = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EPIPE}
+FULL_OR_FORBIDDEN = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 
 #: Command -> module under latentface.cli that holds a click command of the same name.
 COMMANDS = {
@@ -105,34 +105,42 @@ def run(args: Sequence[str] | None = None) -> int:
 
 def _run(words: list[str]) -> int:
     try:
-        try:
-            result = cli.main(words, prog_name="latentface", standalone_mode=False)
-            sys.stdout.flush()
-            return result if isinstance(result, int) else 0
-        except click.exceptions.Abort as error:
-            return _fail(words, INTERRUPTED, "Interrupted", "interrupted; finished results are kept", error)
-        except click.exceptions.Exit as error:
-            return error.exit_code
-        except click.exceptions.NoArgsIsHelpError as error:
-            print(error.format_message(), file=sys.stderr)
-            return 2
-        except click.UsageError as error:
-            return _fail(words, 2, "UsageError", _usage_message(error), error)
-        except LatentfaceError as error:
-            return _fail(words, error.exit_code, type(error).__name__, str(error), error)
-        except OSError as error:
-            if error.errno not in FULL_OR_FORBIDDEN or error.errno == errno.EPIPE:
-                raise
-            where = f" {error.filename}" if error.filename else ""
-            return _fail(words, OutputError.exit_code, "OutputError", f"cannot write{where}: {error.strerror}", error)
+        return _attempt(words)
     except SystemExit as error:  # click's own answer to a closed pipe, or a signal handler's
-        if isinstance(error.code, int) and error.code == TERMINATED:
-            return TERMINATED
-        return OutputError.exit_code
+        return TERMINATED if error.code == TERMINATED else OutputError.exit_code
     except BrokenPipeError:  # whoever read our output has gone: nothing to say, and nobody to say it to
         return OutputError.exit_code
     except Exception as error:
         return _fail_unexpected(words, error)
+
+
+def _attempt(words: list[str]) -> int:
+    """Run the command; what can be explained to the user becomes a line and an exit code, the rest is raised."""
+    try:
+        result = cli.main(words, prog_name="latentface", standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message(), file=sys.stderr)
+        return 2
+    except (click.exceptions.Abort, click.UsageError, LatentfaceError, OSError) as error:
+        return _fail(words, *_explain(error), error)
+
+
+def _explain(error: Exception) -> tuple[int, str, str]:
+    """Exit code, kind and message of an error that the user can do something about; other errors are raised again."""
+    if isinstance(error, click.exceptions.Abort):
+        return INTERRUPTED, "Interrupted", "interrupted; finished results are kept"
+    if isinstance(error, click.UsageError):
+        return 2, "UsageError", _usage_message(error)
+    if isinstance(error, LatentfaceError):
+        return error.exit_code, type(error).__name__, str(error)
+    if isinstance(error, OSError) and error.errno in FULL_OR_FORBIDDEN:
+        where = f" {error.filename}" if error.filename else ""
+        return OutputError.exit_code, "OutputError", f"cannot write{where}: {error.strerror}"
+    raise error
 
 
 def main() -> NoReturn:

@@ -8,51 +8,75 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from latentface.cli.faces import choose_faces
+from latentface.cli.command import FACES, LIVE, NETWORKS, Command, check_flags, flag
+from latentface.cli.faces import find_faces
 from latentface.cli.flags import (
     build_options,
     device_flag,
+    face_flag,
     keep_partial_flag,
+    landmarks_flag,
     offline_flag,
     options_flags,
     rate_flag,
     report_flags,
 )
+from latentface.cli.outputs import check_outputs, default_output, prepared_folder
 from latentface.cli.report import Report
 from latentface.errors import UsageError
+from latentface.modes import unless, when
 from latentface.options import AnimateOptions
 
 if TYPE_CHECKING:
     from latentface.io.clip import Clip, Frame
 
 CAMERA = "camera:"
+DRIVER = "the driver"
+LIVE_CAMERA, FILE, FRAMES = "a camera", "a file", "a folder of frames"
+RECORDED, WATCHED = (unless(DRIVER, LIVE_CAMERA),), (when(DRIVER, LIVE_CAMERA),)
+SQUARES = ("crop", "driver_crop")
 
 
-@click.command(short_help="Move the faces of a photo by a driving clip.")
-@click.option("--source", required=True, type=click.Path(path_type=Path), help="The photo.")
-@click.option(
+@click.command(cls=Command, short_help="Move the faces of a photo by a driving clip.")
+@flag("--source", required=True, type=click.Path(path_type=Path), help="The photo.")
+@flag(
     "--driving",
     required=True,
     multiple=True,
     help="The clip that moves it: a video, an animation, a folder of frames; camera:0 or camera:FILE for live. Several "
     "move one face each, the leftmost first.",
 )
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=None, help="[default: PHOTO.animated.mp4]")
-@click.option("--network", default="synthface-motion", show_default=True, help="Motion model: name, file or URL.")
+@flag("-o", "--output", type=click.Path(path_type=Path), help="[default: SOURCE.animated.mp4 in the working folder]")
+@flag(
+    "--network",
+    default="synthface-motion",
+    show_default=True,
+    section=NETWORKS,
+    help="Motion model: name, file or URL.",
+)
 @device_flag
-@click.option("--face", type=click.IntRange(min=1), default=None, help="Only this face, 1 for the surest.")
-@rate_flag
-@options_flags(AnimateOptions)
-@click.option("--sound/--no-sound", default=True, show_default=True, help="Keep the first driving clip's sound.")
-@keep_partial_flag
-@click.option(
-    "--calibrate/--no-calibrate", default=True, show_default=True, help="Live: first bring the poses together."
-)
-@click.option(
-    "--preview/--no-preview", default=True, show_default=True, help="Live: show a window where there can be one."
-)
-@click.option("--virtual-camera", is_flag=True, help="Live: feed the system's virtual camera (needs pyvirtualcam).")
-@click.option("--seconds", type=click.FloatRange(min=0), default=None, help="Live: stop after this long.")
+@face_flag(default="all; live the largest")
+@landmarks_flag()
+@rate_flag((when(DRIVER, FRAMES),))
+@options_flags(AnimateOptions, sections=dict.fromkeys(SQUARES, FACES), also={"best_frame": RECORDED})
+@flag(
+    "--sound/--no-sound", default=True, show_default=True, applies_to=RECORDED,
+    help="Keep the first driving clip's sound.",
+)  # fmt: skip
+@keep_partial_flag(RECORDED)
+@flag(
+    "--calibrate/--no-calibrate", default=True, show_default=True, section=LIVE, applies_to=WATCHED,
+    help="First bring the poses together.",
+)  # fmt: skip
+@flag(
+    "--preview/--no-preview", default=True, show_default=True, section=LIVE, applies_to=WATCHED,
+    help="Show a window where there can be one.",
+)  # fmt: skip
+@flag(
+    "--virtual-camera", is_flag=True, section=LIVE, applies_to=WATCHED,
+    help="Feed the system's virtual camera (needs pyvirtualcam).",
+)  # fmt: skip
+@flag("--seconds", type=click.FloatRange(min=0), section=LIVE, applies_to=WATCHED, help="Stop after this long.")
 @offline_flag
 @report_flags
 def animate(report: Report, source: Path, driving: tuple[str, ...], **flags: Any) -> None:
@@ -64,16 +88,23 @@ def animate(report: Report, source: Path, driving: tuple[str, ...], **flags: Any
     from latentface.cli.memory import keep_memory
 
     keep_memory()
+    live = any(word.startswith(CAMERA) for word in driving)
+    if live and len(driving) > 1:
+        raise UsageError("a camera moves one face; give one --driving")
+    frames = any(Path(word).is_dir() for word in driving)
+    check_flags({DRIVER: LIVE_CAMERA if live else FRAMES if frames else FILE})
     options = build_options(AnimateOptions, flags)
-    if any(word.startswith(CAMERA) for word in driving):
-        if len(driving) > 1:
-            raise UsageError("a camera moves one face; give one --driving")
+    files = [word.removeprefix(CAMERA) for word in driving]
+    if live:
         from latentface.cli.live import animate_live
 
-        animate_live(report, source, driving[0].removeprefix(CAMERA), options, flags)
+        check_outputs([flags["output"]], [source, *files])
+        animate_live(report, source, files[0], options, flags)
         return
-    output = flags["output"] or source.with_name(f"{source.stem}.animated.mp4")
-    _animate_file(report, source, driving, output, options, flags)
+    output = flags["output"] or default_output(source, "animated.mp4")
+    check_outputs([output], [source, *files])
+    with prepared_folder(output.parent):
+        _animate_file(report, source, driving, output, options, flags)
 
 
 def _animate_file(
@@ -82,6 +113,7 @@ def _animate_file(
     from dataclasses import replace
 
     from latentface import api
+    from latentface.faces.crop import pick_face
     from latentface.io import video
     from latentface.io.clip import parse_rate
     from latentface.io.images import read_photo
@@ -90,9 +122,11 @@ def _animate_file(
     rate = parse_rate(flags["rate"]) if flags["rate"] else None
     clips: list[Clip] = [video.read_clip(word, rate=rate if Path(word).is_dir() else None) for word in driving]
     model = api.load_animator(flags["network"], flags["device"])
-    faces = choose_faces(source, flags["face"])
+    faces = find_faces(source, flags["landmarks"])
+    if flags["face"]:
+        faces = [pick_face(faces, flags["face"], str(source))]
     started = time.perf_counter()
-    animation = api.animate(photo, clips, model, options, faces=faces)
+    animation = api.animate(photo, clips, model, options, faces=faces, landmarks=flags["landmarks"])
     clip = animation.clip if flags["sound"] else replace(animation.clip, sound=None)
     with report.progress() as bar:
         bar.start("animating", clip.count or 0)

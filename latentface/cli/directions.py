@@ -8,10 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from latentface.cli.flags import build_options, device_flag, landmarks_flag, network_flag, options_flags, report_flags
+from latentface.cli.command import Group, check_flags, flag
+from latentface.cli.flags import (
+    build_options,
+    build_project,
+    device_flag,
+    network_flag,
+    options_flags,
+    project_flags,
+    report_flags,
+)
+from latentface.cli.outputs import check_outputs, prepared_folder
 from latentface.cli.report import Report
 from latentface.errors import InputError, UsageError
-from latentface.options import DirectionOptions, ProjectOptions
+from latentface.modes import unless, when
+from latentface.options import DirectionOptions
 
 if TYPE_CHECKING:
     from latentface.editing.labelled_latents import Labelled
@@ -22,13 +33,18 @@ STRENGTHS = (-3, -2, -1, 0, 1, 2, 3)
 SIDE = 160  # pixels of a face in `show`
 
 
-@click.group(short_help="What moves a face: learn, list, show, import directions.")
+EXAMPLES, FOLDERS, TABLE, SAMPLES, RENDERS = "the examples", "folders", "a table", "samples", "renders"
+CLASSES, LABELS, SCORES = "the classes", "labels", "scores"
+OF_TABLE = when(EXAMPLES, TABLE)
+
+
+@click.group(cls=Group, short_help="What moves a face: learn, list, show, import directions.")
 def directions() -> None:
     """Directions in the latent space of a generator, such as happiness; `latentface edit` moves faces along them."""
 
 
 @directions.command("list")
-@click.option("--directions", "file", type=click.Path(path_type=Path), default=None, help="Those of this file.")
+@flag("--directions", "file", type=click.Path(path_type=Path), default=None, help="Those of this file.")
 @network_flag
 @report_flags
 def list_command(report: Report, file: Path | None, network: str) -> None:
@@ -49,9 +65,9 @@ def list_command(report: Report, file: Path | None, network: str) -> None:
 
 @directions.command("show")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@click.option("--latent", type=click.Path(path_type=Path), default=None, help="Of this face.  [default: the mean]")
-@click.option("--directions", "file", type=click.Path(path_type=Path), default=None, help="Look into this file.")
-@click.option(
+@flag("--latent", type=click.Path(path_type=Path), default=None, help="Of this face.  [default: the mean]")
+@flag("--directions", "file", type=click.Path(path_type=Path), default=None, help="Look into this file.")
+@flag(
     "-o", "--output", type=click.Path(path_type=Path), default=Path("directions.png"), show_default=True,
     help="The picture: a row for each direction, from -3 to 3.",
 )  # fmt: skip
@@ -60,10 +76,10 @@ def list_command(report: Report, file: Path | None, network: str) -> None:
 @report_flags
 def show_command(report: Report, names: tuple[str, ...], output: Path, **flags: Any) -> None:
     """Draw a face at strengths -3 to 3 of each direction."""
+    check_outputs([output], [flags["latent"], flags["file"]])
     import torch
 
     from latentface import api
-    from latentface.cli.outputs import prepared_folder
     from latentface.cli.panels import contact_sheet, enlarged
     from latentface.io.images import write_image
 
@@ -84,9 +100,11 @@ def show_command(report: Report, names: tuple[str, ...], output: Path, **flags: 
 
 @directions.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--name", default=None, help="What to call it.  [default: the file's name]")
-@click.option("--key", default=None, help="Which tensor, for a .pt file that holds several by name.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=None, help="[default: the user's own folder]")
+@flag("--name", default=None, help="What to call it.  [default: the file's name]")
+@flag(
+    "--key", applies_to=(unless("the file", ".npy"),), help="Which tensor, for a .pt file that holds several by name."
+)
+@flag("-o", "--output", type=click.Path(path_type=Path), default=None, help="[default: the user's own folder]")
 @network_flag
 @report_flags
 def import_command(report: Report, file: Path, output: Path | None, **flags: Any) -> None:
@@ -94,6 +112,8 @@ def import_command(report: Report, file: Path, output: Path | None, **flags: Any
 
     It is scaled so that strength 1 is one standard deviation of the network's w along it.
     """
+    check_flags({"the file": file.suffix.lower()})
+    check_outputs([output], [file])
     from latentface import api
     from latentface.directions.scaling import from_array
 
@@ -104,38 +124,47 @@ def import_command(report: Report, file: Path, output: Path | None, **flags: Any
 
 @directions.command("fit")
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path), metavar="[FOLDER...]")
-@click.option("--csv", "table", type=click.Path(path_type=Path), default=None, help="A table with a column `file`.")
-@click.option("--label", default="label", show_default=True, help="The table's column of labels.")
-@click.option("--score", default=None, help="A column of numbers instead: its top against its bottom.")
-@click.option("--condition", "conditions", multiple=True, help="A column the directions leave alone; may be repeated.")
-@click.option("--sample", type=click.IntRange(min=10), default=None, help="So many samples, labelled by --classifier.")
-@click.option("--classifier", default="emotion", show_default=True, help="Emotion classifier: built-in name or file.")
-@click.option("--renders", multiple=True, type=click.Path(path_type=Path), help="Folders of rendered scenes.")
-@click.option("--against", default=None, help="The class to part the others from.  [default: each from all others]")
-@click.option("--orthogonal-to", multiple=True, metavar="NAME", help="A direction to keep out; may be repeated.")
-@click.option("--name", default=None, help="What to call the file, and the direction of a score.")
-@click.option(
-    "--steps", type=click.IntRange(min=0), default=None,
-    help="Steps of projection of each photo.  [default: 0, the network's encoder, where it has one; else "
-    f"{ProjectOptions.steps}]",
+@flag("--csv", "table", type=click.Path(path_type=Path), help="A table with a column `file`.")
+@flag(
+    "--label", default="label", show_default=True, applies_to=(OF_TABLE, when(CLASSES, LABELS)),
+    help="The table's column of labels.",
 )  # fmt: skip
-@landmarks_flag
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=None, help="[default: the user's own folder]")
+@flag("--score", applies_to=(OF_TABLE,), help="A column of numbers instead: its top against its bottom.")
+@flag(
+    "--condition", "conditions", multiple=True, applies_to=(OF_TABLE,),
+    help="A column the directions leave alone; may be repeated.",
+)  # fmt: skip
+@flag("--sample", type=click.IntRange(min=10), help="So many samples, labelled by --classifier.")
+@flag(
+    "--classifier", default="emotion", show_default=True, applies_to=(when(EXAMPLES, SAMPLES),),
+    help="Emotion classifier: built-in name or file.",
+)  # fmt: skip
+@flag("--renders", multiple=True, type=click.Path(path_type=Path), help="Folders of rendered scenes.")
+@flag(
+    "--against", applies_to=(when(CLASSES, LABELS),),
+    help="The class to part the others from.  [default: each from all others]",
+)  # fmt: skip
+@flag("--orthogonal-to", multiple=True, metavar="NAME", help="A direction to keep out; may be repeated.")
+@flag("--name", help="What to call the file, and the direction of a score.")
+@flag("-o", "--output", type=click.Path(path_type=Path), help="[default: the user's own folder]")
 @network_flag
 @device_flag
 @options_flags(DirectionOptions)
+@project_flags(when(EXAMPLES, FOLDERS, TABLE), "never")
 @report_flags
 def fit_command(report: Report, folders: tuple[Path, ...], output: Path | None, **flags: Any) -> None:
     """Learn directions from examples: a FOLDER for each class (photos, or latent files), --csv, --sample or --renders.
 
     Directions without -o are kept in the user's own folder, where `edit` and `list` find them by name.
     """
-    options = build_options(DirectionOptions, flags)
-    given = [bool(folders), flags["table"] is not None, flags["sample"] is not None, bool(flags["renders"])]
-    if sum(given) != 1:
+    given = {FOLDERS: folders, TABLE: flags["table"], SAMPLES: flags["sample"], RENDERS: flags["renders"]}
+    kinds = [kind for kind, value in given.items() if value]
+    if len(kinds) != 1:
         raise UsageError("what to learn from? give folders, --csv, --sample or --renders, and one of them")
-    if flags["table"] is None and (flags["score"] or flags["conditions"]):
-        raise UsageError("--score and --condition name columns of a table; give --csv")
+    check_flags({EXAMPLES: kinds[0], CLASSES: SCORES if flags["score"] else LABELS})
+    check_outputs([output], [flags["table"]])
+    options = build_options(DirectionOptions, flags)
+    flags["project"] = build_project(flags, options.seed)
 
     from latentface import api
 
@@ -177,7 +206,6 @@ def _gather(
 ) -> Labelled:
     """Labelled latents from where they are to come from."""
     from latentface.editing import labelled_latents
-    from latentface.editing.inverted_face import choose_projection
     from latentface.emotion import Emotion
 
     with report.progress() as bar:
@@ -190,8 +218,7 @@ def _gather(
             )
         if flags["renders"]:
             return labelled_latents.from_renders(flags["renders"], generator, bar.step)
-        project = choose_projection(generator, steps=flags["steps"])
-        reader = labelled_latents.Reader(generator, project, flags["landmarks"], report.note, bar.step)
+        reader = labelled_latents.Reader(generator, flags["project"], flags["landmarks"], report.note, bar.step)
         if folders:
             return labelled_latents.from_folders(folders, reader)
         return labelled_latents.from_table(

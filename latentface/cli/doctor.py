@@ -6,13 +6,14 @@ from dataclasses import asdict
 
 import click
 
+from latentface.cli.command import Command
 from latentface.cli.flags import device_flag, network_flag, report_flags
 from latentface.cli.report import Report
 
 MARKS = {"ok": "ok", "optional": "--", "broken": "XX"}
 
 
-@click.command(short_help="Say what works here and what does not.")
+@click.command(cls=Command, short_help="Say what works here and what does not.")
 @network_flag
 @device_flag
 @report_flags

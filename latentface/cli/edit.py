@@ -11,19 +11,26 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from latentface.cli.command import Command, check_flags, flag
 from latentface.cli.flags import (
     build_finder,
     build_options,
+    build_project,
+    composite_flags,
     device_flag,
     finder_flags,
+    is_photo,
+    kind_of,
     network_flag,
     options_flags,
     report_flags,
     seed_flag,
 )
+from latentface.cli.outputs import check_outputs, default_output, prepared_folder
 from latentface.cli.report import Report
 from latentface.errors import OutputError, UsageError
-from latentface.options import CompositeOptions, EditOptions
+from latentface.modes import when
+from latentface.options import CompositeOptions, EditOptions, ProjectOptions
 
 if TYPE_CHECKING:
     from latentface.arrays import Pixels
@@ -35,54 +42,77 @@ GRID = (-2.0, -1.0, 0.0, 1.0, 2.0)
 SIDE = 192  # pixels, of a face on a strip or grid
 
 
-@click.command(short_help="Change expression, gaze or pose of a face in a photo.")
+SOURCE, CHANGED = "the source", "the edit"
+BY_STRENGTHS, OF_PICTURES = "--set or --preset", "nothing but --strip or --grid"
+OF_PHOTO, BY_SET = is_photo(SOURCE), when(CHANGED, BY_STRENGTHS)
+
+
+@click.command(cls=Command, short_help="Change expression, gaze or pose of a face in a photo.")
 @click.argument("source", type=click.Path(path_type=Path), metavar="PHOTO|LATENT")
-@click.option(
+@flag(
     "--set", "changes", multiple=True, metavar="NAME=STRENGTH",
     help="A direction and how far to go, in standard deviations, such as happiness=2; may be repeated.",
 )  # fmt: skip
-@click.option("--preset", type=click.Path(path_type=Path), default=None, help="Strengths from a TOML file.")
-@click.option("--save-preset", type=click.Path(path_type=Path), default=None, help="Write the strengths to a file.")
-@click.option("--strip", default=None, metavar="NAME", help="Also OUTPUT.strip.png: this direction from -3 to 3.")
-@click.option(
-    "--grid", nargs=2, default=None, metavar="A B", help="Also OUTPUT.grid.png: A across and B down, from -2 to 2."
-)
-@click.option("--directions", type=click.Path(path_type=Path), default=None, help="A file of directions to name too.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=None, help="[default: SOURCE.edit.png]")
-@click.option("--save-latent", is_flag=True, help="Also OUTPUT.latent.safetensors, the edited latent.")
+@flag("--preset", type=click.Path(path_type=Path), help="Strengths from a TOML file.")
+@flag("--save-preset", type=click.Path(path_type=Path), applies_to=(BY_SET,), help="Write the strengths to a file.")
+@flag("--strip", metavar="NAME", help="Also OUTPUT.strip.png: this direction from -3 to 3.")
+@flag("--grid", nargs=2, metavar="A B", help="Also OUTPUT.grid.png: A across and B down, from -2 to 2.")
+@flag("--directions", type=click.Path(path_type=Path), help="A file of directions to name too.")
+@flag("-o", "--output", type=click.Path(path_type=Path), help="[default: SOURCE.edit.png in the working folder]")
+@flag("--save-latent", is_flag=True, applies_to=(BY_SET,), help="Also OUTPUT.latent.safetensors, the edited latent.")
 @network_flag
 @device_flag
 @seed_flag
-@options_flags(EditOptions)
-@options_flags(CompositeOptions)
-@finder_flags("the drawn face is shown, pasted or alone")
+@options_flags(EditOptions, also={"place": (OF_PHOTO,), "crop": (OF_PHOTO,)})
+@composite_flags(OF_PHOTO)
+@finder_flags(OF_PHOTO, "the drawn face is shown, pasted or alone")
 @report_flags
 def edit(report: Report, source: Path, output: Path | None, **flags: Any) -> None:
     """Move the face of a photo (or of a latent file) along directions, and put it back into the photo.
 
     `latentface directions list` shows what there is. Strip and grid keep the other changes that --set asks for.
     """
+    facts = {SOURCE: kind_of(source), CHANGED: BY_STRENGTHS if flags["changes"] or flags["preset"] else OF_PICTURES}
+    if not (flags["changes"] or flags["preset"] or flags["strip"] or flags["grid"]):
+        raise UsageError("nothing to edit; give --set NAME=STRENGTH, --preset, --strip or --grid")
+    check_flags(facts | {"place": None if flags["place"] == "auto" else flags["place"]})
     options, placing = build_options(EditOptions, flags), build_options(CompositeOptions, flags)
-    target = output or source.with_name(f"{source.stem}.edit.png")
+    project = build_project(flags, flags["seed"])
+    target = output or default_output(source, "edit.png")
     if target.suffix.lower() not in PICTURES:
         raise OutputError(f"{target}: cannot write this kind of picture; end the name in {', '.join(PICTURES)}")
     changes = read_changes(flags["changes"], flags["preset"])
-    if not changes and not flags["strip"] and not flags["grid"]:
-        raise UsageError("nothing to edit; give --set NAME=STRENGTH, --preset, --strip or --grid")
+    files = plan_files(target, bool(changes), flags)
+    check_outputs([*files.values(), flags["save_preset"]], [source, flags["preset"], flags["directions"]])
 
-    from latentface.cli.outputs import prepared_folder
     from latentface.cli.presets import save_preset
 
     began = time.perf_counter()
     with prepared_folder(target.parent):
-        retoucher = _retoucher(report, source, changes, options, placing, flags)
-        facts = _write(retoucher, changes, target, flags)
+        retoucher = _retoucher(report, source, changes, options, placing, project, flags, facts)
+        far = _write(retoucher, changes, files, flags)
         if flags["save_preset"]:
             save_preset(flags["save_preset"], changes)
     words = ", ".join(f"{name} {strength:g}" for name, strength in changes.items())
-    report.say(f"{words or 'pictures'} -> {', '.join(str(path) for path in facts['files'].values())}")
-    facts |= {"source": str(source), "network": flags["network"], "set": changes, "options": asdict(options)}
-    report.result({"command": "edit", **facts, "seconds": round(time.perf_counter() - began, 3), "exit_code": 0})
+    report.say(f"{words or 'pictures'} -> {', '.join(map(str, files.values()))}")
+    report.result(
+        {
+            "command": "edit", "files": {name: str(path) for name, path in files.items()}, "excess": round(far, 3),
+            "source": str(source), "network": flags["network"], "set": changes, "options": asdict(options),
+            "seconds": round(time.perf_counter() - began, 3), "exit_code": 0,
+        }
+    )  # fmt: skip
+
+
+def plan_files(target: Path, changed: bool, flags: dict[str, Any]) -> dict[str, Path]:
+    """What is to be written: output, latent, strip and grid, as far as they are asked for."""
+    endings = {
+        "latent": ".latent.safetensors" if changed and flags["save_latent"] else None,
+        "strip": ".strip.png" if flags["strip"] else None,
+        "grid": ".grid.png" if flags["grid"] else None,
+    }
+    beside = {name: target.with_name(f"{target.stem}{ending}") for name, ending in endings.items() if ending}
+    return {"output": target, **beside} if changed else beside
 
 
 def read_changes(given: Sequence[str], preset: Path | None) -> dict[str, float]:
@@ -110,11 +140,13 @@ def _retoucher(
     changes: dict[str, float],
     options: EditOptions,
     placing: CompositeOptions,
+    project: ProjectOptions | None,
     flags: dict[str, Any],
+    facts: dict[str, str],
 ) -> Retoucher:
     """The face found and its latent made ready; names are looked up before any work is spent."""
     from latentface import api
-    from latentface.editing.attribute_edit import Retoucher, shows_drawing
+    from latentface.editing.attribute_edit import Retoucher, shows_drawing, way
     from latentface.pretrained.directions import pick
 
     generator = api.load_generator(flags["network"], flags["device"])
@@ -122,36 +154,33 @@ def _retoucher(
     if flags["directions"]:
         known |= api.list_directions(generator, flags["directions"])
     used = [pick(name, known) for name in {*changes, *filter(None, [flags["strip"]]), *(flags["grid"] or ())}]
+    check_flags(facts | {"place": way(options, used)})
     with report.progress() as bar:
-        finder = build_finder(report, bar, generator, shows_drawing(options, used), flags["seed"], flags)
+        finder = build_finder(report, bar, generator, shows_drawing(options, used), project, flags)
         face = finder.face(source, flags["face"])
     return Retoucher(face, generator, known, options, placing, report.note)
 
 
-def _write(retoucher: Retoucher, changes: dict[str, float], target: Path, flags: dict[str, Any]) -> dict[str, Any]:
-    """The pictures that were asked for; which files there are, and how far the edit led."""
+def _write(retoucher: Retoucher, changes: dict[str, float], files: dict[str, Path], flags: dict[str, Any]) -> float:
+    """Write the pictures that were asked for; how far the edit led."""
     from latentface.io.images import write_image
 
-    files, far = {}, 0.0
-    if changes:
+    far = 0.0
+    if "output" in files:
         made = retoucher.edit(changes)
         photo, far = made.photo, made.excess
-        write_image(target, photo.rgb, alpha=photo.alpha, exif=photo.exif, icc=photo.icc)
-        files["output"] = str(target)
-        if flags["save_latent"]:
-            files["latent"] = str(target.with_name(f"{target.stem}.latent.safetensors"))
+        write_image(files["output"], photo.rgb, alpha=photo.alpha, exif=photo.exif, icc=photo.icc)
+        if "latent" in files:
             made.latent.save(files["latent"])
     if name := flags["strip"]:
-        files["strip"] = str(target.with_name(f"{target.stem}.strip.png"))
         row = [{**changes, name: step} for step in STRIP]
         write_image(files["strip"], make_sheet(retoucher, row, [f"{name} {row[k][name]:g}" for k in range(7)], 7))
     if flags["grid"]:
         across, down = flags["grid"]
-        files["grid"] = str(target.with_name(f"{target.stem}.grid.png"))
         table = [{**changes, across: x, down: y} for y in GRID for x in GRID]
         captions = [f"{across} {each[across]:g}, {down} {each[down]:g}" for each in table]
         write_image(files["grid"], make_sheet(retoucher, table, captions, len(GRID)))
-    return {"files": files, "excess": round(far, 3)}
+    return far
 
 
 def make_sheet(

@@ -5,15 +5,17 @@ from __future__ import annotations
 import functools
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from latentface.cli.command import FACES, GENERAL, MESSAGES, NETWORKS, PASTING, PROJECTION, flag, was_given
 from latentface.cli.report import Bar, Report
 from latentface.errors import UsageError
-from latentface.options import ProjectOptions
+from latentface.modes import Condition, Either, unless, when
+from latentface.options import CompositeOptions, ProjectOptions
 from latentface.pretrained.catalogue import DEFAULT_GENERATOR
 
 if TYPE_CHECKING:
@@ -21,22 +23,45 @@ if TYPE_CHECKING:
     from latentface.networks.generator import Generator
 
 F = TypeVar("F", bound=Callable[..., Any])
+Conditions = Sequence[Condition | Either]
 
-device_flag = click.option(
-    "--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N; auto takes a GPU when there is one."
-)
-seed_flag = click.option(
-    "--seed", default=0, show_default=True, type=click.IntRange(min=0), help="Seed of every random draw."
-)
-landmarks_flag = click.option(
-    "--landmarks", default="builtin", show_default=True, help="builtin, dlib68 or a dlib .dat file."
-)
-rate_flag = click.option(
-    "--rate", default=None, help="Frames a second of a folder of frames, such as 25 or 30000/1001."
-)
-keep_partial_flag = click.option(
-    "--keep-partial", is_flag=True, help="When interrupted, keep what there is as a playable file."
-)
+LATENT, PHOTO = "a latent", "a photo"  # what a source of a face can be
+#: Options of `ProjectOptions` that do not go with edits, which draw with the generator as it is.
+TUNING = ("tune_steps", "tune_learning_rate")
+
+device_flag = flag(
+    "--device", default="auto", show_default=True, section=NETWORKS,
+    help="auto, cpu, cuda or cuda:N; auto takes a GPU when there is one.",
+)  # fmt: skip
+seed_flag = flag(
+    "--seed", default=0, show_default=True, type=click.IntRange(min=0), section=NETWORKS,
+    help="Seed of every random draw.",
+)  # fmt: skip
+
+
+def landmarks_flag(applies_to: Conditions = ()) -> Callable[[F], F]:
+    """Add --landmarks."""
+    text = "builtin, dlib68 (package face_recognition_models) or a dlib .dat file."
+    return flag("--landmarks", default="builtin", show_default=True, section=FACES, applies_to=applies_to, help=text)
+
+
+def face_flag(applies_to: Conditions = (), default: str = "the largest") -> Callable[[F], F]:
+    """Add --face."""
+    text = f"Which face, 1 for the surest.  [default: {default}]"
+    return flag("--face", type=click.IntRange(min=1), section=FACES, applies_to=applies_to, help=text)
+
+
+def rate_flag(applies_to: Conditions = ()) -> Callable[[F], F]:
+    """Add --rate."""
+    return flag(
+        "--rate", applies_to=applies_to, help="Frames a second of a folder of frames, such as 25 or 30000/1001."
+    )
+
+
+def keep_partial_flag(applies_to: Conditions = ()) -> Callable[[F], F]:
+    """Add --keep-partial."""
+    text = "When interrupted, keep what there is as a playable file."
+    return flag("--keep-partial", is_flag=True, applies_to=applies_to, help=text)
 
 
 def offline_flag(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -50,7 +75,7 @@ def offline_flag(command: Callable[..., Any]) -> Callable[..., Any]:
         with access_with_progress(Report(quiet=quiet), offline):
             return command(**values)
 
-    return click.option("--offline", is_flag=True, help="Never download anything.")(with_access)
+    return flag("--offline", is_flag=True, section=NETWORKS, help="Never download anything.")(with_access)
 
 
 def ops_flag(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -74,30 +99,15 @@ def ops_flag(command: Callable[..., Any]) -> Callable[..., Any]:
 
     text = "Native operations, plain torch, or native where they can be built."
     choices = click.Choice(["auto", "native", "reference"])
-    return click.option("--ops", "ops_choice", default="auto", show_default=True, type=choices, help=text)(with_ops)
+    add = flag("--ops", "ops_choice", default="auto", show_default=True, type=choices, section=NETWORKS, help=text)
+    return add(with_ops)
 
 
 def network_flag(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add --network (a generator), --offline and --ops."""
     text = "Generator: built-in or published name, file or URL."
-    return click.option("--network", default=DEFAULT_GENERATOR, show_default=True, help=text)(
-        offline_flag(ops_flag(command))
-    )
-
-
-def finder_flags(unless: str = "the face is pasted") -> Callable[[F], F]:
-    """Add --steps, --landmarks, --face and --cache, which `build_finder` takes.
-
-    unless: when the encoder is not enough, in words.
-    """
-    steps = click.option(
-        "--steps", type=click.IntRange(min=0), default=None,
-        help="Steps of projection; more look more like the photo and move less freely, 0 is the network's encoder "
-        f"alone.  [default: 0 where there is one, unless {unless}; else {ProjectOptions.steps}]",
-    )  # fmt: skip
-    face = click.option("--face", type=click.IntRange(min=1), default=None, help="Which face.  [default: the largest]")
-    cache = click.option("--cache/--no-cache", default=True, show_default=True, help="Remember projections.")
-    return lambda command: steps(landmarks_flag(face(cache(command))))
+    add = flag("--network", default=DEFAULT_GENERATOR, show_default=True, section=NETWORKS, help=text)
+    return add(offline_flag(ops_flag(command)))
 
 
 def report_flags(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -107,23 +117,40 @@ def report_flags(command: Callable[..., Any]) -> Callable[..., Any]:
     def with_report(as_json: bool, quiet: bool, show_traceback: bool, **values: Any) -> Any:
         return command(report=Report(as_json, quiet, show_traceback), **values)
 
+    common: dict[str, Any] = {"is_flag": True, "section": MESSAGES}
     flags = (
-        click.option("--traceback", "show_traceback", is_flag=True, help="Show the whole traceback of an error."),
-        click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors."),
-        click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, the rest on stderr."),
+        flag("--traceback", "show_traceback", **common, help="Show the whole traceback of an error."),
+        flag("--quiet", "-q", **common, help="Say nothing but errors."),
+        flag("--json", "as_json", **common, help="One JSON object on stdout, the rest on stderr."),
     )
     for add in flags:
         with_report = add(with_report)
     return with_report
 
 
-def options_flags(options: type[Any]) -> Callable[[F], F]:
-    """Add a flag for each field of an options dataclass: its name, type, default, bounds, choices and help."""
+def options_flags(
+    options: type[Any],
+    section: str = GENERAL,
+    *,
+    sections: Mapping[str, str] | None = None,
+    also: Mapping[str, Conditions] | Conditions = (),
+    without: Sequence[str] = (),
+) -> Callable[[F], F]:
+    """Add a flag for each field of an options dataclass: its name, type, default, bounds, choices, modes and help.
+
+    Args:
+        section: of the help. sections: other ones, by the name of the field.
+        also: further conditions, of all fields or by the name of the field.
+        without: fields that become no flag.
+    """
     hints = typing.get_type_hints(options)
 
     def decorate(command: F) -> F:
         for spec in reversed(fields(options)):
-            command = _flag(spec, hints[spec.name])(command)
+            if spec.name not in without:
+                more = also.get(spec.name, ()) if isinstance(also, Mapping) else also
+                where = NETWORKS if spec.name == "seed" else (sections or {}).get(spec.name, section)
+                command = _flag(spec, hints[spec.name], where, () if spec.name == "seed" else more)(command)
         return command
 
     return decorate
@@ -134,18 +161,74 @@ def build_options(options: type[Any], values: dict[str, Any]) -> Any:
     return options(**{spec.name: values.pop(spec.name) for spec in fields(options)})
 
 
+def composite_flags(photo: Condition) -> Callable[[F], F]:
+    """Add the flags of `CompositeOptions`, which `build_options` takes; they need a photo to paste into."""
+    return options_flags(CompositeOptions, PASTING, also=(photo,))
+
+
+def finder_flags(
+    photo: Condition, likeness: str = "the face is pasted", landmarks: Conditions = ()
+) -> Callable[[F], F]:
+    """Add --face, --cache, and what `project_flags` adds."""
+    rest = project_flags(photo, likeness, landmarks)
+    return lambda command: face_flag((photo,))(cache_flag(photo)(rest(command)))
+
+
+def project_flags(
+    photo: Condition, likeness: str = "the face is pasted", landmarks: Conditions = ()
+) -> Callable[[F], F]:
+    """Add --landmarks, and the flags of `ProjectOptions` but those of tuning, which `build_project` takes.
+
+    Args:
+        photo: that there are photos to project. likeness: when the encoder is not enough, in words.
+        landmarks: when landmarks are looked for; by default when there are photos.
+    """
+    steps = flag(
+        "--steps", type=click.IntRange(0, 100_000), section=PROJECTION, applies_to=(photo,),
+        help="Steps of the search; more look more like the photo and move less freely, 0 takes where it begins as it "
+        f"is.  [default: 0 where the network has an encoder, unless {likeness}; else {ProjectOptions.steps}]",
+    )  # fmt: skip
+    of_search = {spec.name: (photo, unless("steps", 0)) for spec in fields(ProjectOptions)} | {"start": (photo,)}
+    others = options_flags(ProjectOptions, PROJECTION, also=of_search, without=("steps", "seed", *TUNING))
+    return lambda command: landmarks_flag(landmarks or (photo,))(steps(others(command)))
+
+
+def cache_flag(photo: Condition) -> Callable[[F], F]:
+    """Add --cache."""
+    return flag(
+        "--cache/--no-cache", default=True, show_default=True, section=FACES, applies_to=(photo,),
+        help="Remember projections.",
+    )  # fmt: skip
+
+
+def build_project(values: dict[str, Any], seed: int) -> ProjectOptions | None:
+    """Take the fields of `ProjectOptions` out of a command's keyword arguments: as in Python, None is what suits.
+
+    None of these flags was given: None. One of them was: the others have the defaults of `ProjectOptions`.
+    """
+    names = [spec.name for spec in fields(ProjectOptions) if spec.name in values and spec.name != "seed"]
+    taken = {name: values.pop(name) for name in names}
+    given = {name: value for name, value in taken.items() if was_given(name)}
+    return ProjectOptions(**given, seed=seed) if given else None
+
+
 def build_finder(
-    report: Report, bar: Bar, generator: Generator, likeness: bool, seed: int, flags: dict[str, Any]
+    report: Report,
+    bar: Bar,
+    generator: Generator,
+    likeness: bool,
+    project: ProjectOptions | None,
+    flags: dict[str, Any],
 ) -> FaceFinder:
-    """What finds faces as --steps, --landmarks and --cache say; the bar shows how their projection goes.
+    """What finds faces as --landmarks, --cache and `project` say; the bar shows how their projection goes.
 
     likeness: the drawn face is shown, see `choose_projection`.
     """
     from latentface import api
     from latentface.editing.inverted_face import FaceFinder, choose_projection
 
-    project = choose_projection(generator, likeness, flags["steps"], seed)
-    if project is not None:
+    project = project or choose_projection(generator, likeness, flags["seed"])
+    if project.steps:
         bar.start("projecting", project.steps)
     return FaceFinder(
         generator, project, landmarks=flags["landmarks"], cache=api.projection_cache() if flags["cache"] else None,
@@ -153,16 +236,27 @@ def build_finder(
     )  # fmt: skip
 
 
-def _flag(spec: Field[Any], hint: Any) -> Callable[[F], F]:
+def is_photo(name: str) -> Condition:
+    """The condition that a source, named such as "the source", is a photo."""
+    return when(name, PHOTO)
+
+
+def kind_of(source: Any) -> str:
+    """What a source of a face is, by its name: a latent or a photo."""
+    return LATENT if source.suffix.lower() == ".safetensors" else PHOTO
+
+
+def _flag(spec: Field[Any], hint: Any, section: str, also: Conditions) -> Callable[[F], F]:
     assert spec.default is not MISSING, f"{spec.name} needs a default to become a flag"
     name = spec.name.replace("_", "-")
-    text = spec.metadata.get("help", "")
+    common: dict[str, Any] = {
+        "default": spec.default, "help": spec.metadata.get("help", ""), "section": section,
+        "applies_to": (*also, *spec.metadata.get("applies_to", ())),
+    }  # fmt: skip
     if hint is bool:
-        return click.option(f"--{name}/--no-{name}", spec.name, default=spec.default, show_default=True, help=text)
+        return flag(f"--{name}/--no-{name}", spec.name, show_default=True, **common)
     kind = _kind(spec, hint)
-    return click.option(
-        f"--{name}", spec.name, default=spec.default, show_default=spec.default is not None, type=kind, help=text
-    )
+    return flag(f"--{name}", spec.name, show_default=spec.default is not None, type=kind, **common)
 
 
 def _kind(spec: Field[Any], hint: Any) -> Any:

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from latentface import api
-from latentface.cli.faces import choose_faces
+from latentface.arrays import Pixels
+from latentface.cli.faces import find_faces
 from latentface.cli.report import Report
 from latentface.errors import InputError, UsageError
+from latentface.faces.crop import pick_face
 from latentface.faces.square import Square, best_face
 from latentface.io import video
 from latentface.io.camera import Camera
@@ -26,7 +28,6 @@ from latentface.motion.driver import keypoints_of
 from latentface.options import AnimateOptions
 
 if TYPE_CHECKING:
-    from latentface.arrays import Pixels
     from latentface.networks.motion import MotionModel
 
 Viewer = Callable[[Pixels], bool]  # shows a picture; False when the person closed it
@@ -37,19 +38,20 @@ def animate_live(report: Report, source: Path, camera: str, options: AnimateOpti
     """Run until the camera ends, the window is closed, the time is up or Ctrl-C."""
     photo = replace(read_photo(source), alpha=None)
     model = api.load_animator(flags["network"], flags["device"])
-    faces = choose_faces(source, flags["face"] or 1)
-    options = replace(options, best_frame=False)
+    faces = [pick_face(find_faces(source, flags["landmarks"]), flags["face"], str(source))]
+    if options.mode == "relative":
+        options = replace(options, best_frame=False)  # nobody can go through a camera's frames beforehand
     with ExitStack() as stack:
         viewers = _viewers(report, stack, flags, photo.rgb.shape[1::-1])
         if not viewers and flags["output"] is None:
             raise UsageError("live, but nothing to show it on: no window here; give -o FILE or --virtual-camera")
         device = stack.enter_context(Camera(camera))
-        session = _Session(device, viewers, flags["seconds"])
+        session = _Session(device, viewers, flags["seconds"], flags["landmarks"])
         clip = device.clip()
         if flags["calibrate"]:
             sight = _sight(photo.rgb, faces[0].landmarks, model, options.crop)
             clip = replace(clip, frames=session.calibrate(clip, sight, model, options))
-        animation = api.animate(photo, clip, model, options, faces=faces)
+        animation = api.animate(photo, clip, model, options, faces=faces, landmarks=flags["landmarks"])
         shown = replace(animation.clip, frames=session.show(animation.clip))
         if flags["output"] is None:
             for _ in shown:
@@ -73,8 +75,8 @@ def animate_live(report: Report, source: Path, camera: str, options: AnimateOpti
 class _Session:
     """Frames pass through on their way to the viewers; how old they are by then is kept."""
 
-    def __init__(self, camera: Camera, viewers: list[Viewer], seconds: float | None) -> None:
-        self.camera, self.viewers = camera, viewers
+    def __init__(self, camera: Camera, viewers: list[Viewer], seconds: float | None, landmarks: str) -> None:
+        self.camera, self.viewers, self.landmarks = camera, viewers, landmarks
         self.until = float("inf") if seconds is None else time.monotonic() + seconds
         self.ages: list[float] = []
         self.began, self.taken_before, self.calibrated_after = time.monotonic(), 0, 0.0
@@ -83,7 +85,7 @@ class _Session:
         self, clip: Clip, source: calibration.Sight, model: MotionModel, options: AnimateOptions
     ) -> Iterator[Frame]:
         """Show driver and source until they match, then let every frame pass."""
-        frames, row, landmarks = iter(clip), 0, api.landmark_predictor()
+        frames, row, landmarks = iter(clip), 0, api.landmark_predictor(self.landmarks)
         began = time.monotonic()
         for frame in frames:
             points = best_face(frame.pixels, landmarks)

@@ -1,8 +1,8 @@
-"""Where a projection's files go: names that never collide, and what is already done."""
+"""Where results go: the working folder, never over an input; and a projection's files, under names of their own."""
 
 from __future__ import annotations
 
-import hashlib
+import itertools
 import json
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -11,10 +11,32 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from latentface.errors import InputError, OutputError
+from latentface.errors import InputError, OutputError, UsageError
+from latentface.io.atomic import sha256
 
+LATENT_SUFFIX = ".latent.safetensors"
 #: Pictures that `project` writes; in a folder of photos they are results, not photos.
 OWN_SUFFIXES = (".projected.png", ".compare.png")
+
+
+def default_output(source: Path, ending: str) -> Path:
+    """The result of a source where no -o names one: in the working folder, NAME.ENDING."""
+    return Path(f"{source.name.removesuffix(LATENT_SUFFIX).removesuffix(source.suffix)}.{ending}")
+
+
+def check_outputs(outputs: Iterable[Path | None], inputs: Iterable[Path | str | None]) -> None:
+    """Raise UsageError when what is to be written is one of the inputs, under whatever name; those stay as they are."""
+    known = [Path(each) for each in inputs if each]
+    for output, given in itertools.product(filter(None, outputs), known):
+        if _same(output, given):
+            raise UsageError(f"{output} is an input, and inputs are never replaced; choose another name with -o")
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:  # one of them does not exist, or is no path at all
+        return False
 
 
 @dataclass(frozen=True)
@@ -26,7 +48,7 @@ class Files:
 
     @property
     def latent(self) -> Path:
-        return self.folder / f"{self.name}.latent.safetensors"
+        return self.folder / f"{self.name}{LATENT_SUFFIX}"
 
     @property
     def projected(self) -> Path:
@@ -40,6 +62,11 @@ class Files:
     def tuned(self) -> Path:
         return self.folder / f"{self.name}.tuned.safetensors"
 
+    @property
+    def all(self) -> tuple[Path, ...]:
+        """Every file that there may be."""
+        return (self.latent, self.projected, self.compare, self.tuned)
+
 
 @dataclass(frozen=True)
 class Made:
@@ -47,6 +74,7 @@ class Made:
 
     photo_sha256: str
     face: int
+    largest: bool
     options: dict[str, Any]
     fingerprint: str
     landmarks: str
@@ -76,12 +104,17 @@ class Naming:
                 return name
             number += 1
 
+    def largest(self, name: str, photo_sha256: str) -> int | None:
+        """The number of the photo's largest face, where an earlier run noted it."""
+        made = [found for path in self._latents(name) if (found := read_made(path)) is not None]
+        return next((each.face for each in made if each.photo_sha256 == photo_sha256 and each.largest), None)
+
     def _free(self, name: str, photo_sha256: str) -> bool:
         holders = [read_made(path) for path in self._latents(name)]
         return all(made is not None and made.photo_sha256 == photo_sha256 for made in holders)
 
     def _latents(self, name: str) -> Iterator[Path]:
-        """Latents under that name, of the best face or of a further one."""
+        """Latents under that name, of the surest face or of a further one."""
         first = Files(self.folder, name).latent
         if first.exists():
             yield first
@@ -92,22 +125,18 @@ class Naming:
 
 
 def face_name(name: str, face: int) -> str:
-    """NAME for a photo's best face, NAME.face2, NAME.face3 ... for the others."""
+    """NAME for a photo's surest face, NAME.face2, NAME.face3 ... for the others."""
     return name if face == 1 else f"{name}.face{face}"
 
 
 def hash_file(path: Path) -> str:
-    """sha256 of a file's bytes, in hex; InputError when it cannot be read."""
-    digest = hashlib.sha256()
+    """SHA-256 of a file's bytes, in hex; InputError when it cannot be read."""
     try:
-        with path.open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
+        return sha256(path)
     except FileNotFoundError:
         raise InputError(f"no such file: {path}; check the path") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); give a readable file") from None
-    return digest.hexdigest()
 
 
 def read_made(path: Path) -> Made | None:
@@ -120,6 +149,7 @@ def read_made(path: Path) -> Made | None:
         return Made(
             photo_sha256=facts["photo_sha256"],
             face=int(facts["face"]),
+            largest=facts.get("largest") == "True",
             options=json.loads(facts["options"]),
             fingerprint=latent.fingerprint,
             landmarks=facts["landmarks_from"],

@@ -7,53 +7,61 @@ from typing import Any
 
 import click
 
-from latentface.cli.flags import build_options, device_flag, network_flag, options_flags, report_flags
+from latentface.cli.command import FACES, PROJECTION, Command, check_flags, flag
+from latentface.cli.flags import (
+    build_options,
+    device_flag,
+    face_flag,
+    landmarks_flag,
+    network_flag,
+    options_flags,
+    report_flags,
+)
 from latentface.cli.report import Report
 from latentface.errors import UsageError
 from latentface.options import DEFAULT_TUNE_STEPS, ProjectOptions
 
 
-@click.command(short_help="Invert photos of faces into latent codes.")
+@click.command(cls=Command, short_help="Invert photos of faces into latent codes.")
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PHOTO...")
-@click.option(
+@flag(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
     default=Path(),
-    help="Folder for the results, made when missing.  [default: the current folder]",
+    help="Folder for the results, made when missing.  [default: the working folder]",
 )
 @network_flag
 @device_flag
-@click.option(
-    "--landmarks",
-    default="builtin",
-    show_default=True,
-    help="builtin, dlib68 (package face_recognition_models), dlib-68 (downloaded) or a dlib .dat file.",
-)
-@click.option("--face", type=click.IntRange(min=1), default=None, help="Which face, 1 for the surest.  [default: 1]")
-@click.option("--all-faces", is_flag=True, help="Every face of every photo.")
-@click.option("--tune", is_flag=True, help=f"Pivot tuning afterwards: {DEFAULT_TUNE_STEPS} steps, or --tune-steps.")
-@options_flags(ProjectOptions)
-@click.option(
-    "--batch", type=click.IntRange(1, 64), default=4, show_default=True, help="Faces that are optimised together."
-)
-@click.option("--overwrite", is_flag=True, help="Do again what is already done.")
+@landmarks_flag()
+@face_flag()
+@flag("--all-faces", is_flag=True, section=FACES, help="Every face of every photo.")
+@flag(
+    "--tune", is_flag=True, section=PROJECTION,
+    help=f"Pivot tuning afterwards: {DEFAULT_TUNE_STEPS} steps, or --tune-steps.",
+)  # fmt: skip
+@options_flags(ProjectOptions, PROJECTION)
+@flag(
+    "--batch", type=click.IntRange(1, 64), default=4, show_default=True, section=PROJECTION,
+    help="Faces that are optimised together.",
+)  # fmt: skip
+@flag("--overwrite", is_flag=True, help="Do again what is already done.")
 @report_flags
 def project(photos: tuple[Path, ...], report: Report, **flags: Any) -> int:
     """Invert each PHOTO (a file, or a folder of photos) into the latent space of a generator.
 
     Writes NAME.latent.safetensors, NAME.projected.png and NAME.compare.png (photo, reconstruction, difference, loss)
-    for the surest face of each photo; further faces become NAME.face2, NAME.face3 and so on. What is already done is
-    skipped; a photo that cannot be used is reported and the rest go on.
+    for the largest face of each photo. Files of a face other than the surest are called NAME.face2, NAME.face3 and so
+    on. What is already done is skipped; a photo that cannot be used is reported and the rest go on.
     """
     if flags.pop("tune") and not flags["tune_steps"]:
         flags["tune_steps"] = DEFAULT_TUNE_STEPS
     if flags["all_faces"] and flags["face"] is not None:
         raise UsageError("--face and --all-faces exclude each other; give one of them")
+    check_flags({"tune_steps": flags["tune_steps"]})
     options = build_options(ProjectOptions, flags)
 
     from latentface.cli.project_job import ProjectJob, Settings
 
-    flags["face"] = flags["face"] or 1
     settings = Settings(options=options, folder=flags.pop("output"), **flags)
     return ProjectJob(settings, report).run(photos)

@@ -14,6 +14,7 @@ from latentface.cli.outputs import (
     Files,
     Naming,
     changed,
+    check_outputs,
     face_name,
     hash_file,
     prepared_folder,
@@ -23,7 +24,7 @@ from latentface.cli.outputs import (
 from latentface.cli.panels import compare_panels
 from latentface.cli.report import Bar, Report
 from latentface.errors import InputError, LatentfaceError, NoFaceFound, OutputError, WeightsError
-from latentface.faces.crop import FaceCrop
+from latentface.faces.crop import FaceCrop, largest_face, pick_face
 from latentface.io import images
 from latentface.options import ProjectOptions
 
@@ -43,7 +44,7 @@ class Settings:
     network: str
     device: str
     landmarks: str
-    face: int
+    face: int | None
     all_faces: bool
     batch: int
     overwrite: bool
@@ -58,6 +59,7 @@ class Task:
     photo_sha256: str
     photo_size: tuple[int, int]  # width, height
     face: int
+    largest: bool
     crop: FaceCrop
     files: Files
 
@@ -71,13 +73,14 @@ class ProjectJob:
         self.naming = Naming(settings.folder, settings.overwrite)
         self.entries: list[dict[str, Any]] = []
         self.waiting: list[Task] = []
+        self.inputs: list[Path] = []
         self.stopped = False
         self.editor: FaceEditor
 
     def run(self, inputs: Sequence[Path]) -> int:
         """Do it all: report each photo, and the whole as JSON when asked for."""
         began = time.monotonic()
-        photos = self._expand(inputs)
+        photos = self.inputs = self._expand(inputs)
         if photos:
             from latentface.editor import FaceEditor
 
@@ -130,27 +133,34 @@ class ProjectJob:
         if name != photo.stem:
             self.report.note(f"{photo}: the name {photo.stem} belongs to another result; this one is called {name}")
         settings = self.settings
-        if not settings.all_faces and self._done(entry, self._files(name, settings.face), photo_sha256, settings.face):
+        known = None if settings.all_faces else settings.face or self.naming.largest(name, photo_sha256)
+        if known and self._done(entry, self._files(name, known), photo_sha256, known):
             return
         pixels = images.read_image(photo)
         crops = self.editor.align(pixels)
-        if settings.all_faces:
-            wanted = list(range(1, len(crops) + 1))
-        else:
-            from latentface.faces.crop import pick_face
-
-            pick_face(crops, settings.face, str(photo))
-            wanted = [settings.face]
-            if len(crops) > 1:
-                here = f"{photo}: {len(crops)} faces, taking face {settings.face}"
-                self.report.note(f"{here}; see --face and --all-faces")
+        largest = largest_face(crops)
+        wanted = self._choose(photo, crops, largest)
         for face in wanted:
             entry = entry if face == wanted[0] else self._entry(photo)
             entry.update(face=face, faces=len(crops))
             files = self._files(name, face)
-            if not (settings.all_faces and self._done(entry, files, photo_sha256, face)):
+            check_outputs(files.all, self.inputs)
+            if not self._done(entry, files, photo_sha256, face):
                 size = (pixels.shape[1], pixels.shape[0])
-                self.waiting.append(Task(entry, photo, photo_sha256, size, face, crops[face - 1], files))
+                task = Task(entry, photo, photo_sha256, size, face, face == largest, crops[face - 1], files)
+                self.waiting.append(task)
+
+    def _choose(self, photo: Path, crops: Sequence[FaceCrop], largest: int) -> list[int]:
+        """The numbers of the faces that are asked for: every one, one by its number, or the largest, which is said."""
+        if self.settings.all_faces:
+            return list(range(1, len(crops) + 1))
+        if self.settings.face is not None:
+            pick_face(crops, self.settings.face, str(photo))
+            return [self.settings.face]
+        if len(crops) > 1:
+            here = f"{photo}: {len(crops)} faces, taking the largest (face {largest})"
+            self.report.note(f"{here}; see --face and --all-faces")
+        return [largest]
 
     def _files(self, name: str, face: int) -> Files:
         return Files(self.settings.folder, face_name(name, face))
@@ -207,7 +217,8 @@ class ProjectJob:
         describe(projection, self._facts(task, projection)).save(files.latent)
         task.entry.update(self._paths(files), tuned=str(files.tuned) if projection.tuned is not None else None)
         task.entry.update(status="done", distance=float(distance), verdict=projection.verdict, seconds=seconds)
-        task.entry.update(steps=len(losses), first_loss=losses[0], last_loss=losses[-1])
+        first, last = (losses[0], losses[-1]) if losses else (None, None)
+        task.entry.update(steps=len(losses), first_loss=first, last_loss=last)
         self.report.say(f"{title}: {summary} -> {files.compare}")
 
     def _facts(self, task: Task, projection: Projection) -> dict[str, str]:
@@ -220,6 +231,7 @@ class ProjectJob:
             "photo_sha256": task.photo_sha256,
             "photo_size": json.dumps(task.photo_size),
             "face": str(task.face),
+            "largest": str(task.largest),
             "quad": json.dumps(task.crop.quad.tolist()),
             "landmarks": json.dumps(task.crop.landmarks.round(3).tolist()),
             "landmarks_from": self.settings.landmarks,

@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from latentface.cli.command import Command, check_flags, flag
 from latentface.cli.flags import device_flag, network_flag, report_flags, seed_flag
+from latentface.cli.outputs import check_outputs, prepared_folder
 from latentface.cli.report import Bar, Report
 from latentface.errors import OutputError, UsageError
+from latentface.modes import when
 
 if TYPE_CHECKING:
     from latentface.arrays import Pixels
@@ -51,24 +54,36 @@ def parse_seeds(text: str) -> list[int]:
     return seeds
 
 
-@click.command(short_help="Draw new faces from seeds.")
-@click.option("--seeds", default=None, help="Such as 0-15 or 1,4,7-9.  [default: 16 from --seed on]")
-@click.option(
+SOURCE, OUTPUT = "the source", "the output"
+SEEDS, LATENTS, SHEET, SINGLES = "seeds", "saved latents", "one sheet", "single pictures"
+
+
+@click.command(cls=Command, short_help="Draw new faces from seeds.")
+@flag("--seeds", help="Such as 0-15 or 1,4,7-9.  [default: 16 from --seed on]", applies_to=(when(SOURCE, SEEDS),))
+@flag(
     "--latent",
     "latents",
     multiple=True,
     type=click.Path(path_type=Path),
     help="Draw a saved latent instead of seeds; may be repeated.",
 )
-@click.option("--tuned", is_flag=True, help="Draw each latent with the NAME.tuned.safetensors beside it.")
-@click.option(
-    "--psi", default=0.7, show_default=True, type=click.FloatRange(-2, 2), help="Truncation towards the mean face."
-)
-@click.option(
-    "--columns", default=None, type=click.IntRange(1, 100), help="Pictures in a row of the sheet.  [default: square]"
-)
-@click.option("--captions/--no-captions", default=True, show_default=True, help="Write the seed under each picture.")
-@click.option(
+@flag(
+    "--tuned", is_flag=True, applies_to=(when(SOURCE, LATENTS),),
+    help="Draw each latent with the NAME.tuned.safetensors beside it.",
+)  # fmt: skip
+@flag(
+    "--psi", default=0.7, show_default=True, type=click.FloatRange(-2, 2), applies_to=(when(SOURCE, SEEDS),),
+    help="Truncation towards the mean face.",
+)  # fmt: skip
+@flag(
+    "--columns", type=click.IntRange(1, 100), applies_to=(when(OUTPUT, SHEET),),
+    help="Pictures in a row of the sheet.  [default: square]",
+)  # fmt: skip
+@flag(
+    "--captions/--no-captions", default=True, show_default=True, applies_to=(when(OUTPUT, SHEET),),
+    help="Write the seed under each picture.",
+)  # fmt: skip
+@flag(
     "-o",
     "--output",
     type=click.Path(path_type=Path),
@@ -86,17 +101,15 @@ def sample(report: Report, seeds: str | None, seed: int, latents: tuple[Path, ..
     With -o sheet.png the faces come on one sheet; with -o FOLDER each becomes FOLDER/seed00007.png. With --latent
     saved latent codes are drawn instead.
     """
-    if seeds is not None and latents:
-        raise UsageError("--seeds and --latent exclude each other; give one of them")
-    numbers = parse_seeds(seeds) if seeds is not None else list(range(seed, seed + 16))
-    if flags["tuned"] and not latents:
-        raise UsageError("--tuned goes with --latent; name the latent whose tuned network is wanted")
     is_sheet = output.suffix.lower() in SHEET_SUFFIXES and not output.is_dir()
+    check_flags({SOURCE: LATENTS if latents else SEEDS, OUTPUT: SHEET if is_sheet else SINGLES})
+    numbers = parse_seeds(seeds) if seeds is not None else list(range(seed, seed + 16))
     if not is_sheet and output.suffix and not output.is_dir():
         raise OutputError(f"{output}: cannot write {output.suffix} files; name a folder, or a .png, .jpg or .webp file")
 
+    check_outputs([output], latents)
+
     from latentface import api
-    from latentface.cli.outputs import prepared_folder
 
     generator = api.load_generator(flags["network"], flags["device"])
     if latents:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from latentface.cli.command import Group, check_flags, flag
 from latentface.cli.flags import (
     build_options,
     device_flag,
@@ -18,9 +19,11 @@ from latentface.cli.flags import (
     report_flags,
     seed_flag,
 )
+from latentface.cli.outputs import check_outputs
 from latentface.cli.report import Report
 from latentface.emotion import Emotion, EmotionSequence
 from latentface.errors import InputError, NoFaceFound
+from latentface.modes import when
 from latentface.options import ReadOptions
 
 if TYPE_CHECKING:
@@ -28,11 +31,12 @@ if TYPE_CHECKING:
     from latentface.emotions.resume_log import Journal
     from latentface.emotions.smoothing import Look
 
-output_flag = click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("emotions.json"),
+FILM, FILE, FRAMES = "the film", "a file", "a folder of frames"
+output_flag = flag("-o", "--output", type=click.Path(path_type=Path), default=Path("emotions.json"),
                            show_default=True, help="The emotion sequence, a JSON file.")  # fmt: skip
 
 
-@click.group(short_help="Orders of emotions: read them from films, learn them, draw new ones.")
+@click.group(cls=Group, short_help="Orders of emotions: read them from films, learn them, draw new ones.")
 def sequence() -> None:
     """Orders of emotions for `latentface video`: read from films, learnt from these, drawn anew."""
 
@@ -40,14 +44,14 @@ def sequence() -> None:
 @sequence.command(short_help="Read the emotions of a film's faces.")
 @click.argument("film", type=click.Path(path_type=Path))
 @output_flag
-@click.option(
+@flag(
     "--recogniser", default="emotion", show_default=True,
     help="Who tells emotions: the built-in network, a file of that kind, or own code: module:NAME or FILE.py:NAME.",
 )  # fmt: skip
 @options_flags(ReadOptions)
-@landmarks_flag
-@rate_flag
-@click.option("--keep-looks", is_flag=True, help="Keep what was seen at every look, beside OUTPUT, as .looks.jsonl.")
+@landmarks_flag()
+@rate_flag((when(FILM, FRAMES),))
+@flag("--keep-looks", is_flag=True, help="Keep what was seen at every look, beside OUTPUT, as .looks.jsonl.")
 @device_flag
 @offline_flag
 @report_flags
@@ -63,6 +67,8 @@ def read(report: Report, film: Path, output: Path, **flags: Any) -> None:
     from latentface.io import video
     from latentface.io.clip import parse_rate
 
+    check_flags({FILM: FRAMES if film.is_dir() else FILE})
+    check_outputs([output], [film])
     options = build_options(ReadOptions, flags)
     clip = video.read_clip(film, rate=parse_rate(flags["rate"]) if flags["rate"] else None)
     recogniser = api.find_recogniser(flags["recogniser"], flags["device"])
@@ -114,9 +120,9 @@ def _tell_reading(report: Report, film: Path, output: Path, recogniser: str, rea
 
 @sequence.command(short_help="Learn the order of emotions from sequences.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("rhythm.safetensors"), show_default=True,
+@flag("-o", "--output", type=click.Path(path_type=Path), default=Path("rhythm.safetensors"), show_default=True,
               help="The network, for `sequence predict --model`.")  # fmt: skip
-@click.option("--steps", type=click.IntRange(min=1), default=1000, show_default=True, help="Steps of training.")
+@flag("--steps", type=click.IntRange(min=1), default=1000, show_default=True, help="Steps of training.")
 @seed_flag
 @report_flags
 def fit(report: Report, files: tuple[Path, ...], output: Path, steps: int, seed: int) -> None:
@@ -130,6 +136,7 @@ def fit(report: Report, files: tuple[Path, ...], output: Path, steps: int, seed:
     from latentface.io.atomic import atomic_path
     from latentface.training.rhythm import FEW_OPTIONS, fit
 
+    check_outputs([output], files)
     sequences = [EmotionSequence.load(path) for path in files]
     run = output.with_name(f"{output.name}.run")
     with report.progress() as bar:
@@ -156,28 +163,28 @@ def fit(report: Report, files: tuple[Path, ...], output: Path, steps: int, seed:
 
 @sequence.command(short_help="Draw a sequence of emotions.")
 @output_flag
-@click.option("--start", default="neutral", show_default=True, help="The first emotion.")
-@click.option(
+@flag("--first", "--start", "first", default="neutral", show_default=True, help="The first emotion.")
+@flag(
     "--seconds", type=click.FloatRange(min=0, min_open=True), default=20.0, show_default=True, help="Length of it all."
 )
-@click.option(
+@flag(
     "--temperature", type=click.FloatRange(0, 10), default=1.0, show_default=True,
     help="Below 1 nearer to the likeliest, which 0 always takes; above it more varied.",
 )  # fmt: skip
-@click.option("--model", default="rhythm", show_default=True, help="The built-in network, or a file of `sequence fit`.")
+@flag("--model", default="rhythm", show_default=True, help="The built-in network, or a file of `sequence fit`.")
 @seed_flag
 @report_flags
-def predict(report: Report, output: Path, start: str, seconds: float, **flags: Any) -> None:
+def predict(report: Report, output: Path, first: str, seconds: float, **flags: Any) -> None:
     """Draw emotions in a natural order, with durations and strengths; the same seed draws the same ones."""
-    first = Emotion.of(start)
+    begin = Emotion.of(first)
     from latentface import api
 
-    drawn = api.predict_emotions(first, seconds, flags["seed"], flags["temperature"], flags["model"])
+    drawn = api.predict_emotions(begin, seconds, flags["seed"], flags["temperature"], flags["model"])
     drawn.save(output)
     report.say(f"{_summary(drawn)} -> {output}")
     report.result(
         {
-            "command": "sequence predict", "output": str(output), "start": first.value, "seed": flags["seed"],
+            "command": "sequence predict", "output": str(output), "start": begin.value, "seed": flags["seed"],
             "temperature": flags["temperature"], "model": flags["model"], "segments": len(drawn.segments),
             "seconds": round(drawn.duration, 3), "shares": _shares(drawn), "exit_code": 0,
         }

@@ -7,33 +7,43 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from latentface.cli.flags import report_flags
+from latentface.cli.command import Group, check_flags, flag
+from latentface.cli.flags import device_flag, report_flags
 from latentface.cli.report import Report
 from latentface.errors import InputError, UsageError
+from latentface.modes import when
 
 if TYPE_CHECKING:
     from latentface.training.motion_clips import Checked
 
 
-@click.group(short_help="Train networks on your own clips.")
+TRAINED = (when("check_only", False),)
+
+
+@click.group(cls=Group, short_help="Train networks on your own clips.")
 def train() -> None:
     """Train networks on your own clips."""
 
 
 @train.command(short_help="A motion model, for `animate`.")
 @click.argument("clips", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="CLIPS...")
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=None, help="Folder of the run; it is resumed.")
-@click.option("--check-only", is_flag=True, help="Only say which clips can be used, and why others cannot.")
-@click.option(
-    "--size", type=click.Choice(["compact", "vox-256"]), default="compact", show_default=True,
+@flag("-o", "--output", type=click.Path(path_type=Path), applies_to=TRAINED, help="Folder of the run; it is resumed.")
+@flag("--check-only", is_flag=True, help="Only say which clips can be used, and why others cannot.")
+@flag(
+    "--size", type=click.Choice(["compact", "vox-256"]), default="compact", show_default=True, applies_to=TRAINED,
     help="The built-in network's shape at 128 px, or the published one at 256 px.",
 )  # fmt: skip
-@click.option("--vgg19", type=click.Path(path_type=Path), help="torchvision's vgg19-dcbb9e9d.pth for the loss.")
-@click.option("--adversarial", is_flag=True, help="Also train a discriminator.")
-@click.option("--pairs", type=click.IntRange(min=1), default=None, help="Pairs of frames in all.")
-@click.option("--batch", type=click.IntRange(min=1), default=None, help="Pairs at a time.")
-@click.option("--minutes", type=click.FloatRange(min=0), default=float("inf"), help="Stop after this long.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@flag(
+    "--vgg19", type=click.Path(path_type=Path), applies_to=TRAINED,
+    help="torchvision's vgg19-dcbb9e9d.pth for the loss.",
+)  # fmt: skip
+@flag("--adversarial", is_flag=True, applies_to=TRAINED, help="Also train a discriminator.")
+@flag("--pairs", type=click.IntRange(min=1), applies_to=TRAINED, help="Pairs of frames in all.")
+@flag("--batch", type=click.IntRange(min=1), applies_to=TRAINED, help="Pairs at a time.")
+@flag(
+    "--minutes", type=click.FloatRange(min=0), default=float("inf"), applies_to=TRAINED, help="Stop after this long."
+)
+@device_flag
 @report_flags
 def motion(report: Report, clips: tuple[Path, ...], **flags: Any) -> None:
     """Train a First Order Motion Model on CLIPS: videos, folders of videos, folders of frames.
@@ -44,6 +54,7 @@ def motion(report: Report, clips: tuple[Path, ...], **flags: Any) -> None:
     """
     if flags["output"] is None and not flags["check_only"]:
         raise UsageError("-o FOLDER is needed: where the run goes (or --check-only)")
+    check_flags()
     from latentface.training.motion import run_on_clips
     from latentface.training.motion_clips import find_clips, gather
 

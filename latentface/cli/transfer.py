@@ -9,19 +9,30 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from latentface.cli.command import FACES, ROWS, Command, check_flags, flag
 from latentface.cli.flags import (
+    LATENT,
+    PHOTO,
     build_finder,
     build_options,
+    build_project,
+    cache_flag,
+    composite_flags,
     device_flag,
-    finder_flags,
+    face_flag,
+    is_photo,
+    kind_of,
     network_flag,
     options_flags,
+    project_flags,
     rate_flag,
     report_flags,
     seed_flag,
 )
+from latentface.cli.outputs import check_outputs, default_output, prepared_folder
 from latentface.cli.report import Report, face_facts
 from latentface.errors import OutputError
+from latentface.modes import unless, when
 from latentface.options import CompositeOptions, TransferOptions
 
 if TYPE_CHECKING:
@@ -33,29 +44,42 @@ PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 CLIPS = (".mp4", ".webm", ".gif")
 
 
-@click.command(short_help="Give a face the expression of another.")
-@click.option("--identity", required=True, type=click.Path(path_type=Path), help="Photo or latent file of the person.")
-@click.option(
+IDENTITY, EXPRESSION, SOURCES = "the identity", "the expression", "the sources"
+CLIP, FRAMES = "a clip", "a folder of frames"
+PHOTOS, LATENTS = "photos or clips", "two latents"
+CHOICE = ("most_layers", "exact_layers", "contiguous", "keep", "finest", "solver", "time_limit", "rounds")
+OF_PHOTO = is_photo(IDENTITY)
+
+
+@click.command(cls=Command, short_help="Give a face the expression of another.")
+@flag("--identity", required=True, type=click.Path(path_type=Path), help="Photo or latent file of the person.")
+@flag(
     "--expression",
     required=True,
     type=click.Path(path_type=Path),
     help="Photo or latent file with the expression; or a clip, or a folder of frames: one output a frame.",
 )
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=None, help="[default: IDENTITY.transfer.png]")
+@flag("-o", "--output", type=click.Path(path_type=Path), help="[default: IDENTITY.transfer.png in the working folder]")
 @network_flag
 @device_flag
 @seed_flag
-@finder_flags()
-@click.option(
+@project_flags(when(SOURCES, PHOTOS))
+@cache_flag(when(SOURCES, PHOTOS))
+@face_flag((OF_PHOTO,))
+@flag(
     "--expression-face",
     type=click.IntRange(min=1),
-    default=None,
+    section=FACES,
+    applies_to=(is_photo(EXPRESSION),),
     help="Which face of the other.  [default: the largest]",
 )
-@options_flags(TransferOptions)
-@options_flags(CompositeOptions)
-@rate_flag
-@click.option("--strip/--no-strip", default=True, show_default=True, help="Also write OUTPUT.strip.png.")
+@options_flags(TransferOptions, sections=dict.fromkeys(CHOICE, ROWS), also={"place": (OF_PHOTO,)})
+@composite_flags(OF_PHOTO)
+@rate_flag((when(EXPRESSION, FRAMES),))
+@flag(
+    "--strip/--no-strip", default=True, show_default=True, applies_to=(unless(EXPRESSION, CLIP, FRAMES),),
+    help="Also write OUTPUT.strip.png.",
+)  # fmt: skip
 @report_flags
 def transfer(report: Report, identity: Path, expression: Path, output: Path | None, **flags: Any) -> None:
     """Rewrite the face of the identity's photo with another's expression, at the photo's full resolution.
@@ -63,40 +87,59 @@ def transfer(report: Report, identity: Path, expression: Path, output: Path | No
     Writes the photo and a strip: identity, expression, regenerated face, composite. With a clip as the expression it
     writes a clip, with the sound, one frame for each of its frames.
     """
+    facts = tell_sources(identity, expression)
+    check_flags(facts)
+    is_clip = facts[EXPRESSION] in (CLIP, FRAMES)
     options = build_options(TransferOptions, flags)
     placing = build_options(CompositeOptions, flags)
-    is_clip = expression.is_dir() or (
-        expression.suffix.lower() not in (*PICTURES, ".safetensors") and _moves(expression)
-    )
-    target = output or identity.with_name(f"{identity.stem}.transfer{'.mp4' if is_clip else '.png'}")
+    project = build_project(flags, flags["seed"])
+    target = output or default_output(identity, "transfer.mp4" if is_clip else "transfer.png")
+    strip = target.with_name(f"{target.stem}.strip.png") if flags.pop("strip") and not is_clip else None
     _check_output(target, is_clip)
+    check_outputs([target, strip], [identity, expression])
 
     from latentface import api
-    from latentface.cli.outputs import prepared_folder
     from latentface.editing.expression_transfer import Transferrer
 
     began = time.perf_counter()
     with prepared_folder(target.parent), report.progress() as bar:
         generator = api.load_generator(flags["network"], flags["device"])
-        finder = build_finder(report, bar, generator, options.place == "paste", flags["seed"], flags)
+        finder = build_finder(report, bar, generator, options.place == "paste", project, flags)
         transferrer = Transferrer(finder, options, placing)
-        job = _clip if is_clip else _photo
-        facts = job(report, transferrer, identity, expression, target, flags)
-    facts |= {"network": flags["network"], "output": str(target), "options": asdict(options)}
-    report.result({"command": "transfer", **facts, "seconds": round(time.perf_counter() - began, 3), "exit_code": 0})
+        if is_clip:
+            told = _clip(report, transferrer, identity, expression, target, flags)
+        else:
+            told = _photo(report, transferrer, identity, expression, target, strip, flags)
+    told |= {"network": flags["network"], "output": str(target), "options": asdict(options)}
+    report.result({"command": "transfer", **told, "seconds": round(time.perf_counter() - began, 3), "exit_code": 0})
+
+
+def tell_sources(identity: Path, expression: Path) -> dict[str, str]:
+    """What the two sources are, as facts for `check_flags`."""
+    kind = kind_of(expression)
+    if expression.is_dir():
+        kind = FRAMES
+    elif kind == PHOTO and expression.suffix.lower() not in PICTURES and _moves(expression):
+        kind = CLIP
+    latents = {kind, kind_of(identity)} == {LATENT}
+    return {IDENTITY: kind_of(identity), EXPRESSION: kind, SOURCES: LATENTS if latents else PHOTOS}
 
 
 def _photo(
-    report: Report, transferrer: Transferrer, identity: Path, expression: Path, target: Path, flags: dict[str, Any]
+    report: Report,
+    transferrer: Transferrer,
+    identity: Path,
+    expression: Path,
+    target: Path,
+    strip: Path | None,
+    flags: dict[str, Any],
 ) -> dict[str, Any]:
     from latentface.io.images import write_image
 
     made = transferrer.photo(identity, expression, face=flags["face"], expression_face=flags["expression_face"])
     photo = made.photo
     write_image(target, photo.rgb, alpha=photo.alpha, exif=photo.exif, icc=photo.icc)
-    strip = None
-    if flags["strip"]:
-        strip = target.with_name(f"{target.stem}.strip.png")
+    if strip is not None:
         write_image(strip, make_strip(transferrer, made))
     found = made.transfer
     layers = ", ".join(map(str, found.layers)) or "none"

@@ -9,19 +9,27 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from latentface.cli.command import Command, check_flags, flag, was_given
 from latentface.cli.flags import (
     build_finder,
     build_options,
+    build_project,
+    composite_flags,
     device_flag,
     finder_flags,
+    is_photo,
     keep_partial_flag,
+    kind_of,
     network_flag,
     options_flags,
+    rate_flag,
     report_flags,
 )
+from latentface.cli.outputs import check_outputs, default_output, prepared_folder
 from latentface.cli.report import Bar, Report, face_facts
 from latentface.emotion import Emotion, EmotionSequence
 from latentface.errors import OutputError, UsageError
+from latentface.modes import either, when
 from latentface.options import CompositeOptions, SequenceOptions, VideoOptions
 
 if TYPE_CHECKING:
@@ -32,49 +40,60 @@ KINDS = (".mp4", ".webm", ".gif", ".webp", "")
 SCRIPTS = ("emotions", "sequence", "predict", "like")
 
 
-@click.command(short_help="Make an expression video of one photo.")
+SOURCE, FILM = "the source", "the film of --like"
+NO_FILM, FILE, FRAMES = "none", "a file", "a folder of frames"
+OF_PHOTO = is_photo(SOURCE)
+
+
+@click.command(cls=Command, short_help="Make an expression video of one photo.")
 @click.argument("source", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=None, help="[default: SOURCE.video.mp4]")
-@click.option(
-    "--emotions", default=None, help="Names with strengths, such as happiness,surprise=1.5,neutral; 2 seconds each."
-)
-@click.option("--sequence", type=click.Path(path_type=Path), default=None, help="An emotion sequence in a JSON file.")
-@click.option("--predict", is_flag=True, help="A natural order of emotions, predicted.")
-@click.option("--start", default="neutral", show_default=True, help="The emotion that --predict goes on from.")
-@click.option("--like", type=click.Path(path_type=Path), default=None, help="The emotions of the face in this film.")
-@click.option(
-    "--seconds", type=click.FloatRange(min=0, min_open=True), default=None,
+@flag("-o", "--output", type=click.Path(path_type=Path), help="[default: SOURCE.video.mp4 in the working folder]")
+@flag("--emotions", help="Names with strengths, such as happiness,surprise=1.5,neutral; 2 seconds each.")
+@flag("--sequence", type=click.Path(path_type=Path), help="An emotion sequence in a JSON file.")
+@flag("--predict", is_flag=True, help="A natural order of emotions, predicted.")
+@flag(
+    "--first", default="neutral", show_default=True, applies_to=(when("predict", True),),
+    help="The emotion that --predict goes on from.",
+)  # fmt: skip
+@flag("--like", type=click.Path(path_type=Path), help="The emotions of the face in this film.")
+@rate_flag((when(FILM, FRAMES),))
+@flag(
+    "--seconds", type=click.FloatRange(min=0, min_open=True),
     help="Length of the clip.  [default: the sequence's; 10 with --predict]",
 )  # fmt: skip
 @network_flag
 @device_flag
 @options_flags(SequenceOptions)
-@options_flags(VideoOptions)
-@options_flags(CompositeOptions)
-@finder_flags()
-@keep_partial_flag
+@options_flags(VideoOptions, also={"place": (OF_PHOTO,), "crop": (OF_PHOTO,)})
+@composite_flags(OF_PHOTO)
+@finder_flags(OF_PHOTO, landmarks=(either(OF_PHOTO, when(FILM, FILE, FRAMES)),))
+@keep_partial_flag()
 @report_flags
 def video(report: Report, source: Path, output: Path | None, **flags: Any) -> None:
     """Let the face of a photo (or of a latent file) go through emotions; the rest of the photo stays as it is.
 
     Say which by one of --emotions, --sequence, --predict and --like. The neutral face is the one in the photo.
     """
+    check_script(flags)
+    like = flags["like"]
+    check_flags({SOURCE: kind_of(source), FILM: NO_FILM if like is None else FRAMES if like.is_dir() else FILE})
     options, drawing = build_options(SequenceOptions, flags), build_options(VideoOptions, flags)
-    placing = build_options(CompositeOptions, flags)
-    target = output or source.with_name(f"{source.stem}.video.mp4")
+    placing, project = build_options(CompositeOptions, flags), build_project(flags, options.seed)
+    flags["seed"] = options.seed
+    target = output or default_output(source, "video.mp4")
     if target.suffix.lower() not in KINDS:
         raise OutputError(f"{target}: cannot write this kind of clip; end the name in {', '.join(KINDS[:-1])}")
+    check_outputs([target], [source, like, flags["sequence"]])
     sequence = choose_sequence(flags, options.seed)
 
     from latentface import api
-    from latentface.cli.outputs import prepared_folder
     from latentface.editing.expression_video import perform
 
     began = time.perf_counter()
     with prepared_folder(target.parent), report.progress() as bar:
         generator = api.load_generator(flags["network"], flags["device"])
         pasted = drawing.place == "paste" and not drawing.crop
-        face = build_finder(report, bar, generator, pasted, options.seed, flags).face(source, flags["face"])
+        face = build_finder(report, bar, generator, pasted, project, flags).face(source, flags["face"])
         shown = perform(face, sequence, generator, options, drawing, placing, report.note)
         frames = _write(shown, target, bar, flags["keep_partial"])
     seconds = time.perf_counter() - began
@@ -89,26 +108,34 @@ def video(report: Report, source: Path, output: Path | None, **flags: Any) -> No
     )  # fmt: skip
 
 
-def choose_sequence(flags: dict[str, Any], seed: int) -> EmotionSequence:
-    """The emotions that one of the flags asks for, in --seconds; UsageError unless it is one."""
+def check_script(flags: dict[str, Any]) -> None:
+    """Raise UsageError unless one flag says which emotions."""
     given = [name for name in SCRIPTS if flags[name]]
     if len(given) != 1:
         came = " and ".join(f"--{name}" for name in given) or "none"
         raise UsageError(f"which emotions? expected one of --{', --'.join(SCRIPTS)}; got {came}")
+    if was_given("start") and flags["start"].lower() in {emotion.value for emotion in Emotion}:
+        raise UsageError(f"--start says where a projection begins; the first emotion is --first {flags['start']}")
+
+
+def choose_sequence(flags: dict[str, Any], seed: int) -> EmotionSequence:
+    """The emotions that one of the flags asks for, in --seconds."""
     seconds: float | None = flags["seconds"]
     if flags["predict"]:
         from latentface import api
 
-        return api.predict_emotions(Emotion.of(flags["start"]), seconds or 10.0, seed)
+        return api.predict_emotions(Emotion.of(flags["first"]), seconds or 10.0, seed)
     if flags["emotions"]:
         found = EmotionSequence.of(flags["emotions"])
     elif flags["sequence"]:
         found = EmotionSequence.load(flags["sequence"])
     else:
         from latentface import api
+        from latentface.io.clip import parse_rate
         from latentface.io.video import read_clip
 
-        found = api.read_emotions(read_clip(flags["like"]), landmarks=flags["landmarks"]).sequence
+        film = read_clip(flags["like"], parse_rate(flags["rate"]) if flags["rate"] else None)
+        found = api.read_emotions(film, landmarks=flags["landmarks"]).sequence
     return found.lasting(seconds) if seconds else found
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from latentface.cli.command import Group, flag
 from latentface.cli.flags import offline_flag, report_flags
 from latentface.cli.report import Report
 from latentface.cli.weights_convert import export_weights, import_weights
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 COMMERCIAL = {True: "yes", False: "no", None: "not stated"}
 
 
-@click.group(short_help="The networks: list them, get them, check them.")
+@click.group(cls=Group, short_help="The networks: list them, get them, check them.")
 def weights() -> None:
     """The networks that come with the package, and those that others publish."""
 
@@ -53,7 +54,7 @@ def list_weights(report: Report) -> int:
 
 @weights.command("get")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@click.option("--from", "file", type=click.Path(path_type=Path), help="Take this file, fetched by hand, as NAME.")
+@flag("--from", "file", type=click.Path(path_type=Path), help="Take this file, fetched by hand, as NAME.")
 @offline_flag
 @report_flags
 def get_weights(report: Report, names: tuple[str, ...], file: Path | None) -> None:

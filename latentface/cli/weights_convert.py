@@ -8,17 +8,19 @@ from pathlib import Path
 
 import click
 
+from latentface.cli.command import Command, flag
 from latentface.cli.flags import network_flag, report_flags
+from latentface.cli.outputs import check_outputs
 from latentface.cli.report import Report
 
 SUFFIXES = {"rosinality": ".pt", "state-dict": ".pt", "onnx": ".onnx"}
 
 
-@click.command("import")
+@click.command("import", cls=Command)
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
-@click.option("--as", "name", default=None, help="What to call it.  [default: the file's name]")
-@click.option("--half", is_flag=True, help="Store half precision: half the size, small differences in the pictures.")
-@click.option("--overwrite", is_flag=True, help="Replace the network that has this name.")
+@flag("--as", "name", default=None, help="What to call it.  [default: the file's name]")
+@flag("--half", is_flag=True, help="Store half precision: half the size, small differences in the pictures.")
+@flag("--overwrite", is_flag=True, help="Replace the network that has this name.")
 @report_flags
 def import_weights(report: Report, file: Path, name: str | None, half: bool, overwrite: bool) -> None:
     """Read a published StyleGAN2 file and keep it as one of latentface's own, for `--network NAME`.
@@ -46,9 +48,9 @@ def import_weights(report: Report, file: Path, name: str | None, half: bool, ove
     report.result({"command": "weights import", **found, "notes": notes, "exit_code": 0})
 
 
-@click.command("export")
-@click.option("--format", "format", required=True, type=click.Choice(sorted(SUFFIXES)), help="What to write.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=None, help="File.  [default: NETWORK.SUFFIX]")
+@click.command("export", cls=Command)
+@flag("--format", "format", required=True, type=click.Choice(sorted(SUFFIXES)), help="What to write.")
+@flag("-o", "--output", type=click.Path(path_type=Path), default=None, help="File.  [default: NETWORK.SUFFIX]")
 @network_flag
 @report_flags
 def export_weights(report: Report, network: str, format: str, output: Path | None) -> None:
@@ -60,6 +62,7 @@ def export_weights(report: Report, network: str, format: str, output: Path | Non
     from latentface.pretrained import convert
 
     path = output or Path(f"{Path(network).stem or 'network'}{SUFFIXES[format]}")
+    check_outputs([path], [network])
     notes = convert.export(pretrained.load_generator(network), path, format)
     for note in notes:
         report.note(f"{path}: {note}")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from latentface.errors import UsageError
 from latentface.inversion.search import W_SAMPLES, W_SEED
-from latentface.latents.latent import Direction, Latent
+from latentface.latents.latent import Direction, Latent, check_same_generator
 from latentface.networks.generator import Generator
 
 #: Deviations from the mean w (see `excess`) beyond which faces break up.
@@ -26,7 +26,7 @@ def without(direction: Direction, others: Sequence[Direction]) -> Direction:
     if not others:
         return direction
     for other in others:
-        direction + other  # raises where they do not belong together
+        check_same_generator(direction, other)
     basis = torch.stack([other.values.flatten() for other in others]).double()
     flat = direction.values.flatten().double()
     rest = flat - basis.T @ torch.linalg.lstsq(basis.T, flat[:, None]).solution[:, 0]

@@ -14,7 +14,7 @@ from latentface.compositing.expression_warp import ExpressionMap, Motion
 from latentface.directions.scaling import FAR, edited, excess, w_samples
 from latentface.editing import placement
 from latentface.editing.inverted_face import Face, Note
-from latentface.editing.placement import find_points, make_placer
+from latentface.editing.placement import check_composite, find_points, make_placer
 from latentface.faces.head_pose import HeadPose, head_pose
 from latentface.io.images import Photo
 from latentface.latents.latent import Direction, Latent
@@ -99,14 +99,15 @@ class Retoucher:
     def _place(self, image: Pixels, steps: Sequence[tuple[Direction, float]]) -> Pixels:
         """The photo with the drawn face put in, by the way that suits the directions."""
         place = way(self.options, [direction for direction, _ in steps])
+        check_composite(self.composite, place)
         if place not in self._placers:
             self._placers[place] = make_placer(self.face, self.generator, self.reference, place, self.composite)
         placer = self._placers[place]
         assert placer is not None
-        if not isinstance(placer, ExpressionMap):
-            return placer.place(image)
-        still = [(direction, strength) for direction, strength in steps if _moves(direction) != HEAD]
         (points,) = find_points(self.generator, image[None])
+        if not isinstance(placer, ExpressionMap):
+            return placer.place(image, points)
+        still = [(direction, strength) for direction, strength in steps if _moves(direction) != HEAD]
         if len(still) == len(steps):
             return placer.place(image, points)
         # the photo's own head turns, by as much as the drawn one, whose expression is told before it turns

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from latentface.arrays import Float64Array, Pixels
 from latentface.compositing.compositor import Compositor
 from latentface.compositing.expression_warp import ExpressionMap
 from latentface.editing.inverted_face import Face, FaceFinder, FaceSource
-from latentface.editing.placement import find_points, make_placer
+from latentface.editing.placement import check_composite, find_points, make_placer
 from latentface.errors import NoFaceFound, UsageError
 from latentface.faces.crop import FaceCrop
 from latentface.fusion.style_mixing import Transfer
@@ -23,9 +22,6 @@ from latentface.io.clip import Clip, Frame
 from latentface.io.images import Photo
 from latentface.latents.latent import Latent
 from latentface.options import CompositeOptions, TransferOptions
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +55,7 @@ class Transferrer:
     ) -> None:
         self.finder, self.generator, self.note = finder, finder.generator, finder.note
         self.options, self.composite = options or TransferOptions(), composite or CompositeOptions()
+        check_composite(self.composite, self.options.place)
 
     def photo(
         self,
@@ -68,7 +65,7 @@ class Transferrer:
         face: int | None = None,
         expression_face: int | None = None,
     ) -> Result:
-        """The identity's photo with the expression's expression.
+        """Put the expression of the second face onto the first one's photo.
 
         Args:
             identity, expression: photo files, uint8 RGB [H, W, 3], latent files, latents or projections.

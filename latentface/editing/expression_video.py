@@ -18,7 +18,7 @@ from latentface.compositing.expression_warp import ExpressionMap, Motion
 from latentface.compositing.warping import scaling
 from latentface.directions.scaling import FAR, excess, w_samples
 from latentface.editing.inverted_face import Face, Note
-from latentface.editing.placement import find_points, make_placer, synthesise
+from latentface.editing.placement import check_composite, find_points, make_placer, synthesise
 from latentface.emotion import Emotion, EmotionSequence
 from latentface.emotions.sequencer import Repertoire, Sequencer, frame_times
 from latentface.errors import UsageError
@@ -81,16 +81,17 @@ class Performance:
         return Clip(self, self.rate, (width, height), self.count, alpha=self.alpha is not None)
 
     def _synthesise(self, times: Float64Array) -> list[tuple[Pixels, Float64Array | None]]:
-        """The face at times [N], and where the placer wants to know it, its landmarks [68, 2]."""
+        """The face at times [N], and where the placer needs them, its landmarks [68, 2]."""
         images = synthesise(self.generator, self.sequencer.start, self.sequencer.ws(times))
-        if isinstance(self.placer, ExpressionMap):
+        # a face that is pasted where its crop came from needs none: one mask, which knows its reach, does for all
+        if isinstance(self.placer, ExpressionMap) or (self.placer and self.placer.options.warp != "crop"):
             return list(zip(images, find_points(self.generator, images), strict=True))
         return [(image, None) for image in images]
 
     def _place(self, image: Pixels, points: Float64Array | None, time: float) -> Pixels:
         pixels = image
         if isinstance(self.placer, Compositor):
-            pixels = self.placer.place(image)
+            pixels = self.placer.place(image, points)
         elif self.placer is not None and points is not None:
             at, sequencer = np.array([time]), self.sequencer
             shut, yaw, pitch = (float(signal(at)[0]) for signal in (sequencer.shut, sequencer.yaw, sequencer.pitch))
@@ -120,6 +121,7 @@ def perform(
         LatentMismatch: a direction belongs to another network.
     """
     options, video = options or SequenceOptions(), video or VideoOptions()
+    check_composite(composite, video.place, video.crop)
     rate = parse_rate(video.fps)
     count = round(sequence.duration * rate)
     if not count:

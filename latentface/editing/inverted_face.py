@@ -14,7 +14,7 @@ import torch
 from latentface import api
 from latentface.arrays import Pixels
 from latentface.errors import NoFaceFound, UsageError
-from latentface.faces.crop import FaceCrop, frontality, pick_face
+from latentface.faces.crop import FaceCrop, frontality, largest_face, pick_face
 from latentface.faces.regions import visible_share
 from latentface.inversion.cache import ProjectionCache
 from latentface.inversion.projector import Projection, StepCallback
@@ -60,21 +60,25 @@ class _Found:
     latent: Latent | None = None
 
 
-def choose_projection(
-    generator: Generator, likeness: bool = False, steps: int | None = None, seed: int = 0
-) -> ProjectOptions | None:
-    """How the faces of photos are to be projected; None where the latents of the network's own encoder will do.
+def choose_projection(generator: Generator, likeness: bool = False, seed: int = 0) -> ProjectOptions:
+    """How the faces of photos are projected unless the user says how: by the network's own encoder where that will do.
 
     The encoder's latents draw a person roughly, but lie where the directions of a network act as they should, and are
     enough for a face that only lends its movement to the photo's own pixels.
 
     Args:
         likeness: the drawn face is shown, and should look like the person.
-        steps: as many as this; 0 for the encoder, None for what suits.
     """
-    if steps is None:
-        steps = 0 if api.has_encoder(generator) and not likeness else ProjectOptions().steps
-    return ProjectOptions(steps=steps, seed=seed) if steps else None
+    if api.has_encoder(generator) and not likeness:
+        return ProjectOptions(steps=0, seed=seed)
+    return ProjectOptions(seed=seed)
+
+
+def begin(crops: Sequence[FaceCrop], generator: Generator, project: ProjectOptions) -> torch.Tensor:
+    """Where the searches for crops begin, and end with `steps` of 0: ws [N, num_ws, w_dim] on the CPU."""
+    found = api.start_of(crops, generator, project)
+    assert found is not None, "with steps of 0, the mean is refused"
+    return found.cpu()
 
 
 class FaceFinder:
@@ -82,8 +86,7 @@ class FaceFinder:
 
     Args:
         generator: the network.
-        project: how faces are projected; None takes the latents that the network's encoder gives, see
-            `choose_projection`.
+        project: how faces are projected; by default by `choose_projection`.
         landmarks: see `api.align`.
         cache: where projections are remembered; None for nowhere.
         note: told what the user should know, in one line.
@@ -100,9 +103,10 @@ class FaceFinder:
         note: Note | None = None,
         on_step: StepCallback | None = None,
     ) -> None:
-        self.generator, self.project, self.landmarks, self.cache = generator, project, landmarks, cache
+        self.generator, self.landmarks, self.cache = generator, landmarks, cache
+        self.project = choose_projection(generator) if project is None else project
         self.note, self.on_step = note or (lambda text: None), on_step
-        if project is not None and project.tune_steps:
+        if self.project.tune_steps:
             raise UsageError("edits draw with the generator as it is; pivot tuning would change it (tune_steps is 0)")
 
     def face(self, source: FaceSource, number: int | None = None, what: str = "the photo") -> Face:
@@ -119,7 +123,7 @@ class FaceFinder:
         Raises:
             InputError: a file cannot be used or has no such face; NoFaceFound says in which photo.
             LatentMismatch: a latent belongs to another network.
-            UsageError: the encoder is to be taken, and the network has none.
+            UsageError: the encoder is to be taken, and the network has none; a number for a latent, which is one face.
         """
         wanted = list(wanted)
         looks = [self._find(*each) for each in wanted]
@@ -139,7 +143,7 @@ class FaceFinder:
     def largest(self, rgb: Pixels) -> FaceCrop | None:
         """The largest face of a picture, uint8 RGB [H, W, 3]; None when it shows none."""
         try:
-            return max(self._align(rgb), key=lambda crop: crop.side)
+            return pick_face(self._align(rgb), None)
         except NoFaceFound:
             return None
 
@@ -150,7 +154,7 @@ class FaceFinder:
 
     def follow(self, crop: FaceCrop, before: torch.Tensor) -> torch.Tensor:
         """The latent ws [num_ws, w_dim] of a clip's next frame: the encoder's, or searched from the frame before."""
-        return self.latent(crop).ws if self.project is None else api.follow(crop, self.generator, before)
+        return api.follow(crop, self.generator, before) if self.project.steps else self.latent(crop).ws
 
     def _align(self, rgb: Pixels) -> list[FaceCrop]:
         return api.align(rgb, self.generator.config.resolution, self.landmarks)
@@ -163,6 +167,8 @@ class FaceFinder:
             source = api.load_latent(source, self.generator)
         if isinstance(source, Latent):
             api.check_latent(source, self.generator, what)
+            if number is not None:
+                raise UsageError(f"{what} is a latent, which is one face; leave out the number of the face ({number})")
             return _Found(latent=source)
         photo = Photo(source) if isinstance(source, np.ndarray) else read_photo(source)
         name = what if isinstance(source, np.ndarray) else f"{what}, {os.fspath(source)}"
@@ -176,22 +182,22 @@ class FaceFinder:
         if number is not None:
             return pick_face(crops, number, name)
         if len(crops) > 1:
-            largest = max(range(len(crops)), key=lambda k: crops[k].side)
-            self.note(f"{name}: {len(crops)} faces, taking the largest (face {largest + 1}); choose another by number")
-            return crops[largest]
-        return crops[0]
+            largest = largest_face(crops)
+            self.note(f"{name}: {len(crops)} faces, taking the largest (face {largest}); choose another by number")
+        return pick_face(crops, None, name)
 
     def _invert(self, crops: Sequence[FaceCrop]) -> list[Latent]:
-        """The latents of crops: the encoder's, or projections, which are remembered."""
+        """The latents of crops: where searches begin, or projections, which are remembered."""
         if not crops:
             return []
-        if self.project is None:
-            return [Latent(ws.cpu(), self.generator.fingerprint) for ws in api.encode(crops, self.generator)]
+        if not self.project.steps:
+            found = begin(crops, self.generator, self.project)
+            return [Latent(ws, self.generator.fingerprint) for ws in found]
         made = api.project(crops, self.generator, self.project, on_step=self.on_step)
         return [self._remember(crop, projection) for crop, projection in zip(crops, made, strict=True)]
 
     def _remembered(self, crop: FaceCrop) -> Latent | None:
-        if self.cache is None or self.project is None:
+        if self.cache is None or not self.project.steps:
             return None
         return self.cache.get(self._key(crop, self.project), self.generator.fingerprint)
 
@@ -199,7 +205,7 @@ class FaceFinder:
         """The projection's latent, with its verdict in the metadata, also put into the cache."""
         facts = {"distance": repr(float(projection.distance)), "verdict": projection.verdict}
         latent = replace(projection.latent, metadata={**(projection.latent.metadata or {}), **facts})
-        if self.cache is not None and self.project is not None:
+        if self.cache is not None:
             self.cache.put(self._key(crop, self.project), latent)
         return latent
 

@@ -13,9 +13,10 @@ import torch
 
 from latentface import api
 from latentface.arrays import Float64Array, Int64Array, Pixels
+from latentface.editing.inverted_face import begin, choose_projection
 from latentface.emotion import Emotion
 from latentface.errors import InputError, LatentfaceError, UsageError
-from latentface.faces.crop import FaceCrop
+from latentface.faces.crop import FaceCrop, pick_face
 from latentface.io.images import PHOTO_SUFFIXES, read_image
 from latentface.options import ProjectOptions
 
@@ -47,7 +48,7 @@ class Reader:
     """Turns files into latents: latent files as they are, photos by the network's encoder or by projection.
 
     Attributes:
-        project: how photos are projected; None for the encoder.
+        project: how photos are projected; by default by `choose_projection`.
         note: told of files that cannot be used; they are left out. on_step: told how many files are done.
     """
 
@@ -67,7 +68,7 @@ class Reader:
                     found[number] = api.load_latent(path, self.generator).ws
                 else:
                     crops = api.align(read_image(path), self.generator.config.resolution, self.landmarks)
-                    waiting.append((number, max(crops, key=lambda crop: crop.side)))
+                    waiting.append((number, pick_face(crops, None)))
             except LatentfaceError as error:
                 self.note(f"{path} is left out: {error}")
             if len(waiting) == _BATCH or (waiting and number == len(files) - 1):
@@ -84,9 +85,10 @@ class Reader:
         return torch.stack(made), kept
 
     def _invert(self, crops: list[FaceCrop]) -> Iterable[torch.Tensor]:
-        if self.project is None:
-            return api.encode(crops, self.generator).cpu()
-        return [each.latent.ws for each in api.project(crops, self.generator, self.project)]
+        project = self.project or choose_projection(self.generator)
+        if not project.steps:
+            return begin(crops, self.generator, project)
+        return [each.latent.ws for each in api.project(crops, self.generator, project)]
 
 
 def from_folders(folders: Sequence[Path], reader: Reader) -> Labelled:

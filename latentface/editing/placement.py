@@ -14,6 +14,7 @@ from latentface.compositing.expression_warp import ExpressionMap
 from latentface.editing.inverted_face import Face
 from latentface.io.images import to_tensor, to_uint8
 from latentface.latents.latent import Latent
+from latentface.modes import check_modes
 from latentface.networks.generator import Generator
 from latentface.options import CompositeOptions
 
@@ -40,6 +41,12 @@ def make_placer(
         return Compositor(face.photo.rgb, face.crop, composite, reference=reference, reach=reach)
     (points,) = find_points(generator, reference[None])
     return ExpressionMap(face.photo.rgb, face.crop, reference, points)
+
+
+def check_composite(composite: CompositeOptions | None, place: str, crop: bool = False) -> None:
+    """Raise UsageError for options of pasting where nothing is pasted (`place` is warp, or the face is shown alone)."""
+    if composite is not None:
+        check_modes(composite, {"place": None if crop else place, "crop": crop})
 
 
 def synthesise(generator: Generator, latent: Latent, ws: torch.Tensor) -> Pixels:

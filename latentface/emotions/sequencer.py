@@ -22,7 +22,7 @@ from torch import Tensor
 from latentface.arrays import Float64Array
 from latentface.emotion import Emotion, EmotionSequence
 from latentface.errors import UsageError
-from latentface.latents.latent import Direction, Latent
+from latentface.latents.latent import Direction, Latent, check_same_generator
 from latentface.options import SequenceOptions
 
 BLINK_SECONDS = (0.18, 0.36)  # shortest and longest
@@ -271,5 +271,5 @@ def _fitting(start: Latent, direction: Direction | None, name: str) -> Tensor:
     """The direction's values [num_ws, w_dim], checked against the latent."""
     if direction is None:
         raise UsageError(f"no direction {name!r} for this network; fit one (latentface directions fit) or leave it out")
-    _ = start + direction  # raises LatentMismatch when it belongs to another generator
+    check_same_generator(start, direction)
     return direction.values

@@ -157,8 +157,15 @@ class FaceCrop:
         return map_points(self.from_photo, self.landmarks)
 
 
-def pick_face(crops: Sequence[FaceCrop], face: int, name: str = "the photo") -> FaceCrop:
-    """The face of that number, counted from 1 for the surest; InputError when there are fewer."""
+def largest_face(crops: Sequence[FaceCrop]) -> int:
+    """The number of the largest face, counted from 1 as `pick_face` does; of several alike the surest."""
+    return 1 + max(range(len(crops)), key=lambda k: crops[k].side)
+
+
+def pick_face(crops: Sequence[FaceCrop], face: int | None, name: str = "the photo") -> FaceCrop:
+    """The face of that number, counted from 1 for the surest (None: the largest); InputError when it is missing."""
+    if face is None:
+        face = largest_face(crops)
     if face < 1:
         raise UsageError(f"face {face}: faces are counted from 1")
     if face > len(crops):

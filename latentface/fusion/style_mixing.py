@@ -18,12 +18,12 @@ import torch
 from torch import Tensor
 
 from latentface.arrays import Pixels
-from latentface.errors import LatentMismatch, UsageError
+from latentface.errors import UsageError
 from latentface.fusion.integer_program import Choice, CostModel, NoChoice, Rules, solve
 from latentface.fusion.objective import FaceNetworks, Objective
 from latentface.fusion.stylespace import useful_halves
 from latentface.io.images import to_uint8
-from latentface.latents.latent import Latent
+from latentface.latents.latent import Latent, check_fingerprint
 from latentface.latents.rows import parse_rows
 from latentface.latents.subspace import Subspace
 from latentface.networks.config import GeneratorConfig
@@ -95,8 +95,8 @@ def fuse(
             not finish, or units=expression for a generator of which that is not known.
     """
     options = _settled(options or TransferOptions(), space)
-    _check(identity, generator)
-    _check(expression, generator)
+    check_fingerprint(identity, generator.fingerprint, "the identity's latent")
+    check_fingerprint(expression, generator.fingerprint, "the expression's latent")
     objective = Objective(generator, networks, identity, expression)
     fixed = named_layers(options.layers, generator.config)
     space = space if options.units == "expression" else None
@@ -141,7 +141,7 @@ def _settled(options: TransferOptions, space: Subspace | None) -> TransferOption
     part = options.units == "expression"
     if options.refine_steps is None:
         options = replace(options, refine_steps=_EXPRESSION_STEPS if part else 0)
-    if options.rounds is None:
+    if options.rounds is None and options.layers == "auto" and options.solver != "exhaustive":
         options = replace(options, rounds=_EXPRESSION_ROUNDS if part else _ROUNDS)
     return options
 
@@ -323,11 +323,3 @@ def _expression(
     if options.refine_steps:
         start = _refine(objective, moves, start, options, tally, _EXPRESSION_RATE)
     return torch.einsum("m,mlw->lw", start, moves)
-
-
-def _check(latent: Latent, generator: Generator) -> None:
-    if latent.fingerprint != generator.fingerprint:
-        raise LatentMismatch(
-            f"a latent was made by another network (fingerprint {latent.fingerprint[:12]}, this network has "
-            f"{generator.fingerprint[:12]}); project both photos with this network"
-        )

@@ -63,7 +63,7 @@ class Projection:
         latent: ws and noise maps (None when they were not optimised).
         image: uint8 RGB [R, R, 3], what the generator, tuned if asked for, draws from the latent.
         losses: float32 [steps taken], perceptual plus pixel loss at each step, exploratory noise included; fewer than
-            `options.steps` where the search ended early (`options.flat`).
+            `options.steps` where the search ended early (`options.flat`), none where there was no search.
         distance: perceptual distance between `image` and the crop, both averaged down to 128 pixels if larger.
         verdict: "good", "approximate" or "outside what this network can draw", by `verdict_of`.
         tuned: parameter differences of pivot tuning, or None.
@@ -186,7 +186,7 @@ class _Run:
         count = len(targets)
         search = Search(self.generator, comparison, statistics, self.options, start, count, preconditioner)
         step = 0
-        while search.active:
+        while search.active and self.options.steps:
             rate = search.step()
             latest = np.asarray([crop.losses[-1] for crop in search.crops], dtype=np.float32)
             self.on_step(step, StepState("project", latest, rate))

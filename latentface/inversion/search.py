@@ -2,7 +2,7 @@
 
 The recipe is that of StyleGAN2 (Karras et al. 2020, appendix D): Adam from the mean w with a ramped learning rate,
 exploratory noise on w, noise maps optimised (on request) under a penalty that keeps them noise; networks above 128 px
-are searched at low resolutions first, through the images that they draw on their way. W+ follows Image2StyleGAN (Abdal
+are searched at low resolutions first, on the images of their first blocks. W+ follows Image2StyleGAN (Abdal
 et al. 2019), the prior on w II2S (Zhu et al. 2020).
 """
 
@@ -281,7 +281,7 @@ class Search:
         rates = [learning_rate(crop.pace.at, options.steps, options.learning_rate) for crop in crops]
         for k, rate in zip(self.active, rates, strict=True):
             self.optimiser.param_groups[k]["lr"] = rate
-        # one side for all: nobody is judged, so nobody goes ahead, before the full image is drawn
+        # one resolution for all: crops end early only on full-size images, so until then they stay in step
         side = side_at(crops[0].pace.at, options.steps, options.coarse, self.coarse, self.full)
         ws = torch.cat([crop.explored(sigma) for crop, sigma in zip(crops, sigmas, strict=True)])
         maps = join([crop.maps for crop in crops])

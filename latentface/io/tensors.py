@@ -54,6 +54,15 @@ def read_tensors(
         raise error(f"{source} is damaged or not a safetensors file ({line}): give {what}") from reason
 
 
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, str] | None:
+    """The metadata of a safetensors file, without its tensors; None for a file that is none or cannot be read."""
+    try:
+        with safetensors.safe_open(path, framework="pt", device="cpu") as file:
+            return dict(file.metadata() or {})
+    except (OSError, safetensors.SafetensorError, ValueError, RuntimeError):
+        return None
+
+
 def _sorted_header(content: bytes) -> bytes:
     """The same file with its header's keys in order; the library writes the metadata in a random one."""
     length = int.from_bytes(content[:8], "little")

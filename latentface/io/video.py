@@ -8,6 +8,7 @@ in sRGB as `images` has it; their times are exact fractions, and a variable rate
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
@@ -83,7 +84,8 @@ def write_clip(
     As many frames as the clip has, each at its own time. MP4 has even sides only: an odd side gets one more row or
     column, a copy of the last. Alpha is kept but in MP4, where it is laid over black. Sound is copied as it is when the
     container takes its codec and otherwise encoded anew; it ends with the picture. The file tells its origin in
-    XMP or tags. It appears under its name only when it is whole.
+    XMP or tags. It appears under its name only when it is whole, and then replaces what was there: a file, or a folder
+    of nothing but frames.
 
     Args:
         keep_partial: when the clip ends in an error or an interruption, keep what there is as a playable file; the
@@ -158,15 +160,29 @@ def _timed(clip: Clip) -> Iterator[tuple[Frame, Fraction]]:
 
 @contextmanager
 def _atomic_folder(target: Path) -> Iterator[Path]:
-    """A temporary folder that becomes `target` when the block ends well, and vanishes otherwise."""
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise OutputError(f"{target} exists already; choose another name for the folder of frames")
+    """A temporary folder that becomes `target` when the block ends well, and vanishes otherwise.
+
+    A folder that is there is replaced when it holds nothing but frames of an earlier clip.
+    """
+    if target.exists() and (not target.is_dir() or not all(map(_is_frame, target.iterdir()))):
+        raise OutputError(f"{target} holds more than frames of an earlier clip; choose another name for the folder")
     temporary = target.with_name(f".{target.name[:80]}.{secrets.token_hex(4)}.part")
+    earlier = temporary.with_suffix(".old")
     try:
         temporary.mkdir()
         yield temporary
+        if target.exists():
+            os.replace(target, earlier)
         os.replace(temporary, target)
     except OSError as error:
         raise OutputError(f"cannot write {target}: {error.strerror or error}; choose a folder that has room") from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if earlier.exists() and not target.exists():
+            os.replace(earlier, target)
+        for folder in (temporary, earlier):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_frame(path: Path) -> bool:
+    """Whether a file is called as `FolderSink` calls its frames."""
+    return re.fullmatch(r"frame-\d{6,}\.png", path.name) is not None

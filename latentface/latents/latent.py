@@ -14,10 +14,12 @@ from typing import overload
 import torch
 
 from latentface.errors import InputError, LatentMismatch, UsageError
-from latentface.io.tensors import read_tensors, write_tensors
+from latentface.io.tensors import read_metadata, read_tensors, write_tensors
 
 FORMAT = "latentface-latent"
 FORMAT_VERSION = "1"
+#: How the names of latent files end.
+LATENT_SUFFIX = ".latent.safetensors"
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +46,7 @@ class Direction:
     def __add__(self, other: Direction) -> Direction:
         if not isinstance(other, Direction):
             return NotImplemented
-        _match(self, other)
+        check_same_generator(self, other)
         return Direction(self.values + other.values, self.fingerprint)
 
     def __sub__(self, other: Direction) -> Direction:
@@ -103,7 +105,7 @@ class Latent:
     def __add__(self, other: Latent | Direction) -> Latent:
         if not isinstance(other, Latent | Direction):
             return NotImplemented
-        _match(self, other)
+        check_same_generator(self, other)
         return replace(self, ws=self.ws + _tensor(other))
 
     @overload
@@ -113,7 +115,7 @@ class Latent:
     def __sub__(self, other: Latent | Direction) -> Latent | Direction:
         if not isinstance(other, Latent | Direction):
             return NotImplemented
-        _match(self, other)
+        check_same_generator(self, other)
         if isinstance(other, Latent):
             return Direction(self.ws - other.ws, self.fingerprint)
         return replace(self, ws=self.ws - other.values)
@@ -179,16 +181,34 @@ class Latent:
             raise InputError(f"{os.fspath(path)} is a damaged latent ({error}): give {what}") from error
 
 
+def is_latent_file(path: str | os.PathLike[str]) -> bool:
+    """Whether a file says that it holds a latent; of one that says nothing its name decides."""
+    metadata = read_metadata(path)
+    if metadata is None:
+        return os.fspath(path).endswith(LATENT_SUFFIX)
+    return metadata.get("format") == FORMAT
+
+
 def _tensor(value: Latent | Direction) -> torch.Tensor:
     return value.ws if isinstance(value, Latent) else value.values
 
 
-def _match(left: Latent | Direction, right: Latent | Direction) -> None:
+def check_same_generator(left: Latent | Direction, right: Latent | Direction) -> None:
+    """Raise LatentMismatch when two latents or directions belong to different generators."""
     a, b = _tensor(left), _tensor(right)
     if left.fingerprint != right.fingerprint or a.shape != b.shape:
         raise LatentMismatch(
             f"latents of two generators cannot be combined: {left.fingerprint[:12]} {list(a.shape)} and "
             f"{right.fingerprint[:12]} {list(b.shape)}; project both photos with the same network"
+        )
+
+
+def check_fingerprint(latent: Latent, fingerprint: str, name: str) -> None:
+    """Raise LatentMismatch, which calls the latent by `name`, when another generator than that made it."""
+    if latent.fingerprint != fingerprint:
+        raise LatentMismatch(
+            f"{name} was made by another network (fingerprint {latent.fingerprint[:12]}, this network has "
+            f"{fingerprint[:12]}); use the network that made it, or project the photo again"
         )
 
 

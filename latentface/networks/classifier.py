@@ -55,15 +55,15 @@ class EmotionNet(nn.Module):
         self.register_buffer("mean", torch.zeros(width))  # of what is observed, over the training pictures
         self.register_buffer("scale", torch.ones(width))
 
-    def reflect(self, observed: Tensor) -> Tensor:
-        """Features [N, D] of what `observe` gives [N, W]."""
+    def embed(self, observed: Tensor) -> Tensor:
+        """The features [N, D] of observations [N, W], as `observe` makes them."""
         return F.relu(self.last(F.relu(self.hidden((observed - self.mean) * self.scale))))
 
     def features(self, crops: Tensor) -> Tensor:
         """What the decision is made from: [N, D] for crops [N, 3, R, R]; UsageError for another shape."""
         framed = framed_part(crops, self.config.landmarks)
         observed = observe(self.landmarks, torch.cat([framed, framed.flip(3)]))
-        ours, mirrored = self.reflect(observed).chunk(2)
+        ours, mirrored = self.embed(observed).chunk(2)
         return (ours + mirrored) / 2  # the logits are linear in the features: theirs are averaged, too
 
     def forward(self, crops: Tensor) -> Tensor:

@@ -50,8 +50,8 @@ Value = TypeVar("Value", "Subspace", "Preconditioner")
 def load_generator(name_or_path: str | os.PathLike[str] = DEFAULT_GENERATOR, device: str = "cpu") -> Generator:
     """A StyleGAN2 generator by name, address or file of any published format; in evaluation mode, parameters frozen.
 
-    The format is told by the file's content, and nothing in the file is run. What the file lacks or says in vain is
-    warned of.
+    The format is recognised by the file's content, and nothing in the file is run. A setting that the file lacks, or
+    that has no effect here, is reported as a Python warning.
 
     To tune the network itself, work on a `copy.deepcopy` with `requires_grad_(True)`: its fingerprint changes with it.
 

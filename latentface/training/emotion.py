@@ -94,7 +94,7 @@ class EmotionTask:
     def loss(self, network: EmotionNet, batch: tuple[Tensor, Tensor]) -> Tensor:
         """Cross-entropy of a batch."""
         seen, emotions = batch
-        return F.cross_entropy(network.head(network.reflect(seen)).float(), emotions, label_smoothing=SMOOTHING)
+        return F.cross_entropy(network.head(network.embed(seen)).float(), emotions, label_smoothing=SMOOTHING)
 
     def measure(self, network: EmotionNet) -> Mapping[str, float]:
         """Share of the held-out pictures whose emotion is named."""

@@ -167,7 +167,7 @@ def test_every_option_field_is_a_flag(desk: Desk) -> None:
         assert spec.metadata["help"], f"{spec.name} has no help"
 
 
-@pytest.mark.parametrize("wrong", [{"steps": 0}, {"space": "z"}, {"learning_rate": -1.0}, {"tune_steps": -1}])
+@pytest.mark.parametrize("wrong", [{"steps": -1}, {"space": "z"}, {"learning_rate": -1.0}, {"tune_steps": -1}])
 def test_options_check_their_bounds(wrong: dict[str, object]) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong))):
         ProjectOptions(**wrong)

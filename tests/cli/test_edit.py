@@ -26,6 +26,9 @@ from tests.helpers.cli_desk import Desk, draw_photo
 from tests.helpers.stand_in_networks import stand_in_networks
 
 
+QUICK = ProjectOptions(steps=2)
+
+
 @pytest.fixture
 def bench(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
     """A desk whose network has the directions joy, which moves the expression, nod, which moves the head, and turn,
@@ -190,8 +193,8 @@ def test_refused(bench: Desk, words: tuple[str, ...], code: int, message: str) -
 def test_in_python(bench: Desk) -> None:
     editor, notes = FaceEditor(bench.network), []
     photo = draw_photo()
-    made = editor.edit(photo, {"turn": 2.0}, steps=2, on_note=notes.append)
+    made = editor.edit(photo, {"turn": 2.0}, project=QUICK, on_note=notes.append)
     assert made.photo.rgb.shape == photo.shape and made.image.shape == made.reference.shape == (16, 16, 3)
     assert not np.array_equal(made.photo.rgb, photo)
     with pytest.raises(UsageError, match="there are"):
-        editor.edit(photo, {"zzz": 2.0}, steps=2)
+        editor.edit(photo, {"zzz": 2.0}, project=QUICK)

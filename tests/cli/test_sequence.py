@@ -187,7 +187,7 @@ def predict(desk: Desk, *words: object) -> Any:
 
 
 def test_emotions_are_drawn(desk: Desk) -> None:
-    outcome = predict(desk, "--start", "Happiness", "--seconds", 20, "--seed", 3, "--json")
+    outcome = predict(desk, "--first", "Happiness", "--seconds", 20, "--seed", 3, "--json")
     assert outcome.code == 0, outcome.err
     drawn = EmotionSequence.load(desk.folder / "drawn.json")
     assert drawn == api.predict_emotions("happiness", 20.0, seed=3)

@@ -35,7 +35,7 @@ def bench(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
 
 
 def transfer(bench: Desk, *words: object) -> object:
-    return bench.run("transfer", "--network", bench.network, "--steps", 3, "--rounds", 1, *words)
+    return bench.run("transfer", "--network", bench.network, "--steps", 3, *words)
 
 
 def pair(bench: Desk) -> tuple[Path, Path]:
@@ -93,7 +93,7 @@ def test_flags_reach_the_program(bench: Desk) -> None:
     half = transfer(bench, *words, "--layers", "1-2", "--strength", "0.5").json["weights"]
     assert half == pytest.approx([0, 0.5, 0.5, 0, 0, 0])
     for blend in ("alpha", "multiband", "poisson"):
-        assert transfer(bench, *words, "--blend", blend).code == 0
+        assert transfer(bench, *words, "--place", "paste", "--blend", blend).code == 0
 
 
 def test_photo_keeps_its_alpha_and_exif(bench: Desk) -> None:

@@ -56,7 +56,7 @@ def test_a_photo_goes_through_emotions(stage: Desk) -> None:
     done = video(stage, "--emotions", "happiness,surprise=1.5,neutral", "--seconds", 2, "--fps", "10", "--json")
     assert done.code == 0, done.err
     facts = done.json
-    assert facts["output"] == str(stage.folder / "anna.video.mp4")
+    assert facts["output"] == "anna.video.mp4"  # in the working folder
     assert (facts["frames"], facts["rate"], facts["size"]) == (20, "10", [150, 140])
     assert [segment["emotion"] for segment in facts["sequence"]] == ["happiness", "surprise", "neutral"]
     assert [segment["strength"] for segment in facts["sequence"]] == [1.0, 1.5, 1.0]
@@ -137,7 +137,7 @@ def test_predicted_and_read_sequences(stage: Desk, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(api, "predict_emotions", predict)
     monkeypatch.setattr(api, "read_emotions", lambda clip, **more: Reading)
     words = ("--fps", "5", "-o", stage.folder / "film.mp4", "--json")
-    done = video(stage, "--predict", "--start", "fear", "--seconds", 2, "--seed", 4, *words)
+    done = video(stage, "--predict", "--first", "fear", "--seconds", 2, "--seed", 4, *words)
     assert (done.json["frames"], asked) == (10, [(Emotion.FEAR, 2.0, 4)])
     read = video(stage, "--like", stage.folder / "film.mp4", "--fps", "5", "-o", stage.folder / "b.mp4", "--json")
     assert [segment["emotion"] for segment in read.json["sequence"]] == ["sadness"]
@@ -219,7 +219,7 @@ def test_memory_does_not_grow_with_length(stage: Desk) -> None:
         (("--emotions", "fear=much"), 2, "expected a number after ="),
         ((), 2, "expected one of --emotions, --sequence, --predict, --like; got none"),
         (("--emotions", "fear", "--predict"), 2, "got --emotions and --predict"),
-        (("--predict", "--start", "glee"), 2, "no emotion 'glee'"),
+        (("--predict", "--first", "glee"), 2, "no emotion 'glee'"),
         (("--emotions", "fear", "--seconds", 0), 2, "--seconds"),
         (("--emotions", "fear", "--seconds", 0.01), 2, "have no frame"),
         (("--emotions", "fear", "--fps", "0"), 2, "frame rate"),

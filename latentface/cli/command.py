@@ -1,0 +1,100 @@
+"""Commands whose help is in sections, and whose flags say which modes they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from latentface.modes import Condition, Either, Spell, check_effect, spell_value
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+GENERAL, FACES, PROJECTION = "Options", "Faces", "Projection"
+ROWS, PASTING, LIVE = "Choice of rows (--layers auto)", "Pasting (--place paste)", "Live (--driving camera:...)"
+NETWORKS, MESSAGES = "Networks and machine", "Messages"
+#: The sections of a command's help, in this order.
+SECTIONS = (GENERAL, FACES, ROWS, PASTING, LIVE, PROJECTION, NETWORKS, MESSAGES)
+
+
+class Flag(click.Option):
+    """An option with a section of the help that it stands in, and the modes in which it has an effect."""
+
+    def __init__(
+        self,
+        param_decls: Sequence[str] | None = None,
+        *,
+        section: str = GENERAL,
+        applies_to: Sequence[Condition | Either] = (),
+        **attributes: Any,
+    ) -> None:
+        super().__init__(param_decls, **attributes)
+        assert section in SECTIONS, section
+        self.section, self.applies_to = section, tuple(applies_to)
+
+    def spelled(self, value: Any = None) -> str:
+        """The flag as the user types it for that value: `--strip`, or `--no-strip` for False."""
+        names = self.secondary_opts if value is False and self.secondary_opts else self.opts
+        return max(names, key=len)
+
+
+def flag(*names: str, **attributes: Any) -> Callable[[F], F]:
+    """`click.option` for a `Flag`: also takes `section` and `applies_to`."""
+    return click.option(*names, cls=Flag, **attributes)
+
+
+class Command(click.Command):
+    """A command whose help lists its options by section."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options into the help, a heading for each section that has some."""
+        records: dict[str, list[tuple[str, str]]] = {section: [] for section in SECTIONS}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None and isinstance(param, click.Option):
+                records[param.section if isinstance(param, Flag) else MESSAGES].append(record)
+        for section in filter(records.__getitem__, SECTIONS):
+            with formatter.section(section):
+                formatter.write_dl(records[section])
+
+
+class Group(click.Group):
+    """A group of such commands."""
+
+    command_class = Command
+
+
+def was_given(name: str) -> bool:
+    """Whether the user wrote this option, by its parameter's name, on the command line."""
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
+
+
+def check_flags(facts: Mapping[str, Any] | None = None) -> None:
+    """Raise UsageError for a flag that was given and does nothing in the mode that the others, and the facts, choose.
+
+    Args:
+        facts: what is known beside the flags' own values, see `modes`; they go over these. None is not known yet.
+    """
+    context = click.get_current_context()
+    known = {**context.params, **(facts or {})}
+    spell = _speller(context.command)
+    for param in context.command.params:
+        if isinstance(param, Flag) and param.applies_to and param.name is not None and was_given(param.name):
+            check_effect(param.spelled(context.params[param.name]), param.applies_to, known, spell)
+
+
+def _speller(command: click.Command) -> Spell:
+    """How facts are spelled on this command's line: with --place paste, without --crop."""
+    flags = {param.name: param for param in command.params if isinstance(param, Flag)}
+
+    def spell(name: str, value: Any) -> str:
+        if name not in flags or name.startswith("the "):
+            return spell_value(name, value)
+        word = flags[name].spelled()
+        if isinstance(value, bool):
+            return f"with {word}" if value else f"without {word}"
+        return f"with {word} {value}"
+
+    return spell
