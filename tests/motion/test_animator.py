@@ -19,7 +19,7 @@ from latentface.io.camera import Camera
 from latentface.io.clip import Clip, Frame
 from latentface.io.images import Photo
 from latentface.motion import animator, calibration, driver
-from latentface.motion.driver import Driver, Latest, OneEuro, Retargeting, unlikeness
+from latentface.motion.driver import Driver, KeypointFilter, Latest, Retargeting, unlikeness
 from latentface.networks.motion import Keypoints
 from latentface.options import AnimateOptions
 from tests.helpers.cli_desk import draw_photo, face_points, find_blobs, place_points
@@ -120,11 +120,11 @@ def still_with_noise(count: int) -> Iterator[tuple[Fraction, Keypoints]]:
 def test_the_filter_steadies_a_point_at_rest_and_follows_one_that_moves() -> None:
     spreads = []
     for strength in (0.2, 1.0):
-        smooth = OneEuro(strength)
+        smooth = KeypointFilter(strength)
         seen = torch.stack([smooth(points, time).value for time, points in still_with_noise(60)])[20:]
         spreads.append(float(seen.std(0).mean()))
     assert spreads[1] < 0.6 * spreads[0] < 0.01
-    smooth, base = OneEuro(1.0), keypoints(0)
+    smooth, base = KeypointFilter(1.0), keypoints(0)
     last = base.value
     for k in range(50):
         last = smooth(Keypoints(base.value + 0.04 * k, base.jacobian), Fraction(k, 25)).value
