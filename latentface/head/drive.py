@@ -13,20 +13,22 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from latentface.arrays import BoolArray, Float32Array, Float64Array, Pixels
 from latentface.errors import UsageError
 from latentface.head.eye_contour import Eye, find_eyes, mesh_eye
 from latentface.head.eyes import FOLDS, SIDES, Blink, find_blink
 from latentface.head.field import Field, Scene, find_field
-from latentface.head.geometry import Box, Mask, Photo
+from latentface.head.geometry import Box
 from latentface.head.interior import Opening, Shown, fill, find_opening, find_shown
-from latentface.head.model import Floats, HeadModel
+from latentface.head.model import HeadModel
+from latentface.head.shading import find_light, relight
 from latentface.head.spectacles import Spectacles, find_spectacles, hold
 from latentface.ops.raster import sample
 
 STILL = 2e-3  # pixels: what moves less is left alone
 SAMPLES = 3  # along each side of a pixel that lies on the edge of a lip
 #: Paints an opened mouth, [H, W, 3] in 0 to 255, from what is known of it and a plain filling of the same shape.
-Painter = Callable[[Opening, Floats], Floats]
+Painter = Callable[[Opening, Float32Array], Float32Array]
 
 
 @dataclass(frozen=True)
@@ -40,14 +42,14 @@ class Driven:
         field: where pixels came from, or None if nothing moved.
     """
 
-    photo: Photo
+    photo: Pixels
     box: Box | None = None
     opening: Opening | None = None
     field: Field | None = None
 
 
 def drive(
-    photo: Photo, model: HeadModel, before: npt.ArrayLike, after: npt.ArrayLike, paint: Painter | None = None
+    photo: Pixels, model: HeadModel, before: npt.ArrayLike, after: npt.ArrayLike, paint: Painter | None = None
 ) -> Driven:
     """Move a photo's pixels as a head moves; for many moves of one photo, keep a `Driver`.
 
@@ -72,7 +74,7 @@ class Driver:
         UsageError: the photo is not uint8 RGB, or the vertices are not the model's.
     """
 
-    def __init__(self, photo: Photo, model: HeadModel, before: npt.ArrayLike) -> None:
+    def __init__(self, photo: Pixels, model: HeadModel, before: npt.ArrayLike) -> None:
         if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
             raise UsageError(f"the photo is {photo.dtype} {list(photo.shape)}: expected uint8 RGB [H, W, 3]")
         self.photo, self.model = photo, model
@@ -84,13 +86,18 @@ class Driver:
         return find_eyes(self.photo, *(mesh_eye(self.model, self.scene.before, side) for side in ("left", "right")))
 
     @cached_property
+    def light(self) -> Float64Array:
+        """The light on the face, [4]."""
+        return find_light(self.photo, self.scene)
+
+    @cached_property
     def is_grey(self) -> bool:
         """Whether the photo's head has no colour at all."""
         head = self.photo[self.scene.box.slices]
         return bool((head == head[..., :1]).all())
 
     @cached_property
-    def white(self) -> Floats:
+    def white(self) -> Float32Array:
         """The photo's value of a white surface in the face's light, [3], as far as its brighter skin tells."""
         points, unit = self.scene.before[self.model.landmarks, :2], self.scene.unit
         beside = points[[1, 2, 14, 15]] * 0.4 + points[[31, 31, 35, 35]] * 0.6
@@ -143,18 +150,20 @@ class Driver:
         shift = _with_lids(field, blinks)
         moved = photo[box.slices].astype(np.float32)
         far = (np.abs(shift[..., 0]) > STILL) | (np.abs(shift[..., 1]) > STILL)
-        moved[far] = sample(photo, (box.places() + shift)[far])
+        moved[far] = sample(photo, (box.places() + shift)[far]) * relight(self.light, scene, field)[far][:, None]
         for blink in blinks:
             if blink.amount:
                 _open_eye(moved, photo, field, blink)
         opening = find_opening(photo, scene, self.shown, to, field, self.white)
-        if opening is not None:
+        if opening is not None and opening.amount:
             self._open_mouth(moved, to, field, opening, paint)
         result = photo.copy()
         result[box.slices] = np.clip(np.rint(moved), 0, 255).astype(np.uint8)
         return Driven(result, box, opening, field)
 
-    def _open_mouth(self, moved: Floats, after: Floats, field: Field, opening: Opening, paint: Painter | None) -> None:
+    def _open_mouth(
+        self, moved: Float32Array, after: Float32Array, field: Field, opening: Opening, paint: Painter | None
+    ) -> None:
         """Put the mouth's inside behind the lips, with a smooth edge between them."""
         filling = fill(opening, self.scene, after)
         painted = filling if paint is None else paint(opening, filling)
@@ -164,10 +173,12 @@ class Driver:
         inside = kept * opening.own + (1 - kept) * painted
         there, here = field.box.shared(opening.box)
         share, skin = self._lips(moved, after, field, opening.box)
-        share = share[here][..., None]
+        share = opening.amount * share[here][..., None]
         moved[there] = share * inside[here] + (1 - share) * skin[here]
 
-    def _lips(self, moved: Floats, after: Floats, field: Field, box: Box) -> tuple[Floats, Floats]:
+    def _lips(
+        self, moved: Float32Array, after: Float32Array, field: Field, box: Box
+    ) -> tuple[Float32Array, Float32Array]:
         """How much of each pixel in a box is open mouth, [H, W], and the skin of what is not, [H, W, 3]."""
         surface, shown = self.scene.surface, self.shown
         seen = surface.seen(after, box, SAMPLES)
@@ -180,7 +191,7 @@ class Driver:
         source = places + shift
         inwards = mouth & shown.is_lip(source, _is_above(layers == 0, mouth, places))
         # and teeth that the fit takes for lip belong to what lies behind
-        hole: Mask = (mouth & ~inwards) | ((layers == 0) & shown.is_inside(source))
+        hole: BoolArray = (mouth & ~inwards) | ((layers == 0) & shown.is_inside(source))
         blocks = (box.height, SAMPLES, box.width, SAMPLES)
         share = hole.reshape(blocks).mean(axis=(1, 3), dtype=np.float32)
         here, there = box.shared(field.box)
@@ -196,24 +207,24 @@ class Driver:
         return share, skin
 
 
-def _nearest(values: Floats, known: Mask, wanted: Mask) -> Floats:
+def _nearest(values: Float32Array, known: BoolArray, wanted: BoolArray) -> Float32Array:
     """Values [H, W, C] of the nearest known samples for each wanted one, [N, C]."""
     if not known.any():
         return values[wanted]
     rows, columns = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
-    nearest: Floats = values[rows[wanted], columns[wanted]]
+    nearest: Float32Array = values[rows[wanted], columns[wanted]]
     return nearest
 
 
-def _is_above(known: Mask, wanted: Mask, places: Floats) -> Mask:
+def _is_above(known: BoolArray, wanted: BoolArray, places: Float32Array) -> BoolArray:
     """Whether the nearest known sample of each wanted one lies above it, [H, W]."""
     above = np.zeros(known.shape, bool)
     above[wanted] = _nearest(places, known, wanted)[:, 1] < places[wanted][:, 1]
     return above
 
 
-def _with_lids(field: Field, blinks: Sequence[Blink]) -> Floats:
-    shift: Floats = field.shift.copy()
+def _with_lids(field: Field, blinks: Sequence[Blink]) -> Float32Array:
+    shift: Float32Array = field.shift.copy()
     for blink in blinks:
         there, here = field.box.shared(blink.box)
         weight = (blink.weight * blink.amount)[here][..., None]
@@ -222,7 +233,7 @@ def _with_lids(field: Field, blinks: Sequence[Blink]) -> Floats:
     return shift
 
 
-def _open_eye(moved: Floats, photo: Photo, field: Field, blink: Blink) -> None:
+def _open_eye(moved: Float32Array, photo: Pixels, field: Field, blink: Blink) -> None:
     there, here = field.box.shared(blink.box)
     places, over = blink.box.places()[here], blink.over[here]
     seam = (over > 0) & (over < 1)  # both lids share these pixels
@@ -235,7 +246,7 @@ def _open_eye(moved: Floats, photo: Photo, field: Field, blink: Blink) -> None:
     moved[there] = (1 - share) * moved[there] + share * ball
 
 
-def _check(model: HeadModel, vertices: npt.ArrayLike) -> Floats:
+def _check(model: HeadModel, vertices: npt.ArrayLike) -> Float32Array:
     made = np.asarray(vertices, np.float32)
     if made.shape != model.neutral.shape:
         raise UsageError(f"vertices have shape {list(made.shape)}: the model's are {list(model.neutral.shape)}")

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from latentface.head.geometry import Doubles, Photo
-from latentface.head.model import Floats, HeadModel
+from latentface.arrays import Float32Array, Float64Array, Pixels
+from latentface.head.model import HeadModel
 from latentface.ops.raster import sample
 
 #: outer corner, inner corner, the upper margin's two landmarks, the lower's, each pair from the outer corner on
@@ -38,39 +38,39 @@ class Eye:
         iris: u, v and radius of the iris.
     """
 
-    origin: Doubles
-    axes: Doubles
-    corners: Doubles
-    upper: Doubles
-    lower: Doubles
-    iris: Doubles
+    origin: Float64Array
+    axes: Float64Array
+    corners: Float64Array
+    upper: Float64Array
+    lower: Float64Array
+    iris: Float64Array
 
     @property
     def unit(self) -> float:
         """Pixels of an inter-ocular distance."""
         return float(np.linalg.norm(self.axes[0]))
 
-    def frame(self, places: npt.ArrayLike) -> tuple[Doubles, Doubles]:
+    def frame(self, places: npt.ArrayLike) -> tuple[Float64Array, Float64Array]:
         """u and v of places [..., 2]."""
         found = (np.asarray(places, np.float64) - self.origin) @ np.linalg.inv(self.axes)
         return found[..., 0], found[..., 1]
 
-    def places(self, u: Doubles, v: Doubles) -> Doubles:
+    def places(self, u: Float64Array, v: Float64Array) -> Float64Array:
         """The places [..., 2] of u and v."""
-        places: Doubles = np.stack([u, v], axis=-1) @ self.axes + self.origin
+        places: Float64Array = np.stack([u, v], axis=-1) @ self.axes + self.origin
         return places
 
-    def across(self, t: Doubles) -> Doubles:
+    def across(self, t: Float64Array) -> Float64Array:
         """u at t of the way from the outer corner to the inner one."""
-        u: Doubles = self.corners[0, 0] + t * (self.corners[1, 0] - self.corners[0, 0])
+        u: Float64Array = self.corners[0, 0] + t * (self.corners[1, 0] - self.corners[0, 0])
         return u
 
-    def along(self, u: Doubles) -> Doubles:
+    def along(self, u: Float64Array) -> Float64Array:
         """How far u lies from the outer corner (0) to the inner one (1): the inverse."""
-        t: Doubles = (u - self.corners[0, 0]) / (self.corners[1, 0] - self.corners[0, 0])
+        t: Float64Array = (u - self.corners[0, 0]) / (self.corners[1, 0] - self.corners[0, 0])
         return t
 
-    def margins(self, u: Doubles) -> tuple[Doubles, Doubles]:
+    def margins(self, u: Float64Array) -> tuple[Float64Array, Float64Array]:
         """v of the upper and of the lower margin; beside the corners that of their line."""
         t = self.along(u)
         line = self.corners[0, 1] + t * (self.corners[1, 1] - self.corners[0, 1])
@@ -80,7 +80,7 @@ class Eye:
         return line + upper, line - lower
 
 
-def mesh_eye(model: HeadModel, vertices: Floats, side: str) -> Eye:
+def mesh_eye(model: HeadModel, vertices: Float32Array, side: str) -> Eye:
     """An eye as a head's landmarks have it."""
     points = vertices[model.landmarks, :2].astype(np.float64)
     outer, inner, above, below = POINTS[side]
@@ -101,7 +101,7 @@ def mesh_eye(model: HeadModel, vertices: Floats, side: str) -> Eye:
     return Eye(origin, axes, corners, arcs[0], arcs[1], np.array([*bare.frame(iris), RADII[1]]))
 
 
-def find_eyes(photo: Photo, left: Eye, right: Eye) -> tuple[Eye, Eye]:
+def find_eyes(photo: Pixels, left: Eye, right: Eye) -> tuple[Eye, Eye]:
     """Both eyes as the photo shows them, near where a head's landmarks have them, and much alike."""
     starts = (left, right)
     patches = [_Patch.of(photo, start) for start in starts]
@@ -120,12 +120,12 @@ def find_eyes(photo: Photo, left: Eye, right: Eye) -> tuple[Eye, Eye]:
     return eyes[0], eyes[1]
 
 
-def _parameters(eye: Eye) -> Doubles:
+def _parameters(eye: Eye) -> Float64Array:
     """Corners, upper and lower margin of an eye as one row, [8]."""
     return np.concatenate([eye.corners.ravel(), eye.upper, eye.lower])
 
 
-def _guesses(start: Eye, iris: Doubles) -> Doubles:
+def _guesses(start: Eye, iris: Float64Array) -> Float64Array:
     """Lids that cover the iris as lids do, with corners further out or in, [N, 8]."""
     rows = []
     for outer in (-0.08, -0.04, 0.0):
@@ -151,10 +151,10 @@ class _Search:
     """For one eye: its patch, its iris, and the parameters that landmarks give."""
 
     patch: _Patch
-    iris: Doubles
-    start: Doubles
+    iris: Float64Array
+    start: Float64Array
 
-    def climb(self, rows: Doubles, other: Doubles | None) -> tuple[Doubles, float]:
+    def climb(self, rows: Float64Array, other: Float64Array | None) -> tuple[Float64Array, float]:
         """The best parameters that small steps from rows [N, 8] reach, and their score; `other` is to be alike."""
         best, reach = self.score(rows, other), 1.0
         while reach > 0.2:
@@ -169,7 +169,7 @@ class _Search:
                 reach /= 2
         return rows[best.argmax()], float(best.max())
 
-    def score(self, rows: Doubles, other: Doubles | None) -> Doubles:
+    def score(self, rows: Float64Array, other: Float64Array | None) -> Float64Array:
         """How well margins lie on edges, and how likely such eyes are, of rows [N, 8]: [N]."""
         t = np.linspace(0.04, 0.96, 24)
         arch, lean = 4 * t * (1 - t), 4 * t * (1 - t) * (2 * t - 1)
@@ -193,7 +193,7 @@ class _Search:
         )  # fmt: skip
         if other is not None:
             odd += np.square(rows - other) @ np.array([25, 25, 25, 25, 60, 60, 60, 60])
-        found: Doubles = edges - 0.5 * odd
+        found: Float64Array = edges - 0.5 * odd
         return found
 
 
@@ -201,25 +201,25 @@ class _Search:
 class _Patch:
     """The photo in an eye's frame: its light, and how it gets brighter upwards, both of unit deviation."""
 
-    light: Floats
-    rise: Floats
+    light: Float32Array
+    rise: Float32Array
 
     @classmethod
-    def of(cls, photo: Photo, eye: Eye) -> _Patch:
+    def of(cls, photo: Pixels, eye: Eye) -> _Patch:
         u, v = np.meshgrid(np.arange(-WIDE, WIDE, STEP), np.arange(-LOW, HIGH, STEP))
         light = sample(photo, eye.places(u, v)).mean(axis=2)
         light = (light - np.median(light)) / max(float(light.std()), 4.0)
         soft = ndimage.gaussian_filter(light, 1.2)
         return cls(soft, ndimage.gaussian_filter(light, 1.6, order=(1, 0)))
 
-    def read(self, values: Floats, u: Doubles, v: Doubles) -> Floats:
+    def read(self, values: Float32Array, u: Float64Array, v: Float64Array) -> Float32Array:
         row = np.clip(np.rint((v + LOW) / STEP).astype(int), 0, values.shape[0] - 1)
         column = np.clip(np.rint((u + WIDE) / STEP).astype(int), 0, values.shape[1] - 1)
-        found: Floats = values[row, column]
+        found: Float32Array = values[row, column]
         return found
 
 
-def _find_irises(patches: Sequence[_Patch], starts: Sequence[Eye]) -> list[Doubles]:
+def _find_irises(patches: Sequence[_Patch], starts: Sequence[Eye]) -> list[Float64Array]:
     """u, v and radius of both irises: the pair of the best sum among those that look the same way."""
     across, down = np.arange(-0.14, 0.141, 0.01), np.arange(-0.09, 0.131, 0.01)
     middles = [eye.corners.mean(axis=0) + np.array([0, (eye.upper[0] - eye.lower[0]) / 2]) for eye in starts]
@@ -239,7 +239,7 @@ def _find_irises(patches: Sequence[_Patch], starts: Sequence[Eye]) -> list[Doubl
     ]
 
 
-def _iris_scores(patch: _Patch, middle: Doubles, across: Doubles, down: Doubles) -> Floats:
+def _iris_scores(patch: _Patch, middle: Float64Array, across: Float64Array, down: Float64Array) -> Float32Array:
     """How like an iris each circle is, [U, V, R]."""
     sides = np.radians([-40, -25, -10, 5, 20, 140, 160, 175, 190, 205, 220])
     u, v, radius, angle = np.meshgrid(middle[0] + across, middle[1] + down, RADII, sides, indexing="ij")
@@ -252,5 +252,5 @@ def _iris_scores(patch: _Patch, middle: Doubles, across: Doubles, down: Doubles)
     u, v = u[..., 0], v[..., 0]
     dark = -patch.read(ndimage.gaussian_filter(patch.light, 4), u, v)
     away = ((u - middle[0]) / 0.10) ** 2 + ((v - middle[1]) / 0.08) ** 2
-    scores: Floats = both + 0.7 * dark - 0.15 * away
+    scores: Float32Array = both + 0.7 * dark - 0.15 * away
     return scores

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from latentface.arrays import Float32Array, Float64Array
 from latentface.head.eye_contour import Eye, mesh_eye
-from latentface.head.geometry import Box, Doubles, ramp
-from latentface.head.model import Floats, HeadModel
+from latentface.head.geometry import Box, ramp
+from latentface.head.model import HeadModel
 
 SIDES = ("left", "right")
 LASHES = (0.030, 0.016)  # what inside the upper and the lower margin moves with the lid
@@ -39,18 +40,18 @@ class Blink:
     """
 
     box: Box
-    upper: Floats
-    lower: Floats
-    over: Floats
-    weight: Floats
-    eyeball: Floats
-    open: Floats
-    shade: Floats
+    upper: Float32Array
+    lower: Float32Array
+    over: Float32Array
+    weight: Float32Array
+    eyeball: Float32Array
+    open: Float32Array
+    shade: Float32Array
     amount: float
 
 
 def find_blink(
-    eye: Eye, model: HeadModel, before: Floats, after: Floats, side: str, size: tuple[int, int],
+    eye: Eye, model: HeadModel, before: Float32Array, after: Float32Array, side: str, size: tuple[int, int],
     folds: tuple[float, float] = FOLDS,
 ) -> Blink:  # fmt: skip
     """What an eye of a photo of that height and width does between two heads; the box may be empty.
@@ -107,15 +108,17 @@ def follow(eye: Eye, was: Eye, now: Eye) -> Eye:
     return Eye(now.origin + (eye.origin - was.origin), now.axes, corners, upper, lower, iris)
 
 
-def _seam(now: Eye, u: Doubles) -> Doubles:
+def _seam(now: Eye, u: Float64Array) -> Float64Array:
     """v at which the upper lid ends and the lower one begins; of a closed eye, where the upper lashes end."""
     upper, lower = now.margins(u)
     shut = np.maximum(LASHES[0] + LASHES[1] - (upper - lower), 0)
-    seam: Doubles = (upper - LASHES[0] + lower + LASHES[1] - shut) / 2
+    seam: Float64Array = (upper - LASHES[0] + lower + LASHES[1] - shut) / 2
     return seam
 
 
-def _lid(eye: Eye, now: Eye, u: Doubles, v: Doubles, upper: bool, folds: tuple[float, float]) -> tuple[Doubles, Floats]:
+def _lid(
+    eye: Eye, now: Eye, u: Float64Array, v: Float64Array, upper: bool, folds: tuple[float, float]
+) -> tuple[Float64Array, Float32Array]:
     """v in the photo of a lid's skin at u and v now, and how far it decides, 0 to 1."""
     t, which, sign = now.along(u), 0 if upper else 1, 1.0 if upper else -1.0
     margin, margin_was, fold = now.margins(u)[which], eye.margins(eye.across(t))[which], folds[which]
@@ -128,7 +131,7 @@ def _lid(eye: Eye, now: Eye, u: Doubles, v: Doubles, upper: bool, folds: tuple[f
     return margin_was + sign * source, weight.astype(np.float32)
 
 
-def _eyeball(eye: Eye, now: Eye, u: Doubles, v: Doubles, gaze: Doubles) -> Doubles:
+def _eyeball(eye: Eye, now: Eye, u: Float64Array, v: Float64Array, gaze: Float64Array) -> Float64Array:
     """Where in the photo the eyeball at u and v comes from, once the iris has moved by `gaze`."""
     centre, radius, far = eye.iris[:2], eye.iris[2], float(np.hypot(*gaze))
     if far > 1e-4:
@@ -144,7 +147,7 @@ def _eyeball(eye: Eye, now: Eye, u: Doubles, v: Doubles, gaze: Doubles) -> Doubl
     return eye.places(u, np.where(hidden & (uncovered | (far > 1e-4)), mirrored, v))
 
 
-def _shade(eye: Eye, now: Eye, u: Doubles, v: Doubles) -> Floats:
+def _shade(eye: Eye, now: Eye, u: Float64Array, v: Float64Array) -> Float32Array:
     """The shadow of a lid that opened wider lies higher on the eyeball: where it is new, light is taken away."""
     rise = np.clip((now.margins(u)[0] - eye.margins(u)[0]) / 0.03, 0, 1)
     below = (now.margins(u)[0] - LASHES[0] - v) / 0.05

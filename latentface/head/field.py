@@ -19,8 +19,9 @@ import numpy.typing as npt
 from scipy import ndimage, sparse
 from scipy.sparse import linalg
 
-from latentface.head.geometry import Box, Doubles, Surface, eye_distance, normals, ramp
-from latentface.head.model import Floats, HeadModel, Integers
+from latentface.arrays import Float32Array, Float64Array, Int64Array
+from latentface.head.geometry import Box, Surface, eye_distance, normals, ramp
+from latentface.head.model import HeadModel
 from latentface.ops.raster import Raster
 
 CELL = 0.1  # step of the grid, as a part of the inter-ocular distance
@@ -28,7 +29,9 @@ FADE = 0.7  # length over which the field fades outside the head, the same
 SLACK = 1.6  # that length is at least this multiple of the longest displacement
 REACH = 3.0  # beyond this many lengths nothing moves
 DATA = 20.0  # weight of the mesh's field against its gradient
-HAIR = 1.25  # how much wider than the skull the window of the similarity is
+WINDOW = 1.3  # the similarity's window fades over so many lengths
+HAIR = 1.2  # how much wider than the skull the window of the similarity is
+STILL = 0.02  # centimetres: what expressions move by less is the skull's
 MOVED = 0.02  # pixels: a head that moves less does not move
 
 
@@ -39,43 +42,52 @@ class Scene:
     Attributes:
         model, surface, before: the head, what of it hides what, and its vertices in the photo, [V, 3].
         size: the photo's height and width. unit: its inter-ocular distance in pixels.
-        used: the vertices of the skin.
+        used: the vertices of the skin above the neck. skull: of the skull. still: those that no expression moves.
         box: the head's box. layer: what is seen in it: 0 skin, 1 mouth, 2 and 3 eyes, -1 none of the head, [H, W].
-        trust: how far each vertex's place is to be trusted, [V]. facing: how far it faces the viewer, [V].
+        trust: how far each vertex's place is to be trusted, [V]. normals: the skin's, [V, 3].
     """
 
     model: HeadModel
     surface: Surface
-    before: Floats
+    before: Float32Array
     size: tuple[int, int]
     unit: float
-    used: Integers
+    used: Int64Array
+    skull: Int64Array
+    still: Int64Array
     box: Box
     layer: npt.NDArray[np.int8]
-    trust: Floats
-    facing: Floats
+    trust: Float32Array
+    normals: Float32Array
 
     @classmethod
-    def of(cls, model: HeadModel, before: Floats, height: int, width: int) -> Scene:
+    def of(cls, model: HeadModel, before: Float32Array, height: int, width: int) -> Scene:
         """Look at a head in a photo of that size."""
         surface = Surface.of(model)
         used = np.unique(surface.skin)
-        box = Box.around(before[used, :2], 2, height, width)
+        used = used[model.neutral[used, 1] > -8.0]  # the bust below stays with the photo
+        skull = used[model.neutral[used, 1] > 2.0]
+        moved = np.abs(model.expressions[:, skull]).max(axis=(0, 2))
+        box = Box.around(before[used, :2], 2, height, width).or_pixel
         seen = surface.seen(before, box)
         unit = eye_distance(model, before)
         nearest = box.read(seen.depth, before[:, :2], -np.inf)
         # ears, and all behind them, seldom lie where the mesh has them
         trust = (before[:, 2] >= nearest - 0.12 * unit) * ramp(model.neutral[:, 2], 3.0, 5.5)
-        trust *= (1 - ramp(model.regions["neck"], 0.0, 0.3)) * (1 - ramp(model.regions["ears"], 0.0, 0.3))
-        facing = normals(before, surface.skin)[:, 2]
+        trust *= ramp(model.neutral[:, 1], -9.0, -7.5) * (1 - ramp(model.regions["ears"], 0.0, 0.3))
         return cls(
-            model, surface, before, (height, width), unit, used, box, surface.layers(seen),
-            trust.astype(np.float32), facing,
+            model, surface, before, (height, width), unit, used, skull, skull[moved < STILL], box, surface.layers(seen),
+            trust.astype(np.float32), normals(before, surface.skin),
         )  # fmt: skip
 
-    def confidence(self, after: Floats) -> Floats:
-        """How far each vertex's motion is to be trusted, [V]: in view before and after, and not of the neck."""
-        facing = np.minimum(self.facing, normals(after, self.surface.skin)[:, 2])
+    @property
+    def facing(self) -> Float32Array:
+        """How far the skin faces the viewer at each vertex, [V]."""
+        return self.normals[:, 2]
+
+    def confidence(self, after: Float32Array) -> Float32Array:
+        """How far motions are to be trusted, [V], given normals after them: in view before and after, and no neck."""
+        facing = np.minimum(self.facing, after[:, 2])
         trust = self.trust * ramp(facing, 0.15, 0.5)
         for name in ("upper_lip", "lower_lip", "inner_mouth"):
             trust = np.maximum(trust, ramp(self.model.regions[name], 0.05, 0.4))
@@ -92,16 +104,18 @@ class Field:
         box: where; outside nothing moves.
         shift: d in pixels, [H, W, 2].
         layer: what is seen after the change: 0 skin, 1 mouth, 2 and 3 eyes, -1 none of the head, [H, W].
-        raster: the head after the change.
+        raster: the head after the change. normals: its skin's, [V, 3]. trust: how far each vertex counts, [V].
     """
 
     box: Box
-    shift: Floats
+    shift: Float32Array
     layer: npt.NDArray[np.int8]
     raster: Raster
+    normals: Float32Array
+    trust: Float32Array
 
 
-def find_field(scene: Scene, after: Floats) -> Field | None:
+def find_field(scene: Scene, after: Float32Array) -> Field | None:
     """The field that a head's motion means for its photo, or None if none of the photo moves."""
     shift = scene.before[:, :2] - after[:, :2]
     longest = float(np.linalg.norm(shift[scene.used], axis=1).max())
@@ -113,42 +127,43 @@ def find_field(scene: Scene, after: Floats) -> Field | None:
     if not box.width or not box.height:
         return None
     seen = scene.surface.seen(after, box)
-    mesh = seen.interpolate(scene.surface.closed(np.column_stack([shift, scene.confidence(after)])))
+    facing = normals(after, scene.surface.skin)
+    trust = scene.confidence(facing)
+    mesh = seen.interpolate(scene.surface.closed(np.column_stack([shift, trust])))
     layer = scene.surface.layers(seen)
     own = mesh[..., 2] * (layer == 0)
-    fixed = Turn.between(scene.model, scene.before, after).at(box, fade)
+    fixed = Turn.between(scene, after).at(box, fade)
     values = mesh[..., :2] if fixed is None else mesh[..., :2] - fixed
     rest = _continue(values, own, max(2, round(CELL * scene.unit)), fade)
     if fixed is not None:
         rest += fixed
     rest += own[..., None] * (mesh[..., :2] - rest)
-    return Field(box, rest, layer, seen)
+    return Field(box, rest, layer, seen, facing, trust)
 
 
 @dataclass(frozen=True)
 class Turn:
     """A similarity from the place after the change to that before, of the skull as a whole: p -> matrix p + offset."""
 
-    matrix: Doubles
-    offset: Doubles
-    middle: Doubles
-    radii: Doubles
+    matrix: Float64Array
+    offset: Float64Array
+    middle: Float64Array
+    radii: Float64Array
 
     @classmethod
-    def between(cls, model: HeadModel, before: Floats, after: Floats) -> Turn:
-        """By least squares over the back of the skull, which no expression moves (Umeyama 1991)."""
-        back = np.unique(model.part("back"))
-        skull = back[(model.neutral[back, 1] > 2.0) & (model.neutral[back, 2] < 0.0)]
-        a, b = after[skull, :2].astype(np.float64), before[skull, :2].astype(np.float64)
-        a_mean, b_mean = a.mean(axis=0), b.mean(axis=0)
-        u, s, vt = np.linalg.svd((b - b_mean).T @ (a - a_mean))
-        sign = np.array([1, np.sign(np.linalg.det(u @ vt))])
-        matrix = (u * sign) @ vt * (s @ sign) / np.square(a - a_mean).sum()
-        head = after[(model.neutral[:, 1] > -8)]
-        low, high = head[:, :2].min(axis=0), head[:, :2].max(axis=0)
-        return cls(matrix, b_mean - matrix @ a_mean, (low + high) / 2, (high - low) / 2)
+    def between(cls, scene: Scene, after: Float32Array) -> Turn:
+        """That of the skull's middle, as its vertices move that no expression touches."""
+        skull, still = scene.before[scene.skull].astype(np.float64), scene.before[scene.still]
+        solid = np.linalg.lstsq(_homogeneous(still), after[scene.still].astype(np.float64), rcond=None)[0]
+        u, s, vt = np.linalg.svd(solid[:2, :2].T)
+        matrix = np.linalg.inv(u @ vt * s.mean())
+        middle = (skull.min(axis=0) + skull.max(axis=0)) / 2
+        there = (_homogeneous(middle[None]) @ solid)[0]
+        offset = middle[:2] - matrix @ there[:2]
+        low, high = after[scene.used, :2].min(axis=0), after[scene.used, :2].max(axis=0)
+        return cls(matrix, offset, (low + high) / 2, (high - low) / 2)
 
-    def at(self, box: Box, fade: float) -> Floats | None:
+    def at(self, box: Box, fade: float) -> Float32Array | None:
         """The displacement it means within a window around head and hair, [H, W, 2]; None if it is none."""
         if (
             np.abs(self.matrix - np.eye(2)).max() < 1e-3
@@ -159,19 +174,23 @@ class Turn:
         moved = places @ self.matrix.T + self.offset - places
         away = np.linalg.norm((places - self.middle) / (self.radii * HAIR), axis=2)
         outside = (away - 1) * self.radii.mean() * HAIR
-        windowed: Floats = (moved * (1 - ramp(outside, 0, 2 * fade))[..., None]).astype(np.float32)
+        windowed: Float32Array = (moved * (1 - ramp(outside, 0, WINDOW * fade))[..., None]).astype(np.float32)
         return windowed
 
 
-def _continue(values: Floats, trust: Floats, step: int, fade: float) -> Floats:
+def _homogeneous(points: npt.NDArray[np.floating]) -> Float64Array:
+    return np.column_stack([points, np.ones(len(points))]).astype(np.float64)
+
+
+def _continue(values: Float32Array, trust: Float32Array, step: int, fade: float) -> Float32Array:
     """A smooth field [H, W, 2] that keeps to `values` where they are trusted, and fades elsewhere."""
     height, width = trust.shape
     rows, columns = -(-height // step), -(-width // step)
 
-    def means(x: npt.NDArray[np.floating]) -> Doubles:
+    def means(x: npt.NDArray[np.floating]) -> Float64Array:
         padded = np.pad(x, ((0, rows * step - height), (0, columns * step - width), (0, 0)))
         across = np.add.reduceat(padded, np.arange(0, columns * step, step), axis=1)
-        found: Doubles = np.add.reduceat(across, np.arange(0, rows * step, step), axis=0) / step**2
+        found: Float64Array = np.add.reduceat(across, np.arange(0, rows * step, step), axis=0) / step**2
         return found
 
     summed = means(np.dstack([values * trust[..., None], trust]))
@@ -197,7 +216,7 @@ def _laplacian(rows: int, columns: int) -> sparse.csr_matrix:
     return sparse.kron(line(rows), sparse.eye(columns)) + sparse.kron(sparse.eye(rows), line(columns))
 
 
-def _enlarge(values: Floats, size: int, step: int) -> Floats:
+def _enlarge(values: Float32Array, size: int, step: int) -> Float32Array:
     """Along the first axis from one value a step to one a pixel, by Catmull and Rom's cubic."""
     count = len(values)
     at = (np.arange(size) + 0.5) / step - 0.5
@@ -210,5 +229,5 @@ def _enlarge(values: Floats, size: int, step: int) -> Floats:
     matrix = np.zeros((size, count))
     for k, w in enumerate(weights):
         np.add.at(matrix, (np.arange(size), np.clip(low - 1 + k, 0, count - 1)), w)
-    made: Floats = np.tensordot(matrix.astype(np.float32), values.astype(np.float32), axes=(1, 0))
+    made: Float32Array = np.tensordot(matrix.astype(np.float32), values.astype(np.float32), axes=(1, 0))
     return made

@@ -11,12 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from latentface.head.model import Floats, HeadModel, Integers
+from latentface.arrays import Float32Array, Int64Array
+from latentface.head.model import HeadModel
 from latentface.ops.raster import Raster, rasterise
-
-Photo = npt.NDArray[np.uint8]
-Mask = npt.NDArray[np.bool_]
-Doubles = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -40,11 +37,16 @@ class Box:
     def slices(self) -> tuple[slice, slice]:
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
-    def places(self, scale: int = 1) -> Floats:
+    @property
+    def or_pixel(self) -> Box:
+        """This box, or that of the photo's first pixel if it is empty."""
+        return self if self.width and self.height else Box(0, 0, 1, 1)
+
+    def places(self, scale: int = 1) -> Float32Array:
         """Places of its pixels, or of scale x scale samples in each, [H scale, W scale, 2]."""
         x = (np.arange(self.width * scale) + 0.5) / scale - 0.5 + self.left
         y = (np.arange(self.height * scale) + 0.5) / scale - 0.5 + self.top
-        made: Floats = np.stack(np.meshgrid(x, y), axis=2).astype(np.float32)
+        made: Float32Array = np.stack(np.meshgrid(x, y), axis=2).astype(np.float32)
         return made
 
     def read(self, values: npt.NDArray[Any], places: npt.ArrayLike, beyond: Any) -> npt.NDArray[Any]:
@@ -84,14 +86,14 @@ class Surface:
         rings: the cap's rings, in the order of their layers.
     """
 
-    triangles: Integers
+    triangles: Int64Array
     layer: npt.NDArray[np.int8]
-    rings: tuple[Integers, ...]
+    rings: tuple[Int64Array, ...]
 
     @property
-    def skin(self) -> Integers:
+    def skin(self) -> Int64Array:
         """The skin's triangles, [T, 3]."""
-        skin: Integers = self.triangles[self.layer == 0]
+        skin: Int64Array = self.triangles[self.layer == 0]
         return skin
 
     @classmethod
@@ -105,11 +107,11 @@ class Surface:
             layers.append(np.full(2 * len(fan), k + 1, np.int8))
         return cls(np.concatenate(triangles), np.concatenate(layers), rings)
 
-    def closed(self, values: Floats) -> Floats:
+    def closed(self, values: Float32Array) -> Float32Array:
         """Values of the model's vertices [V, C], and those of the caps' middles after them."""
         return np.concatenate([values, *(values[ring].mean(axis=0, keepdims=True) for ring in self.rings)])
 
-    def seen(self, vertices: Floats, box: Box, scale: int = 1) -> Raster:
+    def seen(self, vertices: Float32Array, box: Box, scale: int = 1) -> Raster:
         """What is seen in a box of the photo, with scale x scale samples a pixel."""
         placed = self.closed(vertices).copy()
         placed[:, :2] = (placed[:, :2] - [box.left, box.top] + 0.5) * scale - 0.5
@@ -120,7 +122,7 @@ class Surface:
         return np.where(raster.covered, self.layer[raster.index], np.int8(-1))
 
 
-def normals(vertices: Floats, triangles: Integers) -> Floats:
+def normals(vertices: Float32Array, triangles: Int64Array) -> Float32Array:
     """Unit normals [V, 3] towards the outside: +x right, +y down, +z to the viewer."""
     a, b, c = (vertices[triangles[:, k]].astype(np.float64) for k in range(3))
     faces = np.cross(c - a, b - a)  # y goes down in a photo: the corners' sense is turned
@@ -128,19 +130,19 @@ def normals(vertices: Floats, triangles: Integers) -> Floats:
         np.bincount(triangles.ravel(), np.repeat(faces[:, k], 3), len(vertices)) for k in range(3)
     ], axis=1)  # fmt: skip
     length = np.linalg.norm(total, axis=1, keepdims=True)
-    made: Floats = (total / np.maximum(length, 1e-12)).astype(np.float32)
+    made: Float32Array = (total / np.maximum(length, 1e-12)).astype(np.float32)
     return made
 
 
-def eye_distance(model: HeadModel, vertices: Floats) -> float:
+def eye_distance(model: HeadModel, vertices: Float32Array) -> float:
     """Pixels between the middles of the eyes' corners."""
     points = vertices[model.landmarks, :2]
     return float(np.linalg.norm(points[[36, 39]].mean(axis=0) - points[[42, 45]].mean(axis=0)))
 
 
-def ramp(x: npt.ArrayLike, low: npt.ArrayLike, high: npt.ArrayLike) -> Floats:
+def ramp(x: npt.ArrayLike, low: npt.ArrayLike, high: npt.ArrayLike) -> Float32Array:
     """0 below low, 1 above high, a smooth step between."""
     start = np.asarray(low)
     t = np.clip((np.asarray(x) - start) / (np.asarray(high) - start), 0, 1)
-    step: Floats = (t * t * (3 - 2 * t)).astype(np.float32)
+    step: Float32Array = (t * t * (3 - 2 * t)).astype(np.float32)
     return step

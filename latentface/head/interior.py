@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from latentface.arrays import BoolArray, Float32Array, Int64Array, Pixels
 from latentface.head.field import Field, Scene
-from latentface.head.geometry import Box, Mask, Photo, normals, ramp
-from latentface.head.model import Floats, HeadModel, Integers
+from latentface.head.geometry import Box, normals, ramp
+from latentface.head.model import HeadModel
 from latentface.ops.raster import rasterise, sample
 
 PARTS = ("gums_upper", "gums_lower", "tongue", "teeth_upper", "teeth_lower")
@@ -44,19 +45,21 @@ class Opening:
         kept: how far that is to be kept, 0 to 1, [H, W].
         light: the photo's value of a white surface in the face's light, [3].
         teeth: the value of the teeth that the photo shows, or None if it shows none, [3].
+        amount: how far lips and jaw moved against the skull, from 0 (not at all: the photo's pixels serve) to 1.
     """
 
     box: Box
-    shape: Floats
+    shape: Float32Array
     part: npt.NDArray[np.int8]
-    depth: Floats
-    own: Floats
-    kept: Floats
-    light: Floats
-    teeth: Floats | None
+    depth: Float32Array
+    own: Float32Array
+    kept: Float32Array
+    light: Float32Array
+    teeth: Float32Array | None
+    amount: float
 
 
-def affine(after: Floats, before: Floats) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def affine(after: Float32Array, before: Float32Array) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """The matrix and offset that take places after a change to those before, by least squares."""
     ones = np.concatenate([after[:, :2], np.ones((len(after), 1))], axis=1).astype(np.float64)
     solution = np.linalg.lstsq(ones, before[:, :2].astype(np.float64), rcond=None)[0]
@@ -75,47 +78,47 @@ class Shown:
     """
 
     box: Box
-    mask: Mask
-    teeth: Floats | None
-    gap: Mask
-    middle: Floats
+    mask: BoolArray
+    teeth: Float32Array | None
+    gap: BoolArray
+    middle: Float32Array
     bite: float
 
     @cached_property
-    def _soft(self) -> Floats:
-        soft: Floats = ndimage.gaussian_filter(self.mask.astype(np.float32), 0.7)
+    def _soft(self) -> Float32Array:
+        soft: Float32Array = ndimage.gaussian_filter(self.mask.astype(np.float32), 0.7)
         return soft
 
     @cached_property
-    def _around(self) -> Mask:
-        around: Mask = ndimage.binary_dilation(self.gap, iterations=2)
+    def _around(self) -> BoolArray:
+        around: BoolArray = ndimage.binary_dilation(self.gap, iterations=2)
         return around
 
-    def is_inside(self, places: Floats) -> Mask:
+    def is_inside(self, places: Float32Array) -> BoolArray:
         """Whether the photo shows the mouth's inside at places [..., 2], with a contour smoother than pixels are."""
-        inside: Mask = self.share(places) > 0.35
+        inside: BoolArray = self.share(places) > 0.35
         return inside
 
-    def share(self, places: Floats) -> Floats:
+    def share(self, places: Float32Array) -> Float32Array:
         """The mask at places [..., 2], its edge smoothed."""
         at = np.moveaxis(places - [self.box.left, self.box.top], -1, 0)[::-1]
-        share: Floats = ndimage.map_coordinates(self._soft, at, order=1, mode="constant")
+        share: Float32Array = ndimage.map_coordinates(self._soft, at, order=1, mode="constant")
         return share
 
-    def is_lip(self, places: Floats, upper: Mask) -> Mask:
+    def is_lip(self, places: Float32Array, upper: BoolArray) -> BoolArray:
         """Whether the photo shows lip at places [..., 2] where the head has the mouth open: the upper or the lower."""
         inside = self.box.read(self._around, places, False) & ~self.is_inside(places)
         columns = np.clip(np.rint(places[..., 0] - self.box.left).astype(int), 0, self.box.width - 1)
         above = places[..., 1] - self.box.top < self.middle[columns]
-        lip: Mask = inside & (above == upper)
+        lip: BoolArray = inside & (above == upper)
         return lip
 
 
-def find_shown(photo: Photo, scene: Scene) -> Shown:
+def find_shown(photo: Pixels, scene: Scene) -> Shown:
     """Look between the lips of a photo."""
     model, before, unit = scene.model, scene.before, scene.unit
     lips = np.concatenate([model.loops["mouth"], model.landmarks[48:68]])
-    box = Box.around(before[lips, :2], 0.15 * unit, *scene.size)
+    box = Box.around(before[lips, :2], 0.15 * unit, *scene.size).or_pixel
     layer = np.full((box.height, box.width), -1, np.int8)
     here, there = box.shared(scene.box)
     layer[here] = scene.layer[there]
@@ -135,7 +138,7 @@ def find_shown(photo: Photo, scene: Scene) -> Shown:
     return Shown(box, mask, _teeth(photo[box.slices], depth, unit), gap, middle, bite)
 
 
-def _bite(photo: Photo, mask: Mask, depth: Floats) -> float:
+def _bite(photo: Pixels, mask: BoolArray, depth: Float32Array) -> float:
     """The row of a dark line between two rows of teeth, or infinity if there is but one."""
     columns = np.flatnonzero(depth.max(axis=0) > 0.6 * depth.max(initial=1))
     if not len(columns):
@@ -150,7 +153,7 @@ def _bite(photo: Photo, mask: Mask, depth: Floats) -> float:
     return float(rows[k]) if two else np.inf
 
 
-def _middle(photo: Photo, region: Mask, shown: bool) -> Floats:
+def _middle(photo: Pixels, region: BoolArray, shown: bool) -> Float32Array:
     """For each column the row that parts the lips: the middle of what lies between, or the dark line of closed ones."""
     rows = np.arange(len(region))[:, None]
     count = region.sum(axis=0)
@@ -163,12 +166,12 @@ def _middle(photo: Photo, region: Mask, shown: bool) -> Floats:
     if not len(columns):
         return np.full(region.shape[1], len(region) / 2, np.float32)
     line = np.interp(np.arange(region.shape[1]), columns, found[columns])
-    smooth: Floats = ndimage.gaussian_filter1d(line, 1.5).astype(np.float32)
+    smooth: Float32Array = ndimage.gaussian_filter1d(line, 1.5).astype(np.float32)
     return smooth
 
 
 def find_opening(
-    photo: Photo, scene: Scene, shown: Shown, after: Floats, field: Field, light: Floats
+    photo: Pixels, scene: Scene, shown: Shown, after: Float32Array, field: Field, light: Float32Array
 ) -> Opening | None:
     """The opening of the mouth after the change, or None if the lips are closed."""
     model = scene.model
@@ -181,10 +184,18 @@ def find_opening(
         return None
     own, kept = _own(photo, scene, shown, after, box)
     part, depth = _parts(model, after, box, scene.unit)
-    return Opening(box, inside, part, depth, own, kept, light, shown.teeth)
+    return Opening(box, inside, part, depth, own, kept, light, shown.teeth, _amount(scene, lips, after))
 
 
-def inside_lips(photo: Photo, inside: Mask, lower_lip: Mask, unit: float) -> Mask:
+def _amount(scene: Scene, lips: Int64Array, after: Float32Array) -> float:
+    skull = np.unique(scene.model.part("teeth_upper"))
+    matrix, offset = affine(after[skull], scene.before[skull])
+    moving = np.concatenate([lips, np.unique(scene.model.part("teeth_lower"))])
+    apart = after[moving, :2] @ matrix.T + offset - scene.before[moving, :2]
+    return float(ramp(np.linalg.norm(apart, axis=1).max(), 0.15, 0.6))
+
+
+def inside_lips(photo: Pixels, inside: BoolArray, lower_lip: BoolArray, unit: float) -> BoolArray:
     """What a photo shows between its lips, where a fit has it up to a few pixels: by what differs from lips.
 
     Lip that the fit lets in is left out, and teeth that it takes for lip are let in, both along a rim. Nothing is
@@ -216,13 +227,13 @@ def inside_lips(photo: Photo, inside: Mask, lower_lip: Mask, unit: float) -> Mas
     ]
     kept = np.isin(labels, wide)  # a row of teeth, and no gleam on a lip
     between = np.maximum.accumulate(kept, axis=0) & np.maximum.accumulate(kept[::-1], axis=0)[::-1]
-    smooth: Mask = ndimage.gaussian_filter(between.astype(np.float32), max(0.8, 0.015 * unit)) > 0.5
+    smooth: BoolArray = ndimage.gaussian_filter(between.astype(np.float32), max(0.8, 0.015 * unit)) > 0.5
     if ndimage.distance_transform_edt(smooth).max() < max(1.2, THIN * unit):
         return np.zeros_like(inside)
     return smooth
 
 
-def _own(photo: Photo, scene: Scene, shown: Shown, after: Floats, box: Box) -> tuple[Floats, Floats]:
+def _own(photo: Pixels, scene: Scene, shown: Shown, after: Float32Array, box: Box) -> tuple[Float32Array, Float32Array]:
     """What the photo shows of the mouth's inside, moved, and how far to keep it."""
     places, unit = box.places(), scene.unit
     colours, weights = [], []
@@ -240,7 +251,7 @@ def _own(photo: Photo, scene: Scene, shown: Shown, after: Floats, box: Box) -> t
     return mixed.astype(np.float32), np.maximum(upper, lower).astype(np.float32)
 
 
-def _grow_roots(weight: Floats, colour: Floats, reach: int) -> None:
+def _grow_roots(weight: Float32Array, colour: Float32Array, reach: int) -> None:
     """Let each column's topmost teeth go on upwards, in place."""
     firm = weight > 0.95
     top = np.where(firm.any(axis=0), firm.argmax(axis=0), -1)
@@ -253,7 +264,7 @@ def _grow_roots(weight: Floats, colour: Floats, reach: int) -> None:
         weight[rows[replaced], column] = fresh[replaced]
 
 
-def _parts(model: HeadModel, after: Floats, box: Box, unit: float) -> tuple[npt.NDArray[np.int8], Floats]:
+def _parts(model: HeadModel, after: Float32Array, box: Box, unit: float) -> tuple[npt.NDArray[np.int8], Float32Array]:
     triangles = model.part(*PARTS)
     part = np.concatenate([np.full(len(model.parts[name]), k, np.int8) for k, name in enumerate(PARTS)])
     placed = after - np.array([box.left, box.top, 0], np.float32)
@@ -263,7 +274,7 @@ def _parts(model: HeadModel, after: Floats, box: Box, unit: float) -> tuple[npt.
     return np.where(seen.covered, part[seen.index], np.int8(-1)), depth.astype(np.float32)
 
 
-def _teeth(photo: Photo, depth: Floats, unit: float) -> Floats | None:
+def _teeth(photo: Pixels, depth: Float32Array, unit: float) -> Float32Array | None:
     """The value of the brighter half of what the photo shows between its lips."""
     pixels = photo[depth > max(1.5, 0.015 * unit)].astype(np.float32)
     if len(pixels) < (0.12 * unit) ** 2:
@@ -273,11 +284,11 @@ def _teeth(photo: Photo, depth: Floats, unit: float) -> Floats | None:
     return np.asarray(np.median(chosen, axis=0), np.float32)
 
 
-def fill(opening: Opening, scene: Scene, after: Floats) -> Floats:
+def fill(opening: Opening, scene: Scene, after: Float32Array) -> Float32Array:
     """A plain filling of the whole opening, [H, W, 3], 0 to 255: the head's own mouth, in the photo's light."""
     box, scale, unit, model = opening.box, 2, scene.unit, scene.model
     parts = PARTS if opening.teeth is None else tuple(name for name in PARTS if name != "teeth_upper")
-    triangles: Integers = model.part(*parts)
+    triangles: Int64Array = model.part(*parts)
     shades = np.concatenate([np.tile(np.asarray(COLOURS[n], np.float32), (len(model.parts[n]), 1)) for n in parts])
     placed = after.copy()
     placed[:, :2] = (placed[:, :2] - [box.left, box.top] + 0.5) * scale - 0.5
@@ -298,5 +309,5 @@ def fill(opening: Opening, scene: Scene, after: Floats) -> Floats:
     under = np.cumsum(opening.shape, axis=0) / unit
     mixed = mixed * ((0.65 + 0.35 * ramp(edge, 0.0, 0.04)) * (0.82 + 0.18 * ramp(under, 0.0, 0.10)))[..., None]
     white = opening.light if opening.teeth is None else np.minimum(opening.teeth / 0.85, 255)
-    filling: Floats = np.clip(mixed * white, 0, 255).astype(np.float32)
+    filling: Float32Array = np.clip(mixed * white, 0, 255).astype(np.float32)
     return filling

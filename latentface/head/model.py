@@ -17,18 +17,16 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from latentface.arrays import Float32Array, Int64Array
 from latentface.errors import UsageError, WeightsError
 from latentface.io.tensors import read_tensors, write_tensors
-
-Floats = npt.NDArray[np.float32]
-Integers = npt.NDArray[np.int64]
 
 WHAT = "the head made by `python -m latentface.training.head_model` (.safetensors)"
 KIND = "head-model"
 VERSION = "1"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class HeadModel:
     """A morphable head, as arrays in float32 (its indices in int64).
 
@@ -47,18 +45,18 @@ class HeadModel:
         loops: closed rings of vertices where the skin ends: mouth, eye_left, eye_right.
     """
 
-    neutral: Floats
-    identity: Floats
-    expressions: Floats
+    neutral: Float32Array
+    identity: Float32Array
+    expressions: Float32Array
     expression_names: tuple[str, ...]
-    triangles: Integers
-    parts: Mapping[str, Integers]
-    landmarks: Integers
-    regions: Mapping[str, Floats]
-    mirror: Integers
-    loops: Mapping[str, Integers]
+    triangles: Int64Array
+    parts: Mapping[str, Int64Array]
+    landmarks: Int64Array
+    regions: Mapping[str, Float32Array]
+    mirror: Int64Array
+    loops: Mapping[str, Int64Array]
 
-    def vertices(self, identity: npt.ArrayLike | None = None, expression: npt.ArrayLike | None = None) -> Floats:
+    def vertices(self, identity: npt.ArrayLike | None = None, expression: npt.ArrayLike | None = None) -> Float32Array:
         """The head's vertices in centimetres, [V, 3].
 
         Args:
@@ -68,14 +66,14 @@ class HeadModel:
         Raises:
             UsageError: there are more coefficients of identity than modes, or not one of expression for each shape.
         """
-        made: Floats = self.neutral.copy()
+        made: Float32Array = self.neutral.copy()
         if identity is not None:
             made += self._sum(self.identity, _coefficients(identity, len(self.identity), "identity", exact=False))
         if expression is not None:
             made += self._sum(self.expressions, _coefficients(expression, len(self.expressions), "expression"))
         return made
 
-    def at(self, vertices: Integers) -> HeadModel:
+    def at(self, vertices: Int64Array) -> HeadModel:
         """The head's shapes at chosen vertices alone, without triangles, parts and loops: what a fit needs.
 
         `landmarks` and `mirror` are left empty; `vertices` may repeat.
@@ -86,7 +84,7 @@ class HeadModel:
             np.zeros((0, 3), np.int64), {}, nothing, {n: w[vertices] for n, w in self.regions.items()}, nothing, {},
         )  # fmt: skip
 
-    def expression_vector(self, coefficients: Mapping[str, float]) -> Floats:
+    def expression_vector(self, coefficients: Mapping[str, float]) -> Float32Array:
         """Coefficients by name as a vector over all shapes, [E].
 
         A name without its side (`browInnerUp`, `mouthSmile`) means both sides.
@@ -110,9 +108,9 @@ class HeadModel:
             raise UsageError(f"expression {name!r} is unknown: use one of {', '.join(self.expression_names)}")
         return found
 
-    def part(self, *names: str) -> Integers:
+    def part(self, *names: str) -> Int64Array:
         """The triangles of some parts, as vertex indices, [T, 3]."""
-        chosen: Integers = self.triangles[np.concatenate([self.parts[name] for name in names])]
+        chosen: Int64Array = self.triangles[np.concatenate([self.parts[name] for name in names])]
         return chosen
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -140,7 +138,7 @@ class HeadModel:
             raise WeightsError(f"{os.fspath(path)} is not a whole {KIND} ({reason!r}): give {WHAT}") from reason
 
     @staticmethod
-    def _sum(shapes: Floats, coefficients: Floats) -> Floats:
+    def _sum(shapes: Float32Array, coefficients: Float32Array) -> Float32Array:
         used = np.flatnonzero(coefficients)
         if not len(used):
             return np.zeros(shapes.shape[1:], np.float32)
@@ -150,7 +148,7 @@ class HeadModel:
         return (coefficients[: len(flat)] @ flat).reshape(shapes.shape[1:])
 
 
-def _coefficients(values: npt.ArrayLike, count: int, name: str, exact: bool = True) -> Floats:
+def _coefficients(values: npt.ArrayLike, count: int, name: str, exact: bool = True) -> Float32Array:
     made = np.asarray(values, np.float32)
     if made.ndim != 1 or len(made) > count or (exact and len(made) != count):
         allowed = f"[{count}]" if exact else f"at most [{count}]"

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
+from latentface.arrays import BoolArray, Float32Array, Pixels
 from latentface.head.eye_contour import Eye
 from latentface.head.field import Scene
-from latentface.head.geometry import Box, Mask, Photo
+from latentface.head.geometry import Box
 from latentface.head.interior import affine
-from latentface.head.model import Floats
 from latentface.ops.raster import sample
 
 # all of the inter-ocular distance
@@ -32,10 +32,10 @@ class Spectacles:
     """Where frames lie: a box of the photo, and the distance to them in pixels, [H, W]."""
 
     box: Box
-    distance: Floats
+    distance: Float32Array
 
 
-def find_spectacles(photo: Photo, scene: Scene, eyes: tuple[Eye, Eye]) -> Spectacles | None:
+def find_spectacles(photo: Pixels, scene: Scene, eyes: tuple[Eye, Eye]) -> Spectacles | None:
     """The spectacles in a photo, or None if no bridge of any lies on the nose."""
     irises = [eye.places(eye.iris[:1], eye.iris[1:2])[0] for eye in eyes]
     middle, along = (irises[0] + irises[1]) / 2, irises[0] - irises[1]
@@ -61,11 +61,11 @@ def find_spectacles(photo: Photo, scene: Scene, eyes: tuple[Eye, Eye]) -> Specta
     at = places @ inverse
     rows, columns = np.rint((HIGH - at[..., 1]) / STEP).astype(int), np.rint((at[..., 0] + WIDE) / STEP).astype(int)
     within = (rows >= 0) & (rows < u.shape[0]) & (columns >= 0) & (columns < u.shape[1])
-    mask: Mask = within & frames[np.clip(rows, 0, u.shape[0] - 1), np.clip(columns, 0, u.shape[1] - 1)]
+    mask: BoolArray = within & frames[np.clip(rows, 0, u.shape[0] - 1), np.clip(columns, 0, u.shape[1] - 1)]
     return Spectacles(box, ndimage.distance_transform_edt(~mask).astype(np.float32))
 
 
-def hold(spectacles: Spectacles, scene: Scene, after: Floats, shift: Floats, box: Box) -> None:
+def hold(spectacles: Spectacles, scene: Scene, after: Float32Array, shift: Float32Array, box: Box) -> None:
     """Make a field [H, W, 2] of a box rigid where the frames come to lie, in place."""
     here, there = box.shared(spectacles.box)
     distance = spectacles.distance[there]

@@ -19,10 +19,10 @@ import numpy.typing as npt
 from scipy import sparse
 from scipy.spatial import cKDTree
 
-from latentface.head.model import Floats, HeadModel, Integers
+from latentface.arrays import BoolArray, Float32Array, Int64Array
+from latentface.head.model import HeadModel
 
 Arrays = Mapping[str, npt.NDArray[Any]]
-Mask = npt.NDArray[np.bool_]
 
 MODES = 60
 KEPT = ("face", "head_and_neck", "gums_and_tongue", "teeth", "eyeball_left", "eyeball_right")
@@ -64,7 +64,9 @@ def arkit_name(name: str) -> str:
     return name.replace("_L", "Left").replace("_R", "Right")
 
 
-def turn_eyeballs(expressions: Floats, names: Sequence[str], neutral: Floats, of: Mapping[str, Integers]) -> None:
+def turn_eyeballs(
+    expressions: Float32Array, names: Sequence[str], neutral: Float32Array, of: Mapping[str, Int64Array]
+) -> None:
     """Add to each eyeLook shape what it lacks: the eyeball turned by GAZE_DEGREES."""
     for side, sign in SIDES.items():
         ball = of[f"eyeball_{side}"]
@@ -78,8 +80,12 @@ def turn_eyeballs(expressions: Floats, names: Sequence[str], neutral: Floats, of
 
 
 def find_parts(
-    triangles: Integers, materials: npt.NDArray[Any], neutral: Floats, of: Mapping[str, Integers], lower: Mask
-) -> dict[str, Integers]:
+    triangles: Int64Array,
+    materials: npt.NDArray[Any],
+    neutral: Float32Array,
+    of: Mapping[str, Int64Array],
+    lower: BoolArray,
+) -> dict[str, Int64Array]:
     """Triangle indices by part."""
     inside = np.isin(triangles[:, 0], of["gums_and_tongue"])
     hangs = lower[triangles].all(axis=1)
@@ -99,7 +105,7 @@ def find_parts(
     return {name: np.flatnonzero(mask) for name, mask in masks.items()}
 
 
-def find_mirror(neutral: Floats, of: Mapping[str, Integers]) -> Integers:
+def find_mirror(neutral: Float32Array, of: Mapping[str, Int64Array]) -> Int64Array:
     """For each vertex the one at its mirrored place, within the same part or that of the other side."""
     mirror = np.zeros(len(neutral), np.int64)
     other = {"eyeball_left": "eyeball_right", "eyeball_right": "eyeball_left"}
@@ -109,7 +115,7 @@ def find_mirror(neutral: Floats, of: Mapping[str, Integers]) -> Integers:
     return mirror
 
 
-def find_loops(triangles: Integers, neutral: Floats, face: Integers) -> dict[str, Integers]:
+def find_loops(triangles: Int64Array, neutral: Float32Array, face: Int64Array) -> dict[str, Int64Array]:
     """The rings where the face's skin ends, each in order, but for the one behind the ears."""
     skin = triangles[np.isin(triangles[:, 0], face)]
     directed = np.concatenate([skin[:, [0, 1]], skin[:, [1, 2]], skin[:, [2, 0]]])
@@ -127,32 +133,32 @@ def find_loops(triangles: Integers, neutral: Floats, face: Integers) -> dict[str
 
 
 def weigh_regions(
-    neutral: Floats, triangles: Integers, expressions: Floats, names: Sequence[str], landmarks: Integers,
-    of: Mapping[str, Integers],
-) -> dict[str, Floats]:  # fmt: skip
+    neutral: Float32Array, triangles: Int64Array, expressions: Float32Array, names: Sequence[str],
+    landmarks: Int64Array, of: Mapping[str, Int64Array],
+) -> dict[str, Float32Array]:  # fmt: skip
     """Weights in [0, 1] of each region, by distances to landmarks and by what expressions move."""
     face = np.zeros(len(neutral), np.float32)
     face[of["face"]] = 1
     smooth = averaging(triangles, len(neutral))
     x, y, z = neutral.T
 
-    def soft(mask: npt.NDArray[Any], rounds: int = 2) -> Floats:
+    def soft(mask: npt.NDArray[Any], rounds: int = 2) -> Float32Array:
         weights = mask.astype(np.float32) * face
         for _ in range(rounds):
             weights = smooth @ weights
-        clipped: Floats = np.clip(weights, 0, 1) * face
+        clipped: Float32Array = np.clip(weights, 0, 1) * face
         return clipped
 
-    def near(points: Sequence[int] | range, reach: float) -> Floats:
+    def near(points: Sequence[int] | range, reach: float) -> Float32Array:
         line = neutral[landmarks[list(points)]]
         steps = np.linspace(0, 1, 9)[:, None]
         dense = np.concatenate([a + steps * (b - a) for a, b in pairwise(line)])
-        weights: Floats = np.exp(-((cKDTree(dense).query(neutral)[0] / reach) ** 2)).astype(np.float32) * face
+        weights: Float32Array = np.exp(-((cKDTree(dense).query(neutral)[0] / reach) ** 2)).astype(np.float32) * face
         return weights
 
-    def moved(*shapes: str) -> Floats:
+    def moved(*shapes: str) -> Float32Array:
         size = np.linalg.norm(sum((expressions[names.index(n)] for n in shapes), np.zeros_like(neutral)), axis=1)
-        weights: Floats = (size / size.max()).astype(np.float32) * face
+        weights: Float32Array = (size / size.max()).astype(np.float32) * face
         return weights
 
     jaw = moved("jawOpen")
@@ -176,7 +182,7 @@ def weigh_regions(
     return {name: weights.astype(np.float32) for name, weights in regions.items()}
 
 
-def split_lips(neutral: Floats, landmarks: Integers, face: Integers) -> tuple[Mask, Mask]:
+def split_lips(neutral: Float32Array, landmarks: Int64Array, face: Int64Array) -> tuple[BoolArray, BoolArray]:
     """Which vertices of the face are red of the upper and of the lower lip, insides included."""
     points = neutral[landmarks]
     outline = points[48:60, :2]
@@ -189,18 +195,18 @@ def split_lips(neutral: Floats, landmarks: Integers, face: Integers) -> tuple[Ma
     return inside & upper, inside & ~upper
 
 
-def in_polygon(points: Floats, outline: Floats) -> Mask:
+def in_polygon(points: Float32Array, outline: Float32Array) -> BoolArray:
     """Which points [N, 2] lie inside a closed outline [M, 2], by the even-odd rule."""
     a, b = outline, np.roll(outline, -1, axis=0)
     x, y = points[:, :1], points[:, 1:]
     with np.errstate(divide="ignore", invalid="ignore"):
         crossing = a[:, 0] + (y - a[:, 1]) / (b[:, 1] - a[:, 1]) * (b[:, 0] - a[:, 0])
     hits = ((a[:, 1] > y) != (b[:, 1] > y)) & (x < crossing)
-    inside: Mask = hits.sum(axis=1) % 2 == 1
+    inside: BoolArray = hits.sum(axis=1) % 2 == 1
     return inside
 
 
-def averaging(triangles: Integers, count: int) -> Any:
+def averaging(triangles: Int64Array, count: int) -> Any:
     """A sparse matrix [V, V] that replaces each vertex's value by the mean of it and of its neighbours."""
     rows = np.concatenate([triangles.ravel(), np.roll(triangles, 1, axis=1).ravel(), np.arange(count)])
     columns = np.concatenate([np.roll(triangles, 1, axis=1).ravel(), triangles.ravel(), np.arange(count)])

@@ -16,6 +16,7 @@ from latentface.head.model import HeadModel
 
 SCALE, CENTRE = 9.0, (150.0, 165.0)  # pixels a centimetre; where the model's origin lies
 HEIGHT, WIDTH = 380, 300
+OPEN = {"mouthSmile": 0.6, "mouthUpperUp": 0.5, "mouthLowerDown": 0.3}  # how lips part to show teeth
 FRAMES = np.array([20, 20, 22])
 
 
@@ -52,8 +53,8 @@ class Picture:
 
 @functools.cache
 def picture(grey: bool = False, teeth: bool = False, spectacles: bool = False) -> Picture:
-    """Skin with red lips, dark brows and lashes, white eyes with dark irises, on noise; teeth between open lips."""
-    head, before = model(), place({"mouthSmile": 0.6, "mouthUpperUp": 0.5, "mouthLowerDown": 0.3} if teeth else None)
+    """Skin with red lips, dark brows and lashes, white eyes with dark irises, on noise; or teeth between open lips."""
+    head, before = model(), place(OPEN if teeth else None)
     surface, box = Surface.of(head), Box(0, 0, WIDTH, HEIGHT)
     seen = surface.seen(before, box)
     layer = surface.layers(seen)
@@ -85,6 +86,11 @@ def picture(grey: bool = False, teeth: bool = False, spectacles: bool = False) -
     if grey:
         photo = np.repeat(photo.mean(axis=2, keepdims=True), 3, axis=2)
     return Picture(np.rint(photo).astype(np.uint8), before, layer)
+
+
+def psnr(a: np.ndarray, b: np.ndarray) -> float:
+    error = np.square(a.astype(float) - b).mean()
+    return float(10 * np.log10(255**2 / max(error, 1e-10)))
 
 
 def frames(before: np.ndarray) -> np.ndarray:

@@ -1,0 +1,57 @@
+"""The light on a face, and what a changed shape makes of it.
+
+Skin reflects about as Lambert says: of the light from all around, spherical harmonics of the first order carry most
+(Basri and Jacobs 2003), so that the photo's value is a + b . n for a surface with normal n. Where the skin turns, the
+photo is multiplied by the ratio of what that says after and before, smoothed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from latentface.arrays import Float32Array, Float64Array, Pixels
+from latentface.head.field import Field, Scene
+from latentface.head.geometry import ramp
+from latentface.ops.raster import sample
+
+SMOOTH = 0.03  # inter-ocular distances: the ratio is smoothed by a Gaussian of this width
+LIMITS = (0.72, 1.28)  # of the ratio
+LEAST = 0.25  # no skin is darker than this part of the brightest: what the harmonics say below is not believed
+ROUNDS = 4
+
+
+def find_light(photo: Pixels, scene: Scene) -> Float64Array:
+    """a and b of the light, [4], by least squares over the face, from which brows, shadows and gleams drop out."""
+    model = scene.model
+    skin = (scene.trust > 0.9) & (scene.facing > 0.3)
+    for name, weights in model.regions.items():
+        if name not in ("jaw", "nose", "neck", "ears"):
+            skin &= weights < 0.1
+    places = scene.before[skin, :2]
+    inside = (places >= 0).all(axis=1) & (places[:, 0] < scene.size[1]) & (places[:, 1] < scene.size[0])
+    values = sample(photo, places[inside]).mean(axis=1).astype(np.float64)
+    if len(values) < 50:  # hardly any of the face lies in the photo
+        return np.array([1.0, 0, 0, 0])
+    basis = np.column_stack([np.ones(len(values)), scene.normals[skin][inside]])
+    weight = np.ones(len(values))
+    penalty = 0.003 * len(values) * np.diag([0.0, 1, 1, 1])
+    light = np.zeros(4)
+    for _ in range(ROUNDS):
+        light = np.linalg.solve(basis.T @ (weight[:, None] * basis) + penalty, basis.T @ (weight * values))
+        off = values - basis @ light
+        spread = 1.48 * np.median(np.abs(off)) + 1
+        weight = 1 / (1 + np.square(off / (2 * spread)))
+    return light
+
+
+def relight(light: Float64Array, scene: Scene, field: Field) -> Float32Array:
+    """What the photo is multiplied by after a change, [H, W], 1 where its light stays."""
+    before, after = (light[0] + normals @ light[1:] for normals in (scene.normals, field.normals))
+    least = LEAST * max(float(before.max()), 1e-6)
+    change = np.log(np.maximum(after, least) / np.maximum(before, least))
+    seen = field.raster.interpolate(scene.surface.closed((change * field.trust)[:, None].astype(np.float32)))
+    shown = np.where(field.layer == 0, seen[..., 0], 0)
+    width = SMOOTH * scene.unit
+    ratio: Float32Array = np.exp(ndimage.gaussian_filter(shown, width, truncate=2.5)).astype(np.float32)
+    return 1 + (np.clip(ratio, *LIMITS) - 1) * ramp(np.abs(ratio - 1), 0.0, 0.01)

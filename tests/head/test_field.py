@@ -1,0 +1,92 @@
+"""The field of a head's motion: exact on the face, still far away, and nowhere folded."""
+
+import numpy as np
+import pytest
+
+from latentface.head.field import Scene, find_field
+from tests.helpers.head_picture import HEIGHT, WIDTH, model, place
+
+
+@pytest.fixture(scope="module")
+def scene() -> Scene:
+    return Scene.of(model(), place(), HEIGHT, WIDTH)
+
+
+def stretch(shift: np.ndarray) -> np.ndarray:
+    """The determinant of the Jacobian of p + d(p), [H - 2, W - 2]."""
+    d_x, d_y = (np.gradient(shift[..., k]) for k in (0, 1))
+    return ((1 + d_x[1]) * (1 + d_y[0]) - d_x[0] * d_y[1])[1:-1, 1:-1]
+
+
+def test_a_head_that_stays_has_no_field(scene):
+    assert find_field(scene, scene.before) is None
+    assert find_field(scene, scene.before + np.float32(0.005)) is None
+
+
+def test_a_shifted_head_carries_its_face_along_and_leaves_corners(scene):
+    field = find_field(scene, scene.before + np.array([6, -4, 0], np.float32))
+    x, y = np.rint(scene.before[model().landmarks[30], :2]).astype(int) - [field.box.left, field.box.top]
+    assert np.allclose(field.shift[y, x], [-6, 4], atol=0.05)
+    assert np.abs(field.shift[-3:, -3:]).max() < 1.2 and np.abs(field.shift[-3:, :3]).max() < 1.2  # of 7.2
+
+
+def test_places_come_from_where_the_mesh_was(scene):
+    after = place({"mouthSmileLeft": 0.8, "browInnerUp": 0.5, "noseSneerRight": 0.6})
+    field = find_field(scene, after)
+    for k in (19, 24, 27, 30, 33, 48, 54, 57, 8):
+        vertex = model().landmarks[k]
+        x, y = np.rint(after[vertex, :2]).astype(int) - [field.box.left, field.box.top]
+        there = np.array([x + field.box.left, y + field.box.top]) + field.shift[y, x]
+        near = scene.before[vertex, :2] + (np.array([x + field.box.left, y + field.box.top]) - after[vertex, :2])
+        assert np.abs(there - near).max() < 0.8, k
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        place({"jawOpen": 0.6}), place({"browDown": 1.0, "mouthPress": 1.0}), place({"mouthSmile": 1.0}),
+        place(yaw=15), place(roll=12),
+    ],
+    ids=["jaw", "anger", "smile", "yaw", "roll"],
+)  # fmt: skip
+def test_nothing_folds_beside_lips_and_lids(scene, after):
+    field = find_field(scene, after)
+    determinant = stretch(field.shift)
+    lips = np.zeros((field.box.height, field.box.width), bool)
+    for points in (after[model().landmarks[36:68], :2],):
+        for x, y in np.rint(points).astype(int) - [field.box.left, field.box.top]:
+            lips[max(y - 9, 0) : y + 10, max(x - 9, 0) : x + 10] = True
+    outside = ~lips[1:-1, 1:-1]
+    assert determinant[outside].min() > 0, determinant[outside].min()
+    assert np.quantile(determinant[outside], 0.999) < 4
+
+
+def test_hair_turns_with_a_rolling_head(scene):
+    field = find_field(scene, place(roll=10))
+    crown = scene.before[scene.used][scene.before[scene.used, 1].argmin(), :2] - [0, 12]  # over the skull: hair
+    angle = np.radians(-10)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    x, y = np.rint(crown).astype(int) - [field.box.left, field.box.top]
+    middle = np.array([150.0, 165.0])
+    expected = turn.T @ (crown - middle) + middle - crown
+    assert np.linalg.norm(field.shift[y, x] - expected) < 0.35 * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("after", [place({"jawOpen": 0.8}), place(yaw=15), place(roll=12)], ids=["jaw", "yaw", "roll"])
+def test_nothing_is_cut_at_the_boxs_edge(scene, after):
+    wide = Scene.of(model(), scene.before + np.array([300, 300, 0], np.float32), 1100, 900)
+    field = find_field(wide, after + np.array([300, 300, 0], np.float32))
+    box = field.box
+    assert box.left > 0 and box.right < 900 and box.top > 0 and box.bottom < 1100
+    edges = [field.shift[0], field.shift[-1], field.shift[:, 0], field.shift[:, -1]]
+    assert max(np.abs(edge).max() for edge in edges) < 0.02
+
+
+def test_a_yawing_head_keeps_its_outline(scene):
+    field = find_field(scene, place(yaw=15))
+    outline = [0, 1, 2]  # of the side that turns away from the picture's edge
+    moved = []
+    for k in (30, *outline):
+        x, y = np.rint(scene.before[model().landmarks[k], :2]).astype(int) - [field.box.left, field.box.top]
+        moved.append(np.linalg.norm(field.shift[y, x]))
+    assert max(moved[1:]) < 0.6 * moved[0]

@@ -1,0 +1,49 @@
+"""The light of a face is found, and follows its shape."""
+
+import numpy as np
+
+from latentface.head.drive import Driver
+from latentface.head.field import Scene, find_field
+from latentface.head.geometry import Box, normals
+from latentface.head.shading import find_light, relight
+from tests.helpers.head_picture import HEIGHT, WIDTH, model, place
+
+
+def lit(a: float, b: tuple[float, float, float]) -> tuple[np.ndarray, Scene]:
+    """A plain head under known light."""
+    scene = Scene.of(model(), place(), HEIGHT, WIDTH)
+    seen = scene.surface.seen(scene.before, Box(0, 0, WIDTH, HEIGHT))
+    value = seen.interpolate(scene.surface.closed((a + scene.normals @ np.array(b))[:, None].astype(np.float32)))
+    return np.rint(np.repeat(np.clip(value, 0, 255), 3, axis=2)).astype(np.uint8), scene
+
+
+def test_light_is_found():
+    photo, scene = lit(120, (40, -15, 30))
+    found = find_light(photo, scene)
+    assert np.abs(found - [120, 40, -15, 30]).max() < 8
+
+
+def test_a_head_that_turns_to_the_light_gets_brighter_there():
+    photo, scene = lit(120, (50, 0, 20))  # from the right of the picture
+    for yaw, brighter in ((12, True), (-12, False)):
+        field = find_field(scene, place(yaw=yaw))
+        ratio = relight(find_light(photo, scene), scene, field)
+        nose = np.rint(place(yaw=yaw)[model().landmarks[28], :2]).astype(int) - [field.box.left, field.box.top]
+        assert (ratio[nose[1], nose[0]] > 1.02) == brighter and 0.7 < ratio.min() <= ratio.max() < 1.3
+        assert (ratio[:5] == 1).all() and (ratio[-5:] == 1).all()
+
+
+def test_driven_pixels_carry_the_truths_light():
+    photo, scene = lit(110, (45, -10, 40))
+    after = place(yaw=10)
+    seen = scene.surface.seen(after, Box(0, 0, WIDTH, HEIGHT))
+    turned = (110 + normals(after, scene.surface.skin) @ np.array([45, -10, 40]))[:, None].astype(np.float32)
+    truth = seen.interpolate(scene.surface.closed(turned))[..., 0]
+    driver = Driver(photo, model(), scene.before)
+    driven = driver.drive(after)
+    face = np.zeros(truth.shape, bool)
+    middle = np.rint(after[model().landmarks[29], :2]).astype(int)
+    face[middle[1] - 30 : middle[1] + 15, middle[0] - 30 : middle[0] + 30] = True
+    face &= scene.surface.layers(seen) == 0
+    unlit = np.abs(photo[..., 0].astype(float) - truth)[face].mean()
+    assert np.abs(driven.photo[..., 0].astype(float) - truth)[face].mean() < 0.5 * unlit
