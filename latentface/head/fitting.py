@@ -88,10 +88,15 @@ def fit_head(
     gaze = reading.gaze if reading is not None else None
     if gaze is None and start is not None:
         gaze = Gaze.of(model.expression_names, start.expression)
-    steps = _FIRST if start is None else _FOLLOWED
-    state = fitter.solve(fitter.first(start, reading), fitter.prior(reading, gaze), start, steps)
+    by_eyes = photo is not None and reading is None
+    first = fitter.first(start, reading)
+    if start is not None and by_eyes:
+        assert photo is not None
+        gaze = fitter.read_eyes(first, photo)  # one frame on, the eyeballs are where they were but for a shift
+    state = fitter.solve(first, fitter.prior(reading, gaze), start, _FIRST if start is None else _FOLLOWED)
     _check(state, fitter.miss(state))
-    if photo is not None and reading is None:
+    if start is None and by_eyes:
+        assert photo is not None
         gaze = fitter.read_eyes(state, photo)
         state = fitter.solve(state, fitter.prior(reading, gaze), start, _FOLLOWED)
     return fitter.result(state)

@@ -26,7 +26,7 @@ KIND = "head-model"
 VERSION = "1"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class HeadModel:
     """A morphable head, as arrays in float32 (its indices in int64).
 

@@ -12,7 +12,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from latentface.arrays import Float64Array
+from latentface.arrays import Float64Array, Pixels
 from latentface.errors import InputError
 from latentface.faces.alignment import LandmarkPredictor
 from latentface.faces.tracking import Tracker
@@ -22,6 +22,7 @@ from latentface.head.gaze import PITCH_AT_ONE, YAW_AT_ONE, Gaze
 from latentface.head.model import HeadModel
 from latentface.io.clip import Clip, Frame
 from latentface.motion.driver import DriverReport, Seen, find_reference, follow
+from latentface.motion.lids import Lids
 from latentface.motion.one_euro import OneEuro
 from latentface.options import AnimateOptions
 
@@ -91,6 +92,8 @@ class HeadDriver:
         self.report = DriverReport(reference=index)
         self.track = Tracker(landmarks, dense=True)
         self.person = fit_head(model, points, frame.pixels[..., :3])
+        self.lids = Lids(frame.pixels[..., :3], points)
+        self.blinks = [self.person.expression_names.index(f"eyeBlink{side}") for side in ("Right", "Left")]
         self.reference = HeadMotion.of(self.person, self.person)
         self.last: HeadFit | None = None
 
@@ -121,7 +124,14 @@ class HeadDriver:
             self.last = None
             return None
         self.last = fit
-        return HeadMotion.of(fit, self.person)
+        return HeadMotion.of(self._with_lids(fit, picture, points), self.person)
+
+    def _with_lids(self, fit: HeadFit, picture: Pixels, points: Float64Array) -> HeadFit:
+        """The fit with the lids as far closed as pixels show, where that is further than landmarks say."""
+        weights = fit.expression.copy()
+        shut = self.lids(picture, points)
+        weights[self.blinks] = weights[self.blinks] + shut * (1 - weights[self.blinks])
+        return replace(fit, expression=weights)
 
     def _at(self, points: Float64Array) -> HeadFit:
         """The person as in the reference frame, moved to where a frame has the face."""
