@@ -12,7 +12,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from latentface.arrays import Float64Array, Pixels
+from latentface.arrays import Float64Array
 from latentface.errors import InputError
 from latentface.faces.alignment import LandmarkPredictor
 from latentface.faces.tracking import Tracker
@@ -40,6 +40,7 @@ class HeadMotion:
         pose: yaw, pitch and roll in degrees, [3].
         place: where the neck joint has gone since the reference frame, in centimetres of that frame, y down, [2].
         size: natural logarithm of the head's size against the reference frame.
+        shut: how far the lids have closed against the reference frame, right eye and left, 0..1, [2].
     """
 
     expression: Float64Array
@@ -47,27 +48,29 @@ class HeadMotion:
     pose: Float64Array
     place: Float64Array
     size: float
+    shut: Float64Array
 
     @classmethod
-    def of(cls, fit: HeadFit, reference: HeadFit) -> HeadMotion:
-        """What a fit says, against that of the reference frame."""
+    def of(cls, fit: HeadFit, reference: HeadFit, shut: Float64Array | None = None) -> HeadMotion:
+        """What a fit says, against that of the reference frame; and the lids, open unless given."""
         gaze = Gaze.of(fit.expression_names, fit.expression)
         looks = np.array([name.startswith("eyeLook") for name in fit.expression_names])
         moved = (neck_joint(fit) - neck_joint(reference)) / reference.scale
         weights: Float64Array = np.where(looks, 0.0, fit.expression)
         size = float(np.log(fit.scale / reference.scale))
-        return cls(weights, np.array([gaze.yaw, gaze.pitch]), np.array(fit.pose), moved, size)
+        lids = np.zeros(2) if shut is None else shut
+        return cls(weights, np.array([gaze.yaw, gaze.pitch]), np.array(fit.pose), moved, size, lids)
 
     def pack(self) -> Float64Array:
-        """All of it as one vector, whose parts matter about alike."""
+        """All of it but the lids as one vector, whose parts matter about alike."""
         gaze = self.gaze / (YAW_AT_ONE, PITCH_AT_ONE)
         return np.concatenate([gaze, self.pose / _ANGLE, self.place / _PLACE, [self.size / _SIZE], self.expression])
 
     @classmethod
-    def unpack(cls, vector: Float64Array) -> HeadMotion:
-        """What `pack` made."""
+    def unpack(cls, vector: Float64Array, shut: Float64Array) -> HeadMotion:
+        """What `pack` made, with lids."""
         gaze = vector[:2] * (YAW_AT_ONE, PITCH_AT_ONE)
-        return cls(vector[8:], gaze, vector[2:5] * _ANGLE, vector[5:7] * _PLACE, float(vector[7]) * _SIZE)
+        return cls(vector[8:], gaze, vector[2:5] * _ANGLE, vector[5:7] * _PLACE, float(vector[7]) * _SIZE, shut)
 
 
 class HeadDriver:
@@ -93,7 +96,6 @@ class HeadDriver:
         self.track = Tracker(landmarks, dense=True)
         self.person = fit_head(model, points, frame.pixels[..., :3])
         self.lids = Lids(frame.pixels[..., :3], points)
-        self.blinks = [self.person.expression_names.index(f"eyeBlink{side}") for side in ("Right", "Left")]
         self.reference = HeadMotion.of(self.person, self.person)
         self.last: HeadFit | None = None
 
@@ -124,14 +126,7 @@ class HeadDriver:
             self.last = None
             return None
         self.last = fit
-        return HeadMotion.of(self._with_lids(fit, picture, points), self.person)
-
-    def _with_lids(self, fit: HeadFit, picture: Pixels, points: Float64Array) -> HeadFit:
-        """The fit with the lids as far closed as pixels show, where that is further than landmarks say."""
-        weights = fit.expression.copy()
-        shut = self.lids(picture, points)
-        weights[self.blinks] = weights[self.blinks] + shut * (1 - weights[self.blinks])
-        return replace(fit, expression=weights)
+        return HeadMotion.of(fit, self.person, self.lids(picture, points))
 
     def _at(self, points: Float64Array) -> HeadFit:
         """The person as in the reference frame, moved to where a frame has the face."""
@@ -144,13 +139,13 @@ class HeadDriver:
 
 
 class _Filter:
-    """Heads steadied by the one-euro filter."""
+    """Heads steadied by the one-euro filter; lids, which do not tremble while they are open, are left alone."""
 
     def __init__(self, strength: float) -> None:
         self.steady: OneEuro[Float64Array] = OneEuro(strength)
 
     def __call__(self, motion: HeadMotion, time: Fraction) -> HeadMotion:
-        return HeadMotion.unpack(self.steady(motion.pack(), time))
+        return HeadMotion.unpack(self.steady(motion.pack(), time), motion.shut)
 
 
 def neck_joint(fit: HeadFit) -> Float64Array:

@@ -37,7 +37,7 @@ from latentface.options import AnimateOptions
 
 LARGEST_POSE = (20.0, 15.0, 15.0)  # degrees of yaw, pitch and roll to which a photo's head is turned
 LARGEST_GAZE = 20.0  # degrees
-LARGEST_PLACE = 1.5  # centimetres that a neck moves
+LARGEST_PLACE = 1.0  # centimetres that a neck moves
 LARGEST_SIZE = 0.06  # natural logarithm
 SOFT = 0.6  # share of a limit from which motion is braked
 SEAM = 0.1  # sides of two heads' squares over which one's motion gives way to the other's
@@ -59,6 +59,7 @@ class HeadRetargeting:
         self.source, self.reference, self.options = source, reference, options
         names = source.expression_names
         self.opposed = [(names.index(a), names.index(b)) for a, b in OPPOSED if a in names and b in names]
+        self.blinks = [names.index(f"eyeBlink{side}") for side in ("Right", "Left")]
         self.looks = np.array([name.startswith("eyeLook") for name in names])
         self.own = HeadMotion.of(source, source)
 
@@ -66,7 +67,8 @@ class HeadRetargeting:
         absolute = self.options.mode == "absolute"
         base = self.own if absolute else self.reference
         turn = [limit(float(d - b), most) for d, b, most in zip(driving.pose, base.pose, LARGEST_POSE, strict=True)]
-        weights = driving.expression if absolute else self._changed(driving.expression)
+        weights = np.clip(driving.expression if absolute else self._changed(driving.expression), 0.0, 1.0)
+        weights[self.blinks] += driving.shut * (1 - weights[self.blinks])
         change = driving.gaze - self.reference.gaze
         yaw, pitch = driving.gaze if absolute else self.own.gaze + [limit(float(c), LARGEST_GAZE) for c in change]
         looks = Gaze(float(yaw), float(pitch), 1.0).weights(self.source.expression_names)
@@ -79,7 +81,7 @@ class HeadRetargeting:
         growth = math.exp(size)
         joint = neck_joint(made)
         return replace(
-            made, expression=np.where(self.looks, looks, np.clip(weights, 0.0, 1.0)), scale=growth * made.scale,
+            made, expression=np.where(self.looks, looks, weights), scale=growth * made.scale,
             translation=joint + place + growth * (made.translation - joint),
         )  # fmt: skip
 
@@ -90,10 +92,6 @@ class HeadRetargeting:
             change = (driving[a] - driving[b]) - (reference[a] - reference[b])
             here = source[a] - source[b]
             made[a], made[b] = max(here + change, 0.0), max(-here - change, 0.0)
-        for a, _ in self.opposed[2:]:  # an eye that the driver shuts is shut, however far it was open
-            rest = reference[a]
-            if driving[a] > rest:
-                made[a] = source[a] + (driving[a] - rest) * (1 - source[a]) / max(1 - rest, 1e-3)
         return made
 
 

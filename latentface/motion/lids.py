@@ -16,7 +16,7 @@ _SIZE = (14, 24)  # rows and columns of the patch of an eye
 _REACH = (0.27, 0.46)  # inter-ocular distances that it covers
 _APART = 4  # columns of the patch from the middle of the iris to the white beside it
 _ROWS = slice(3, 11)  # of the patch, in which an iris is looked for
-_OPEN, _SHUT = 0.75, 0.45  # shares of the open eye's contrast down to which it is open, and from which it is shut
+_OPEN, _SHUT = 0.75, 0.5  # shares of the open eye's contrast down to which it is open, and from which it is shut
 _LEAST = 0.06  # contrast of an open eye, as a part of the skin's brightness, below which nothing can be told
 _MEMORY = 100.0  # frames in which the contrast of the open eye comes down to a lower one
 

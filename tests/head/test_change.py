@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from face_on_model import landmarks_of
 
 import latentface
 from latentface.errors import InputError
 from latentface.head.change import read_change
 from latentface.head.model import HeadModel
+from tests.head.face_on_model import landmarks_of
 
 PATH = Path(latentface.__file__).parent / "pretrained" / "weights" / "head.safetensors"
 PICTURE = np.full((340, 320, 3), 128, np.uint8)

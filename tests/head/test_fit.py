@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from face_on_model import landmarks_of
 
 import latentface
 from latentface.errors import InputError, UsageError
@@ -13,6 +12,7 @@ from latentface.head.fit import NECK_JOINT, HeadFit
 from latentface.head.fitting import fit_head
 from latentface.head.light import harmonics, vertex_normals
 from latentface.head.model import HeadModel
+from tests.head.face_on_model import landmarks_of
 
 PATH = Path(latentface.__file__).parent / "pretrained" / "weights" / "head.safetensors"
 

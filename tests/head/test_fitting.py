@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from face_on_model import landmarks_of
 
 import latentface
 from latentface.errors import InputError, UsageError
@@ -14,6 +13,7 @@ from latentface.head.fitting import Reading, confidence, fit_head, shut_gaps
 from latentface.head.gaze import Gaze
 from latentface.head.model import HeadModel
 from latentface.head.points import inter_ocular
+from tests.head.face_on_model import landmarks_of
 
 PATH = Path(latentface.__file__).parent / "pretrained" / "weights" / "head.safetensors"
 
