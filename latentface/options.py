@@ -251,7 +251,7 @@ class AnimateOptions:
     """
 
     engine: str = option(
-        "motion",
+        "head",
         "What moves the face: the head that is fitted to it and to the driver, which moves the photo's own pixels "
         "(head), or the First Order Motion Model (motion).",
         choices=("head", "motion"),

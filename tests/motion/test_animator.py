@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,8 @@ from latentface.networks.motion import Keypoints
 from latentface.options import AnimateOptions
 from tests.helpers.cli_desk import draw_photo, face_points, find_blobs, place_points
 from tests.helpers.motion_models import Wander, best_skin, motion_model, wandering
+
+by_keypoints = partial(AnimateOptions, engine="motion")
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +77,7 @@ def test_a_face_s_square_has_room_above_the_hair() -> None:
 
 def test_relative_motion_of_an_unmoved_driver_is_none() -> None:
     source, reference = keypoints(0), keypoints(1)
-    moved = Retargeting(source, reference, AnimateOptions())(reference)
+    moved = Retargeting(source, reference, by_keypoints())(reference)
     assert torch.allclose(moved.value, source.value)
     assert torch.allclose(moved.jacobian, source.jacobian, atol=1e-5)
 
@@ -83,31 +86,31 @@ def test_relative_motion_scales_with_the_faces() -> None:
     source, reference = keypoints(0), keypoints(1)
     larger = Keypoints(2 * reference.value, reference.jacobian)
     step = torch.tensor([0.1, -0.05])
-    plain = Retargeting(source, larger, AnimateOptions(adapt_scale=False))(
+    plain = Retargeting(source, larger, by_keypoints(adapt_scale=False))(
         Keypoints(larger.value + step, larger.jacobian)
     )
     assert torch.allclose(plain.value - source.value, step.expand(1, 5, 2), atol=1e-6)
-    of_same_size = Retargeting(larger, larger, AnimateOptions())
-    of_half_size = Retargeting(reference, larger, AnimateOptions())
+    of_same_size = Retargeting(larger, larger, by_keypoints())
+    of_half_size = Retargeting(reference, larger, by_keypoints())
     assert of_same_size.scale == pytest.approx(1.0)
     assert of_half_size.scale == pytest.approx(0.5)
 
 
 def test_relative_jacobians_are_multiplied_in_order() -> None:
     source, reference, now = keypoints(0), keypoints(1), keypoints(2)
-    moved = Retargeting(source, reference, AnimateOptions())(now)
+    moved = Retargeting(source, reference, by_keypoints())(now)
     wanted = now.jacobian @ torch.linalg.inv(reference.jacobian) @ source.jacobian
     assert torch.allclose(moved.jacobian, wanted, atol=1e-4)
 
 
 def test_absolute_motion_is_the_driver_s_own() -> None:
     now = keypoints(2)
-    assert Retargeting(keypoints(0), keypoints(1), AnimateOptions(mode="absolute"))(now) is now
+    assert Retargeting(keypoints(0), keypoints(1), by_keypoints(mode="absolute"))(now) is now
 
 
 def test_points_on_a_line_do_not_scale() -> None:
     line = Keypoints(torch.linspace(-0.5, 0.5, 5)[None, :, None].expand(1, 5, 2), torch.eye(2).expand(1, 5, 2, 2))
-    assert Retargeting(line, keypoints(0), AnimateOptions()).scale == 1.0
+    assert Retargeting(line, keypoints(0), by_keypoints()).scale == 1.0
 
 
 def still_with_noise(count: int) -> Iterator[tuple[Fraction, Keypoints]]:
@@ -152,7 +155,7 @@ def animate(
     count: int = 4, faceless: tuple[int, ...] = (), **options: object
 ) -> tuple[list[Frame], animator.Animation]:
     photo = draw_photo()
-    animation = api.animate(Photo(photo), Wander(count, faceless).clip(), motion_model(), AnimateOptions(**options))
+    animation = api.animate(Photo(photo), Wander(count, faceless).clip(), motion_model(), by_keypoints(**options))
     return list(animation.clip), animation
 
 
@@ -179,7 +182,7 @@ def test_bfloat16_draws_nearly_the_same_with_the_very_keypoints() -> None:
     difference = np.stack([np.abs(a.pixels.astype(int) - b.pixels) for a, b in zip(exact, rough, strict=True)])
     assert difference.max() > 0 and difference.mean() < 1
     with pytest.raises(UsageError, match="precision"):
-        AnimateOptions(precision="float16")
+        by_keypoints(precision="float16")
 
 
 def test_the_reference_frame_gives_the_photo_back() -> None:
@@ -197,9 +200,9 @@ def test_the_best_frame_is_the_one_most_like_the_photo(monkeypatch: pytest.Monke
 
     model, clip = motion_model(), Wander(6).clip()
     like = place_points(draw_photo(), find_blobs(draw_photo())[0])[0]
-    assert Driver(clip, model, bent, AnimateOptions(), like).report.reference == 3
-    assert Driver(clip, model, bent, AnimateOptions(best_frame=False), like).report.reference == 0
-    assert Driver(clip, model, bent, AnimateOptions(mode="absolute"), like).report.reference == 0
+    assert Driver(clip, model, bent, by_keypoints(), like).report.reference == 3
+    assert Driver(clip, model, bent, by_keypoints(best_frame=False), like).report.reference == 0
+    assert Driver(clip, model, bent, by_keypoints(mode="absolute"), like).report.reference == 0
 
 
 @pytest.mark.parametrize("missing", ["hold", "source"])
@@ -231,12 +234,12 @@ def test_a_driver_without_any_face_is_refused() -> None:
 def test_every_face_moves_by_its_own_driver_or_by_the_same() -> None:
     photo, model = draw_photo((90, 70)), motion_model()
     still = Clip.of([wandering(0)] * 4, 25, (180, 140), count=4)
-    own = api.animate(photo, [still_clip(still), Wander(4).clip()], model, AnimateOptions(best_frame=False))
+    own = api.animate(photo, [still_clip(still), Wander(4).clip()], model, by_keypoints(best_frame=False))
     last = list(own.clip)[3].pixels
     middle = 135
     assert np.abs(last[:, :100].astype(int) - photo[:, :100]).max() <= 1  # the left one's driver stands still
     assert np.abs(last[:, middle:].astype(int) - photo[:, middle:]).max() > 20
-    same = api.animate(photo, Wander(4).clip(), model, AnimateOptions(best_frame=False))
+    same = api.animate(photo, Wander(4).clip(), model, by_keypoints(best_frame=False))
     last = list(same.clip)[3].pixels
     assert len(same.report.faces) == 2
     assert np.abs(last[:, :100].astype(int) - photo[:, :100]).max() > 20
@@ -245,7 +248,7 @@ def test_every_face_moves_by_its_own_driver_or_by_the_same() -> None:
 def test_a_face_s_square_does_not_undo_the_motion_of_the_face_beside_it() -> None:
     photo, model = draw_photo((90, 70)), motion_model()
     model.generator.dense_motion_network.mask.bias[0] = -20  # sure of its motions
-    options = AnimateOptions(best_frame=False, crop=1.5)  # squares that reach into each other's faces
+    options = by_keypoints(best_frame=False, crop=1.5)  # squares that reach into each other's faces
     still = still_clip(Clip.of([wandering(0)] * 4, 25, (180, 140), count=4))
     both = api.animate(photo, [Wander(4).clip(), still], model, options)
     (left, _, side), (right, _, _) = both.report.faces
@@ -261,7 +264,7 @@ def test_a_face_s_square_does_not_undo_the_motion_of_the_face_beside_it() -> Non
 
 def test_at_the_edge_of_its_square_a_moved_face_meets_the_photo() -> None:
     photo = np.random.default_rng(0).integers(0, 255, (140, 180, 3), np.uint8)
-    face = animator.MovingFace(photo, face_points() * 40 + (70, 50), motion_model(), AnimateOptions())
+    face = animator.MovingFace(photo, face_points() * 40 + (70, 50), motion_model(), by_keypoints())
     face.mask[:] = 1  # no soft edge helps
     frame = photo.copy()
     to = Keypoints(face.keypoints.value + 0.2, face.keypoints.jacobian)
@@ -288,7 +291,7 @@ def test_alpha_is_kept_and_moved() -> None:
     photo = draw_photo()
     alpha = np.full(photo.shape[:2], 255, np.uint8)
     alpha[:, :60] = 0
-    animation = api.animate(Photo(photo, alpha), Wander(3).clip(), motion_model(), AnimateOptions(best_frame=False))
+    animation = api.animate(Photo(photo, alpha), Wander(3).clip(), motion_model(), by_keypoints(best_frame=False))
     assert animation.clip.alpha
     frames = [frame.pixels for frame in animation.clip]
     assert frames[0].shape == (*photo.shape[:2], 4)
@@ -298,7 +301,7 @@ def test_alpha_is_kept_and_moved() -> None:
 
 def test_a_still_background_stays() -> None:
     photo = draw_photo()
-    clip, options = Wander(3).clip(), AnimateOptions(best_frame=False, crop=0.8)
+    clip, options = Wander(3).clip(), by_keypoints(best_frame=False, crop=0.8)
     moving = api.animate(photo, clip, motion_model(painting=True), options)
     held = api.animate(photo, clip, motion_model(painting=True), replace(options, still_background=True))
     left, top, side = held.report.faces[0]
@@ -317,7 +320,7 @@ def test_memory_does_not_grow_with_the_clip() -> None:
             k += 1
 
     clip = Clip(endless(), 25, (180, 140))
-    animation = api.animate(draw_photo(), clip, motion_model(), AnimateOptions(best_frame=False))
+    animation = api.animate(draw_photo(), clip, motion_model(), by_keypoints(best_frame=False))
     frames = iter(animation.clip)
     assert [next(frames).time for _ in range(3)] == [Fraction(k, 25) for k in range(1, 4)]
 
