@@ -16,9 +16,9 @@ from scipy import ndimage
 from latentface.arrays import BoolArray, Float32Array, Float64Array, Pixels
 from latentface.errors import UsageError
 from latentface.head.eye_contour import Eye, find_eyes, mesh_eye
-from latentface.head.eyes import FOLDS, SIDES, Blink, find_blink
+from latentface.head.eyes import BLEND, BROWS, FOLDS, SIDES, Blink, find_blink
 from latentface.head.field import Field, Scene, find_field
-from latentface.head.geometry import Box
+from latentface.head.geometry import Box, ramp
 from latentface.head.interior import Opening, Shown, fill, find_opening, find_shown
 from latentface.head.model import HeadModel
 from latentface.head.shading import find_light, relight
@@ -26,6 +26,7 @@ from latentface.head.spectacles import Spectacles, find_spectacles, hold
 from latentface.ops.raster import sample
 
 STILL = 2e-3  # pixels: what moves less is left alone
+BROW = 0.05  # inter-ocular distances: half of their thickness
 SAMPLES = 3  # along each side of a pixel that lies on the edge of a lip
 #: Paints an opened mouth, [H, W, 3] in 0 to 255, from what is known of it and a plain filling of the same shape.
 Painter = Callable[[Opening, Float32Array], Float32Array]
@@ -113,14 +114,21 @@ class Driver:
 
     @cached_property
     def folds(self) -> list[tuple[float, float]]:
-        """How far over and below each eye its lids' skin is stretched: not as far as the frames of spectacles."""
-        if self.spectacles is None:
-            return [FOLDS, FOLDS]
+        """How far over and below each eye its lids' skin is stretched: not as far as brows or frames of spectacles."""
         found = []
-        for eye in self.eyes:
+        for eye, side in zip(self.eyes, SIDES, strict=True):
             u = eye.across(np.linspace(0.2, 0.8, 7))
-            box, free = self.spectacles.box, self.spectacles.distance / self.scene.unit
-            gaps = [float(box.read(free, eye.places(u, v), 1.0).min()) for v in eye.margins(u)]
+            margins = eye.margins(u)
+            brow_u, brow_v = eye.frame(self.scene.before[self.model.landmarks[BROWS[side]], :2])
+            order = np.argsort(brow_u)
+            brow = np.interp(u, brow_u[order], brow_v[order]) - BROW  # their lower edge
+            gaps = [float((brow - margins[0]).min()), FOLDS[1] * 2]
+            if self.spectacles is not None:
+                box, free = self.spectacles.box, self.spectacles.distance / self.scene.unit
+                gaps = [
+                    min(gap, float(box.read(free, eye.places(u, v), 1.0).min()))
+                    for gap, v in zip(gaps, margins, strict=True)
+                ]
             over, below = (min(max(0.85 * gap, 0.04), fold) for gap, fold in zip(gaps, FOLDS, strict=True))
             found.append((over, below))
         return found
@@ -141,13 +149,14 @@ class Driver:
         if field is None:
             return Driven(photo.copy())
         box = field.box
+        blend = BLEND if self.spectacles is None else 0.25 * BLEND  # frames do not move with lids
         blinks = [
-            find_blink(eye, model, scene.before, to, side, scene.size, folds)
+            find_blink(eye, model, scene.before, to, side, scene.size, folds, blend)
             for eye, side, folds in zip(self.eyes, SIDES, self.folds, strict=True)
         ]  # fmt: skip
         if self.spectacles is not None:
             hold(self.spectacles, scene, to, field.shift, box)
-        shift = _with_lids(field, blinks)
+        shift = _with_lids(field, blinks, self._beside_frames)
         moved = photo[box.slices].astype(np.float32)
         far = (np.abs(shift[..., 0]) > STILL) | (np.abs(shift[..., 1]) > STILL)
         moved[far] = sample(photo, (box.places() + shift)[far]) * relight(self.light, scene, field)[far][:, None]
@@ -160,6 +169,13 @@ class Driver:
         result = photo.copy()
         result[box.slices] = np.clip(np.rint(moved), 0, 255).astype(np.uint8)
         return Driven(result, box, opening, field)
+
+    def _beside_frames(self, box: Box) -> Float32Array | float:
+        """0 where the frames of spectacles lie, 1 where none are near, [H, W]."""
+        if self.spectacles is None:
+            return 1.0
+        distance = self.spectacles.box.read(self.spectacles.distance, box.places(), np.inf)
+        return ramp(np.minimum(distance / self.scene.unit, 1), 0.02, 0.06)
 
     def _open_mouth(
         self, moved: Float32Array, after: Float32Array, field: Field, opening: Opening, paint: Painter | None
@@ -223,11 +239,12 @@ def _is_above(known: BoolArray, wanted: BoolArray, places: Float32Array) -> Bool
     return above
 
 
-def _with_lids(field: Field, blinks: Sequence[Blink]) -> Float32Array:
+def _with_lids(field: Field, blinks: Sequence[Blink], free: Callable[[Box], Float32Array | float]) -> Float32Array:
+    """The field with the lids' own motion, as far as `free` lets it count."""
     shift: Float32Array = field.shift.copy()
     for blink in blinks:
         there, here = field.box.shared(blink.box)
-        weight = (blink.weight * blink.amount)[here][..., None]
+        weight = (blink.weight * blink.amount * free(blink.box))[here][..., None]
         skin = np.where(blink.over[here][..., None] > 0.5, blink.upper[here], blink.lower[here])
         shift[there] = (1 - weight) * shift[there] + weight * skin
     return shift

@@ -17,11 +17,17 @@ from latentface.head.geometry import Box, ramp
 from latentface.head.model import HeadModel
 
 SIDES = ("left", "right")
+BROWS = {"left": slice(22, 27), "right": slice(17, 22)}  # their landmarks
 LASHES = (0.030, 0.016)  # what inside the upper and the lower margin moves with the lid
-FOLDS = (0.17, 0.12)  # how high over the upper margin, and how far below the lower one, skin is stretched
+FOLDS = (0.115, 0.12)  # how high over the upper margin, and how far below the lower one, skin is stretched
 WIDER = 0.03  # how much wider than in the photo an eye opens, at most
+BLEND = 0.10  # over this distance beyond the fold the head's own motion takes over
 MEET = 0.18  # where closed lids meet, from the lower margin (0) to the upper (1)
 SHUT = 0.10  # the mesh's lids count as closed when this little of their opening is left
+
+
+#: v in the photo of a lid's skin, and how far it decides, 0 to 1
+Lid = tuple[Float64Array, Float32Array]
 
 
 @dataclass(frozen=True)
@@ -52,21 +58,24 @@ class Blink:
 
 def find_blink(
     eye: Eye, model: HeadModel, before: Float32Array, after: Float32Array, side: str, size: tuple[int, int],
-    folds: tuple[float, float] = FOLDS,
+    folds: tuple[float, float] = FOLDS, blend: float = BLEND,
 ) -> Blink:  # fmt: skip
     """What an eye of a photo of that height and width does between two heads; the box may be empty.
 
     Args:
         folds: how far over the upper margin and below the lower one skin is stretched, in inter-ocular distances.
+        blend: over which distance beyond the upper fold the head's own motion takes over.
     """
     now = follow(eye, mesh_eye(model, before, side), mesh_eye(model, after, side))
-    reach = np.array([[-0.16, -0.22], [-0.16, 0.36], [0.16, -0.22], [0.16, 0.36]])
+    reach = np.array([[-0.16, -0.36], [-0.16, 0.48], [0.16, -0.36], [0.16, 0.48]])
     reach[:, 0] += now.corners[[0, 0, 1, 1], 0]
     box = Box.around(now.places(reach[:, 0], reach[:, 1]), 0, *size)
     places = box.places()
     u, v = now.frame(places)
     u_was = eye.across(now.along(u))
-    lids = [_lid(eye, now, u, v, upper, folds) for upper in (True, False)]
+    brow = model.landmarks[BROWS[side]]
+    lift = _lift(eye, now, u, before[brow, :2], after[brow, :2])
+    lids = _upper_lid(eye, now, u, v, folds[0], blend, lift), _lower_lid(eye, now, u, v, folds[1])
     skin = [(eye.places(u_was, source) - places).astype(np.float32) for source, _ in lids]
     over = ramp((v - _seam(now, u)) * now.unit, -0.75, 0.75)
     upper, lower = now.margins(u)
@@ -116,19 +125,45 @@ def _seam(now: Eye, u: Float64Array) -> Float64Array:
     return seam
 
 
-def _lid(
-    eye: Eye, now: Eye, u: Float64Array, v: Float64Array, upper: bool, folds: tuple[float, float]
-) -> tuple[Float64Array, Float32Array]:
-    """v in the photo of a lid's skin at u and v now, and how far it decides, 0 to 1."""
-    t, which, sign = now.along(u), 0 if upper else 1, 1.0 if upper else -1.0
-    margin, margin_was, fold = now.margins(u)[which], eye.margins(eye.across(t))[which], folds[which]
-    height = (v - margin) * sign  # above the upper margin, or below the lower one; less than 0 among the lashes
-    stretched = np.maximum(fold + (margin_was - margin) * sign, 0.4 * fold)  # from the margin to the fold, now
+def _upper_lid(
+    eye: Eye, now: Eye, u: Float64Array, v: Float64Array, fold: float, blend: float, lift: Float64Array
+) -> Lid:
+    """The upper lid's skin, up to a fold that is lifted with the brow."""
+    height = v - now.margins(u)[0]  # less than 0 among the lashes
+    margin_was = eye.margins(eye.across(now.along(u)))[0]
+    stretched = np.maximum(fold + margin_was - now.margins(u)[0] + lift, 0.4 * fold)  # from the margin to the fold, now
+    source = _stretch(height, fold, stretched)
+    weight = (1 - ramp(height, 0.8 * stretched, stretched + blend)) * _beside(now, u)
+    return margin_was + source, weight.astype(np.float32)
+
+
+def _lower_lid(eye: Eye, now: Eye, u: Float64Array, v: Float64Array, fold: float) -> Lid:
+    height = now.margins(u)[1] - v
+    margin_was = eye.margins(eye.across(now.along(u)))[1]
+    stretched = np.maximum(fold + now.margins(u)[1] - margin_was, 0.4 * fold)
+    source = _stretch(height, fold, stretched)
+    weight = (1 - ramp(height, 0.5 * stretched, stretched)) * _beside(now, u)
+    return margin_was - source, weight.astype(np.float32)
+
+
+def _stretch(height: Float64Array, fold: float, stretched: Float64Array) -> Float64Array:
+    """The height that skin had which is at `height` now, if the fold moved from one height to another."""
     source = np.where(height < 0, height, height * fold / stretched)
-    source = np.where(height > stretched, fold + height - stretched, source)
-    beside = np.maximum(np.abs(t - 0.5) - 0.5, 0)
-    weight = (1 - ramp(height, 0.5 * stretched, stretched)) * (1 - ramp(beside, 0.0, 0.25))
-    return margin_was + sign * source, weight.astype(np.float32)
+    return np.where(height > stretched, fold + height - stretched, source)
+
+
+def _beside(now: Eye, u: Float64Array) -> Float32Array:
+    """How far lids decide at u: not beside the corners."""
+    return 1 - ramp(np.abs(now.along(u) - 0.5) - 0.5, 0.0, 0.25)
+
+
+def _lift(eye: Eye, now: Eye, u: Float64Array, brow: Float32Array, brow_now: Float32Array) -> Float64Array:
+    """How far the brow over each u rose; brows are points, [N, 2]."""
+    was_u, was_v = eye.frame(brow)
+    _, now_v = now.frame(brow_now)
+    order = np.argsort(was_u)
+    lift: Float64Array = np.interp(eye.across(now.along(u)), was_u[order], (now_v - was_v)[order])
+    return lift
 
 
 def _eyeball(eye: Eye, now: Eye, u: Float64Array, v: Float64Array, gaze: Float64Array) -> Float64Array:

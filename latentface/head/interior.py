@@ -130,7 +130,7 @@ def find_shown(photo: Pixels, scene: Scene) -> Shown:
     mask = inside_lips(photo[box.slices], layer == 1, red & (layer != 1), unit)
     depth = ndimage.distance_transform_edt(mask).astype(np.float32)
     gap = layer == 1
-    bite = _bite(photo[box.slices], mask, depth) + box.top
+    bite = _bite(photo[box.slices], mask) + box.top
     below = mask & (np.arange(box.top, box.bottom)[:, None] >= bite)
     if below.sum() < 0.25 * mask.sum():  # a piece of the lower teeth goes with the lower lip
         mask, bite = mask & ~below, np.inf
@@ -138,18 +138,20 @@ def find_shown(photo: Pixels, scene: Scene) -> Shown:
     return Shown(box, mask, _teeth(photo[box.slices], depth, unit), gap, middle, bite)
 
 
-def _bite(photo: Pixels, mask: BoolArray, depth: Float32Array) -> float:
+def _bite(photo: Pixels, mask: BoolArray) -> float:
     """The row of a dark line between two rows of teeth, or infinity if there is but one."""
-    columns = np.flatnonzero(depth.max(axis=0) > 0.6 * depth.max(initial=1))
+    columns = np.flatnonzero(mask.any(axis=0))
     if not len(columns):
         return np.inf
+    columns = columns[(columns > np.quantile(columns, 0.3)) & (columns < np.quantile(columns, 0.7))]
     kept = mask[:, columns]
     rows = np.flatnonzero(kept.sum(axis=1) > 0.15 * len(columns))
     if len(rows) < 6:
         return np.inf
     light = np.where(kept, photo[:, columns].mean(axis=2), 0).sum(axis=1)[rows] / kept.sum(axis=1)[rows]
     k = 2 + int(np.argmin(light[2:-2]))
-    two = light[:k].max() > 1.35 * light[k] and light[k:].max() > 1.2 * light[k]
+    above, below = light[:k].max(), light[k:].max()
+    two = above > max(1.7 * light[k], 0.8 * light.max()) and below > 1.4 * light[k]
     return float(rows[k]) if two else np.inf
 
 

@@ -19,6 +19,7 @@ SMOOTH = 0.03  # inter-ocular distances: the ratio is smoothed by a Gaussian of 
 LIMITS = (0.72, 1.28)  # of the ratio
 LEAST = 0.25  # no skin is darker than this part of the brightest: what the harmonics say below is not believed
 ROUNDS = 4
+LIDS = ("upper_lid_left", "upper_lid_right", "lower_lid_left", "lower_lid_right")
 
 
 def find_light(photo: Pixels, scene: Scene) -> Float64Array:
@@ -50,7 +51,9 @@ def relight(light: Float64Array, scene: Scene, field: Field) -> Float32Array:
     before, after = (light[0] + normals @ light[1:] for normals in (scene.normals, field.normals))
     least = LEAST * max(float(before.max()), 1e-6)
     change = np.log(np.maximum(after, least) / np.maximum(before, least))
-    seen = field.raster.interpolate(scene.surface.closed((change * field.trust)[:, None].astype(np.float32)))
+    lids = np.max([scene.model.regions[name] for name in LIDS], axis=0)
+    change *= field.trust * (1 - ramp(lids, 0.0, 0.06))  # skin that a lid unfolds was not seen before
+    seen = field.raster.interpolate(scene.surface.closed(change[:, None].astype(np.float32)))
     shown = np.where(field.layer == 0, seen[..., 0], 0)
     width = SMOOTH * scene.unit
     ratio: Float32Array = np.exp(ndimage.gaussian_filter(shown, width, truncate=2.5)).astype(np.float32)
