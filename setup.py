@@ -42,7 +42,9 @@ setup(
         "rich",
         "safetensors>=0.4.3",
         "platformdirs",
-        "av",
+        "filelock",
+        # add_stream_from_template: sound is copied packet by packet
+        "av>=14",
         'tomli; python_version < "3.11"',
     ],
     extras_require={

@@ -30,8 +30,9 @@ from latentface import api, metrics, pretrained
 from latentface.errors import NoFaceFound, UsageError
 from latentface.faces.crop import FaceCrop
 from latentface.io.images import list_photos, read_image, to_tensor, to_uint8, write_image
+from latentface.io.provenance import COMPOSITE
 from latentface.networks.generator import Generator
-from latentface.networks.perceptual import SqueezeLpips
+from latentface.networks.lpips import SqueezeLpips
 from latentface.options import DEFAULT_TUNE_STEPS, ProjectOptions
 from latentface.training.data import image_batch, load_shards
 
@@ -144,7 +145,8 @@ def main() -> None:
         if given.curve:
             report["curve"] = {"steps": STEPS, **curve(generator, crops, ProjectOptions())}
         if given.sheet:
-            write_image(given.sheet, np.concatenate([np.concatenate(row, 1) for row in rows]))
+            sheet = np.concatenate([np.concatenate(row, 1) for row in rows])
+            write_image(given.sheet, sheet, source_type=COMPOSITE)
     print(json.dumps(report, indent=1))
 
 

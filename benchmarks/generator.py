@@ -16,6 +16,7 @@ from latentface import pretrained
 from latentface.errors import NoFaceFound
 from latentface.faces.alignment import detect_faces
 from latentface.io.images import to_uint8, write_image
+from latentface.io.provenance import GENERATED
 
 
 def draw(generator: torch.nn.Module, count: int, psi: float, seed: int) -> torch.Tensor:
@@ -57,7 +58,7 @@ def main() -> None:
             size = pictures.shape[1]
             grid = pictures[: given.count // 10 * 10].reshape(-1, 10, size, size, 3).transpose(0, 2, 1, 3, 4)
             sheet = np.ascontiguousarray(grid.reshape(-1, 10 * size, 3))
-            write_image(given.sheet, sheet, source_type="trainedAlgorithmicMedia")
+            write_image(given.sheet, sheet, source_type=GENERATED)
 
 
 if __name__ == "__main__":

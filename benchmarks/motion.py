@@ -31,10 +31,11 @@ from latentface.faces.alignment import sample_quad
 from latentface.faces.crop import ffhq_quad, inter_ocular
 from latentface.faces.square import best_face
 from latentface.io.images import to_tensor, to_uint8, write_image
+from latentface.io.provenance import COMPOSITE
 from latentface.motion.driver import Retargeting
+from latentface.networks.lpips import SqueezeLpips
 from latentface.networks.motion import Encoded, MotionConfig, MotionModel
 from latentface.networks.motion.inference import fold
-from latentface.networks.perceptual import SqueezeLpips
 from latentface.networks.precision import convolving
 from latentface.options import AnimateOptions
 
@@ -169,7 +170,7 @@ def measure(given: argparse.Namespace) -> None:
             columns += [[made[1], made[3]] for made in (method(case) for method in list(methods.values())[1:])]
             sheet.append(np.concatenate([np.concatenate(column, axis=1) for column in columns], axis=1))
     if given.sheet:
-        write_image(given.sheet, np.concatenate(sheet))
+        write_image(given.sheet, np.concatenate(sheet), source_type=COMPOSITE)
 
 
 def time_of(work: Callable[[], object], repeats: int, clock: Callable[[], float]) -> float:

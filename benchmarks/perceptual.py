@@ -18,7 +18,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from latentface import api, pretrained
 from latentface.io.images import list_photos, read_image, to_tensor
-from latentface.networks.perceptual import DistilledVgg, FeatureDistance, SqueezeLpips
+from latentface.networks.lpips import SqueezeLpips
+from latentface.networks.perceptual import DistilledVgg, FeatureDistance
 from latentface.training.data import load_shards
 from latentface.training.distortions import distort
 from latentface.training.perceptual import held_out_pairs, measure_distances, spearman

@@ -28,8 +28,9 @@ from latentface.errors import NoFaceFound
 from latentface.inversion import projector
 from latentface.inversion.search import measure_w, shrink
 from latentface.io.images import list_photos, read_image, to_tensor, to_uint8, write_image
+from latentface.io.provenance import COMPOSITE
 from latentface.networks.generator import Generator, GeneratorConfig
-from latentface.networks.perceptual import SqueezeLpips
+from latentface.networks.lpips import SqueezeLpips
 from latentface.options import ProjectOptions
 
 CLASSIC = ProjectOptions(
@@ -156,7 +157,7 @@ def main() -> None:
     if rows:
         print(f"{f'mean of {len(rows)}':24}{line(np.mean(rows, axis=0).tolist())}")
         if given.sheet:
-            write_image(given.sheet, np.concatenate(columns, axis=1))
+            write_image(given.sheet, np.concatenate(columns, axis=1), source_type=COMPOSITE)
 
 
 def line(row: list[float]) -> str:

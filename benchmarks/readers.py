@@ -1,4 +1,4 @@
-"""What opening a published checkpoint costs: `python benchmarks/readers.py [--resolution R]`.
+"""What opening a published checkpoint costs: `python -m benchmarks.readers [--resolution R]`.
 
 Writes a 1024 px network (30 M parameters, random weights) in the ADA format, TensorFlow's and rosinality's, and opens
 each in a process of its own. Prints the seconds that `load_generator` takes, by the clock and of the CPU, imports not
@@ -13,7 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-TESTS = Path(__file__).parent.parent / "tests"
+from latentface.networks.config import GeneratorConfig
+from tests.helpers import checkpoint_writers as write
 
 OPEN = """
 import sys, time
@@ -35,11 +36,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the opening of 1024 px checkpoints.")
     parser.add_argument("--resolution", type=int, default=1024)
     given = parser.parse_args()
-    sys.path.insert(0, str(TESTS))
-    import checkpoint_writers as write
-
-    from latentface.networks.config import GeneratorConfig
-
     generator = write.make(GeneratorConfig(given.resolution))
     print(f"{'format':12}{'file':>8}{'parameters':>13}{'time':>7}{'CPU':>10}{'peak':>13}{'after imports':>20}")
     with tempfile.TemporaryDirectory() as folder:

@@ -37,8 +37,9 @@ from latentface.editing.inverted_face import FaceFinder, choose_projection
 from latentface.faces.crop import FaceCrop
 from latentface.inversion.cache import ProjectionCache
 from latentface.io.images import list_photos, read_image, to_tensor, write_image
+from latentface.io.provenance import COMPOSITE
 from latentface.networks.generator import Generator
-from latentface.networks.perceptual import SqueezeLpips
+from latentface.networks.lpips import SqueezeLpips
 from latentface.options import CompositeOptions, TransferOptions
 from latentface.synthface.camera import crop_camera
 from latentface.synthface.library import load_library
@@ -182,7 +183,8 @@ def keep(folder: Path, number: int, pictures: dict[str, Pixels]) -> None:
     """Keep pictures of a triple for the sheet."""
     (folder / "pictures").mkdir(exist_ok=True)
     for name, picture in pictures.items():
-        write_image(folder / "pictures" / f"{number}-{name}.png", picture)
+        mark = None if name.startswith("picture") else COMPOSITE  # the two that are given are renderings
+        write_image(folder / "pictures" / f"{number}-{name}.png", picture, source_type=mark)
 
 
 def sheet(folder: Path) -> None:
@@ -192,7 +194,7 @@ def sheet(folder: Path) -> None:
     cells = [read_image(path) for row in rows if all(path.exists() for path in row) for path in row]
     if cells:
         captions = names * (len(cells) // len(names))
-        write_image(folder / "triples.jpg", contact_sheet(cells, captions, len(names)))
+        write_image(folder / "triples.jpg", contact_sheet(cells, captions, len(names)), source_type=COMPOSITE)
 
 
 def report(lines: list[dict[str, Any]]) -> None:
@@ -235,7 +237,7 @@ def portraits(given: argparse.Namespace) -> None:
         assert one.crop is not None
         cells.append(api.align(read_image(name), side)[0].image)
         cells += [crop_face(maker.put(one, two).photo.rgb, one.crop.landmarks, side).image for two in faces]
-    write_image(given.output / "portraits.jpg", contact_sheet(cells, None, len(names) + 1))
+    write_image(given.output / "portraits.jpg", contact_sheet(cells, None, len(names) + 1), source_type=COMPOSITE)
 
 
 def main() -> None:

@@ -38,6 +38,7 @@ from latentface.faces.alignment import crop_face
 from latentface.faces.expression_measures import crop_landmarks
 from latentface.io.clip import Clip
 from latentface.io.images import list_photos, to_tensor, write_image
+from latentface.io.provenance import COMPOSITE
 from latentface.io.video import write_clip
 from latentface.latents.latent import Latent
 from latentface.options import SequenceOptions, VideoOptions
@@ -144,7 +145,7 @@ def keep(folder: Path, name: str, method: str, pictures: Pixels) -> None:
     """A strip of every other frame of the first drawn faces and of the photos."""
     if not name.startswith("seed") or int(name.split()[1]) < SHOWN:
         strip = contact_sheet(list(pictures[::2]), None, len(pictures[::2]))
-        write_image(folder / f"{Path(name).stem}-{method}.png", strip)
+        write_image(folder / f"{Path(name).stem}-{method}.png", strip, source_type=COMPOSITE)
 
 
 def report(lines: list[dict[str, Any]]) -> None:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from latentface.fusion.style_mixing import Transfer
     from latentface.inversion.projector import Projection
     from latentface.io.clip import Clip, Frame, Sound
-    from latentface.io.images import Photo, read_image, read_photo, to_tensor, to_uint8, write_image
+    from latentface.io.images import Photo, read_image, read_photo, to_tensor, to_uint8, write_image, write_photo
     from latentface.io.video import Written, read_clip, write_clip
     from latentface.latents.latent import Direction, Latent
     from latentface.motion.animator import Animation
@@ -123,6 +123,7 @@ _HOMES = {
     "transfer": "latentface.api",
     "write_clip": "latentface.io.video",
     "write_image": "latentface.io.images",
+    "write_photo": "latentface.io.images",
 }
 
 __all__ = [
@@ -187,6 +188,7 @@ __all__ = [
     "transfer",
     "write_clip",
     "write_image",
+    "write_photo",
 ]
 
 

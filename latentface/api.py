@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from latentface import hub
 from latentface.arrays import Pixels
@@ -16,6 +18,7 @@ from latentface.compositing import compositor
 from latentface.emotion import Emotion, EmotionSequence
 from latentface.emotions import prediction, recognition
 from latentface.emotions.recognition import Reading, Recogniser
+from latentface.emotions.resume_log import Journal
 from latentface.errors import UsageError
 from latentface.faces import alignment
 from latentface.faces.crop import FaceCrop
@@ -39,6 +42,7 @@ from latentface.inversion.projector import Projection, StepCallback
 from latentface.io import images
 from latentface.io.clip import Clip
 from latentface.io.images import Photo
+from latentface.io.provenance import COMPOSITE
 from latentface.latents.latent import Latent, is_latent_file
 from latentface.modes import check_effect, spell_value, when
 from latentface.motion import animator, head_engine
@@ -60,7 +64,7 @@ def align(photo: Pixels, size: int = DEFAULT_SIZE, landmarks: str = "builtin") -
     Args:
         photo: uint8 RGB [H, W, 3].
         size: side of the crops in pixels, the generator's resolution.
-        landmarks: `builtin`, `dlib68` or a dlib .dat file.
+        landmarks: `builtin`, `dlib68`, or a name or file as `latentface.hub.landmark_predictor` takes them.
 
     Returns:
         One `FaceCrop` a face, the surest first.
@@ -149,6 +153,8 @@ def encode(
     """The latents of crops in one pass of an encoder: ws [N, num_ws, w_dim].
 
     Args:
+        crops: one or several, as `align` found them or as uint8 RGB [R, R, 3], R the network's resolution.
+        generator: the network whose latents are wanted.
         encoder: name or file of one for this network; by default the generator's own.
 
     Raises:
@@ -197,12 +203,18 @@ def transfer(
     generator: Generator,
     options: TransferOptions | None = None,
     on_measure: MeasureCallback | None = None,
+    tuned: tuple[Generator, Generator] | None = None,
 ) -> Transfer:
     """Give one face the expression of another: splice their latents where it costs least (`style_mixing.fuse`).
 
     Args:
-        identity, expression: what `project` gave, or latents.
+        identity: what `project` gave, or a latent: the face that keeps its appearance.
+        expression: likewise, the face whose expression is taken. Of projections with pivot tuning, the tuned generator
+            synthesises the face; what is spliced is synthesised by the identity's.
         generator: the network of both.
+        options: how; by default `TransferOptions()`.
+        on_measure: called as on_measure(measured, best objective) as the search goes on.
+        tuned: the generators of both faces, where they are at hand already.
 
     Returns:
         `Transfer` with `latent`, `layers` (rows that come from the expression), `image` and the costs.
@@ -212,10 +224,12 @@ def transfer(
         UsageError: options that this network cannot meet, or a solver that is missing or does not finish.
     """
     first, second = (each.latent if isinstance(each, Projection) else each for each in (identity, expression))
-    space = hub.expressions(generator)
-    return style_mixing.fuse(
-        first, second, generator, face_networks(str(generator.w_avg.device)), options, on_measure, space
-    )
+    if tuned is None:
+        deltas = (each.tuned if isinstance(each, Projection) else None for each in (identity, expression))
+        own, other = (generator if part is None else part.apply(generator) for part in deltas)
+        tuned = own, other
+    space, networks = hub.expressions(generator), face_networks(str(generator.w_avg.device))
+    return style_mixing.fuse(first, second, generator, networks, options, on_measure, space, tuned)
 
 
 def projection_cache() -> ProjectionCache:
@@ -225,21 +239,47 @@ def projection_cache() -> ProjectionCache:
     return ProjectionCache(folder() / "projections")
 
 
-@overload
-def composite(
-    photo: Photo, crop: FaceCrop, image: Pixels, options: CompositeOptions | None = None, **more: Any
-) -> Photo: ...
+def projection_key(crop: FaceCrop, generator: Generator, options: ProjectOptions) -> str:
+    """What a projection is remembered by: everything that it depends on, files that the options name by their content.
+
+    Raises what `project` raises when it cannot use these files.
+    """
+    content = {"builtin": hub.builtin_digest()}  # the perceptual network, and what is meant by auto
+    if options.start not in ("auto", "mean", "encoder"):
+        content["start"] = _digest(load_latent(options.start, generator).ws)
+    if options.preconditioner not in ("auto", "none"):
+        found = hub.preconditioner(generator, options.preconditioner)
+        assert found is not None, "only the word none stands for none"
+        content["preconditioner"] = _digest(found.directions, found.shares, found.deviations)
+    return ProjectionCache.key(crop, generator.fingerprint, options, content)
+
+
+def _digest(*tensors: torch.Tensor) -> str:
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(f"{list(tensor.shape)}".encode())
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 @overload
 def composite(
-    photo: Pixels, crop: FaceCrop, image: Pixels, options: CompositeOptions | None = None, **more: Any
-) -> Pixels: ...
+    photo: Photo, crop: FaceCrop, image: Pixels, options: CompositeOptions | None = None, *,
+    landmarks: NDArray[np.floating] | None = None, reference: Pixels | None = None,
+) -> Photo: ...  # fmt: skip
+
+
+@overload
+def composite(
+    photo: Pixels, crop: FaceCrop, image: Pixels, options: CompositeOptions | None = None, *,
+    landmarks: NDArray[np.floating] | None = None, reference: Pixels | None = None,
+) -> Pixels: ...  # fmt: skip
 
 
 def composite(
-    photo: Photo | Pixels, crop: FaceCrop, image: Pixels, options: CompositeOptions | None = None, **more: Any
-) -> Photo | Pixels:
+    photo: Photo | Pixels, crop: FaceCrop, image: Pixels, options: CompositeOptions | None = None, *,
+    landmarks: NDArray[np.floating] | None = None, reference: Pixels | None = None,
+) -> Photo | Pixels:  # fmt: skip
     """Put an edited picture of a face back into its photo; outside the face every pixel stays as it is.
 
     Args:
@@ -247,8 +287,9 @@ def composite(
         crop: the face as `align` found it in this photo.
         image: uint8 RGB [S, S, 3], the edited crop, of any side.
         options: how; defaults to `CompositeOptions()`.
-        more: `landmarks` of the edited picture and the `reference` that the generator draws for the unedited crop, as
-            `latentface.compositing.compositor.Compositor` takes them.
+        landmarks: [68, 2], where the face of the edited picture is, in its own pixels.
+        reference: uint8 RGB [S, S, 3], what the generator synthesises for the unedited crop; see
+            `latentface.compositing.compositor.Compositor`.
 
     Returns:
         What came as the photo, of the same size.
@@ -256,9 +297,9 @@ def composite(
     Raises:
         UsageError: pixels of another form, or a face that lies outside the photo.
     """
-    if isinstance(photo, Photo):
-        return replace(photo, rgb=compositor.composite(photo.rgb, crop, image, options, **more))
-    return compositor.composite(photo, crop, image, options, **more)
+    rgb = photo.rgb if isinstance(photo, Photo) else photo
+    made = compositor.composite(rgb, crop, image, options, landmarks=landmarks, reference=reference)
+    return replace(photo, rgb=made, source_type=COMPOSITE) if isinstance(photo, Photo) else made
 
 
 def sample(generator: Generator, seeds: Sequence[int], psi: float = 0.7) -> Pixels:
@@ -285,9 +326,10 @@ def sample_ws(generator: Generator, seed: int, psi: float = 0.7) -> torch.Tensor
 def synthesise(
     generator: Generator, latents: Latent | torch.Tensor | Sequence[Latent], tuned: TunedDeltas | None = None
 ) -> Pixels:
-    """Draw latents with the generator, each with its own noise maps when it carries some.
+    """Synthesise latents with the generator, each with its own noise maps when it carries some.
 
     Args:
+        generator: the network of the latents.
         latents: a `Latent`, several, or ws as a float tensor [N, num_ws, w_dim].
         tuned: what pivot tuning changed in the generator for these latents.
 
@@ -303,9 +345,9 @@ def synthesise(
         if isinstance(latents, torch.Tensor):
             parts = [painter.synthesis(ws, noise_mode="const") for ws in torch.split(latents.to(device), 8)]
             return np.concatenate([images.to_uint8(part) for part in parts])
-        drawn = []
-        for latent in [latents] if isinstance(latents, Latent) else latents:
-            check_latent(latent, generator)
+        drawn, listed = [], [latents] if isinstance(latents, Latent) else latents
+        hub.check_latents(listed, generator)
+        for latent in listed:
             noise = None if latent.noise is None else [part[None, None].to(device) for part in latent.noise]
             picture = painter.synthesis(latent.ws[None].to(device), noise_mode="const", noise=noise)
             drawn.append(images.to_uint8(picture))
@@ -328,7 +370,9 @@ def animate(
         drivers: one `Clip` for all faces, or one for each, the leftmost face's first.
         model: of the engine "motion", by default the built-in `synthface-motion`. Without options it chooses that
             engine.
+        options: how; by default `AnimateOptions()`.
         faces: those that are to move; by default all that are found.
+        landmarks: the landmark network for photo and clips, as `align` takes it.
 
     Returns:
         `Animation`: a `clip` to be written once, and a `report` that fills on the way.
@@ -346,7 +390,7 @@ def animate(
     found = list(faces) if faces is not None else alignment.align(whole.rgb, size=DEFAULT_SIZE, landmarks=predictor)
     clips = [drivers] if isinstance(drivers, Clip) else list(drivers)
     if options.engine == "head":
-        return head_engine.animate(whole, found, clips, hub.head_model(), predictor, options)
+        return head_engine.animate(whole, found, clips, hub.head_model(), predictor, options, hub.mouth())
     return animator.animate(whole, found, clips, model or load_animator(), predictor, options)
 
 
@@ -356,13 +400,20 @@ def read_emotions(
     options: ReadOptions | None = None,
     *,
     landmarks: str = "builtin",
-    **more: Any,
+    journal: Journal | None = None,
+    keep_partial: bool = False,
+    on_look: recognition.LookCallback | None = None,
 ) -> Reading:
     """The emotions that the faces of a clip show, as an `EmotionSequence` of the clip's length; see `recognition.read`.
 
     Args:
+        clip: what is read.
         recogniser: a `Recogniser`, or what `find_recogniser` takes.
-        more: `journal`, `keep_partial` and `on_look`, as `recognition.read` takes them.
+        options: how often the face is looked at, and how much is smoothed; by default `ReadOptions()`.
+        landmarks: the landmark network, as `align` takes it.
+        journal: where looks are kept, so that an interrupted reading resumes.
+        keep_partial: end at a damaged place instead of raising.
+        on_look: called as on_look(count, look) after every look.
 
     Returns:
         `Reading`: the `sequence`, and a `tally` of looks, faces and tracks.
@@ -372,7 +423,10 @@ def read_emotions(
         InputError: the clip is damaged.
     """
     chosen = find_recogniser(recogniser) if isinstance(recogniser, str) else recogniser
-    return recognition.read(clip, landmark_predictor(landmarks), chosen, options, **more)
+    return recognition.read(
+        clip, landmark_predictor(landmarks), chosen, options,
+        journal=journal, keep_partial=keep_partial, on_look=on_look,
+    )  # fmt: skip
 
 
 def predict_emotions(
@@ -382,10 +436,13 @@ def predict_emotions(
     temperature: float = 1.0,
     model: str | os.PathLike[str] = "rhythm",
 ) -> EmotionSequence:
-    """Draw emotions in a natural order, with durations and strengths, by a network that learnt such orders.
+    """Sample emotions in a natural order, with durations and strengths, from a network that learnt such orders.
 
     Args:
-        start: the first one, or its name. seconds: length of the whole. temperature: 0 (always the likeliest) to 10.
+        start: the first one, or its name.
+        seconds: length of the whole.
+        seed: of the samples; the same seed gives the same sequence.
+        temperature: 0 (always the likeliest) to 10.
         model: the built-in `rhythm`, or a file that `latentface sequence fit` made.
 
     Raises:

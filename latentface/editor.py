@@ -52,7 +52,7 @@ class FaceEditor:
         network: built-in name or file of a generator.
         device: `cpu`, `cuda`, `cuda:N`, or `auto` for a GPU when there is one.
         seed: seed of every random draw, unless an option gives another.
-        landmarks: `builtin`, `dlib68` or a dlib .dat file.
+        landmarks: `builtin`, `dlib68`, or a name or file as `latentface.hub.landmark_predictor` takes them.
 
     Raises:
         UnknownNetwork, WeightsError: the generator cannot be used.
@@ -149,10 +149,14 @@ class FaceEditor:
         Projections are remembered in the user's cache folder, so the next transfer with the same photo takes seconds.
 
         Args:
-            identity, expression: photo files, uint8 RGB [H, W, 3], latent files, latents or projections.
-            face, expression_face: which face of each photo, 1 for the surest; by default the largest.
-            project: how to find the latents; by default the network's own encoder, where it has one and the face is not
-                pasted, else a search.
+            identity: a photo file, uint8 RGB [H, W, 3], a latent file, a latent or a projection.
+            expression: likewise.
+            options: how the expression is taken, and how the photo gets it; by default `TransferOptions()`.
+            face: which face of the identity's photo, 1 for the surest; by default the largest.
+            expression_face: which face of the expression's photo, likewise.
+            project: how the latents are found; by default by the network's own encoder, where it has one and the face
+                is not pasted, else by a search.
+            composite: how a synthesised face is pasted.
             on_note: told of several faces, of faces turned away or hidden, and of poor projections.
 
         Returns:
@@ -184,6 +188,7 @@ class FaceEditor:
         Args:
             photo: a file, uint8 RGB [H, W, 3], or a `Photo` with alpha.
             driving: a clip or its file; or one for each face, the leftmost face's first.
+            options: how; by default `AnimateOptions()`.
             face: only this face moves, 1 for the surest; by default all.
             network: model of the engine "motion", by default `synthface-motion`; see `latentface.animate`.
 
@@ -218,12 +223,14 @@ class FaceEditor:
 
         Args:
             photo: a file, uint8 RGB [H, W, 3], or a latent, its file or a projection, whose face is shown alone.
-            changes: strengths by name, such as {"happiness": 2, "yaw": -0.5}; see `latentface.load_direction`.
+            changes: strengths of directions and values of controls by name, such as {"happiness": 2, "blink": 1,
+                "yaw+": 10}; see `editing.attribute_edit.split_changes`.
             options: which rows move, and how the photo gets the edit.
             face: which face of the photo, 1 for the surest; by default the largest.
             project: how to find the latent; by default the network's own encoder, where it has one and the photo's own
                 pixels are moved, else a search.
             directions: a file of directions to name too.
+            composite: how a synthesised face is pasted.
             on_note: told of strengths that leave the network's range, of several faces, and of poor projections.
 
         Returns:
@@ -233,14 +240,13 @@ class FaceEditor:
             InputError, NoFaceFound: the photo cannot be used.
             UsageError: no direction of a name (near names are offered), or an option that has no effect.
         """
-        from latentface.editing.attribute_edit import Retoucher, shows_drawing, way
+        from latentface.editing.attribute_edit import Retoucher, shows_drawing, split_changes, way
         from latentface.editing.placement import check_composite
-        from latentface.pretrained.directions import pick
 
         options, known = options or EditOptions(), api.list_directions(self.generator)
         if directions is not None:
             known |= api.list_directions(self.generator, directions)
-        used = [pick(name, known) for name in changes]
+        used = [direction for direction, _ in split_changes(changes, known)[0]]
         check_composite(composite, way(options, used), options.crop)
         shown = shows_drawing(options, used)
         found = self._finder(shown, on_note, project).face(photo, face)
@@ -266,8 +272,10 @@ class FaceEditor:
             options: how the face moves: easing, holds, loop, blinks, sway.
             drawing: frames a second, the face alone or the photo, and how the photo gets the expression.
             face: which face of the photo, 1 for the surest; by default the largest.
-            project: how to find the latent; by default the network's own encoder, where it has one and the face is not
-                pasted, else a search.
+            project: how the latent is found; by default by the network's own encoder, where it has one and the face is
+                not pasted, else by a search.
+            composite: how a synthesised face is pasted.
+            on_note: told of emotions too strong for the network, of several faces, and of poor projections.
 
         Returns:
             `Clip`, whose frames are computed while it is gone through or written (`write_clip`).
@@ -289,9 +297,10 @@ class FaceEditor:
     def synthesise(
         self, latent: Latent | str | os.PathLike[str], tuned: TunedDeltas | str | os.PathLike[str] | None = None
     ) -> Pixels:
-        """Draw a latent, or the latent of a file: uint8 RGB [R, R, 3].
+        """Synthesise a latent, or the latent of a file: uint8 RGB [R, R, 3].
 
         Args:
+            latent: a latent of this generator, or its file.
             tuned: what pivot tuning changed in the generator for this latent, or the file of it.
 
         Raises:

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
-from typing import Any
 
 from latentface.errors import InputError, UsageError
 from latentface.io.atomic import atomic_path
@@ -141,7 +140,7 @@ class EmotionSequence:
             raise InputError(f"{os.fspath(path)}: {error}") from None
 
 
-def _read_segment(number: int, entry: Any) -> EmotionSegment:
+def _read_segment(number: int, entry: object) -> EmotionSegment:
     if not isinstance(entry, Mapping) or not {"emotion", "duration"} <= entry.keys() <= {
         "emotion", "strength", "duration",
     }:  # fmt: skip

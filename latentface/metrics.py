@@ -25,7 +25,9 @@ def psnr(a: Tensor, b: Tensor, span: float = 2.0) -> Tensor:
     """Peak signal-to-noise ratio in dB, 10 log10(span^2 / mean squared error); infinite for equal pictures.
 
     Args:
-        a, b: [N, C, H, W]; span: distance from black to white.
+        a: [N, C, H, W].
+        b: likewise.
+        span: distance from black to white.
     """
     _check_pair(a, b, 1)
     return 10 * torch.log10(span**2 / (a - b).square().mean(dim=(1, 2, 3)))
@@ -65,7 +67,17 @@ def ms_ssim(a: Tensor, b: Tensor, span: float = 2.0, weights: Sequence[float] = 
 
 
 def lpips(network: FeatureDistance, a: Tensor, b: Tensor) -> Tensor:
-    """Perceptual distance by a network of `networks.perceptual`, without gradients; 0 for equal pictures."""
+    """Perceptual distance by a network, without gradients; 0 for equal pictures.
+
+    Args:
+        network: what `latentface.load_perceptual` gives: LPIPS itself (Zhang et al. 2018) by the name of its backbone,
+            `vgg16`, `alexnet` or `squeezenet1_1`, or the built-in `perceptual`. Compare figures of one network.
+        a: images [N, 3, H, W] in [-1, 1].
+        b: images of the same shape.
+
+    Raises:
+        UsageError: different shapes, or a side below 32 pixels.
+    """
     _check_pair(a, b, 1)
     with torch.no_grad():
         distance: Tensor = network(a, b)
@@ -76,7 +88,8 @@ def landmark_error(found: Tensor, truth: Tensor) -> Tensor:
     """Mean distance of 68 landmarks from the true ones in inter-ocular distances (eye centre to eye centre).
 
     Args:
-        found, truth: [N, 68, 2] in the same unit; [N, K, 2] cannot be normalised and raises UsageError.
+        found: [N, 68, 2]; another number of points cannot be normalised and raises UsageError.
+        truth: likewise, in the same unit.
     """
     if found.shape != truth.shape or found.ndim != 3 or tuple(found.shape[1:]) != (68, 2):
         raise UsageError(f"landmarks of shapes {list(found.shape)} and {list(truth.shape)}: expected [N, 68, 2] twice")
@@ -94,6 +107,7 @@ def content_distance(embeddings: Tensor, pairs: str = "all") -> Tensor:
 
     Args:
         embeddings: [T, D], one a frame, in order.
+        pairs: "all", "consecutive" or "first".
 
     Raises:
         UsageError: fewer than two frames, or pairs of another name.
@@ -117,7 +131,8 @@ def landmark_roughness(points: Tensor, rate: float) -> Tensor:
     rest or in steady motion. The inter-ocular distance is its mean over the clip.
 
     Args:
-        points: [T, 68, 2], one set a frame, in order. rate: frames a second.
+        points: [T, 68, 2], one set a frame, in order.
+        rate: frames a second.
 
     Raises:
         UsageError: another shape, or fewer than three frames.
@@ -143,7 +158,8 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
     figures of one network and one count.
 
     Args:
-        a, b: [n, D] and [m, D].
+        a: [n, D].
+        b: [m, D].
 
     Raises:
         UsageError: features of different lengths, or fewer than two of a kind.

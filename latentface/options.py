@@ -207,10 +207,15 @@ class TransferOptions:
     )
     strength: float = option(1.0, "How far to go towards the other expression.", minimum=0.0, maximum=1.5)
     place: str = option(
-        "warp",
-        "How the photo gets the expression: its own pixels are moved and changed as the drawn face moves and changes "
-        "(warp), or the drawn face is pasted in (paste).",
-        choices=("warp", "paste"),
+        "head",
+        "How the photo gets the expression: a head that is fitted to it moves its own pixels (head), they are moved "
+        "and changed as the drawn face moves and changes (warp), or the drawn face is pasted in (paste).",
+        choices=("head", "warp", "paste"),
+    )
+    only: str = option(
+        "",
+        "Parts of the face that change, such as lips,eyes: lips, eyes, brows and pose; by default all.",
+        applies_to=(when("place", "head"),),
     )
     expression_weight: float = option(0.5, "Expression against appearance in the objective.", minimum=0.0, maximum=1.0)
     most_layers: int | None = option(None, "At most so many rows.", minimum=0, maximum=18, applies_to=_CHOSEN)
@@ -334,11 +339,16 @@ class VideoOptions:
     fps: str = option("25", "Frames a second, such as 25, 29.97 or 30000/1001.")
     crop: bool = option(False, "Show the face as the network draws it, without the photo around it.")
     place: str = option(
-        "warp",
-        "How the photo gets the expression: its own pixels are moved and changed as the drawn face moves and changes "
-        "(warp), or the drawn face is pasted in (paste).",
-        choices=("warp", "paste"),
+        "head",
+        "How the photo gets the expression: a head that is fitted to it moves its own pixels (head), they are moved "
+        "and changed as the drawn face moves and changes (warp), or the drawn face is pasted in (paste).",
+        choices=("head", "warp", "paste"),
         applies_to=_SHOWN_IN_PHOTO,
+    )
+    only: str = option(
+        "",
+        "Parts of the face that change, such as lips,eyes: lips, eyes, brows and pose; by default all.",
+        applies_to=(when("place", "head"), when("crop", False)),
     )
     batch: int = option(8, "Frames that are drawn together.", minimum=1, maximum=1024)
 
@@ -412,9 +422,10 @@ class EditOptions:
     layers: str = option("all", "Rows of the latent that may move, counted from 0: all, or a list such as 0-7.")
     place: str = option(
         "auto",
-        "How the photo gets the edit: its own pixels are moved and changed as the drawn face moves and changes (warp), "
-        "the drawn face is pasted in (paste), or auto: warp where nothing but expression and pose change.",
-        choices=("auto", "warp", "paste"),
+        "How the photo gets the edit: a head that is fitted to it moves its own pixels (head), they are moved and "
+        "changed as the drawn face moves and changes (warp), the drawn face is pasted in (paste), or auto: head where "
+        "nothing but expression and pose change, else paste.",
+        choices=("auto", "head", "warp", "paste"),
         applies_to=_SHOWN_IN_PHOTO,
     )
     crop: bool = option(False, "Show the face as the network draws it, without the photo around it.")

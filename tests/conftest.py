@@ -1,14 +1,17 @@
-"""Fixtures of the command-line tests: a desk to work at, see cli_desk."""
+"""Fixtures that several packages' tests share: a desk to work at (see cli_desk), a server of weights, a cache."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from latentface import hub
 from latentface.faces import alignment
+from latentface.pretrained import download
 from tests.helpers.cli_desk import Desk, PixelDistance, find_blobs, place_points, write_tiny
+from tests.helpers.weight_server import serving
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +32,21 @@ def desk(
     monkeypatch.setattr(hub, "perceptual", lambda device: PixelDistance())
     monkeypatch.chdir(tmp_path)  # where results land
     return Desk(tmp_path, *networks, capsys)
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    with serving() as address:
+        yield address
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of the test's own, no waiting, and no proxy of the machine it runs on."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("LATENTFACE_CACHE", str(folder))
+    monkeypatch.delenv("LATENTFACE_OFFLINE", raising=False)
+    monkeypatch.setattr(download, "PAUSE", 0.001)
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    return folder

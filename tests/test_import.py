@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
@@ -9,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+import latentface
 
 HEAVY = ["av", "dlib", "lpips", "moderngl", "numpy", "pulp", "scipy", "skimage", "sklearn", "torch", "torchvision"]
 
@@ -38,7 +41,7 @@ def probe(statement: str, folder: Path) -> dict[str, object]:
     environment = {**os.environ, "HOME": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     result = subprocess.run(
         [sys.executable, "-c", PROBE % (statement, HEAVY)],
-        cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=True,
+        cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=True,
     )  # fmt: skip
     report: dict[str, object] = json.loads(result.stdout.splitlines()[-1])
     return {**report, "output": result.stdout}
@@ -61,6 +64,16 @@ def test_nothing_happens(statement: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_loggers_are_left_alone(tmp_path: Path) -> None:
+    code = (
+        "import logging, latentface.editor, latentface.io.camera\n"
+        "loggers = [logging.root, *(logging.getLogger(name) for name in ('libav', 'latentface'))]\n"
+        "print([logger.handlers for logger in loggers if logger.handlers])\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=True)
+    assert result.stdout == "[]\n"
+
+
 def test_help_names_the_commands(tmp_path: Path) -> None:
     output = str(probe("from latentface.cli import run; code = run(['--help'])", tmp_path)["output"])
     assert all(command in output for command in ("project", "sample", "weights", "doctor"))
@@ -75,6 +88,39 @@ def test_the_probe_sees_what_it_should(tmp_path: Path) -> None:
 
 def test_python_dash_m_is_the_command(tmp_path: Path) -> None:
     result = subprocess.run(
-        [sys.executable, "-m", "latentface", "--version"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "latentface", "--version"], cwd=tmp_path, capture_output=True, text=True, timeout=300
     )
     assert result.returncode == 0 and result.stdout.startswith("latentface ")
+
+
+# Modules that Python has on Linux and macOS only.
+POSIX_ONLY = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
+
+
+def test_nothing_asks_for_what_only_posix_has() -> None:
+    asked = set()
+    for path in Path(latentface.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            asked |= {(path.name, name) for name in names if name.partition(".")[0] in POSIX_ONLY}
+    assert asked == set()
+
+
+def test_a_network_opens_and_a_cache_is_locked_without_them(tmp_path: Path) -> None:
+    statement = f"""
+import sys
+sys.modules.update(dict.fromkeys({sorted(POSIX_ONLY - {"posix"})}))  # importing one is now an ImportError
+import latentface
+from latentface.pretrained import cache
+from latentface.pretrained.catalogue import PUBLISHED
+print(latentface.load_generator("synthface-128").config.resolution)
+entry = next(entry for entry in PUBLISHED if not entry.sha256)
+open("mine", "wb").write(b"a network")
+print(cache.adopt(entry, "mine").read_bytes().decode())
+"""
+    environment = {**os.environ, "LATENTFACE_CACHE": str(tmp_path / "cache"), "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(
+        [sys.executable, "-c", statement], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.split("\n")[:2] == ["128", "a network"], done.stderr

@@ -19,7 +19,7 @@ NAMES = [
     "ReadOptions", "Reading", "Recogniser", "load_rhythm", "predict_emotions", "read_emotions",
     "UnknownNetwork", "UsageError", "WeightsError", "Written", "__version__", "align", "composite", "load_emotion",
     "load_generator", "load_identity", "load_landmarks", "load_perceptual", "project", "read_clip", "read_image",
-    "read_photo", "to_tensor", "to_uint8", "transfer", "write_clip", "write_image",
+    "read_photo", "to_tensor", "to_uint8", "transfer", "write_clip", "write_image", "write_photo",
 ]  # fmt: skip
 VERBS = sorted(name for name in NAMES if name.islower() and not name.startswith("_"))
 

@@ -84,5 +84,6 @@ def test_metadata(wheel: zipfile.ZipFile) -> None:
         re.split(r"[^\w-]", line.split(": ")[1])[0] for line in text.splitlines() if line.startswith("Requires-Dist")
     }
     assert {"torch", "numpy", "scipy", "pillow", "dlib-bin", "click", "safetensors", "moderngl", "gradio"} <= needs
-    assert "torchvision" not in needs
+    assert "filelock" in needs and "torchvision" not in needs
+    assert re.search(r"^Requires-Dist: av>=14$", text, re.MULTILINE)  # its add_stream_from_template copies sound
     assert "latentface = latentface.cli:main" in wheel.read(points).decode()

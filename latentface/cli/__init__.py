@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 import click
 
 from latentface.cli.report import emit_json
+from latentface.cli.threads import wait_asleep
 from latentface.errors import LatentfaceError, OutputError
 
 INTERRUPTED = 130
@@ -47,9 +48,11 @@ class LazyGroup(click.Group):
     """A group whose commands are imported when they are named, so that no command pays for another."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands' names, sorted; nothing is imported for it."""
         return sorted(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, whose module is imported now, or None."""
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"latentface.cli.{COMMANDS[cmd_name]}")
@@ -60,6 +63,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does it; UsageError that offers a near name for an unknown command."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             from difflib import get_close_matches
 
@@ -69,6 +73,7 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; an interruption becomes click's Abort."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:  # here, because click itself would print an empty line first
@@ -146,6 +151,7 @@ def _explain(error: Exception) -> tuple[int, str, str]:
 def main() -> NoReturn:
     """Entry point of the `latentface` program."""
     signal.signal(signal.SIGTERM, _terminate)
+    wait_asleep(os.environ)
     if not sys.warnoptions:  # warnings are for programmers; python -W shows them
         warnings.simplefilter("ignore")
     sys.exit(run())

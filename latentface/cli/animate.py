@@ -136,10 +136,7 @@ def _animate_file(
         def on_frame(count: int, frame: Frame) -> None:
             bar.step(count)
 
-        written = video.write_clip(
-            output, clip, source_type="compositeWithTrainedAlgorithmicMedia", keep_partial=flags["keep_partial"],
-            on_frame=on_frame,
-        )  # fmt: skip
+        written = video.write_clip(output, clip, keep_partial=flags["keep_partial"], on_frame=on_frame)
     seconds = time.perf_counter() - started
     missing = animation.report.missing
     if missing:

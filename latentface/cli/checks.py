@@ -186,7 +186,7 @@ def check_faces() -> Check:
 
 def check_dlib68() -> Check:
     """Whether --landmarks dlib68 can be used."""
-    from latentface.faces.alignment import find_dlib68
+    from latentface.faces.dlib_landmarks import find_dlib68
 
     try:
         return Check("dlib68", OK, f"--landmarks dlib68 uses {find_dlib68().name}")

@@ -25,6 +25,9 @@ from latentface.modes import unless, when
 from latentface.options import DirectionOptions
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from latentface.editing.labelled_latents import Labelled
     from latentface.latents.latent import Direction
     from latentface.networks.generator import Generator
@@ -82,6 +85,7 @@ def show_command(report: Report, names: tuple[str, ...], output: Path, **flags: 
     from latentface import api
     from latentface.cli.panels import contact_sheet, enlarged
     from latentface.io.images import write_image
+    from latentface.io.provenance import GENERATED
 
     generator = api.load_generator(flags["network"], flags["device"])
     found = [api.load_direction(name, generator, flags["file"]) for name in names]
@@ -93,7 +97,7 @@ def show_command(report: Report, names: tuple[str, ...], output: Path, **flags: 
     with prepared_folder(output.parent):
         pictures = [enlarged(image, max(SIDE, generator.config.resolution)) for image in api.synthesise(generator, ws)]
         sheet = contact_sheet(pictures, captions, len(STRENGTHS))
-        write_image(output, sheet, source_type="trainedAlgorithmicMedia")
+        write_image(output, sheet, source_type=GENERATED)
     report.say(f"{', '.join(names)} -> {output}")
     report.result({"command": "directions show", "directions": names, "output": str(output), "exit_code": 0})
 
@@ -177,14 +181,15 @@ def fit_command(report: Report, folders: tuple[Path, ...], output: Path | None, 
     _keep(report, "directions fit", found, output, stem)
 
 
-def read_array(path: Path, key: str | None = None) -> Any:
+def read_array(path: Path, key: str | None = None) -> NDArray[np.floating]:
     """The array of a .npy or .pt file; InputError for another file, or for several tensors and no key."""
-    import numpy as np
+    import numpy
     import torch
 
     try:
         if path.suffix.lower() == ".npy":
-            return np.load(path, allow_pickle=False)
+            array: NDArray[np.floating] = numpy.load(path, allow_pickle=False)
+            return array
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling a foreign file fails in many ways
         line = " ".join(str(error).split())[:160]

@@ -29,6 +29,7 @@ from latentface.cli.flags import (
 from latentface.cli.outputs import check_outputs, default_output, prepared_folder
 from latentface.cli.report import Report
 from latentface.errors import OutputError, UsageError
+from latentface.head.control_names import CONTROLS, describe_controls
 from latentface.modes import when
 from latentface.options import CompositeOptions, EditOptions, ProjectOptions
 
@@ -50,8 +51,11 @@ OF_PHOTO, BY_SET = is_photo(SOURCE), when(CHANGED, BY_STRENGTHS)
 @click.command(cls=Command, short_help="Change expression, gaze or pose of a face in a photo.")
 @click.argument("source", type=click.Path(path_type=Path), metavar="PHOTO|LATENT")
 @flag(
-    "--set", "changes", multiple=True, metavar="NAME=STRENGTH",
-    help="A direction and how far to go, in standard deviations, such as happiness=2; may be repeated.",
+    "--set", "changes", multiple=True, metavar="NAME=VALUE",
+    help="A direction and how far to go, in standard deviations, such as happiness=2; or a control of the head in the "
+    "photo and its value, such as blink=1, or with += what to add to what the photo shows, such as yaw+=10. May be "
+    f"repeated. Controls: {describe_controls()}, and every ARKit shape (jawOpen, mouthSmileLeft, ...: 0 to 1). "
+    "direction:NAME names a direction that shares a control's name.",
 )  # fmt: skip
 @flag("--preset", type=click.Path(path_type=Path), help="Strengths from a TOML file.")
 @flag("--save-preset", type=click.Path(path_type=Path), applies_to=(BY_SET,), help="Write the strengths to a file.")
@@ -146,14 +150,14 @@ def _retoucher(
 ) -> Retoucher:
     """The face found and its latent made ready; names are looked up before any work is spent."""
     from latentface import api
-    from latentface.editing.attribute_edit import Retoucher, shows_drawing, way
-    from latentface.pretrained.directions import pick
+    from latentface.editing.attribute_edit import Retoucher, shows_drawing, split_changes, way
 
     generator = api.load_generator(flags["network"], flags["device"])
     known = api.list_directions(generator)
     if flags["directions"]:
         known |= api.list_directions(generator, flags["directions"])
-    used = [pick(name, known) for name in {*changes, *filter(None, [flags["strip"]]), *(flags["grid"] or ())}]
+    named = {*changes, *filter(None, [flags["strip"]]), *(flags["grid"] or ())}
+    used = [direction for direction, _ in split_changes(dict.fromkeys(named, 0.0), known)[0]]
     check_flags(facts | {"place": way(options, used)})
     with report.progress() as bar:
         finder = build_finder(report, bar, generator, shows_drawing(options, used), project, flags)
@@ -163,24 +167,37 @@ def _retoucher(
 
 def _write(retoucher: Retoucher, changes: dict[str, float], files: dict[str, Path], flags: dict[str, Any]) -> float:
     """Write the pictures that were asked for; how far the edit led."""
-    from latentface.io.images import write_image
+    from latentface.io.images import write_image, write_photo
+    from latentface.io.provenance import COMPOSITE, GENERATED
 
     far = 0.0
     if "output" in files:
         made = retoucher.edit(changes)
         photo, far = made.photo, made.excess
-        write_image(files["output"], photo.rgb, alpha=photo.alpha, exif=photo.exif, icc=photo.icc)
+        write_photo(files["output"], photo)
         if "latent" in files:
             made.latent.save(files["latent"])
+    mark = GENERATED if retoucher.face.photo is None or retoucher.options.crop else COMPOSITE
     if name := flags["strip"]:
-        row = [{**changes, name: step} for step in STRIP]
-        write_image(files["strip"], make_sheet(retoucher, row, [f"{name} {row[k][name]:g}" for k in range(7)], 7))
+        row = [{**changes, name: step} for step in steps_of(name, STRIP)]
+        sheet = make_sheet(retoucher, row, [f"{name} {row[k][name]:g}" for k in range(7)], 7)
+        write_image(files["strip"], sheet, source_type=mark)
     if flags["grid"]:
         across, down = flags["grid"]
-        table = [{**changes, across: x, down: y} for y in GRID for x in GRID]
+        columns, rows = steps_of(across, GRID), steps_of(down, GRID)
+        table = [{**changes, across: x, down: y} for y in rows for x in columns]
         captions = [f"{across} {each[across]:g}, {down} {each[down]:g}" for each in table]
-        write_image(files["grid"], make_sheet(retoucher, table, captions, len(GRID)))
+        write_image(files["grid"], make_sheet(retoucher, table, captions, len(GRID)), source_type=mark)
     return far
+
+
+def steps_of(name: str, strengths: Sequence[float]) -> list[float]:
+    """The values of a strip or a grid: strengths of a direction, or as many over a control's range."""
+    control = CONTROLS.get(name)
+    if control is None:
+        return list(strengths)
+    last = len(strengths) - 1
+    return [control.low + (control.high - control.low) * k / last for k in range(last + 1)]
 
 
 def make_sheet(

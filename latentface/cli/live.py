@@ -8,12 +8,13 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from latentface import api
-from latentface.arrays import Pixels
+from latentface.arrays import Float64Array, Pixels
 from latentface.cli.faces import find_faces
 from latentface.cli.report import Report
 from latentface.errors import InputError, UsageError
@@ -30,7 +31,7 @@ from latentface.options import AnimateOptions
 if TYPE_CHECKING:
     from latentface.networks.motion import MotionModel
 
-Viewer = Callable[[Pixels], bool]  # shows a picture; False when the person closed it
+Viewer = Callable[["Pixels"], bool]  # shows a picture; False when the person closed it
 STEADY = 3  # frames in a row that must match before it starts
 
 
@@ -51,13 +52,15 @@ def animate_live(report: Report, source: Path, camera: str, options: AnimateOpti
         if flags["calibrate"]:
             sight = _sight(photo.rgb, faces[0].landmarks, model, options.crop)
             clip = replace(clip, frames=session.calibrate(clip, sight, model, options))
+        else:
+            clip = replace(clip, frames=session.wait_for_face(clip))
         animation = api.animate(photo, clip, model, options, faces=faces, landmarks=flags["landmarks"])
         shown = replace(animation.clip, frames=session.show(animation.clip))
         if flags["output"] is None:
             for _ in shown:
                 pass
         else:
-            video.write_clip(flags["output"], shown, source_type="compositeWithTrainedAlgorithmicMedia")
+            video.write_clip(flags["output"], shown)
     figures = session.figures()
     report.say(
         f"{figures['frames']} frames, {figures['frames_per_second']:.1f} a second, {figures['dropped']} missed; "
@@ -101,6 +104,16 @@ class _Session:
                     return
         raise InputError(f"camera {self.camera.source}: it ended before the poses matched; see --no-calibrate")
 
+    def wait_for_face(self, clip: Clip) -> Iterator[Frame]:
+        """The frames from the first one that shows a face."""
+        frames, landmarks = iter(clip), api.landmark_predictor()
+        for frame in frames:
+            if best_face(frame.pixels, landmarks) is not None:
+                yield frame
+                yield from frames
+                return
+        raise InputError(f"camera {self.camera.source}: it ended before a face was shown")
+
     def show(self, clip: Clip) -> Iterator[Frame]:
         self.began, self.taken_before = time.monotonic(), self.camera.taken
         with suppress(KeyboardInterrupt):  # the way to end it
@@ -114,7 +127,7 @@ class _Session:
     def _watch(self, picture: Pixels) -> bool:
         return all([viewer(picture) for viewer in self.viewers])
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self) -> dict[str, float]:
         if not self.ages:
             raise InputError(f"camera {self.camera.source}: it ended before a face was shown")
         seconds, count = time.monotonic() - self.began, len(self.ages)
@@ -126,7 +139,7 @@ class _Session:
         }  # fmt: skip
 
 
-def _sight(picture: Pixels, landmarks: Any, model: MotionModel | None, crop: float) -> calibration.Sight:
+def _sight(picture: Pixels, landmarks: Float64Array, model: MotionModel | None, crop: float) -> calibration.Sight:
     """What is shown of a face: the keypoints of the motion model, or its landmarks without one."""
     square = Square.around(landmarks, crop * 1.1)
     if model is None:
@@ -151,7 +164,7 @@ def _viewers(report: Report, stack: ExitStack, flags: dict[str, Any], size: tupl
     return viewers
 
 
-def _window(stack: ExitStack, tkinter: Any) -> Viewer:
+def _window(stack: ExitStack, tkinter: ModuleType) -> Viewer:
     from PIL import Image, ImageTk
 
     try:

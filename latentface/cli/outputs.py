@@ -13,6 +13,7 @@ from typing import Any
 
 from latentface.errors import InputError, OutputError, UsageError
 from latentface.io.atomic import sha256
+from latentface.options import ProjectOptions
 
 LATENT_SUFFIX = ".latent.safetensors"
 #: Pictures that `project` writes; in a folder of photos they are results, not photos.
@@ -48,18 +49,22 @@ class Files:
 
     @property
     def latent(self) -> Path:
+        """The latent code."""
         return self.folder / f"{self.name}{LATENT_SUFFIX}"
 
     @property
     def projected(self) -> Path:
+        """The reconstruction alone."""
         return self.folder / f"{self.name}.projected.png"
 
     @property
     def compare(self) -> Path:
+        """Photo, reconstruction, difference and loss side by side."""
         return self.folder / f"{self.name}.compare.png"
 
     @property
     def tuned(self) -> Path:
+        """What pivot tuning changed in the generator."""
         return self.folder / f"{self.name}.tuned.safetensors"
 
     @property
@@ -75,7 +80,7 @@ class Made:
     photo_sha256: str
     face: int
     largest: bool
-    options: dict[str, Any]
+    options: dict[str, Any]  # as JSON told them
     fingerprint: str
     landmarks: str
     distance: float | None
@@ -160,7 +165,7 @@ def read_made(path: Path) -> Made | None:
         return None
 
 
-def changed(made: Made, options: Any, fingerprint: str, landmarks: str) -> list[str]:
+def changed(made: Made, options: ProjectOptions, fingerprint: str, landmarks: str) -> list[str]:
     """What this run would do otherwise than the one that made those files, in words; empty when nothing."""
     words = [] if made.fingerprint == fingerprint else ["another network"]
     if made.landmarks != landmarks:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -15,10 +14,11 @@ PAPER, INK, FAINT, LINE = (250, 250, 248), (34, 36, 40), (138, 142, 150), (28, 9
 GRID = (226, 228, 232)
 GAP, MARGIN = 16, 24
 DIFFERENCE_GAIN = 3.0
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 SMOOTH = 3  # the curve is drawn this many times larger and scaled down, which smooths its edges
 
 
-def font(size: int) -> Any:
+def font(size: int) -> Font:
     """Pillow's own scalable font; no font file of the machine is needed."""
     return ImageFont.load_default(size)
 
@@ -32,7 +32,8 @@ def compare_panels(
         photo: uint8 [S, S, 3], the aligned crop.
         reconstruction: uint8 [R, R, 3]; scaled to the crop's panel.
         losses: one value a step.
-        title, summary: the head line (left) and what came of it (right).
+        title: the head line, at the left.
+        summary: what came of it, at the right.
 
     Returns:
         uint8 RGB [H, W, 3].
@@ -123,7 +124,7 @@ def _panel(image: Pixels, side: int) -> Image.Image:
     return Image.fromarray(image).resize((side, side), Image.Resampling.BICUBIC)
 
 
-def _fit(draw: ImageDraw.ImageDraw, text: str, letters: Any, width: float) -> str:
+def _fit(draw: ImageDraw.ImageDraw, text: str, letters: Font, width: float) -> str:
     """The text, or as much of its beginning as fits the width with an ellipsis after it."""
     if draw.textlength(text, letters) <= width:
         return text

@@ -26,6 +26,7 @@ from latentface.cli.report import Bar, Report
 from latentface.errors import InputError, LatentfaceError, NoFaceFound, OutputError, WeightsError
 from latentface.faces.crop import FaceCrop, largest_face, pick_face
 from latentface.io import images
+from latentface.io.provenance import COMPOSITE, GENERATED
 from latentface.options import ProjectOptions
 
 if TYPE_CHECKING:
@@ -202,12 +203,12 @@ class ProjectJob:
     def _write(self, task: Task, projection: Projection, seconds: float) -> None:
         """Write the files of one face; the latent comes last, it marks the face as done."""
         files, distance = task.files, projection.distance
-        images.write_image(files.projected, projection.image, source_type="trainedAlgorithmicMedia")
+        images.write_image(files.projected, projection.image, source_type=GENERATED)
         title = task.photo.name if task.face == 1 else f"{task.photo.name}, face {task.face}"
         losses = [float(value) for value in (*projection.losses, *projection.tune_losses)]
         summary = f"distance {distance:.3f}, {projection.verdict}"
         panels = compare_panels(task.crop.image, projection.image, losses, title=title, summary=summary)
-        images.write_image(files.compare, panels)
+        images.write_image(files.compare, panels, source_type=COMPOSITE)
         if projection.tuned is not None:
             projection.tuned.save(files.tuned)
         elif files.tuned.exists():

@@ -6,12 +6,14 @@ import json
 import math
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
     from latentface.editing.inverted_face import Face
 
 
@@ -36,9 +38,9 @@ class _SilentBar:
 class _TerminalBar:
     """A rich progress bar with time left; replaces its line when a new stretch begins."""
 
-    def __init__(self, progress: Any) -> None:
+    def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._task: Any = None
+        self._task: TaskID | None = None
 
     def start(self, text: str, total: int) -> None:
         if self._task is not None:
@@ -46,7 +48,8 @@ class _TerminalBar:
         self._task = self._progress.add_task(text, total=total)
 
     def step(self, done: int) -> None:
-        self._progress.update(self._task, completed=done)
+        if self._task is not None:
+            self._progress.update(self._task, completed=done)
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class Report:
             traceback.print_exception(error, file=sys.stderr)
         print(f"latentface: {' '.join(text.split())}", file=sys.stderr, flush=True)
 
-    def result(self, value: dict[str, Any]) -> None:
+    def result(self, value: Mapping[str, object]) -> None:
         """The result as an object, written when --json asks for it."""
         if self.as_json:
             emit_json(value)
@@ -98,13 +101,13 @@ class Report:
             yield _TerminalBar(bar)
 
 
-def emit_json(value: dict[str, Any]) -> None:
+def emit_json(value: Mapping[str, object]) -> None:
     """Write one JSON object on stdout; numbers that JSON cannot spell (nan, inf) become null."""
     print(json.dumps(_plain(value), ensure_ascii=False, indent=2, allow_nan=False), flush=True)
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
@@ -113,7 +116,7 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
 
 
-def face_facts(face: Face) -> dict[str, Any]:
+def face_facts(face: Face) -> dict[str, object]:
     """What --json tells of a face that was found."""
     metadata = face.latent.metadata or {}
     return {"confidence": round(face.confidence, 3), "cached": face.cached, "verdict": metadata.get("verdict")}

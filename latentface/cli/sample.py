@@ -124,7 +124,7 @@ def sample(report: Report, seeds: str | None, seed: int, latents: tuple[Path, ..
         else:
             files = _write_singles(output, pictures, bar)
     report.say(f"{len(pictures)} pictures -> {output}")
-    origin: dict[str, Any] = {"network": flags["network"], "fingerprint": generator.fingerprint}
+    origin: dict[str, object] = {"network": flags["network"], "fingerprint": generator.fingerprint}
     if latents:
         origin.update(seeds=None, latents=[str(path) for path in latents], psi=None)
     else:
@@ -174,6 +174,7 @@ def _check_sheet(number: int, side: int) -> None:
 def _write_sheet(output: Path, pictures: list[Picture], columns: int | None, captions: bool, bar: Bar) -> list[str]:
     from latentface.cli.panels import contact_sheet
     from latentface.io.images import write_image
+    from latentface.io.provenance import GENERATED
 
     drawn = []
     for index, picture in enumerate(pictures, 1):
@@ -181,17 +182,18 @@ def _write_sheet(output: Path, pictures: list[Picture], columns: int | None, cap
         bar.step(index)
     names = [picture.caption for picture in pictures] if captions else None
     sheet = contact_sheet(drawn, names, columns or math.ceil(math.sqrt(len(drawn))))
-    write_image(output, sheet, source_type="trainedAlgorithmicMedia")
+    write_image(output, sheet, source_type=GENERATED)
     return [str(output)]
 
 
 def _write_singles(folder: Path, pictures: list[Picture], bar: Bar) -> list[str]:
     from latentface.io.images import write_image
+    from latentface.io.provenance import GENERATED
 
     files = []
     for index, picture in enumerate(pictures, 1):
         path = folder / f"{picture.file}.png"
-        write_image(path, picture.synthesise(), source_type="trainedAlgorithmicMedia")
+        write_image(path, picture.synthesise(), source_type=GENERATED)
         files.append(str(path))
         bar.step(index)
     return files

@@ -72,7 +72,10 @@ def read(report: Report, film: Path, output: Path, **flags: Any) -> None:
     options = build_options(ReadOptions, flags)
     clip = video.read_clip(film, rate=parse_rate(flags["rate"]) if flags["rate"] else None)
     recogniser = api.find_recogniser(flags["recogniser"], flags["device"])
-    facts = {"looks": options.looks, "recogniser": flags["recogniser"], "landmarks": flags["landmarks"]}
+    facts = {
+        "looks": options.looks, "rate": str(clip.rate), "recogniser": flags["recogniser"],
+        "landmarks": flags["landmarks"],
+    }  # fmt: skip
     with Journal(output.with_suffix(".looks.jsonl"), film_facts(film) | facts) as journal, report.progress() as bar:
         _say_state(report, journal)
         bar.start("reading", round(clip.count / float(clip.rate) * options.looks) if clip.count else 0)
@@ -98,6 +101,8 @@ def read(report: Report, film: Path, output: Path, **flags: Any) -> None:
 
 
 def _say_state(report: Report, journal: Journal) -> None:
+    if journal.damaged is not None:
+        report.note(f"{journal.path}: line {journal.damaged} is damaged; what follows it is looked at again")
     if journal.last is not None:
         report.note(f"going on at {float(journal.last.time):.1f} s with the {journal.count} looks in {journal.path}")
     elif journal.replaced:

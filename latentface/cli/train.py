@@ -40,9 +40,7 @@ def train() -> None:
 @flag("--adversarial", is_flag=True, applies_to=TRAINED, help="Also train a discriminator.")
 @flag("--pairs", type=click.IntRange(min=1), applies_to=TRAINED, help="Pairs of frames in all.")
 @flag("--batch", type=click.IntRange(min=1), applies_to=TRAINED, help="Pairs at a time.")
-@flag(
-    "--minutes", type=click.FloatRange(min=0), default=float("inf"), applies_to=TRAINED, help="Stop after this long."
-)
+@flag("--minutes", type=click.FloatRange(min=0), default=float("inf"), applies_to=TRAINED, help="Stop after this long.")
 @device_flag
 @report_flags
 def motion(report: Report, clips: tuple[Path, ...], **flags: Any) -> None:

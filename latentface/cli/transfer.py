@@ -36,6 +36,7 @@ from latentface.modes import unless, when
 from latentface.options import CompositeOptions, TransferOptions
 
 if TYPE_CHECKING:
+    from latentface.arrays import Pixels
     from latentface.editing.expression_transfer import Result, Transferrer
     from latentface.editing.inverted_face import Face
     from latentface.io.clip import Clip, Frame
@@ -133,14 +134,15 @@ def _photo(
     target: Path,
     strip: Path | None,
     flags: dict[str, Any],
-) -> dict[str, Any]:
-    from latentface.io.images import write_image
+) -> dict[str, object]:
+    from latentface.io.images import write_image, write_photo
+    from latentface.io.provenance import COMPOSITE, GENERATED
 
     made = transferrer.photo(identity, expression, face=flags["face"], expression_face=flags["expression_face"])
-    photo = made.photo
-    write_image(target, photo.rgb, alpha=photo.alpha, exif=photo.exif, icc=photo.icc)
+    write_photo(target, made.photo)
     if strip is not None:
-        write_image(strip, make_strip(transferrer, made))
+        photos = made.identity.photo is not None or made.expression.photo is not None
+        write_image(strip, make_strip(transferrer, made), source_type=COMPOSITE if photos else GENERATED)
     found = made.transfer
     layers = ", ".join(map(str, found.layers)) or "none"
     report.say(f"rows {layers} of the expression; objective {found.objective:.3f} -> {target}")
@@ -154,7 +156,7 @@ def _photo(
 
 def _clip(
     report: Report, transferrer: Transferrer, identity: Path, expression: Path, target: Path, flags: dict[str, Any]
-) -> dict[str, Any]:
+) -> dict[str, object]:
     from latentface.io.clip import parse_rate
     from latentface.io.video import read_clip, write_clip
 
@@ -168,7 +170,7 @@ def _clip(
         def on_frame(count: int, frame: Frame) -> None:
             bar.step(count)
 
-        written = write_clip(target, clip, source_type="compositeWithTrainedAlgorithmicMedia", on_frame=on_frame)
+        written = write_clip(target, clip, on_frame=on_frame)
     if told.missing:
         report.note(f"{expression}: no face in {told.missing} of {told.frames} frames; they hold the one before")
     layers = ", ".join(map(str, made.layers)) or "none"
@@ -179,11 +181,11 @@ def _clip(
     }  # fmt: skip
 
 
-def _facts(path: Path, face: Face) -> dict[str, Any]:
+def _facts(path: Path, face: Face) -> dict[str, object]:
     return {"file": str(path), **face_facts(face)}
 
 
-def make_strip(transferrer: Transferrer, made: Result) -> Any:
+def make_strip(transferrer: Transferrer, made: Result) -> Pixels:
     """Identity, expression, regenerated face and composite, as crops side by side: uint8 RGB."""
     from latentface import api
     from latentface.cli.panels import contact_sheet, enlarged

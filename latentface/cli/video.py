@@ -33,7 +33,7 @@ from latentface.modes import either, when
 from latentface.options import CompositeOptions, SequenceOptions, VideoOptions
 
 if TYPE_CHECKING:
-    from latentface.editing.expression_video import Performance
+    from latentface.editing.expression_video import HeadPerformance, Performance
     from latentface.io.clip import Frame
 
 KINDS = (".mp4", ".webm", ".gif", ".webp", "")
@@ -139,7 +139,7 @@ def choose_sequence(flags: dict[str, Any], seed: int) -> EmotionSequence:
     return found.lasting(seconds) if seconds else found
 
 
-def _write(shown: Performance, target: Path, bar: Bar, keep_partial: bool) -> int:
+def _write(shown: Performance | HeadPerformance, target: Path, bar: Bar, keep_partial: bool) -> int:
     """Draw and encode the frames; returns how many were written."""
     from latentface.io.video import write_clip
 
@@ -148,8 +148,7 @@ def _write(shown: Performance, target: Path, bar: Bar, keep_partial: bool) -> in
     def on_frame(count: int, frame: Frame) -> None:
         bar.step(count)
 
-    kind: Any = "trainedAlgorithmicMedia" if shown.placer is None else "compositeWithTrainedAlgorithmicMedia"
-    return write_clip(target, shown.clip, source_type=kind, keep_partial=keep_partial, on_frame=on_frame).frames
+    return write_clip(target, shown.clip, keep_partial=keep_partial, on_frame=on_frame).frames
 
 
 def _words(sequence: EmotionSequence) -> str:

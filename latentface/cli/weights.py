@@ -93,7 +93,7 @@ def verify_weights(report: Report, names: tuple[str, ...]) -> int:
     return code
 
 
-def _verified(name: str, check: Callable[[], Path], report: Report) -> dict[str, Any]:
+def _verified(name: str, check: Callable[[], Path], report: Report) -> dict[str, object]:
     try:
         path = check()
     except WeightsError as error:

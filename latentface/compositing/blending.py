@@ -22,7 +22,7 @@ _RESIDUAL = 2e-3  # of the right-hand side: well below one grey level
 
 
 def blend_alpha(base: Float32Array, patch: Float32Array, mask: Float32Array) -> Float32Array:
-    """mask * patch + (1 - mask) * base."""
+    """The picture mask * patch + (1 - mask) * base."""
     mixed: Float32Array = base + mask[..., None] * (patch - base)
     return mixed
 
@@ -135,7 +135,7 @@ def _stretched(values: Float32Array, inside: BoolArray) -> Float32Array:
 
 
 def membrane(values: Float32Array, inside: BoolArray) -> Float32Array:
-    """values [H, W, C] with those inside replaced by the harmonic interpolation of the ones around.
+    """The values [H, W, C] with those inside replaced by the harmonic interpolation of the ones around.
 
     Cascadic multigrid (Bornemann & Deuflhard 1996): the same problem at half the size gives the start for conjugate
     gradients on the five-point Laplacian. inside must not touch the frame of the picture.

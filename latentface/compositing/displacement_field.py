@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.linalg import lapack
+from scipy.spatial import distance
 from torch import Tensor
 
-from latentface.arrays import Float32Array, Float64Array
+from latentface.arrays import Float64Array
 from latentface.faces.crop import inter_ocular
 
 _CELLS = 64  # a side of the coarse grid on which a field is computed
@@ -24,11 +26,16 @@ class Field:
         height, width = shape
         self.lines = np.linspace(0, width - 1, _CELLS), _rows(centres[:68], height)
         at = np.stack(np.meshgrid(*self.lines), axis=-1).reshape(-1, 2)
+        different, same = np.unique(centres, axis=0, return_inverse=True)
+        self.same = same.ravel() if len(different) < len(centres) else None  # lids that meet share a point
+        centres = centres if self.same is None else different
         count = len(centres)
-        self.system = np.ones((count + 1, count + 1))
-        self.system[:count, :count] = _distances(centres, centres)
-        self.system[count, count] = 0
-        self.basis = np.concatenate([_distances(at, centres), np.ones((len(at), 1), np.float32)], axis=1)
+        system = np.ones((count + 1, count + 1))
+        system[:count, :count] = distance.cdist(centres, centres)
+        system[count, count] = 0
+        self.factors, self.pivots, _ = lapack.dgetrf(system)  # once: one set of points takes many sets of values
+        self.basis = np.ones((len(at), count + 1), np.float32)
+        self.basis[:, :count] = distance.cdist(at, centres)
         x, y = (
             torch.from_numpy(np.interp(np.arange(side), line, np.arange(len(line)))).float()
             for side, line in zip((width, height), self.lines, strict=True)
@@ -36,7 +43,11 @@ class Field:
         self.places = torch.stack([x.expand(height, -1), y[:, None].expand(-1, width)], dim=-1)  # in the coarse grid
 
     def __call__(self, values: Float64Array) -> Tensor:
-        weights = np.linalg.solve(self.system, np.concatenate([values, np.zeros((1, 2))]))
+        """The field [h, w, 2] through values [K, 2] at the centres; points that coincide take the mean of theirs."""
+        if self.same is not None:
+            sums = [np.bincount(self.same, values[:, k]) for k in (0, 1)]
+            values = np.stack(sums, axis=1) / np.bincount(self.same)[:, None]
+        weights, _ = lapack.dgetrs(self.factors, self.pivots, np.concatenate([values, np.zeros((1, 2))]))
         coarse = torch.from_numpy(self.basis @ weights.astype(np.float32))
         coarse = coarse.reshape(1, len(self.lines[1]), len(self.lines[0]), 2)
         return sample(coarse.permute(0, 3, 1, 2), self.places, "bilinear")[0].permute(1, 2, 0)
@@ -61,7 +72,7 @@ def transform(matrix: Float64Array, grid: Tensor) -> Tensor:
 
 
 def sample(planes: Tensor, grid: Tensor, mode: str) -> Tensor:
-    """planes [1, C, H, W] at pixels [h, w, 2], bilinear or bicubic; beyond the edge its last pixels."""
+    """Planes [1, C, H, W] read at pixels [h, w, 2], bilinear or bicubic; beyond the edge its last pixels."""
     size = torch.tensor([planes.shape[3] - 1.0, planes.shape[2] - 1.0])
     return F.grid_sample(planes, (grid / size * 2 - 1)[None], mode=mode, padding_mode="border", align_corners=True)
 
@@ -73,9 +84,3 @@ def _rows(landmarks: Float64Array, height: int) -> Float64Array:
     close = [np.arange(band.min() - 2 * step, band.max() + 2 * step, step) for band in bands]
     rows = np.concatenate([np.linspace(0, height - 1, _CELLS // 2), *close]).clip(0, height - 1)
     return np.unique(rows.round(2))
-
-
-def _distances(a: Float64Array, b: Float64Array) -> Float32Array:
-    """Between every point of [M, 2] and every one of [K, 2]: [M, K]."""
-    x, y = (np.subtract.outer(a[:, k].astype(np.float32), b[:, k].astype(np.float32)) for k in (0, 1))
-    return np.asarray(np.hypot(x, y))

@@ -165,8 +165,10 @@ class ExpressionMap:
         return _warm(straight, self._inside[:, 0], torch.zeros(2, 1, 1, 1))
 
     def _soften(self, change: Tensor) -> Tensor:
-        """A change [1, 3, S, S] without what is finer than `_FINEST` pixels a side show: drawn lashes lie elsewhere
-        than the photo's own, and would stand beside them."""
+        """A change [1, 3, S, S] without what is finer than `_FINEST` pixels a side can show.
+
+        Synthesised lashes lie elsewhere than the photo's own, and would appear beside them.
+        """
         factor = self.side // _FINEST
         if factor < 2:
             return change

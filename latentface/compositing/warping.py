@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage, spatial
+from scipy import spatial
 
 from latentface.arrays import Float32Array, Float64Array, Pixels
+from latentface.compositing.displacement_field import pixels, sample
 from latentface.errors import UsageError
 
 
@@ -38,15 +40,24 @@ def warp_piecewise(image: Pixels, source: Float64Array, target: Float64Array) ->
     within = ((target > 0) & (target < (width - 1, height - 1))).all(1)
     corners_from, corners_to = np.concatenate([still, source[within]]), np.concatenate([still, target[within]])
     mesh = spatial.Delaunay(corners_to)
-    pixels = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1).reshape(-1, 2).astype(np.float64)
-    triangle = np.maximum(mesh.find_simplex(pixels), 0)
-    inverse = mesh.transform[triangle]
-    two = np.einsum("nij,nj->ni", inverse[:, :2], pixels - inverse[:, 2])
-    weights = np.concatenate([two, 1 - two.sum(1, keepdims=True)], axis=1)  # barycentric
-    places = np.einsum("nk,nkd->nd", weights, corners_from[mesh.simplices[triangle]])
-    at = places[:, ::-1].T.reshape(2, height, width)
-    planes = [ndimage.map_coordinates(image[..., c].astype(np.float32), at, order=1, mode="nearest") for c in range(3)]
-    return np.asarray(np.rint(np.stack(planes, axis=-1)), np.uint8)
+    at = pixels(height, width)
+    triangle = torch.from_numpy(np.maximum(mesh.find_simplex(at.numpy()), 0))
+    x, y = at.unbind(-1)
+    maps = _affine_maps(mesh, corners_from)
+    places = torch.stack([a[triangle] * x + b[triangle] * y + c[triangle] for a, b, c in maps])  # [2, H, W]
+    planes = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1), np.float32))[None]
+    drawn = sample(planes, places.permute(1, 2, 0), "bilinear")[0].permute(1, 2, 0)
+    return np.asarray(drawn.round().to(torch.uint8).numpy())
+
+
+def _affine_maps(mesh: spatial.Delaunay, corners: Float64Array) -> torch.Tensor:
+    """[2, 3, T]: what takes a triangle's points (x, y, 1) to the x and the y where its corners [K, 2] are to lie."""
+    # mesh.transform [T, 3, 2]: x -> barycentric coordinates, transform[:2] (x - transform[2])
+    last = corners[mesh.simplices[:, 2]]
+    edges = corners[mesh.simplices[:, :2]] - last[:, None]
+    linear = np.einsum("tid,tij->tdj", edges, mesh.transform[:, :2])
+    shift = last - np.einsum("tdj,tj->td", linear, mesh.transform[:, 2])
+    return torch.from_numpy(np.concatenate([linear, shift[..., None]], axis=2)).float().permute(1, 2, 0).contiguous()
 
 
 def frame(width: int, height: int) -> Float64Array:

@@ -44,6 +44,7 @@ def fit(
     Args:
         ws: [N, num_ws, w_dim].
         labels: the class of each.
+        generator: the network of the latents.
         options: how; by default `DirectionOptions()`.
         against: the class to part the others from, such as "neutral"; by default each is parted from all others.
         conditions: [N, K], what the directions are to leave alone (pose, age, ...): what a linear regression on it says

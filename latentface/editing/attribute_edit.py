@@ -8,15 +8,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from latentface import hub
 from latentface.arrays import Pixels
-from latentface.compositing.compositor import Compositor
 from latentface.compositing.expression_warp import ExpressionMap, Motion
+from latentface.directions.meaning import meaning_of
 from latentface.directions.scaling import FAR, edited, excess, w_samples
 from latentface.editing import placement
+from latentface.editing.head_placement import HeadPlacer
 from latentface.editing.inverted_face import Face, Note
-from latentface.editing.placement import check_composite, find_points, make_placer
+from latentface.editing.placement import Placer, check_composite, find_points, make_placer
+from latentface.errors import UsageError
 from latentface.faces.head_pose import HeadPose, head_pose
+from latentface.head.controls import Change, apply_changes, check_changes, is_control
+from latentface.head.fit import HeadFit
 from latentface.io.images import Photo
+from latentface.io.provenance import COMPOSITE, GENERATED
 from latentface.latents.latent import Direction, Latent
 from latentface.latents.rows import parse_rows
 from latentface.options import CompositeOptions, EditOptions
@@ -29,6 +35,8 @@ if TYPE_CHECKING:
 EXPRESSION, HEAD = "expression", "head"
 #: Degrees that a photo's head is turned at most: what comes into view is only the skin beside it, drawn out.
 MOST_TURN = 20.0
+#: Before the name of a direction that a control of the head shares.
+DIRECTION = "direction:"
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +60,8 @@ class Retoucher:
     """Edits one face as often as wanted.
 
     Args:
-        face: its latent, and the photo and crop it was found in; without a photo the drawn face is the result.
+        face: its latent, and the photo and crop it was found in; without a photo the drawn face is the result. Where
+            the generator was tuned for it, the tuned one synthesises it and its edits.
         generator: the network of its latent.
         directions: those that can be named.
         options, composite: how the latent is moved, and how a drawn face is pasted.
@@ -73,37 +82,57 @@ class Retoucher:
         self.note = note or (lambda text: None)
         text = self.options.layers
         self.rows = None if text == "all" else parse_rows(text, generator.config.num_ws)
-        (self.reference,) = placement.synthesise(generator, face.latent, face.latent.ws[None])
+        self._network = face.tune(generator)
+        self.reference = self._synthesise(face.latent)
         self._w = w_samples(generator)
-        self._placers: dict[str, Compositor | ExpressionMap | None] = {}
+        self._placers: dict[str, Placer | None] = {}
 
     def edit(self, changes: Mapping[str, float]) -> Edit:
-        """The face moved along every direction that is named by its strength.
+        """The face moved along every direction that is named by its strength, and by direct controls of its head.
 
-        Raises UsageError for a name that no direction has.
+        See `split_changes` for the names.
+
+        Raises:
+            UsageError: a name that is neither a direction nor a control, a value out of a control's range, or a control
+                where no head in a photo is moved.
         """
-        steps = [(library.pick(name, self.directions), strength) for name, strength in changes.items()]
+        steps, controls = split_changes(changes, self.directions)
         latent = edited(self.face.latent, steps, self.rows)
         far = excess(self.face.latent, latent, self._w)
-        if far > FAR:
+        image = self._synthesise(latent)
+        place = way(self.options, [direction for direction, _ in steps])
+        pasted = self.face.photo is None or self.face.crop is None or self.options.crop
+        if controls and (pasted or place != "head"):
+            raise UsageError(f"{', '.join(controls)} moves the head in a photo; it has no effect on a drawn face")
+        if far > FAR and (pasted or place != "head"):
+            words = ", ".join(f"{direction.name} {strength:g}" for direction, strength in steps)
             self.note(
-                f"{', '.join(f'{name} {strength:g}' for name, strength in changes.items())}: the face lies {far:.1f} "
-                f"deviations from the network's mean, where it draws badly; stay below {FAR:g}, with smaller strengths"
+                f"{words}: the face lies {far:.1f} deviations from the network's mean, where it draws badly; stay "
+                f"below {FAR:g}, with smaller strengths"
             )
-        (image,) = placement.synthesise(self.generator, latent, latent.ws[None])
-        photo = Photo(image)
-        if self.face.photo is not None and self.face.crop is not None and not self.options.crop:
-            photo = replace(self.face.photo, rgb=self._place(image, steps))
+        photo = Photo(image, source_type=GENERATED)
+        if self.face.photo is not None and not pasted:
+            rgb = self._place(place, image, steps, controls)
+            photo = replace(self.face.photo, rgb=rgb, source_type=COMPOSITE)
         return Edit(photo, latent, image, self.reference, far)
 
-    def _place(self, image: Pixels, steps: Sequence[tuple[Direction, float]]) -> Pixels:
-        """The photo with the drawn face put in, by the way that suits the directions."""
-        place = way(self.options, [direction for direction, _ in steps])
+    def _synthesise(self, latent: Latent) -> Pixels:
+        image: Pixels = placement.synthesise(self._network, latent, latent.ws[None])[0]
+        return image
+
+    def _place(
+        self, place: str, image: Pixels, steps: Sequence[tuple[Direction, float]], controls: Mapping[str, Change]
+    ) -> Pixels:
+        """The photo with the edit brought in."""
         check_composite(self.composite, place)
         if place not in self._placers:
-            self._placers[place] = make_placer(self.face, self.generator, self.reference, place, self.composite)
+            self._placers[place] = make_placer(
+                self.face, self.generator, self.reference, place, self.composite, note=self.note
+            )
         placer = self._placers[place]
         assert placer is not None
+        if isinstance(placer, HeadPlacer):
+            return placer.place(self._move_head(placer, steps, controls))
         (points,) = find_points(self.generator, image[None])
         if not isinstance(placer, ExpressionMap):
             return placer.place(image, points)
@@ -114,9 +143,32 @@ class Retoucher:
         before, rest = self.reference, placer.rest
         if still:
             latent = edited(self.face.latent, still, self.rows)
-            (before,) = placement.synthesise(self.generator, latent, latent.ws[None])
+            before = self._synthesise(latent)
             (rest,) = find_points(self.generator, before[None])
         return placer.place(before, rest, self._turn(head_pose(rest), head_pose(points)))
+
+    def _move_head(
+        self, placer: HeadPlacer, steps: Sequence[tuple[Direction, float]], controls: Mapping[str, Change]
+    ) -> HeadFit:
+        """The photo's head after an edit.
+
+        What built-in directions do is known; what others do is read off the faces that the generator draws.
+        """
+        known, others = {}, []
+        for direction, strength in steps:
+            if self.rows is None and hub.has_known_meaning(direction, self.generator):
+                known[direction.name] = strength
+            else:
+                others.append((direction, strength))
+        after = placer.fit
+        if others:
+            latent = edited(self.face.latent, others, self.rows)
+            image = self._synthesise(latent)
+            pictures = np.stack([self.reference, image])
+            rest, points = find_points(self.generator, pictures)
+            turn = any(_moves(direction) == HEAD for direction, _ in others)
+            after = placer.read(self.reference, rest, image, points, turn)
+        return apply_changes(meaning_of(known).apply(after), controls)
 
     def _turn(self, before: HeadPose, after: HeadPose) -> Motion:
         angles = {"yaw": after.yaw - before.yaw, "pitch": after.pitch - before.pitch}
@@ -133,12 +185,35 @@ def _moves(direction: Direction) -> str | None:
     return (direction.metadata or {}).get("moves")
 
 
+def split_changes(
+    changes: Mapping[str, float], directions: Mapping[str, Direction]
+) -> tuple[list[tuple[Direction, float]], dict[str, Change]]:
+    """What names mean: steps along directions, and direct controls of a head.
+
+    A name is that of a control (`head.controls.CONTROLS`, or an ARKit shape), which is set to the number; with a plus
+    behind it ("yaw+") the number is added to what the photo shows. Other names are those of directions;
+    `direction:NAME` names the direction that shares a control's name.
+
+    Raises UsageError for a name that is neither, and for a value out of a control's range.
+    """
+    shapes = hub.head_model().expression_names
+    steps, controls = [], {}
+    for name, change in changes.items():
+        plain = name.removesuffix("+")
+        if is_control(plain, shapes):
+            controls[plain] = Change(float(change), relative=plain != name)
+        else:
+            steps.append((library.pick(plain.removeprefix(DIRECTION), directions), float(change)))
+    check_changes(controls, shapes)
+    return steps, controls
+
+
 def way(options: EditOptions, used: Sequence[Direction]) -> str:
-    """How a photo gets an edit along these directions: warp or paste."""
+    """How a photo gets an edit along these directions: head, warp or paste."""
     if options.place != "auto":
         return options.place
     within = all(_moves(direction) in (EXPRESSION, HEAD) for direction in used)
-    return "warp" if within else "paste"
+    return "head" if within else "paste"
 
 
 def shows_drawing(options: EditOptions, used: Sequence[Direction]) -> bool:

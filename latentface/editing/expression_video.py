@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -17,13 +18,20 @@ from latentface.compositing.compositor import Compositor
 from latentface.compositing.expression_warp import ExpressionMap, Motion
 from latentface.compositing.warping import scaling
 from latentface.directions.scaling import FAR, excess, w_samples
+from latentface.editing.head_placement import HeadPlacer
 from latentface.editing.inverted_face import Face, Note
 from latentface.editing.placement import check_composite, find_points, make_placer, synthesise
 from latentface.emotion import Emotion, EmotionSequence
-from latentface.emotions.sequencer import Repertoire, Sequencer, frame_times
+from latentface.emotions.sequencer import Blinks, Repertoire, Sequencer, Sway, Timeline, frame_times
 from latentface.errors import UsageError
 from latentface.faces.crop import FaceCrop, map_points
+from latentface.head.control_names import parse_parts
+from latentface.head.controls import Change, apply_changes, restrict
+from latentface.head.emotions import with_emotions
+from latentface.head.fit import HeadFit
 from latentface.io.clip import Clip, Frame, parse_rate
+from latentface.io.images import Photo
+from latentface.io.provenance import COMPOSITE, GENERATED
 from latentface.latents.latent import Direction, Latent
 from latentface.options import CompositeOptions, SequenceOptions, VideoOptions
 
@@ -35,6 +43,7 @@ FULL = {
     "happiness": 2.75, "sadness": 2.5, "surprise": 3.0, "anger": 3.0, "disgust": 3.0, "fear": 3.0,
     "eyes-closed": 8.0, "yaw": 0.076, "pitch": 0.146,
 }  # fmt: skip
+_AHEAD = 2  # frames that are made at the same time
 _MOST, _TRIALS = 1.5, 7  # how much of its own emotion a face may be thought to show, and how finely that is told
 
 
@@ -78,7 +87,8 @@ class Performance:
         """The frames as a clip."""
         side = self.generator.config.resolution
         height, width = (side, side) if self.placer is None else self.placer.photo.shape[:2]
-        return Clip(self, self.rate, (width, height), self.count, alpha=self.alpha is not None)
+        mark = GENERATED if self.placer is None else COMPOSITE
+        return Clip(self, self.rate, (width, height), self.count, alpha=self.alpha is not None, source_type=mark)
 
     def _synthesise(self, times: Float64Array) -> list[tuple[Pixels, Float64Array | None]]:
         """The face at times [N], and where the placer needs them, its landmarks [68, 2]."""
@@ -99,6 +109,68 @@ class Performance:
         return pixels if self.alpha is None else np.dstack([pixels, self.alpha])
 
 
+@dataclass(frozen=True, eq=False)
+class HeadPerformance:
+    """The frames of an expression video whose photo is moved by the head that is fitted to it.
+
+    Attributes:
+        placer: moves the photo's head.
+        timeline: how strong each emotion is at any time.
+        shut, yaw, pitch: how far blinks shut the eyes (0..1), and degrees of the swaying head, at times [N].
+        rate: frames a second; count: how many frames share the sequence's seconds.
+        rest: whether a neutral face is one at rest, without what the photo shows.
+        alpha: the photo's fourth channel [H, W], if it has one.
+        only: parts of the face that change (`head.control_names.PARTS` and pose); all if empty.
+    """
+
+    placer: HeadPlacer
+    timeline: Timeline
+    shut: Blinks
+    yaw: Sway
+    pitch: Sway
+    rate: Fraction
+    count: int
+    rest: bool
+    alpha: Pixels | None = None
+    only: tuple[str, ...] = ()
+
+    def __iter__(self) -> Iterator[Frame]:
+        times = frame_times(self.timeline.seconds, self.count)
+        with ThreadPoolExecutor(_AHEAD) as pool:  # numpy and the rasteriser let go of the interpreter's lock
+            waiting = deque(pool.submit(self._frame, time) for time in times[:_AHEAD])
+            for number in range(self.count):
+                pixels = waiting.popleft().result()
+                if number + _AHEAD < self.count:
+                    waiting.append(pool.submit(self._frame, times[number + _AHEAD]))
+                yield Frame(pixels, number / self.rate)
+
+    @property
+    def clip(self) -> Clip:
+        """The frames as a clip."""
+        height, width = self.placer.photo.shape[:2]
+        return Clip(self, self.rate, (width, height), self.count, alpha=self.alpha is not None, source_type=COMPOSITE)
+
+    def head(self, time: float) -> HeadFit:
+        """The photo's head at a time in seconds: it begins as the photo shows it."""
+        at = np.array([time])
+        weights, own = self.timeline.at(at)[0], self.timeline.weights[0]
+        share = None
+        if self.rest:
+            share = float(np.clip(1 - np.abs(weights - own).sum() / max(float(own.sum()), 0.7), 0, 1))
+            weights = weights - share * own
+        emotions = {emotion: float(weights[emotion.index]) for emotion in Emotion if weights[emotion.index] > 0}
+        made = with_emotions(self.placer.fit, emotions, share)
+        shut = float(self.shut(at)[0])
+        if shut:
+            made = apply_changes(made, {"blink": Change(max(shut, made.coefficients()["eyeBlinkLeft"]))})
+        made = made.with_pose(float(self.yaw(at)[0]), float(self.pitch(at)[0]), relative=True)
+        return restrict(self.placer.fit, made, self.only) if self.only else made
+
+    def _frame(self, time: float) -> Pixels:
+        pixels = self.placer.place(self.head(time))
+        return pixels if self.alpha is None else np.dstack([pixels, self.alpha])
+
+
 def perform(
     face: Face,
     sequence: EmotionSequence,
@@ -107,13 +179,17 @@ def perform(
     video: VideoOptions | None = None,
     composite: CompositeOptions | None = None,
     note: Note | None = None,
-) -> Performance:
+) -> Performance | HeadPerformance:
     """A face goes through a sequence of emotions.
 
     Args:
-        face: its latent, and the photo and crop it was found in; without a photo it is shown alone.
+        face: its latent, and the photo and crop it was found in; without a photo it is shown alone. Where the
+            generator was tuned for it, the tuned one synthesises every frame.
         generator: the network of its latent.
-        options, video: how the face moves, and what is drawn. composite: how it is pasted, for `video.place="paste"`.
+        sequence: the emotions, their strengths and durations.
+        options: how the face moves.
+        video: what is drawn, and how many frames a second.
+        composite: how it is pasted, for `video.place="paste"`.
         note: told, in one line, of emotions too strong for the network.
 
     Raises:
@@ -126,18 +202,53 @@ def perform(
     count = round(sequence.duration * rate)
     if not count:
         raise UsageError(f"{sequence.duration:g} seconds at {video.fps} frames a second have no frame; ask for more")
+    if video.place == "head" and not video.crop and face.photo is not None and face.crop is not None:
+        device, only = str(generator.w_avg.device), parse_parts(video.only)
+        return _perform_by_head(face.photo, face.crop, sequence, device, options, rate, count, note, only)
     warped = video.place == "warp" and not video.crop and face.photo is not None
     repertoire = load_repertoire(generator, sequence, options, expressions_only=warped)  # the photo itself moves
-    own = read_own(generator, face.latent, repertoire) if options.rest else None
+    network = face.tune(generator)
+    own = read_own(network, face.latent, repertoire) if options.rest else None
     sequencer = Sequencer(face.latent, repertoire, sequence, options, centre=generator.w_avg, own=own)
     if note is not None:
         _warn_of_range(generator, sequencer, note)
     if video.crop or face.photo is None or face.crop is None:
-        return Performance(generator, sequencer, rate, count, batch=video.batch)
-    (start,) = synthesise(generator, face.latent, face.latent.ws[None])
-    reach = _reach(generator, sequencer, face.crop) if video.place == "paste" else ()
+        return Performance(network, sequencer, rate, count, batch=video.batch)
+    (start,) = synthesise(network, face.latent, face.latent.ws[None])
+    reach = _reach(network, sequencer, face.crop) if video.place == "paste" else ()
     placer = make_placer(face, generator, start, video.place, composite, reach)
-    return Performance(generator, sequencer, rate, count, placer, face.photo.alpha, video.batch)
+    assert not isinstance(placer, HeadPlacer)
+    return Performance(network, sequencer, rate, count, placer, face.photo.alpha, video.batch)
+
+
+def _perform_by_head(
+    photo: Photo,
+    crop: FaceCrop,
+    sequence: EmotionSequence,
+    device: str,
+    options: SequenceOptions,
+    rate: Fraction,
+    count: int,
+    note: Note | None,
+    only: tuple[str, ...],
+) -> HeadPerformance:
+    own = np.zeros(len(Emotion))
+    if options.rest:
+        shown = int(api.find_recogniser("emotion", device)(crop.image[None])[0].argmax())
+        own[shown] = float(shown != Emotion.NEUTRAL.index)
+    timeline, source = Timeline(sequence, options, own), np.random.default_rng(options.seed)
+    return HeadPerformance(
+        HeadPlacer(photo.rgb, crop, note=note),
+        timeline,
+        Blinks(timeline.seconds, options.blinks, source),
+        Sway(timeline.seconds, options.sway, options.loop, source),
+        Sway(timeline.seconds, options.sway / 2, options.loop, source),
+        rate,
+        count,
+        options.rest,
+        photo.alpha,
+        only,
+    )
 
 
 def load_repertoire(

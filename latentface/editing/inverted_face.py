@@ -17,6 +17,7 @@ from latentface.errors import NoFaceFound, UsageError
 from latentface.faces.crop import FaceCrop, frontality, largest_face, pick_face
 from latentface.faces.regions import visible_share
 from latentface.inversion.cache import ProjectionCache
+from latentface.inversion.pivot_tuning import TunedDeltas
 from latentface.inversion.projector import Projection, StepCallback
 from latentface.io.images import Photo, read_photo
 from latentface.latents.latent import Latent
@@ -30,7 +31,7 @@ Note = Callable[[str], None]
 
 #: A face of less confidence is warned of: turned far away, or largely hidden.
 LOW_CONFIDENCE = 0.5
-_LATENT_SUFFIX = ".safetensors"
+_SUFFIX = ".safetensors"
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,10 +39,11 @@ class Face:
     """One face and its latent.
 
     Attributes:
-        latent: what the generator draws it from.
+        latent: what the generator synthesises it from.
         photo, crop: where it was found; None for a latent.
         confidence: 0 ... 1, how well its expression and shape can be seen; 1 for a latent.
         cached: whether its projection was remembered.
+        tuned: what pivot tuning changed in the generator for this face, or None.
     """
 
     latent: Latent
@@ -49,15 +51,31 @@ class Face:
     crop: FaceCrop | None = None
     confidence: float = 1.0
     cached: bool = False
+    tuned: TunedDeltas | None = None
+
+    def tune(self, generator: Generator) -> Generator:
+        """The generator that synthesises this face and its edits: a tuned copy where it was tuned, else itself.
+
+        Its mapping, and with it what a latent means, is that of the generator.
+        """
+        return generator if self.tuned is None else self.tuned.apply(generator)
+
+
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """A latent, and what pivot tuning changed for it."""
+
+    latent: Latent
+    tuned: TunedDeltas | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """What a source shows before anything is projected: a latent, or a photo and a crop of it."""
+    """What a source shows before anything is projected: a latent and its tuning, or a photo and a crop of it."""
 
     photo: Photo | None = None
     crop: FaceCrop | None = None
-    latent: Latent | None = None
+    known: _Known | None = None
 
 
 def choose_projection(generator: Generator, likeness: bool = False, seed: int = 0) -> ProjectOptions:
@@ -67,7 +85,9 @@ def choose_projection(generator: Generator, likeness: bool = False, seed: int = 
     enough for a face that only lends its movement to the photo's own pixels.
 
     Args:
+        generator: the network whose latents are wanted.
         likeness: the drawn face is shown, and should look like the person.
+        seed: of the projection.
     """
     if api.has_encoder(generator) and not likeness:
         return ProjectOptions(steps=0, seed=seed)
@@ -86,7 +106,8 @@ class FaceFinder:
 
     Args:
         generator: the network.
-        project: how faces are projected; by default by `choose_projection`.
+        project: how faces are projected and, with `tune_steps`, the generator tuned for each; by default by
+            `choose_projection`.
         landmarks: see `api.align`.
         cache: where projections are remembered; None for nowhere.
         note: told what the user should know, in one line.
@@ -106,8 +127,6 @@ class FaceFinder:
         self.generator, self.landmarks, self.cache = generator, landmarks, cache
         self.project = choose_projection(generator) if project is None else project
         self.note, self.on_step = note or (lambda text: None), on_step
-        if self.project.tune_steps:
-            raise UsageError("edits draw with the generator as it is; pivot tuning would change it (tune_steps is 0)")
 
     def face(self, source: FaceSource, number: int | None = None, what: str = "the photo") -> Face:
         """The face of one source, as `faces` finds it."""
@@ -118,7 +137,8 @@ class FaceFinder:
 
         Args:
             wanted: source (a photo's file or uint8 RGB [H, W, 3], a latent or its file, a projection), what to call it
-                in messages, and which face of it (1 for the surest; None for the largest).
+                in messages, and which face of it (1 for the surest; None for the largest). The tuning of a projection,
+                or in NAME.tuned.safetensors beside NAME.latent.safetensors, goes with its latent.
 
         Raises:
             InputError: a file cannot be used or has no such face; NoFaceFound says in which photo.
@@ -127,16 +147,15 @@ class FaceFinder:
         """
         wanted = list(wanted)
         looks = [self._find(*each) for each in wanted]
-        known = [look.latent if look.crop is None else self._remembered(look.crop) for look in looks]
-        crops = [
-            look.crop for look, latent in zip(looks, known, strict=True) if latent is None and look.crop is not None
-        ]
-        made = iter(self._invert(crops))
+        known = [look.known if look.crop is None else self._remembered(look.crop, self.project) for look in looks]
+        crops = [look.crop for look, had in zip(looks, known, strict=True) if had is None and look.crop is not None]
+        made = iter(self._invert(crops, self.project))
         faces = []
-        for look, latent, (_, what, _) in zip(looks, known, wanted, strict=True):
-            found = latent if latent is not None else next(made)
+        for look, had, (_, what, _) in zip(looks, known, wanted, strict=True):
+            found = had if had is not None else next(made)
             confidence = 1.0 if look.crop is None else face_confidence(look.crop)
-            faces.append(Face(found, look.photo, look.crop, confidence, look.crop is not None and latent is not None))
+            cached = look.crop is not None and had is not None
+            faces.append(Face(found.latent, look.photo, look.crop, confidence, cached, found.tuned))
             self._warn(faces[-1], what)
         return faces
 
@@ -148,9 +167,10 @@ class FaceFinder:
             return None
 
     def latent(self, crop: FaceCrop) -> Latent:
-        """The latent of a crop, without the warnings of `faces`."""
-        known = self._remembered(crop)
-        return known if known is not None else self._invert([crop])[0]
+        """The latent of a crop, without tuning and without the warnings of `faces`."""
+        plain = replace(self.project, tune_steps=0, tune_learning_rate=ProjectOptions.tune_learning_rate)
+        known = self._remembered(crop, plain)
+        return known.latent if known is not None else self._invert([crop], plain)[0].latent
 
     def follow(self, crop: FaceCrop, before: torch.Tensor) -> torch.Tensor:
         """The latent ws [num_ws, w_dim] of a clip's next frame: the encoder's, or searched from the frame before."""
@@ -161,15 +181,18 @@ class FaceFinder:
 
     def _find(self, source: FaceSource, what: str, number: int | None) -> _Found:
         """What a source shows: a latent, or a photo and the face in it."""
-        if isinstance(source, Projection):
-            source = source.latent
-        if isinstance(source, str | os.PathLike) and Path(source).suffix.lower() == _LATENT_SUFFIX:
-            source = api.load_latent(source, self.generator)
-        if isinstance(source, Latent):
-            api.check_latent(source, self.generator, what)
-            if number is not None:
-                raise UsageError(f"{what} is a latent, which is one face; leave out the number of the face ({number})")
-            return _Found(latent=source)
+        if isinstance(source, str | os.PathLike) and Path(source).suffix.lower() == _SUFFIX:
+            known = _Known(api.load_latent(source, self.generator), _tuning_beside(Path(source)))
+        elif isinstance(source, Latent | Projection):
+            known = _Known(source) if isinstance(source, Latent) else _Known(source.latent, source.tuned)
+            api.check_latent(known.latent, self.generator, what)
+        else:
+            return self._find_in_photo(source, what, number)
+        if number is not None:
+            raise UsageError(f"{what} is a latent, which is one face; leave out the number of the face ({number})")
+        return _Found(known=known)
+
+    def _find_in_photo(self, source: str | os.PathLike[str] | Pixels, what: str, number: int | None) -> _Found:
         photo = Photo(source) if isinstance(source, np.ndarray) else read_photo(source)
         name = what if isinstance(source, np.ndarray) else f"{what}, {os.fspath(source)}"
         try:
@@ -186,31 +209,40 @@ class FaceFinder:
             self.note(f"{name}: {len(crops)} faces, taking the largest (face {largest}); choose another by number")
         return pick_face(crops, None, name)
 
-    def _invert(self, crops: Sequence[FaceCrop]) -> list[Latent]:
+    def _invert(self, crops: Sequence[FaceCrop], project: ProjectOptions) -> list[_Known]:
         """The latents of crops: where searches begin, or projections, which are remembered."""
         if not crops:
             return []
-        if not self.project.steps:
-            found = begin(crops, self.generator, self.project)
-            return [Latent(ws, self.generator.fingerprint) for ws in found]
-        made = api.project(crops, self.generator, self.project, on_step=self.on_step)
-        return [self._remember(crop, projection) for crop, projection in zip(crops, made, strict=True)]
+        if not (project.steps or project.tune_steps):
+            fingerprint = self.generator.fingerprint
+            return [_Known(Latent(ws, fingerprint)) for ws in begin(crops, self.generator, project)]
+        keys = [self._key(crop, project) for crop in crops]  # before: the files they are told by may change meanwhile
+        made = api.project(crops, self.generator, project, on_step=self.on_step)
+        return [self._remember(key, projection) for key, projection in zip(keys, made, strict=True)]
 
-    def _remembered(self, crop: FaceCrop) -> Latent | None:
-        if self.cache is None or not self.project.steps:
+    def _key(self, crop: FaceCrop, project: ProjectOptions) -> str | None:
+        """What the projection of a crop is remembered by; None where none is made or kept."""
+        if self.cache is None or not (project.steps or project.tune_steps):
             return None
-        return self.cache.get(self._key(crop, self.project), self.generator.fingerprint)
+        return api.projection_key(crop, self.generator, project)
 
-    def _remember(self, crop: FaceCrop, projection: Projection) -> Latent:
-        """The projection's latent, with its verdict in the metadata, also put into the cache."""
+    def _remembered(self, crop: FaceCrop, project: ProjectOptions) -> _Known | None:
+        key = self._key(crop, project)
+        if self.cache is None or key is None:
+            return None
+        latent = self.cache.get(key, self.generator.fingerprint)
+        tuned = self.cache.get_tuned(key, self.generator.fingerprint) if project.tune_steps else None
+        if latent is None or (project.tune_steps and tuned is None):
+            return None
+        return _Known(latent, tuned)
+
+    def _remember(self, key: str | None, projection: Projection) -> _Known:
+        """The projection's latent, with its verdict in the metadata, and its tuning, also put into the cache."""
         facts = {"distance": repr(float(projection.distance)), "verdict": projection.verdict}
         latent = replace(projection.latent, metadata={**(projection.latent.metadata or {}), **facts})
-        if self.cache is not None:
-            self.cache.put(self._key(crop, self.project), latent)
-        return latent
-
-    def _key(self, crop: FaceCrop, project: ProjectOptions) -> str:
-        return ProjectionCache.key(crop.image, self.generator.fingerprint, project)
+        if self.cache is not None and key is not None:
+            self.cache.put(key, latent, projection.tuned)
+        return _Known(latent, projection.tuned)
 
     def _warn(self, face: Face, what: str) -> None:
         if face.confidence < LOW_CONFIDENCE:
@@ -221,6 +253,13 @@ class FaceFinder:
         verdict = (face.latent.metadata or {}).get("verdict", "")
         if verdict.startswith("outside"):
             self.note(f"{what}: the face is {verdict}; expect a poor result")
+
+
+def _tuning_beside(latent: Path) -> TunedDeltas | None:
+    """The tuning in NAME.tuned.safetensors beside NAME.latent.safetensors, as projections are written; else None."""
+    name = latent.name.removesuffix(f".latent{_SUFFIX}")
+    tuned = latent.with_name(f"{name}.tuned{_SUFFIX}")
+    return TunedDeltas.load(tuned) if name != latent.name and tuned.is_file() else None
 
 
 def face_confidence(crop: FaceCrop) -> float:

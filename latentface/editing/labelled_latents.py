@@ -139,9 +139,16 @@ def from_samples(
     """Sampled latents, each labelled by a classifier of its picture; of every class the surest share is kept.
 
     Args:
+        generator: the network that is sampled.
+        count: how many latents are sampled.
         recognise: pictures [N, 3, R, R] in [-1, 1] -> a score for each of `names` [N, C].
+        names: the classes, in the classifier's order.
+        seed: of the first sample; the others' follow it.
+        surest: share of each class that is kept, the one with the highest scores.
+        on_step: called with the number of samples that are done.
 
-    Raises UsageError for a classifier with another number of classes.
+    Raises:
+        UsageError: the classifier has another number of classes.
     """
     ws, scores = [], []
     for first in range(0, count, _BATCH):

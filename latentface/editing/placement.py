@@ -11,12 +11,15 @@ from latentface import api
 from latentface.arrays import Float64Array, Pixels
 from latentface.compositing.compositor import Compositor
 from latentface.compositing.expression_warp import ExpressionMap
-from latentface.editing.inverted_face import Face
+from latentface.editing.head_placement import HeadPlacer
+from latentface.editing.inverted_face import Face, Note
 from latentface.io.images import to_tensor, to_uint8
 from latentface.latents.latent import Latent
 from latentface.modes import check_modes
 from latentface.networks.generator import Generator
 from latentface.options import CompositeOptions
+
+Placer = Compositor | ExpressionMap | HeadPlacer
 
 
 def find_points(generator: Generator, images: Pixels) -> Float64Array:
@@ -28,15 +31,32 @@ def find_points(generator: Generator, images: Pixels) -> Float64Array:
 
 
 def make_placer(
-    face: Face, generator: Generator, reference: Pixels, place: str, composite: CompositeOptions | None = None,
+    face: Face,
+    generator: Generator,
+    reference: Pixels,
+    place: str,
+    composite: CompositeOptions | None = None,
     reach: Sequence[Float64Array] = (),
-) -> Compositor | ExpressionMap | None:  # fmt: skip
-    """What puts drawn pictures of a face into its photo, by `place` (warp or paste); None without a photo.
+    note: Note | None = None,
+) -> Placer | None:
+    """What brings an edit of a face into its photo, by `place` (head, warp or paste); None without a photo.
 
-    reference: what the generator draws for the face as it is. composite, reach: for paste, as `Compositor` takes them.
+    Args:
+        face: the face, with its photo where there is one.
+        generator: the network that synthesises it.
+        reference: what the generator synthesises for the face as it is, uint8 RGB [R, R, 3].
+        place: the way into the photo.
+        composite: how a face is pasted, as `Compositor` takes it; for paste only.
+        reach: landmarks [68, 2] that the pasted region must cover too, as `Compositor` takes them; for paste only.
+        note: told what the user should know, in one line.
+
+    Raises:
+        InputError: no head can be fitted to the face.
     """
     if face.photo is None or face.crop is None:
         return None
+    if place == "head":
+        return HeadPlacer(face.photo.rgb, face.crop, note=note)
     if place == "paste":
         return Compositor(face.photo.rgb, face.crop, composite, reference=reference, reach=reach)
     (points,) = find_points(generator, reference[None])
@@ -50,7 +70,7 @@ def check_composite(composite: CompositeOptions | None, place: str, crop: bool =
 
 
 def synthesise(generator: Generator, latent: Latent, ws: torch.Tensor) -> Pixels:
-    """ws [N, num_ws, w_dim] with the noise maps of a latent: uint8 RGB [N, R, R, 3]."""
+    """Pictures uint8 RGB [N, R, R, 3] of ws [N, num_ws, w_dim], with the noise maps of a latent."""
     device = generator.w_avg.device
     noise = None if latent.noise is None else [each[None, None].to(device) for each in latent.noise]
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Emotions to come: segments as numbers, sequences drawn from a rhythm network, and the Markov chain it must beat."""
+"""Prediction of emotions: segments as numbers, sampling from a rhythm network, a Markov chain as the baseline."""
 
 from __future__ import annotations
 
@@ -49,11 +49,15 @@ def stacked(parts: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
 def predict(
     network: RhythmNet, start: Emotion, seconds: float, *, seed: int = 0, temperature: float = 1.0
 ) -> EmotionSequence:
-    """Draw a sequence that begins with `start` and lasts `seconds` (more than 0, at most a day).
+    """Sample a sequence that begins with `start` and lasts `seconds`.
 
     Args:
-        temperature: 1 draws as the network learnt; below it the likelier, 0 always the likeliest and the median
-            duration and strength; above it with more variety.
+        network: the rhythm network.
+        start: the first emotion.
+        seconds: the length of the sequence, more than 0 and at most a day.
+        seed: of the samples; the same seed gives the same sequence.
+        temperature: 1 samples as the network learnt; less prefers what is likely, 0 always takes the likeliest emotion
+            and the median duration and strength; more gives more variety.
 
     Raises:
         UsageError: seconds, seed or temperature (0 to 10) are out of range.
@@ -126,8 +130,10 @@ class MarkovChain:
 
 
 def figures(surprise: Tensor, emotions: Tensor) -> dict[str, float]:
-    """What `surprise` [N, T - 1, 3] about `emotions` [N, T] comes to: the perplexity of an emotion, nats of a duration
-    and of a strength, and of a segment as a whole."""
+    """Mean figures of `surprise` [N, T - 1, 3] over `emotions` [N, T].
+
+    They are the perplexity of an emotion, the nats of a duration and of a strength, and the nats of a whole segment.
+    """
     total, count = surprise.double().sum((0, 1)), counted(emotions[:, 1:]).sum((0, 1))
     emotion, duration, strength = (total / count.clamp(min=1)).tolist()
     nats = float(total.sum() / count[0])

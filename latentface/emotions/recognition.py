@@ -1,7 +1,7 @@
-"""Films -> emotions: a recogniser looks at the tracked face several times a second.
+"""The emotions of a clip: the face is tracked, and a recogniser classifies it several times a second.
 
-A recogniser is whatever gives chances to emotions for pictures of faces: the built-in network, or a function of the
-user's own (`plugged_in`).
+A recogniser is anything that gives probabilities of emotions for pictures of faces: the built-in network, or a function
+of the user's own (`plugged_in`).
 """
 
 from __future__ import annotations
@@ -9,15 +9,16 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from PIL import Image
 
 from latentface.arrays import Float64Array, Pixels
@@ -34,7 +35,7 @@ from latentface.io.images import to_tensor
 from latentface.networks.classifier import EmotionNet
 from latentface.options import ReadOptions
 
-Classify = Callable[[Pixels], Any]
+Classify = Callable[[Pixels], ArrayLike | torch.Tensor]
 LookCallback = Callable[[int, Look], None]
 
 _LARGEST = 1280  # long side of what is looked at: the smallest face that is found then still has 100 pixels
@@ -74,19 +75,36 @@ class Recogniser:
 
     def __call__(self, crops: Pixels) -> Float64Array:
         """Chances [N, 7] in the order of `Emotion`; UsageError when `classify` answers something else than promised."""
-        answer = self.classify(crops)
-        answer = answer.detach().cpu().numpy() if isinstance(answer, torch.Tensor) else answer
-        chances = np.asarray(answer, np.float64)
-        shape = (len(crops), len(self.labels))
-        if chances.shape != shape or not np.isfinite(chances).all() or chances.min() < 0 or not chances.sum(1).all():
-            said = f"[{', '.join(map(str, chances.shape))}] from {chances.min():g} to {chances.max():g}"
+        answer, shape = self.classify(crops), (len(crops), len(self.labels))
+        chances = _numbers(answer)
+        if chances is None or not _are_chances(chances, shape):
             raise UsageError(
-                f"the recogniser answered {said} for {len(crops)} faces; expected [{shape[0]}, {shape[1]}] chances, "
-                f"0 or more and not all 0, for {', '.join(self.labels)}"
+                f"the recogniser answered {_said(answer, chances)} for {len(crops)} faces; expected "
+                f"[{shape[0]}, {shape[1]}] chances, 0 or more and not all 0, for {', '.join(self.labels)}"
             )
         whole = np.zeros((len(crops), len(Emotion)))
         whole[:, [_emotion_of(label).index for label in self.labels]] = chances / chances.sum(1, keepdims=True)
         return whole
+
+
+def _numbers(answer: torch.Tensor | ArrayLike) -> Float64Array | None:
+    """An answer as an array; None where it is none, such as rows of different lengths."""
+    try:
+        return np.asarray(answer.detach().cpu() if isinstance(answer, torch.Tensor) else answer, np.float64)
+    except (ValueError, TypeError):
+        return None
+
+
+def _are_chances(values: Float64Array, shape: tuple[int, int]) -> bool:
+    fits = values.shape == shape and bool(np.isfinite(values).all() and (values >= 0).all())
+    return fits and bool(values.sum(1).all())
+
+
+def _said(answer: object, values: Float64Array | None) -> str:
+    if values is None:
+        return f"a {type(answer).__name__} that is no table of numbers (rows of different lengths?)"
+    extent = f" from {values.min():g} to {values.max():g}" if values.size else ""
+    return f"[{', '.join(map(str, values.shape))}]{extent}"
 
 
 def of_network(network: EmotionNet) -> Recogniser:
@@ -129,10 +147,14 @@ def plugged_in(name: str) -> Recogniser:
 
 @dataclass
 class Tally:
-    """What has become of a film; it fills while the film is read.
+    """Counts of a reading; they grow while the film is read.
 
-    seconds: how long it is, as far as it can be read. looks: how often it was looked at. faces: in how many of these a
-    face was seen. tracks: how many faces in turn. damage: where the film could be read no further and why, or None.
+    Attributes:
+        seconds: length of the film, as far as it can be read.
+        looks: how many frames were classified.
+        faces: how many of these showed a face.
+        tracks: how many different faces were followed, one after another.
+        damage: where and why the film could be read no further, or None.
     """
 
     seconds: Fraction = Fraction(0)
@@ -163,6 +185,10 @@ def read(
     """The emotions of the face that a clip follows, smoothed; a stretch without a face counts as neutral.
 
     Args:
+        clip: what is read.
+        landmarks: the landmark network that the face is tracked with.
+        recogniser: classifies the face.
+        options: how often, and how much is smoothed; by default `ReadOptions()`.
         journal: where looks are kept; those that are in it already are not made again.
         keep_partial: end at a damaged place, which `Tally.damage` then tells, instead of raising.
         on_look: called as on_look(count, look) after every look, those of the journal included.
@@ -172,47 +198,60 @@ def read(
         NoFaceFound: no look met a face.
     """
     options, tally = options or ReadOptions(), Tally()
-
-    def frames() -> Iterator[Frame]:
-        for frame in clip:
-            tally.seconds = frame.time + 1 / clip.rate
-            yield frame
-
-    def looks() -> Iterator[Look]:
-        after = None if journal is None else journal.last
-        yield from journal or ()
-        try:
-            for look in watch(replace(clip, frames=frames()), landmarks, recogniser, options.looks, after):
-                if journal is not None:
-                    journal.add(look)
-                yield look
-        except InputError as error:
-            if not (keep_partial and tally.looks):
-                raise
-            tally.damage = str(error)
-
-    def counted() -> Iterator[Look]:
-        for look in looks():
-            tally.looks, tally.tracks = tally.looks + 1, look.track
-            tally.faces += look.chances is not None
-            if on_look:
-                on_look(tally.looks, look)
-            yield look
-        yield Look(tally.seconds, None)
-
-    segments = tuple(to_segments(counted(), options.steady))
+    timed = replace(clip, frames=_timed(clip, tally))
+    seen = watch(timed, landmarks, recogniser, options.looks, None if journal is None else journal.last)
+    looks = chain(journal or (), seen if journal is None else _kept(seen, journal))
+    counted = _counted(_until_damage(looks, tally) if keep_partial else looks, tally, on_look)
+    segments = tuple(to_segments(counted, options.steady))
     if not tally.faces:
         raise NoFaceFound(f"no face in {tally.looks} looks at the clip; give one in which a face looks to the camera")
     return Reading(EmotionSequence(segments), tally)
 
 
+def _timed(clip: Clip, tally: Tally) -> Iterator[Frame]:
+    for frame in clip:
+        tally.seconds = frame.time + 1 / clip.rate
+        yield frame
+
+
+def _kept(looks: Iterable[Look], journal: Journal) -> Iterator[Look]:
+    for look in looks:
+        journal.add(look)
+        yield look
+
+
+def _until_damage(looks: Iterable[Look], tally: Tally) -> Iterator[Look]:
+    """Looks until the clip is damaged, which the tally then tells; damage before the first of them is raised."""
+    try:
+        yield from looks
+    except InputError as error:
+        if not tally.looks:
+            raise
+        tally.damage = str(error)
+
+
+def _counted(looks: Iterable[Look], tally: Tally, on_look: LookCallback | None) -> Iterator[Look]:
+    """The looks, and at last one without a face, which tells the end."""
+    for look in looks:
+        tally.looks, tally.tracks = tally.looks + 1, look.track
+        tally.faces += look.chances is not None
+        if on_look:
+            on_look(tally.looks, look)
+        yield look
+    yield Look(tally.seconds, None)
+
+
 def watch(
     clip: Clip, landmarks: LandmarkPredictor, recogniser: Recogniser, rate: float, after: Look | None = None
 ) -> Iterator[Look]:
-    """Look at the tracked face of a clip's frames, `rate` times a second of the clip (or at every frame, if fewer).
+    """Classify the tracked face of a clip's frames, `rate` times a second of the clip (or at every frame, if fewer).
 
     Args:
-        after: go on behind this look, as if it had been made on the way; the frames until then are decoded only.
+        clip: what is read.
+        landmarks: the landmark network that the face is tracked with.
+        recogniser: classifies the face.
+        rate: looks a second.
+        after: continue after this look, as if it had been made on the way; the frames until then are only decoded.
 
     Raises:
         InputError: the clip is damaged; the looks before that have been given.

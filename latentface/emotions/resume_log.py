@@ -1,13 +1,15 @@
-"""A reading in progress, on disk: one line a look, so that an interrupted one goes on where it stopped.
+"""The log of a reading in progress, one line for each look, from which an interrupted reading resumes.
 
-The first line tells what is read, and how; each further line is a look. Lines are only ever added: a killed process
-leaves at most a half last line, which is forgotten.
+The first line says what is read, and how; every further line is a look. Lines are only ever appended: a killed process
+leaves at most one incomplete line at the end, which is discarded. From a damaged line on, all lines are discarded, and
+their frames are looked at again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
@@ -15,8 +17,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from latentface.emotion import Emotion
 from latentface.emotions.smoothing import Look
-from latentface.errors import OutputError
+from latentface.errors import InputError, OutputError
 
 FORMAT = "latentface-looks-1"
 _HEAD = 1 << 20  # bytes of a film by which it is known again, beside its size
@@ -26,16 +29,24 @@ class Journal:
     """The looks of one reading in a file, oldest first; a context manager that closes it.
 
     Args:
-        facts: what must be the same for a file that is there to be gone on with; else it is begun anew, and `replaced`.
+        path: the file.
+        facts: what must agree for an existing file to be continued; otherwise it is begun anew, and `replaced`.
+
+    Attributes:
+        count, last: how many looks there are, and the latest.
+        damaged: number of the line in a file that was there from which on it could not be used, or None.
 
     Raises:
         OutputError: the file cannot be written.
     """
 
-    def __init__(self, path: str | os.PathLike[str], facts: Mapping[str, Any]) -> None:
+    last: Look | None
+    damaged: int | None
+
+    def __init__(self, path: str | os.PathLike[str], facts: Mapping[str, object]) -> None:
         self.path = Path(path)
         head = json.dumps({"format": FORMAT, **facts}, sort_keys=True) + "\n"
-        self.count, self.last, whole = 0, None, 0
+        self.count, self.last, self.damaged, whole = 0, None, None, 0
         try:
             found = self.path.is_file()
             whole = self._check(head) if found else 0
@@ -48,8 +59,6 @@ class Journal:
         except OSError as error:
             raise self._unwritable(error) from error
 
-    last: Look | None
-
     def add(self, look: Look) -> None:
         """Write a look; it is on disk when this returns, as far as the system tells."""
         chances = None if look.chances is None else list(look.chances)
@@ -61,10 +70,14 @@ class Journal:
         self.count, self.last = self.count + 1, look
 
     def __iter__(self) -> Iterator[Look]:
-        """All looks, from the file."""
-        with self.path.open(encoding="ascii") as lines:
-            next(lines)
-            yield from map(_look, lines)
+        """All looks, from the file; InputError when somebody else has damaged it meanwhile."""
+        with self.path.open("rb") as lines:
+            next(lines, None)
+            for number, line in enumerate(lines, 2):
+                try:
+                    yield _look(line)
+                except ValueError as error:
+                    raise InputError(f"{self.path}: line {number} is no look ({error}); delete the file") from error
 
     def remove(self) -> None:
         """Close and delete the file."""
@@ -88,7 +101,12 @@ class Journal:
             for line in lines:
                 if not line.endswith(b"\n"):
                     break
-                self.count, self.last, whole = self.count + 1, _look(line), whole + len(line)
+                try:
+                    look = _look(line)
+                except ValueError:
+                    self.damaged = self.count + 2
+                    break
+                self.count, self.last, whole = self.count + 1, look, whole + len(line)
         return whole
 
     def _write(self, line: str) -> None:
@@ -99,8 +117,8 @@ class Journal:
         return OutputError(f"cannot write {self.path}: {error.strerror}; choose a folder that exists and has room")
 
 
-def film_facts(path: Path) -> dict[str, Any]:
-    """What a film file, or the pictures of a folder, are known by: names, sizes, and the beginning's SHA-256."""
+def film_facts(path: Path) -> dict[str, object]:
+    """What identifies a film file, or the pictures of a folder: names, sizes, and the SHA-256 of the beginning."""
     if path.is_dir():
         listing = sorted((part.name, part.stat().st_size) for part in path.iterdir())
         return {"film": path.name, "pictures": hashlib.sha256(repr(listing).encode()).hexdigest()}
@@ -109,6 +127,18 @@ def film_facts(path: Path) -> dict[str, Any]:
     return {"film": path.name, "bytes": path.stat().st_size, "beginning": beginning}
 
 
-def _look(line: str | bytes) -> Look:
-    time, chances, box, track = json.loads(line)
-    return Look(Fraction(time), chances and tuple(chances), box and tuple(box), track)
+def _look(line: bytes) -> Look:
+    """The look of a line; ValueError when it is none."""
+    try:
+        time, chances, box, track = json.loads(line)
+        return Look(Fraction(time), _numbers(chances, len(Emotion)), _numbers(box, 4), int(track))
+    except (ValueError, TypeError, ArithmeticError, RecursionError) as error:
+        raise ValueError(" ".join(str(error).split())) from error
+
+
+def _numbers(values: object, count: int) -> tuple[Any, ...] | None:
+    if values is None:
+        return None
+    if not isinstance(values, list) or len(values) != count or not all(map(math.isfinite, values)):
+        raise ValueError(f"expected {count} numbers or null")
+    return tuple(values)

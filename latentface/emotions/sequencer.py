@@ -34,7 +34,7 @@ _WAVES = 4
 
 @dataclass(frozen=True, eq=False)
 class Repertoire:
-    """What a face can do: directions of one generator, scaled to units a face is spoken of in.
+    """The movements of a face: directions of one generator, scaled so that 1 is a natural unit of each.
 
     Attributes:
         emotions: 1 is the full emotion; NEUTRAL is the face at rest and needs none.
@@ -87,7 +87,10 @@ class Timeline:
         return left, way if self.options.easing == "linear" else (1 - np.cos(np.pi * way)) / 2
 
     def at(self, times: Float64Array) -> Float64Array:
-        """Strength of each emotion, [N, 7], at times [N] in seconds; between two knots as if the way were straight."""
+        """Strength of each emotion, [N, 7], at times [N] in seconds; between two knots as if the way were straight.
+
+        Before the beginning and after the end it is that of the beginning and the end.
+        """
         if self.options.easing == "spline":
             return self._spline(times)
         left, way = self.between(times)
@@ -97,6 +100,7 @@ class Timeline:
         """C2 cubic splines through the knots, at rest wherever an emotion is held and at both ends of the clip."""
         held = [k for k in range(len(self.times) - 1) if np.array_equal(self.weights[k], self.weights[k + 1])]
         ends = sorted({0, len(self.times) - 1, *held, *(k + 1 for k in held)})
+        times = np.clip(times, self.times[0], self.times[-1])
         result = np.empty((len(times), self.weights.shape[1]))
         for first, last in pairwise(ends):
             inside = (times >= self.times[first]) & (times <= self.times[last])
@@ -160,7 +164,7 @@ class Sequencer:
         ]
 
     def ws(self, times: Sequence[float] | Float64Array) -> Tensor:
-        """ws [N, num_ws, w_dim] at times [N] in seconds from the beginning."""
+        """The latents ws [N, num_ws, w_dim] at times [N] in seconds from the beginning."""
         at = np.asarray(times, np.float64)
         ws = self._arc(at) if self.options.easing == "slerp" else self._pose(self.timeline.at(at))
         for direction, signal in self._extras:
@@ -237,6 +241,7 @@ class Blinks:
             begin += max(pause, 2 * length)
 
     def __call__(self, times: Float64Array) -> Float64Array:
+        """How far the eyes are shut at times [N] in seconds: [N], 0 ... 1."""
         shut = np.zeros(len(times))
         for begin, length in self.spans:
             way = (times - begin) / length
@@ -263,6 +268,7 @@ class Sway:
         self.sizes = degrees * sizes / (2 * sizes.sum())  # from one extreme to the other is twice the sum
 
     def __call__(self, times: Float64Array) -> Float64Array:
+        """Degrees from the start pose at times [N] in seconds: [N]."""
         waves = np.sin(np.outer(times, self.turns) + self.phases) - np.sin(self.phases)
         return np.asarray(waves @ self.sizes)
 

@@ -1,8 +1,8 @@
-"""What was seen look by look -> segments: the cheapest path through the emotions, found while the looks come in.
+"""Segments from the emotions of single frames: the path of least cost through the emotions, found online.
 
-Each look's chances of the emotions are evidence for the time until the next look; every change of emotion costs. The
-path of least cost is Viterbi's (Forney 1973). What all paths agree on is given out at once, so that a film of any
-length needs the memory of its last undecided seconds.
+The probabilities of a look are evidence for the time until the next look, and every change of emotion has a cost. The
+path of least cost is found by the Viterbi algorithm (Forney 1973). Looks on whose emotion all paths agree are returned
+at once, so that a film of any length needs memory only for its last, undecided seconds.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from latentface.emotion import Emotion, EmotionSegment
 from latentface.faces.tracking import Box
 
 _FLOOR = 0.02  # below it a chance is as good as none
-_MOST = 300  # looks that wait
+_MOST = 300  # looks that may be undecided
 _UNSEEN = 2.0  # seconds without a face after which it counts as neutral
 
 
@@ -40,9 +40,10 @@ class Look:
 
 
 class Smoother:
-    """Takes looks with how long they count, gives back those that are decided, each with its emotion.
+    """Decides the emotion of each look, as soon as later looks can no longer change it.
 
-    steady: seconds that another emotion must clearly show to count.
+    Args:
+        steady: seconds for which another emotion must show clearly to count.
     """
 
     def __init__(self, steady: float) -> None:
@@ -52,8 +53,8 @@ class Smoother:
         self.track = 0
 
     def push(self, look: Look, seconds: float) -> list[tuple[Look, float, Emotion]]:
-        """Add a look; what it decides."""
-        change = 0.0 if look.track != self.track else self.change  # another face owes nothing to the one before
+        """Add a look that counts for so many seconds; returns the looks that it decides, with their emotions."""
+        change = 0.0 if look.track != self.track else self.change  # a new face may show any emotion at no cost
         self.track = look.track
         cheapest = int(self.costs.argmin())
         stay = self.costs <= self.costs[cheapest] + change
@@ -64,11 +65,11 @@ class Smoother:
         return self._decided()
 
     def close(self) -> list[tuple[Look, float, Emotion]]:
-        """What is left, decided by the cheapest path."""
+        """The looks that are left, decided by the path of least cost."""
         return self._give_out(len(self.waiting), int(self.costs.argmin()))
 
     def _cost(self, look: Look, seconds: float) -> Float64Array:
-        """For each emotion: 0 when it is sure, the seconds when it is out of the question."""
+        """The cost [7] of each emotion: 0 when it is certain, the look's seconds when it is impossible."""
         if look.chances is None:
             costs = np.full(len(Emotion), seconds * 2 * self.change / _UNSEEN)
             costs[Emotion.NEUTRAL.index] = 0

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
-import os
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 import dlib
 import numpy as np
@@ -17,7 +14,7 @@ from PIL import Image
 from scipy import ndimage
 
 from latentface.arrays import Float64Array, Pixels
-from latentface.errors import NoFaceFound, UsageError, WeightsError
+from latentface.errors import NoFaceFound, UsageError
 from latentface.faces.crop import MIRROR, FaceCrop, ffhq_quad, map_points, quad_to_matrix
 from latentface.io.images import to_tensor
 from latentface.networks.landmarks import LandmarkNet
@@ -102,7 +99,7 @@ def detect_faces(photo: Pixels) -> tuple[Float64Array, Float64Array]:
 
 
 def _frontal_detector() -> dlib.fhog_object_detector:
-    """dlib's detector, one a thread: making it takes half a second, and it keeps its working planes inside."""
+    """The detector of dlib, one a thread: making it takes half a second, and it keeps its working planes inside."""
     if not hasattr(_kept, "detector"):
         _kept.detector = dlib.get_frontal_face_detector()
     return _kept.detector
@@ -145,7 +142,7 @@ def _detect_at(
 
 
 def best_score(picture: Pixels) -> float:
-    """dlib's score of the surest face in a small picture, uint8 RGB [H, W, 3]; -1 when nothing comes near one."""
+    """The score by dlib of the surest face in a small picture, uint8 RGB [H, W, 3]; -1 when nothing comes near one."""
     _, scores = _detect_at(_frontal_detector(), picture, 2.0, -1.0)
     return float(scores.max(initial=-1.0))
 
@@ -170,33 +167,6 @@ def _shared_area(a: Float64Array, b: Float64Array) -> float:
 # ---------------------------------------------------------------------------------------------- landmarks
 
 
-class DlibLandmarks:
-    """Landmarks by a dlib shape predictor file (68 points, regression trees, Kazemi & Sullivan 2014).
-
-    Raises WeightsError for a file that is missing, is no shape predictor, or does not predict 68 points.
-    """
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-        if not self.path.is_file():
-            raise WeightsError(f"{self.path}: no such landmark file; give a dlib 68-point shape predictor (.dat)")
-        try:
-            self._predictor = dlib.shape_predictor(str(self.path))
-        except RuntimeError:
-            raise WeightsError(f"{self.path}: not a dlib shape predictor; give a 68-point .dat file") from None
-        count = self._predictor(np.zeros((8, 8, 3), np.uint8), dlib.rectangle(0, 0, 7, 7)).num_parts
-        if count != 68:
-            raise WeightsError(f"{self.path}: predicts {count} points, expected 68; give a 68-point shape predictor")
-
-    def __call__(self, photo: Pixels, boxes: Float64Array) -> Float64Array:
-        """photo uint8 [H, W, 3], boxes [F, 4] in photo pixels -> landmarks [F, 68, 2] in photo pixels."""
-        points = np.empty((len(boxes), 68, 2))
-        for index, (x0, y0, x1, y1) in enumerate(np.rint(boxes).astype(int).tolist()):
-            shape = self._predictor(photo, dlib.rectangle(x0, y0, x1 - 1, y1 - 1))
-            points[index] = [(part.x, part.y) for part in shape.parts()]
-        return points
-
-
 class BuiltinLandmarks:
     """Landmarks by a `networks.landmarks.LandmarkNet`, in two looks at each face.
 
@@ -209,10 +179,10 @@ class BuiltinLandmarks:
         self._device = next(network.parameters()).device
 
     def __call__(self, photo: Pixels, boxes: Float64Array) -> Float64Array:
-        """photo uint8 [H, W, 3], boxes [F, 4] in photo pixels -> landmarks [F, 68, 2] in photo pixels."""
+        """Landmarks [F, 68, 2] of the faces in boxes [F, 4] of a photo, uint8 [H, W, 3]; both in photo pixels."""
         if len(boxes) == 0:
             return np.empty((0, 68, 2))
-        return self.look_again(photo, self._predict(photo, [_box_quad(box) for box in boxes]))
+        return self.look_again(photo, self._predict(photo, [box_quad(box) for box in boxes]))
 
     def look_again(self, photo: Pixels, landmarks: Float64Array) -> Float64Array:
         """The second look alone: about where landmarks [F, 68, 2] are is known, such as from the frame before."""
@@ -231,23 +201,7 @@ class BuiltinLandmarks:
         return np.stack([map_points(quad_to_matrix(q, 1), p - 0.5) for q, p in zip(quads, points, strict=True)])
 
 
-def find_dlib68() -> Path:
-    """Where the user's own copy of dlib's 68-point predictor is: inside the package face_recognition_models.
-
-    The package is located, not imported. Raises WeightsError when it is not installed or lacks the file.
-    """
-    spec = importlib.util.find_spec("face_recognition_models")
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        path = Path(folder) / "models" / "shape_predictor_68_face_landmarks.dat"
-        if path.is_file():
-            return path
-    raise WeightsError(
-        "dlib68 landmarks need the package face_recognition_models (its training data is for non-commercial use); "
-        "install it, or choose the landmarks 'builtin', or give a .dat file"
-    )
-
-
-def _box_quad(box: Float64Array) -> Float64Array:
+def box_quad(box: Float64Array) -> Float64Array:
     """An upright square that frames a face about as the aligned crop does, from dlib's box."""
     side = (box[2] - box[0] + box[3] - box[1]) / 2
     centre = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2 - _BOX_TO_QUAD_UP * side])

@@ -10,22 +10,25 @@ from numpy.typing import NDArray
 from latentface.arrays import Float64Array
 from latentface.errors import UsageError
 
-# Points that expressions move little, by their number among the 68, and where a mean face has them: centimetres, x to
-# the face's left, y up, z to the front (rounded means of ICT-FaceKit, MIT licence).
-_POINTS = {
+#: Points that expressions move little, by their number among the 68, and where a mean face has them: centimetres, x to
+#: the face's left, y up, z to the front (rounded means of ICT-FaceKit, MIT licence).
+MEAN_FACE = {
     27: (0.0, 3.1, 0.3), 30: (0.0, -0.3, 2.6), 31: (-1.3, -1.8, 0.4), 33: (0.0, -1.9, 1.1), 35: (1.3, -1.8, 0.4),
     36: (-4.5, 2.7, -1.8), 39: (-1.8, 2.6, -1.2), 42: (1.8, 2.6, -1.2), 45: (4.5, 2.7, -1.8),
     48: (-2.5, -4.2, -0.2), 54: (2.5, -4.2, -0.2),
 }  # fmt: skip
-_INDICES = list(_POINTS)
-_FACE = np.array(list(_POINTS.values()))
+_INDICES = list(MEAN_FACE)
+_FACE = np.array(list(MEAN_FACE.values()))
 _FACE -= _FACE.mean(0)
 
 
 @dataclass(frozen=True, eq=False)
 class HeadPose:
-    """Degrees: positive yaw turns the face to its left (the viewer's right), positive pitch looks down, positive roll
-    tilts to its left. ``axes`` [3, 2]: the head's left, up and front in pixels, each a centimetre long."""
+    """The head's angles in degrees, and its axes in the picture.
+
+    Positive yaw turns the face to its left (the viewer's right), positive pitch looks down, positive roll tilts to its
+    left. ``axes`` [3, 2]: the head's left, up and front in pixels, each a centimetre long.
+    """
 
     yaw: float
     pitch: float

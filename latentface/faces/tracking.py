@@ -38,6 +38,7 @@ class Tracker:
         self._last: Float64Array | None = None
 
     def __call__(self, picture: Pixels) -> Float64Array | None:
+        """Landmarks [68, 2] of the followed face in uint8 RGB [H, W, 3], or None where the picture shows no face."""
         points = self._follow(picture)
         if points is None:
             points = best_face(picture, self.landmarks, (_SEARCH_SIDE,))

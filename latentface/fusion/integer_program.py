@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pulp
@@ -111,7 +110,7 @@ def solve(
     return tuple(round(x.value()) == 1 for x in taken)
 
 
-def _constrain(problem: Any, taken: list[Any], rules: Rules) -> None:
+def _constrain(problem: pulp.LpProblem, taken: list[pulp.LpVariable], rules: Rules) -> None:
     rows = []
     for row in range(max(rules.rows) + 1):
         units = [x for x, of in zip(taken, rules.rows, strict=True) if of == row]
@@ -131,7 +130,7 @@ def _constrain(problem: Any, taken: list[Any], rules: Rules) -> None:
         problem += pulp.lpSum(starts) <= 1
 
 
-def _run(problem: Any, name: str, seconds: float) -> None:
+def _run(problem: pulp.LpProblem, name: str, seconds: float) -> None:
     try:
         problem.solve(find_solver(name, seconds))
     except pulp.PulpSolverError as error:
@@ -147,7 +146,7 @@ def _run(problem: Any, name: str, seconds: float) -> None:
         )
 
 
-def find_solver(name: str, seconds: float) -> Any:
+def find_solver(name: str, seconds: float) -> pulp.LpSolver:
     """A PuLP solver by name: cbc (comes with PuLP), or any that PuLP knows and this machine has (HiGHS, GLPK_CMD ...).
 
     Raises UsageError, with the names there are, when it is not there.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -15,8 +16,10 @@ from torch import Tensor
 
 from latentface.faces.expression_measures import measure_expression, still_parts
 from latentface.latents.latent import Latent
-from latentface.networks.generator import Generator
 from latentface.networks.perceptual import FeatureDistance
+
+if TYPE_CHECKING:
+    from latentface.networks.generator import Generator
 
 #: Smallest end-to-end difference that is divided by: below it two faces agree in that part.
 _AGREEMENT = 1e-3
@@ -53,9 +56,19 @@ class Costs:
 
 
 class Objective:
-    """The costs of latents between an identity's and an expression's, drawn with the identity's noise maps."""
+    """The costs of latents between an identity's and an expression's, drawn with the identity's noise maps.
 
-    def __init__(self, generator: Generator, networks: FaceNetworks, identity: Latent, expression: Latent) -> None:
+    other: the generator that draws the expression's face, where it is not the same, as after pivot tuning.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        networks: FaceNetworks,
+        identity: Latent,
+        expression: Latent,
+        other: Generator | None = None,
+    ) -> None:
         self.generator, self.networks = generator, networks
         self.device = generator.w_avg.device
         self.noise = None
@@ -64,6 +77,9 @@ class Objective:
         self.ends = torch.stack([identity.ws, expression.ws]).to(self.device)  # [2, num_ws, w_dim]
         with torch.no_grad():
             ends = self.synthesise(self.ends)
+            if other is not None:
+                shown = other.synthesis(self.ends[1:], noise_mode="const", noise=self.noise).clamp(-1, 1)
+                ends = torch.cat([ends[:1], shown])
             self.picture = ends[:1]
             points = networks.landmarks(ends)
             self.still = still_parts(points, ends.shape[-1])

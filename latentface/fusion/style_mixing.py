@@ -74,6 +74,7 @@ class Transfer:
         return replace(self.latent, ws=self.latent.ws + torch.tensor(self.weights)[:, None] * part)
 
 
+@torch.inference_mode(False)  # it differentiates
 def fuse(
     identity: Latent,
     expression: Latent,
@@ -82,12 +83,20 @@ def fuse(
     options: TransferOptions | None = None,
     on_measure: MeasureCallback | None = None,
     space: Subspace | None = None,
+    tuned: tuple[Generator, Generator] | None = None,
 ) -> Transfer:
     """Splice two latents of one generator.
 
     Args:
+        identity: the latent of the face that keeps its appearance.
+        expression: the latent of the face whose expression is taken.
+        generator: the network of both.
+        networks: those that measure identity, emotion, landmarks and perceptual distance.
+        options: how rows are chosen and weighed; by default `TransferOptions()`.
         space: what expressions move in this generator's W+, where that is known.
         on_measure: called as on_measure(measured, best objective) as the search goes on.
+        tuned: the generators that synthesise the identity's face and the expression's where they were tuned around
+            these latents. What is spliced is synthesised by the identity's.
 
     Raises:
         LatentMismatch: a latent belongs to another generator.
@@ -95,9 +104,11 @@ def fuse(
             not finish, or units=expression for a generator of which that is not known.
     """
     options = _settled(options or TransferOptions(), space)
-    check_fingerprint(identity, generator.fingerprint, "the identity's latent")
-    check_fingerprint(expression, generator.fingerprint, "the expression's latent")
-    objective = Objective(generator, networks, identity, expression)
+    own = generator.fingerprint
+    check_fingerprint(identity, own, "the identity's latent")
+    check_fingerprint(expression, own, "the expression's latent")
+    network, other = tuned or (generator, generator)
+    objective = Objective(network, networks, identity, expression, None if other is network else other)
     fixed = named_layers(options.layers, generator.config)
     space = space if options.units == "expression" else None
     tally = _Tally(on_measure)
@@ -195,7 +206,7 @@ class _Search:
         self.known: dict[Choice, float] = {}
 
     def splice(self, weights: Tensor) -> Tensor:
-        """ws [N, num_ws, w_dim] for weights [N, U] of the units."""
+        """Ws [N, num_ws, w_dim] for weights [N, U] of the units."""
         moved = torch.einsum("nu,ulw->nlw", weights.to(self.steps), self.steps)
         return self.objective.ends[0] + moved
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 
-from latentface.fusion.objective import Objective
-from latentface.networks.generator import Generator
+if TYPE_CHECKING:
+    from latentface.fusion.objective import Objective
+    from latentface.networks.generator import Generator
 
 _RIDGE = 1e-3  # of the mean squared singular value, in the way back from styles to w
 
@@ -47,7 +50,10 @@ def style_readers(generator: Generator) -> list[list[nn.Module]]:
 
 
 def _style_gradients(objective: Objective, affines: list[nn.Module], weight: float) -> dict[nn.Module, Tensor]:
-    """d objective / d style [C] half-way between the latents, where both costs have a slope, for every affine map."""
+    """The gradient of the objective by each affine map's styles [C], half-way between the latents.
+
+    There both costs have a slope; at the latents themselves one of them is at its minimum.
+    """
     styles: dict[nn.Module, Tensor] = {}
 
     def keep(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:

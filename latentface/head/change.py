@@ -53,8 +53,9 @@ def read_change(
     expects the pose and the expression of the first, so that only what changes in the pictures changes in the weights.
 
     Args:
-        before, after: a picture uint8 RGB [H, W, 3] and its landmarks [68, 2], both in one frame (two drawings of an
-            aligned crop).
+        model: the head.
+        before: a picture uint8 RGB [H, W, 3] and its landmarks [68, 2], in its own pixels.
+        after: another picture and its landmarks, in the same frame as the first (two drawings of an aligned crop).
         reader: tells what landmarks do not show, and the gaze.
         noise: changes of weights below this are left out, larger ones keep their size.
 

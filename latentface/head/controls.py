@@ -15,25 +15,9 @@ import numpy as np
 from latentface.arrays import Float64Array
 from latentface.errors import UsageError
 from latentface.head.coefficients import indices_of
+from latentface.head.control_names import CONTROLS, GAZE, NEUTRALISE, PARTS, POSE, check_parts
 from latentface.head.fit import HeadFit
 from latentface.head.gaze import PITCH_AT_ONE, YAW_AT_ONE, Gaze
-
-
-@dataclass(frozen=True)
-class Control:
-    """One control.
-
-    Attributes:
-        low, high: the range of its value.
-        about: what it does, for help texts.
-        up: weight of each shape, by ARKit name, that a value of 1 stands for. down: the same for a value of -1.
-    """
-
-    low: float
-    high: float
-    about: str
-    up: Mapping[str, float] | None = None
-    down: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -42,35 +26,6 @@ class Change:
 
     value: float
     relative: bool = False
-
-
-SMILE = {"mouthSmile": 1.0, "cheekSquint": 0.5, "mouthDimple": 0.15}
-NEUTRALISE = "neutralise"
-POSE = ("yaw", "pitch", "roll")
-GAZE = ("gaze-x", "gaze-y")
-CONTROLS: dict[str, Control] = {
-    "blink": Control(0, 1, "both lids close", {"eyeBlink": 1.0}),
-    "wink-left": Control(0, 1, "the subject's left lid closes", {"eyeBlinkLeft": 1.0, "cheekSquintLeft": 0.3}),
-    "wink-right": Control(0, 1, "the subject's right lid closes", {"eyeBlinkRight": 1.0, "cheekSquintRight": 0.3}),
-    "gaze-x": Control(-20, 20, "degrees the eyes look to the viewer's right"),
-    "gaze-y": Control(-20, 20, "degrees the eyes look up"),
-    "smile": Control(0, 1, "mouth corners rise, cheeks with them", SMILE),
-    "jaw": Control(0, 1, "the jaw drops", {"jawOpen": 1.0}),
-    "lips-apart": Control(0, 1, "lips part over closed teeth", {"mouthLowerDown": 0.6, "mouthUpperUp": 0.45}),
-    "pucker": Control(0, 1, "lips as for a kiss", {"mouthPucker": 1.0}),
-    "frown": Control(0, 1, "mouth corners fall", {"mouthFrown": 1.0, "mouthShrugLower": 0.35}),
-    "brows": Control(-1, 1, "brows up, or down below 0", {"browInnerUp": 0.8, "browOuterUp": 1.0}, {"browDown": 1.0}),
-    "yaw": Control(-20, 20, "degrees the head is turned to the viewer's right"),
-    "pitch": Control(-15, 15, "degrees the head is bent down"),
-    "roll": Control(-15, 15, "degrees the head is tilted to the subject's left shoulder"),
-    NEUTRALISE: Control(0, 1, "share of the photo's own expression that is taken off"),
-}
-#: Parts of the face by what their shapes' names begin with.
-PARTS: dict[str, tuple[str, ...]] = {
-    "eyes": ("eye", "cheekSquint"),
-    "lips": ("mouth", "jaw", "cheekPuff"),
-    "brows": ("brow", "noseSneer"),
-}
 
 
 def is_control(name: str, shapes: Sequence[str]) -> bool:
@@ -115,9 +70,7 @@ def restrict(before: HeadFit, after: HeadFit, only: Sequence[str]) -> HeadFit:
 
     Raises UsageError for an unknown part.
     """
-    unknown = sorted(set(only) - {*PARTS, "pose"})
-    if unknown:
-        raise UsageError(f"no part {', '.join(unknown)}; expected some of {', '.join((*PARTS, 'pose'))}")
+    check_parts(only)
     taken = tuple(prefix for part in only if part in PARTS for prefix in PARTS[part])
     inside = np.array([bool(taken) and name.startswith(taken) for name in after.expression_names])
     made = replace(after, expression=np.where(inside, after.expression, before.expression))

@@ -41,12 +41,14 @@ class Driven:
         box: outside it every pixel is the photo's own; None if nothing moved at all.
         opening: the opened mouth, or None if its lips are closed.
         field: where pixels came from, or None if nothing moved.
+        hole: how much of each pixel of the opening's box is open mouth, [H, W], or None if the lips are closed.
     """
 
     photo: Pixels
     box: Box | None = None
     opening: Opening | None = None
     field: Field | None = None
+    hole: Float32Array | None = None
 
 
 def drive(
@@ -56,7 +58,9 @@ def drive(
 
     Args:
         photo: uint8 RGB [H, W, 3].
-        before: the fitted head's vertices, as they lie in the photo, [V, 3]. after: where they are to lie.
+        model: the head.
+        before: the fitted head's vertices, as they lie in the photo, [V, 3].
+        after: where they are to lie, [V, 3].
         paint: what paints the opened mouth; None for the plain filling.
 
     Raises:
@@ -69,7 +73,9 @@ class Driver:
     """A photo and the head that is fitted to it, ready to move.
 
     Args:
-        photo: uint8 RGB [H, W, 3]. before: the head's vertices as they lie in the photo, [V, 3].
+        photo: uint8 RGB [H, W, 3].
+        model: the head.
+        before: the head's vertices as they lie in the photo, [V, 3].
 
     Raises:
         UsageError: the photo is not uint8 RGB, or the vertices are not the model's.
@@ -164,11 +170,12 @@ class Driver:
             if blink.amount:
                 _open_eye(moved, photo, field, blink)
         opening = find_opening(photo, scene, self.shown, to, field, self.white)
+        hole = None
         if opening is not None and opening.amount:
-            self._open_mouth(moved, to, field, opening, paint)
+            hole = self._open_mouth(moved, to, field, opening, paint)
         result = photo.copy()
         result[box.slices] = np.clip(np.rint(moved), 0, 255).astype(np.uint8)
-        return Driven(result, box, opening, field)
+        return Driven(result, box, opening, field, hole)
 
     def _beside_frames(self, box: Box) -> Float32Array | float:
         """0 where the frames of spectacles lie, 1 where none are near, [H, W]."""
@@ -179,8 +186,8 @@ class Driver:
 
     def _open_mouth(
         self, moved: Float32Array, after: Float32Array, field: Field, opening: Opening, paint: Painter | None
-    ) -> None:
-        """Put the mouth's inside behind the lips, with a smooth edge between them."""
+    ) -> Float32Array:
+        """Put the mouth's inside behind the lips, with a smooth edge between them; returns `Driven.hole`."""
         filling = fill(opening, self.scene, after)
         painted = filling if paint is None else paint(opening, filling)
         if self.is_grey:
@@ -189,8 +196,11 @@ class Driver:
         inside = kept * opening.own + (1 - kept) * painted
         there, here = field.box.shared(opening.box)
         share, skin = self._lips(moved, after, field, opening.box)
-        share = opening.amount * share[here][..., None]
+        hole = np.zeros(opening.kept.shape, np.float32)
+        hole[here] = opening.amount * share[here]
+        share = hole[here][..., None]
         moved[there] = share * inside[here] + (1 - share) * skin[here]
+        return hole
 
     def _lips(
         self, moved: Float32Array, after: Float32Array, field: Field, box: Box
@@ -207,7 +217,9 @@ class Driver:
         source = places + shift
         inwards = mouth & shown.is_lip(source, _is_above(layers == 0, mouth, places))
         # and teeth that the fit takes for lip belong to what lies behind
-        hole: BoolArray = (mouth & ~inwards) | ((layers == 0) & shown.is_inside(source))
+        flat = (box.height * SAMPLES, box.width * SAMPLES)
+        teeth = _without_specks(((layers == 0) & shown.is_inside(source)).reshape(flat), mouth.reshape(flat))
+        hole: BoolArray = (mouth & ~inwards) | teeth.reshape(mouth.shape)
         blocks = (box.height, SAMPLES, box.width, SAMPLES)
         share = hole.reshape(blocks).mean(axis=(1, 3), dtype=np.float32)
         here, there = box.shared(field.box)
@@ -221,6 +233,15 @@ class Driver:
         colours = (sample(self.photo, places) * weight).sum(axis=(1, 2)) / np.maximum(total, 1)
         skin[mixed] = np.where(total > 0, colours, skin[mixed])
         return share, skin
+
+
+def _without_specks(inside: BoolArray, mouth: BoolArray) -> BoolArray:
+    """Teeth that a fit takes for lip, without specks that are thin or apart from the mouth: highlights on a lip."""
+    broad = ndimage.binary_opening(inside, iterations=SAMPLES) | mouth
+    parts, _ = ndimage.label(broad)
+    behind = np.unique(parts[mouth])
+    kept: BoolArray = np.isin(parts, behind[behind > 0]) & inside if len(behind) else inside
+    return kept
 
 
 def _nearest(values: Float32Array, known: BoolArray, wanted: BoolArray) -> Float32Array:

@@ -51,7 +51,7 @@ class Eye:
         return float(np.linalg.norm(self.axes[0]))
 
     def frame(self, places: npt.ArrayLike) -> tuple[Float64Array, Float64Array]:
-        """u and v of places [..., 2]."""
+        """Coordinates u and v of places [..., 2]."""
         found = (np.asarray(places, np.float64) - self.origin) @ np.linalg.inv(self.axes)
         return found[..., 0], found[..., 1]
 
@@ -61,7 +61,7 @@ class Eye:
         return places
 
     def across(self, t: Float64Array) -> Float64Array:
-        """u at t of the way from the outer corner to the inner one."""
+        """Coordinate u at t of the way from the outer corner to the inner one."""
         u: Float64Array = self.corners[0, 0] + t * (self.corners[1, 0] - self.corners[0, 0])
         return u
 
@@ -71,7 +71,7 @@ class Eye:
         return t
 
     def margins(self, u: Float64Array) -> tuple[Float64Array, Float64Array]:
-        """v of the upper and of the lower margin; beside the corners that of their line."""
+        """Coordinates v of the upper and of the lower margin; beside the corners that of their line."""
         t = self.along(u)
         line = self.corners[0, 1] + t * (self.corners[1, 1] - self.corners[0, 1])
         inside = np.clip(t, 0, 1)

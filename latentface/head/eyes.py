@@ -63,6 +63,12 @@ def find_blink(
     """What an eye of a photo of that height and width does between two heads; the box may be empty.
 
     Args:
+        eye: the eye as the photo shows it.
+        model: the head.
+        before: its vertices as they lie in the photo, [V, 3].
+        after: where they are to lie, [V, 3].
+        side: "left" or "right", of the person.
+        size: height and width of the photo, in pixels.
         folds: how far over the upper margin and below the lower one skin is stretched, in inter-ocular distances.
         blend: over which distance beyond the upper fold the head's own motion takes over.
     """
@@ -118,7 +124,7 @@ def follow(eye: Eye, was: Eye, now: Eye) -> Eye:
 
 
 def _seam(now: Eye, u: Float64Array) -> Float64Array:
-    """v at which the upper lid ends and the lower one begins; of a closed eye, where the upper lashes end."""
+    """Coordinate v where the upper lid ends and the lower one begins; of a closed eye, where the upper lashes end."""
     upper, lower = now.margins(u)
     shut = np.maximum(LASHES[0] + LASHES[1] - (upper - lower), 0)
     seam: Float64Array = (upper - LASHES[0] + lower + LASHES[1] - shut) / 2

@@ -84,8 +84,9 @@ class HeadFit:
         """The same head with other weights: set, or with `relative` added to; clipped to 0..1.
 
         Args:
-            changes: weights by ARKit name; a name without its side stands for both sides. More may be given as
-                keywords.
+            changes: weights by ARKit name; a name without its side stands for both sides.
+            relative: add to the weights instead of setting them.
+            **named_changes: more of them, as keywords.
 
         Raises:
             UsageError: an unknown name, or a value that is no finite number.
@@ -130,6 +131,7 @@ class HeadFit:
         Without a change the landmarks lie exactly on the person's own; what the model missed there moves along.
 
         Args:
+            model: the head that was fitted.
             expression: weights [E] instead of the fitted ones.
             pose: yaw, pitch and roll in degrees instead of the fitted ones.
             displacement: what `displacement` gave, to save its computation.

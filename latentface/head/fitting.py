@@ -72,6 +72,7 @@ def fit_head(
     """Fit the head to a face.
 
     Args:
+        model: the head.
         landmarks: [68, 2] photo pixels, y down (`FaceCrop.landmarks`).
         photo: uint8 RGB [H, W, 3]; with it the gaze is read from the eyes, without it (or a reading) it is straight
             ahead.
@@ -243,8 +244,11 @@ class _Fitter:
 
 
 def confidence(miss: Array, identity: Array, yaw: float) -> float:
-    """How far a fit is believed, 0..1: by the distances [68] between model and landmarks in inter-ocular distances, by
-    how usual the identity is, and by the yaw."""
+    """How far a fit is believed, 0..1.
+
+    It falls with the distances [68] between model and landmarks, in inter-ocular distances, with how unusual the
+    identity is, and with the yaw in degrees.
+    """
     inner = float(np.sqrt((miss[17:] ** 2).mean()))
     usual = float(np.exp(-0.5 * max(0.0, float((identity**2).mean()) - 1.0)))
     turned = float(np.clip((75.0 - abs(yaw)) / 40.0, 0, 1))

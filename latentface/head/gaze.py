@@ -27,8 +27,10 @@ _COARSE, _FINE = 4.0, 1.0  # steps in degrees of the two searches
 
 @dataclass(frozen=True)
 class Gaze:
-    """The eyes' own turn against the head, degrees: positive yaw to the subject's left, positive pitch down; and how
-    sure that is, 0..1."""
+    """The eyes' own turn against the head, in degrees, and how sure that is, 0..1.
+
+    Positive yaw is to the subject's left, positive pitch is down.
+    """
 
     yaw: float
     pitch: float
@@ -107,8 +109,14 @@ def _search(eye: _Eye, rotation: Array) -> tuple[Array, float]:
 
 @dataclass(frozen=True, eq=False)
 class _Eye:
-    """The pixels between the lids: where they are, [N, 2] centimetres from the eyeball's centre (y down); how far each
-    belongs to the opening, [N]; how bright it is, 0..1, [N]; and how open the eye is, 0..1."""
+    """The pixels between the lids.
+
+    Attributes:
+        places: where they are, [N, 2] centimetres from the eyeball's centre, y down.
+        weights: how far each belongs to the opening, [N], 0..1.
+        tones: how bright each is, [N], 0..1.
+        opening: how open the eye is, 0..1.
+    """
 
     places: Array
     weights: Array

@@ -27,14 +27,17 @@ class Box:
 
     @property
     def height(self) -> int:
+        """Rows."""
         return self.bottom - self.top
 
     @property
     def width(self) -> int:
+        """Columns."""
         return self.right - self.left
 
     @property
     def slices(self) -> tuple[slice, slice]:
+        """Rows and columns, as an index of an array."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
     @property
@@ -98,6 +101,7 @@ class Surface:
 
     @classmethod
     def of(cls, model: HeadModel) -> Surface:
+        """The surface of a head: its skin, and a fan over each of its openings, seen from either side."""
         triangles, layers = [model.part("skin", "back")], [np.zeros(len(model.part("skin", "back")), np.int8)]
         rings = tuple(model.loops[name] for name in ("mouth", "eye_left", "eye_right"))
         for k, ring in enumerate(rings):

@@ -47,6 +47,7 @@ def fit_light(model: HeadModel, projected: Array, photo: NDArray[np.uint8]) -> A
     """Coefficients [9, 3] such that harmonics(normal) @ coefficients is the skin's colour, 0..1 as stored (sRGB).
 
     Args:
+        model: the head.
         projected: the head's vertices in photo pixels, [V, 3], y down and z towards the viewer.
         photo: uint8 RGB [H, W, 3].
 

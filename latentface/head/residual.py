@@ -51,6 +51,8 @@ def spread_displacement(model: HeadModel, definition: Definition, jaw: NDArray[n
     """Displacements [V, 3] of all vertices, which meet those of the landmarks exactly.
 
     Args:
+        model: the head.
+        definition: what the landmarks are.
         jaw: the vertices that the jaw line's landmarks lie on, [17].
         moved: displacements of the landmarks in the head's frame, [68, 3] centimetres.
     """

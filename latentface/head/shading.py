@@ -23,7 +23,7 @@ LIDS = ("upper_lid_left", "upper_lid_right", "lower_lid_left", "lower_lid_right"
 
 
 def find_light(photo: Pixels, scene: Scene) -> Float64Array:
-    """a and b of the light, [4], by least squares over the face, from which brows, shadows and gleams drop out."""
+    """A and b of the light, [4], by least squares over the face, from which brows, shadows and gleams drop out."""
     model = scene.model
     skin = (scene.trust > 0.9) & (scene.facing > 0.3)
     for name, weights in model.regions.items():

@@ -80,8 +80,11 @@ class ExpressionPrior:
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """The unknowns: identity [K], expression [E], rotation [3, 3], scale (inter-ocular distances a centimetre) and
-    translation [2]; and the vertices [17] that the jaw points are on."""
+    """The unknowns of a fit, and the vertices [17] that the jaw points are on.
+
+    The unknowns are identity [K], expression [E], rotation [3, 3], scale (inter-ocular distances a centimetre) and
+    translation [2].
+    """
 
     identity: Array
     expression: Array
@@ -93,8 +96,14 @@ class State:
 
 @dataclass(frozen=True, eq=False)
 class CameraPrior:
-    """Where the head is expected: a state's pose and camera, and deviations in degrees, of the logarithm of the scale,
-    and in inter-ocular distances."""
+    """Where the head is expected: a state's pose and camera, and how far others may deviate from it.
+
+    Attributes:
+        state: what is expected.
+        angle: standard deviation of the pose, in degrees.
+        log_scale: standard deviation of the logarithm of the scale.
+        shift: standard deviation of the translation, in inter-ocular distances.
+    """
 
     state: State
     angle: float = 2.0
@@ -176,8 +185,10 @@ class LandmarkFit:
         return flat
 
     def slide_jaw(self, state: State) -> State:
-        """The state with each jaw point on its strip: between the model's own point and the silhouette, nearest to the
-        landmark."""
+        """The state with each jaw point on its strip, nearest to the landmark.
+
+        A point may slide between the model's own point and the silhouette.
+        """
         p, count = self.points, self.points.strips.shape[1]
         strip = p.strip_base + np.tensordot(state.identity, p.strip_identity, 1)
         strip = strip + np.tensordot(state.expression, p.strip_expressions, 1)

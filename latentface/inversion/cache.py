@@ -1,61 +1,86 @@
-"""Latents of faces that were projected before: the same pixels, network and options find them again."""
+"""Projections of faces remembered: the same crop, networks, options and starting points find them again."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from latentface.arrays import Pixels
 from latentface.errors import LatentfaceError
+from latentface.faces.crop import FaceCrop
+from latentface.inversion.pivot_tuning import TunedDeltas
 from latentface.latents.latent import Latent
 from latentface.options import ProjectOptions
 
-#: Kept at most, in bytes; the latents that were used longest ago go first.
+#: Raised by one whenever a projection of the same crop, networks and options comes out differently.
+FORMAT = 2
+#: Kept at most, in bytes; the files that were used longest ago go first.
 MOST_BYTES = 500_000_000
 
 
 class ProjectionCache:
-    """A folder of latents by what they were made of. A damaged or foreign file counts as absent.
+    """A folder of latents, with what pivot tuning changed for them, by what they were made of.
 
-    Writing never fails a run: a folder that takes no files keeps nothing.
+    A damaged or foreign file counts as absent. Writing never fails a run: a folder that takes no files keeps nothing.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     @staticmethod
-    def key(crop: Pixels, fingerprint: str, options: ProjectOptions) -> str:
-        """SHA-256 of an aligned crop's pixels, the network and every option."""
-        digest = hashlib.sha256(f"{fingerprint} {crop.shape} {json.dumps(asdict(options), sort_keys=True)}".encode())
-        digest.update(crop.tobytes())
+    def key(crop: FaceCrop, fingerprint: str, options: ProjectOptions, content: Mapping[str, str]) -> str:
+        """SHA-256 of all that a projection depends on.
+
+        Args:
+            crop: its pixels count, and its landmarks, since more is looked at around eyes and mouth.
+            fingerprint: of the generator.
+            options: all of them, but for those that `content` knows better.
+            content: digests by name of what options name: an option that is a file counts by its content and not by
+                its path. Other names are welcome, such as that of the perceptual network.
+        """
+        settings = {**asdict(options), **content}
+        digest = hashlib.sha256(f"{FORMAT} {fingerprint} {json.dumps(settings, sort_keys=True)}".encode())
+        for values in (crop.image, crop.crop_landmarks):
+            digest.update(f"{values.shape} {values.dtype}".encode())
+            digest.update(values.tobytes())
         return digest.hexdigest()
 
     def get(self, key: str, fingerprint: str) -> Latent | None:
         """The latent of that key, marked as used now, or None."""
-        path = self._path(key)
         with suppress(LatentfaceError, OSError):
-            latent = Latent.load(path)
-            os.utime(path)
+            latent = Latent.load(self._path(key))
+            os.utime(self._path(key))
             if latent.fingerprint == fingerprint:
                 return latent
         return None
 
-    def put(self, key: str, latent: Latent) -> None:
-        """Keep a latent, and let go of the oldest when there are too many."""
+    def get_tuned(self, key: str, fingerprint: str) -> TunedDeltas | None:
+        """What pivot tuning changed for the latent of that key, marked as used now, or None."""
+        with suppress(LatentfaceError, OSError):
+            tuned = TunedDeltas.load(self._path(key, "tuned"))
+            os.utime(self._path(key, "tuned"))
+            if tuned.fingerprint == fingerprint:
+                return tuned
+        return None
+
+    def put(self, key: str, latent: Latent, tuned: TunedDeltas | None = None) -> None:
+        """Keep a latent and its tuning, and let go of the oldest when there are too many."""
         with suppress(LatentfaceError, OSError):
             self.folder.mkdir(parents=True, exist_ok=True)
+            if tuned is not None:
+                tuned.save(self._path(key, "tuned"))
             latent.save(self._path(key))
             self._prune()
 
-    def _path(self, key: str) -> Path:
-        return self.folder / f"{key}.latent.safetensors"
+    def _path(self, key: str, kind: str = "latent") -> Path:
+        return self.folder / f"{key}.{kind}.safetensors"
 
     def _prune(self) -> None:
-        files = sorted(((path.stat(), path) for path in self.folder.glob("*.latent.safetensors")), key=_last_use)
+        files = sorted(((path.stat(), path) for path in self.folder.glob("*.safetensors")), key=_last_use)
         total = sum(stat.st_size for stat, _ in files)
         for stat, path in files:
             if total <= MOST_BYTES:

@@ -10,6 +10,7 @@ import copy
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -18,7 +19,9 @@ from latentface.errors import InputError, LatentfaceError, LatentMismatch
 from latentface.inversion.schedule import learning_rate as ramp
 from latentface.inversion.search import synthesise
 from latentface.io.tensors import read_tensors, write_tensors
-from latentface.networks.generator import Generator
+
+if TYPE_CHECKING:
+    from latentface.networks.generator import Generator
 
 FORMAT = "latentface-tuned"
 FORMAT_VERSION = "1"
@@ -34,6 +37,7 @@ class TunedDeltas:
     values: Mapping[str, Tensor]
     fingerprint: str
 
+    @torch.inference_mode(False)
     def apply(self, generator: Generator) -> Generator:
         """A copy of the generator with the differences added; the generator itself is left as it is.
 
@@ -76,6 +80,7 @@ class TunedDeltas:
         return cls(values, metadata["fingerprint"])
 
 
+@torch.inference_mode(False)
 def tune(
     generator: Generator,
     ws: Tensor,
@@ -94,6 +99,7 @@ def tune(
         ws: the pivot, [1, num_ws, w_dim].
         noise: the pivot's noise maps in layer order, or None for the network's own.
         loss: image [1, 3, R, R] -> a number to minimise, for PTI pixel L2 plus a perceptual distance.
+        steps: how many steps of Adam.
         learning_rate: the peak; it rises and falls as that of the search does.
         rough: convolve in bfloat16.
         on_step: called as on_step(step, loss before that step).
@@ -101,6 +107,8 @@ def tune(
     Raises:
         LatentfaceError: the loss is no longer finite.
     """
+    # copies: what was computed in inference mode cannot take part in a derivative
+    ws, noise = ws.detach().clone(), None if noise is None else [each.detach().clone() for each in noise]
     synthesis = copy.deepcopy(generator.synthesis).requires_grad_(True)
     parameters = dict(synthesis.named_parameters())
     before = {name: parameter.detach().clone() for name, parameter in parameters.items()}

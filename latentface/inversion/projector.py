@@ -1,6 +1,6 @@
 """The projector: the latent, and the noise maps, from which a generator draws a given face crop.
 
-The search itself is in `inversion`, pivot tuning in `tuning`; here crops come in and projections go out.
+The search itself is in `search`, pivot tuning in `pivot_tuning`; here crops come in and projections go out.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 import torch
@@ -22,10 +22,12 @@ from latentface.inversion.search import Comparison, Search, WStatistics, measure
 from latentface.io.images import to_tensor, to_uint8
 from latentface.latents.latent import Latent
 from latentface.latents.preconditioner import Preconditioner
-from latentface.networks.generator import Generator
 from latentface.networks.perceptual import FeatureDistance
 from latentface.networks.precision import is_rough
 from latentface.options import ProjectOptions
+
+if TYPE_CHECKING:
+    from latentface.networks.generator import Generator
 
 __all__ = [
     "ProjectOptions",
@@ -47,8 +49,13 @@ VERDICT_SIDE = 128
 
 @dataclass(frozen=True, eq=False)
 class StepState:
-    """What a callback learns after a step: the phase ("project" or "tune"), the loss of each crop [N] in it (of one
-    crop [1] in "tune"; the last one of a crop whose search has ended), and the highest learning rate."""
+    """What a callback learns after a step.
+
+    Attributes:
+        phase: "project" or "tune".
+        loss: of each crop [N]; of a crop whose search has ended its last one. In "tune" of the one crop [1].
+        learning_rate: the highest of the crops'.
+    """
 
     phase: str
     loss: Float32Array
@@ -132,12 +139,14 @@ def project(
 
     Crops of one call are optimised together and each as if alone: same stream of random numbers, own loss, own best,
     own pace. One whose loss is flat (`options.flat`) ends its search early, and the rest goes faster.
+    It works within `torch.no_grad` and `torch.inference_mode` too.
     Nothing but the result depends on the call: global random state, and the generator's and the distance's parameters,
     modes and requires_grad flags, are left as they were.
 
     Args:
         crops: a FaceCrop or its pixels (uint8 [R, R, 3]); several of them; or a tensor [N, 3, R, R] in [-1, 1].
         generator: the network to invert, at resolution R.
+        options: how; by default `ProjectOptions()`.
         distance: the perceptual distance to minimise; the verdict is meant for the built-in one.
         on_step: called as on_step(step, state) after every step, until the last crop is through; pivot tuning counts
             on from `options.steps`.
@@ -156,10 +165,10 @@ def project(
     options = options or ProjectOptions()
     single = isinstance(crops, FaceCrop) or (isinstance(crops, np.ndarray) and crops.ndim == 3)
     listed: list[FaceCrop | Pixels | Tensor] = [crops] if single else [*crops]  # type: ignore[list-item, misc]
-    targets = _targets(listed, generator)
-    if not len(targets):
-        return []
-    with _frozen(generator, distance), torch.enable_grad():
+    with torch.inference_mode(False), _frozen(generator, distance), torch.enable_grad():
+        targets = _targets(listed, generator)
+        if not len(targets):
+            return []
         run = _Run(generator, distance, options, on_step)
         attention = _attention(listed, options.feature_weight, targets)
         found = run.invert(targets, attention, start, statistics or measure_w(generator), preconditioner)

@@ -13,7 +13,7 @@ COARSEST_SIDE = 64
 SMALL_SIDE = 128
 #: Fractions of the run: learning rate up, learning rate down, exploratory noise (reference values).
 RAMP_UP, RAMP_DOWN, NOISE_RAMP = 0.05, 0.25, 0.75
-#: Steps over which a loss is judged, and the most that the ramp down takes once it is found flat.
+#: Steps over which a loss is compared, and the most that the ramp down takes once it is found flat.
 WINDOW, LONGEST_RAMP = 50, 250
 
 
@@ -48,10 +48,13 @@ def side_at(step: float, steps: int, share: float, coarse: Sequence[int], full: 
 
 
 class Pace:
-    """One crop's way through the schedule: a step at a time, but once its loss is flat straight to the ramp down, which
-    takes as many steps as ever, up to LONGEST_RAMP.
+    """One crop's way through the schedule: a step at a time, and straight to the ramp down once its loss is flat.
 
-    flat: the relative gain over WINDOW steps below which a loss is flat; with 0 none ever is.
+    The ramp down then takes as many steps as it always does, up to LONGEST_RAMP.
+
+    Args:
+        steps: of the whole schedule.
+        flat: the relative gain over WINDOW steps below which a loss is flat; with 0 none ever is.
     """
 
     def __init__(self, steps: int, flat: float) -> None:

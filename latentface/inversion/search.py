@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -19,10 +20,12 @@ from torch import Tensor
 from latentface.errors import LatentfaceError, UsageError
 from latentface.inversion.schedule import COMPARED_SIDE, Pace, coarse_sides, learning_rate, noise_strength, side_at
 from latentface.latents.preconditioner import Preconditioner
-from latentface.networks.generator import Generator, SynthesisNetwork
 from latentface.networks.perceptual import FeatureDistance
 from latentface.networks.precision import convolving, is_rough
 from latentface.options import ProjectOptions
+
+if TYPE_CHECKING:
+    from latentface.networks.generator import Generator, SynthesisNetwork
 
 #: Adam's memory, short because a run is: of the gradients about 5 steps, of their squares about 10.
 BETAS = (0.8, 0.9)
@@ -58,7 +61,7 @@ def measure_w(generator: Generator, label: Tensor | None = None) -> WStatistics:
     if config.c_dim and label is None:
         raise UsageError(f"this network has labels of {config.c_dim} numbers; give one to project into")
     source = torch.Generator().manual_seed(W_SEED)
-    with torch.no_grad():
+    with torch.inference_mode(False), torch.no_grad():  # a search differentiates by them
         z = torch.randn(W_SAMPLES, config.z_dim, generator=source).to(generator.w_avg)
         c = None if label is None else label.to(z).expand(W_SAMPLES, -1)
         return summarise_w(generator.mapping(z, c)[:, 0])
@@ -227,8 +230,11 @@ class _Crop:
 
 
 class Search:
-    """The optimisation of one batch, in which every crop keeps its own pace: one that is through leaves, and the rest
-    goes faster. `active` are the indices of those that still search."""
+    """The optimisation of one batch of crops, each at its own pace.
+
+    A crop whose search has ended leaves the batch, and the rest goes faster. `active` are the indices of the crops that
+    are still searched.
+    """
 
     def __init__(
         self,
@@ -281,7 +287,7 @@ class Search:
         rates = [learning_rate(crop.pace.at, options.steps, options.learning_rate) for crop in crops]
         for k, rate in zip(self.active, rates, strict=True):
             self.optimiser.param_groups[k]["lr"] = rate
-        # one resolution for all: crops end early only on full-size images, so until then they stay in step
+        # One resolution for all crops: they end early on full-size images only, so until then they stay in step.
         side = side_at(crops[0].pace.at, options.steps, options.coarse, self.coarse, self.full)
         ws = torch.cat([crop.explored(sigma) for crop, sigma in zip(crops, sigmas, strict=True)])
         maps = join([crop.maps for crop in crops])
@@ -310,7 +316,7 @@ class Search:
             self.active, self.present = still, self.comparison.of(still)
 
     def finish(self) -> tuple[Tensor, list[Tensor]]:
-        """ws [N, num_ws, w_dim] and noise maps of the best states, the last one included."""
+        """Latents ws [N, num_ws, w_dim] and noise maps of the best states, the last one included."""
         with torch.no_grad():
             ws = torch.cat([crop.ws for crop in self.crops])
             images = self.synthesise(ws, join([crop.maps for crop in self.crops]))

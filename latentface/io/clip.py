@@ -6,13 +6,20 @@ frame. Every time is a fraction of seconds from the clip's first frame, whatever
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from latentface.arrays import Pixels
 from latentface.errors import UsageError
+from latentface.io.provenance import SourceType
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,13 +46,17 @@ class Clip:
     """Frames in time order, and what is known about all of them.
 
     Attributes:
-        frames: `Frame`s of one size; a clip that was read from a file can be gone through again and again, a clip that
-            is computed on the way only once.
+        frames: `Frame`s of one size. A list, or whatever else begins anew each time, can be gone through again and
+            again, as a clip that was read from a file can. An iterator, such as a generator or a camera, gives each
+            frame once (`once`); whoever needs to see its beginning first takes `ahead`, so that none is lost.
+            `map` and `resampled` give a clip that is in this like the one it comes from.
         rate: frames a second, exact; for a variable rate the mean, and the frames' own times count.
         size: width and height in pixels.
         count: how many frames there are, when that is known beforehand.
         alpha: whether the frames have a fourth channel.
         sound: the sound that belongs to it, or None.
+        source_type: what a network did to the pixels, by the rule of `latentface.io.provenance`; None for a clip that
+            was read.
 
     Raises:
         UsageError: a rate or size that is not positive.
@@ -57,6 +68,7 @@ class Clip:
     count: int | None = None
     alpha: bool = False
     sound: Sound | None = None
+    source_type: SourceType | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rate", as_rate(self.rate))
@@ -65,6 +77,33 @@ class Clip:
 
     def __iter__(self) -> Iterator[Frame]:
         return iter(self.frames)
+
+    @property
+    def once(self) -> bool:
+        """Whether the clip can be gone through only once."""
+        return isinstance(self.frames, Iterator)
+
+    def ahead(self, most: int) -> tuple[Iterator[Frame], Clip]:
+        """Frames from the beginning, to search them, and the clip to be gone through afterwards, which has them all.
+
+        Of a clip that gives each frame once, only the first `most` come ahead, and those that were taken stay in
+        memory until the second value has passed them on; of any other clip all can be seen.
+        """
+        if not self.once:
+            return iter(self.frames), self
+        frames, kept = iter(self.frames), deque[Frame]()
+
+        def beginning() -> Iterator[Frame]:
+            for frame in islice(frames, most):
+                kept.append(frame)
+                yield frame
+
+        def whole() -> Iterator[Frame]:
+            while kept:
+                yield kept.popleft()
+            yield from frames
+
+        return beginning(), replace(self, frames=whole())
 
     @classmethod
     def of(
@@ -76,21 +115,44 @@ class Clip:
         count: int | None = None,
         alpha: bool = False,
         sound: Sound | None = None,
+        source_type: SourceType | None = None,
     ) -> Clip:
         """A clip of pictures at a constant rate: frame k is shown at k / rate."""
         step = 1 / as_rate(rate)
-        frames = (Frame(pixels, k * step) for k, pixels in enumerate(pictures))
-        return cls(frames, Fraction(rate), size, count, alpha, sound)
+
+        def timed(pictures: Iterable[Pixels]) -> Iterator[Frame]:
+            return (Frame(pixels, k * step) for k, pixels in enumerate(pictures))
+
+        return cls(_made(pictures, timed), Fraction(rate), size, count, alpha, sound, source_type)
 
     def map(self, edit: Callable[[Pixels], Pixels], size: tuple[int, int] | None = None) -> Clip:
         """The clip with every picture edited as it passes; size: the new (width, height), if that changes."""
-        frames = (Frame(edit(frame.pixels), frame.time) for frame in self.frames)
-        return replace(self, frames=frames, size=size or self.size)
+
+        def edited(frames: Iterable[Frame]) -> Iterator[Frame]:
+            return (Frame(edit(frame.pixels), frame.time) for frame in frames)
+
+        return replace(self, frames=_made(self.frames, edited), size=size or self.size)
 
     def resampled(self, rate: Fraction | int) -> Clip:
         """The clip at a constant rate: at each k / rate the latest frame is shown again, others are left out."""
         chosen = as_rate(rate)
-        return replace(self, frames=_resample(self.frames, self.rate, chosen), rate=chosen, count=None)
+        frames = _made(self.frames, lambda frames: _resample(frames, self.rate, chosen))
+        return replace(self, frames=frames, rate=chosen, count=None)
+
+
+@dataclass(frozen=True)
+class _Anew:
+    """Frames that are made anew each time they are gone through."""
+
+    make: Callable[[], Iterator[Frame]]
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self.make()
+
+
+def _made(source: Iterable[Item], make: Callable[[Iterable[Item]], Iterator[Frame]]) -> Iterable[Frame]:
+    """What `make` makes of a source: to be gone through once if the source is an iterator, else as often as wanted."""
+    return make(source) if isinstance(source, Iterator) else _Anew(lambda: make(source))
 
 
 def as_rate(rate: Fraction | int) -> Fraction:
@@ -106,8 +168,13 @@ def parse_rate(text: str) -> Fraction:
         rate = Fraction(text)
     except (ValueError, ZeroDivisionError):
         raise UsageError(f"frame rate {text!r}: expected a number such as 25, 29.97 or 30000/1001") from None
-    broadcast = Fraction(round(rate) * 1000, 1001)  # NTSC rates are written rounded to two or three decimals
-    return as_rate(broadcast if rate.denominator > 1 and abs(rate - broadcast) < Fraction(1, 150) else rate)
+    return as_rate(rate if "/" in text or rate.denominator == 1 else _meant(rate, Decimal(text)))
+
+
+def _meant(rate: Fraction, written: Decimal) -> Fraction:
+    """The NTSC rate n * 1000/1001 that a decimal is the rounding of, or the rate itself."""
+    broadcast = Fraction(round(rate) * 1000, 1001)
+    return broadcast if round(broadcast, -int(written.as_tuple().exponent)) == rate else rate
 
 
 def _resample(frames: Iterable[Frame], old: Fraction, new: Fraction) -> Iterator[Frame]:

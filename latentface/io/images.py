@@ -5,13 +5,12 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
-import threading
-import warnings
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, PngImagePlugin, UnidentifiedImageError
@@ -19,34 +18,33 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 from latentface.arrays import Pixels
 from latentface.errors import InputError, OutputError, UsageError
 from latentface.io.atomic import atomic_path
+from latentface.io.provenance import SourceType, software, xmp_packet
 
 if TYPE_CHECKING:
     import torch
-
-SourceType = Literal["compositeWithTrainedAlgorithmicMedia", "trainedAlgorithmicMedia"]
 
 MAX_PIXELS = 200_000_000  # the largest phone sensors take 200 MP; decoded that is 600 MB
 PHOTO_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif", ".avif"}
 )
 _WRITERS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
-_SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 _EXIF_ORIENTATION, _EXIF_SOFTWARE = 0x0112, 0x0131
-_open_lock = threading.Lock()
 
 
 @dataclass(frozen=True, eq=False)
 class Photo:
     """A photo as read: rgb uint8 [H, W, 3], alpha uint8 [H, W] or None, and the file's EXIF block and ICC profile.
 
-    The EXIF orientation is already applied to the pixels and removed from the block.
+    The EXIF orientation is already applied to the pixels and removed from the block. source_type says what a network
+    did to the pixels, by the rule of `latentface.io.provenance`; it is None for a photo as it was read.
     """
 
     rgb: Pixels
     alpha: Pixels | None = None
     exif: bytes | None = None
     icc: bytes | None = None
+    source_type: SourceType | None = None
 
 
 def read_image(path: str | os.PathLike[str]) -> Pixels:
@@ -58,19 +56,19 @@ def read_photo(path: str | os.PathLike[str]) -> Photo:
     """Read a picture file: grey, palette, 16-bit, CMYK and alpha images become uint8 RGB, EXIF rotation is applied.
 
     Of an animation the first frame is read. Raises InputError for a missing, empty, truncated or foreign file, for a
-    folder, and, before decoding, for a picture of more than MAX_PIXELS.
+    folder, and, before decoding, for a picture of more than MAX_PIXELS. Pillow may warn about odd metadata.
     """
     source = Path(path)
     _check_file(source)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns about odd metadata; the pixels decide
-            with _open(source) as image:
-                _check_size(source, image.size)
-                image.load()
-                return _to_photo(image)
+        with _open(source) as image:
+            _check_size(source, image.size)
+            image.load()
+            return _to_photo(image)
     except UnidentifiedImageError:
         raise InputError(_unidentified(source)) from None
+    except Image.DecompressionBombError as error:  # of a picture within the file
+        raise InputError(f"{source}: {error}; make the picture smaller first") from None
     except MemoryError:
         raise InputError(f"{source}: not enough memory to decode this picture; make it smaller first") from None
     except PermissionError:
@@ -101,16 +99,17 @@ def write_image(
     path: str | os.PathLike[str],
     rgb: Pixels,
     *,
-    source_type: SourceType = "compositeWithTrainedAlgorithmicMedia",
+    source_type: SourceType | None = None,
     alpha: Pixels | None = None,
     exif: bytes | None = None,
     icc: bytes | None = None,
 ) -> None:
     """Write uint8 RGB [H, W, 3] as PNG, JPEG or WebP, by the suffix, in one step (no half-written file).
 
-    The file says what it is: IPTC `DigitalSourceType` in an XMP packet and `Software: latentface <version>`. alpha
-    (uint8 [H, W]; PNG and WebP only), exif and icc carry a photo's own data along. Raises OutputError for a suffix
-    that cannot be written or a place that cannot be written to, UsageError for pixels of another form.
+    The file names the program that wrote it. source_type: IPTC's `DigitalSourceType`, for pixels that a network made or
+    had a hand in (see `latentface.io.provenance`); None claims nothing. alpha (uint8 [H, W]; PNG and WebP only), exif
+    and icc carry a photo's own data along; `write_photo` writes a `Photo` with all of its own. Raises OutputError for a
+    suffix that cannot be written or a place that cannot be written to, UsageError for pixels of another form.
     """
     target = Path(path)
     _check_pixels(rgb, "write_image", dims=(3,))
@@ -127,6 +126,11 @@ def write_image(
         image.save(temporary, format=kind, **options)
 
 
+def write_photo(path: str | os.PathLike[str], photo: Photo) -> None:
+    """Write a photo with its own alpha (JPEG has none), EXIF block, ICC profile and mark; raises as `write_image`."""
+    write_image(path, photo.rgb, source_type=photo.source_type, alpha=photo.alpha, exif=photo.exif, icc=photo.icc)
+
+
 def to_tensor(rgb: Pixels) -> torch.Tensor:
     """uint8 RGB [H, W, 3] or [N, H, W, 3] -> float32 [N, 3, H, W] in [-1, 1]; UsageError for another form."""
     import torch
@@ -139,7 +143,7 @@ def to_tensor(rgb: Pixels) -> torch.Tensor:
 
 
 def to_uint8(images: torch.Tensor) -> Pixels:
-    """float [N, 3, H, W] in [-1, 1] -> uint8 RGB [N, H, W, 3]: (x + 1) * 127.5, rounded and clamped.
+    """Floats [N, 3, H, W] in [-1, 1] -> uint8 RGB [N, H, W, 3]: (x + 1) * 127.5, rounded and clamped.
 
     Raises UsageError for another shape.
     """
@@ -173,19 +177,36 @@ def _check_file(source: Path) -> None:
 
 @contextmanager
 def _open(source: Path) -> Iterator[Image.Image]:
-    """Read the header only, without Pillow's own size guard: ours allows 200 MP and names the size it refuses."""
+    """Read the header only."""
     with source.open("rb") as file:
-        if _is_heic(file.read(12)):
+        head = file.read(16)
+        if _is_heic(head):
             _register_heic()
-        file.seek(0)
-        with _open_lock:
-            guard, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-            try:
-                image = Image.open(file)
-            finally:
-                Image.MAX_IMAGE_PIXELS = guard
-        with image:
+        with _identify(file, head) as image:
             yield image
+
+
+def _identify(file: IO[bytes], head: bytes) -> Image.Image:
+    """The picture in a file by the first of Pillow's formats that takes it; UnidentifiedImageError when none does.
+
+    What Image.open does but for its guard against large pictures, a number for the whole process that others rely on:
+    ours allows 200 MP and names the size it refuses.
+    """
+    Image.preinit()
+    tried = set[str]()
+    for get_ready in (lambda: None, Image.init):  # the common formats first: loading all takes .2 s
+        get_ready()
+        for kind in [kind for kind in Image.ID if kind not in tried]:
+            tried.add(kind)
+            make, accepts = Image.OPEN[kind]
+            try:
+                answer = accepts is None or accepts(head)
+                if answer and not isinstance(answer, str):  # a text says what is missing to read it
+                    file.seek(0)
+                    return make(file, "")
+            except (SyntaxError, IndexError, TypeError, struct.error):  # how a format says that the file is none
+                continue
+    raise UnidentifiedImageError
 
 
 def _check_size(source: Path, size: tuple[int, int]) -> None:
@@ -267,35 +288,18 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.rint(values * (255.0 / white)).clip(0, 255).astype(np.uint8))
 
 
-def _save_options(kind: str, source_type: SourceType, exif: bytes | None) -> dict[str, Any]:
-    from latentface._version import __version__
-
-    software = f"latentface {__version__}"
+def _save_options(kind: str, source_type: SourceType | None, exif: bytes | None) -> dict[str, Any]:
     xmp = xmp_packet(source_type)
     if kind == "PNG":
         info = PngImagePlugin.PngInfo()
-        info.add_text("Software", software)
+        info.add_text("Software", software())
         info.add_itxt("XML:com.adobe.xmp", xmp)
         return {"pnginfo": info, "exif": exif} if exif else {"pnginfo": info}
     block = Image.Exif()
     if exif:
         block.load(exif)
-    block[_EXIF_SOFTWARE] = software
+    block[_EXIF_SOFTWARE] = software()
     options: dict[str, Any] = {"xmp": xmp.encode(), "exif": block.tobytes(), "quality": 95}
     if kind == "JPEG":
         options["subsampling"] = 0
     return options
-
-
-def xmp_packet(source_type: SourceType) -> str:
-    """The XMP packet that says what a picture or clip is and which program wrote it."""
-    from latentface._version import __version__
-
-    return (
-        '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
-        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-        '<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"'
-        ' xmlns:xmp="http://ns.adobe.com/xap/1.0/"'
-        f' Iptc4xmpExt:DigitalSourceType="{_SOURCE_TYPES}{source_type}" xmp:CreatorTool="latentface {__version__}"/>'
-        '</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
-    )

@@ -1,7 +1,18 @@
-"""What a clip file says of its origin: the XMP packet of `images`, put where each container keeps one.
+"""What a written file says of its origin, and where each kind of file keeps that.
 
-MP4 and MOV take a `uuid` box after the last one (XMP specification part 3, 1.1.5), GIF an application extension
-before its trailer (1.1.2), WebP a chunk of its own that the header announces. Matroska has tags; see `encoding`.
+The rule: the mark travels with the pixels. Whatever knows where its pixels come from says so in `source_type` of the
+`Photo` or `Clip` it gives, and the writers put that into the file:
+
+- `GENERATED` (IPTC trainedAlgorithmicMedia): every pixel was synthesised by a network, as in samples, in the picture of
+  a projection and in what an edit gives with `crop`.
+- `COMPOSITE` (IPTC compositeWithTrainedAlgorithmicMedia): a photo in which a network had a hand: edits, transfers,
+  animations and videos of photos, and sheets that show the two side by side.
+- None: no network made any pixel (photos as they were read, crops of them, renderings of 3D heads) or nothing is known
+  of the pixels, as of a bare array. The file then names the program alone, and claims nothing.
+
+Every file names the program that wrote it. The packet is XMP: PNG, JPEG and WebP pictures take it through Pillow, MP4
+and MOV in a `uuid` box after the last one (XMP specification part 3, 1.1.5), GIF in an application extension before its
+trailer (1.1.2), animated WebP in a chunk of its own that the header announces, Matroska in a tag.
 """
 
 from __future__ import annotations
@@ -9,16 +20,51 @@ from __future__ import annotations
 import os
 import struct
 from pathlib import Path
+from typing import Final, Literal
 
-from latentface.io.images import SourceType, xmp_packet
+SourceType = Literal["compositeWithTrainedAlgorithmicMedia", "trainedAlgorithmicMedia"]
 
+COMPOSITE: Final[SourceType] = "compositeWithTrainedAlgorithmicMedia"
+GENERATED: Final[SourceType] = "trainedAlgorithmicMedia"
+
+_TERMS = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _MP4_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _GIF_HEADER = b"\x21\xff\x0bXMP DataXMP"
 _GIF_TAIL = bytes([1, *range(255, -1, -1), 0])  # makes any decoder that counts block lengths land at the end
 _WEBP_XMP_FLAG = 0x04
 
 
-def stamp(path: Path, source_type: SourceType) -> None:
+def software() -> str:
+    """The program and its version, as files name them."""
+    from latentface._version import __version__
+
+    return f"latentface {__version__}"
+
+
+def xmp_packet(source_type: SourceType | None) -> str:
+    """The XMP packet that says which program wrote a picture or clip, and what it is unless that is None."""
+    kind = "" if source_type is None else f' Iptc4xmpExt:DigitalSourceType="{_TERMS}{source_type}"'
+    return (
+        '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        '<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"'
+        f' xmlns:xmp="http://ns.adobe.com/xap/1.0/"{kind} xmp:CreatorTool="{software()}"/>'
+        '</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
+    )
+
+
+def tags(container: str, source_type: SourceType | None) -> dict[str, str]:
+    """Tags of a clip that any player shows; the comment names the kind of media by its IPTC term."""
+    kind = "" if source_type is None else f"DigitalSourceType: {source_type}; "
+    found = {"comment": f"{kind}Software: {software()}"}
+    if container == "webm":
+        found |= {"SOFTWARE": software(), "XMP": xmp_packet(source_type)}
+        if source_type is not None:
+            found["DIGITALSOURCETYPE"] = source_type
+    return found
+
+
+def stamp(path: Path, source_type: SourceType | None) -> None:
     """Put the XMP packet into a finished .mp4, .gif or .webp file; other kinds are left as they are."""
     embed = {".mp4": _into_mp4, ".gif": _into_gif, ".webp": _into_webp}.get(path.suffix.lower())
     if embed is not None:

@@ -15,6 +15,13 @@ from latentface.errors import LatentfaceError
 from latentface.io.atomic import atomic_path
 
 
+def is_safetensors(path: Path) -> bool:
+    """Whether a file begins as safetensors does: the length of the header, then the header, which is JSON."""
+    with path.open("rb") as file:
+        start = file.read(9)
+    return start[8:] == b"{" and int.from_bytes(start[:8], "little") <= path.stat().st_size
+
+
 def write_tensors(
     path: str | os.PathLike[str], tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]
 ) -> None:
@@ -34,8 +41,12 @@ def read_tensors(
 ) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """Read every tensor of a safetensors file onto the CPU, and its metadata.
 
+    The tensors can be trained and kept, also when they are read within `torch.inference_mode`.
+
     Args:
-        error: what to raise if that is impossible. what: what the file should be, for the message.
+        path: the file.
+        error: what to raise if that is impossible.
+        what: what the file should be, for the message.
     """
     source = Path(path)
     if not source.is_file():
@@ -44,7 +55,7 @@ def read_tensors(
     if source.stat().st_size == 0:
         raise error(f"{source} is empty: give {what}")
     try:
-        with safetensors.safe_open(source, framework="pt", device="cpu") as file:
+        with torch.inference_mode(False), safetensors.safe_open(source, framework="pt", device="cpu") as file:
             # copies: the file is mapped into memory, and may be replaced while the tensors live
             return {name: file.get_tensor(name).clone() for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except OSError as reason:

@@ -22,7 +22,8 @@ import av
 from latentface.errors import InputError, OutputError, UsageError
 from latentface.io.atomic import atomic_path
 from latentface.io.clip import Clip, Frame, as_rate
-from latentface.io.images import PHOTO_SUFFIXES, SourceType
+from latentface.io.images import PHOTO_SUFFIXES
+from latentface.io.provenance import SourceType
 from latentface.io.video_reader import ANIMATIONS, open_animation, open_film, open_stills, still
 from latentface.io.video_writer import FORMATS, FilmSink, FolderSink, Sink
 
@@ -45,6 +46,7 @@ def read_clip(path: str | os.PathLike[str], rate: Fraction | int | None = None) 
     through, each time anew.
 
     Args:
+        path: the file or the folder.
         rate: frames a second of a folder of pictures; a file has its own.
 
     Raises:
@@ -75,7 +77,7 @@ def write_clip(
     path: str | os.PathLike[str],
     clip: Clip,
     *,
-    source_type: SourceType = "trainedAlgorithmicMedia",
+    source_type: SourceType | None = None,
     keep_partial: bool = False,
     on_frame: FrameCallback | None = None,
 ) -> Written:
@@ -84,10 +86,13 @@ def write_clip(
     As many frames as the clip has, each at its own time. MP4 has even sides only: an odd side gets one more row or
     column, a copy of the last. Alpha is kept but in MP4, where it is laid over black. Sound is copied as it is when the
     container takes its codec and otherwise encoded anew; it ends with the picture. The file tells its origin in
-    XMP or tags. It appears under its name only when it is whole, and then replaces what was there: a file, or a folder
-    of nothing but frames.
+    XMP or tags (see `latentface.io.provenance`). It appears under its name only when it is whole, and then replaces
+    what was there: a file, or a folder of nothing but frames.
 
     Args:
+        path: where to write; its suffix decides the kind of file.
+        clip: the frames and their sound.
+        source_type: what a network did to the pixels, where the clip does not say it itself.
         keep_partial: when the clip ends in an error or an interruption, keep what there is as a playable file; the
             error goes on all the same.
         on_frame: called as on_frame(count, frame) after every frame.
@@ -104,7 +109,9 @@ def write_clip(
     place, make = (atomic_path, FilmSink) if suffix else (_atomic_folder, FolderSink)
     with place(target) as temporary:
         try:
-            written, stopped = _pour(clip, make(temporary, clip, source_type), keep_partial, on_frame)
+            written, stopped = _pour(
+                clip, make(temporary, clip, source_type or clip.source_type), keep_partial, on_frame
+            )
         except av.FFmpegError as error:
             raise OutputError(f"cannot write {target}: {error}; choose a place that has room") from error
     if stopped is not None:

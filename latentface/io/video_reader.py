@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,8 +20,6 @@ from latentface.io.images import list_photos, read_photo
 ANIMATIONS = frozenset({".gif", ".webp", ".png", ".apng"})
 _DEFAULT_DELAY = 100  # milliseconds: what browsers show for a frame without a delay
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own leave the alpha plane aside
-
-logging.getLogger("libav").addHandler(logging.NullHandler())  # errors are raised; the rest is FFmpeg talking to itself
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ import numpy as np
 from latentface.arrays import Pixels
 from latentface.errors import InputError
 from latentface.io.clip import Clip, Frame, Sound
-from latentface.io.images import SourceType, write_image, xmp_packet
-from latentface.io.provenance import stamp
+from latentface.io.images import write_image
+from latentface.io.provenance import SourceType, stamp, tags
 
 _BT709, _LIMITED = 1, 1  # numbers of ITU-T H.273 and of FFmpeg
 _FINEST_TICK = Fraction(1, 10_000)
@@ -56,15 +56,20 @@ class Sink(Protocol):
 
     sound: str
 
-    def put(self, frame: Frame, duration: Fraction) -> None: ...
-    def close(self) -> None: ...
-    def abandon(self) -> None: ...
+    def put(self, frame: Frame, duration: Fraction) -> None:
+        """Take one frame, shown for `duration` seconds."""
+
+    def close(self) -> None:
+        """Finish the file or folder."""
+
+    def abandon(self) -> None:
+        """Let go of the file or folder without finishing it."""
 
 
 class FilmSink:
     """Encodes into one file. `sound` says what became of it: none, copied, re-encoded or left out."""
 
-    def __init__(self, path: Path, clip: Clip, source_type: SourceType) -> None:
+    def __init__(self, path: Path, clip: Clip, source_type: SourceType | None) -> None:
         self.path, self.source_type = path, source_type
         self.format = FORMATS[path.suffix.lower()]
         self.alpha = clip.alpha and self.format.alpha_pixels is not None
@@ -72,7 +77,7 @@ class FilmSink:
         self.container = av.open(
             str(path), "w", format=self.format.container, container_options=self.format.container_options or {}
         )
-        self.container.metadata.update(_tags(self.format.container, source_type))
+        self.container.metadata.update(tags(self.format.container, source_type))
         self.stream = self._video(clip)
         self.track = _Track(self.container, clip.sound, self.format) if clip.sound else None
         self.sound = self.track.state if self.track else "none"
@@ -142,11 +147,12 @@ class FilmSink:
 class FolderSink:
     """Writes frame-000000.png, frame-000001.png ... into a folder that exists."""
 
-    def __init__(self, folder: Path, clip: Clip, source_type: SourceType) -> None:
+    def __init__(self, folder: Path, clip: Clip, source_type: SourceType | None) -> None:
         self.folder, self.source_type, self.count = folder, source_type, 0
         self.sound = "left out" if clip.sound else "none"
 
     def put(self, frame: Frame, duration: Fraction) -> None:
+        """Write one frame; a folder keeps no durations."""
         alpha = frame.pixels[..., 3] if frame.pixels.shape[2] == 4 else None
         path = self.folder / f"frame-{self.count:06d}.png"
         write_image(path, frame.pixels[..., :3], alpha=alpha, source_type=self.source_type)
@@ -244,14 +250,3 @@ def _palette_graph(image: Any) -> Any:
     use.link_to(sink)
     graph.configure()
     return graph
-
-
-def _tags(container: str, source_type: SourceType) -> dict[str, str]:
-    """Tags that any player shows; the comment names the kind of media by its IPTC term."""
-    from latentface._version import __version__
-
-    tags = {"comment": f"DigitalSourceType: {source_type}; Software: latentface {__version__}"}
-    if container == "webm":
-        tags |= {"DIGITALSOURCETYPE": source_type, "SOFTWARE": f"latentface {__version__}"}
-        tags["XMP"] = xmp_packet(source_type)
-    return tags

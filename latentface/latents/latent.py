@@ -218,7 +218,8 @@ def _checked(values: torch.Tensor, name: str) -> torch.Tensor:
         raise UsageError(
             f"{name} {shape} of {getattr(values, 'dtype', type(values).__name__)}: expected floats, two axes"
         )
-    copy = values.detach().to(torch.float32, copy=True).contiguous()
+    with torch.inference_mode(False), torch.no_grad():  # values outlive the block that they were computed in
+        copy = values.detach().to(torch.float32, copy=True).contiguous()
     if not bool(torch.isfinite(copy).all()):
         raise UsageError(f"{name} {list(copy.shape)} holds NaN or infinity: expected finite numbers")
     return copy

@@ -73,6 +73,7 @@ class Preconditioner:
                 outer products is J^T J.
             deviations: [w_dim], of the generator's w.
             count: K, at most M.
+            fingerprint: of the generator.
 
         Raises:
             UsageError: shapes that do not go together, or more directions than gradients.

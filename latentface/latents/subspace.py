@@ -64,6 +64,7 @@ class Subspace:
             ws: latents [N, num_ws, w_dim] of faces.
             factors: what is known of each [N, P]; all of it, so that what goes along with the property is told apart.
             chosen: the factors of the property.
+            fingerprint: of the generator.
             count: K; the directions are the greatest of the property's, by how far faces spread along them.
             ridge: added to the diagonals, in samples of unit spread.
 

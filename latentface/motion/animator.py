@@ -16,6 +16,7 @@ from latentface.faces.square import SIDE, Square, shrink
 from latentface.fields import resize, smoothstep
 from latentface.io.clip import Clip, Frame
 from latentface.io.images import Photo, to_tensor, to_uint8
+from latentface.io.provenance import COMPOSITE
 from latentface.motion.background import carry_along
 from latentface.motion.driver import Driver, DriverReport, Retargeting, together
 from latentface.networks.motion import Keypoints, MotionModel
@@ -36,6 +37,7 @@ class AnimateReport:
 
     @property
     def frames(self) -> int:
+        """How many frames have been made."""
         return self.drivers[0].frames if self.drivers else 0
 
     @property
@@ -93,8 +95,10 @@ class MovingFace:
         base[rows, columns] = np.rint(blended).clip(0, 255).astype(np.uint8)
 
     def leave_room(self, others: Sequence[Square]) -> None:
-        """Draw nothing where another face's middle is nearer, in sides of the squares: each is drawn as it moves, not
-        as its neighbour's square shows it standing still."""
+        """Leave out the places that are nearer to the middle of another face, in sides of the squares.
+
+        So each face is taken from its own square, where it moves, and not from its neighbour's, where it stands still.
+        """
 
         def away(square: Square) -> Float32Array:
             y, x = np.ogrid[: self.square.side, : self.square.side]
@@ -137,7 +141,9 @@ def animate(
         faces: those of its faces that are to move.
         drivers: one clip for all faces, or one for each, the leftmost face's first. The first clip sets frame times,
             length and sound; others are shown at its times, and their last frame stays when they end.
-        model, landmarks: networks.
+        model: the motion model.
+        landmarks: the landmark network, for the faces of the clips.
+        options: how; by default `AnimateOptions()`.
 
     Raises:
         UsageError: no face, no driver, or neither one driver nor one for each face.
@@ -162,7 +168,8 @@ def animate(
     first = drivers[0]
     frames = _frames(picture, moving, seen, transfers)
     size = (picture.shape[1], picture.shape[0])
-    return Animation(replace(first, frames=frames, size=size, alpha=photo.alpha is not None), report)
+    clip = replace(first, frames=frames, size=size, alpha=photo.alpha is not None, source_type=COMPOSITE)
+    return Animation(clip, report)
 
 
 def _frames(

@@ -28,6 +28,7 @@ class Sight:
 
     @property
     def pose(self) -> HeadPose:
+        """The head's pose, from the landmarks."""
         return head_pose(self.landmarks)
 
 

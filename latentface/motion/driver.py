@@ -30,7 +30,7 @@ from latentface.options import AnimateOptions
 State = TypeVar("State")  # what a frame tells of its face: keypoints, or a head's motion
 Seen: TypeAlias = "tuple[Fraction, State | None]"  # a frame's time and state; None: the source stands still
 
-LOOKED_AT = 48  # frames among which the best one is searched
+LOOKED_AT = 48  # frames among which the best one is searched, and that are kept of a clip to be gone through only once
 
 
 def unlikeness(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
@@ -56,7 +56,9 @@ class Driver:
     """Keypoints of a driving clip, frame by frame, all read from the square of the reference frame's face.
 
     Args:
-        clip: read from a file it is gone through twice, to find the reference frame; a camera's only once.
+        clip: gone through twice, to find the reference frame, where that can be done. Of a clip that gives its frames
+            only once, such as a camera's, the reference is found among the first LOOKED_AT frames; these are kept
+            meanwhile, so that every frame is followed.
         model, landmarks: networks.
         options: how.
         like: landmarks of the source face, for the best reference frame.
@@ -68,8 +70,8 @@ class Driver:
     def __init__(
         self, clip: Clip, model: MotionModel, landmarks: LandmarkPredictor, options: AnimateOptions, like: Float64Array
     ) -> None:
-        self.clip, self.model, self.options = clip, model, options
-        index, frame, points = find_reference(clip, landmarks, like, options.best_frame and options.mode == "relative")
+        self.model, self.options = model, options
+        self.clip, (index, frame, points) = choose_reference(clip, landmarks, options, like)
         self.report = DriverReport(reference=index)
         self.square = Square.around(points, options.driver_crop * SIDE)
         self.reference = keypoints_of(self.square.cut(frame.pixels[..., :3]), model)
@@ -101,7 +103,10 @@ def follow(
     """Each frame's time and state, by the rule for frames that show no face; see `AnimateOptions.missing`.
 
     Args:
-        see: gives a frame's state, or None when it shows no face. smooth: steadies the states over time.
+        clip: the driver.
+        see: gives a frame's state, or None when it shows no face.
+        smooth: steadies the states over time; None leaves them.
+        missing: what to do where no face is seen.
         report: filled on the way.
 
     Raises:
@@ -122,17 +127,30 @@ def follow(
         yield frame.time, held
 
 
+def choose_reference(
+    clip: Clip, landmarks: LandmarkPredictor, options: AnimateOptions, like: Float64Array
+) -> tuple[Clip, tuple[int, Frame, Float64Array]]:
+    """The clip, to be gone through afterwards, and its reference frame as `find_reference` gives it.
+
+    Of a clip that gives its frames only once, it is found among the first LOOKED_AT frames, and these are kept.
+    """
+    best = options.best_frame and options.mode == "relative"
+    beginning, whole = clip.ahead(LOOKED_AT)
+    step = max(1, math.ceil((clip.count or 8 * LOOKED_AT) / LOOKED_AT)) if best and not clip.once else 1
+    return whole, find_reference(beginning, landmarks, like, best, step)
+
+
 def find_reference(
-    clip: Clip, landmarks: LandmarkPredictor, like: Float64Array, best: bool
+    frames: Iterable[Frame], landmarks: LandmarkPredictor, like: Float64Array, best: bool, step: int = 1
 ) -> tuple[int, Frame, Float64Array]:
     """The frame that motion is told from, its number and its face's landmarks [68, 2].
 
-    best: of up to LOOKED_AT frames spread over the clip the one most like those landmarks; else the first with a face.
+    best: of every step-th frame the one most like those landmarks; else the first that shows a face.
     Raises NoFaceFound when none of them shows one.
     """
-    step = max(1, math.ceil((clip.count or 8 * LOOKED_AT) / LOOKED_AT)) if best else 1
     found: tuple[float, int, Frame, Float64Array] | None = None
-    for index, frame in enumerate(clip):
+    index = -1
+    for index, frame in enumerate(frames):
         points = best_face(frame.pixels[..., :3], landmarks) if index % step == 0 else None
         if points is None:
             continue
@@ -142,7 +160,9 @@ def find_reference(
         if not best:
             break
     if found is None:
-        raise NoFaceFound("no face found in the driving clip; give one of a head that looks towards the camera")
+        raise NoFaceFound(
+            f"no face found in {index + 1} frames of the driving clip; give one of a head that looks towards the camera"
+        )
     return found[1:]
 
 
@@ -174,6 +194,7 @@ class Retargeting:
     options: AnimateOptions
 
     def __call__(self, driving: Keypoints) -> Keypoints:
+        """The source's keypoints for those of a driving frame."""
         if self.options.mode == "absolute":
             return driving
         value = (driving.value - self.reference.value) * self.scale + self.source.value
@@ -182,6 +203,7 @@ class Retargeting:
 
     @property
     def scale(self) -> float:
+        """How much larger the source's keypoints spread than the reference frame's; 1 without `adapt_scale`."""
         areas = [hull_area(points.value[0]) for points in (self.source, self.reference)]
         return math.sqrt(areas[0] / areas[1]) if self.options.adapt_scale and min(areas) > 0 else 1.0
 
@@ -193,6 +215,7 @@ class KeypointFilter:
         self.steady: OneEuro[torch.Tensor] = OneEuro(strength)
 
     def __call__(self, keypoints: Keypoints, time: Fraction) -> Keypoints:
+        """The filtered keypoints of the frame at `time`, in seconds; times that do not rise begin anew."""
         value = self.steady(torch.cat([keypoints.value[..., None], keypoints.jacobian], dim=-1), time)  # [N, K, 2, 3]
         return Keypoints(value[..., 0], value[..., 1:])
 
@@ -206,6 +229,7 @@ class Latest(Generic[State]):
         self.waiting = next(frames, None)
 
     def __call__(self, time: Fraction) -> State | None:
+        """What is shown at `time`; None before the first frame, and where the source stands still."""
         while self.waiting is not None and self.waiting[0] <= time:
             self.shown = self.waiting[1]
             self.waiting = next(self.frames, None)

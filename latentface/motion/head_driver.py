@@ -21,7 +21,7 @@ from latentface.head.fitting import fit_head
 from latentface.head.gaze import PITCH_AT_ONE, YAW_AT_ONE, Gaze
 from latentface.head.model import HeadModel
 from latentface.io.clip import Clip, Frame
-from latentface.motion.driver import DriverReport, Seen, find_reference, follow
+from latentface.motion.driver import DriverReport, Seen, choose_reference, follow
 from latentface.motion.lids import Lids
 from latentface.motion.one_euro import OneEuro
 from latentface.options import AnimateOptions
@@ -77,7 +77,7 @@ class HeadDriver:
     """Heads of a driving clip, frame by frame.
 
     Args:
-        clip: read from a file it is gone through twice, to find the reference frame; a camera's only once.
+        clip: as `Driver` takes it.
         model, landmarks: the morphable head and the landmarks' network.
         options: how.
         like: landmarks of the source face, for the best reference frame.
@@ -90,8 +90,8 @@ class HeadDriver:
     def __init__(
         self, clip: Clip, model: HeadModel, landmarks: LandmarkPredictor, options: AnimateOptions, like: Float64Array
     ) -> None:
-        self.clip, self.model, self.options = clip, model, options
-        index, frame, points = find_reference(clip, landmarks, like, options.best_frame and options.mode == "relative")
+        self.model, self.options = model, options
+        self.clip, (index, frame, points) = choose_reference(clip, landmarks, options, like)
         self.report = DriverReport(reference=index)
         self.track = Tracker(landmarks, dense=True)
         self.person = fit_head(model, points, frame.pixels[..., :3])

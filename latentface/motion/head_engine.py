@@ -22,16 +22,18 @@ from latentface.faces.alignment import LandmarkPredictor
 from latentface.faces.crop import FaceCrop
 from latentface.faces.square import Square
 from latentface.fields import smoothstep
-from latentface.head.drive import Driver, Painter
+from latentface.head.drive import Driver
 from latentface.head.fit import HeadFit
 from latentface.head.fitting import fit_head
 from latentface.head.gaze import Gaze
 from latentface.head.model import HeadModel
+from latentface.head.painting import paint_opening
 from latentface.io.clip import Clip, Frame
 from latentface.io.images import Photo
 from latentface.motion.animator import AnimateReport, Animation
 from latentface.motion.driver import together
 from latentface.motion.head_driver import HeadDriver, HeadMotion, neck_joint
+from latentface.networks.mouth import MouthNet
 from latentface.ops.raster import sample
 from latentface.options import AnimateOptions
 
@@ -64,6 +66,7 @@ class HeadRetargeting:
         self.own = HeadMotion.of(source, source)
 
     def __call__(self, driving: HeadMotion) -> HeadFit:
+        """The photo's head as the driver's asks for it."""
         absolute = self.options.mode == "absolute"
         base = self.own if absolute else self.reference
         turn = [limit(float(d - b), most) for d, b, most in zip(driving.pose, base.pose, LARGEST_POSE, strict=True)]
@@ -106,12 +109,12 @@ class MovingHead:
         InputError: the face is turned by more than 60 degrees, or these are no landmarks of a face.
     """
 
-    def __init__(self, photo: Photo, landmarks: Float64Array, model: HeadModel, paint: Painter | None = None) -> None:
-        self.photo, self.model, self.paint = photo, model, paint
+    def __init__(self, photo: Photo, landmarks: Float64Array, model: HeadModel, mouth: MouthNet | None = None) -> None:
+        self.photo, self.model, self.mouth = photo, model, mouth
         self.fit = fit_head(model, landmarks, photo.rgb)
         self.square = Square.around(landmarks)
         self.displacement = self.fit.displacement(model)
-        self.driver = Driver(photo.rgb, model, self.fit.project(model, displacement=self.displacement))
+        self.driver = Driver(photo.rgb, model, self._project(self.fit))
         self.share: Float32Array | None = None
 
     def leave_room(self, others: Sequence[Square]) -> None:
@@ -128,14 +131,17 @@ class MovingHead:
 
     def place(self, base: Pixels, target: HeadFit) -> None:
         """Draw the head as `target` has it into a copy of the picture, with its alpha if it has one, in place."""
-        driven = self.driver.drive(target.project(self.model, displacement=self.displacement), self.paint)
+        driven = self.driver.drive(self._project(target))
         if driven.box is None or driven.field is None:
             return
         here = driven.box.slices
-        parts, old = [driven.photo[here]], [self.photo.rgb[here]]
+        moved = driven.photo if self.mouth is None else paint_opening(driven, self._skull(target), self.mouth)
+        if self.driver.is_grey:
+            moved = np.repeat(np.rint(moved.mean(axis=2, keepdims=True)).astype(np.uint8), 3, axis=2)
+        parts, old = [moved[here]], [self.photo.rgb[here]]
         if self.photo.alpha is not None:
-            moved = sample(self.photo.alpha[..., None], driven.box.places() + driven.field.shift)
-            parts.append(np.rint(moved).clip(0, 255).astype(np.uint8))
+            alpha = sample(self.photo.alpha[..., None], driven.box.places() + driven.field.shift)
+            parts.append(np.rint(alpha).clip(0, 255).astype(np.uint8))
             old.append(self.photo.alpha[here][..., None])
         made = np.dstack(parts)
         if self.share is None:
@@ -144,10 +150,18 @@ class MovingHead:
         change = (made.astype(np.float32) - np.dstack(old)) * self.share[here][..., None]
         base[here] = np.rint(base[here] + change).clip(0, 255).astype(np.uint8)
 
+    def _project(self, fit: HeadFit) -> Float64Array:
+        return fit.project(self.model, displacement=self.displacement)
+
+    def _skull(self, fit: HeadFit) -> Float64Array:
+        """The landmarks of a head without its expression, [68, 2] photo pixels: they move with the skull alone."""
+        still = replace(fit, expression=np.zeros_like(fit.expression))
+        return still.landmarks(self.model, self._project(still))
+
 
 def animate(
     photo: Photo, faces: Sequence[FaceCrop], drivers: Sequence[Clip], model: HeadModel,
-    landmarks: LandmarkPredictor, options: AnimateOptions | None = None, paint: Painter | None = None,
+    landmarks: LandmarkPredictor, options: AnimateOptions | None = None, mouth: MouthNet | None = None,
 ) -> Animation:  # fmt: skip
     """Move the heads of a photo as those of driving clips move.
 
@@ -156,8 +170,10 @@ def animate(
         faces: those of its faces that are to move.
         drivers: one clip for all faces, or one for each, the leftmost face's first. The first clip sets frame times,
             length and sound; others are shown at its times, and their last frame stays when they end.
-        model: the morphable head. landmarks: the network that finds landmarks.
-        paint: paints opened mouths; None for a plain filling.
+        model: the morphable head.
+        landmarks: the network that finds landmarks.
+        options: how; by default `AnimateOptions()`.
+        mouth: the network that paints opened mouths; None for a plain filling.
 
     Raises:
         UsageError: no face, no driver, or neither one driver nor one for each face.
@@ -168,7 +184,7 @@ def animate(
     if not faces or len(drivers) not in (1, len(faces)):
         raise UsageError(f"{len(drivers)} driving clips for {len(faces)} faces; give one for all, or one for each")
     ordered = sorted(faces, key=lambda face: float(face.landmarks[:, 0].mean()))
-    moving = [MovingHead(photo, face.landmarks, model, paint) for face in ordered]
+    moving = [MovingHead(photo, face.landmarks, model, mouth) for face in ordered]
     for head in moving:
         head.leave_room([other.square for other in moving if other is not head])
     seen = [
@@ -190,7 +206,7 @@ def animate(
         return Frame(frame, time)
 
     first = drivers[0]
-    frames = _ahead(together(seen), render_frame, 0 if first.count is None else _cores())
+    frames = _ahead(together(seen), render_frame, 0 if first.once and first.count is None else _cores())
     clip = replace(first, frames=frames, size=(picture.shape[1], picture.shape[0]), alpha=photo.alpha is not None)
     return Animation(clip, AnimateReport(squares, [driver.report for driver in seen]))
 

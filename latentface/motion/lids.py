@@ -31,6 +31,7 @@ class Lids:
         self.open = iris_contrasts(picture, landmarks)
 
     def __call__(self, picture: Pixels, landmarks: Float64Array) -> Float64Array:
+        """How far each eye has closed in the next frame, [2]."""
         now = iris_contrasts(picture, landmarks)
         share = now / np.maximum(self.open, 1e-6)
         shut: Float64Array = np.clip((_OPEN - share) / (_OPEN - _SHUT), 0, 1) * (self.open > _LEAST)
@@ -43,7 +44,8 @@ def iris_contrasts(picture: Pixels, landmarks: Float64Array) -> Float64Array:
     """How much darker than its sides the darkest disc of each eye is, as a part of the skin's brightness, [2].
 
     Args:
-        picture: uint8 RGB [H, W, 3]. landmarks: [68, 2] of a face in it.
+        picture: uint8 RGB [H, W, 3].
+        landmarks: [68, 2] of a face in it.
     """
     middles = [landmarks[eye].mean(0) for eye in _EYES]
     across = middles[1] - middles[0]

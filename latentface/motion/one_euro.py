@@ -31,6 +31,7 @@ class OneEuro(Generic[Value]):
         self.before: tuple[Fraction, Value, Value] | None = None  # time, value, speed
 
     def __call__(self, value: Value, time: Fraction) -> Value:
+        """The steadied value at `time`, in seconds."""
         if self.before is None or time <= self.before[0]:
             self.before = time, value, value * 0
             return value

@@ -67,6 +67,7 @@ class EmotionNet(nn.Module):
         return (ours + mirrored) / 2  # the logits are linear in the features: theirs are averaged, too
 
     def forward(self, crops: Tensor) -> Tensor:
+        """Logits [N, 7] of crops [N, 3, R, R]; UsageError for another shape."""
         logits: Tensor = self.head(self.features(crops))
         return logits
 

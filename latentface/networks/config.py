@@ -72,4 +72,5 @@ class GeneratorConfig:
         return 2 * len(self.resolutions)
 
     def channels(self, resolution: int) -> int:
+        """Width of the feature maps at a resolution in pixels."""
         return min(self.channel_base // resolution, self.channel_max)

@@ -58,6 +58,7 @@ class CropEncoder(nn.Module):
         return x.flatten(1)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """The code w [N, w_dim] of crops [N, 3, r, r] in [-1, 1], r any of the encoder's own resolutions."""
         w: torch.Tensor = self.head(self.features(images))
         return w
 
@@ -73,6 +74,7 @@ class Halving(nn.Module):
         self.norm = nn.GroupNorm(8, inputs)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Half the size of maps [N, in, 2r, 2r]: [N, out, r, r]."""
         h = F.leaky_relu(self.conv0(self.norm(x)), 0.2)
         h = F.avg_pool2d(h, 2)
         h = F.leaky_relu(self.conv1(h), 0.2)
@@ -100,7 +102,7 @@ class LatentEncoder(nn.Module):
     centre: torch.Tensor
 
     def parts(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """w [N, w_dim] and what the layers add to it [N, num_ws, w_dim]."""
+        """The code w [N, w_dim], and what the layers add to it [N, num_ws, w_dim]."""
         features = self.trunk.features(images)
         added = self.deltas(F.leaky_relu(self.squeeze(features), 0.2)).float()
         w = self.centre + self.trunk.head(features).float()

@@ -8,9 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
 
 import torch
 from torch import nn
@@ -18,7 +17,7 @@ from torch import nn
 from latentface.errors import UsageError
 from latentface.networks.config import GeneratorConfig
 from latentface.networks.layers import EqualLinear, SynthesisLayer, ToRGBLayer, UpConv1x1, initialise
-from latentface.ops import make_filter, upsample2d, without_autocast
+from latentface.ops import checksums, make_filter, upsample2d, without_autocast
 
 __all__ = ["Generator", "GeneratorConfig", "MappingNetwork", "SynthesisNetwork"]
 
@@ -51,7 +50,7 @@ class MappingNetwork(nn.Module):
         truncation_psi: float = 1.0,
         truncation_cutoff: int | None = None,
     ) -> torch.Tensor:
-        """w <- w_avg + psi (w - w_avg) on the layers below `truncation_cutoff` (all if None).
+        """Map z to ws, with w <- w_avg + psi (w - w_avg) on the rows below `truncation_cutoff` (all if None).
 
         Raises:
             UsageError: z or c of another shape than the config asks for.
@@ -86,7 +85,7 @@ class MappingNetwork(nn.Module):
 
 
 def normalise(x: torch.Tensor) -> torch.Tensor:
-    """x / sqrt(mean(x^2) + 1e-8) over the last axis."""
+    """The vectors x / sqrt(mean(x^2) + 1e-8), the mean over the last axis."""
     return x * (x.square().mean(-1, keepdim=True) + 1e-8).rsqrt()
 
 
@@ -171,9 +170,10 @@ class SynthesisNetwork(nn.Module):
         generator: torch.Generator | None = None,
         resolution: int | None = None,
     ) -> torch.Tensor:
-        """Draw the image of each row of ws.
+        """Synthesise the image of each latent in ws.
 
         Args:
+            ws: [N, num_ws, w_dim].
             noise_mode: "const" (the stored maps), "none", or "random" (new maps from `generator`).
             noise: maps in layer order that take the place of the stored ones, each [N or 1, 1, r, r] or [r, r].
             generator: source of the random maps, on the device of ws; global random state is never used.
@@ -287,7 +287,7 @@ class Generator(nn.Module):
         noise_mode: str = "const",
         generator: torch.Generator | None = None,
     ) -> torch.Tensor:
-        """z [N, z_dim] -> image [N, img_channels, R, R]."""
+        """Map z [N, z_dim] to images [N, img_channels, R, R]; the options are those of the two halves."""
         ws = self.mapping(z, c, truncation_psi, truncation_cutoff)
         return self.synthesis(ws, noise_mode=noise_mode, generator=generator)
 
@@ -300,16 +300,16 @@ class Generator(nn.Module):
     def fingerprint(self) -> str:
         """SHA-256 (hex) of the config and of every weight and noise map in float32: two networks that draw alike agree.
 
-        Independent of the device; kept until a tensor changes.
+        Independent of the device; kept until a tensor's content changes.
         """
         state = self.state_dict()
-        key = tuple((t.data_ptr(), t._version) for t in state.values())
+        key = (self.config, checksums(state.values()))
         if self._fingerprint is None or self._fingerprint[0] != key:
             self._fingerprint = (key, _digest(self.config, state))
         return self._fingerprint[1]
 
 
-def _digest(config: GeneratorConfig, state: dict[str, Any]) -> str:
+def _digest(config: GeneratorConfig, state: Mapping[str, torch.Tensor]) -> str:
     digest = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode())
     for name in sorted(state):
         values = state[name].detach().to("cpu", torch.float32).contiguous()

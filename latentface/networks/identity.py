@@ -57,4 +57,5 @@ class IdentityNet(nn.Module):
         return torch.cat([self.trunk(self.trunk.frame(crops)).float(), points, points.square()], dim=1)
 
     def forward(self, crops: Tensor) -> Tensor:
+        """Unit vectors [N, D] of crops [N, 3, R, R]; UsageError for another shape."""
         return F.normalize(self.out(self.describe(crops)), dim=1)

@@ -112,8 +112,11 @@ def apply_offsets(points: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
 
 
 def eye_frame(points: torch.Tensor) -> torch.Tensor:
-    """Points [N, 68, 2] in the frame of each face: from the middle between the eyes, x along the line from the left to
-    the right eye centre, y at a right angle to it (down), in inter-ocular distances."""
+    """Points [N, 68, 2] in the frame of each face, in inter-ocular distances.
+
+    The origin is the middle between the eyes; x runs along the line from the left to the right eye centre, y at a right
+    angle to it, down.
+    """
     left, right = points[:, 36:42].mean(1, keepdim=True), points[:, 42:48].mean(1, keepdim=True)
     across = right - left  # [N, 1, 2]
     down = torch.stack([-across[..., 1], across[..., 0]], dim=-1)

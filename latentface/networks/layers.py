@@ -42,10 +42,12 @@ class EqualLinear(nn.Module):
         self.activation = activation
 
     def reset_parameters(self, generator: torch.Generator) -> None:
+        """Normal weights of deviation 1 / lr_multiplier, and the bias that makes lr * b equal `bias_init`."""
         nn.init.normal_(self.weight, std=1.0 / self.lr_multiplier, generator=generator)
         nn.init.constant_(self.bias, self.bias_init / self.lr_multiplier)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # [N, in] -> [N, out]
+        """The layer of x [N, in]: [N, out], in the precision of the weights."""
         # styles steer every pixel of a channel: 8 bits of mantissa would show, and the layer is cheap
         with without_autocast(x):
             scale = self.lr_multiplier / math.sqrt(self.weight.shape[1])
@@ -91,6 +93,7 @@ class SynthesisLayer(nn.Module):
     kernel: torch.Tensor
 
     def reset_parameters(self, generator: torch.Generator) -> None:
+        """Standard normal weights and noise map; bias and noise strength zero."""
         nn.init.normal_(self.weight, generator=generator)
         nn.init.zeros_(self.bias)
         nn.init.zeros_(self.noise_strength)
@@ -120,10 +123,12 @@ class ToRGBLayer(nn.Module):
         self.conv_clamp = conv_clamp
 
     def reset_parameters(self, generator: torch.Generator) -> None:
+        """Standard normal weights, bias zero."""
         nn.init.normal_(self.weight, generator=generator)
         nn.init.zeros_(self.bias)
 
     def forward(self, x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        """The colours [N, img_channels, R, R] that x [N, in, R, R] adds to the image under w [N, w_dim]."""
         styles = self.affine(w) / math.sqrt(self.weight.shape[1])
         y = modulated_conv2d(x, self.weight, styles, demodulate=False)
         return bias_act(y, self.bias, activation="linear", clamp=self.conv_clamp)
@@ -140,9 +145,11 @@ class UpConv1x1(nn.Module):
     kernel: torch.Tensor
 
     def reset_parameters(self, generator: torch.Generator) -> None:
+        """Standard normal weights."""
         nn.init.normal_(self.weight, generator=generator)
 
     def forward(self, x: torch.Tensor, gain: float = 1.0) -> torch.Tensor:  # [N, in, r, r] -> [N, out, 2r, 2r]
+        """Twice the size of x [N, in, r, r], times `gain`: [N, out, 2r, 2r]."""
         weight = self.weight * (gain / math.sqrt(self.weight.shape[1]))
         return upsample2d(nn.functional.conv2d(x, weight.to(x.dtype)), self.kernel)
 

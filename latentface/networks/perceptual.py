@@ -1,4 +1,4 @@
-"""Perceptual distances: the small built-in one, and two published references read from arrays the user has.
+"""Perceptual distances: what they share, the small built-in one, and a distilled VGG-19 read from arrays the user has.
 
 All of them follow LPIPS (Zhang et al. 2018, eq. 1): feature maps at several scales, each pixel's feature vector brought
 to unit length, squared differences weighted by channel, averaged over the image and summed over the scales. Images are
@@ -15,12 +15,15 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from latentface.errors import UsageError, WeightsError
 
 #: Smallest side an image may have: below it the deepest scale of the networks would hold a pixel or two.
 MINIMUM_SIDE = 32
+
+Arrays = Mapping[str, ArrayLike] | str | Path  # by name, or the .npz file that holds them
 
 
 @dataclass(frozen=True)
@@ -46,13 +49,13 @@ class PerceptualConfig:
                 "expected as many of both, all 1 or more"
             )
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """The fields as JSON can hold them."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> PerceptualConfig:
-        """The reverse of `to_dict`. Raises WeightsError for unknown, missing or unusable fields."""
+        """The reverse of `to_dict`. Raises WeightsError for missing or unusable fields."""
         try:
             return cls(
                 widths=tuple(int(width) for width in values["widths"]),
@@ -115,7 +118,8 @@ class FeatureDistance(nn.Module):
         return self.compare(self.unit_features(a), self.unit_features(b))
 
 
-def _check_images(images: Tensor) -> None:
+def check_images(images: Tensor) -> None:
+    """Raise UsageError unless images are [N, 3, H, W] with both sides 32 or more."""
     if images.ndim != 4 or images.shape[1] != 3 or min(images.shape[2:]) < MINIMUM_SIDE:
         raise UsageError(
             f"images of shape {list(images.shape)}: expected [N, 3, H, W] with both sides {MINIMUM_SIDE} or more"
@@ -144,7 +148,7 @@ class PerceptualNet(FeatureDistance):
 
     def features(self, images: Tensor) -> tuple[Tensor, ...]:
         """Feature maps of images [N, 3, H, W] in [-1, 1]: one a scale, [N, widths[i], H / 2^i, W / 2^i]."""
-        _check_images(images)
+        check_images(images)
         x, maps = images, []
         for level, stage in enumerate(self.stages):
             if level:
@@ -165,7 +169,7 @@ class PerceptualNet(FeatureDistance):
         return tuple(weights.clamp(min=0.0) for weights in self.weights)
 
 
-def _read_arrays(arrays: Mapping[str, Any] | str | Path, wanted: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
+def read_arrays(arrays: Arrays, wanted: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
     """The wanted arrays of a mapping or an .npz file as float32 tensors, or WeightsError."""
     name = "the given arrays"
     if isinstance(arrays, str | Path):
@@ -186,79 +190,10 @@ def _read_arrays(arrays: Mapping[str, Any] | str | Path, wanted: Mapping[str, tu
     return out
 
 
-def _freeze(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+def freeze(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Register tensors as buffers under names without dots."""
     for name, tensor in tensors.items():
         module.register_buffer(name.replace(".", "_"), tensor)
-
-
-#: Fire modules of SqueezeNet 1.1: index in torchvision's `features`, then channels: input, squeezed, expanded.
-_FIRES = (
-    (3, 64, 16, 64),
-    (4, 128, 16, 64),
-    (6, 128, 32, 128),
-    (7, 256, 32, 128),
-    (9, 256, 48, 192),
-    (10, 384, 48, 192),
-    (11, 384, 64, 256),
-    (12, 512, 64, 256),
-)
-
-
-class SqueezeLpips(FeatureDistance):
-    """LPIPS v0.1 on SqueezeNet 1.1, from an .npz file (or a mapping of arrays) with torchvision's names.
-
-    Holds `features.0.weight`, `features.3.squeeze.weight`, ... and the linear heads `lin0.weight` ... `lin6.weight`.
-    Maps end after features 1, 4, 7, 9, 10, 11 and 12; max-pool 3 / 2 (ceiling) before fires 3, 6 and 9.
-
-    Raises:
-        WeightsError: the file cannot be read, or an array is missing or misshapen.
-    """
-
-    def __init__(self, arrays: Mapping[str, Any] | str | Path) -> None:
-        super().__init__()
-        wanted: dict[str, tuple[int, ...]] = {"features.0.weight": (64, 3, 3, 3), "features.0.bias": (64,)}
-        for index, inputs, squeezed, expanded in _FIRES:
-            for part, shape in (
-                ("squeeze", (squeezed, inputs, 1, 1)),
-                ("expand1x1", (expanded, squeezed, 1, 1)),
-                ("expand3x3", (expanded, squeezed, 3, 3)),
-            ):
-                wanted[f"features.{index}.{part}.weight"] = shape
-                wanted[f"features.{index}.{part}.bias"] = shape[:1]
-        for level, channels in enumerate((64, 128, 256, 384, 384, 512, 512)):
-            wanted[f"lin{level}.weight"] = (channels,)
-        _freeze(self, _read_arrays(arrays, wanted))
-        self.register_buffer("shift", torch.tensor([-0.030, -0.088, -0.188]).view(1, 3, 1, 1))
-        self.register_buffer("scale", torch.tensor([0.458, 0.448, 0.450]).view(1, 3, 1, 1))
-
-    def _fire(self, x: Tensor, index: int) -> Tensor:
-        def convolve(x: Tensor, part: str, padding: int) -> Tensor:
-            name = f"features_{index}_{part}"
-            return F.relu(
-                F.conv2d(x, self.get_buffer(f"{name}_weight"), self.get_buffer(f"{name}_bias"), padding=padding)
-            )
-
-        x = convolve(x, "squeeze", 0)
-        return torch.cat([convolve(x, "expand1x1", 0), convolve(x, "expand3x3", 1)], dim=1)
-
-    def features(self, images: Tensor) -> tuple[Tensor, ...]:
-        """The seven maps of images [N, 3, H, W] in [-1, 1]: 64, 128, 256, 384, 384, 512 and 512 channels."""
-        _check_images(images)
-        x = (images - self.get_buffer("shift")) / self.get_buffer("scale")
-        x = F.relu(F.conv2d(x, self.get_buffer("features_0_weight"), self.get_buffer("features_0_bias"), stride=2))
-        maps = [x]
-        for index, *_ in _FIRES:
-            if index in (3, 6, 9):
-                x = F.max_pool2d(x, 3, 2, ceil_mode=True)
-            x = self._fire(x, index)
-            if index not in (3, 6):
-                maps.append(x)
-        return tuple(maps)
-
-    def channel_weights(self) -> tuple[Tensor, ...]:
-        """The published linear heads."""
-        return tuple(self.get_buffer(f"lin{level}_weight") for level in range(7))
 
 
 #: Convolutions of the distilled VGG-19: name, input channels, output channels. Pooling follows 12, 22, 34 and 44.
@@ -294,20 +229,20 @@ class DistilledVgg(FeatureDistance):
         WeightsError: the file cannot be read, or an array is missing or misshapen.
     """
 
-    def __init__(self, arrays: Mapping[str, Any] | str | Path, scales: tuple[float, ...] = VGG_SCALES) -> None:
+    def __init__(self, arrays: Arrays, scales: tuple[float, ...] = VGG_SCALES) -> None:
         super().__init__()
         self.levels = len(scales)
         wanted: dict[str, tuple[int, ...]] = {"conv0.weight": (3, 3, 1, 1), "conv0.bias": (3,)}
         for name, inputs, outputs in _VGG:
             wanted[f"conv{name}.weight"] = (outputs, inputs, 3, 3)
             wanted[f"conv{name}.bias"] = (outputs,)
-        _freeze(self, _read_arrays(arrays, wanted))
+        freeze(self, read_arrays(arrays, wanted))
         for level, (channels, scale) in enumerate(zip((16, 32, 64, 128, 128), scales, strict=False)):
             self.register_buffer(f"scale{level}", torch.full((channels,), scale))
 
     def features(self, images: Tensor) -> tuple[Tensor, ...]:
         """The maps of images [N, 3, H, W] in [-1, 1], at full, half, ... and, for five, a sixteenth of the size."""
-        _check_images(images)
+        check_images(images)
         x = F.conv2d((images + 1) / 2, self.get_buffer("conv0_weight"), self.get_buffer("conv0_bias"))
         maps = []
         for name, *_ in _VGG:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
+
+CPU_FACTS = Path("/proc/cpuinfo")
 
 
 def is_rough(precision: str, device: torch.device) -> bool:
@@ -11,8 +15,24 @@ def is_rough(precision: str, device: torch.device) -> bool:
         return precision == "bfloat16"
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    knows = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # torch offers no public way to ask a processor
-    return device.type == "cpu" and knows is not None and bool(knows())
+    return device.type == "cpu" and multiplies_bfloat16()
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether this processor has instructions for bfloat16 (AVX512_BF16).
+
+    torch says it in public since it has `torch.cpu.get_capabilities`; before that the Linux kernel is asked. Where
+    neither knows, the answer is no, which costs time and nothing else.
+    """
+    ask = getattr(torch.cpu, "get_capabilities", None)
+    if ask is not None:
+        return bool(ask().get("avx512_bf16", False))
+    try:
+        lines = CPU_FACTS.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return False
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    return "avx512_bf16" in flags.split()
 
 
 def convolving(rough: bool, device: torch.device) -> torch.autocast:

@@ -18,10 +18,8 @@ from torch import nn
 from latentface.errors import UsageError
 from latentface.networks.layers import EqualLinear
 
-COARSE, MIDDLE = (
-    3,
-    7,
-)  # heads before COARSE see the coarsest features, before MIDDLE the middle ones, the rest the finest
+# rows of w before COARSE come from the coarsest features, those before MIDDLE from the middle ones, then the finest
+COARSE, MIDDLE = 3, 7
 REDUCTION = 16  # channels to the bottleneck of squeeze and excitation
 
 
@@ -72,7 +70,7 @@ class PspEncoder(nn.Module):
         self.register_buffer("latent_avg", torch.zeros(config.num_ws, coarse))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Raises UsageError for another shape."""
+        """The codes ws [N, num_ws, w_dim] of images [N, 3, R, R]; UsageError for another shape."""
         if images.ndim != 4 or images.shape[1] != 3:
             raise UsageError(f"PspEncoder: expected images [N, 3, R, R], got {list(images.shape)}")
         coarse, middle, fine = self._scales(_resize(images, self.config.input_size))
@@ -115,6 +113,7 @@ class ResidualUnit(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The sum of the unit's two branches for x [N, in, r, r]."""
         out: torch.Tensor = self.res_layer(x) + self.shortcut_layer(x)
         return out
 
@@ -128,6 +127,7 @@ class SqueezeExcitation(nn.Module):
         self.fc2 = nn.Conv2d(channels // REDUCTION, channels, 1, bias=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The maps x [N, C, r, r], each channel times its gate."""
         gate = torch.sigmoid(self.fc2(F.relu(self.fc1(x.mean((2, 3), keepdim=True)))))
         return x * gate
 
@@ -143,6 +143,7 @@ class StyleHead(nn.Module):
         self.linear = EqualLinear(channels, channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The row of w [N, C] that features [N, C, s, s] tell."""
         w: torch.Tensor = self.linear(self.convs(x).flatten(1))
         return w
 
@@ -151,6 +152,7 @@ def infer_config(state: Mapping[str, torch.Tensor], deltas: bool) -> PspConfig:
     """The config of an encoder with these tensors; UsageError when they are no such encoder's.
 
     Args:
+        state: names and tensors of the published file.
         deltas: as in `PspConfig`; names and shapes of pSp and e4e are the same.
     """
     stem = state.get("input_layer.0.weight")

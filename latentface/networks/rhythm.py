@@ -87,6 +87,7 @@ class RhythmNet(nn.Module):
         self.usual.copy_(torch.cat(usual, dim=1))
 
     def forward(self, emotions: Tensor, measures: Tensor, state: State | None = None) -> Outlook:
+        """The outlook after each of the emotions; `state` is what an earlier call for the same sequences returned."""
         begins = (emotions == BEGIN)[..., None]
         seen = ((measures - self.location) / self.scale).masked_fill(begins, 0.0)
         inputs = torch.cat([self.embedding(emotions), seen], dim=-1)

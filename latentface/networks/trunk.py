@@ -58,11 +58,16 @@ class Frame(Protocol):
     """
 
     @property
-    def input_size(self) -> int: ...
+    def input_size(self) -> int:
+        """Side of the framed picture in pixels."""
+
     @property
-    def frame_scale(self) -> float: ...
+    def frame_scale(self) -> float:
+        """Side of the square, in sides of the crop."""
+
     @property
-    def frame_shift(self) -> float: ...
+    def frame_shift(self) -> float:
+        """How far the square's centre lies below the crop's, in sides of the crop."""
 
 
 def framed_part(crops: Tensor, frame: Frame) -> Tensor:
@@ -94,6 +99,7 @@ class ResidualBlock(nn.Module):
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
+        """The block's maps of x [N, in, r, r]: [N, out, r / stride, r / stride]."""
         y = F.relu(self.norm0(self.conv0(x)))
         y = self.norm1(self.conv1(y))
         short = x if self.stride == 1 else F.avg_pool2d(x, 2)
@@ -148,5 +154,6 @@ class FaceTrunk(FaceEncoder):
         return F.relu(self.summary(self.encode(framed)[-1])).flatten(1)
 
     def forward(self, framed: Tensor) -> Tensor:
+        """Features [N, D] of framed pictures [N, 3, S, S] in [-1, 1]."""
         features: Tensor = self.out(self.summarise(framed))
         return features

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from latentface.ops.activation import bias_act
+from latentface.ops.checksum import checksums
 from latentface.ops.filtering import make_filter, upfirdn2d, upsample2d
 from latentface.ops.modulation import modulated_conv2d
 from latentface.ops.precision import without_autocast
@@ -14,6 +15,7 @@ from latentface.ops.styled import PreparedWeight, styled_conv2d
 __all__ = [
     "PreparedWeight",
     "bias_act",
+    "checksums",
     "make_filter",
     "modulated_conv2d",
     "styled_conv2d",

@@ -28,6 +28,7 @@ def bias_act(
         noise: [N or 1, 1, ...] or None, the same for every channel.
         activation: "lrelu" (slope 0.2) or "linear".
         gain: positive factor after the activation; StyleGAN2 uses sqrt(2) after lrelu to keep the variance.
+        clamp: positive bound of the absolute value of the result, or None for no bound.
 
     Returns:
         Like x, in its dtype.

@@ -7,7 +7,6 @@ remembered beside it, with the reason, so that it is tried once and not at every
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import importlib.util
 import os
@@ -17,8 +16,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,8 +50,11 @@ class BuildFailed(RuntimeError):
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one library is made. The linker gets no OpenMP: the library takes torch's own when it is loaded, since two
-    pools of threads in one process would fight for the cores."""
+    """How one library is made.
+
+    The linker gets no OpenMP: the library takes torch's own when it is loaded, since two pools of threads in one
+    process would fight for the cores.
+    """
 
     source: Path
     compile: tuple[str, ...]
@@ -114,13 +114,15 @@ def build(device: str) -> Path:
     Raises:
         BuildFailed: it cannot be built, or could not the last time; `str(error)` says why.
     """
+    import filelock
+
     made = recipe(device)
     try:
         target = folder() / f"{device}-{_key(made)}.so"
         if target.is_file():
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _turn(target.with_suffix(".lock")):
+        with filelock.FileLock(target.with_suffix(".lock")):
             if not target.is_file():  # another process may have built it meanwhile
                 _build(made, target)
     except OSError as error:
@@ -186,11 +188,3 @@ def _reason(output: str) -> str:
     return next(
         (line for line in lines if "error" in line.lower()), lines[-1] if lines else "the compiler said nothing"
     )
-
-
-@contextmanager
-def _turn(path: Path) -> Iterator[None]:
-    """Keep other processes waiting until the block ends."""
-    with path.open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield

@@ -34,7 +34,10 @@ def upfirdn2d(
     Args:
         x: [N, C, H, W].
         kernel: [kh, kw]; applied as a true convolution (mirrored), the same for every channel.
+        up: factor of the upsampling, 1 or more.
+        down: factor of the downsampling, 1 or more.
         padding: left, right, top, bottom, in pixels of the upsampled image; negative values crop.
+        gain: factor of the result; up^2 keeps the brightness of an upsampled image.
 
     Returns:
         [N, C, (H * up + top + bottom - kh) // down + 1, (W * up + left + right - kw) // down + 1], dtype of x.

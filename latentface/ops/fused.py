@@ -6,7 +6,7 @@ multiplies by a slope that its output tells, that of a resampling is the transpo
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -15,8 +15,31 @@ from torch.autograd import Function
 from latentface.ops.native import Activation, Addends, Resampling, activate, activate_backward, dense, resample
 
 
+class Context(Protocol):
+    """What torch hands to both passes of a Function, as far as it is used here; torch leaves it without types."""
+
+    saved_tensors: tuple[Tensor, ...]
+    needs_input_grad: tuple[bool, ...]
+
+    def save_for_backward(self, *tensors: Tensor | None) -> None:
+        """Keep tensors for the backward pass, where `saved_tensors` gives them back."""
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """Whether the backward pass gets zeros, rather than None, for outputs that nothing depends on."""
+
+
+class _BiasActContext(Context, Protocol):
+    activation: Activation
+    bias: torch.dtype | None
+    noise: tuple[torch.dtype, int] | None  # dtype and number of the noise maps
+
+
+class _ResampleContext(Context, Protocol):
+    transposed: Resampling
+
+
 def apply(function: type[Function], *inputs: object) -> Any:
-    """function.apply, which torch leaves without types."""
+    """`function.apply`, which torch leaves without types."""
     return cast(Any, function).apply(*inputs)
 
 
@@ -24,7 +47,10 @@ class BiasAct(Function):
     """clamp(gain lrelu(x + noise + bias)), x [N, C, H, W], bias [C] or None, noise [N or 1, 1, H, W] or None."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, bias: Tensor | None, noise: Tensor | None, activation: Activation) -> Tensor:
+    def forward(
+        ctx: _BiasActContext, x: Tensor, bias: Tensor | None, noise: Tensor | None, activation: Activation
+    ) -> Tensor:
+        """The value a, like x."""
         a = activate(dense(x), Addends(None, noise, bias), activation)
         ctx.save_for_backward(a)
         ctx.activation = activation
@@ -33,25 +59,28 @@ class BiasAct(Function):
         return a
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: _BiasActContext, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradients of x, bias and noise (None where not asked for), and None for the activation."""
         (a,) = ctx.saved_tensors
         wanted = ctx.needs_input_grad
         x, pixels, channels = apply(BiasActSlope, grads[0], a, ctx.activation, wanted[1], wanted[2])
         bias = pixels.sum(0).to(ctx.bias) if wanted[1] else None
         noise = None
         if wanted[2]:
+            assert ctx.noise is not None
             dtype, maps = ctx.noise
             noise = (channels if maps == len(a) else channels.sum(0, keepdim=True)).to(dtype)
         return x, bias, noise, None
 
 
 class BiasActSlope(Function):
-    """g = grad da/dz for the value a, its sums over pixels [N, C] and over channels [N, 1, H, W] where wanted."""
+    """The slope g = grad da/dz for the value a, and its sums over pixels [N, C] and channels [N, 1, H, W] if wanted."""
 
     @staticmethod
     def forward(
-        ctx: Any, grad: Tensor, a: Tensor, activation: Activation, pixels: bool, channels: bool
+        ctx: _BiasActContext, grad: Tensor, a: Tensor, activation: Activation, pixels: bool, channels: bool
     ) -> tuple[Tensor | None, ...]:
+        """The gradient g [N, C, H, W] and the two sums, None for one that is not wanted."""
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(a)
         ctx.activation = activation
@@ -59,7 +88,8 @@ class BiasActSlope(Function):
         return found.x, found.pixels, found.channels
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+    def backward(ctx: _BiasActContext, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        """The gradient of grad: the same slope once more, since g is linear in grad; None for the other inputs."""
         (a,) = ctx.saved_tensors
         x, pixels, channels = grads
         parts = [x, None if pixels is None else pixels[:, :, None, None], channels]
@@ -74,12 +104,14 @@ class PixelProduct(Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, weight: Tensor, pixels: Tensor) -> Tensor:
+    def forward(ctx: Context, weight: Tensor, pixels: Tensor) -> Tensor:
+        """The planes [N, O, P]."""
         ctx.save_for_backward(weight, pixels)
         return torch.bmm(weight, pixels.transpose(1, 2))
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Context, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradients of weight and pixels, None where not asked for."""
         weight, pixels = ctx.saved_tensors
         planes = grads[0].contiguous()
         of_weight = torch.bmm(planes, pixels) if ctx.needs_input_grad[0] else None
@@ -87,15 +119,17 @@ class PixelProduct(Function):
 
 
 class Resample(Function):
-    """upfirdn of x [N, C, H, W] with taps [kh, kw]."""
+    """The operation upfirdn of x [N, C, H, W] with taps [kh, kw]."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, taps: Tensor, resampling: Resampling) -> Tensor:
+    def forward(ctx: _ResampleContext, x: Tensor, taps: Tensor, resampling: Resampling) -> Tensor:
+        """The resampled x, [N, C, *resampling.size]."""
         ctx.save_for_backward(taps)
         ctx.transposed = resampling.transposed(x.shape, taps.shape)
         return resample(dense(x), taps, resampling)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: _ResampleContext, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradient of x, by the transposed resampling; the taps get none."""
         (taps,) = ctx.saved_tensors
         return apply(Resample, grads[0], taps, ctx.transposed), None, None

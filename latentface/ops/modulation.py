@@ -32,7 +32,9 @@ def modulated_conv2d(
         x: [N, I, H, W].
         weight: [O, I, k, k], k odd.
         styles: [N, I].
-        up: 1, or 2 for a transposed convolution of stride 2 followed by the low-pass `kernel` [kh, kw] (times 4).
+        demodulate: divide by the norm; to-RGB layers do not.
+        up: 1, or 2 for a transposed convolution of stride 2 followed by the low-pass `kernel` (times 4).
+        kernel: [kh, kw], for up = 2 only.
 
     Returns:
         [N, O, H * up, W * up].
@@ -73,7 +75,7 @@ def weight_power(weight: torch.Tensor) -> torch.Tensor:
 
 
 def demodulation(power: torch.Tensor, styles: torch.Tensor) -> torch.Tensor:
-    """d [N, O] = rsqrt(sum over i, kh, kw of (styles[n, i] weight[o, i, kh, kw])^2 + 1e-8), from the weight's power."""
+    """The factors d [N, O] = rsqrt(sum over i of styles[n, i]^2 power[o, i] + 1e-8), with power of `weight_power`."""
     with without_autocast(styles):
         return (styles.to(power.dtype).square() @ power.t() + EPSILON).rsqrt()
 

@@ -74,7 +74,10 @@ def chosen(choice: str) -> Iterator[None]:
 def library(device: str) -> ctypes.CDLL | BuildFailed:
     """The library for "cpu" or "cuda", built on first use, or why there is none."""
     try:
-        return _load(build(device))
+        loaded = _load(build(device))
+        if device == "cpu":
+            loaded.lf_checksum.argtypes, loaded.lf_checksum.restype = (POINTER, INTEGER), ctypes.c_uint64
+        return loaded
     except BuildFailed as error:
         logger.info("plain torch operations are used: %s", error)
         return error
@@ -109,7 +112,7 @@ def serves(x: Tensor) -> bool:
     kind = x.device.type
     if _choice == "reference" or x.dtype not in DTYPES.get(kind, ()) or (kind == "cuda" and _choice != "native"):
         return False
-    if type(x) not in (Tensor, torch.nn.Parameter) or _traced():
+    if type(x) not in (Tensor, torch.nn.Parameter) or _traced(x):
         return False
     found = library(kind)
     if isinstance(found, BuildFailed) and _choice == "native":
@@ -117,16 +120,29 @@ def serves(x: Tensor) -> bool:
     return not isinstance(found, BuildFailed)
 
 
-def _traced() -> bool:
-    """Whether a compiler, an exporter or a function transform looks on: they need to see plain torch."""
-    if torch.compiler.is_compiling():
+def _traced(x: Tensor) -> bool:
+    """Whether a compiler, an exporter or a function transform looks on: they need to see plain torch.
+
+    torch has no public way to ask for transforms and modes, and promises nothing for the names used here. Where they
+    are gone, a transform is told by its tensors, which have no memory of their own; a mode that only watches (a counter
+    of operations) then misses the native ones.
+    """
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
         return True
-    return torch._C._functorch.peek_interpreter_stack() is not None or torch._C._len_torch_dispatch_stack() > 0
+    transforms = getattr(getattr(torch._C, "_functorch", None), "peek_interpreter_stack", None)
+    modes = getattr(torch._C, "_len_torch_dispatch_stack", None)
+    if transforms is not None and modes is not None:
+        return transforms() is not None or modes() > 0
+    try:
+        x.data_ptr()
+    except RuntimeError:
+        return True
+    return False
 
 
 @dataclass(frozen=True)
 class Activation:
-    """a = clamp(gain lrelu(z)), lrelu of the given slope; a slope of 1 makes it linear."""
+    """The function a = clamp(gain lrelu(z)), lrelu of the given slope; a slope of 1 makes it linear."""
 
     slope: float = 1.0
     gain: float = 1.0
@@ -134,12 +150,13 @@ class Activation:
 
     @property
     def numbers(self) -> tuple[float, float, float]:
+        """Slope, gain and clamp as the library takes them, infinity for no clamp."""
         return self.slope, self.gain, math.inf if self.clamp is None else self.clamp
 
 
 @dataclass(frozen=True)
 class Addends:
-    """z = scale[n, c] x + noise[n, p] + bias[c]: tensors [N, C], [N or 1, 1, H, W] and [C], or None for 1, 0 and 0."""
+    """What makes z = scale[n, c] x + noise[n, p] + bias[c]: [N, C], [N or 1, 1, H, W], [C], or None for 1, 0 and 0."""
 
     scale: Tensor | None = None
     noise: Tensor | None = None
@@ -161,21 +178,23 @@ class Addends:
 
     @property
     def noise_step(self) -> int:
+        """Elements from one image's noise map to the next image's: 0 where all images share one map."""
         return self.noise[0].numel() if self.noise is not None and self.noise.shape[0] > 1 else 0
 
 
 def dense(x: Tensor, like: Tensor | None = None) -> Tensor:
-    """x [N, C, H, W] in one piece, channels innermost if x (or `like`) is so."""
+    """The tensor x [N, C, H, W] in one piece, channels innermost if x (or `like`) is so."""
     last = is_channels_last(x if like is None else like)
     return x.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
 
 
 def is_channels_last(x: Tensor) -> bool:
+    """Whether the channels of x [N, C, H, W] are innermost in memory, and nothing else describes its layout."""
     return not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
 
 
 def activate(x: Tensor, addends: Addends, activation: Activation, out: Tensor | None = None) -> Tensor:
-    """a [N, C, H, W] of a dense x, into `out` (dense alike; may be x) or a new tensor."""
+    """The value a [N, C, H, W] of a dense x, into `out` (dense alike; may be x) or a new tensor."""
     out = torch.empty_like(x) if out is None else out
     packed = addends.pack(x)
     _call(
@@ -219,7 +238,7 @@ def activate_backward(
 
 @dataclass(frozen=True)
 class Resampling:
-    """upfirdn: zeros in between, padding before, output size [rows, columns], and the taps' gain.
+    """The numbers of an upfirdn: zeros in between, padding before, output size [rows, columns], the taps' gain.
 
     `mirrored` convolves with the taps; without it they are correlated, as a gradient needs.
     """
@@ -245,7 +264,7 @@ def resample(
     activation: Activation = Activation(),
     out: Tensor | None = None,
 ) -> Tensor:
-    """a [N, C, *size] of the resampled dense x, taps [kh, kw]."""
+    """The value a [N, C, *size] of the resampled dense x, taps [kh, kw]."""
     if out is None:
         kind = torch.channels_last if is_channels_last(x) else torch.contiguous_format
         out = torch.empty((*x.shape[:2], *resampling.size), dtype=x.dtype, device=x.device, memory_format=kind)

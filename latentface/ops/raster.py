@@ -88,6 +88,8 @@ def rasterise(
     Args:
         vertices: column, row and depth of each vertex, [V, 3]; depth grows towards the viewer.
         triangles: vertex indices, [T, 3].
+        height: rows of the raster.
+        width: columns of the raster.
         cull: leave out the triangles that are seen from behind, those whose corners go clockwise on the page.
 
     Raises:

@@ -10,10 +10,9 @@ output, since what went into a leaky ReLU can be told from what came out.
 from __future__ import annotations
 
 import math
-import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +20,8 @@ from torch import Tensor
 from torch.autograd import Function
 
 from latentface.ops.activation import LEAKY_SLOPE, bias_act
-from latentface.ops.fused import apply
+from latentface.ops.checksum import checksums
+from latentface.ops.fused import Context, apply
 from latentface.ops.modulation import demodulation, modulated_conv2d, upsampling_padding, weight_power
 from latentface.ops.native import Activation, Addends, Resampling, activate, activate_backward, dense, resample, serves
 from latentface.ops.precision import computing_dtype
@@ -30,31 +30,45 @@ SQRT2 = math.sqrt(2.0)
 CHANNELS_LAST = torch.channels_last
 
 
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A convolution's weight as the fused layer wants it, channels innermost.
+
+    Attributes:
+        scaled, plain: [O, I, k, k], or for up = 2 [I, O, k, k] as transposed convolutions take them; in float32 at
+            least, and in the dtype of the convolution.
+        power: [O, I], the sum of squares over k, k.
+    """
+
+    scaled: Tensor
+    plain: Tensor
+    power: Tensor
+
+
 class PreparedWeight:
-    """A convolution's weight as the fused layer wants it, made once and made anew when the weight changes."""
+    """Keeps what a weight was prepared to, for as long as the weight holds the same numbers."""
 
     def __init__(self) -> None:
-        self._weight: weakref.ref[Tensor] | None = None
-        self._key: object = None
+        self._kept: tuple[object, Prepared] | None = None
 
     def __reduce__(self) -> tuple[type[PreparedWeight], tuple[()]]:
         return PreparedWeight, ()  # a copy of the layer prepares its own
 
-    def prepare(self, weight: Tensor, dtype: torch.dtype, up: int) -> None:
-        """Fill `scaled` (float32 at least) and `plain` (dtype), channels innermost, and `power`.
+    def prepare(self, weight: Tensor, dtype: torch.dtype, up: int) -> Prepared:
+        """The weight prepared for convolutions in that dtype, upsampling by `up`."""
+        key = (checksums([weight]), weight.shape, weight.dtype, dtype, up)
+        kept = self._kept
+        if kept is None or kept[0] != key:
+            with torch.inference_mode(False), torch.no_grad():  # kept tensors serve outside inference mode, too
+                kept = self._kept = key, _prepare(weight, dtype, up)
+        return kept[1]
 
-        Both are [O, I, k, k], or for up = 2 [I, O, k, k] as transposed convolutions take them; power [O, I] is the
-        sum of squares over k, k.
-        """
-        key = (weight.data_ptr(), weight._version, dtype, up)
-        if key == self._key and self._weight is not None and self._weight() is weight:
-            return
-        with torch.no_grad():
-            wide = weight.to(torch.promote_types(weight.dtype, torch.float32))
-            self.power = weight_power(wide)
-            self.scaled = (wide if up == 1 else wide.transpose(0, 1)).contiguous(memory_format=CHANNELS_LAST)
-            self.plain = self.scaled.to(dtype)
-        self._weight, self._key = weakref.ref(weight), key
+
+def _prepare(weight: Tensor, dtype: torch.dtype, up: int) -> Prepared:
+    wide = weight.to(torch.promote_types(weight.dtype, torch.float32))
+    turned = wide if up == 1 else wide.transpose(0, 1)
+    scaled = turned.clone(memory_format=CHANNELS_LAST)  # the weight itself may change meanwhile
+    return Prepared(scaled, scaled.to(dtype), weight_power(wide))
 
 
 @dataclass(frozen=True)
@@ -99,10 +113,14 @@ def styled_conv2d(
 
     Args:
         x: [N, I, H, W].
-        weight, bias: [O, I, k, k] and [O].
+        weight: [O, I, k, k].
         styles: [N, I].
+        bias: [O].
         noise: [N or 1, 1, H * up, W * up] or None.
         kernel: low-pass filter [kh, kw] of up = 2.
+        up: 1 or 2.
+        gain: positive factor beside the sqrt(2) of the activation.
+        clamp: positive bound of the absolute value of the result, or None for no bound.
         prepared: kept by the caller from call to call.
 
     Returns:
@@ -112,29 +130,35 @@ def styled_conv2d(
     if x.device.type != "cpu" or not serves(x.to(dtype)) or x.shape[0] == 0:
         y = modulated_conv2d(x, weight, styles, up=up, kernel=kernel)
         return bias_act(y, bias, noise=noise, gain=SQRT2 * gain, clamp=clamp)
-    prepared = prepared or PreparedWeight()
-    prepared.prepare(weight, dtype, up)
+    ready = (prepared or PreparedWeight()).prepare(weight, dtype, up)
     trained = torch.is_grad_enabled() and weight.requires_grad
-    scale = demodulation(weight_power(weight) if trained else prepared.power, styles)
+    scale = demodulation(weight_power(weight) if trained else ready.power, styles)
     layer = _Layer(kernel, up, weight.shape[2] // 2, Activation(LEAKY_SLOPE, SQRT2 * gain, clamp))
     x = x.to(dtype).contiguous(memory_format=CHANNELS_LAST)
-    out: Tensor = apply(_StyledConv, x, styles, scale, noise, weight, bias, prepared, layer)
+    out: Tensor = apply(_StyledConv, x, styles, scale, noise, weight, bias, ready, layer)
     return out
+
+
+class _StyledContext(Context, Protocol):
+    layer: _Layer
+    plain: Tensor
 
 
 class _StyledConv(Function):
     """x [N, I, H, W] (channels innermost), styles [N, I], demodulation [N, O], noise, weight, bias -> the output."""
 
     @staticmethod
-    def forward(ctx: Any, *inputs: Any) -> Tensor:
-        x, styles, scale, noise, weight, bias, prepared, layer = inputs
+    def forward(
+        ctx: _StyledContext, x: Tensor, styles: Tensor, scale: Tensor, noise: Tensor | None, weight: Tensor,
+        bias: Tensor, prepared: Prepared, layer: _Layer,
+    ) -> Tensor:  # fmt: skip
         a = _forward(x, styles, Addends(scale, noise, bias), prepared, layer)
         ctx.save_for_backward(x, styles, scale, noise, weight, bias, a)
         ctx.layer, ctx.plain = layer, prepared.plain
         return a
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: _StyledContext, *grads: Tensor) -> tuple[Tensor | None, ...]:
         *inputs, a = ctx.saved_tensors
         wanted = ctx.needs_input_grad[:6]
         if not torch.is_grad_enabled():
@@ -142,11 +166,11 @@ class _StyledConv(Function):
         # a derivative that is to be differentiated again
         asked = [each for each, is_wanted in zip(inputs, wanted, strict=True) if is_wanted]
         y = ctx.layer.composed(*inputs)
-        found = iter(torch.autograd.grad(y, asked, grads[0], create_graph=True))
+        found: Iterator[Tensor] = iter(torch.autograd.grad(y, asked, grads[0], create_graph=True))
         return *(next(found) if is_wanted else None for is_wanted in wanted), None, None
 
 
-def _forward(x: Tensor, styles: Tensor, addends: Addends, prepared: PreparedWeight, layer: _Layer) -> Tensor:
+def _forward(x: Tensor, styles: Tensor, addends: Addends, prepared: Prepared, layer: _Layer) -> Tensor:
     n, _, h, w = x.shape
     up = layer.up
     outputs, per_input = prepared.power.shape[0], prepared.plain[0, 0].numel()

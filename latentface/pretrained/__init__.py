@@ -6,8 +6,9 @@ import difflib
 import os
 import warnings
 from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from latentface.errors import UnknownNetwork, UsageError, WeightsError
 from latentface.io.atomic import sha256
@@ -22,7 +23,9 @@ if TYPE_CHECKING:  # torch is imported by the functions that need it: the catalo
     from latentface.networks.generator import Generator
     from latentface.networks.identity import IdentityNet
     from latentface.networks.landmarks import LandmarkNet
+    from latentface.networks.lpips import Lpips
     from latentface.networks.motion import MotionModel
+    from latentface.networks.mouth import MouthNet
     from latentface.networks.perceptual import PerceptualNet
     from latentface.networks.psp_encoder import PspEncoder
     from latentface.networks.rhythm import RhythmNet
@@ -37,6 +40,7 @@ __all__ = [
     "load_identity",
     "load_landmarks",
     "load_motion",
+    "load_mouth",
     "load_perceptual",
     "load_rhythm",
     "read_expressions",
@@ -45,8 +49,24 @@ __all__ = [
 ]
 
 Value = TypeVar("Value", "Subspace", "Preconditioner")
+Loaded = TypeVar("Loaded")
+Given = ParamSpec("Given")
 
 
+def _outside_inference_mode(load: Callable[Given, Loaded]) -> Callable[Given, Loaded]:
+    """Load as if no `torch.inference_mode` were on: networks outlive its block, and are to be differentiated."""
+
+    @wraps(load)
+    def loaded(*arguments: Given.args, **more: Given.kwargs) -> Loaded:
+        import torch
+
+        with torch.inference_mode(False):
+            return load(*arguments, **more)
+
+    return loaded
+
+
+@_outside_inference_mode
 def load_generator(name_or_path: str | os.PathLike[str] = DEFAULT_GENERATOR, device: str = "cpu") -> Generator:
     """A StyleGAN2 generator by name, address or file of any published format; in evaluation mode, parameters frozen.
 
@@ -64,10 +84,11 @@ def load_generator(name_or_path: str | os.PathLike[str] = DEFAULT_GENERATOR, dev
     path = resolve(name_or_path, kind="generator")
     checkpoint = read_checkpoint(path, encoder=False)
     for note in checkpoint.notes:
-        warnings.warn(f"{path}: {note}", stacklevel=2)
+        warnings.warn(f"{path}: {note}", stacklevel=3)
     return checkpoint.generator().to(device)
 
 
+@_outside_inference_mode
 def load_encoder(name_or_path: str | os.PathLike[str], device: str = "cpu") -> LatentEncoder | PspEncoder:
     """An encoder of photos into W+, by name, address or file: called with images [N, 3, R, R] in [-1, 1] it gives ws.
 
@@ -75,10 +96,10 @@ def load_encoder(name_or_path: str | os.PathLike[str], device: str = "cpu") -> L
         UnknownNetwork: neither a known name nor a file.
         WeightsError: the file is damaged, or holds neither an encoder of ours nor a pSp or e4e one.
     """
+    from latentface.io.tensors import is_safetensors
     from latentface.networks.encoder import EncoderConfig, LatentEncoder
     from latentface.pretrained.encoders import read_encoder
     from latentface.pretrained.native import build_network
-    from latentface.pretrained.readers import is_safetensors
 
     path = resolve(name_or_path, kind="encoder")
     if is_safetensors(path):
@@ -103,6 +124,7 @@ def find_expressions(*fingerprints: str) -> Subspace | None:
     return _find("expressions", read_expressions, fingerprints)
 
 
+@_outside_inference_mode
 def read_expressions(name_or_path: str | os.PathLike[str]) -> Subspace:
     """What `training.expressions` wrote, by built-in name or file; raises as `read_preconditioner`."""
     from latentface.latents.subspace import Subspace
@@ -115,6 +137,7 @@ def find_preconditioner(*fingerprints: str) -> Preconditioner | None:
     return _find("preconditioner", read_preconditioner, fingerprints)
 
 
+@_outside_inference_mode
 def read_preconditioner(name_or_path: str | os.PathLike[str]) -> Preconditioner:
     """What `training.preconditioner` wrote, by built-in name or file.
 
@@ -147,6 +170,7 @@ def _read_value(name_or_path: str | os.PathLike[str], kind: str, build: Callable
         raise WeightsError(f"{os.fspath(path)} is damaged: {error}") from error
 
 
+@_outside_inference_mode
 def load_emotion(name_or_path: str | os.PathLike[str] = "emotion", device: str = "cpu") -> EmotionNet:
     """The emotion classifier; raises as `load_generator`."""
     from latentface.networks.classifier import EmotionConfig, EmotionNet
@@ -156,6 +180,7 @@ def load_emotion(name_or_path: str | os.PathLike[str] = "emotion", device: str =
     return build_network(path, "emotion", lambda config: EmotionNet(EmotionConfig(**config))).to(device)
 
 
+@_outside_inference_mode
 def load_identity(name_or_path: str | os.PathLike[str] = "identity", device: str = "cpu") -> IdentityNet:
     """The identity embedding; raises as `load_generator`."""
     from latentface.networks.identity import IdentityConfig, IdentityNet
@@ -165,6 +190,7 @@ def load_identity(name_or_path: str | os.PathLike[str] = "identity", device: str
     return build_network(path, "identity", lambda config: IdentityNet(IdentityConfig(**config))).to(device)
 
 
+@_outside_inference_mode
 def load_landmarks(name_or_path: str | os.PathLike[str] = "landmarks", device: str = "cpu") -> LandmarkNet:
     """The 68-point landmark network; raises as `load_generator`."""
     from latentface.networks.landmarks import LandmarkConfig, LandmarkNet
@@ -174,6 +200,7 @@ def load_landmarks(name_or_path: str | os.PathLike[str] = "landmarks", device: s
     return build_network(path, "landmarks", lambda config: LandmarkNet(LandmarkConfig(**config))).to(device)
 
 
+@_outside_inference_mode
 def load_motion(name_or_path: str | os.PathLike[str] = "synthface-motion", device: str = "cpu") -> MotionModel:
     """A First Order Motion Model by name, address, our own file, or a published checkpoint (vox-cpk.pth.tar).
 
@@ -189,17 +216,40 @@ def load_motion(name_or_path: str | os.PathLike[str] = "synthface-motion", devic
     return build_network(path, "motion", lambda config: MotionModel(MotionConfig(**config))).to(device)
 
 
-def load_perceptual(name_or_path: str | os.PathLike[str] = "perceptual", device: str = "cpu") -> PerceptualNet:
-    """The small perceptual network of the projector; raises as `load_generator`."""
+@_outside_inference_mode
+def load_perceptual(name_or_path: str | os.PathLike[str] = "perceptual", device: str = "cpu") -> PerceptualNet | Lpips:
+    """A perceptual distance: called with images a, b [N, 3, H, W] in [-1, 1] it gives [N].
+
+    Args:
+        name_or_path: `perceptual`, the small built-in one of the projector, or a file of that kind; or for LPIPS itself
+            `vgg16`, `alexnet`, `squeezenet1_1` or torchvision's file of one, its heads taken from the package lpips.
+        device: where it computes.
+
+    Raises as `load_generator`, and WeightsError when the heads are not here.
+    """
     from latentface.networks.perceptual import PerceptualConfig, PerceptualNet
+    from latentface.pretrained.lpips import is_backbone, read_lpips
     from latentface.pretrained.native import build_network
 
     path = resolve(name_or_path, kind="perceptual")
+    if is_backbone(path):
+        return read_lpips(path).to(device)
     return build_network(path, "perceptual", lambda config: PerceptualNet(PerceptualConfig.from_dict(config))).to(
         device
     )
 
 
+@_outside_inference_mode
+def load_mouth(name_or_path: str | os.PathLike[str] = "mouth", device: str = "cpu") -> MouthNet:
+    """The network that paints open mouths, built in or from a file; raises as `load_generator`."""
+    from latentface.networks.mouth import MouthConfig, MouthNet
+    from latentface.pretrained.native import build_network
+
+    path = resolve(name_or_path, kind="mouth")
+    return build_network(path, "mouth", lambda config: MouthNet(MouthConfig(**config))).to(device)
+
+
+@_outside_inference_mode
 def load_rhythm(name_or_path: str | os.PathLike[str] = "rhythm", device: str = "cpu") -> RhythmNet:
     """The network that foresees emotions, built in or made by `latentface sequence fit`; raises as `load_generator`."""
     from latentface.networks.rhythm import RhythmConfig, RhythmNet
@@ -216,6 +266,7 @@ def resolve(name_or_path: str | os.PathLike[str], kind: str | None = None) -> Pa
     `cache.access` for whether that is allowed and who hears of it.
 
     Args:
+        name_or_path: a name, an address or a path.
         kind: only networks of this kind count as known names; None for all. Encoder files hold a generator too.
 
     Raises:

@@ -8,7 +8,6 @@ folder for latentface, or the one that LATENTFACE_CACHE names.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import logging
@@ -262,14 +261,15 @@ def _write_record(path: Path, record: Record) -> None:
 @contextlib.contextmanager
 def _lock(path: Path) -> Iterator[None]:
     """Keep other processes away from a file of the cache; whoever comes second finds it ready."""
+    import filelock
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        stream = path.with_name(f".{path.name}.lock").open("w")
-        fcntl.flock(stream, fcntl.LOCK_EX)
+        turn = filelock.FileLock(path.with_name(f".{path.name}.lock")).acquire()
     except OSError as error:
         reason = error.strerror or error
         raise OutputError(
             f"cannot write the cache {path.parent}: {reason}; set LATENTFACE_CACHE to a folder"
         ) from error
-    with stream:
+    with turn:
         yield

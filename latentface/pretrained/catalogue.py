@@ -18,7 +18,7 @@ class Entry:
 
     Attributes:
         name: what the user calls it. kind: "generator", "encoder", "landmarks", "perceptual", "emotion",
-            "identity", "directions", "expressions", "preconditioner", "motion", "rhythm" or "head".
+            "identity", "directions", "expressions", "preconditioner", "motion", "mouth", "rhythm" or "head".
         file: name in `WEIGHTS_DIR`; the model card beside it has the suffix .md.
         licence: SPDX identifier. summary: one line for the list.
     """
@@ -31,10 +31,12 @@ class Entry:
 
     @property
     def path(self) -> Path:
+        """The file, in the package's folder of weights."""
         return WEIGHTS_DIR / self.file
 
     @property
     def card(self) -> Path:
+        """The model card beside the file."""
         return self.path.with_suffix(".md")
 
     @property
@@ -130,6 +132,13 @@ BUILTIN: tuple[Entry, ...] = (
         file="landmarks.safetensors",
         licence="MIT",
         summary="68 face landmarks, trained on rendered heads",
+    ),
+    Entry(
+        name="mouth",
+        kind="mouth",
+        file="mouth.safetensors",
+        licence="MIT",
+        summary="open mouths in photos: teeth and what lies behind them",
     ),
     Entry(
         name="perceptual",

@@ -66,7 +66,7 @@ def find_directions(fingerprint: str) -> dict[str, Direction]:
 
     A file in the user's folder that cannot be read counts as absent.
     """
-    found = dict(_builtin(fingerprint))
+    found = dict(built_in(fingerprint))
     for path in sorted(folder().glob(f"*{SUFFIX}")):
         with suppress(WeightsError):
             found |= {name: own for name, own in read_directions(path).items() if own.fingerprint == fingerprint}
@@ -102,7 +102,8 @@ def place(name: str) -> Path:
     return cache.made(folder()) / f"{name}{SUFFIX}"
 
 
-def _builtin(fingerprint: str) -> dict[str, Direction]:
+def built_in(fingerprint: str) -> dict[str, Direction]:
+    """The directions that come with the package for the generator with this fingerprint."""
     found: dict[str, Direction] = {}
     for entry in BUILTIN:
         if entry.kind == KIND:

@@ -18,8 +18,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from http.client import HTTPResponse
 from pathlib import Path
-from typing import Any
+from typing import cast
 from urllib.parse import urlsplit
 
 from latentface.errors import OutputError, WeightsError
@@ -52,6 +53,8 @@ def download(
     A bzip2 archive is unpacked unless `target` is to be one.
 
     Args:
+        urls: addresses of the file, tried in order.
+        target: where the file appears.
         expected: what the SHA-256 of the file (unpacked) must be, or begin with: hex digits by a name for messages.
         on_progress: called as on_progress(done, total) in bytes transferred; total is None when the server hides it.
 
@@ -179,7 +182,7 @@ class _Part:
                 self._begin(url, answer)
             return self._store(_blocks(head, answer), answer, on_progress)
 
-    def _store(self, blocks: Iterator[bytes], answer: Any, on_progress: Progress) -> str:
+    def _store(self, blocks: Iterator[bytes], answer: HTTPResponse, on_progress: Progress) -> str:
         """Append the blocks; the SHA-256 of the whole."""
         digest, done = _digest_of(self.path), self.size
         total = _total(answer, done)
@@ -203,7 +206,7 @@ class _Part:
                 return note["validator"]
         return None
 
-    def _begin(self, url: str, answer: Any) -> None:
+    def _begin(self, url: str, answer: HTTPResponse) -> None:
         """Start anew, and note which file this is: by a strong ETag or a date, without which it cannot be resumed."""
         self.drop()
         self.path.touch()
@@ -213,17 +216,18 @@ class _Part:
             self.note.write_text(json.dumps({"url": url, "validator": validator}), encoding="utf-8")
 
 
-def _open(url: str, headers: dict[str, str]) -> Any:
+def _open(url: str, headers: dict[str, str]) -> HTTPResponse:
     from latentface._version import __version__
 
     always = {"User-Agent": f"latentface/{__version__}", "Accept-Encoding": "identity"}
     request = urllib.request.Request(url, headers={**always, **headers})
     try:
         # an opener of its own, because urlopen keeps the first proxies it saw
-        return urllib.request.build_opener().open(request, timeout=SECONDS)
+        answer: HTTPResponse = urllib.request.build_opener().open(request, timeout=SECONDS)
+        return answer
     except urllib.error.HTTPError as error:
         if error.code == 416:
-            return error
+            return cast(HTTPResponse, error)  # it has the same attributes
         with error:
             kind = _Interrupted if error.code in TRANSIENT else Refusal
             raise kind(f"HTTP {error.code} {error.reason}") from error
@@ -236,7 +240,7 @@ def _open(url: str, headers: dict[str, str]) -> Any:
         raise _Interrupted(f"no answer ({error or type(error).__name__})") from error
 
 
-def _read(answer: Any) -> bytes:
+def _read(answer: HTTPResponse) -> bytes:
     try:
         block: bytes = answer.read1(BLOCK)
     except (OSError, http.client.HTTPException) as error:
@@ -244,7 +248,7 @@ def _read(answer: Any) -> bytes:
     return block
 
 
-def _blocks(head: bytes, answer: Any, most: float = math.inf) -> Iterator[bytes]:
+def _blocks(head: bytes, answer: HTTPResponse, most: float = math.inf) -> Iterator[bytes]:
     block, done = head, 0
     while block and done < most:
         yield block
@@ -252,18 +256,18 @@ def _blocks(head: bytes, answer: Any, most: float = math.inf) -> Iterator[bytes]
         block = _read(answer)
 
 
-def _range_start(answer: Any) -> int | None:
+def _range_start(answer: HTTPResponse) -> int | None:
     """Where the part that the server sends begins: Content-Range: bytes START-END/SIZE."""
     start = answer.headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
     return int(start) if start.isdecimal() else None
 
 
-def _total(answer: Any, done: int) -> int | None:
+def _total(answer: HTTPResponse, done: int) -> int | None:
     length = answer.headers.get("Content-Length", "")
     return done + int(length) if length.isdecimal() else None
 
 
-def _digest_of(path: Path) -> Any:
+def _digest_of(path: Path) -> hashlib._Hash:
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while block := stream.read(BLOCK):

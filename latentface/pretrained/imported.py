@@ -41,4 +41,5 @@ def place(name: str, overwrite: bool = False) -> Path:
 
 
 def folder() -> Path:
+    """Where imported networks are kept, in the user's cache folder."""
     return cache.folder() / "imported"

@@ -155,6 +155,9 @@ def fill(network: nn.Module, state: Mapping[str, torch.Tensor], source: str, ass
     """Load `state` into `network`; WeightsError naming `source` unless names and shapes agree exactly.
 
     Args:
+        network: what is filled.
+        state: tensors by name.
+        source: the file, for messages.
         assign: the network takes the tensors themselves instead of copies; its own may then lie on the meta device.
     """
     expected = network.state_dict()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
@@ -87,6 +85,7 @@ def make_beards(head: HeadModel, masks: NDArray[np.uint8]) -> list[Garment]:
     """Every beard of `BEARDS`: shells over the skin that the wardrobe's beard mask covers, thinner from shell to shell.
 
     Args:
+        head: the head that they grow on, at rest.
         masks: uint8 [H, W, 4] over the atlas (`wardrobe.paint_masks`); the second channel is the beard.
     """
     return [_beard(f"beard_{name}", head, masks, *look) for name, look in BEARDS.items()]
@@ -140,9 +139,9 @@ def _garment(
     kind: str,
     rest: Float32Array,
     triangles: Int32Array,
-    uv: NDArray[Any],
+    uv: NDArray[np.floating],
     anchors: NDArray[np.integer],
-    weights: NDArray[Any],
+    weights: NDArray[np.floating],
     texture: NDArray[np.uint8],
 ) -> Garment:
     corners = rest[triangles]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +68,7 @@ class FactorCode:
         lights = [
             np.concatenate([3 * light.direction * light.colour.mean(), 3 * light.colour - 1]) for light in s.lights
         ]
-        parts: dict[str, Sequence[float] | NDArray[Any]] = {
+        parts: dict[str, Sequence[float] | NDArray[np.floating]] = {
             "identity": s.identity,
             "expression": weights,
             "gaze": (s.gaze[0] / 9, s.gaze[1] / 6),

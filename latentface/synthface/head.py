@@ -79,8 +79,10 @@ def load_arrays(path: str | Path) -> HeadModel:
 
 
 def load_ict_folder(folder: str | Path) -> HeadModel:
-    """Read ICT-FaceKit's own ``FaceXModel`` folder (light or full): generic_neutral_mesh.obj, identityNNN.obj,
-    one OBJ an expression, vertex_indices.json for the landmarks.
+    """Read ICT-FaceKit's own ``FaceXModel`` folder (light or full).
+
+    It holds generic_neutral_mesh.obj, identityNNN.obj, one OBJ for each expression, and vertex_indices.json for the
+    landmarks.
 
     Raises:
         InputError: the folder lacks the neutral mesh or the landmark indices.

@@ -22,7 +22,10 @@ REFERENCE_SKIN = np.array([0.45, 0.26, 0.18], np.float32)
 
 @dataclass(frozen=True, eq=False)
 class Library:
-    """``visibility`` [V, 9]: spherical-harmonic sky visibility of every head vertex (see bake.visibility)."""
+    """A head, what it wears, and how far each of its vertices sees the sky.
+
+    ``visibility`` [V, 9]: spherical-harmonic sky visibility of every head vertex (see bake.visibility).
+    """
 
     head: HeadModel
     wardrobe: Wardrobe
@@ -51,7 +54,7 @@ class Library:
 
     def save(self, path: str | Path) -> None:
         """Write atomically; deltas and visibility in float16."""
-        arrays: dict[str, Any] = {"format": FORMAT}
+        arrays: dict[str, Any] = {"format": np.asarray(FORMAT)}  # numpy types savez so that only Any fits
         for f in fields(HeadModel):
             arrays[f"head/{f.name}"] = np.asarray(getattr(self.head, f.name))
         for name in ("head/identity_deltas", "head/expression_deltas"):
@@ -90,7 +93,7 @@ def load_library(path: str | Path) -> Library:
         return Library(HeadModel(**head), wardrobe, arrays["visibility"].astype(np.float32))
 
 
-def _plain(array: NDArray[Any]) -> Any:
+def _plain(array: NDArray[np.generic]) -> Any:  # whatever the field of that name holds
     """Strings back to str or tuple, half precision back to float32."""
     if array.dtype.kind == "U":
         return tuple(map(str, array)) if array.ndim else str(array)

@@ -26,6 +26,7 @@ class Pose:
 
     @staticmethod
     def of(scene: Scene) -> Pose:
+        """The pose of a scene; the shoulders follow a share of the head's turn."""
         angles = (scene.yaw, scene.pitch, scene.roll)
         return Pose(rotation(*angles), rotation(*(TORSO_TURN * a for a in angles)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -29,7 +30,7 @@ GROUPS = {
     "sclera": ("eye", SCLERA),
 }
 # Linear colour, the rest depths between which the mouth goes from dark to lit (centimetres), gloss.
-MOUTH_LOOKS: dict[str, dict[str, Any]] = {
+MOUTH_LOOKS: dict[str, dict[str, float | tuple[float, ...]]] = {
     "gums": {"base": (0.36, 0.10, 0.09), "depth_range": (4.0, 11.0), "gloss": 0.8},
     "teeth": {"base": (0.62, 0.56, 0.46), "depth_range": (5.5, 10.4), "gloss": 0.9},
 }
@@ -40,8 +41,11 @@ STRANDS = ("hair", "beard")  # what shines as hair does
 
 @dataclass(frozen=True, eq=False)
 class Render:
-    """``image`` uint8 RGB [S, S, 3], ``landmarks`` float32 [68, 2] in crop pixels (integers at pixel centres), ``mask``
-    uint8 [S, S] (255 on the person), and the scene that was drawn."""
+    """A rendered scene and its ground truth.
+
+    ``image`` uint8 RGB [S, S, 3], ``landmarks`` float32 [68, 2] in crop pixels (integers at pixel centres), ``mask``
+    uint8 [S, S] (255 on the person), and the scene itself.
+    """
 
     image: NDArray[np.uint8]
     landmarks: Float32Array
@@ -87,6 +91,10 @@ class Renderer:
 
     def render(self, scene: Scene, camera: CropCamera | None = None) -> Render:
         """Draw a scene, by default through the face crop. The same scene gives the same bytes on the same machine."""
+        with self.context:  # another context may have been used since
+            return self._render(scene, camera)
+
+    def _render(self, scene: Scene, camera: CropCamera | None) -> Render:
         pose = Pose.of(scene)
         shaped = shape(self.head, self._eyes, scene)
         posed = pose.apply(shaped, self.head.vertices)
@@ -247,7 +255,7 @@ def _texture(context: moderngl.Context, pixels: NDArray[np.uint8]) -> moderngl.T
     return texture
 
 
-def _set(program: moderngl.Program, values: dict[str, Any]) -> None:
+def _set(program: moderngl.Program, values: Mapping[str, object]) -> None:
     """Set the uniforms that the program kept (GLSL drops unused ones)."""
     for name, value in values.items():
         if name in program:

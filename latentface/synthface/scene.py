@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final, TypedDict
 
 import numpy as np
 from scipy.ndimage import zoom
@@ -144,8 +144,8 @@ def sample_scene(seed: int, wardrobe_sizes: dict[str, int], identity_modes: int 
     face = _expression(rng, EMOTIONS[emotion], strength)
     gaze = (float(rng.normal(0, 9)), float(rng.normal(0, 6)))
     sky, ground, lights = _lighting(rng)
-    person = _person(rng, wardrobe_sizes) | _accessories(np.random.default_rng([seed, 3]), wardrobe_sizes)
-    if person["beard"] is not None:
+    person, worn = _person(rng, wardrobe_sizes), _accessories(np.random.default_rng([seed, 3]), wardrobe_sizes)
+    if worn["beard"] is not None:
         person["stubble"] = 0.9  # the skin under a beard is not bare
     return Scene(
         seed=seed,
@@ -164,6 +164,7 @@ def sample_scene(seed: int, wardrobe_sizes: dict[str, int], identity_modes: int 
         exposure=float(np.exp(rng.normal(0.0, 0.16))),
         noise=float(max(0.0, rng.normal(0.006, 0.006))),
         **person,
+        **worn,
     )
 
 
@@ -204,7 +205,36 @@ IRIS_COLOURS: Final = np.array(
      [.130, .150, .170]], np.float32)  # fmt: skip
 
 
-def _person(rng: np.random.Generator, sizes: dict[str, int]) -> dict[str, Any]:
+class _Person(TypedDict):
+    """Fields of a `Scene` that describe skin, hair and clothes."""
+
+    skin: int
+    skin_tint: Float32Array
+    skin_gamma: float
+    shine: float
+    iris: Float32Array
+    lips: Float32Array
+    blush: float
+    hair: int | None
+    hair_colour: Float32Array
+    hair_scale: float
+    stubble: float
+    scalp: float
+    brow: int | None
+    lash: int | None
+    collar: tuple[float, float, float]
+    cloth: Float32Array
+
+
+class _Accessories(TypedDict):
+    """Fields of a `Scene` that describe spectacles and beard."""
+
+    glasses: int | None
+    glasses_colour: Float32Array
+    beard: int | None
+
+
+def _person(rng: np.random.Generator, sizes: dict[str, int]) -> _Person:
     tone = float(rng.uniform(-2.8, 0.5))  # darker to lighter than the photographed skin
     tint = np.exp(np.array([0.34, 0.48, 0.56]) * tone + rng.normal(0, 0.05, 3)).astype(np.float32)
     colour = HAIR_COLOURS[rng.choice(len(HAIR_COLOURS), p=HAIR_ODDS)] * np.exp(
@@ -239,7 +269,7 @@ GLASSES_COLOURS: Final = np.array(
      [.200, .015, .015], [.015, .030, .100]], np.float32)  # fmt: skip
 
 
-def _accessories(rng: np.random.Generator, sizes: dict[str, int]) -> dict[str, Any]:
+def _accessories(rng: np.random.Generator, sizes: dict[str, int]) -> _Accessories:
     """Spectacles on some and beards on some; a stream of their own, so that they change nothing else of a seed."""
     glasses, beard = sizes.get("glasses", 0), sizes.get("beard", 0)
     return {

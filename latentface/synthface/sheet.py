@@ -40,7 +40,7 @@ def contact_sheet(
 def main(heads: Path, output: Path, size: int, seed: int) -> None:
     """Draw a contact sheet."""
     sheet = contact_sheet(Renderer(load_library(heads), size=size), seed=seed)
-    write_image(output, sheet, source_type="trainedAlgorithmicMedia")
+    write_image(output, sheet)
 
 
 if __name__ == "__main__":

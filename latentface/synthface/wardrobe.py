@@ -56,6 +56,7 @@ class Wardrobe:
     masks: Pixels
 
     def of_kind(self, kind: str) -> tuple[Garment, ...]:
+        """The garments of one kind, in the wardrobe's order."""
         return tuple(g for g in self.garments if g.kind == kind)
 
 

@@ -56,8 +56,13 @@ def image_batch(images: NDArray[np.generic], chosen: Int64Array, resolution: int
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Scenes and their renders: images uint8 [n, S, S, 3], factors [n, P] (`synthface.factors`), and a map of eyes and
-    mouth, uint8 [n, 32, 32]. A slice of it is a `Pairs` too."""
+    """Scenes and their renders; a slice of it is a `Pairs` too.
+
+    Attributes:
+        images: uint8 [n, S, S, 3].
+        factors: [n, P], see `synthface.factors`.
+        features: maps of eyes and mouth, uint8 [n, 32, 32], 255 right at them.
+    """
 
     images: NDArray[np.uint8]
     factors: torch.Tensor

@@ -80,7 +80,7 @@ class EncoderTask:
 
     @torch.no_grad()
     def _sample(self, count: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
-        """w [n, w_dim] and their pictures, truncated at random, with a part of each layer's own."""
+        """Codes w [n, w_dim] and their pictures, truncated at random, with a part of each layer's own."""
         config = self.generator.config
         z = torch.randn(2 * count, config.z_dim, generator=random)
         ws = self.generator.mapping(z, truncation_psi=float(torch.rand((), generator=random)) * 0.5 + 0.5)
@@ -90,6 +90,7 @@ class EncoderTask:
             return w, self.synthesise(torch.lerp(w[:, None], other[:, None], part)).float()
 
     def loss(self, network: LatentEncoder, batch: Batch) -> Tensor:
+        """The weighted sum of the terms: pixels, perceptual distance, samples' w, differences of layers, prior."""
         dirty, clean, weights, w, seed = batch
         found, added = network.parts(dirty.contiguous(memory_format=torch.channels_last))
         ws = found[:, None] + added
@@ -113,6 +114,7 @@ class EncoderTask:
 
 
 def main() -> None:
+    """The command line of this recipe."""
     parser = command_line("latentface.training.encoder", __doc__, DEFAULTS)
     parser.add_argument("--generator", default="synthface-128", help="built-in name or file")
     parser.add_argument("--teacher", type=Path, required=True, help="vgg19_distilled16x.npz")

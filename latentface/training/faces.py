@@ -14,8 +14,14 @@ from latentface.errors import InputError
 
 @dataclass(frozen=True, eq=False)
 class FaceData:
-    """images uint8 [M, 3, H, H], points float32 [M, 68, 2] in their pixels, masks uint8 [M, 1, H, H] or None, and
-    further labels by name, [M] each."""
+    """Rendered faces and their ground truth.
+
+    Attributes:
+        images: uint8 [M, 3, H, H].
+        points: float32 [M, 68, 2], landmarks in pixels of the images.
+        masks: uint8 [M, 1, H, H], 255 on the head, or None.
+        labels: further labels by name, [M] each.
+    """
 
     images: torch.Tensor
     points: torch.Tensor

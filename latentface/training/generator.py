@@ -30,6 +30,7 @@ from latentface import pretrained
 from latentface.arrays import Pixels
 from latentface.io.atomic import atomic_path
 from latentface.io.images import to_uint8, write_image
+from latentface.io.provenance import COMPOSITE
 from latentface.networks.encoder import LatentEncoder
 from latentface.networks.generator import Generator, GeneratorConfig
 from latentface.networks.perceptual import DistilledVgg, FeatureDistance
@@ -114,7 +115,7 @@ class Pair(nn.Module):
         move_codes(self.generator, -encoder.centre)
 
     def spread(self, w: torch.Tensor) -> torch.Tensor:
-        """w [N, w_dim] -> ws [N, num_ws, w_dim], the same on every layer."""
+        """The latents ws [N, num_ws, w_dim] with w [N, w_dim] on every layer."""
         return w[:, None].expand(-1, self.generator.config.num_ws, -1)
 
 
@@ -137,6 +138,7 @@ class PairTrainer:
 
     @property
     def stage(self) -> Stage:
+        """The stage that is being trained."""
         return self.recipe.stages[self.stage_index]
 
     def run(self, minutes: float = float("inf")) -> Pair:
@@ -263,7 +265,7 @@ def held_out_psnr(pair: Pair, pairs: Pairs, sheet: Path | None = None, count: in
     batch, _ = pairs.batch(chosen, resolution)
     drawn = pair.generator.synthesis(pair.spread(pair.coder(batch, pairs.factors[chosen]))).clamp(-1, 1)
     if sheet is not None:
-        write_image(sheet, side_by_side(batch[:32], drawn[:32]))
+        write_image(sheet, side_by_side(batch[:32], drawn[:32]), source_type=COMPOSITE)
     error = (drawn - batch).square().mean((1, 2, 3))
     return float((10 * torch.log10(4 / error)).mean())
 

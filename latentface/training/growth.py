@@ -20,6 +20,7 @@ from torch import Tensor
 from latentface import pretrained
 from latentface.io.atomic import sha256
 from latentface.io.images import write_image
+from latentface.io.provenance import COMPOSITE
 from latentface.metrics import psnr
 from latentface.networks.generator import Generator
 from latentface.networks.perceptual import DistilledVgg, FeatureDistance
@@ -85,6 +86,7 @@ class GrowthTask:
         return images, weights, w, noise, int(torch.randint(2**31, (), generator=random))
 
     def loss(self, network: Generator, batch: Batch) -> Tensor:
+        """Pixels, perceptual distance and texture of a batch, weighted."""
         images, weights, w, noise, seed = batch
         drawn = self._synthesise(network)(self._spread(w), noise=noise).float()
         order = np.random.default_rng(seed)
@@ -99,7 +101,7 @@ class GrowthTask:
     def sheet(self, network: Generator, path: Path, count: int = 16) -> None:
         """Held-out renders and their drawings, side by side, as a picture to look at."""
         drawn, images = self._held_out(network, count)
-        write_image(path, side_by_side(images, drawn))
+        write_image(path, side_by_side(images, drawn), source_type=COMPOSITE)
 
     @torch.no_grad()
     def _held_out(self, network: Generator, count: int) -> tuple[Tensor, Tensor]:
@@ -120,6 +122,7 @@ class GrowthTask:
 
 
 def main() -> None:
+    """The command line of this recipe."""
     parser = command_line("latentface.training.growth", __doc__, DEFAULTS)
     parser.add_argument("--base", default="synthface-128", help="built-in generator")
     parser.add_argument("--coder", type=Path, required=True, help="coder.safetensors of training.generator")

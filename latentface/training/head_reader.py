@@ -35,8 +35,14 @@ DEVIATION_WEIGHT = 0.02
 
 @dataclass(frozen=True, eq=False)
 class HeadData:
-    """images uint8 [M, 3, H, H], points float32 [M, 68, 2] in their pixels, labels float32 [M, E + 4] as the network
-    answers them, and the names of the E shapes."""
+    """Pictures of heads and what is to be read from them.
+
+    Attributes:
+        images: uint8 [M, 3, H, H].
+        points: landmarks, float32 [M, 68, 2] in their pixels.
+        labels: float32 [M, E + 4], as the network answers them.
+        names: of the E shapes.
+    """
 
     images: Tensor
     points: Tensor

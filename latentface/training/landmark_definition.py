@@ -66,7 +66,7 @@ def measure_brow_drop(images: torch.Tensor, points: torch.Tensor) -> torch.Tenso
 
 
 def move_brows(points: torch.Tensor, drop: torch.Tensor) -> torch.Tensor:
-    """points [N, 68, 2] with the brow labels moved down by drop [10], in inter-ocular distances."""
+    """The points [N, 68, 2] with the brow labels moved down by drop [10], in inter-ocular distances."""
     _, down, length = eye_axes(points)
     moved = points.clone()
     moved[:, list(BROWS)] += drop[:, None] * (down * length[:, None])[:, None]
@@ -74,7 +74,7 @@ def move_brows(points: torch.Tensor, drop: torch.Tensor) -> torch.Tensor:
 
 
 def space_lids(points: torch.Tensor) -> torch.Tensor:
-    """points [N, 68, 2] with the lid points a third and two thirds of the way between the corners of the eye."""
+    """The points [N, 68, 2] with the lid points a third and two thirds of the way between the corners of the eye."""
     moved = points.clone()
     third = torch.full(points.shape[:1], 1 / 3)
     for outer, lids in ((36, ((37, 38), (41, 40))), (45, ((44, 43), (46, 47)))):
@@ -87,7 +87,7 @@ def space_lids(points: torch.Tensor) -> torch.Tensor:
 
 
 def space_lips(points: torch.Tensor) -> torch.Tensor:
-    """points [N, 68, 2] with the outer lip points on the edge of the red, and all of them spaced as annotators do.
+    """The points [N, 68, 2] with the outer lip points on the edge of the red, all of them spaced as annotators do.
 
     Points 50 and 52 stay at the peaks of Cupid's bow; 61, 67, 58 and 63, 65, 56 stand below them, the outer line's
     other points half-way between their neighbours.

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -89,7 +89,7 @@ class Loop(Generic[Network, Batch]):
         if options.start is not None:
             begin_from(self.network, options.start)
         self.averaged = copy.deepcopy(self.network).eval().requires_grad_(False)
-        self.config: dict[str, Any] = asdict(self.network.config)  # type: ignore[call-overload]
+        self.config: dict[str, object] = asdict(self.network.config)  # type: ignore[call-overload]
         self.optimiser = torch.optim.AdamW(
             [p for p in self.network.parameters() if p.requires_grad],
             lr=options.learning_rate,
@@ -99,7 +99,7 @@ class Loop(Generic[Network, Batch]):
         self.generator = torch.Generator(self.device).manual_seed(options.seed + 1)
         self.step, self.seconds = 0, 0.0
         self.losses: list[float] = []
-        self.curve: list[dict[str, Any]] = []
+        self.curve: list[dict[str, float]] = []
         self.best: tuple[float, dict[str, Tensor]] | None = None
 
     def run(
@@ -176,7 +176,7 @@ class Loop(Generic[Network, Batch]):
         return " ".join(f"{name} {value}" for name, value in row.items())
 
     def _save(self) -> None:
-        state: dict[str, Any] = {
+        state = {
             "network": self.network.state_dict(),
             "averaged": self.averaged.state_dict(),
             "optimiser": self.optimiser.state_dict(),

@@ -63,6 +63,7 @@ class Ladder(nn.Module):
                 below = up
 
     def forward(self, z: Tensor) -> Tensor:
+        """Where the layers carry z [N, width]: [N, width]."""
         *steps, last = self.steps
         for step in steps:
             z = F.leaky_relu(step(z), 0.2) * SQRT2
@@ -74,8 +75,12 @@ class MappingTask:
     """Pairs of z and where the transport carries it, to be learnt by a ladder.
 
     Args:
-        codes: [n, D]. factors: [n, P], the scenes they were made of (`synthface.factors`): along what they say of the
-            codes, clusters show.
+        codes: [n, D].
+        factors: [n, P], the scenes they were made of (`synthface.factors`). Clusters of codes show along the directions
+            that factors tell.
+        pairs: how many pairs of z and point are made.
+        rounds: of the transport.
+        seed: of z and of the transport's axes.
     """
 
     kind = "mapping"
@@ -96,9 +101,11 @@ class MappingTask:
         self.points = torch.cat([carry(part, way) for part in torch.split(self.z, 10_000)])
 
     def build(self) -> Ladder:
+        """A fresh ladder of the codes' width."""
         return Ladder(LadderConfig(self.points.shape[1], LAYERS))
 
     def sample_batch(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Pairs of z and the white point it is carried to, both [N, D], none of them held out."""
         chosen = torch.randint(HELD_OUT, len(self.z), (BATCH,), generator=generator)
         return self.z[chosen], self.points[chosen]
 
@@ -117,7 +124,7 @@ class MappingTask:
 
 
 def sphere(count: int, width: int, random: torch.Generator) -> Tensor:
-    """z [count, width] as the mapping network normalises them: of unit mean square."""
+    """Random z [count, width] as the mapping network normalises them: of unit mean square."""
     return normalise(torch.randn(count, width, generator=random))
 
 
@@ -156,6 +163,7 @@ def install(ladder: Ladder, whitening: Whitening, generator: Generator, random: 
 
 
 def main() -> None:
+    """The command line of this recipe."""
     parser = command_line("latentface.training.mapping", __doc__, DEFAULTS)
     parser.add_argument("--network", type=Path, required=True, help="network file whose mapping is to be replaced")
     parser.add_argument("--coder", type=Path, required=True, help="coder.safetensors of training.generator")

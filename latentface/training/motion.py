@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from latentface.api import pick_device
 from latentface.io.atomic import atomic_path
 from latentface.io.images import to_uint8, write_image
+from latentface.io.provenance import COMPOSITE
 from latentface.networks.motion import MotionConfig, MotionModel
 from latentface.networks.motion.discriminator import MultiScaleDiscriminator
 from latentface.networks.motion.geometry import Keypoints
@@ -64,6 +65,7 @@ class MotionTrainer:
 
     @property
     def stage(self) -> Stage:
+        """The stage that is being trained."""
         return self.recipe.stages[self.stage_index]
 
     def run(self, minutes: float = float("inf")) -> MotionModel:
@@ -182,8 +184,10 @@ class MotionTrainer:
                 value.copy_(now[name])
 
     def _log(self) -> None:
-        """A line in curves.csv, empty where the stage has no such term; every fourth with the held-out PSNR of the
-        averaged model, and a sheet to look at."""
+        """A line in curves.csv, empty where the stage has no such term.
+
+        Every fourth has the held-out PSNR of the averaged model, and comes with a sheet to look at.
+        """
         means = {name: float(np.mean([row[name] for row in self._recent])) for name in self._recent[0]}
         self._recent.clear()
         score = ""
@@ -242,7 +246,7 @@ def held_out_psnr(model: MotionModel, clips: Clips, resolution: int, sheet: Path
     if sheet is not None:
         tiles = to_uint8(torch.cat(rows)[:16].flatten(0, 1).clamp(-1, 1))  # source, driving, prediction, warped, ...
         grid = tiles.reshape(-1, 8, *tiles.shape[1:]).transpose(0, 2, 1, 3, 4)
-        write_image(sheet, np.ascontiguousarray(grid.reshape(-1, 8 * resolution, 3)))
+        write_image(sheet, np.ascontiguousarray(grid.reshape(-1, 8 * resolution, 3)), source_type=COMPOSITE)
     return float((10 * torch.log10(4 / torch.cat(errors))).mean())
 
 

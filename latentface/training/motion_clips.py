@@ -96,7 +96,7 @@ def check_clip(path: Path, side: int = 64) -> tuple[Checked, NDArray[np.uint8] |
 def gather(
     paths: Sequence[Path], side: int, on_clip: Callable[[Checked], None] = lambda checked: None
 ) -> tuple[Clips, list[Checked]]:
-    """Check every clip and keep the frames of those that are good; `on_clip` hears of each."""
+    """Check every clip and keep the frames of those that pass; `on_clip` is called with the result for each."""
     pictures, people, all_checked = [], [], []
     for path in paths:
         checked, frames = check_clip(path, side)

@@ -28,8 +28,13 @@ GUIDES = (
 
 @dataclass(frozen=True, eq=False)
 class Clips:
-    """Frames of many clips: each clip's pictures uint8 [F, S, S, 3], its person's name, and landmarks [F, 68, 2] in
-    pixels where they are known."""
+    """Frames of many clips; a slice of it is a `Clips` too.
+
+    Attributes:
+        pictures: uint8 [F, S, S, 3] of each clip.
+        people: the name of the person in each clip.
+        landmarks: [F, 68, 2] of each clip in pixels, or nothing where they are not known.
+    """
 
     pictures: tuple[NDArray[np.uint8], ...]
     people: tuple[str, ...]
@@ -52,6 +57,7 @@ class PairBatch:
     driving_landmarks: Tensor | None = None
 
     def to(self, device: str) -> PairBatch:
+        """The batch on another device."""
         parts = {name: part.to(device) for name, part in vars(self).items() if part is not None}
         return PairBatch(**parts)
 
@@ -71,8 +77,10 @@ def load_rendered(folder: str | Path) -> Clips:
 
 
 def sample_pairs(clips: Clips, count: int, resolution: int, rng: np.random.Generator) -> PairBatch:
-    """Pairs of frames: a person at random, one of the person's clips, two of its frames; then the same mirroring, zoom,
-    turn and colours for both."""
+    """Pairs of frames of `count` persons picked at random, at the resolution.
+
+    Of each person one clip is picked, and two of its frames; both are mirrored, zoomed, turned and recoloured alike.
+    """
     by_person: dict[str, list[int]] = {}
     for index, person in enumerate(clips.people):
         by_person.setdefault(person, []).append(index)

@@ -27,6 +27,7 @@ class Pyramid(nn.Module):
         self.downs = nn.ModuleList(anti_alias(3, scale) for scale in scales)
 
     def forward(self, pictures: Tensor) -> dict[float, Tensor]:
+        """The pictures at each scale; the first scale is always among them."""
         side = min(pictures.shape[2:])
         steps = zip(self.scales, self.downs, strict=True)
         return {scale: down(pictures) for scale, down in steps if scale * side >= self.least or scale == self.scales[0]}
@@ -62,6 +63,7 @@ class Vgg19(nn.Module):
         self.requires_grad_(False)
 
     def features(self, pictures: Tensor) -> list[Tensor]:
+        """The five maps of pictures [N, 3, H, W] in [0, 1], finest first."""
         x = (pictures - self.get_buffer("mean")) / self.get_buffer("spread")
         layers, maps = iter(self.convolutions), []
         for level, widths in enumerate(self.WIDTHS):
@@ -111,6 +113,7 @@ class RandomBend:
 
     @classmethod
     def sample(cls, count: int, like: Tensor, generator: torch.Generator) -> RandomBend:
+        """Bends for `count` pictures, on the device of `like`."""
         affine = torch.eye(2, 3) + 0.05 * torch.randn(count, 2, 3, generator=generator)
         weights = 0.005 * torch.randn(count, 25, generator=generator)
         return cls(affine.to(like.device), weights.to(like.device), grid(5, 5, like).view(25, 2))
@@ -169,7 +172,7 @@ def mask_error(mask: Tensor, places: Tensor, points: Tensor, spread: float = 0.0
 
 
 def generator_gan(verdicts: dict[str, Maps]) -> Tensor:
-    """Least squares (Mao et al. 2017): the generated pictures should be judged 1."""
+    """Least squares (Mao et al. 2017): the verdict on generated pictures should be 1."""
     return torch.stack([(1 - verdict).square().mean() for _, verdict in verdicts.values()]).sum()
 
 

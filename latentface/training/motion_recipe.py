@@ -33,8 +33,11 @@ WARPED = 10.0  # weight of the warped source's L1 where nothing is drawn
 
 @dataclass(frozen=True)
 class Stage:
-    """`pairs` pairs of frames at `resolution` in batches of `batch`; `motion_only`: the generator rests, which makes a
-    pair nearly three times as quick, and the warped source alone is compared."""
+    """`pairs` pairs of frames at `resolution` in batches of `batch`.
+
+    With `motion_only` the generator is left out, which makes a pair nearly three times as quick, and the warped source
+    alone is compared.
+    """
 
     resolution: int
     pairs: int
@@ -119,8 +122,10 @@ class Step(nn.Module):
 
 
 class MotionStep(Step):
-    """The losses of a stage in which the generator rests: the guide's, and how far the warped source is from the truth,
-    both at half size."""
+    """The losses of a stage without the generator.
+
+    They are the guide's, and the distance of the warped source from the driving frame, both at half size.
+    """
 
     def forward(
         self, batch: PairBatch, bend: losses.RandomBend, guide: float, discriminator: nn.Module | None = None

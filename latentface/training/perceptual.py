@@ -21,7 +21,6 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -32,12 +31,12 @@ from torch import Tensor, nn
 from latentface.arrays import Float64Array
 from latentface.errors import UsageError
 from latentface.io.atomic import atomic_path
+from latentface.networks.lpips import SqueezeLpips
 from latentface.networks.perceptual import (
     DistilledVgg,
     FeatureDistance,
     PerceptualConfig,
     PerceptualNet,
-    SqueezeLpips,
 )
 from latentface.pretrained.native import write_network
 from latentface.training.data import image_batch, load_shards
@@ -122,8 +121,11 @@ class Distillation:
         self.pool = (pictures, copies)
 
     def losses(self, pictures: Tensor, copies: Tensor) -> tuple[Tensor, Tensor]:
-        """How far the student's unit features are from the teacher's, and how far their differences between a picture
-        and its copy, relative to the teacher's: squares, mean over scales."""
+        """Feature loss and difference loss of pictures and copies, both [N, 3, H, W], as means over the scales.
+
+        The first is the squared distance of the student's unit features from the teacher's. The second is that of their
+        differences between a picture and its copy, relative to the square of the teacher's difference.
+        """
         both, count = torch.cat([pictures, copies]), len(pictures)
         with torch.no_grad():
             targets = self.teacher.unit_features(both)
@@ -299,7 +301,7 @@ def main(arguments: list[str] | None = None) -> None:
         learning_rate=given.learning_rate,
     )
     images = load_shards(given.data, ("images",), 0, options.shards)["images"]
-    lpips: Any = SqueezeLpips(given.lpips) if given.lpips else None
+    lpips = SqueezeLpips(given.lpips) if given.lpips else None
     run(images, DistilledVgg(given.teacher), given.out, options, lpips)
 
 

@@ -31,8 +31,11 @@ def compare_pictures(
     """Pixels' error, perceptual distance and difference of texture of drawings [N, 3, R, R], each a mean over N.
 
     Args:
-        images: the renders. weights: how much each pixel counts, [N, 1, R, R].
-        compare: `perceptual_and_texture` of some teacher, shown the pictures in `views`. order: says which of them.
+        drawn: what was synthesised, [N, 3, R, R] in [-1, 1].
+        images: the renders, like it.
+        weights: how much each pixel counts, [N, 1, R, R].
+        compare: `perceptual_and_texture` of some teacher, shown the pictures in `views`.
+        order: where the views lie.
     """
     shown = [(view(drawn).contiguous(), view(images).contiguous()) for view in views(images.shape[-1], order)]
     perceptual, texture = torch.stack([compare(a, b).float() for a, b in shown]).sum(0)

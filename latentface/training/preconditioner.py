@@ -29,7 +29,7 @@ APART = 1.5  # how far off latents are, in deviations of w: up to that, uniforml
 
 
 def latents(generator: Generator, count: int, random: torch.Generator) -> Tensor:
-    """ws [count, num_ws, w_dim]: rows between two w, and noise on all."""
+    """Latents ws [count, num_ws, w_dim]: rows between two w, and noise on all."""
     config, std = generator.config, measure_w(generator).std / math.sqrt(generator.config.w_dim)
     with torch.no_grad():
         w = generator.mapping(torch.randn(2 * count, config.z_dim, generator=random))

@@ -25,11 +25,13 @@ class Whitening:
 
     @staticmethod
     def of(codes: torch.Tensor) -> Whitening:
+        """The whitening of codes [n, D], n larger than D."""
         mean = codes.mean(0)
         _, scales, axes = torch.linalg.svd(codes - mean, full_matrices=False)
         return Whitening(mean, axes.T, scales / math.sqrt(len(codes) - 1))
 
     def points(self, codes: torch.Tensor) -> torch.Tensor:
+        """Codes [n, D] as white points [n, D]."""
         return (codes - self.mean) @ self.axes / self.deviations
 
 

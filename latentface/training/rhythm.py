@@ -90,8 +90,16 @@ class RhythmTask:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What `fit` made: the network's file; how many sequences and segments it was given, by how many segments it was
-    judged, and its figures on these beside the Markov chain's (see `latentface.emotions.prediction.figures`)."""
+    """What `fit` made.
+
+    Attributes:
+        path: the network's file.
+        sequences: how many sequences it was given.
+        segments: how many segments they hold.
+        judged: how many held-out segments it was measured on.
+        figures: of the network on these, see `latentface.emotions.prediction.figures`.
+        chain: the same figures of a first-order Markov chain.
+    """
 
     path: Path
     sequences: int
@@ -115,7 +123,7 @@ def fit(
 ) -> Fitted:
     """Train a network on sequences that were read from films. A stopped run goes on in `out`.
 
-    The state that foresees a held-out part best is taken, and judged by another (see `held_apart`).
+    The state that foresees one held-out part best is taken, and measured on another (see `held_apart`).
 
     Raises:
         InputError: fewer than 100 segments, or `out` holds a run on other sequences.
@@ -152,10 +160,10 @@ def _claim(out: Path, digest: str) -> None:
 
 
 def held_apart(numbers: Sequence[Numbers]) -> tuple[list[Numbers], list[Numbers], list[Numbers]]:
-    """What to learn from, what to choose by and what to held_out by.
+    """Split the sequences: those to learn from, those to choose the best state by, those to measure it on.
 
-    Of ten sequences and more, three of every ten are held out, the last for judging; of fewer, three tenths at the end
-    of each.
+    Of ten sequences and more, three of every ten are held out, the last of the three for measuring; of fewer, three
+    tenths at the end of each.
     """
     if len(numbers) >= MANY:
         learn = [part for k, part in enumerate(numbers) if k % MANY not in (2, 5, 8)]

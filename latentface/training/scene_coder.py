@@ -36,6 +36,7 @@ class SceneCoder(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, images: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
+        """The codes w [N, w_dim] of crops [N, 3, R, R] and their factors [N, P]."""
         w: torch.Tensor = self.encoder(images) + self.straight(factors) + self.bend(factors)
         return w
 

@@ -1,4 +1,4 @@
-"""A generated corpus of emotion sequences with a long memory, and the perplexity that nobody can go below on it.
+"""A generated corpus of emotion sequences with a long memory, and the lowest perplexity that a model can reach on it.
 
 No film was read for it. A story is a chain of arcs with the neutral face between them; an arc is a row of emotions such
 as surprise, fear, relief. Which arc comes next depends on the last two. So the last emotion alone tells little: after a

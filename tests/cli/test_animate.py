@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from latentface import hub
+from latentface import api, hub
 from latentface.cli import memory
 from latentface.editor import FaceEditor
 from latentface.faces import alignment
@@ -81,6 +81,22 @@ def test_several_faces_move_or_one_of_them(studio: Desk) -> None:
     assert (wrong.code, "has 2 faces" in wrong.err) == (3, True)
 
 
+def test_landmarks_are_those_asked_for(studio: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    predictor = hub.landmark_predictor
+    monkeypatch.setattr(api, "landmark_predictor", lambda name="builtin": asked.append(name) or predictor())
+    assert animate(studio, "--landmarks", "dlib68").code == 0
+    assert len(asked) > 1 and set(asked) == {"dlib68"}
+
+
+def test_the_driver_and_the_photo_are_never_replaced(studio: Desk) -> None:
+    before = (studio.folder / "driver.mp4").read_bytes()
+    for words in (("-o", studio.folder / "driver.mp4"), ("-o", studio.folder / "anna.png")):
+        outcome = animate(studio, *words)
+        assert outcome.code == 2 and "is an input" in outcome.err
+    assert (studio.folder / "driver.mp4").read_bytes() == before
+
+
 def test_frames_without_a_face_are_counted(studio: Desk) -> None:
     write_clip(studio.folder / "gap.mp4", Wander(6, faceless=(3, 4)).clip())
     outcome = animate(studio, "--json", driving="gap.mp4")
@@ -108,7 +124,7 @@ def test_a_folder_of_frames_drives(studio: Desk) -> None:
         ("noise.mp4", "not a clip"),
         ("cut.mp4", "damaged or cut off"),
         ("sound.mka", "no video stream"),
-        ("faceless.mp4", "no face found in the driving clip"),
+        ("faceless.mp4", "frames of the driving clip; give one of a head that looks"),
     ],
 )
 def test_bad_drivers(studio: Desk, driver: str, message: str) -> None:

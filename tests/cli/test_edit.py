@@ -9,6 +9,7 @@ import pytest
 
 from latentface import api
 from latentface.cli.presets import load_preset, save_preset
+from latentface.compositing.compositor import Compositor
 from latentface.compositing.expression_warp import ExpressionMap, Motion
 from latentface.directions.scaling import from_array
 from latentface.editing import attribute_edit, placement
@@ -20,11 +21,10 @@ from latentface.errors import InputError, UsageError
 from latentface.faces.head_pose import HeadPose
 from latentface.io.images import read_image
 from latentface.latents.latent import Direction, Latent
-from latentface.options import ProjectOptions
+from latentface.options import CompositeOptions, EditOptions, ProjectOptions
 from latentface.pretrained.directions import place, write_directions
 from tests.helpers.cli_desk import Desk, draw_photo
 from tests.helpers.stand_in_networks import stand_in_networks
-
 
 QUICK = ProjectOptions(steps=2)
 
@@ -67,16 +67,33 @@ def test_both_ways_of_putting_the_face_back(bench: Desk, way: str) -> None:
     assert read_image(bench.folder / "out.png").shape == read_image(anna).shape
 
 
+@pytest.mark.parametrize("warp", ["similarity", "piecewise"])
+def test_a_pasted_face_is_placed_by_its_landmarks(bench: Desk, warp: str) -> None:
+    anna, made = bench.photo(), {}
+    for name in ("crop", warp):
+        done = edit(bench, anna, "--set", "turn=3", "--place", "paste", "--warp", name)
+        assert done.code == 0, done.err
+        made[name] = read_image(bench.folder / "out.png")
+    assert not np.array_equal(made["crop"], made[warp])
+    generator = api.load_generator(bench.network)
+    face = FaceFinder(generator, QUICK).face(anna)
+    retoucher = Retoucher(face, generator, api.list_directions(generator), EditOptions(place="paste"))
+    drawn = retoucher.edit({"turn": 3.0})
+    (points,) = find_points(generator, drawn.image[None])
+    compositor = Compositor(face.photo.rgb, face.crop, CompositeOptions(warp=warp), reference=drawn.reference)
+    assert np.array_equal(made[warp], compositor.place(drawn.image, points))
+
+
 def test_expression_and_pose_move_the_photos_own_pixels_and_others_are_pasted(bench: Desk) -> None:
     anna = bench.photo()
     pictures = {}
     for name in ("joy", "nod", "turn"):
-        for way in ("auto", "warp", "paste"):
+        for way in ("auto", "head", "warp", "paste"):
             edit(bench, anna, "--set", f"{name}=3", "--place", way)
             pictures[name, way] = read_image(bench.folder / "out.png")
         assert not np.array_equal(pictures[name, "warp"], pictures[name, "paste"])
-    assert np.array_equal(pictures["joy", "auto"], pictures["joy", "warp"])
-    assert np.array_equal(pictures["nod", "auto"], pictures["nod", "warp"])
+    assert np.array_equal(pictures["joy", "auto"], pictures["joy", "head"])
+    assert np.array_equal(pictures["nod", "auto"], pictures["nod", "head"])
     assert np.array_equal(pictures["turn", "auto"], pictures["turn", "paste"])
 
 
@@ -86,7 +103,8 @@ def test_a_head_turns_as_the_drawn_one_does_and_shows_the_expression_beside_it(
 ) -> None:
     generator, notes = api.load_generator(bench.network), []
     (face,) = FaceFinder(generator, ProjectOptions(steps=1)).faces([(bench.photo(), "the photo", None)])
-    made = Retoucher(face, generator, api.list_directions(generator), note=notes.append)
+    options = EditOptions(place="warp")
+    made = Retoucher(face, generator, api.list_directions(generator), options, note=notes.append)
     smiling = made.edit({"joy": 1.0}).image
     posed = iter([0.0, yaw])  # what is asked first is the pose before the turn
     monkeypatch.setattr(attribute_edit, "head_pose", lambda points: HeadPose(next(posed), 2.0, 0.0, np.eye(3)[:, :2]))
@@ -102,13 +120,31 @@ def test_a_head_that_only_turns_is_drawn_turned_and_no_second_time_unturned(
 ) -> None:
     generator = api.load_generator(bench.network)
     (face,) = FaceFinder(generator, ProjectOptions(steps=1)).faces([(bench.photo(), "the photo", None)])
-    made = Retoucher(face, generator, api.list_directions(generator))
+    made = Retoucher(face, generator, api.list_directions(generator), EditOptions(place="warp"))
     drawn, synthesise = [], placement.synthesise
     monkeypatch.setattr(placement, "synthesise", lambda *given: drawn.append(given) or synthesise(*given))
     made.edit({"nod": 2.0})
     assert len(drawn) == 1
     made.edit({"joy": 1.0, "nod": 2.0})
     assert len(drawn) == 3
+
+
+def test_controls_of_the_head_go_beside_directions(bench: Desk) -> None:
+    anna = bench.photo()
+    plain = read_image(anna)
+    for words in (("jawOpen=0.5",), ("brows=1",), ("mouthSmileLeft=0.8",), ("joy=2", "jaw+=0.4")):
+        done = edit(bench, anna, *(word for each in words for word in ("--set", each)), "--json")
+        assert done.code == 0, done.err
+        assert not np.array_equal(read_image(bench.folder / "out.png"), plain)
+    assert done.json["set"] == {"joy": 2.0, "jaw+": 0.4}
+    assert edit(bench, anna, "--set", "jaw+=0").code == 0
+    assert np.array_equal(read_image(bench.folder / "out.png"), plain), "no change gives the photo back"
+
+
+def test_a_strip_of_a_control_runs_over_its_range(bench: Desk) -> None:
+    done = edit(bench, bench.photo(), "--strip", "brows", "--json")
+    assert done.code == 0, done.err
+    assert read_image(done.json["files"]["strip"]).shape[1] > 7 * 192
 
 
 def test_strip_and_grid(bench: Desk) -> None:
@@ -165,7 +201,7 @@ def test_a_latent_is_drawn_alone_and_layers_hold_rows(bench: Desk) -> None:
 
 
 def test_warned_of_strengths_that_leave_the_range(bench: Desk) -> None:
-    far = edit(bench, bench.photo(), "--set", "joy=40")
+    far = edit(bench, bench.photo(), "--set", "joy=40", "--place", "warp")
     assert far.code == 0 and "deviations from the network's mean" in far.err
     assert "deviations" not in edit(bench, bench.photo(), "--set", "joy=0.1").err
 
@@ -179,7 +215,10 @@ def test_warned_of_strengths_that_leave_the_range(bench: Desk) -> None:
         (("--set", "joy=nan"), 2, "NAME=STRENGTH"),
         ((), 2, "nothing to edit"),
         (("--set", "joy=1", "--layers", "9"), 2, "rows 0 to 5"),
-        (("--strip", "smile"), 2, "no direction 'smile'"),
+        (("--strip", "frown-much"), 2, "no direction 'frown-much'"),
+        (("--set", "blink=2"), 2, "expected a number from 0 to 1"),
+        (("--set", "yaw+=90"), 2, "expected a number from -40 to 40"),
+        (("--set", "blink=1", "--place", "warp"), 2, "blink moves the head in a photo"),
         (("--set", "joy=1", "--steps", "0"), 2, "no encoder"),
         (("--set", "joy=1", "-o", "out.gif"), 5, "cannot write this kind"),
         (("--preset", "none.toml"), 3, "none.toml"),
@@ -188,6 +227,46 @@ def test_warned_of_strengths_that_leave_the_range(bench: Desk) -> None:
 def test_refused(bench: Desk, words: tuple[str, ...], code: int, message: str) -> None:
     done = edit(bench, bench.photo(), *words)
     assert done.code == code and message in done.err
+
+
+def test_results_land_in_the_working_folder_and_never_over_an_input(bench: Desk) -> None:
+    photo = bench.photo("album/anna.png")
+    words = ("edit", photo, "--network", bench.network, "--steps", 2, "--set", "joy=1")
+    for _ in range(2):  # what is there already is replaced
+        done = bench.run(*words, "--json")
+        assert done.json["files"] == {"output": "anna.edit.png"} and (bench.folder / "anna.edit.png").exists()
+    before = photo.read_bytes()
+    (bench.folder / "link.png").symlink_to(photo)
+    for output in (photo, bench.folder / "album" / ".." / "album" / "anna.png", bench.folder / "link.png"):
+        done = bench.run(*words, "-o", output)
+        assert done.code == 2 and "is an input, and inputs are never replaced" in done.err
+    strip = bench.folder / "a.strip.png"
+    strip.write_bytes(before)
+    done = bench.run("edit", strip, "--network", bench.network, "--strip", "joy", "-o", bench.folder / "a.png")
+    assert done.code == 2 and "a.strip.png is an input" in done.err
+    assert photo.read_bytes() == strip.read_bytes() == before
+
+
+def test_one_face_of_several(bench: Desk) -> None:
+    group = bench.photo("group.png", faces=(60, 90))
+    photo = read_image(group)
+    largest = edit(bench, group, "--set", "joy=3", "--place", "warp")
+    assert largest.code == 0 and "2 faces, taking the largest (face 1)" in largest.err
+    assert np.array_equal(read_image(bench.folder / "out.png")[:, :100], photo[:, :100])
+    assert edit(bench, group, "--set", "joy=3", "--face", 2, "--place", "warp").code == 0
+    assert np.array_equal(read_image(bench.folder / "out.png")[:, 110:], photo[:, 110:])
+    latent = FaceEditor(bench.network).project(photo, QUICK).latent
+    with pytest.raises(UsageError, match="is a latent, which is one face"):
+        FaceEditor(bench.network).edit(latent, {"joy": 1.0}, face=2)
+
+
+def test_pasting_options_without_pasting(bench: Desk) -> None:
+    editor = FaceEditor(bench.network)
+    with pytest.raises(UsageError, match="feather has no effect with place='head'"):
+        editor.edit(draw_photo(), {"joy": 1.0}, project=QUICK, composite=CompositeOptions(feather=0.5))
+    with pytest.raises(UsageError, match="feather has no effect with crop=True"):
+        editor.edit(draw_photo(), {"turn": 1.0}, EditOptions(crop=True), composite=CompositeOptions(feather=0.5))
+    editor.edit(draw_photo(), {"turn": 1.0}, project=QUICK, composite=CompositeOptions(feather=0.5))
 
 
 def test_in_python(bench: Desk) -> None:

@@ -6,12 +6,13 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from latentface import api
+from latentface import api, hub
 from latentface.io.images import read_image
 from latentface.latents.latent import Latent
-from tests.helpers.cli_desk import Desk, draw_photo
+from tests.helpers.cli_desk import Desk, draw_photo, find_blobs
 
 
 def suffixes(name: str) -> list[str]:
@@ -150,6 +151,44 @@ def test_several_faces(desk: Desk) -> None:
         for name in ("anna", "anna.face2")
     )
     assert wide > narrow
+
+
+def test_the_largest_face_unless_another_is_numbered(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def surest_last(photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        boxes, widths = find_blobs(photo)
+        return boxes, -widths  # the smallest face is the surest
+
+    monkeypatch.setattr("latentface.faces.alignment.detect_faces", surest_last)
+    photo = desk.photo(faces=(60, 100))
+    found = desk.project(photo, "--json")
+    assert "2 faces, taking the largest (face 2)" in found.err
+    assert found.json["results"][0]["face"] == 2 and desk.written() == suffixes("anna.face2")
+    monkeypatch.setattr("latentface.faces.alignment.detect_faces", lambda photo: pytest.fail("looked again"))
+    again = desk.project(photo, "--json")
+    assert (again.json["skipped"], again.json["results"][0]["face"]) == (1, 2)
+    monkeypatch.setattr("latentface.faces.alignment.detect_faces", surest_last)
+    assert desk.project(photo, "--face", 1, "--json").json["done"] == 1
+    assert desk.project(photo, "--all-faces", "--json").json["skipped"] == 2
+
+
+def test_an_input_is_never_replaced(desk: Desk) -> None:
+    photo = desk.photo("anna.png")
+    other = desk.photo("anna.compare.png", faces=(70,))
+    before = other.read_bytes()
+    words = ("project", photo, other, "--network", desk.network, "--steps", 2, "-o", desk.folder, "--json")
+    done = desk.run(*words)
+    assert done.code == 2 and [entry["status"] for entry in done.json["results"]] == ["failed", "done"]
+    assert "anna.compare.png is an input" in done.err and other.read_bytes() == before
+
+
+def test_without_a_search_the_start_is_the_latent(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "encoder", lambda generator: lambda crops: torch.full((len(crops), 6, 8), 0.25))
+    words = ("project", desk.photo(), "--network", desk.network, "--steps", 0, "-o", desk.out, "--json")
+    entry = desk.run(*words).json["results"][0]
+    assert (entry["status"], entry["steps"], entry["first_loss"]) == ("done", 0, None)
+    assert (Latent.load(entry["latent"]).ws == 0.25).all()
+    tuned = desk.run(*words, "--tune", "--tune-steps", 3, "--overwrite").json["results"][0]
+    assert tuned["steps"] == 3 and tuned["tuned"]
 
 
 def test_a_face_that_is_not_there(desk: Desk) -> None:

@@ -130,6 +130,26 @@ def test_a_kept_reading_of_other_options_is_begun_anew(cinema: Desk) -> None:
     assert again.json["looks"] == 30
 
 
+def test_a_kept_reading_at_another_rate_of_a_folder_is_begun_anew(cinema: Desk) -> None:
+    write_clip(cinema.folder / "frames", Clip.of((talking(k) for k in range(0, 60, 2)), 5, (180, 140)))
+    assert read(cinema, "--keep-looks", "--rate", 5, film="frames").code == 0
+    slower = read(cinema, "--keep-looks", "--rate", 1, "--json", film="frames")
+    assert "begun anew" in slower.err
+    assert slower.json["seconds"] == 30 and slower.json["looks"] == 30
+
+
+def test_a_damaged_line_of_a_kept_reading_is_looked_at_again(cinema: Desk) -> None:
+    first = read(cinema, "--keep-looks", "--json")
+    path = cinema.folder / "emotions.looks.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([*lines[:10], "[what?]\n", *lines[11:]]))
+    again = read(cinema, "--keep-looks", "--json")
+    assert again.code == 0
+    assert "line 11 is damaged; what follows it is looked at again" in again.err
+    assert (again.json["looks"], again.json["shares"]) == (first.json["looks"], first.json["shares"])
+    assert path.read_text().splitlines(keepends=True) == lines
+
+
 def test_of_a_cut_film_what_was_readable_is_kept(cinema: Desk) -> None:
     write_clip(cinema.folder / "film.webm", Clip.of((talking(k) for k in range(60)), 10, (180, 140)))
     whole = (cinema.folder / "film.webm").read_bytes()

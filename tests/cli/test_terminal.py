@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 from tests.helpers.cli_desk import Desk
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 60
+SECONDS = 300  # after which a program hangs; a busy machine takes a minute to start one
 
 # The program with the stand-in detector, landmarks and distance of the other tests, in a process of its own.
 PROGRAM = """
@@ -49,10 +50,19 @@ class Terminal:
         os.close(end)
         self.seen = ""
 
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self.process.poll() is None:  # a test has failed: nothing is to run on
+            self.process.kill()
+            self.process.wait()
+        os.close(self.main)
+
     def read_until(self, pattern: str | None) -> str:
         """Everything on the screen up to the pattern, or to the end of the program."""
         limit = time.monotonic() + SECONDS
-        while time.monotonic() < limit:
+        while select.select([self.main], [], [], max(0.0, limit - time.monotonic()))[0]:
             try:
                 data = os.read(self.main, 65536)
             except OSError:  # the program has closed the terminal
@@ -60,14 +70,15 @@ class Terminal:
             self.seen += data.decode(errors="replace")
             if pattern is not None and re.search(pattern, self.seen):
                 return self.seen
+        else:
+            raise AssertionError(f"nothing more came in {SECONDS} s: {self.seen}")
         assert pattern is None, f"{pattern} never came: {self.seen}"
         return self.seen
 
     def close(self) -> int:
+        """The exit code, once the program has ended by itself."""
         self.read_until(None)
-        code = self.process.wait(SECONDS)
-        os.close(self.main)
-        return code
+        return self.process.wait(SECONDS)
 
 
 def files(folder: Path) -> list[str]:
@@ -76,9 +87,9 @@ def files(folder: Path) -> list[str]:
 
 def test_progress_with_time_left(desk: Desk) -> None:
     photo = desk.photo()
-    terminal = Terminal("project", photo, "--network", desk.network, "--steps", 150, "-o", desk.out)
-    terminal.read_until(r"anna\.png.*\d+/150.*\d:\d\d:\d\d")
-    assert terminal.close() == 0
+    with Terminal("project", photo, "--network", desk.network, "--steps", 150, "-o", desk.out) as terminal:
+        terminal.read_until(r"anna\.png.*\d+/150.*\d:\d\d:\d\d")
+        assert terminal.close() == 0
     assert len(files(desk.out)) == 3
 
 
@@ -86,10 +97,10 @@ def test_control_c_at_the_terminal(desk: Desk) -> None:
     first, second = desk.photo(), desk.photo("ben.png", faces=(80,))
     assert desk.project(first).code == 0
     finished = files(desk.out)
-    terminal = Terminal("project", second, "--network", desk.network, "--steps", 100_000, "-o", desk.out)
-    terminal.read_until(r"[1-9]\d*/100000")
-    os.write(terminal.main, b"\x03")
-    assert terminal.close() == 130
+    with Terminal("project", second, "--network", desk.network, "--steps", 100_000, "-o", desk.out) as terminal:
+        terminal.read_until(r"[1-9]\d*/100000")
+        os.write(terminal.main, b"\x03")
+        assert terminal.close() == 130
     assert "latentface: interrupted" in terminal.seen and "Traceback" not in terminal.seen
     assert files(desk.out) == finished
 
@@ -105,7 +116,7 @@ save = Image.Image.save
 def slow(self, path, *rest, **more):
     save(self, path, *rest, **more)
     print("writing", flush=True)
-    time.sleep(60)
+    time.sleep(3600)
 Image.Image.save = slow
 start()
 """
@@ -115,11 +126,14 @@ start()
     process = subprocess.Popen(
         list(map(str, [*command, "-o", desk.out])), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "writing\n"
-    assert any(name.startswith(".") for name in files(desk.out))  # the temporary file is there
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=SECONDS)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "writing\n"
+        assert any(name.startswith(".") for name in files(desk.out))  # the temporary file is there
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=SECONDS)
+    finally:
+        process.kill()  # does nothing to one that has ended
     assert process.returncode == code
     assert "Traceback" not in errors
     assert not desk.out.exists()  # the folder was made for this run and holds nothing

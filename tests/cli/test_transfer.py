@@ -13,15 +13,11 @@ from PIL import Image
 from latentface import api, hub
 from latentface.editing import inverted_face
 from latentface.editor import FaceEditor
-from latentface.faces.crop import frontality
-from latentface.faces.regions import visible_share
-from latentface.inversion.cache import ProjectionCache
 from latentface.io.clip import Clip
 from latentface.io.images import Photo, read_image
 from latentface.io.video import read_clip, write_clip
-from latentface.latents.latent import Latent
 from latentface.options import ProjectOptions, TransferOptions
-from tests.helpers.cli_desk import Desk, draw_photo, face_points, place_points
+from tests.helpers.cli_desk import Desk, draw_photo, place_points
 from tests.helpers.stand_in_networks import stand_in_networks
 
 QUICK = ProjectOptions(steps=3)
@@ -78,7 +74,8 @@ def test_latents_take_the_place_of_photos(bench: Desk) -> None:
     anna, bert = pair(bench)
     bench.project(anna, bert)
     latents = [bench.folder / "out" / f"{name}.latent.safetensors" for name in ("anna", "bert")]
-    done = transfer(bench, "--identity", latents[0], "--expression", latents[1], "-o", bench.folder / "a.png", "--json")
+    words = ("--identity", latents[0], "--expression", latents[1], "-o", bench.folder / "a.png", "--json")
+    done = bench.run("transfer", *words, "--network", bench.network)
     assert done.code == 0, done.err
     assert read_image(bench.folder / "a.png").shape == (16, 16, 3)  # no photo: the regenerated face itself
     assert done.json["identity"]["confidence"] == 1.0
@@ -151,7 +148,7 @@ def test_a_clip_without_any_face(bench: Desk) -> None:
     driver = moving(bench, blank=tuple(range(6)))
     done = transfer(bench, "--identity", anna, "--expression", driver, "-o", bench.folder / "a.mp4")
     assert done.code == 3
-    assert "no face in any of its frames" in done.err
+    assert "no face in its 6 frames" in done.err
     assert not (bench.folder / "a.mp4").exists()
 
 
@@ -176,7 +173,8 @@ def test_several_faces_take_the_largest_and_say_so(bench: Desk) -> None:
     assert done.code == 0
     assert "the identity, " in done.err and "2 faces, taking the largest (face 1)" in done.err
     second = bench.folder / "b.png"
-    assert transfer(bench, "--identity", group, "--expression", bert, "--face", 2, "-o", second).code == 0
+    words = ("--identity", group, "--expression", bert, "--face", 2, "--place", "warp", "-o", second)
+    assert transfer(bench, *words).code == 0
     photo, made = read_image(group).astype(int), read_image(second).astype(int)
     assert not (photo != made)[:, 110:].any()  # the second surest is the smaller one, on the left
     wrong = transfer(bench, "--identity", group, "--expression", bert, "--face", 3, "-o", second)
@@ -217,6 +215,25 @@ def test_what_cannot_be_done_is_said(bench: Desk, words: tuple[str, ...], code: 
     assert not (bench.folder / "a.png").exists()
 
 
+def test_rules_of_the_choice_and_rows_that_are_named(bench: Desk) -> None:
+    anna, bert = pair(bench)
+    for words in (("--keep", "0-2"), ("--most-layers", 2), ("--exact-layers", 1)):
+        done = transfer(bench, "--identity", anna, "--expression", bert, "--layers", "1-2", *words)
+        assert done.code == 2
+        assert f"{words[0]} has no effect with --layers 1-2; it applies with --layers auto" in done.err
+    assert not list(bench.folder.glob("*.transfer.png"))
+
+
+def test_results_land_in_the_working_folder_and_never_over_an_input(bench: Desk) -> None:
+    anna, bert = bench.photo("a/anna.png"), bench.photo("b/bert.png")
+    words = ("--identity", anna, "--expression", bert, "--layers", "1-2")
+    assert transfer(bench, *words, "--json").json["output"] == "anna.transfer.png"
+    assert (bench.folder / "anna.transfer.strip.png").exists()
+    for source in (anna, bert):
+        done = transfer(bench, *words, "-o", source)
+        assert done.code == 2 and f"{source.name} is an input" in done.err
+
+
 def test_missing_files(bench: Desk) -> None:
     done = transfer(bench, "--identity", "none.png", "--expression", bench.photo(), "-o", bench.folder / "a.png")
     assert done.code == 3 and "no such file" in done.err
@@ -235,26 +252,6 @@ def test_a_face_turned_away_is_warned_of(bench: Desk, monkeypatch: pytest.Monkey
     assert "turned far away or partly hidden" in done.err
 
 
-def test_frontality_falls_with_the_turn_of_the_head() -> None:
-    points = face_points()
-    values = []
-    for shift in (0.0, 0.1, 0.2, 0.4):
-        turned = points.copy()
-        turned[27:36, 0] += shift
-        values.append(frontality(turned))
-    assert values[0] == pytest.approx(1, abs=0.02)
-    assert values == sorted(values, reverse=True) and values[-1] < 0.1
-
-
-def test_visible_share_falls_when_something_covers_the_face() -> None:
-    points = face_points() * 200 + 28
-    face = np.full((256, 256, 3), (205, 160, 140), np.uint8)
-    covered = face.copy()
-    covered[:110] = (30, 40, 160)
-    assert visible_share(face, points) > 0.98
-    assert visible_share(covered, points) < 0.85
-
-
 # ------------------------------------------------------------------------------------------------------ Python
 
 
@@ -271,56 +268,6 @@ def test_editor_transfers_arrays(bench: Desk) -> None:
     assert again.identity.cached
     assert np.array_equal(again.photo.rgb, made.photo.rgb)
     assert all("expect a poor result" in note for note in notes)
-
-
-def test_pivot_tuning_does_not_go_with_transfer(bench: Desk) -> None:
-    with pytest.raises(ValueError, match="pivot tuning"):
-        FaceEditor(bench.network).transfer(draw_photo(), draw_photo(), project=ProjectOptions(steps=2, tune_steps=2))
-
-
-# ------------------------------------------------------------------------------------------------------ the cache
-
-
-def test_cache_tells_pixels_networks_and_options_apart(bench: Desk) -> None:
-    crop = np.zeros((8, 8, 3), np.uint8)
-    keys = {
-        ProjectionCache.key(crop, "a", ProjectOptions()),
-        ProjectionCache.key(crop + 1, "a", ProjectOptions()),
-        ProjectionCache.key(crop, "b", ProjectOptions()),
-        ProjectionCache.key(crop, "a", ProjectOptions(steps=9)),
-    }
-    assert len(keys) == 4
-
-
-def test_cache_survives_damage_and_folders_that_take_nothing(bench: Desk) -> None:
-    latent = FaceEditor(bench.network).project(draw_photo(), QUICK).latent
-    cache = ProjectionCache(bench.folder / "kept")
-    assert cache.get("k", latent.fingerprint) is None
-    cache.put("k", latent)
-    assert cache.get("k", latent.fingerprint) == latent
-    assert cache.get("k", "another") is None
-    (bench.folder / "kept" / "k.latent.safetensors").write_bytes(b"broken")
-    assert cache.get("k", latent.fingerprint) is None
-    (bench.folder / "file").write_text("")
-    ProjectionCache(bench.folder / "file" / "below").put("k", latent)
-
-
-def test_cache_lets_the_oldest_go(bench: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
-
-    from latentface.inversion import cache as projections
-
-    latent: Latent = FaceEditor(bench.network).project(draw_photo(), QUICK).latent
-    cache = ProjectionCache(bench.folder / "kept")
-    cache.put("size", latent)
-    size = next((bench.folder / "kept").iterdir()).stat().st_size
-    monkeypatch.setattr(projections, "MOST_BYTES", 2 * size)
-    for age, key in enumerate(("a", "b")):
-        cache.put(key, latent)
-        os.utime(bench.folder / "kept" / f"{key}.latent.safetensors", (1000 + age, 1000 + age))
-    cache.put("c", latent)
-    left = sorted(path.name.split(".")[0] for path in (bench.folder / "kept").iterdir())
-    assert "c" in left and "a" not in left and len(left) == 2
 
 
 def test_json_of_an_error(bench: Desk) -> None:

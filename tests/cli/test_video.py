@@ -16,11 +16,12 @@ from latentface.editing import expression_video
 from latentface.editor import FaceEditor
 from latentface.emotion import Emotion, EmotionSegment, EmotionSequence
 from latentface.emotions.recognition import Recogniser
+from latentface.errors import UsageError
 from latentface.io.clip import Clip
 from latentface.io.images import read_image
 from latentface.io.video import read_clip
 from latentface.latents.latent import Direction
-from latentface.options import SequenceOptions, VideoOptions
+from latentface.options import CompositeOptions, SequenceOptions, VideoOptions
 from latentface.pretrained.directions import write_directions
 from tests.helpers.cli_desk import Desk, Outcome, draw_photo
 from tests.helpers.stand_in_networks import stand_in_networks
@@ -89,6 +90,31 @@ def test_only_the_face_changes_and_the_rest_is_bit_identical(stage: Desk, place:
     assert moved.mean() < 0.7
 
 
+@pytest.mark.parametrize("warp", ["similarity", "piecewise"])
+def test_a_pasted_face_is_placed_by_its_landmarks(stage: Desk, warp: str) -> None:
+    words = ("--emotions", "fear", "--fps", "4", "--place", "paste", "--steps", 0)
+    frames = []
+    for name in ("crop", warp):
+        done = video(stage, *words, "--warp", name, "-o", stage.folder / name)
+        assert done.code == 0, done.err
+        frames.append(pictures(stage.folder / name))
+    assert len(frames[0]) == len(frames[1]) == 8
+    assert not np.array_equal(frames[0], frames[1])
+
+
+def test_a_folder_of_frames_is_replaced_and_anything_else_is_not(stage: Desk) -> None:
+    words = ("--emotions", "fear", "--seconds", 1, "-o", stage.folder / "frames")
+    for fps in (6, 4):
+        assert video(stage, *words, "--fps", fps).code == 0
+        assert len(pictures(stage.folder / "frames")) == fps
+    (stage.folder / "frames" / "diary.txt").write_text("mine")
+    done = video(stage, *words, "--fps", 2)
+    assert done.code == 5 and "holds more than frames" in done.err
+    assert len(list((stage.folder / "frames").iterdir())) == 5
+    like = video(stage, "--like", stage.folder / "frames", "--rate", 4, "-o", stage.folder / "frames")
+    assert like.code == 2 and "is an input" in like.err
+
+
 @pytest.mark.parametrize("name", ["a.webm", "a.gif", "a.webp", "frames"])
 def test_frames_in_are_frames_out_in_every_kind_of_file(stage: Desk, name: str) -> None:
     done = video(stage, "--emotions", "fear", "--fps", "10", "--seconds", 0.7, "-o", stage.folder / name, "--batch", 3)
@@ -139,17 +165,25 @@ def test_predicted_and_read_sequences(stage: Desk, monkeypatch: pytest.MonkeyPat
     words = ("--fps", "5", "-o", stage.folder / "film.mp4", "--json")
     done = video(stage, "--predict", "--first", "fear", "--seconds", 2, "--seed", 4, *words)
     assert (done.json["frames"], asked) == (10, [(Emotion.FEAR, 2.0, 4)])
+    assert video(stage, "--predict", "--first", "fear", "--seconds", 1, "--fps", "5", "-o", "frames").code == 0
+    assert video(stage, "--like", "frames", "--rate", 5, "--fps", "5", "-o", stage.folder / "b.mp4").code == 0
     read = video(stage, "--like", stage.folder / "film.mp4", "--fps", "5", "-o", stage.folder / "b.mp4", "--json")
     assert [segment["emotion"] for segment in read.json["sequence"]] == ["sadness"]
+    monkeypatch.setattr(api, "read_emotions", lambda clip, **more: asked.append(clip.rate) or Reading)
+    assert video(stage, *words[:2], "--emotions", "fear", "--seconds", 1, "-o", stage.folder / "frames").code == 0
+    folder = ("--like", stage.folder / "frames", "-o", stage.folder / "c.mp4")
+    assert video(stage, *folder).code == 2
+    assert video(stage, *folder, "--rate", "25/2").code == 0
+    assert asked[-1] == Fraction(25, 2)
 
 
 def test_strengths_beyond_the_network_are_warned_of(stage: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(expression_video, "FULL", dict.fromkeys(expression_video.FULL, 100.0))
-    done = video(stage, "--emotions", "fear=2,neutral", "--fps", "2", "-o", stage.folder / "a.mp4")
+    done = video(stage, "--emotions", "fear=2,neutral", "--place", "warp", "--fps", "2", "-o", stage.folder / "a.mp4")
     assert done.code == 0
     assert "fear 2 (" in done.err and "deviations" in done.err
     monkeypatch.setattr(expression_video, "FULL", dict.fromkeys(expression_video.FULL, 1e-3))
-    quiet = video(stage, "--emotions", "fear=2,neutral", "--fps", "2", "-o", stage.folder / "a.mp4")
+    quiet = video(stage, "--emotions", "fear=2,neutral", "--place", "warp", "--fps", "2", "-o", stage.folder / "a.mp4")
     assert "deviations" not in quiet.err
 
 
@@ -227,6 +261,7 @@ def test_memory_does_not_grow_with_length(stage: Desk) -> None:
         (("--emotions", "fear", "-o", "a.avi"), 5, "end the name in .mp4"),
         (("--sequence", "none.json"), 3, "cannot be read as an emotion sequence"),
         (("--like", "none.mp4"), 3, "no such file"),
+        (("--emotions", "fear", "--rate", "5"), 2, "--rate has no effect"),
     ],
 )
 def test_bad_usage(stage: Desk, words: tuple[object, ...], code: int, message: str) -> None:
@@ -238,7 +273,7 @@ def test_bad_usage(stage: Desk, words: tuple[object, ...], code: int, message: s
 
 def test_a_network_without_directions(stage: Desk) -> None:
     done = stage.run(
-        "video", stage.photo(), "--network", stage.other_network, "--emotions", "fear", "--device", "cpu", "--json"
+        "video", stage.photo(), "--network", stage.other_network, "--emotions", "fear", "--place", "warp", "--json"
     )
     assert (done.code, "fear" in done.err) == (2, True)
     assert not (stage.folder / "anna.video.mp4").exists()
@@ -260,13 +295,18 @@ def test_ctrl_c_keeps_a_playable_part_only_when_asked(stage: Desk, monkeypatch: 
 
     monkeypatch.setattr(expression_video.ExpressionMap, "place", interrupted)
     out = stage.folder / "a.mp4"
-    words = ("--emotions", "fear", "--fps", "10", "-o", out)
+    words = ("--emotions", "fear", "--place", "warp", "--fps", "10", "-o", out)
     assert (video(stage, *words).code, out.exists()) == (130, False)
     assert video(stage, *words, "--keep-partial").code == 130
     assert len(pictures(out)) == 4
 
 
 # ---------------------------------------------------------------------------------------------- Python
+
+
+def test_pasting_options_without_pasting(stage: Desk) -> None:
+    with pytest.raises(UsageError, match="warp has no effect with place='head'"):
+        FaceEditor(stage.network).video(draw_photo(), "fear", composite=CompositeOptions(warp="piecewise"))
 
 
 def test_the_editor_makes_videos(stage: Desk) -> None:

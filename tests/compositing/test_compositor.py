@@ -12,40 +12,13 @@ from PIL import Image
 import latentface as lf
 from latentface.arrays import Pixels
 from latentface.compositing.compositor import OUTLINE, STEADY, Compositor, composite
-from latentface.compositing.warping import fit_similarity, warp_piecewise
 from latentface.errors import UsageError
 from latentface.faces.alignment import crop_face
-from latentface.faces.crop import FaceCrop, map_points
+from latentface.faces.crop import map_points
 from latentface.options import CompositeOptions
+from tests.helpers.faces import face_points, scene
 
 BLENDS = ["alpha", "multiband", "poisson"]
-
-
-def face_points(centre: tuple[float, float], unit: float, turn: float = 0.0) -> np.ndarray:
-    """68 landmarks of a plain face; unit: its inter-ocular distance; turn in radians."""
-    jaw = [(-1.1 * np.cos(t), 0.2 + 1.5 * np.sin(t)) for t in np.linspace(0, np.pi, 17)]
-    brows = [(x, -0.35) for x in (-0.8, -0.65, -0.5, -0.35, -0.2, 0.2, 0.35, 0.5, 0.65, 0.8)]
-    nose = [(0, y) for y in (0.0, 0.2, 0.4, 0.6)] + [(x, 0.7) for x in (-0.2, -0.1, 0, 0.1, 0.2)]
-    eyes = [
-        (s * 0.5 + 0.18 * np.cos(t), 0.07 * np.sin(t)) for s in (-1, 1) for t in np.linspace(np.pi, 3 * np.pi, 7)[:6]
-    ]
-    mouth = [(0.4 * np.cos(t), 1.1 + 0.15 * np.sin(t)) for t in np.linspace(np.pi, 3 * np.pi, 13)[:12]]
-    inner = [(0.3 * np.cos(t), 1.1 + 0.05 * np.sin(t)) for t in np.linspace(np.pi, 3 * np.pi, 9)[:8]]
-    points = np.array([*jaw, *brows, *nose, *eyes, *mouth, *inner]) * unit
-    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    return np.asarray(points @ rotation.T + centre)
-
-
-def scene(
-    height: int = 300, width: int = 260, unit: float = 45.0, turn: float = 0.15, wave: float = 40.0, grain: float = 3.0
-) -> tuple[Pixels, FaceCrop]:
-    """A photo with smooth colours and fine grain, and a crop of the face in its middle."""
-    rng = np.random.default_rng(0)
-    y, x = np.mgrid[:height, :width]
-    smooth = np.stack([120 + 60 * np.sin(x / wave), 110 + 50 * np.cos(y / wave), 100 + 0.2 * x], axis=-1)
-    photo = np.clip(smooth + rng.normal(0, grain, smooth.shape), 0, 255).astype(np.uint8)
-    points = face_points((width / 2, height / 2 - 0.3 * unit), unit, turn)
-    return photo, crop_face(photo, points, 128)
 
 
 def changed(photo: Pixels, result: Pixels) -> np.ndarray:
@@ -146,26 +119,6 @@ def test_warps_move_steady_points_onto_the_photos() -> None:
         result = composite(photo, crop, np.asarray(moved), options, landmarks=points)
         error = np.abs(result.astype(float) - photo).mean()
         assert error < 0.35 * np.abs(astray.astype(float) - photo).mean()
-
-
-def test_similarity_is_found_exactly() -> None:
-    points = face_points((50, 60), 20)
-    matrix = np.array([[0.9, -0.4, 7.0], [0.4, 0.9, -3.0], [0, 0, 1]])
-    assert np.allclose(fit_similarity(points, map_points(matrix, points)), matrix)
-    with pytest.raises(UsageError, match="one point"):
-        fit_similarity(np.ones((5, 2)), np.ones((5, 2)))
-
-
-def test_piecewise_warp_takes_points_to_points_and_keeps_the_rest() -> None:
-    y, x = np.mgrid[:100, :100]
-    image = np.stack([x * 2, y * 2, x + y], axis=-1).astype(np.uint8)  # colours tell where a pixel came from
-    source = np.array([(30.0, 30.0), (70.0, 30.0), (50.0, 70.0)])
-    target = source + np.array([(4, 2), (-3, 5), (2, -6)])
-    warped = warp_piecewise(image, source, target)
-    for (x0, y0), (x1, y1) in zip(source, target.astype(int), strict=True):
-        assert np.abs(warped[y1, x1].astype(int)[:2] - (2 * x0, 2 * y0)).max() <= 1
-    assert np.array_equal(warp_piecewise(image, source, source), image)
-    assert np.array_equal(warped[0], image[0]) and np.array_equal(warped[:, -1], image[:, -1])
 
 
 def test_hair_in_front_of_the_face_is_left_out() -> None:

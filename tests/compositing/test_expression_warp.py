@@ -11,7 +11,7 @@ from latentface.compositing.expression_warp import ExpressionMap, Motion
 from latentface.errors import UsageError
 from latentface.faces.alignment import crop_face
 from latentface.faces.crop import FaceCrop, map_points
-from tests.compositing.test_compositor import face_points, scene
+from tests.helpers.faces import face_points, scene
 
 SIDE = 128
 LIDS_DOWN = {37: 41, 38: 40, 43: 47, 44: 46}

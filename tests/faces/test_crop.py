@@ -8,11 +8,13 @@ from latentface.faces.crop import (
     MIRROR,
     FaceCrop,
     ffhq_quad,
+    frontality,
     inter_ocular,
     map_points,
     near_features,
     quad_to_matrix,
 )
+from tests.helpers.cli_desk import face_points
 
 
 def landmarks(eye_left=(40.0, 50.0), eye_right=(80.0, 50.0), mouth=((45.0, 90.0), (75.0, 90.0))):
@@ -103,3 +105,14 @@ def test_near_features_is_one_at_eyes_and_mouth_and_grows_with_the_picture():
     np.testing.assert_allclose(near_features(2 * landmarks(), 256)[::2, ::2], near, atol=1e-6)
     with pytest.raises(UsageError, match=r"\(68, 2\)"):
         near_features(landmarks()[:5], 128)
+
+
+def test_frontality_falls_with_the_turn_of_the_head() -> None:
+    points = face_points()
+    values = []
+    for shift in (0.0, 0.1, 0.2, 0.4):
+        turned = points.copy()
+        turned[27:36, 0] += shift
+        values.append(frontality(turned))
+    assert values[0] == pytest.approx(1, abs=0.02)
+    assert values == sorted(values, reverse=True) and values[-1] < 0.1

@@ -9,7 +9,7 @@ from latentface.synthface.head import HeadModel, prepare, vertex_normals
 from latentface.synthface.library import Library
 from latentface.synthface.renderer import create_context
 from latentface.synthface.scene import EMFACS, INCIDENTAL, paired
-from latentface.synthface.wardrobe import Garment, Wardrobe
+from latentface.synthface.wardrobe import ATLAS_SIZE, Garment, Wardrobe
 
 # Where the 68 landmarks of the tiny head are looked for, centimetres, in Multi-PIE order.
 _JAW = [(-7.5 * np.cos(t), 3.0 - 10.0 * np.sin(t)) for t in np.linspace(0.0, np.pi, 17)]
@@ -90,3 +90,10 @@ def tiny_library() -> Library:
     cap = Garment("cap", "hair", hair, hair / np.linalg.norm(hair, axis=1, keepdims=True), uv, faces[top],
                   nearest, np.ones((len(hair), 1), np.float32), np.full((8, 8, 4), 255, np.uint8))  # fmt: skip
     return Library(head, Wardrobe((cap,), skin, ("plain",), masks), seen)
+
+
+def beard_masks(head: HeadModel) -> np.ndarray:
+    """The whole atlas is beard below the nose of the tiny head, whose v falls from crown to chin."""
+    masks = np.zeros((*ATLAS_SIZE, 4), np.uint8)
+    masks[int(0.58 * ATLAS_SIZE[0]) :, :, 1] = 255
+    return masks

@@ -11,6 +11,7 @@ from latentface.latents.latent import Latent
 from latentface.networks.config import GeneratorConfig
 from latentface.networks.generator import Generator
 from latentface.networks.perceptual import PerceptualConfig, PerceptualNet
+from tests.helpers.faces import face_points
 
 
 def tiny_generator(seed: int = 0, resolution: int = 32) -> Generator:
@@ -21,7 +22,7 @@ def tiny_generator(seed: int = 0, resolution: int = 32) -> Generator:
 
 def tiny_networks(seed: int = 0) -> FaceNetworks:
     source = torch.Generator().manual_seed(seed)
-    base = torch.from_numpy(face()).float()
+    base = torch.from_numpy(face_points((0.5, 0.48), 0.25)).float()  # in crop units
 
     def view(crops: Tensor, part: slice, matrix: Tensor) -> Tensor:
         return F.adaptive_avg_pool2d(crops[:, :, part], 6).flatten(1) @ matrix
@@ -37,12 +38,6 @@ def tiny_networks(seed: int = 0) -> FaceNetworks:
         landmarks=lambda crops: base + 0.02 * view(crops, slice(12, 32), shift / 10).tanh().view(-1, 68, 2),
         perceptual=perceptual.eval().requires_grad_(False),
     )
-
-
-def face() -> object:
-    from tests.compositing.test_compositor import face_points
-
-    return face_points((0.5, 0.48), 0.25)
 
 
 def latents(generator: Generator, seed: int) -> tuple[Latent, Latent]:

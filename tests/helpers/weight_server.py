@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import bz2
+import hashlib
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
+from latentface.pretrained.catalogue import Published
+
 CONTENT = bytes(range(256)) * 4000  # 1 MB
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
 QUOTA = b"""<!DOCTYPE html><html><head><title>Google Drive - Quota exceeded</title></head>
 <body><p>Too many users have viewed or downloaded this file recently.</p></body></html>"""
 CONFIRM = b"""<html><body><p>Google Drive can't scan this file for viruses.</p>
@@ -107,3 +112,14 @@ def serving() -> Iterator[str]:
             WeightHandler.release.set()
             server.shutdown()
             thread.join()
+
+
+def entry(*urls: str, sha256: str | None = None, file: str = "faces.pkl") -> Published:
+    return Published(
+        "faces", "generator", "faces", 64, "Some Licence", False, file, "https://example.org/faces", urls, sha256=sha256
+    )
+
+
+def files(folder: Path) -> set[str]:
+    """What lies in the cache, locks left out."""
+    return {path.name for path in (folder / "networks").iterdir() if path.suffix != ".lock"}

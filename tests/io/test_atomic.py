@@ -55,7 +55,7 @@ def test_a_killed_run_leaves_the_old_file(tmp_path: Path) -> None:
     code = (
         "import sys, time\nfrom latentface.io.atomic import atomic_path\n"
         f"with atomic_path({str(target)!r}) as path:\n    path.write_text('half')\n    print('ready', flush=True)\n"
-        "    time.sleep(60)\n"
+        "    time.sleep(3600)\n"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stdout.readline() == b"ready\n"

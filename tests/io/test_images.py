@@ -1,14 +1,20 @@
 """Picture files in and out: every pixel form, damaged files, metadata, and nothing half-written."""
 
+import contextlib
+import itertools
 import os
 import struct
+import threading
+import time
+import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 import latentface
 from latentface.errors import InputError, OutputError, UsageError
@@ -196,9 +202,35 @@ def test_truncated(tmp_path, suffix, share):
 def test_bomb_is_refused_before_decoding(tmp_path):
     path = tmp_path / "bomb.png"
     path.write_bytes(png(struct.pack(">IIBBBBB", 30000, 30000, 8, 2, 0, 0, 0), zlib.compress(b"\0" * 1000)))
-    before = Image.MAX_IMAGE_PIXELS
     refuse(path, "30000 x 30000", f"{MAX_PIXELS // 10**6} megapixels")
-    assert before == Image.MAX_IMAGE_PIXELS
+
+
+def test_reading_leaves_the_process_as_it_is(tmp_path, monkeypatch):
+    """No guard of Pillow's, no filter of warnings is put aside meanwhile: other threads rely on them."""
+    seen = []
+
+    class Watched(PngImagePlugin.PngImageFile):
+        def _open(self):
+            seen.append((Image.MAX_IMAGE_PIXELS, list(warnings.filters)))
+            super()._open()
+
+        def load(self):
+            seen.append((Image.MAX_IMAGE_PIXELS, list(warnings.filters)))
+            return super().load()
+
+    Image.preinit()
+    monkeypatch.setitem(Image.OPEN, "PNG", (Watched, Image.OPEN["PNG"][1]))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    filters = list(warnings.filters)
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "a.png")
+    assert read_photo(tmp_path / "a.png").rgb.shape == (8, 8, 3), "and ours is the only limit"
+    assert len(seen) >= 2 and all(each == (10, filters) for each in seen)
+
+
+def test_formats_that_pillow_loads_late_are_read(tmp_path):
+    rgb = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    Image.fromarray(rgb).save(tmp_path / "a.sgi")
+    assert np.array_equal(read_photo(tmp_path / "a.sgi").rgb, rgb)
 
 
 def test_heic_names_the_plug_in(tmp_path, monkeypatch):
@@ -322,3 +354,22 @@ def test_to_tensor_does_not_share_memory():
     tensor = to_tensor(source)
     source[:] = 0
     assert tensor.max() == 1
+
+
+def test_reading_in_two_threads_leaves_the_process_as_it_was(tmp_path, monkeypatch):
+    write_image(tmp_path / "a.png", gradient())
+    opened, meet = Image.open, threading.Barrier(2)
+    turns = itertools.count()
+
+    def slow(file, *more, **options):
+        with contextlib.suppress(threading.BrokenBarrierError):
+            meet.wait(0.3)  # both are reading now, if that is possible
+        time.sleep(0.2 * next(turns))  # and the one that began first ends first
+        return opened(file, *more, **options)
+
+    monkeypatch.setattr(Image, "open", slow)
+    before = list(warnings.filters), Image.MAX_IMAGE_PIXELS
+    with ThreadPoolExecutor(2) as pool:
+        pictures = list(pool.map(read_image, [tmp_path / "a.png"] * 2))
+    assert np.array_equal(pictures[0], pictures[1])
+    assert (list(warnings.filters), Image.MAX_IMAGE_PIXELS) == before

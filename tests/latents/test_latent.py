@@ -178,3 +178,17 @@ def test_saving_where_no_file_can_be_is_an_output_error(latent: Latent, tmp_path
         with pytest.raises(OutputError, match="cannot write"):
             latent.save(path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_values_made_in_inference_mode_serve_outside(tmp_path: Path) -> None:
+    with torch.inference_mode():
+        latent = Latent(torch.randn(4, 3), "f", (torch.randn(4, 4),))
+        latent.save(tmp_path / "a.latent.safetensors")
+        read = Latent.load(tmp_path / "a.latent.safetensors")
+        moved = read + 2.0 * Direction(torch.ones(4, 3), "f")
+    for each in (latent, read, moved):
+        assert each.noise is not None
+        for values in (each.ws, *each.noise):
+            factor = torch.ones((), requires_grad=True)
+            (factor * values).sum().backward()  # keeps the values for the derivative
+            assert factor.grad is not None and torch.equal(factor.grad, values.sum())

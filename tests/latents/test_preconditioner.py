@@ -112,26 +112,6 @@ def tiny() -> tuple[Generator, PerceptualNet]:
     return Generator(config, seed=1).eval(), distance.eval()
 
 
-def test_the_recipe_measures_the_curvature_of_the_projectors_loss(tiny: tuple[Generator, PerceptualNet]) -> None:
-    """Of the loss against the picture itself the Hessian is the Gauss-Newton matrix: v^T H v = E (2 (g, v)^2)."""
-    from latentface.inversion.search import Comparison
-
-    generator, distance = tiny
-    random = torch.Generator().manual_seed(0)
-    ws = recipe.latents(generator, 1, random).double()
-    exact = generator.double(), distance.double()
-    direction = torch.randn(ws.shape, generator=random).double()
-    with torch.no_grad():
-        comparison = Comparison(exact[0].synthesis(ws), exact[1], ProjectOptions(precision="float32"))
-        step = 1e-3 * direction
-        around = sum(float(comparison.loss(exact[0].synthesis(ws + sign * step))) for sign in (-1, 1))
-    many = ws.expand(4000, -1, -1)
-    found = torch.cat([recipe.gradients(*exact, part, random) for part in many.split(500)])
-    estimate = 2 * (found * direction).sum(dim=(1, 2)).square().mean()
-    generator.float(), distance.float()
-    assert float(estimate) == pytest.approx(around / 1e-6, rel=0.1)
-
-
 def test_one_row_is_searched_as_it_is_and_other_shapes_are_refused(tiny: tuple[Generator, PerceptualNet]) -> None:
     generator, distance = tiny
     preconditioner = recipe.fit(generator, distance, 40, 24, 0)

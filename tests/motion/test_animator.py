@@ -1,152 +1,23 @@
-"""Driving clips that move the faces of a photo: squares, transfer, filters, frames, faces and what is missing."""
+"""Driving clips that move the faces of a photo: squares, frames, faces and what is missing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
-from latentface import api, hub
+from latentface import api
 from latentface.errors import InputError, NoFaceFound, UsageError
 from latentface.faces import alignment
-from latentface.faces.square import Square
-from latentface.io.camera import Camera
 from latentface.io.clip import Clip, Frame
 from latentface.io.images import Photo
-from latentface.motion import animator, calibration, driver
-from latentface.motion.driver import Driver, KeypointFilter, Latest, Retargeting, unlikeness
+from latentface.motion import animator, driver
 from latentface.networks.motion import Keypoints
-from latentface.options import AnimateOptions
-from tests.helpers.cli_desk import draw_photo, face_points, find_blobs, place_points
-from tests.helpers.motion_models import Wander, best_skin, motion_model, wandering
-
-by_keypoints = partial(AnimateOptions, engine="motion")
-
-
-@pytest.fixture(autouse=True)
-def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alignment, "detect_faces", find_blobs)
-    monkeypatch.setattr(alignment, "best_score", best_skin)
-    monkeypatch.setattr(hub, "_landmarks", lambda name, stamp: place_points)
-
-
-def keypoints(seed: int, count: int = 1) -> Keypoints:
-    source = torch.Generator().manual_seed(seed)
-    return Keypoints(
-        torch.rand(count, 5, 2, generator=source) - 0.5,
-        torch.eye(2) + 0.2 * torch.randn(count, 5, 2, 2, generator=source),
-    )
-
-
-# ------------------------------------------------------------------------------------------------- squares
-
-
-def test_a_square_cuts_whole_pixels_and_goes_on_beyond_the_picture() -> None:
-    picture = np.arange(6 * 8 * 3, dtype=np.uint8).reshape(6, 8, 3)
-    assert np.array_equal(Square(2, 1, 4).cut(picture), picture[1:5, 2:6])
-    beyond = Square(-2, 3, 6).cut(picture)
-    assert np.array_equal(beyond[:3, 2:], picture[3:, :4])
-    assert np.array_equal(beyond[5], beyond[2])  # the last row goes on
-
-
-def test_a_face_s_square_is_upright_and_around_it() -> None:
-    points = face_points() * 100 + (300, 200)
-    turn = np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]])
-    for landmarks in (points, (points - 350) @ turn.T + 350):
-        square = Square.around(landmarks)
-        inside = (landmarks - (square.left, square.top)) / square.side
-        assert inside.min() > 0 and inside.max() < 1
-
-
-def test_a_face_s_square_has_room_above_the_hair() -> None:
-    """Hair cut off by the square stays above a head that moves down."""
-    points = face_points() * 100
-    square, eyes, chin = Square.around(points), points[36:48, 1].mean(), points[8, 1]
-    hair = eyes - 1.2 * (chin - eyes)  # the eyes are half-way up a bare head
-    assert hair - square.top > 0.12 * square.side
-
-
-# ------------------------------------------------------------------------------------------------- transfer
-
-
-def test_relative_motion_of_an_unmoved_driver_is_none() -> None:
-    source, reference = keypoints(0), keypoints(1)
-    moved = Retargeting(source, reference, by_keypoints())(reference)
-    assert torch.allclose(moved.value, source.value)
-    assert torch.allclose(moved.jacobian, source.jacobian, atol=1e-5)
-
-
-def test_relative_motion_scales_with_the_faces() -> None:
-    source, reference = keypoints(0), keypoints(1)
-    larger = Keypoints(2 * reference.value, reference.jacobian)
-    step = torch.tensor([0.1, -0.05])
-    plain = Retargeting(source, larger, by_keypoints(adapt_scale=False))(
-        Keypoints(larger.value + step, larger.jacobian)
-    )
-    assert torch.allclose(plain.value - source.value, step.expand(1, 5, 2), atol=1e-6)
-    of_same_size = Retargeting(larger, larger, by_keypoints())
-    of_half_size = Retargeting(reference, larger, by_keypoints())
-    assert of_same_size.scale == pytest.approx(1.0)
-    assert of_half_size.scale == pytest.approx(0.5)
-
-
-def test_relative_jacobians_are_multiplied_in_order() -> None:
-    source, reference, now = keypoints(0), keypoints(1), keypoints(2)
-    moved = Retargeting(source, reference, by_keypoints())(now)
-    wanted = now.jacobian @ torch.linalg.inv(reference.jacobian) @ source.jacobian
-    assert torch.allclose(moved.jacobian, wanted, atol=1e-4)
-
-
-def test_absolute_motion_is_the_driver_s_own() -> None:
-    now = keypoints(2)
-    assert Retargeting(keypoints(0), keypoints(1), by_keypoints(mode="absolute"))(now) is now
-
-
-def test_points_on_a_line_do_not_scale() -> None:
-    line = Keypoints(torch.linspace(-0.5, 0.5, 5)[None, :, None].expand(1, 5, 2), torch.eye(2).expand(1, 5, 2, 2))
-    assert Retargeting(line, keypoints(0), by_keypoints()).scale == 1.0
-
-
-def still_with_noise(count: int) -> Iterator[tuple[Fraction, Keypoints]]:
-    noise = torch.randn(count, 1, 5, 2, generator=torch.Generator().manual_seed(0)) * 0.01
-    rest = keypoints(0)
-    for k in range(count):
-        yield Fraction(k, 25), Keypoints(rest.value + noise[k], rest.jacobian)
-
-
-def test_the_filter_steadies_a_point_at_rest_and_follows_one_that_moves() -> None:
-    spreads = []
-    for strength in (0.2, 1.0):
-        smooth = KeypointFilter(strength)
-        seen = torch.stack([smooth(points, time).value for time, points in still_with_noise(60)])[20:]
-        spreads.append(float(seen.std(0).mean()))
-    assert spreads[1] < 0.6 * spreads[0] < 0.01
-    smooth, base = KeypointFilter(1.0), keypoints(0)
-    last = base.value
-    for k in range(50):
-        last = smooth(Keypoints(base.value + 0.04 * k, base.jacobian), Fraction(k, 25)).value
-    assert float((base.value + 0.04 * 49 - last).abs().max()) < 0.1  # two and a half frames behind at a full speed
-
-
-def test_latest_shows_each_frame_until_the_next_and_keeps_the_last() -> None:
-    a, b = keypoints(0), keypoints(1)
-    latest = Latest(iter([(Fraction(0), a), (Fraction(1, 2), b)]))
-    assert [latest(Fraction(t, 4)) for t in range(4)] == [a, a, b, b]
-
-
-def test_unlikeness_ignores_place_and_size() -> None:
-    points = face_points()
-    other = points.copy()
-    other[48:] += (0.0, 0.1)
-    assert unlikeness(points, points * 40 + 7) == pytest.approx(0, abs=1e-9)
-    assert unlikeness(points, other) > 1e-3
-
+from tests.helpers.cli_desk import draw_photo, face_points, place_points
+from tests.helpers.motion_models import Wander, by_keypoints, motion_model, wandering
 
 # ------------------------------------------------------------------------------------------------- frames
 
@@ -190,19 +61,6 @@ def test_the_reference_frame_gives_the_photo_back() -> None:
     reference = animation.report.drivers[0].reference
     difference = np.abs(frames[reference].pixels.astype(int) - draw_photo())
     assert difference.max() <= 1
-
-
-def test_the_best_frame_is_the_one_most_like_the_photo(monkeypatch: pytest.MonkeyPatch) -> None:
-    def bent(photo: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-        points = place_points(photo, boxes)
-        points[:, 48:, 1] += 3 * abs(boxes[:, None, 0] - 43) if photo.shape[1] == 180 else 0  # frame 3 stands at 43
-        return points
-
-    model, clip = motion_model(), Wander(6).clip()
-    like = place_points(draw_photo(), find_blobs(draw_photo())[0])[0]
-    assert Driver(clip, model, bent, by_keypoints(), like).report.reference == 3
-    assert Driver(clip, model, bent, by_keypoints(best_frame=False), like).report.reference == 0
-    assert Driver(clip, model, bent, by_keypoints(mode="absolute"), like).report.reference == 0
 
 
 @pytest.mark.parametrize("missing", ["hold", "source"])
@@ -282,6 +140,34 @@ def still_clip(clip: Clip) -> Clip:
     return Clip(list(clip), clip.rate, clip.size, clip.count)
 
 
+@pytest.mark.parametrize("best", [True, False])
+@pytest.mark.parametrize("faceless", [(), (0, 1)])
+def test_every_frame_of_a_clip_that_comes_once_is_followed(best: bool, faceless: tuple[int, ...]) -> None:
+    options = by_keypoints(best_frame=best)
+    clip = Wander(6, faceless).clip()
+    once = replace(clip, frames=iter(list(clip)))
+    expected = api.animate(draw_photo(), still_clip(clip), motion_model(), options)
+    came = api.animate(draw_photo(), once, motion_model(), options)
+    frames = list(came.clip)
+    assert [frame.time for frame in frames] == [Fraction(k, 25) for k in range(6)]
+    for frame, other in zip(frames, expected.clip, strict=True):
+        assert np.array_equal(frame.pixels, other.pixels)
+    assert came.report == expected.report and came.report.missing == len(faceless)
+
+
+def test_every_frame_of_an_edited_clip_is_followed() -> None:
+    clip = still_clip(Wander(6).clip())
+    edited = api.animate(draw_photo(), clip.map(lambda pixels: pixels).resampled(50), motion_model())
+    assert [frame.time for frame in edited.clip] == [Fraction(k, 50) for k in range(12)]
+
+
+def test_a_clip_that_comes_once_without_a_face_at_its_beginning_is_refused() -> None:
+    count = driver.LOOKED_AT
+    clip = Wander(count + 4, tuple(range(count))).clip()
+    with pytest.raises(NoFaceFound, match=f"no face found in {count} frames"):
+        api.animate(draw_photo(), replace(clip, frames=iter(list(clip))), motion_model())
+
+
 def test_as_many_drivers_as_faces_or_one() -> None:
     with pytest.raises(UsageError, match="2 driving clips for 1 faces"):
         api.animate(draw_photo(), [Wander(2).clip(), Wander(2).clip()], motion_model())
@@ -322,72 +208,4 @@ def test_memory_does_not_grow_with_the_clip() -> None:
     clip = Clip(endless(), 25, (180, 140))
     animation = api.animate(draw_photo(), clip, motion_model(), by_keypoints(best_frame=False))
     frames = iter(animation.clip)
-    assert [next(frames).time for _ in range(3)] == [Fraction(k, 25) for k in range(1, 4)]
-
-
-# ------------------------------------------------------------------------------------------------- live
-
-
-def test_a_head_s_pose_is_found() -> None:
-    from latentface.faces import head_pose
-    from latentface.synthface.camera import rotation
-
-    for angles in ((20, 0, 0), (0, 15, 0), (0, 0, 10), (-25, 8, -12)):
-        landmarks = np.zeros((68, 2))
-        turned = head_pose._FACE @ rotation(*angles).T
-        landmarks[head_pose._INDICES] = turned[:, :2] * (7, -7) + (200, 100)
-        found = head_pose.head_pose(landmarks)
-        assert (found.yaw, found.pitch, found.roll) == pytest.approx(angles, abs=1e-3)
-    with pytest.raises(UsageError, match="one point"):
-        head_pose.head_pose(np.zeros((68, 2)))
-
-
-def sight(turn: float = 0.0) -> calibration.Sight:
-    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    landmarks = (face_points() - 0.5) @ rotation.T * 90 + (85, 70)
-    return calibration.Sight(wandering(0), landmarks, Square.around(landmarks), np.zeros((4, 2), np.float32))
-
-
-def test_calibration_says_what_to_do_and_when_the_pose_matches() -> None:
-    view, done = calibration.compare_poses(sight(), sight())
-    assert done
-    assert view.shape == (360, 720, 3)
-    assert (view == calibration.MATCHED).all(2).any()
-    assert (view == calibration.SOURCE).all(2)[:, 360:].any()
-    assert (view == calibration.DRIVER).all(2)[:, :360].any()
-    view, done = calibration.compare_poses(sight(0.5), sight())
-    assert not done
-    assert not (view == calibration.MATCHED).all(2).any()
-    words = {calibration.advice(sight(turn).pose, sight().pose) for turn in (0.5, -0.5)}
-    assert len(words) == 2
-    assert all("tilt" in text for text in words)
-
-
-def test_a_file_played_as_a_camera_drops_frames_for_the_slow(tmp_path: Path) -> None:
-    import time
-
-    from latentface.io.video import write_clip
-
-    path = tmp_path / "driver.mp4"
-    write_clip(path, Clip.of([wandering(k) for k in range(15)], 30, (180, 140)))
-    with Camera(str(path)) as camera:
-        clip = camera.clip()
-        assert clip.size == (180, 140)
-        times = []
-        for frame in clip:
-            times.append(frame.time)
-            assert camera.age(frame.time) < 5
-            time.sleep(0.1)
-    assert times == sorted(set(times))
-    assert 2 <= len(times) < 15
-    assert camera.taken == 15
-
-
-def test_a_camera_that_is_not_there() -> None:
-    with pytest.raises(InputError, match="camera 97: cannot open"):
-        Camera("97")
-
-
-def test_no_face_shows_in_a_plain_square() -> None:
-    assert driver.shows_face(wandering(0))
-    assert not driver.shows_face(wandering(0, face=False))
+    assert [next(frames).time for _ in range(3)] == [Fraction(k, 25) for k in range(3)]

@@ -245,14 +245,18 @@ def test_alpha_is_kept_and_moves_along() -> None:
     assert frames[-1][251:254, 140:160, 3].mean() > 100  # the chin's edge went down
 
 
-def test_the_painter_is_asked_for_the_mouth() -> None:
+def test_the_mouth_is_painted() -> None:
     face = api.align(photo_of(), size=64)[0]
-    head = head_engine.MovingHead(
-        Photo(photo_of()), face.landmarks, model(), lambda opening, filling: np.full_like(filling, (0, 255, 0))
-    )
-    frame = photo_of()
-    head.place(frame, head.fit.with_expression(jawOpen=0.6))
-    assert ((frame[..., 1] > 200) & (frame[..., 0] < 60)).sum() > 100
+    frames = []
+    for mouth in (None, hub.mouth()):
+        head = head_engine.MovingHead(Photo(photo_of()), face.landmarks, model(), mouth)
+        frames.append(photo_of())
+        head.place(frames[-1], head.fit.with_expression(jawOpen=0.6))
+    painted = np.abs(frames[0].astype(int) - frames[1]).max(2) > 8
+    rows, columns = np.nonzero(painted)
+    assert painted.sum() > 100
+    lips = face.landmarks[48:]
+    assert lips[:, 0].min() < columns.min() and columns.max() < lips[:, 0].max() and rows.min() > lips[:, 1].min() - 5
 
 
 # ------------------------------------------------------------------------------------------------- lids

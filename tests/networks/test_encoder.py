@@ -8,23 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-import latentface as lf
 from latentface import api, pretrained
 from latentface.errors import LatentMismatch, UsageError
+from latentface.io.images import to_uint8
 from latentface.latents.latent import Latent
-from latentface.networks.encoder import EncoderConfig, LatentEncoder
+from latentface.networks.encoder import CropEncoder, EncoderConfig, LatentEncoder
 from latentface.networks.generator import Generator, GeneratorConfig
 from latentface.pretrained.native import write_network
-from latentface.training import encoder as recipe
-from latentface.training.data import CELLS, Pairs, join
-from latentface.training.loop import Loop, LoopOptions
+from latentface.training.data import CELLS, Pairs
 
 TINY = GeneratorConfig(resolution=32, z_dim=8, w_dim=8, num_mapping_layers=2, channel_base=256, channel_max=16)
-
-
-class AbsoluteDistance(torch.nn.Module):
-    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        return (a - b).abs().mean((1, 2, 3))
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +35,7 @@ def pairs(generator: Generator) -> Pairs:
     z = torch.randn(64, TINY.z_dim, generator=torch.Generator().manual_seed(5))
     with torch.no_grad():
         drawn = generator(z).clamp(-1, 1)
-    images = lf.to_uint8(drawn)
+    images = to_uint8(drawn)
     return Pairs(images, torch.zeros(64, 1), np.zeros((64, CELLS, CELLS), np.uint8))
 
 
@@ -68,44 +61,6 @@ def test_it_answers_around_the_mean_with_one_w_at_first(generator: Generator) ->
             network(bad)
 
 
-def test_the_recipe_teaches_it(
-    generator: Generator, pairs: Pairs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(recipe, "HELD_OUT", 8)
-    both = join([pairs, pairs])
-    assert len(both) == 128
-    task = recipe.EncoderTask(generator, AbsoluteDistance(), both)
-    untrained = task.measure(task.build().eval().requires_grad_(False))["psnr"]
-    path = Loop(task, tmp_path, LoopOptions(steps=60, warm_up=5, average=0.9, measure_every=60, bfloat16=False)).run()
-    network = pretrained.load_encoder(path)
-    assert task.measure(network)["psnr"] > untrained + 1
-    assert network.config.fingerprint == generator.fingerprint
-    assert not any(parameter.requires_grad for parameter in network.parameters())
-
-
-def test_the_recipe_starts_from_the_encoder_of_a_pair(generator: Generator, pairs: Pairs, tmp_path: Path) -> None:
-    task = recipe.EncoderTask(generator, AbsoluteDistance(), pairs, tmp_path / "checkpoint.pt")
-    donor = recipe.EncoderTask(generator, AbsoluteDistance(), pairs).build().trunk.state_dict()
-    donor = {name: value + 1 for name, value in donor.items()}
-    torch.save({"average": {f"coder.encoder.{k}": v for k, v in donor.items()}}, tmp_path / "checkpoint.pt")
-    for name, value in task.build().trunk.state_dict().items():
-        torch.testing.assert_close(value, donor[name])
-
-
-def test_samples_know_their_w_and_spoiling_leaves_the_target(
-    generator: Generator, pairs: Pairs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(recipe, "HELD_OUT", 8)
-    task = recipe.EncoderTask(generator, AbsoluteDistance(), pairs)
-    dirty, clean, weights, w, seed = task.sample_batch(torch.Generator().manual_seed(3))
-    again = task.sample_batch(torch.Generator().manual_seed(3))
-    torch.testing.assert_close(dirty, again[0])
-    assert dirty.shape == clean.shape == (recipe.BATCH, 3, 32, 32) and weights.shape == (recipe.BATCH, 1, 32, 32)
-    assert w.shape == (recipe.BATCH // 2, 8) and seed == again[4]
-    assert (dirty - clean).abs().mean() > 0.01
-    assert dirty.abs().max() <= 1 and clean.abs().max() <= 1
-
-
 def test_the_projector_starts_where_it_is_told(
     generator: Generator, pairs: Pairs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,3 +84,11 @@ def test_the_projector_starts_where_it_is_told(
     with pytest.raises(LatentMismatch):
         api.start_of(crop, generator, str(tmp_path / "b.safetensors"))
     api.forget()
+
+
+def test_one_encoder_serves_every_resolution() -> None:
+    encoder = CropEncoder(64, 8)
+    for resolution in (64, 32, 16):
+        assert encoder(torch.zeros(2, 3, resolution, resolution)).shape == (2, 8)
+    with pytest.raises(ValueError, match="widths"):
+        CropEncoder(64, 8, widths=(16, 16))

@@ -11,36 +11,18 @@ import torch
 from torch import Tensor
 
 from latentface.errors import UsageError, WeightsError
+from latentface.networks.lpips import Lpips
 from latentface.networks.perceptual import (
     DistilledVgg,
     FeatureDistance,
     PerceptualConfig,
     PerceptualNet,
-    SqueezeLpips,
 )
-
-SQUEEZE_FIRES = {3: (64, 16, 64), 4: (128, 16, 64), 6: (128, 32, 128), 7: (256, 32, 128)}
-SQUEEZE_FIRES |= {9: (256, 48, 192), 10: (384, 48, 192), 11: (384, 64, 256), 12: (512, 64, 256)}
-SQUEEZE_HEADS = (64, 128, 256, 384, 384, 512, 512)
+from tests.helpers.lpips_references import random_heads, state_of
 
 
 def draw(*shape: int, scale: float = 1.0, seed: int = 0) -> np.ndarray:
     return (np.random.default_rng(seed + sum(shape)).standard_normal(shape) * scale).astype(np.float32)
-
-
-def squeeze_arrays() -> dict[str, np.ndarray]:
-    arrays = {"features.0.weight": draw(64, 3, 3, 3, scale=0.2), "features.0.bias": draw(64, scale=0.1)}
-    for index, (inputs, squeezed, expanded) in SQUEEZE_FIRES.items():
-        for part, shape in (
-            ("squeeze", (squeezed, inputs, 1, 1)),
-            ("expand1x1", (expanded, squeezed, 1, 1)),
-            ("expand3x3", (expanded, squeezed, 3, 3)),
-        ):
-            arrays[f"features.{index}.{part}.weight"] = draw(*shape, scale=(2 / np.prod(shape[1:])) ** 0.5)
-            arrays[f"features.{index}.{part}.bias"] = draw(shape[0], scale=0.1)
-    for level, channels in enumerate(SQUEEZE_HEADS):
-        arrays[f"lin{level}.weight"] = np.abs(draw(channels))
-    return arrays
 
 
 def vgg_arrays() -> dict[str, np.ndarray]:
@@ -65,7 +47,7 @@ def pictures(count: int = 3, side: int = 48, seed: int = 0) -> Tensor:
 
 NETWORKS = {
     "small": small_net,
-    "squeeze": lambda: SqueezeLpips(squeeze_arrays()),
+    "squeeze": lambda: Lpips("squeezenet1_1", state_of("squeezenet1_1") | random_heads("squeezenet1_1")),
     "vgg": lambda: DistilledVgg(vgg_arrays()),
 }
 
@@ -113,30 +95,6 @@ def convolution(arrays: dict[str, np.ndarray], name: str, **options: Any) -> tor
     return layer
 
 
-def test_squeeze_features_agree_with_the_layers_in_a_row() -> None:
-    arrays, a = squeeze_arrays(), pictures(2, side=65)
-    shift, scale = np.array([-0.030, -0.088, -0.188]), np.array([0.458, 0.448, 0.450])
-    x = torch.tensor((a.numpy() - shift[:, None, None]) / scale[:, None, None], dtype=torch.float32)
-    expected = []
-    with torch.no_grad():
-        for index in range(13):  # the numbering of torchvision's `features`
-            if index == 0:
-                x = convolution(arrays, "features.0", stride=2)(x)
-            elif index == 1:
-                x = x.relu()
-            elif index in (2, 5, 8):
-                x = torch.nn.MaxPool2d(3, stride=2, ceil_mode=True)(x)
-            else:
-                x = convolution(arrays, f"features.{index}.squeeze")(x).relu()
-                small = convolution(arrays, f"features.{index}.expand1x1")(x)
-                x = torch.cat([small, convolution(arrays, f"features.{index}.expand3x3", padding=1)(x)], dim=1).relu()
-            if index in (1, 4, 7, 9, 10, 11, 12):
-                expected.append(x)
-        found = SqueezeLpips(arrays).features(a)
-    assert [f.shape for f in found] == [e.shape for e in expected]
-    assert all(torch.allclose(f, e, atol=1e-4) for f, e in zip(found, expected, strict=True))
-
-
 def test_vgg_features_agree_with_the_layers_in_a_row() -> None:
     arrays, expected = vgg_arrays(), []
     x = convolution(arrays, "conv0")(pictures(1) * 0.5 + 0.5)
@@ -171,10 +129,10 @@ def test_unusable_arrays_are_named(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"conv11.weight .* expected \[16, 3, 3, 3\]"):
         DistilledVgg(arrays | {"conv11.weight": arrays["conv12.weight"]})
     with pytest.raises(WeightsError, match=r"missing\.npz"):
-        SqueezeLpips(tmp_path / "missing.npz")
+        DistilledVgg(tmp_path / "missing.npz")
     (tmp_path / "text.npz").write_text("not an archive")
     with pytest.raises(WeightsError, match=r"text\.npz"):
-        SqueezeLpips(tmp_path / "text.npz")
+        DistilledVgg(tmp_path / "text.npz")
 
 
 def test_small_network_features_halve_from_scale_to_scale() -> None:

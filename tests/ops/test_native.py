@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import warnings
 
 import pytest
 import torch
@@ -200,6 +201,39 @@ class TestWhoServes:
         torch.testing.assert_close(program.module()(x), expected)
         batched = torch.func.vmap(Blur())(torch.stack([x, 2 * x]))
         torch.testing.assert_close(batched[0], expected)
+
+    def test_a_traced_program_computes_and_remembers_no_numbers(self) -> None:
+        x = draw(1, 2, 8, 8, dtype=torch.float32)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns of its own older exporter
+            program = torch.jit.trace(lambda x: bias_act(upfirdn2d(x, TAPS, padding=(1, 2, 1, 2))), (x,))
+            torch.testing.assert_close(program(2 * x), bias_act(upfirdn2d(2 * x, TAPS, padding=(1, 2, 1, 2))))
+
+    @pytest.mark.parametrize("gone", ["_len_torch_dispatch_stack", "_functorch"])
+    def test_transforms_see_plain_torch_without_torchs_private_names(
+        self, gone: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def blur(x: Tensor) -> Tensor:
+            return bias_act(upfirdn2d(x, TAPS, padding=(1, 2, 1, 2)))
+
+        x = draw(2, 1, 2, 8, 8, dtype=torch.float32)
+        expected = torch.stack([blur(each) for each in x])
+        slope = torch.func.grad(lambda x: blur(x).square().sum())(x[0])
+        asked: list[bool] = []
+
+        def watching(x: Tensor) -> Tensor:
+            asked.append(serves(x))
+            return blur(x)
+
+        with monkeypatch.context() as torch_of_another_day:
+            if gone == "_functorch":  # the whole module is needed by vmap itself: only our way to it is taken away
+                torch_of_another_day.delattr(torch._C._functorch, "peek_interpreter_stack")
+            else:
+                torch_of_another_day.delattr(torch._C, gone)
+            assert serves(x)
+            torch.testing.assert_close(torch.func.vmap(watching)(x), expected)
+            torch.testing.assert_close(torch.func.grad(lambda x: watching(x).square().sum())(x[0]), slope)
+        assert asked == [False, False]
 
     def test_no_gradient_of_the_filter_is_lost(self) -> None:
         kernel = TAPS.clone().requires_grad_()

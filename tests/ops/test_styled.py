@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -95,20 +96,66 @@ def test_weights_that_are_trained(up: int, side: int) -> None:
 
 def test_a_weight_is_prepared_once_and_again_when_it_changes() -> None:
     weight, prepared = draw(3, 2, 3, 3), PreparedWeight()
-    prepared.prepare(weight, torch.float64, 1)
-    first = prepared.plain
-    prepared.prepare(weight, torch.float64, 1)
-    assert prepared.plain is first
+    first = prepared.prepare(weight, torch.float64, 1)
+    assert prepared.prepare(weight, torch.float64, 1) is first
     weight[0, 0, 0, 0] += 1.0
-    prepared.prepare(weight, torch.float64, 1)
-    assert torch.equal(prepared.plain, weight) and torch.equal(prepared.power, weight.square().sum((2, 3)))
-    prepared.prepare(weight, torch.float64, 2)
-    assert torch.equal(prepared.plain, weight.transpose(0, 1))
-    other = weight.detach()  # the same numbers at the same place, and yet another tensor
-    prepared.prepare(other, torch.float64, 2)
-    second = prepared.plain
-    prepared.prepare(weight, torch.float64, 2)
-    assert prepared.plain is not second
+    again = prepared.prepare(weight, torch.float64, 1)
+    assert torch.equal(again.plain, weight) and torch.equal(again.power, weight.square().sum((2, 3)))
+    assert torch.equal(prepared.prepare(weight, torch.float64, 2).plain, weight.transpose(0, 1))
+    assert prepared.prepare(weight, torch.float32, 2).plain.dtype == torch.float32
+
+
+@pytest.mark.parametrize("up", [1, 2])
+def test_what_was_prepared_stays_when_the_weight_changes(up: int) -> None:
+    weight = draw(3, 2, 3, 3).contiguous(memory_format=torch.channels_last)
+    before = PreparedWeight().prepare(weight, torch.float64, up)
+    kept = before.plain.clone()
+    weight.zero_()
+    assert torch.equal(before.plain, kept) and torch.equal(before.scaled, kept)
+
+
+def edit_data(weight: Tensor) -> None:
+    weight.data.add_(1.0)
+
+
+def edit_by_numpy(weight: Tensor) -> None:
+    weight.detach().numpy()[0, 0, 0, 0] += 1.0
+
+
+def swap_signs(weight: Tensor) -> None:
+    weight.data.neg_()
+
+
+@pytest.mark.parametrize("edit", [edit_data, edit_by_numpy, swap_signs])
+@pytest.mark.parametrize("name", ["b8.conv0", "b8.conv1"])
+def test_changes_that_torch_does_not_count_are_drawn(name: str, edit: Callable[[Tensor], None]) -> None:
+    generator = make()
+    ws = draw(1, generator.config.num_ws, 8).float()
+    before = generator.synthesis(ws)
+    weight = generator.synthesis.get_submodule(name).weight
+    assert isinstance(weight, Tensor)
+    version = weight._version
+    edit(weight)
+    assert weight._version == version
+    came = generator.synthesis(ws)
+    with native.chosen("reference"):
+        expected = generator.synthesis(ws)
+    compare(came, expected, 1e-5)
+    assert float((came - before).abs().max()) > 0.01
+
+
+def test_what_is_kept_from_inference_mode_serves_outside() -> None:
+    generator = make()
+    ws = draw(1, generator.config.num_ws, 8).float()
+    expected = make().synthesis(ws)
+    with torch.inference_mode():
+        assert torch.equal(generator.synthesis(ws.clone()), expected)
+    ws.requires_grad_()
+    image = generator.synthesis(ws)
+    assert torch.equal(image, expected)
+    (gradient,) = torch.autograd.grad(image.square().mean(), ws, create_graph=True)
+    gradient.square().sum().backward()
+    assert ws.grad is not None and float(ws.grad.abs().max()) > 0
 
 
 def test_copies_and_files_of_a_network_prepare_their_own(tmp_path: Path) -> None:

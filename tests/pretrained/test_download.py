@@ -2,61 +2,21 @@
 
 from __future__ import annotations
 
+import bz2
 import hashlib
-import json
-import logging
 import os
-import re
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-import torch
 
-from latentface import api, pretrained
-from latentface.cli import run
-from latentface.errors import OutputError, UnknownNetwork, WeightsError
-from latentface.networks.generator import Generator, GeneratorConfig
-from latentface.pretrained import cache, catalogue, download, pages
+from latentface.errors import OutputError, WeightsError
+from latentface.pretrained import cache, download
 from latentface.pretrained.cache import Access, access, obtain
-from latentface.pretrained.catalogue import BUILTIN, PUBLISHED, Published
-from latentface.pretrained.native import write_network
-from tests.helpers.weight_server import CONTENT, WeightHandler, serving
+from tests.helpers.weight_server import CONTENT, SHA256, WeightHandler, entry, files
 
-SHA256 = hashlib.sha256(CONTENT).hexdigest()
-
-
-@pytest.fixture
-def server() -> Iterator[str]:
-    with serving() as address:
-        yield address
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of the test's own, no waiting, and no proxy of the machine it runs on."""
-    folder = tmp_path / "cache"
-    monkeypatch.setenv("LATENTFACE_CACHE", str(folder))
-    monkeypatch.delenv("LATENTFACE_OFFLINE", raising=False)
-    monkeypatch.setattr(download, "PAUSE", 0.001)
-    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    return folder
-
-
-def entry(*urls: str, sha256: str | None = None, file: str = "faces.pkl") -> Published:
-    return Published(
-        "faces", "generator", "faces", 64, "Some Licence", False, file, "https://example.org/faces", urls, sha256=sha256
-    )
-
-
-def files(folder: Path) -> set[str]:
-    """What lies in the cache, locks left out."""
-    return {path.name for path in (folder / "networks").iterdir() if path.suffix != ".lock"}
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 class TestTransfer:
@@ -169,236 +129,49 @@ class TestTransfer:
         )
         words = [sys.executable, "-c", code, f"{server}/slow/faces.pkl"]
         both = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=os.environ) for _ in range(2)]
-        assert [process.communicate(timeout=60)[0] for process in both] == [f"{len(CONTENT)}\n"] * 2
+        assert [process.communicate(timeout=300)[0] for process in both] == [f"{len(CONTENT)}\n"] * 2
         assert [path for path, _ in WeightHandler.asked] == ["/slow/faces.pkl"]
 
 
-class TestWebPages:
-    def test_a_quota_page_is_not_a_network(self, server: str, own_cache: Path) -> None:
-        with pytest.raises(WeightsError, match=r"a web page came instead of the file .*Quota exceeded"):
-            obtain(entry(f"{server}/quota"))
-        assert "faces.pkl" not in files(own_cache)
-
-    def test_google_drive_is_told_that_one_is_sure(self, server: str) -> None:
-        assert obtain(entry(f"{server}/confirm", sha256=SHA256)).read_bytes() == CONTENT
-
-    @pytest.mark.parametrize(
-        ("head", "kind", "page"),
-        [
-            (b"<!DOCTYPE html>", "", True),
-            (b"\xef\xbb\xbf\n <HTML lang=en>", "application/octet-stream", True),
-            (b"Sign in", "text/html; charset=utf-8", True),
-            (b"\x80\x04\x95\0\0\0", "text/html", False),
-            (b"PK\x03\x04", "application/zip", False),
-            (b"BZh9", "", False),
-        ],
-    )
-    def test_what_is_a_page(self, head: bytes, kind: str, page: bool) -> None:
-        assert pages.is_page(head, kind) is page
-
-    def test_the_words_of_a_page_without_title(self) -> None:
-        assert pages.page_words(b"<html><style>p{}</style><p>Please <b>sign in</b>&amp; pay") == "Please sign in & pay"
-
-    def test_links_to_drives_own_pages(self) -> None:
-        direct = "https://drive.usercontent.google.com/download?export=download&confirm=t&id=1a_B-c"
-        for link in ("file/d/1a_B-c/view?usp=sharing", "open?id=1a_B-c", "uc?export=download&id=1a_B-c"):
-            assert pages.direct_address(f"https://drive.google.com/{link}") == direct
-        assert pages.direct_address("https://example.org/uc?id=1") == "https://example.org/uc?id=1"
+def test_a_quota_page_is_not_a_network(server: str, own_cache: Path) -> None:
+    with pytest.raises(WeightsError, match=r"a web page came instead of the file .*Quota exceeded"):
+        obtain(entry(f"{server}/quota"))
+    assert "faces.pkl" not in files(own_cache)
 
 
-class TestChecksums:
-    def test_a_wrong_file_is_refused_and_leaves_nothing(self, server: str, own_cache: Path) -> None:
-        with pytest.raises(WeightsError, match=f"its SHA-256 is {SHA256[:16]}..., the published one is 0000"):
-            obtain(entry(f"{server}/file", sha256="0" * 64))
-        assert not {"faces.pkl", "faces.pkl.part"} & files(own_cache)
-
-    def test_a_wrong_file_sends_on_to_the_next_mirror(self, server: str) -> None:
-        wrong = hashlib.sha256(CONTENT[:-1]).hexdigest()
-        with pytest.raises(WeightsError, match="HTTP 404"):
-            obtain(entry(f"{server}/file", f"{server}/missing", sha256=wrong))
-
-    def test_the_first_digits_are_enough(self, server: str) -> None:
-        assert obtain(entry(f"{server}/file", sha256=SHA256[:8].upper())).read_bytes() == CONTENT
-
-    def test_the_first_download_is_pinned(self, server: str) -> None:
-        obtain(entry(f"{server}/file")).unlink()
-        WeightHandler.content = CONTENT[::-1]
-        with pytest.raises(WeightsError, match=f"that of the first download is {SHA256[:16]}"):
-            obtain(entry(f"{server}/file"))
-        WeightHandler.content = CONTENT
-        assert obtain(entry(f"{server}/file")).read_bytes() == CONTENT
-
-    def test_a_file_that_changed_in_the_cache_is_read_again(self, server: str) -> None:
-        path = obtain(entry(f"{server}/file"))
-        os.utime(path, (1, 1))
-        assert cache.state_of(entry()) == "changed"
-        assert obtain(entry(f"{server}/file")) == path and cache.state_of(entry()) == "here"
-        path.write_bytes(CONTENT[:-1] + b"!")
-        with pytest.raises(WeightsError, match="damaged or was replaced"):
-            obtain(entry(f"{server}/file"))
-        with pytest.raises(WeightsError, match="damaged or was replaced"):
-            cache.verify(entry())
-
-    def test_a_damaged_record_says_which(self, server: str) -> None:
-        path = obtain(entry(f"{server}/file"))
-        path.with_name("faces.pkl.json").write_text("[]")
-        with pytest.raises(WeightsError, match=r"faces\.pkl\.json cannot be read"):
-            obtain(entry(f"{server}/file"))
+def test_google_drive_is_told_that_one_is_sure(server: str) -> None:
+    assert obtain(entry(f"{server}/confirm", sha256=SHA256)).read_bytes() == CONTENT
 
 
-class TestArchives:
-    def test_bzip2_is_unpacked_and_checked(self, server: str, own_cache: Path) -> None:
-        assert obtain(entry(f"{server}/archive/x.dat.bz2", sha256=SHA256)).read_bytes() == CONTENT
-        assert files(own_cache) == {"faces.pkl", "faces.pkl.json"}
-        assert cache.verify(entry(sha256=SHA256)).name == "faces.pkl"
-
-    def test_a_damaged_archive(self, server: str, own_cache: Path) -> None:
-        with pytest.raises(WeightsError, match="damaged archive"):
-            obtain(entry(f"{server}/damaged"))
-        assert files(own_cache) == {"faces.pkl.json"}
-
-    def test_a_bomb_is_not_unpacked(self, server: str, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(download, "MOST_UNPACKED", len(CONTENT) - 1)
-        with pytest.raises(WeightsError, match="unpacks to more than"):
-            obtain(entry(f"{server}/archive"))
-        assert files(own_cache) == {"faces.pkl.json"}
+def test_bzip2_is_unpacked_and_checked(server: str, own_cache: Path) -> None:
+    assert obtain(entry(f"{server}/archive/x.dat.bz2", sha256=SHA256)).read_bytes() == CONTENT
+    assert files(own_cache) == {"faces.pkl", "faces.pkl.json"}
+    assert cache.verify(entry(sha256=SHA256)).name == "faces.pkl"
 
 
-class TestLeave:
-    def test_offline_asks_nobody(self, server: str, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        with access(Access(offline=True)), pytest.raises(WeightsError, match="downloads are switched off; get faces"):
-            obtain(entry(f"{server}/file"))
-        monkeypatch.setenv("LATENTFACE_OFFLINE", "1")
-        with pytest.raises(WeightsError, match="downloads are switched off"):
-            pretrained.resolve(f"{server}/file/faces.pkl")
-        assert WeightHandler.asked == [] and not own_cache.exists()
-        monkeypatch.setenv("LATENTFACE_OFFLINE", "0")
-        path = obtain(entry(f"{server}/file"))
-        with access(Access(offline=True)):
-            assert obtain(entry(f"{server}/file")) == path
-
-    def test_the_licence_is_shown_once(self, server: str) -> None:
-        said: list[str] = []
-        for on_licence in (None, said.append, said.append):
-            with access(Access(on_licence=on_licence)):
-                obtain(entry(f"{server}/file"))
-        assert said == ["faces: Some Licence; no commercial use; see https://example.org/faces"]
-        with access(Access(on_licence=said.append)):
-            obtain(replace(entry(f"{server}/file"), licence="Another", commercial=None))
-        assert said[1:] == ["faces: Another; commercial use: not stated; see https://example.org/faces"]
-
-    def test_python_hears_of_the_licence_too(self, server: str, caplog: pytest.LogCaptureFixture) -> None:
-        with caplog.at_level(logging.WARNING):
-            obtain(entry(f"{server}/file"))
-        assert "Some Licence" in caplog.text
-
-    def test_a_file_fetched_by_hand(self, tmp_path: Path, own_cache: Path) -> None:
-        given = tmp_path / "Download (1).pkl"
-        given.write_bytes(CONTENT)
-        with pytest.raises(
-            WeightsError, match=r"cannot be downloaded by a program; get faces\.pkl from https://example"
-        ):
-            obtain(entry())
-        with pytest.raises(WeightsError, match=r"Download \(1\).pkl is not the file of faces"):
-            cache.adopt(entry(sha256="0" * 64), given)
-        path = cache.adopt(entry(sha256=SHA256), given)
-        assert path.read_bytes() == CONTENT == given.read_bytes() and obtain(entry(sha256=SHA256)) == path
-        with pytest.raises(WeightsError, match="No such file"):
-            cache.adopt(entry(), tmp_path / "nowhere.pkl")
-        assert files(own_cache) == {"faces.pkl", "faces.pkl.json"}
+def test_a_damaged_archive(server: str, own_cache: Path) -> None:
+    with pytest.raises(WeightsError, match="damaged archive"):
+        obtain(entry(f"{server}/damaged"))
+    assert files(own_cache) == {"faces.pkl.json"}
 
 
-class TestCatalogue:
-    def test_names_and_files_are_unique(self) -> None:
-        names = [one.name for one in (*BUILTIN, *PUBLISHED)]
-        assert len(set(names)) == len(names) and len({one.file for one in PUBLISHED}) == len(PUBLISHED)
-
-    @pytest.mark.parametrize("one", PUBLISHED, ids=lambda one: one.name)
-    def test_every_entry_is_complete(self, one: Published) -> None:
-        assert one.kind in {"generator", "encoder", "perceptual", "landmarks", "motion"}
-        assert one.summary and one.licence and one.page.startswith("https://") and not cache.is_url(one.name)
-        assert all(url.startswith("https://") for url in one.urls) and "/" not in one.file
-        assert one.sha256 is None or re.fullmatch(r"[0-9a-f]{8,64}", one.sha256)
-
-    def test_an_encoder_is_a_generator_too(self, monkeypatch: pytest.MonkeyPatch, server: str) -> None:
-        kinds = [replace(entry(f"{server}/file", file=kind), name=kind, kind=kind) for kind in ("encoder", "motion")]
-        monkeypatch.setattr(pretrained, "PUBLISHED", kinds)
-        assert pretrained.resolve("encoder", kind="generator").name == "encoder"
-        with pytest.raises(UnknownNetwork, match="no generator and no file is called 'motion'"):
-            pretrained.resolve("motion", kind="generator")
-
-    def test_landmarks_are_found_by_name(self) -> None:
-        with access(Access(offline=True)), pytest.raises(WeightsError, match=r"dlib-68 is not in the cache"):
-            api.landmark_predictor("dlib-68")
+def test_a_bomb_is_not_unpacked(server: str, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "MOST_UNPACKED", len(CONTENT) - 1)
+    with pytest.raises(WeightsError, match="unpacks to more than"):
+        obtain(entry(f"{server}/archive"))
+    assert files(own_cache) == {"faces.pkl.json"}
 
 
-class TestCommands:
-    @pytest.fixture(autouse=True)
-    def one_entry(self, server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        known = (entry(f"{server}/file"), replace(entry(), name="by-hand", file="hand.pkl"))
-        for module in (catalogue, pretrained):
-            monkeypatch.setattr(module, "PUBLISHED", known)
-
-    def test_get_list_verify(self, capsys: pytest.CaptureFixture[str], own_cache: Path) -> None:
-        assert run(["weights", "get", "faces"]) == 0
-        said = capsys.readouterr()
-        assert "Some Licence; no commercial use" in said.err and "downloading faces, 1 MB" in said.err
-        assert said.out == f"faces: {own_cache / 'networks' / 'faces.pkl'}\n"
-        assert run(["weights", "list", "--json"]) == 0
-        rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["published"]}
-        assert (rows["faces"]["state"], rows["by-hand"]["state"]) == ("here", "absent")
-        assert (rows["faces"]["bytes"], rows["faces"]["commercial"]) == (len(CONTENT), False)
-        assert run(["weights", "verify", "faces"]) == 0
-        assert capsys.readouterr().out.startswith("faces: verified, ")
-        (own_cache / "networks" / "faces.pkl").write_bytes(b"something else")
-        assert run(["weights", "verify", "--json"]) == 4
-        rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["weights"]}
-        assert not rows["faces"]["verified"] and rows["synthface-128"]["verified"] and "by-hand" not in rows
-
-    def test_get_by_hand(self, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-        (tmp_path / "x").write_bytes(CONTENT)
-        assert run(["weights", "get", "by-hand"]) == 4
-        assert "then latentface weights get by-hand --from FILE" in capsys.readouterr().err
-        assert run(["weights", "get", "by-hand", "--from", str(tmp_path / "x")]) == 0
-
-    @pytest.mark.parametrize(
-        ("words", "code", "message"),
-        [
-            (["facse"], 4, "did you mean faces?"),
-            (["synthface-128"], 2, "comes with the package"),
-            (["faces", "by-hand", "--from", "x"], 2, "name one network"),
-            (["faces", "--offline"], 4, "downloads are switched off"),
-        ],
-    )
-    def test_get_wrongly(self, words: list[str], code: int, message: str, capsys: pytest.CaptureFixture[str]) -> None:
-        assert run(["weights", "get", *words]) == code
-        assert message in capsys.readouterr().err and WeightHandler.asked == []
-
-    def test_a_url_is_a_network(
-        self, server: str, tmp_path: Path, own_cache: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        config = GeneratorConfig(resolution=16, z_dim=8, w_dim=8, num_mapping_layers=2, channel_base=64, channel_max=8)
-        made = tmp_path / "tiny.safetensors"
-        write_network(made, "generator", asdict(config), Generator(config, seed=1).state_dict(), torch.float32)
-        WeightHandler.content = made.read_bytes()
-        url = f"{server}/file/tiny.safetensors"
-        words = ["sample", "--network", url, "--seeds", "1", "-o", str(tmp_path / "sheet.png")]
-        assert run([*words, "--offline"]) == 4 and WeightHandler.asked == []
-        assert run(words) == 0 and (tmp_path / "sheet.png").exists()
-        assert run([*words, "--offline"]) == 0 and len(WeightHandler.asked) == 1
-        capsys.readouterr()
-        assert run(["weights", "verify"]) == 0
-        assert f"{url}: verified" in capsys.readouterr().out
-
-    def test_a_quiet_command_keeps_quiet(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert run(["weights", "get", "faces", "--quiet"]) == 0
-        assert capsys.readouterr() == ("", "")
-
-
-def test_two_threads_of_one_process(server: str) -> None:
-    threads = [threading.Thread(target=obtain, args=[entry(f"{server}/slow")]) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(WeightHandler.asked) == 1
+def test_a_file_that_is_whole_is_moved_or_unpacked_if_it_is_the_right_one(tmp_path: Path) -> None:
+    for name, content in (("plain", CONTENT), ("packed", bz2.compress(CONTENT))):
+        (tmp_path / name).write_bytes(content)
+        digest = hashlib.sha256(content).hexdigest()
+        with pytest.raises(download.Refusal, match="its SHA-256 is"):
+            download.settle(tmp_path / name, tmp_path / "target.dat", digest, {"the published one": "0" * 64})
+        assert not (tmp_path / "target.dat").exists()
+        found = download.settle(tmp_path / name, tmp_path / "target.dat", digest, {"the published one": SHA256})
+        assert found == SHA256 and (tmp_path / "target.dat").read_bytes() == CONTENT
+        (tmp_path / "target.dat").unlink()
+    (tmp_path / "packed").write_bytes(bz2.compress(CONTENT))
+    digest = hashlib.sha256((tmp_path / "packed").read_bytes()).hexdigest()
+    assert download.settle(tmp_path / "packed", tmp_path / "target.bz2", digest, {}) == digest  # one wants the archive

@@ -6,40 +6,18 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
-import pytest
 
 from latentface.synthface.accessories import BEARDS, GLASSES, SHELLS, make_beards, make_glasses
-from latentface.synthface.factors import FactorCode
 from latentface.synthface.head import HeadModel, vertex_normals
 from latentface.synthface.library import Library
 from latentface.synthface.renderer import Renderer
 from latentface.synthface.scene import sample_scene
-from latentface.synthface.wardrobe import ATLAS_SIZE
-from tests.helpers.tiny_head import tiny_head, tiny_library
+from tests.helpers.tiny_head import beard_masks
 
 
-@pytest.fixture(scope="module")
-def head() -> HeadModel:
-    return tiny_head()
-
-
-def beard_masks(head: HeadModel) -> np.ndarray:
-    """The whole atlas is beard below the nose of the tiny head, whose v falls from crown to chin."""
-    masks = np.zeros((*ATLAS_SIZE, 4), np.uint8)
-    masks[int(0.58 * ATLAS_SIZE[0]) :, :, 1] = 255
-    return masks
-
-
-@pytest.fixture(scope="module")
-def library(head: HeadModel) -> Library:
-    plain = tiny_library()
-    grown = (*make_beards(head, beard_masks(head)), *make_glasses(head))
-    return replace(plain, wardrobe=replace(plain.wardrobe, garments=(*plain.wardrobe.garments, *grown)))
-
-
-def test_lenses_surround_the_eyes_and_are_symmetric(head: HeadModel) -> None:
-    points = head.vertices[head.landmarks68]
-    for pair in make_glasses(head):
+def test_lenses_surround_the_eyes_and_are_symmetric(tiny: HeadModel) -> None:
+    points = tiny.vertices[tiny.landmarks68]
+    for pair in make_glasses(tiny):
         front = pair.rest[pair.rest[:, 2] > points[36:48, 2].mean()]
         for eye in (points[36:42], points[42:48]):
             side = front[np.sign(front[:, 0]) == np.sign(eye[:, 0].mean())]
@@ -47,13 +25,13 @@ def test_lenses_surround_the_eyes_and_are_symmetric(head: HeadModel) -> None:
             assert side[:, 1].min() < eye[:, 1].min() < eye[:, 1].max() < side[:, 1].max()
             assert side[:, 2].max() > eye[:, 2].max()  # in front of the lids
         assert abs(front[:, 0].min() + front[:, 0].max()) < 0.3
-    assert len({pair.name for pair in make_glasses(head)}) == len(GLASSES)
+    assert len({pair.name for pair in make_glasses(tiny)}) == len(GLASSES)
 
 
-def test_glasses_go_with_the_nose_in_one_piece(head: HeadModel) -> None:
-    pair = make_glasses(head)[0]
-    moved = np.zeros_like(head.vertices)
-    moved[head.landmarks68[27]] = (0, 0, 1)
+def test_glasses_go_with_the_nose_in_one_piece(tiny: HeadModel) -> None:
+    pair = make_glasses(tiny)[0]
+    moved = np.zeros_like(tiny.vertices)
+    moved[tiny.landmarks68[27]] = (0, 0, 1)
     shift = pair.follow(moved) - pair.rest
     front = pair.rest[:, 2] > pair.rest[:, 2].max() - 0.5
     np.testing.assert_allclose(shift[front, 2], 1, atol=0.2)
@@ -61,22 +39,24 @@ def test_glasses_go_with_the_nose_in_one_piece(head: HeadModel) -> None:
     np.testing.assert_allclose(shift[ears, 2], 0, atol=0.15)
 
 
-def test_beards_grow_outward_in_thinning_shells(head: HeadModel) -> None:
-    for beard in make_beards(head, beard_masks(head)):
+def test_beards_grow_outward_in_thinning_shells(tiny: HeadModel) -> None:
+    for beard in make_beards(tiny, beard_masks(tiny)):
         count = len(beard.rest) // SHELLS
-        normals = vertex_normals(head, head.vertices)[beard.anchors[:, 0]]
-        height = ((beard.rest - head.vertices[beard.anchors[:, 0]]) * normals).sum(1).reshape(SHELLS, count)
+        normals = vertex_normals(tiny, tiny.vertices)[beard.anchors[:, 0]]
+        height = ((beard.rest - tiny.vertices[beard.anchors[:, 0]]) * normals).sum(1).reshape(SHELLS, count)
         assert (np.diff(height, axis=0) >= -1e-5).mean() > 0.9 and height[0].min() > 0 and height[-1].max() > 0.2
         bands = np.split(beard.texture[..., 3] > 0, SHELLS)[::-1]  # the outermost is on top
         share = [band.mean() for band in bands]
         assert share[0] > 2 * share[-1] and all(a > b for a, b in pairwise(share))
-        assert (head.vertices[beard.anchors[:, 0], 1] < 2).all()
-    assert len(make_beards(head, beard_masks(head))) == len(BEARDS)
+        assert (tiny.vertices[beard.anchors[:, 0], 1] < 2).all()
+    assert len(make_beards(tiny, beard_masks(tiny))) == len(BEARDS)
 
 
-def test_they_show_and_are_sampled(library: Library) -> None:
-    renderer = Renderer(library, size=64)
-    scene = replace(sample_scene(3, library.sizes, 3), hair=None, glasses=None, beard=None, stubble=0.0, noise=0.0)
+def test_they_show_and_are_sampled(dressed_library: Library) -> None:
+    renderer = Renderer(dressed_library, size=64)
+    scene = replace(
+        sample_scene(3, dressed_library.sizes, 3), hair=None, glasses=None, beard=None, stubble=0.0, noise=0.0
+    )
     bare = renderer.render(scene).image.astype(int)
     red = np.array([0.9, 0.0, 0.0], np.float32)
     worn = renderer.render(replace(scene, glasses=0, glasses_colour=red)).image.astype(int)
@@ -88,46 +68,15 @@ def test_they_show_and_are_sampled(library: Library) -> None:
     bearded = renderer.render(replace(scene, beard=1)).image.astype(int)
     grown = np.nonzero(np.abs(bearded - bare).max(-1) > 15)[0]
     assert len(grown) > 40 and grown.mean() > eyes + 8
-    many = [sample_scene(seed, library.sizes, 3) for seed in range(200)]
+    many = [sample_scene(seed, dressed_library.sizes, 3) for seed in range(200)]
     assert {s.glasses for s in many} == {None, *range(len(GLASSES))}
     assert {s.beard for s in many} == {None, *range(len(BEARDS))}
     assert all(s.stubble == 0.9 for s in many if s.beard is not None)
 
 
-def test_they_change_nothing_else_of_a_seed(library: Library) -> None:
-    plain = {kind: count for kind, count in library.sizes.items() if kind not in ("glasses", "beard")}
+def test_they_change_nothing_else_of_a_seed(dressed_library: Library) -> None:
+    plain = {kind: count for kind, count in dressed_library.sizes.items() if kind not in ("glasses", "beard")}
     for seed in range(30):
-        with_them, without = sample_scene(seed, library.sizes, 3), sample_scene(seed, plain, 3)
+        with_them, without = sample_scene(seed, dressed_library.sizes, 3), sample_scene(seed, plain, 3)
         assert without.glasses is None and without.beard is None
         assert (with_them.yaw, with_them.skin, with_them.expression) == (without.yaw, without.skin, without.expression)
-
-
-def test_factors_say_what_the_scene_holds(library: Library) -> None:
-    code = FactorCode.of(library)
-    scene = sample_scene(7, library.sizes, 3)
-    factors = code.encode(scene)
-    assert factors.shape == (code.length,) and factors.dtype == np.float32 and np.isfinite(factors).all()
-    at = code.slices
-    assert [s.start for s in at.values()] == [0, *(s.stop for s in at.values())][:-1]  # one after another, no gap
-    np.testing.assert_array_equal(factors[at["identity"]], scene.identity)
-    changes = {
-        "gaze": replace(scene, gaze=(20.0, 3.0)), "head": replace(scene, yaw=scene.yaw + 9.0),
-        "glasses": replace(scene, glasses=2), "beard": replace(scene, beard=1),
-        "expression": replace(scene, expression=scene.expression | {"jawOpen": 0.77}),
-        "exposure": replace(scene, exposure=2.0), "backdrop": replace(scene, backdrop=scene.backdrop * 0.5),
-    }  # fmt: skip
-    for name, other in changes.items():
-        moved = np.flatnonzero(code.encode(other) != factors)
-        allowed = np.arange(code.length)[at[name]]
-        if name == "glasses":  # a frame's colour counts only when it is worn
-            allowed = np.concatenate([allowed, np.arange(code.length)[at["glasses_colour"]]])
-        assert len(moved) and set(moved) <= set(allowed), name
-
-
-def test_factors_of_scenes_are_near_unit_spread(library: Library) -> None:
-    code = FactorCode.of(library)
-    cloud = np.stack([code.encode(sample_scene(seed, library.sizes, 3)) for seed in range(300)])
-    for name, part in code.slices.items():
-        if name not in ("skin", "brow", "lash"):  # the tiny library has one choice there
-            assert 0.05 < cloud[:, part].std(0).mean() < 2, name
-        assert np.abs(cloud[:, part]).max() < 12, name

@@ -13,7 +13,6 @@ from latentface.networks.generator import Generator
 from latentface.training.loop import Loop, LoopOptions
 from latentface.training.mapping import Ladder, LadderConfig, MappingTask, factor_axes, install, sphere
 from latentface.training.prior import Whitening
-from latentface.training.transport import KNOTS, Round, carry, fit, sparse_axes
 
 TINY = GeneratorConfig(resolution=16, z_dim=8, w_dim=8, num_mapping_layers=2, channel_base=128, channel_max=16)
 WIDTH = TINY.w_dim
@@ -57,35 +56,6 @@ def trained(task: MappingTask, tmp_path_factory: pytest.TempPathFactory) -> Ladd
     loop.run()
     assert loop.curve[-1]["error"] < 0.8 * task.measure(task.build())["error"]
     return loop.averaged
-
-
-def test_a_round_moves_by_the_monotone_map_between_the_knots_and_shifts_beyond_them() -> None:
-    source, target = torch.tensor([[0.0, 1.0, 3.0]]), torch.tensor([[10.0, 12.0, 13.0]])
-    step = Round(torch.tensor([[1.0], [0.0]]), source, target)
-    moved = step(torch.tensor([[0.0, 5.0], [0.5, 6.0], [2.0, 7.0], [-4.0, 8.0], [9.0, 9.0]]))
-    torch.testing.assert_close(moved, torch.tensor([[10.0, 5.0], [11.0, 6.0], [12.5, 7.0], [6.0, 8.0], [19.0, 9.0]]))
-
-
-def test_one_axis_takes_one_round() -> None:
-    random = torch.Generator().manual_seed(0)
-    points, goal = torch.randn(5000, 1, generator=random), torch.rand(7000, 1, generator=random) ** 3
-    (only,) = fit(points, goal, lambda k: torch.ones(1, 1), rounds=1)
-    fresh = carry(torch.randn(5000, 1, generator=random), [only])
-    for share in (0.1, 0.5, 0.9):
-        assert float(fresh.quantile(share)) == pytest.approx(share**3, abs=0.02)
-    assert only.source.shape == only.target.shape == (1, KNOTS)
-
-
-def test_axes_are_orthonormal_and_the_first_mixes_few_directions() -> None:
-    random = torch.Generator().manual_seed(0)
-    axes = sparse_axes(torch.eye(16), 6, random)
-    torch.testing.assert_close(axes.T @ axes, torch.eye(6), atol=1e-5, rtol=0)
-    assert 1 <= int((axes[:, 0].abs() > 1e-6).sum()) <= 4
-
-
-def test_white_points_have_unit_covariance() -> None:
-    codes, _ = scenes(3000, seed=1)
-    torch.testing.assert_close(torch.cov(Whitening.of(codes).points(codes).T), torch.eye(WIDTH), atol=1e-3, rtol=0)
 
 
 def test_factors_that_do_not_vary_say_nothing() -> None:

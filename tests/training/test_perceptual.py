@@ -1,4 +1,4 @@
-"""Distillation of the perceptual network: distortions, learning, resuming, the files it leaves."""
+"""Distillation of the perceptual network: learning, resuming, the files it leaves."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from latentface.errors import UsageError
 from latentface.networks.perceptual import VGG_SCALES, DistilledVgg, FeatureDistance, PerceptualConfig, PerceptualNet
 from latentface.pretrained import load_perceptual
 from latentface.training import perceptual
-from latentface.training.distortions import DISTORTIONS, blend, distort, vary
+from latentface.training.distortions import distort
+from tests.helpers.smooth_pictures import smooth_images, smooth_pictures
 
+COUNT = perceptual.HELD_OUT + 12
 OPTIONS = perceptual.TrainOptions(steps=4, batch=4, lured=2, side=32, measure_every=2, warm_up=1)
 
 
@@ -39,77 +41,25 @@ class Teacher(FeatureDistance):
         return tuple(torch.full((len(mix),), 0.2) for mix in self.mixes)
 
 
-def faces(count: int = perceptual.HELD_OUT + 12, side: int = 32) -> np.ndarray:
-    source = torch.Generator().manual_seed(4)
-    coarse = torch.rand(count, 3, 5, 5, generator=source)
-    smooth = torch.nn.functional.interpolate(coarse, size=(side, side), mode="bicubic").clamp(0, 1)
-    return (smooth.permute(0, 2, 3, 1) * 255).to(torch.uint8).numpy()
-
-
 def stream(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def tensor(count: int = 6, side: int = 32) -> Tensor:
-    return torch.from_numpy(faces(count, side)).permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
-@pytest.mark.parametrize("distortion", DISTORTIONS, ids=lambda each: each.__name__)
-def test_a_distortion_grows_with_its_strength_and_follows_its_seed(distortion) -> None:
-    images = tensor()
-    gaps = []
-    for strength in (0.0, 0.3, 1.0):
-        changed = distortion(images, torch.full((6,), strength), stream())
-        assert changed.shape == images.shape
-        assert torch.equal(changed, distortion(images, torch.full((6,), strength), stream()))
-        gaps.append((changed - images).abs().mean().item())
-    # resampling an unmoved picture rounds a little
-    assert gaps[0] < 1e-4 < gaps[1] < gaps[2]
-
-
-def test_every_picture_is_distorted_on_its_own() -> None:
-    images = tensor()
-    strength = torch.tensor([0.0, 1.0, 0.0, 1.0, 0.0, 0.0])
-    for distortion in DISTORTIONS:
-        changed = (distortion(images, strength, stream()) - images).abs().mean(dim=(1, 2, 3))
-        assert (changed[strength == 0] < 1e-4).all() and (changed[strength == 1] > 1e-3).all()
-
-
-def test_a_blend_takes_the_neighbour_of_the_whole_batch() -> None:
-    images = tensor()
-    mixed = blend(images, torch.ones(6), stream(1))
-    whole = [(mixed[k] - images[k - 1]).abs().max() < 1e-6 for k in range(6)]
-    assert 0 < sum(map(bool, whole)) < 6
-
-
-def test_distorted_copies_stay_pictures_and_leave_the_global_stream_alone() -> None:
-    images = tensor(40)
-    before = torch.random.get_rng_state()
-    copies = distort(images, stream())
-    varied = vary(images, 24, stream())
-    assert torch.equal(before, torch.random.get_rng_state())
-    assert copies.shape == images.shape and varied.shape == (40, 3, 24, 24)
-    for each in (copies, varied):
-        assert each.abs().max() <= 1.0
-    assert ((copies - images).abs().mean(dim=(1, 2, 3)) > 1e-4).all()
-    assert not torch.equal(copies, distort(images, stream(1)))
-
-
 def test_training_lowers_the_loss_and_ranks_like_the_teacher() -> None:
-    training = perceptual.Distillation(faces(), Teacher(), replace(OPTIONS, steps=60, learning_rate=2e-3))
+    training = perceptual.Distillation(smooth_images(COUNT), Teacher(), replace(OPTIONS, steps=60, learning_rate=2e-3))
     first = np.mean([training.step() for _ in range(5)], axis=0)
     for _ in range(50):
         training.step()
     last = np.mean([training.step() for _ in range(5)], axis=0)
     assert (last < 0.8 * first).all()
-    pictures, copies = perceptual.held_out_pairs(faces())
+    pictures, copies = perceptual.held_out_pairs(smooth_images(COUNT))
     ranks = [perceptual.measure_distances(n, pictures, copies) for n in (training.student, Teacher())]
     assert perceptual.spearman(*ranks) > 0.8
 
 
 def test_lured_copies_are_nearer_by_the_network_and_stay_pictures() -> None:
     torch.manual_seed(1)
-    network, pictures = PerceptualNet(), tensor()
+    network, pictures = PerceptualNet(), smooth_pictures()
     copies, source = distort(pictures, stream()), stream(3)
     moved = copies
     for _ in range(5):
@@ -121,7 +71,7 @@ def test_lured_copies_are_nearer_by_the_network_and_stay_pictures() -> None:
 
 
 def test_half_of_a_batch_comes_from_the_pool_of_lured_pairs() -> None:
-    training = perceptual.Distillation(faces(), Teacher(), replace(OPTIONS, lure_life=10**9))
+    training = perceptual.Distillation(smooth_images(COUNT), Teacher(), replace(OPTIONS, lure_life=10**9))
     pictures = training.pool[0]
     before = perceptual.measure_distances(training.student, *training.pool)
     training.lure(0, training.pairs(0, 2))
@@ -137,8 +87,8 @@ def test_the_student_starts_as_the_teacher_where_it_can() -> None:
     from tests.networks.test_perceptual import vgg_arrays
 
     teacher = DistilledVgg(vgg_arrays())
-    student = perceptual.Distillation(faces(), teacher, OPTIONS).student
-    pictures = tensor(2)
+    student = perceptual.Distillation(smooth_images(COUNT), teacher, OPTIONS).student
+    pictures = smooth_pictures(2)
     with torch.no_grad():
         theirs, ours = teacher.features(pictures)[0], student.features(pictures)[0]
     inner = (..., slice(1, -1), slice(1, -1))  # the border is padded otherwise
@@ -147,9 +97,9 @@ def test_the_student_starts_as_the_teacher_where_it_can() -> None:
 
 
 def test_a_run_leaves_a_network_a_curve_and_a_checkpoint(tmp_path: Path) -> None:
-    student = perceptual.run(faces(), Teacher(), tmp_path, OPTIONS, Teacher())
+    student = perceptual.run(smooth_images(COUNT), Teacher(), tmp_path, OPTIONS, Teacher())
     loaded = load_perceptual(tmp_path / "perceptual.safetensors")
-    a, b = tensor(2), tensor(4)[2:]
+    a, b = smooth_pictures(2), smooth_pictures(4)[2:]
     with torch.no_grad():
         assert torch.allclose(loaded(a, b), student(a, b), rtol=1e-2)  # float16 on disk
     with (tmp_path / "log.csv").open() as log:
@@ -159,18 +109,18 @@ def test_a_run_leaves_a_network_a_curve_and_a_checkpoint(tmp_path: Path) -> None
 
 
 def test_a_stopped_run_continues_to_the_same_bytes(tmp_path: Path) -> None:
-    perceptual.run(faces(), Teacher(), tmp_path / "whole", OPTIONS, None)
-    part = perceptual.Distillation(faces(), Teacher(), OPTIONS)
+    perceptual.run(smooth_images(COUNT), Teacher(), tmp_path / "whole", OPTIONS, None)
+    part = perceptual.Distillation(smooth_images(COUNT), Teacher(), OPTIONS)
     part.step(), part.step()
     (tmp_path / "parts").mkdir()
     part.checkpoint(tmp_path / "parts" / "checkpoint.pt")
-    perceptual.run(faces(), Teacher(), tmp_path / "parts", OPTIONS, None)
+    perceptual.run(smooth_images(COUNT), Teacher(), tmp_path / "parts", OPTIONS, None)
     whole, parts = ((tmp_path / name / "perceptual.safetensors").read_bytes() for name in ("whole", "parts"))
     assert whole == parts
 
 
 def test_minutes_end_a_run_when_no_steps_are_given() -> None:
-    training = perceptual.Distillation(faces(), Teacher(), replace(OPTIONS, steps=None, minutes=2.0))
+    training = perceptual.Distillation(smooth_images(COUNT), Teacher(), replace(OPTIONS, steps=None, minutes=2.0))
     training.seconds = 60.0
     training.steps_done = 10
     assert training.progress() == pytest.approx(0.5)
@@ -181,13 +131,13 @@ def test_minutes_end_a_run_when_no_steps_are_given() -> None:
 
 def test_training_leaves_the_global_stream_alone() -> None:
     before = torch.random.get_rng_state()
-    perceptual.Distillation(faces(), Teacher(), OPTIONS).step()
+    perceptual.Distillation(smooth_images(COUNT), Teacher(), OPTIONS).step()
     assert torch.equal(before, torch.random.get_rng_state())
 
 
 def test_too_few_pictures_are_refused() -> None:
     with pytest.raises(UsageError, match="held out"):
-        perceptual.Distillation(faces(20), Teacher(), OPTIONS)
+        perceptual.Distillation(smooth_images(20), Teacher(), OPTIONS)
 
 
 def test_rank_correlation_agrees_with_scipy() -> None:
@@ -202,7 +152,7 @@ def test_rank_correlation_agrees_with_scipy() -> None:
 def test_the_command_line_reads_shards_and_files(tmp_path: Path) -> None:
     from tests.networks.test_perceptual import vgg_arrays
 
-    np.savez(tmp_path / "shard-00000.npz", images=faces(perceptual.HELD_OUT + 8, side=96))
+    np.savez(tmp_path / "shard-00000.npz", images=smooth_images(perceptual.HELD_OUT + 8, side=96))
     np.savez(tmp_path / "teacher.npz", **vgg_arrays())
     where = ["--data", str(tmp_path), "--teacher", str(tmp_path / "teacher.npz"), "--out", str(tmp_path / "out")]
     perceptual.main([*where, "--steps", "1"])

@@ -16,6 +16,7 @@ class ConvNorm(nn.Module):
         self.norm: nn.Module = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
+        """The block at the same size: [N, in, h, w] -> [N, out, h, w]."""
         return F.relu(self.norm(self.conv(x)))
 
 
@@ -30,6 +31,7 @@ class Down(ConvNorm):
     """[N, in, 2h, 2w] -> [N, out, h, w]."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """The block, averaged over 2 x 2 pixels."""
         return F.avg_pool2d(super().forward(x), 2)
 
 
@@ -37,6 +39,7 @@ class Up(ConvNorm):
     """[N, in, h, w] -> [N, out, 2h, 2w]."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """The block of nearest-neighbour upsampled maps."""
         return super().forward(F.interpolate(x, scale_factor=2.0, mode="nearest"))
 
 
@@ -51,6 +54,7 @@ class Residual(nn.Module):
         self.norm2: nn.Module = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """The sum of x and its residual, like x."""
         y = self.conv1(F.relu(self.norm1(x)))
         y = self.conv2(F.relu(self.norm2(y)))
         out: Tensor = x + y
@@ -66,6 +70,7 @@ class Encoder(nn.Module):
         self.down_blocks = nn.ModuleList(map(Down, [inputs, *outputs[:-1]], outputs))
 
     def forward(self, x: Tensor) -> list[Tensor]:
+        """The levels of x, finest first: `blocks` + 1 of them, x itself among them."""
         levels = [x]
         for block in self.down_blocks:
             levels.append(block(levels[-1]))
@@ -85,6 +90,7 @@ class Decoder(nn.Module):
         self.channels = width + inputs
 
     def forward(self, levels: list[Tensor]) -> Tensor:
+        """The maps [N, width + in, h, w] of an encoder's levels, finest first."""
         out = levels[-1]
         for block, skip in zip(self.up_blocks, reversed(levels[:-1]), strict=True):
             out = torch.cat([block(out), skip], dim=1)
@@ -101,6 +107,7 @@ class Hourglass(nn.Module):
         self.channels = self.decoder.channels
 
     def forward(self, x: Tensor) -> Tensor:
+        """The maps [N, channels, h, w] of x [N, in, h, w], both sides multiples of 2^blocks."""
         out: Tensor = self.decoder(self.encoder(x))
         return out
 
@@ -124,6 +131,7 @@ class AntiAlias(nn.Module):
         self.stride = round(1 / scale)
 
     def forward(self, x: Tensor) -> Tensor:
+        """The smoothed and thinned maps of x [N, C, h, w]."""
         channels, _, side, _ = self.weight.shape
         return F.conv2d(x, self.weight, stride=self.stride, padding=side // 2, groups=channels)
 

@@ -40,7 +40,7 @@ class DenseMotionNetwork(nn.Module):
         self.occlusion = nn.Conv2d(self.hourglass.channels, 1, 7, padding=3)
 
     def forward(self, small: Tensor, source: Keypoints, driving: Keypoints) -> DenseMotion:
-        """small: the source through `down`, [N, 3, h, w] in [0, 1]."""
+        """The motion that takes a source to each driving frame; `small` is the source through `down`, [N, 3, h, w]."""
         height, width = small.shape[2:]
         motions = sparse_motions(source, driving, height, width)  # [N, K + 1, h, w, 2]
         repeated = small.float()[:, None].expand(-1, motions.shape[1], -1, -1, -1).flatten(0, 1)

@@ -44,6 +44,7 @@ class Discriminator(nn.Module):
         self.conv = spectral_norm(last) if spectral else last
 
     def forward(self, pictures: Tensor, at: Keypoints) -> Maps:
+        """Features of the blocks and verdict [N, 1, h, w] of pictures [N, 3, H, W], whose keypoints are `at`."""
         x = pictures
         if self.keypoints:
             heat = gaussians(at.value, pictures.shape[2], pictures.shape[3], self.variance)
@@ -64,6 +65,7 @@ class MultiScaleDiscriminator(nn.Module):
         self.discs = nn.ModuleDict(parts)
 
     def forward(self, pyramid: dict[float, Tensor], at: Keypoints) -> dict[str, Maps]:
+        """What each scale's `Discriminator` says of its picture, by `scale_name`; `pyramid` has a picture a scale."""
         return {name: self.discs[name](pyramid[scale_of(name)], at) for name in self.discs}
 
 
@@ -73,4 +75,5 @@ def scale_name(scale: float) -> str:
 
 
 def scale_of(name: str) -> float:
+    """The reverse of `scale_name`."""
     return float(name.replace("-", "."))

@@ -28,8 +28,11 @@ class Encoded:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """``painted`` [N, 3, H, W] in [0, 1]: what the generator paints; ``share`` [N, 1, H, W] in 0..1: where the warped
-    source is to be shown instead (None: nowhere); and the motion."""
+    """What a frame is composed of.
+
+    ``painted`` [N, 3, H, W] in [0, 1]: what the generator paints; ``share`` [N, 1, H, W] in 0..1: where the warped
+    source is to be shown instead (None: nowhere); and the motion.
+    """
 
     painted: Tensor
     share: Tensor | None

@@ -30,6 +30,7 @@ class Keypoints:
         return Keypoints(self.value.expand(count, -1, -1), self.jacobian.expand(count, -1, -1, -1))
 
     def detach(self) -> Keypoints:
+        """The same keypoints outside the graph of gradients."""
         return Keypoints(self.value.detach(), self.jacobian.detach())
 
 

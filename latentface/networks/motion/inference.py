@@ -67,6 +67,7 @@ class FoldedUp(nn.Module):
         self.register_buffer("bias", convolution.bias.repeat(4))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Maps [N, C, h, w] at twice the size: [N, O, 2h, 2w]."""
         count, _, height, width = x.shape
         parts = F.relu(F.conv2d(x, self.weight, self.bias, padding=1)).chunk(4, dim=1)  # [N, O, H + 1, W + 1] each
         shape = (count, parts[0].shape[1], 2 * height, 2 * width)
@@ -96,6 +97,7 @@ class BlockConv(nn.Module):
         self.padding = side // 2
 
     def forward(self, x: Tensor) -> Tensor:
+        """The convolution of x [N, C, H, W], both sides even: [N, O, H, W]."""
         return F.pixel_shuffle(F.conv2d(x, self.weight, self.bias, stride=2, padding=self.padding), 2)
 
 
@@ -127,6 +129,7 @@ class WinogradConv(nn.Module):
         self.register_buffer("out_of", torch.kron(_OUTPUT, _OUTPUT))  # [16, 36]
 
     def forward(self, x: Tensor) -> Tensor:
+        """The convolution of x [N, C, H, W], both sides multiples of 4: [N, O, H, W]."""
         count, channels, height, width = x.shape
         down, across = height // 4, width // 4
         padded = F.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 1, 1, 1)).contiguous()  # [N, H + 2, W + 2, C]

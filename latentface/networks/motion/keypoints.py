@@ -33,6 +33,7 @@ class KeypointDetector(nn.Module):
             self.jacobian.bias.copy_(torch.tensor([1.0, 0.0, 0.0, 1.0]).repeat(config.num_keypoints))
 
     def forward(self, pictures: Tensor) -> Keypoints:
+        """The keypoints of pictures [N, 3, H, W] in [0, 1], positions and Jacobians in float32."""
         features = self.predictor(self.stem(self.down(pictures)))
         logits = self.kp(features).float()  # [N, K, h, w], both 6 less without padding
         count, keypoints, height, width = logits.shape

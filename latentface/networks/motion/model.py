@@ -15,8 +15,11 @@ from latentface.networks.motion.keypoints import KeypointDetector
 
 @dataclass(frozen=True, eq=False)
 class Rendering:
-    """``prediction`` and ``deformed`` [N, 3, H, W] in [-1, 1]: the frame, and the source merely warped; ``occlusion``
-    [N, 1, h, w] in 0..1: 0 where the source has nothing to show."""
+    """A frame, and the two steps to it.
+
+    ``prediction`` and ``deformed`` [N, 3, H, W] in [-1, 1]: the frame, and the source merely warped; ``occlusion``
+    [N, 1, h, w] in 0..1: 0 where the source has nothing to show.
+    """
 
     prediction: Tensor
     deformed: Tensor
@@ -37,7 +40,7 @@ class MotionModel(nn.Module):
         self.generator = OcclusionAwareGenerator(config)
 
     def keypoints(self, pictures: Tensor) -> Keypoints:
-        """value [N, K, 2] and jacobian [N, K, 2, 2] of pictures [N, 3, H, W]; UsageError for another shape."""
+        """The value [N, K, 2] and jacobian [N, K, 2, 2] of pictures [N, 3, H, W]; UsageError for another shape."""
         self._check(pictures)
         found: Keypoints = self.kp_detector((pictures + 1) / 2)
         return found
@@ -74,8 +77,10 @@ class MotionModel(nn.Module):
         return drawn
 
     def compose(self, source: Tensor, drawn: Prediction) -> Tensor:
-        """The frame at the size of any picture of the source, [N, C, H, W] in [-1, 1]; extra channels (alpha) are moved
-        along. A network that blends takes detail from it, another is resized."""
+        """The frame at the size of any picture of the source, [N, C, H, W] in [-1, 1].
+
+        Extra channels (alpha) are moved along. A network that blends takes detail from it, another is resized.
+        """
         repeated = source.expand(len(drawn.painted), -1, -1, -1)
         return self.generator.compose((repeated + 1) / 2, drawn) * 2 - 1
 

@@ -5,6 +5,7 @@
 
 #include "interface.h"
 #include "processor_activation.h"
+#include "processor_checksum.h"
 #include "processor_filter.h"
 
 namespace {
@@ -74,4 +75,8 @@ int lf_filter(
             static_cast<const T*>(x), taps, scale, noise, bias, static_cast<T*>(out), Shape{n, c, 0, channels_last != 0},
             axis(rows), axis(columns), tap_gain, mirror != 0, noise_step, activation<T>(slope, gain, clamp));
     });
+}
+
+std::uint64_t lf_checksum(const void* bytes, int64_t count) {
+    return checksum(static_cast<const unsigned char*>(bytes), count);
 }

@@ -27,4 +27,7 @@ int lf_filter(
     int storage, int channels_last, const void* x, const void* taps, const void* scale, const void* noise,
     const void* bias, void* out, std::int64_t n, std::int64_t c, const std::int64_t* rows, const std::int64_t* columns,
     double tap_gain, int mirror, std::int64_t noise_step, double slope, double gain, double clamp, void* stream);
+
+// A checksum of the bytes of an array; of the processor's library alone.
+std::uint64_t lf_checksum(const void* bytes, std::int64_t count);
 }

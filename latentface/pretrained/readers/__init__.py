@@ -10,7 +10,7 @@ from typing import Any
 import safetensors
 
 from latentface.errors import WeightsError
-from latentface.io.tensors import read_tensors
+from latentface.io.tensors import is_safetensors, read_tensors
 from latentface.networks.config import GeneratorConfig
 from latentface.pretrained.native import FORMAT, build_from, read_network
 from latentface.pretrained.readers.checkpoint import Checkpoint, shell
@@ -36,6 +36,7 @@ def read_checkpoint(path: str | os.PathLike[str], encoder: bool = True) -> Check
     Nothing in the file is run, and it cannot ask for more memory than a few times its own size.
 
     Args:
+        path: the file.
         encoder: read the encoder, too, if there is one; it is several times the generator's size.
 
     Raises:
@@ -91,13 +92,6 @@ def recognise(value: Any, budget: Budget, encoder: bool = True) -> Checkpoint:
             notes = ("it has no averaged weights (G_ema): G is used",) if key == "G" else ()
             return read_module(value[key], budget, notes)
     return read_states(value, budget, encoder)
-
-
-def is_safetensors(path: Path) -> bool:
-    """Whether a file begins as safetensors does: the length of the header, then the header, which is JSON."""
-    with path.open("rb") as file:
-        start = file.read(9)
-    return start[8:] == b"{" and int.from_bytes(start[:8], "little") <= path.stat().st_size
 
 
 def _read_safetensors(path: Path) -> Checkpoint:

@@ -73,8 +73,10 @@ def complete(
     """Infer the config, supply what the format may leave out, check every number.
 
     Args:
+        format: name of the file's format.
         state: tensors under our names, float32; `resample_filter` buffers are used for the config and left out.
         claims: what the file says of itself, by the names of GeneratorConfig's fields.
+        notes: what the user should know of the file, a line each.
         others: further attributes of `Checkpoint`.
 
     Raises:
@@ -98,6 +100,7 @@ def complete(
 
 
 def check_finite(tensors: Mapping[str, torch.Tensor]) -> None:
+    """Raise Unreadable for a tensor that holds NaN or infinity."""
     for name, value in tensors.items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             raise Unreadable(f"holds NaN or infinity in {name} {list(value.shape)}: get the file again")

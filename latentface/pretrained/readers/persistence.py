@@ -7,7 +7,7 @@ attributes. The stock loader runs the text; here the attributes are read and the
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from latentface.pretrained.readers.checkpoint import Checkpoint, complete
 from latentface.pretrained.readers.errors import Unreadable, damaged
@@ -25,7 +25,8 @@ DEEPEST = 16
 CLAIMS = {"img_resolution": "resolution", "num_layers": "num_mapping_layers"}
 
 
-def is_module(value: Any) -> bool:
+def is_module(value: object) -> TypeGuard[Instance]:
+    """Whether a value is a module of StyleGAN's persistence."""
     return isinstance(value, Instance) and value.kind == MODULE
 
 
@@ -94,7 +95,7 @@ def _claims(attributes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return {**claims, "lr_multiplier": plain(first.get("bias_gain"))}
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     return plain(value) is None or type(plain(value)) in (int, float)
 
 

@@ -25,6 +25,7 @@ def infer_config(state: Tensors, claims: Mapping[str, Any], filters: Sequence[to
     """The config that the tensors (under our names) imply.
 
     Args:
+        state: tensors by name.
         claims: what the file says, by the names of GeneratorConfig's fields; None where it says nothing. Of what shapes
             cannot tell (conv_clamp, lr_multiplier), it is all there is.
         filters: stored low-pass filters [k, k], at any scale.
@@ -59,6 +60,7 @@ def infer_config(state: Tensors, claims: Mapping[str, Any], filters: Sequence[to
 
 
 def contradiction(what: str) -> Unreadable:
+    """The error for a file whose parts disagree."""
     return Unreadable(f"contradicts itself: {what}; get the file again")
 
 
@@ -133,5 +135,5 @@ def _line(kernel: torch.Tensor) -> torch.Tensor:
     return line
 
 
-def _short(value: Any, most: int = 40) -> str:
+def _short(value: object, most: int = 40) -> str:
     return ascii(str(value) if isinstance(value, Exception) else value)[:most]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from latentface.pretrained.readers.checkpoint import Checkpoint, complete
 from latentface.pretrained.readers.errors import Unreadable, damaged, not_supported
@@ -44,7 +44,8 @@ HARMLESS = frozenset((
 ))  # fmt: skip
 
 
-def is_network(value: Any) -> bool:
+def is_network(value: object) -> TypeGuard[Instance]:
+    """Whether a value is a network of dnnlib."""
     return isinstance(value, Instance) and value.kind == NETWORK
 
 

@@ -122,7 +122,7 @@ def read_legacy(data: memoryview, budget: Budget) -> tuple[Any, int]:
     storages: dict[str, Storage] = {}
     places: dict[str, memoryview] = {}
 
-    def persistent(reference: Any) -> Storage:
+    def persistent(reference: object) -> Storage:
         key, dtype, count = _reference(reference)
         if key not in storages:
             storages[key] = Storage(dtype, count, lambda: places.get(key, b""), budget)
@@ -167,7 +167,7 @@ def read_zip(data: memoryview, budget: Budget) -> Any:
         raise not_supported("a PyTorch file of another byte order")
     storages: dict[str, Storage] = {}
 
-    def persistent(reference: Any) -> Storage:
+    def persistent(reference: object) -> Storage:
         key, dtype, count = _reference(reference)
         if key not in storages:
             storages[key] = Storage(dtype, count, lambda: entry(f"{prefix}data/{key}"), budget)

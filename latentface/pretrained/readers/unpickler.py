@@ -48,6 +48,18 @@ def _empty() -> dict[Any, Any]:
     return {}
 
 
+def _ordered(pairs: Any = None) -> dict[Any, Any]:
+    """An OrderedDict: empty, to be filled, or with a list of its pairs, as Python 2 pickled it."""
+    found: dict[Any, Any] = {}
+    for pair in [] if pairs is None else pairs:
+        if not isinstance(pair, (list, tuple)) or len(pair) != 2 or type(pair[0]) is not str:
+            raise damaged("an OrderedDict of something else than names and values")
+        found[pair[0]] = pair[1]
+    if isinstance(pairs, list):
+        pairs.clear()  # a list that is named a thousand times must not become a thousand dictionaries
+    return found
+
+
 def _first(value: Any, *_: Any) -> Any:
     return value
 
@@ -59,7 +71,7 @@ GLOBALS: dict[str, Callable[..., Any] | None] = {
     "dnnlib.util.EasyDict": _empty,
     "dnnlib.EasyDict": _empty,
     "argparse.Namespace": None,
-    "collections.OrderedDict": _empty,
+    "collections.OrderedDict": _ordered,
     "builtins.set": _first,
     "__builtin__.set": _first,
     "_codecs.encode": None,
@@ -88,6 +100,8 @@ def unpickle(data: memoryview, start: int = 0, persistent: Persistent | None = N
     """Run the pickle that begins at `start` of `data`; return its value and the offset behind it.
 
     Args:
+        data: the file, or the part of it that holds the pickle.
+        start: where the pickle begins, in bytes.
         persistent: makes the value of a persistent id; without it such ids are refused.
 
     Raises:
@@ -184,66 +198,66 @@ class _Machine:
                 raise damaged(f"the pickle instruction {name}, which no writer of networks uses")
             act(argument)
 
-    def do_memoize(self, _: Any) -> None:
+    def do_memoize(self, _: object) -> None:
         self.memo[len(self.memo)] = self.stack[-1]
 
-    def do_mark(self, _: Any) -> None:
+    def do_mark(self, _: object) -> None:
         self.below.append(self.stack)
         self.stack = []
 
-    def do_pop(self, _: Any) -> None:
+    def do_pop(self, _: object) -> None:
         self.stack.pop()
 
-    def do_pop_mark(self, _: Any) -> None:
+    def do_pop_mark(self, _: object) -> None:
         self.pop_mark()
 
-    def do_dup(self, _: Any) -> None:
+    def do_dup(self, _: object) -> None:
         self.stack.append(self.stack[-1])
 
-    def do_stop(self, _: Any) -> None:
+    def do_stop(self, _: object) -> None:
         self.stopped = True
 
-    def do_tuple(self, _: Any) -> None:
+    def do_tuple(self, _: object) -> None:
         items = self.pop_mark()
         self.stack.append(tuple(items))
 
     do_frozenset = do_tuple
 
-    def do_list(self, _: Any) -> None:
+    def do_list(self, _: object) -> None:
         items = self.pop_mark()
         self.stack.append(items)
 
-    def do_dict(self, _: Any) -> None:
+    def do_dict(self, _: object) -> None:
         items = self.pop_mark()
         self.stack.append({})
         self._set(items)
 
-    def do_append(self, _: Any) -> None:
+    def do_append(self, _: object) -> None:
         item = self.pop()
         self._list().append(item)
 
-    def do_appends(self, _: Any) -> None:
+    def do_appends(self, _: object) -> None:
         items = self.pop_mark()
         self._list().extend(items)
 
     do_additems = do_appends
 
-    def do_setitem(self, _: Any) -> None:
+    def do_setitem(self, _: object) -> None:
         value, key = self.pop(), self.pop()
         self._set([key, value])
 
-    def do_setitems(self, _: Any) -> None:
+    def do_setitems(self, _: object) -> None:
         self._set(self.pop_mark())
 
     def do_global(self, argument: str) -> None:
         module, _, name = argument.partition(" ")
         self._global(module, name)
 
-    def do_stack_global(self, _: Any) -> None:
+    def do_stack_global(self, _: object) -> None:
         name, module = self.pop(), self.pop()
         self._global(module, name)
 
-    def do_reduce(self, _: Any) -> None:
+    def do_reduce(self, _: object) -> None:
         args, maker = self.pop(), self.pop()
         if not isinstance(maker, Global) or not isinstance(args, tuple):
             raise ValueError("a call of something that is no global")
@@ -252,14 +266,14 @@ class _Machine:
 
     do_newobj = do_reduce
 
-    def do_build(self, _: Any) -> None:
+    def do_build(self, _: object) -> None:
         state = self.pop()
         if isinstance(self.stack[-1], Instance):
             self.stack[-1].state = state
         elif not isinstance(self.stack[-1], dict):  # the attributes of an OrderedDict (_metadata) are not read
             raise ValueError("state for something that is no object")
 
-    def do_binpersid(self, _: Any) -> None:
+    def do_binpersid(self, _: object) -> None:
         if self.persistent is None:
             raise ValueError("a reference to data outside the pickle")
         self.stack.append(self.persistent(self.pop()))
@@ -280,7 +294,7 @@ class _Machine:
                     raise ValueError("dictionary keys that are neither text nor few integers")
             target[key] = value
 
-    def _global(self, module: Any, name: Any) -> None:
+    def _global(self, module: object, name: object) -> None:
         if not isinstance(module, str) or not isinstance(name, str):
             raise ValueError("a global whose name is no text")
         full = f"{module}.{name}".replace("numpy._core.", "numpy.core.", 1)

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 import torch
@@ -28,12 +28,13 @@ class Budget:
         self.left = GROWTH * file_size + HEADROOM
 
     def take(self, count: int) -> None:
+        """Spend that many bytes; Unreadable when no more are left."""
         self.left -= count
         if self.left < 0:
             raise damaged("its tensors claim far more data than the file holds")
 
 
-def raw_bytes(value: Any, budget: Budget) -> Raw:
+def raw_bytes(value: object, budget: Budget) -> Raw:
     """A byte string: as such, or as protocol 2 spells it, `_codecs.encode(text, "latin1")`."""
     if isinstance(value, Instance) and value.kind == "_codecs.encode":
         if len(value.args) != 2 or value.args[1] not in ("latin1", "latin-1") or not isinstance(value.args[0], str):
@@ -67,14 +68,16 @@ def numpy_dtype(value: Any) -> np.dtype[Any]:
     return np.dtype(f">{code}" if big else f"<{code}")
 
 
-def is_array(value: Any) -> bool:
+def is_array(value: object) -> bool:
+    """Whether a value is a recorded numpy array."""
     return isinstance(value, Instance) and value.kind in (
         "numpy.core.multiarray._reconstruct",
         "numpy.core.numeric._frombuffer",
     )
 
 
-def is_scalar(value: Any) -> bool:
+def is_scalar(value: object) -> TypeGuard[Instance]:
+    """Whether a value is a recorded numpy scalar."""
     return isinstance(value, Instance) and value.kind == "numpy.core.multiarray.scalar" and len(value.args) == 2
 
 
@@ -106,7 +109,8 @@ def plain(value: Any) -> Any:
 class Stored(Protocol):
     """Something that becomes a tensor when asked; until then it costs nothing."""
 
-    def load(self) -> torch.Tensor: ...
+    def load(self) -> torch.Tensor:
+        """The tensor, floats in single precision."""
 
 
 @dataclass(eq=False)
@@ -117,6 +121,7 @@ class StoredArray:
     budget: Budget
 
     def load(self) -> torch.Tensor:
+        """The array as a tensor, floats in single precision."""
         return as_float32(torch.from_numpy(numpy_array(self.array, self.budget)))
 
 
@@ -127,6 +132,7 @@ class Present:
     value: torch.Tensor
 
     def load(self) -> torch.Tensor:
+        """The tensor, floats in single precision."""
         return as_float32(self.value)
 
 
@@ -136,4 +142,5 @@ def as_float32(value: torch.Tensor) -> torch.Tensor:
 
 
 def load_all(stored: Mapping[str, Stored]) -> dict[str, torch.Tensor]:
+    """Every tensor of a table, by its name."""
     return {name: each.load() for name, each in stored.items()}

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from latentface.errors import UsageError, WeightsError
-from latentface.networks.motion import Keypoints, MotionConfig, MotionModel
-from latentface.networks.motion.blocks import Up
-from latentface.networks.motion.discriminator import MultiScaleDiscriminator
-from latentface.networks.motion.geometry import gaussians, grid, invert, multiply, sparse_motions, warp
-from latentface.networks.motion.inference import BlockConv, FoldedUp, WinogradConv, fold
+from latentface.errors import UsageError
+from latentface.networks.motion import MotionConfig, MotionModel
+from latentface.networks.motion.inference import fold
 from latentface.pretrained import load_motion
-from latentface.pretrained.motion import infer_config
 from latentface.pretrained.native import write_network
+from tests.helpers.tiny_motion import assert_close, keypoints, picture, tiny
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "fomm_small.npz"
 SMALL = MotionConfig(
     resolution=128, num_keypoints=4, keypoint_width=4, keypoint_max=32, keypoint_blocks=4, dense_width=8, dense_max=32,
     dense_blocks=4, generator_width=8, generator_max=32, bottleneck_blocks=3,
-)  # fmt: skip
-TINY = MotionConfig(
-    resolution=32, num_keypoints=3, scale=0.5, keypoint_width=4, keypoint_max=8, keypoint_blocks=2, dense_width=4,
-    dense_max=8, dense_blocks=2, generator_width=4, generator_max=8, bottleneck_blocks=1,
 )  # fmt: skip
 
 
@@ -47,29 +38,6 @@ def model_of(golden: dict[str, torch.Tensor], align_corners: bool) -> MotionMode
     model = MotionModel(MotionConfig(**{**asdict(SMALL), "align_corners": align_corners}))
     model.load_state_dict(state_of(golden), strict=True)
     return model.eval().requires_grad_(False)
-
-
-def tiny(seed: int = 0, **changes: Any) -> MotionModel:
-    """A small model whose jacobians and norms are not those of a fresh one."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = MotionModel(MotionConfig(**{**asdict(TINY), **changes}))
-        for module in model.modules():
-            if isinstance(module, torch.nn.BatchNorm2d):
-                torch.nn.init.uniform_(module.running_mean, -0.2, 0.2)
-                torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
-                torch.nn.init.uniform_(module.weight, 0.5, 1.5)
-        torch.nn.init.normal_(model.kp_detector.jacobian.weight, std=0.05)
-    return model.eval().requires_grad_(False)
-
-
-def picture(seed: int, side: int = 32) -> torch.Tensor:
-    return torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(seed)) * 2 - 1
-
-
-def assert_close(got: torch.Tensor, wanted: torch.Tensor, share: float = 1e-4) -> None:
-    assert got.shape == wanted.shape
-    assert float((got - wanted).abs().max()) <= share * float(wanted.max() - wanted.min())
 
 
 @pytest.mark.parametrize("align_corners", [False, True])
@@ -95,21 +63,6 @@ def test_the_two_settings_of_align_corners_differ(golden: dict[str, torch.Tensor
     assert float((golden["out_ac1_deformed"] - golden["out_deformed"]).abs().max()) > 1e-2
 
 
-def test_padded_keypoints_lie_where_the_picture_has_them() -> None:
-    """A detector whose map is the picture itself finds a dot; without padding it is too far out."""
-    found = []
-    for padding in (3, 0):
-        detector = tiny(scale=1.0, keypoint_padding=padding).kp_detector
-        detector.kp.weight.zero_()
-        detector.kp.weight[:, -1, 3, 3] = 10.0  # the decoder's last channels are the picture's
-        dot = torch.zeros(1, 3, 32, 32)
-        dot[..., 8, 25] = 1
-        found.append(detector(dot).value[0, 0])
-    wanted = grid(32, 32, dot)[8, 25]
-    assert torch.allclose(found[0], wanted, atol=1e-4)
-    assert float((found[1] - wanted).abs().min()) > 0.05
-
-
 def test_keypoints_may_look_at_finer_pictures_than_their_maps_are() -> None:
     model = tiny(scale=0.5, keypoint_scale=1.0, keypoint_stem=4, resolution=64)
     shapes: list[torch.Size] = []
@@ -124,148 +77,7 @@ def test_keypoints_may_look_at_finer_pictures_than_their_maps_are() -> None:
     assert MotionConfig(keypoint_blocks=4, dense_blocks=4, keypoint_scale=0.5, keypoint_stem=8).multiple == 64
 
 
-def test_folding_changes_nothing_but_the_work() -> None:
-    model, source = tiny(), picture(1)
-    folded = fold(model)
-    norms = [module for module in folded.modules() if isinstance(module, torch.nn.BatchNorm2d)]
-    assert len(norms) == TINY.bottleneck_blocks  # the first norm of a residual block follows no convolution
-    at, to = model.keypoints(source), model.keypoints(picture(2))
-    assert torch.allclose(folded.keypoints(source).jacobian, at.jacobian, atol=1e-5)
-    ours, theirs = folded.render(source, at, to), model.render(source, at, to)
-    assert torch.allclose(ours.prediction, theirs.prediction, atol=2e-5)
-
-
-@pytest.mark.parametrize("channels", [(6, 4), (5, 1)])
-def test_folded_upsampling_is_the_same_convolution(channels: tuple[int, int]) -> None:
-    up = Up(*channels).eval()
-    up.norm = torch.nn.Identity()
-    x = torch.randn(2, channels[0], 5, 7, generator=torch.Generator().manual_seed(0))
-    assert torch.allclose(FoldedUp(up.conv)(x), up(x), atol=1e-5)
-
-
-def test_a_convolution_by_blocks_is_the_same() -> None:
-    convolution = torch.nn.Conv2d(5, 3, 7, padding=3)
-    x = torch.randn(2, 5, 8, 12, generator=torch.Generator().manual_seed(0))
-    assert torch.allclose(BlockConv(convolution)(x), convolution(x), atol=1e-5)
-
-
-def test_winograd_is_the_same_convolution() -> None:
-    convolution = torch.nn.Conv2d(6, 5, 3, padding=1)
-    x = torch.randn(2, 6, 8, 12, generator=torch.Generator().manual_seed(0))
-    assert torch.allclose(WinogradConv(convolution)(x), convolution(x), atol=2e-5)
-
-
-def test_wide_networks_fold_into_winograd_and_agree() -> None:
-    model = tiny(generator_width=64, generator_max=128, generator_blocks=1)
-    folded = fold(model)
-    assert isinstance(folded.generator.bottleneck.r0.conv2, WinogradConv)
-    source = picture(1)
-    at, to = model.keypoints(source), model.keypoints(picture(2))
-    assert torch.allclose(folded.render(source, at, to).prediction, model.render(source, at, to).prediction, atol=5e-5)
-    odd = fold(tiny(generator_width=32, generator_max=128, generator_blocks=2))
-    assert isinstance(odd.generator.bottleneck.r0.conv2, torch.nn.Conv2d)  # two rows a tile's four do not fit
-
-
 # ------------------------------------------------------------------------------------------------- files
-
-
-def vox_state(config: MotionConfig = MotionConfig()) -> dict[str, torch.Tensor]:  # noqa: B008 (frozen)
-    """Every tensor of a model of this config, one random number each, so that the file stays small."""
-    source = torch.Generator().manual_seed(0)
-    with torch.device("meta"):
-        shapes = MotionModel(config).state_dict()
-    return {
-        name: torch.tensor(7)
-        if value.dtype == torch.int64
-        else torch.rand(1, generator=source).expand(value.shape) + 0.1 * (value.ndim == 0)
-        for name, value in shapes.items()
-    }
-
-
-def write_published(path: Path, state: dict[str, torch.Tensor], legacy: bool = True, **more: Any) -> Path:
-    parts: dict[str, Any] = {"generator": OrderedDict(), "kp_detector": OrderedDict()}
-    for name, value in state.items():
-        part, _, rest = name.partition(".")
-        parts[part][rest] = value
-    torch.save(parts | {"epoch": 100, **more}, path, _use_new_zipfile_serialization=not legacy)
-    return path
-
-
-@pytest.mark.parametrize("legacy", [True, False])
-def test_published_vox_files_are_read(tmp_path: Path, legacy: bool) -> None:
-    state = vox_state()
-    assert sum(name.startswith("kp_detector.") for name in state) == 75
-    assert sum(name.startswith("generator.") for name in state) == 196
-    kept = ("running_mean", "running_var", "down.weight", "num_batches_tracked")
-    learnt = [value for name, value in state.items() if not name.endswith(kept)]
-    assert sum(value.numel() for value in learnt) == 59_790_759
-    assert state["kp_detector.kp.weight"].shape == (10, 35, 7, 7)
-    assert state["kp_detector.jacobian.weight"].shape == (40, 35, 7, 7)
-    optimiser = {"state": {0: {"step": 3}}, "param_groups": [{"lr": 2e-4, "betas": (0.5, 0.999)}]}
-    path = write_published(tmp_path / "vox-cpk.pth.tar", state, legacy, optimizer_generator=optimiser)
-    model = load_motion(path)
-    assert model.config == MotionConfig(generator_max=256)  # the published limit of 512 is never reached
-    assert model.config.align_corners
-    assert not model.training
-    for name, value in model.state_dict().items():
-        assert torch.equal(value, state[name]), name
-
-
-def test_old_files_may_lack_the_batch_counters_and_nothing_else(tmp_path: Path) -> None:
-    state = vox_state(SMALL)
-    old = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
-    model = load_motion(write_published(tmp_path / "old.pth.tar", old))
-    assert int(model.state_dict()["generator.first.norm.num_batches_tracked"]) == 0
-    del old["generator.first.norm.running_var"]
-    with pytest.raises(WeightsError, match=r"1 missing \(generator.first.norm.running_var\)"):
-        load_motion(write_published(tmp_path / "cut.pth.tar", old))
-
-
-@pytest.mark.parametrize("config", [MotionConfig(), SMALL, TINY, MotionConfig(scale=1.0, blend=True)])
-def test_sizes_are_inferred_from_shapes(config: MotionConfig) -> None:
-    shapes = vox_state(config)
-    found = infer_config(shapes)
-    with torch.device("meta"):
-        again = MotionModel(found).state_dict()
-    assert {name: value.shape for name, value in again.items()} == {name: v.shape for name, v in shapes.items()}
-    assert (found.scale, found.blend, found.align_corners) == (config.scale, config.blend, True)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ({"g_ema": {}}, "holds no generator and kp_detector .found g_ema"),
-        ({"generator": {}, "kp_detector": {}}, "has not the shape of a motion model"),
-        ({"generator": {"first.conv.bias": "text"}, "kp_detector": {}}, "is no tensor"),
-    ],
-)
-def test_other_torch_files_are_refused(tmp_path: Path, content: dict[str, Any], message: str) -> None:
-    path = tmp_path / "other.pth.tar"
-    torch.save(content, path)
-    with pytest.raises(WeightsError, match=message):
-        load_motion(path)
-
-
-class Bomb:
-    def __reduce__(self) -> Any:
-        return (print, ("boom",))
-
-
-@pytest.mark.parametrize("legacy", [True, False])
-def test_nothing_in_a_file_is_run(tmp_path: Path, legacy: bool, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "bomb.pth.tar"
-    torch.save({"generator": Bomb()}, path, _use_new_zipfile_serialization=not legacy)
-    with pytest.raises(WeightsError, match="nothing in it was run"):
-        load_motion(path)
-    assert "boom" not in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("legacy", [True, False])
-def test_a_cut_file_is_refused(tmp_path: Path, legacy: bool) -> None:
-    path = write_published(tmp_path / "cut.pth.tar", vox_state(SMALL), legacy)
-    path.write_bytes(path.read_bytes()[:-2000])
-    with pytest.raises(WeightsError, match="damaged"):
-        load_motion(path)
 
 
 def test_native_file_round_trip(tmp_path: Path) -> None:
@@ -276,52 +88,6 @@ def test_native_file_round_trip(tmp_path: Path) -> None:
     assert again.config == model.config
     source = picture(3)
     assert torch.equal(again.keypoints(source).value, model.keypoints(source).value)
-
-
-# ------------------------------------------------------------------------------------------------- geometry
-
-
-def keypoints(seed: int, count: int = 2, number: int = 5) -> Keypoints:
-    source = torch.Generator().manual_seed(seed)
-    noise = torch.randn(count, number, 2, 2, generator=source)
-    return Keypoints(torch.rand(count, number, 2, generator=source) * 2 - 1, torch.eye(2) + 0.3 * noise)
-
-
-def test_an_identity_field_gives_the_picture_back() -> None:
-    pictures = torch.rand(1, 3, 33, 17, generator=torch.Generator().manual_seed(0))  # a grid of exact binary fractions
-    assert float((warp(pictures, grid(33, 17, pictures)[None], True) - pictures).abs().max()) < 1e-6
-    assert float((warp(pictures, grid(33, 17, pictures)[None], False) - pictures).abs().max()) > 1e-3
-
-
-def test_equal_keypoints_move_nothing() -> None:
-    points = keypoints(0)
-    motions = sparse_motions(points, points, 9, 7)
-    assert motions.shape == (2, 6, 9, 7, 2)
-    assert torch.allclose(motions, grid(9, 7, points.value).expand_as(motions), atol=1e-5)
-
-
-def test_a_sparse_motion_is_its_formula() -> None:
-    source, driving = keypoints(1), keypoints(2)
-    motions = sparse_motions(source, driving, 9, 7)
-    z = grid(9, 7, source.value)[3, 5]
-    change = source.jacobian[1, 2] @ torch.linalg.inv(driving.jacobian[1, 2])
-    assert torch.allclose(motions[1, 3, 3, 5], source.value[1, 2] + change @ (z - driving.value[1, 2]), atol=1e-5)
-
-
-def test_inverse_in_closed_form_and_its_guard() -> None:
-    matrices = keypoints(3).jacobian
-    assert torch.allclose(multiply(invert(matrices), matrices), torch.eye(2).expand_as(matrices), atol=1e-4)
-    assert bool(torch.isfinite(invert(torch.zeros(1, 2, 2))).all())
-
-
-def test_a_gaussian_peaks_at_its_point() -> None:
-    heat = gaussians(torch.tensor([[[-0.5, 0.25]]]), 17, 17, 0.01)[0, 0]
-    peak = divmod(int(heat.argmax()), 17)
-    assert peak == (10, 4)
-    assert float(heat.max()) == pytest.approx(1.0)
-
-
-# ------------------------------------------------------------------------------------------------- the model
 
 
 def test_one_source_serves_many_frames() -> None:
@@ -338,30 +104,6 @@ def test_one_source_serves_many_frames() -> None:
     assert float(together.prediction.abs().max()) <= 1
 
 
-def test_a_blending_model_can_show_the_warped_source_itself() -> None:
-    model, source = tiny(blend=True), picture(1)
-    model.generator.final.weight[3].zero_()
-    model.generator.final.bias[3] = 50.0
-    rendering = model.render(source, model.keypoints(source), model.keypoints(picture(2)))
-    assert torch.allclose(rendering.prediction, rendering.deformed, atol=1e-5)
-
-
-def test_a_larger_source_lends_its_detail_to_a_blending_model() -> None:
-    model, large = tiny(blend=True), picture(1, side=128)
-    source = torch.nn.functional.avg_pool2d(large, 4)
-    model.generator.final.weight[3].zero_()
-    model.generator.final.bias[3] = 50.0
-    at = model.keypoints(source)
-    with_alpha = torch.cat([large, torch.ones(1, 1, 128, 128)], dim=1)
-    frame = model.compose(with_alpha, model.predict(model.encode(source), at, at))
-    assert frame.shape == (1, 4, 128, 128)
-    assert torch.allclose(frame, with_alpha, atol=1e-3)  # nothing moves, nothing is painted
-    plain = tiny()
-    rendering = plain.render(source, at, at)
-    resized = torch.nn.functional.interpolate(rendering.prediction, size=(128, 128), mode="bilinear")
-    assert torch.allclose(plain.compose(large, plain.predict(plain.encode(source), at, at)), resized, atol=1e-5)
-
-
 def test_shapes_that_do_not_fit_are_refused() -> None:
     model, source = tiny(), picture(1)
     with pytest.raises(UsageError, match=r"shape \[1, 3, 30, 32\]; expected \[N, 3, H, W\], sides multiples of 8"):
@@ -371,31 +113,3 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
         model.render(source.expand(2, -1, -1, -1), points, points)
     with pytest.raises(UsageError, match="expected as many of both"):
         model.render(source, keypoints(0, count=1, number=4), points)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"num_keypoints": 0}, {"scale": 0.3}, {"variance": 0.0}, {"resolution": 100}, {"dense_blocks": 1.5},
-        {"keypoint_scale": 0.3}, {"keypoint_padding": -1}, {"keypoint_stem": -1},
-    ],
-)  # fmt: skip
-def test_impossible_configs_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match=next(iter(wrong))):
-        MotionConfig(**wrong)
-
-
-def test_the_discriminator_has_the_published_names_and_shapes() -> None:
-    discriminator = MultiScaleDiscriminator(keypoints=10)
-    names = set(discriminator.state_dict())
-    assert {"discs.1.down_blocks.0.conv.weight", "discs.1.down_blocks.3.norm.weight", "discs.1.conv.weight"} <= names
-    assert "discs.1.down_blocks.0.norm.weight" not in names
-    features, verdict = discriminator({1.0: torch.rand(1, 3, 96, 96)}, keypoints(0, 1, 10))["1"]
-    assert [map.shape[1] for map in features] == [64, 128, 256, 512]
-    assert verdict.shape[:2] == (1, 1)
-
-
-def test_the_spectral_discriminator_sees_no_keypoints() -> None:
-    discriminator = MultiScaleDiscriminator(spectral=True)
-    _, verdict = discriminator({1.0: torch.rand(1, 3, 96, 96)}, keypoints(0, 1, 10))["1"]
-    assert bool(torch.isfinite(verdict).all())

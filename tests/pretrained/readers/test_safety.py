@@ -7,7 +7,6 @@ import os
 import pickle
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,9 @@ from tests.helpers import checkpoint_writers as write
 from tests.helpers.checkpoint_bombs import BOMBS
 from tests.helpers.checkpoint_refusals import FORMATS, refused
 from tests.helpers.checkpoint_writers import make
+from tests.helpers.effort import Effort
+
+ROOT = Path(__file__).parents[3]
 
 # --- nothing is run -----------------------------------------------------------------------------------------
 
@@ -113,14 +115,15 @@ def test_reading_imports_no_package_that_the_file_names(tmp_path: Path) -> None:
 # --- nothing grows ------------------------------------------------------------------------------------------
 
 LIMITED = """
-import resource, sys, time
+import resource, sys
 from pathlib import Path
 from latentface.errors import WeightsError
 from latentface.pretrained.readers import read_checkpoint
+from tests.helpers.effort import Effort
 now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (now + (1 << 30), now + (1 << 30)))
 for path in sorted(Path(sys.argv[1]).iterdir()):
-    began = time.process_time()  # the machine may be busy with other things
+    effort = Effort()
     try:
         read_checkpoint(path)
         outcome = "read"
@@ -128,7 +131,7 @@ for path in sorted(Path(sys.argv[1]).iterdir()):
         outcome = "refused"
     except BaseException as error:
         outcome = f"{type(error).__name__}: {error}"
-    print(path.name, time.process_time() - began < 10, outcome)
+    print(path.name, effort.within(90), outcome)
 """
 
 
@@ -139,7 +142,8 @@ def test_small_files_that_ask_for_gigabytes_or_hours_are_refused(tmp_path: Path)
         made = content()
         assert len(made) < 3_000_000
         (folder / name).write_bytes(made)
-    done = subprocess.run([sys.executable, "-c", LIMITED, str(folder)], capture_output=True, text=True, timeout=600)
+    command = [sys.executable, "-c", LIMITED, str(folder)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
     assert done.stdout.splitlines() == [f"{name} True refused" for name in sorted(BOMBS)], done.stdout + done.stderr
 
 
@@ -149,12 +153,12 @@ def test_small_files_that_ask_for_gigabytes_or_hours_are_refused(tmp_path: Path)
 def survives(path: Path, mark: Path) -> None:
     """Reading ends in a network or in one line, soon, and leaves nothing behind."""
     before = sorted(path.parent.iterdir())
-    began = time.process_time()
+    effort = Effort()
     try:
         read_checkpoint(path).generator()
     except WeightsError as error:
         assert "\n" not in str(error)
-    assert time.process_time() - began < 10
+    assert effort.within(90)
     assert sorted(path.parent.iterdir()) == before and not mark.exists()
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from scipy.signal import convolve2d
 
+from latentface import pretrained
 from latentface.pretrained.readers import read_checkpoint
 from tests.helpers import checkpoint_writers as write
+from tests.helpers.checkpoint_refusals import refused
 from tests.helpers.checkpoint_writers import SMALL, make
 
 Arrays = dict[str, np.ndarray]
@@ -114,3 +117,17 @@ def test_merged_names_are_read_too(tmp_path: Path, arrays: Arrays) -> None:
     (tmp_path / "b.pkl").write_bytes(write.tensorflow_pickle(arrays, {}, tmp_path / "mark"))
     first, second = read_checkpoint(tmp_path / "a.pkl"), read_checkpoint(tmp_path / "b.pkl")
     assert first.generator().fingerprint == second.generator().fingerprint
+
+
+def test_unknown_tensorflow_settings_are_warned_of(tmp_path: Path) -> None:
+    content = write.tensorflow(make(), tmp_path / "mark", conditioning=True, fused_modconv=True)
+    (tmp_path / "a").write_bytes(content)
+    assert read_checkpoint(tmp_path / "a").notes == ("unknown settings, ignored: conditioning",)
+    with pytest.warns(UserWarning, match="conditioning"):
+        pretrained.load_generator(tmp_path / "a")
+
+
+@pytest.mark.parametrize("change", [{"nonlinearity": "relu"}, {"normalize_latents": False}, {"fmap_decay": 2.0}])
+def test_settings_of_another_arithmetic_are_refused(tmp_path: Path, change: dict[str, Any]) -> None:
+    (tmp_path / "a").write_bytes(write.tensorflow(make(), tmp_path / "mark", **change))
+    refused(tmp_path / "a", next(iter(change)))

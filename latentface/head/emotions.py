@@ -1,0 +1,72 @@
+"""Emotions on a fitted head: action units that take the place of what the face shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from latentface.emotion import Emotion
+from latentface.head.coefficients import indices_of
+from latentface.head.fit import HeadFit
+
+#: Weights of shapes, by ARKit name, of a full emotion; a name without its side stands for both. The action units are
+#: those of EMFACS (Friesen and Ekman 1983), counted in the comments; anger is the one that shows its teeth. How much of
+#: each an emotion takes was set on photographs of other people than those it was measured on (docs/head.md).
+ACTION_UNITS: dict[Emotion, dict[str, float]] = {
+    Emotion.NEUTRAL: {},
+    Emotion.HAPPINESS: {  # 6 12 25
+        "mouthSmile": 0.95, "cheekSquint": 0.6, "mouthUpperUp": 0.25, "jawOpen": 0.08, "eyeSquint": 0.2,
+    },
+    Emotion.SADNESS: {  # 1 4 15 17
+        "browInnerUp": 1.15, "browDown": 0.15, "mouthFrown": 1.1, "mouthShrugLower": 0.5, "eyeSquint": 0.2,
+    },
+    Emotion.SURPRISE: {  # 1 2 5 26
+        "browInnerUp": 1.1, "browOuterUp": 1.1, "eyeWide": 1.1, "jawOpen": 0.75, "mouthFunnel": 0.15,
+    },
+    Emotion.ANGER: {  # 4 5 9 10 15 25
+        "browDown": 1.25, "eyeWide": 0.3, "noseSneer": 0.95, "mouthUpperUp": 0.4, "mouthLowerDown": 0.45,
+        "mouthFrown": 0.6, "mouthPucker": 0.15,
+    },
+    Emotion.DISGUST: {  # 4 7 9 10 15 17
+        "noseSneer": 1.25, "mouthUpperUp": 0.4, "mouthFrown": 0.9, "browDown": 0.7, "eyeSquint": 0.8,
+        "mouthShrugLower": 0.6,
+    },
+    Emotion.FEAR: {  # 1 2 4 5 20 25
+        "browInnerUp": 1.2, "browOuterUp": 0.4, "browDown": 0.2, "eyeWide": 1.25, "mouthStretch": 0.7,
+        "mouthFrown": 0.35, "jawOpen": 0.25, "mouthLowerDown": 0.45,
+    },
+}  # fmt: skip
+#: The share of a full emotion at which nothing of the face's own expression is left beside it.
+_ALL = 0.7
+#: Shapes that an emotion leaves as they are: where the eyes look and whether they are closed.
+_KEPT = ("eyeLook", "eyeBlink")
+#: The largest weight of a shape: beyond 1, brows and lids still move as a face does.
+_MOST = 1.25
+
+
+def with_emotions(fit: HeadFit, weights: Mapping[Emotion, float], own: float | None = None) -> HeadFit:
+    """The head with emotions of these weights, 0 none and 1 full; a negative weight takes one off.
+
+    A face that smiles cannot be angry as well: its own expression gives way, and nothing of it is left from a weight of
+    .7 on, but for what it shows of the wanted emotion already.
+
+    Args:
+        fit: the head.
+        weights: of the emotions.
+        own: the share of the face's own expression that stays, 0..1; by default what the weights leave of it.
+    """
+    names, shown = fit.expression_names, fit.expression
+    added, agrees = np.zeros(len(names)), np.zeros(len(names))
+    for emotion, weight in weights.items():
+        units = np.zeros(len(names))
+        for name, amount in ACTION_UNITS[emotion].items():
+            units[indices_of(names, name)] = amount
+        added += weight * units
+        if weight > 0 and own is None:
+            likeness = np.clip(shown @ units / max(float(units @ units), 1e-9), 0, 1)  # 1: it shows all of the emotion
+            agrees = np.maximum(agrees, likeness * (units > 0))
+    share = 1 - min(1.0, max([0.0, *weights.values()]) / _ALL) if own is None else own
+    stays = np.where([name.startswith(_KEPT) for name in names], 1.0, share + (1 - share) * agrees)
+    return replace(fit, expression=np.clip(stays * shown + added, 0, np.maximum(_MOST, shown)))

@@ -1,0 +1,84 @@
+"""One face followed: searched for once, a new track for a jump, another size or a gap, and all of it in a box."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from latentface.faces import alignment
+from latentface.faces.tracking import Tracker
+from tests.helpers.motion_models import best_skin, wandering
+from tests.helpers.skin_faces import Points, find_skin
+
+
+@pytest.fixture
+def made_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Faces are skin-coloured blocks."""
+    monkeypatch.setattr(alignment, "detect_faces", find_skin)
+    monkeypatch.setattr(alignment, "best_score", best_skin)
+
+
+def test_it_follows_without_searching_and_begins_anew_elsewhere(made_up: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    searches: list[int] = []
+    monkeypatch.setattr(alignment, "detect_faces", lambda photo: searches.append(1) or find_skin(photo))
+    tracker = Tracker(Points())
+    for k in range(6):
+        points = tracker(wandering(2 * k))
+        assert points is not None
+        assert points[:, 0].mean() == pytest.approx(40 + 2 * k + 45, abs=3)
+    assert (len(searches), tracker.track) == (1, 1)
+    assert tracker(wandering(6, face=False)) is None
+    assert tracker.box is None
+    assert tracker(wandering(6)) is not None
+    assert tracker.track == 2
+
+
+def test_a_jump_is_another_face(made_up: None) -> None:
+    tracker = Tracker(Points())
+    tracker(wandering(0))
+    tracker(wandering(48))
+    assert tracker.track == 2
+
+
+def test_a_face_of_another_size_is_another(made_up: None) -> None:
+    tracker = Tracker(Points())
+    tracker(wandering(0, side=50))
+    tracker(wandering(0, side=110))
+    assert tracker.track == 2
+
+
+def test_box_and_number_are_all_it_remembers(made_up: None) -> None:
+    first = Tracker(Points())
+    first(wandering(0))
+    second = Tracker(Points(), first.box, first.track)
+    for k in range(1, 4):
+        assert np.array_equal(first(wandering(k)), second(wandering(k)))
+        assert (first.box, first.track) == (second.box, second.track)
+
+
+def test_of_several_faces_the_surest_is_taken_and_kept(made_up: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = np.concatenate([wandering(0, side=60), wandering(0)], axis=1)
+    large = np.array([[220.0, 25, 310, 115]])
+
+    def both(photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        scale = photo.shape[1] / picture.shape[1]
+        return np.concatenate([large, [[40.0, 25, 100, 85]]]) * scale, np.array([2.0, 1.0])
+
+    class Inside(Points):
+        def __call__(self, photo: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+            left, right = np.hsplit(photo, 2)
+            side = int(boxes[0, [0, 2]].mean() >= 180)
+            found = super().__call__((left, right)[side], boxes - [180 * side, 0, 180 * side, 0])
+            return found + np.array([180 * side, 0])
+
+    monkeypatch.setattr(alignment, "detect_faces", both)
+    tracker = Tracker(Inside())
+    first, second = tracker(picture), tracker(picture)
+    assert first is not None and second is not None and tracker.track == 1
+    assert first[:, 0].min() > 180 and np.array_equal(first, second)
+
+
+def test_a_picture_without_a_face_begins_no_track(made_up: None) -> None:
+    tracker = Tracker(Points())
+    assert tracker(wandering(0, face=False)) is None
+    assert (tracker.box, tracker.track) == (None, 0)

@@ -1,0 +1,189 @@
+"""Films, animations and folders as frames: exact times, upright pictures, square pixels, and damage that is told."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from latentface.errors import InputError
+from latentface.io.images import write_image
+from latentface.io.video import read_clip, write_clip
+from latentface.io.video_reader import open_animation, open_stills, snap
+from tests.helpers.films import film, moving, number, picture
+
+
+def test_variable_rate_is_kept_and_can_be_made_constant(tmp_path: Path) -> None:
+    times = [0, 40, 80, 300, 340, 1000]
+    clip = read_clip(film(tmp_path / "a.mp4", times))
+    assert [frame.time for frame in clip] == [Fraction(time, 1000) for time in times]
+    write_clip(tmp_path / "b.mp4", clip)
+    assert [float(f.time) for f in read_clip(tmp_path / "b.mp4")] == pytest.approx([t / 1000 for t in times], abs=1e-3)
+    shown = [number(frame.pixels) for frame in clip.resampled(10)]
+    assert shown[:11] == [0, 2, 2, 3, 4, 4, 4, 4, 4, 4, 5]
+
+
+@pytest.mark.parametrize(("rotation", "turned"), [(90, 1), (-90, -1), (180, 2)])
+def test_phone_rotation(rotation: int, turned: int, tmp_path: Path) -> None:
+    """FFmpeg counts a display rotation anticlockwise, as numpy.rot90 does."""
+    clip = read_clip(film(tmp_path / "a.mp4", [0, 40], rotation=rotation))
+    expected = np.rot90(picture(0), turned)
+    assert clip.size == (expected.shape[1], expected.shape[0])
+    assert np.abs(next(iter(clip)).pixels.astype(int) - expected).mean() < 3
+
+
+def test_pixels_that_are_not_square(tmp_path: Path) -> None:
+    clip = read_clip(film(tmp_path / "a.mp4", [0, 40], aspect=Fraction(3, 2)))
+    assert clip.size == (96, 48)
+    assert next(iter(clip)).pixels.shape == (48, 96, 3)
+
+
+def test_cut_off_film_says_how_far_it_could_be_read(tmp_path: Path) -> None:
+    write_clip(tmp_path / "whole.mp4", moving(60))
+    data = (tmp_path / "whole.mp4").read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(data[: len(data) * 2 // 3])
+    shown = []
+    with pytest.raises(InputError, match=r"readable up to frame (\d+) \(\d\.\d\d s\)") as caught:
+        for frame in read_clip(tmp_path / "cut.mp4"):
+            shown.append(number(frame.pixels))
+    assert 10 < len(shown) < 60
+    assert shown == list(range(len(shown)))
+    assert f"frame {len(shown)} " in str(caught.value)
+
+
+def test_film_with_noise_in_the_middle(tmp_path: Path) -> None:
+    write_clip(tmp_path / "a.mp4", moving(60))
+    data = bytearray((tmp_path / "a.mp4").read_bytes())
+    middle = slice(len(data) // 2, len(data) * 2 // 3)
+    data[middle] = np.random.default_rng(0).bytes(len(data[middle]))
+    (tmp_path / "b.mp4").write_bytes(data)
+    shown = []
+    with pytest.raises(InputError, match="readable up to frame"):
+        for frame in read_clip(tmp_path / "b.mp4"):
+            shown.append(number(frame.pixels))
+    assert shown == list(range(len(shown)))
+
+
+def test_cut_off_webm(tmp_path: Path) -> None:
+    write_clip(tmp_path / "whole.webm", moving(60))
+    data = (tmp_path / "whole.webm").read_bytes()
+    (tmp_path / "cut.webm").write_bytes(data[: len(data) // 2])
+    with pytest.raises(InputError, match="readable up to frame"):
+        list(read_clip(tmp_path / "cut.webm"))
+
+
+@pytest.mark.parametrize("keep", [0, 200])
+def test_film_without_its_index(keep: int, tmp_path: Path) -> None:
+    write_clip(tmp_path / "whole.mp4", moving(3))
+    (tmp_path / "cut.mp4").write_bytes((tmp_path / "whole.mp4").read_bytes()[:keep])
+    with pytest.raises(InputError, match="empty" if keep == 0 else "cut off"):
+        read_clip(tmp_path / "cut.mp4")
+
+
+def test_noise_is_no_film(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(np.random.default_rng(0).bytes(5000))
+    with pytest.raises(InputError, match="not a clip"):
+        read_clip(tmp_path / "a.mp4")
+
+
+def test_sound_alone_is_no_clip(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        from tests.helpers.films import tone
+
+        for packet in tone(container.add_stream("aac", rate=48000, layout="mono"), Fraction(1, 4)):
+            container.mux(packet)
+    with pytest.raises(InputError, match="no video stream"):
+        read_clip(tmp_path / "a.mp4")
+
+
+def test_video_stream_without_frames(tmp_path: Path) -> None:
+    film(tmp_path / "a.mkv", [0])
+    data = (tmp_path / "a.mkv").read_bytes()
+    cluster = data.index(bytes.fromhex("1f43b675"))  # Matroska's Cluster, which holds the frames
+    (tmp_path / "b.mkv").write_bytes(data[:cluster])
+    with pytest.raises(InputError, match=r"no frame|frame 0"):
+        read_clip(tmp_path / "b.mkv")
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp", "renamed.mp4"])
+def test_a_still_picture_is_no_clip(name: str, tmp_path: Path) -> None:
+    write_image(tmp_path / "still.png", picture(0))
+    if name == "renamed.mp4":
+        shutil.copy(tmp_path / "still.png", tmp_path / name)
+    else:
+        write_image(tmp_path / name, picture(0))
+    with pytest.raises(InputError, match="still picture"):
+        read_clip(tmp_path / name)
+
+
+def test_folder_with_pictures_of_two_sizes(tmp_path: Path) -> None:
+    write_image(tmp_path / "a.png", picture(0))
+    write_image(tmp_path / "b.png", picture(1, (32, 32)))
+    with pytest.raises(InputError, match=r"b\.png: 32 x 32 pixels, but a\.png has 64 x 48"):
+        list(read_clip(tmp_path, 25))
+
+
+@pytest.mark.parametrize(
+    ("time", "stands_for"),
+    [("1/30", "1/30"), ("33/1000", "1/30"), ("34/1000", "1/30"), ("40/1000", "40/1000"), ("67/1000", "2/30")],
+)
+def test_times_in_ticks_stand_for_frames(time: str, stands_for: str) -> None:
+    assert snap(Fraction(time), Fraction(30), Fraction(1, 1000)) == Fraction(stands_for)
+
+
+def test_delays_of_an_animation_become_exact_times(tmp_path: Path) -> None:
+    path = tmp_path / "a.gif"
+    frames = [Image.fromarray(picture(k)) for k in range(4)]
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=[40, 40, 300, 0])
+    clip = open_animation(path)
+    assert [frame.time for frame in clip] == [0, Fraction(1, 25), Fraction(2, 25), Fraction(19, 50)]
+    assert clip.rate == Fraction(4 * 1000, 40 + 40 + 300 + 100)  # browsers show a frame without a delay for 100 ms
+    assert (clip.count, clip.size, clip.alpha, clip.sound) == (4, (64, 48), False, None)
+
+
+@pytest.mark.parametrize("suffix", ["png", "apng", "webp"])
+def test_every_kind_of_animation_is_read_as_one(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a.{suffix}"
+    frames = [Image.fromarray(picture(k, alpha=True)) for k in range(3)]
+    frames[0].save(
+        path,
+        save_all=True,
+        append_images=frames[1:],
+        duration=50,
+        lossless=True,
+        format="png" if "png" in suffix else "webp",
+    )
+    clip = read_clip(path)
+    assert (clip.alpha, clip.rate, len(list(clip))) == (True, 20, 3)
+    assert next(iter(clip)).pixels.shape == (48, 64, 4)
+
+
+def test_a_damaged_film_says_so_once_and_in_the_error_alone(tmp_path: Path) -> None:
+    write_clip(tmp_path / "whole.mp4", moving(60))
+    content = (tmp_path / "whole.mp4").read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(content[: len(content) * 2 // 3])
+    statement = (
+        "import logging, sys; from latentface.io.video import read_clip\n"
+        "try: list(read_clip(sys.argv[1]))\n"
+        "except Exception as error: print(type(error).__name__, len(logging.getLogger('libav').handlers))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", statement, str(tmp_path / "cut.mp4")], capture_output=True, text=True, timeout=60
+    )
+    assert (done.stdout, done.stderr) == ("InputError 0\n", "")
+
+
+def test_the_pictures_of_a_folder_take_their_alpha_from_the_first(tmp_path: Path) -> None:
+    write_image(tmp_path / "a.png", picture(0), alpha=np.full((48, 64), 7, np.uint8))
+    write_image(tmp_path / "b.png", picture(1))
+    with_alpha = [frame.pixels[..., 3].max() for frame in open_stills(tmp_path, Fraction(5))]
+    assert with_alpha == [7, 255]
+    write_image(tmp_path / "0.png", picture(2))
+    assert [frame.pixels.shape[2] for frame in open_stills(tmp_path, Fraction(5))] == [3, 3, 3]
