@@ -46,7 +46,8 @@ from latentface.io.clip import Clip
 from latentface.io.images import Photo
 from latentface.io.provenance import COMPOSITE
 from latentface.latents.latent import Latent, is_latent_file
-from latentface.motion import animator
+from latentface.modes import check_effect, spell_value, when
+from latentface.motion import animator, head_engine
 from latentface.motion.animator import Animation
 from latentface.options import AnimateOptions, CompositeOptions, ProjectOptions, ReadOptions, TransferOptions
 
@@ -395,12 +396,13 @@ def animate(
     faces: Sequence[FaceCrop] | None = None,
     landmarks: str = "builtin",
 ) -> Animation:
-    """Move the faces of a photo as those of driving clips move; see `animator.animate`.
+    """Move the faces of a photo as those of driving clips move; see `AnimateOptions.engine`.
 
     Args:
         photo: uint8 RGB [H, W, 3], or a `Photo` with alpha.
         drivers: one `Clip` for all faces, or one for each, the leftmost face's first.
-        model: by default the built-in `synthface-motion`.
+        model: of the engine "motion", by default the built-in `synthface-motion`. Without options it chooses that
+            engine.
         options: how; by default `AnimateOptions()`.
         faces: those that are to move; by default all that are found.
         landmarks: the landmark network for photo and clips, as `align` takes it.
@@ -410,13 +412,19 @@ def animate(
 
     Raises:
         NoFaceFound: the photo, or a driver, shows no face.
+        InputError: a face of the photo is turned by more than 60 degrees (engine "head").
+        UsageError: a model is given for another engine than "motion", or the numbers of drivers and faces do not fit.
     """
+    options = options or (AnimateOptions() if model is None else AnimateOptions(engine="motion"))
+    if model is not None:
+        check_effect("model", (when("engine", "motion"),), {"engine": options.engine}, spell_value)
     whole = photo if isinstance(photo, images.Photo) else images.Photo(photo)
-    model = model or load_animator()
     predictor = landmark_predictor(landmarks)
     found = list(faces) if faces is not None else alignment.align(whole.rgb, size=DEFAULT_SIZE, landmarks=predictor)
     clips = [drivers] if isinstance(drivers, Clip) else list(drivers)
-    return animator.animate(whole, found, clips, model, predictor, options)
+    if options.engine == "head":
+        return head_engine.animate(whole, found, clips, hub.head_model(), predictor, options, hub.mouth())
+    return animator.animate(whole, found, clips, model or load_animator(), predictor, options)
 
 
 def read_emotions(

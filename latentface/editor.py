@@ -181,7 +181,7 @@ class FaceEditor:
         options: AnimateOptions | None = None,
         *,
         face: int | None = None,
-        network: str | os.PathLike[str] = "synthface-motion",
+        network: str | os.PathLike[str] | None = None,
     ) -> Animation:
         """The photo with its faces moving as those of driving clips do; see `latentface.animate`.
 
@@ -190,7 +190,7 @@ class FaceEditor:
             driving: a clip or its file; or one for each face, the leftmost face's first.
             options: how; by default `AnimateOptions()`.
             face: only this face moves, 1 for the surest; by default all.
-            network: the motion model.
+            network: model of the engine "motion", by default `synthface-motion`; see `latentface.animate`.
 
         Returns:
             `Animation`: its `clip` is computed while it is written (`write_clip`), its `report` fills on the way.
@@ -203,7 +203,8 @@ class FaceEditor:
         chosen = faces if face is None else [pick_face(faces, face)]
         given = [driving] if isinstance(driving, str | os.PathLike | Clip) else driving
         clips = [clip if isinstance(clip, Clip) else read_clip(clip) for clip in given]
-        model = api.load_animator(network, self.device)
+        motion = options.engine == "motion" if options is not None else network is not None
+        model = api.load_animator(network or "synthface-motion", self.device) if motion or network else None
         return api.animate(whole, clips, model, options, faces=chosen, landmarks=self.landmarks)
 
     def edit(

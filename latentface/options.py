@@ -12,12 +12,13 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from latentface.errors import UsageError
-from latentface.modes import Condition, Either, check_modes, either, unless, when
+from latentface.modes import Condition, Either, check_effect, check_modes, either, spell_value, unless, when
 
 _CHOSEN = (when("layers", "auto"),)  # what belongs to the program that chooses rows
 _SEARCHED = (unless("steps", 0),)
 _FITTED = (either(unless("steps", 0), unless("tune_steps", 0)),)  # the search and pivot tuning share their loss
 _RELATIVE = (when("mode", "relative"),)
+_BY_KEYPOINTS = (when("engine", "motion"),)
 _SHOWN_IN_PHOTO = (when("crop", False),)
 _PASTED = (when("place", "paste"), when("crop", False))
 _SOLVED = (*_CHOSEN, unless("solver", "exhaustive"))
@@ -254,29 +255,50 @@ class AnimateOptions:
         UsageError: a value lies outside the bounds its field states, or has no effect in the mode that others choose.
     """
 
+    engine: str = option(
+        "head",
+        "What moves the face: the head that is fitted to it and to the driver, which moves the photo's own pixels "
+        "(head), or the First Order Motion Model (motion).",
+        choices=("head", "motion"),
+    )
     mode: str = option(
         "relative",
-        "Carry over the driver's changes since its reference frame, or its very keypoints.",
+        "Carry over the driver's changes since its reference frame, or its very expression and pose.",
         choices=("relative", "absolute"),
     )
-    adapt_scale: bool = option(True, "Scale the motion by the size of the two faces.", applies_to=_RELATIVE)
+    adapt_scale: bool = option(
+        True, "Scale the motion by the size of the two faces.", applies_to=(*_RELATIVE, *_BY_KEYPOINTS)
+    )
     best_frame: bool = option(
         True, "Take the driving frame most like the photo as reference, not the first.", applies_to=_RELATIVE
     )
-    smooth: float = option(0.0, "Steady the keypoints (one-euro filter), 0 to 1.", minimum=0.0, maximum=1.0)
-    still_background: bool = option(False, "Hold still what lies around the head.")
+    smooth: float | None = option(
+        None,
+        "Steady the driver's motion (one-euro filter), 0 to 1; by default 0.5 with the head, 0 with the motion model.",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    still_background: bool = option(False, "Hold still what lies around the head.", applies_to=_BY_KEYPOINTS)
     missing: str = option(
         "hold",
         "What to show where the driver shows no face: the last motion (hold), the unmoved photo (source), nothing more "
-        "(stop, an error); ignore does not look.",
+        "(stop, an error); ignore does not look (the motion model only).",
         choices=("hold", "source", "stop", "ignore"),
     )
-    crop: float = option(1.0, "Size of the square around the photo's face.", minimum=0.7, maximum=2.0)
-    driver_crop: float = option(1.0, "Size of the square around the driver's face.", minimum=0.7, maximum=2.0)
-    precision: str = precision_option("What frames are drawn in", "Keypoints are always found in float32.")
+    crop: float = option(
+        1.0, "Size of the square around the photo's face.", minimum=0.7, maximum=2.0, applies_to=_BY_KEYPOINTS
+    )
+    driver_crop: float = option(
+        1.0, "Size of the square around the driver's face.", minimum=0.7, maximum=2.0, applies_to=_BY_KEYPOINTS
+    )
+    precision: str = precision_option(
+        "What frames are drawn in", "Keypoints are always found in float32.", applies_to=_BY_KEYPOINTS
+    )
 
     def __post_init__(self) -> None:
         check(self)
+        if self.missing == "ignore":
+            check_effect("missing='ignore'", _BY_KEYPOINTS, {"engine": self.engine}, spell_value)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from latentface.cli.command import FACES, LIVE, NETWORKS, Command, check_flags, 
 from latentface.cli.faces import find_faces
 from latentface.cli.flags import (
     build_options,
-    device_flag,
+    device_flag_for,
     face_flag,
     keep_partial_flag,
     landmarks_flag,
@@ -34,6 +34,7 @@ CAMERA = "camera:"
 DRIVER = "the driver"
 LIVE_CAMERA, FILE, FRAMES = "a camera", "a file", "a folder of frames"
 RECORDED, WATCHED = (unless(DRIVER, LIVE_CAMERA),), (when(DRIVER, LIVE_CAMERA),)
+BY_KEYPOINTS = (when("engine", "motion"),)
 SQUARES = ("crop", "driver_crop")
 
 
@@ -52,9 +53,10 @@ SQUARES = ("crop", "driver_crop")
     default="synthface-motion",
     show_default=True,
     section=NETWORKS,
+    applies_to=BY_KEYPOINTS,
     help="Motion model: name, file or URL.",
 )
-@device_flag
+@device_flag_for(BY_KEYPOINTS)
 @face_flag(default="all; live the largest")
 @landmarks_flag()
 @rate_flag((when(DRIVER, FRAMES),))
@@ -121,7 +123,7 @@ def _animate_file(
     photo = read_photo(source)
     rate = parse_rate(flags["rate"]) if flags["rate"] else None
     clips: list[Clip] = [video.read_clip(word, rate=rate if Path(word).is_dir() else None) for word in driving]
-    model = api.load_animator(flags["network"], flags["device"])
+    model = api.load_animator(flags["network"], flags["device"]) if options.engine == "motion" else None
     faces = find_faces(source, flags["landmarks"])
     if flags["face"]:
         faces = [pick_face(faces, flags["face"], str(source))]
@@ -143,8 +145,9 @@ def _animate_file(
     report.say(f"{written.frames} frames, {len(animation.report.faces)} faces -> {output} ({seconds:.1f} s)")
     report.result(
         {
-            "command": "animate", "source": str(source), "driving": list(driving), "network": flags["network"],
-            "output": str(output), "frames": written.frames, "rate": str(clip.rate), "sound": written.sound,
+            "command": "animate", "source": str(source), "driving": list(driving), "engine": options.engine,
+            "network": None if model is None else flags["network"], "output": str(output),
+            "frames": written.frames, "rate": str(clip.rate), "sound": written.sound,
             "faces": animation.report.faces, "missing": missing,
             "reference": [driver.reference for driver in animation.report.drivers], "seconds": round(seconds, 3),
             "exit_code": 0,

@@ -29,10 +29,14 @@ LATENT, PHOTO = "a latent", "a photo"  # what a source of a face can be
 #: Options of `ProjectOptions` that do not go with edits, which draw with the generator as it is.
 TUNING = ("tune_steps", "tune_learning_rate")
 
-device_flag = flag(
-    "--device", default="auto", show_default=True, section=NETWORKS,
-    help="auto, cpu, cuda or cuda:N; auto takes a GPU when there is one.",
-)  # fmt: skip
+
+def device_flag_for(applies_to: Conditions) -> Callable[[F], F]:
+    """Add --device where some modes alone have a use for it."""
+    text = "auto, cpu, cuda or cuda:N; auto takes a GPU when there is one."
+    return flag("--device", default="auto", show_default=True, section=NETWORKS, applies_to=applies_to, help=text)
+
+
+device_flag = device_flag_for(())
 seed_flag = flag(
     "--seed", default=0, show_default=True, type=click.IntRange(min=0), section=NETWORKS,
     help="Seed of every random draw.",

@@ -38,7 +38,7 @@ STEADY = 3  # frames in a row that must match before it starts
 def animate_live(report: Report, source: Path, camera: str, options: AnimateOptions, flags: dict[str, Any]) -> None:
     """Run until the camera ends, the window is closed, the time is up or Ctrl-C."""
     photo = replace(read_photo(source), alpha=None)
-    model = api.load_animator(flags["network"], flags["device"])
+    model = api.load_animator(flags["network"], flags["device"]) if options.engine == "motion" else None
     faces = [pick_face(find_faces(source, flags["landmarks"]), flags["face"], str(source))]
     if options.mode == "relative":
         options = replace(options, best_frame=False)  # nobody can go through a camera's frames beforehand
@@ -68,7 +68,8 @@ def animate_live(report: Report, source: Path, camera: str, options: AnimateOpti
     )
     report.result(
         {
-            "command": "animate", "live": True, "source": str(source), "driving": camera, "network": flags["network"],
+            "command": "animate", "live": True, "source": str(source), "driving": camera, "engine": options.engine,
+            "network": None if model is None else flags["network"],
             "output": None if flags["output"] is None else str(flags["output"]), **figures,
             "missing": animation.report.missing, "exit_code": 0,
         }
@@ -85,7 +86,7 @@ class _Session:
         self.began, self.taken_before, self.calibrated_after = time.monotonic(), 0, 0.0
 
     def calibrate(
-        self, clip: Clip, source: calibration.Sight, model: MotionModel, options: AnimateOptions
+        self, clip: Clip, source: calibration.Sight, model: MotionModel | None, options: AnimateOptions
     ) -> Iterator[Frame]:
         """Show driver and source until they match, then let every frame pass."""
         frames, row, landmarks = iter(clip), 0, api.landmark_predictor(self.landmarks)
@@ -138,9 +139,13 @@ class _Session:
         }  # fmt: skip
 
 
-def _sight(picture: Pixels, landmarks: Float64Array, model: MotionModel, crop: float) -> calibration.Sight:
+def _sight(picture: Pixels, landmarks: Float64Array, model: MotionModel | None, crop: float) -> calibration.Sight:
+    """What is shown of a face: the keypoints of the motion model, or its landmarks without one."""
     square = Square.around(landmarks, crop * 1.1)
-    points = keypoints_of(square.cut(picture), model).value[0].cpu().numpy()
+    if model is None:
+        points = np.asarray((landmarks - (square.left, square.top) + 0.5) / square.side * 2 - 1, np.float32)
+    else:
+        points = keypoints_of(square.cut(picture), model).value[0].cpu().numpy()
     return calibration.Sight(picture, landmarks, square, points)
 
 

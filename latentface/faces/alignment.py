@@ -182,8 +182,11 @@ class BuiltinLandmarks:
         """Landmarks [F, 68, 2] of the faces in boxes [F, 4] of a photo, uint8 [H, W, 3]; both in photo pixels."""
         if len(boxes) == 0:
             return np.empty((0, 68, 2))
-        first = self._predict(photo, [box_quad(box) for box in boxes])
-        return self._predict(photo, [ffhq_quad(points) for points in first])
+        return self.look_again(photo, self._predict(photo, [box_quad(box) for box in boxes]))
+
+    def look_again(self, photo: Pixels, landmarks: Float64Array) -> Float64Array:
+        """The second look alone: about where landmarks [F, 68, 2] are is known, such as from the frame before."""
+        return self._predict(photo, [ffhq_quad(points) for points in landmarks])
 
     def _predict(self, photo: Pixels, squares: list[Float64Array]) -> Float64Array:
         config = self._network.config

@@ -6,7 +6,7 @@ import numpy as np
 
 from latentface.arrays import Float64Array, Pixels
 from latentface.faces import alignment
-from latentface.faces.alignment import LandmarkPredictor
+from latentface.faces.alignment import BuiltinLandmarks, LandmarkPredictor
 from latentface.faces.square import Square, best_face, shows_face
 
 Box = tuple[int, int, int, int]
@@ -22,10 +22,20 @@ class Tracker:
     It stays with a face while that can be made out; then it takes the surest one in sight, which begins a new track.
     All it remembers are the face's `box`, in whole pixels, and the number of the `track`: with these a new tracker goes
     on where another stopped.
+
+    Args:
+        landmarks: the predictor.
+        box, track: where another tracker stopped.
+        dense: the pictures are all frames of a film. A face moves so little between two of them that the built-in
+            predictor looks once, around its last landmarks, not twice.
     """
 
-    def __init__(self, landmarks: LandmarkPredictor, box: Box | None = None, track: int = 0) -> None:
+    def __init__(
+        self, landmarks: LandmarkPredictor, box: Box | None = None, track: int = 0, *, dense: bool = False
+    ) -> None:
         self.landmarks, self.box, self.track = landmarks, box, track
+        self._dense = dense
+        self._last: Float64Array | None = None
 
     def __call__(self, picture: Pixels) -> Float64Array | None:
         """Landmarks [68, 2] of the followed face in uint8 RGB [H, W, 3], or None where the picture shows no face."""
@@ -34,13 +44,17 @@ class Tracker:
             points = best_face(picture, self.landmarks, (_SEARCH_SIDE,))
             self.track += points is not None
         self.box = None if points is None else _whole(alignment.box_around(points))
+        self._last = points if self._dense else None
         return points
 
     def _follow(self, picture: Pixels) -> Float64Array | None:
         """The face where it was, or None when that cannot be one, or the same one."""
         if self.box is None:
             return None
-        points = np.asarray(self.landmarks(picture, np.array([self.box], np.float64))[0])
+        if self._last is not None and isinstance(self.landmarks, BuiltinLandmarks):
+            points = self.landmarks.look_again(picture, self._last[None])[0]
+        else:
+            points = np.asarray(self.landmarks(picture, np.array([self.box], np.float64))[0])
         now = alignment.box_around(points)
         side, before = now[2] - now[0], self.box[2] - self.box[0]
         moved = np.abs((now[:2] + now[2:] - self.box[:2] - self.box[2:]) / 2).max()

@@ -93,10 +93,12 @@ def fit_head(
     gaze = reading.gaze if reading is not None else None
     if gaze is None and start is not None:
         gaze = Gaze.of(model.expression_names, start.expression)
-    steps = _FIRST if start is None else _FOLLOWED
-    state = fitter.solve(fitter.first(start, reading), fitter.prior(reading, gaze), start, steps)
+    first = fitter.first(start, reading)
+    if start is not None and photo is not None and reading is None:
+        gaze = fitter.read_eyes(first, photo)  # one frame on, the eyeballs are where they were but for a shift
+    state = fitter.solve(first, fitter.prior(reading, gaze), start, _FIRST if start is None else _FOLLOWED)
     _check(state, fitter.miss(state))
-    if photo is not None:
+    if photo is not None and (start is None or reading is not None):
         eyes = fitter.read_eyes(state, photo)
         gaze = eyes if reading is None else reading.gaze.joined(eyes)
         state = fitter.solve(state, fitter.prior(reading, gaze), start, _FOLLOWED)

@@ -18,7 +18,7 @@ from latentface.io.clip import Clip, Frame
 from latentface.io.images import Photo, to_tensor, to_uint8
 from latentface.io.provenance import COMPOSITE
 from latentface.motion.background import carry_along
-from latentface.motion.driver import Driver, DriverReport, Latest, Retargeting
+from latentface.motion.driver import Driver, DriverReport, Retargeting, together
 from latentface.networks.motion import Keypoints, MotionModel
 from latentface.networks.precision import convolving, is_rough
 from latentface.options import AnimateOptions
@@ -175,10 +175,7 @@ def animate(
 def _frames(
     picture: Pixels, faces: Sequence[MovingFace], drivers: Sequence[Driver], transfers: Sequence[Retargeting]
 ) -> Iterator[Frame]:
-    first, *others = (iter(driver) for driver in drivers)
-    latest = [Latest(other) for other in others]
-    for time, own in first:
-        driving = [own, *(other(time) for other in latest)]
+    for time, driving in together(drivers):
         frame = picture.copy()
         for i, (face, transfer) in enumerate(zip(faces, transfers, strict=True)):
             keypoints = driving[min(i, len(driving) - 1)]

@@ -6,9 +6,10 @@ Eq. numbers are those of Siarohin et al. 2019; the one-euro filter is Casiez et 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Generic, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -21,11 +22,13 @@ from latentface.faces.alignment import LandmarkPredictor
 from latentface.faces.square import SIDE, Square, best_face, shows_face, shrink
 from latentface.io.clip import Clip, Frame
 from latentface.io.images import to_tensor
+from latentface.motion.one_euro import OneEuro
 from latentface.networks.motion import Keypoints, MotionModel
 from latentface.networks.motion.geometry import invert, multiply
 from latentface.options import AnimateOptions
 
-Seen = tuple[Fraction, Keypoints | None]  # a frame's time and keypoints; None: the source stands still
+State = TypeVar("State")  # what a frame tells of its face: keypoints, or a head's motion
+Seen: TypeAlias = "tuple[Fraction, State | None]"  # a frame's time and state; None: the source stands still
 
 LOOKED_AT = 48  # frames among which the best one is searched, and that are kept of a clip to be gone through only once
 
@@ -68,34 +71,19 @@ class Driver:
         self, clip: Clip, model: MotionModel, landmarks: LandmarkPredictor, options: AnimateOptions, like: Float64Array
     ) -> None:
         self.model, self.options = model, options
-        best = options.best_frame and options.mode == "relative"
-        beginning, self.clip = clip.ahead(LOOKED_AT)
-        step = max(1, math.ceil((clip.count or 8 * LOOKED_AT) / LOOKED_AT)) if best and not clip.once else 1
-        index, frame, points = find_reference(beginning, landmarks, like, best, step)
+        self.clip, (index, frame, points) = choose_reference(clip, landmarks, options, like)
         self.report = DriverReport(reference=index)
         self.square = Square.around(points, options.driver_crop * SIDE)
         self.reference = keypoints_of(self.square.cut(frame.pixels[..., :3]), model)
 
-    def __iter__(self) -> Iterator[Seen]:
+    def __iter__(self) -> Iterator[Seen[Keypoints]]:
         """Each frame's time and keypoints; None where the source is to stand still.
 
         Raises:
             InputError: a frame shows no face, and that is to stop the clip.
         """
-        smooth = OneEuro(self.options.smooth) if self.options.smooth else None
-        held: Keypoints | None = None
-        for index, frame in enumerate(self.clip):
-            self.report.frames += 1
-            keypoints = self.see(frame)
-            if keypoints is None:
-                self.report.missing.append(index)
-                if self.options.missing == "stop":
-                    seconds = float(frame.time)
-                    raise InputError(f"no face in frame {index} ({seconds:.2f} s) of the driving clip; see --missing")
-                yield frame.time, held if self.options.missing == "hold" else None
-                continue
-            held = smooth(keypoints, frame.time) if smooth else keypoints
-            yield frame.time, held
+        smooth = KeypointFilter(self.options.smooth) if self.options.smooth else None
+        return follow(self.clip, self.see, smooth, self.options.missing, self.report)
 
     def see(self, frame: Frame) -> Keypoints | None:
         """A frame's keypoints, or None when it shows no face where the reference had it."""
@@ -103,6 +91,53 @@ class Driver:
         if self.options.missing != "ignore" and not shows_face(square):
             return None
         return keypoints_of(square, self.model)
+
+
+def follow(
+    clip: Iterable[Frame],
+    see: Callable[[Frame], State | None],
+    smooth: Callable[[State, Fraction], State] | None,
+    missing: str,
+    report: DriverReport,
+) -> Iterator[Seen[State]]:
+    """Each frame's time and state, by the rule for frames that show no face; see `AnimateOptions.missing`.
+
+    Args:
+        clip: the driver.
+        see: gives a frame's state, or None when it shows no face.
+        smooth: steadies the states over time; None leaves them.
+        missing: what to do where no face is seen.
+        report: filled on the way.
+
+    Raises:
+        InputError: a frame shows no face, and that is to stop the clip.
+    """
+    held: State | None = None
+    for index, frame in enumerate(clip):
+        report.frames += 1
+        state = see(frame)
+        if state is None:
+            report.missing.append(index)
+            if missing == "stop":
+                seconds = float(frame.time)
+                raise InputError(f"no face in frame {index} ({seconds:.2f} s) of the driving clip; see --missing")
+            yield frame.time, held if missing == "hold" else None
+            continue
+        held = smooth(state, frame.time) if smooth else state
+        yield frame.time, held
+
+
+def choose_reference(
+    clip: Clip, landmarks: LandmarkPredictor, options: AnimateOptions, like: Float64Array
+) -> tuple[Clip, tuple[int, Frame, Float64Array]]:
+    """The clip, to be gone through afterwards, and its reference frame as `find_reference` gives it.
+
+    Of a clip that gives its frames only once, it is found among the first LOOKED_AT frames, and these are kept.
+    """
+    best = options.best_frame and options.mode == "relative"
+    beginning, whole = clip.ahead(LOOKED_AT)
+    step = max(1, math.ceil((clip.count or 8 * LOOKED_AT) / LOOKED_AT)) if best and not clip.once else 1
+    return whole, find_reference(beginning, landmarks, like, best, step)
 
 
 def find_reference(
@@ -173,51 +208,37 @@ class Retargeting:
         return math.sqrt(areas[0] / areas[1]) if self.options.adapt_scale and min(areas) > 0 else 1.0
 
 
-class OneEuro:
-    """The one-euro filter on keypoints: steady when they are still, quick when they move.
-
-    Args:
-        strength: 0..1; the cut-off of a point at rest falls from 8 Hz to 0.5 Hz.
-    """
-
-    SPEED_CUT_OFF = 1.0  # Hz
-    BETA = 4.0  # Hz by which half a picture a second raises the cut-off
+class KeypointFilter:
+    """Keypoints steadied by the one-euro filter of `strength`; half a picture a second counts as a speed of 1."""
 
     def __init__(self, strength: float) -> None:
-        self.least = 8.0 * (0.5 / 8.0) ** strength
-        self.before: tuple[Fraction, torch.Tensor, torch.Tensor] | None = None  # time, value, speed
+        self.steady: OneEuro[torch.Tensor] = OneEuro(strength)
 
     def __call__(self, keypoints: Keypoints, time: Fraction) -> Keypoints:
         """The filtered keypoints of the frame at `time`, in seconds; times that do not rise begin anew."""
-        value = torch.cat([keypoints.value[..., None], keypoints.jacobian], dim=-1)  # [N, K, 2, 3]
-        if self.before is None or time <= self.before[0]:
-            self.before = time, value, torch.zeros_like(value)
-            return keypoints
-        last, mean, speed = self.before
-        step = float(time - last)
-        speed = torch.lerp(speed, (value - mean) / step, self._share(torch.tensor(self.SPEED_CUT_OFF), step))
-        mean = torch.lerp(mean, value, self._share(self.least + self.BETA * speed.abs(), step))
-        self.before = time, mean, speed
-        return Keypoints(mean[..., 0], mean[..., 1:])
-
-    @staticmethod
-    def _share(cut_off: torch.Tensor, step: float) -> torch.Tensor:
-        """How much of a new value a low pass of that cut-off takes over."""
-        rate = 2 * math.pi * cut_off * step
-        return rate / (rate + 1)
+        value = self.steady(torch.cat([keypoints.value[..., None], keypoints.jacobian], dim=-1), time)  # [N, K, 2, 3]
+        return Keypoints(value[..., 0], value[..., 1:])
 
 
-class Latest:
+class Latest(Generic[State]):
     """For rising times the latest of a driver's frames until then; the last one stays when they end."""
 
-    def __init__(self, frames: Iterator[Seen]) -> None:
+    def __init__(self, frames: Iterator[Seen[State]]) -> None:
         self.frames = frames
-        self.shown: Keypoints | None = None
+        self.shown: State | None = None
         self.waiting = next(frames, None)
 
-    def __call__(self, time: Fraction) -> Keypoints | None:
-        """The keypoints shown at `time`; None before the first frame, and where the source stands still."""
+    def __call__(self, time: Fraction) -> State | None:
+        """What is shown at `time`; None before the first frame, and where the source stands still."""
         while self.waiting is not None and self.waiting[0] <= time:
             self.shown = self.waiting[1]
             self.waiting = next(self.frames, None)
         return self.shown
+
+
+def together(drivers: Sequence[Iterable[Seen[State]]]) -> Iterator[tuple[Fraction, list[State | None]]]:
+    """The frames of several drivers at the times of the first."""
+    first, *others = (iter(driver) for driver in drivers)
+    latest = [Latest(other) for other in others]
+    for time, own in first:
+        yield time, [own, *(other(time) for other in latest)]

@@ -16,11 +16,13 @@ from latentface import api, hub
 from latentface.cli import memory
 from latentface.editor import FaceEditor
 from latentface.faces import alignment
-from latentface.io.clip import Sound
+from latentface.io.clip import Clip, Sound
 from latentface.io.video import read_clip, write_clip
 from latentface.motion import animator
+from tests.head.face_on_model import landmarks_of
 from tests.helpers.cli_desk import Desk, draw_photo
 from tests.helpers.films import film, moving
+from tests.helpers.head_picture import CENTRE, HEIGHT, SCALE, WIDTH, model, picture
 from tests.helpers.motion_models import CONFIG, Wander, best_skin, write_motion_model
 
 
@@ -38,8 +40,8 @@ def studio(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
 def animate(desk: Desk, *words: object, source: str = "anna.png", driving: object = "driver.mp4") -> Any:
     given = driving if ":" in str(driving) else desk.folder / str(driving)
     return desk.run(
-        "animate", "--source", desk.folder / source, "--driving", given, "--network", desk.folder / "model.safetensors",
-        "--device", "cpu", *words,
+        "animate", "--source", desk.folder / source, "--driving", given, "--engine", "motion",
+        "--network", desk.folder / "model.safetensors", "--device", "cpu", *words,
     )  # fmt: skip
 
 
@@ -165,8 +167,8 @@ def test_the_editor_animates_files(studio: Desk) -> None:
 
 def test_a_network_of_another_kind(studio: Desk) -> None:
     outcome = studio.run(
-        "animate", "--source", studio.folder / "anna.png", "--driving", studio.folder / "driver.mp4", "--network",
-        studio.network,
+        "animate", "--source", studio.folder / "anna.png", "--driving", studio.folder / "driver.mp4",
+        "--engine", "motion", "--network", studio.network,
     )  # fmt: skip
     assert outcome.code == 4
     assert "kind 'generator', expected 'motion'" in outcome.err
@@ -208,6 +210,66 @@ def test_ctrl_c_keeps_a_playable_part_only_when_asked(
     assert path.exists() == keep
     if keep:
         assert len(list(read_clip(path))) == 3
+
+
+@pytest.fixture
+def heads(studio: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """The desk with a photo of a head, and a film whose head opens its mouth from frame to frame."""
+
+    def find(photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.array([[80.0, 90, 220, 260]]), np.ones(1)
+
+    def points(photo: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+        jaw = {"jawOpen": float(photo[:20].mean()) / 255}
+        return np.stack([landmarks_of(model(), jaw, scale=SCALE, middle=CENTRE, definition="annotated")] * len(boxes))
+
+    monkeypatch.setattr(alignment, "detect_faces", find)
+    monkeypatch.setattr(alignment, "best_score", lambda picture: 1.0)
+    monkeypatch.setattr(hub, "_landmarks", lambda name, stamp: points)
+    frames = []
+    for k in range(4):
+        frame = picture().photo.copy()
+        frame[:20] = 40 * k  # says how far the jaw is open
+        frames.append(frame)
+    Image.fromarray(frames[0]).save(studio.folder / "head.png")
+    write_clip(studio.folder / "heads.mp4", Clip.of(frames, 25, (WIDTH, HEIGHT)))
+    return studio
+
+
+def by_head(desk: Desk, *words: object, driving: object = "heads.mp4") -> Any:
+    given = driving if ":" in str(driving) else desk.folder / str(driving)
+    return desk.run("animate", "--source", desk.folder / "head.png", "--driving", given, *words)
+
+
+def test_a_photo_is_animated_by_heads_when_nothing_else_is_said(heads: Desk) -> None:
+    outcome = by_head(heads, "--no-best-frame", "--json", "-o", heads.folder / "out.mp4")
+    assert outcome.code == 0, outcome.err
+    result = outcome.json
+    assert (result["engine"], result["network"], result["frames"], result["missing"]) == ("head", None, 4, 0)
+    frames = [frame.pixels for frame in read_clip(heads.folder / "out.mp4")]
+    mouth = np.s_[205:250, 130:170]
+    dark = [int((frame[mouth].max(2) < 90).sum()) for frame in frames]
+    assert dark[3] > dark[0] + 50
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--network", "fomm-vox"), ("--device", "cpu"), ("--crop", 1.2), ("--still-background",), ("--no-adapt-scale",)],
+)
+def test_flags_of_the_motion_model_are_errors_with_heads(heads: Desk, words: tuple[object, ...]) -> None:
+    outcome = by_head(heads, *words)
+    assert outcome.code == 2
+    assert f"{words[0]} has no effect with --engine head; it applies with --engine motion" in outcome.err
+
+
+def test_heads_live(heads: Desk) -> None:
+    output, camera = heads.folder / "live.mp4", f"camera:{heads.folder / 'camera.mp4'}"
+    frames = [frame.pixels for frame in read_clip(heads.folder / "heads.mp4")]
+    write_clip(heads.folder / "camera.mp4", Clip.of(frames * 4, 5, (WIDTH, HEIGHT)))
+    outcome = by_head(heads, "--no-preview", "--no-calibrate", "--json", "-o", output, driving=camera)
+    assert outcome.code == 0, outcome.err
+    assert (outcome.json["engine"], outcome.json["live"]) == ("head", True)
+    assert len(list(read_clip(output))) == outcome.json["frames"] > 0
 
 
 def test_live_from_a_file_played_as_a_camera(studio: Desk) -> None:

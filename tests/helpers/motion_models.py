@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from latentface.arrays import Pixels
 from latentface.io.clip import Clip, Sound
 from latentface.networks.motion import MotionConfig, MotionModel
+from latentface.options import AnimateOptions
 from latentface.pretrained.native import write_network
 
 CONFIG = MotionConfig(
@@ -19,6 +21,7 @@ CONFIG = MotionConfig(
     dense_max=8, dense_blocks=2, generator_width=4, generator_max=8, bottleneck_blocks=1, blend=True,
 )  # fmt: skip
 SKIN = (224, 172, 140)
+by_keypoints = partial(AnimateOptions, engine="motion")
 
 
 def motion_model(seed: int = 0, painting: bool = False) -> MotionModel:

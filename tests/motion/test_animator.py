@@ -16,9 +16,8 @@ from latentface.io.clip import Clip, Frame
 from latentface.io.images import Photo
 from latentface.motion import animator, driver
 from latentface.networks.motion import Keypoints
-from latentface.options import AnimateOptions
 from tests.helpers.cli_desk import draw_photo, face_points, place_points
-from tests.helpers.motion_models import Wander, motion_model, wandering
+from tests.helpers.motion_models import Wander, by_keypoints, motion_model, wandering
 
 # ------------------------------------------------------------------------------------------------- frames
 
@@ -27,7 +26,7 @@ def animate(
     count: int = 4, faceless: tuple[int, ...] = (), **options: object
 ) -> tuple[list[Frame], animator.Animation]:
     photo = draw_photo()
-    animation = api.animate(Photo(photo), Wander(count, faceless).clip(), motion_model(), AnimateOptions(**options))
+    animation = api.animate(Photo(photo), Wander(count, faceless).clip(), motion_model(), by_keypoints(**options))
     return list(animation.clip), animation
 
 
@@ -54,7 +53,7 @@ def test_bfloat16_draws_nearly_the_same_with_the_very_keypoints() -> None:
     difference = np.stack([np.abs(a.pixels.astype(int) - b.pixels) for a, b in zip(exact, rough, strict=True)])
     assert difference.max() > 0 and difference.mean() < 1
     with pytest.raises(UsageError, match="precision"):
-        AnimateOptions(precision="float16")
+        by_keypoints(precision="float16")
 
 
 def test_the_reference_frame_gives_the_photo_back() -> None:
@@ -93,12 +92,12 @@ def test_a_driver_without_any_face_is_refused() -> None:
 def test_every_face_moves_by_its_own_driver_or_by_the_same() -> None:
     photo, model = draw_photo((90, 70)), motion_model()
     still = Clip.of([wandering(0)] * 4, 25, (180, 140), count=4)
-    own = api.animate(photo, [still_clip(still), Wander(4).clip()], model, AnimateOptions(best_frame=False))
+    own = api.animate(photo, [still_clip(still), Wander(4).clip()], model, by_keypoints(best_frame=False))
     last = list(own.clip)[3].pixels
     middle = 135
     assert np.abs(last[:, :100].astype(int) - photo[:, :100]).max() <= 1  # the left one's driver stands still
     assert np.abs(last[:, middle:].astype(int) - photo[:, middle:]).max() > 20
-    same = api.animate(photo, Wander(4).clip(), model, AnimateOptions(best_frame=False))
+    same = api.animate(photo, Wander(4).clip(), model, by_keypoints(best_frame=False))
     last = list(same.clip)[3].pixels
     assert len(same.report.faces) == 2
     assert np.abs(last[:, :100].astype(int) - photo[:, :100]).max() > 20
@@ -107,7 +106,7 @@ def test_every_face_moves_by_its_own_driver_or_by_the_same() -> None:
 def test_a_face_s_square_does_not_undo_the_motion_of_the_face_beside_it() -> None:
     photo, model = draw_photo((90, 70)), motion_model()
     model.generator.dense_motion_network.mask.bias[0] = -20  # sure of its motions
-    options = AnimateOptions(best_frame=False, crop=1.5)  # squares that reach into each other's faces
+    options = by_keypoints(best_frame=False, crop=1.5)  # squares that reach into each other's faces
     still = still_clip(Clip.of([wandering(0)] * 4, 25, (180, 140), count=4))
     both = api.animate(photo, [Wander(4).clip(), still], model, options)
     (left, _, side), (right, _, _) = both.report.faces
@@ -123,7 +122,7 @@ def test_a_face_s_square_does_not_undo_the_motion_of_the_face_beside_it() -> Non
 
 def test_at_the_edge_of_its_square_a_moved_face_meets_the_photo() -> None:
     photo = np.random.default_rng(0).integers(0, 255, (140, 180, 3), np.uint8)
-    face = animator.MovingFace(photo, face_points() * 40 + (70, 50), motion_model(), AnimateOptions())
+    face = animator.MovingFace(photo, face_points() * 40 + (70, 50), motion_model(), by_keypoints())
     face.mask[:] = 1  # no soft edge helps
     frame = photo.copy()
     to = Keypoints(face.keypoints.value + 0.2, face.keypoints.jacobian)
@@ -144,7 +143,7 @@ def still_clip(clip: Clip) -> Clip:
 @pytest.mark.parametrize("best", [True, False])
 @pytest.mark.parametrize("faceless", [(), (0, 1)])
 def test_every_frame_of_a_clip_that_comes_once_is_followed(best: bool, faceless: tuple[int, ...]) -> None:
-    options = AnimateOptions(best_frame=best)
+    options = by_keypoints(best_frame=best)
     clip = Wander(6, faceless).clip()
     once = replace(clip, frames=iter(list(clip)))
     expected = api.animate(draw_photo(), still_clip(clip), motion_model(), options)
@@ -178,7 +177,7 @@ def test_alpha_is_kept_and_moved() -> None:
     photo = draw_photo()
     alpha = np.full(photo.shape[:2], 255, np.uint8)
     alpha[:, :60] = 0
-    animation = api.animate(Photo(photo, alpha), Wander(3).clip(), motion_model(), AnimateOptions(best_frame=False))
+    animation = api.animate(Photo(photo, alpha), Wander(3).clip(), motion_model(), by_keypoints(best_frame=False))
     assert animation.clip.alpha
     frames = [frame.pixels for frame in animation.clip]
     assert frames[0].shape == (*photo.shape[:2], 4)
@@ -188,7 +187,7 @@ def test_alpha_is_kept_and_moved() -> None:
 
 def test_a_still_background_stays() -> None:
     photo = draw_photo()
-    clip, options = Wander(3).clip(), AnimateOptions(best_frame=False, crop=0.8)
+    clip, options = Wander(3).clip(), by_keypoints(best_frame=False, crop=0.8)
     moving = api.animate(photo, clip, motion_model(painting=True), options)
     held = api.animate(photo, clip, motion_model(painting=True), replace(options, still_background=True))
     left, top, side = held.report.faces[0]
@@ -207,6 +206,6 @@ def test_memory_does_not_grow_with_the_clip() -> None:
             k += 1
 
     clip = Clip(endless(), 25, (180, 140))
-    animation = api.animate(draw_photo(), clip, motion_model(), AnimateOptions(best_frame=False))
+    animation = api.animate(draw_photo(), clip, motion_model(), by_keypoints(best_frame=False))
     frames = iter(animation.clip)
     assert [next(frames).time for _ in range(3)] == [Fraction(k, 25) for k in range(3)]

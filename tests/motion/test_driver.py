@@ -14,8 +14,8 @@ from latentface.io.clip import Clip, Frame
 from latentface.motion.driver import (
     LOOKED_AT,
     Driver,
+    KeypointFilter,
     Latest,
-    OneEuro,
     Retargeting,
     find_reference,
     hull_area,
@@ -23,9 +23,8 @@ from latentface.motion.driver import (
     unlikeness,
 )
 from latentface.networks.motion import Keypoints
-from latentface.options import AnimateOptions
 from tests.helpers.cli_desk import draw_photo, face_points, find_blobs, place_points
-from tests.helpers.motion_models import Wander, motion_model, wandering
+from tests.helpers.motion_models import Wander, by_keypoints, motion_model, wandering
 
 
 def keypoints(seed: int, count: int = 1) -> Keypoints:
@@ -38,7 +37,7 @@ def keypoints(seed: int, count: int = 1) -> Keypoints:
 
 def test_relative_motion_of_an_unmoved_driver_is_none() -> None:
     source, reference = keypoints(0), keypoints(1)
-    moved = Retargeting(source, reference, AnimateOptions())(reference)
+    moved = Retargeting(source, reference, by_keypoints())(reference)
     assert torch.allclose(moved.value, source.value)
     assert torch.allclose(moved.jacobian, source.jacobian, atol=1e-5)
 
@@ -47,31 +46,31 @@ def test_relative_motion_scales_with_the_faces() -> None:
     source, reference = keypoints(0), keypoints(1)
     larger = Keypoints(2 * reference.value, reference.jacobian)
     step = torch.tensor([0.1, -0.05])
-    plain = Retargeting(source, larger, AnimateOptions(adapt_scale=False))(
+    plain = Retargeting(source, larger, by_keypoints(adapt_scale=False))(
         Keypoints(larger.value + step, larger.jacobian)
     )
     assert torch.allclose(plain.value - source.value, step.expand(1, 5, 2), atol=1e-6)
-    of_same_size = Retargeting(larger, larger, AnimateOptions())
-    of_half_size = Retargeting(reference, larger, AnimateOptions())
+    of_same_size = Retargeting(larger, larger, by_keypoints())
+    of_half_size = Retargeting(reference, larger, by_keypoints())
     assert of_same_size.scale == pytest.approx(1.0)
     assert of_half_size.scale == pytest.approx(0.5)
 
 
 def test_relative_jacobians_are_multiplied_in_order() -> None:
     source, reference, now = keypoints(0), keypoints(1), keypoints(2)
-    moved = Retargeting(source, reference, AnimateOptions())(now)
+    moved = Retargeting(source, reference, by_keypoints())(now)
     wanted = now.jacobian @ torch.linalg.inv(reference.jacobian) @ source.jacobian
     assert torch.allclose(moved.jacobian, wanted, atol=1e-4)
 
 
 def test_absolute_motion_is_the_driver_s_own() -> None:
     now = keypoints(2)
-    assert Retargeting(keypoints(0), keypoints(1), AnimateOptions(mode="absolute"))(now) is now
+    assert Retargeting(keypoints(0), keypoints(1), by_keypoints(mode="absolute"))(now) is now
 
 
 def test_points_on_a_line_do_not_scale() -> None:
     line = Keypoints(torch.linspace(-0.5, 0.5, 5)[None, :, None].expand(1, 5, 2), torch.eye(2).expand(1, 5, 2, 2))
-    assert Retargeting(line, keypoints(0), AnimateOptions()).scale == 1.0
+    assert Retargeting(line, keypoints(0), by_keypoints()).scale == 1.0
 
 
 def still_with_noise(count: int) -> Iterator[tuple[Fraction, Keypoints]]:
@@ -84,11 +83,11 @@ def still_with_noise(count: int) -> Iterator[tuple[Fraction, Keypoints]]:
 def test_the_filter_steadies_a_point_at_rest_and_follows_one_that_moves() -> None:
     spreads = []
     for strength in (0.2, 1.0):
-        smooth = OneEuro(strength)
+        smooth = KeypointFilter(strength)
         seen = torch.stack([smooth(points, time).value for time, points in still_with_noise(60)])[20:]
         spreads.append(float(seen.std(0).mean()))
     assert spreads[1] < 0.6 * spreads[0] < 0.01
-    smooth, base = OneEuro(1.0), keypoints(0)
+    smooth, base = KeypointFilter(1.0), keypoints(0)
     last = base.value
     for k in range(50):
         last = smooth(Keypoints(base.value + 0.04 * k, base.jacobian), Fraction(k, 25)).value
@@ -117,24 +116,24 @@ def test_the_best_frame_is_the_one_most_like_the_photo(monkeypatch: pytest.Monke
 
     model, clip = motion_model(), Wander(6).clip()
     like = place_points(draw_photo(), find_blobs(draw_photo())[0])[0]
-    assert Driver(clip, model, bent, AnimateOptions(), like).report.reference == 3
-    assert Driver(clip, model, bent, AnimateOptions(best_frame=False), like).report.reference == 0
-    assert Driver(clip, model, bent, AnimateOptions(mode="absolute"), like).report.reference == 0
+    assert Driver(clip, model, bent, by_keypoints(), like).report.reference == 3
+    assert Driver(clip, model, bent, by_keypoints(best_frame=False), like).report.reference == 0
+    assert Driver(clip, model, bent, by_keypoints(mode="absolute"), like).report.reference == 0
 
 
 def test_times_that_do_not_rise_begin_the_filter_anew() -> None:
-    smooth, a, b = OneEuro(1.0), keypoints(0), keypoints(1)
+    smooth, a, b = KeypointFilter(1.0), keypoints(0), keypoints(1)
     smooth(a, Fraction(1))
     assert not torch.allclose(smooth(b, Fraction(2)).value, b.value, atol=1e-3)
-    assert smooth(a, Fraction(2)) is a
-    assert smooth(b, Fraction(1)) is b
+    assert torch.equal(smooth(a, Fraction(2)).value, a.value)
+    assert torch.equal(smooth(b, Fraction(1)).value, b.value)
 
 
 def test_a_stronger_filter_follows_later() -> None:
     a, b = keypoints(0), keypoints(1)
     left = []
     for strength in (0.0, 0.5, 1.0):
-        smooth = OneEuro(strength)
+        smooth = KeypointFilter(strength)
         smooth(a, Fraction(0))
         left.append(float((smooth(b, Fraction(1, 25)).value - b.value).abs().mean()))
     assert 0 < left[0] < left[1] < left[2]
@@ -155,7 +154,7 @@ def test_the_hull_of_a_square_and_of_a_line() -> None:
 
 def drive(faceless: tuple[int, ...] = (), count: int = 4, **options: object) -> Driver:
     """A driver of `count` frames, its reference the first frame with a face."""
-    chosen = AnimateOptions(best_frame=False, **options)  # type: ignore[arg-type]
+    chosen = by_keypoints(best_frame=False, **options)  # type: ignore[arg-type]
     return Driver(Wander(count, faceless).clip(), motion_model(), place_points, chosen, face_points())
 
 
@@ -254,7 +253,7 @@ def test_a_clip_that_comes_once_is_searched_in_its_beginning_only() -> None:
     levels: list[int | None] = [30] * (LOOKED_AT - 1) + [9] + [3] * 20
     once = Clip(frames(levels), 25, (180, 140), len(levels))
     again = Clip(list(frames(levels)), 25, (180, 140), len(levels))
-    model, options = motion_model(), AnimateOptions()
+    model, options = motion_model(), by_keypoints()
     driver = Driver(once, model, tall, options, LIKE)
     assert driver.report.reference == LOOKED_AT - 1
     assert sum(1 for _ in driver) == len(levels) == driver.report.frames

@@ -1,0 +1,154 @@
+"""The heads of a driving clip, frame by frame, told as motion since its reference frame.
+
+The person of the clip is taken from the reference frame: its identity is held, and what the model misses there at the
+landmarks is taken off those of every frame, so that only what moves in the pictures changes in the coefficients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+
+from latentface.arrays import Float64Array
+from latentface.errors import InputError
+from latentface.faces.alignment import LandmarkPredictor
+from latentface.faces.tracking import Tracker
+from latentface.head.fit import NECK_JOINT, HeadFit
+from latentface.head.fitting import fit_head
+from latentface.head.gaze import PITCH_AT_ONE, YAW_AT_ONE, Gaze
+from latentface.head.model import HeadModel
+from latentface.io.clip import Clip, Frame
+from latentface.motion.driver import DriverReport, Seen, choose_reference, follow
+from latentface.motion.lids import Lids
+from latentface.motion.one_euro import OneEuro
+from latentface.options import AnimateOptions
+
+SMOOTH = 0.5  # strength of the filter where options name none
+_ANGLE, _PLACE, _SIZE = 30.0, 6.0, 0.3  # degrees, centimetres and log of size that the filter counts as a weight of 1
+
+
+@dataclass(frozen=True, eq=False)
+class HeadMotion:
+    """A head in one frame.
+
+    Attributes:
+        expression: weights [E] of the shapes; 0 for those that turn the eyes.
+        gaze: degrees to the subject's left and down, [2].
+        pose: yaw, pitch and roll in degrees, [3].
+        place: where the neck joint has gone since the reference frame, in centimetres of that frame, y down, [2].
+        size: natural logarithm of the head's size against the reference frame.
+        shut: how far the lids have closed against the reference frame, right eye and left, 0..1, [2].
+    """
+
+    expression: Float64Array
+    gaze: Float64Array
+    pose: Float64Array
+    place: Float64Array
+    size: float
+    shut: Float64Array
+
+    @classmethod
+    def of(cls, fit: HeadFit, reference: HeadFit, shut: Float64Array | None = None) -> HeadMotion:
+        """What a fit says, against that of the reference frame; and the lids, open unless given."""
+        gaze = Gaze.of(fit.expression_names, fit.expression)
+        looks = np.array([name.startswith("eyeLook") for name in fit.expression_names])
+        moved = (neck_joint(fit) - neck_joint(reference)) / reference.scale
+        weights: Float64Array = np.where(looks, 0.0, fit.expression)
+        size = float(np.log(fit.scale / reference.scale))
+        lids = np.zeros(2) if shut is None else shut
+        return cls(weights, np.array([gaze.yaw, gaze.pitch]), np.array(fit.pose), moved, size, lids)
+
+    def pack(self) -> Float64Array:
+        """All of it but the lids as one vector, whose parts matter about alike."""
+        gaze = self.gaze / (YAW_AT_ONE, PITCH_AT_ONE)
+        return np.concatenate([gaze, self.pose / _ANGLE, self.place / _PLACE, [self.size / _SIZE], self.expression])
+
+    @classmethod
+    def unpack(cls, vector: Float64Array, shut: Float64Array) -> HeadMotion:
+        """What `pack` made, with lids."""
+        gaze = vector[:2] * (YAW_AT_ONE, PITCH_AT_ONE)
+        return cls(vector[8:], gaze, vector[2:5] * _ANGLE, vector[5:7] * _PLACE, float(vector[7]) * _SIZE, shut)
+
+
+class HeadDriver:
+    """Heads of a driving clip, frame by frame.
+
+    Args:
+        clip: as `Driver` takes it.
+        model, landmarks: the morphable head and the landmarks' network.
+        options: how.
+        like: landmarks of the source face, for the best reference frame.
+
+    Raises:
+        NoFaceFound: no frame that was looked at shows a face.
+        InputError: the reference frame's face is turned too far.
+    """
+
+    def __init__(
+        self, clip: Clip, model: HeadModel, landmarks: LandmarkPredictor, options: AnimateOptions, like: Float64Array
+    ) -> None:
+        self.model, self.options = model, options
+        self.clip, (index, frame, points) = choose_reference(clip, landmarks, options, like)
+        self.report = DriverReport(reference=index)
+        self.track = Tracker(landmarks, dense=True)
+        self.person = fit_head(model, points, frame.pixels[..., :3])
+        self.lids = Lids(frame.pixels[..., :3], points)
+        self.reference = HeadMotion.of(self.person, self.person)
+        self.last: HeadFit | None = None
+
+    def __iter__(self) -> Iterator[Seen[HeadMotion]]:
+        """Each frame's time and head; None where the source is to stand still.
+
+        Raises:
+            InputError: a frame shows no face, and that is to stop the clip.
+        """
+        strength = SMOOTH if self.options.smooth is None else self.options.smooth
+        return follow(self.clip, self.see, _Filter(strength) if strength else None, self.options.missing, self.report)
+
+    def see(self, frame: Frame) -> HeadMotion | None:
+        """A frame's head, or None when it shows no face, or one that is turned too far."""
+        picture = frame.pixels[..., :3]
+        track = self.track.track
+        points = self.track(picture)
+        if points is None:
+            self.last = None
+            return None
+        start = self.last if self.last is not None and track == self.track.track else None
+        try:
+            if start is None:  # twice, since the pose may be far from the reference frame's
+                start = fit_head(self.model, points - self._missed(None), start=self._at(points))
+            pinned = replace(start, identity=self.person.identity)
+            fit = fit_head(self.model, points - self._missed(start), picture, start=pinned)
+        except InputError:
+            self.last = None
+            return None
+        self.last = fit
+        return HeadMotion.of(fit, self.person, self.lids(picture, points))
+
+    def _at(self, points: Float64Array) -> HeadFit:
+        """The person as in the reference frame, moved to where a frame has the face."""
+        moved = points[17:].mean(0) - self.person.landmarks(self.model)[17:].mean(0)
+        return replace(self.person, translation=self.person.translation + moved)
+
+    def _missed(self, fit: HeadFit | None) -> Float64Array:
+        """What the model misses of the person at the landmarks, turned as in a fit, photo pixels [68, 2]."""
+        return (self.person if fit is None else replace(fit, missing=self.person.missing)).residual
+
+
+class _Filter:
+    """Heads steadied by the one-euro filter; lids, which do not tremble while they are open, are left alone."""
+
+    def __init__(self, strength: float) -> None:
+        self.steady: OneEuro[Float64Array] = OneEuro(strength)
+
+    def __call__(self, motion: HeadMotion, time: Fraction) -> HeadMotion:
+        return HeadMotion.unpack(self.steady(motion.pack(), time), motion.shut)
+
+
+def neck_joint(fit: HeadFit) -> Float64Array:
+    """Where the neck joint is, photo pixels [2]."""
+    joint: Float64Array = fit.translation + fit.scale * (fit.rotation @ NECK_JOINT)[:2] * (1, -1)
+    return joint

@@ -1,0 +1,247 @@
+"""A still photo and driving clips -> a clip of the photo whose heads move as those of the clips.
+
+The morphable head is fitted to the photo's faces and to every driving frame. Changes of expression, gaze and pose since
+the driver's reference frame are added to the photo's own; the photo's pixels then move with its heads.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+
+from latentface.arrays import Float32Array, Float64Array, Pixels
+from latentface.errors import UsageError
+from latentface.faces.alignment import LandmarkPredictor
+from latentface.faces.crop import FaceCrop
+from latentface.faces.square import Square
+from latentface.fields import smoothstep
+from latentface.head.drive import Driver
+from latentface.head.fit import HeadFit
+from latentface.head.fitting import fit_head
+from latentface.head.gaze import Gaze
+from latentface.head.model import HeadModel
+from latentface.head.painting import paint_opening
+from latentface.io.clip import Clip, Frame
+from latentface.io.images import Photo
+from latentface.motion.animator import AnimateReport, Animation
+from latentface.motion.driver import together
+from latentface.motion.head_driver import HeadDriver, HeadMotion, neck_joint
+from latentface.networks.mouth import MouthNet
+from latentface.ops.raster import sample
+from latentface.options import AnimateOptions
+
+LARGEST_POSE = (20.0, 15.0, 15.0)  # degrees of yaw, pitch and roll to which a photo's head is turned
+LARGEST_GAZE = 20.0  # degrees
+LARGEST_PLACE = 1.0  # centimetres that a neck moves
+LARGEST_SIZE = 0.06  # natural logarithm
+SOFT = 0.6  # share of a limit from which motion is braked
+SEAM = 0.1  # sides of two heads' squares over which one's motion gives way to the other's
+#: Shapes that undo each other: less of one than the reference frame has is some of the other.
+OPPOSED = (
+    ("jawLeft", "jawRight"), ("mouthLeft", "mouthRight"), ("eyeBlinkLeft", "eyeWideLeft"),
+    ("eyeBlinkRight", "eyeWideRight"),
+)  # fmt: skip
+
+
+class HeadRetargeting:
+    """A driver's head -> the photo's own, changed.
+
+    relative: the weights and angles change as the driver's have since the reference frame. absolute: weights, gaze and
+    pose are the driver's own. Either way the pose stays within `LARGEST_POSE` of the photo's.
+    """
+
+    def __init__(self, source: HeadFit, reference: HeadMotion, options: AnimateOptions) -> None:
+        self.source, self.reference, self.options = source, reference, options
+        names = source.expression_names
+        self.opposed = [(names.index(a), names.index(b)) for a, b in OPPOSED if a in names and b in names]
+        self.blinks = [names.index(f"eyeBlink{side}") for side in ("Right", "Left")]
+        self.looks = np.array([name.startswith("eyeLook") for name in names])
+        self.own = HeadMotion.of(source, source)
+
+    def __call__(self, driving: HeadMotion) -> HeadFit:
+        """The photo's head as the driver's asks for it."""
+        absolute = self.options.mode == "absolute"
+        base = self.own if absolute else self.reference
+        turn = [limit(float(d - b), most) for d, b, most in zip(driving.pose, base.pose, LARGEST_POSE, strict=True)]
+        weights = np.clip(driving.expression if absolute else self._changed(driving.expression), 0.0, 1.0)
+        weights[self.blinks] += driving.shut * (1 - weights[self.blinks])
+        change = driving.gaze - self.reference.gaze
+        yaw, pitch = driving.gaze if absolute else self.own.gaze + [limit(float(c), LARGEST_GAZE) for c in change]
+        looks = Gaze(float(yaw), float(pitch), 1.0).weights(self.source.expression_names)
+        made = self.source.with_pose(*turn, relative=True)
+        size, place = 0.0, np.zeros(2)
+        if not absolute:
+            size = limit(driving.size, LARGEST_SIZE)
+            length = float(np.linalg.norm(driving.place))
+            place = driving.place * (limit(length, LARGEST_PLACE) / max(length, 1e-9)) * self.source.scale
+        growth = math.exp(size)
+        joint = neck_joint(made)
+        return replace(
+            made, expression=np.where(self.looks, looks, weights), scale=growth * made.scale,
+            translation=joint + place + growth * (made.translation - joint),
+        )  # fmt: skip
+
+    def _changed(self, driving: Float64Array) -> Float64Array:
+        source, reference = self.own.expression, self.reference.expression
+        made: Float64Array = source + driving - reference
+        for a, b in self.opposed:
+            change = (driving[a] - driving[b]) - (reference[a] - reference[b])
+            here = source[a] - source[b]
+            made[a], made[b] = max(here + change, 0.0), max(-here - change, 0.0)
+        return made
+
+
+class MovingHead:
+    """One face of a photo, ready to move.
+
+    Args:
+        photo: the picture, its alpha moves along.
+        landmarks: [68, 2] of the face in it.
+
+    Raises:
+        InputError: the face is turned by more than 60 degrees, or these are no landmarks of a face.
+    """
+
+    def __init__(self, photo: Photo, landmarks: Float64Array, model: HeadModel, mouth: MouthNet | None = None) -> None:
+        self.photo, self.model, self.mouth = photo, model, mouth
+        self.fit = fit_head(model, landmarks, photo.rgb)
+        self.square = Square.around(landmarks)
+        self.displacement = self.fit.displacement(model)
+        self.driver = Driver(photo.rgb, model, self._project(self.fit))
+        self.share: Float32Array | None = None
+
+    def leave_room(self, others: Sequence[Square]) -> None:
+        """Move nothing where another face's middle is nearer, in sides of the squares."""
+        y, x = np.ogrid[: self.photo.rgb.shape[0], : self.photo.rgb.shape[1]]
+
+        def away(square: Square) -> Float64Array:
+            middle = square.side / 2 - 0.5
+            return np.asarray(np.hypot(x - square.left - middle, y - square.top - middle) / square.side)
+
+        for other in others:
+            share = smoothstep(np.asarray(0.5 + (away(other) - away(self.square)) / SEAM, np.float32))
+            self.share = share if self.share is None else self.share * share
+
+    def place(self, base: Pixels, target: HeadFit) -> None:
+        """Draw the head as `target` has it into a copy of the picture, with its alpha if it has one, in place."""
+        driven = self.driver.drive(self._project(target))
+        if driven.box is None or driven.field is None:
+            return
+        here = driven.box.slices
+        moved = driven.photo if self.mouth is None else paint_opening(driven, self._skull(target), self.mouth)
+        if self.driver.is_grey:
+            moved = np.repeat(np.rint(moved.mean(axis=2, keepdims=True)).astype(np.uint8), 3, axis=2)
+        parts, old = [moved[here]], [self.photo.rgb[here]]
+        if self.photo.alpha is not None:
+            alpha = sample(self.photo.alpha[..., None], driven.box.places() + driven.field.shift)
+            parts.append(np.rint(alpha).clip(0, 255).astype(np.uint8))
+            old.append(self.photo.alpha[here][..., None])
+        made = np.dstack(parts)
+        if self.share is None:
+            base[here] = made
+            return
+        change = (made.astype(np.float32) - np.dstack(old)) * self.share[here][..., None]
+        base[here] = np.rint(base[here] + change).clip(0, 255).astype(np.uint8)
+
+    def _project(self, fit: HeadFit) -> Float64Array:
+        return fit.project(self.model, displacement=self.displacement)
+
+    def _skull(self, fit: HeadFit) -> Float64Array:
+        """The landmarks of a head without its expression, [68, 2] photo pixels: they move with the skull alone."""
+        still = replace(fit, expression=np.zeros_like(fit.expression))
+        return still.landmarks(self.model, self._project(still))
+
+
+def animate(
+    photo: Photo, faces: Sequence[FaceCrop], drivers: Sequence[Clip], model: HeadModel,
+    landmarks: LandmarkPredictor, options: AnimateOptions | None = None, mouth: MouthNet | None = None,
+) -> Animation:  # fmt: skip
+    """Move the heads of a photo as those of driving clips move.
+
+    Args:
+        photo: the whole picture; its alpha is kept and moved along.
+        faces: those of its faces that are to move.
+        drivers: one clip for all faces, or one for each, the leftmost face's first. The first clip sets frame times,
+            length and sound; others are shown at its times, and their last frame stays when they end.
+        model: the morphable head.
+        landmarks: the network that finds landmarks.
+        options: how; by default `AnimateOptions()`.
+        mouth: the network that paints opened mouths; None for a plain filling.
+
+    Raises:
+        UsageError: no face, no driver, or neither one driver nor one for each face.
+        NoFaceFound: a driver without a face.
+        InputError: a face is turned too far for a head to be fitted.
+    """
+    options = options or AnimateOptions()
+    if not faces or len(drivers) not in (1, len(faces)):
+        raise UsageError(f"{len(drivers)} driving clips for {len(faces)} faces; give one for all, or one for each")
+    ordered = sorted(faces, key=lambda face: float(face.landmarks[:, 0].mean()))
+    moving = [MovingHead(photo, face.landmarks, model, mouth) for face in ordered]
+    for head in moving:
+        head.leave_room([other.square for other in moving if other is not head])
+    seen = [
+        HeadDriver(clip, model, landmarks, options, face.landmarks)
+        for clip, face in zip(drivers, ordered, strict=False)
+    ]
+    transfers = [
+        HeadRetargeting(head.fit, seen[min(i, len(seen) - 1)].reference, options) for i, head in enumerate(moving)
+    ]
+    squares = [(s.left, s.top, s.side) for s in (head.square for head in moving)]
+    picture = photo.rgb if photo.alpha is None else np.dstack([photo.rgb, photo.alpha])
+
+    def render_frame(time: Fraction, driving: Sequence[HeadMotion | None]) -> Frame:
+        frame = picture.copy()
+        for i, (head, transfer) in enumerate(zip(moving, transfers, strict=True)):
+            motion = driving[min(i, len(driving) - 1)]
+            if motion is not None:
+                head.place(frame, transfer(motion))
+        return Frame(frame, time)
+
+    first = drivers[0]
+    frames = _ahead(together(seen), render_frame, 0 if first.once and first.count is None else _cores())
+    clip = replace(first, frames=frames, size=(picture.shape[1], picture.shape[0]), alpha=photo.alpha is not None)
+    return Animation(clip, AnimateReport(squares, [driver.report for driver in seen]))
+
+
+def _ahead(
+    steps: Iterator[tuple[Fraction, list[HeadMotion | None]]],
+    render: Callable[[Fraction, Sequence[HeadMotion | None]], Frame],
+    workers: int,
+) -> Iterator[Frame]:
+    """Frames in their order; while one is waited for, `workers` more are made and the next step is looked at.
+
+    Without workers nothing is done before it is asked for, as it has to be live.
+    """
+    if not workers:
+        yield from (render(*step) for step in steps)
+        return
+    with ThreadPoolExecutor(1) as looking, ThreadPoolExecutor(workers) as rendering:
+        waiting: deque[Future[Frame]] = deque()
+        coming = looking.submit(next, steps, None)
+        while (step := coming.result()) is not None:
+            coming = looking.submit(next, steps, None)
+            waiting.append(rendering.submit(render, *step))
+            if len(waiting) > workers:
+                yield waiting.popleft().result()
+        for each in waiting:
+            yield each.result()
+
+
+def _cores() -> int:
+    return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+def limit(value: float, most: float) -> float:
+    """A value braked from `SOFT` of a limit on, so that it comes near the limit and never beyond."""
+    free = SOFT * most
+    if abs(value) <= free:
+        return value
+    return math.copysign(free + (most - free) * math.tanh((abs(value) - free) / (most - free)), value)

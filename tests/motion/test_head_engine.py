@@ -1,0 +1,310 @@
+"""Heads of a photo that move as those of driving clips: retargeting, frames, what is missing, faces, alpha, lids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from latentface import api, hub
+from latentface.errors import InputError, NoFaceFound, UsageError
+from latentface.faces import alignment
+from latentface.head.fitting import fit_head
+from latentface.head.model import HeadModel
+from latentface.io.clip import Clip, Frame
+from latentface.io.images import Photo
+from latentface.motion import head_engine
+from latentface.motion.head_driver import HeadDriver, HeadMotion
+from latentface.motion.head_engine import HeadRetargeting, limit
+from latentface.motion.lids import Lids
+from latentface.options import AnimateOptions
+from tests.head.face_on_model import landmarks_of
+from tests.helpers.head_picture import CENTRE, HEIGHT, SCALE, WIDTH, model, picture, psnr
+
+OPTIONS = AnimateOptions(engine="head", best_frame=False)
+SHUT, OPEN = 1, 6  # frames of the driver: the jaw opens from 0 on, in steps of .08
+FACELESS = 99
+
+
+def landmarks(expression: dict[str, float] | None = None, pose: tuple[float, float, float] = (0, 0, 0)) -> np.ndarray:
+    return landmarks_of(model(), expression or {}, pose, scale=SCALE, middle=CENTRE, definition="annotated")
+
+
+TABLE = {0: landmarks(), **{k: landmarks({"jawOpen": 0.08 * (k - 1)}) for k in range(SHUT, OPEN + 1)}}
+
+
+@pytest.fixture(autouse=True)
+def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first pixel of a picture says which landmarks it has; none where it says FACELESS."""
+
+    def find(photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        count = 0 if photo[0, 0, 0] == FACELESS else photo.shape[1] // WIDTH
+        boxes = [[WIDTH * i + 80.0, 90.0, WIDTH * i + 220.0, 260.0] for i in range(count)]
+        return np.array(boxes).reshape(-1, 4), np.ones(count)
+
+    def points(photo: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+        known = TABLE.get(int(photo[0, 0, 0]), TABLE[0])
+        return np.stack([known + np.array([WIDTH * (box[0] // WIDTH), 0]) for box in boxes])
+
+    monkeypatch.setattr(alignment, "detect_faces", find)
+    monkeypatch.setattr(alignment, "best_score", lambda picture: -1.0 if picture.max() == FACELESS else 1.0)
+    monkeypatch.setattr(hub, "_landmarks", lambda name, stamp: points)
+
+
+def frame_of(k: int) -> np.ndarray:
+    frame = np.full((HEIGHT, WIDTH, 3), FACELESS, np.uint8) if k == FACELESS else picture().photo.copy()
+    frame[0, 0, 0] = k
+    return frame
+
+
+def clip_of(*numbers: int) -> Clip:
+    return Clip([Frame(frame_of(k), Fraction(i, 25)) for i, k in enumerate(numbers)], 25, (WIDTH, HEIGHT), len(numbers))
+
+
+def photo_of(faces: int = 1) -> np.ndarray:
+    photo = np.concatenate([picture().photo] * faces, axis=1)
+    photo[0, 0, 0] = 0
+    return photo
+
+
+def animate(*numbers: int, options: AnimateOptions = OPTIONS) -> tuple[list[np.ndarray], api.Animation]:
+    animation = api.animate(photo_of(), clip_of(*numbers), None, options)
+    return [frame.pixels for frame in animation.clip], animation
+
+
+def motion(**changes: object) -> HeadMotion:
+    """The model's own head at rest, with changes."""
+    rest = fit_head(model(), TABLE[0])
+    return replace(HeadMotion.of(rest, rest), **changes)
+
+
+def weights(**named: float) -> np.ndarray:
+    return model().expression_vector(named).astype(np.float64)
+
+
+# ------------------------------------------------------------------------------------------------- retargeting
+
+
+def retarget(reference: HeadMotion, driving: HeadMotion, mode: str = "relative", **source: float):
+    head = fit_head(model(), TABLE[0])
+    head = replace(head, expression=weights(**source), yaw=0.0, pitch=0.0, roll=0.0)
+    return head, HeadRetargeting(head, reference, AnimateOptions(engine="head", mode=mode))(driving)
+
+
+def test_a_driver_in_its_reference_pose_leaves_the_head_as_it_is() -> None:
+    reference = motion(expression=weights(jawOpen=0.3, mouthLeft=0.2), pose=np.array([5.0, -3, 2]))
+    head, made = retarget(reference, reference, mouthSmileLeft=0.5, eyeBlinkRight=0.2)
+    assert np.allclose(made.expression, head.expression, atol=1e-9)
+    assert np.allclose(made.project(model()), head.project(model()), atol=1e-6)
+
+
+def test_changes_are_added_to_the_photo_s_own_expression_within_0_and_1() -> None:
+    reference = motion(expression=weights(jawOpen=0.2, mouthSmileLeft=0.3))
+    driving = motion(expression=weights(jawOpen=0.6, mouthSmileLeft=0.1, browInnerUpLeft=0.9))
+    _, made = retarget(reference, driving, jawOpen=0.1, mouthSmileLeft=0.1, browInnerUpLeft=0.4)
+    found = made.coefficients()
+    assert found["jawOpen"] == pytest.approx(0.5)
+    assert found["mouthSmileLeft"] == 0
+    assert found["browInnerUpLeft"] == 1
+
+
+def test_less_of_a_shape_is_some_of_the_opposed_one() -> None:
+    reference = motion(expression=weights(mouthLeft=0.4))
+    _, made = retarget(reference, motion(expression=weights(mouthLeft=0.1)), mouthLeft=0.1)
+    found = made.coefficients()
+    assert (found["mouthLeft"], found["mouthRight"]) == (0, pytest.approx(0.2))
+
+
+def test_absolute_takes_the_driver_s_own_expression_gaze_and_pose() -> None:
+    reference = motion(expression=weights(jawOpen=0.5))
+    driving = motion(expression=weights(jawOpen=0.5), gaze=np.array([7.0, 0]), pose=np.array([6.0, 2, -4]))
+    _, made = retarget(reference, driving, "absolute", mouthSmileLeft=0.8)
+    found = made.coefficients()
+    assert found["jawOpen"] == pytest.approx(0.5) and found["mouthSmileLeft"] == 0
+    assert found["eyeLookOutLeft"] == pytest.approx(0.2)
+    assert made.pose == pytest.approx((6, 2, -4))
+
+
+def test_heads_turn_no_further_than_20_15_and_15_degrees() -> None:
+    for size in (30.0, 90.0):
+        _, made = retarget(motion(pose=np.zeros(3)), motion(pose=np.array([size, -size, size])))
+        assert 15 < made.yaw <= 20 and -15 <= made.pitch < -12 and 12 < made.roll <= 15
+    _, made = retarget(motion(pose=np.zeros(3)), motion(pose=np.array([8.0, -5, 3])))
+    assert made.pose == pytest.approx((8, -5, 3))
+    turns = np.linspace(-60, 60, 200)
+    assert (np.diff([limit(turn, 20) for turn in turns]) > 0).all()
+
+
+def test_a_neck_that_moves_stays_near_and_a_head_that_grows_grows_about_it() -> None:
+    head, made = retarget(motion(), motion(place=np.array([0.3, -0.2])))
+    assert np.allclose(made.translation - head.translation, np.array([0.3, -0.2]) * head.scale)
+    head, made = retarget(motion(), motion(place=np.array([9.0, 0]), size=0.5))
+    assert np.linalg.norm(made.translation - head.translation) < 1.2 * head.scale
+    assert head.scale < made.scale < 1.07 * head.scale
+
+
+# ------------------------------------------------------------------------------------------------- frames
+
+
+def test_frames_in_are_frames_out_and_the_reference_gives_the_photo_back() -> None:
+    frames, animation = animate(1, 4, 6)
+    assert [frame.shape for frame in frames] == [photo_of().shape] * 3
+    assert (animation.report.frames, animation.report.missing, animation.report.drivers[0].reference) == (3, 0, 0)
+    assert psnr(frames[0], photo_of()) > 45
+    left, top, side = animation.report.faces[0]
+    assert left < CENTRE[0] < left + side and top < CENTRE[1] < top + side
+
+
+def test_a_jaw_that_drops_opens_the_mouth_and_leaves_the_forehead() -> None:
+    frames, _ = animate(1, *[6] * 6)
+    mouth, forehead = np.s_[205:250, 130:170], np.s_[60:90, 120:180]
+    change = np.abs(frames[-1].astype(int) - photo_of())
+    assert change[mouth].mean() > 10
+    assert change[forehead].mean() < 2
+    dark = [(frame[mouth].max(2) < 90).sum() for frame in (frames[0], frames[-1])]
+    assert dark[1] > dark[0] + 50
+
+
+def test_frames_come_in_order_and_begin_before_an_endless_clip_ends() -> None:
+    def endless() -> Iterator[Frame]:
+        k = 0
+        while True:
+            yield Frame(frame_of(1 + k % 6), Fraction(k, 25))
+            k += 1
+
+    for count in (None, 10**6):  # live, and made ahead
+        animation = api.animate(photo_of(), Clip(endless(), 25, (WIDTH, HEIGHT), count), None, OPTIONS)
+        frames = iter(animation.clip)
+        assert [next(frames).time for _ in range(4)] == [Fraction(k, 25) for k in range(1, 5)]
+        frames.close()
+
+
+def test_the_filter_keeps_a_still_head_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.5, (30, 68, 2))
+    for k in range(30):
+        monkeypatch.setitem(TABLE, 100 + k, TABLE[1] + noise[k])
+    clip = clip_of(1, *range(100, 130))
+    spreads = []
+    for smooth in (0.0, None):
+        driver = HeadDriver(clip, model(), api.landmark_predictor(), replace(OPTIONS, smooth=smooth), TABLE[0])
+        seen = np.stack([each.pack() for _, each in driver if each is not None])
+        spreads.append(float(seen[8:].std(0).mean()))
+    assert spreads[1] < 0.6 * spreads[0]
+
+
+@pytest.mark.parametrize("missing", ["hold", "source"])
+def test_frames_without_a_face_hold_or_show_the_photo(missing: str) -> None:
+    frames, animation = animate(1, 6, FACELESS, 6, options=replace(OPTIONS, missing=missing))
+    assert animation.report.drivers[0].missing == [2]
+    assert np.array_equal(frames[2], frames[1] if missing == "hold" else photo_of())
+    assert not np.array_equal(frames[3], photo_of())
+
+
+def test_a_missing_face_can_stop_the_clip() -> None:
+    with pytest.raises(InputError, match=r"no face in frame 1 .0\.04 s."):
+        animate(1, FACELESS, 6, options=replace(OPTIONS, missing="stop"))
+
+
+def test_a_driver_s_head_turned_away_counts_as_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TABLE, 50, landmarks(pose=(75, 0, 0)))
+    _, animation = animate(1, 50, 4)
+    assert animation.report.drivers[0].missing == [1]
+
+
+def test_a_driver_without_any_face_is_refused() -> None:
+    with pytest.raises(NoFaceFound, match="driving clip"):
+        animate(FACELESS, FACELESS)
+
+
+# ------------------------------------------------------------------------------------------------- faces, alpha
+
+
+def test_every_face_moves_by_its_own_driver_or_by_the_same() -> None:
+    photo = photo_of(2)
+    left, right = np.s_[:, :WIDTH], np.s_[:, WIDTH:]
+    own = list(api.animate(photo, [clip_of(1, 1, 1), clip_of(1, 6, 6)], None, OPTIONS).clip)[2].pixels
+    mouth = np.s_[205:250, 130:170]
+    assert np.abs(own[left][mouth].astype(int) - photo[left][mouth]).mean() < 1
+    assert np.abs(own[right][mouth].astype(int) - photo[right][mouth]).mean() > 8
+    same = list(api.animate(photo, clip_of(1, 6, 6), None, OPTIONS).clip)[2].pixels
+    assert np.abs(same[left][mouth].astype(int) - photo[left][mouth]).mean() > 8
+    with pytest.raises(UsageError, match="3 driving clips for 2 faces"):
+        api.animate(photo, [clip_of(1)] * 3, None, OPTIONS)
+
+
+def test_alpha_is_kept_and_moves_along() -> None:
+    alpha = np.full((HEIGHT, WIDTH), 255, np.uint8)
+    alpha[250:] = 0  # below the mouth
+    animation = api.animate(Photo(photo_of(), alpha), clip_of(1, *[6] * 5), None, OPTIONS)
+    assert animation.clip.alpha
+    frames = [frame.pixels for frame in animation.clip]
+    assert np.abs(frames[0][..., 3].astype(int) - alpha).max() <= 2
+    assert frames[-1][251:254, 140:160, 3].mean() > 100  # the chin's edge went down
+
+
+def test_the_mouth_is_painted() -> None:
+    face = api.align(photo_of(), size=64)[0]
+    frames = []
+    for mouth in (None, hub.mouth()):
+        head = head_engine.MovingHead(Photo(photo_of()), face.landmarks, model(), mouth)
+        frames.append(photo_of())
+        head.place(frames[-1], head.fit.with_expression(jawOpen=0.6))
+    painted = np.abs(frames[0].astype(int) - frames[1]).max(2) > 8
+    rows, columns = np.nonzero(painted)
+    assert painted.sum() > 100
+    lips = face.landmarks[48:]
+    assert lips[:, 0].min() < columns.min() and columns.max() < lips[:, 0].max() and rows.min() > lips[:, 1].min() - 5
+
+
+# ------------------------------------------------------------------------------------------------- lids
+
+
+def test_lids_that_close_are_seen_though_the_landmarks_stay() -> None:
+    open_eyes, shut = frame_of(1), frame_of(1)
+    for eye in (slice(36, 42), slice(42, 48)):
+        x, y = TABLE[1][eye].mean(0).round().astype(int)
+        shut[y - 9 : y + 10, x - 17 : x + 18] = (200, 155, 130)
+    lids = Lids(open_eyes, TABLE[1])
+    assert lids(open_eyes, TABLE[1]) == pytest.approx([0, 0])
+    assert lids(shut, TABLE[1]) == pytest.approx([1, 1])
+    wink = open_eyes.copy()
+    wink[:, : int(CENTRE[0])] = shut[:, : int(CENTRE[0])]
+    assert lids(wink, TABLE[1]) == pytest.approx([1, 0])  # the subject's right eye lies on the left
+
+
+def test_a_blink_shuts_the_photo_s_eyes() -> None:
+    driving = motion(shut=np.array([1.0, 1.0]))
+    _, made = retarget(motion(), driving, eyeBlinkLeft=0.3)
+    found = made.coefficients()
+    assert (found["eyeBlinkLeft"], found["eyeBlinkRight"]) == (1, 1)
+
+
+def test_an_eye_that_never_was_seen_open_tells_nothing() -> None:
+    flat = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
+    lids = Lids(flat, TABLE[1])
+    assert np.array_equal(lids(flat, TABLE[1]), [0, 0])
+
+
+# ------------------------------------------------------------------------------------------------- options
+
+
+def test_what_belongs_to_the_other_engine_is_an_error() -> None:
+    for name, value in (("still_background", True), ("crop", 1.2), ("precision", "float32"), ("missing", "ignore")):
+        with pytest.raises(UsageError, match=rf"{name}.* has no effect with engine='head'.*engine='motion'"):
+            AnimateOptions(engine="head", **{name: value})
+        AnimateOptions(engine="motion", **{name: value})
+    with pytest.raises(UsageError, match="model has no effect with engine='head'"):
+        api.animate(photo_of(), clip_of(1), object(), OPTIONS)  # type: ignore[arg-type]
+
+
+def test_a_face_in_profile_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TABLE, 0, landmarks(pose=(75, 0, 0)))
+    with pytest.raises(InputError, match="turned by"):
+        animate(1, 4)
+
+
+def test_the_model_is_the_built_in_head() -> None:
+    assert isinstance(hub.head_model(), HeadModel)
