@@ -20,6 +20,8 @@ NO_NOISE = {"noise_regularise"}  # noise maps are optimised on request only
 PROJECTING = SEARCH | {"steps", "start", "landmarks", "cache"}
 CHOICE = {"most_layers", "exact_layers", "contiguous", "keep", "finest", "solver", "time_limit", "rounds"}
 LIVE = {"calibrate", "preview", "virtual_camera", "seconds"}
+#: What belongs to animation by keypoints, beside --network and --device.
+KEYPOINTS = {"adapt_scale", "still_background", "crop", "driver_crop", "precision"}
 
 EDIT, TRANSFER = "edit anna.png --set joy=1", "transfer --identity anna.png --expression"
 VIDEO, ANIMATE = "video anna.png --emotions fear", "animate --source anna.png --driving"
@@ -61,10 +63,12 @@ MODES = {
     "video a.safetensors --like film.mp4": PASTE
     | (PROJECTING - {"landmarks"})
     | {"place", "crop", "face", "first", "rate"},
-    f"{ANIMATE} clip.mp4": LIVE | {"rate"},
-    f"{ANIMATE} frames": LIVE,
-    f"{ANIMATE} clip.mp4 --mode absolute": LIVE | {"rate", "adapt_scale", "best_frame"},
-    f"{ANIMATE} camera:none": {"rate", "sound", "keep_partial", "best_frame"},
+    f"{ANIMATE} clip.mp4": LIVE | KEYPOINTS | {"rate"},
+    f"{ANIMATE} clip.mp4 --engine motion": LIVE | {"rate"},
+    f"{ANIMATE} frames --engine motion": LIVE,
+    f"{ANIMATE} clip.mp4 --mode absolute": LIVE | KEYPOINTS | {"rate", "best_frame"},
+    f"{ANIMATE} clip.mp4 --engine motion --mode absolute": LIVE | {"rate", "adapt_scale", "best_frame"},
+    f"{ANIMATE} camera:none --engine motion": {"rate", "sound", "keep_partial", "best_frame"},
     "sample --seeds 1": {"tuned"},
     "sample -o folder": {"tuned", "columns", "captions"},
     "sample --latent a.safetensors": {"psi"},
@@ -118,12 +122,13 @@ def write(param: Flag) -> tuple[str, list[str]]:
 def test_every_flag_in_every_mode(desk: Desk, mode: str) -> None:
     (desk.folder / "frames").mkdir()
     command, _ = find_command(mode.split())
+    takes_generator = command.name != "animate" and any(param.name == "network" for param in command.params)
     found = set()
     for param in command.params:
         if not isinstance(param, Flag) or param.section == MESSAGES or param.name in MACHINE:
             continue
         name, words = write(param)
-        network = ("--network", desk.network) if any(p.name == "network" for p in command.params) else ()
+        network = ("--network", desk.network) if takes_generator else ()
         done = desk.run(*mode.split(), *network, *words)  # the photos are not there: nothing takes long
         assert "internal error" not in done.err, (words, done.err)
         if done.err.startswith(f"latentface: {name} has no effect "):
