@@ -33,14 +33,14 @@ from latentface.cli.panels import contact_sheet
 from latentface.compositing.compositor import Compositor, composite
 from latentface.compositing.expression_warp import ExpressionMap
 from latentface.editing.expression_transfer import Transferrer
-from latentface.editing.inverted_face import FaceFinder, choose_projection
+from latentface.editing.inverted_face import FaceFinder
 from latentface.faces.crop import FaceCrop
 from latentface.inversion.cache import ProjectionCache
 from latentface.io.images import list_photos, read_image, to_tensor, write_image
 from latentface.io.provenance import COMPOSITE
 from latentface.networks.generator import Generator
 from latentface.networks.lpips import SqueezeLpips
-from latentface.options import CompositeOptions, TransferOptions
+from latentface.options import CompositeOptions, ProjectOptions, TransferOptions
 from latentface.synthface.camera import crop_camera
 from latentface.synthface.library import load_library
 from latentface.synthface.pose import Pose, eyeballs, shape
@@ -100,7 +100,7 @@ def whole(render: Any) -> FaceCrop:
 def find_latents(generator: Generator, given: argparse.Namespace) -> FaceFinder:
     """The latents of pictures: the encoder's, or projections, which are remembered."""
     cache = ProjectionCache(given.output / "projections")
-    return FaceFinder(generator, choose_projection(generator, steps=given.steps), cache=cache, note=print)
+    return FaceFinder(generator, ProjectOptions(steps=given.steps), cache=cache, note=print)
 
 
 class Bench:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         align,
         animate,
         composite,
+        fit_head,
         load_animator,
         load_direction,
         load_generator,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     )
     from latentface.faces.crop import FaceCrop
     from latentface.fusion.style_mixing import Transfer
+    from latentface.head.fit import HeadFit
     from latentface.inversion.projector import Projection
     from latentface.io.clip import Clip, Frame, Sound
     from latentface.io.images import Photo, read_image, read_photo, to_tensor, to_uint8, write_image, write_photo
@@ -79,6 +81,7 @@ _HOMES = {
     "Frame": "latentface.io.clip",
     "Generator": "latentface.networks.generator",
     "GeneratorConfig": "latentface.networks.generator",
+    "HeadFit": "latentface.head.fit",
     "InputError": "latentface.errors",
     "Latent": "latentface.latents.latent",
     "LatentMismatch": "latentface.errors",
@@ -104,6 +107,7 @@ _HOMES = {
     "align": "latentface.api",
     "animate": "latentface.api",
     "composite": "latentface.api",
+    "fit_head": "latentface.api",
     "load_animator": "latentface.api",
     "load_direction": "latentface.api",
     "load_emotion": "latentface.pretrained",
@@ -143,6 +147,7 @@ __all__ = [
     "Frame",
     "Generator",
     "GeneratorConfig",
+    "HeadFit",
     "InputError",
     "Latent",
     "LatentMismatch",
@@ -169,6 +174,7 @@ __all__ = [
     "align",
     "animate",
     "composite",
+    "fit_head",
     "load_animator",
     "load_direction",
     "load_emotion",

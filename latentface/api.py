@@ -24,6 +24,8 @@ from latentface.faces import alignment
 from latentface.faces.crop import FaceCrop
 from latentface.fusion import style_mixing
 from latentface.fusion.style_mixing import MeasureCallback, Transfer
+from latentface.head import fitting
+from latentface.head.fit import HeadFit
 from latentface.hub import check_latent as check_latent
 from latentface.hub import face_networks as face_networks
 from latentface.hub import find_recogniser as find_recogniser
@@ -128,7 +130,7 @@ def project(
         options,
         distance=distance,
         on_step=on_step,
-        start=start_of(crops, generator, options),
+        start=start_of(crops, generator, options.start, search=options.steps > 0),
         preconditioner=hub.preconditioner(generator, options.preconditioner),
     )
 
@@ -177,15 +179,16 @@ def has_encoder(generator: Generator) -> bool:
 
 
 def start_of(
-    crops: FaceCrop | Pixels | Sequence[FaceCrop | Pixels], generator: Generator, options: ProjectOptions
+    crops: FaceCrop | Pixels | Sequence[FaceCrop | Pixels], generator: Generator, start: str, search: bool = True
 ) -> torch.Tensor | None:
-    """Where `options.start` lets the search begin: ws [N, num_ws, w_dim], or None for the mean w.
+    """Where `ProjectOptions.start` lets the search begin: ws [N, num_ws, w_dim], or None for the mean w.
+
+    search: whether there is to be one. Without it, auto is the network's encoder.
 
     Raises as `encode`, and UsageError for the mean without a search, which would be nobody's face.
     """
-    start = options.start
-    if start == "mean" or (start == "auto" and options.steps and not has_encoder(generator)):
-        if not options.steps:
+    if start == "mean" or (start == "auto" and search and not has_encoder(generator)):
+        if not search:
             raise UsageError("start=mean with steps=0 is nobody's face; take steps, or begin at an encoder")
         return None
     if start in ("auto", "encoder"):
@@ -237,6 +240,36 @@ def projection_cache() -> ProjectionCache:
     from latentface.pretrained.cache import folder
 
     return ProjectionCache(folder() / "projections")
+
+
+def fit_head(crop: FaceCrop, photo: Photo | Pixels | None = None, *, light: bool = False) -> HeadFit:
+    """Fit the morphable head to a face: identity, expression by ARKit names, pose, gaze and camera, in photo pixels.
+
+    Args:
+        crop: the face as `align` found it.
+        photo: the photo it was found in, uint8 RGB [H, W, 3] or a `Photo`, which shows the eyes more finely than the
+            crop; by default the crop's own pixels are looked at.
+        light: whether to fit the light on the photo's skin too.
+
+    Returns:
+        `HeadFit`, to be changed by `with_expression` and `with_pose`, or written by `to_json`.
+
+    Raises:
+        InputError: the landmarks are not those of a face, or it is turned by more than 60 degrees.
+        UsageError: the light is asked for without a photo.
+    """
+    if light and photo is None:
+        raise UsageError("light=True needs the photo: give it as the second argument")
+    model, reader = hub.head_model(), hub.head_reader()
+    if photo is None:
+        pixels, points = crop.image, crop.crop_landmarks
+    else:
+        pixels, points = photo.rgb if isinstance(photo, Photo) else photo, crop.landmarks
+    reading = reader(pixels, points, model.expression_names)
+    fit = fitting.fit_head(model, points, pixels, reading=reading)
+    if photo is None:
+        return fit.mapped(crop.to_photo)
+    return fit.with_light(model, pixels) if light else fit
 
 
 def projection_key(crop: FaceCrop, generator: Generator, options: ProjectOptions) -> str:

@@ -23,6 +23,7 @@ from latentface.faces import alignment, dlib_landmarks
 from latentface.faces.expression_measures import crop_landmarks
 from latentface.fusion.objective import FaceNetworks
 from latentface.head.model import HeadModel
+from latentface.head.reader import HeadReader
 from latentface.io.tensors import is_safetensors
 from latentface.latents.latent import Direction, Latent, check_fingerprint, extended
 from latentface.latents.preconditioner import Preconditioner
@@ -269,6 +270,15 @@ def head_model() -> HeadModel:
     return HeadModel.load(pretrained.resolve("head", kind="head"))
 
 
+@lru_cache(maxsize=2)
+def head_reader(device: str = "cpu") -> HeadReader:
+    """The built-in reader of expression and gaze.
+
+    `head.change.read_change` takes it, `head.fitting.fit_head` takes what it says of a photo.
+    """
+    return HeadReader(pretrained.load_head_reader(device=pick_device(device)))
+
+
 @lru_cache(maxsize=1)
 def mouth() -> MouthNet:
     """The built-in network that paints open mouths."""
@@ -288,7 +298,7 @@ def builtin_digest() -> str:
 def forget() -> None:
     """Let go of every network that was loaded."""
     networks = (perceptual, _animator, _encoder, _named_encoder, _faces, _generator, _landmarks, _rhythm)
-    for kept in (*networks, head_model, mouth, _expressions, _preconditioner):
+    for kept in (*networks, head_model, head_reader, mouth, _expressions, _preconditioner):
         kept.cache_clear()
 
 

@@ -12,6 +12,7 @@ import latentface
 
 NAMES = [
     "AnimateOptions", "Animation", "MotionModel", "animate", "load_animator",
+    "HeadFit", "fit_head",
     "Clip", "CompositeOptions", "Direction", "Emotion", "EmotionSegment", "EmotionSequence", "FaceCrop", "FaceEditor",
     "Frame", "Generator", "GeneratorConfig", "InputError", "Latent", "LatentMismatch", "LatentfaceError",
     "NoFaceFound", "OutputError", "Photo", "ProjectOptions", "Projection", "Sound", "Transfer", "TransferOptions",
@@ -53,6 +54,7 @@ def test_unknown_name_is_an_attribute_error() -> None:
     [
         ("align", ["photo", "size"]),
         ("animate", ["photo", "drivers", "model", "options"]),
+        ("fit_head", ["crop", "photo"]),
         ("load_animator", ["network", "device"]),
         ("project", ["crops", "generator", "options"]),
         ("read_image", ["path"]),

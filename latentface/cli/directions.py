@@ -36,7 +36,7 @@ STRENGTHS = (-3, -2, -1, 0, 1, 2, 3)
 SIDE = 160  # pixels of a face in `show`
 
 
-EXAMPLES, FOLDERS, TABLE, SAMPLES, RENDERS = "the examples", "folders", "a table", "samples", "renders"
+EXAMPLES, FOLDERS, TABLE, SAMPLES, RENDERS = "the examples", "folders", "--csv", "--sample", "--renders"
 CLASSES, LABELS, SCORES = "the classes", "labels", "scores"
 OF_TABLE = when(EXAMPLES, TABLE)
 

@@ -55,11 +55,11 @@ def parse_seeds(text: str) -> list[int]:
 
 
 SOURCE, OUTPUT = "the source", "the output"
-SEEDS, LATENTS, SHEET, SINGLES = "seeds", "saved latents", "one sheet", "single pictures"
+SEEDS, LATENTS, SHEET, SINGLES = "seeds", "--latent", "one sheet", "single pictures"
 
 
 @click.command(cls=Command, short_help="Draw new faces from seeds.")
-@flag("--seeds", help="Such as 0-15 or 1,4,7-9.  [default: 16 from --seed on]", applies_to=(when(SOURCE, SEEDS),))
+@flag("--seeds", help="Such as 0-15 or 1,4,7-9.  [default: 16 from --seed on]")
 @flag(
     "--latent",
     "latents",
@@ -102,6 +102,8 @@ def sample(report: Report, seeds: str | None, seed: int, latents: tuple[Path, ..
     saved latent codes are drawn instead.
     """
     is_sheet = output.suffix.lower() in SHEET_SUFFIXES and not output.is_dir()
+    if seeds is not None and latents:
+        raise UsageError("--seeds and --latent exclude each other; give one of them")
     check_flags({SOURCE: LATENTS if latents else SEEDS, OUTPUT: SHEET if is_sheet else SINGLES})
     numbers = parse_seeds(seeds) if seeds is not None else list(range(seed, seed + 16))
     if not is_sheet and output.suffix and not output.is_dir():

@@ -156,6 +156,8 @@ class Retoucher:
         """
         known, others = {}, []
         for direction, strength in steps:
+            if not strength:
+                continue
             if self.rows is None and hub.has_known_meaning(direction, self.generator):
                 known[direction.name] = strength
             else:

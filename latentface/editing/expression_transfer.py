@@ -100,7 +100,7 @@ class Transferrer:
         self._warn_of_nothing(made)
         photo, placer = Photo(made.image, source_type=GENERATED), self._placer(identity, made)
         if identity.photo is not None and not made.layers:
-            photo = identity.photo
+            photo = replace(identity.photo, source_type=COMPOSITE)
         elif placer is not None and identity.photo is not None:
             theirs = self._their_head(expression) if isinstance(placer, HeadPlacer) else None
             rgb = self._place(placer, made.reference, made.image, theirs)

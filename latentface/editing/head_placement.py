@@ -8,14 +8,13 @@ from functools import cached_property
 
 import numpy as np
 
-from latentface import hub
+from latentface import api, hub
 from latentface.arrays import Float64Array, Pixels
 from latentface.errors import InputError
 from latentface.faces.crop import FaceCrop
 from latentface.head.change import read_change
 from latentface.head.drive import Driver
 from latentface.head.fit import HeadFit
-from latentface.head.fitting import fit_head
 from latentface.head.painting import paint_opening
 
 Note = Callable[[str], None]
@@ -45,7 +44,7 @@ class HeadPlacer:
         self.photo, self.note = photo, note or (lambda text: None)
         self.model, self.mouth = hub.head_model(), hub.mouth()
         try:
-            self.fit: HeadFit = fit_head(self.model, crop.landmarks, photo)
+            self.fit: HeadFit = api.fit_head(crop, photo)
         except InputError as error:
             raise InputError(f"{error}; or choose another way with place=warp") from None
         self._displacement = self.fit.displacement(self.model)
@@ -73,7 +72,7 @@ class HeadPlacer:
             image_points: its landmarks [68, 2], likewise.
             turn: whether the head turns as well.
         """
-        change = read_change(self.model, (reference, points), (image, image_points))
+        change = read_change(self.model, (reference, points), (image, image_points), hub.head_reader())
         return change.apply(self.fit, turn=turn)
 
     def _project(self, fit: HeadFit) -> Float64Array:

@@ -96,8 +96,8 @@ def choose_projection(generator: Generator, likeness: bool = False, seed: int = 
 
 def begin(crops: Sequence[FaceCrop], generator: Generator, project: ProjectOptions) -> torch.Tensor:
     """Where the searches for crops begin, and end with `steps` of 0: ws [N, num_ws, w_dim] on the CPU."""
-    found = api.start_of(crops, generator, project)
-    assert found is not None, "with steps of 0, the mean is refused"
+    found = api.start_of(crops, generator, project.start, search=False)
+    assert found is not None, "the mean is refused without a search"
     return found.cpu()
 
 

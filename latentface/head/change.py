@@ -5,19 +5,21 @@ It turns an edit of a drawn face into one of a photo.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latentface.head.fit import HeadFit
 from latentface.head.fitting import Reading, changed_fit, fit_head
+from latentface.head.gaze import PITCH_AT_ONE, YAW_AT_ONE, Gaze
 from latentface.head.model import HeadModel
 from latentface.head.reader import HeadReader
 
 Array = NDArray[np.float64]
 
 NOISE = 0.04  # weights below which a change is taken for noise
+GAZE_NOISE = 4.0  # degrees below which a reader's two gazes are taken for one
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,13 +68,29 @@ def read_change(
     one = fit_head(model, before[1], before[0], reading=first)
     expected = None
     if reader is not None and first is not None:
-        second = reader(*after, model.expression_names)
-        # the difference of two readings is surer than either: what the reader gets wrong of the person cancels
-        shifted = np.clip(one.expression + second.expression - first.expression, 0, 1)
-        expected = Reading(shifted, second.deviation, replace(second.gaze, confidence=1.0))
+        expected = _expected(one, first, reader(*after, model.expression_names))
     two = changed_fit(model, one, before[1], after[1], expected)
     moved = two.expression - one.expression
     names = model.expression_names
     expression = {n: float(v) for n, v in zip(names, moved, strict=True) if abs(v) >= noise}
     yaw, pitch, roll = (b - a for a, b in zip(one.pose, two.pose, strict=True))
     return HeadChange(expression, (yaw, pitch, roll), one, two)
+
+
+def _expected(fit: HeadFit, first: Reading, second: Reading) -> Reading:
+    """What a fit's face shows in another picture by what a reader says of both.
+
+    The difference of two readings is surer than either: what the reader gets wrong of the person cancels.
+    """
+    told = np.isfinite(second.deviation)
+    moved = np.where(told, second.expression - first.expression, 0.0)
+    gaze = Gaze.of(fit.expression_names, fit.expression)
+    yaw, pitch = second.gaze.yaw - first.gaze.yaw, second.gaze.pitch - first.gaze.pitch
+    gaze = Gaze(
+        float(np.clip(gaze.yaw + (yaw if abs(yaw) >= GAZE_NOISE else 0.0), -YAW_AT_ONE, YAW_AT_ONE)),
+        float(np.clip(gaze.pitch + (pitch if abs(pitch) >= GAZE_NOISE else 0.0), -PITCH_AT_ONE, PITCH_AT_ONE)),
+        min(first.gaze.confidence, second.gaze.confidence),
+    )
+    looks = np.array([name.startswith("eyeLook") for name in fit.expression_names])
+    shifted = np.clip(fit.expression + moved, 0, 1)
+    return Reading(np.where(looks, gaze.weights(fit.expression_names), shifted), second.deviation, gaze)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentface.errors import InputError, UsageError
+from latentface.faces.crop import map_points
 from latentface.head import coefficients as named
 from latentface.head.light import fit_light
 from latentface.head.model import HeadModel
@@ -107,6 +108,27 @@ class HeadFit:
             raise UsageError(f"the pose is {new}; expected finite degrees")
         turned = self._translation(rotation_matrix(*new))
         return replace(self, yaw=new[0], pitch=new[1], roll=new[2], translation=turned)
+
+    def mapped(self, matrix: NDArray[np.floating]) -> HeadFit:
+        """The same head in another picture: a crop's in its photo, with `FaceCrop.to_photo`.
+
+        Args:
+            matrix: the map of points (x, y, 1), [3, 3]: a turn, a scale and a shift. The light is left out.
+
+        Raises:
+            UsageError: the matrix does something else, such as mirroring.
+        """
+        x, y = np.asarray(matrix, np.float64)[:2, :2].T
+        length = float(np.linalg.norm(x))
+        if not length > 0 or np.linalg.norm(y - (-x[1], x[0])) > 1e-3 * length:
+            raise UsageError(f"a head can be turned, scaled and shifted from picture to picture; the map is {matrix}")
+        return replace(
+            self,
+            roll=self.roll + float(np.degrees(np.arctan2(x[1], x[0]))),
+            scale=self.scale * length,
+            translation=map_points(matrix, self.translation),
+            light=None,
+        )
 
     def with_light(self, model: HeadModel, photo: NDArray[np.uint8]) -> HeadFit:
         """The same head with the light that the skin's pixels show; photo is uint8 RGB [H, W, 3]."""

@@ -44,14 +44,18 @@ _LIP_REST, _LID_REST = 0.012, 0.008  # what the model's own closed lips and lids
 _FIRST, _FOLLOWED = 14, 6  # steps of the solver
 CHANGE = FitWeights(inner=0.01, brow=0.012, gap=0.006, symmetry=0.08, expression=0.3)  # between two drawn faces
 _SAME_PERSON = 0.15  # deviation of the identity from frame to frame
+READ_SPARSITY = 0.5  # what part of their linear cost shapes keep that a reader tells
 
 
 @dataclass(frozen=True, eq=False)
 class Reading:
     """What a reader says of a face before the landmarks are fitted.
 
-    expression and deviation: weights [E] and how uncertain each is; pose: yaw, pitch, roll in degrees (roll as in the
-    crop) or None; gaze.
+    Attributes:
+        expression: expected weights of the shapes, at most 1, [E]; below 0 where a shape must be seen plainly to count.
+        deviation: how uncertain each is, [E]; infinite for shapes that the reader does not tell, which then have the
+            prior that they have without a reader.
+        gaze: where the eyes look; its confidence says how far to believe it.
     """
 
     expression: Array
@@ -74,8 +78,8 @@ def fit_head(
     Args:
         model: the head.
         landmarks: [68, 2] photo pixels, y down (`FaceCrop.landmarks`).
-        photo: uint8 RGB [H, W, 3]; with it the gaze is read from the eyes, without it (or a reading) it is straight
-            ahead.
+        photo: uint8 RGB [H, W, 3]; with it the gaze is read from the eyes. Without it the gaze is the reading's,
+            else that of `start`, else straight ahead.
         reading: what a reader network says; it settles what landmarks do not show.
         start: the fit of the frame before, of the same person: quicker, and the identity hardly moves.
         definition: what the landmarks are; "mesh" for the model's own points on renders.
@@ -89,16 +93,14 @@ def fit_head(
     gaze = reading.gaze if reading is not None else None
     if gaze is None and start is not None:
         gaze = Gaze.of(model.expression_names, start.expression)
-    by_eyes = photo is not None and reading is None
     first = fitter.first(start, reading)
-    if start is not None and by_eyes:
-        assert photo is not None
+    if start is not None and photo is not None and reading is None:
         gaze = fitter.read_eyes(first, photo)  # one frame on, the eyeballs are where they were but for a shift
     state = fitter.solve(first, fitter.prior(reading, gaze), start, _FIRST if start is None else _FOLLOWED)
     _check(state, fitter.miss(state))
-    if start is None and by_eyes:
-        assert photo is not None
-        gaze = fitter.read_eyes(state, photo)
+    if photo is not None and (start is None or reading is not None):
+        eyes = fitter.read_eyes(state, photo)
+        gaze = eyes if reading is None else reading.gaze.joined(eyes)
         state = fitter.solve(state, fitter.prior(reading, gaze), start, _FOLLOWED)
     return fitter.result(state)
 
@@ -122,9 +124,10 @@ def changed_fit(
     fitter.seen = fitter.seen - before.residual * (1, -1) / length
     free = ~fitter.gaze_shapes
     mean = before.expression.copy() if expected is None else expected.expression.copy()
-    deviation = np.where(free, CHANGE.expression * rarity(fitter.names), 0.0)
+    usual = CHANGE.expression * rarity(fitter.names)
     if expected is not None:
-        deviation = np.minimum(expected.deviation, deviation)
+        usual = np.minimum(expected.deviation, usual)
+    deviation = np.where(free, usual, 0.0)
     prior = ExpressionPrior(mean, deviation, np.zeros(len(mean)))
     state = replace(state, expression=np.where(free, state.expression, mean))
     held = (before.identity, 1e-3)
@@ -162,7 +165,9 @@ class _Fitter:
         usual = rarity(self.names)
         mean, deviation, cost = np.zeros(count), self.weights.expression * usual, self.weights.sparsity / usual
         if reading is not None:
-            mean, deviation, cost = reading.expression.copy(), reading.deviation.copy(), np.zeros(count)
+            told = np.isfinite(reading.deviation)
+            mean, deviation = np.where(told, reading.expression, mean), np.where(told, reading.deviation, deviation)
+            cost = np.where(told, READ_SPARSITY * cost, cost)
         looks = np.zeros(count) if gaze is None else min(1.0, 2 * gaze.confidence) * gaze.weights(self.names)
         mean[self.gaze_shapes], deviation[self.gaze_shapes] = looks[self.gaze_shapes], 0.0
         return ExpressionPrior(mean, deviation, cost)
@@ -183,7 +188,9 @@ class _Fitter:
         rotation = np.stack([one, two, np.cross(one, two)])
         scale = float(np.linalg.norm(plane) / np.sqrt(2))
         shift = seen.mean(0) - scale * face.mean(0) @ rotation[:2].T
-        expression = np.full(len(self.names), 0.05) if reading is None else reading.expression
+        expression = np.full(len(self.names), 0.05)
+        if reading is not None:
+            expression = np.where(np.isfinite(reading.deviation), np.clip(reading.expression, 0, 1), expression)
         return State(np.zeros(len(self.points.identity)), expression, rotation, scale, shift, home_column(self.points))
 
     def jaw_columns(self, fit: HeadFit) -> NDArray[np.int64]:

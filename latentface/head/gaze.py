@@ -45,6 +45,17 @@ class Gaze:
         chosen = {f"eyeLookOut{toward}": side, f"eyeLookIn{away}": side, f"{turn}Left": level, f"{turn}Right": level}
         return np.array([chosen.get(name, 0.0) for name in names])
 
+    def joined(self, eyes: Gaze) -> Gaze:
+        """This gaze, told by a reader, and that of `read_gaze` in one: the yaw their mean, the pitch that of the eyes.
+
+        Half of each is steadier than either on photographs of people who look into the camera, and about as near as the
+        reader alone on renders. Where the lids hide the eyes, the reader's yaw counts alone. Its pitch is off by
+        several degrees on those photographs.
+        """
+        share = 0.5 * min(1.0, 2 * eyes.confidence)
+        yaw = share * eyes.yaw + (1 - share) * self.yaw
+        return Gaze(yaw, min(1.0, 2 * eyes.confidence) * eyes.pitch, max(self.confidence, eyes.confidence))
+
     @staticmethod
     def of(names: tuple[str, ...], weights: NDArray[np.floating], confidence: float = 1.0) -> Gaze:
         """The mean gaze of both eyes from the eyeLook weights [E] of shapes by name."""

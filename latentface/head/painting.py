@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from latentface.arrays import Float64Array, Pixels
+from latentface.faces.crop import inter_ocular
 from latentface.head.drive import Driven
 from latentface.head.geometry import ramp
 from latentface.head.mouth import paint_mouth
@@ -14,6 +15,7 @@ from latentface.networks.mouth import MouthNet
 #: Shares of an open mouth that the photo shows itself: below the first all of it is painted, from the second on what
 #: the photo shows stays. A few of its own teeth in a painted row would stand out.
 FEW, MOST = 0.3, 0.5
+SLIVER = 0.002  # squared distances between the eyes: openings smaller than this are edges of the raster and no mouth
 
 
 def paint_opening(driven: Driven, upper_jaw: Float64Array, network: MouthNet) -> Pixels:
@@ -31,4 +33,6 @@ def paint_opening(driven: Driven, upper_jaw: Float64Array, network: MouthNet) ->
     own = float(ramp((hole * opening.kept).sum() / hole.sum(), FEW, MOST))
     mask = np.zeros(driven.photo.shape[:2], np.float32)
     mask[opening.box.slices] = np.clip(hole * (1 - own * opening.kept), 0, 1)
+    if mask.sum() < SLIVER * inter_ocular(upper_jaw) ** 2:
+        return driven.photo
     return paint_mouth(driven.photo, mask, MouthFrame.from_landmarks(upper_jaw), network)

@@ -30,7 +30,7 @@ _BEHIND, _BEFORE = 1.0, 4.5  # centimetres of depth that they span
 _FACE_CENTRE = np.array([0.0, 1.5])  # about which the jaw line is sorted by direction, centimetres
 _RED_UPPER, _RED_LOWER = 0.55, 0.9  # share of the way from the inner lip line to the mesh's outer one where red ends
 # How far below the mesh's brow points the brow's upper edge lies, in inter-ocular distances, from the tip inwards.
-_BROW_DROP = (0.13, 0.125, 0.125, 0.118, 0.155)
+_BROW_DROP = (0.1, 0.095, 0.095, 0.088, 0.125)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from latentface.arrays import Float64Array, Pixels
 from latentface.faces.alignment import frame_quad, sample_quad
 from latentface.faces.crop import ffhq_quad
 from latentface.head.fitting import Reading
@@ -15,15 +14,22 @@ from latentface.head.gaze import PITCH_AT_ONE, YAW_AT_ONE, Gaze
 from latentface.io.images import to_tensor
 from latentface.networks.head_reader import ANGLE_UNIT, ANGLES, HeadReaderNet
 
-Array = NDArray[np.float64]
-
-# How much wider than the network believes its errors are on photographs, which it was not trained on.
-_CAUTION = 1.5
+# Shapes, by the beginning of their names, that are left to the landmarks: the network's answer is no nearer the truth
+# than none, or it makes the fit worse.
+UNTOLD = ("cheekPuff", "eyeBlink", "jawForward", "mouthPucker", "mouthRoll")
+# What is taken off shapes, by the beginning of their names: the network sees raised brows and wide eyes in many a
+# photographed face at rest.
+AT_REST = {"browInnerUp": 0.2, "eyeWide": 0.2}
+CAUTION = 1.0  # how much wider the deviations are than the network says
 _LOST = 15.0  # degrees of deviation at which a gaze counts for nothing
 
 
 class HeadReader:
-    """Reads faces with a `HeadReaderNet`; each answer is the mean of the picture's and of its mirror image's."""
+    """Reads faces with a `HeadReaderNet`; each answer is the mean of the picture's and of its mirror image's.
+
+    Attributes:
+        names: the shapes that the network answers.
+    """
 
     def __init__(self, network: HeadReaderNet) -> None:
         self._network = network.eval()
@@ -31,29 +37,30 @@ class HeadReader:
         self.names = network.config.expression_names
         self._order = mirror_order(self.names)
 
-    def __call__(self, photo: NDArray[np.uint8], landmarks: NDArray[np.floating], names: tuple[str, ...]) -> Reading:
+    def __call__(self, photo: Pixels, landmarks: NDArray[np.floating], names: tuple[str, ...]) -> Reading:
         """What a face shows.
 
         Args:
             photo: uint8 RGB [H, W, 3].
             landmarks: [68, 2] photo pixels.
-            names: the shapes to answer, in order (`HeadModel.expression_names`).
+            names: the shapes to answer, in order (`HeadModel.expression_names`); of shapes that the network does not
+                tell, the deviation is infinite.
 
         Raises:
-            UsageError: landmarks of another shape.
+            UsageError: landmarks of another shape, or that span no face.
         """
         config = self._network.config
         quad = frame_quad(ffhq_quad(landmarks), config.frame_scale, config.frame_shift)
         image = to_tensor(sample_quad(photo, quad, config.input_size)[None]).to(self._device)
         with torch.no_grad():
-            mean, deviation = self._network(torch.cat([image, image.flip(3)]))
-        mean, deviation = mean.double().cpu().numpy(), deviation.double().cpu().numpy()
+            means, deviations = self._network(torch.cat([image, image.flip(3)]))
+        mean, deviation = means.double().cpu().numpy(), deviations.double().cpu().numpy()
         order, sign = self._order
         answer = (mean[0] + mean[1][order] * sign) / 2
         spread = (deviation[0] + deviation[1][order]) / 2
         return self._reading(answer, spread, names)
 
-    def _reading(self, answer: Array, spread: Array, names: tuple[str, ...]) -> Reading:
+    def _reading(self, answer: Float64Array, spread: Float64Array, names: tuple[str, ...]) -> Reading:
         count = len(self.names)
         yaw, pitch = (answer[count : count + 2] * ANGLE_UNIT).tolist()
         lost = float(spread[count]) * ANGLE_UNIT
@@ -62,17 +69,19 @@ class HeadReader:
             float(np.clip(pitch, -PITCH_AT_ONE, PITCH_AT_ONE)),
             float(np.clip(1.0 - lost / _LOST, 0, 1)),
         )
-        means = dict(zip(self.names, np.clip(answer[:count], 0, 1).tolist(), strict=True))
-        spreads: Mapping[str, float] = dict(zip(self.names, (_CAUTION * spread[:count]).tolist(), strict=True))
         expression = gaze.weights(names)
-        deviation = np.zeros(len(names))
+        deviation = np.full(len(names), np.inf)
         for k, name in enumerate(names):
-            if name in means:
-                expression[k], deviation[k] = means[name], spreads[name]
+            if name.startswith("eyeLook"):
+                deviation[k] = 0.0
+            elif name in self.names and not name.startswith(UNTOLD):
+                place = self.names.index(name)
+                rest = next((less for stem, less in AT_REST.items() if name.startswith(stem)), 0.0)
+                expression[k], deviation[k] = np.clip(answer[place], 0, 1) - rest, CAUTION * spread[place]
         return Reading(expression, deviation, gaze)
 
 
-def mirror_order(names: tuple[str, ...]) -> tuple[list[int], Array]:
+def mirror_order(names: tuple[str, ...]) -> tuple[list[int], Float64Array]:
     """Where each of the network's E + 4 answers is found in that for the mirrored picture, and its sign there."""
     swapped = [n.replace("Left", "*").replace("Right", "Left").replace("*", "Right") for n in names]
     count = len(names)

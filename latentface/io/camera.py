@@ -111,7 +111,9 @@ class Camera:
                 moment = Fraction(round((time.monotonic() - self.start) * 1000), 1000)
                 with self._news:
                     self.taken += 1
-                    self._frame = Frame(frame.pixels, max(moment, Fraction(self.taken, 10**6)))
+                    if self._frame is not None:  # two frames of one millisecond are two frames
+                        moment = max(moment, self._frame.time + Fraction(1, 10**6))
+                    self._frame = Frame(frame.pixels, moment)
                     self._news.notify_all()
                 if self._stop.is_set():
                     break

@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # torch is imported by the functions that need it: the catalo
     from latentface.networks.classifier import EmotionNet
     from latentface.networks.encoder import LatentEncoder
     from latentface.networks.generator import Generator
+    from latentface.networks.head_reader import HeadReaderNet
     from latentface.networks.identity import IdentityNet
     from latentface.networks.landmarks import LandmarkNet
     from latentface.networks.lpips import Lpips
@@ -37,6 +38,7 @@ __all__ = [
     "load_emotion",
     "load_encoder",
     "load_generator",
+    "load_head_reader",
     "load_identity",
     "load_landmarks",
     "load_motion",
@@ -178,6 +180,16 @@ def load_emotion(name_or_path: str | os.PathLike[str] = "emotion", device: str =
 
     path = resolve(name_or_path, kind="emotion")
     return build_network(path, "emotion", lambda config: EmotionNet(EmotionConfig(**config))).to(device)
+
+
+@_outside_inference_mode
+def load_head_reader(name_or_path: str | os.PathLike[str] = "head-reader", device: str = "cpu") -> HeadReaderNet:
+    """The reader of expression and gaze, from which heads are fitted; raises as `load_generator`."""
+    from latentface.networks.head_reader import HeadReaderConfig, HeadReaderNet
+    from latentface.pretrained.native import build_network
+
+    path = resolve(name_or_path, kind="head-reader")
+    return build_network(path, "head-reader", lambda config: HeadReaderNet(HeadReaderConfig(**config))).to(device)
 
 
 @_outside_inference_mode

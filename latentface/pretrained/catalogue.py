@@ -18,7 +18,8 @@ class Entry:
 
     Attributes:
         name: what the user calls it. kind: "generator", "encoder", "landmarks", "perceptual", "emotion",
-            "identity", "directions", "expressions", "preconditioner", "motion", "mouth", "rhythm" or "head".
+            "identity", "directions", "expressions", "preconditioner", "motion", "mouth", "rhythm", "head" or
+            "head-reader".
         file: name in `WEIGHTS_DIR`; the model card beside it has the suffix .md.
         licence: SPDX identifier. summary: one line for the list.
     """
@@ -76,6 +77,13 @@ BUILTIN: tuple[Entry, ...] = (
         file="head.safetensors",
         licence="MIT",
         summary="morphable head of ICT-FaceKit, fitted to photos and moved",
+    ),
+    Entry(
+        name="head-reader",
+        kind="head-reader",
+        file="head-reader.safetensors",
+        licence="MIT",
+        summary="expression and gaze from a face's pixels, trained on rendered heads",
     ),
     Entry(
         name="emotion",

@@ -52,7 +52,7 @@ RIVALS = (
     ("mouthPucker", "mouthStretch"), ("mouthFunnel", "mouthPress"), ("eyeWide", "eyeBlink"),
     ("browOuterUp", "browDown"),
 )  # fmt: skip
-# Shapes that only make sense beside another, at most as strong as it.
+# Shapes that only make sense beside another.
 NEEDS = {"mouthClose": "jawOpen"}
 
 

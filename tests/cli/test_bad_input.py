@@ -203,7 +203,7 @@ def test_a_missing_landmark_file_ends_the_run(desk: Desk, monkeypatch: pytest.Mo
     [
         (["projekt"], "did you mean project"),
         (["project"], "PHOTO"),
-        (["project", "x.jpg", "--steps", "0"], "--steps"),
+        (["project", "x.jpg", "--steps", "-1"], "--steps"),
         (["project", "x.jpg", "--learning-rate", "nan"], "learning_rate"),
         (["project", "x.jpg", "--space", "z"], "--space"),
         (["project", "x.jpg", "--face", "1", "--all-faces"], "exclude each other"),
@@ -211,7 +211,7 @@ def test_a_missing_landmark_file_ends_the_run(desk: Desk, monkeypatch: pytest.Mo
         (["sample", "--seeds", "5-1"], "backwards"),
         (["sample", "--seeds", "a"], "0-15"),
         (["sample", "--seeds", "0-99999999"], "at most"),
-        (["sample", "--seeds", "1", "--latent", "x"], "exclude each other"),
+        (["sample", "--seeds", "1", "--latent", "x"], "--seeds has no effect with saved latents"),
         (["sample", "--device", "warp"], "cuda:N"),
         (["sample", "--device", "cuda:99"], "CUDA devices"),
     ],

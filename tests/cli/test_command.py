@@ -26,7 +26,9 @@ VIDEO, ANIMATE = "video anna.png --emotions fear", "animate --source anna.png --
 #: Words that choose a mode -> the parameters that have no effect in it.
 MODES = {
     EDIT: NO_NOISE,
+    f"{EDIT} --place head": PASTE | NO_NOISE,
     f"{EDIT} --place warp": PASTE | NO_NOISE,
+    f"{TRANSFER} bert.png --place warp": PASTE | {"rate", "only"} | NO_NOISE,
     f"{EDIT} --place paste": NO_NOISE,
     f"{EDIT} --crop": PASTE | {"place"} | NO_NOISE,
     "edit anna.png --strip joy": {"save_latent", "save_preset"} | NO_NOISE,
@@ -36,7 +38,7 @@ MODES = {
     f"{EDIT} --space w": {"preconditioner", "spread_regularise"} | NO_NOISE,
     f"{EDIT} --start encoder": {"w_noise"} | NO_NOISE,
     f"{TRANSFER} bert.png": PASTE | {"rate"} | NO_NOISE,
-    f"{TRANSFER} bert.png --place paste": {"rate"} | NO_NOISE,
+    f"{TRANSFER} bert.png --place paste": {"rate", "only"} | NO_NOISE,
     f"{TRANSFER} bert.png --layers 3-4": PASTE | CHOICE | {"rate"} | NO_NOISE,
     f"{TRANSFER} bert.png --layers paper": PASTE | CHOICE | {"rate"} | NO_NOISE,
     f"{TRANSFER} bert.png --solver exhaustive": PASTE | {"time_limit", "rounds", "rate"} | NO_NOISE,
@@ -49,8 +51,8 @@ MODES = {
     | PROJECTING
     | {"place", "face", "expression_face", "rate"},
     VIDEO: PASTE | {"first", "rate"} | NO_NOISE,
-    f"{VIDEO} --place paste": {"first", "rate"} | NO_NOISE,
-    f"{VIDEO} --crop": PASTE | {"place", "first", "rate"} | NO_NOISE,
+    f"{VIDEO} --place paste": {"first", "rate", "only"} | NO_NOISE,
+    f"{VIDEO} --crop": PASTE | {"place", "first", "rate", "only"} | NO_NOISE,
     f"{VIDEO} --steps 0": PASTE | SEARCH | {"first", "rate"},
     "video anna.png --predict": PASTE | {"rate"} | NO_NOISE,
     "video anna.png --like film.mp4": PASTE | {"first", "rate"} | NO_NOISE,
@@ -65,7 +67,7 @@ MODES = {
     f"{ANIMATE} camera:none": {"rate", "sound", "keep_partial", "best_frame"},
     "sample --seeds 1": {"tuned"},
     "sample -o folder": {"tuned", "columns", "captions"},
-    "sample --latent a.safetensors": {"seeds", "psi"},
+    "sample --latent a.safetensors": {"psi"},
     "project anna.png": {"tune_learning_rate"} | NO_NOISE,
     "project anna.png --tune": NO_NOISE,
     "project anna.png --steps 0": SEARCH | {"tune_learning_rate"},
@@ -185,6 +187,6 @@ def test_directions_choose_the_mode_that_auto_leaves_open(desk: Desk, monkeypatc
     write_directions(place("mine"), [joy, Direction(values, generator.fingerprint, "age")])
     words = ("--network", desk.network, "--steps", 1, "--feather", 0.5)
     moved = desk.run("edit", desk.photo(), "--set", "joy=1", *words)
-    assert moved.code == 2 and "--feather has no effect with --place warp" in moved.err
+    assert moved.code == 2 and "--feather has no effect with --place head" in moved.err
     missing = desk.run("edit", Path("none.png"), "--set", "age=1", *words)
     assert missing.code == 3 and "none.png" in missing.err

@@ -174,7 +174,7 @@ def test_import_refuses(bench: Desk) -> None:
     [
         ((), "what to learn from"),
         (("--sample", "10", "--csv", "a.csv"), "one of them"),
-        (("--sample", "10", "--score", "age"), "give --csv"),
+        (("--sample", "10", "--score", "age"), "it applies with --csv"),
         (("--sample", "10", "--orthogonal-to", "pose"), "no direction 'pose'"),
         (("--sample", "10", "--fraction", "0.9"), "0.9"),
     ],

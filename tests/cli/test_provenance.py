@@ -93,6 +93,7 @@ def test_transfer(studio: Desk) -> None:
     assert mark_of(run(studio, *words, *pair, "-o", studio.folder / "out.png")) == COMPOSITE
     assert mark_of(studio.folder / "out.strip.png") == COMPOSITE
     pair = ("--identity", latent_of(studio, "anna"), "--expression", latent_of(studio, "bert"))
+    words = ("transfer", "--network", studio.network, "--rounds", 1)
     assert mark_of(run(studio, *words, *pair, "-o", studio.folder / "latents.png")) == GENERATED
     assert mark_of(studio.folder / "latents.strip.png") == GENERATED
 

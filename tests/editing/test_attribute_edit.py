@@ -34,12 +34,12 @@ def moving(*what: str | None) -> list[Direction]:
 @pytest.mark.parametrize(
     ("place", "moves", "expected"),
     [
-        ("auto", (EXPRESSION,), "warp"), ("auto", (HEAD,), "warp"), ("auto", (EXPRESSION, HEAD), "warp"),
+        ("auto", (EXPRESSION,), "head"), ("auto", (HEAD,), "head"), ("auto", (EXPRESSION, HEAD), "head"),
         ("auto", (None,), "paste"), ("auto", (EXPRESSION, None), "paste"), ("auto", ("hair",), "paste"),
         ("warp", (None,), "warp"), ("paste", (EXPRESSION,), "paste"),
     ],
 )  # fmt: skip
-def test_what_stays_within_the_face_is_warped_and_the_rest_pasted(
+def test_what_stays_within_the_face_moves_the_head_and_the_rest_is_pasted(
     place: str, moves: tuple[str | None, ...], expected: str
 ) -> None:
     assert way(EditOptions(place=place), moving(*moves)) == expected
@@ -67,7 +67,7 @@ def test_no_change_gives_the_reference_and_the_photo_back(
 ) -> None:
     assert face.photo is not None
     retoucher = Retoucher(face, generator, directions)
-    for changes in ({}, {"joy": 0.0}, {"age": 0.0}):  # warped, warped, pasted
+    for changes in ({}, {"joy": 0.0}, {"age": 0.0}):  # by the head, by the head, pasted
         made = retoucher.edit(changes)
         assert np.array_equal(made.image, made.reference) and made.excess == 0
         assert np.array_equal(made.photo.rgb, face.photo.rgb)

@@ -8,6 +8,8 @@ import pytest
 import latentface
 from latentface.errors import InputError
 from latentface.head.change import read_change
+from latentface.head.fitting import Reading
+from latentface.head.gaze import Gaze
 from latentface.head.model import HeadModel
 from tests.head.face_on_model import landmarks_of
 
@@ -76,6 +78,38 @@ def test_a_change_back_is_negative_and_applies_to_another_fit(model, stranger):
 def test_noise_is_left_out(model, stranger):
     small = change(model, stranger, {}, {"mouthSmile": 0.5}, noise=0.3)
     assert small.expression and min(abs(v) for v in small.expression.values()) >= 0.3
+
+
+class Told:
+    """A reader that knows what two pictures show, with the same errors in both."""
+
+    def __init__(self, model, before, after, gaze):
+        self.errors = np.random.default_rng(0).uniform(0, 0.2, len(model.expression_names))
+        self.readings = [
+            Reading(model.expression_vector(weights) + self.errors, np.full(53, 0.02), Gaze(*angles, 0.5))
+            for weights, angles in ((before, (2.0, 8.0)), (after, gaze))
+        ]
+
+    def __call__(self, photo, landmarks, names):
+        return self.readings.pop(0)
+
+
+def test_a_reader_tells_what_landmarks_do_not_show(model, stranger):
+    after = {"cheekSquint": 0.6}
+    alone = change(model, stranger, {}, after).expression
+    found = change(model, stranger, {}, after, reader=Told(model, {}, after, (14.0, 9.5))).expression
+    assert found["cheekSquintLeft"] == pytest.approx(0.6, abs=0.12)
+    assert alone.get("cheekSquintLeft", 0.0) < found["cheekSquintLeft"] - 0.1
+    looks = {name: value for name, value in found.items() if name.startswith("eyeLook")}
+    assert looks["eyeLookOutLeft"] == pytest.approx(12 / 35, abs=0.02)  # 12 degrees; 1.5 of pitch are noise
+    assert looks["eyeLookInRight"] == pytest.approx(12 / 35, abs=0.02) and set(looks) == {
+        "eyeLookOutLeft", "eyeLookInRight",
+    }  # fmt: skip
+
+
+def test_a_readers_constant_errors_cancel(model, stranger):
+    same = Told(model, {}, {}, (2.0, 8.0))
+    assert change(model, stranger, {}, {}, reader=same).expression == {}
 
 
 def test_no_face_is_refused(model):

@@ -8,6 +8,7 @@ import pytest
 
 import latentface
 from latentface.errors import InputError, UsageError
+from latentface.faces.crop import FaceCrop, ffhq_quad
 from latentface.head.fit import NECK_JOINT, HeadFit
 from latentface.head.fitting import fit_head
 from latentface.head.light import harmonics, vertex_normals
@@ -127,3 +128,17 @@ def test_light_of_known_harmonics_comes_back(model, fit):
     directions = np.array([[0, 0, 1], [-0.5, 0, 0.87], [0.5, 0, 0.87]])
     assert np.allclose(harmonics(directions) @ lit, harmonics(directions) @ truth, atol=0.04)
     assert np.array_equal(fit.with_light(model, np.zeros((4, 4, 3), np.uint8)).light, np.zeros((9, 3)))
+
+
+def test_a_fit_in_a_crop_is_the_one_in_its_photo(model, seen):
+    crop = FaceCrop(np.zeros((128, 128, 3), np.uint8), seen, ffhq_quad(seen @ [[0.96, 0.28], [-0.28, 0.96]]))
+    inside = fit_head(model, crop.crop_landmarks)
+    assert np.abs(inside.roll - fit_head(model, seen).roll) > 5
+    mapped, direct = inside.mapped(crop.to_photo), fit_head(model, seen)
+    assert np.allclose(mapped.project(model)[:, :2], direct.project(model)[:, :2], atol=0.5)
+    assert mapped.pose == pytest.approx(direct.pose, abs=0.2)
+    assert np.abs(mapped.landmarks(model) - seen).max() < 0.02
+    mirror = np.diag([-1.0, 1.0, 1.0])
+    for wrong in (mirror, np.zeros((3, 3))):
+        with pytest.raises(UsageError, match="turned, scaled and shifted"):
+            inside.mapped(wrong)

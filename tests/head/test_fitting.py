@@ -91,6 +91,14 @@ def test_a_reading_settles_what_landmarks_do_not_show(model):
     assert fit.coefficients()["eyeLookUpRight"] == pytest.approx(9 / 30)
 
 
+def test_shapes_that_a_reading_does_not_tell_are_fitted_as_without_it(model):
+    seen = landmarks_of(model, FACES["smile"])
+    nothing = Reading(np.full(53, 0.7), np.full(53, np.inf), Gaze(0.0, 0.0, 0.0))
+    told = fit_head(model, seen, reading=nothing, definition="mesh").coefficients()
+    alone = fit_head(model, seen, definition="mesh").coefficients()
+    assert told == pytest.approx(alone, abs=0.02)
+
+
 def test_all_but_closed_lips_and_lids_are_closed(model):
     seen = landmarks_of(model, {}, definition="annotated")
     noisy = seen.copy()

@@ -44,3 +44,10 @@ def test_weights_and_angles_say_the_same():
         again = Gaze.of(NAMES, weights)
         assert (again.yaw, again.pitch) == pytest.approx((yaw, pitch))
     assert Gaze(35, 0, 1).weights(NAMES)[NAMES.index("eyeLookOutLeft")] == 1  # to the subject's left
+
+
+def test_two_gazes_in_one():
+    told = Gaze(12.0, 9.0, 0.4)
+    assert told.joined(Gaze(4.0, -2.0, 0.9)) == Gaze(8.0, -2.0, 0.9)
+    hidden = told.joined(Gaze(-30.0, 20.0, 0.0))
+    assert (hidden.yaw, hidden.pitch, hidden.confidence) == (12.0, 0.0, 0.4)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from latentface.head.teeth import UPPER_WIDTHS, tooth_borders
+from latentface.networks.mouth import PLANES, MouthConfig, Plane
+from latentface.training.mouth_data import MARGIN, MouthData
 
 HEIGHT, WIDTH = 80, 96
 
@@ -45,3 +47,17 @@ def drawn_mouth(
         points[list(order)] = np.stack([48 + wide * np.cos(turn), middle + high * np.sin(turn)], 1)
     image += noise.normal(0, 3, image.shape)
     return DrawnMouth(image.clip(0, 255).astype(np.uint8), opening, lips, points)
+
+
+def drawn_data() -> MouthData:
+    """Fourteen drawn mouths of three collections, as the recipe reads them, the upper teeth in the upper half."""
+    config = MouthConfig()
+    planes = np.zeros((14, PLANES, config.height + 2 * MARGIN, config.width), np.uint8)
+    for i in range(14):
+        mouth = drawn_mouth(i)
+        planes[i, :3], planes[i, Plane.OPENING] = mouth.image.transpose(2, 0, 1), mouth.opening * 255
+        planes[i, Plane.UPPER_TEETH, :34] = 255
+    sources = ["pif", "vta", *["t2i"] * 6, *["vta"] * 6]
+    return MouthData(
+        planes, np.ones((14, 3), np.float32), sources, [str(i) for i in range(14)], np.ones(14, np.float32)
+    )

@@ -14,6 +14,7 @@ from latentface.io.images import to_uint8
 from latentface.latents.latent import Latent
 from latentface.networks.encoder import CropEncoder, EncoderConfig, LatentEncoder
 from latentface.networks.generator import Generator, GeneratorConfig
+from latentface.options import ProjectOptions
 from latentface.pretrained.native import write_network
 from latentface.training.data import CELLS, Pairs
 
@@ -69,20 +70,24 @@ def test_the_projector_starts_where_it_is_told(
     write_network(tmp_path / "e.safetensors", "encoder", vars(fresh.config), fresh.state_dict())
     encoder = pretrained.load_encoder(tmp_path / "e.safetensors")
     api.forget()
-    assert api.start_of(crop, generator, "mean") is None
-    assert api.start_of(crop, generator, "auto") is None  # this network comes without an encoder
+    assert api.start_of(crop, generator, ProjectOptions(start="mean")) is None
+    assert api.start_of(crop, generator, ProjectOptions(start="auto")) is None  # this network comes without an encoder
     with pytest.raises(UsageError, match="no encoder"):
-        api.start_of(crop, generator, "encoder")
+        api.start_of(crop, generator, ProjectOptions(start="encoder"))
     api.forget()
     monkeypatch.setattr(pretrained, "find_encoder", lambda fingerprint: encoder)
     for start in ("auto", "encoder"):
-        torch.testing.assert_close(api.start_of([crop, crop], generator, start), api.encode([crop, crop], generator))
+        torch.testing.assert_close(
+            api.start_of([crop, crop], generator, ProjectOptions(start=start)), api.encode([crop, crop], generator)
+        )
     ws = torch.randn(TINY.num_ws, 8, generator=torch.Generator().manual_seed(0))
     Latent(ws=ws, fingerprint=generator.fingerprint).save(tmp_path / "a.safetensors")
     Latent(ws=ws, fingerprint="another").save(tmp_path / "b.safetensors")
-    torch.testing.assert_close(api.start_of([crop, crop], generator, str(tmp_path / "a.safetensors"))[1], ws)
+    torch.testing.assert_close(
+        api.start_of([crop, crop], generator, ProjectOptions(start=str(tmp_path / "a.safetensors")))[1], ws
+    )
     with pytest.raises(LatentMismatch):
-        api.start_of(crop, generator, str(tmp_path / "b.safetensors"))
+        api.start_of(crop, generator, ProjectOptions(start=str(tmp_path / "b.safetensors")))
     api.forget()
 
 

@@ -1,0 +1,130 @@
+"""A photo's own pixels move with the head that is fitted to it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import latentface
+from latentface import hub
+from latentface.directions.meaning import meaning_of
+from latentface.editing.head_placement import MOST_TURN, HeadPlacer
+from latentface.errors import InputError
+from latentface.faces.crop import FaceCrop
+from latentface.head.control_names import NEUTRALISE
+from latentface.head.controls import Change, apply_changes
+from latentface.networks.mouth import MouthConfig
+
+ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
+PHOTO = latentface.read_image(ASTRONAUT)
+
+
+@pytest.fixture(scope="module")
+def crop() -> FaceCrop:
+    return latentface.align(PHOTO)[0]
+
+
+@pytest.fixture(scope="module")
+def placer(crop: FaceCrop) -> HeadPlacer:
+    return HeadPlacer(PHOTO, crop)
+
+
+def test_no_change_gives_the_photo_back(placer: HeadPlacer) -> None:
+    assert np.array_equal(placer.place(placer.fit), PHOTO)
+
+
+@pytest.mark.parametrize(
+    ("changes", "points", "down"),
+    [
+        ({"jaw": 0.6}, [57, 8], 1), ({"brows": 1.0}, [19, 24], -1), ({NEUTRALISE: 1.0, "frown": 1.0}, [48, 54], 1),
+    ],
+)  # fmt: skip
+def test_what_is_asked_for_moves(
+    placer: HeadPlacer, crop: FaceCrop, changes: dict[str, float], points: list[int], down: int
+) -> None:
+    made = placer.place(apply_changes(placer.fit, {name: Change(value) for name, value in changes.items()}))
+    landmarks = hub.landmark_predictor("builtin")
+    box = np.array([[*crop.landmarks.min(0), *crop.landmarks.max(0)]])
+    before, after = (np.asarray(landmarks(picture, box)[0]) for picture in (PHOTO, made))
+    unit = np.linalg.norm(before[36:42].mean(0) - before[42:48].mean(0))
+    assert (down * (after - before)[points, 1] > 0.04 * unit).all()
+
+
+def test_what_lies_far_from_the_head_stays_to_the_bit(placer: HeadPlacer, crop: FaceCrop) -> None:
+    made = placer.place(meaning_of({"surprise": 2.0}).apply(placer.fit))
+    changed = (made != PHOTO).any(2)
+    assert changed.any()
+    rows, columns = np.nonzero(changed)
+    middle, side = crop.quad.mean(0), crop.side
+    assert np.abs(columns - middle[0]).max() < side and np.abs(rows - middle[1]).max() < side
+
+
+def test_a_photo_without_colour_stays_without(crop: FaceCrop) -> None:
+    grey = np.repeat(PHOTO.mean(2, keepdims=True).astype(np.uint8), 3, axis=2)
+    made = HeadPlacer(grey, crop).place(meaning_of({"surprise": 2.0}).apply(HeadPlacer(grey, crop).fit))
+    assert (made != grey).any() and int(np.ptp(made, axis=2).max()) == 0
+
+
+def test_turns_are_limited_and_it_is_said(crop: FaceCrop) -> None:
+    notes: list[str] = []
+    placer = HeadPlacer(PHOTO, crop, note=notes.append)
+    far = placer.place(placer.fit.with_pose(yaw=45.0, relative=True))
+    assert len(notes) == 1 and notes[0].startswith("yaw: asked to turn by 45 degrees")
+    assert np.array_equal(far, placer.place(placer.fit.with_pose(yaw=MOST_TURN[0], relative=True)))
+
+
+def test_a_change_between_drawn_faces_is_read_and_carried_over(placer: HeadPlacer, crop: FaceCrop) -> None:
+    rest = crop.crop_landmarks
+    dropped = rest.copy()
+    unit = np.linalg.norm(rest[36:42].mean(0) - rest[42:48].mean(0))
+    dropped[[8, 7, 9, *range(55, 60), 65, 66, 67], 1] += 0.25 * unit
+    after = placer.read(crop.image, rest, crop.image, dropped)
+    same = placer.read(crop.image, rest, crop.image, rest)
+    jaw = placer.fit.coefficients()["jawOpen"]
+    assert after.coefficients()["jawOpen"] > jaw + 0.1
+    assert np.abs(same.expression - placer.fit.expression).max() < 0.05
+
+
+def test_a_face_that_no_head_fits_is_refused(crop: FaceCrop) -> None:
+    landmarks = crop.landmarks.copy()
+    landmarks[17:] = landmarks[17:][::-1]
+    with pytest.raises(InputError, match="place=warp"):
+        HeadPlacer(PHOTO, FaceCrop(crop.image, landmarks, crop.quad))
+
+
+def changed(before: np.ndarray, after: np.ndarray, least: int = 4) -> np.ndarray:
+    """The places [N, 2], column and row, of pixels that differ by more than `least`."""
+    return np.argwhere(np.abs(after.astype(int) - before).max(axis=2) > least)[:, ::-1]
+
+
+def test_closing_lids_change_the_eyes_and_nothing_else(crop: FaceCrop, placer: HeadPlacer) -> None:
+    made = placer.place(placer.fit.with_expression(eyeBlink=1.0))
+    eyes = crop.landmarks[36:48]
+    apart = np.linalg.norm(eyes[:6].mean(0) - eyes[6:].mean(0))
+    places = changed(PHOTO, made)
+    assert (places > eyes.min(0) - apart / 2).all() and (places < eyes.max(0) + apart / 2).all()
+    x, y = np.rint(eyes[:6].mean(0)).astype(int)
+    assert np.abs(made[y, x - 2 : x + 3].astype(int) - PHOTO[y, x - 2 : x + 3]).mean() > 20, "skin where the iris was"
+
+
+class Green:
+    """Paints every mouth green."""
+
+    config = MouthConfig()
+
+    def __call__(self, planes: torch.Tensor, style: torch.Tensor) -> torch.Tensor:
+        return torch.tensor([-1.0, 1.0, -1.0])[None, :, None, None].expand_as(planes[:, :3])
+
+
+def test_what_parted_lips_uncover_is_painted_by_the_network(crop: FaceCrop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "mouth", Green)
+    placer = HeadPlacer(PHOTO, crop)
+    made = placer.place(placer.fit.with_expression(jawOpen=0.9)).astype(int)
+    rows, columns = np.nonzero(made[..., 1] - made[..., [0, 2]].max(axis=2) > 40)
+    mouth = crop.landmarks[48:60]
+    assert len(rows) > 50
+    assert mouth[:, 0].min() < columns.min() and columns.max() < mouth[:, 0].max()
+    assert mouth[:, 1].min() < rows.min()

@@ -1,0 +1,58 @@
+"""What parted lips uncover is painted, unless it is no more than the edge of the raster."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from latentface import hub
+from latentface.head.drive import Driven
+from latentface.head.geometry import Box
+from latentface.head.interior import Opening
+from latentface.head.painting import paint_opening
+from tests.head.face_on_model import landmarks_of
+
+BOX = Box(140, 190, 180, 230)
+
+
+def driven(hole: np.ndarray, kept: float = 0.0) -> Driven:
+    """A grey photo whose mouth is open by `hole`, [40, 40]; the photo shows `kept` of it itself."""
+    shape = hole.shape
+    opening = Opening(
+        box=BOX, shape=(hole > 0).astype(np.float32), part=np.full(shape, -1, np.int8),
+        depth=np.zeros(shape, np.float32), own=np.zeros((*shape, 3), np.float32),
+        kept=np.full(shape, kept, np.float32), light=np.full(3, 200, np.float32), teeth=None, amount=1.0,
+    )  # fmt: skip
+    return Driven(np.full((340, 320, 3), 150, np.uint8), BOX, opening, None, hole.astype(np.float32))
+
+
+def hole(height: int) -> np.ndarray:
+    made = np.zeros((40, 40), np.float32)
+    made[20 : 20 + height, 8:32] = 1.0
+    return made
+
+
+@pytest.fixture(scope="module")
+def jaw() -> np.ndarray:
+    return landmarks_of(hub.head_model(), {})
+
+
+def test_the_hole_is_painted_and_the_rest_stays(jaw: np.ndarray) -> None:
+    moved = driven(hole(8))
+    painted = paint_opening(moved, jaw, hub.mouth())
+    changed = (painted != moved.photo).any(-1)
+    assert changed[212:216, 152:168].mean() > 0.9
+    assert not changed[:180].any() and not changed[:, :120].any()
+
+
+def test_what_the_photo_shows_itself_stays(jaw: np.ndarray) -> None:
+    moved = driven(hole(8), kept=1.0)
+    assert np.array_equal(paint_opening(moved, jaw, hub.mouth()), moved.photo)
+
+
+def test_slivers_and_closed_lips_are_left_alone(jaw: np.ndarray) -> None:
+    sliver = np.zeros((40, 40), np.float32)
+    sliver[3, 5:9] = 0.3
+    closed = Driven(np.full((340, 320, 3), 150, np.uint8))
+    for moved in (driven(sliver), driven(hole(0)), closed):
+        assert paint_opening(moved, jaw, hub.mouth()) is moved.photo
