@@ -11,57 +11,21 @@ import pytest
 
 from latentface import api, hub
 from latentface.errors import InputError, NoFaceFound, UsageError
-from latentface.faces import alignment
 from latentface.head.fitting import fit_head
 from latentface.head.model import HeadModel
 from latentface.io.clip import Clip, Frame
 from latentface.io.images import Photo
 from latentface.motion import head_engine
-from latentface.motion.head_driver import HeadDriver, HeadMotion
+from latentface.motion.head_driver import HeadMotion
 from latentface.motion.head_engine import HeadRetargeting, limit
-from latentface.motion.lids import Lids
 from latentface.options import AnimateOptions
-from tests.head.face_on_model import landmarks_of
-from tests.helpers.head_picture import CENTRE, HEIGHT, SCALE, WIDTH, model, picture, psnr
-
-OPTIONS = AnimateOptions(engine="head", best_frame=False)
-SHUT, OPEN = 1, 6  # frames of the driver: the jaw opens from 0 on, in steps of .08
-FACELESS = 99
-
-
-def landmarks(expression: dict[str, float] | None = None, pose: tuple[float, float, float] = (0, 0, 0)) -> np.ndarray:
-    return landmarks_of(model(), expression or {}, pose, scale=SCALE, middle=CENTRE, definition="annotated")
-
-
-TABLE = {0: landmarks(), **{k: landmarks({"jawOpen": 0.08 * (k - 1)}) for k in range(SHUT, OPEN + 1)}}
+from tests.helpers.driving_heads import FACELESS, OPTIONS, TABLE, clip_of, frame_of, landmarks, see_by_first_pixel
+from tests.helpers.head_picture import CENTRE, HEIGHT, WIDTH, model, picture, psnr
 
 
 @pytest.fixture(autouse=True)
 def stand_ins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first pixel of a picture says which landmarks it has; none where it says FACELESS."""
-
-    def find(photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        count = 0 if photo[0, 0, 0] == FACELESS else photo.shape[1] // WIDTH
-        boxes = [[WIDTH * i + 80.0, 90.0, WIDTH * i + 220.0, 260.0] for i in range(count)]
-        return np.array(boxes).reshape(-1, 4), np.ones(count)
-
-    def points(photo: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-        known = TABLE.get(int(photo[0, 0, 0]), TABLE[0])
-        return np.stack([known + np.array([WIDTH * (box[0] // WIDTH), 0]) for box in boxes])
-
-    monkeypatch.setattr(alignment, "detect_faces", find)
-    monkeypatch.setattr(alignment, "best_score", lambda picture: -1.0 if picture.max() == FACELESS else 1.0)
-    monkeypatch.setattr(hub, "_landmarks", lambda name, stamp: points)
-
-
-def frame_of(k: int) -> np.ndarray:
-    frame = np.full((HEIGHT, WIDTH, 3), FACELESS, np.uint8) if k == FACELESS else picture().photo.copy()
-    frame[0, 0, 0] = k
-    return frame
-
-
-def clip_of(*numbers: int) -> Clip:
-    return Clip([Frame(frame_of(k), Fraction(i, 25)) for i, k in enumerate(numbers)], 25, (WIDTH, HEIGHT), len(numbers))
+    see_by_first_pixel(monkeypatch)
 
 
 def photo_of(faces: int = 1) -> np.ndarray:
@@ -164,8 +128,10 @@ def test_a_jaw_that_drops_opens_the_mouth_and_leaves_the_forehead() -> None:
     change = np.abs(frames[-1].astype(int) - photo_of())
     assert change[mouth].mean() > 10
     assert change[forehead].mean() < 2
-    dark = [(frame[mouth].max(2) < 90).sum() for frame in (frames[0], frames[-1])]
-    assert dark[1] > dark[0] + 50
+    around = np.s_[170:260, 120:180]
+    red = [frame[around][..., 0] - 1.5 * frame[around][..., 1] > 20 for frame in (frames[0], frames[-1])]
+    lower = [int(np.flatnonzero(each.any(1)).max()) for each in red]
+    assert lower[1] > lower[0] + 4  # rows that the lower lip went down
 
 
 def test_frames_come_in_order_and_begin_before_an_endless_clip_ends() -> None:
@@ -178,21 +144,8 @@ def test_frames_come_in_order_and_begin_before_an_endless_clip_ends() -> None:
     for count in (None, 10**6):  # live, and made ahead
         animation = api.animate(photo_of(), Clip(endless(), 25, (WIDTH, HEIGHT), count), None, OPTIONS)
         frames = iter(animation.clip)
-        assert [next(frames).time for _ in range(4)] == [Fraction(k, 25) for k in range(1, 5)]
+        assert [next(frames).time for _ in range(4)] == [Fraction(k, 25) for k in range(4)]
         frames.close()
-
-
-def test_the_filter_keeps_a_still_head_still(monkeypatch: pytest.MonkeyPatch) -> None:
-    noise = np.random.default_rng(0).normal(0, 0.5, (30, 68, 2))
-    for k in range(30):
-        monkeypatch.setitem(TABLE, 100 + k, TABLE[1] + noise[k])
-    clip = clip_of(1, *range(100, 130))
-    spreads = []
-    for smooth in (0.0, None):
-        driver = HeadDriver(clip, model(), api.landmark_predictor(), replace(OPTIONS, smooth=smooth), TABLE[0])
-        seen = np.stack([each.pack() for _, each in driver if each is not None])
-        spreads.append(float(seen[8:].std(0).mean()))
-    assert spreads[1] < 0.6 * spreads[0]
 
 
 @pytest.mark.parametrize("missing", ["hold", "source"])
@@ -206,12 +159,6 @@ def test_frames_without_a_face_hold_or_show_the_photo(missing: str) -> None:
 def test_a_missing_face_can_stop_the_clip() -> None:
     with pytest.raises(InputError, match=r"no face in frame 1 .0\.04 s."):
         animate(1, FACELESS, 6, options=replace(OPTIONS, missing="stop"))
-
-
-def test_a_driver_s_head_turned_away_counts_as_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(TABLE, 50, landmarks(pose=(75, 0, 0)))
-    _, animation = animate(1, 50, 4)
-    assert animation.report.drivers[0].missing == [1]
 
 
 def test_a_driver_without_any_face_is_refused() -> None:
@@ -262,30 +209,11 @@ def test_the_mouth_is_painted() -> None:
 # ------------------------------------------------------------------------------------------------- lids
 
 
-def test_lids_that_close_are_seen_though_the_landmarks_stay() -> None:
-    open_eyes, shut = frame_of(1), frame_of(1)
-    for eye in (slice(36, 42), slice(42, 48)):
-        x, y = TABLE[1][eye].mean(0).round().astype(int)
-        shut[y - 9 : y + 10, x - 17 : x + 18] = (200, 155, 130)
-    lids = Lids(open_eyes, TABLE[1])
-    assert lids(open_eyes, TABLE[1]) == pytest.approx([0, 0])
-    assert lids(shut, TABLE[1]) == pytest.approx([1, 1])
-    wink = open_eyes.copy()
-    wink[:, : int(CENTRE[0])] = shut[:, : int(CENTRE[0])]
-    assert lids(wink, TABLE[1]) == pytest.approx([1, 0])  # the subject's right eye lies on the left
-
-
 def test_a_blink_shuts_the_photo_s_eyes() -> None:
     driving = motion(shut=np.array([1.0, 1.0]))
     _, made = retarget(motion(), driving, eyeBlinkLeft=0.3)
     found = made.coefficients()
     assert (found["eyeBlinkLeft"], found["eyeBlinkRight"]) == (1, 1)
-
-
-def test_an_eye_that_never_was_seen_open_tells_nothing() -> None:
-    flat = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
-    lids = Lids(flat, TABLE[1])
-    assert np.array_equal(lids(flat, TABLE[1]), [0, 0])
 
 
 # ------------------------------------------------------------------------------------------------- options
