@@ -211,7 +211,7 @@ def test_a_missing_landmark_file_ends_the_run(desk: Desk, monkeypatch: pytest.Mo
         (["sample", "--seeds", "5-1"], "backwards"),
         (["sample", "--seeds", "a"], "0-15"),
         (["sample", "--seeds", "0-99999999"], "at most"),
-        (["sample", "--seeds", "1", "--latent", "x"], "--seeds has no effect with saved latents"),
+        (["sample", "--seeds", "1", "--latent", "x"], "exclude each other"),
         (["sample", "--device", "warp"], "cuda:N"),
         (["sample", "--device", "cuda:99"], "CUDA devices"),
     ],
