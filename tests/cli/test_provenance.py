@@ -115,7 +115,15 @@ def test_video(studio: Desk, name: str, words: tuple[str, ...], mark: str) -> No
 
 
 def test_animate(studio: Desk) -> None:
-    words = ("animate", "--source", studio.folder / "anna.png", "--network", studio.folder / "model.safetensors")
+    words = (
+        "animate",
+        "--engine",
+        "motion",
+        "--source",
+        studio.folder / "anna.png",
+        "--network",
+        studio.folder / "model.safetensors",
+    )
     driven = (*words, "--driving", studio.folder / "driver.mp4", "-o", studio.folder / "out.gif")
     assert mark_of(run(studio, *driven)) == COMPOSITE
 
