@@ -165,7 +165,8 @@ class Driver:
         shift = _with_lids(field, blinks, self._beside_frames)
         moved = photo[box.slices].astype(np.float32)
         far = (np.abs(shift[..., 0]) > STILL) | (np.abs(shift[..., 1]) > STILL)
-        moved[far] = sample(photo, (box.places() + shift)[far]) * relight(self.light, scene, field)[far][:, None]
+        source = mirrored((box.places() + shift)[far], photo.shape[:2])
+        moved[far] = sample(photo, source) * relight(self.light, scene, field)[far][:, None]
         for blink in blinks:
             if blink.amount:
                 _open_eye(moved, photo, field, blink)
@@ -233,6 +234,13 @@ class Driver:
         colours = (sample(self.photo, places) * weight).sum(axis=(1, 2)) / np.maximum(total, 1)
         skin[mixed] = np.where(total > 0, colours, skin[mixed])
         return share, skin
+
+
+def mirrored(places: Float32Array, size: tuple[int, int]) -> Float32Array:
+    """Places [..., 2] with those beyond the edges of a photo of that height and width mirrored into it."""
+    last = np.array([size[1] - 1, size[0] - 1], np.float32)
+    made: Float32Array = last - np.abs(last - np.abs(places))
+    return made
 
 
 def _without_specks(inside: BoolArray, mouth: BoolArray) -> BoolArray:
