@@ -131,7 +131,7 @@ class MovingHead:
 
     def place(self, base: Pixels, target: HeadFit) -> None:
         """Draw the head as `target` has it into a copy of the picture, with its alpha if it has one, in place."""
-        driven = self.driver.drive(self._project(target))
+        driven = self.driver.drive(self._project(target), plain=self.mouth is None)
         if driven.box is None or driven.field is None:
             return
         here = driven.box.slices

@@ -27,9 +27,10 @@ from latentface.arrays import Float32Array, Float64Array, Pixels
 from latentface.errors import InputError
 from latentface.faces.crop import ffhq_quad
 from latentface.head.fit import HeadFit
-from latentface.head.geometry import Box, Surface, normals, ramp
+from latentface.head.geometry import Box, Surface, ramp
 from latentface.head.model import HeadModel
 from latentface.io.atomic import atomic_path
+from latentface.ops.raster import normals
 from latentface.networks.mouth import MouthNet
 from latentface.synthface.portrait_actions import KINDS, Relight, sample_action
 from latentface.synthface.portrait_sources import Part, SourceFace, is_trusted, plan, read_faces
@@ -84,7 +85,7 @@ class Rig:
 
         placed = self._aligned(after)
         vertices = self._project(placed)
-        driven = self._driver.drive(vertices)
+        driven = self._driver.drive(vertices, plain=False)
         still = replace(placed, expression=np.zeros_like(placed.expression))
         skull = still.landmarks(self.model, self._project(still))
         image = paint_opening(driven, skull, self.mouth)
