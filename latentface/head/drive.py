@@ -164,18 +164,18 @@ class Driver:
             return Driven(photo.copy())
         box = field.box
         blend = BLEND if self.spectacles is None else 0.25 * BLEND  # frames do not move with lids
-        blinks = [
+        found = (
             find_blink(eye, model, scene.before, to, side, scene.size, folds, blend)
             for eye, side, folds in zip(self.eyes, SIDES, self.folds, strict=True)
-        ]  # fmt: skip
+        )
+        blinks = [each for each in found if each is not None]
         if self.spectacles is not None:
             hold(self.spectacles, scene, to, field.shift, box)
         shift = _with_lids(field, blinks, self._beside_frames)
         gain = relight(self.light, scene, field)
         moved = move(photo, box.left, box.top, shift, STILL, gain.values, gain.step)
         for blink in blinks:
-            if blink.amount:
-                _open_eye(moved, photo, field, blink)
+            _open_eye(moved, photo, field, blink)
         opening = find_opening(photo, scene, self.shown, to, field, self.white)
         hole = None
         if opening is not None and opening.amount:
@@ -271,6 +271,8 @@ def _nearest(known: BoolArray, wanted: BoolArray) -> tuple[Int64Array, Int64Arra
 
 def _with_lids(field: Field, blinks: Sequence[Blink], free: Callable[[Box], Float32Array | float]) -> Float32Array:
     """The field with the lids' own motion, as far as `free` lets it count."""
+    if not blinks:
+        return field.shift
     shift: Float32Array = field.shift.copy()
     for blink in blinks:
         there, here = field.box.shared(blink.box)

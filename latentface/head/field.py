@@ -13,7 +13,7 @@ window around head and hair: hair turns with the head.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -66,11 +66,7 @@ class Scene:
     @classmethod
     def of(cls, model: HeadModel, before: Float32Array, height: int, width: int) -> Scene:
         """Look at a head in a photo of that size."""
-        surface = Surface.of(model)
-        used = np.unique(surface.skin)
-        used = used[model.neutral[used, 1] > -8.0]  # the bust below stays with the photo
-        skull = used[model.neutral[used, 1] > 2.0]
-        moved = np.abs(model.expressions[:, skull]).max(axis=(0, 2))
+        surface, used, skull, still = _parts(model)
         box = Box.around(before[used, :2], 2, height, width).or_pixel
         seen = surface.seen(before, box)
         unit = eye_distance(model, before)
@@ -79,7 +75,7 @@ class Scene:
         trust = (before[:, 2] >= nearest - 0.12 * unit) * ramp(model.neutral[:, 2], 3.0, 5.5)
         trust *= ramp(model.neutral[:, 1], -9.0, -7.5) * (1 - ramp(model.regions["ears"], 0.0, 0.3))
         return cls(
-            model, surface, before, (height, width), unit, used, skull, skull[moved < STILL], box, surface.layers(seen),
+            model, surface, before, (height, width), unit, used, skull, still, box, surface.layers(seen),
             trust.astype(np.float32), normals(before, surface.skin),
         )  # fmt: skip
 
@@ -92,6 +88,12 @@ class Scene:
         """How far motions are to be trusted, [V], given normals after them: in view before and after, and no neck."""
         trust: Float32Array = self.trust * ramp(np.minimum(self.facing, after[:, 2]), 0.15, 0.5)
         return np.maximum(trust, self._features)
+
+    @cached_property
+    def solid(self) -> Float64Array:
+        """What makes of the places of `still` after a change, [N, 3], the affine map there by least squares, [4, N]."""
+        inverse: Float64Array = np.linalg.pinv(_homogeneous(self.before[self.still]))
+        return inverse
 
     @cached_property
     def teeth(self) -> tuple[Int64Array, Int64Array]:
@@ -110,6 +112,17 @@ class Scene:
         lips = np.max([self.model.regions[name] for name in ("upper_lip", "lower_lip", "inner_mouth")], axis=0)
         lids = np.max([self.model.regions[f"{which}_lid_{side}"] for which, side in LIDS], axis=0)
         return np.maximum(ramp(lips, 0.05, 0.4), ramp(lids, 0.05, 0.3))
+
+
+@lru_cache(maxsize=4)
+def _parts(model: HeadModel) -> tuple[Surface, Int64Array, Int64Array, Int64Array]:
+    """Surface, `used`, `skull` and `still` of a model (see `Scene`); kept for the last few models."""
+    surface = Surface.of(model)
+    used = np.unique(surface.skin)
+    used = used[model.neutral[used, 1] > -8.0]  # the bust below stays with the photo
+    skull = used[model.neutral[used, 1] > 2.0]
+    moved = np.abs(model.expressions[:, skull]).max(axis=(0, 2))
+    return surface, used, skull, skull[moved < STILL]
 
 
 @dataclass(frozen=True)
@@ -164,8 +177,8 @@ class Turn:
     @classmethod
     def between(cls, scene: Scene, after: Float32Array) -> Turn:
         """That of the skull's middle, as its vertices move that no expression touches."""
-        skull, still = scene.before[scene.skull].astype(np.float64), scene.before[scene.still]
-        solid = np.linalg.lstsq(_homogeneous(still), after[scene.still].astype(np.float64), rcond=None)[0]
+        skull = scene.before[scene.skull].astype(np.float64)
+        solid = scene.solid @ after[scene.still].astype(np.float64)
         u, s, vt = np.linalg.svd(solid[:2, :2].T)
         matrix = np.linalg.inv(u @ vt * s.mean())
         middle = (skull.min(axis=0) + skull.max(axis=0)) / 2

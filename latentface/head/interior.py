@@ -16,7 +16,6 @@ from scipy import ndimage
 from latentface.arrays import BoolArray, Float32Array, Int64Array, Pixels
 from latentface.head.field import Field, Scene
 from latentface.head.geometry import Box, ramp
-from latentface.head.model import HeadModel
 from latentface.ops.raster import normals, rasterise, sample
 
 PARTS = ("gums_upper", "gums_lower", "tongue", "teeth_upper", "teeth_lower")

@@ -1,4 +1,4 @@
-"""Smooth displacement fields from a coarse grid to pixels, and a picture moved by one: natively, or by numpy to the bit.
+"""Smooth displacement fields on coarse grids and pixels, and a picture moved by one: natively, or by numpy to the bit.
 
 Displacements are pixels (columns, rows): the pixel at p comes from p + d(p).
 """

@@ -33,7 +33,8 @@ PEOPLE = {
 #: How often a photo of a collection serves beside one of another; 1 for those that are not named. Official portraits
 #: are of older people and many, and hundreds of `caltech` are of 27 people.
 WEIGHTS = {
-    "t2i": 1.3, "vta": 0.7, "interfaces": 0.8, "gpo_225x275": 0.6, "clerk_335x410": 0.6, "voteview": 0.6, "caltech": 0.15,
+    "t2i": 1.3, "vta": 0.7, "interfaces": 0.8, "caltech": 0.15,
+    "gpo_225x275": 0.6, "clerk_335x410": 0.6, "voteview": 0.6,
 }  # fmt: skip
 LEAST_CONFIDENCE = 0.75  # of a fit that is trusted
 LEAST_JAW = 80.0  # pixels: a narrower face was enlarged too far to show skin
@@ -73,7 +74,7 @@ def read_faces(folder: Path) -> list[SourceFace]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read: {error}; expected one JSON object a line, a row for each face") from None
+        raise InputError(f"{path} cannot be read: {error}; expected a JSON object for each face, one a line") from None
     people: dict[str, int] = {}
     made = []
     for number, line in enumerate(lines):
@@ -135,7 +136,8 @@ def plan(
     order = rng.permutation(len(faces))
     # systematic sampling: each face as often as expected, rounded up or down
     ends = np.cumsum(share[order]) / share.sum() * count
-    chosen: Int64Array = order[np.searchsorted(ends, np.arange(count) + rng.uniform(), side="right").clip(0, len(order) - 1)]
+    places = np.searchsorted(ends, np.arange(count) + rng.uniform(), side="right").clip(0, len(order) - 1)
+    chosen: Int64Array = order[places]
     decks = [rng.permutation(kinds) for _ in range(-(-count // kinds))]
     drawn = np.concatenate(decks) if decks else np.zeros(0, np.int64)
     return [Part(faces[which].number, int(drawn[k]), seed * 1_000_003 + k) for k, which in enumerate(chosen)]

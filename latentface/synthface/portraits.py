@@ -6,7 +6,7 @@ expressions, gaze, small turns and light, with mouth and lids, and every number 
 (names in coefficient_names), pose float32 [n, 3] (yaw, pitch, roll in degrees), light float32 [n, 4] (see
 `portrait_actions.Relight`), kind int64 [n] (an index into kind_names), strength float32 [n], seed int64 [n], head int64
 [n] (the person's number), source int64 [n] (the photo's row in faces.jsonl), name [n] (the photo's), and
-source_coefficients and source_pose, those of the photo itself. A killed run resumes; fits are kept in ``DIR/fits.jsonl``.
+source_coefficients and source_pose, those of the photo itself. A killed run resumes; ``DIR/fits.jsonl`` keeps fits.
 """
 
 from __future__ import annotations
@@ -25,18 +25,21 @@ from scipy import ndimage
 
 from latentface.arrays import Float32Array, Float64Array, Pixels
 from latentface.errors import InputError
+from latentface.fields import resize
 from latentface.faces.crop import ffhq_quad
 from latentface.head.fit import HeadFit
 from latentface.head.geometry import Box, Surface, ramp
 from latentface.head.model import HeadModel
+from latentface.head.projector import Projector
 from latentface.io.atomic import atomic_path
-from latentface.ops.raster import normals
 from latentface.networks.mouth import MouthNet
+from latentface.ops.raster import normals
 from latentface.synthface.portrait_actions import KINDS, Relight, sample_action
 from latentface.synthface.portrait_sources import Part, SourceFace, is_trusted, plan, read_faces
 
 SHARD = 500
 CELLS = 64  # a side of the grid on which light is changed
+MOST_GROWTH = 0.05  # of a head whose face is aligned anew
 CHUNK = 100  # faces that a process fits at a time
 
 
@@ -65,8 +68,8 @@ class Rig:
         from latentface.head.drive import Driver
 
         self.photo, self.fit, self.model, self.mouth = photo, fit, model, mouth
-        self._displacement = fit.displacement(model)
-        before = self._project(fit)
+        self._projector = Projector(fit, model)
+        before = self._projector.vertices(fit)
         self._driver = Driver(photo, model, before)
         self._frame = ffhq_quad(fit.landmarks(model, before))
 
@@ -84,23 +87,22 @@ class Rig:
         from latentface.head.painting import paint_opening
 
         placed = self._aligned(after)
-        vertices = self._project(placed)
+        vertices = self._projector.vertices(placed)
         driven = self._driver.drive(vertices, plain=False)
-        still = replace(placed, expression=np.zeros_like(placed.expression))
-        skull = still.landmarks(self.model, self._project(still))
-        image = paint_opening(driven, skull, self.mouth)
+        image = paint_opening(driven, self._projector.skull(placed), self.mouth)
         if self._driver.is_grey:
             image = np.repeat(np.rint(image.mean(axis=2, keepdims=True)).astype(np.uint8), 3, axis=2)
             light = replace(light, warmth=0.0)
         return self._relit(image, vertices, light), placed, placed.landmarks(self.model, vertices)
 
-    def _project(self, fit: HeadFit) -> Float64Array:
-        return fit.project(self.model, displacement=self._displacement)
-
     def _aligned(self, fit: HeadFit) -> HeadFit:
-        """The head scaled and shifted so that the square of its alignment lies where the photo's does."""
-        quad = ffhq_quad(fit.landmarks(self.model, self._project(fit)))
+        """The head shifted, and scaled a little, so that the square of its alignment lies where the photo's does.
+
+        A head that shrinks uncovers what the crop does not show, and mirrored hair takes its place.
+        """
+        quad = ffhq_quad(fit.landmarks(self.model, self._projector.vertices(fit)))
         growth = float(np.linalg.norm(self._frame[2] - self._frame[0]) / np.linalg.norm(quad[2] - quad[0]))
+        growth = float(np.clip(growth, 1 - MOST_GROWTH, 1 + MOST_GROWTH))
         shift = self._frame.mean(axis=0) - growth * quad.mean(axis=0)
         return replace(fit, scale=growth * fit.scale, translation=growth * fit.translation + shift)
 
@@ -122,8 +124,7 @@ class Rig:
         reach = spread(np.ones_like(field), seen.covered)
         tint = np.array([1.0, 0.0, -1.0], np.float32) * light.warmth
         logs = field[..., None] + reach[..., None] * tint
-        zoomed = ndimage.zoom(logs, (size / CELLS, size / CELLS, 1), order=1, mode="nearest", grid_mode=True)
-        return brighten(image, np.exp(zoomed))
+        return brighten(image, np.exp(resize(logs, (size, size))))
 
 
 def spread(values: Float32Array, known: np.ndarray) -> Float32Array:
@@ -251,7 +252,8 @@ def rig_portraits(folder: Path, output: Path, count: int, workers: int = 1, seed
     faces = read_faces(folder)
     fits = fit_faces(faces, output / "fits.jsonl", workers)
     trusted = [face for face in faces if is_trusted(face, fits[face.name])]
-    click.echo(f"{len(trusted)} of {len(faces)} faces, {len({f.person for f in trusted})} people, can be driven", err=True)
+    people = len({face.person for face in trusted})
+    click.echo(f"{len(trusted)} of {len(faces)} faces, {people} people, can be driven", err=True)
     parts = plan(trusted, count, len(KINDS), seed)
     by_number = {face.number: face for face in trusted}
     jobs = []
