@@ -14,19 +14,20 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import click
 import numpy as np
 from scipy import ndimage
 
-from latentface.arrays import Float32Array, Float64Array, Pixels
+from latentface.arrays import BoolArray, Float32Array, Float64Array, Pixels
 from latentface.errors import InputError
-from latentface.fields import resize
 from latentface.faces.crop import ffhq_quad
+from latentface.fields import resize
 from latentface.head.fit import HeadFit
 from latentface.head.geometry import Box, Surface, ramp
 from latentface.head.model import HeadModel
@@ -36,6 +37,9 @@ from latentface.networks.mouth import MouthNet
 from latentface.ops.raster import normals
 from latentface.synthface.portrait_actions import KINDS, Relight, sample_action
 from latentface.synthface.portrait_sources import Part, SourceFace, is_trusted, plan, read_faces
+
+Job = TypeVar("Job")
+Made = TypeVar("Made")
 
 SHARD = 500
 CELLS = 64  # a side of the grid on which light is changed
@@ -127,7 +131,7 @@ class Rig:
         return brighten(image, np.exp(resize(logs, (size, size))))
 
 
-def spread(values: Float32Array, known: np.ndarray) -> Float32Array:
+def spread(values: Float32Array, known: BoolArray) -> Float32Array:
     """Values [H, W] where they are known, smoothly continued to where they are not, and fading to 0 far away."""
     weight = known.astype(np.float32)
     made = np.zeros_like(values)
@@ -268,7 +272,8 @@ def rig_portraits(folder: Path, output: Path, count: int, workers: int = 1, seed
     return sorted(output.glob("shard-*.npz"))
 
 
-def _map(work, jobs: Sequence, workers: int) -> Iterable:  # type: ignore[no-untyped-def,type-arg]
+def _map(work: Callable[[Job], Made], jobs: Sequence[Job], workers: int) -> Iterator[Made]:
+    """What `work` makes of each job, in order, in this process or in several."""
     if workers == 1:
         yield from map(work, jobs)
         return
