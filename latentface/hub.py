@@ -283,7 +283,8 @@ def head_reader(device: str = "cpu") -> HeadReader:
 @lru_cache(maxsize=1)
 def mouth() -> MouthNet:
     """The built-in network that paints open mouths, in bfloat16 where the processor multiplies it."""
-    network = pretrained.load_mouth().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = pretrained.load_mouth()
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network.bfloat16() if multiplies_bfloat16() else network
 
 

@@ -264,7 +264,8 @@ def _without_specks(inside: BoolArray, mouth: BoolArray) -> BoolArray:
 def _nearest(known: BoolArray, wanted: BoolArray) -> tuple[Int64Array, Int64Array]:
     """Rows and columns, [N] each, of the known sample that is nearest to each wanted one; itself if none is known."""
     if not known.any():
-        return np.nonzero(wanted)
+        own, across = np.nonzero(wanted)
+        return own.astype(np.int64), across.astype(np.int64)
     rows, columns = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
     return rows[wanted], columns[wanted]
 

@@ -92,7 +92,7 @@ class Scene:
     @cached_property
     def solid(self) -> Float64Array:
         """What makes of the places of `still` after a change, [N, 3], the affine map there by least squares, [4, N]."""
-        inverse: Float64Array = np.linalg.pinv(_homogeneous(self.before[self.still]))
+        inverse: Float64Array = np.asarray(np.linalg.pinv(_homogeneous(self.before[self.still])), np.float64)
         return inverse
 
     @cached_property

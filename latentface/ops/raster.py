@@ -64,8 +64,8 @@ class Raster:
     def every(self, step: int) -> Raster:
         """What is seen at every `step`th pixel, from pixel step // 2 on."""
         some = slice(step // 2, None, step)
-        index, weights, depth = (np.ascontiguousarray(a[some, some]) for a in (self.index, self.weights, self.depth))
-        return Raster(self.triangles, index, weights, depth)
+        index, weights = np.ascontiguousarray(self.index[some, some]), np.ascontiguousarray(self.weights[some, some])
+        return Raster(self.triangles, index, weights, np.ascontiguousarray(self.depth[some, some]))
 
     def interpolate(self, attributes: npt.ArrayLike) -> Floats:
         """Attributes of vertices [V, C] at each pixel, float32 [H, W, C]; 0 where nothing is seen.

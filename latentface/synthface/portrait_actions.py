@@ -144,7 +144,8 @@ def _add(made: Float64Array, names: tuple[str, ...], name: str, amount: float, r
 
 def _with_lids(fit: HeadFit, weights: Float64Array, rng: np.random.Generator) -> Float64Array:
     """Weights [E] with lids as the photo has them, or closed: both or one, wholly or half."""
-    names, made = fit.expression_names, weights.copy()
+    names = fit.expression_names
+    made: Float64Array = weights.copy()
     blinks, wide = indices_of(names, "eyeBlink"), indices_of(names, "eyeWide")
     own = fit.expression[blinks]
     chance, amount = rng.random(), float(rng.uniform(0.7, 1.0))
