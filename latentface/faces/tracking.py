@@ -14,6 +14,8 @@ Box = tuple[int, int, int, int]
 _SEARCH_SIDE = 480  # long side of the copy in which a face is looked for: faces of 8 % of it and more are found
 _FARTHEST = 0.5  # sides of its square that a face moves between two looks; else it is another
 _LARGEST_CHANGE = 1.5  # of that side
+_HARDLY = 0.04  # sides that a face moves from frame to frame, beyond which it is looked at anew whether it is one
+_TRUSTED = 3  # frames of a film for which a face that hardly moves is taken for one
 
 
 class Tracker:
@@ -27,7 +29,8 @@ class Tracker:
         landmarks: the predictor.
         box, track: where another tracker stopped.
         dense: the pictures are all frames of a film. A face moves so little between two of them that the built-in
-            predictor looks once, around its last landmarks, not twice.
+            predictor looks once, around its last landmarks, not twice, and that only every third picture is asked
+            whether it still shows one, unless the face moves.
     """
 
     def __init__(
@@ -36,6 +39,7 @@ class Tracker:
         self.landmarks, self.box, self.track = landmarks, box, track
         self._dense = dense
         self._last: Float64Array | None = None
+        self._unseen = 0  # pictures since a face was made out
 
     def __call__(self, picture: Pixels) -> Float64Array | None:
         """Landmarks [68, 2] of the followed face in uint8 RGB [H, W, 3], or None where the picture shows no face."""
@@ -58,8 +62,14 @@ class Tracker:
         now = alignment.box_around(points)
         side, before = now[2] - now[0], self.box[2] - self.box[0]
         moved = np.abs((now[:2] + now[2:] - self.box[:2] - self.box[2:]) / 2).max()
-        same = moved <= _FARTHEST * before and before / _LARGEST_CHANGE <= side <= before * _LARGEST_CHANGE
-        return points if same and shows_face(Square.around(points).cut(picture)) else None
+        if moved > _FARTHEST * before or not before / _LARGEST_CHANGE <= side <= before * _LARGEST_CHANGE:
+            return None
+        self._unseen += 1
+        still = moved <= _HARDLY * before and abs(side - before) <= _HARDLY * before
+        if self._last is not None and still and self._unseen < _TRUSTED:
+            return points
+        self._unseen = 0
+        return points if shows_face(Square.around(points).cut(picture)) else None
 
 
 def _whole(box: Float64Array) -> Box:

@@ -7,7 +7,7 @@ predictors learn: brows on the upper edge of the hair, lips on the edge of the r
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -60,6 +60,16 @@ class FacePoints:
     balls: Array
     ball_identity: Array
     inter_ocular: float
+
+    @cached_property
+    def modes(self) -> Array:
+        """Identity and expressions in one, [K + E, 68 * 3]."""
+        return np.concatenate([self.identity, self.expressions]).reshape(-1, self.base.size)
+
+    @cached_property
+    def strip_modes(self) -> Array:
+        """The same at the vertices of the strips, [K + E, 17 * C, 3]."""
+        return np.concatenate([self.strip_identity, self.strip_expressions])
 
 
 @lru_cache(maxsize=4)

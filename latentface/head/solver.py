@@ -169,14 +169,11 @@ class LandmarkFit:
     def shape(self, state: State) -> Array:
         """The 68 landmarks [68, 3] of a state in the head's frame, the jaw points where they have slid to."""
         p = self.points
-        made: Array = p.base + np.tensordot(state.identity, p.identity, 1)
-        made += np.tensordot(state.expression, p.expressions, 1)
+        weights = np.concatenate([state.identity, state.expression])
+        made: Array = p.base + (weights @ p.modes).reshape(-1, 3)
         rows = np.arange(JAW) * p.strips.shape[1] + state.jaw
-        made[:JAW] = (
-            p.strip_base[rows]
-            + np.tensordot(state.identity, p.strip_identity[:, rows], 1)
-            + np.tensordot(state.expression, p.strip_expressions[:, rows], 1)
-        )
+        strips = p.strip_modes[:, rows].reshape(len(weights), -1)
+        made[:JAW] = p.strip_base[rows] + (weights @ strips).reshape(-1, 3)
         return made
 
     def project(self, state: State) -> Array:
@@ -190,8 +187,8 @@ class LandmarkFit:
         A point may slide between the model's own point and the silhouette.
         """
         p, count = self.points, self.points.strips.shape[1]
-        strip = p.strip_base + np.tensordot(state.identity, p.strip_identity, 1)
-        strip = strip + np.tensordot(state.expression, p.strip_expressions, 1)
+        weights = np.concatenate([state.identity, state.expression])
+        strip = p.strip_base + (weights @ p.strip_modes.reshape(len(weights), -1)).reshape(-1, 3)
         flat = (state.scale * strip @ state.rotation[:2].T + state.translation).reshape(JAW, count, 2)
         outward = p.outward @ state.rotation[:2].T
         edge = np.einsum("jcd,jd->jc", flat, outward).argmax(1)
@@ -231,8 +228,8 @@ class LandmarkFit:
         """Residuals [R], their Jacobian [R, K + E + 6] and the normals of the jaw line that weigh them."""
         p = self.points
         rows = np.arange(JAW) * p.strips.shape[1] + state.jaw
-        modes = np.concatenate([p.identity, p.expressions])
-        modes[:, :JAW] = np.concatenate([p.strip_identity[:, rows], p.strip_expressions[:, rows]])
+        modes = p.modes.reshape(len(p.modes), -1, 3).copy()
+        modes[:, :JAW] = p.strip_modes[:, rows]
         count = len(modes)
         turned = self.shape(state) @ state.rotation.T
         flow = np.empty((count + 6, 68, 2))

@@ -33,6 +33,21 @@ def test_it_follows_without_searching_and_begins_anew_elsewhere(made_up: None, m
     assert tracker.track == 2
 
 
+def test_in_a_film_a_face_that_hardly_moves_is_made_out_every_third_time(
+    made_up: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+    monkeypatch.setattr(alignment, "best_score", lambda picture: looks.append(1) or best_skin(picture))
+    tracker = Tracker(Points(), dense=True)
+    for k in range(7):
+        assert tracker(wandering(k)) is not None
+    assert len(looks) == 2  # the 4th and the 7th picture
+    assert tracker(wandering(20)) is not None  # farther than a face that hardly moves
+    assert len(looks) == 3 and tracker.track == 1
+    gone = [tracker(wandering(20, face=False)) for _ in range(4)]
+    assert gone[-1] is None
+
+
 def test_a_jump_is_another_face(made_up: None) -> None:
     tracker = Tracker(Points())
     tracker(wandering(0))
