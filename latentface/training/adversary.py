@@ -78,9 +78,7 @@ class ProjectedDiscriminator(nn.Module):
     def hinge(self, real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
         """The discriminator's loss on mixed maps of real and of synthesised pictures, a scalar."""
         count = len(real[0])
-        logits = [
-            head(torch.cat([a, b])).float() for head, a, b in zip(self.heads, real, fake, strict=True)
-        ]
+        logits = [head(torch.cat([a, b])).float() for head, a, b in zip(self.heads, real, fake, strict=True)]
         return torch.stack(
             [F.relu(1 - each[:count]).mean() + F.relu(1 + each[count:]).mean() for each in logits]
         ).mean()
@@ -91,7 +89,8 @@ def augment(images: Tensor, random: torch.Generator) -> Tensor:
     count, side = len(images), images.shape[-1]
 
     def uniform(low: float, high: float) -> Tensor:
-        return torch.rand(count, 1, 1, 1, generator=random).to(images) * (high - low) + low
+        drawn = torch.rand(count, 1, 1, 1, generator=random, device=images.device)
+        return drawn * (high - low) + low
 
     images = images + uniform(-0.4, 0.4)
     grey = images.mean(1, keepdim=True)
@@ -99,12 +98,12 @@ def augment(images: Tensor, random: torch.Generator) -> Tensor:
     middle = images.mean((1, 2, 3), keepdim=True)
     images = middle + (images - middle) * uniform(0.6, 1.4)
     reach = side // 8
-    shift = torch.randint(-reach, reach + 1, (count, 2), generator=random).tolist()
+    shift = torch.randint(-reach, reach + 1, (count, 2), generator=random, device=images.device).tolist()
     padded = F.pad(images, (reach,) * 4)
     moved = [padded[k, :, reach + y :, reach + x :][:, :side, :side] for k, (y, x) in enumerate(shift)]
     images = torch.stack(moved)
     place = torch.arange(side, device=images.device)
-    corner = (torch.rand(count, 2, generator=random) * 1.2 - 0.4) * side
+    corner = (torch.rand(count, 2, generator=random, device=images.device) * 1.2 - 0.4) * side
     cut = 0.35 * side
     inside = [(place >= c) & (place < c + cut) for c in corner.flatten().tolist()]
     keep = torch.stack([~(inside[2 * k][:, None] & inside[2 * k + 1][None]) for k in range(count)])

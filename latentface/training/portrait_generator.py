@@ -80,7 +80,7 @@ class Autoencoder(nn.Module):
         nn.init.zeros_(self.change.weight)
 
     def spread(self, w: Tensor) -> Tensor:
-        """w [N, w_dim] on every layer: [N, num_ws, w_dim]."""
+        """Codes [N, w_dim] on every layer: [N, num_ws, w_dim]."""
         return w[:, None].expand(-1, self.generator.config.num_ws, -1)
 
 
@@ -122,21 +122,26 @@ class PortraitTrainer:
     """The training of the autoencoder and its discriminator; `run` trains for some pictures or minutes."""
 
     def __init__(
-        self, recipe: PortraitRecipe, pair: Autoencoder, faces: Portraits, held_out: Portraits, teacher: FeatureDistance,
-        squeeze: SqueezeLpips, out: Path, rigged: RiggedPairs | None = None, compiled: bool = False,
+        self, recipe: PortraitRecipe, pair: Autoencoder, faces: Portraits, held_out: Portraits,
+        teacher: FeatureDistance, squeeze: SqueezeLpips, out: Path, rigged: RiggedPairs | None = None, compiled: bool = False,
     ) -> None:  # fmt: skip
-        self.recipe, self.pair, self.faces, self.held_out, self.out = recipe, pair, faces, held_out, out
-        self.rigged, self.squeeze = rigged, squeeze.requires_grad_(False)
+        device = self.device = next(pair.parameters()).device
+        self.recipe, self.pair, self.out = recipe, pair, out
+        self.faces, self.held_out = faces.to(device), held_out.to(device)
+        self.rigged = None if rigged is None else replace(rigged.to(device), faces=self.faces)
+        self.squeeze = squeeze.to(device).requires_grad_(False)
         self.average = copy.deepcopy(pair).requires_grad_(False)
-        self.adversary = ProjectedDiscriminator(squeeze)
+        self.adversary = ProjectedDiscriminator(self.squeeze).to(device)
         self.statistics: WStatistics = measure_w(pair.generator)
-        teacher.requires_grad_(False)
+        teacher.to(device).requires_grad_(False)
         self.synthesise: Callable[..., Tensor] = pair.generator.synthesis
         self.parts: Callable[[Tensor], tuple[Tensor, Tensor]] = pair.encoder.parts
         self.compare: Callable[[Tensor, Tensor], Tensor] = lambda a, b: perceptual_and_texture(teacher, a, b)
         if compiled:
-            self.synthesise, self.parts = torch.compile(self.synthesise), torch.compile(self.parts)
-            self.compare = torch.compile(self.compare)
+            # A graph for each of the few shapes: one for all of them takes minutes to compile. The synthesis stays as
+            # it is: compiled for a CPU (torch 2.13), it gives gradients by ws that are not finite.
+            self.parts = torch.compile(self.parts, dynamic=False)
+            self.compare = torch.compile(self.compare, dynamic=False)
         self.optimizer = torch.optim.Adam(
             [
                 {"params": [p for p in pair.generator.parameters() if p.requires_grad], "lr": recipe.generator_rate},
@@ -169,13 +174,13 @@ class PortraitTrainer:
         recipe = self.recipe
         # Every step has its own streams, so that a resumed run goes on as if it had not stopped.
         order = np.random.default_rng([recipe.seed, self.steps])
-        random = torch.Generator().manual_seed(int(order.integers(2**62)))
+        random = torch.Generator(self.device).manual_seed(int(order.integers(2**62)))
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
             group["lr"] = rate * min(1.0, (self.seen + recipe.batch) / recipe.warm_up)
         images, near, change = self._sample(order)
         terms: dict[str, Tensor] = {}
-        with torch.autocast("cpu", torch.bfloat16):
-            w, ws, added = self._encode(images, change, random)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            w, ws, added = self._encode(images, change, order, random)
             drawn = self.synthesise(ws.contiguous(), noise=self._noise(len(ws), random)).float()
             weights = 1 + recipe.features * near
             found = compare_pictures(drawn, images, weights, self.compare, order)
@@ -214,7 +219,7 @@ class PortraitTrainer:
         return together[0].contiguous(memory_format=torch.channels_last), together[1], change
 
     def _encode(
-        self, images: Tensor, change: Tensor | None, random: torch.Generator
+        self, images: Tensor, change: Tensor | None, order: np.random.Generator, random: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Codes w [N, w_dim], the latents to draw [N, num_ws, w_dim], and what the encoder adds by layer.
 
@@ -225,18 +230,18 @@ class PortraitTrainer:
             memory_format=torch.channels_last))  # fmt: skip
         w, added = w.float(), added.float()
         drawn_w, drawn_added = w, added
-        if change is not None and float(torch.rand((), generator=random)) < 0.5:
+        if change is not None and order.random() < 0.5:
             n = len(change)
             moved = w[-2 * n : -n] + pair.change(change).float()
             drawn_w = torch.cat([w[:-n], moved])
             drawn_added = torch.cat([added[:-n], added[-2 * n : -n]])
-        noise = torch.randn(w.shape, generator=random) * recipe.latent_noise
-        whole = (torch.rand(len(w), 1, 1, generator=random) < 0.5).float()
+        noise = torch.randn(w.shape, generator=random, device=self.device) * recipe.latent_noise
+        whole = (torch.rand(len(w), 1, 1, generator=random, device=self.device) < 0.5).float()
         return w, (drawn_w + noise)[:, None] + drawn_added * whole, added
 
     def _noise(self, count: int, random: torch.Generator) -> list[Tensor]:
         shapes = self.pair.generator.synthesis.noise_shapes()
-        return [torch.randn(count, 1, *shape, generator=random) for shape in shapes]
+        return [torch.randn(count, 1, *shape, generator=random, device=self.device) for shape in shapes]
 
     def _adversarial(
         self, images: Tensor, drawn: Tensor, w: Tensor, order: np.random.Generator, random: torch.Generator,
@@ -249,9 +254,9 @@ class PortraitTrainer:
         """
         photos = len(images) - (self.recipe.pairs if self.rigged is not None else 0)  # driven pictures are no photos
         chosen = order.integers(photos, size=(2, self.recipe.mixed))
-        share = torch.rand(self.recipe.mixed, 1, generator=random)
+        share = torch.rand(self.recipe.mixed, 1, generator=random, device=self.device)
         between = torch.lerp(w[chosen[0]], w[chosen[1]], share)
-        between = between + torch.randn(between.shape, generator=random) * self.recipe.latent_noise
+        between = between + torch.randn(between.shape, generator=random, device=self.device) * self.recipe.latent_noise
         noise = self._noise(len(between), random)
         mixed = self.synthesise(self.pair.spread(between).contiguous(), noise=noise).float()
         look = self._look(images.shape[-1], order)
@@ -319,7 +324,8 @@ class PortraitTrainer:
 
     def _save(self) -> None:
         state = {
-            "seen": self.seen, "steps": self.steps, "pair": self.pair.state_dict(), "average": self.average.state_dict(),
+            "seen": self.seen, "steps": self.steps,
+            "pair": self.pair.state_dict(), "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(), "adversary": self.adversary.state_dict(),
             "against": self.against.state_dict(),
         }  # fmt: skip
@@ -327,7 +333,7 @@ class PortraitTrainer:
             torch.save(state, partial)
 
     def _resume(self) -> None:
-        state = torch.load(self.out / "checkpoint.pt", weights_only=True)
+        state = torch.load(self.out / "checkpoint.pt", map_location=self.device, weights_only=True)
         self.seen, self.steps = state["seen"], state["steps"]
         for pair, saved in ((self.pair, state["pair"]), (self.average, state["average"])):
             if saved["change.weight"].shape != pair.change.weight.shape:
@@ -350,17 +356,18 @@ class PortraitTrainer:
 @click.option("--minutes", default=float("inf"), help="Stop after this long (resumable).")
 @click.option("--pictures", type=int, help="Stop when so many were seen, over all sittings.")
 @click.option("--threads", default=1, show_default=True)
+@click.option("--device", default="cpu", show_default=True)
 @click.option("--compile", "compiled", is_flag=True, help="Compile with torch.compile: faster, needs g++.")
 def main(
     faces: Path, rigged: Path | None, perceptual: Path, start: str, out: Path, minutes: float, pictures: int | None,
-    threads: int, compiled: bool,
+    threads: int, device: str, compiled: bool,
 ) -> None:  # fmt: skip
     """Train face-256 on photographs."""
     torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
     training, held_out = load_portraits(faces)
     pairs = load_rigged(rigged, training) if rigged else None
-    pair = begin(start, pairs.controls if pairs else 0)
+    pair = begin(start, pairs.controls if pairs else 0).to(device)
     trainer = PortraitTrainer(
         PortraitRecipe(), pair, training, held_out, DistilledVgg(perceptual / "vgg19_distilled16x.npz"),
         SqueezeLpips(perceptual / "lpips_squeeze.npz"), out, pairs, compiled,

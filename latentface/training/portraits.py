@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,18 +40,18 @@ HELD_OUT_SKIPPED = ("caltech", "gpo_225x275")
 
 @dataclass(frozen=True, eq=False)
 class Portraits:
-    """Photographs of faces and what is known of them.
+    """Photographs of faces and what is known of them, on the device that trains.
 
     Attributes:
         names: the files'.
-        images: uint8 [n, S, S, 3].
-        features: maps of eyes and mouth, uint8 [n, 32, 32], 255 right at them.
+        images: uint8 [n, 3, S, S].
+        features: maps of eyes and mouth, uint8 [n, 1, 32, 32], 255 right at them.
         weights: how often each is to be seen, [n], of sum one.
     """
 
     names: tuple[str, ...]
-    images: NDArray[np.uint8]
-    features: NDArray[np.uint8]
+    images: Tensor
+    features: Tensor
     weights: NDArray[np.float64]
 
     def __len__(self) -> int:
@@ -63,19 +63,27 @@ class Portraits:
 
     def batch(self, chosen: NDArray[np.int64], mirrored: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
         """Pictures [N, 3, S, S] in [-1, 1] and maps of eyes and mouth [N, 1, S, S] in [0, 1]; some mirrored."""
-        return as_batch(self.images[chosen], self.features[chosen], mirrored)
+        at = torch.from_numpy(chosen).to(self.images.device)
+        return as_batch(self.images[at], self.features[at], torch.from_numpy(mirrored))
+
+    def to(self, device: torch.device) -> Portraits:
+        """The same on another device."""
+        return replace(self, images=self.images.to(device), features=self.features.to(device))
 
 
-def as_batch(
-    images: NDArray[np.uint8], features: NDArray[np.uint8], mirrored: NDArray[np.bool_]
-) -> tuple[Tensor, Tensor]:
-    """uint8 pictures [N, S, S, 3] and feature maps [N, 32, 32] as tensors; see `Portraits.batch`."""
-    picture = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
-    near = torch.from_numpy(np.ascontiguousarray(features))[:, None].float() / 255
-    flip = torch.from_numpy(mirrored).view(-1, 1, 1, 1)
+def as_batch(images: Tensor, features: Tensor, mirrored: Tensor) -> tuple[Tensor, Tensor]:
+    """uint8 pictures [N, 3, S, S] and maps [N, 1, 32, 32] as `Portraits.batch` gives them; mirrored: bool [N]."""
+    picture, near = images.float() / 127.5 - 1, features.float() / 255
+    flip = mirrored.to(picture.device).view(-1, 1, 1, 1)
     picture, near = (torch.where(flip, each.flip(3), each) for each in (picture, near))
     near = F.interpolate(near, size=picture.shape[-2:], mode="bilinear", align_corners=False)
     return picture.contiguous(memory_format=torch.channels_last), near
+
+
+def pictures_of(images: NDArray[np.uint8], landmarks: Float32Array) -> tuple[Tensor, Tensor]:
+    """Pictures uint8 [n, S, S, 3] and landmarks [n, 68, 2] as tensors for `as_batch`."""
+    near = np.stack([feature_map(points, images.shape[1]) for points in landmarks])
+    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(near)[:, None]
 
 
 def feature_map(landmarks: Float32Array, side: int) -> NDArray[np.uint8]:
@@ -120,6 +128,6 @@ def _load(folder: Path, rows: Sequence[Row]) -> Portraits:
     if not rows:
         raise InputError(f"{folder}: no face in colour that fills its crop")
     images = np.stack([read_image(folder / "crops" / row["name"]) for row in rows])
-    features = [feature_map(np.asarray(row["landmarks"], np.float32), images.shape[1]) for row in rows]
+    pictures, features = pictures_of(images, np.array([row["landmarks"] for row in rows], np.float32))
     weights = np.array([row_weight(row) for row in rows])
-    return Portraits(tuple(row["name"] for row in rows), images, np.stack(features), weights / weights.sum())
+    return Portraits(tuple(row["name"] for row in rows), pictures, features, weights / weights.sum())
