@@ -17,7 +17,7 @@ import copy
 import csv
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -26,20 +26,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from latentface import pretrained
-from latentface.errors import WeightsError
 from latentface.inversion.search import WStatistics, measure_w
 from latentface.io.atomic import atomic_path
 from latentface.io.images import write_image
 from latentface.io.provenance import COMPOSITE
-from latentface.networks.encoder import LatentEncoder
-from latentface.networks.generator import Generator
-from latentface.networks.lpips import SqueezeLpips
+from latentface.networks.lpips import Lpips, SqueezeLpips
 from latentface.networks.perceptual import DistilledVgg, FeatureDistance
-from latentface.pretrained.native import write_network
 from latentface.training.adversary import ProjectedDiscriminator, augment
 from latentface.training.generator import side_by_side
 from latentface.training.picture_losses import compare_pictures, perceptual_and_texture
+from latentface.training.portrait_networks import Autoencoder, begin, read_adversary, write_networks
 from latentface.training.portraits import Portraits, load_portraits
 from latentface.training.rigged_pairs import RiggedPairs, load_rigged
 
@@ -70,60 +66,12 @@ class PortraitRecipe:
     seed: int = 0
 
 
-class Autoencoder(nn.Module):
-    """Encoder, generator, and the linear map from a change of expression to a change of w."""
-
-    def __init__(self, encoder: LatentEncoder, generator: Generator, controls: int) -> None:
-        super().__init__()
-        self.encoder, self.generator = encoder, generator
-        self.change = nn.Linear(max(controls, 1), generator.config.w_dim, bias=False)
-        nn.init.zeros_(self.change.weight)
-
-    def spread(self, w: Tensor) -> Tensor:
-        """Codes [N, w_dim] on every layer: [N, num_ws, w_dim]."""
-        return w[:, None].expand(-1, self.generator.config.num_ws, -1)
-
-
-def begin(start: str, controls: int) -> Autoencoder:
-    """The networks the training begins from: a built-in generator, and the encoder of it or of its base.
-
-    Raises WeightsError when no built-in encoder is for it.
-    """
-    generator = pretrained.load_generator(start)
-    generator = copy.deepcopy(generator)
-    found = pretrained.find_encoder(generator.fingerprint) or pretrained.find_encoder(generator.base or "")
-    if found is None:
-        raise WeightsError(f"no built-in encoder is for {start}: begin from synthface-256 or another with one")
-    encoder = widen(found, generator)
-    for module in (generator, encoder):
-        module.requires_grad_(True).train()
-    generator.mapping.requires_grad_(False)
-    for name, parameter in generator.synthesis.named_parameters():
-        if name.endswith("noise_strength"):
-            parameter.requires_grad_(False)  # noise maps stay a handle for the projector
-    pair = Autoencoder(encoder, generator, controls)
-    return pair.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
-
-
-def widen(encoder: LatentEncoder, generator: Generator) -> LatentEncoder:
-    """An encoder of another generator's num_ws: its last row serves the rows it lacks."""
-    config = generator.config
-    wide = LatentEncoder(replace(encoder.config, num_ws=config.num_ws, fingerprint=generator.fingerprint))
-    state = encoder.state_dict()
-    for name in ("deltas.weight", "deltas.bias"):
-        rows = state[name].unflatten(0, (encoder.config.num_ws, config.w_dim))
-        more = rows[-1:].expand(config.num_ws - len(rows), *rows.shape[1:])
-        state[name] = torch.cat([rows, more]).flatten(0, 1).clone()
-    wide.load_state_dict(state)
-    return wide
-
-
 class PortraitTrainer:
     """The training of the autoencoder and its discriminator; `run` trains for some pictures or minutes."""
 
     def __init__(
         self, recipe: PortraitRecipe, pair: Autoencoder, faces: Portraits, held_out: Portraits,
-        teacher: FeatureDistance, squeeze: SqueezeLpips, out: Path, rigged: RiggedPairs | None = None, compiled: bool = False,
+        teacher: FeatureDistance, squeeze: Lpips, out: Path, rigged: RiggedPairs | None = None, compiled: bool = False,
     ) -> None:  # fmt: skip
         device = self.device = next(pair.parameters()).device
         self.recipe, self.pair, self.out = recipe, pair, out
@@ -351,7 +299,10 @@ class PortraitTrainer:
     "--perceptual", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder of vgg19_distilled16x.npz and lpips_squeeze.npz.",
 )  # fmt: skip
-@click.option("--start", default="synthface-256", show_default=True, help="Built-in generator to begin from.")
+@click.option(
+    "--start", default="synthface-256", show_default=True,
+    help="Built-in generator to begin from, or a folder that such a run wrote.",
+)  # fmt: skip
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path))
 @click.option("--minutes", default=float("inf"), help="Stop after this long (resumable).")
 @click.option("--pictures", type=int, help="Stop when so many were seen, over all sittings.")
@@ -372,9 +323,10 @@ def main(
         PortraitRecipe(), pair, training, held_out, DistilledVgg(perceptual / "vgg19_distilled16x.npz"),
         SqueezeLpips(perceptual / "lpips_squeeze.npz"), out, pairs, compiled,
     )  # fmt: skip
+    if not (out / "checkpoint.pt").exists() and Path(start).is_dir():
+        read_adversary(Path(start), trainer.adversary)
     average = trainer.run(minutes, pictures)
-    path = out / f"face-{average.generator.config.resolution}.safetensors"
-    write_network(path, "generator", asdict(average.generator.config), average.generator.state_dict())
+    path = write_networks(out, average, trainer.adversary)
     click.echo(f"{path}: {trainer.measure(128)}", err=True)
 
 

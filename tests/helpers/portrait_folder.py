@@ -41,7 +41,7 @@ def places() -> np.ndarray:
     """Landmarks [68, 2] in pixels of such a picture."""
     shape = np.asarray(mean_shape(), np.float32)
     low, high = shape.min(0), shape.max(0)
-    return (shape - low) / (high - low) * 0.5 * SIDE + 0.25 * SIDE
+    return np.asarray((shape - low) / (high - low) * 0.5 * SIDE + 0.25 * SIDE)
 
 
 def write_driven(folder: Path, people: int) -> Path:
@@ -58,7 +58,7 @@ def write_driven(folder: Path, people: int) -> Path:
         name=np.array([f"person{number:03d}.png" for number in range(people)]),
         coefficients=opened,
         source_coefficients=still,
-        pose=pose + np.float32([20.0, 0.0, 0.0]),
+        pose=pose + np.array([20.0, 0.0, 0.0], np.float32),
         source_pose=pose,
         light=np.zeros((people, 4), np.float32),
     )

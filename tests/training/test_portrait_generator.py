@@ -10,16 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from latentface.networks.encoder import EncoderConfig, LatentEncoder
-from latentface.networks.generator import Generator, GeneratorConfig
 from latentface.training import portrait_generator as recipe
 from latentface.training.portraits import load_portraits
 from latentface.training.rigged_pairs import load_rigged
 from tests.helpers.portrait_folder import write_driven, write_folder
 from tests.helpers.tiny_pairs import PixelDistance
-from tests.training.test_adversary import backbone
+from tests.helpers.tiny_portraits import backbone, start
 
-TINY = GeneratorConfig(resolution=128, z_dim=16, w_dim=16, num_mapping_layers=2, channel_base=512, channel_max=16)
 QUICK = recipe.PortraitRecipe(
     batch=4, pairs=1, mixed=2, generator_rate=1e-2, encoder_rate=5e-3, texture=0.0, perceptual=0.5, latent_noise=0.0,
     adversary_from=10_000, warm_up=8, ema_images=20,
@@ -30,15 +27,6 @@ QUICK = recipe.PortraitRecipe(
 def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     root = tmp_path_factory.mktemp("people")
     return write_folder(root / "faces", 9), write_driven(root / "driven", 9)
-
-
-def start(controls: int = 9) -> recipe.Autoencoder:
-    generator = Generator(TINY, seed=0)
-    config = EncoderConfig(128, 12, 16, generator.fingerprint, widths=(8, 8, 8, 8, 16), rank=4)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        encoder = LatentEncoder(config)
-    return recipe.Autoencoder(encoder, generator, controls)
 
 
 def trainer(
@@ -91,23 +79,5 @@ def test_the_discriminator_moves_the_generator(folders: tuple[Path, Path], tmp_p
     assert any(not torch.equal(value, heads[name]) for name, value in with_it.adversary.heads.state_dict().items())
     without = trainer(folders, tmp_path / "without", replace(choices, adversarial=0.0))
     without.run(pictures=8)
-    assert not torch.equal(with_it.pair.generator.synthesis.b4.const, without.pair.generator.synthesis.b4.const)
-
-
-def test_an_encoder_is_widened_by_its_last_row() -> None:
-    generator = Generator(replace(TINY, resolution=64), seed=0)
-    small = LatentEncoder(EncoderConfig(64, 10, 16, generator.fingerprint, widths=(8, 8, 8, 16), rank=4))
-    torch.nn.init.normal_(small.deltas.weight, generator=torch.Generator().manual_seed(0))
-    wide = recipe.widen(small, Generator(TINY, seed=0))
-    picture = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(1))
-    narrow, found = small(picture), wide(picture)
-    assert found.shape == (1, 12, 16)
-    assert torch.equal(found[:, :10], narrow) and torch.equal(found[:, 10], narrow[:, 9])
-
-
-def test_it_begins_from_the_built_in_networks() -> None:
-    pair = recipe.begin("synthface-256", 5)
-    assert pair.encoder.config.num_ws == pair.generator.config.num_ws == 14
-    assert pair.change.weight.shape == (256, 5)
-    trained = {name for name, value in pair.generator.named_parameters() if value.requires_grad}
-    assert trained and not any(name.startswith("mapping") or name.endswith("noise_strength") for name in trained)
+    a, b = (run.pair.generator.get_parameter("synthesis.b4.const") for run in (with_it, without))
+    assert not torch.equal(a, b)
