@@ -49,8 +49,8 @@ class PortraitRecipe:
     batch: int = 8
     pairs: int = 2  # of each batch, pairs of a photo and its driven picture, when there are any
     mixed: int = 4  # pictures of codes between two people, judged by the discriminator alone
-    generator_rate: float = 1e-3
-    encoder_rate: float = 5e-4
+    generator_rate: float = 2e-3
+    encoder_rate: float = 8e-4
     adversary_rate: float = 5e-4
     perceptual: float = 1.5
     texture: float = 0.5

@@ -65,7 +65,7 @@ def begin(start: str | Path, controls: int) -> Autoencoder:
     return pair.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
-def write_networks(folder: Path, pair: Autoencoder, adversary: nn.Module) -> Path:
+def write_networks(folder: Path, pair: Autoencoder, adversary: nn.Module | None = None) -> Path:
     """Write all that a later run begins from, in float16, and return the generator's file.
 
     `face-R.safetensors`, `face-R-encoder.safetensors`, `expression-change.safetensors` and `adversary.safetensors`.
@@ -78,7 +78,8 @@ def write_networks(folder: Path, pair: Autoencoder, adversary: nn.Module) -> Pat
     write_network(folder / f"{name}-encoder.safetensors", "encoder", asdict(config), pair.encoder.state_dict())
     shape = {"in_features": pair.change.in_features, "out_features": pair.change.out_features}
     write_network(folder / f"{CHANGE}.safetensors", CHANGE, shape, pair.change.state_dict())
-    write_network(folder / f"{ADVERSARY}.safetensors", ADVERSARY, {}, adversary.state_dict())
+    if adversary is not None:
+        write_network(folder / f"{ADVERSARY}.safetensors", ADVERSARY, {}, adversary.state_dict())
     return folder / f"{name}.safetensors"
 
 
