@@ -39,6 +39,7 @@ from latentface.training.portrait_networks import Autoencoder, begin, read_adver
 from latentface.training.portraits import Portraits, load_portraits
 from latentface.training.rigged_pairs import RiggedPairs, load_rigged
 
+BETAS = (0.9, 0.99)  # of Adam, for encoder and generator
 STUDY = 128  # side of what encoder and discriminator see
 
 
@@ -49,14 +50,14 @@ class PortraitRecipe:
     batch: int = 8
     pairs: int = 2  # of each batch, pairs of a photo and its driven picture, when there are any
     mixed: int = 4  # pictures of codes between two people, judged by the discriminator alone
-    generator_rate: float = 2e-3
-    encoder_rate: float = 8e-4
+    generator_rate: float = 1e-3
+    encoder_rate: float = 3e-4
     adversary_rate: float = 5e-4
     perceptual: float = 1.5
     texture: float = 0.5
     features: float = 3.0  # of the pixels at eyes and mouth
     additions: float = 0.01  # squared size of what the encoder adds by layer
-    prior: float = 0.002
+    prior: float = 0.01
     latent_noise: float = 0.04
     adversarial: float = 0.1
     adversary_from: int = 6_000  # pictures, before which there is no discriminator
@@ -95,7 +96,7 @@ class PortraitTrainer:
                 {"params": [p for p in pair.generator.parameters() if p.requires_grad], "lr": recipe.generator_rate},
                 {"params": [*pair.encoder.parameters(), *pair.change.parameters()], "lr": recipe.encoder_rate},
             ],
-            betas=(0.5, 0.99),
+            betas=BETAS,
         )
         self.against = torch.optim.Adam(
             [p for p in self.adversary.parameters() if p.requires_grad], recipe.adversary_rate, betas=(0.0, 0.99)
@@ -288,6 +289,8 @@ class PortraitTrainer:
                 saved["change.weight"] = pair.change.weight  # the run had no driven pictures until now
             pair.load_state_dict(saved)
         self.optimizer.load_state_dict(state["optimizer"])
+        for group in self.optimizer.param_groups:
+            group["betas"] = BETAS  # the recipe's, also when the run began with others
         self.adversary.load_state_dict(state["adversary"])
         self.against.load_state_dict(state["against"])
 

@@ -44,7 +44,7 @@ def begin(start: str | Path, controls: int) -> Autoencoder:
     """
     folder = Path(start)
     if folder.is_dir():
-        generator, encoder = _read_pair(folder)
+        generator, encoder = read_pair(folder)
     else:
         generator = copy.deepcopy(pretrained.load_generator(str(start)))
         found = pretrained.find_encoder(generator.fingerprint) or pretrained.find_encoder(generator.base or "")
@@ -89,7 +89,8 @@ def read_adversary(folder: Path, adversary: nn.Module) -> None:
         build_network(folder / f"{ADVERSARY}.safetensors", ADVERSARY, lambda _: adversary).requires_grad_(True)
 
 
-def _read_pair(folder: Path) -> tuple[Generator, LatentEncoder]:
+def read_pair(folder: Path) -> tuple[Generator, LatentEncoder]:
+    """The generator and the encoder of a folder of `write_networks`; WeightsError when it holds no such pair."""
     generators = [path for path in sorted(folder.glob("face-*.safetensors")) if not path.stem.endswith("-encoder")]
     if len(generators) != 1:
         raise WeightsError(f"{folder} holds {len(generators)} files face-*.safetensors: expected the one of a run")
