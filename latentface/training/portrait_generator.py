@@ -60,8 +60,8 @@ class PortraitRecipe:
     prior: float = 0.01
     latent_noise: float = 0.04
     adversarial: float = 0.1
-    adversary_from: int = 6_000  # pictures, before which there is no discriminator
-    adversary_alone: int = 1_500  # pictures that it learns from before the generator listens
+    adversary_from: int = 16_000  # pictures, before which there is no discriminator
+    adversary_alone: int = 800  # pictures that it learns from before the generator listens
     warm_up: int = 1_000
     ema_images: int = 6_000  # half-life of the averaged weights
     seed: int = 0
@@ -309,21 +309,24 @@ class PortraitTrainer:
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path))
 @click.option("--minutes", default=float("inf"), help="Stop after this long (resumable).")
 @click.option("--pictures", type=int, help="Stop when so many were seen, over all sittings.")
+@click.option("--batch", default=PortraitRecipe.batch, show_default=True)
 @click.option("--threads", default=1, show_default=True)
 @click.option("--device", default="cpu", show_default=True)
 @click.option("--compile", "compiled", is_flag=True, help="Compile with torch.compile: faster, needs g++.")
 def main(
     faces: Path, rigged: Path | None, perceptual: Path, start: str, out: Path, minutes: float, pictures: int | None,
-    threads: int, device: str, compiled: bool,
+    batch: int, threads: int, device: str, compiled: bool,
 ) -> None:  # fmt: skip
     """Train face-256 on photographs."""
     torch.set_num_threads(threads)
+    scale = batch // PortraitRecipe.batch  # the parts of a batch grow together
+    recipe = replace(PortraitRecipe(), batch=batch, pairs=2 * scale, mixed=4 * scale)
     out.mkdir(parents=True, exist_ok=True)
     training, held_out = load_portraits(faces)
     pairs = load_rigged(rigged, training) if rigged else None
     pair = begin(start, pairs.controls if pairs else 0).to(device)
     trainer = PortraitTrainer(
-        PortraitRecipe(), pair, training, held_out, DistilledVgg(perceptual / "vgg19_distilled16x.npz"),
+        recipe, pair, training, held_out, DistilledVgg(perceptual / "vgg19_distilled16x.npz"),
         SqueezeLpips(perceptual / "lpips_squeeze.npz"), out, pairs, compiled,
     )  # fmt: skip
     if not (out / "checkpoint.pt").exists() and Path(start).is_dir():

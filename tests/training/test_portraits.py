@@ -44,3 +44,17 @@ def test_a_folder_without_faces_is_refused(tmp_path: Path) -> None:
         portraits.load_portraits(tmp_path)
     with pytest.raises(InputError, match="no face in colour"):
         portraits.load_portraits(write_folder(tmp_path / "grey", 1, colour=0.0))
+
+
+def test_a_packed_folder_is_small_and_holds_the_same_people_out(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "faces", 14)
+    assert portraits.pack(folder, tmp_path / "all", 1.0) == 14
+    packed, held = portraits.load_portraits(tmp_path / "all")
+    assert held.names == ("person000.webp", "person012.webp") and len(packed) == 12
+    whole, _ = portraits.load_portraits(folder)
+    one = packed.names.index("person001.webp")
+    assert (packed.images[one].float() - whole.images[0].float()).abs().mean() < 6
+    size = sum(path.stat().st_size for path in (tmp_path / "all" / "crops").iterdir())
+    few = portraits.pack(folder, tmp_path / "few", size / 2e6)
+    assert 2 <= few < 10
+    assert sum(path.stat().st_size for path in (tmp_path / "few" / "crops").iterdir()) <= size / 2
