@@ -29,6 +29,7 @@ from latentface.latents.latent import Direction, Latent, check_fingerprint, exte
 from latentface.latents.preconditioner import Preconditioner
 from latentface.latents.subspace import Subspace
 from latentface.networks.encoder import LatentEncoder
+from latentface.networks.precision import multiplies_bfloat16
 from latentface.pretrained import directions as library
 from latentface.pretrained.catalogue import BUILTIN, DEFAULT_GENERATOR
 
@@ -281,8 +282,10 @@ def head_reader(device: str = "cpu") -> HeadReader:
 
 @lru_cache(maxsize=1)
 def mouth() -> MouthNet:
-    """The built-in network that paints open mouths."""
-    return pretrained.load_mouth()
+    """The built-in network that paints open mouths, in bfloat16 where the processor multiplies it."""
+    network = pretrained.load_mouth()
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network.bfloat16() if multiplies_bfloat16() else network
 
 
 def rhythm(model: str | os.PathLike[str] = "rhythm") -> RhythmNet:

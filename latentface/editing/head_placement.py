@@ -16,6 +16,7 @@ from latentface.head.change import read_change
 from latentface.head.drive import Driver
 from latentface.head.fit import HeadFit
 from latentface.head.painting import paint_opening
+from latentface.head.projector import Projector
 
 Note = Callable[[str], None]
 
@@ -47,14 +48,14 @@ class HeadPlacer:
             self.fit: HeadFit = api.fit_head(crop, photo)
         except InputError as error:
             raise InputError(f"{error}; or choose another way with place=warp") from None
-        self._displacement = self.fit.displacement(self.model)
-        self._driver = Driver(photo, self.model, self._project(self.fit))
+        self._projector = Projector(self.fit, self.model)
+        self._driver = Driver(photo, self.model, self._projector.vertices(self.fit))
 
     def place(self, after: HeadFit) -> Pixels:
         """The photo with the head as `after` has it, a changed `fit`; without a change, the photo itself."""
         limited = self._limit_turn(after)
-        moved = self._driver.drive(self._project(limited))
-        driven = paint_opening(moved, self._skull(limited), self.mouth)
+        moved = self._driver.drive(self._projector.vertices(limited), plain=False)
+        driven = paint_opening(moved, self._projector.skull(limited), self.mouth)
         if self._colourless:
             grey = np.repeat(np.rint(driven.mean(axis=2, keepdims=True)).astype(np.uint8), 3, axis=2)
             driven = np.where((driven == self.photo).all(axis=2, keepdims=True), self.photo, grey)
@@ -74,14 +75,6 @@ class HeadPlacer:
         """
         change = read_change(self.model, (reference, points), (image, image_points), hub.head_reader())
         return change.apply(self.fit, turn=turn)
-
-    def _project(self, fit: HeadFit) -> Float64Array:
-        return fit.project(self.model, displacement=self._displacement)
-
-    def _skull(self, fit: HeadFit) -> Float64Array:
-        """The landmarks of a head without its expression, [68, 2] photo pixels: they move with the skull alone."""
-        still = replace(fit, expression=np.zeros_like(fit.expression))
-        return still.landmarks(self.model, self._project(still))
 
     def _limit_turn(self, after: HeadFit) -> HeadFit:
         turns = np.subtract(after.pose, self.fit.pose)

@@ -13,20 +13,22 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from latentface.arrays import BoolArray, Float32Array, Float64Array, Pixels
+from latentface.arrays import BoolArray, Float32Array, Float64Array, Int64Array, Pixels
 from latentface.errors import UsageError
 from latentface.head.eye_contour import Eye, find_eyes, mesh_eye
 from latentface.head.eyes import BLEND, BROWS, FOLDS, SIDES, Blink, find_blink
 from latentface.head.field import Field, Scene, find_field
 from latentface.head.geometry import Box, ramp
-from latentface.head.interior import Opening, Shown, fill, find_opening, find_shown
+from latentface.head.interior import Opening, Shown, dark, fill, find_opening, find_shown
 from latentface.head.model import HeadModel
 from latentface.head.shading import find_light, relight
 from latentface.head.spectacles import Spectacles, find_spectacles, hold
 from latentface.ops.raster import sample
+from latentface.ops.warp import move
 
 STILL = 2e-3  # pixels: what moves less is left alone
 BROW = 0.05  # inter-ocular distances: half of their thickness
+SLIVER = 0.002  # squared distances between the eyes: openings smaller than this are edges of the raster and no mouth
 SAMPLES = 3  # along each side of a pixel that lies on the edge of a lip
 #: Paints an opened mouth, [H, W, 3] in 0 to 255, from what is known of it and a plain filling of the same shape.
 Painter = Callable[[Opening, Float32Array], Float32Array]
@@ -144,8 +146,14 @@ class Driver:
         """What the photo shows of the mouth's inside."""
         return find_shown(self.photo, self.scene)
 
-    def drive(self, after: npt.ArrayLike, paint: Painter | None = None) -> Driven:
+    def drive(self, after: npt.ArrayLike, paint: Painter | None = None, plain: bool = True) -> Driven:
         """Move the photo's pixels as the head moves to `after`, its vertices [V, 3]; see `drive`.
+
+        Args:
+            after: where the vertices are to lie.
+            paint: what paints the opened mouth; None for the plain filling.
+            plain: whether there is a plain filling; without it an opening beyond a sliver is dark, to be painted
+                afterwards.
 
         Raises:
             UsageError: the vertices are not the model's.
@@ -156,25 +164,25 @@ class Driver:
             return Driven(photo.copy())
         box = field.box
         blend = BLEND if self.spectacles is None else 0.25 * BLEND  # frames do not move with lids
-        blinks = [
+        found = (
             find_blink(eye, model, scene.before, to, side, scene.size, folds, blend)
             for eye, side, folds in zip(self.eyes, SIDES, self.folds, strict=True)
-        ]  # fmt: skip
+        )
+        blinks = [each for each in found if each is not None]
         if self.spectacles is not None:
             hold(self.spectacles, scene, to, field.shift, box)
         shift = _with_lids(field, blinks, self._beside_frames)
-        moved = photo[box.slices].astype(np.float32)
-        far = (np.abs(shift[..., 0]) > STILL) | (np.abs(shift[..., 1]) > STILL)
-        moved[far] = sample(photo, (box.places() + shift)[far]) * relight(self.light, scene, field)[far][:, None]
+        gain = relight(self.light, scene, field)
+        moved = move(photo, box.left, box.top, shift, STILL, gain.values, gain.step)
         for blink in blinks:
-            if blink.amount:
-                _open_eye(moved, photo, field, blink)
+            _open_eye(moved, photo, field, blink)
         opening = find_opening(photo, scene, self.shown, to, field, self.white)
         hole = None
         if opening is not None and opening.amount:
-            hole = self._open_mouth(moved, to, field, opening, paint)
+            hole = self._open_mouth(moved, to, field, opening, paint, plain)
         result = photo.copy()
-        result[box.slices] = np.clip(np.rint(moved), 0, 255).astype(np.uint8)
+        np.clip(np.rint(moved, out=moved), 0, 255, out=moved)
+        result[box.slices] = moved  # whole numbers by now
         return Driven(result, box, opening, field, hole)
 
     def _beside_frames(self, box: Box) -> Float32Array | float:
@@ -185,19 +193,27 @@ class Driver:
         return ramp(np.minimum(distance / self.scene.unit, 1), 0.02, 0.06)
 
     def _open_mouth(
-        self, moved: Float32Array, after: Float32Array, field: Field, opening: Opening, paint: Painter | None
+        self,
+        moved: Float32Array,
+        after: Float32Array,
+        field: Field,
+        opening: Opening,
+        paint: Painter | None,
+        plain: bool,
     ) -> Float32Array:
         """Put the mouth's inside behind the lips, with a smooth edge between them; returns `Driven.hole`."""
-        filling = fill(opening, self.scene, after)
-        painted = filling if paint is None else paint(opening, filling)
-        if self.is_grey:
-            painted = np.repeat(painted.mean(axis=2, keepdims=True), 3, axis=2)
-        kept = opening.kept[..., None]
-        inside = kept * opening.own + (1 - kept) * painted
         there, here = field.box.shared(opening.box)
         share, skin = self._lips(moved, after, field, opening.box)
         hole = np.zeros(opening.kept.shape, np.float32)
         hole[here] = opening.amount * share[here]
+        filled = plain or hole.sum() < 2 * SLIVER * self.scene.unit**2
+        painted = fill(opening, self.scene, after) if filled else dark(opening)
+        if paint is not None:
+            painted = paint(opening, painted)
+        if self.is_grey:
+            painted = np.repeat(painted.mean(axis=2, keepdims=True), 3, axis=2)
+        kept = opening.kept[..., None]
+        inside = kept * opening.own + (1 - kept) * painted
         share = hole[here][..., None]
         moved[there] = share * inside[here] + (1 - share) * skin[here]
         return hole
@@ -213,13 +229,14 @@ class Driver:
         layers = surface.layers(seen)
         mouth = layers == 1
         # lips go on inwards as far as the photo shows them there
-        shift[mouth] = _nearest(shift, layers == 0, mouth)
+        rows, columns = _nearest(layers == 0, mouth)
+        shift[mouth] = shift[rows, columns]
         source = places + shift
-        inwards = mouth & shown.is_lip(source, _is_above(layers == 0, mouth, places))
-        # and teeth that the fit takes for lip belong to what lies behind
-        flat = (box.height * SAMPLES, box.width * SAMPLES)
-        teeth = _without_specks(((layers == 0) & shown.is_inside(source)).reshape(flat), mouth.reshape(flat))
-        hole: BoolArray = (mouth & ~inwards) | teeth.reshape(mouth.shape)
+        above = places[rows, columns, 1] < places[mouth][:, 1]
+        hole: BoolArray = mouth.copy()
+        hole[mouth] = ~shown.is_lip(source[mouth], above)
+        if shown.mask.any():  # and teeth that the fit takes for lip belong to what lies behind
+            hole |= _without_specks((layers == 0) & shown.is_inside(source), mouth)
         blocks = (box.height, SAMPLES, box.width, SAMPLES)
         share = hole.reshape(blocks).mean(axis=(1, 3), dtype=np.float32)
         here, there = box.shared(field.box)
@@ -244,24 +261,19 @@ def _without_specks(inside: BoolArray, mouth: BoolArray) -> BoolArray:
     return kept
 
 
-def _nearest(values: Float32Array, known: BoolArray, wanted: BoolArray) -> Float32Array:
-    """Values [H, W, C] of the nearest known samples for each wanted one, [N, C]."""
+def _nearest(known: BoolArray, wanted: BoolArray) -> tuple[Int64Array, Int64Array]:
+    """Rows and columns, [N] each, of the known sample that is nearest to each wanted one; itself if none is known."""
     if not known.any():
-        return values[wanted]
+        own, across = np.nonzero(wanted)
+        return own.astype(np.int64), across.astype(np.int64)
     rows, columns = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
-    nearest: Float32Array = values[rows[wanted], columns[wanted]]
-    return nearest
-
-
-def _is_above(known: BoolArray, wanted: BoolArray, places: Float32Array) -> BoolArray:
-    """Whether the nearest known sample of each wanted one lies above it, [H, W]."""
-    above = np.zeros(known.shape, bool)
-    above[wanted] = _nearest(places, known, wanted)[:, 1] < places[wanted][:, 1]
-    return above
+    return rows[wanted], columns[wanted]
 
 
 def _with_lids(field: Field, blinks: Sequence[Blink], free: Callable[[Box], Float32Array | float]) -> Float32Array:
     """The field with the lids' own motion, as far as `free` lets it count."""
+    if not blinks:
+        return field.shift
     shift: Float32Array = field.shift.copy()
     for blink in blinks:
         there, here = field.box.shared(blink.box)

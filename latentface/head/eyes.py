@@ -59,8 +59,10 @@ class Blink:
 def find_blink(
     eye: Eye, model: HeadModel, before: Float32Array, after: Float32Array, side: str, size: tuple[int, int],
     folds: tuple[float, float] = FOLDS, blend: float = BLEND,
-) -> Blink:  # fmt: skip
-    """What an eye of a photo of that height and width does between two heads; the box may be empty.
+) -> Blink | None:  # fmt: skip
+    """What an eye of a photo of that height and width does between two heads, or None if it stays as it is.
+
+    The box may be empty.
 
     Args:
         eye: the eye as the photo shows it.
@@ -73,6 +75,10 @@ def find_blink(
         blend: over which distance beyond the upper fold the head's own motion takes over.
     """
     now = follow(eye, mesh_eye(model, before, side), mesh_eye(model, after, side))
+    gaze = now.iris[:2] - eye.iris[:2]
+    amount = _amount(eye, now, gaze)
+    if not amount:
+        return None
     reach = np.array([[-0.16, -0.36], [-0.16, 0.48], [0.16, -0.36], [0.16, 0.48]])
     reach[:, 0] += now.corners[[0, 0, 1, 1], 0]
     box = Box.around(now.places(reach[:, 0], reach[:, 1]), 0, *size)
@@ -86,17 +92,19 @@ def find_blink(
     over = ramp((v - _seam(now, u)) * now.unit, -0.75, 0.75)
     upper, lower = now.margins(u)
     inside = np.minimum(upper - LASHES[0] - v, v - lower - LASHES[1]) * now.unit
-    gaze = now.iris[:2] - eye.iris[:2]
     eyeball = _eyeball(eye, now, u, v, gaze)
-    t = np.linspace(0, 1, 9)
-    lid_change = [
-        np.abs(a - b).max() for a, b in zip(eye.margins(eye.across(t)), now.margins(now.across(t)), strict=True)
-    ]
-    amount = ramp(max(*lid_change, float(np.hypot(*gaze))) * eye.unit, 0.15, 0.8)
     return Blink(
         box, skin[0], skin[1], over, np.where(over > 0.5, lids[0][1], lids[1][1]), eyeball.astype(np.float32),
-        ramp(inside, -0.8, 0.8), _shade(eye, now, u, v), float(amount),
+        ramp(inside, -0.8, 0.8), _shade(eye, now, u, v), amount,
     )  # fmt: skip
+
+
+def _amount(eye: Eye, now: Eye, gaze: Float64Array) -> float:
+    """How far an eye differs from the photo's, from 0 to 1."""
+    t = np.linspace(0, 1, 9)
+    margins = zip(eye.margins(eye.across(t)), now.margins(now.across(t)), strict=True)
+    change = max(*(float(np.abs(was - is_now).max()) for was, is_now in margins), float(np.hypot(*gaze)))
+    return float(ramp(change * eye.unit, 0.15, 0.8))
 
 
 def follow(eye: Eye, was: Eye, now: Eye) -> Eye:

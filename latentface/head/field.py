@@ -13,16 +13,17 @@ window around head and hair: hair turns with the head.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage, sparse
-from scipy.sparse import linalg
+from scipy import ndimage
 
 from latentface.arrays import Float32Array, Float64Array, Int64Array
-from latentface.head.geometry import Box, Surface, eye_distance, normals, ramp
+from latentface.head.geometry import Box, Surface, eye_distance, ramp
 from latentface.head.model import HeadModel
-from latentface.ops.raster import Raster
+from latentface.ops.raster import Raster, normals
+from latentface.ops.warp import block_sums, enlarge, relax
 
 CELL = 0.1  # step of the grid, as a part of the inter-ocular distance
 FADE = 0.7  # length over which the field fades outside the head, the same
@@ -31,8 +32,10 @@ REACH = 3.0  # beyond this many lengths nothing moves
 DATA = 20.0  # weight of the mesh's field against its gradient
 WINDOW = 1.3  # the similarity's window fades over so many lengths
 HAIR = 1.2  # how much wider than the skull the window of the similarity is
+LIDS = tuple((which, side) for which in ("upper", "lower") for side in ("left", "right"))
 STILL = 0.02  # centimetres: what expressions move by less is the skull's
 MOVED = 0.02  # pixels: a head that moves less does not move
+ACCURACY, ROUNDS = 2e-4, 400  # of the field beyond the head: pixels by which a round may change it, and rounds at most
 
 
 @dataclass(frozen=True)
@@ -63,11 +66,7 @@ class Scene:
     @classmethod
     def of(cls, model: HeadModel, before: Float32Array, height: int, width: int) -> Scene:
         """Look at a head in a photo of that size."""
-        surface = Surface.of(model)
-        used = np.unique(surface.skin)
-        used = used[model.neutral[used, 1] > -8.0]  # the bust below stays with the photo
-        skull = used[model.neutral[used, 1] > 2.0]
-        moved = np.abs(model.expressions[:, skull]).max(axis=(0, 2))
+        surface, used, skull, still = _parts(model)
         box = Box.around(before[used, :2], 2, height, width).or_pixel
         seen = surface.seen(before, box)
         unit = eye_distance(model, before)
@@ -76,7 +75,7 @@ class Scene:
         trust = (before[:, 2] >= nearest - 0.12 * unit) * ramp(model.neutral[:, 2], 3.0, 5.5)
         trust *= ramp(model.neutral[:, 1], -9.0, -7.5) * (1 - ramp(model.regions["ears"], 0.0, 0.3))
         return cls(
-            model, surface, before, (height, width), unit, used, skull, skull[moved < STILL], box, surface.layers(seen),
+            model, surface, before, (height, width), unit, used, skull, still, box, surface.layers(seen),
             trust.astype(np.float32), normals(before, surface.skin),
         )  # fmt: skip
 
@@ -87,13 +86,43 @@ class Scene:
 
     def confidence(self, after: Float32Array) -> Float32Array:
         """How far motions are to be trusted, [V], given normals after them: in view before and after, and no neck."""
-        facing = np.minimum(self.facing, after[:, 2])
-        trust = self.trust * ramp(facing, 0.15, 0.5)
-        for name in ("upper_lip", "lower_lip", "inner_mouth"):
-            trust = np.maximum(trust, ramp(self.model.regions[name], 0.05, 0.4))
-        for name in ("upper_lid_left", "upper_lid_right", "lower_lid_left", "lower_lid_right"):
-            trust = np.maximum(trust, ramp(self.model.regions[name], 0.05, 0.3))
-        return trust
+        trust: Float32Array = self.trust * ramp(np.minimum(self.facing, after[:, 2]), 0.15, 0.5)
+        return np.maximum(trust, self._features)
+
+    @cached_property
+    def solid(self) -> Float64Array:
+        """What makes of the places of `still` after a change, [N, 3], the affine map there by least squares, [4, N]."""
+        inverse: Float64Array = np.asarray(np.linalg.pinv(_homogeneous(self.before[self.still])), np.float64)
+        return inverse
+
+    @cached_property
+    def teeth(self) -> tuple[Int64Array, Int64Array]:
+        """The vertices of the upper and of the lower teeth."""
+        return np.unique(self.model.part("teeth_upper")), np.unique(self.model.part("teeth_lower"))
+
+    @cached_property
+    def unfolding(self) -> Float32Array:
+        """0 on the lids and 1 off them, [V]: skin that a lid unfolds was not seen before."""
+        lids = np.max([self.model.regions[f"{which}_lid_{side}"] for which, side in LIDS], axis=0)
+        return 1 - ramp(lids, 0.0, 0.06)
+
+    @cached_property
+    def _features(self) -> Float32Array:
+        """How far vertices are lips or lids, which always count, [V]."""
+        lips = np.max([self.model.regions[name] for name in ("upper_lip", "lower_lip", "inner_mouth")], axis=0)
+        lids = np.max([self.model.regions[f"{which}_lid_{side}"] for which, side in LIDS], axis=0)
+        return np.maximum(ramp(lips, 0.05, 0.4), ramp(lids, 0.05, 0.3))
+
+
+@lru_cache(maxsize=4)
+def _parts(model: HeadModel) -> tuple[Surface, Int64Array, Int64Array, Int64Array]:
+    """Surface, `used`, `skull` and `still` of a model (see `Scene`); kept for the last few models."""
+    surface = Surface.of(model)
+    used = np.unique(surface.skin)
+    used = used[model.neutral[used, 1] > -8.0]  # the bust below stays with the photo
+    skull = used[model.neutral[used, 1] > 2.0]
+    moved = np.abs(model.expressions[:, skull]).max(axis=(0, 2))
+    return surface, used, skull, skull[moved < STILL]
 
 
 @dataclass(frozen=True)
@@ -131,14 +160,9 @@ def find_field(scene: Scene, after: Float32Array) -> Field | None:
     trust = scene.confidence(facing)
     mesh = seen.interpolate(scene.surface.closed(np.column_stack([shift, trust])))
     layer = scene.surface.layers(seen)
-    own = mesh[..., 2] * (layer == 0)
-    fixed = Turn.between(scene, after).at(box, fade)
-    values = mesh[..., :2] if fixed is None else mesh[..., :2] - fixed
-    rest = _continue(values, own, max(2, round(CELL * scene.unit)), fade)
-    if fixed is not None:
-        rest += fixed
-    rest += own[..., None] * (mesh[..., :2] - rest)
-    return Field(box, rest, layer, seen, facing, trust)
+    step = max(2, round(CELL * scene.unit))
+    shift = _continue(mesh, layer, Turn.between(scene, after), box, step, fade)
+    return Field(box, shift, layer, seen, facing, trust)
 
 
 @dataclass(frozen=True)
@@ -153,8 +177,8 @@ class Turn:
     @classmethod
     def between(cls, scene: Scene, after: Float32Array) -> Turn:
         """That of the skull's middle, as its vertices move that no expression touches."""
-        skull, still = scene.before[scene.skull].astype(np.float64), scene.before[scene.still]
-        solid = np.linalg.lstsq(_homogeneous(still), after[scene.still].astype(np.float64), rcond=None)[0]
+        skull = scene.before[scene.skull].astype(np.float64)
+        solid = scene.solid @ after[scene.still].astype(np.float64)
         u, s, vt = np.linalg.svd(solid[:2, :2].T)
         matrix = np.linalg.inv(u @ vt * s.mean())
         middle = (skull.min(axis=0) + skull.max(axis=0)) / 2
@@ -163,18 +187,28 @@ class Turn:
         low, high = after[scene.used, :2].min(axis=0), after[scene.used, :2].max(axis=0)
         return cls(matrix, offset, (low + high) / 2, (high - low) / 2)
 
-    def at(self, box: Box, fade: float) -> Float32Array | None:
-        """The displacement it means within a window around head and hair, [H, W, 2]; None if it is none."""
+    def at(self, box: Box, step: int, fade: float) -> Float64Array | None:
+        """The displacement it means within a window around head and hair; None if it is none.
+
+        Args:
+            box: where.
+            step: pixels of a block's side; the displacement is that of the blocks' middles, [H / step, W / step, 2].
+            fade: the length over which the window fades.
+        """
         if (
             np.abs(self.matrix - np.eye(2)).max() < 1e-3
             and np.abs(self.matrix @ self.middle + self.offset - self.middle).max() < 0.2
         ):
             return None
-        places = box.places()
+        x, y = (
+            first + (np.arange(-(-size // step)) + 0.5) * step - 0.5
+            for first, size in ((box.left, box.width), (box.top, box.height))
+        )
+        places = np.stack(np.meshgrid(x, y), axis=2)
         moved = places @ self.matrix.T + self.offset - places
         away = np.linalg.norm((places - self.middle) / (self.radii * HAIR), axis=2)
         outside = (away - 1) * self.radii.mean() * HAIR
-        windowed: Float32Array = (moved * (1 - ramp(outside, 0, WINDOW * fade))[..., None]).astype(np.float32)
+        windowed: Float64Array = moved * (1 - ramp(outside, 0, WINDOW * fade))[..., None]
         return windowed
 
 
@@ -182,52 +216,32 @@ def _homogeneous(points: npt.NDArray[np.floating]) -> Float64Array:
     return np.column_stack([points, np.ones(len(points))]).astype(np.float64)
 
 
-def _continue(values: Float32Array, trust: Float32Array, step: int, fade: float) -> Float32Array:
-    """A smooth field [H, W, 2] that keeps to `values` where they are trusted, and fades elsewhere."""
-    height, width = trust.shape
-    rows, columns = -(-height // step), -(-width // step)
+def _continue(
+    mesh: Float32Array, layer: npt.NDArray[np.int8], turn: Turn, box: Box, step: int, fade: float
+) -> Float32Array:
+    """A smooth field [H, W, 2] that keeps to the mesh's where that is trusted, and fades elsewhere to the turn's.
 
-    def means(x: npt.NDArray[np.floating]) -> Float64Array:
-        padded = np.pad(x, ((0, rows * step - height), (0, columns * step - width), (0, 0)))
-        across = np.add.reduceat(padded, np.arange(0, columns * step, step), axis=1)
-        found: Float64Array = np.add.reduceat(across, np.arange(0, rows * step, step), axis=0) / step**2
-        return found
-
-    summed = means(np.dstack([values * trust[..., None], trust]))
-    weight = summed[..., 2].ravel() * DATA
+    Args:
+        mesh: displacements and how far they are trusted, [H, W, 3].
+        layer: what is seen, [H, W]; the skin, 0, counts.
+        turn: what the field fades to.
+        box: where.
+        step: pixels from cell to cell of the grid on which the field is found.
+        fade: the length over which it fades.
+    """
+    summed = block_sums(mesh, layer, step) / step**2
+    rows, columns = summed.shape[:2]
+    fixed = turn.at(box, step, fade)
+    known, weight = summed[..., :2], summed[..., 2]
+    if fixed is not None:
+        known = known - weight[..., None] * fixed
     cells = fade / step
-    far = ndimage.distance_transform_edt(summed[..., 2] < 0.3) / cells if weight.any() else np.ones((rows, columns))
-    system = _laplacian(rows, columns) + sparse.diags(weight + np.clip(far.ravel() * 2, 0.05, 1) / cells**2)
-    solve = linalg.factorized(system.tocsc())
-    coarse = np.stack([solve(DATA * summed[..., k].ravel()) for k in (0, 1)], axis=1).reshape(rows, columns, 2)
+    far = ndimage.distance_transform_edt(weight < 0.3) / cells if weight.any() else np.ones((rows, columns))
+    diagonal = DATA * weight + np.clip(far * 2, 0.05, 1) / cells**2
+    start = known / np.maximum(weight, 1e-3)[..., None]
+    omega = 2 / (1 + np.sqrt(0.5) / cells)  # about the best where values fade over so many cells
+    coarse = relax(diagonal, DATA * known, start, omega, ACCURACY, ROUNDS)
     coarse *= 1 - ramp(far, REACH * 0.5, REACH * 0.95)[..., None]
-    tall = _enlarge(coarse, height, step).transpose(1, 0, 2)
-    return np.ascontiguousarray(_enlarge(tall, width, step).transpose(1, 0, 2))
-
-
-def _laplacian(rows: int, columns: int) -> sparse.csr_matrix:
-    """Of a grid whose edges reflect, positive semidefinite."""
-
-    def line(n: int) -> sparse.csr_matrix:
-        diagonal = np.full(n, 2.0)
-        diagonal[[0, -1]] -= 1
-        return sparse.diags([diagonal, np.full(n - 1, -1.0), np.full(n - 1, -1.0)], [0, 1, -1])
-
-    return sparse.kron(line(rows), sparse.eye(columns)) + sparse.kron(sparse.eye(rows), line(columns))
-
-
-def _enlarge(values: Float32Array, size: int, step: int) -> Float32Array:
-    """Along the first axis from one value a step to one a pixel, by Catmull and Rom's cubic."""
-    count = len(values)
-    at = (np.arange(size) + 0.5) / step - 0.5
-    low = np.floor(at).astype(int)
-    t = at - low
-    weights = [
-        ((-0.5 * t + 1) * t - 0.5) * t, (1.5 * t - 2.5) * t * t + 1,
-        ((-1.5 * t + 2) * t + 0.5) * t, (0.5 * t - 0.5) * t * t,
-    ]  # fmt: skip
-    matrix = np.zeros((size, count))
-    for k, w in enumerate(weights):
-        np.add.at(matrix, (np.arange(size), np.clip(low - 1 + k, 0, count - 1)), w)
-    made: Float32Array = np.tensordot(matrix.astype(np.float32), values.astype(np.float32), axes=(1, 0))
-    return made
+    if fixed is not None:
+        coarse += fixed
+    return enlarge(coarse.astype(np.float32), step, mesh, layer)

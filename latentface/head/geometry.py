@@ -126,18 +126,6 @@ class Surface:
         return np.where(raster.covered, self.layer[raster.index], np.int8(-1))
 
 
-def normals(vertices: Float32Array, triangles: Int64Array) -> Float32Array:
-    """Unit normals [V, 3] towards the outside: +x right, +y down, +z to the viewer."""
-    a, b, c = (vertices[triangles[:, k]].astype(np.float64) for k in range(3))
-    faces = np.cross(c - a, b - a)  # y goes down in a photo: the corners' sense is turned
-    total = np.stack([
-        np.bincount(triangles.ravel(), np.repeat(faces[:, k], 3), len(vertices)) for k in range(3)
-    ], axis=1)  # fmt: skip
-    length = np.linalg.norm(total, axis=1, keepdims=True)
-    made: Float32Array = (total / np.maximum(length, 1e-12)).astype(np.float32)
-    return made
-
-
 def eye_distance(model: HeadModel, vertices: Float32Array) -> float:
     """Pixels between the middles of the eyes' corners."""
     points = vertices[model.landmarks, :2]

@@ -15,9 +15,8 @@ from scipy import ndimage
 
 from latentface.arrays import BoolArray, Float32Array, Int64Array, Pixels
 from latentface.head.field import Field, Scene
-from latentface.head.geometry import Box, normals, ramp
-from latentface.head.model import HeadModel
-from latentface.ops.raster import rasterise, sample
+from latentface.head.geometry import Box, ramp
+from latentface.ops.raster import normals, rasterise, sample
 
 PARTS = ("gums_upper", "gums_lower", "tongue", "teeth_upper", "teeth_lower")
 COLOURS = {  # linear in the photo's values, where a white surface in its light has 1
@@ -39,8 +38,6 @@ class Opening:
     Attributes:
         box: where in the photo; all arrays are of its size.
         shape: 1 inside the lips, 0 outside, before smoothing their edge, [H, W].
-        part: what of the head lies there: an index into PARTS, or -1 for the dark behind, [H, W].
-        depth: how far behind the lips it lies, in inter-ocular distances, [H, W].
         own: what the photo itself shows of it, moved to its place, [H, W, 3], 0 to 255.
         kept: how far that is to be kept, 0 to 1, [H, W].
         light: the photo's value of a white surface in the face's light, [3].
@@ -50,8 +47,6 @@ class Opening:
 
     box: Box
     shape: Float32Array
-    part: npt.NDArray[np.int8]
-    depth: Float32Array
     own: Float32Array
     kept: Float32Array
     light: Float32Array
@@ -96,6 +91,8 @@ class Shown:
 
     def is_inside(self, places: Float32Array) -> BoolArray:
         """Whether the photo shows the mouth's inside at places [..., 2], with a contour smoother than pixels are."""
+        if not self.mask.any():
+            return np.zeros(places.shape[:-1], bool)
         inside: BoolArray = self.share(places) > 0.35
         return inside
 
@@ -185,14 +182,13 @@ def find_opening(
     if not inside.any():
         return None
     own, kept = _own(photo, scene, shown, after, box)
-    part, depth = _parts(model, after, box, scene.unit)
-    return Opening(box, inside, part, depth, own, kept, light, shown.teeth, _amount(scene, lips, after))
+    return Opening(box, inside, own, kept, light, shown.teeth, _amount(scene, lips, after))
 
 
 def _amount(scene: Scene, lips: Int64Array, after: Float32Array) -> float:
-    skull = np.unique(scene.model.part("teeth_upper"))
+    skull, jaw = scene.teeth
     matrix, offset = affine(after[skull], scene.before[skull])
-    moving = np.concatenate([lips, np.unique(scene.model.part("teeth_lower"))])
+    moving = np.concatenate([lips, jaw])
     apart = after[moving, :2] @ matrix.T + offset - scene.before[moving, :2]
     return float(ramp(np.linalg.norm(apart, axis=1).max(), 0.15, 0.6))
 
@@ -237,10 +233,11 @@ def inside_lips(photo: Pixels, inside: BoolArray, lower_lip: BoolArray, unit: fl
 
 def _own(photo: Pixels, scene: Scene, shown: Shown, after: Float32Array, box: Box) -> tuple[Float32Array, Float32Array]:
     """What the photo shows of the mouth's inside, moved, and how far to keep it."""
+    if not shown.mask.any():
+        return np.zeros((box.height, box.width, 3), np.float32), np.zeros((box.height, box.width), np.float32)
     places, unit = box.places(), scene.unit
     colours, weights = [], []
-    for sign, part in ((1, "teeth_upper"), (-1, "teeth_lower")):
-        vertices = np.unique(scene.model.part(part))
+    for sign, vertices in zip((1, -1), scene.teeth, strict=True):
         matrix, offset = affine(after[vertices], scene.before[vertices])
         source = (places @ matrix.T + offset).astype(np.float32)
         side = ramp(np.clip(sign * (shown.bite - source[..., 1]), -unit, unit), -0.01 * unit, 0.01 * unit)
@@ -266,16 +263,6 @@ def _grow_roots(weight: Float32Array, colour: Float32Array, reach: int) -> None:
         weight[rows[replaced], column] = fresh[replaced]
 
 
-def _parts(model: HeadModel, after: Float32Array, box: Box, unit: float) -> tuple[npt.NDArray[np.int8], Float32Array]:
-    triangles = model.part(*PARTS)
-    part = np.concatenate([np.full(len(model.parts[name]), k, np.int8) for k, name in enumerate(PARTS)])
-    placed = after - np.array([box.left, box.top, 0], np.float32)
-    seen = rasterise(placed, triangles, box.height, box.width, cull=True)
-    front = float(after[model.landmarks[60:68], 2].max())
-    depth = np.where(seen.covered, np.maximum(front - seen.depth, 0) / unit, 1.0)
-    return np.where(seen.covered, part[seen.index], np.int8(-1)), depth.astype(np.float32)
-
-
 def _teeth(photo: Pixels, depth: Float32Array, unit: float) -> Float32Array | None:
     """The value of the brighter half of what the photo shows between its lips."""
     pixels = photo[depth > max(1.5, 0.015 * unit)].astype(np.float32)
@@ -284,6 +271,11 @@ def _teeth(photo: Pixels, depth: Float32Array, unit: float) -> Float32Array | No
     bright = pixels.mean(axis=1)
     chosen = pixels[bright >= np.quantile(bright, 0.6)]
     return np.asarray(np.median(chosen, axis=0), np.float32)
+
+
+def dark(opening: Opening) -> Float32Array:
+    """A filling of the whole opening for those who paint over it, [H, W, 3], 0 to 255: the dark behind all."""
+    return np.broadcast_to(CAVITY * opening.light, (*opening.shape.shape, 3))
 
 
 def fill(opening: Opening, scene: Scene, after: Float32Array) -> Float32Array:

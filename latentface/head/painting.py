@@ -6,7 +6,7 @@ import numpy as np
 
 from latentface.arrays import Float64Array, Pixels
 from latentface.faces.crop import inter_ocular
-from latentface.head.drive import Driven
+from latentface.head.drive import SLIVER, Driven
 from latentface.head.geometry import ramp
 from latentface.head.mouth import paint_mouth
 from latentface.head.mouth_canvas import MouthFrame
@@ -15,7 +15,6 @@ from latentface.networks.mouth import MouthNet
 #: Shares of an open mouth that the photo shows itself: below the first all of it is painted, from the second on what
 #: the photo shows stays. A few of its own teeth in a painted row would stand out.
 FEW, MOST = 0.3, 0.5
-SLIVER = 0.002  # squared distances between the eyes: openings smaller than this are edges of the raster and no mouth
 
 
 def paint_opening(driven: Driven, upper_jaw: Float64Array, network: MouthNet) -> Pixels:

@@ -43,7 +43,7 @@ def _basis(model: HeadModel, definition: Definition) -> _Basis:
     points = face_points(model, definition)
     centres = _landmarks(spread, points, points.vertices[:JAW, 0])[JAW:]
     width = points.inter_ocular
-    wide, narrow = (_gaussian(spread, centres, k * width).astype(np.float32) for k in (_WIDE, _NARROW))
+    wide, narrow = (_gaussian(spread, centres, k * width) for k in (_WIDE, _NARROW))
     return _Basis(spread, wide, narrow, points)
 
 
@@ -63,10 +63,10 @@ def spread_displacement(model: HeadModel, definition: Definition, jaw: NDArray[n
     left = moved
     for deviation, kept, ridge in ((_WIDE, basis.wide, _RIDGE), (_NARROW, basis.narrow, 0.0)):
         sliding = _gaussian(basis.spread, centres[:JAW], deviation * width)
-        kernel = np.concatenate([sliding, kept], 1)
-        own = _landmarks(kernel, points, jaw)
+        own = np.concatenate([_landmarks(sliding, points, jaw), _landmarks(kept, points, jaw)], 1)
         coefficients = np.linalg.solve(own + (ridge + 1e-9) * np.eye(68), left)
-        made += kernel @ coefficients
+        single = coefficients.astype(np.float32)
+        made += sliding @ single[:JAW] + kept @ single[JAW:]
         left = left - own @ coefficients
     for name in _BALLS:
         ball = model.regions[name] > 0.5
@@ -75,14 +75,14 @@ def spread_displacement(model: HeadModel, definition: Definition, jaw: NDArray[n
     return made
 
 
-def _landmarks(values: Array, points: FacePoints, jaw: NDArray[np.int64]) -> Array:
+def _landmarks(values: NDArray[np.floating], points: FacePoints, jaw: NDArray[np.int64]) -> Array:
     """Values [68, D] at the landmarks from values [V, D] at the vertices."""
-    made: Array = np.einsum("lwd,lw->ld", values[points.vertices], points.weights)
+    made: Array = np.einsum("lwd,lw->ld", values[points.vertices], points.weights).astype(np.float64)
     made[:JAW] = values[jaw]
     return made
 
 
-def _gaussian(places: Array, centres: Array, deviation: float) -> Array:
+def _gaussian(places: Array, centres: Array, deviation: float) -> Floats:
     squared = (places**2).sum(1)[:, None] + (centres**2).sum(1) - 2 * places @ centres.T
-    made: Array = np.exp(np.maximum(squared, 0) / (-2 * deviation**2))
+    made: Floats = np.exp((np.maximum(squared, 0) / (-2 * deviation**2)).astype(np.float32))
     return made

@@ -7,6 +7,8 @@ photo is multiplied by the ratio of what that says after and before, smoothed.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy import ndimage
 
@@ -19,7 +21,7 @@ SMOOTH = 0.03  # inter-ocular distances: the ratio is smoothed by a Gaussian of 
 LIMITS = (0.72, 1.28)  # of the ratio
 LEAST = 0.25  # no skin is darker than this part of the brightest: what the harmonics say below is not believed
 ROUNDS = 4
-LIDS = ("upper_lid_left", "upper_lid_right", "lower_lid_left", "lower_lid_right")
+FINE = 1.0  # pixels at which the ratio is found, in deviations of that Gaussian
 
 
 def find_light(photo: Pixels, scene: Scene) -> Float64Array:
@@ -46,15 +48,23 @@ def find_light(photo: Pixels, scene: Scene) -> Float64Array:
     return light
 
 
-def relight(light: Float64Array, scene: Scene, field: Field) -> Float32Array:
-    """What the photo is multiplied by after a change, [H, W], 1 where its light stays."""
+@dataclass(frozen=True)
+class Gain:
+    """What a photo's values are multiplied by in a box: `values` [h, w] at every `step`th pixel from step // 2 on."""
+
+    values: Float32Array
+    step: int
+
+
+def relight(light: Float64Array, scene: Scene, field: Field) -> Gain:
+    """What the photo is multiplied by after a change: 1 where its light stays."""
     before, after = (light[0] + normals @ light[1:] for normals in (scene.normals, field.normals))
     least = LEAST * max(float(before.max()), 1e-6)
     change = np.log(np.maximum(after, least) / np.maximum(before, least))
-    lids = np.max([scene.model.regions[name] for name in LIDS], axis=0)
-    change *= field.trust * (1 - ramp(lids, 0.0, 0.06))  # skin that a lid unfolds was not seen before
-    seen = field.raster.interpolate(scene.surface.closed(change[:, None].astype(np.float32)))
-    shown = np.where(field.layer == 0, seen[..., 0], 0)
+    change *= field.trust * scene.unfolding
     width = SMOOTH * scene.unit
-    ratio: Float32Array = np.exp(ndimage.gaussian_filter(shown, width, truncate=2.5)).astype(np.float32)
-    return 1 + (np.clip(ratio, *LIMITS) - 1) * ramp(np.abs(ratio - 1), 0.0, 0.01)
+    step = max(1, min(int(width * FINE), field.box.height, field.box.width))
+    seen = field.raster.every(step).interpolate(scene.surface.closed(change[:, None].astype(np.float32)))
+    shown = np.where(field.layer[step // 2 :: step, step // 2 :: step] == 0, seen[..., 0], 0)
+    ratio: Float32Array = np.exp(ndimage.gaussian_filter(shown, width / step, truncate=2.5)).astype(np.float32)
+    return Gain(1 + (np.clip(ratio, *LIMITS) - 1) * ramp(np.abs(ratio - 1), 0.0, 0.01), step)

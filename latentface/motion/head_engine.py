@@ -28,6 +28,7 @@ from latentface.head.fitting import fit_head
 from latentface.head.gaze import Gaze
 from latentface.head.model import HeadModel
 from latentface.head.painting import paint_opening
+from latentface.head.projector import Projector
 from latentface.io.clip import Clip, Frame
 from latentface.io.images import Photo
 from latentface.motion.animator import AnimateReport, Animation
@@ -113,8 +114,8 @@ class MovingHead:
         self.photo, self.model, self.mouth = photo, model, mouth
         self.fit = fit_head(model, landmarks, photo.rgb)
         self.square = Square.around(landmarks)
-        self.displacement = self.fit.displacement(model)
-        self.driver = Driver(photo.rgb, model, self._project(self.fit))
+        self.projector = Projector(self.fit, model)
+        self.driver = Driver(photo.rgb, model, self.projector.vertices(self.fit))
         self.share: Float32Array | None = None
 
     def leave_room(self, others: Sequence[Square]) -> None:
@@ -131,11 +132,11 @@ class MovingHead:
 
     def place(self, base: Pixels, target: HeadFit) -> None:
         """Draw the head as `target` has it into a copy of the picture, with its alpha if it has one, in place."""
-        driven = self.driver.drive(self._project(target))
+        driven = self.driver.drive(self.projector.vertices(target), plain=self.mouth is None)
         if driven.box is None or driven.field is None:
             return
         here = driven.box.slices
-        moved = driven.photo if self.mouth is None else paint_opening(driven, self._skull(target), self.mouth)
+        moved = driven.photo if self.mouth is None else paint_opening(driven, self.projector.skull(target), self.mouth)
         if self.driver.is_grey:
             moved = np.repeat(np.rint(moved.mean(axis=2, keepdims=True)).astype(np.uint8), 3, axis=2)
         parts, old = [moved[here]], [self.photo.rgb[here]]
@@ -149,14 +150,6 @@ class MovingHead:
             return
         change = (made.astype(np.float32) - np.dstack(old)) * self.share[here][..., None]
         base[here] = np.rint(base[here] + change).clip(0, 255).astype(np.uint8)
-
-    def _project(self, fit: HeadFit) -> Float64Array:
-        return fit.project(self.model, displacement=self.displacement)
-
-    def _skull(self, fit: HeadFit) -> Float64Array:
-        """The landmarks of a head without its expression, [68, 2] photo pixels: they move with the skull alone."""
-        still = replace(fit, expression=np.zeros_like(fit.expression))
-        return still.landmarks(self.model, self._project(still))
 
 
 def animate(

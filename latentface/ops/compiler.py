@@ -22,7 +22,7 @@ from pathlib import Path
 SOURCES = Path(__file__).parent / "csrc"
 CXX_FLAGS = "-O3 -march=native -std=c++17 -fno-math-errno -fno-trapping-math -fopenmp -fPIC"
 # no fused multiply-adds: numpy, which computes the same numbers, has none
-RASTER_FLAGS = f"{CXX_FLAGS} -ffp-contract=off"
+EXACT_FLAGS = f"{CXX_FLAGS} -ffp-contract=off"
 # without a device at hand, PTX of the oldest still supported architecture serves every later one
 NVCC_FLAGS = "-O3 -std=c++17 --compiler-options=-fPIC"
 #: What brings nvcc where there is no CUDA toolkit.
@@ -71,13 +71,13 @@ class Nvcc:
 
 
 def recipe(device: str) -> Recipe:
-    """The recipe for "cpu" or "cuda", or for "raster", the rasteriser; BuildFailed if the compiler is missing."""
+    """The recipe for "cpu" or "cuda", for "raster", the rasteriser, or for "warp"; BuildFailed without a compiler."""
     if device == "cuda":
         return _cuda_recipe()
     compiler = shutil.which(os.environ.get("CXX", "g++"))
     if compiler is None:
         raise BuildFailed(f"there is no compiler {os.environ.get('CXX', 'g++')} on the path")
-    source, flags = ("raster.cpp", RASTER_FLAGS) if device == "raster" else ("fused.cpp", CXX_FLAGS)
+    source, flags = ("fused.cpp", CXX_FLAGS) if device == "cpu" else (f"{device}.cpp", EXACT_FLAGS)
     return Recipe(SOURCES / source, (compiler, *flags.split(), "-c"), (compiler, "-shared"))
 
 
@@ -109,7 +109,7 @@ def find_nvcc() -> Nvcc | None:
 
 
 def build(device: str) -> Path:
-    """The library for "cpu", "cuda" or "raster", built if it is not there yet.
+    """The library for "cpu", "cuda", "raster" or "warp", built if it is not there yet.
 
     Raises:
         BuildFailed: it cannot be built, or could not the last time; `str(error)` says why.

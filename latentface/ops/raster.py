@@ -35,6 +35,7 @@ _INTEGERS = np.ctypeslib.ndpointer(np.int32, flags="C")
 SIGNATURES: dict[str, list[Any]] = {
     "lf_rasterise": [_FLOATS, _INTEGERS, _INTEGER, _SMALL, _SMALL, _SMALL, _INTEGERS, _FLOATS, _FLOATS],
     "lf_sample": [_BYTES, _SMALL, _SMALL, _SMALL, _FLOATS, _INTEGER, _FLOATS],
+    "lf_normals": [_FLOATS, _INTEGER, _INTEGERS, _INTEGER, _FLOATS],
     "lf_interpolate": [_INTEGERS, _INTEGERS, _FLOATS, _INTEGER, _FLOATS, _INTEGER, _FLOATS],
 }
 
@@ -59,6 +60,12 @@ class Raster:
     def covered(self) -> npt.NDArray[np.bool_]:
         """Where anything is seen, [H, W]."""
         return self.index >= 0
+
+    def every(self, step: int) -> Raster:
+        """What is seen at every `step`th pixel, from pixel step // 2 on."""
+        some = slice(step // 2, None, step)
+        index, weights = np.ascontiguousarray(self.index[some, some]), np.ascontiguousarray(self.weights[some, some])
+        return Raster(self.triangles, index, weights, np.ascontiguousarray(self.depth[some, some]))
 
     def interpolate(self, attributes: npt.ArrayLike) -> Floats:
         """Attributes of vertices [V, C] at each pixel, float32 [H, W, C]; 0 where nothing is seen.
@@ -132,6 +139,28 @@ def sample(picture: npt.NDArray[np.uint8], places: npt.ArrayLike) -> Floats:
         out = np.empty((len(flat), channels), np.float32)
         found.lf_sample(np.ascontiguousarray(picture), height, width, channels, flat, len(flat), out)
     return out.reshape(*at.shape[:-1], picture.shape[2])
+
+
+def normals(vertices: npt.ArrayLike, triangles: npt.ArrayLike) -> Floats:
+    """Unit normals [V, 3] of vertices [V, 3], towards those who see triangles [T, 3] counter-clockwise on the page.
+
+    Raises:
+        ValueError: a shape is wrong, or an index points at no vertex.
+    """
+    points, corners = np.ascontiguousarray(vertices, np.float32), np.ascontiguousarray(triangles, np.int32)
+    _check(points, corners, 1, 1)
+    found = _library()
+    if found is None:
+        a, b, c = (points[corners[:, k]].astype(np.float64) for k in range(3))
+        faces = np.cross(c - a, b - a)  # y goes down in a picture: the corners' sense is turned
+        total = np.stack(
+            [np.bincount(corners.ravel(), np.repeat(faces[:, k], 3), len(points)) for k in range(3)], axis=1
+        )
+        length = np.sqrt(total[:, 0] ** 2 + total[:, 1] ** 2 + total[:, 2] ** 2)
+        return np.asarray(total / np.maximum(length, 1e-12)[:, None], np.float32)
+    out = np.empty_like(points)
+    found.lf_normals(points, len(points), corners, len(corners), out)
+    return out
 
 
 def _check(points: Floats, corners: Integers, height: int, width: int) -> None:
@@ -271,7 +300,7 @@ def _interpolate_reference(raster: Raster, values: Floats) -> Floats:
     return out
 
 
-def _cubic(t: Floats) -> Floats:
+def cubic_weights(t: Floats) -> Floats:
     """Weights of the four samples around a place t in [0, 1) past the second one, [4, P]."""
     half, one, two = np.float32(0.5), np.float32(1), np.float32(2)
     return np.stack([
@@ -283,7 +312,7 @@ def _cubic(t: Floats) -> Floats:
 def _sample_reference(picture: npt.NDArray[np.uint8], places: Floats) -> Floats:
     height, width, channels = picture.shape
     corner = np.floor(places)
-    across, down = (_cubic(places[:, k] - corner[:, k])[..., None] for k in (0, 1))
+    across, down = (cubic_weights(places[:, k] - corner[:, k])[..., None] for k in (0, 1))
     left, top = corner.astype(np.int64).T
     out = np.zeros((len(places), channels), np.float32)
     for j in range(4):

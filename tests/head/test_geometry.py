@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from latentface.head.geometry import Box, Surface, eye_distance, normals, ramp
+from latentface.head.geometry import Box, Surface, eye_distance, ramp
+from latentface.ops.raster import normals
 from tests.helpers.head_picture import HEIGHT, SCALE, WIDTH, model, picture, place
 
 

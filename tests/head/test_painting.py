@@ -19,8 +19,7 @@ def driven(hole: np.ndarray, kept: float = 0.0) -> Driven:
     """A grey photo whose mouth is open by `hole`, [40, 40]; the photo shows `kept` of it itself."""
     shape = hole.shape
     opening = Opening(
-        box=BOX, shape=(hole > 0).astype(np.float32), part=np.full(shape, -1, np.int8),
-        depth=np.zeros(shape, np.float32), own=np.zeros((*shape, 3), np.float32),
+        box=BOX, shape=(hole > 0).astype(np.float32), own=np.zeros((*shape, 3), np.float32),
         kept=np.full(shape, kept, np.float32), light=np.full(3, 200, np.float32), teeth=None, amount=1.0,
     )  # fmt: skip
     return Driven(np.full((340, 320, 3), 150, np.uint8), BOX, opening, None, hole.astype(np.float32))

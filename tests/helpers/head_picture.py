@@ -11,8 +11,9 @@ from scipy import ndimage
 
 import latentface
 from latentface.head.drive import Driver
-from latentface.head.geometry import Box, Surface, normals
+from latentface.head.geometry import Box, Surface
 from latentface.head.model import HeadModel
+from latentface.ops.raster import normals
 
 SCALE, CENTRE = 9.0, (150.0, 165.0)  # pixels a centimetre; where the model's origin lies
 HEIGHT, WIDTH = 380, 300

@@ -172,4 +172,27 @@ int lf_sample(const uint8_t* picture, int32_t height, int32_t width, int32_t cha
     return 0;
 }
 
+// out [V, 3]: unit normals of vertices [V, 3], the sum of (c - a) x (b - a) over the triangles that a vertex belongs to.
+int lf_normals(const float* vertices, int64_t count, const int32_t* triangles, int64_t faces, float* out) {
+    std::vector<double> total(3 * count, 0.0);
+    for (int64_t k = 0; k < faces; ++k) {
+        const int32_t* corners = triangles + 3 * k;
+        double u[3], v[3];
+        for (int i = 0; i < 3; ++i) {
+            const double a = vertices[3 * static_cast<int64_t>(corners[0]) + i];
+            u[i] = vertices[3 * static_cast<int64_t>(corners[2]) + i] - a;
+            v[i] = vertices[3 * static_cast<int64_t>(corners[1]) + i] - a;
+        }
+        const double normal[3] = {u[1] * v[2] - u[2] * v[1], u[2] * v[0] - u[0] * v[2], u[0] * v[1] - u[1] * v[0]};
+        for (int corner = 0; corner < 3; ++corner)
+            for (int i = 0; i < 3; ++i) total[3 * static_cast<int64_t>(corners[corner]) + i] += normal[i];
+    }
+    for (int64_t k = 0; k < count; ++k) {
+        const double* n = &total[3 * k];
+        const double length = std::max(std::sqrt(n[0] * n[0] + n[1] * n[1] + n[2] * n[2]), 1e-12);
+        for (int i = 0; i < 3; ++i) out[3 * k + i] = static_cast<float>(n[i] / length);
+    }
+    return 0;
+}
+
 }

@@ -1,0 +1,213 @@
+// Smooth displacement fields on a coarse grid and on pixels, and a picture moved by one.
+//
+// latentface/ops/warp.py computes the same numbers with numpy, to the bit; it therefore needs -ffp-contract=off here,
+// and sums in the same order there.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#ifdef __SSE4_1__
+#include <immintrin.h>
+#endif
+
+namespace {
+
+// weights of the four samples around a place t in [0, 1) past the second one: Catmull and Rom's cubic
+inline void cubic(float t, float* w) {
+    w[0] = ((-0.5f * t + 1.0f) * t - 0.5f) * t;
+    w[1] = (1.5f * t - 2.5f) * t * t + 1.0f;
+    w[2] = ((-1.5f * t + 2.0f) * t + 0.5f) * t;
+    w[3] = (0.5f * t - 0.5f) * t * t;
+}
+
+// where output sample i of a grid's enlargement by `step` lies between samples of the grid
+struct Taps {
+    int32_t at[4];
+    float weight[4];
+};
+
+std::vector<Taps> taps(int32_t size, int32_t step, int32_t count) {
+    std::vector<Taps> made(size);
+    for (int32_t i = 0; i < size; ++i) {
+        const float place = (static_cast<float>(i) + 0.5f) / static_cast<float>(step) - 0.5f, low = std::floor(place);
+        cubic(place - low, made[i].weight);
+        for (int k = 0; k < 4; ++k)
+            made[i].at[k] = std::clamp<int32_t>(static_cast<int32_t>(low) - 1 + k, 0, count - 1);
+    }
+    return made;
+}
+
+// a coordinate beyond the first or the last pixel, mirrored
+inline float mirrored(float x, float last) { return last - std::fabs(last - std::fabs(x)); }
+
+typedef float Four __attribute__((vector_size(16)));
+
+// four bytes from a pixel on as floats: its three values and one more
+inline Four values(const uint8_t* from) {
+#ifdef __SSE4_1__
+    int32_t packed;
+    std::memcpy(&packed, from, 4);
+    return _mm_cvtepi32_ps(_mm_cvtepu8_epi32(_mm_cvtsi32_si128(packed)));
+#else
+    return Four{static_cast<float>(from[0]), static_cast<float>(from[1]), static_cast<float>(from[2]), 0.0f};
+#endif
+}
+
+// a picture [H, W, 3] at a place, times a gain, by Catmull and Rom's cubic; edges are repeated
+inline void sample(const uint8_t* picture, int32_t height, int32_t width, float x, float y, float gain, float* out) {
+    const float left = std::floor(x), top = std::floor(y);
+    float across[4], down[4];
+    cubic(x - left, across);
+    cubic(y - top, down);
+    const int64_t column = static_cast<int64_t>(left) - 1, row = static_cast<int64_t>(top) - 1;
+    Four sum = {};
+    if (column >= 0 && column + 4 < width && row >= 0 && row + 3 < height) {
+        const uint8_t* from = picture + 3 * (row * width + column);
+        for (int j = 0; j < 4; ++j, from += 3 * static_cast<int64_t>(width)) {
+            Four line = {};
+            for (int i = 0; i < 4; ++i) line += across[i] * values(from + 3 * i);
+            sum += down[j] * line;
+        }
+    } else {
+        for (int j = 0; j < 4; ++j) {
+            const int64_t r = std::clamp<int64_t>(row + j, 0, height - 1);
+            Four line = {};
+            for (int i = 0; i < 4; ++i) {
+                const uint8_t* from = picture + 3 * (r * width + std::clamp<int64_t>(column + i, 0, width - 1));
+                const Four value = {static_cast<float>(from[0]), static_cast<float>(from[1]),
+                                    static_cast<float>(from[2]), 0.0f};
+                line += across[i] * value;
+            }
+            sum += down[j] * line;
+        }
+    }
+    for (int c = 0; c < 3; ++c) out[c] = sum[c] * gain;
+}
+
+}  // namespace
+
+extern "C" {
+
+// sums [R, C, 3] over blocks of step x step pixels of values x trust and of trust: mesh [H, W, 3] holds two values and
+// the trust, which counts where layer [H, W] is 0.
+int lf_block_sums(const float* mesh, const int8_t* layer, int32_t height, int32_t width, int32_t step, double* out) {
+    const int32_t rows = (height + step - 1) / step, columns = (width + step - 1) / step;
+#pragma omp parallel for schedule(static)
+    for (int32_t r = 0; r < rows; ++r) {
+        double* line = out + static_cast<int64_t>(r) * columns * 3;
+        std::fill(line, line + 3 * columns, 0.0);
+        for (int32_t y = r * step; y < std::min(height, (r + 1) * step); ++y) {
+            const float* from = mesh + static_cast<int64_t>(y) * width * 3;
+            const int8_t* seen = layer + static_cast<int64_t>(y) * width;
+            for (int32_t x = 0; x < width; ++x) {
+                if (seen[x]) continue;
+                const double trust = from[3 * x + 2];
+                double* to = line + 3 * (x / step);
+                to[0] += from[3 * x] * trust;
+                to[1] += from[3 * x + 1] * trust;
+                to[2] += trust;
+            }
+        }
+    }
+    return 0;
+}
+
+// x [R, C, 2] of (L + diagonal) x = right, L the Laplacian of a grid whose edges reflect, from what x holds: red-black
+// over-relaxation, until no value changes by more than `tolerance` or `rounds` are done; returns the rounds.
+int lf_relax(const double* diagonal, const double* right, int32_t rows, int32_t columns, double omega,
+             double tolerance, int32_t rounds, double* x) {
+    for (int32_t round = 1; round <= rounds; ++round) {
+        double most = 0.0;
+        for (int32_t colour = 0; colour < 2; ++colour)
+            for (int32_t r = 0; r < rows; ++r)
+                for (int32_t c = (r + colour) & 1; c < columns; c += 2) {
+                    const int64_t k = static_cast<int64_t>(r) * columns + c;
+                    const double near = (r > 0) + (r < rows - 1) + (c > 0) + (c < columns - 1);
+                    const double total = near + diagonal[k];
+                    for (int32_t channel = 0; channel < 2; ++channel) {
+                        double sum = right[2 * k + channel];
+                        if (r > 0) sum += x[2 * (k - columns) + channel];
+                        if (r < rows - 1) sum += x[2 * (k + columns) + channel];
+                        if (c > 0) sum += x[2 * (k - 1) + channel];
+                        if (c < columns - 1) sum += x[2 * (k + 1) + channel];
+                        const double change = omega * (sum / total - x[2 * k + channel]);
+                        x[2 * k + channel] += change;
+                        most = std::max(most, std::fabs(change));
+                    }
+                }
+        if (most <= tolerance) return round;
+    }
+    return rounds;
+}
+
+// out [H, W, 2]: a grid [R, C, 2] enlarged to pixels by Catmull and Rom's cubic, and, where layer [H, W] is 0, mixed
+// with the two values of mesh [H, W, 3] by the trust that is its third.
+int lf_enlarge(const float* grid, int32_t rows, int32_t columns, int32_t step, const float* mesh, const int8_t* layer,
+               int32_t height, int32_t width, float* out) {
+    const std::vector<Taps> down = taps(height, step, rows), across = taps(width, step, columns);
+#pragma omp parallel for schedule(static)
+    for (int32_t y = 0; y < height; ++y) {
+        std::vector<float> line(2 * static_cast<size_t>(columns), 0.0f);
+        for (int k = 0; k < 4; ++k) {
+            const float* from = grid + static_cast<int64_t>(down[y].at[k]) * columns * 2;
+            for (int32_t c = 0; c < 2 * columns; ++c) line[c] += down[y].weight[k] * from[c];
+        }
+        for (int32_t x = 0; x < width; ++x) {
+            float a = 0.0f, b = 0.0f;
+            for (int k = 0; k < 4; ++k) {
+                a += across[x].weight[k] * line[2 * across[x].at[k]];
+                b += across[x].weight[k] * line[2 * across[x].at[k] + 1];
+            }
+            const int64_t pixel = static_cast<int64_t>(y) * width + x;
+            if (layer[pixel] == 0) {
+                const float trust = mesh[3 * pixel + 2];
+                a += trust * (mesh[3 * pixel] - a);
+                b += trust * (mesh[3 * pixel + 1] - b);
+            }
+            out[2 * pixel] = a;
+            out[2 * pixel + 1] = b;
+        }
+    }
+    return 0;
+}
+
+// out [h, w, 3]: the pixels of a picture [H, W, 3] from `left` and `top` on, each taken from where shift [h, w, 2]
+// says, by Catmull and Rom's cubic, mirrored at the edges, times a gain [gh, gw] that is known at every `step`th pixel
+// from pixel step / 2 on. What moves by no more than `still` in either direction stays as it is.
+int lf_move(const uint8_t* picture, int32_t height, int32_t width, int32_t left, int32_t top, const float* shift,
+            int32_t h, int32_t w, float still, const float* gain, int32_t gh, int32_t gw, int32_t step, float* out) {
+    const float far_x = static_cast<float>(width - 1), far_y = static_cast<float>(height - 1);
+#pragma omp parallel for schedule(static)
+    for (int32_t y = 0; y < h; ++y) {
+        const float v = std::clamp(static_cast<float>(y - step / 2) / static_cast<float>(step), 0.0f,
+                                   static_cast<float>(gh - 1));
+        const int32_t v0 = static_cast<int32_t>(v), v1 = std::min(v0 + 1, gh - 1);
+        const float dv = v - static_cast<float>(v0);
+        for (int32_t x = 0; x < w; ++x) {
+            const int64_t pixel = static_cast<int64_t>(y) * w + x;
+            const float dx = shift[2 * pixel], dy = shift[2 * pixel + 1];
+            float* to = out + 3 * pixel;
+            if (std::fabs(dx) <= still && std::fabs(dy) <= still) {
+                const uint8_t* from = picture + 3 * (static_cast<int64_t>(y + top) * width + x + left);
+                for (int c = 0; c < 3; ++c) to[c] = static_cast<float>(from[c]);
+                continue;
+            }
+            const float u = std::clamp(static_cast<float>(x - step / 2) / static_cast<float>(step), 0.0f,
+                                       static_cast<float>(gw - 1));
+            const int32_t u0 = static_cast<int32_t>(u), u1 = std::min(u0 + 1, gw - 1);
+            const float du = u - static_cast<float>(u0);
+            const float* above = gain + static_cast<int64_t>(v0) * gw;
+            const float* below = gain + static_cast<int64_t>(v1) * gw;
+            const float high = above[u0] + du * (above[u1] - above[u0]);
+            const float low = below[u0] + du * (below[u1] - below[u0]);
+            sample(picture, height, width, mirrored(static_cast<float>(x + left) + dx, far_x),
+                      mirrored(static_cast<float>(y + top) + dy, far_y), high + dv * (low - high), to);
+        }
+    }
+    return 0;
+}
+
+}

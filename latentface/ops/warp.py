@@ -1,0 +1,239 @@
+"""Smooth displacement fields on coarse grids and pixels, and a picture moved by one: natively, or by numpy to the bit.
+
+Displacements are pixels (columns, rows): the pixel at p comes from p + d(p).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import logging
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from latentface.ops import native
+from latentface.ops.compiler import BuildFailed, build
+from latentface.ops.raster import cubic_weights, sample
+
+logger = logging.getLogger(__name__)
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+Layers = npt.NDArray[np.int8]
+
+_SMALL, _FLOAT, _REAL = ctypes.c_int32, ctypes.c_float, ctypes.c_double
+_FLOATS = np.ctypeslib.ndpointer(np.float32, flags="C")
+_DOUBLES = np.ctypeslib.ndpointer(np.float64, flags="C")
+_BYTES = np.ctypeslib.ndpointer(np.uint8, flags="C")
+_LAYERS = np.ctypeslib.ndpointer(np.int8, flags="C")
+SIGNATURES: dict[str, list[Any]] = {
+    "lf_block_sums": [_FLOATS, _LAYERS, _SMALL, _SMALL, _SMALL, _DOUBLES],
+    "lf_relax": [_DOUBLES, _DOUBLES, _SMALL, _SMALL, _REAL, _REAL, _SMALL, _DOUBLES],
+    "lf_enlarge": [_FLOATS, _SMALL, _SMALL, _SMALL, _FLOATS, _LAYERS, _SMALL, _SMALL, _FLOATS],
+    "lf_move": [_BYTES, *[_SMALL] * 4, _FLOATS, _SMALL, _SMALL, _FLOAT, _FLOATS, _SMALL, _SMALL, _SMALL, _FLOATS],
+}
+
+
+def block_sums(mesh: Floats, layer: Layers, step: int) -> Doubles:
+    """Sums [R, C, 3] over blocks of step x step pixels of values x trust, and of the trust.
+
+    Args:
+        mesh: two values and how far they are trusted, float32 [H, W, 3].
+        layer: int8 [H, W]; the trust counts where it is 0.
+        step: pixels of a block's side; the last blocks may be smaller.
+    """
+    height, width = _check_mesh(mesh, layer)
+    made = np.zeros((-(-height // step), -(-width // step), 3))
+    found = _library()
+    if found is not None:
+        found.lf_block_sums(mesh, layer, height, width, step, made)
+        return made
+    trust = np.where(layer == 0, mesh[..., 2], 0).astype(np.float64)
+    terms = np.dstack([mesh[..., 0] * trust, mesh[..., 1] * trust, trust])
+    for j in range(min(step, height)):
+        for i in range(min(step, width)):
+            piece = terms[j::step, i::step]
+            made[: piece.shape[0], : piece.shape[1]] += piece
+    return made
+
+
+def relax(diagonal: Doubles, right: Doubles, start: Doubles, omega: float, tolerance: float, rounds: int) -> Doubles:
+    """Solve (L + diagonal) x = right, L the Laplacian of a grid with reflecting edges: x, float64 [R, C, 2].
+
+    Red-black successive over-relaxation (Young 1954), until no value changes by more than the tolerance.
+
+    Args:
+        diagonal: above 0 somewhere, [R, C].
+        right: the right-hand side, [R, C, 2].
+        start: where to begin, [R, C, 2].
+        omega: the relaxation, 1 to 2.
+        tolerance: of a value's change in a round.
+        rounds: at most.
+    """
+    rows, columns = diagonal.shape
+    if right.shape != (rows, columns, 2) or start.shape != right.shape:
+        raise ValueError(f"shapes {diagonal.shape}, {right.shape}, {start.shape}: expected [R, C] and twice [R, C, 2]")
+    x = np.array(start, np.float64, order="C")
+    found = _library()
+    if found is not None:
+        d, r = (np.ascontiguousarray(each, np.float64) for each in (diagonal, right))
+        found.lf_relax(d, r, rows, columns, omega, tolerance, rounds, x)
+        return x
+    near = np.full((rows, columns), 4.0)
+    near[0] -= 1
+    near[-1] -= 1
+    near[:, 0] -= 1
+    near[:, -1] -= 1
+    total = (near + diagonal)[..., None]
+    chequered = np.add.outer(np.arange(rows), np.arange(columns)) % 2
+    for _ in range(rounds):
+        most = 0.0
+        for colour in (0, 1):
+            mine = (chequered == colour)[..., None]
+            padded = np.pad(x, ((1, 1), (1, 1), (0, 0)))
+            summed = right + padded[:-2, 1:-1]
+            for neighbour in (padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:]):
+                summed = summed + neighbour
+            change = np.where(mine, omega * (summed / total - x), 0)
+            x = x + change
+            most = max(most, float(np.abs(change).max()))
+        if most <= tolerance:
+            break
+    return x
+
+
+def enlarge(grid: Floats, step: int, mesh: Floats, layer: Layers) -> Floats:
+    """A grid [R, C, 2] enlarged to pixels by Catmull and Rom's cubic, and mixed with known values: float32 [H, W, 2].
+
+    Args:
+        grid: one value for each block of step x step pixels, at its middle.
+        step: pixels of a block's side.
+        mesh: two known values and how far they are trusted, float32 [H, W, 3].
+        layer: int8 [H, W]; known values count where it is 0.
+    """
+    height, width = _check_mesh(mesh, layer)
+    rows, columns = grid.shape[:2]
+    if grid.shape != (-(-height // step), -(-width // step), 2):
+        raise ValueError(f"the grid is {list(grid.shape)}: expected a block for each {step} pixels of {height, width}")
+    known = np.ascontiguousarray(grid, np.float32)
+    found = _library()
+    if found is not None:
+        out = np.empty((height, width, 2), np.float32)
+        found.lf_enlarge(known, rows, columns, step, mesh, layer, height, width, out)
+        return out
+    tall = _enlarged(known, height, step)
+    rest = _enlarged(tall.transpose(1, 0, 2), width, step).transpose(1, 0, 2)
+    mixed = rest + mesh[..., 2:] * (mesh[..., :2] - rest)
+    return np.ascontiguousarray(np.where(layer[..., None] == 0, mixed, rest))
+
+
+def move(
+    picture: npt.NDArray[np.uint8], left: int, top: int, shift: Floats, still: float, gain: Floats, step: int
+) -> Floats:
+    """The pixels of a part of a picture, each from where a field says: float32 [h, w, 3].
+
+    Args:
+        picture: uint8 [H, W, 3]; beyond its edges it is mirrored.
+        left: the first column of the part.
+        top: its first row.
+        shift: the field, float32 [h, w, 2].
+        still: what moves by no more than this, in pixels and either direction, stays as it is.
+        gain: what moved pixels are multiplied by, float32, at every `step`th pixel from pixel step // 2 on.
+        step: pixels from one gain to the next.
+    """
+    height, width = shift.shape[:2]
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        raise ValueError(f"the picture is {picture.dtype} {list(picture.shape)}: expected uint8 [H, W, 3]")
+    if not (0 <= left <= picture.shape[1] - width and 0 <= top <= picture.shape[0] - height):
+        raise ValueError(f"a part of {width} x {height} at {left}, {top} lies outside of {list(picture.shape[:2])}")
+    moves, gains = np.ascontiguousarray(shift, np.float32), np.ascontiguousarray(gain, np.float32)
+    found = _library()
+    if found is None:
+        return _move_reference(picture, left, top, moves, np.float32(still), gains, step)
+    out = np.empty((height, width, 3), np.float32)
+    found.lf_move(
+        np.ascontiguousarray(picture), *picture.shape[:2], left, top, moves, height, width, still,
+        gains, *gains.shape, step, out,
+    )  # fmt: skip
+    return out
+
+
+def mirrored(places: Floats, size: tuple[int, int]) -> Floats:
+    """Places [..., 2] with those beyond the edges of a picture of that height and width mirrored into it."""
+    last = np.array([size[1] - 1, size[0] - 1], np.float32)
+    made: Floats = last - np.abs(last - np.abs(places))
+    return made
+
+
+def _check_mesh(mesh: Floats, layer: Layers) -> tuple[int, int]:
+    height, width = layer.shape
+    if mesh.shape != (height, width, 3) or mesh.dtype != np.float32 or layer.dtype != np.int8:
+        raise ValueError(
+            f"mesh {mesh.dtype} {list(mesh.shape)} and layer {layer.dtype} {list(layer.shape)}: expected float32 "
+            "[H, W, 3] and int8 [H, W]"
+        )
+    return height, width
+
+
+@functools.cache
+def _load() -> ctypes.CDLL | BuildFailed:
+    try:
+        loaded = native.open_library(build("warp"))
+    except BuildFailed as error:
+        logger.info("numpy moves pictures: %s", error)
+        return error
+    for name, arguments in SIGNATURES.items():
+        function = getattr(loaded, name)
+        function.argtypes, function.restype = arguments, ctypes.c_int
+    return loaded
+
+
+def _library() -> ctypes.CDLL | None:
+    """The native library as `native.choose` decided, or None for numpy.
+
+    Raises:
+        BuildFailed: "native" was chosen, and it cannot be built.
+    """
+    choice = native.choice()
+    if choice == "reference":
+        return None
+    found = _load()
+    if isinstance(found, BuildFailed):
+        if choice == "native":
+            raise found
+        return None
+    return found
+
+
+def _enlarged(values: Floats, size: int, step: int) -> Floats:
+    """Along the first axis from one value a step to one a pixel."""
+    place = (np.arange(size, dtype=np.float32) + np.float32(0.5)) / np.float32(step) - np.float32(0.5)
+    low = np.floor(place)
+    weights = cubic_weights(place - low)
+    made = np.zeros((size, *values.shape[1:]), np.float32)
+    for k in range(4):
+        made += weights[k][:, None, None] * values[np.clip(low.astype(np.int64) - 1 + k, 0, len(values) - 1)]
+    return made
+
+
+def _move_reference(
+    picture: npt.NDArray[np.uint8], left: int, top: int, shift: Floats, still: np.float32, gain: Floats, step: int
+) -> Floats:
+    height, width = shift.shape[:2]
+    out: Floats = picture[top : top + height, left : left + width].astype(np.float32)
+    far = ~((np.abs(shift[..., 0]) <= still) & (np.abs(shift[..., 1]) <= still))
+    rows, columns = np.nonzero(far)
+    at = np.stack([columns + left, rows + top], axis=1).astype(np.float32) + shift[far]
+    u, v = (
+        np.clip((each - step // 2).astype(np.float32) / np.float32(step), np.float32(0), np.float32(count - 1))
+        for each, count in ((columns, gain.shape[1]), (rows, gain.shape[0]))
+    )
+    u0, v0 = u.astype(np.int64), v.astype(np.int64)
+    u1, v1 = np.minimum(u0 + 1, gain.shape[1] - 1), np.minimum(v0 + 1, gain.shape[0] - 1)
+    du, dv = u - u0.astype(np.float32), v - v0.astype(np.float32)
+    high = gain[v0, u0] + du * (gain[v0, u1] - gain[v0, u0])
+    low = gain[v1, u0] + du * (gain[v1, u1] - gain[v1, u0])
+    out[far] = sample(picture, mirrored(at, (picture.shape[0], picture.shape[1]))) * (high + dv * (low - high))[:, None]
+    return out

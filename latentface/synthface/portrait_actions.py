@@ -1,0 +1,188 @@
+"""What rigged portraits do: expressions, gaze, small turns and light, sampled for a head that is fitted to a photo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from latentface.arrays import Float64Array
+from latentface.emotion import Emotion
+from latentface.head.coefficients import indices_of
+from latentface.head.emotions import ACTION_UNITS
+from latentface.head.fit import HeadFit
+from latentface.head.gaze import Gaze
+
+#: The emotions, and mouths that speak.
+KINDS: Final = (*(emotion.value for emotion in Emotion), "speech")
+SPEECH: Final = len(KINDS) - 1
+
+#: Mouths of speech, by ARKit name: weights at their clearest. After the visemes of MPEG-4 (ISO/IEC 14496-2).
+VISEMES: Final[dict[str, dict[str, float]]] = {
+    "p b m": {"mouthPress": 0.35, "mouthRollLower": 0.35, "mouthRollUpper": 0.25, "mouthClose": 0.05},
+    "f v": {"mouthRollLower": 0.55, "mouthUpperUp": 0.35, "jawOpen": 0.06},
+    "th l": {"jawOpen": 0.2, "mouthLowerDown": 0.3, "mouthUpperUp": 0.2},
+    "t d n": {"jawOpen": 0.12, "mouthLowerDown": 0.35, "mouthUpperUp": 0.2, "mouthStretch": 0.15},
+    "k g": {"jawOpen": 0.22, "mouthLowerDown": 0.2, "mouthStretch": 0.1},
+    "ch sh": {"mouthFunnel": 0.6, "mouthPucker": 0.2, "jawOpen": 0.08},
+    "s z": {"mouthStretch": 0.35, "mouthLowerDown": 0.4, "mouthUpperUp": 0.25, "jawOpen": 0.04},
+    "r": {"mouthFunnel": 0.4, "jawOpen": 0.12},
+    "a": {"jawOpen": 0.5, "mouthLowerDown": 0.3, "mouthUpperUp": 0.2},
+    "e": {"jawOpen": 0.25, "mouthStretch": 0.35, "mouthLowerDown": 0.35, "mouthUpperUp": 0.25, "mouthSmile": 0.2},
+    "i": {"jawOpen": 0.1, "mouthStretch": 0.3, "mouthSmile": 0.4, "mouthLowerDown": 0.35, "mouthUpperUp": 0.3},
+    "o": {"jawOpen": 0.3, "mouthFunnel": 0.6, "mouthPucker": 0.2},
+    "u w": {"mouthPucker": 0.75, "mouthFunnel": 0.2, "jawOpen": 0.08},
+}
+#: What faces do beside an expression, with the largest usual weight.
+INCIDENTAL: Final = {
+    "jawOpen": 0.15, "mouthPucker": 0.3, "mouthSmile": 0.3, "mouthPress": 0.4, "browInnerUp": 0.3, "browDown": 0.35,
+    "browOuterUp": 0.35, "eyeSquint": 0.4, "mouthUpperUp": 0.2, "mouthLowerDown": 0.3, "cheekPuff": 0.25,
+    "mouthDimple": 0.4, "mouthFrown": 0.3, "mouthLeft": 0.3, "mouthRight": 0.3, "jawLeft": 0.2, "jawRight": 0.2,
+    "noseSneer": 0.2, "mouthRollLower": 0.3, "mouthShrugLower": 0.3,
+}  # fmt: skip
+TURNS: Final = (8.0, 4.0, 2.0)  # standard deviations of yaw, pitch and roll that a head is turned by, degrees
+MOST_TURN: Final = (18.0, 10.0, 5.0)
+MOST_POSE: Final = (35.0, 25.0, 20.0)  # heads that are turned further already are turned no further
+LOOKS: Final = (8.0, 5.0)  # the same of the gaze's yaw and pitch
+MOST_LOOK: Final = (18.0, 12.0)
+SHUT = 0.45  # of eyeBlink: eyes that the photo shows closed stay so, since nobody knows what is behind
+
+
+@dataclass(frozen=True)
+class Relight:
+    """A change of the light on skin: it is multiplied by exp(direction . n), n its normal, and by a tint.
+
+    direction: to the viewer's right, up and towards the viewer. warmth: natural logarithm by which red grows and blue
+    falls.
+    """
+
+    direction: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    warmth: float = 0.0
+
+    @property
+    def numbers(self) -> tuple[float, float, float, float]:
+        """Direction and warmth, as shards keep them."""
+        return *self.direction, self.warmth
+
+
+def sample_action(fit: HeadFit, kind: int, rng: np.random.Generator) -> tuple[HeadFit, float, Relight]:
+    """A head with a sampled expression of a kind, gaze and turn; the expression's strength, 0..1; and a light.
+
+    The expression takes the place of the photo's own, so that people who smile in all photos do not smile on.
+
+    Args:
+        fit: the head as the photo shows it.
+        kind: an index into `KINDS`.
+        rng: where chance comes from.
+    """
+    names = fit.expression_names
+    strength = float(rng.uniform(0.35, 1.0))
+    weights = speech(names, strength, rng) if kind == SPEECH else emotion(names, kind, strength, rng)
+    weights = np.maximum(weights, incidental(names, rng, 1.0 if kind == 0 else 0.4))
+    weights = np.clip(_with_lids(fit, weights, rng), 0, 1)
+    looks = np.array([name.startswith("eyeLook") for name in names])
+    weights[looks] = _look(fit, rng)[looks]
+    turned = replace(fit, expression=weights).with_pose(*_turn(fit, rng), relative=True)
+    return turned, strength if kind else 0.0, sample_light(rng)
+
+
+def emotion(names: tuple[str, ...], kind: int, strength: float, rng: np.random.Generator) -> Float64Array:
+    """Weights [E] of an emotion, varied as people and moments vary."""
+    made = np.zeros(len(names))
+    for name, amount in ACTION_UNITS[tuple(Emotion)[kind]].items():
+        vary = float(np.clip(rng.normal(1.0, 0.2), 0.3, 1.4))
+        _add(made, names, name, amount * strength * vary, rng)
+    if KINDS[kind] == Emotion.HAPPINESS.value and rng.random() < 0.6:  # with teeth
+        _add(made, names, "mouthUpperUp", 0.5 * strength, rng)
+        _add(made, names, "mouthLowerDown", 0.3 * strength, rng)
+        _add(made, names, "jawOpen", float(rng.uniform(0, 0.25)) * strength, rng)
+    return made
+
+
+def speech(names: tuple[str, ...], strength: float, rng: np.random.Generator) -> Float64Array:
+    """Weights [E] of a mouth on its way from one sound to another, on a face that may show a mild emotion."""
+    made = np.zeros(len(names))
+    first, second = rng.choice(len(VISEMES), 2, replace=False)
+    way = float(rng.beta(0.6, 0.6))
+    for which, part in ((first, 1 - way), (second, way)):
+        for name, amount in list(VISEMES.values())[which].items():
+            _add(made, names, name, amount * part * (0.4 + 0.7 * strength), rng)
+    if rng.random() < 0.4:
+        other = int(rng.integers(1, SPEECH))
+        upper = np.array([not name.startswith(("mouth", "jaw")) for name in names])
+        mild = emotion(names, other, float(rng.uniform(0.2, 0.6)), rng)
+        made += mild * np.where(upper, 1.0, 0.3)
+    return made
+
+
+def incidental(names: tuple[str, ...], rng: np.random.Generator, share: float) -> Float64Array:
+    """Weights [E] of a few small motions."""
+    made = np.zeros(len(names))
+    for name in rng.choice(list(INCIDENTAL), size=int(rng.integers(0, 4)), replace=False):
+        _add(made, names, str(name), INCIDENTAL[str(name)] * share * float(rng.random()), rng)
+    return made
+
+
+def sample_light(rng: np.random.Generator) -> Relight:
+    """No change in two fifths of the pictures, else more light from somewhere and less from opposite."""
+    if rng.random() < 0.4:
+        return Relight()
+    angle = rng.uniform(0, 2 * np.pi)
+    amount, ahead = abs(rng.normal(0, 0.2)), float(rng.normal(0, 0.06))
+    side, up = (float(np.clip(amount * f(angle), -0.4, 0.4)) for f in (np.cos, np.sin))
+    return Relight((side, up, ahead), float(np.clip(rng.normal(0, 0.03), -0.08, 0.08)))
+
+
+def _add(made: Float64Array, names: tuple[str, ...], name: str, amount: float, rng: np.random.Generator) -> None:
+    """Add a shape's weight, in place, on both sides alike but for some asymmetry."""
+    found = indices_of(names, name)
+    lean = float(np.clip(rng.normal(0, 0.12), -0.4, 0.4)) if len(found) == 2 else 0.0
+    for index, part in zip(found, (1 - max(lean, 0.0), 1 + min(lean, 0.0)), strict=False):
+        made[index] += amount * part
+
+
+def _with_lids(fit: HeadFit, weights: Float64Array, rng: np.random.Generator) -> Float64Array:
+    """Weights [E] with lids as the photo has them, or closed: both or one, wholly or half."""
+    names = fit.expression_names
+    made: Float64Array = weights.copy()
+    blinks, wide = indices_of(names, "eyeBlink"), indices_of(names, "eyeWide")
+    own = fit.expression[blinks]
+    chance, amount = rng.random(), float(rng.uniform(0.7, 1.0))
+    made[blinks] = own
+    if (own > SHUT).any():
+        made[wide] = 0
+        return made
+    if chance < 0.07:
+        made[blinks] = amount
+    elif chance < 0.14:
+        made[blinks] = np.maximum(own, 0.5 * amount)
+    elif chance < 0.16:
+        made[blinks[int(rng.integers(2))]] = amount
+    if chance < 0.16:
+        made[wide] = 0
+    return made
+
+
+def _look(fit: HeadFit, rng: np.random.Generator) -> Float64Array:
+    """The eyeLook weights [E] of a gaze beside the photo's own."""
+    names = fit.expression_names
+    own = Gaze.of(names, fit.expression)
+    if rng.random() < 0.35:
+        return own.weights(names)
+    yaw, pitch = (
+        base + float(np.clip(rng.normal(0, spread), -most, most))
+        for base, spread, most in zip((own.yaw, own.pitch), LOOKS, MOST_LOOK, strict=True)
+    )
+    return Gaze(yaw, pitch, 1.0).weights(names)
+
+
+def _turn(fit: HeadFit, rng: np.random.Generator) -> list[float]:
+    """Degrees of yaw, pitch and roll to turn by: none in a quarter of the pictures."""
+    if rng.random() < 0.25:
+        return [0.0, 0.0, 0.0]
+    made = []
+    for own, spread, most, far in zip(fit.pose, TURNS, MOST_TURN, MOST_POSE, strict=True):
+        turn = float(np.clip(rng.normal(0, spread), -most, most))
+        made.append(float(np.clip(own + turn, min(own, -far), max(own, far))) - own)
+    return made

@@ -1,0 +1,103 @@
+"""Fields and moved pictures: native and numpy agree to the bit, fields solve their equation, what is still stays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from latentface.ops import native
+from latentface.ops.raster import sample
+from latentface.ops.warp import block_sums, enlarge, mirrored, move, relax
+
+SIZE = (53, 47)
+
+
+def both(function: Callable[..., Any], *arguments: Any) -> list[np.ndarray]:
+    made = []
+    for choice in ("native", "reference"):
+        with native.chosen(choice):
+            made.append(function(*arguments))
+    return made
+
+
+@pytest.fixture
+def mesh() -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(1)
+    values = random.normal(0, 5, (*SIZE, 3)).astype(np.float32)
+    values[..., 2] = random.uniform(0, 1, SIZE)
+    return values, random.integers(-1, 2, SIZE).astype(np.int8)
+
+
+@pytest.mark.parametrize("step", [2, 7, 60])
+def test_block_sums_are_the_same_to_the_bit(mesh: tuple[np.ndarray, np.ndarray], step: int) -> None:
+    values, layer = mesh
+    native_made, reference = both(block_sums, values, layer, step)
+    assert np.array_equal(native_made, reference)
+    trust = np.where(layer == 0, values[..., 2].astype(float), 0)
+    assert np.allclose(reference.sum(axis=(0, 1))[[0, 2]], [(values[..., 0] * trust).sum(), trust.sum()])
+
+
+def test_relaxation_is_the_same_to_the_bit_and_solves_the_equation() -> None:
+    random = np.random.default_rng(2)
+    diagonal = np.where(random.uniform(size=(19, 24)) < 0.1, 20.0, 0.004)
+    right = random.normal(0, 3, (19, 24, 2)) * (diagonal > 1)[..., None]
+    found, reference = both(relax, diagonal, right, np.zeros_like(right), 1.85, 1e-9, 2000)
+    assert np.array_equal(found, reference)
+    padded = np.pad(found, ((1, 1), (1, 1), (0, 0)), mode="edge")
+    neighbours = padded[:-2, 1:-1] + padded[2:, 1:-1] + padded[1:-1, :-2] + padded[1:-1, 2:]
+    assert np.abs((4 + diagonal[..., None]) * found - neighbours - right).max() < 1e-6
+    short = both(relax, diagonal, right, np.zeros_like(right), 1.85, 1e-9, 3)
+    assert np.array_equal(*short) and np.abs(short[0] - found).max() > 1e-3
+
+
+@pytest.mark.parametrize("step", [2, 6, 60])
+def test_enlarging_is_the_same_to_the_bit_and_mixes_what_is_known(
+    mesh: tuple[np.ndarray, np.ndarray], step: int
+) -> None:
+    values, layer = mesh
+    values[:8, :, 2] = 1
+    layer[:8], layer[8:16] = 0, -1
+    shape = (-(-SIZE[0] // step), -(-SIZE[1] // step), 2)
+    made, reference = both(enlarge, np.full(shape, 2.5, np.float32), step, values, layer)
+    assert np.array_equal(made, reference)
+    assert np.allclose(made[:8], values[:8, :, :2], atol=1e-5) and np.allclose(made[8:16], 2.5, atol=1e-5)
+    ramp = np.add.outer(np.arange(shape[0]), np.zeros(shape[1]))[..., None].repeat(2, axis=2).astype(np.float32)
+    made, reference = both(enlarge, ramp, step, values, np.full(SIZE, 1, np.int8))
+    assert np.array_equal(made, reference)
+    middle = slice(2 * step, SIZE[0] - 3 * step)
+    assert np.allclose(np.diff(made[middle, 3, 0]), 1 / step, atol=1e-4)
+
+
+@pytest.mark.parametrize("step", [1, 3])
+def test_moving_is_the_same_to_the_bit_as_sampling(step: int) -> None:
+    random = np.random.default_rng(3)
+    picture = random.integers(0, 256, (60, 50, 3), dtype=np.uint8)
+    shift = random.normal(0, 12, (40, 30, 2)).astype(np.float32)  # many beyond the edges
+    shift[:5] = 0.001
+    gain = random.uniform(0.7, 1.3, (-(-40 // step), -(-30 // step))).astype(np.float32)
+    made, reference = both(move, picture, 11, 9, shift, 0.002, gain, step)
+    assert np.array_equal(made, reference)
+    assert np.array_equal(made[:5], picture[9:14, 11:41])
+    plain = both(move, picture, 11, 9, shift, 0.002, np.ones((1, 1), np.float32), 1)[0]
+    y, x = np.mgrid[9:49, 11:41]
+    places = mirrored(np.stack([x, y], axis=2).astype(np.float32) + shift, (60, 50))
+    assert (places >= -1e-3).all() and (places <= [49.001, 59.001]).all()
+    assert np.array_equal(plain[5:], sample(picture, places)[5:])
+
+
+def test_shapes_that_do_not_belong_together_are_refused(mesh: tuple[np.ndarray, np.ndarray]) -> None:
+    values, layer = mesh
+    picture, shift = np.zeros((20, 20, 3), np.uint8), np.zeros((5, 5, 2), np.float32)
+    with pytest.raises(ValueError, match="float32"):
+        block_sums(values[..., :2], layer, 4)
+    with pytest.raises(ValueError, match="expected a block"):
+        enlarge(np.zeros((2, 2, 2), np.float32), 4, values, layer)
+    with pytest.raises(ValueError, match="outside"):
+        move(picture, 16, 0, shift, 0.0, np.ones((1, 1), np.float32), 1)
+    with pytest.raises(ValueError, match="uint8"):
+        move(picture[..., :1], 0, 0, shift, 0.0, np.ones((1, 1), np.float32), 1)
+    with pytest.raises(ValueError, match="shapes"):
+        relax(np.ones((3, 3)), np.ones((3, 3)), np.ones((3, 3)), 1.5, 1e-3, 10)
