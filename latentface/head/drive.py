@@ -42,6 +42,7 @@ class Driven:
         opening: the opened mouth, or None if its lips are closed.
         field: where pixels came from, or None if nothing moved.
         hole: how much of each pixel of the opening's box is open mouth, [H, W], or None if the lips are closed.
+        lips: the skin that the hole's edge cuts, [H, W, 3] of the opening's box, or None if the lips are closed.
     """
 
     photo: Pixels
@@ -49,6 +50,7 @@ class Driven:
     opening: Opening | None = None
     field: Field | None = None
     hole: Float32Array | None = None
+    lips: Float32Array | None = None
 
 
 def drive(
@@ -170,12 +172,12 @@ class Driver:
             if blink.amount:
                 _open_eye(moved, photo, field, blink)
         opening = find_opening(photo, scene, self.shown, to, field, self.white)
-        hole = None
+        hole = lips = None
         if opening is not None and opening.amount:
-            hole = self._open_mouth(moved, to, field, opening, paint)
+            hole, lips = self._open_mouth(moved, to, field, opening, paint)
         result = photo.copy()
         result[box.slices] = np.clip(np.rint(moved), 0, 255).astype(np.uint8)
-        return Driven(result, box, opening, field, hole)
+        return Driven(result, box, opening, field, hole, lips)
 
     def _beside_frames(self, box: Box) -> Float32Array | float:
         """0 where the frames of spectacles lie, 1 where none are near, [H, W]."""
@@ -186,8 +188,8 @@ class Driver:
 
     def _open_mouth(
         self, moved: Float32Array, after: Float32Array, field: Field, opening: Opening, paint: Painter | None
-    ) -> Float32Array:
-        """Put the mouth's inside behind the lips, with a smooth edge between them; returns `Driven.hole`."""
+    ) -> tuple[Float32Array, Float32Array]:
+        """Put the mouth's inside behind the lips, with a smooth edge between them; `Driven.hole` and `Driven.lips`."""
         filling = fill(opening, self.scene, after)
         painted = filling if paint is None else paint(opening, filling)
         if self.is_grey:
@@ -200,7 +202,7 @@ class Driver:
         hole[here] = opening.amount * share[here]
         share = hole[here][..., None]
         moved[there] = share * inside[here] + (1 - share) * skin[here]
-        return hole
+        return hole, skin
 
     def _lips(
         self, moved: Float32Array, after: Float32Array, field: Field, box: Box
@@ -220,12 +222,13 @@ class Driver:
         flat = (box.height * SAMPLES, box.width * SAMPLES)
         teeth = _without_specks(((layers == 0) & shown.is_inside(source)).reshape(flat), mouth.reshape(flat))
         hole: BoolArray = (mouth & ~inwards) | teeth.reshape(mouth.shape)
+        source, near = shown.off_teeth(source, self.scene.unit)
         blocks = (box.height, SAMPLES, box.width, SAMPLES)
         share = hole.reshape(blocks).mean(axis=(1, 3), dtype=np.float32)
         here, there = box.shared(field.box)
         skin = np.zeros((box.height, box.width, 3), np.float32)
         skin[here] = moved[there]
-        mixed = (share < 1) & (hole | mouth).reshape(blocks).any(axis=(1, 3))
+        mixed = (share < 1) & (hole | mouth | near).reshape(blocks).any(axis=(1, 3))
         places = source.reshape(*blocks, 2).transpose(0, 2, 1, 3, 4)[mixed]
         counts = ~hole & (mouth | (layers == 0))
         weight = counts.reshape(blocks).transpose(0, 2, 1, 3)[mixed].astype(np.float32)[..., None]

@@ -27,7 +27,10 @@ COLOURS = {  # linear in the photo's values, where a white surface in its light 
 THIN = 0.022  # inter-ocular distances: a thinner gap between the photo's lips shows nothing worth keeping
 APART = 0.14  # teeth and lips differ by so much in redness and light
 RED = 0.6  # twice the redness that no tooth has
-ROOTS = 0.10  # the same: so far teeth that the photo shows go on upwards under a lip that is lifted
+FRINGE, RIM = 0.02, 0.09  # the same: teeth shine into so much of a lip, and so much of it is squeezed to hide that
+GUMS = (0.07, 0.11)  # the same: over the teeth that the photo shows, gums begin between so high and so high
+GUM = np.array([0.80, 0.52, 0.52], np.float32)  # what gums have of the light of teeth
+BESIDE, CORNER = (0.12, 0.25), 0.12  # the same: so far a row of teeth goes on to the sides, and how fast it gets darker
 FALL = {"tongue": 1.1, "gums_lower": 1.6}  # how fast light falls behind the lips, an inter-ocular distance
 CAVITY = np.array([0.085, 0.03, 0.025], np.float32)
 
@@ -104,6 +107,32 @@ class Shown:
         at = np.moveaxis(places - [self.box.left, self.box.top], -1, 0)[::-1]
         share: Float32Array = ndimage.map_coordinates(self._soft, at, order=1, mode="constant")
         return share
+
+    @cached_property
+    def _away(self) -> Float32Array:
+        """The nearest place without mouth inside, seen from each pixel's, and how far it lies in it, [H, W, 3]."""
+        outside = ndimage.distance_transform_edt(~self.mask)
+        depth = outside - ndimage.distance_transform_edt(self.mask) + np.where(self.mask, 0.5, -0.5)
+        smooth = ndimage.gaussian_filter(depth, 1.0)
+        slope = np.stack([ndimage.sobel(smooth, axis) for axis in (1, 0)], axis=2)
+        slope /= np.maximum(np.linalg.norm(slope, axis=2, keepdims=True), 1e-6)
+        away: Float32Array = np.dstack([slope, depth]).astype(np.float32)
+        return away
+
+    def off_teeth(self, places: Float32Array, unit: float) -> tuple[Float32Array, BoolArray]:
+        """Places of lips [..., 2] moved off the mouth's inside, whose light mixes into the pixels beside it.
+
+        The rim of the lips is squeezed for it. Also returned is which places moved, [...].
+        """
+        if not self.mask.any():
+            return places, np.zeros(places.shape[:-1], bool)
+        at = np.moveaxis(places - [self.box.left, self.box.top], -1, 0)[::-1]
+        away = np.stack([ndimage.map_coordinates(self._away[..., k], at, order=1, mode="nearest") for k in range(3)])
+        first, rim = max(1.5, FRINGE * unit), max(6.0, RIM * unit)
+        depth = np.maximum(away[2], -2 * first)
+        push = np.clip(first * (1 - depth / rim), 0, None) - np.minimum(depth, 0)
+        moved = (places + np.moveaxis(away[:2] * push, 0, -1)).astype(np.float32)
+        return moved, away[2] < rim
 
     def is_lip(self, places: Float32Array, upper: BoolArray) -> BoolArray:
         """Whether the photo shows lip at places [..., 2] where the head has the mouth open: the upper or the lower."""
@@ -246,24 +275,42 @@ def _own(photo: Pixels, scene: Scene, shown: Shown, after: Float32Array, box: Bo
         side = ramp(np.clip(sign * (shown.bite - source[..., 1]), -unit, unit), -0.01 * unit, 0.01 * unit)
         weights.append(ramp(shown.share(source), 0.10, 0.34) * side)
         colours.append(sample(photo, source))
-    _grow_roots(weights[0], colours[0], round(ROOTS * unit))
+    _grow(weights[0], colours[0], unit)
     upper, lower = weights
     share = (upper / np.maximum(upper + lower, 1e-6))[..., None]
     mixed = colours[0] * share + colours[1] * (1 - share)
     return mixed.astype(np.float32), np.maximum(upper, lower).astype(np.float32)
 
 
-def _grow_roots(weight: Float32Array, colour: Float32Array, reach: int) -> None:
-    """Let each column's topmost teeth go on upwards, in place."""
+def _grow(weight: Float32Array, colour: Float32Array, unit: float) -> None:
+    """Let a row of upper teeth go on upwards, into gums, and to both sides, into the cheeks' shadow; in place.
+
+    Args:
+        weight: how far the photo's own teeth are kept, [H, W].
+        colour: what they look like, [H, W, 3].
+        unit: the inter-ocular distance in pixels.
+    """
     firm = weight > 0.95
-    top = np.where(firm.any(axis=0), firm.argmax(axis=0), -1)
-    for column in np.flatnonzero(top > 0):
-        row = top[column]
-        rows = np.arange(max(row - reach, 0), row)
-        fresh = 1 - ramp((row - rows).astype(np.float32), 0.6 * reach, reach)
-        replaced = fresh > weight[rows, column]
-        colour[rows[replaced], column] = colour[row, column] * (0.97 ** (row - rows[replaced]))[:, None]
-        weight[rows[replaced], column] = fresh[replaced]
+    columns = np.flatnonzero(firm.any(axis=0))
+    if not len(columns):
+        return
+    height, width = weight.shape
+    wide = 2 * max(1, round(0.03 * unit)) + 1
+    tops, ends = firm[:, columns].argmax(axis=0), height - firm[::-1, columns].argmax(axis=0) - 1
+    tops, ends = (ndimage.median_filter(edge, wide, mode="nearest") for edge in (tops, ends))
+    across = np.abs(np.arange(width)[:, None] - columns)
+    nearest, away = across.argmin(axis=1), across.min(axis=1)
+    rows = np.arange(height)[:, None]
+    top, end = tops[nearest] + 1, np.maximum(ends[nearest] - 1, tops[nearest] + 1)
+    source = colour[np.clip(rows, top, end), columns[nearest][None]]
+    above = np.maximum(top - rows, 0) / unit
+    gum = ramp(above, *GUMS)[..., None]
+    grown = source * (1 - gum) + source * GUM * gum
+    grown = grown * (np.exp(-away / (CORNER * unit)))[None, :, None] * np.exp(-2.0 * above)[..., None]
+    fresh = np.where(rows <= end + 0.5, 1 - ramp(away / unit, *BESIDE)[None], 0)
+    replaced = fresh > weight
+    colour[replaced] = grown[replaced]
+    weight[replaced] = fresh[replaced]
 
 
 def _parts(model: HeadModel, after: Float32Array, box: Box, unit: float) -> tuple[npt.NDArray[np.int8], Float32Array]:
