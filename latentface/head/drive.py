@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from latentface.arrays import BoolArray, Float32Array, Float64Array, Pixels
 from latentface.errors import UsageError
+from latentface.head.creases import crease, find_relief, roughness
 from latentface.head.eye_contour import Eye, find_eyes, mesh_eye
 from latentface.head.eyes import BLEND, BROWS, FOLDS, SIDES, Blink, find_blink
 from latentface.head.field import Field, Scene, find_field
@@ -146,8 +147,17 @@ class Driver:
         """What the photo shows of the mouth's inside."""
         return find_shown(self.photo, self.scene)
 
-    def drive(self, after: npt.ArrayLike, paint: Painter | None = None) -> Driven:
+    @cached_property
+    def roughness(self) -> float:
+        """How deep a fold the skin makes, 1 as a grown man's."""
+        return roughness(self.photo, self.scene)
+
+    def drive(
+        self, after: npt.ArrayLike, paint: Painter | None = None, change: Float64Array | None = None
+    ) -> Driven:
         """Move the photo's pixels as the head moves to `after`, its vertices [V, 3]; see `drive`.
+
+        With the `change` of the expression's weights [E] the skin also folds where they grow.
 
         Raises:
             UsageError: the vertices are not the model's.
@@ -168,6 +178,10 @@ class Driver:
         moved = photo[box.slices].astype(np.float32)
         far = (np.abs(shift[..., 0]) > STILL) | (np.abs(shift[..., 1]) > STILL)
         moved[far] = sample(photo, (box.places() + shift)[far]) * relight(self.light, scene, field)[far][:, None]
+        relief = None if change is None else find_relief(model.expression_names, change)
+        if relief is not None:
+            folded, ratio = crease(relief * self.roughness, self.light, scene, field, moved)
+            moved[folded] *= ratio
         for blink in blinks:
             if blink.amount:
                 _open_eye(moved, photo, field, blink)
