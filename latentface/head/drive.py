@@ -20,7 +20,7 @@ from latentface.head.eye_contour import Eye, find_eyes, mesh_eye
 from latentface.head.eyes import BLEND, BROWS, FOLDS, SIDES, Blink, find_blink
 from latentface.head.field import Field, Scene, find_field
 from latentface.head.geometry import Box, ramp
-from latentface.head.interior import Opening, Shown, fill, find_opening, find_shown
+from latentface.head.interior import Opening, Shown, closed_line, fill, find_opening, find_shown, lips_box, moved_lips
 from latentface.head.model import HeadModel
 from latentface.head.shading import find_light, relight
 from latentface.head.spectacles import Spectacles, find_spectacles, hold
@@ -189,6 +189,8 @@ class Driver:
         hole = lips = None
         if opening is not None and opening.amount:
             hole, lips = self._open_mouth(moved, to, field, opening, paint)
+        elif opening is None and self.shown.mask.any():
+            self._close_mouth(moved, to, field)
         result = photo.copy()
         result[box.slices] = np.clip(np.rint(moved), 0, 255).astype(np.uint8)
         return Driven(result, box, opening, field, hole, lips)
@@ -208,7 +210,7 @@ class Driver:
         painted = filling if paint is None else paint(opening, filling)
         if self.is_grey:
             painted = np.repeat(painted.mean(axis=2, keepdims=True), 3, axis=2)
-        kept = opening.kept[..., None]
+        kept = opening.row * opening.kept[..., None]
         inside = kept * opening.own + (1 - kept) * painted
         there, here = field.box.shared(opening.box)
         share, skin = self._lips(moved, after, field, opening.box)
@@ -217,6 +219,16 @@ class Driver:
         share = hole[here][..., None]
         moved[there] = share * inside[here] + (1 - share) * skin[here]
         return hole, skin
+
+    def _close_mouth(self, moved: Float32Array, after: Float32Array, field: Field) -> None:
+        """Let lips meet that the photo shows apart: their rims without teeth, and a soft line between them."""
+        amount = moved_lips(self.scene, after)
+        box = lips_box(self.scene, after)
+        if amount and box.width and box.height:
+            _, skin = self._lips(moved, after, field, box)
+            there, here = field.box.shared(box)
+            skin *= closed_line(self.scene, after, box)[..., None]
+            moved[there] = amount * skin[here] + (1 - amount) * moved[there]
 
     def _lips(
         self, moved: Float32Array, after: Float32Array, field: Field, box: Box

@@ -42,8 +42,9 @@ ACTION_UNITS: dict[Emotion, dict[str, float]] = {
 _ALL = 0.7
 #: Shapes that an emotion leaves as they are: where the eyes look and whether they are closed.
 _KEPT = ("eyeLook", "eyeBlink")
-#: The largest weight of a shape: beyond 1, brows and lids still move as a face does.
-_MOST = 1.25
+#: The largest weight of a shape: beyond 1, brows and lids still move as a face does. The brows' shape downwards is a
+#: small one: at 1 they come down by .035 of the distance between the eyes.
+_MOST, _MOST_OF = 1.25, {"browDown": 2.0, "eyeWide": 1.6}
 
 
 def with_emotions(fit: HeadFit, weights: Mapping[Emotion, float], own: float | None = None) -> HeadFit:
@@ -69,4 +70,7 @@ def with_emotions(fit: HeadFit, weights: Mapping[Emotion, float], own: float | N
             agrees = np.maximum(agrees, likeness * (units > 0))
     share = 1 - min(1.0, max([0.0, *weights.values()]) / _ALL) if own is None else own
     stays = np.where([name.startswith(_KEPT) for name in names], 1.0, share + (1 - share) * agrees)
-    return replace(fit, expression=np.clip(stays * shown + added, 0, np.maximum(_MOST, shown)))
+    most = np.full(len(names), _MOST)
+    for name, value in _MOST_OF.items():
+        most[indices_of(names, name)] = value
+    return replace(fit, expression=np.clip(stays * shown + added, 0, np.maximum(most, shown)))

@@ -24,13 +24,16 @@ COLOURS = {  # linear in the photo's values, where a white surface in its light 
     "gums_upper": (0.62, 0.34, 0.34), "gums_lower": (0.60, 0.33, 0.33), "tongue": (0.62, 0.32, 0.31),
     "teeth_upper": (0.92, 0.89, 0.82), "teeth_lower": (0.87, 0.83, 0.75),
 }  # fmt: skip
+SLIVER = 0.002  # squared inter-ocular distances: smaller openings are edges of the raster and no mouth
 THIN = 0.022  # inter-ocular distances: a thinner gap between the photo's lips shows nothing worth keeping
 APART = 0.14  # teeth and lips differ by so much in redness and light
 RED = 0.6  # twice the redness that no tooth has
 FRINGE, RIM = 0.02, 0.09  # the same: teeth shine into so much of a lip, and so much of it is squeezed to hide that
+ROW = (0.5, 0.65)  # in such a share of an open mouth's columns the photo must show its inside, to be kept
 GUMS = (0.07, 0.11)  # the same: over the teeth that the photo shows, gums begin between so high and so high
 GUM = np.array([0.80, 0.52, 0.52], np.float32)  # what gums have of the light of teeth
 BESIDE, CORNER = (0.12, 0.25), 0.12  # the same: so far a row of teeth goes on to the sides, and how fast it gets darker
+LINE, DARK = 0.008, 0.38  # half the thickness of the line between closed lips, and the light it takes
 FALL = {"tongue": 1.1, "gums_lower": 1.6}  # how fast light falls behind the lips, an inter-ocular distance
 CAVITY = np.array([0.085, 0.03, 0.025], np.float32)
 
@@ -45,7 +48,8 @@ class Opening:
         part: what of the head lies there: an index into PARTS, or -1 for the dark behind, [H, W].
         depth: how far behind the lips it lies, in inter-ocular distances, [H, W].
         own: what the photo itself shows of it, moved to its place, [H, W, 3], 0 to 255.
-        kept: how far that is to be kept, 0 to 1, [H, W].
+        kept: how far that is to be kept, 0 to 1, [H, W], if any of it is.
+        row: whether any of it is, 0 to 1: a few teeth of the photo's in a painted row would stand out.
         light: the photo's value of a white surface in the face's light, [3].
         teeth: the value of the teeth that the photo shows, or None if it shows none, [3].
         amount: how far lips and jaw moved against the skull, from 0 (not at all: the photo's pixels serve) to 1.
@@ -57,6 +61,7 @@ class Opening:
     depth: Float32Array
     own: Float32Array
     kept: Float32Array
+    row: float
     light: Float32Array
     teeth: Float32Array | None
     amount: float
@@ -206,19 +211,42 @@ def find_opening(
 ) -> Opening | None:
     """The opening of the mouth after the change, or None if the lips are closed."""
     model = scene.model
-    lips = np.concatenate([model.loops["mouth"], model.landmarks[48:68]])
-    box = Box.around(after[lips, :2], 0.06 * scene.unit, *photo.shape[:2])
+    box = lips_box(scene, after)
     inside = np.zeros((box.height, box.width), np.float32)
     here, there = box.shared(field.box)
     inside[here] = field.layer[there] == 1
     if not inside.any():
         return None
-    own, kept = _own(photo, scene, shown, after, box)
+    own, kept, row = _own(photo, scene, shown, after, box, inside)
     part, depth = _parts(model, after, box, scene.unit)
-    return Opening(box, inside, part, depth, own, kept, light, shown.teeth, _amount(scene, lips, after))
+    return Opening(box, inside, part, depth, own, kept, row, light, shown.teeth, moved_lips(scene, after))
 
 
-def _amount(scene: Scene, lips: Int64Array, after: Float32Array) -> float:
+def lips_box(scene: Scene, after: Float32Array) -> Box:
+    """The lips of a head that moved, and a margin; it may be empty."""
+    lips = np.concatenate([scene.model.loops["mouth"], scene.model.landmarks[48:68]])
+    return Box.around(after[lips, :2], 0.06 * scene.unit, *scene.size)
+
+
+def closed_line(scene: Scene, after: Float32Array, box: Box) -> Float32Array:
+    """The light that is left along the line where lips meet that the photo shows apart, 1 elsewhere, [H, W]."""
+    points = after[scene.model.landmarks[60:68], :2].astype(np.float64)
+    ends = 0.8 * points[[0, 4]] + 0.2 * points[[1, 3]]  # corners are dark by themselves
+    middles = 0.5 * (points[[1, 2, 3]] + points[[7, 6, 5]])
+    line = np.concatenate([ends[:1], middles, ends[1:]])
+    t = np.linspace(0, 4, 65)
+    curve = np.stack([np.interp(t, np.arange(5), line[:, k]) for k in (0, 1)], axis=1)
+    curve = ndimage.gaussian_filter1d(curve, 5, axis=0, mode="nearest")
+    away = np.linalg.norm(box.places()[..., None, :] - curve.astype(np.float32), axis=3)
+    along = np.abs(away.argmin(axis=2) / 32 - 1)
+    shade = np.exp(-0.5 * np.square(away.min(axis=2) / max(0.75, LINE * scene.unit)))
+    left: Float32Array = (1 - DARK * shade * (1 - ramp(along, 0.45, 0.95))).astype(np.float32)
+    return left
+
+
+def moved_lips(scene: Scene, after: Float32Array) -> float:
+    """How far lips and jaw moved against the skull, `Opening.amount`."""
+    lips = np.concatenate([scene.model.loops["mouth"], scene.model.landmarks[48:68]])
     skull = np.unique(scene.model.part("teeth_upper"))
     matrix, offset = affine(after[skull], scene.before[skull])
     moving = np.concatenate([lips, np.unique(scene.model.part("teeth_lower"))])
@@ -264,8 +292,10 @@ def inside_lips(photo: Pixels, inside: BoolArray, lower_lip: BoolArray, unit: fl
     return smooth
 
 
-def _own(photo: Pixels, scene: Scene, shown: Shown, after: Float32Array, box: Box) -> tuple[Float32Array, Float32Array]:
-    """What the photo shows of the mouth's inside, moved, and how far to keep it."""
+def _own(
+    photo: Pixels, scene: Scene, shown: Shown, after: Float32Array, box: Box, inside: Float32Array
+) -> tuple[Float32Array, Float32Array, float]:
+    """What the photo shows of the mouth's inside, moved, and how far to keep it: `Opening.own`, `kept` and `row`."""
     places, unit = box.places(), scene.unit
     colours, weights = [], []
     for sign, part in ((1, "teeth_upper"), (-1, "teeth_lower")):
@@ -275,11 +305,13 @@ def _own(photo: Pixels, scene: Scene, shown: Shown, after: Float32Array, box: Bo
         side = ramp(np.clip(sign * (shown.bite - source[..., 1]), -unit, unit), -0.01 * unit, 0.01 * unit)
         weights.append(ramp(shown.share(source), 0.10, 0.34) * side)
         colours.append(sample(photo, source))
+    there = (inside > 0.5) & (np.maximum(*weights) > 0.5)
+    columns = there.any(axis=0).sum() / max(int((inside > 0.5).any(axis=0).sum()), 1)
     _grow(weights[0], colours[0], unit)
     upper, lower = weights
     share = (upper / np.maximum(upper + lower, 1e-6))[..., None]
     mixed = colours[0] * share + colours[1] * (1 - share)
-    return mixed.astype(np.float32), np.maximum(upper, lower).astype(np.float32)
+    return mixed.astype(np.float32), np.maximum(upper, lower).astype(np.float32), float(ramp(columns, *ROW))
 
 
 def _grow(weight: Float32Array, colour: Float32Array, unit: float) -> None:

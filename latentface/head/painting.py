@@ -5,24 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from scipy import ndimage
 
 from latentface.arrays import Float32Array, Float64Array, Pixels
 from latentface.faces.crop import inter_ocular
 from latentface.head.drive import Driven
-from latentface.head.geometry import Box, ramp
+from latentface.head.geometry import Box
+from latentface.head.interior import SLIVER
 from latentface.head.mouth import paint_mouth, rows_in_photo, usual_teeth
 from latentface.head.mouth_canvas import MouthFrame, sample_canvas
 from latentface.head.teeth import TeethRows
 from latentface.networks.mouth import MouthConfig, MouthNet
-
-#: Shares of an open mouth's columns in which the photo shows teeth: below the first all of it is painted, from the
-#: second on what the photo shows stays. A few of its own teeth in a painted row would stand out.
-FEW, MOST = 0.5, 0.65
-SLIVER = 0.002  # squared distances between the eyes: openings smaller than this are edges of the raster and no mouth
-#: The line between closed lips: half its thickness, over what it is smoothed along (inter-ocular distances), and the
-#: light it takes.
-LINE, LINE_ALONG, DARK = 0.008, 0.05, 0.45
 
 
 def paint_opening(driven: Driven, upper_jaw: Float64Array, network: MouthNet) -> Pixels:
@@ -37,11 +29,8 @@ def paint_opening(driven: Driven, upper_jaw: Float64Array, network: MouthNet) ->
     opening, hole = driven.opening, driven.hole
     if opening is None or hole is None or driven.lips is None or not hole.any():
         return driven.photo
-    unit = inter_ocular(upper_jaw)
-    if float(hole.sum()) < SLIVER * unit**2:
-        return _closed(driven.photo, opening.box, hole, driven.lips, unit)
-    own = opening.kept * ramp(_own_columns(hole, opening.kept), FEW, MOST)
-    if float((hole * (1 - own)).sum()) < SLIVER * unit**2:
+    own = opening.kept * opening.row
+    if float((hole * (1 - own)).sum()) < SLIVER * inter_ocular(upper_jaw) ** 2:
         return driven.photo
     mask = np.zeros(driven.photo.shape[:2], np.float32)
     mask[opening.box.slices] = np.clip(hole, 0, 1)
@@ -54,29 +43,6 @@ def paint_opening(driven: Driven, upper_jaw: Float64Array, network: MouthNet) ->
     mixed = own[..., None] * driven.photo[there] + (1 - own[..., None]) * painted[there]
     painted[there] = np.rint(mixed).astype(np.uint8)
     return painted
-
-
-def _closed(photo: Pixels, box: Box, hole: Float32Array, lips: Float32Array, unit: float) -> Pixels:
-    """The photo with lips that meet: a dark line along the middle of what the raster leaves open between them."""
-    rows = np.arange(box.height, dtype=np.float32)
-    wide = max(1.0, LINE_ALONG * unit)
-    amount = ndimage.gaussian_filter1d(hole.sum(axis=0), wide)
-    middle = ndimage.gaussian_filter1d((hole * rows[:, None]).sum(axis=0), wide) / np.maximum(amount, 1e-6)
-    thick = max(0.7, LINE * unit)
-    shade = np.exp(-0.5 * np.square((rows[:, None] - middle) / thick)) * np.clip(amount / thick, 0, 1)
-    made: Pixels = photo.copy()
-    touched = (shade > 0.02) | (hole > 0)
-    drawn = np.rint(np.clip(lips * (1 - DARK * shade)[..., None], 0, 255)).astype(np.uint8)
-    made[box.slices] = np.where(touched[..., None], drawn, photo[box.slices])
-    return made
-
-
-def _own_columns(hole: Float32Array, kept: Float32Array) -> float:
-    """The share of an open mouth's columns in which the photo shows something of it."""
-    open_ = hole > 0.5
-    columns = open_.any(axis=0)
-    shown = (open_ & (kept > 0.5)).any(axis=0)
-    return float(shown.sum() / max(int(columns.sum()), 1))
 
 
 def _rows(mask: Float32Array, kept: Float32Array, box: Box, frame: MouthFrame, config: MouthConfig) -> TeethRows:
