@@ -240,7 +240,7 @@ def closed_line(scene: Scene, after: Float32Array, box: Box) -> Float32Array:
     away = np.linalg.norm(box.places()[..., None, :] - curve.astype(np.float32), axis=3)
     along = np.abs(away.argmin(axis=2) / 32 - 1)
     shade = np.exp(-0.5 * np.square(away.min(axis=2) / max(0.75, LINE * scene.unit)))
-    left: Float32Array = (1 - DARK * shade * (1 - ramp(along, 0.45, 0.95))).astype(np.float32)
+    left: Float32Array = (1 - DARK * shade * (1 - ramp(along, 0.5, 1.2))).astype(np.float32)
     return left
 
 

@@ -58,6 +58,8 @@ def _rows(mask: Float32Array, kept: Float32Array, box: Box, frame: MouthFrame, c
     seen = rows_in_photo(frame, edge, None, config).upper_edge
     if np.isnan(seen).all():
         return usual
-    upper = np.where(np.isnan(seen), usual.upper_edge + np.nanmedian(seen - usual.upper_edge), seen)
+    known = np.flatnonzero(~np.isnan(seen))
+    columns = np.arange(config.width)
+    upper = usual.upper_edge + np.interp(columns, known, (seen - usual.upper_edge)[known])
     lower = np.maximum(usual.lower_edge, upper + 0.01 * config.scale)
     return replace(usual, upper_edge=upper, lower_edge=lower)
