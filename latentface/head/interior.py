@@ -274,19 +274,24 @@ def inside_lips(photo: Pixels, inside: BoolArray, lower_lip: BoolArray, unit: fl
     size = float(np.square(tooth - lip).sum())
     if size < APART**2 or (tooth[0] > RED and tooth[1] > 0.6 * lip[1]):
         return np.zeros_like(inside)
-    # 0 for lip, 1 for what is inside
+    # 0 for lip, 1 for what is inside: teeth by their colour, what lies behind them by its dark
     score = (np.stack([2 * red, light], axis=2) - lip) @ (tooth - lip) / size
-    rim = max(2.0, 0.06 * unit)
-    bright = light > 0.85 * tooth[1]  # neither shadow nor beard
-    dark = light < 0.5 * lip[1]
-    found = inside & ((score > 0.4) | dark | (depth > rim)) | ((score > 0.6) & bright & (outside < rim) & (outside > 0))
+    dark = np.where(outside < 2, (0.5 * lip[1] - light) / (0.2 * lip[1]), 0)
+    pale = 2 * red < 0.5 * (lip[0] + tooth[0])
+    bright = (light > 0.8 * tooth[1]) | (pale & (light > 0.55 * tooth[1]))  # neither shadow nor beard
+    score = np.where(inside | bright, score, np.minimum(score, 0.5))
+    signed = np.where(inside, depth, -outside) / unit
+    evidence = 3 * (np.clip(np.maximum(score, dark), -0.3, 1.1) - 0.5) + 0.6 * np.clip(signed / 0.06, -1.5, 1)
+    ring = (signed < -0.10) & (signed > -0.15)
+    hairy = (score[ring] > 0.6).mean() > 0.1 if ring.any() else False  # a grey beard looks like teeth
+    found = (ndimage.gaussian_filter(evidence, 0.6) > 0) & (signed > (-1.5 / unit if hairy else -0.09))
     labels, _ = ndimage.label(ndimage.binary_opening(found))
     wide = [
         k + 1 for k, piece in enumerate(ndimage.find_objects(labels)) if piece[1].stop - piece[1].start > 0.3 * unit
     ]
     kept = np.isin(labels, wide)  # a row of teeth, and no gleam on a lip
     between = np.maximum.accumulate(kept, axis=0) & np.maximum.accumulate(kept[::-1], axis=0)[::-1]
-    smooth: BoolArray = ndimage.gaussian_filter(between.astype(np.float32), max(0.8, 0.015 * unit)) > 0.5
+    smooth: BoolArray = ndimage.gaussian_filter(between.astype(np.float32), max(0.7, 0.01 * unit)) > 0.45
     if ndimage.distance_transform_edt(smooth).max() < max(1.2, THIN * unit):
         return np.zeros_like(inside)
     return smooth
