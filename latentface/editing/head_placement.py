@@ -54,7 +54,8 @@ class HeadPlacer:
     def place(self, after: HeadFit) -> Pixels:
         """The photo with the head as `after` has it, a changed `fit`; without a change, the photo itself."""
         limited = self._limit_turn(after)
-        moved = self._driver.drive(self._projector.vertices(limited), plain=False)
+        change = limited.expression - self.fit.expression
+        moved = self._driver.drive(self._projector.vertices(limited), plain=False, change=change)
         driven = paint_opening(moved, self._projector.skull(limited), self.mouth)
         if self._colourless:
             grey = np.repeat(np.rint(driven.mean(axis=2, keepdims=True)).astype(np.uint8), 3, axis=2)

@@ -15,11 +15,23 @@ from scipy import ndimage
 
 from latentface.arrays import BoolArray, Float32Array, Float64Array, Int64Array, Pixels
 from latentface.errors import UsageError
+from latentface.head.creases import crease, find_relief, roughness
 from latentface.head.eye_contour import Eye, find_eyes, mesh_eye
 from latentface.head.eyes import BLEND, BROWS, FOLDS, SIDES, Blink, find_blink
 from latentface.head.field import Field, Scene, find_field
 from latentface.head.geometry import Box, ramp
-from latentface.head.interior import Opening, Shown, dark, fill, find_opening, find_shown
+from latentface.head.interior import (
+    SLIVER,
+    Opening,
+    Shown,
+    closed_line,
+    dark,
+    fill,
+    find_opening,
+    find_shown,
+    lips_box,
+    moved_lips,
+)
 from latentface.head.model import HeadModel
 from latentface.head.shading import find_light, relight
 from latentface.head.spectacles import Spectacles, find_spectacles, hold
@@ -28,7 +40,6 @@ from latentface.ops.warp import move
 
 STILL = 2e-3  # pixels: what moves less is left alone
 BROW = 0.05  # inter-ocular distances: half of their thickness
-SLIVER = 0.002  # squared distances between the eyes: openings smaller than this are edges of the raster and no mouth
 SAMPLES = 3  # along each side of a pixel that lies on the edge of a lip
 #: Paints an opened mouth, [H, W, 3] in 0 to 255, from what is known of it and a plain filling of the same shape.
 Painter = Callable[[Opening, Float32Array], Float32Array]
@@ -44,6 +55,7 @@ class Driven:
         opening: the opened mouth, or None if its lips are closed.
         field: where pixels came from, or None if nothing moved.
         hole: how much of each pixel of the opening's box is open mouth, [H, W], or None if the lips are closed.
+        lips: the skin that the hole's edge cuts, [H, W, 3] of the opening's box, or None if the lips are closed.
     """
 
     photo: Pixels
@@ -51,6 +63,7 @@ class Driven:
     opening: Opening | None = None
     field: Field | None = None
     hole: Float32Array | None = None
+    lips: Float32Array | None = None
 
 
 def drive(
@@ -146,7 +159,18 @@ class Driver:
         """What the photo shows of the mouth's inside."""
         return find_shown(self.photo, self.scene)
 
-    def drive(self, after: npt.ArrayLike, paint: Painter | None = None, plain: bool = True) -> Driven:
+    @cached_property
+    def roughness(self) -> float:
+        """How deep a fold the skin makes, 1 as a grown man's."""
+        return roughness(self.photo, self.scene)
+
+    def drive(
+        self,
+        after: npt.ArrayLike,
+        paint: Painter | None = None,
+        plain: bool = True,
+        change: Float64Array | None = None,
+    ) -> Driven:
         """Move the photo's pixels as the head moves to `after`, its vertices [V, 3]; see `drive`.
 
         Args:
@@ -154,6 +178,7 @@ class Driver:
             paint: what paints the opened mouth; None for the plain filling.
             plain: whether there is a plain filling; without it an opening beyond a sliver is dark, to be painted
                 afterwards.
+            change: of the expression's weights [E]; with it the skin also folds where they grow.
 
         Raises:
             UsageError: the vertices are not the model's.
@@ -174,16 +199,22 @@ class Driver:
         shift = _with_lids(field, blinks, self._beside_frames)
         gain = relight(self.light, scene, field)
         moved = move(photo, box.left, box.top, shift, STILL, gain.values, gain.step)
+        relief = None if change is None else find_relief(model.expression_names, change)
+        if relief is not None:
+            folded, ratio = crease(relief * self.roughness, self.light, scene, field, moved)
+            moved[folded] *= ratio
         for blink in blinks:
             _open_eye(moved, photo, field, blink)
         opening = find_opening(photo, scene, self.shown, to, field, self.white)
-        hole = None
+        hole = lips = None
         if opening is not None and opening.amount:
-            hole = self._open_mouth(moved, to, field, opening, paint, plain)
+            hole, lips = self._open_mouth(moved, to, field, opening, paint, plain)
+        elif opening is None and self.shown.mask.any():
+            self._close_mouth(moved, to, field)
         result = photo.copy()
         np.clip(np.rint(moved, out=moved), 0, 255, out=moved)
         result[box.slices] = moved  # whole numbers by now
-        return Driven(result, box, opening, field, hole)
+        return Driven(result, box, opening, field, hole, lips)
 
     def _beside_frames(self, box: Box) -> Float32Array | float:
         """0 where the frames of spectacles lie, 1 where none are near, [H, W]."""
@@ -200,8 +231,8 @@ class Driver:
         opening: Opening,
         paint: Painter | None,
         plain: bool,
-    ) -> Float32Array:
-        """Put the mouth's inside behind the lips, with a smooth edge between them; returns `Driven.hole`."""
+    ) -> tuple[Float32Array, Float32Array]:
+        """Put the mouth's inside behind the lips, with a smooth edge between them; `Driven.hole` and `Driven.lips`."""
         there, here = field.box.shared(opening.box)
         share, skin = self._lips(moved, after, field, opening.box)
         hole = np.zeros(opening.kept.shape, np.float32)
@@ -212,11 +243,21 @@ class Driver:
             painted = paint(opening, painted)
         if self.is_grey:
             painted = np.repeat(painted.mean(axis=2, keepdims=True), 3, axis=2)
-        kept = opening.kept[..., None]
+        kept = opening.row * opening.kept[..., None]
         inside = kept * opening.own + (1 - kept) * painted
         share = hole[here][..., None]
         moved[there] = share * inside[here] + (1 - share) * skin[here]
-        return hole
+        return hole, skin
+
+    def _close_mouth(self, moved: Float32Array, after: Float32Array, field: Field) -> None:
+        """Let lips meet that the photo shows apart: their rims without teeth, and a soft line between them."""
+        amount = moved_lips(self.scene, after)
+        box = lips_box(self.scene, after)
+        if amount and box.width and box.height:
+            _, skin = self._lips(moved, after, field, box)
+            there, here = field.box.shared(box)
+            skin *= closed_line(self.scene, after, box)[..., None]
+            moved[there] = amount * skin[here] + (1 - amount) * moved[there]
 
     def _lips(
         self, moved: Float32Array, after: Float32Array, field: Field, box: Box
@@ -232,17 +273,19 @@ class Driver:
         rows, columns = _nearest(layers == 0, mouth)
         shift[mouth] = shift[rows, columns]
         source = places + shift
+        inwards = mouth.copy()
         above = places[rows, columns, 1] < places[mouth][:, 1]
-        hole: BoolArray = mouth.copy()
-        hole[mouth] = ~shown.is_lip(source[mouth], above)
+        inwards[mouth] = shown.is_lip(source[mouth], above)
+        hole: BoolArray = mouth & ~inwards
         if shown.mask.any():  # and teeth that the fit takes for lip belong to what lies behind
             hole |= _without_specks((layers == 0) & shown.is_inside(source), mouth)
+        source, near = shown.off_teeth(source, self.scene.unit)
         blocks = (box.height, SAMPLES, box.width, SAMPLES)
         share = hole.reshape(blocks).mean(axis=(1, 3), dtype=np.float32)
         here, there = box.shared(field.box)
         skin = np.zeros((box.height, box.width, 3), np.float32)
         skin[here] = moved[there]
-        mixed = (share < 1) & (hole | mouth).reshape(blocks).any(axis=(1, 3))
+        mixed = (share < 1) & (hole | mouth | near).reshape(blocks).any(axis=(1, 3))
         places = source.reshape(*blocks, 2).transpose(0, 2, 1, 3, 4)[mixed]
         counts = ~hole & (mouth | (layers == 0))
         weight = counts.reshape(blocks).transpose(0, 2, 1, 3)[mixed].astype(np.float32)[..., None]
