@@ -41,6 +41,8 @@ from latentface.ops.warp import move
 STILL = 2e-3  # pixels: what moves less is left alone
 BROW = 0.05  # inter-ocular distances: half of their thickness
 SAMPLES = 3  # along each side of a pixel that lies on the edge of a lip
+#: Inter-ocular distances from an iris beyond which lids no longer count where there are spectacles: frames and brows.
+BEHIND_GLASS = (0.2, 0.26)
 #: Paints an opened mouth, [H, W, 3] in 0 to 255, from what is known of it and a plain filling of the same shape.
 Painter = Callable[[Opening, Float32Array], Float32Array]
 
@@ -217,11 +219,14 @@ class Driver:
         return Driven(result, box, opening, field, hole, lips)
 
     def _beside_frames(self, box: Box) -> Float32Array | float:
-        """0 where the frames of spectacles lie, 1 where none are near, [H, W]."""
+        """0 where the frames of spectacles lie and beyond them, 1 behind the glass where none are near, [H, W]."""
         if self.spectacles is None:
             return 1.0
-        distance = self.spectacles.box.read(self.spectacles.distance, box.places(), np.inf)
-        return ramp(np.minimum(distance / self.scene.unit, 1), 0.02, 0.06)
+        places = box.places()
+        distance = self.spectacles.box.read(self.spectacles.distance, places, np.inf)
+        beside = ramp(np.minimum(distance / self.scene.unit, 1), 0.02, 0.06)
+        away = [np.hypot(*(np.subtract(eye.frame(places), eye.iris[:2, None, None]))) for eye in self.eyes]
+        return beside * (1 - ramp(np.minimum(*away).astype(np.float32), *BEHIND_GLASS))
 
     def _open_mouth(
         self,

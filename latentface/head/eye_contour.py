@@ -188,7 +188,8 @@ class _Search:
             3.0 * ((over - self.iris[1]) / self.iris[2] - 0.78) ** 2
             + 0.8 * ((self.iris[1] - under) / self.iris[2] - 0.95) ** 2
             + 0.5 * ((length - LENGTH) / 0.10) ** 2 + 25 * rows[:, 5] ** 2 + 40 * rows[:, 7] ** 2
-            + 6 * np.square(moved[:, :4]).sum(axis=1) + 40 * (moved[:, 1] - moved[:, 3]) ** 2
+            + 40 * np.square(moved[:, :4]).sum(axis=1) + 40 * (moved[:, 1] - moved[:, 3]) ** 2
+            + 60 * moved[:, 4] ** 2 + 160 * moved[:, 6] ** 2
             + 8 * np.maximum(0.02 - rows[:, 4], 0) + 40 * np.maximum(-0.01 - rows[:, 6], 0)
         )  # fmt: skip
         if other is not None:
