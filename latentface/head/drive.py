@@ -20,7 +20,7 @@ from latentface.head.eye_contour import Eye, find_eyes, mesh_eye
 from latentface.head.eyes import BLEND, BROWS, FOLDS, SIDES, Blink, find_blink
 from latentface.head.field import Field, Scene, find_field
 from latentface.head.geometry import Box, ramp
-from latentface.head.interior import Opening, Shown, closed_line, fill, find_opening, find_shown, lips_box, moved_lips
+from latentface.head.interior import Opening, Shown, closed_line, fill, find_opening, find_shown, lips_box, moved_lips, smooth_edges
 from latentface.head.model import HeadModel
 from latentface.head.shading import find_light, relight
 from latentface.head.spectacles import Spectacles, find_spectacles, hold
@@ -28,6 +28,7 @@ from latentface.ops.raster import sample
 
 STILL = 2e-3  # pixels: what moves less is left alone
 BROW = 0.05  # inter-ocular distances: half of their thickness
+EDGE = 0.03  # inter-ocular distances: the edge of lips is smoothed along by so much
 SAMPLES = 3  # along each side of a pixel that lies on the edge of a lip
 #: Paints an opened mouth, [H, W, 3] in 0 to 255, from what is known of it and a plain filling of the same shape.
 Painter = Callable[[Opening, Float32Array], Float32Array]
@@ -247,7 +248,8 @@ class Driver:
         # and teeth that the fit takes for lip belong to what lies behind
         flat = (box.height * SAMPLES, box.width * SAMPLES)
         teeth = _without_specks(((layers == 0) & shown.is_inside(source)).reshape(flat), mouth.reshape(flat))
-        hole: BoolArray = (mouth & ~inwards) | teeth.reshape(mouth.shape)
+        ragged: BoolArray = (mouth & ~inwards) | teeth.reshape(mouth.shape)
+        hole = smooth_edges(ragged.reshape(flat), EDGE * SAMPLES * self.scene.unit).reshape(mouth.shape)
         source, near = shown.off_teeth(source, self.scene.unit)
         blocks = (box.height, SAMPLES, box.width, SAMPLES)
         share = hole.reshape(blocks).mean(axis=(1, 3), dtype=np.float32)
