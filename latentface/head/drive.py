@@ -31,6 +31,7 @@ from latentface.head.interior import (
     find_shown,
     lips_box,
     moved_lips,
+    smooth_edges,
 )
 from latentface.head.model import HeadModel
 from latentface.head.shading import find_light, relight
@@ -40,6 +41,7 @@ from latentface.ops.warp import move
 
 STILL = 2e-3  # pixels: what moves less is left alone
 BROW = 0.05  # inter-ocular distances: half of their thickness
+EDGE = 0.03  # inter-ocular distances: the edge of lips is smoothed along by so much
 SAMPLES = 3  # along each side of a pixel that lies on the edge of a lip
 #: Inter-ocular distances from an iris beyond which lids no longer count where there are spectacles: frames and brows.
 BEHIND_GLASS = (0.2, 0.26)
@@ -281,9 +283,10 @@ class Driver:
         inwards = mouth.copy()
         above = places[rows, columns, 1] < places[mouth][:, 1]
         inwards[mouth] = shown.is_lip(source[mouth], above)
-        hole: BoolArray = mouth & ~inwards
+        ragged: BoolArray = mouth & ~inwards
         if shown.mask.any():  # and teeth that the fit takes for lip belong to what lies behind
-            hole |= _without_specks((layers == 0) & shown.is_inside(source), mouth)
+            ragged |= _without_specks((layers == 0) & shown.is_inside(source), mouth)
+        hole = smooth_edges(ragged, EDGE * SAMPLES * self.scene.unit)
         source, near = shown.off_teeth(source, self.scene.unit)
         blocks = (box.height, SAMPLES, box.width, SAMPLES)
         share = hole.reshape(blocks).mean(axis=(1, 3), dtype=np.float32)

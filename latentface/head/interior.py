@@ -27,7 +27,7 @@ SLIVER = 0.002  # squared inter-ocular distances: smaller openings are edges of 
 THIN = 0.022  # inter-ocular distances: a thinner gap between the photo's lips shows nothing worth keeping
 APART = 0.14  # teeth and lips differ by so much in redness and light
 RED = 0.6  # twice the redness that no tooth has
-FRINGE, RIM = 0.02, 0.09  # the same: teeth shine into so much of a lip, and so much of it is squeezed to hide that
+FRINGE, RIM = 0.028, 0.10  # the same: teeth shine into so much of a lip, and so much of it is squeezed to hide that
 ROW = (0.5, 0.65)  # in such a share of an open mouth's columns the photo must show its inside, to be kept
 GUMS = (0.07, 0.11)  # the same: over the teeth that the photo shows, gums begin between so high and so high
 GUM = np.array([0.80, 0.52, 0.52], np.float32)  # what gums have of the light of teeth
@@ -130,7 +130,7 @@ class Shown:
             return places, np.zeros(places.shape[:-1], bool)
         at = np.moveaxis(places - [self.box.left, self.box.top], -1, 0)[::-1]
         away = np.stack([ndimage.map_coordinates(self._away[..., k], at, order=1, mode="nearest") for k in range(3)])
-        first, rim = max(1.5, FRINGE * unit), max(6.0, RIM * unit)
+        first, rim = max(2.0, FRINGE * unit), max(6.0, RIM * unit)
         depth = np.maximum(away[2], -2 * first)
         push = np.clip(first * (1 - depth / rim), 0, None) - np.minimum(depth, 0)
         moved = (places + np.moveaxis(away[:2] * push, 0, -1)).astype(np.float32)
@@ -285,11 +285,48 @@ def inside_lips(photo: Pixels, inside: BoolArray, lower_lip: BoolArray, unit: fl
         k + 1 for k, piece in enumerate(ndimage.find_objects(labels)) if piece[1].stop - piece[1].start > 0.3 * unit
     ]
     kept = np.isin(labels, wide)  # a row of teeth, and no gleam on a lip
-    between = np.maximum.accumulate(kept, axis=0) & np.maximum.accumulate(kept[::-1], axis=0)[::-1]
-    smooth: BoolArray = ndimage.gaussian_filter(between.astype(np.float32), max(0.7, 0.01 * unit)) > 0.45
+    smooth = smooth_edges(_to_corners(kept, inside), 0.025 * unit)
     if ndimage.distance_transform_edt(smooth).max() < max(1.2, THIN * unit):
         return np.zeros_like(inside)
     return smooth
+
+
+def _to_corners(mask: BoolArray, inside: BoolArray) -> BoolArray:
+    """A row of teeth that goes on to the corners of the mouth: in their shadow it has no colour of its own."""
+    columns, all_ = (np.flatnonzero(each.any(axis=0)) for each in (mask, inside))
+    made = mask.copy()
+    if not len(columns):
+        return made
+    rows = np.arange(len(mask))[:, None]
+    for start, corner in ((columns[0], all_[0]), (columns[-1], all_[-1])):
+        beyond = np.arange(corner, start) if corner < start else np.arange(start + 1, corner + 1)
+        if len(beyond):
+            share = (beyond - start) / (corner - start)
+            middle = np.flatnonzero(inside[:, corner]).mean()
+            edges = np.flatnonzero(mask[:, start])[[0, -1]]
+            top, end = ((1 - share) * edge + share * middle for edge in edges)
+            made[:, beyond] |= (rows >= top - 0.5) & (rows <= end + 0.5)
+    return made
+
+
+def smooth_edges(mask: BoolArray, width: float) -> BoolArray:
+    """All between the top and the bottom of each column, both smoothed along: a row of teeth has no ragged edge."""
+    columns = np.flatnonzero(mask.any(axis=0))
+    made = np.zeros_like(mask)
+    if not len(columns):
+        return made
+    every = np.arange(columns[0], columns[-1] + 1)
+    edges = mask[:, columns].argmax(axis=0), len(mask) - mask[::-1, columns].argmax(axis=0)
+    wide = 2 * max(1, round(width)) + 1
+    top, end = (
+        ndimage.gaussian_filter1d(
+            ndimage.median_filter(np.interp(every, columns, edge), wide, mode="nearest"), max(width, 0.8), mode="nearest"
+        )
+        for edge in edges
+    )
+    rows = np.arange(len(mask))[:, None] + 0.5
+    made[:, every] = (rows > top) & (rows < end)
+    return made
 
 
 def _own(

@@ -35,7 +35,7 @@ def paint_opening(driven: Driven, upper_jaw: Float64Array, network: MouthNet) ->
     mask = np.zeros(driven.photo.shape[:2], np.float32)
     mask[opening.box.slices] = np.clip(hole, 0, 1)
     frame = MouthFrame.from_landmarks(upper_jaw)
-    rows = _rows(mask, opening.kept, opening.box, frame, network.config)
+    rows = _rows(mask, opening.kept, opening.row, opening.box, frame, network.config)
     bare = driven.photo.copy()
     bare[opening.box.slices] = np.rint(np.clip(driven.lips, 0, 255)).astype(np.uint8)
     painted = paint_mouth(bare, mask, frame, network, rows)
@@ -45,7 +45,9 @@ def paint_opening(driven: Driven, upper_jaw: Float64Array, network: MouthNet) ->
     return painted
 
 
-def _rows(mask: Float32Array, kept: Float32Array, box: Box, frame: MouthFrame, config: MouthConfig) -> TeethRows:
+def _rows(
+    mask: Float32Array, kept: Float32Array, row: float, box: Box, frame: MouthFrame, config: MouthConfig
+) -> TeethRows:
     """Teeth as most people have them, or in line with the row that the photo shows."""
     covered = sample_canvas(mask, frame.to_photo(config), config)[0].numpy()
     usual = usual_teeth(covered, frame, config)
@@ -60,6 +62,6 @@ def _rows(mask: Float32Array, kept: Float32Array, box: Box, frame: MouthFrame, c
         return usual
     known = np.flatnonzero(~np.isnan(seen))
     columns = np.arange(config.width)
-    upper = usual.upper_edge + np.interp(columns, known, (seen - usual.upper_edge)[known])
+    upper = usual.upper_edge + row * np.interp(columns, known, (seen - usual.upper_edge)[known])
     lower = np.maximum(usual.lower_edge, upper + 0.01 * config.scale)
     return replace(usual, upper_edge=upper, lower_edge=lower)
