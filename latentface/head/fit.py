@@ -182,6 +182,14 @@ class HeadFit:
         made[: len(self.jaw)] = placed[self.jaw, :2]
         return made
 
+    def skull(self, model: HeadModel, displacement: Array | None = None) -> Array:
+        """The 68 landmarks [68, 2] in photo pixels of the head without its expression: they move with the skull alone.
+
+        displacement: what `displacement` gave, to save its computation.
+        """
+        still = replace(self, expression=np.zeros_like(self.expression))
+        return still.landmarks(model, still.project(model, displacement=displacement))
+
     def to_json(self) -> str:
         """Everything but the light, as one line of JSON; "coefficients" holds the expression by ARKit names."""
         content: dict[str, Any] = {

@@ -22,7 +22,7 @@ from latentface.faces.alignment import LandmarkPredictor
 from latentface.faces.crop import FaceCrop
 from latentface.faces.square import Square
 from latentface.fields import smoothstep
-from latentface.head.drive import Driver
+from latentface.head.drive import MOST_TURN, Driver
 from latentface.head.fit import HeadFit
 from latentface.head.fitting import fit_head
 from latentface.head.gaze import Gaze
@@ -37,7 +37,6 @@ from latentface.networks.mouth import MouthNet
 from latentface.ops.raster import sample
 from latentface.options import AnimateOptions
 
-LARGEST_POSE = (20.0, 15.0, 15.0)  # degrees of yaw, pitch and roll to which a photo's head is turned
 LARGEST_GAZE = 20.0  # degrees
 LARGEST_PLACE = 1.0  # centimetres that a neck moves
 LARGEST_SIZE = 0.06  # natural logarithm
@@ -54,7 +53,7 @@ class HeadRetargeting:
     """A driver's head -> the photo's own, changed.
 
     relative: the weights and angles change as the driver's have since the reference frame. absolute: weights, gaze and
-    pose are the driver's own. Either way the pose stays within `LARGEST_POSE` of the photo's.
+    pose are the driver's own. Either way the pose stays within `MOST_TURN` of the photo's.
     """
 
     def __init__(self, source: HeadFit, reference: HeadMotion, options: AnimateOptions) -> None:
@@ -69,7 +68,7 @@ class HeadRetargeting:
         """The photo's head as the driver's asks for it."""
         absolute = self.options.mode == "absolute"
         base = self.own if absolute else self.reference
-        turn = [limit(float(d - b), most) for d, b, most in zip(driving.pose, base.pose, LARGEST_POSE, strict=True)]
+        turn = [limit(float(d - b), most) for d, b, most in zip(driving.pose, base.pose, MOST_TURN, strict=True)]
         weights = np.clip(driving.expression if absolute else self._changed(driving.expression), 0.0, 1.0)
         weights[self.blinks] += driving.shut * (1 - weights[self.blinks])
         change = driving.gaze - self.reference.gaze
@@ -135,7 +134,11 @@ class MovingHead:
         if driven.box is None or driven.field is None:
             return
         here = driven.box.slices
-        moved = driven.photo if self.mouth is None else paint_opening(driven, self._skull(target), self.mouth)
+        moved = (
+            driven.photo
+            if self.mouth is None
+            else paint_opening(driven, target.skull(self.model, self.displacement), self.mouth)
+        )
         if self.driver.is_grey:
             moved = np.repeat(np.rint(moved.mean(axis=2, keepdims=True)).astype(np.uint8), 3, axis=2)
         parts, old = [moved[here]], [self.photo.rgb[here]]
@@ -152,11 +155,6 @@ class MovingHead:
 
     def _project(self, fit: HeadFit) -> Float64Array:
         return fit.project(self.model, displacement=self.displacement)
-
-    def _skull(self, fit: HeadFit) -> Float64Array:
-        """The landmarks of a head without its expression, [68, 2] photo pixels: they move with the skull alone."""
-        still = replace(fit, expression=np.zeros_like(fit.expression))
-        return still.landmarks(self.model, self._project(still))
 
 
 def animate(
