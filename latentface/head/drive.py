@@ -39,6 +39,9 @@ from latentface.head.spectacles import Spectacles, find_spectacles, hold
 from latentface.ops.raster import sample
 from latentface.ops.warp import move
 
+#: Degrees of yaw, pitch and roll that a photo's head is turned at most: what that brings into view is not in the photo.
+MOST_TURN = (20.0, 15.0, 15.0)
+COLOURLESS = 2  # largest difference between the channels of a photo without colour
 STILL = 2e-3  # pixels: what moves less is left alone
 BROW = 0.05  # inter-ocular distances: half of their thickness
 EDGE = 0.03  # inter-ocular distances: the edge of lips is smoothed along by so much
@@ -118,9 +121,9 @@ class Driver:
 
     @cached_property
     def is_grey(self) -> bool:
-        """Whether the photo's head has no colour at all."""
-        head = self.photo[self.scene.box.slices]
-        return bool((head == head[..., :1]).all())
+        """Whether the photo's head has no colour."""
+        head = self.photo[self.scene.box.slices].astype(np.int16)
+        return int(np.ptp(head, axis=2).max(initial=0)) <= COLOURLESS
 
     @cached_property
     def white(self) -> Float32Array:

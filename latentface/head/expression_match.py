@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 
 from latentface.errors import UsageError
 from latentface.head.fit import HeadFit
+from latentface.head.gaze import PITCH_AT_ONE, YAW_AT_ONE, Gaze
+from latentface.head.geometry import ramp
 from latentface.head.model import HeadModel
 from latentface.head.points import LID_PAIRS, LIP_PAIRS, face_points, inter_ocular
 
@@ -52,6 +54,8 @@ MEASURES: Mapping[str, tuple[Points, Points, float]] = MappingProxyType({
     "outer brows' difference": ((17, 18, 19), (24, 25, 26), 0.05),
     "inner brows' difference": ((20, 21), (22, 23), 0.05),
 })  # fmt: skip
+#: The last of each of these, [M].
+EXACTNESS: Array = np.array([exactness for *_, exactness in MEASURES.values()])
 
 #: How far shapes are changed for the measures' sake, by the beginning of their names.
 MOVERS = {
@@ -59,6 +63,8 @@ MOVERS = {
     "mouthFrown": 0.3, "eyeBlink": 0.3, "eyeWide": 0.3, "eyeSquint": 0.3, "browInnerUp": 0.5, "browOuterUp": 0.5,
     "browDown": 0.5,
 }  # fmt: skip
+#: Degrees up to which two gazes are taken for one, and from which they are believed to differ.
+GAZE_NOISE = (6.0, 12.0)
 #: Bounds of the brows' weights, which are wider than the usual 0 to 1: people's brows differ by more than they move.
 BROW_LEAST, BROW_MOST = -0.5, 1.2
 
@@ -99,26 +105,59 @@ def match_expression(
     """
     if not own.expression_names == theirs.expression_names == model.expression_names:
         raise UsageError("both heads must be fitted with the model that is given; fit both photos with one model")
-    from scipy.optimize import lsq_linear  # takes a while to import
-
     names = model.expression_names
-    deviations = np.array([deviation for *_, deviation in MEASURES.values()])
     length = inter_ocular(_landmarks(model, own)[:, :2])
     jacobian = _weights() @ face_points(model, own.definition).expressions[:, :, 1].T / length  # [M, E]
     asked = strength * (measure_head(model, theirs) - measure_head(model, own))
     if extra is not None:
         asked = asked + extra
     least, most = _bounds(own)
-    start = np.clip(own.expression + strength * (theirs.expression - own.expression), least, most)
+    looks = np.array([name.startswith("eyeLook") for name in names])
+    there = np.where(looks, _gaze(own, theirs), theirs.expression)
+    start = np.clip(own.expression + strength * (there - own.expression), least, most)
     spread = np.array([next((s for stem, s in MOVERS.items() if n.startswith(stem)), 0.0) for n in names])
     moved = spread > 0
-    rows = np.concatenate([(jacobian / deviations[:, None])[:, moved], np.diag(1 / spread[moved])])
-    wanted = (asked - jacobian @ (start - own.expression)) / deviations
-    room = (least - start - 1e-9)[moved], (most - start + 1e-9)[moved]
-    found = lsq_linear(rows, np.concatenate([wanted, np.zeros(int(moved.sum()))]), room, method="bvls")
+    rows = jacobian[:, moved] / EXACTNESS[:, None]
+    wanted = (asked - jacobian @ (start - own.expression)) / EXACTNESS
     made = start.copy()
-    made[moved] += found.x
+    made[moved] += least_squares(rows, wanted, spread[moved], (least - start)[moved], (most - start)[moved])
     return replace(own, expression=np.clip(made, least, most))
+
+
+def least_squares(rows: Array, wanted: Array, spread: Array, low: Array, high: Array, steps: int = 40) -> Array:
+    """The x [N] within low and high that minimises ``|rows x - wanted|^2 + |x / spread|^2``, by projected Newton."""
+    hessian, slope = rows.T @ rows + np.diag(spread**-2.0), rows.T @ wanted
+    x = np.clip(np.zeros(len(spread)), low, high)
+    for _ in range(steps):
+        gradient = hessian @ x - slope
+        free = ~(((x <= low) & (gradient > 0)) | ((x >= high) & (gradient < 0)))
+        step = np.zeros(len(x))
+        step[free] = -np.linalg.solve(hessian[np.ix_(free, free)], gradient[free])
+        after = np.clip(x + step, low, high)
+        if np.abs(after - x).max(initial=0) < 1e-10:
+            break
+        x = after
+    return x
+
+
+def _gaze(own: HeadFit, theirs: HeadFit) -> Array:
+    """The weights [E] of a gaze that differs from the own as theirs does, against the camera.
+
+    People turn their heads and look into the camera all the same; two readings of that differ by some degrees.
+    """
+    names = own.expression_names
+    mine, other = (Gaze.of(names, fit.expression) for fit in (own, theirs))
+    changes = []
+    for first, second in (
+        (mine.yaw + own.yaw, other.yaw + theirs.yaw),
+        (mine.pitch + own.pitch, other.pitch + theirs.pitch),
+    ):
+        changes.append((second - first) * float(ramp(abs(second - first), *GAZE_NOISE)))
+    if not any(changes):
+        return own.expression
+    yaw = float(np.clip(mine.yaw + changes[0], -YAW_AT_ONE, YAW_AT_ONE))
+    pitch = float(np.clip(mine.pitch + changes[1], -PITCH_AT_ONE, PITCH_AT_ONE))
+    return Gaze(yaw, pitch, 1.0).weights(names)
 
 
 def _bounds(own: HeadFit) -> tuple[Array, Array]:

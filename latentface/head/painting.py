@@ -7,17 +7,25 @@ from dataclasses import replace
 import numpy as np
 
 from latentface.arrays import Float32Array, Float64Array, Pixels
+from latentface.errors import InputError
 from latentface.faces.crop import inter_ocular
-from latentface.head.drive import Driven
+from latentface.head.drive import Driven, Driver
 from latentface.head.geometry import Box
 from latentface.head.interior import SLIVER
-from latentface.head.mouth import paint_mouth, rows_in_photo, usual_teeth
+from latentface.head.mouth import MouthSource, fill_mouth, rows_in_photo, usual_teeth
 from latentface.head.mouth_canvas import MouthFrame, sample_canvas
+from latentface.head.own_mouth import OwnMouth, take_mouth
 from latentface.head.teeth import TeethRows
 from latentface.networks.mouth import MouthConfig, MouthNet
 
 
-def paint_opening(driven: Driven, upper_jaw: Float64Array, network: MouthNet) -> Pixels:
+def paint_opening(
+    driven: Driven,
+    upper_jaw: Float64Array,
+    network: MouthNet,
+    source: MouthSource = "painted",
+    other: OwnMouth | None = None,
+) -> Pixels:
     """The moved photo with what its parted lips uncover painted; where the photo shows a row of teeth, that stays.
 
     Args:
@@ -25,6 +33,11 @@ def paint_opening(driven: Driven, upper_jaw: Float64Array, network: MouthNet) ->
         network: what paints.
         upper_jaw: landmarks [68, 2], photo pixels, of the head's skull: of its pose without its expression, so that
             teeth stay where they are while lips move over them.
+        source: painted, or taken from another photo that shows its teeth, as `fill_mouth` does.
+        other: the mouth that the other photo shows, if it does.
+
+    Raises:
+        InputError: own is asked for, and the other photo shows no mouth that fits.
     """
     opening, hole = driven.opening, driven.hole
     if opening is None or hole is None or driven.lips is None or not hole.any():
@@ -38,7 +51,7 @@ def paint_opening(driven: Driven, upper_jaw: Float64Array, network: MouthNet) ->
     rows = _rows(mask, opening.kept, opening.row, opening.box, frame, network.config)
     bare = driven.photo.copy()
     bare[opening.box.slices] = np.rint(np.clip(driven.lips, 0, 255)).astype(np.uint8)
-    painted = paint_mouth(bare, mask, frame, network, rows)
+    painted = fill_mouth(bare, mask, frame, network, source, other, rows)
     there = opening.box.slices
     mixed = own[..., None] * driven.photo[there] + (1 - own[..., None]) * painted[there]
     painted[there] = np.rint(mixed).astype(np.uint8)
@@ -65,3 +78,13 @@ def _rows(
     upper = usual.upper_edge + row * np.interp(columns, known, (seen - usual.upper_edge)[known])
     lower = np.maximum(usual.lower_edge, upper + 0.01 * config.scale)
     return replace(usual, upper_edge=upper, lower_edge=lower)
+
+
+def shown_mouth(driver: Driver, upper_jaw: Float64Array, config: MouthConfig) -> OwnMouth | None:
+    """The open mouth that a photo shows, to be laid into another; None where its lips hide all but a slit of it."""
+    shown, mask = driver.shown, np.zeros(driver.photo.shape[:2], np.float32)
+    mask[shown.box.slices] = shown.mask | shown.gap
+    try:
+        return take_mouth(driver.photo, mask, MouthFrame.from_landmarks(upper_jaw), config)
+    except InputError:
+        return None
