@@ -171,6 +171,7 @@ def _clip(
             bar.step(count)
 
         written = write_clip(target, clip, on_frame=on_frame)
+    report.notes(written.notes)
     if told.missing:
         report.note(f"{expression}: no face in {told.missing} of {told.frames} frames; they hold the one before")
     layers = ", ".join(map(str, made.layers)) or "none"
