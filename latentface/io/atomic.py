@@ -17,8 +17,8 @@ from latentface.io.paths import advice, check_name, short_stem, short_suffix
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `path`; what was written there replaces `path` when the block ends well.
 
-    The temporary name is short, and keeps the suffix of `path`, since many writers choose their format by it. Whatever ends the block
-    early, Ctrl-C included, removes the temporary file and leaves `path` as it was.
+    The temporary name is short, and keeps the suffix of `path`, since many writers choose their format by it. Whatever
+    ends the block early, Ctrl-C included, removes the temporary file and leaves `path` as it was.
 
     Raises:
         OutputError: the folder does not exist, is not writable, the disk is full, the name is too long for a file

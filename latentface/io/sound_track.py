@@ -159,7 +159,7 @@ class SoundTrack:
         rates = sorted(av.codec.Codec(encoder, "w").audio_rates or [rate])
         chosen = next((each for each in rates if each >= rate), rates[-1])
         for each in dict.fromkeys((layout, *_FALLBACKS)):
-            context = av.CodecContext.create(encoder, "w")
+            context: Any = av.CodecContext.create(encoder, "w")
             try:
                 context.sample_rate, context.layout = chosen, each
                 context.format = context.codec.audio_formats[0]

@@ -22,10 +22,10 @@ import av
 from latentface.errors import InputError, OutputError, UsageError
 from latentface.io.atomic import atomic_path
 from latentface.io.clip import Clip, Frame, as_rate
-from latentface.io.images import PHOTO_SUFFIXES
+from latentface.io.kinds import CAN_MOVE, picture_kind_of
 from latentface.io.paths import advice, short_stem
 from latentface.io.provenance import SourceType
-from latentface.io.video_reader import ANIMATIONS, open_animation, open_film, open_stills, still
+from latentface.io.video_reader import open_animation, open_film, open_stills, still
 from latentface.io.video_writer import FORMATS, SHORTEST_DELAY, FilmSink, FolderSink, Sink
 
 FrameCallback = Callable[[int, Frame], None]
@@ -71,9 +71,10 @@ def read_clip(path: str | os.PathLike[str], rate: Fraction | int | None = None) 
         raise InputError(f"{source}: no such file; check the path")
     if source.stat().st_size == 0:
         raise InputError(f"{source}: the file is empty; save or download it again")
-    if source.suffix.lower() in ANIMATIONS:
+    kind = picture_kind_of(source)
+    if kind in CAN_MOVE:
         return open_animation(source)
-    if source.suffix.lower() in PHOTO_SUFFIXES:
+    if kind is not None:
         raise still(source)
     return open_film(source)
 
@@ -88,10 +89,10 @@ def write_clip(
 ) -> Written:
     """Write a clip as .mp4 (H.264), .webm (VP9), .gif or .webp, or, to a name without suffix, a folder of PNG frames.
 
-    As many frames as the clip has, each at its own time; a GIF has at most 50 a second, since browsers show more of them
-    at 10 a second. MP4 has even sides only: an odd side gets one more row or
-    column, a copy of the last. Alpha is kept but in MP4, where it is laid over black. Sound is copied as it is when the
-    container takes its codec and otherwise encoded anew; it ends with the picture. The file tells its origin in
+    As many frames as the clip has, each at its own time; a GIF has at most 50 a second, since browsers slow down what
+    is faster. MP4 has even sides only: an odd side gets one more row or column, a copy of the last. Alpha is kept but
+    in MP4, where it is laid over black. Sound is copied as it is when the container takes its codec and otherwise
+    encoded anew; it ends with the picture. The file tells its origin in
     XMP or tags (see `latentface.io.provenance`). It appears under its name only when it is whole, and then replaces
     what was there: a file, or a folder of nothing but frames.
 

@@ -16,9 +16,10 @@ from latentface.arrays import Pixels
 from latentface.errors import InputError
 from latentface.io.clip import Clip, Frame, Sound
 from latentface.io.images import list_photos, read_photo
+from latentface.io.kinds import CAN_MOVE, picture_kind_of
+from latentface.io.metadata import BROKEN
 from latentface.io.paths import address
 
-ANIMATIONS = frozenset({".gif", ".webp", ".png", ".apng"})
 Item = TypeVar("Item")
 _DEFAULT_DELAY = 100  # milliseconds: what browsers show for a frame without a delay
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own leave the alpha plane aside
@@ -206,6 +207,17 @@ def open_stills(folder: Path, rate: Fraction) -> Clip:
     height, width = first.rgb.shape[:2]
     alpha = first.alpha is not None
     return Clip(Stills(files, rate, alpha, (width, height)), rate, (width, height), len(files), alpha)
+
+
+def is_animation(path: Path) -> bool:
+    """Whether a file is a picture of several frames; False too for one that cannot be read."""
+    if picture_kind_of(path) not in CAN_MOVE:
+        return False
+    try:
+        with Image.open(path) as image:
+            return int(getattr(image, "n_frames", 1)) > 1
+    except BROKEN:
+        return False
 
 
 def still(path: Path) -> InputError:
