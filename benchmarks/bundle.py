@@ -6,6 +6,7 @@
   more than 128 px also at 128, with renders as large as its pictures;
 - photos: each projected alone, with the default options and (--tune) with pivot tuning: LPIPS (SqueezeNet), PSNR, and
   how far the 68 landmarks of the result lie from those of the crop, in inter-ocular distances;
+- people (--faces, --recogniser, --points): see `benchmarks/people.py`;
 - curve: mean built-in distance over the photos after so many steps, from the encoder's start and from the mean, with
   the network's preconditioner and without.
 
@@ -25,6 +26,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from generator import draw, has_face
+from people import Recogniser, kernel, people
 
 from latentface import api, metrics, pretrained
 from latentface.errors import NoFaceFound, UsageError
@@ -35,6 +37,7 @@ from latentface.networks.generator import Generator
 from latentface.networks.lpips import SqueezeLpips
 from latentface.options import DEFAULT_TUNE_STEPS, ProjectOptions
 from latentface.training.data import image_batch, load_shards
+from latentface.training.portraits import load_portraits
 
 COUNT = 2000  # pictures on each side of the Frechet distance
 STEPS = (0, 10, 20, 30, 50, 100, 200)  # of the curve
@@ -120,10 +123,13 @@ def curve(generator: Generator, crops: dict[str, FaceCrop], options: ProjectOpti
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the built-in generator and encoder.")
-    parser.add_argument("--network", default="synthface-128")
+    parser.add_argument("--network", default=pretrained.DEFAULT_GENERATOR)
     parser.add_argument("--lpips", type=Path, required=True, help="SqueezeNet LPIPS weights, .npz")
     parser.add_argument("--photos", type=Path, help="folder of photos")
     parser.add_argument("--renders", type=Path, help="folder of shards")
+    parser.add_argument("--faces", type=Path, help="folder of faces.jsonl and crops")
+    parser.add_argument("--recogniser", type=Path, help="dlib_face_recognition_resnet_model_v1.dat")
+    parser.add_argument("--points", type=Path, help="shape_predictor_68_face_landmarks.dat")
     parser.add_argument("--landmarks", default="builtin", help="builtin, dlib68 or a .dat file")
     parser.add_argument("--tune", action="store_true", help="measure pivot tuning too")
     parser.add_argument("--curve", action="store_true", help="measure the start of the search")
@@ -134,6 +140,11 @@ def main() -> None:
     report: dict[str, Any] = {"network": given.network, **faces(generator)}
     if given.renders:
         report |= frechet(generator, lpips, given.renders)
+    if given.faces:
+        training, held_out = load_portraits(given.faces)
+        report |= kernel(generator, lpips, held_out)
+        if given.recogniser and given.points:
+            report |= people(generator, Recogniser(given.recogniser, given.points), training, held_out)
     if given.photos:
         crops = crops_of(given.photos, generator.config.resolution, given.landmarks)
         crops = dict([*crops.items()][: given.limit])

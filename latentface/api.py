@@ -207,6 +207,7 @@ def transfer(
     options: TransferOptions | None = None,
     on_measure: MeasureCallback | None = None,
     tuned: tuple[Generator, Generator] | None = None,
+    shown: Pixels | None = None,
 ) -> Transfer:
     """Give one face the expression of another: splice their latents where it costs least (`style_mixing.fuse`).
 
@@ -218,6 +219,8 @@ def transfer(
         options: how; by default `TransferOptions()`.
         on_measure: called as on_measure(measured, best objective) as the search goes on.
         tuned: the generators of both faces, where they are at hand already.
+        shown: the aligned crop of the expression's photo, uint8 RGB [R, R, 3], which the expression is compared with;
+            by default that is what the generator synthesises for it.
 
     Returns:
         `Transfer` with `latent`, `layers` (rows that come from the expression), `image` and the costs.
@@ -232,7 +235,8 @@ def transfer(
         own, other = (generator if part is None else part.apply(generator) for part in deltas)
         tuned = own, other
     space, networks = hub.expressions(generator), face_networks(str(generator.w_avg.device))
-    return style_mixing.fuse(first, second, generator, networks, options, on_measure, space, tuned)
+    picture = None if shown is None else images.to_tensor(shown)
+    return style_mixing.fuse(first, second, generator, networks, options, on_measure, space, tuned, picture)
 
 
 def projection_cache() -> ProjectionCache:
@@ -242,7 +246,9 @@ def projection_cache() -> ProjectionCache:
     return ProjectionCache(folder() / "projections")
 
 
-def fit_head(crop: FaceCrop, photo: Photo | Pixels | None = None, *, light: bool = False) -> HeadFit:
+def fit_head(
+    crop: FaceCrop, photo: Photo | Pixels | None = None, *, light: bool = False, start: HeadFit | None = None
+) -> HeadFit:
     """Fit the morphable head to a face: identity, expression by ARKit names, pose, gaze and camera, in photo pixels.
 
     Args:
@@ -250,23 +256,24 @@ def fit_head(crop: FaceCrop, photo: Photo | Pixels | None = None, *, light: bool
         photo: the photo it was found in, uint8 RGB [H, W, 3] or a `Photo`, which shows the eyes more finely than the
             crop; by default the crop's own pixels are looked at.
         light: whether to fit the light on the photo's skin too.
+        start: the fit of the frame before, of the same person in a clip, in the photo's pixels.
 
     Returns:
         `HeadFit`, to be changed by `with_expression` and `with_pose`, or written by `to_json`.
 
     Raises:
         InputError: the landmarks are not those of a face, or it is turned by more than 60 degrees.
-        UsageError: the light is asked for without a photo.
+        UsageError: the light is asked for, or a start given, without a photo.
     """
-    if light and photo is None:
-        raise UsageError("light=True needs the photo: give it as the second argument")
+    if (light or start is not None) and photo is None:
+        raise UsageError("light=True and start need the photo: give it as the second argument")
     model, reader = hub.head_model(), hub.head_reader()
     if photo is None:
         pixels, points = crop.image, crop.crop_landmarks
     else:
         pixels, points = photo.rgb if isinstance(photo, Photo) else photo, crop.landmarks
     reading = reader(pixels, points, model.expression_names)
-    fit = fitting.fit_head(model, points, pixels, reading=reading)
+    fit = fitting.fit_head(model, points, pixels, reading=reading, start=start)
     if photo is None:
         return fit.mapped(crop.to_photo)
     return fit.with_light(model, pixels) if light else fit

@@ -175,6 +175,33 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
     return float(shift + first.trace() + second.trace() - 2 * shared)
 
 
+def kernel_distance(a: Tensor, b: Tensor, scale: float | None = None) -> float:
+    """Kernel distance of two sets of features (Binkowski et al. 2018, section 4): the unbiased squared MMD.
+
+    The kernel is (scale x . y + 1)^3. Unlike the Frechet distance it does not depend on how many features there are,
+    and may come out slightly below zero for two sets of one kind.
+
+    Args:
+        a: [n, D].
+        b: [m, D].
+        scale: of the kernel; by default 1 / D, which makes this KID.
+
+    Raises:
+        UsageError: features of different lengths, or fewer than two of a kind.
+    """
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2:
+        raise UsageError(f"features of shapes {list(a.shape)} and {list(b.shape)}: expected [n, D], [m, D], n, m > 1")
+    first, second = a.double(), b.double()
+    factor = 1 / a.shape[1] if scale is None else scale
+
+    def within(x: Tensor) -> Tensor:
+        kernel = (x @ x.T * factor + 1) ** 3
+        return (kernel.sum() - kernel.trace()) / (len(x) * (len(x) - 1))
+
+    across = ((first @ second.T * factor + 1) ** 3).mean()
+    return float(within(first) + within(second) - 2 * across)
+
+
 def _ssim_terms(a: Tensor, b: Tensor, span: float) -> tuple[Tensor, Tensor]:
     """Luminance and contrast-structure maps [N, C, H - 10, W - 10], population variances under the window."""
     offsets = torch.arange(WINDOW, dtype=a.dtype, device=a.device) - WINDOW // 2

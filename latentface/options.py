@@ -217,6 +217,13 @@ class TransferOptions:
         "Parts of the face that change, such as lips,eyes: lips, eyes, brows and pose; by default all.",
         applies_to=(when("place", "head"),),
     )
+    mouth: str = option(
+        "painted",
+        "What fills a mouth that opens: teeth as the network paints them (painted), those that the expression's photo "
+        "shows (own), or these where they fit (auto); clips are painted.",
+        choices=("auto", "own", "painted"),
+        applies_to=(when("place", "head"),),
+    )
     expression_weight: float = option(0.5, "Expression against appearance in the objective.", minimum=0.0, maximum=1.0)
     most_layers: int | None = option(None, "At most so many rows.", minimum=0, maximum=18, applies_to=_CHOSEN)
     exact_layers: int | None = option(None, "Exactly so many rows.", minimum=0, maximum=18, applies_to=_CHOSEN)

@@ -133,6 +133,26 @@ def test_different_shapes_are_refused(measure) -> None:
         measure(torch.zeros(1, 3, 16, 16), torch.zeros(1, 3, 16, 17))
 
 
+def test_kernel_distance_is_the_mean_over_pairs() -> None:
+    random = torch.Generator().manual_seed(4)
+    a, b = torch.randn(7, 3, generator=random), torch.randn(5, 3, generator=random) + 1
+
+    def kernel(x: torch.Tensor, y: torch.Tensor) -> float:
+        return float((x.double() @ y.double() / 3 + 1) ** 3)
+
+    same = [
+        np.mean([kernel(x, y) for i, x in enumerate(part) for j, y in enumerate(part) if i != j]) for part in (a, b)
+    ]
+    across = np.mean([kernel(x, y) for x in a for y in b])
+    assert metrics.kernel_distance(a, b) == pytest.approx(sum(same) - 2 * across)
+    assert metrics.kernel_distance(a, b) == pytest.approx(metrics.kernel_distance(b, a))
+    many = torch.randn(2, 2000, 3, generator=random)
+    assert abs(metrics.kernel_distance(*many)) < 0.05 < metrics.kernel_distance(many[0], many[1] + 0.5)
+    assert metrics.kernel_distance(a, b, scale=0.0) == pytest.approx(0)
+    with pytest.raises(UsageError, match="expected"):
+        metrics.kernel_distance(a, b[:, :2])
+
+
 def test_frechet_distance_agrees_with_the_matrix_square_root() -> None:
     source = torch.Generator().manual_seed(0)
     a = torch.randn(400, 5, generator=source) @ torch.randn(5, 5, generator=source)

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 
 import click
 
-from latentface.cli.report import emit_json
+from latentface.cli.report import emit_json, write_line
 from latentface.cli.threads import wait_asleep
 from latentface.errors import LatentfaceError, OutputError
 
@@ -172,7 +172,7 @@ def _fail(words: list[str], code: int, kind: str, message: str, error: BaseExcep
     if "--traceback" in _flags(words):
         traceback.print_exception(error, file=sys.stderr)
     line = " ".join(message.split())
-    print(f"latentface: {line}", file=sys.stderr, flush=True)
+    write_line(f"latentface: {line}", sys.stderr)
     if "--json" in _flags(words):
         with suppress(OSError):  # the error may well be that stdout takes no more
             emit_json({"error": {"kind": kind, "message": line, "exit_code": code}, "exit_code": code})

@@ -137,6 +137,7 @@ def _animate_file(
             bar.step(count)
 
         written = video.write_clip(output, clip, keep_partial=flags["keep_partial"], on_frame=on_frame)
+    report.notes(written.notes)
     seconds = time.perf_counter() - started
     missing = animation.report.missing
     if missing:

@@ -6,10 +6,12 @@ import json
 import math
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+from latentface.io.paths import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -68,18 +70,23 @@ class Report:
     def say(self, text: str) -> None:
         """A result, in words: on stdout, unless JSON takes that place."""
         if not (self.as_json or self.quiet):
-            print(text, flush=True)
+            write_line(text, sys.stdout)
 
     def note(self, text: str) -> None:
         """Something the user should know but did not ask for: on stderr."""
         if not self.quiet:
-            print(f"latentface: {' '.join(text.split())}", file=sys.stderr, flush=True)
+            write_line(f"latentface: {' '.join(text.split())}", sys.stderr)
+
+    def notes(self, texts: Iterable[str]) -> None:
+        """Several notes, each on a line."""
+        for text in texts:
+            self.note(text)
 
     def problem(self, text: str, error: BaseException) -> None:
         """An error that does not end the command: on stderr, always."""
         if self.show_traceback:
             traceback.print_exception(error, file=sys.stderr)
-        print(f"latentface: {' '.join(text.split())}", file=sys.stderr, flush=True)
+        write_line(f"latentface: {' '.join(text.split())}", sys.stderr)
 
     def result(self, value: Mapping[str, object]) -> None:
         """The result as an object, written when --json asks for it."""
@@ -101,9 +108,15 @@ class Report:
             yield _TerminalBar(bar)
 
 
+def write_line(text: str, stream: TextIO) -> None:
+    """Write a line, with replacements for what the stream cannot spell: a name need not be text in any encoding."""
+    encoding = stream.encoding or "utf-8"
+    print(printable(text).encode(encoding, "replace").decode(encoding), file=stream, flush=True)
+
+
 def emit_json(value: Mapping[str, object]) -> None:
     """Write one JSON object on stdout; numbers that JSON cannot spell (nan, inf) become null."""
-    print(json.dumps(_plain(value), ensure_ascii=False, indent=2, allow_nan=False), flush=True)
+    write_line(json.dumps(_plain(value), ensure_ascii=False, indent=2, allow_nan=False), sys.stdout)
 
 
 def _plain(value: object) -> object:

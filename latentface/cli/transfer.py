@@ -120,7 +120,7 @@ def tell_sources(identity: Path, expression: Path) -> dict[str, str]:
     kind = kind_of(expression)
     if expression.is_dir():
         kind = FRAMES
-    elif kind == PHOTO and expression.suffix.lower() not in PICTURES and _moves(expression):
+    elif kind == PHOTO and _moves(expression):
         kind = CLIP
     latents = {kind, kind_of(identity)} == {LATENT}
     return {IDENTITY: kind_of(identity), EXPRESSION: kind, SOURCES: LATENTS if latents else PHOTOS}
@@ -171,6 +171,7 @@ def _clip(
             bar.step(count)
 
         written = write_clip(target, clip, on_frame=on_frame)
+    report.notes(written.notes)
     if told.missing:
         report.note(f"{expression}: no face in {told.missing} of {told.frames} frames; they hold the one before")
     layers = ", ".join(map(str, made.layers)) or "none"
@@ -209,12 +210,14 @@ def make_strip(transferrer: Transferrer, made: Result) -> Pixels:
 
 
 def _moves(path: Path) -> bool:
-    """Whether a file is a clip: anything that is not a still picture."""
+    """Whether a file is a clip: by its content, and before it is there by its name."""
     from latentface.io.images import PHOTO_SUFFIXES
+    from latentface.io.kinds import picture_kind_of
+    from latentface.io.video_reader import is_animation
 
-    if path.suffix.lower() not in (*PHOTO_SUFFIXES, ".safetensors"):
-        return True
-    return path.suffix.lower() == ".gif" and path.exists()
+    if picture_kind_of(path) is not None:
+        return is_animation(path)
+    return path.suffix.lower() not in PHOTO_SUFFIXES
 
 
 def _check_output(target: Path, is_clip: bool) -> None:

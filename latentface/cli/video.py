@@ -35,6 +35,7 @@ from latentface.options import CompositeOptions, SequenceOptions, VideoOptions
 if TYPE_CHECKING:
     from latentface.editing.expression_video import HeadPerformance, Performance
     from latentface.io.clip import Frame
+    from latentface.io.video import Written
 
 KINDS = (".mp4", ".webm", ".gif", ".webp", "")
 SCRIPTS = ("emotions", "sequence", "predict", "like")
@@ -95,7 +96,9 @@ def video(report: Report, source: Path, output: Path | None, **flags: Any) -> No
         pasted = drawing.place == "paste" and not drawing.crop
         face = build_finder(report, bar, generator, pasted, project, flags).face(source, flags["face"])
         shown = perform(face, sequence, generator, options, drawing, placing, report.note)
-        frames = _write(shown, target, bar, flags["keep_partial"])
+        written = _write(shown, target, bar, flags["keep_partial"])
+    frames = written.frames
+    report.notes(written.notes)
     seconds = time.perf_counter() - began
     report.say(f"{frames} frames, {sequence.duration:g} s of {_words(sequence)} -> {target} ({seconds:.1f} s)")
     report.result(
@@ -139,8 +142,8 @@ def choose_sequence(flags: dict[str, Any], seed: int) -> EmotionSequence:
     return found.lasting(seconds) if seconds else found
 
 
-def _write(shown: Performance | HeadPerformance, target: Path, bar: Bar, keep_partial: bool) -> int:
-    """Draw and encode the frames; returns how many were written."""
+def _write(shown: Performance | HeadPerformance, target: Path, bar: Bar, keep_partial: bool) -> Written:
+    """Draw and encode the frames."""
     from latentface.io.video import write_clip
 
     bar.start("drawing", shown.count)
@@ -148,7 +151,7 @@ def _write(shown: Performance | HeadPerformance, target: Path, bar: Bar, keep_pa
     def on_frame(count: int, frame: Frame) -> None:
         bar.step(count)
 
-    return write_clip(target, shown.clip, keep_partial=keep_partial, on_frame=on_frame).frames
+    return write_clip(target, shown.clip, keep_partial=keep_partial, on_frame=on_frame)
 
 
 def _words(sequence: EmotionSequence) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from latentface import api, hub
+from latentface import api
 from latentface.arrays import Float64Array, Pixels
 from latentface.editing.head_placement import HeadPlacer
 from latentface.editing.inverted_face import Face, FaceFinder, FaceSource
@@ -20,7 +20,8 @@ from latentface.fusion.style_mixing import Transfer
 from latentface.head.control_names import parse_parts
 from latentface.head.controls import restrict
 from latentface.head.fit import HeadFit
-from latentface.head.fitting import fit_head
+from latentface.head.mouth import MouthSource
+from latentface.head.own_mouth import OwnMouth
 from latentface.io.clip import Clip, Frame
 from latentface.io.images import Photo
 from latentface.io.provenance import COMPOSITE, GENERATED
@@ -30,6 +31,8 @@ from latentface.options import CompositeOptions, TransferOptions
 
 #: Frames kept at most while a face is looked for in a clip that gives each frame only once.
 MOST_AHEAD = 48
+#: Steps that refine a latent which the photo does not show.
+QUICK_STEPS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,54 +95,75 @@ class Transferrer:
 
     def put(self, identity: Face, expression: Face) -> Result:
         """The transfer between two faces that were made ready by the finder."""
-        network = identity.tune(self.generator)
+        network, by_head = identity.tune(self.generator), self._by_head and expression.photo is not None
         made = api.transfer(
-            identity=identity.latent, expression=expression.latent, generator=self.generator, options=self.options,
+            identity=identity.latent, expression=expression.latent, generator=self.generator,
+            options=self._quick if by_head and identity.photo is not None else self.options,
             tuned=(network, expression.tune(self.generator)),
+            shown=None if expression.crop is None else expression.crop.image,
         )  # fmt: skip
         self._warn_of_nothing(made)
         photo, placer = Photo(made.image, source_type=GENERATED), self._placer(identity, made)
         if identity.photo is not None and not made.layers:
             photo = replace(identity.photo, source_type=COMPOSITE)
         elif placer is not None and identity.photo is not None:
-            theirs = self._their_head(expression) if isinstance(placer, HeadPlacer) else None
-            rgb = self._place(placer, made.reference, made.image, theirs)
+            theirs = None
+            if by_head and isinstance(placer, HeadPlacer) and expression.photo is not None:
+                theirs = self._fit(expression.photo.rgb, expression.crop)
+            if isinstance(placer, HeadPlacer) and theirs is not None:
+                rgb = self._place_head(placer, theirs, other=self._mouth_of(expression))
+            else:
+                rgb = self._place(placer, made.reference, made.image)
             photo = replace(identity.photo, rgb=rgb, source_type=COMPOSITE)
         return Result(photo, made, identity, expression)
+
+    @property
+    def _by_head(self) -> bool:
+        """Whether the head in the expression's photo decides: where nothing is asked of the rows, and heads move."""
+        o = self.options
+        ruled = (o.layers, o.units) != ("auto", "auto") or o.contiguous or bool(o.keep)
+        return o.place == "head" and not ruled and (o.most_layers, o.exact_layers) == (None, None)
+
+    @property
+    def _quick(self) -> TransferOptions:
+        """The options where the latent is not what the photo shows: fewer steps refine it unless it is said how many."""
+        return (
+            self.options if self.options.refine_steps is not None else replace(self.options, refine_steps=QUICK_STEPS)
+        )
 
     def _placer(self, identity: Face, made: Transfer) -> Placer | None:
         return make_placer(identity, self.generator, made.reference, self.options.place, self.composite, note=self.note)
 
-    def _their_head(self, expression: Face) -> HeadFit | None:
-        """The head in the expression's photo; None where what is drawn decides: rules chose the rows, or no photo."""
-        o = self.options
-        ruled = (o.layers, o.units) != ("auto", "auto") or o.contiguous or o.keep
-        if ruled or (o.most_layers, o.exact_layers) != (None, None) or expression.photo is None:
-            return None
-        assert expression.crop is not None
-        return self._fit(expression.photo.rgb, expression.crop)
-
-    def _fit(self, photo: Pixels, crop: FaceCrop, before: HeadFit | None = None) -> HeadFit | None:
+    def _fit(self, photo: Pixels, crop: FaceCrop | None, before: HeadFit | None = None) -> HeadFit | None:
         """The head in a photo or a frame; None, with a note, where none can be fitted."""
+        assert crop is not None, "a photo comes with its crop"
         try:
-            return fit_head(hub.head_model(), crop.landmarks, photo, start=before)
+            return api.fit_head(crop, photo, start=before)
         except InputError as error:
             self.note(f"the expression's face: {error}; its expression is read off its drawing")
             return None
 
-    def _place(self, placer: Placer, reference: Pixels, image: Pixels, theirs: HeadFit | None) -> Pixels:
-        """The photo with the expression brought in: of a head in another photo, or of what is drawn."""
+    def _mouth_of(self, expression: Face) -> OwnMouth | None:
+        """The mouth that the expression's photo shows, unless one is to be painted."""
+        if self.options.mouth == "painted":
+            return None
+        assert expression.photo is not None and expression.crop is not None
+        return HeadPlacer(expression.photo.rgb, expression.crop).shown_mouth()
+
+    def _place_head(self, placer: HeadPlacer, theirs: HeadFit, looks: int = 1, other: OwnMouth | None = None) -> Pixels:
+        """The photo with the expression of a head in another photo or frame."""
+        o = self.options
+        mouth: MouthSource = "painted" if looks == 0 else o.mouth  # type: ignore[assignment]
+        return placer.place_expression(theirs, o.strength, parse_parts(o.only), looks, mouth, other)
+
+    def _place(self, placer: Placer, reference: Pixels, image: Pixels) -> Pixels:
+        """The photo with the expression of what is drawn brought in."""
         points = self._points(image)
         if not isinstance(placer, HeadPlacer):
             return placer.place(image, points)
-        own = placer.fit
-        if theirs is None:
-            after = placer.read(reference, self._points(reference), image, points)
-        else:
-            changed = own.expression + self.options.strength * (theirs.expression - own.expression)
-            after = replace(own, expression=np.clip(changed, 0, np.maximum(1, own.expression)))
+        after = placer.read(reference, self._points(reference), image, points)
         only = parse_parts(self.options.only)
-        return placer.place(restrict(own, after, only) if only else after)
+        return placer.place(restrict(placer.fit, after, only) if only else after)
 
     def clip(self, identity: Face, driver: Clip, name: str = "the clip") -> tuple[Clip, ClipReport, Transfer]:
         """The identity's photo with the expression of every frame of a clip, and a report that fills on the way.
@@ -150,12 +174,14 @@ class Transferrer:
         """
         if self.options.units == "styles":
             raise UsageError("a clip is transferred by rows, or what expressions move of them; units is styles")
+        if self.options.mouth == "own":
+            raise UsageError("a clip's mouths are painted, so that they stay steady; mouth is own: use auto or painted")
         beginning, driver = driver.ahead(MOST_AHEAD)
-        first = self._first_face(beginning, name)
+        first, crop = self._first_face(beginning, name)
         network = identity.tune(self.generator)
         made = api.transfer(
             identity=identity.latent, expression=first, generator=self.generator, options=self.options,
-            tuned=(network, self.generator),
+            tuned=(network, self.generator), shown=crop.image,
         )  # fmt: skip
         self._warn_of_nothing(made)
         report = ClipReport()
@@ -176,13 +202,13 @@ class Transferrer:
         (points,) = find_points(self.generator, image[None])
         return np.asarray(points)
 
-    def _first_face(self, frames: Iterator[Frame], name: str) -> Latent:
-        """The latent of the first frame that shows a face, projected with all steps."""
+    def _first_face(self, frames: Iterator[Frame], name: str) -> tuple[Latent, FaceCrop]:
+        """The first frame's face that shows one, and its latent, projected with all steps."""
         count = 0
         for frame in frames:
             crop, count = self._find(frame), count + 1
             if crop is not None:
-                return self.finder.latent(crop)
+                return self.finder.latent(crop), crop
         raise NoFaceFound(f"{name}: no face in its {count} frames; give one that shows a face from the front")
 
     def _find(self, frame: Frame) -> FaceCrop | None:
@@ -197,16 +223,17 @@ class Transferrer:
         for frame in driver:
             crop = self._find(frame)
             report.frames += 1
-            if crop is None:
-                report.missing += 1
-            else:
-                theirs = self.finder.follow(crop, theirs)
-            if crop is not None or picture is None:
+            report.missing += crop is None
+            if crop is not None and self._by_head and isinstance(placer, HeadPlacer):
+                head = self._fit(np.ascontiguousarray(frame.pixels[..., :3]), crop, head)
+            if crop is not None and head is not None and isinstance(placer, HeadPlacer):
+                # without a second look, which would make a clip tremble
+                picture = self._place_head(placer, head, looks=0)
+            elif crop is not None or picture is None:
+                theirs = theirs if crop is None else self.finder.follow(crop, theirs)
                 latent = made.carry(theirs - first.ws)
                 (image,) = synthesise(network, latent, latent.ws[None])
-                if isinstance(placer, HeadPlacer) and crop is not None:
-                    head = self._fit(np.ascontiguousarray(frame.pixels[..., :3]), crop, head)
-                picture = image if placer is None else self._place(placer, made.reference, image, head)
+                picture = image if placer is None else self._place(placer, made.reference, image)
             yield Frame(picture, frame.time)
 
 

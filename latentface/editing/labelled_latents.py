@@ -17,7 +17,7 @@ from latentface.editing.inverted_face import begin, choose_projection
 from latentface.emotion import Emotion
 from latentface.errors import InputError, LatentfaceError, UsageError
 from latentface.faces.crop import FaceCrop, pick_face
-from latentface.io.images import PHOTO_SUFFIXES, read_image
+from latentface.io.images import is_photo_file, read_image
 from latentface.options import ProjectOptions
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def from_folders(folders: Sequence[Path], reader: Reader) -> Labelled:
     """A class a folder, named after it; InputError for a folder without photos or latents."""
     files, labels = [], []
     for folder in folders:
-        inside = sorted(path for path in _listed(folder) if path.suffix.lower() in (*PHOTO_SUFFIXES, LATENT))
+        inside = sorted(path for path in _listed(folder) if path.suffix.lower() == LATENT or is_photo_file(path))
         if not inside:
             raise InputError(f"{folder} holds no photos and no latents; give a folder for each class")
         files += inside

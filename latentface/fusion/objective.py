@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from latentface.errors import UsageError
 from latentface.faces.expression_measures import measure_expression, still_parts
 from latentface.latents.latent import Latent
 from latentface.networks.perceptual import FeatureDistance
@@ -59,6 +60,8 @@ class Objective:
     """The costs of latents between an identity's and an expression's, drawn with the identity's noise maps.
 
     other: the generator that draws the expression's face, where it is not the same, as after pivot tuning.
+    shown: the crop of the expression's photo [1, 3, R, R] in [-1, 1], which expressions are compared with (Yang 2019
+    compares with both photos themselves); without it, that is the drawn face.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class Objective:
         identity: Latent,
         expression: Latent,
         other: Generator | None = None,
+        shown: Tensor | None = None,
     ) -> None:
         self.generator, self.networks = generator, networks
         self.device = generator.w_avg.device
@@ -78,14 +82,15 @@ class Objective:
         with torch.no_grad():
             ends = self.synthesise(self.ends)
             if other is not None:
-                shown = other.synthesis(self.ends[1:], noise_mode="const", noise=self.noise).clamp(-1, 1)
-                ends = torch.cat([ends[:1], shown])
+                drawn = other.synthesis(self.ends[1:], noise_mode="const", noise=self.noise).clamp(-1, 1)
+                ends = torch.cat([ends[:1], drawn])
             self.picture = ends[:1]
-            points = networks.landmarks(ends)
+            goal = ends[1:] if shown is None else _checked(shown.to(ends), ends)
+            points = networks.landmarks(torch.cat([ends, goal]))
             self.still = still_parts(points, ends.shape[-1])
             self.embedding = networks.identity(ends[:1])
             self.features = networks.perceptual.unit_features(ends[:1])
-            self.measures, self.emotion = measure_expression(points)[1:], networks.emotion(ends[1:])
+            self.measures, self.emotion = measure_expression(points)[2:], networks.emotion(goal)
             appearance, _ = self._parts(ends[1:])
             _, expression_parts = self._parts(ends[:1])
             self.scales = [[part.clamp(min=_AGREEMENT) for part in parts] for parts in (appearance, expression_parts)]
@@ -121,3 +126,9 @@ class Objective:
         geometry = (measure_expression(networks.landmarks(pictures)) - self.measures).square().mean(1)
         emotion = 1 - F.cosine_similarity(networks.emotion(pictures), self.emotion)
         return (identity, perceptual), (geometry, emotion)
+
+
+def _checked(shown: Tensor, ends: Tensor) -> Tensor:
+    if shown.shape != ends[1:].shape:
+        raise UsageError(f"the expression's crop is {list(shown.shape)}; expected {list(ends[1:].shape)}")
+    return shown

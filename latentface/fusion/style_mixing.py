@@ -19,6 +19,7 @@ from torch import Tensor
 
 from latentface.arrays import Pixels
 from latentface.errors import UsageError
+from latentface.fusion.adam import Adam
 from latentface.fusion.integer_program import Choice, CostModel, NoChoice, Rules, solve
 from latentface.fusion.objective import FaceNetworks, Objective
 from latentface.fusion.stylespace import useful_halves
@@ -84,6 +85,7 @@ def fuse(
     on_measure: MeasureCallback | None = None,
     space: Subspace | None = None,
     tuned: tuple[Generator, Generator] | None = None,
+    shown: Tensor | None = None,
 ) -> Transfer:
     """Splice two latents of one generator.
 
@@ -97,6 +99,8 @@ def fuse(
         on_measure: called as on_measure(measured, best objective) as the search goes on.
         tuned: the generators that synthesise the identity's face and the expression's where they were tuned around
             these latents. What is spliced is synthesised by the identity's.
+        shown: the aligned crop of the expression's photo, [1, 3, R, R] in [-1, 1], which the expression is compared
+            with; without it that is what the generator synthesises.
 
     Raises:
         LatentMismatch: a latent belongs to another generator.
@@ -108,7 +112,7 @@ def fuse(
     check_fingerprint(identity, own, "the identity's latent")
     check_fingerprint(expression, own, "the expression's latent")
     network, other = tuned or (generator, generator)
-    objective = Objective(network, networks, identity, expression, None if other is network else other)
+    objective = Objective(network, networks, identity, expression, None if other is network else other, shown)
     fixed = named_layers(options.layers, generator.config)
     space = space if options.units == "expression" else None
     tally = _Tally(on_measure)
@@ -272,7 +276,7 @@ def _refine(
     """
     free, best, least = start != 0, start.clone(), float("inf")
     weights = start.clone().requires_grad_(True)
-    optimiser, steps = torch.optim.Adam([weights], lr=rate), options.refine_steps or 0
+    optimiser, steps = Adam(weights, rate), options.refine_steps or 0
     with torch.enable_grad():
         for step in range(steps + 1):
             ws = objective.ends[:1] + torch.einsum("m,mlw->lw", weights, moves)
@@ -282,8 +286,7 @@ def _refine(
             tally.add(1, least)
             if step == steps:
                 break
-            (weights.grad,) = torch.autograd.grad(cost, [weights])
-            optimiser.step()
+            optimiser.step(torch.autograd.grad(cost, [weights])[0])
             if most is not None:
                 with torch.no_grad():
                     weights.copy_((weights * free).clamp(0, most))

@@ -15,21 +15,39 @@ from scipy import ndimage
 
 from latentface.arrays import BoolArray, Float32Array, Float64Array, Int64Array, Pixels
 from latentface.errors import UsageError
+from latentface.head.creases import crease, find_relief, roughness
 from latentface.head.eye_contour import Eye, find_eyes, mesh_eye
 from latentface.head.eyes import BLEND, BROWS, FOLDS, SIDES, Blink, find_blink
 from latentface.head.field import Field, Scene, find_field
 from latentface.head.geometry import Box, ramp
-from latentface.head.interior import Opening, Shown, dark, fill, find_opening, find_shown
+from latentface.head.interior import (
+    SLIVER,
+    Opening,
+    Shown,
+    closed_line,
+    dark,
+    fill,
+    find_opening,
+    find_shown,
+    lips_box,
+    moved_lips,
+    smooth_edges,
+)
 from latentface.head.model import HeadModel
 from latentface.head.shading import find_light, relight
 from latentface.head.spectacles import Spectacles, find_spectacles, hold
 from latentface.ops.raster import sample
 from latentface.ops.warp import move
 
+#: Degrees of yaw, pitch and roll that a photo's head is turned at most: what that brings into view is not in the photo.
+MOST_TURN = (20.0, 15.0, 15.0)
+COLOURLESS = 2  # largest difference between the channels of a photo without colour
 STILL = 2e-3  # pixels: what moves less is left alone
 BROW = 0.05  # inter-ocular distances: half of their thickness
-SLIVER = 0.002  # squared distances between the eyes: openings smaller than this are edges of the raster and no mouth
+EDGE = 0.03  # inter-ocular distances: the edge of lips is smoothed along by so much
 SAMPLES = 3  # along each side of a pixel that lies on the edge of a lip
+#: Inter-ocular distances from an iris beyond which lids no longer count where there are spectacles: frames and brows.
+BEHIND_GLASS = (0.2, 0.26)
 #: Paints an opened mouth, [H, W, 3] in 0 to 255, from what is known of it and a plain filling of the same shape.
 Painter = Callable[[Opening, Float32Array], Float32Array]
 
@@ -44,6 +62,7 @@ class Driven:
         opening: the opened mouth, or None if its lips are closed.
         field: where pixels came from, or None if nothing moved.
         hole: how much of each pixel of the opening's box is open mouth, [H, W], or None if the lips are closed.
+        lips: the skin that the hole's edge cuts, [H, W, 3] of the opening's box, or None if the lips are closed.
     """
 
     photo: Pixels
@@ -51,6 +70,7 @@ class Driven:
     opening: Opening | None = None
     field: Field | None = None
     hole: Float32Array | None = None
+    lips: Float32Array | None = None
 
 
 def drive(
@@ -101,9 +121,9 @@ class Driver:
 
     @cached_property
     def is_grey(self) -> bool:
-        """Whether the photo's head has no colour at all."""
-        head = self.photo[self.scene.box.slices]
-        return bool((head == head[..., :1]).all())
+        """Whether the photo's head has no colour."""
+        head = self.photo[self.scene.box.slices].astype(np.int16)
+        return int(np.ptp(head, axis=2).max(initial=0)) <= COLOURLESS
 
     @cached_property
     def white(self) -> Float32Array:
@@ -146,7 +166,18 @@ class Driver:
         """What the photo shows of the mouth's inside."""
         return find_shown(self.photo, self.scene)
 
-    def drive(self, after: npt.ArrayLike, paint: Painter | None = None, plain: bool = True) -> Driven:
+    @cached_property
+    def roughness(self) -> float:
+        """How deep a fold the skin makes, 1 as a grown man's."""
+        return roughness(self.photo, self.scene)
+
+    def drive(
+        self,
+        after: npt.ArrayLike,
+        paint: Painter | None = None,
+        plain: bool = True,
+        change: Float64Array | None = None,
+    ) -> Driven:
         """Move the photo's pixels as the head moves to `after`, its vertices [V, 3]; see `drive`.
 
         Args:
@@ -154,6 +185,7 @@ class Driver:
             paint: what paints the opened mouth; None for the plain filling.
             plain: whether there is a plain filling; without it an opening beyond a sliver is dark, to be painted
                 afterwards.
+            change: of the expression's weights [E]; with it the skin also folds where they grow.
 
         Raises:
             UsageError: the vertices are not the model's.
@@ -174,23 +206,32 @@ class Driver:
         shift = _with_lids(field, blinks, self._beside_frames)
         gain = relight(self.light, scene, field)
         moved = move(photo, box.left, box.top, shift, STILL, gain.values, gain.step)
+        relief = None if change is None else find_relief(model.expression_names, change)
+        if relief is not None:
+            folded, ratio = crease(relief * self.roughness, self.light, scene, field, moved)
+            moved[folded] *= ratio
         for blink in blinks:
             _open_eye(moved, photo, field, blink)
         opening = find_opening(photo, scene, self.shown, to, field, self.white)
-        hole = None
+        hole = lips = None
         if opening is not None and opening.amount:
-            hole = self._open_mouth(moved, to, field, opening, paint, plain)
+            hole, lips = self._open_mouth(moved, to, field, opening, paint, plain)
+        elif opening is None and self.shown.mask.any():
+            self._close_mouth(moved, to, field)
         result = photo.copy()
         np.clip(np.rint(moved, out=moved), 0, 255, out=moved)
         result[box.slices] = moved  # whole numbers by now
-        return Driven(result, box, opening, field, hole)
+        return Driven(result, box, opening, field, hole, lips)
 
     def _beside_frames(self, box: Box) -> Float32Array | float:
-        """0 where the frames of spectacles lie, 1 where none are near, [H, W]."""
+        """0 where the frames of spectacles lie and beyond them, 1 behind the glass where none are near, [H, W]."""
         if self.spectacles is None:
             return 1.0
-        distance = self.spectacles.box.read(self.spectacles.distance, box.places(), np.inf)
-        return ramp(np.minimum(distance / self.scene.unit, 1), 0.02, 0.06)
+        places = box.places()
+        distance = self.spectacles.box.read(self.spectacles.distance, places, np.inf)
+        beside = ramp(np.minimum(distance / self.scene.unit, 1), 0.02, 0.06)
+        away = [np.hypot(*(np.subtract(eye.frame(places), eye.iris[:2, None, None]))) for eye in self.eyes]
+        return beside * (1 - ramp(np.minimum(*away).astype(np.float32), *BEHIND_GLASS))
 
     def _open_mouth(
         self,
@@ -200,8 +241,8 @@ class Driver:
         opening: Opening,
         paint: Painter | None,
         plain: bool,
-    ) -> Float32Array:
-        """Put the mouth's inside behind the lips, with a smooth edge between them; returns `Driven.hole`."""
+    ) -> tuple[Float32Array, Float32Array]:
+        """Put the mouth's inside behind the lips, with a smooth edge between them; `Driven.hole` and `Driven.lips`."""
         there, here = field.box.shared(opening.box)
         share, skin = self._lips(moved, after, field, opening.box)
         hole = np.zeros(opening.kept.shape, np.float32)
@@ -212,11 +253,21 @@ class Driver:
             painted = paint(opening, painted)
         if self.is_grey:
             painted = np.repeat(painted.mean(axis=2, keepdims=True), 3, axis=2)
-        kept = opening.kept[..., None]
+        kept = opening.row * opening.kept[..., None]
         inside = kept * opening.own + (1 - kept) * painted
         share = hole[here][..., None]
         moved[there] = share * inside[here] + (1 - share) * skin[here]
-        return hole
+        return hole, skin
+
+    def _close_mouth(self, moved: Float32Array, after: Float32Array, field: Field) -> None:
+        """Let lips meet that the photo shows apart: their rims without teeth, and a soft line between them."""
+        amount = moved_lips(self.scene, after)
+        box = lips_box(self.scene, after)
+        if amount and box.width and box.height:
+            _, skin = self._lips(moved, after, field, box)
+            there, here = field.box.shared(box)
+            skin *= closed_line(self.scene, after, box)[..., None]
+            moved[there] = amount * skin[here] + (1 - amount) * moved[there]
 
     def _lips(
         self, moved: Float32Array, after: Float32Array, field: Field, box: Box
@@ -232,17 +283,20 @@ class Driver:
         rows, columns = _nearest(layers == 0, mouth)
         shift[mouth] = shift[rows, columns]
         source = places + shift
+        inwards = mouth.copy()
         above = places[rows, columns, 1] < places[mouth][:, 1]
-        hole: BoolArray = mouth.copy()
-        hole[mouth] = ~shown.is_lip(source[mouth], above)
+        inwards[mouth] = shown.is_lip(source[mouth], above)
+        ragged: BoolArray = mouth & ~inwards
         if shown.mask.any():  # and teeth that the fit takes for lip belong to what lies behind
-            hole |= _without_specks((layers == 0) & shown.is_inside(source), mouth)
+            ragged |= _without_specks((layers == 0) & shown.is_inside(source), mouth)
+        hole = smooth_edges(ragged, EDGE * SAMPLES * self.scene.unit)
+        source, near = shown.off_teeth(source, self.scene.unit)
         blocks = (box.height, SAMPLES, box.width, SAMPLES)
         share = hole.reshape(blocks).mean(axis=(1, 3), dtype=np.float32)
         here, there = box.shared(field.box)
         skin = np.zeros((box.height, box.width, 3), np.float32)
         skin[here] = moved[there]
-        mixed = (share < 1) & (hole | mouth).reshape(blocks).any(axis=(1, 3))
+        mixed = (share < 1) & (hole | mouth | near).reshape(blocks).any(axis=(1, 3))
         places = source.reshape(*blocks, 2).transpose(0, 2, 1, 3, 4)[mixed]
         counts = ~hole & (mouth | (layers == 0))
         weight = counts.reshape(blocks).transpose(0, 2, 1, 3)[mixed].astype(np.float32)[..., None]

@@ -17,33 +17,34 @@ from latentface.head.fit import HeadFit
 ACTION_UNITS: dict[Emotion, dict[str, float]] = {
     Emotion.NEUTRAL: {},
     Emotion.HAPPINESS: {  # 6 12 25
-        "mouthSmile": 0.95, "cheekSquint": 0.6, "mouthUpperUp": 0.25, "jawOpen": 0.08, "eyeSquint": 0.2,
+        "mouthSmile": 0.95, "cheekSquint": 0.5, "mouthUpperUp": 0.25, "jawOpen": 0.08, "eyeSquint": 0.05,
     },
     Emotion.SADNESS: {  # 1 4 15 17
-        "browInnerUp": 1.15, "browDown": 0.15, "mouthFrown": 1.1, "mouthShrugLower": 0.5, "eyeSquint": 0.2,
+        "browInnerUp": 1.25, "browDown": 0.5, "mouthFrown": 1.15, "mouthShrugLower": 0.6, "eyeSquint": 0.1,
     },
     Emotion.SURPRISE: {  # 1 2 5 26
-        "browInnerUp": 1.1, "browOuterUp": 1.1, "eyeWide": 1.1, "jawOpen": 0.75, "mouthFunnel": 0.15,
+        "browInnerUp": 1.1, "browOuterUp": 1.15, "eyeWide": 1.25, "jawOpen": 0.9, "mouthFunnel": 0.25,
     },
-    Emotion.ANGER: {  # 4 5 9 10 15 25
-        "browDown": 1.25, "eyeWide": 0.3, "noseSneer": 0.95, "mouthUpperUp": 0.4, "mouthLowerDown": 0.45,
-        "mouthFrown": 0.6, "mouthPucker": 0.15,
+    Emotion.ANGER: {  # 4 5 9 10 16 22 26
+        "browDown": 1.6, "eyeWide": 0.15, "noseSneer": 0.8, "mouthUpperUp": 0.35, "mouthLowerDown": 0.6,
+        "jawOpen": 0.35, "mouthFunnel": 0.3, "mouthFrown": 0.3,
     },
     Emotion.DISGUST: {  # 4 7 9 10 15 17
-        "noseSneer": 1.25, "mouthUpperUp": 0.4, "mouthFrown": 0.9, "browDown": 0.7, "eyeSquint": 0.8,
+        "noseSneer": 1.25, "mouthUpperUp": 0.4, "mouthFrown": 0.9, "browDown": 0.9, "eyeSquint": 0.8,
         "mouthShrugLower": 0.6,
     },
-    Emotion.FEAR: {  # 1 2 4 5 20 25
-        "browInnerUp": 1.2, "browOuterUp": 0.4, "browDown": 0.2, "eyeWide": 1.25, "mouthStretch": 0.7,
-        "mouthFrown": 0.35, "jawOpen": 0.25, "mouthLowerDown": 0.45,
+    Emotion.FEAR: {  # 1 2 4 5 20 25 26
+        "browInnerUp": 1.25, "browOuterUp": 0.9, "browDown": 1.0, "eyeWide": 1.6, "mouthStretch": 1.0,
+        "jawOpen": 0.65, "mouthLowerDown": 1.1, "mouthUpperUp": 0.35,
     },
 }  # fmt: skip
 #: The share of a full emotion at which nothing of the face's own expression is left beside it.
 _ALL = 0.7
 #: Shapes that an emotion leaves as they are: where the eyes look and whether they are closed.
 _KEPT = ("eyeLook", "eyeBlink")
-#: The largest weight of a shape: beyond 1, brows and lids still move as a face does.
-_MOST = 1.25
+#: The largest weight of a shape: beyond 1, brows and lids still move as a face does. The brows' shape downwards is a
+#: small one: at 1 they come down by .035 of the distance between the eyes.
+_MOST, _MOST_OF = 1.25, {"browDown": 2.0, "eyeWide": 1.6}
 
 
 def with_emotions(fit: HeadFit, weights: Mapping[Emotion, float], own: float | None = None) -> HeadFit:
@@ -69,4 +70,7 @@ def with_emotions(fit: HeadFit, weights: Mapping[Emotion, float], own: float | N
             agrees = np.maximum(agrees, likeness * (units > 0))
     share = 1 - min(1.0, max([0.0, *weights.values()]) / _ALL) if own is None else own
     stays = np.where([name.startswith(_KEPT) for name in names], 1.0, share + (1 - share) * agrees)
-    return replace(fit, expression=np.clip(stays * shown + added, 0, np.maximum(_MOST, shown)))
+    most = np.full(len(names), _MOST)
+    for name, value in _MOST_OF.items():
+        most[indices_of(names, name)] = value
+    return replace(fit, expression=np.clip(stays * shown + added, 0, np.maximum(most, shown)))

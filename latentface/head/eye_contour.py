@@ -24,6 +24,8 @@ POINTS = {"left": (45, 42, (44, 43), (46, 47)), "right": (36, 39, (37, 38), (41,
 STEP = 0.01  # of the patch that is looked at
 WIDE, LOW, HIGH = 0.46, 0.36, 0.40  # how far the patch goes to the sides, down and up
 LENGTH = 0.44  # from corner to corner, about
+#: how much it costs to leave the landmarks: corners' u and v, outer then inner, and each margin's height and lean
+NEAR = np.array([40.0, 60, 60, 60, 60, 0, 100, 0])
 RADII = (0.080, 0.088, 0.096, 0.104)  # of irises
 
 
@@ -188,7 +190,7 @@ class _Search:
             3.0 * ((over - self.iris[1]) / self.iris[2] - 0.78) ** 2
             + 0.8 * ((self.iris[1] - under) / self.iris[2] - 0.95) ** 2
             + 0.5 * ((length - LENGTH) / 0.10) ** 2 + 25 * rows[:, 5] ** 2 + 40 * rows[:, 7] ** 2
-            + 6 * np.square(moved[:, :4]).sum(axis=1) + 40 * (moved[:, 1] - moved[:, 3]) ** 2
+            + np.square(moved) @ NEAR + 40 * (moved[:, 1] - moved[:, 3]) ** 2
             + 8 * np.maximum(0.02 - rows[:, 4], 0) + 40 * np.maximum(-0.01 - rows[:, 6], 0)
         )  # fmt: skip
         if other is not None:
@@ -221,9 +223,10 @@ class _Patch:
 
 def _find_irises(patches: Sequence[_Patch], starts: Sequence[Eye]) -> list[Float64Array]:
     """u, v and radius of both irises: the pair of the best sum among those that look the same way."""
-    across, down = np.arange(-0.14, 0.141, 0.01), np.arange(-0.09, 0.131, 0.01)
+    across, down = np.arange(-0.14, 0.141, 0.01), np.arange(-0.06, 0.071, 0.01)
     middles = [eye.corners.mean(axis=0) + np.array([0, (eye.upper[0] - eye.lower[0]) / 2]) for eye in starts]
-    scores = [_iris_scores(*each, across, down) for each in zip(patches, middles, strict=True)]
+    looks = [start.iris[0] for start in starts]
+    scores = [_iris_scores(*each, across, down) for each in zip(patches, middles, looks, strict=True)]
     # u runs outwards to inwards in both: eyes that look to one side have opposite ones
     reach = (5, 5, 1)
     alike = ndimage.maximum_filter(scores[1][::-1], (2 * reach[0] + 1, 2 * reach[1] + 1, 2 * reach[2] + 1))
@@ -239,8 +242,10 @@ def _find_irises(patches: Sequence[_Patch], starts: Sequence[Eye]) -> list[Float
     ]
 
 
-def _iris_scores(patch: _Patch, middle: Float64Array, across: Float64Array, down: Float64Array) -> Float32Array:
-    """How like an iris each circle is, [U, V, R]."""
+def _iris_scores(
+    patch: _Patch, middle: Float64Array, look: float, across: Float64Array, down: Float64Array
+) -> Float32Array:
+    """How like an iris each circle is, [U, V, R]; where the head looks, `look`, its u is likely to be."""
     sides = np.radians([-40, -25, -10, 5, 20, 140, 160, 175, 190, 205, 220])
     u, v, radius, angle = np.meshgrid(middle[0] + across, middle[1] + down, RADII, sides, indexing="ij")
     edge = [
@@ -250,7 +255,7 @@ def _iris_scores(patch: _Patch, middle: Float64Array, across: Float64Array, down
     rise = np.tanh((edge[0] - edge[1]) / 1.5)
     both = np.minimum(rise[..., :5].mean(axis=3), rise[..., 5:].mean(axis=3)) + 0.5 * rise.mean(axis=3)
     u, v = u[..., 0], v[..., 0]
-    dark = -patch.read(ndimage.gaussian_filter(patch.light, 4), u, v)
-    away = ((u - middle[0]) / 0.10) ** 2 + ((v - middle[1]) / 0.08) ** 2
-    scores: Float32Array = both + 0.7 * dark - 0.15 * away
+    dark = -patch.read(ndimage.gaussian_filter(patch.light, 5), u, v)
+    away = ((u - look) / 0.06) ** 2 + ((v - middle[1]) / 0.05) ** 2
+    scores: Float32Array = both + 1.2 * dark - 0.4 * away
     return scores

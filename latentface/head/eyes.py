@@ -20,7 +20,7 @@ SIDES = ("left", "right")
 BROWS = {"left": slice(22, 27), "right": slice(17, 22)}  # their landmarks
 LASHES = (0.030, 0.016)  # what inside the upper and the lower margin moves with the lid
 FOLDS = (0.115, 0.12)  # how high over the upper margin, and how far below the lower one, skin is stretched
-WIDER = 0.03  # how much wider than in the photo an eye opens, at most
+WIDER = 0.045  # how much wider than in the photo an eye opens, at most
 BLEND = 0.10  # over this distance beyond the fold the head's own motion takes over
 MEET = 0.18  # where closed lids meet, from the lower margin (0) to the upper (1)
 SHUT = 0.10  # the mesh's lids count as closed when this little of their opening is left
@@ -187,13 +187,25 @@ def _eyeball(eye: Eye, now: Eye, u: Float64Array, v: Float64Array, gaze: Float64
         away = np.hypot(u - centre[0] - gaze[0], v - centre[1] - gaze[1])
         share = 1 - ramp(away, radius * 1.05, radius * 1.05 + max(radius, 1.7 * far))
         u, v = u - share * gaze[0], v - share * gaze[1]
-    upper, lower = eye.margins(u)
-    upper, lower = upper - 1.3 * LASHES[0], lower + 1.3 * LASHES[1]
+    upper, lower = _bare(eye, u)
     uncovered = (now.margins(u)[0] > upper + 1.32 * LASHES[0]) | (now.margins(u)[1] < lower - 1.32 * LASHES[1])
-    # what the photo's lids covered mirrors what they did not
-    mirrored = np.clip(2 * centre[1] - v, lower, np.maximum(upper, lower))
-    hidden = (v > upper) | (v < lower)
-    return eye.places(u, np.where(hidden & (uncovered | (far > 1e-4)), mirrored, v))
+    hidden = ((v > upper) | (v < lower)) & (uncovered | (far > 1e-4))
+    # what the photo's lids covered is like what they did not, at the same distance from the iris' middle
+    side = np.where(u < centre[0], -1.0, 1.0)
+    distance = np.hypot(u - centre[0], v - centre[1])
+    u_seen, v_seen = u, v
+    for _ in range(3):
+        upper, lower = _bare(eye, u_seen)
+        v_seen = np.clip(v, lower, np.maximum(upper, lower))
+        across = np.sqrt(np.maximum(distance**2 - (v_seen - centre[1]) ** 2, 0))
+        u_seen = eye.across(np.clip(eye.along(centre[0] + side * across), 0.1, 0.9))
+    return eye.places(np.where(hidden, u_seen, u), np.where(hidden, v_seen, v))
+
+
+def _bare(eye: Eye, u: Float64Array) -> tuple[Float64Array, Float64Array]:
+    """Between which heights at u the photo shows the eyeball without lashes."""
+    upper, lower = eye.margins(u)
+    return upper - 1.3 * LASHES[0], lower + 1.3 * LASHES[1]
 
 
 def _shade(eye: Eye, now: Eye, u: Float64Array, v: Float64Array) -> Float32Array:

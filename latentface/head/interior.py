@@ -23,10 +23,16 @@ COLOURS = {  # linear in the photo's values, where a white surface in its light 
     "gums_upper": (0.62, 0.34, 0.34), "gums_lower": (0.60, 0.33, 0.33), "tongue": (0.62, 0.32, 0.31),
     "teeth_upper": (0.92, 0.89, 0.82), "teeth_lower": (0.87, 0.83, 0.75),
 }  # fmt: skip
+SLIVER = 0.002  # squared inter-ocular distances: smaller openings are edges of the raster and no mouth
 THIN = 0.022  # inter-ocular distances: a thinner gap between the photo's lips shows nothing worth keeping
 APART = 0.14  # teeth and lips differ by so much in redness and light
 RED = 0.6  # twice the redness that no tooth has
-ROOTS = 0.10  # the same: so far teeth that the photo shows go on upwards under a lip that is lifted
+FRINGE, RIM = 0.028, 0.10  # the same: teeth shine into so much of a lip, and so much of it is squeezed to hide that
+ROW = (0.5, 0.65)  # in such a share of an open mouth's columns the photo must show its inside, to be kept
+GUMS = (0.07, 0.11)  # the same: over the teeth that the photo shows, gums begin between so high and so high
+GUM = np.array([0.80, 0.52, 0.52], np.float32)  # what gums have of the light of teeth
+BESIDE, CORNER = (0.12, 0.25), 0.12  # the same: so far a row of teeth goes on to the sides, and how fast it gets darker
+LINE, DARK = 0.008, 0.38  # half the thickness of the line between closed lips, and the light it takes
 FALL = {"tongue": 1.1, "gums_lower": 1.6}  # how fast light falls behind the lips, an inter-ocular distance
 CAVITY = np.array([0.085, 0.03, 0.025], np.float32)
 
@@ -39,7 +45,8 @@ class Opening:
         box: where in the photo; all arrays are of its size.
         shape: 1 inside the lips, 0 outside, before smoothing their edge, [H, W].
         own: what the photo itself shows of it, moved to its place, [H, W, 3], 0 to 255.
-        kept: how far that is to be kept, 0 to 1, [H, W].
+        kept: how far that is to be kept, 0 to 1, [H, W], if any of it is.
+        row: whether any of it is, 0 to 1: a few teeth of the photo's in a painted row would stand out.
         light: the photo's value of a white surface in the face's light, [3].
         teeth: the value of the teeth that the photo shows, or None if it shows none, [3].
         amount: how far lips and jaw moved against the skull, from 0 (not at all: the photo's pixels serve) to 1.
@@ -49,6 +56,7 @@ class Opening:
     shape: Float32Array
     own: Float32Array
     kept: Float32Array
+    row: float
     light: Float32Array
     teeth: Float32Array | None
     amount: float
@@ -101,6 +109,32 @@ class Shown:
         at = np.moveaxis(places - [self.box.left, self.box.top], -1, 0)[::-1]
         share: Float32Array = ndimage.map_coordinates(self._soft, at, order=1, mode="constant")
         return share
+
+    @cached_property
+    def _away(self) -> Float32Array:
+        """The nearest place without mouth inside, seen from each pixel's, and how far it lies in it, [H, W, 3]."""
+        outside = ndimage.distance_transform_edt(~self.mask)
+        depth = outside - ndimage.distance_transform_edt(self.mask) + np.where(self.mask, 0.5, -0.5)
+        smooth = ndimage.gaussian_filter(depth, 1.0)
+        slope = np.stack([ndimage.sobel(smooth, axis) for axis in (1, 0)], axis=2)
+        slope /= np.maximum(np.linalg.norm(slope, axis=2, keepdims=True), 1e-6)
+        away: Float32Array = np.dstack([slope, depth]).astype(np.float32)
+        return away
+
+    def off_teeth(self, places: Float32Array, unit: float) -> tuple[Float32Array, BoolArray]:
+        """Places of lips [..., 2] moved off the mouth's inside, whose light mixes into the pixels beside it.
+
+        The rim of the lips is squeezed for it. Also returned is which places moved, [...].
+        """
+        if not self.mask.any():
+            return places, np.zeros(places.shape[:-1], bool)
+        at = np.moveaxis(places - [self.box.left, self.box.top], -1, 0)[::-1]
+        away = np.stack([ndimage.map_coordinates(self._away[..., k], at, order=1, mode="nearest") for k in range(3)])
+        first, rim = max(2.0, FRINGE * unit), max(6.0, RIM * unit)
+        depth = np.maximum(away[2], -2 * first)
+        push = np.clip(first * (1 - depth / rim), 0, None) - np.minimum(depth, 0)
+        moved = (places + np.moveaxis(away[:2] * push, 0, -1)).astype(np.float32)
+        return moved, away[2] < rim
 
     def is_lip(self, places: Float32Array, upper: BoolArray) -> BoolArray:
         """Whether the photo shows lip at places [..., 2] where the head has the mouth open: the upper or the lower."""
@@ -173,19 +207,41 @@ def find_opening(
     photo: Pixels, scene: Scene, shown: Shown, after: Float32Array, field: Field, light: Float32Array
 ) -> Opening | None:
     """The opening of the mouth after the change, or None if the lips are closed."""
-    model = scene.model
-    lips = np.concatenate([model.loops["mouth"], model.landmarks[48:68]])
-    box = Box.around(after[lips, :2], 0.06 * scene.unit, *photo.shape[:2])
+    box = lips_box(scene, after)
     inside = np.zeros((box.height, box.width), np.float32)
     here, there = box.shared(field.box)
     inside[here] = field.layer[there] == 1
     if not inside.any():
         return None
-    own, kept = _own(photo, scene, shown, after, box)
-    return Opening(box, inside, own, kept, light, shown.teeth, _amount(scene, lips, after))
+    own, kept, row = _own(photo, scene, shown, after, box, inside)
+    return Opening(box, inside, own, kept, row, light, shown.teeth, moved_lips(scene, after))
 
 
-def _amount(scene: Scene, lips: Int64Array, after: Float32Array) -> float:
+def lips_box(scene: Scene, after: Float32Array) -> Box:
+    """The lips of a head that moved, and a margin; it may be empty."""
+    lips = np.concatenate([scene.model.loops["mouth"], scene.model.landmarks[48:68]])
+    return Box.around(after[lips, :2], 0.06 * scene.unit, *scene.size)
+
+
+def closed_line(scene: Scene, after: Float32Array, box: Box) -> Float32Array:
+    """The light that is left along the line where lips meet that the photo shows apart, 1 elsewhere, [H, W]."""
+    points = after[scene.model.landmarks[60:68], :2].astype(np.float64)
+    ends = 0.8 * points[[0, 4]] + 0.2 * points[[1, 3]]  # corners are dark by themselves
+    middles = 0.5 * (points[[1, 2, 3]] + points[[7, 6, 5]])
+    line = np.concatenate([ends[:1], middles, ends[1:]])
+    t = np.linspace(0, 4, 65)
+    curve = np.stack([np.interp(t, np.arange(5), line[:, k]) for k in (0, 1)], axis=1)
+    curve = ndimage.gaussian_filter1d(curve, 5, axis=0, mode="nearest")
+    away = np.linalg.norm(box.places()[..., None, :] - curve.astype(np.float32), axis=3)
+    along = np.abs(away.argmin(axis=2) / 32 - 1)
+    shade = np.exp(-0.5 * np.square(away.min(axis=2) / max(0.75, LINE * scene.unit)))
+    left: Float32Array = (1 - DARK * shade * (1 - ramp(along, 0.5, 1.2))).astype(np.float32)
+    return left
+
+
+def moved_lips(scene: Scene, after: Float32Array) -> float:
+    """How far lips and jaw moved against the skull, `Opening.amount`."""
+    lips = np.concatenate([scene.model.loops["mouth"], scene.model.landmarks[48:68]])
     skull, jaw = scene.teeth
     matrix, offset = affine(after[skull], scene.before[skull])
     moving = np.concatenate([lips, jaw])
@@ -213,28 +269,72 @@ def inside_lips(photo: Pixels, inside: BoolArray, lower_lip: BoolArray, unit: fl
     size = float(np.square(tooth - lip).sum())
     if size < APART**2 or (tooth[0] > RED and tooth[1] > 0.6 * lip[1]):
         return np.zeros_like(inside)
-    # 0 for lip, 1 for what is inside
+    # 0 for lip, 1 for what is inside: teeth by their colour, what lies behind them by its dark
     score = (np.stack([2 * red, light], axis=2) - lip) @ (tooth - lip) / size
-    rim = max(2.0, 0.06 * unit)
-    bright = light > 0.85 * tooth[1]  # neither shadow nor beard
-    dark = light < 0.5 * lip[1]
-    found = inside & ((score > 0.4) | dark | (depth > rim)) | ((score > 0.6) & bright & (outside < rim) & (outside > 0))
+    dark = np.where(outside < 2, (0.5 * lip[1] - light) / (0.2 * lip[1]), 0)
+    pale = 2 * red < 0.5 * (lip[0] + tooth[0])
+    bright = (light > 0.8 * tooth[1]) | (pale & (light > 0.55 * tooth[1]))  # neither shadow nor beard
+    score = np.where(inside | bright, score, np.minimum(score, 0.5))
+    signed = np.where(inside, depth, -outside) / unit
+    evidence = 3 * (np.clip(np.maximum(score, dark), -0.3, 1.1) - 0.5) + 0.6 * np.clip(signed / 0.06, -1.5, 1)
+    ring = (signed < -0.10) & (signed > -0.15)
+    hairy = (score[ring] > 0.6).mean() > 0.1 if ring.any() else False  # a grey beard looks like teeth
+    found = (ndimage.gaussian_filter(evidence, 0.6) > 0) & (signed > (-1.5 / unit if hairy else -0.09))
     labels, _ = ndimage.label(ndimage.binary_opening(found))
     wide = [
         k + 1 for k, piece in enumerate(ndimage.find_objects(labels)) if piece[1].stop - piece[1].start > 0.3 * unit
     ]
     kept = np.isin(labels, wide)  # a row of teeth, and no gleam on a lip
-    between = np.maximum.accumulate(kept, axis=0) & np.maximum.accumulate(kept[::-1], axis=0)[::-1]
-    smooth: BoolArray = ndimage.gaussian_filter(between.astype(np.float32), max(0.8, 0.015 * unit)) > 0.5
+    smooth = smooth_edges(_to_corners(kept, inside), 0.025 * unit)
     if ndimage.distance_transform_edt(smooth).max() < max(1.2, THIN * unit):
         return np.zeros_like(inside)
     return smooth
 
 
-def _own(photo: Pixels, scene: Scene, shown: Shown, after: Float32Array, box: Box) -> tuple[Float32Array, Float32Array]:
-    """What the photo shows of the mouth's inside, moved, and how far to keep it."""
+def _to_corners(mask: BoolArray, inside: BoolArray) -> BoolArray:
+    """A row of teeth that goes on to the corners of the mouth: in their shadow it has no colour of its own."""
+    columns, all_ = (np.flatnonzero(each.any(axis=0)) for each in (mask, inside))
+    made = mask.copy()
+    if not len(columns):
+        return made
+    rows = np.arange(len(mask))[:, None]
+    for start, corner in ((columns[0], all_[0]), (columns[-1], all_[-1])):
+        beyond = np.arange(corner, start) if corner < start else np.arange(start + 1, corner + 1)
+        if len(beyond):
+            share = (beyond - start) / (corner - start)
+            middle = np.flatnonzero(inside[:, corner]).mean()
+            edges = np.flatnonzero(mask[:, start])[[0, -1]]
+            top, end = ((1 - share) * edge + share * middle for edge in edges)
+            made[:, beyond] |= (rows >= top - 0.5) & (rows <= end + 0.5)
+    return made
+
+
+def smooth_edges(mask: BoolArray, width: float) -> BoolArray:
+    """All between the top and the bottom of each column, both smoothed along: a row of teeth has no ragged edge."""
+    columns = np.flatnonzero(mask.any(axis=0))
+    made = np.zeros_like(mask)
+    if not len(columns):
+        return made
+    every = np.arange(columns[0], columns[-1] + 1)
+    edges = mask[:, columns].argmax(axis=0), len(mask) - mask[::-1, columns].argmax(axis=0)
+    wide = 2 * max(1, round(width)) + 1
+    top, end = (
+        ndimage.gaussian_filter1d(
+            ndimage.median_filter(np.interp(every, columns, edge), wide, mode="nearest"), max(width, 0.8), mode="nearest"
+        )
+        for edge in edges
+    )
+    rows = np.arange(len(mask))[:, None] + 0.5
+    made[:, every] = (rows > top) & (rows < end)
+    return made
+
+
+def _own(
+    photo: Pixels, scene: Scene, shown: Shown, after: Float32Array, box: Box, inside: Float32Array
+) -> tuple[Float32Array, Float32Array, float]:
+    """What the photo shows of the mouth's inside, moved, and how far to keep it: `Opening.own`, `kept` and `row`."""
     if not shown.mask.any():
-        return np.zeros((box.height, box.width, 3), np.float32), np.zeros((box.height, box.width), np.float32)
+        return np.zeros((box.height, box.width, 3), np.float32), np.zeros((box.height, box.width), np.float32), 0.0
     places, unit = box.places(), scene.unit
     colours, weights = [], []
     for sign, vertices in zip((1, -1), scene.teeth, strict=True):
@@ -243,24 +343,44 @@ def _own(photo: Pixels, scene: Scene, shown: Shown, after: Float32Array, box: Bo
         side = ramp(np.clip(sign * (shown.bite - source[..., 1]), -unit, unit), -0.01 * unit, 0.01 * unit)
         weights.append(ramp(shown.share(source), 0.10, 0.34) * side)
         colours.append(sample(photo, source))
-    _grow_roots(weights[0], colours[0], round(ROOTS * unit))
+    there = (inside > 0.5) & (np.maximum(*weights) > 0.5)
+    columns = there.any(axis=0).sum() / max(int((inside > 0.5).any(axis=0).sum()), 1)
+    _grow(weights[0], colours[0], unit)
     upper, lower = weights
     share = (upper / np.maximum(upper + lower, 1e-6))[..., None]
     mixed = colours[0] * share + colours[1] * (1 - share)
-    return mixed.astype(np.float32), np.maximum(upper, lower).astype(np.float32)
+    return mixed.astype(np.float32), np.maximum(upper, lower).astype(np.float32), float(ramp(columns, *ROW))
 
 
-def _grow_roots(weight: Float32Array, colour: Float32Array, reach: int) -> None:
-    """Let each column's topmost teeth go on upwards, in place."""
+def _grow(weight: Float32Array, colour: Float32Array, unit: float) -> None:
+    """Let a row of upper teeth go on upwards, into gums, and to both sides, into the cheeks' shadow; in place.
+
+    Args:
+        weight: how far the photo's own teeth are kept, [H, W].
+        colour: what they look like, [H, W, 3].
+        unit: the inter-ocular distance in pixels.
+    """
     firm = weight > 0.95
-    top = np.where(firm.any(axis=0), firm.argmax(axis=0), -1)
-    for column in np.flatnonzero(top > 0):
-        row = top[column]
-        rows = np.arange(max(row - reach, 0), row)
-        fresh = 1 - ramp((row - rows).astype(np.float32), 0.6 * reach, reach)
-        replaced = fresh > weight[rows, column]
-        colour[rows[replaced], column] = colour[row, column] * (0.97 ** (row - rows[replaced]))[:, None]
-        weight[rows[replaced], column] = fresh[replaced]
+    columns = np.flatnonzero(firm.any(axis=0))
+    if not len(columns):
+        return
+    height, width = weight.shape
+    wide = 2 * max(1, round(0.03 * unit)) + 1
+    tops, ends = firm[:, columns].argmax(axis=0), height - firm[::-1, columns].argmax(axis=0) - 1
+    tops, ends = (ndimage.median_filter(edge, wide, mode="nearest") for edge in (tops, ends))
+    across = np.abs(np.arange(width)[:, None] - columns)
+    nearest, away = across.argmin(axis=1), across.min(axis=1)
+    rows = np.arange(height)[:, None]
+    top, end = tops[nearest] + 1, np.maximum(ends[nearest] - 1, tops[nearest] + 1)
+    source = colour[np.clip(rows, top, end), columns[nearest][None]]
+    above = np.maximum(top - rows, 0) / unit
+    gum = ramp(above, *GUMS)[..., None]
+    grown = source * (1 - gum) + source * GUM * gum
+    grown = grown * (np.exp(-away / (CORNER * unit)))[None, :, None] * np.exp(-2.0 * above)[..., None]
+    fresh = np.where(rows <= end + 0.5, 1 - ramp(away / unit, *BESIDE)[None], 0)
+    replaced = fresh > weight
+    colour[replaced] = grown[replaced]
+    weight[replaced] = fresh[replaced]
 
 
 def _teeth(photo: Pixels, depth: Float32Array, unit: float) -> Float32Array | None:

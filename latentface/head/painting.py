@@ -2,36 +2,89 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from latentface.arrays import Float64Array, Pixels
+from latentface.arrays import Float32Array, Float64Array, Pixels
+from latentface.errors import InputError
 from latentface.faces.crop import inter_ocular
-from latentface.head.drive import SLIVER, Driven
-from latentface.head.geometry import ramp
-from latentface.head.mouth import paint_mouth
-from latentface.head.mouth_canvas import MouthFrame
-from latentface.networks.mouth import MouthNet
+from latentface.head.drive import Driven, Driver
+from latentface.head.geometry import Box
+from latentface.head.interior import SLIVER
+from latentface.head.mouth import MouthSource, fill_mouth, rows_in_photo, usual_teeth
+from latentface.head.mouth_canvas import MouthFrame, sample_canvas
+from latentface.head.own_mouth import OwnMouth, take_mouth
+from latentface.head.teeth import TeethRows
+from latentface.networks.mouth import MouthConfig, MouthNet
 
-#: Shares of an open mouth that the photo shows itself: below the first all of it is painted, from the second on what
-#: the photo shows stays. A few of its own teeth in a painted row would stand out.
-FEW, MOST = 0.3, 0.5
 
-
-def paint_opening(driven: Driven, upper_jaw: Float64Array, network: MouthNet) -> Pixels:
-    """The moved photo with what its parted lips uncover painted; where the photo shows most of it itself, that stays.
+def paint_opening(
+    driven: Driven,
+    upper_jaw: Float64Array,
+    network: MouthNet,
+    source: MouthSource = "painted",
+    other: OwnMouth | None = None,
+) -> Pixels:
+    """The moved photo with what its parted lips uncover painted; where the photo shows a row of teeth, that stays.
 
     Args:
         driven: what `head.drive` gave.
         network: what paints.
         upper_jaw: landmarks [68, 2], photo pixels, of the head's skull: of its pose without its expression, so that
             teeth stay where they are while lips move over them.
+        source: painted, or taken from another photo that shows its teeth, as `fill_mouth` does.
+        other: the mouth that the other photo shows, if it does.
+
+    Raises:
+        InputError: own is asked for, and the other photo shows no mouth that fits.
     """
     opening, hole = driven.opening, driven.hole
-    if opening is None or hole is None or not hole.any():
+    if opening is None or hole is None or driven.lips is None or not hole.any():
         return driven.photo
-    own = float(ramp((hole * opening.kept).sum() / hole.sum(), FEW, MOST))
+    own = opening.kept * opening.row
+    if float((hole * (1 - own)).sum()) < SLIVER * inter_ocular(upper_jaw) ** 2:
+        return driven.photo
     mask = np.zeros(driven.photo.shape[:2], np.float32)
-    mask[opening.box.slices] = np.clip(hole * (1 - own * opening.kept), 0, 1)
-    if mask.sum() < SLIVER * inter_ocular(upper_jaw) ** 2:
-        return driven.photo
-    return paint_mouth(driven.photo, mask, MouthFrame.from_landmarks(upper_jaw), network)
+    mask[opening.box.slices] = np.clip(hole, 0, 1)
+    frame = MouthFrame.from_landmarks(upper_jaw)
+    rows = _rows(mask, opening.kept, opening.row, opening.box, frame, network.config)
+    bare = driven.photo.copy()
+    bare[opening.box.slices] = np.rint(np.clip(driven.lips, 0, 255)).astype(np.uint8)
+    painted = fill_mouth(bare, mask, frame, network, source, other, rows)
+    there = opening.box.slices
+    mixed = own[..., None] * driven.photo[there] + (1 - own[..., None]) * painted[there]
+    painted[there] = np.rint(mixed).astype(np.uint8)
+    return painted
+
+
+def _rows(
+    mask: Float32Array, kept: Float32Array, row: float, box: Box, frame: MouthFrame, config: MouthConfig
+) -> TeethRows:
+    """Teeth as most people have them, or in line with the row that the photo shows."""
+    covered = sample_canvas(mask, frame.to_photo(config), config)[0].numpy()
+    usual = usual_teeth(covered, frame, config)
+    firm = kept > 0.5
+    columns = np.flatnonzero(firm.any(axis=0))
+    if len(columns) < 2:
+        return usual
+    ends = len(firm) - firm[::-1, columns].argmax(axis=0)
+    edge = np.column_stack([columns + box.left + 0.5, ends + box.top]).astype(np.float64)
+    seen = rows_in_photo(frame, edge, None, config).upper_edge
+    if np.isnan(seen).all():
+        return usual
+    known = np.flatnonzero(~np.isnan(seen))
+    columns = np.arange(config.width)
+    upper = usual.upper_edge + row * np.interp(columns, known, (seen - usual.upper_edge)[known])
+    lower = np.maximum(usual.lower_edge, upper + 0.01 * config.scale)
+    return replace(usual, upper_edge=upper, lower_edge=lower)
+
+
+def shown_mouth(driver: Driver, upper_jaw: Float64Array, config: MouthConfig) -> OwnMouth | None:
+    """The open mouth that a photo shows, to be laid into another; None where its lips hide all but a slit of it."""
+    shown, mask = driver.shown, np.zeros(driver.photo.shape[:2], np.float32)
+    mask[shown.box.slices] = shown.mask | shown.gap
+    try:
+        return take_mouth(driver.photo, mask, MouthFrame.from_landmarks(upper_jaw), config)
+    except InputError:
+        return None

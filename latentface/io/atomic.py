@@ -10,28 +10,31 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from latentface.errors import OutputError
+from latentface.io.paths import advice, check_name, short_stem, short_suffix
 
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `path`; what was written there replaces `path` when the block ends well.
 
-    The temporary name keeps the suffix of `path`, since many writers choose their format by it. Whatever ends the block
-    early, Ctrl-C included, removes the temporary file and leaves `path` as it was.
+    The temporary name is short, and keeps the suffix of `path`, since many writers choose their format by it. Whatever
+    ends the block early, Ctrl-C included, removes the temporary file and leaves `path` as it was.
 
     Raises:
-        OutputError: the folder does not exist, is not writable, the disk is full, or `path` is a folder.
+        OutputError: the folder does not exist, is not writable, the disk is full, the name is too long for a file
+            system, or `path` is a folder.
     """
     target = Path(path)
+    check_name(target)
     if target.is_dir():
         raise OutputError(f"cannot write {target}: it is a folder; give the name of a file")
-    temporary = target.with_name(f".{target.stem[:80]}.{secrets.token_hex(4)}.part{target.suffix}")
+    temporary = target.with_name(f".{short_stem(target)}.{secrets.token_hex(4)}.part{short_suffix(target)}")
     try:
         yield temporary
         os.replace(temporary, target)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise OutputError(f"cannot write {target}: {reason}; choose a folder that exists and has room") from error
+        raise OutputError(f"cannot write {target}: {reason}{advice(error.errno)}") from error
     finally:
         with suppress(OSError):
             temporary.unlink()

@@ -13,6 +13,7 @@ import av
 
 from latentface.errors import InputError
 from latentface.io.clip import Clip, Frame
+from latentface.io.paths import is_address
 from latentface.io.video import read_clip
 from latentface.io.video_reader import decode, to_pixels
 
@@ -87,7 +88,7 @@ class Camera:
             self.rate = clip.rate
             return self._paced(clip)
         place, kind = self.source, None
-        if "://" not in self.source:
+        if not is_address(self.source):
             pattern, kind = _DEVICES.get(sys.platform, ("{}", None))
             place = pattern.format(self.source) if self.source.isdigit() or sys.platform != "linux" else self.source
         try:

@@ -6,9 +6,9 @@ import importlib
 import importlib.util
 import os
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+import warnings
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 from latentface.arrays import Pixels
 from latentface.errors import InputError, OutputError, UsageError
 from latentface.io.atomic import atomic_path
+from latentface.io.kinds import picture_kind, picture_kind_of
+from latentface.io.metadata import BROKEN, LEFT_OUT, exif_to_write, read_exif, without_metadata
 from latentface.io.provenance import SourceType, software, xmp_packet
 
 if TYPE_CHECKING:
@@ -28,8 +30,7 @@ PHOTO_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif", ".avif"}
 )
 _WRITERS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
-_HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
-_EXIF_ORIENTATION, _EXIF_SOFTWARE = 0x0112, 0x0131
+_BITS, _PLANES = 258, 284  # tags of TIFF
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +38,8 @@ class Photo:
     """A photo as read: rgb uint8 [H, W, 3], alpha uint8 [H, W] or None, and the file's EXIF block and ICC profile.
 
     The EXIF orientation is already applied to the pixels and removed from the block. source_type says what a network
-    did to the pixels, by the rule of `latentface.io.provenance`; it is None for a photo as it was read.
+    did to the pixels, by the rule of `latentface.io.provenance`; it is None for a photo as it was read. notes: what of
+    the file's metadata was left out, a line each.
     """
 
     rgb: Pixels
@@ -45,6 +47,7 @@ class Photo:
     exif: bytes | None = None
     icc: bytes | None = None
     source_type: SourceType | None = None
+    notes: tuple[str, ...] = ()
 
 
 def read_image(path: str | os.PathLike[str]) -> Pixels:
@@ -55,32 +58,58 @@ def read_image(path: str | os.PathLike[str]) -> Pixels:
 def read_photo(path: str | os.PathLike[str]) -> Photo:
     """Read a picture file: grey, palette, 16-bit, CMYK and alpha images become uint8 RGB, EXIF rotation is applied.
 
-    Of an animation the first frame is read. Raises InputError for a missing, empty, truncated or foreign file, for a
-    folder, and, before decoding, for a picture of more than MAX_PIXELS. Pillow may warn about odd metadata.
+    Of an animation the first frame is read. Metadata that cannot be read are left out, which `Photo.notes` says. Pillow
+    may warn about odd ones. Raises InputError for a missing, empty, truncated or foreign file, for a folder, and,
+    before decoding, for a picture of more than MAX_PIXELS.
     """
     source = Path(path)
     _check_file(source)
     try:
-        with _open(source) as image:
-            _check_size(source, image.size)
-            image.load()
-            return _to_photo(image)
-    except UnidentifiedImageError:
-        raise InputError(_unidentified(source)) from None
+        return _read(source)
     except Image.DecompressionBombError as error:  # of a picture within the file
         raise InputError(f"{source}: {error}; make the picture smaller first") from None
     except MemoryError:
         raise InputError(f"{source}: not enough memory to decode this picture; make it smaller first") from None
     except PermissionError:
         raise InputError(f"{source}: no permission to read this file") from None
-    except (OSError, SyntaxError, ValueError, EOFError, ArithmeticError, LookupError, TypeError, RuntimeError) as error:
-        # Pillow's decoders raise any of these on damaged files
+    except UnidentifiedImageError:
+        raise InputError(_unidentified(source)) from None
+    except BROKEN as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{source}: damaged or truncated picture ({reason}); save or download it again") from None
 
 
+def _read(source: Path) -> Photo:
+    """The picture of a file; of one whose metadata stop the decoder, read without them."""
+    try:
+        with source.open("rb") as file:
+            return _decode(source, file)
+    except (PermissionError, Image.DecompressionBombError):
+        raise
+    except BROKEN:
+        for plain in without_metadata(source.read_bytes()):
+            with suppress(*BROKEN):
+                photo = _decode(source, plain)
+                return replace(photo, notes=(LEFT_OUT, *photo.notes))
+        raise
+
+
+def _decode(source: Path, file: IO[bytes]) -> Photo:
+    head = file.read(32)
+    if picture_kind(head) == "HEIC":
+        _register_heic()
+    with _identify(file, head) as image:
+        _check_size(source, image.size)
+        _check_layout(source, image)
+        image.load()
+        return _to_photo(image)
+
+
 def list_photos(folder: str | os.PathLike[str]) -> list[Path]:
-    """The picture files directly in a folder, sorted by name; InputError when it is no folder or has none."""
+    """The picture files directly in a folder, sorted by name; InputError when it is no folder or has none.
+
+    A picture is what is called one by its suffix, or is one by its content.
+    """
     root = Path(folder)
     try:
         entries = sorted(root.iterdir())
@@ -88,11 +117,16 @@ def list_photos(folder: str | os.PathLike[str]) -> list[Path]:
         raise InputError(f"{root}: no such folder; check the path") from None
     except OSError as error:
         raise InputError(f"{root}: cannot list this folder ({error.strerror}); give a readable folder") from None
-    photos = [p for p in entries if p.suffix.lower() in PHOTO_SUFFIXES and not p.name.startswith(".") and p.is_file()]
+    photos = [path for path in entries if not path.name.startswith(".") and path.is_file() and is_photo_file(path)]
     if not photos:
         kinds = " ".join(sorted(PHOTO_SUFFIXES))
-        raise InputError(f"{root}: no photos in this folder; expected files ending in {kinds}")
+        raise InputError(f"{root}: no photos in this folder; expected pictures, such as files ending in {kinds}")
     return photos
+
+
+def is_photo_file(path: Path) -> bool:
+    """Whether a file is called a picture by its suffix, or is one by its content."""
+    return path.suffix.lower() in PHOTO_SUFFIXES or picture_kind_of(path) is not None
 
 
 def write_image(
@@ -109,7 +143,8 @@ def write_image(
     The file names the program that wrote it. source_type: IPTC's `DigitalSourceType`, for pixels that a network made or
     had a hand in (see `latentface.io.provenance`); None claims nothing. alpha (uint8 [H, W]; PNG and WebP only), exif
     and icc carry a photo's own data along; `write_photo` writes a `Photo` with all of its own. Raises OutputError for a
-    suffix that cannot be written or a place that cannot be written to, UsageError for pixels of another form.
+    suffix that cannot be written or a place that cannot be written to, UsageError for pixels of another form. Warns of
+    metadata that the file cannot hold and that are left out; `lost_metadata` tells of them beforehand.
     """
     target = Path(path)
     _check_pixels(rgb, "write_image", dims=(3,))
@@ -119,7 +154,9 @@ def write_image(
     image = Image.fromarray(np.ascontiguousarray(rgb))
     if alpha is not None and kind != "JPEG":
         image.putalpha(Image.fromarray(np.ascontiguousarray(alpha)))
-    options = _save_options(kind, source_type, exif)
+    options, notes = _save_options(kind, source_type, exif)
+    for note in notes:
+        warnings.warn(f"{target}: {note}", stacklevel=2)
     if icc:
         options["icc_profile"] = icc
     with atomic_path(target) as temporary:
@@ -129,6 +166,12 @@ def write_image(
 def write_photo(path: str | os.PathLike[str], photo: Photo) -> None:
     """Write a photo with its own alpha (JPEG has none), EXIF block, ICC profile and mark; raises as `write_image`."""
     write_image(path, photo.rgb, source_type=photo.source_type, alpha=photo.alpha, exif=photo.exif, icc=photo.icc)
+
+
+def lost_metadata(path: str | os.PathLike[str], photo: Photo) -> tuple[str, ...]:
+    """What of a photo's metadata a file of that name cannot hold, a line each: to be told before the work."""
+    kind = _WRITERS.get(Path(path).suffix.lower(), "")
+    return exif_to_write(photo.exif, kind)[1]
 
 
 def to_tensor(rgb: Pixels) -> torch.Tensor:
@@ -175,17 +218,6 @@ def _check_file(source: Path) -> None:
         raise InputError(f"{source}: cannot be read ({error}); check the path") from None
 
 
-@contextmanager
-def _open(source: Path) -> Iterator[Image.Image]:
-    """Read the header only."""
-    with source.open("rb") as file:
-        head = file.read(16)
-        if _is_heic(head):
-            _register_heic()
-        with _identify(file, head) as image:
-            yield image
-
-
 def _identify(file: IO[bytes], head: bytes) -> Image.Image:
     """The picture in a file by the first of Pillow's formats that takes it; UnidentifiedImageError when none does.
 
@@ -218,8 +250,14 @@ def _check_size(source: Path, size: tuple[int, int]) -> None:
         )
 
 
-def _is_heic(head: bytes) -> bool:
-    return head[4:8] == b"ftyp" and head[8:12] in _HEIC_BRANDS
+def _check_layout(source: Path, image: Image.Image) -> None:
+    """Refuse what Pillow reads wrongly without a word: more than 8 bits in planes of one colour each."""
+    tags = getattr(image, "tag_v2", {})
+    if tags.get(_PLANES, 1) == 2 and max(tags.get(_BITS, (8,))) > 8:
+        raise InputError(
+            f"{source}: a TIFF of {max(tags[_BITS])} bits with a plane for each colour cannot be read; save it with "
+            "interleaved colours, or as PNG"
+        )
 
 
 def _register_heic() -> None:
@@ -229,9 +267,7 @@ def _register_heic() -> None:
 
 
 def _unidentified(source: Path) -> str:
-    with source.open("rb") as file:
-        head = file.read(12)
-    if _is_heic(head):
+    if picture_kind_of(source) == "HEIC":
         return f"{source}: HEIC photos need the package pillow-heif; install it, or convert the photo to JPEG"
     return f"{source}: not a picture, or a damaged one; give a JPEG, PNG, WebP, TIFF, BMP or GIF file"
 
@@ -239,10 +275,7 @@ def _unidentified(source: Path) -> str:
 def _to_photo(image: Image.Image) -> Photo:
     icc = image.info.get("icc_profile")
     rgb_like = image.mode in ("RGB", "RGBA", "RGBX", "P", "PA")
-    exif = image.getexif()
-    orientation = exif.get(_EXIF_ORIENTATION, 1)
-    if _EXIF_ORIENTATION in exif:
-        del exif[_EXIF_ORIENTATION]
+    exif, orientation, notes = read_exif(image)
     upright = _turn(_to_8_bit(image), orientation)
     has_alpha = "transparency" in upright.info or upright.mode in ("RGBA", "LA", "PA", "La", "RGBa")
     alpha = None
@@ -252,8 +285,9 @@ def _to_photo(image: Image.Image) -> Photo:
     return Photo(
         rgb=np.array(upright.convert("RGB")),
         alpha=alpha,
-        exif=exif.tobytes() if len(exif) else None,
+        exif=exif,
         icc=icc if icc and rgb_like else None,  # a grey or CMYK profile does not describe the RGB pixels
+        notes=notes,
     )
 
 
@@ -288,18 +322,18 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.rint(values * (255.0 / white)).clip(0, 255).astype(np.uint8))
 
 
-def _save_options(kind: str, source_type: SourceType | None, exif: bytes | None) -> dict[str, Any]:
+def _save_options(
+    kind: str, source_type: SourceType | None, exif: bytes | None
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Pillow's options for that kind of file, and notes about metadata that it cannot hold."""
     xmp = xmp_packet(source_type)
     if kind == "PNG":
         info = PngImagePlugin.PngInfo()
         info.add_text("Software", software())
         info.add_itxt("XML:com.adobe.xmp", xmp)
-        return {"pnginfo": info, "exif": exif} if exif else {"pnginfo": info}
-    block = Image.Exif()
-    if exif:
-        block.load(exif)
-    block[_EXIF_SOFTWARE] = software()
-    options: dict[str, Any] = {"xmp": xmp.encode(), "exif": block.tobytes(), "quality": 95}
+        return {"pnginfo": info, "exif": exif} if exif else {"pnginfo": info}, ()
+    block, notes = exif_to_write(exif, kind)
+    options: dict[str, Any] = {"xmp": xmp.encode(), "exif": block, "quality": 95}
     if kind == "JPEG":
         options["subsampling"] = 0
-    return options
+    return options, notes

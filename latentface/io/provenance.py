@@ -31,7 +31,7 @@ _TERMS = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _MP4_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _GIF_HEADER = b"\x21\xff\x0bXMP DataXMP"
 _GIF_TAIL = bytes([1, *range(255, -1, -1), 0])  # makes any decoder that counts block lengths land at the end
-_WEBP_XMP_FLAG = 0x04
+_WEBP_XMP_FLAG, _WEBP_ALPHA_FLAG = 0x04, 0x10
 
 
 def software() -> str:
@@ -83,11 +83,32 @@ def _into_gif(path: Path, packet: bytes) -> None:
 
 
 def _into_webp(path: Path, packet: bytes) -> None:
+    """Add the chunk. A file of one frame may be a bare picture: it gets the header that announces further chunks."""
     with path.open("r+b") as file:
-        header = bytearray(file.read(21))  # RIFF, size, WEBP, VP8X, its size, its flags
-        header[20] |= _WEBP_XMP_FLAG
+        header = bytearray(file.read(12))  # RIFF, size, WEBP
+        first = file.read(18)  # the first chunk's name and size, and ten bytes of it
+        if first[:4] == b"VP8X":
+            file.seek(20)
+            file.write(bytes([first[8] | _WEBP_XMP_FLAG]))
+        else:
+            file.seek(12)
+            picture = file.read()
+            file.seek(12)
+            file.write(_extended_header(first) + picture)
         file.seek(0, os.SEEK_END)
         file.write(b"XMP " + struct.pack("<I", len(packet)) + packet + b"\0" * (len(packet) % 2))
         header[4:8] = struct.pack("<I", file.tell() - 8)
         file.seek(0)
         file.write(header)
+
+
+def _extended_header(first: bytes) -> bytes:
+    """The VP8X chunk of a bare WebP picture, by the first 18 bytes of its chunk (RFC 9649, 2.5 to 2.7)."""
+    flags = _WEBP_XMP_FLAG
+    if first[:4] == b"VP8L":
+        (bits,) = struct.unpack("<I", first[9:13])
+        width, height = bits & 0x3FFF, bits >> 14 & 0x3FFF  # both less one
+        flags |= (bits >> 28 & 1) * _WEBP_ALPHA_FLAG
+    else:  # VP8: three bytes of the frame, three of a start code, then both sides of 14 bits
+        width, height = ((side & 0x3FFF) - 1 for side in struct.unpack("<HH", first[14:18]))
+    return b"VP8X" + struct.pack("<IB3x", 10, flags) + width.to_bytes(3, "little") + height.to_bytes(3, "little")

@@ -13,7 +13,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -22,21 +22,26 @@ import av
 from latentface.errors import InputError, OutputError, UsageError
 from latentface.io.atomic import atomic_path
 from latentface.io.clip import Clip, Frame, as_rate
-from latentface.io.images import PHOTO_SUFFIXES
+from latentface.io.kinds import CAN_MOVE, picture_kind_of
+from latentface.io.paths import advice, short_stem
 from latentface.io.provenance import SourceType
-from latentface.io.video_reader import ANIMATIONS, open_animation, open_film, open_stills, still
-from latentface.io.video_writer import FORMATS, FilmSink, FolderSink, Sink
+from latentface.io.video_reader import open_animation, open_film, open_stills, still
+from latentface.io.video_writer import FORMATS, SHORTEST_DELAY, FilmSink, FolderSink, Sink
 
 FrameCallback = Callable[[int, Frame], None]
 
 
 @dataclass(frozen=True)
 class Written:
-    """What `write_clip` wrote: frames, seconds, and what became of the sound: none, copied, re-encoded or left out."""
+    """What `write_clip` wrote: frames, seconds, and what became of the sound: none, copied, re-encoded or left out.
+
+    notes: what the file could not hold as the clip has it, a line each.
+    """
 
     frames: int
     seconds: Fraction
     sound: str
+    notes: tuple[str, ...] = ()
 
 
 def read_clip(path: str | os.PathLike[str], rate: Fraction | int | None = None) -> Clip:
@@ -66,9 +71,10 @@ def read_clip(path: str | os.PathLike[str], rate: Fraction | int | None = None) 
         raise InputError(f"{source}: no such file; check the path")
     if source.stat().st_size == 0:
         raise InputError(f"{source}: the file is empty; save or download it again")
-    if source.suffix.lower() in ANIMATIONS:
+    kind = picture_kind_of(source)
+    if kind in CAN_MOVE:
         return open_animation(source)
-    if source.suffix.lower() in PHOTO_SUFFIXES:
+    if kind is not None:
         raise still(source)
     return open_film(source)
 
@@ -83,9 +89,10 @@ def write_clip(
 ) -> Written:
     """Write a clip as .mp4 (H.264), .webm (VP9), .gif or .webp, or, to a name without suffix, a folder of PNG frames.
 
-    As many frames as the clip has, each at its own time. MP4 has even sides only: an odd side gets one more row or
-    column, a copy of the last. Alpha is kept but in MP4, where it is laid over black. Sound is copied as it is when the
-    container takes its codec and otherwise encoded anew; it ends with the picture. The file tells its origin in
+    As many frames as the clip has, each at its own time; a GIF has at most 50 a second, since browsers slow down what
+    is faster. MP4 has even sides only: an odd side gets one more row or column, a copy of the last. Alpha is kept but
+    in MP4, where it is laid over black. Sound is copied as it is when the container takes its codec and otherwise
+    encoded anew; it ends with the picture. The file tells its origin in
     XMP or tags (see `latentface.io.provenance`). It appears under its name only when it is whole, and then replaces
     what was there: a file, or a folder of nothing but frames.
 
@@ -106,6 +113,10 @@ def write_clip(
     if suffix and suffix not in FORMATS:
         kinds = ", ".join(FORMATS)
         raise OutputError(f"{target}: cannot write this kind of clip; end in {kinds}, or in nothing for a folder")
+    notes: tuple[str, ...] = ()
+    if suffix == ".gif" and clip.rate > 1 / SHORTEST_DELAY:
+        notes = (f"{target}: browsers slow down a GIF of {float(clip.rate):g} frames a second; it has 50",)
+        clip = clip.resampled(1 / SHORTEST_DELAY)
     place, make = (atomic_path, FilmSink) if suffix else (_atomic_folder, FolderSink)
     with place(target) as temporary:
         try:
@@ -113,10 +124,10 @@ def write_clip(
                 clip, make(temporary, clip, source_type or clip.source_type), keep_partial, on_frame
             )
         except av.FFmpegError as error:
-            raise OutputError(f"cannot write {target}: {error}; choose a place that has room") from error
+            raise OutputError(f"cannot write {target}: {error.strerror or error}{advice(error.errno)}") from error
     if stopped is not None:
         raise stopped
-    return written
+    return replace(written, notes=notes)
 
 
 def _pour(
@@ -173,7 +184,7 @@ def _atomic_folder(target: Path) -> Iterator[Path]:
     """
     if target.exists() and (not target.is_dir() or not all(map(_is_frame, target.iterdir()))):
         raise OutputError(f"{target} holds more than frames of an earlier clip; choose another name for the folder")
-    temporary = target.with_name(f".{target.name[:80]}.{secrets.token_hex(4)}.part")
+    temporary = target.with_name(f".{short_stem(target)}.{secrets.token_hex(4)}.part")
     earlier = temporary.with_suffix(".old")
     try:
         temporary.mkdir()
@@ -182,7 +193,7 @@ def _atomic_folder(target: Path) -> Iterator[Path]:
             os.replace(target, earlier)
         os.replace(temporary, target)
     except OSError as error:
-        raise OutputError(f"cannot write {target}: {error.strerror or error}; choose a folder that has room") from error
+        raise OutputError(f"cannot write {target}: {error.strerror or error}{advice(error.errno)}") from error
     finally:
         if earlier.exists() and not target.exists():
             os.replace(earlier, target)

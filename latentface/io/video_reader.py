@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import av
 import numpy as np
@@ -16,8 +16,11 @@ from latentface.arrays import Pixels
 from latentface.errors import InputError
 from latentface.io.clip import Clip, Frame, Sound
 from latentface.io.images import list_photos, read_photo
+from latentface.io.kinds import CAN_MOVE, picture_kind_of
+from latentface.io.metadata import BROKEN
+from latentface.io.paths import address
 
-ANIMATIONS = frozenset({".gif", ".webp", ".png", ".apng"})
+Item = TypeVar("Item")
 _DEFAULT_DELAY = 100  # milliseconds: what browsers show for a frame without a delay
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own leave the alpha plane aside
 
@@ -37,10 +40,8 @@ class Film:
     def __iter__(self) -> Iterator[Frame]:
         count, last = 0, Fraction(0)
         try:
-            with av.open(str(self.path)) as container:
-                for frame in decode(container):
-                    time = snap(_time(frame) - self.start, self.rate, frame.time_base)
-                    last = max(time, last) if count else time
+            with av.open(address(self.path)) as container:
+                for frame, last in increasing(self._timed(container), 1 / self.rate):
                     yield Frame(to_pixels(frame, self.alpha, self.aspect), last)
                     count += 1
         except (av.FFmpegError, OSError) as error:
@@ -51,6 +52,11 @@ class Film:
             promised = f"{self.expected} frames" if lacks else f"{float((self.end or 0) - self.start):.2f} s"
             raise InputError(f"{self._damage(count, last)}, its header promises {promised}")
 
+    def _timed(self, container: Any) -> Iterator[tuple[Any, Fraction | None]]:
+        for frame in decode(container):
+            known = frame.pts is not None
+            yield frame, snap(_time(frame) - self.start, self.rate, frame.time_base) if known else None
+
     def _damage(self, count: int, last: Fraction) -> str:
         seconds = float(last + 1 / self.rate) if count else 0.0
         return f"{self.path}: damaged or cut off; readable up to frame {count} ({seconds:.2f} s)"
@@ -59,7 +65,7 @@ class Film:
 def open_film(path: Path) -> Clip:
     """Read header and first frame of a video file; raises InputError when there is nothing to see in it."""
     try:
-        with av.open(str(path)) as container:
+        with av.open(address(path)) as container:
             if container.format.name.endswith("_pipe") or container.format.name == "image2":
                 raise still(path)
             if not container.streams.video:
@@ -95,6 +101,37 @@ def decode(container: Any) -> Iterator[Any]:
         for frame in decoder.decode(packet if packet.size else None):
             frame.time_base = frame.time_base or stream.time_base
             yield frame
+
+
+def increasing(
+    timed: Iterable[tuple[Item, Fraction | None]], step: Fraction, most: int = 8
+) -> Iterator[tuple[Item, Fraction]]:
+    """Items with times that increase: those of one time share the span until the next, those of none follow by `step`.
+
+    Raw streams have no times, some AVI files the same time for two frames. An item is held back until the next one's
+    time is known, and at most `most` of them.
+    """
+    held: list[Item] = []
+    start = Fraction(0)
+
+    def spread(gap: Fraction) -> Iterator[tuple[Item, Fraction]]:
+        yield from ((item, start + k * gap) for k, item in enumerate(held))
+
+    try:
+        for item, time in timed:
+            if not held:
+                start = time if time is not None else start
+            elif time is not None and time > start:
+                yield from spread((time - start) / len(held))
+                held, start = [], time
+            elif time is None or len(held) == most:
+                yield from spread(step)
+                held, start = [], start + step * len(held)
+            held.append(item)
+    except (av.FFmpegError, OSError):
+        yield from spread(step)
+        raise
+    yield from spread(step)
 
 
 def to_pixels(frame: Any, alpha: bool, aspect: Fraction) -> Pixels:
@@ -170,6 +207,17 @@ def open_stills(folder: Path, rate: Fraction) -> Clip:
     height, width = first.rgb.shape[:2]
     alpha = first.alpha is not None
     return Clip(Stills(files, rate, alpha, (width, height)), rate, (width, height), len(files), alpha)
+
+
+def is_animation(path: Path) -> bool:
+    """Whether a file is a picture of several frames; False too for one that cannot be read."""
+    if picture_kind_of(path) not in CAN_MOVE:
+        return False
+    try:
+        with Image.open(path) as image:
+            return int(getattr(image, "n_frames", 1)) > 1
+    except BROKEN:
+        return False
 
 
 def still(path: Path) -> InputError:

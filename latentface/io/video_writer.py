@@ -1,8 +1,7 @@
-"""Frames -> clip files and folders, one at a time, with sound copied packet by packet."""
+"""Frames -> clip files and folders, one at a time, with their sound."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -12,13 +11,17 @@ import av
 import numpy as np
 
 from latentface.arrays import Pixels
-from latentface.errors import InputError
-from latentface.io.clip import Clip, Frame, Sound
+from latentface.io.clip import Clip, Frame
 from latentface.io.images import write_image
+from latentface.io.paths import address
 from latentface.io.provenance import SourceType, stamp, tags
+from latentface.io.sound_track import SoundFormat, SoundTrack
 
 _BT709, _LIMITED = 1, 1  # numbers of ITU-T H.273 and of FFmpeg
 _FINEST_TICK = Fraction(1, 10_000)
+_GIF_TICK = Fraction(1, 100)
+#: Browsers show a frame of a GIF with a shorter delay for 100 ms.
+SHORTEST_DELAY = Fraction(1, 50)
 
 
 @dataclass(frozen=True)
@@ -31,18 +34,17 @@ class Format:
     options: dict[str, str]
     alpha_pixels: str | None = None
     container_options: dict[str, str] | None = None
-    copies: tuple[str, ...] = ()
-    sound_codec: str | None = None
+    sound: SoundFormat | None = None
 
 
 FORMATS = {
     ".mp4": Format(
         "mp4", "libx264", "yuv420p", {"crf": "17", "preset": "veryfast"}, container_options={"movflags": "+faststart"},
-        copies=("aac", "mp3", "ac3", "eac3", "alac"), sound_codec="aac",
+        sound=SoundFormat(("aac", "mp3", "ac3", "eac3", "alac"), "aac"),
     ),
     ".webm": Format(
         "webm", "libvpx-vp9", "yuv420p", {"crf": "24", "b": "0", "deadline": "good", "cpu-used": "5", "row-mt": "1"},
-        alpha_pixels="yuva420p", copies=("opus", "vorbis"), sound_codec="libopus",
+        alpha_pixels="yuva420p", sound=SoundFormat(("opus", "vorbis"), "libopus"),
     ),
     ".gif": Format("gif", "gif", "pal8", {}, alpha_pixels="pal8", container_options={"loop": "0"}),
     ".webp": Format(
@@ -75,13 +77,20 @@ class FilmSink:
         self.alpha = clip.alpha and self.format.alpha_pixels is not None
         self.pixels = self.format.alpha_pixels if self.alpha and self.format.alpha_pixels else self.format.pixels
         self.container = av.open(
-            str(path), "w", format=self.format.container, container_options=self.format.container_options or {}
+            address(path), "w", format=self.format.container, container_options=self.format.container_options or {}
         )
         self.container.metadata.update(tags(self.format.container, source_type))
         self.stream = self._video(clip)
-        self.track = _Track(self.container, clip.sound, self.format) if clip.sound else None
-        self.sound = self.track.state if self.track else "none"
+        self.track: SoundTrack | None = None
+        self.sound = "left out" if clip.sound else "none"
+        if clip.sound and self.format.sound:
+            self.track = SoundTrack(self.container, clip.sound, self.format.sound)
+            self.sound = self.track.state
         self.palette: Any = None
+        self.shortest = 1  # ticks from one frame to the next
+        if self.format.codec == "gif":
+            self.stream.codec_context.time_base, self.shortest = _GIF_TICK, round(SHORTEST_DELAY / _GIF_TICK)
+        self.at = -self.shortest
 
     def _video(self, clip: Clip) -> Any:
         stream: Any = self.container.add_stream(self.format.codec, rate=clip.rate, options=dict(self.format.options))
@@ -102,7 +111,8 @@ class FilmSink:
         """Encode one frame that is shown for that long, and the sound that is heard until then."""
         tick = self.stream.codec_context.time_base
         image = self._image(frame.pixels)
-        image.time_base, image.pts, image.duration = tick, round(frame.time / tick), max(1, round(duration / tick))
+        self.at = max(round(frame.time / tick), self.at + self.shortest)  # no two frames at one time
+        image.time_base, image.pts, image.duration = tick, self.at, max(self.shortest, round(duration / tick))
         for packet in self.stream.encode(image):
             self.container.mux(packet)
         if self.track:
@@ -140,7 +150,7 @@ class FilmSink:
     def abandon(self) -> None:
         """Let go of the file without finishing it."""
         if self.track:
-            self.track.abandon()
+            self.track.close()
         self.container.close()
 
 
@@ -162,80 +172,6 @@ class FolderSink:
         """Every frame is written already."""
 
     abandon = close
-
-
-class _Track:
-    """The sound of a file on its way into another: copied when the container takes its codec, else encoded anew."""
-
-    def __init__(self, container: Any, sound: Sound, format: Format) -> None:
-        self.container, self.sound, self.pending = container, sound, None
-        self.state = "left out"
-        self.source: Any = None
-        if format.sound_codec is None:
-            return
-        self.source = self._open()
-        stream = self.source.streams.audio[0]
-        if stream.codec_context.name in format.copies:
-            self.state, self.stream = "copied", container.add_stream_from_template(stream)
-            self.packets = self._copied(stream)
-        else:
-            rate = 48000 if format.sound_codec == "libopus" else stream.codec_context.sample_rate
-            self.state = "re-encoded"
-            self.stream = container.add_stream(format.sound_codec, rate=rate, layout=stream.codec_context.layout.name)
-            self.packets = self._encoded(stream)
-
-    def _open(self) -> Any:
-        try:
-            return av.open(str(self.sound.path))
-        except (av.FFmpegError, OSError) as error:
-            raise InputError(f"{self.sound.path}: the sound cannot be read ({error}); leave it out") from None
-
-    def _copied(self, stream: Any) -> Iterator[Any]:
-        """Packets from the clip's start on, by the clip's clock."""
-        shift = round(self.sound.start / stream.time_base)
-        for packet in self._read(lambda: self.source.demux(stream)):
-            if packet.pts is None or 0 < shift >= packet.pts + (packet.duration or 0):
-                continue  # from 0 on everything is taken: what lies before is the decoder's run-up
-            packet.pts -= shift
-            packet.dts = packet.pts
-            packet.stream = self.stream
-            yield packet
-
-    def _encoded(self, stream: Any) -> Iterator[Any]:
-        for frame in self._read(lambda: self.source.decode(stream)):
-            time = frame.pts * frame.time_base - self.sound.start
-            if time + Fraction(frame.samples, frame.sample_rate) <= 0:
-                continue
-            frame.pts = round(time / frame.time_base)
-            yield from self.stream.encode(frame)
-        yield from self.stream.encode(None)
-
-    def _read(self, start: Any) -> Iterator[Any]:
-        try:
-            yield from start()
-        except (av.FFmpegError, OSError) as error:
-            raise InputError(f"{self.sound.path}: the sound is damaged ({error}); leave it out") from None
-
-    def play_until(self, time: Fraction) -> None:
-        """Pass on every packet that begins before that time of the clip."""
-        while self.source is not None:
-            packet = self.pending or next(self.packets, None)
-            self.pending = None
-            if packet is None:
-                return self.abandon()
-            if packet.pts * packet.time_base >= time:
-                self.pending = packet
-                return None
-            self.container.mux(packet)
-
-    def close(self) -> None:
-        """The sound ends with the picture; what an encoder still holds back is dropped with the rest."""
-        self.abandon()
-
-    def abandon(self) -> None:
-        if self.source is not None:
-            self.source.close()
-            self.source = None
 
 
 def _palette_graph(image: Any) -> Any:

@@ -22,7 +22,7 @@ from latentface.faces.alignment import LandmarkPredictor
 from latentface.faces.crop import FaceCrop
 from latentface.faces.square import Square
 from latentface.fields import smoothstep
-from latentface.head.drive import Driver
+from latentface.head.drive import MOST_TURN, Driver
 from latentface.head.fit import HeadFit
 from latentface.head.fitting import fit_head
 from latentface.head.gaze import Gaze
@@ -38,7 +38,6 @@ from latentface.networks.mouth import MouthNet
 from latentface.ops.raster import sample
 from latentface.options import AnimateOptions
 
-LARGEST_POSE = (20.0, 15.0, 15.0)  # degrees of yaw, pitch and roll to which a photo's head is turned
 LARGEST_GAZE = 20.0  # degrees
 LARGEST_PLACE = 1.0  # centimetres that a neck moves
 LARGEST_SIZE = 0.06  # natural logarithm
@@ -55,7 +54,7 @@ class HeadRetargeting:
     """A driver's head -> the photo's own, changed.
 
     relative: the weights and angles change as the driver's have since the reference frame. absolute: weights, gaze and
-    pose are the driver's own. Either way the pose stays within `LARGEST_POSE` of the photo's.
+    pose are the driver's own. Either way the pose stays within `MOST_TURN` of the photo's.
     """
 
     def __init__(self, source: HeadFit, reference: HeadMotion, options: AnimateOptions) -> None:
@@ -70,7 +69,7 @@ class HeadRetargeting:
         """The photo's head as the driver's asks for it."""
         absolute = self.options.mode == "absolute"
         base = self.own if absolute else self.reference
-        turn = [limit(float(d - b), most) for d, b, most in zip(driving.pose, base.pose, LARGEST_POSE, strict=True)]
+        turn = [limit(float(d - b), most) for d, b, most in zip(driving.pose, base.pose, MOST_TURN, strict=True)]
         weights = np.clip(driving.expression if absolute else self._changed(driving.expression), 0.0, 1.0)
         weights[self.blinks] += driving.shut * (1 - weights[self.blinks])
         change = driving.gaze - self.reference.gaze

@@ -94,10 +94,10 @@ def learn(scenes: Scenes, generator: Generator, options: DirectionOptions | None
         (direction,) = fit(ws[part], sides, generator, options, against="low", conditions=others[part])
         found.append(replace(direction, name=name))
     spread = w_samples(generator)
-    return sorted((scaled(_spread_out(each), spread) for each in found), key=lambda direction: direction.name)
+    return sorted((scaled(spread_out(each), spread) for each in found), key=lambda direction: direction.name)
 
 
-def _spread_out(direction: Direction) -> Direction:
+def spread_out(direction: Direction) -> Direction:
     """What was learned on the first row, on every row that it concerns."""
     last = len(direction.values) if direction.name in COLOURS else SHAPE_ROWS
     values = torch.zeros_like(direction.values)

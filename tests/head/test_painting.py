@@ -20,9 +20,10 @@ def driven(hole: np.ndarray, kept: float = 0.0) -> Driven:
     shape = hole.shape
     opening = Opening(
         box=BOX, shape=(hole > 0).astype(np.float32), own=np.zeros((*shape, 3), np.float32),
-        kept=np.full(shape, kept, np.float32), light=np.full(3, 200, np.float32), teeth=None, amount=1.0,
+        kept=np.full(shape, kept, np.float32), row=1.0, light=np.full(3, 200, np.float32), teeth=None, amount=1.0,
     )  # fmt: skip
-    return Driven(np.full((340, 320, 3), 150, np.uint8), BOX, opening, None, hole.astype(np.float32))
+    lips = np.full((*shape, 3), 150, np.float32)
+    return Driven(np.full((340, 320, 3), 150, np.uint8), BOX, opening, None, hole.astype(np.float32), lips)
 
 
 def hole(height: int) -> np.ndarray:

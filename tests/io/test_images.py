@@ -373,3 +373,27 @@ def test_reading_in_two_threads_leaves_the_process_as_it_was(tmp_path, monkeypat
         pictures = list(pool.map(read_image, [tmp_path / "a.png"] * 2))
     assert np.array_equal(pictures[0], pictures[1])
     assert (list(warnings.filters), Image.MAX_IMAGE_PIXELS) == before
+
+
+def planar_tiff(pixels):
+    """A TIFF of 16 bits with a plane for each colour, by bytes."""
+    height, width = pixels.shape[:2]
+    planes = np.moveaxis(pixels.astype("<u2") * 257, 2, 0).tobytes()
+    count = 10
+    extra = 8 + 2 + 12 * count + 4
+    bits, offsets, sizes = extra, extra + 6, extra + 18
+    begin, size = extra + 30, len(planes) // 3
+    entries = [
+        (256, 3, 1, width), (257, 3, 1, height), (258, 3, 3, bits), (259, 3, 1, 1), (262, 3, 1, 2),
+        (273, 4, 3, offsets), (277, 3, 1, 3), (278, 3, 1, height), (279, 4, 3, sizes), (284, 3, 1, 2),
+    ]  # fmt: skip
+    table = b"".join(struct.pack("<HHII", *entry) for entry in entries)
+    values = struct.pack("<3H3I3I", 16, 16, 16, begin, begin + size, begin + 2 * size, size, size, size)
+    return b"II*\0\x08\0\0\0" + struct.pack("<H", count) + table + bytes(4) + values + planes
+
+
+def test_a_tiff_in_planes_of_sixteen_bits_is_refused_and_not_scrambled(tmp_path):
+    (tmp_path / "a.tif").write_bytes(planar_tiff(gradient()))
+    with Image.open(tmp_path / "a.tif") as image:
+        assert image.size == (40, 24)
+    refuse(tmp_path / "a.tif", "16 bits with a plane for each colour", "interleaved")

@@ -128,3 +128,24 @@ def test_the_exif_block_names_the_program_too(tmp_path: Path) -> None:
     with Image.open(tmp_path / "a.jpg") as image:
         assert image.getexif()[0x0131] == f"latentface {latentface.__version__}"
     assert read_image(tmp_path / "a.jpg").shape == (16, 16, 3)
+
+
+@pytest.mark.parametrize("kind", [{"lossless": True}, {"lossless": False}, {"lossless": True, "alpha": True}])
+def test_a_webp_of_one_frame_keeps_its_picture_byte_by_byte(kind: dict[str, bool], tmp_path: Path) -> None:
+    path, picture = tmp_path / "a.webp", np.dstack([grey(17), grey(17)[..., :1] // 2])[:, :16]
+    plain = Image.fromarray(picture if kind.pop("alpha", False) else np.ascontiguousarray(picture[..., :3]))
+    plain.save(path, **kind)
+    bare, before = path.read_bytes(), np.asarray(Image.open(path))
+    stamp(path, GENERATED)
+    stamped = path.read_bytes()
+    assert bare[12:] in stamped and stamped[12:16] == b"VP8X"
+    with Image.open(path) as image:
+        assert image.size == (16, 17) and np.array_equal(np.asarray(image), before)
+        assert image.info["xmp"].decode() == xmp_packet(GENERATED)
+
+
+def test_a_clip_of_one_frame_is_a_sound_webp(tmp_path: Path) -> None:
+    write_clip(tmp_path / "a.webp", Clip.of([grey(32)], 25, (32, 32)), source_type=GENERATED)
+    assert read_image(tmp_path / "a.webp").shape == (32, 32, 3)
+    with Image.open(tmp_path / "a.webp") as image:
+        assert image.info["xmp"].decode() == xmp_packet(GENERATED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import subprocess
 import sys
@@ -187,3 +188,48 @@ def test_the_pictures_of_a_folder_take_their_alpha_from_the_first(tmp_path: Path
     assert with_alpha == [7, 255]
     write_image(tmp_path / "0.png", picture(2))
     assert [frame.pixels.shape[2] for frame in open_stills(tmp_path, Fraction(5))] == [3, 3, 3]
+
+
+def _encoded(path: Path, count: int = 12) -> Path:
+    """A raw H.264 stream with frames that refer forwards: it holds no times at all."""
+    with av.open(str(path), "w", format="h264") as container:
+        stream = container.add_stream("libx264", rate=25, options={"bf": "2", "g": "12"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for k in range(count):
+            frame = av.VideoFrame.from_ndarray(picture(k), format="rgb24")
+            frame.pts, frame.time_base = k, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.webm", "out.gif", "out.webp"])
+def test_a_stream_without_times_takes_them_from_its_rate(name: str, tmp_path: Path) -> None:
+    clip = read_clip(_encoded(tmp_path / "dvr.h264"))
+    assert [frame.time for frame in clip] == [Fraction(k, 25) for k in range(12)]
+    assert write_clip(tmp_path / name, clip).frames == 12
+    assert [frame.time for frame in read_clip(tmp_path / name)] == [Fraction(k, 25) for k in range(12)]
+
+
+def test_times_that_stand_still_go_on_by_the_rate(tmp_path: Path) -> None:
+    source = film(tmp_path / "a.mkv", range(0, 480, 40))
+    doubled = tmp_path / "doubled.mkv"
+    with av.open(str(source)) as given, av.open(str(doubled), "w") as container:
+        stream = container.add_stream_from_template(given.streams.video[0])
+        for packet in given.demux():
+            if packet.size:
+                packet.pts = packet.dts = packet.pts // 80 * 80
+                packet.stream = stream
+                container.mux(packet)
+    times = [frame.time for frame in read_clip(doubled)]
+    assert len(times) == 12
+    assert all(one < other for one, other in itertools.pairwise(times))
+    assert float(times[-1]) == pytest.approx(0.44, abs=0.05)
+
+
+def test_a_path_is_a_path_whatever_colons_it_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    film(tmp_path / "a.mp4", range(0, 120, 40), sound="aac").rename(tmp_path / "take:2.mp4")
+    monkeypatch.chdir(tmp_path)
+    for name in ("take:2.mp4", "./take:2.mp4", str(tmp_path / "take:2.mp4")):
+        assert write_clip("my:clip.mp4", read_clip(name)).frames == 3
+    assert sum(1 for _ in read_clip("my:clip.mp4")) == 3

@@ -8,10 +8,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from latentface.arrays import Pixels
-from latentface.errors import InputError
+from latentface.errors import InputError, OutputError
 from latentface.io.clip import Clip, Sound
 from latentface.io.video import read_clip, write_clip
 from latentface.io.video_writer import FilmSink, FolderSink
@@ -113,3 +113,24 @@ def test_sound_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"noise\.mp4: the sound cannot be read .* leave it out"):
         write_clip(tmp_path / "a.mp4", moving(2, sound=Sound(tmp_path / "noise.mp4")))
     assert [path.name for path in tmp_path.iterdir()] == ["noise.mp4"]
+
+
+@pytest.mark.parametrize("rate", [24, 30, 60, 120])
+def test_a_gif_has_no_delays_that_browsers_slow_down(rate: int, tmp_path: Path) -> None:
+    written = write_clip(tmp_path / "a.gif", moving(rate, rate=rate, size=(16, 12)))
+    with Image.open(tmp_path / "a.gif") as image:
+        delays = [frame.info["duration"] for frame in ImageSequence.Iterator(image)]
+    assert min(delays) >= 20
+    assert sum(delays) == pytest.approx(1000, abs=25)
+    assert bool(written.notes) == (rate > 50)
+    assert all("it has 50" in note for note in written.notes)
+
+
+def test_an_encoders_fault_is_not_blamed_on_the_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: FilmSink, frame: object, duration: object) -> None:
+        raise av.error.ArgumentError(22, "Invalid argument")
+
+    monkeypatch.setattr(FilmSink, "put", refuse)
+    with pytest.raises(OutputError, match=r"a\.mp4: Invalid argument$"):
+        write_clip(tmp_path / "a.mp4", moving(2))
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,219 @@
+"""Folds that an expression brings: the furrows that a head's mesh is too coarse for, as shading in the photo's light.
+
+Facial muscles fold the skin across their pull (Ekman and Friesen's action units name the furrows of each). Here
+furrows are grooves in a height map over the mean head's front, driven by shapes of the expression; where a shape grows,
+its grooves bend the skin's normals, and the photo is multiplied by the ratio of its light on them, with less light in
+the depth of a groove. Lengths of the map are centimetres of the mean head: x to its left, y up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from scipy import ndimage
+
+from latentface.arrays import BoolArray, Float32Array, Float64Array, Pixels
+from latentface.head.field import Field, Scene
+from latentface.head.geometry import ramp
+
+TEXEL = 0.04  # centimetres
+LEFT, RIGHT, BOTTOM, TOP = -8.0, 8.0, -9.0, 12.0  # of the map
+SHOULDER, BULGE = 3.0, 0.42  # skin beside a groove swells: how much wider, and how high against the groove's depth
+ABOVE = 0.15  # part of the light that comes from above in any photo
+HIDDEN = 4.5  # of the light per centimetre of depth, which a groove keeps out
+COLOURS = np.array([0.85, 1.0, 1.05], np.float32)  # shadows on skin keep its red
+LIMITS = (0.45, 1.3)  # of the ratio
+LEAST = 0.15  # part of the face's light that is the least on a groove's side
+SMOOTH, ROUGH, YOUNG = 0.008, 0.03, 0.6  # deviations of the skin's own relief in the photo; the share smooth skin has
+PATCH = 0.03  # inter-ocular distances: the relief is what is finer than this
+STRANGE = (0.35, 0.7)  # log ratio to the skin around at which it is hair rather than skin
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Grooves that belong together, and what digs them.
+
+    Attributes:
+        lines: polylines of (x, y) of the head's left half; both halves have them.
+        width: deviation of a groove's profile. depth: at weight 1, in centimetres.
+        shapes: how much of each ARKit shape, by its name without a side, counts.
+        across: the grooves cross the midline, and both sides' shapes drive both.
+    """
+
+    lines: tuple[tuple[tuple[float, float], ...], ...]
+    width: float
+    depth: float
+    shapes: Mapping[str, float]
+    across: bool = False
+
+
+FOLDS = (
+    Fold((((0.65, 4.2), (0.85, 5.2), (0.95, 6.8)),), 0.19, 0.15, {"browDown": 0.6}),
+    Fold((((1.35, 4.9), (1.6, 6.2)),), 0.22, 0.07, {"browDown": 0.6}),
+    Fold((((0.0, 4.0), (0.5, 4.15), (0.95, 4.5)),), 0.16, 0.07, {"noseSneer": 0.5, "browDown": 0.3}, across=True),
+    Fold((((0.55, 3.55), (1.2, 3.15)), ((0.6, 3.0), (1.25, 2.5)),), 0.10, 0.07, {"noseSneer": 0.9}),
+    Fold(
+        (((0.0, 7.15), (1.3, 7.3), (2.4, 7.2)), ((0.0, 7.95), (1.5, 8.15), (2.8, 8.1)),
+         ((0.0, 8.85), (1.2, 9.0), (2.3, 9.0))),
+        0.19, 0.10, {"browInnerUp": 0.8}, across=True,
+    ),
+    Fold(
+        (((2.2, 7.25), (3.6, 7.5), (5.0, 7.0)), ((2.4, 8.15), (3.8, 8.25), (5.2, 7.8)), ((2.2, 9.0), (3.9, 9.0))),
+        0.19, 0.085, {"browOuterUp": 0.8},
+    ),
+    Fold(
+        (((1.75, -0.5), (2.35, -1.3), (2.85, -2.3), (3.25, -3.5)),), 0.20, 0.13,
+        {"noseSneer": 0.5, "mouthSmile": 0.6, "mouthUpperUp": 0.45, "mouthStretch": 0.3, "mouthFrown": 0.25},
+    ),
+    Fold((((2.8, -3.75), (3.05, -4.5), (3.1, -5.4)),), 0.17, 0.09, {"mouthFrown": 0.7, "mouthStretch": 0.4}),
+    Fold((((3.5, -2.3), (3.85, -3.4), (3.6, -4.6)),), 0.2, 0.08, {"mouthStretch": 0.8}),
+    Fold(
+        (((5.0, 3.6), (5.7, 4.1), (6.3, 4.5)), ((5.05, 3.3), (5.8, 3.3), (6.5, 3.4)), ((4.9, 3.0), (5.6, 2.5), (6.2, 2.2))),
+        0.10, 0.06, {"cheekSquint": 0.7, "eyeSquint": 0.35},
+    ),
+    Fold((((1.9, 2.55), (2.7, 2.2), (3.6, 2.15), (4.6, 2.5)),), 0.13, 0.06, {"cheekSquint": 0.5, "eyeSquint": 0.6}),
+    Fold((((0.0, -5.0), (0.9, -5.05), (1.6, -5.35)),), 0.18, 0.09, {"mouthShrugLower": 0.8}, across=True),
+    Fold(
+        (((0.35, -5.7), (0.5, -5.8)), ((0.95, -5.75), (1.05, -5.9)), ((0.65, -6.2), (0.75, -6.3)),
+         ((0.15, -6.3), (0.2, -6.4)), ((1.2, -6.3), (1.3, -6.35))),
+        0.13, 0.06, {"mouthShrugLower": 0.8},
+    ),
+)  # fmt: skip
+
+
+@lru_cache(maxsize=1)
+def _maps() -> Float32Array:
+    """Height of every fold at weight 1 over the head's left half, 0 or less in grooves, [F, H, W] centimetres."""
+    y, x = np.meshgrid(np.arange(BOTTOM, TOP, TEXEL), np.arange(LEFT, RIGHT, TEXEL), indexing="ij")
+    made = np.zeros((len(FOLDS), *x.shape), np.float32)
+    for k, fold in enumerate(FOLDS):
+        for j, line in enumerate(fold.lines):
+            _dig(made[k], x, y, np.array(line), fold, phase=1.7 * k + 2.3 * j)
+    return made
+
+
+def _dig(height: Float32Array, x: Float64Array, y: Float64Array, line: Float64Array, fold: Fold, phase: float) -> None:
+    """Add one groove along a smooth curve through points [N, 2], in place: skin is never ruled with a straight edge."""
+    way = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
+    count = max(8, int(way[-1] / TEXEL))
+    t = np.linspace(0, way[-1], count)
+    curve = np.stack([np.interp(t, way, line[:, k]) for k in (0, 1)], axis=1)
+    curve = ndimage.gaussian_filter1d(curve, count / 10, axis=0, mode="nearest")
+    along = t / way[-1]
+    curve[:, 1] += 0.35 * fold.width * np.sin(7.3 * along * max(way[-1], 1.0) / 2 + phase)
+    ends = ramp(along, -0.02, 0.35) if not fold.across else np.ones(count, np.float32)
+    strength = ends * (1 - ramp(along, 0.55, 1.03)) * (0.85 + 0.15 * np.sin(5.1 * along + 2 * phase))
+    reach = 4 * SHOULDER * fold.width
+    low, high = curve.min(axis=0) - reach, curve.max(axis=0) + reach
+    near = (x > low[0]) & (x < high[0]) & (y > low[1]) & (y < high[1])
+    away = np.hypot(x[near][:, None] - curve[:, 0], y[near][:, None] - curve[:, 1])
+    nearest = away.argmin(axis=1)
+    distance, depth = away[np.arange(len(away)), nearest] / fold.width, fold.depth * strength[nearest]
+    groove = np.exp(-0.5 * distance**2)
+    swell = BULGE * np.exp(-0.5 * (distance / SHOULDER) ** 2)
+    height[near] += (depth * (swell - groove)).astype(np.float32)
+
+
+def find_relief(names: tuple[str, ...], change: Float64Array) -> Float32Array | None:
+    """The height map that a change of the expression brings, [H, W] centimetres; None if it brings no fold.
+
+    Args:
+        names: the shapes, by ARKit name.
+        change: of their weights. Where they fall nothing is smoothed.
+    """
+    grown = dict(zip(names, np.clip(change, 0, 1.5), strict=True))
+    weights = np.zeros((len(FOLDS), 2))  # left, right
+    for k, fold in enumerate(FOLDS):
+        for name, share in fold.shapes.items():
+            weights[k] += (
+                [share * grown[name + side] for side in ("Left", "Right")]
+                if name + "Left" in grown
+                else (share * grown[name])
+            )
+        if fold.across:
+            weights[k] = weights[k].mean()
+    weights = np.minimum(weights, 1.25)
+    if weights.max() < 0.02:
+        return None
+    maps = _maps()
+    left, right = (np.tensordot(weights[:, k].astype(np.float32), maps, axes=1) for k in (0, 1))
+    relief: Float32Array = left + right[:, ::-1]
+    return relief
+
+
+def roughness(photo: Pixels, scene: Scene) -> float:
+    """How much of a fold a skin makes, from the fine relief that it shows already: smooth skin folds less deeply."""
+    width = max(PATCH * scene.unit, 1.0)
+    values = np.log1p(photo[scene.box.slices].mean(axis=2))
+    fine = values - ndimage.gaussian_filter(values, width)
+    cheek = scene.before[scene.model.landmarks[[1, 2, 14, 15, 27, 28]], :2] * 0.5
+    cheek += scene.before[scene.model.landmarks[[31, 31, 35, 35, 21, 22]], :2] * 0.5
+    found = []
+    for point in cheek:
+        rows, columns = np.rint(point[::-1] - [scene.box.top, scene.box.left]).astype(int)
+        reach = max(2, round(0.1 * scene.unit))
+        patch = fine[max(rows - reach, 0) : rows + reach, max(columns - reach, 0) : columns + reach]
+        if patch.size:
+            found.append(1.48 * float(np.median(np.abs(patch))))
+    rough = float(np.median(found)) if found else SMOOTH
+    return float(YOUNG + (1 - YOUNG) * ramp(rough, SMOOTH, ROUGH))
+
+
+def crease(
+    relief: Float32Array, light: Float64Array, scene: Scene, field: Field, moved: Float32Array
+) -> tuple[BoolArray, Float32Array]:
+    """What the moved photo is multiplied by where folds lie: the pixels [H, W] and the ratios of them [N, 3].
+
+    Args:
+        relief: what `find_relief` gave, already as deep as this skin folds.
+        light: what `shading.find_light` gave, [4].
+        scene: the head as it lies in the photo.
+        field: its motion.
+        moved: the moved photo, [H, W, 3]: what of it looks like hair keeps its light.
+    """
+    model, texel = scene.model, TEXEL * scene.unit / _unit(scene)
+    soft = ndimage.gaussian_filter(relief, max(0.5 / texel, 0.5))
+    maps = np.column_stack([model.neutral[:, :2], field.normals])
+    mesh = field.raster.interpolate(scene.surface.closed(maps.astype(np.float32)))
+    places = [(mesh[..., 1] - BOTTOM) / TEXEL, (mesh[..., 0] - LEFT) / TEXEL]
+    height = ndimage.map_coordinates(soft, places, order=1, mode="constant")  # centimetres
+    skin = (field.layer == 0) & (mesh[..., 4] > 0.2)
+    height = np.where(skin, height, 0) * scene.unit / _unit(scene)  # pixels
+    slope = np.stack(np.gradient(height)[::-1], axis=2)
+    normal = mesh[..., 2:5].copy()
+    normal[..., :2] -= slope * normal[..., 2:]
+    normal /= np.maximum(np.linalg.norm(normal, axis=2, keepdims=True), 1e-6)
+    toward = light[1:] + [0, -ABOVE * max(light[0], 1.0), 0]
+    least = LEAST * max(float(light[0]), 1.0)
+    after, before = (np.maximum(light[0] + n @ toward, least) for n in (normal, mesh[..., 2:5]))
+    hidden = HIDDEN * np.maximum(-height, 0) * _unit(scene) / scene.unit
+    change = np.log(after / before) - hidden
+    change *= ramp(mesh[..., 4], 0.2, 0.5) * _is_skin(moved, field, scene)
+    change = np.where(skin, change, 0)
+    far = np.abs(change) > 0.004
+    ratio: Float32Array = np.clip(np.exp(change[far][:, None] * COLOURS), *LIMITS).astype(np.float32)
+    return far, ratio
+
+
+def _is_skin(moved: Float32Array, field: Field, scene: Scene) -> Float32Array:
+    """1 where the photo looks like the skin around it, 0 where it is much darker or lighter: hair, [H, W]."""
+    values = np.log(ndimage.gaussian_filter(moved.mean(axis=2), 0.02 * scene.unit) + 8)
+    inside = (field.layer == 0).astype(np.float32)
+    wide = 0.5 * scene.unit
+    step = max(1, int(wide / 8))
+    part, some = values[::step, ::step], inside[::step, ::step]
+    around = ndimage.gaussian_filter(part * some, wide / step) / np.maximum(
+        ndimage.gaussian_filter(some, wide / step), 1e-3
+    )
+    rows, columns = (np.arange(n) / step for n in values.shape)
+    large = ndimage.map_coordinates(around, np.meshgrid(rows, columns, indexing="ij"), order=1, mode="nearest")
+    return 1 - ramp(np.abs(values - large), *STRANGE)
+
+
+def _unit(scene: Scene) -> float:
+    """The mean head's inter-ocular distance in centimetres."""
+    points = scene.model.neutral[scene.model.landmarks, :2]
+    return float(np.linalg.norm(points[[36, 39]].mean(axis=0) - points[[42, 45]].mean(axis=0)))
