@@ -112,7 +112,13 @@ class Driver:
     @cached_property
     def eyes(self) -> tuple[Eye, Eye]:
         """The eyes as the photo shows them, left and right."""
-        return find_eyes(self.photo, *(mesh_eye(self.model, self.scene.before, side) for side in ("left", "right")))
+        return find_eyes(self.photo, *self._mesh_eyes)
+
+    @cached_property
+    def _mesh_eyes(self) -> tuple[Eye, Eye]:
+        """The eyes as the head has them, left and right."""
+        left, right = (mesh_eye(self.model, self.scene.before, side) for side in SIDES)
+        return left, right
 
     @cached_property
     def light(self) -> Float64Array:
@@ -197,8 +203,8 @@ class Driver:
         box = field.box
         blend = BLEND if self.spectacles is None else 0.25 * BLEND  # frames do not move with lids
         found = (
-            find_blink(eye, model, scene.before, to, side, scene.size, folds, blend)
-            for eye, side, folds in zip(self.eyes, SIDES, self.folds, strict=True)
+            find_blink(eye, was, model, scene.before, to, side, scene.size, folds, blend)
+            for eye, was, side, folds in zip(self.eyes, self._mesh_eyes, SIDES, self.folds, strict=True)
         )
         blinks = [each for each in found if each is not None]
         if self.spectacles is not None:
@@ -317,11 +323,16 @@ def _without_specks(inside: BoolArray, mouth: BoolArray) -> BoolArray:
 
 def _nearest(known: BoolArray, wanted: BoolArray) -> tuple[Int64Array, Int64Array]:
     """Rows and columns, [N] each, of the known sample that is nearest to each wanted one; itself if none is known."""
-    if not known.any():
+    if not known.any() or not wanted.any():
         own, across = np.nonzero(wanted)
         return own.astype(np.int64), across.astype(np.int64)
-    rows, columns = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
-    return rows[wanted], columns[wanted]
+    # no farther around what is wanted than there are known samples
+    spans = [np.flatnonzero(wanted.any(axis=axis))[[0, -1]] for axis in (1, 0)]
+    near = tuple(slice(max(low - SAMPLES, 0), high + SAMPLES + 1) for low, high in spans)
+    near = near if known[near].any() else (slice(None), slice(None))
+    rows, columns = ndimage.distance_transform_edt(~known[near], return_distances=False, return_indices=True)
+    own = wanted[near]
+    return rows[own] + (near[0].start or 0), columns[own] + (near[1].start or 0)
 
 
 def _with_lids(field: Field, blinks: Sequence[Blink], free: Callable[[Box], Float32Array | float]) -> Float32Array:

@@ -57,7 +57,7 @@ class Blink:
 
 
 def find_blink(
-    eye: Eye, model: HeadModel, before: Float32Array, after: Float32Array, side: str, size: tuple[int, int],
+    eye: Eye, was: Eye, model: HeadModel, before: Float32Array, after: Float32Array, side: str, size: tuple[int, int],
     folds: tuple[float, float] = FOLDS, blend: float = BLEND,
 ) -> Blink | None:  # fmt: skip
     """What an eye of a photo of that height and width does between two heads, or None if it stays as it is.
@@ -66,6 +66,7 @@ def find_blink(
 
     Args:
         eye: the eye as the photo shows it.
+        was: the eye as the head has it there (`mesh_eye`).
         model: the head.
         before: its vertices as they lie in the photo, [V, 3].
         after: where they are to lie, [V, 3].
@@ -74,7 +75,7 @@ def find_blink(
         folds: how far over the upper margin and below the lower one skin is stretched, in inter-ocular distances.
         blend: over which distance beyond the upper fold the head's own motion takes over.
     """
-    now = follow(eye, mesh_eye(model, before, side), mesh_eye(model, after, side))
+    now = follow(eye, was, mesh_eye(model, after, side))
     gaze = now.iris[:2] - eye.iris[:2]
     amount = _amount(eye, now, gaze)
     if not amount:

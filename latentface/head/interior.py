@@ -17,6 +17,7 @@ from latentface.arrays import BoolArray, Float32Array, Int64Array, Pixels
 from latentface.head.field import Field, Scene
 from latentface.head.geometry import Box, ramp
 from latentface.ops.raster import normals, rasterise, sample
+from latentface.ops.warp import read
 
 PARTS = ("gums_upper", "gums_lower", "tongue", "teeth_upper", "teeth_lower")
 COLOURS = {  # linear in the photo's values, where a white surface in its light has 1
@@ -106,9 +107,11 @@ class Shown:
 
     def share(self, places: Float32Array) -> Float32Array:
         """The mask at places [..., 2], its edge smoothed."""
-        at = np.moveaxis(places - [self.box.left, self.box.top], -1, 0)[::-1]
-        share: Float32Array = ndimage.map_coordinates(self._soft, at, order=1, mode="constant")
-        return share
+        return read(self._soft, places - self._corner, bounded=True)
+
+    @cached_property
+    def _corner(self) -> Float32Array:
+        return np.array([self.box.left, self.box.top], np.float32)
 
     @cached_property
     def _away(self) -> Float32Array:
@@ -128,13 +131,14 @@ class Shown:
         """
         if not self.mask.any():
             return places, np.zeros(places.shape[:-1], bool)
-        at = np.moveaxis(places - [self.box.left, self.box.top], -1, 0)[::-1]
-        away = np.stack([ndimage.map_coordinates(self._away[..., k], at, order=1, mode="nearest") for k in range(3)])
+        away = read(self._away, places - self._corner)
         first, rim = max(2.0, FRINGE * unit), max(6.0, RIM * unit)
-        depth = np.maximum(away[2], -2 * first)
-        push = np.clip(first * (1 - depth / rim), 0, None) - np.minimum(depth, 0)
-        moved = (places + np.moveaxis(away[:2] * push, 0, -1)).astype(np.float32)
-        return moved, away[2] < rim
+        near: BoolArray = away[..., 2] < rim
+        depth = np.maximum(away[near, 2], -2 * first)
+        push = np.maximum(first * (1 - depth / rim), 0) - np.minimum(depth, 0)
+        moved = places.copy()
+        moved[near] += away[near, :2] * push[:, None]
+        return moved, near
 
     def is_lip(self, places: Float32Array, upper: BoolArray) -> BoolArray:
         """Whether the photo shows lip at places [..., 2] where the head has the mouth open: the upper or the lower."""
@@ -320,7 +324,9 @@ def smooth_edges(mask: BoolArray, width: float) -> BoolArray:
     wide = 2 * max(1, round(width)) + 1
     top, end = (
         ndimage.gaussian_filter1d(
-            ndimage.median_filter(np.interp(every, columns, edge), wide, mode="nearest"), max(width, 0.8), mode="nearest"
+            ndimage.median_filter(np.interp(every, columns, edge), wide, mode="nearest"),
+            max(width, 0.8),
+            mode="nearest",
         )
         for edge in edges
     )

@@ -29,6 +29,7 @@ _DOUBLES = np.ctypeslib.ndpointer(np.float64, flags="C")
 _BYTES = np.ctypeslib.ndpointer(np.uint8, flags="C")
 _LAYERS = np.ctypeslib.ndpointer(np.int8, flags="C")
 SIGNATURES: dict[str, list[Any]] = {
+    "lf_read": [_FLOATS, *[_SMALL] * 3, _FLOATS, ctypes.c_int64, _SMALL, _FLOATS],
     "lf_block_sums": [_FLOATS, _LAYERS, _SMALL, _SMALL, _SMALL, _DOUBLES],
     "lf_relax": [_DOUBLES, _DOUBLES, _SMALL, _SMALL, _REAL, _REAL, _SMALL, _DOUBLES],
     "lf_enlarge": [_FLOATS, _SMALL, _SMALL, _SMALL, _FLOATS, _LAYERS, _SMALL, _SMALL, _FLOATS],
@@ -160,6 +161,28 @@ def move(
     return out
 
 
+def read(values: Floats, places: Floats, bounded: bool = False) -> Floats:
+    """Values [H, W] or [H, W, C] at places [..., 2] (column, row), bilinearly: float32 [...] or [..., C].
+
+    Args:
+        values: float32.
+        places: finite.
+        bounded: beyond the first and last values there is 0; by default the nearest of them.
+    """
+    known = np.ascontiguousarray(values, np.float32)
+    at = np.ascontiguousarray(places, np.float32)
+    if known.ndim not in (2, 3) or not known.size or at.shape[-1:] != (2,):
+        raise ValueError(f"values {list(values.shape)} at places {list(at.shape)}: expected [H, W(, C)] and [..., 2]")
+    height, width = known.shape[:2]
+    channels = known.shape[2:]
+    found = _library()
+    if found is None:
+        return _read_reference(known.reshape(height, width, -1), at, bounded).reshape(*at.shape[:-1], *channels)
+    out = np.empty((*at.shape[:-1], *channels), np.float32)
+    found.lf_read(known, height, width, known.size // (height * width), at, at.size // 2, int(bounded), out)
+    return out
+
+
 def mirrored(places: Floats, size: tuple[int, int]) -> Floats:
     """Places [..., 2] with those beyond the edges of a picture of that height and width mirrored into it."""
     last = np.array([size[1] - 1, size[0] - 1], np.float32)
@@ -215,6 +238,20 @@ def _enlarged(values: Floats, size: int, step: int) -> Floats:
     made = np.zeros((size, *values.shape[1:]), np.float32)
     for k in range(4):
         made += weights[k][:, None, None] * values[np.clip(low.astype(np.int64) - 1 + k, 0, len(values) - 1)]
+    return made
+
+
+def _read_reference(values: Floats, places: Floats, bounded: bool) -> Floats:
+    last = np.array([values.shape[1] - 1, values.shape[0] - 1], np.float32)
+    at = np.clip(places, 0, last)
+    left, top = at[..., 0].astype(np.int64), at[..., 1].astype(np.int64)
+    right, bottom = np.minimum(left + 1, values.shape[1] - 1), np.minimum(top + 1, values.shape[0] - 1)
+    dx, dy = ((at[..., k] - corner.astype(np.float32))[..., None] for k, corner in ((0, left), (1, top)))
+    high = values[top, left] + dx * (values[top, right] - values[top, left])
+    low = values[bottom, left] + dx * (values[bottom, right] - values[bottom, left])
+    made: Floats = high + dy * (low - high)
+    if bounded:
+        made[((places < 0) | (places > last)).any(axis=-1)] = 0
     return made
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from latentface.ops import native
 from latentface.ops.raster import sample
-from latentface.ops.warp import block_sums, enlarge, mirrored, move, relax
+from latentface.ops.warp import block_sums, enlarge, mirrored, move, read, relax
 
 SIZE = (53, 47)
 
@@ -101,3 +101,19 @@ def test_shapes_that_do_not_belong_together_are_refused(mesh: tuple[np.ndarray, 
         move(picture[..., :1], 0, 0, shift, 0.0, np.ones((1, 1), np.float32), 1)
     with pytest.raises(ValueError, match="shapes"):
         relax(np.ones((3, 3)), np.ones((3, 3)), np.ones((3, 3)), 1.5, 1e-3, 10)
+
+
+@pytest.mark.parametrize("bounded", [False, True])
+@pytest.mark.parametrize("shape", [(9, 14), (9, 14, 3), (1, 1, 2)])
+def test_reading_between_values_is_the_same_to_the_bit(shape: tuple[int, ...], bounded: bool) -> None:
+    random = np.random.default_rng(4)
+    values = random.normal(0, 5, shape).astype(np.float32)
+    places = random.uniform(-4, 17, (60, 5, 2)).astype(np.float32)
+    places[0, 0], places[0, 1] = (0, 0), (shape[1] - 1, shape[0] - 1)
+    made, reference = both(read, values, places, bounded)
+    assert np.array_equal(made, reference) and made.shape == (60, 5, *shape[2:])
+    assert np.array_equal(made[0, 0], values[0, 0]) and np.array_equal(made[0, 1], values[-1, -1])
+    beyond = ((places < 0) | (places > [shape[1] - 1, shape[0] - 1])).any(axis=2)
+    assert beyond.any() and (made[beyond] == 0).all() == bounded
+    with pytest.raises(ValueError, match="expected"):
+        read(values, places[..., :1])

@@ -91,6 +91,36 @@ inline void sample(const uint8_t* picture, int32_t height, int32_t width, float 
 
 extern "C" {
 
+// out [P, C] of values [H, W, C] at places [P, 2] (column, row), bilinearly. Beyond the first and last values the nearest
+// is taken, or, with `bounded`, 0.
+int lf_read(const float* values, int32_t height, int32_t width, int32_t channels, const float* places, int64_t count,
+            int32_t bounded, float* out) {
+    const float far_x = static_cast<float>(width - 1), far_y = static_cast<float>(height - 1);
+#pragma omp parallel for schedule(static)
+    for (int64_t k = 0; k < count; ++k) {
+        float x = places[2 * k], y = places[2 * k + 1];
+        float* to = out + k * channels;
+        if (bounded && !(x >= 0.0f && x <= far_x && y >= 0.0f && y <= far_y)) {
+            std::fill(to, to + channels, 0.0f);
+            continue;
+        }
+        x = std::clamp(x, 0.0f, far_x);
+        y = std::clamp(y, 0.0f, far_y);
+        const int32_t left = static_cast<int32_t>(x), top = static_cast<int32_t>(y);
+        const int32_t right = std::min(left + 1, width - 1), bottom = std::min(top + 1, height - 1);
+        const float dx = x - static_cast<float>(left), dy = y - static_cast<float>(top);
+        const float* above = values + static_cast<int64_t>(top) * width * channels;
+        const float* below = values + static_cast<int64_t>(bottom) * width * channels;
+        for (int32_t c = 0; c < channels; ++c) {
+            const float a = above[left * channels + c], b = below[left * channels + c];
+            const float high = a + dx * (above[right * channels + c] - a);
+            const float low = b + dx * (below[right * channels + c] - b);
+            to[c] = high + dy * (low - high);
+        }
+    }
+    return 0;
+}
+
 // sums [R, C, 3] over blocks of step x step pixels of values x trust and of trust: mesh [H, W, 3] holds two values and
 // the trust, which counts where layer [H, W] is 0.
 int lf_block_sums(const float* mesh, const int8_t* layer, int32_t height, int32_t width, int32_t step, double* out) {
