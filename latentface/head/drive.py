@@ -331,8 +331,8 @@ def _nearest(known: BoolArray, wanted: BoolArray) -> tuple[Int64Array, Int64Arra
     near = tuple(slice(max(low - SAMPLES, 0), high + SAMPLES + 1) for low, high in spans)
     near = near if known[near].any() else (slice(None), slice(None))
     rows, columns = ndimage.distance_transform_edt(~known[near], return_distances=False, return_indices=True)
-    own = wanted[near]
-    return rows[own] + (near[0].start or 0), columns[own] + (near[1].start or 0)
+    inner = wanted[near]
+    return rows[inner] + (near[0].start or 0), columns[inner] + (near[1].start or 0)
 
 
 def _with_lids(field: Field, blinks: Sequence[Blink], free: Callable[[Box], Float32Array | float]) -> Float32Array:
