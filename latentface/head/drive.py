@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from latentface.arrays import BoolArray, Float32Array, Float64Array, Pixels
 from latentface.errors import UsageError
-from latentface.head.creases import crease, find_relief, roughness
+from latentface.head.creases import crease, fade, find_fading, find_relief, roughness
 from latentface.head.eye_contour import Eye, find_eyes, mesh_eye
 from latentface.head.eyes import BLEND, BROWS, FOLDS, SIDES, Blink, find_blink
 from latentface.head.field import Field, Scene, find_field
@@ -23,7 +23,7 @@ from latentface.head.geometry import Box, ramp
 from latentface.head.interior import Opening, Shown, closed_line, fill, find_opening, find_shown, lips_box, moved_lips, smooth_edges
 from latentface.head.model import HeadModel
 from latentface.head.shading import find_light, relight
-from latentface.head.spectacles import Spectacles, find_spectacles, hold
+from latentface.head.spectacles import Spectacles, avoid, find_spectacles, hold
 from latentface.ops.raster import sample
 
 STILL = 2e-3  # pixels: what moves less is left alone
@@ -176,13 +176,13 @@ class Driver:
         if self.spectacles is not None:
             hold(self.spectacles, scene, to, field.shift, box)
         shift = _with_lids(field, blinks, self._beside_frames)
+        if self.spectacles is not None:
+            avoid(self.spectacles, scene, to, shift, box)
         moved = photo[box.slices].astype(np.float32)
         far = (np.abs(shift[..., 0]) > STILL) | (np.abs(shift[..., 1]) > STILL)
         moved[far] = sample(photo, (box.places() + shift)[far]) * relight(self.light, scene, field)[far][:, None]
-        relief = None if change is None else find_relief(model.expression_names, change)
-        if relief is not None:
-            folded, ratio = crease(relief * self.roughness, self.light, scene, field, moved)
-            moved[folded] *= ratio
+        if change is not None:
+            self._fold(moved, field, change)
         for blink in blinks:
             if blink.amount:
                 _open_eye(moved, photo, field, blink)
@@ -196,11 +196,22 @@ class Driver:
         result[box.slices] = np.clip(np.rint(moved), 0, 255).astype(np.uint8)
         return Driven(result, box, opening, field, hole, lips)
 
-    def _beside_frames(self, box: Box) -> Float32Array | float:
-        """0 where the frames of spectacles lie, 1 where none are near, [H, W]."""
+    def _fold(self, moved: Float32Array, field: Field, change: Float64Array) -> None:
+        """Take folds off that the photo's own smile made, and add those of the new expression."""
+        names, scene = self.model.expression_names, self.scene
+        fading = find_fading(names, change)
+        if fading is not None:
+            fade(fading, scene, field, moved)
+        relief = find_relief(names, change)
+        if relief is not None:
+            folded, ratio = crease(relief * self.roughness, self.light, scene, field, moved)
+            moved[folded] *= ratio
+
+    def _beside_frames(self, places: Float32Array) -> Float32Array | float:
+        """0 where the frames of spectacles lie, 1 where none are near, at places [..., 2]."""
         if self.spectacles is None:
             return 1.0
-        distance = self.spectacles.box.read(self.spectacles.distance, box.places(), np.inf)
+        distance = self.spectacles.box.read(self.spectacles.distance, places, np.inf)
         return ramp(np.minimum(distance / self.scene.unit, 1), 0.02, 0.06)
 
     def _open_mouth(
@@ -291,14 +302,17 @@ def _is_above(known: BoolArray, wanted: BoolArray, places: Float32Array) -> Bool
     return above
 
 
-def _with_lids(field: Field, blinks: Sequence[Blink], free: Callable[[Box], Float32Array | float]) -> Float32Array:
-    """The field with the lids' own motion, as far as `free` lets it count."""
+def _with_lids(
+    field: Field, blinks: Sequence[Blink], free: Callable[[Float32Array], Float32Array | float]
+) -> Float32Array:
+    """The field with the lids' own motion, as far as `free` lets it count where it goes and where it comes from."""
     shift: Float32Array = field.shift.copy()
     for blink in blinks:
         there, here = field.box.shared(blink.box)
-        weight = (blink.weight * blink.amount * free(blink.box))[here][..., None]
+        places = blink.box.places()[here]
         skin = np.where(blink.over[here][..., None] > 0.5, blink.upper[here], blink.lower[here])
-        shift[there] = (1 - weight) * shift[there] + weight * skin
+        weight = (blink.weight * blink.amount)[here] * free(places) * free(places + skin)
+        shift[there] = (1 - weight[..., None]) * shift[there] + weight[..., None] * skin
     return shift
 
 
