@@ -82,6 +82,71 @@ FOLDS = (
         0.13, 0.06, {"mouthShrugLower": 0.8},
     ),
 )  # fmt: skip
+#: What a smile that fades leaves behind: folds of the photo itself, each as a polyline, the width around it in
+#: centimetres, and the shapes whose fall smooths it.
+FADING = (
+    (((1.5, -0.2), (2.2, -1.1), (2.8, -2.2), (3.2, -3.3), (3.3, -4.2)), 0.55, {"mouthSmile": 0.7, "cheekSquint": 0.3}),
+    (((1.9, 2.4), (2.9, 2.0), (4.0, 2.0), (5.0, 2.6)), 0.35, {"cheekSquint": 0.8}),
+)
+MOST_FADED = 0.75
+BAND = (0.012, 0.11)  # inter-ocular distances: folds are finer than the second, the skin's grain than the first
+
+
+@lru_cache(maxsize=1)
+def _fading_maps() -> Float32Array:
+    """Where folds of the photo fade, over the head's left half, 0 to 1, [F, H, W]."""
+    y, x = np.meshgrid(np.arange(BOTTOM, TOP, TEXEL), np.arange(LEFT, RIGHT, TEXEL), indexing="ij")
+    made = np.zeros((len(FADING), *x.shape), np.float32)
+    for k, (line, width, _) in enumerate(FADING):
+        points = np.array(line)
+        t = np.linspace(0, len(points) - 1, 80)
+        curve = np.stack([np.interp(t, np.arange(len(points)), points[:, j]) for j in (0, 1)], axis=1)
+        near = (x > 0) & (np.abs(y - curve[:, 1].mean()) < 4)
+        away = np.hypot(x[near][:, None] - curve[:, 0], y[near][:, None] - curve[:, 1]).min(axis=1)
+        made[k][near] = 1 - ramp(away, 0.6 * width, 2 * width)
+    return made
+
+
+def find_fading(names: tuple[str, ...], change: Float64Array) -> Float32Array | None:
+    """How far folds of the photo fade where a smile's shapes fall, [H, W] from 0 to 1; None if none does."""
+    fallen = dict(zip(names, np.clip(-change, 0, 1.5), strict=True))
+    maps, total = _fading_maps(), None
+    for k, (_, _, shapes) in enumerate(FADING):
+        for side, mirrored in (("Left", 1), ("Right", -1)):
+            weight = min(1.6 * sum(share * fallen[name + side] for name, share in shapes.items()), MOST_FADED)
+            if weight > 0.02:
+                part = weight * maps[k][:, ::mirrored]
+                total = part if total is None else np.maximum(total, part)
+    return total
+
+
+def fade(fading: Float32Array, scene: Scene, field: Field, moved: Float32Array) -> None:
+    """Take folds off the moved photo [H, W, 3], in place: what is coarser than grain and finer than a cheek."""
+    flat = scene.model.neutral[:, :2].astype(np.float32)
+    mesh = field.raster.interpolate(scene.surface.closed(np.column_stack([flat, field.normals[:, 2:]])))
+    places = [(mesh[..., 1] - BOTTOM) / TEXEL, (mesh[..., 0] - LEFT) / TEXEL]
+    weight = ndimage.map_coordinates(fading, places, order=1, mode="constant")
+    weight = np.where(field.layer == 0, weight, 0) * ramp(mesh[..., 2], 0.1, 0.35)
+    rows, columns = np.flatnonzero(weight.any(axis=1)), np.flatnonzero(weight.any(axis=0))
+    if not len(rows):
+        return
+    reach = int(3 * BAND[1] * scene.unit) + 1
+    part = (
+        slice(max(rows[0] - reach, 0), rows[-1] + reach + 1), slice(max(columns[0] - reach, 0), columns[-1] + reach + 1),
+    )  # fmt: skip
+    skin = (field.layer[part] == 0) & (_is_skin(moved, field, scene)[part] > 0.5)
+    values = np.log(np.maximum(moved[part], 0) + 4)
+    fine, coarse = (_smoothed(values, skin, width * scene.unit) for width in BAND)
+    change = np.clip(coarse - fine, -0.35, 0.35) * (weight[part] * skin)[..., None]
+    moved[part] = (moved[part] + 4) * np.exp(change) - 4
+
+
+def _smoothed(values: Float32Array, where: BoolArray, width: float) -> Float32Array:
+    """Values [H, W, 3] smoothed by a Gaussian over the pixels that count."""
+    share = where.astype(np.float32)
+    total = ndimage.gaussian_filter(values * share[..., None], (width, width, 0), truncate=2.5)
+    made: Float32Array = total / np.maximum(ndimage.gaussian_filter(share, width, truncate=2.5), 1e-3)[..., None]
+    return made
 
 
 @lru_cache(maxsize=1)
@@ -200,7 +265,7 @@ def crease(
 
 def _is_skin(moved: Float32Array, field: Field, scene: Scene) -> Float32Array:
     """1 where the photo looks like the skin around it, 0 where it is much darker or lighter: hair, [H, W]."""
-    values = np.log(ndimage.gaussian_filter(moved.mean(axis=2), 0.02 * scene.unit) + 8)
+    values = np.log(np.maximum(ndimage.gaussian_filter(moved.mean(axis=2), 0.02 * scene.unit), 0) + 8)
     inside = (field.layer == 0).astype(np.float32)
     wide = 0.5 * scene.unit
     step = max(1, int(wide / 8))

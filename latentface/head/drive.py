@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from latentface.arrays import BoolArray, Float32Array, Float64Array, Int64Array, Pixels
 from latentface.errors import UsageError
-from latentface.head.creases import crease, find_relief, roughness
+from latentface.head.creases import crease, fade, find_fading, find_relief, roughness
 from latentface.head.eye_contour import Eye, find_eyes, mesh_eye
 from latentface.head.eyes import BLEND, BROWS, FOLDS, SIDES, Blink, find_blink
 from latentface.head.field import Field, Scene, find_field
@@ -35,7 +35,7 @@ from latentface.head.interior import (
 )
 from latentface.head.model import HeadModel
 from latentface.head.shading import find_light, relight
-from latentface.head.spectacles import Spectacles, find_spectacles, hold
+from latentface.head.spectacles import Spectacles, avoid, find_spectacles, hold
 from latentface.ops.raster import sample
 from latentface.ops.warp import move
 
@@ -210,12 +210,12 @@ class Driver:
         if self.spectacles is not None:
             hold(self.spectacles, scene, to, field.shift, box)
         shift = _with_lids(field, blinks, self._beside_frames)
+        if self.spectacles is not None:
+            avoid(self.spectacles, scene, to, shift, box)
         gain = relight(self.light, scene, field)
         moved = move(photo, box.left, box.top, shift, STILL, gain.values, gain.step)
-        relief = None if change is None else find_relief(model.expression_names, change)
-        if relief is not None:
-            folded, ratio = crease(relief * self.roughness, self.light, scene, field, moved)
-            moved[folded] *= ratio
+        if change is not None:
+            self._fold(moved, field, change)
         for blink in blinks:
             _open_eye(moved, photo, field, blink)
         opening = find_opening(photo, scene, self.shown, to, field, self.white)
@@ -229,11 +229,21 @@ class Driver:
         result[box.slices] = moved  # whole numbers by now
         return Driven(result, box, opening, field, hole, lips)
 
-    def _beside_frames(self, box: Box) -> Float32Array | float:
-        """0 where the frames of spectacles lie and beyond them, 1 behind the glass where none are near, [H, W]."""
+    def _fold(self, moved: Float32Array, field: Field, change: Float64Array) -> None:
+        """Take folds off that the photo's own smile made, and add those of the new expression."""
+        names, scene = self.model.expression_names, self.scene
+        fading = find_fading(names, change)
+        if fading is not None:
+            fade(fading, scene, field, moved)
+        relief = find_relief(names, change)
+        if relief is not None:
+            folded, ratio = crease(relief * self.roughness, self.light, scene, field, moved)
+            moved[folded] *= ratio
+
+    def _beside_frames(self, places: Float32Array) -> Float32Array | float:
+        """0 where the frames of spectacles lie and beyond them, 1 behind the glass, at places [..., 2]."""
         if self.spectacles is None:
             return 1.0
-        places = box.places()
         distance = self.spectacles.box.read(self.spectacles.distance, places, np.inf)
         beside = ramp(np.minimum(distance / self.scene.unit, 1), 0.02, 0.06)
         away = [np.hypot(*(np.subtract(eye.frame(places), eye.iris[:2, None, None]))) for eye in self.eyes]
@@ -335,16 +345,19 @@ def _nearest(known: BoolArray, wanted: BoolArray) -> tuple[Int64Array, Int64Arra
     return rows[inner] + (near[0].start or 0), columns[inner] + (near[1].start or 0)
 
 
-def _with_lids(field: Field, blinks: Sequence[Blink], free: Callable[[Box], Float32Array | float]) -> Float32Array:
-    """The field with the lids' own motion, as far as `free` lets it count."""
+def _with_lids(
+    field: Field, blinks: Sequence[Blink], free: Callable[[Float32Array], Float32Array | float]
+) -> Float32Array:
+    """The field with the lids' own motion, as far as `free` lets it count where it goes and where it comes from."""
     if not blinks:
         return field.shift
     shift: Float32Array = field.shift.copy()
     for blink in blinks:
         there, here = field.box.shared(blink.box)
-        weight = (blink.weight * blink.amount * free(blink.box))[here][..., None]
+        places = blink.box.places()[here]
         skin = np.where(blink.over[here][..., None] > 0.5, blink.upper[here], blink.lower[here])
-        shift[there] = (1 - weight) * shift[there] + weight * skin
+        weight = (blink.weight * blink.amount)[here] * free(places) * free(places + skin)
+        shift[there] = (1 - weight[..., None]) * shift[there] + weight[..., None] * skin
     return shift
 
 

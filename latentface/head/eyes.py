@@ -21,6 +21,8 @@ BROWS = {"left": slice(22, 27), "right": slice(17, 22)}  # their landmarks
 LASHES = (0.030, 0.016)  # what inside the upper and the lower margin moves with the lid
 FOLDS = (0.115, 0.12)  # how high over the upper margin, and how far below the lower one, skin is stretched
 WIDER = 0.045  # how much wider than in the photo an eye opens, at most
+ROOM = 0.4  # or by this part of the room that is over it
+LIFT = 0.8  # of the skin over it: by so much it is drawn out with the brow, at most
 BLEND = 0.10  # over this distance beyond the fold the head's own motion takes over
 MEET = 0.18  # where closed lids meet, from the lower margin (0) to the upper (1)
 SHUT = 0.10  # the mesh's lids count as closed when this little of their opening is left
@@ -75,7 +77,7 @@ def find_blink(
         folds: how far over the upper margin and below the lower one skin is stretched, in inter-ocular distances.
         blend: over which distance beyond the upper fold the head's own motion takes over.
     """
-    now = follow(eye, was, mesh_eye(model, after, side))
+    now = follow(eye, was, mesh_eye(model, after, side), min(WIDER, ROOM * folds[0]))
     gaze = now.iris[:2] - eye.iris[:2]
     amount = _amount(eye, now, gaze)
     if not amount:
@@ -108,8 +110,8 @@ def _amount(eye: Eye, now: Eye, gaze: Float64Array) -> float:
     return float(ramp(change * eye.unit, 0.15, 0.8))
 
 
-def follow(eye: Eye, was: Eye, now: Eye) -> Eye:
-    """An eye of a photo, changed as the mesh's own changed."""
+def follow(eye: Eye, was: Eye, now: Eye, most: float = WIDER) -> Eye:
+    """An eye of a photo, changed as the mesh's own changed; it opens wider by `most` at most."""
     u = np.linspace(0.2, 0.8, 9)
     gaps = []
     for each in (was, now):
@@ -122,7 +124,7 @@ def follow(eye: Eye, was: Eye, now: Eye) -> Eye:
         meet = MEET * upper - (1 - MEET) * lower  # height over the corners' line at which they close
         upper, lower = share * upper + (1 - share) * meet, share * lower - (1 - share) * meet
     else:
-        wider = min(gaps[1] - gaps[0], WIDER) * 1.5  # the middle of an arch of that mean
+        wider = min(gaps[1] - gaps[0], most) * 1.5  # the middle of an arch of that mean
         upper, lower = upper + np.array([0.8 * wider, 0]), eye.lower + np.array([0.2 * wider, 0])
     corners = eye.corners + now.corners - was.corners
     gaze = now.iris[:2] - was.iris[:2]
@@ -146,7 +148,8 @@ def _upper_lid(
     """The upper lid's skin, up to a fold that is lifted with the brow."""
     height = v - now.margins(u)[0]  # less than 0 among the lashes
     margin_was = eye.margins(eye.across(now.along(u)))[0]
-    stretched = np.maximum(fold + margin_was - now.margins(u)[0] + lift, 0.4 * fold)  # from the margin to the fold, now
+    rise = np.minimum(lift, LIFT * fold)  # a narrow strip of skin is not drawn out over the room of a brow
+    stretched = np.maximum(fold + margin_was - now.margins(u)[0] + rise, 0.4 * fold)  # from the margin to the fold, now
     source = _stretch(height, fold, stretched)
     weight = (1 - ramp(height, 0.8 * stretched, stretched + blend)) * _beside(now, u)
     return margin_was + source, weight.astype(np.float32)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from latentface.arrays import BoolArray, Float32Array, Pixels
+from latentface.arrays import BoolArray, Float32Array, Float64Array, Pixels
 from latentface.head.eye_contour import Eye
 from latentface.head.field import Scene
 from latentface.head.geometry import Box
@@ -25,6 +25,7 @@ BRIDGE = 0.16  # half the width of the piece of nose where a bridge is looked fo
 FIRM, FAINT = 0.16, 0.07  # contrast that a bridge needs, and the frames that are joined to it
 AROUND = 0.15  # over this distance the skin's own motion comes in
 ROOM = 1.8  # or over this multiple of what it moves, if that is further
+ON = 0.025  # what is nearer to the middle of a frame is frame
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,7 @@ def hold(spectacles: Spectacles, scene: Scene, after: Float32Array, shift: Float
     distance = spectacles.distance[there]
     if not distance.size:
         return
-    balls = (scene.model.regions["eyeball_left"] > 0.5) | (scene.model.regions["eyeball_right"] > 0.5)
-    matrix, offset = affine(after[balls], scene.before[balls])
+    matrix, offset = _rigid(scene, after)
     places = box.places()[here]
     source = places @ matrix.T + offset
     rigid = (source - places).astype(np.float32)
@@ -85,3 +85,26 @@ def hold(spectacles: Spectacles, scene: Scene, after: Float32Array, shift: Float
     t = np.clip(away / room - 0.02 * scene.unit / room, 0, 1)[..., None]
     share = t * t * (3 - 2 * t)
     shift[here] = share * shift[here] + (1 - share) * rigid
+
+
+def avoid(spectacles: Spectacles, scene: Scene, after: Float32Array, shift: Float32Array, box: Box) -> None:
+    """Let no place of a field [H, W, 2] take skin's colour from the frames, in place: it takes its neighbour's."""
+    here, there = box.shared(spectacles.box)
+    if not spectacles.distance[there].size:
+        return
+    matrix, offset = _rigid(scene, after)
+    places = box.places()[here]
+    rigid = places @ matrix.T + offset - places
+    away = spectacles.box.read(spectacles.distance, places + shift[here], np.inf)
+    wrong = (away < max(1.5, ON * scene.unit)) & (np.linalg.norm(shift[here] - rigid, axis=2) > 1.0)
+    if not wrong.any() or wrong.all():
+        return
+    rows, columns = ndimage.distance_transform_edt(wrong, return_distances=False, return_indices=True)
+    source = (places + shift[here])[rows[wrong], columns[wrong]]
+    shift[here][wrong] = source - places[wrong]
+
+
+def _rigid(scene: Scene, after: Float32Array) -> tuple[Float64Array, Float64Array]:
+    """The map from places after a change to those before, of the eyeballs: frames go with them."""
+    balls = (scene.model.regions["eyeball_left"] > 0.5) | (scene.model.regions["eyeball_right"] > 0.5)
+    return affine(after[balls], scene.before[balls])
