@@ -57,6 +57,8 @@ MEASURES: Mapping[str, tuple[Points, Points, float]] = MappingProxyType({
 #: The last of each of these, [M].
 EXACTNESS: Array = np.array([exactness for *_, exactness in MEASURES.values()])
 
+LIPS_APART = 0  # the place of that measure
+
 #: How far shapes are changed for the measures' sake, by the beginning of their names.
 MOVERS = {
     "jawOpen": 0.3, "mouthClose": 0.15, "mouthUpperUp": 0.3, "mouthLowerDown": 0.3, "mouthSmile": 0.3,
