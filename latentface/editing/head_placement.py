@@ -74,7 +74,7 @@ class HeadPlacer:
         strength: float = 1.0,
         only: Sequence[str] = (),
         apart: float | None = None,
-        looks: int = 1,
+        looks: int = 2,
         mouth: MouthSource = "painted",
         other: OwnMouth | None = None,
     ) -> Pixels:

@@ -5,9 +5,9 @@ priors have it, so that the difference of two people's weights says little of th
 how high brows and corners of the mouth stand can be measured. So the weights are the other head's, but those of the
 shapes in `MOVERS` are changed, as little as makes the measures equal:
 
-    min over d of  sum_m ((J (e' + d - e) - s (m' - m)) / deviation)_m^2 + sum_k (d / spread)_k^2,   e' + d within bounds
+    min over d of  |(J (e' + d - e) - s (m' - m)) / exactness|^2 + |d / spread|^2,  with e' + d within bounds,
 
-with own weights e and measures m, the other's e' and m', the strength s and the measures' derivatives J. Measures are
+for own weights e and measures m, the other's e' and m', the strength s and the measures' derivatives J. Measures are
 taken in the head's own frame, where the pose does not count, in inter-ocular distances.
 """
 
