@@ -21,7 +21,6 @@ from latentface.head.control_names import parse_parts
 from latentface.head.controls import restrict
 from latentface.head.fit import HeadFit
 from latentface.head.mouth import MouthSource
-from latentface.head.own_mouth import OwnMouth
 from latentface.io.clip import Clip, Frame
 from latentface.io.images import Photo
 from latentface.io.provenance import COMPOSITE, GENERATED
@@ -107,11 +106,9 @@ class Transferrer:
         if identity.photo is not None and not made.layers:
             photo = replace(identity.photo, source_type=COMPOSITE)
         elif placer is not None and identity.photo is not None:
-            theirs = None
-            if by_head and isinstance(placer, HeadPlacer) and expression.photo is not None:
-                theirs = self._fit(expression.photo.rgb, expression.crop)
-            if isinstance(placer, HeadPlacer) and theirs is not None:
-                rgb = self._place_head(placer, theirs, other=self._mouth_of(expression))
+            other = self._other(expression) if by_head else None
+            if isinstance(placer, HeadPlacer) and other is not None:
+                rgb = self._place_head(placer, other.fit, other)
             else:
                 rgb = self._place(placer, made.reference, made.image)
             photo = replace(identity.photo, rgb=rgb, source_type=COMPOSITE)
@@ -126,7 +123,7 @@ class Transferrer:
 
     @property
     def _quick(self) -> TransferOptions:
-        """The options where the latent is not what the photo shows: fewer steps refine it unless it is said how many."""
+        """The options where the photo does not show the latent: fewer steps refine it unless their number is given."""
         return (
             self.options if self.options.refine_steps is not None else replace(self.options, refine_steps=QUICK_STEPS)
         )
@@ -134,27 +131,37 @@ class Transferrer:
     def _placer(self, identity: Face, made: Transfer) -> Placer | None:
         return make_placer(identity, self.generator, made.reference, self.options.place, self.composite, note=self.note)
 
-    def _fit(self, photo: Pixels, crop: FaceCrop | None, before: HeadFit | None = None) -> HeadFit | None:
-        """The head in a photo or a frame; None, with a note, where none can be fitted."""
-        assert crop is not None, "a photo comes with its crop"
-        try:
-            return api.fit_head(crop, photo, start=before)
-        except InputError as error:
-            self.note(f"the expression's face: {error}; its expression is read off its drawing")
-            return None
-
-    def _mouth_of(self, expression: Face) -> OwnMouth | None:
-        """The mouth that the expression's photo shows, unless one is to be painted."""
-        if self.options.mouth == "painted":
-            return None
+    def _other(self, expression: Face) -> HeadPlacer | None:
+        """The head in the expression's photo; None, with a note, where none can be fitted."""
         assert expression.photo is not None and expression.crop is not None
-        return HeadPlacer(expression.photo.rgb, expression.crop).shown_mouth()
+        try:
+            return HeadPlacer(expression.photo.rgb, expression.crop)
+        except InputError as error:
+            self._warn_of_no_head(error)
+            return None
 
-    def _place_head(self, placer: HeadPlacer, theirs: HeadFit, looks: int = 1, other: OwnMouth | None = None) -> Pixels:
-        """The photo with the expression of a head in another photo or frame."""
-        o = self.options
-        mouth: MouthSource = "painted" if looks == 0 else o.mouth  # type: ignore[assignment]
-        return placer.place_expression(theirs, o.strength, parse_parts(o.only), looks, mouth, other)
+    def _fit(self, frame: Pixels, crop: FaceCrop, before: HeadFit | None) -> HeadFit | None:
+        """The head in a frame; None, with a note, where none can be fitted."""
+        try:
+            return api.fit_head(crop, frame, start=before)
+        except InputError as error:
+            self._warn_of_no_head(error)
+            return None
+
+    def _warn_of_no_head(self, error: InputError) -> None:
+        self.note(f"the expression's face: {error}; its expression is read off its drawing")
+
+    def _place_head(self, placer: HeadPlacer, theirs: HeadFit, other: HeadPlacer | None = None) -> Pixels:
+        """The photo with the expression of a head in another photo or, without that, in a frame.
+
+        Frames are not looked at again, and their lips are told by landmarks alone, which keeps a clip steady.
+        """
+        o, only = self.options, parse_parts(self.options.only)
+        if other is None:
+            return placer.place_expression(theirs, o.strength, only, looks=0)
+        mouth: MouthSource = o.mouth  # type: ignore[assignment]
+        own = None if mouth == "painted" else other.shown_mouth()
+        return placer.place_expression(theirs, o.strength, only, other.lips_apart(), mouth=mouth, other=own)
 
     def _place(self, placer: Placer, reference: Pixels, image: Pixels) -> Pixels:
         """The photo with the expression of what is drawn brought in."""
@@ -227,8 +234,7 @@ class Transferrer:
             if crop is not None and self._by_head and isinstance(placer, HeadPlacer):
                 head = self._fit(np.ascontiguousarray(frame.pixels[..., :3]), crop, head)
             if crop is not None and head is not None and isinstance(placer, HeadPlacer):
-                # without a second look, which would make a clip tremble
-                picture = self._place_head(placer, head, looks=0)
+                picture = self._place_head(placer, head)
             elif crop is not None or picture is None:
                 theirs = theirs if crop is None else self.finder.follow(crop, theirs)
                 latent = made.carry(theirs - first.ws)

@@ -5,9 +5,9 @@ priors have it, so that the difference of two people's weights says little of th
 how high brows and corners of the mouth stand can be measured. So the weights are the other head's, but those of the
 shapes in `MOVERS` are changed, as little as makes the measures equal:
 
-    min over d of  sum_m ((J (e' + d - e) - s (m' - m)) / deviation)_m^2 + sum_k (d / spread)_k^2,   e' + d within bounds
+    min over d of  |(J (e' + d - e) - s (m' - m)) / exactness|^2 + |d / spread|^2,  with e' + d within bounds,
 
-with own weights e and measures m, the other's e' and m', the strength s and the measures' derivatives J. Measures are
+for own weights e and measures m, the other's e' and m', the strength s and the measures' derivatives J. Measures are
 taken in the head's own frame, where the pose does not count, in inter-ocular distances.
 """
 
@@ -56,6 +56,8 @@ MEASURES: Mapping[str, tuple[Points, Points, float]] = MappingProxyType({
 })  # fmt: skip
 #: The last of each of these, [M].
 EXACTNESS: Array = np.array([exactness for *_, exactness in MEASURES.values()])
+
+LIPS_APART = 0  # the place of that measure
 
 #: How far shapes are changed for the measures' sake, by the beginning of their names.
 MOVERS = {
@@ -124,19 +126,31 @@ def match_expression(
     return replace(own, expression=np.clip(made, least, most))
 
 
-def least_squares(rows: Array, wanted: Array, spread: Array, low: Array, high: Array, steps: int = 40) -> Array:
-    """The x [N] within low and high that minimises ``|rows x - wanted|^2 + |x / spread|^2``, by projected Newton."""
+def least_squares(rows: Array, wanted: Array, spread: Array, low: Array, high: Array) -> Array:
+    """The x [N] from low to high, which lie about 0, that minimises ``|rows x - wanted|^2 + |x / spread|^2``.
+
+    By a primal active set (Nocedal and Wright 2006, section 16.5): steps end at the first bound, whose unknown is held
+    there; where the cost would fall off a bound, its unknown is let go.
+    """
     hessian, slope = rows.T @ rows + np.diag(spread**-2.0), rows.T @ wanted
-    x = np.clip(np.zeros(len(spread)), low, high)
-    for _ in range(steps):
+    x, held = np.zeros(len(spread)), np.zeros(len(spread), bool)
+    for _ in range(10 * len(x)):
         gradient = hessian @ x - slope
-        free = ~(((x <= low) & (gradient > 0)) | ((x >= high) & (gradient < 0)))
         step = np.zeros(len(x))
-        step[free] = -np.linalg.solve(hessian[np.ix_(free, free)], gradient[free])
-        after = np.clip(x + step, low, high)
-        if np.abs(after - x).max(initial=0) < 1e-10:
+        step[~held] = -np.linalg.solve(hessian[np.ix_(~held, ~held)], gradient[~held])
+        bound = np.where(step > 0, high, low)
+        room = np.divide(bound - x, step, out=np.full(len(x), np.inf), where=np.abs(step) > 1e-12)
+        first = int(room.argmin())
+        if room[first] < 1:
+            x = x + max(room[first], 0.0) * step
+            x[first], held[first] = bound[first], True
+            continue
+        x = x + step
+        gradient = hessian @ x - slope
+        inward = np.where(held, np.where(x <= low, -gradient, gradient), 0.0)
+        if inward.max(initial=0) < 1e-9:
             break
-        x = after
+        held[inward.argmax()] = False
     return x
 
 

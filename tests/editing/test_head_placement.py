@@ -11,11 +11,12 @@ import torch
 import latentface
 from latentface import hub
 from latentface.directions.meaning import meaning_of
-from latentface.editing.head_placement import MOST_TURN, HeadPlacer
+from latentface.editing.head_placement import HeadPlacer
 from latentface.errors import InputError
 from latentface.faces.crop import FaceCrop
 from latentface.head.control_names import NEUTRALISE
 from latentface.head.controls import Change, apply_changes
+from latentface.head.drive import MOST_TURN
 from latentface.networks.mouth import MouthConfig
 
 ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
@@ -128,3 +129,31 @@ def test_what_parted_lips_uncover_is_painted_by_the_network(crop: FaceCrop, monk
     assert len(rows) > 50
     assert mouth[:, 0].min() < columns.min() and columns.max() < mouth[:, 0].max()
     assert mouth[:, 1].min() < rows.min()
+
+
+def test_an_expression_is_looked_at_until_the_lips_are_as_far_apart_as_asked(placer: HeadPlacer) -> None:
+    apart = placer.lips_apart()
+    assert 0.05 < apart < 0.3
+    made = {looks: placer.place_expression(placer.fit, apart=apart + 0.08, looks=looks) for looks in (0, 2)}
+    after = {looks: HeadPlacer(picture, latentface.align(picture)[0]).lips_apart() for looks, picture in made.items()}
+    assert abs(after[2] - apart - 0.08) < 0.04
+    assert np.array_equal(placer.place_expression(placer.fit, apart=apart), PHOTO)
+
+
+def test_parts_that_are_left_out_stay(placer: HeadPlacer, crop: FaceCrop) -> None:
+    theirs = placer.fit.with_expression({"jawOpen": 0.5, "browOuterUp": 1.0, "eyeBlink": 0.6})
+    made = placer.place_expression(theirs, only=("brows",), looks=1)
+    x0, y0 = crop.landmarks[48:68].min(0).astype(int)
+    x1, y1 = crop.landmarks[48:68].max(0).astype(int) + 1
+    changed = np.abs(made.astype(int) - PHOTO)
+    brows = crop.landmarks[17:27].astype(int)
+    assert changed[y0:y1, x0:x1].max() <= 2
+    assert changed[brows[:, 1].min() - 5 : brows[:, 1].max() + 5, brows[0, 0] : brows[-1, 0]].mean() > 1
+
+
+def test_a_mouth_is_taken_from_a_photo_that_shows_one(placer: HeadPlacer) -> None:
+    own = placer.shown_mouth()
+    assert own is not None and own.opening.max() > 0.9
+    shut = apply_changes(placer.fit, {NEUTRALISE: Change(1.0), "jaw": Change(0.0)})
+    closed = placer.place(shut)
+    assert HeadPlacer(closed, latentface.align(closed)[0]).shown_mouth() is None

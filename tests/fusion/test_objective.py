@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from latentface.errors import UsageError
 from latentface.fusion.objective import Costs, Objective
 from latentface.latents.latent import Latent
 from latentface.networks.generator import Generator, GeneratorConfig
@@ -119,3 +120,16 @@ def test_the_noise_maps_are_the_identity_s() -> None:
     loud = Objective(generator, stand_in_networks(), identity, replace(expression, noise=zeros))
     assert torch.equal(quiet.synthesise(quiet.ends), generator.synthesis(quiet.ends, noise_mode="none").clamp(-1, 1))
     assert torch.equal(loud.synthesise(loud.ends), generator.synthesis(loud.ends).clamp(-1, 1))
+
+
+def test_the_expression_is_compared_with_its_photo_where_there_is_one() -> None:
+    identity, expression = latents(GENERATOR, 1)
+    drawn = Objective(GENERATOR, NETWORKS, identity, expression)
+    own, other = drawn.synthesise(drawn.ends)[:, None]
+    same = Objective(GENERATOR, NETWORKS, identity, expression, shown=other)
+    assert float(same.measure(expression.ws[None]).expression) == pytest.approx(0, abs=1e-4)
+    mirrored = Objective(GENERATOR, NETWORKS, identity, expression, shown=other.flip(3))
+    assert float(mirrored.measure(expression.ws[None]).expression) > 0.01
+    assert torch.equal(mirrored.measure(identity.ws[None]).appearance, drawn.measure(identity.ws[None]).appearance)
+    with pytest.raises(UsageError, match="expression's crop"):
+        Objective(GENERATOR, NETWORKS, identity, expression, shown=own[..., :8])
