@@ -18,9 +18,11 @@ from scipy import ndimage
 from latentface.arrays import BoolArray, Float32Array, Float64Array, Pixels
 from latentface.head.field import Field, Scene
 from latentface.head.geometry import ramp
+from latentface.ops.warp import read
 
 TEXEL = 0.04  # centimetres
 LEFT, RIGHT, BOTTOM, TOP = -8.0, 8.0, -9.0, 12.0  # of the map
+SHAPE = (len(np.arange(BOTTOM, TOP, TEXEL)), len(np.arange(LEFT, RIGHT, TEXEL)))
 SHOULDER, BULGE = 3.0, 0.42  # skin beside a groove swells: how much wider, and how high against the groove's depth
 ABOVE = 0.15  # part of the light that comes from above in any photo
 HIDDEN = 4.5  # of the light per centimetre of depth, which a groove keeps out
@@ -82,6 +84,41 @@ FOLDS = (
         0.13, 0.06, {"mouthShrugLower": 0.8},
     ),
 )  # fmt: skip
+@dataclass(frozen=True)
+class FaceMap:
+    """Where pixels of a moved photo lie on the mean head's front.
+
+    Attributes:
+        part: the pixels, as an index of arrays of the field's box.
+        at: column and row of each in the maps of folds, [h, w, 2].
+        normals: of the moved skin, [h, w, 3].
+        skin: whether it is skin, [h, w].
+        likeness: 1 where the photo looks like skin there, 0 for hair, [h, w].
+    """
+
+    part: tuple[slice, slice]
+    at: Float32Array
+    normals: Float32Array
+    skin: BoolArray
+    likeness: Float32Array
+
+    @classmethod
+    def of(cls, scene: Scene, field: Field, likeness: Float32Array) -> FaceMap | None:
+        """That of the head's skin after a motion, or None if none is seen; likeness as `find_likeness` gave it."""
+        seen = field.layer == 0
+        rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
+        if not len(rows):
+            return None
+        part = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+        flat = (scene.model.neutral[:, :2] - np.array([LEFT, BOTTOM], np.float32)) / np.float32(TEXEL)
+        maps = np.column_stack([flat, field.normals]).astype(np.float32)
+        mesh = field.raster.cut(*part).interpolate(scene.surface.closed(maps))
+        corner = np.array([field.box.left - scene.box.left, field.box.top - scene.box.top], np.float32)
+        y, x = np.mgrid[part].astype(np.float32)
+        source = np.stack([x, y], axis=2) + corner + field.shift[part]
+        return cls(part, mesh[..., :2], mesh[..., 2:], seen[part], read(likeness, source))
+
+
 #: What a smile that fades leaves behind: folds of the photo itself, each as a polyline, the width around it in
 #: centimetres, and the shapes whose fall smooths it.
 FADING = (
@@ -93,8 +130,8 @@ BAND = (0.012, 0.11)  # inter-ocular distances: folds are finer than the second,
 
 
 @lru_cache(maxsize=1)
-def _fading_maps() -> Float32Array:
-    """Where folds of the photo fade, over the head's left half, 0 to 1, [F, H, W]."""
+def _fading_maps() -> tuple[Windowed, ...]:
+    """Where folds of the photo fade, over the head's left half, 0 to 1."""
     y, x = np.meshgrid(np.arange(BOTTOM, TOP, TEXEL), np.arange(LEFT, RIGHT, TEXEL), indexing="ij")
     made = np.zeros((len(FADING), *x.shape), np.float32)
     for k, (line, width, _) in enumerate(FADING):
@@ -104,41 +141,37 @@ def _fading_maps() -> Float32Array:
         near = (x > 0) & (np.abs(y - curve[:, 1].mean()) < 4)
         away = np.hypot(x[near][:, None] - curve[:, 0], y[near][:, None] - curve[:, 1]).min(axis=1)
         made[k][near] = 1 - ramp(away, 0.6 * width, 2 * width)
-    return made
+    return _windowed(made)
 
 
 def find_fading(names: tuple[str, ...], change: Float64Array) -> Float32Array | None:
     """How far folds of the photo fade where a smile's shapes fall, [H, W] from 0 to 1; None if none does."""
     fallen = dict(zip(names, np.clip(-change, 0, 1.5), strict=True))
-    maps, total = _fading_maps(), None
-    for k, (_, _, shapes) in enumerate(FADING):
+    total, found = np.zeros(SHAPE, np.float32), False
+    for (values, window), (_, _, shapes) in zip(_fading_maps(), FADING, strict=True):
         for side, mirrored in (("Left", 1), ("Right", -1)):
             weight = min(1.6 * sum(share * fallen[name + side] for name, share in shapes.items()), MOST_FADED)
             if weight > 0.02:
-                part = weight * maps[k][:, ::mirrored]
-                total = part if total is None else np.maximum(total, part)
-    return total
+                half, found = total[:, ::mirrored], True  # a view
+                half[window] = np.maximum(half[window], weight * values)
+    return total if found else None
 
 
-def fade(fading: Float32Array, scene: Scene, field: Field, moved: Float32Array) -> None:
+def fade(fading: Float32Array, scene: Scene, face: FaceMap, moved: Float32Array) -> None:
     """Take folds off the moved photo [H, W, 3], in place: what is coarser than grain and finer than a cheek."""
-    flat = scene.model.neutral[:, :2].astype(np.float32)
-    mesh = field.raster.interpolate(scene.surface.closed(np.column_stack([flat, field.normals[:, 2:]])))
-    places = [(mesh[..., 1] - BOTTOM) / TEXEL, (mesh[..., 0] - LEFT) / TEXEL]
-    weight = ndimage.map_coordinates(fading, places, order=1, mode="constant")
-    weight = np.where(field.layer == 0, weight, 0) * ramp(mesh[..., 2], 0.1, 0.35)
+    weight = read(fading, face.at, bounded=True) * face.skin * ramp(face.normals[..., 2], 0.1, 0.35)
     rows, columns = np.flatnonzero(weight.any(axis=1)), np.flatnonzero(weight.any(axis=0))
     if not len(rows):
         return
     reach = int(3 * BAND[1] * scene.unit) + 1
-    part = (
-        slice(max(rows[0] - reach, 0), rows[-1] + reach + 1), slice(max(columns[0] - reach, 0), columns[-1] + reach + 1),
-    )  # fmt: skip
-    skin = (field.layer[part] == 0) & (_is_skin(moved, field, scene)[part] > 0.5)
-    values = np.log(np.maximum(moved[part], 0) + 4)
+    spans = [slice(max(each[0] - reach, 0), each[-1] + reach + 1) for each in (rows, columns)]
+    part = spans[0], spans[1]
+    here = moved[face.part][part]  # a view
+    skin = face.skin[part] & (face.likeness[part] > 0.5)
+    values = np.log(np.maximum(here, 0) + 4)
     fine, coarse = (_smoothed(values, skin, width * scene.unit) for width in BAND)
     change = np.clip(coarse - fine, -0.35, 0.35) * (weight[part] * skin)[..., None]
-    moved[part] = (moved[part] + 4) * np.exp(change) - 4
+    here[:] = (here + 4) * np.exp(change) - 4
 
 
 def _smoothed(values: Float32Array, where: BoolArray, width: float) -> Float32Array:
@@ -147,6 +180,26 @@ def _smoothed(values: Float32Array, where: BoolArray, width: float) -> Float32Ar
     total = ndimage.gaussian_filter(values * share[..., None], (width, width, 0), truncate=2.5)
     made: Float32Array = total / np.maximum(ndimage.gaussian_filter(share, width, truncate=2.5), 1e-3)[..., None]
     return made
+
+
+#: A map that is 0 outside a window, of which it holds the values there, and that window.
+Windowed = tuple[Float32Array, tuple[slice, slice]]
+
+
+def _windowed(maps: Float32Array) -> tuple[Windowed, ...]:
+    """Maps [F, H, W], each in the window outside of which it is 0."""
+    made = []
+    for values in maps:
+        rows, columns = (np.flatnonzero(values.any(axis=axis)) for axis in (1, 0))
+        window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        made.append((np.ascontiguousarray(values[window]), window))
+    return tuple(made)
+
+
+@lru_cache(maxsize=8)
+def _smooth_maps(width: float) -> tuple[Windowed, ...]:
+    """Those of `_maps` under a Gaussian of a width in texels."""
+    return _windowed(ndimage.gaussian_filter(_maps(), (0, width, width)))
 
 
 @lru_cache(maxsize=1)
@@ -182,12 +235,13 @@ def _dig(height: Float32Array, x: Float64Array, y: Float64Array, line: Float64Ar
     height[near] += (depth * (swell - groove)).astype(np.float32)
 
 
-def find_relief(names: tuple[str, ...], change: Float64Array) -> Float32Array | None:
+def find_relief(names: tuple[str, ...], change: Float64Array, scale: float) -> Float32Array | None:
     """The height map that a change of the expression brings, [H, W] centimetres; None if it brings no fold.
 
     Args:
         names: the shapes, by ARKit name.
         change: of their weights. Where they fall nothing is smoothed.
+        scale: pixels a centimetre: what is finer than these is smoothed.
     """
     grown = dict(zip(names, np.clip(change, 0, 1.5), strict=True))
     weights = np.zeros((len(FOLDS), 2))  # left, right
@@ -203,10 +257,19 @@ def find_relief(names: tuple[str, ...], change: Float64Array) -> Float32Array | 
     weights = np.minimum(weights, 1.25)
     if weights.max() < 0.02:
         return None
-    maps = _maps()
-    left, right = (np.tensordot(weights[:, k].astype(np.float32), maps, axes=1) for k in (0, 1))
-    relief: Float32Array = left + right[:, ::-1]
+    relief = np.zeros(SHAPE, np.float32)
+    maps = _smooth_maps(_half_pixel(scale))
+    for (values, window), (left, right) in zip(maps, weights.astype(np.float32), strict=True):
+        if left:
+            relief[window] += left * values
+        if right:
+            relief[:, ::-1][window] += right * values
     return relief
+
+
+def _half_pixel(scale: float) -> float:
+    """Half a pixel in texels, to two digits and half a texel at least."""
+    return round(max(0.5 / (TEXEL * scale), 0.5), 2)
 
 
 def roughness(photo: Pixels, scene: Scene) -> float:
@@ -228,57 +291,52 @@ def roughness(photo: Pixels, scene: Scene) -> float:
 
 
 def crease(
-    relief: Float32Array, light: Float64Array, scene: Scene, field: Field, moved: Float32Array
+    relief: Float32Array, light: Float64Array, scene: Scene, face: FaceMap
 ) -> tuple[BoolArray, Float32Array]:
-    """What the moved photo is multiplied by where folds lie: the pixels [H, W] and the ratios of them [N, 3].
+    """What the moved photo is multiplied by where folds lie: the pixels [h, w] of `face` and the ratios of them [N, 3].
 
     Args:
         relief: what `find_relief` gave, already as deep as this skin folds.
         light: what `shading.find_light` gave, [4].
         scene: the head as it lies in the photo.
-        field: its motion.
-        moved: the moved photo, [H, W, 3]: what of it looks like hair keeps its light.
+        face: where the pixels lie on it.
     """
-    model, texel = scene.model, TEXEL * scene.unit / _unit(scene)
-    soft = ndimage.gaussian_filter(relief, max(0.5 / texel, 0.5))
-    maps = np.column_stack([model.neutral[:, :2], field.normals])
-    mesh = field.raster.interpolate(scene.surface.closed(maps.astype(np.float32)))
-    places = [(mesh[..., 1] - BOTTOM) / TEXEL, (mesh[..., 0] - LEFT) / TEXEL]
-    height = ndimage.map_coordinates(soft, places, order=1, mode="constant")  # centimetres
-    skin = (field.layer == 0) & (mesh[..., 4] > 0.2)
-    height = np.where(skin, height, 0) * scene.unit / _unit(scene)  # pixels
+    skin = face.skin & (face.normals[..., 2] > 0.2)
+    height = np.where(skin, read(relief, face.at, bounded=True), 0)  # centimetres
+    height *= np.float32(pixels_a_centimetre(scene))  # pixels
     slope = np.stack(np.gradient(height)[::-1], axis=2)
-    normal = mesh[..., 2:5].copy()
-    normal[..., :2] -= slope * normal[..., 2:]
-    normal /= np.maximum(np.linalg.norm(normal, axis=2, keepdims=True), 1e-6)
-    toward = light[1:] + [0, -ABOVE * max(light[0], 1.0), 0]
+    far = skin & ((height != 0) | slope.any(axis=2))
+    slope, was, height = slope[far], face.normals[far], height[far]
+    normal = was.copy()
+    normal[:, :2] -= slope * normal[:, 2:]
+    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
+    toward = light[1:] + np.array([0, -ABOVE * max(light[0], 1.0), 0])
     least = LEAST * max(float(light[0]), 1.0)
-    after, before = (np.maximum(light[0] + n @ toward, least) for n in (normal, mesh[..., 2:5]))
-    hidden = HIDDEN * np.maximum(-height, 0) * _unit(scene) / scene.unit
-    change = np.log(after / before) - hidden
-    change *= ramp(mesh[..., 4], 0.2, 0.5) * _is_skin(moved, field, scene)
-    change = np.where(skin, change, 0)
-    far = np.abs(change) > 0.004
-    ratio: Float32Array = np.clip(np.exp(change[far][:, None] * COLOURS), *LIMITS).astype(np.float32)
+    after, before = (np.maximum(light[0] + n @ toward, least) for n in (normal, was))
+    hidden = HIDDEN * np.maximum(-height, 0) / pixels_a_centimetre(scene)
+    change = (np.log(after / before) - hidden) * ramp(was[:, 2], 0.2, 0.5) * face.likeness[far]
+    counts = np.abs(change) > 0.004
+    far[far] = counts
+    ratio: Float32Array = np.clip(np.exp(change[counts, None] * COLOURS), *LIMITS).astype(np.float32)
     return far, ratio
 
 
-def _is_skin(moved: Float32Array, field: Field, scene: Scene) -> Float32Array:
-    """1 where the photo looks like the skin around it, 0 where it is much darker or lighter: hair, [H, W]."""
-    values = np.log(np.maximum(ndimage.gaussian_filter(moved.mean(axis=2), 0.02 * scene.unit), 0) + 8)
-    inside = (field.layer == 0).astype(np.float32)
+def find_likeness(photo: Pixels, scene: Scene) -> Float32Array:
+    """1 where a photo looks like the skin around it, 0 where it is much darker or lighter: hair; of the head's box."""
+    values = np.log(ndimage.gaussian_filter(photo[scene.box.slices].mean(axis=2), 0.02 * scene.unit) + 8)
+    inside = (scene.layer == 0).astype(np.float32)
     wide = 0.5 * scene.unit
     step = max(1, int(wide / 8))
     part, some = values[::step, ::step], inside[::step, ::step]
     around = ndimage.gaussian_filter(part * some, wide / step) / np.maximum(
         ndimage.gaussian_filter(some, wide / step), 1e-3
     )
-    rows, columns = (np.arange(n) / step for n in values.shape)
-    large = ndimage.map_coordinates(around, np.meshgrid(rows, columns, indexing="ij"), order=1, mode="nearest")
+    x, y = (np.arange(n, dtype=np.float32) / step for n in values.shape[::-1])
+    large = read(around.astype(np.float32), np.stack(np.meshgrid(x, y), axis=2))
     return 1 - ramp(np.abs(values - large), *STRANGE)
 
 
-def _unit(scene: Scene) -> float:
-    """The mean head's inter-ocular distance in centimetres."""
+def pixels_a_centimetre(scene: Scene) -> float:
+    """How large the mean head's centimetre is in the photo, by the distance between the eyes."""
     points = scene.model.neutral[scene.model.landmarks, :2]
-    return float(np.linalg.norm(points[[36, 39]].mean(axis=0) - points[[42, 45]].mean(axis=0)))
+    return scene.unit / float(np.linalg.norm(points[[36, 39]].mean(axis=0) - points[[42, 45]].mean(axis=0)))

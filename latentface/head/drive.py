@@ -15,7 +15,16 @@ from scipy import ndimage
 
 from latentface.arrays import BoolArray, Float32Array, Float64Array, Int64Array, Pixels
 from latentface.errors import UsageError
-from latentface.head.creases import crease, fade, find_fading, find_relief, roughness
+from latentface.head.creases import (
+    FaceMap,
+    crease,
+    fade,
+    find_fading,
+    find_likeness,
+    find_relief,
+    pixels_a_centimetre,
+    roughness,
+)
 from latentface.head.eye_contour import Eye, find_eyes, mesh_eye
 from latentface.head.eyes import BLEND, BROWS, FOLDS, SIDES, Blink, find_blink
 from latentface.head.field import Field, Scene, find_field
@@ -173,6 +182,11 @@ class Driver:
         return find_shown(self.photo, self.scene)
 
     @cached_property
+    def likeness(self) -> Float32Array:
+        """How far the photo looks like skin in the head's box, [H, W]."""
+        return find_likeness(self.photo, self.scene)
+
+    @cached_property
     def roughness(self) -> float:
         """How deep a fold the skin makes, 1 as a grown man's."""
         return roughness(self.photo, self.scene)
@@ -232,13 +246,15 @@ class Driver:
     def _fold(self, moved: Float32Array, field: Field, change: Float64Array) -> None:
         """Take folds off that the photo's own smile made, and add those of the new expression."""
         names, scene = self.model.expression_names, self.scene
-        fading = find_fading(names, change)
+        fading, relief = find_fading(names, change), find_relief(names, change, pixels_a_centimetre(scene))
+        face = None if fading is None and relief is None else FaceMap.of(scene, field, self.likeness)
+        if face is None:
+            return
         if fading is not None:
-            fade(fading, scene, field, moved)
-        relief = find_relief(names, change)
+            fade(fading, scene, face, moved)
         if relief is not None:
-            folded, ratio = crease(relief * self.roughness, self.light, scene, field, moved)
-            moved[folded] *= ratio
+            folded, ratio = crease(relief * np.float32(self.roughness), self.light, scene, face)
+            moved[face.part][folded] *= ratio
 
     def _beside_frames(self, places: Float32Array) -> Float32Array | float:
         """0 where the frames of spectacles lie and beyond them, 1 behind the glass, at places [..., 2]."""

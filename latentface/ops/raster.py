@@ -63,9 +63,14 @@ class Raster:
 
     def every(self, step: int) -> Raster:
         """What is seen at every `step`th pixel, from pixel step // 2 on."""
-        some = slice(step // 2, None, step)
-        index, weights = np.ascontiguousarray(self.index[some, some]), np.ascontiguousarray(self.weights[some, some])
-        return Raster(self.triangles, index, weights, np.ascontiguousarray(self.depth[some, some]))
+        return self.cut(slice(step // 2, None, step), slice(step // 2, None, step))
+
+    def cut(self, rows: slice, columns: slice) -> Raster:
+        """What is seen at some of the pixels."""
+        index, weights, depth = (
+            np.ascontiguousarray(each[rows, columns]) for each in (self.index, self.weights, self.depth)
+        )
+        return Raster(self.triangles, index, weights, depth)  # type: ignore[arg-type]
 
     def interpolate(self, attributes: npt.ArrayLike) -> Floats:
         """Attributes of vertices [V, C] at each pixel, float32 [H, W, C]; 0 where nothing is seen.
