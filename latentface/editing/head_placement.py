@@ -10,7 +10,7 @@ import numpy as np
 from latentface import api, hub
 from latentface.arrays import Float64Array, Pixels
 from latentface.errors import InputError
-from latentface.faces.alignment import BuiltinLandmarks
+from latentface.faces.alignment import box_around
 from latentface.faces.crop import FaceCrop
 from latentface.head.change import read_change
 from latentface.head.controls import restrict
@@ -167,9 +167,8 @@ class HeadPlacer:
 
     def _measure(self, picture: Pixels, fit: HeadFit) -> Float64Array:
         """What the landmark network says of a picture, about where a head's landmarks are, [M]."""
-        points, predictor = fit.landmarks(self.model, self._projector.vertices(fit)), hub.landmark_predictor()
-        assert isinstance(predictor, BuiltinLandmarks)
-        return measure_points(predictor.look_again(picture, points[None])[0], fit.roll)
+        box = box_around(fit.landmarks(self.model, self._projector.vertices(fit)))
+        return measure_points(hub.landmark_predictor()(picture, box[None])[0], fit.roll)
 
     def _limit_turn(self, after: HeadFit) -> HeadFit:
         turns = np.subtract(after.pose, self.fit.pose)

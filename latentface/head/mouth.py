@@ -105,10 +105,8 @@ def paint_mouth(
     hints = torch.from_numpy(teeth_planes(rows, config)) * told
     planes = torch.cat([surroundings(image, told[None]), told[None], hints])[None].float()
     look = style or MouthStyle()
-    dtype = next(network.parameters()).dtype
-    planes = planes.to(dtype, memory_format=torch.channels_last)
     with torch.no_grad():
-        painted = network(planes, torch.tensor([[look.teeth, look.inside, look.tongue]], dtype=dtype))[0].float()
+        painted = network(planes, torch.tensor([[look.teeth, look.inside, look.tongue]]))[0]
     painted = shade_lips((painted.clamp(-1, 1) + 1) * 127.5, covered, 1)
     inside = dim_slit(in_photo_colours(painted, image, told), image, covered, 1)
     return lay_canvas(photo, opening, inside, matrix, config, 1)

@@ -120,7 +120,10 @@ class MouthNet(nn.Module):
             raise UsageError(f"MouthNet: expected planes [N, {PLANES}, {height}, {width}], got {list(planes.shape)}")
         if tuple(style.shape) != (len(planes), STYLES):
             raise UsageError(f"MouthNet: expected styles [{len(planes)}, {STYLES}], got {list(style.shape)}")
-        x = self.enter(F.pixel_unshuffle(torch.cat([planes, self._places(planes)], 1), 2))  # [N, C, H/2, W/2]
+        dtype = self.enter.weight.dtype  # of what is computed; what comes and goes is as the planes are
+        style = style.to(dtype)
+        folded = F.pixel_unshuffle(torch.cat([planes, self._places(planes)], 1), 2)
+        x = self.enter(folded.to(dtype, memory_format=torch.channels_last))  # [N, C, H/2, W/2]
         kept = []
         for level, block in enumerate(self.sink):
             if level:
@@ -131,7 +134,7 @@ class MouthNet(nn.Module):
             x = kept[level] + F.interpolate(self.up[level](x), scale_factor=2.0, mode="nearest")
             x = self.rise[level](x, style)
         x = _smooth(F.pixel_shuffle(self.fine(F.leaky_relu(x, 0.2)), 2))
-        painted: Tensor = self.colour(F.leaky_relu(x, 0.2))  # [N, 3, H, W]
+        painted: Tensor = self.colour(F.leaky_relu(x, 0.2)).to(planes.dtype)  # [N, 3, H, W]
         return painted
 
     def _places(self, planes: Tensor) -> Tensor:
