@@ -304,7 +304,7 @@ def crease(
     skin = face.skin & (face.normals[..., 2] > 0.2)
     height = np.where(skin, read(relief, face.at, bounded=True), 0)  # centimetres
     height *= np.float32(pixels_a_centimetre(scene))  # pixels
-    slope = np.stack(np.gradient(height)[::-1], axis=2)
+    slope = np.stack([*np.gradient(height)][::-1], axis=2)
     far = skin & ((height != 0) | slope.any(axis=2))
     slope, was, height = slope[far], face.normals[far], height[far]
     normal = was.copy()

@@ -41,11 +41,10 @@ def test_in_a_film_a_face_that_hardly_moves_is_made_out_every_third_time(
     tracker = Tracker(Points(), dense=True)
     for k in range(7):
         assert tracker(wandering(k)) is not None
-    assert len(looks) == 2  # the 4th and the 7th picture
+    assert len(looks) == 2  # the 2nd and the 5th picture
     assert tracker(wandering(20)) is not None  # farther than a face that hardly moves
     assert len(looks) == 3 and tracker.track == 1
-    gone = [tracker(wandering(20, face=False)) for _ in range(4)]
-    assert gone[-1] is None
+    assert tracker(wandering(20, face=False)) is None  # which looks otherwise
 
 
 def test_a_jump_is_another_face(made_up: None) -> None:
