@@ -71,7 +71,8 @@ FOLDS = (
     Fold((((2.8, -3.75), (3.05, -4.5), (3.1, -5.4)),), 0.17, 0.09, {"mouthFrown": 0.7, "mouthStretch": 0.4}),
     Fold((((3.5, -2.3), (3.85, -3.4), (3.6, -4.6)),), 0.2, 0.08, {"mouthStretch": 0.8}),
     Fold(
-        (((5.0, 3.6), (5.7, 4.1), (6.3, 4.5)), ((5.05, 3.3), (5.8, 3.3), (6.5, 3.4)), ((4.9, 3.0), (5.6, 2.5), (6.2, 2.2))),
+        (((5.0, 3.6), (5.7, 4.1), (6.3, 4.5)), ((5.05, 3.3), (5.8, 3.3), (6.5, 3.4)),
+         ((4.9, 3.0), (5.6, 2.5), (6.2, 2.2))),
         0.10, 0.06, {"cheekSquint": 0.7, "eyeSquint": 0.35},
     ),
     Fold((((1.9, 2.55), (2.7, 2.2), (3.6, 2.15), (4.6, 2.5)),), 0.13, 0.06, {"cheekSquint": 0.5, "eyeSquint": 0.6}),
@@ -108,12 +109,19 @@ def _fading_maps() -> Float32Array:
 
 
 def find_fading(names: tuple[str, ...], change: Float64Array) -> Float32Array | None:
-    """How far folds of the photo fade where a smile's shapes fall, [H, W] from 0 to 1; None if none does."""
+    """How far folds of the photo fade where a smile's shapes fall, [H, W] from 0 to 1; None if none does.
+
+    A nose that wrinkles digs the same folds again: they stay.
+    """
+    grown = dict(zip(names, np.clip(change, 0, 1.5), strict=True))
     fallen = dict(zip(names, np.clip(-change, 0, 1.5), strict=True))
     maps, total = _fading_maps(), None
     for k, (_, _, shapes) in enumerate(FADING):
         for side, mirrored in (("Left", 1), ("Right", -1)):
-            weight = min(1.6 * sum(share * fallen[name + side] for name, share in shapes.items()), MOST_FADED)
+            weight = (
+                1.6 * sum(share * fallen[name + side] for name, share in shapes.items()) - grown["noseSneer" + side]
+            )
+            weight = min(weight, MOST_FADED)
             if weight > 0.02:
                 part = weight * maps[k][:, ::mirrored]
                 total = part if total is None else np.maximum(total, part)
@@ -131,9 +139,7 @@ def fade(fading: Float32Array, scene: Scene, field: Field, moved: Float32Array) 
     if not len(rows):
         return
     reach = int(3 * BAND[1] * scene.unit) + 1
-    part = (
-        slice(max(rows[0] - reach, 0), rows[-1] + reach + 1), slice(max(columns[0] - reach, 0), columns[-1] + reach + 1),
-    )  # fmt: skip
+    part = tuple(slice(max(at[0] - reach, 0), at[-1] + reach + 1) for at in (rows, columns))
     skin = (field.layer[part] == 0) & (_is_skin(moved, field, scene)[part] > 0.5)
     values = np.log(np.maximum(moved[part], 0) + 4)
     fine, coarse = (_smoothed(values, skin, width * scene.unit) for width in BAND)
@@ -193,9 +199,8 @@ def find_relief(names: tuple[str, ...], change: Float64Array) -> Float32Array | 
     weights = np.zeros((len(FOLDS), 2))  # left, right
     for k, fold in enumerate(FOLDS):
         for name, share in fold.shapes.items():
-            weights[k] += [share * grown[name + side] for side in ("Left", "Right")] if name + "Left" in grown else (
-                share * grown[name]
-            )
+            sides = [name + side for side in ("Left", "Right")] if name + "Left" in grown else [name, name]
+            weights[k] += [share * grown[each] for each in sides]
         if fold.across:
             weights[k] = weights[k].mean()
     weights = np.minimum(weights, 1.25)
@@ -245,11 +250,12 @@ def crease(
     height = ndimage.map_coordinates(soft, places, order=1, mode="constant")  # centimetres
     skin = (field.layer == 0) & (mesh[..., 4] > 0.2)
     height = np.where(skin, height, 0) * scene.unit / _unit(scene)  # pixels
-    slope = np.stack(np.gradient(height)[::-1], axis=2)
+    down, right = np.gradient(height)
+    slope = np.stack([right, down], axis=2)
     normal = mesh[..., 2:5].copy()
     normal[..., :2] -= slope * normal[..., 2:]
     normal /= np.maximum(np.linalg.norm(normal, axis=2, keepdims=True), 1e-6)
-    toward = light[1:] + [0, -ABOVE * max(light[0], 1.0), 0]
+    toward = light[1:] + np.array([0, -ABOVE * max(float(light[0]), 1.0), 0])
     least = LEAST * max(float(light[0]), 1.0)
     after, before = (np.maximum(light[0] + n @ toward, least) for n in (normal, mesh[..., 2:5]))
     hidden = HIDDEN * np.maximum(-height, 0) * _unit(scene) / scene.unit

@@ -20,9 +20,10 @@ from latentface.head.eye_contour import Eye, find_eyes, mesh_eye
 from latentface.head.eyes import BLEND, BROWS, FOLDS, SIDES, Blink, find_blink
 from latentface.head.field import Field, Scene, find_field
 from latentface.head.geometry import Box, ramp
-from latentface.head.interior import Opening, Shown, closed_line, fill, find_opening, find_shown, lips_box, moved_lips, smooth_edges
+from latentface.head.interior import Opening, closed_line, fill, find_opening, lips_box, moved_lips
 from latentface.head.model import HeadModel
 from latentface.head.shading import find_light, relight
+from latentface.head.shown_mouth import Shown, find_shown, smooth_edges
 from latentface.head.spectacles import Spectacles, avoid, find_spectacles, hold
 from latentface.ops.raster import sample
 
@@ -153,9 +154,7 @@ class Driver:
         """How deep a fold the skin makes, 1 as a grown man's."""
         return roughness(self.photo, self.scene)
 
-    def drive(
-        self, after: npt.ArrayLike, paint: Painter | None = None, change: Float64Array | None = None
-    ) -> Driven:
+    def drive(self, after: npt.ArrayLike, paint: Painter | None = None, change: Float64Array | None = None) -> Driven:
         """Move the photo's pixels as the head moves to `after`, its vertices [V, 3]; see `drive`.
 
         With the `change` of the expression's weights [E] the skin also folds where they grow.
