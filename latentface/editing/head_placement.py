@@ -15,6 +15,7 @@ from latentface.faces.crop import FaceCrop
 from latentface.head.change import read_change
 from latentface.head.drive import Driver
 from latentface.head.fit import HeadFit
+from latentface.head.occlusion import is_mouth_hidden
 from latentface.head.painting import paint_opening
 
 Note = Callable[[str], None]
@@ -52,7 +53,7 @@ class HeadPlacer:
 
     def place(self, after: HeadFit) -> Pixels:
         """The photo with the head as `after` has it, a changed `fit`; without a change, the photo itself."""
-        limited = self._limit_turn(after)
+        limited = self._keep_hidden(self._limit_turn(after))
         moved = self._driver.drive(self._project(limited), change=limited.expression - self.fit.expression)
         driven = paint_opening(moved, self._skull(limited), self.mouth)
         if self._colourless:
@@ -82,6 +83,18 @@ class HeadPlacer:
         """The landmarks of a head without its expression, [68, 2] photo pixels: they move with the skull alone."""
         still = replace(fit, expression=np.zeros_like(fit.expression))
         return still.landmarks(self.model, self._project(still))
+
+    def _keep_hidden(self, after: HeadFit) -> HeadFit:
+        """The head with its mouth as the photo has it, if something is in front of it: that must not move."""
+        mouth = np.array([name.startswith(("mouth", "jaw", "nose", "cheek")) for name in after.expression_names])
+        if not (after.expression[mouth] != self.fit.expression[mouth]).any() or not self._mouth_hidden:
+            return after
+        self.note("something hides the mouth: it stays as it is, and only the rest of the face changes")
+        return replace(after, expression=np.where(mouth, self.fit.expression, after.expression))
+
+    @cached_property
+    def _mouth_hidden(self) -> bool:
+        return is_mouth_hidden(self.photo, self.fit.landmarks(self.model, self._project(self.fit)))
 
     def _limit_turn(self, after: HeadFit) -> HeadFit:
         turns = np.subtract(after.pose, self.fit.pose)

@@ -159,7 +159,8 @@ def _grow(weight: Float32Array, colour: Float32Array, unit: float) -> None:
     across = np.abs(np.arange(width)[:, None] - columns)
     nearest, away = across.argmin(axis=1), across.min(axis=1)
     rows = np.arange(height)[:, None]
-    top, end = tops[nearest] + 1, np.maximum(ends[nearest] - 1, tops[nearest] + 1)
+    top = np.minimum(tops[nearest] + 1, height - 1)
+    end = np.maximum(ends[nearest] - 1, top)
     source = colour[np.clip(rows, top, end), columns[nearest][None]]
     above = np.maximum(top - rows, 0) / unit
     gum = ramp(above, *GUMS)[..., None]
