@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 
@@ -23,11 +24,12 @@ from latentface.head.expression_match import (
     measure_points,
 )
 from latentface.head.fit import HeadFit
-from latentface.head.interior import height_in_middle
 from latentface.head.mouth import MouthSource
+from latentface.head.occlusion import is_mouth_hidden
 from latentface.head.own_mouth import OwnMouth
 from latentface.head.painting import paint_opening, shown_mouth
 from latentface.head.projector import Projector
+from latentface.head.shown_mouth import height_in_middle
 
 Note = Callable[[str], None]
 
@@ -145,7 +147,7 @@ class HeadPlacer:
 
         None instead of that if nothing moves.
         """
-        limited = self._limit_turn(after)
+        limited = self._keep_hidden(self._limit_turn(after))
         change = limited.expression - self.fit.expression
         moved = self._driver.drive(self._projector.vertices(limited), plain=False, change=change)
         driven = paint_opening(moved, self._projector.skull(limited), self.mouth, mouth, other)
@@ -169,6 +171,18 @@ class HeadPlacer:
         """What the landmark network says of a picture, about where a head's landmarks are, [M]."""
         box = box_around(fit.landmarks(self.model, self._projector.vertices(fit)))
         return measure_points(hub.landmark_predictor()(picture, box[None])[0], fit.roll)
+
+    def _keep_hidden(self, after: HeadFit) -> HeadFit:
+        """The head with its mouth as the photo has it, if something is in front of it: that must not move."""
+        mouth = np.array([name.startswith(("mouth", "jaw", "nose", "cheek")) for name in after.expression_names])
+        if not (after.expression[mouth] != self.fit.expression[mouth]).any() or not self._mouth_hidden:
+            return after
+        self.note("something hides the mouth: it stays as it is, and only the rest of the face changes")
+        return replace(after, expression=np.where(mouth, self.fit.expression, after.expression))
+
+    @cached_property
+    def _mouth_hidden(self) -> bool:
+        return is_mouth_hidden(self.photo, self.fit.landmarks(self.model, self._projector.vertices(self.fit)))
 
     def _limit_turn(self, after: HeadFit) -> HeadFit:
         turns = np.subtract(after.pose, self.fit.pose)

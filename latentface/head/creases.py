@@ -73,7 +73,8 @@ FOLDS = (
     Fold((((2.8, -3.75), (3.05, -4.5), (3.1, -5.4)),), 0.17, 0.09, {"mouthFrown": 0.7, "mouthStretch": 0.4}),
     Fold((((3.5, -2.3), (3.85, -3.4), (3.6, -4.6)),), 0.2, 0.08, {"mouthStretch": 0.8}),
     Fold(
-        (((5.0, 3.6), (5.7, 4.1), (6.3, 4.5)), ((5.05, 3.3), (5.8, 3.3), (6.5, 3.4)), ((4.9, 3.0), (5.6, 2.5), (6.2, 2.2))),
+        (((5.0, 3.6), (5.7, 4.1), (6.3, 4.5)), ((5.05, 3.3), (5.8, 3.3), (6.5, 3.4)),
+         ((4.9, 3.0), (5.6, 2.5), (6.2, 2.2))),
         0.10, 0.06, {"cheekSquint": 0.7, "eyeSquint": 0.35},
     ),
     Fold((((1.9, 2.55), (2.7, 2.2), (3.6, 2.15), (4.6, 2.5)),), 0.13, 0.06, {"cheekSquint": 0.5, "eyeSquint": 0.6}),
@@ -84,6 +85,8 @@ FOLDS = (
         0.13, 0.06, {"mouthShrugLower": 0.8},
     ),
 )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class FaceMap:
     """Where pixels of a moved photo lie on the mean head's front.
@@ -145,12 +148,19 @@ def _fading_maps() -> tuple[Windowed, ...]:
 
 
 def find_fading(names: tuple[str, ...], change: Float64Array) -> Float32Array | None:
-    """How far folds of the photo fade where a smile's shapes fall, [H, W] from 0 to 1; None if none does."""
+    """How far folds of the photo fade where a smile's shapes fall, [H, W] from 0 to 1; None if none does.
+
+    A nose that wrinkles digs the same folds again: they stay.
+    """
+    grown = dict(zip(names, np.clip(change, 0, 1.5), strict=True))
     fallen = dict(zip(names, np.clip(-change, 0, 1.5), strict=True))
     total, found = np.zeros(SHAPE, np.float32), False
     for (values, window), (_, _, shapes) in zip(_fading_maps(), FADING, strict=True):
         for side, mirrored in (("Left", 1), ("Right", -1)):
-            weight = min(1.6 * sum(share * fallen[name + side] for name, share in shapes.items()), MOST_FADED)
+            weight = (
+                1.6 * sum(share * fallen[name + side] for name, share in shapes.items()) - grown["noseSneer" + side]
+            )
+            weight = min(weight, MOST_FADED)
             if weight > 0.02:
                 half, found = total[:, ::mirrored], True  # a view
                 half[window] = np.maximum(half[window], weight * values)
@@ -247,11 +257,8 @@ def find_relief(names: tuple[str, ...], change: Float64Array, scale: float) -> F
     weights = np.zeros((len(FOLDS), 2))  # left, right
     for k, fold in enumerate(FOLDS):
         for name, share in fold.shapes.items():
-            weights[k] += (
-                [share * grown[name + side] for side in ("Left", "Right")]
-                if name + "Left" in grown
-                else (share * grown[name])
-            )
+            sides = [name + side for side in ("Left", "Right")] if name + "Left" in grown else [name, name]
+            weights[k] += [share * grown[each] for each in sides]
         if fold.across:
             weights[k] = weights[k].mean()
     weights = np.minimum(weights, 1.25)
@@ -290,9 +297,7 @@ def roughness(photo: Pixels, scene: Scene) -> float:
     return float(YOUNG + (1 - YOUNG) * ramp(rough, SMOOTH, ROUGH))
 
 
-def crease(
-    relief: Float32Array, light: Float64Array, scene: Scene, face: FaceMap
-) -> tuple[BoolArray, Float32Array]:
+def crease(relief: Float32Array, light: Float64Array, scene: Scene, face: FaceMap) -> tuple[BoolArray, Float32Array]:
     """What the moved photo is multiplied by where folds lie: the pixels [h, w] of `face` and the ratios of them [N, 3].
 
     Args:
@@ -304,7 +309,8 @@ def crease(
     skin = face.skin & (face.normals[..., 2] > 0.2)
     height = np.where(skin, read(relief, face.at, bounded=True), 0)  # centimetres
     height *= np.float32(pixels_a_centimetre(scene))  # pixels
-    slope = np.stack([*np.gradient(height)][::-1], axis=2)
+    down, right = np.gradient(height)
+    slope = np.stack([right, down], axis=2)
     far = skin & ((height != 0) | slope.any(axis=2))
     slope, was, height = slope[far], face.normals[far], height[far]
     normal = was.copy()

@@ -29,21 +29,10 @@ from latentface.head.eye_contour import Eye, find_eyes, mesh_eye
 from latentface.head.eyes import BLEND, BROWS, FOLDS, SIDES, Blink, find_blink
 from latentface.head.field import Field, Scene, find_field
 from latentface.head.geometry import Box, ramp
-from latentface.head.interior import (
-    SLIVER,
-    Opening,
-    Shown,
-    closed_line,
-    dark,
-    fill,
-    find_opening,
-    find_shown,
-    lips_box,
-    moved_lips,
-    smooth_edges,
-)
+from latentface.head.interior import SLIVER, Opening, closed_line, dark, fill, find_opening, lips_box, moved_lips
 from latentface.head.model import HeadModel
 from latentface.head.shading import find_light, relight
+from latentface.head.shown_mouth import Shown, find_shown, smooth_edges
 from latentface.head.spectacles import Spectacles, avoid, find_spectacles, hold
 from latentface.ops.raster import sample
 from latentface.ops.warp import move

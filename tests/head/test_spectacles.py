@@ -36,3 +36,17 @@ def test_frames_turn_with_the_head():
     middle = np.array([150.0, 165.0])
     there = np.rint((np.stack([x, y], axis=1) - middle) @ turn.T + middle).astype(int)
     assert (driven[there[:, 1], there[:, 0]].mean(axis=1) < 100).mean() > 0.8
+
+
+def test_skin_never_takes_the_colour_of_frames():
+    scene = picture(spectacles=True)
+    after = place({"browInnerUp": 1.2, "browOuterUp": 1.2, "eyeWide": 1.2})
+    driver = scene.driver()
+    driven = driver.drive(after).photo
+    found = driver.spectacles
+    away = np.full(scene.photo.shape[:2], np.inf)
+    away[found.box.slices] = found.distance
+    over = (away > 6) & (away < 25)
+    bare = picture().driver().drive(after).photo
+    darker = (driven[over].mean(axis=1) < 60) & (bare[over].mean(axis=1) > 90)
+    assert darker.mean() < 0.01

@@ -1,0 +1,75 @@
+"""What a photo shows between its lips is told by colour, and its edges are smooth."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from latentface.head.shown_mouth import inside_lips, smooth_edges
+from tests.helpers.head_picture import picture, place
+
+UNIT = 60.0
+
+
+def mouth(skin: tuple[int, int, int] = (190, 130, 120)) -> tuple[np.ndarray, np.ndarray]:
+    """A photo [60, 90, 3] whose row of teeth lies at rows 24 to 34, and a fit that is off by four pixels downwards."""
+    photo = np.full((60, 90, 3), skin, np.uint8)
+    photo[16:46, 20:70] = (170, 80, 80)
+    photo[24:35, 24:66] = (225, 220, 205)
+    fitted = np.zeros((60, 90), bool)
+    fitted[28:39, 22:68] = True
+    return photo, fitted
+
+
+def test_teeth_are_found_where_they_are_and_not_where_the_fit_has_them() -> None:
+    photo, fitted = mouth()
+    found = inside_lips(photo, fitted, np.zeros_like(fitted), UNIT)
+    truth = np.zeros_like(fitted)
+    truth[24:35, 24:66] = True
+    assert (found & truth).sum() > 0.85 * truth.sum()
+    assert not found[38:, 30:60].any(), "the lip that the fit lets in is left out"
+
+
+def test_a_grey_moustache_is_not_teeth() -> None:
+    photo, fitted = mouth()
+    photo[:22] = (200, 198, 190)
+    found = inside_lips(photo, fitted, np.zeros_like(fitted), UNIT)
+    assert not found[:24].any()
+
+
+def test_lips_that_look_alike_all_over_are_closed() -> None:
+    photo, fitted = mouth()
+    photo[16:46, 20:70] = (170, 80, 80)
+    assert not inside_lips(photo, fitted, np.zeros_like(fitted), UNIT).any()
+
+
+def test_smooth_edges_keep_the_shape_and_lose_notches() -> None:
+    mask = np.zeros((40, 60), bool)
+    mask[10:22, 5:55] = True
+    mask[10:15, 30] = False
+    mask[22:27, 40] = True
+    smooth = smooth_edges(mask, 2.0)
+    assert smooth[10:22, 5:55].mean() > 0.97 and not smooth[:9].any() and not smooth[23:].any()
+    assert not smooth_edges(np.zeros_like(mask), 2.0).any()
+
+
+def test_lips_beside_teeth_are_read_off_them() -> None:
+    shown = picture(teeth=True).driver().shown
+    rows, columns = np.nonzero(shown.mask)
+    top = np.array([columns.mean() + shown.box.left, rows.min() + shown.box.top - 0.5], np.float32)
+    moved, near = shown.off_teeth(top[None], UNIT)
+    assert near[0] and moved[0, 1] < top[1] - 1
+    far = top - [0, 20]
+    same, near = shown.off_teeth(far[None].astype(np.float32), UNIT)
+    assert not near[0] and np.allclose(same[0], far)
+
+
+def test_lips_that_close_over_teeth_meet_in_a_dark_line() -> None:
+    scene = picture(teeth=True)
+    driver = scene.driver()
+    after = place({"mouthFrown": 0.4, "mouthShrugLower": 0.6, "mouthPress": 0.4})
+    driven = driver.drive(after)
+    assert driven.opening is None and driver.shown.mask.any()
+    points = after[driver.model.landmarks[[62, 66]], :2].mean(axis=0)
+    column = driven.photo[round(points[1]) - 6 : round(points[1]) + 7, round(points[0])].mean(axis=1)
+    assert column.max() < 190, "no tooth is left"
+    assert column.argmin() in range(3, 10)
