@@ -33,8 +33,9 @@ from latentface.head.shown_mouth import height_in_middle
 
 Note = Callable[[str], None]
 
-#: How far another try goes beyond the one before, in inter-ocular distances.
-MOST_EXTRA = 0.06
+#: How far another try goes beyond the one before, in inter-ocular distances: of the lips, and of anything else, of
+#: which the landmarks' network is less sure.
+MOST_EXTRA = np.where(np.arange(len(EXACTNESS)) == LIPS_APART, 0.06, 0.012)
 #: Lips that landmarks have further apart than this, in inter-ocular distances, are so even where nothing is seen there.
 DARK_MOUTH = 0.16
 

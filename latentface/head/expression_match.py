@@ -42,13 +42,13 @@ def _split(*pairs: tuple[tuple[int, int], ...]) -> tuple[Points, Points]:
 
 _RIGHT_LIDS, _LEFT_LIDS = (_split(pairs) for pairs in LID_PAIRS)
 #: By name: the landmarks whose mean height is measured, those over which it is, and how exactly it is to be met, in
-#: inter-ocular distances. What differs between the sides is met less exactly: in part it is noise, and people's build.
+#: inter-ocular distances. Brows and differences between the sides are met less exactly: much of it is people's build.
 MEASURES: Mapping[str, tuple[Points, Points, float]] = MappingProxyType({
     "lips apart": (*_split(LIP_PAIRS), 0.006),
     "corners": ((48, 54), (62, 66), 0.006),
     "lids apart": (*_split(*LID_PAIRS), 0.004),
-    "outer brows": ((17, 18, 19, 24, 25, 26), _BRIDGE, 0.008),
-    "inner brows": ((20, 21, 22, 23), _BRIDGE, 0.008),
+    "outer brows": ((17, 18, 19, 24, 25, 26), _BRIDGE, 0.03),
+    "inner brows": ((20, 21, 22, 23), _BRIDGE, 0.03),
     "corners' difference": ((48,), (54,), 0.03),
     "lids' difference": (_RIGHT_LIDS[0] + _LEFT_LIDS[1], _RIGHT_LIDS[1] + _LEFT_LIDS[0], 0.02),
     "outer brows' difference": ((17, 18, 19), (24, 25, 26), 0.05),
@@ -57,13 +57,15 @@ MEASURES: Mapping[str, tuple[Points, Points, float]] = MappingProxyType({
 #: The last of each of these, [M].
 EXACTNESS: Array = np.array([exactness for *_, exactness in MEASURES.values()])
 
-LIPS_APART = 0  # the place of that measure
+LIPS_APART, LIDS_APART = 0, 2  # the places of these measures
+#: Eyes count as closing from this weight on; others narrow by this part of their opening at most.
+BLINK, NARROWER = 0.3, 0.35
 
 #: How far shapes are changed for the measures' sake, by the beginning of their names.
 MOVERS = {
     "jawOpen": 0.3, "mouthClose": 0.15, "mouthUpperUp": 0.3, "mouthLowerDown": 0.3, "mouthSmile": 0.3,
     "mouthFrown": 0.3, "eyeBlink": 0.3, "eyeWide": 0.3, "eyeSquint": 0.3, "browInnerUp": 0.5, "browOuterUp": 0.5,
-    "browDown": 0.5,
+    "browDown": 0.2,
 }  # fmt: skip
 #: Degrees up to which two gazes are taken for one, and from which they are believed to differ.
 GAZE_NOISE = (6.0, 12.0)
@@ -110,7 +112,7 @@ def match_expression(
     names = model.expression_names
     length = inter_ocular(_landmarks(model, own)[:, :2])
     jacobian = _weights() @ face_points(model, own.definition).expressions[:, :, 1].T / length  # [M, E]
-    asked = strength * (measure_head(model, theirs) - measure_head(model, own))
+    asked = _asked(model, own, theirs, strength)
     if extra is not None:
         asked = asked + extra
     least, most = _bounds(own)
@@ -124,6 +126,16 @@ def match_expression(
     made = start.copy()
     made[moved] += least_squares(rows, wanted, spread[moved], (least - start)[moved], (most - start)[moved])
     return replace(own, expression=np.clip(made, least, most))
+
+
+def _asked(model: HeadModel, own: HeadFit, theirs: HeadFit, strength: float) -> Array:
+    """The change of the measures [M]; open eyes narrow by a part only, since narrow ones may be the other's build."""
+    mine = measure_head(model, own)
+    asked = strength * (measure_head(model, theirs) - mine)
+    blink = np.mean([theirs.coefficients()[f"eyeBlink{side}"] for side in ("Left", "Right")])
+    if blink < BLINK:
+        asked[LIDS_APART] = max(asked[LIDS_APART], -NARROWER * mine[LIDS_APART])
+    return asked
 
 
 def least_squares(rows: Array, wanted: Array, spread: Array, low: Array, high: Array) -> Array:
