@@ -15,7 +15,12 @@ from latentface.io.images import Photo, lost_metadata, read_photo, write_photo
 from latentface.io.metadata import JPEG_SEGMENT, LEFT_OUT, without_metadata
 
 PIXELS = np.full((16, 24, 3), (200, 120, 40), np.uint8)
-pytestmark = pytest.mark.filterwarnings("ignore:Corrupt EXIF:UserWarning", "ignore:Possibly corrupt:UserWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Corrupt EXIF:UserWarning",
+    "ignore:Possibly corrupt:UserWarning",
+    "ignore:Metadata Warning:UserWarning",
+    "ignore:Tag data larger:UserWarning",
+)
 
 
 def jpeg() -> bytes:
