@@ -121,6 +121,7 @@ def _animate_file(
     from latentface.io.images import read_photo
 
     photo = read_photo(source)
+    report.notes(f"{source}: {text}" for text in photo.notes)
     rate = parse_rate(flags["rate"]) if flags["rate"] else None
     clips: list[Clip] = [video.read_clip(word, rate=rate if Path(word).is_dir() else None) for word in driving]
     model = api.load_animator(flags["network"], flags["device"]) if options.engine == "motion" else None

@@ -195,6 +195,8 @@ class FaceFinder:
     def _find_in_photo(self, source: str | os.PathLike[str] | Pixels, what: str, number: int | None) -> _Found:
         photo = Photo(source) if isinstance(source, np.ndarray) else read_photo(source)
         name = what if isinstance(source, np.ndarray) else f"{what}, {os.fspath(source)}"
+        for text in photo.notes:
+            self.note(f"{name}: {text}")
         try:
             crops = self._align(photo.rgb)
         except NoFaceFound as error:
