@@ -118,9 +118,10 @@ def _animate_file(
     from latentface.faces.crop import pick_face
     from latentface.io import video
     from latentface.io.clip import parse_rate
+    from latentface.io.colour import srgb
     from latentface.io.images import read_photo
 
-    photo = read_photo(source)
+    photo = srgb(read_photo(source))
     report.notes(f"{source}: {text}" for text in photo.notes)
     rate = parse_rate(flags["rate"]) if flags["rate"] else None
     clips: list[Clip] = [video.read_clip(word, rate=rate if Path(word).is_dir() else None) for word in driving]

@@ -150,6 +150,7 @@ class Transferrer:
         """
         if self.options.units == "styles":
             raise UsageError("a clip is transferred by rows, or what expressions move of them; units is styles")
+        identity = identity.in_srgb(self.note)
         beginning, driver = driver.ahead(MOST_AHEAD)
         first = self._first_face(beginning, name)
         network = identity.tune(self.generator)
