@@ -125,6 +125,7 @@ def _animate_file(
     report.notes(f"{source}: {text}" for text in photo.notes)
     rate = parse_rate(flags["rate"]) if flags["rate"] else None
     clips: list[Clip] = [video.read_clip(word, rate=rate if Path(word).is_dir() else None) for word in driving]
+    report.notes(note for clip in clips for note in clip.notes)
     model = api.load_animator(flags["network"], flags["device"]) if options.engine == "motion" else None
     faces = find_faces(source, flags["landmarks"])
     if flags["face"]:

@@ -163,6 +163,7 @@ def _clip(
 
     rate = parse_rate(flags["rate"]) if flags["rate"] else None
     driver: Clip = read_clip(expression, rate)
+    report.notes(driver.notes)
     face = transferrer.finder.face(identity, flags["face"], "the identity")
     clip, told, made = transferrer.clip(face, driver, str(expression))
     with report.progress() as bar:
