@@ -130,6 +130,7 @@ def _animate_file(
     faces = find_faces(source, flags["landmarks"])
     if flags["face"]:
         faces = [pick_face(faces, flags["face"], str(source))]
+    report.notes(f"{source}: {text}" for text in dict.fromkeys(face.turn_note for face in faces) if text)
     started = time.perf_counter()
     animation = api.animate(photo, clips, model, options, faces=faces, landmarks=flags["landmarks"])
     clip = animation.clip if flags["sound"] else replace(animation.clip, sound=None)

@@ -145,6 +145,7 @@ class ProjectJob:
         crops = self.editor.align(pixels)
         largest = largest_face(crops)
         wanted = self._choose(photo, crops, largest)
+        self.report.notes(f"{photo}: {text}" for text in dict.fromkeys(crop.turn_note for crop in crops) if text)
         name = self.naming.find(photo.stem, photo_sha256, wanted)
         self._take_name(photo, name, wanted)
         for face in wanted:

@@ -212,7 +212,10 @@ class FaceFinder:
             crops = self._align(photo.rgb)
         except NoFaceFound as error:
             raise NoFaceFound(f"{name}: {error}") from None
-        return _Found(photo, self._choose(crops, number, name))
+        crop = self._choose(crops, number, name)
+        if crop.turn_note is not None:
+            self.note(f"{name}: {crop.turn_note}")
+        return _Found(photo, crop)
 
     def _choose(self, crops: Sequence[FaceCrop], number: int | None, name: str) -> FaceCrop:
         if number is not None:

@@ -1,8 +1,8 @@
 """Frames of clips -> sRGB: standard ones, those of wider gamuts, and HDR by PQ or HLG, whose brightness is mapped.
 
-A clip says by numbers of ITU-T H.273 how its values become colours. FFmpeg's scaler goes by their matrix and range; here
-stands what it leaves out: primaries other than those of BT.709, and the curves of HDR (ITU-R BT.2100). HDR is shown with
-its reference white of 203 cd/m^2 (ITU-R BT.2408) as white; what is brighter is rolled off.
+A clip says by numbers of ITU-T H.273 how its values become colours. FFmpeg's scaler goes by their matrix and range;
+here stands what it leaves out: primaries other than those of BT.709, and the curves of HDR (ITU-R BT.2100). HDR is shown
+with its reference white of 203 cd/m^2 (ITU-R BT.2408) as white; what is brighter is rolled off.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def to_srgb(frame: Any, alpha: bool = False, **size: int) -> Pixels:
 
 
 def _rolled_off(light: Float32Array) -> Float32Array:
-    """Light [H, W, 3] by reference white -> at most 1, with its hue: what exceeds the knee by Reinhard's curve (2002)."""
+    """Light [H, W, 3] by reference white -> at most 1, with its hue; above the knee by Reinhard's curve (2002)."""
     brightest = light.max(2, keepdims=True)
     above = np.maximum(brightest - _KNEE, 0) / (1 - _KNEE)
     most = (_PEAK / _REFERENCE_WHITE - _KNEE) / (1 - _KNEE)
