@@ -43,6 +43,7 @@ from latentface.inversion.pivot_tuning import TunedDeltas
 from latentface.inversion.projector import Projection, StepCallback
 from latentface.io import images
 from latentface.io.clip import Clip
+from latentface.io.colour import srgb
 from latentface.io.images import Photo
 from latentface.io.provenance import COMPOSITE
 from latentface.latents.latent import Latent, is_latent_file
@@ -425,7 +426,7 @@ def animate(
     options = options or (AnimateOptions() if model is None else AnimateOptions(engine="motion"))
     if model is not None:
         check_effect("model", (when("engine", "motion"),), {"engine": options.engine}, spell_value)
-    whole = photo if isinstance(photo, images.Photo) else images.Photo(photo)
+    whole = srgb(photo if isinstance(photo, images.Photo) else images.Photo(photo))  # a clip has no profile
     predictor = landmark_predictor(landmarks)
     found = list(faces) if faces is not None else alignment.align(whole.rgb, size=DEFAULT_SIZE, landmarks=predictor)
     clips = [drivers] if isinstance(drivers, Clip) else list(drivers)

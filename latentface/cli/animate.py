@@ -118,15 +118,19 @@ def _animate_file(
     from latentface.faces.crop import pick_face
     from latentface.io import video
     from latentface.io.clip import parse_rate
+    from latentface.io.colour import srgb
     from latentface.io.images import read_photo
 
-    photo = read_photo(source)
+    photo = srgb(read_photo(source))
+    report.notes(f"{source}: {text}" for text in photo.notes)
     rate = parse_rate(flags["rate"]) if flags["rate"] else None
     clips: list[Clip] = [video.read_clip(word, rate=rate if Path(word).is_dir() else None) for word in driving]
+    report.notes(note for clip in clips for note in clip.notes)
     model = api.load_animator(flags["network"], flags["device"]) if options.engine == "motion" else None
     faces = find_faces(source, flags["landmarks"])
     if flags["face"]:
         faces = [pick_face(faces, flags["face"], str(source))]
+    report.notes(f"{source}: {text}" for text in dict.fromkeys(face.turn_note for face in faces) if text)
     started = time.perf_counter()
     animation = api.animate(photo, clips, model, options, faces=faces, landmarks=flags["landmarks"])
     clip = animation.clip if flags["sound"] else replace(animation.clip, sound=None)

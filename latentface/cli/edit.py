@@ -93,7 +93,7 @@ def edit(report: Report, source: Path, output: Path | None, **flags: Any) -> Non
 
     began = time.perf_counter()
     with prepared_folder(target.parent):
-        retoucher = _retoucher(report, source, changes, options, placing, project, flags, facts)
+        retoucher = _retoucher(report, source, files, changes, options, placing, project, flags, facts)
         far = _write(retoucher, changes, files, flags)
         if flags["save_preset"]:
             save_preset(flags["save_preset"], changes)
@@ -141,6 +141,7 @@ def read_changes(given: Sequence[str], preset: Path | None) -> dict[str, float]:
 def _retoucher(
     report: Report,
     source: Path,
+    files: dict[str, Path],
     changes: dict[str, float],
     options: EditOptions,
     placing: CompositeOptions,
@@ -151,6 +152,7 @@ def _retoucher(
     """The face found and its latent made ready; names are looked up before any work is spent."""
     from latentface import api
     from latentface.editing.attribute_edit import Retoucher, shows_drawing, split_changes, way
+    from latentface.io.images import lost_metadata
 
     generator = api.load_generator(flags["network"], flags["device"])
     known = api.list_directions(generator)
@@ -162,6 +164,8 @@ def _retoucher(
     with report.progress() as bar:
         finder = build_finder(report, bar, generator, shows_drawing(options, used), project, flags)
         face = finder.face(source, flags["face"])
+    if face.photo is not None and "output" in files:
+        report.notes(f"{files['output']}: {text}" for text in lost_metadata(files["output"], face.photo))
     return Retoucher(face, generator, known, options, placing, report.note)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from latentface.errors import InputError, OutputError, UsageError
 from latentface.io.atomic import sha256
+from latentface.io.paths import check_name
 from latentface.options import ProjectOptions
 
 LATENT_SUFFIX = ".latent.safetensors"
@@ -26,9 +27,15 @@ def default_output(source: Path, ending: str) -> Path:
 
 
 def check_outputs(outputs: Iterable[Path | None], inputs: Iterable[Path | str | None]) -> None:
-    """Raise UsageError when what is to be written is one of the inputs, under whatever name; those stay as they are."""
+    """Raise UsageError when what is to be written is one of the inputs, under whatever name; those stay as they are.
+
+    OutputError for a name that is too long for a file.
+    """
+    outputs = list(filter(None, outputs))
+    for output in outputs:
+        check_name(output)
     known = [Path(each) for each in inputs if each]
-    for output, given in itertools.product(filter(None, outputs), known):
+    for output, given in itertools.product(outputs, known):
         if _same(output, given):
             raise UsageError(f"{output} is an input, and inputs are never replaced; choose another name with -o")
 
@@ -91,23 +98,29 @@ class Made:
 class Naming:
     """Gives every photo of a run a name of its own; keeps clear of what earlier runs made of other photos.
 
-    The name is the file's stem, or stem-2, stem-3 ... where that belongs to another photo. With `overwrite` only
-    the names of this very run are avoided.
+    The name is the file's stem, or stem-2, stem-3 ... where that, or a name made of it for a further face, belongs to
+    another photo. With `overwrite` only the names of this very run are avoided.
     """
 
     folder: Path
     overwrite: bool
     taken: set[str] = field(default_factory=set)
 
-    def name(self, stem: str, photo_sha256: str) -> str:
-        """The name for the photo with that stem and content hash; the same photo gets the same name every time."""
-        number = 1
-        while True:
+    def find(self, stem: str, photo_sha256: str, faces: Iterable[int] = ()) -> str:
+        """The name for the photo with that stem and content hash; the same photo gets the same name every time.
+
+        faces: the numbers of those that are to be written under it, see `face_name`.
+        """
+        for number in itertools.count(1):
             name = stem if number == 1 else f"{stem}-{number}"
-            if name not in self.taken and (self.overwrite or self._free(name, photo_sha256)):
-                self.taken.add(name)
-                return name
-            number += 1
+            free = self.taken.isdisjoint((name, *(face_name(name, face) for face in faces)))
+            if free and (self.overwrite or self._free(name, photo_sha256)):
+                break
+        return name
+
+    def take(self, name: str, faces: Iterable[int]) -> None:
+        """No other photo of this run gets that name, or one of these faces' names."""
+        self.taken.update((name, *(face_name(name, face) for face in faces)))
 
     def largest(self, name: str, photo_sha256: str) -> int | None:
         """The number of the photo's largest face, where an earlier run noted it."""

@@ -26,6 +26,7 @@ from latentface.cli.report import Bar, Report
 from latentface.errors import InputError, LatentfaceError, NoFaceFound, OutputError, WeightsError
 from latentface.faces.crop import FaceCrop, largest_face, pick_face
 from latentface.io import images
+from latentface.io.paths import check_name, printable
 from latentface.io.provenance import COMPOSITE, GENERATED
 from latentface.options import ProjectOptions
 
@@ -130,17 +131,23 @@ class ProjectJob:
     def _take(self, photo: Path, entry: dict[str, Any]) -> None:
         """Read a photo, find the faces asked for, and queue those that are not done yet."""
         photo_sha256 = hash_file(photo)
-        name = self.naming.name(photo.stem, photo_sha256)
-        if name != photo.stem:
-            self.report.note(f"{photo}: the name {photo.stem} belongs to another result; this one is called {name}")
+        check_name(self._files(photo.stem, 1).latent)
+        name = self.naming.find(photo.stem, photo_sha256)
         settings = self.settings
         known = None if settings.all_faces else settings.face or self.naming.largest(name, photo_sha256)
-        if known and self._done(entry, self._files(name, known), photo_sha256, known):
-            return
-        pixels = images.read_image(photo)
+        if known:
+            name = self.naming.find(photo.stem, photo_sha256, (known,))
+            if self._done(entry, self._files(name, known), photo_sha256, known):
+                return self._take_name(photo, name, (known,))
+        read = images.read_photo(photo)
+        self.report.notes(f"{photo}: {text}" for text in read.notes)
+        pixels = read.rgb
         crops = self.editor.align(pixels)
         largest = largest_face(crops)
         wanted = self._choose(photo, crops, largest)
+        self.report.notes(f"{photo}: {text}" for text in dict.fromkeys(crop.turn_note for crop in crops) if text)
+        name = self.naming.find(photo.stem, photo_sha256, wanted)
+        self._take_name(photo, name, wanted)
         for face in wanted:
             entry = entry if face == wanted[0] else self._entry(photo)
             entry.update(face=face, faces=len(crops))
@@ -150,6 +157,12 @@ class ProjectJob:
                 size = (pixels.shape[1], pixels.shape[0])
                 task = Task(entry, photo, photo_sha256, size, face, face == largest, crops[face - 1], files)
                 self.waiting.append(task)
+
+    def _take_name(self, photo: Path, name: str, faces: Sequence[int]) -> None:
+        """Reserve the name for these faces of a photo, and say so when it is not the file's own."""
+        self.naming.take(name, faces)
+        if name != photo.stem:
+            self.report.note(f"{photo}: the name {photo.stem} belongs to another result; this one is called {name}")
 
     def _choose(self, photo: Path, crops: Sequence[FaceCrop], largest: int) -> list[int]:
         """The numbers of the faces that are asked for: every one, one by its number, or the largest, which is said."""
@@ -204,7 +217,8 @@ class ProjectJob:
         """Write the files of one face; the latent comes last, it marks the face as done."""
         files, distance = task.files, projection.distance
         images.write_image(files.projected, projection.image, source_type=GENERATED)
-        title = task.photo.name if task.face == 1 else f"{task.photo.name}, face {task.face}"
+        photo = printable(task.photo.name)
+        title = photo if task.face == 1 else f"{photo}, face {task.face}"
         losses = [float(value) for value in (*projection.losses, *projection.tune_losses)]
         summary = f"distance {distance:.3f}, {projection.verdict}"
         panels = compare_panels(task.crop.image, projection.image, losses, title=title, summary=summary)
@@ -228,7 +242,7 @@ class ProjectJob:
 
         return {
             "software": f"latentface {__version__}",
-            "photo": task.photo.name,
+            "photo": printable(task.photo.name),
             "photo_sha256": task.photo_sha256,
             "photo_size": json.dumps(task.photo_size),
             "face": str(task.face),

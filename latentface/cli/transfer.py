@@ -135,10 +135,11 @@ def _photo(
     strip: Path | None,
     flags: dict[str, Any],
 ) -> dict[str, object]:
-    from latentface.io.images import write_image, write_photo
+    from latentface.io.images import lost_metadata, write_image, write_photo
     from latentface.io.provenance import COMPOSITE, GENERATED
 
     made = transferrer.photo(identity, expression, face=flags["face"], expression_face=flags["expression_face"])
+    report.notes(f"{target}: {text}" for text in lost_metadata(target, made.photo))
     write_photo(target, made.photo)
     if strip is not None:
         photos = made.identity.photo is not None or made.expression.photo is not None
@@ -162,6 +163,7 @@ def _clip(
 
     rate = parse_rate(flags["rate"]) if flags["rate"] else None
     driver: Clip = read_clip(expression, rate)
+    report.notes(driver.notes)
     face = transferrer.finder.face(identity, flags["face"], "the identity")
     clip, told, made = transferrer.clip(face, driver, str(expression))
     with report.progress() as bar:

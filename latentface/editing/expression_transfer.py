@@ -183,6 +183,7 @@ class Transferrer:
             raise UsageError("a clip is transferred by rows, or what expressions move of them; units is styles")
         if self.options.mouth == "own":
             raise UsageError("a clip's mouths are painted, so that they stay steady; mouth is own: use auto or painted")
+        identity = identity.in_srgb(self.note)
         beginning, driver = driver.ahead(MOST_AHEAD)
         first, crop = self._first_face(beginning, name)
         network = identity.tune(self.generator)

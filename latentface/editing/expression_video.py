@@ -197,6 +197,7 @@ def perform(
         LatentMismatch: a direction belongs to another network.
     """
     options, video = options or SequenceOptions(), video or VideoOptions()
+    face = face.in_srgb(note)
     check_composite(composite, video.place, video.crop)
     rate = parse_rate(video.fps)
     count = round(sequence.duration * rate)

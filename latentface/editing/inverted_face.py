@@ -19,6 +19,7 @@ from latentface.faces.regions import visible_share
 from latentface.inversion.cache import ProjectionCache
 from latentface.inversion.pivot_tuning import TunedDeltas
 from latentface.inversion.projector import Projection, StepCallback
+from latentface.io.colour import srgb
 from latentface.io.images import Photo, read_photo
 from latentface.latents.latent import Latent
 from latentface.options import ProjectOptions
@@ -52,6 +53,16 @@ class Face:
     confidence: float = 1.0
     cached: bool = False
     tuned: TunedDeltas | None = None
+
+    def in_srgb(self, note: Note | None = None) -> Face:
+        """The face in a photo whose colours are sRGB, as a clip has them; note: told of a profile that is left out."""
+        if self.photo is None:
+            return self
+        photo = srgb(self.photo)
+        for text in photo.notes[len(self.photo.notes) :]:
+            if note is not None:
+                note(text)
+        return replace(self, photo=photo)
 
     def tune(self, generator: Generator) -> Generator:
         """The generator that synthesises this face and its edits: a tuned copy where it was tuned, else itself.
@@ -195,11 +206,16 @@ class FaceFinder:
     def _find_in_photo(self, source: str | os.PathLike[str] | Pixels, what: str, number: int | None) -> _Found:
         photo = Photo(source) if isinstance(source, np.ndarray) else read_photo(source)
         name = what if isinstance(source, np.ndarray) else f"{what}, {os.fspath(source)}"
+        for text in photo.notes:
+            self.note(f"{name}: {text}")
         try:
             crops = self._align(photo.rgb)
         except NoFaceFound as error:
             raise NoFaceFound(f"{name}: {error}") from None
-        return _Found(photo, self._choose(crops, number, name))
+        crop = self._choose(crops, number, name)
+        if crop.turn_note is not None:
+            self.note(f"{name}: {crop.turn_note}")
+        return _Found(photo, crop)
 
     def _choose(self, crops: Sequence[FaceCrop], number: int | None, name: str) -> FaceCrop:
         if number is not None:

@@ -142,6 +142,19 @@ class FaceCrop:
         return float(np.linalg.norm(self.quad[3] - self.quad[0]))
 
     @property
+    def quarter_turns(self) -> int:
+        """Quarter turns against the clock, 0 ... 3, by which the photo would have to be turned for an upright face."""
+        across = self.quad[3] - self.quad[0]
+        return round(float(np.arctan2(across[1], across[0])) / (np.pi / 2)) % 4
+
+    @property
+    def turn_note(self) -> str | None:
+        """What to say about a face that does not stand upright in its photo; None for one that does."""
+        if not self.quarter_turns:
+            return None
+        return f"the face lies turned by {90 * self.quarter_turns} degrees clockwise, and stays so"
+
+    @property
     def to_photo(self) -> Float64Array:
         """3x3 map: crop pixel centre (x, y, 1) -> photo pixel coordinates."""
         return quad_to_matrix(self.quad, self.size)

@@ -57,6 +57,7 @@ class Clip:
         sound: the sound that belongs to it, or None.
         source_type: what a network did to the pixels, by the rule of `latentface.io.provenance`; None for a clip that
             was read.
+        notes: what was changed about the frames when they were read, a line each.
 
     Raises:
         UsageError: a rate or size that is not positive.
@@ -69,6 +70,7 @@ class Clip:
     alpha: bool = False
     sound: Sound | None = None
     source_type: SourceType | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rate", as_rate(self.rate))

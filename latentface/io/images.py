@@ -18,6 +18,7 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 from latentface.arrays import Pixels
 from latentface.errors import InputError, OutputError, UsageError
 from latentface.io.atomic import atomic_path
+from latentface.io.colour import read_in_srgb
 from latentface.io.kinds import picture_kind, picture_kind_of
 from latentface.io.metadata import BROKEN, LEFT_OUT, exif_to_write, read_exif, without_metadata
 from latentface.io.provenance import SourceType, software, xmp_packet
@@ -276,7 +277,8 @@ def _to_photo(image: Image.Image) -> Photo:
     icc = image.info.get("icc_profile")
     rgb_like = image.mode in ("RGB", "RGBA", "RGBX", "P", "PA")
     exif, orientation, notes = read_exif(image)
-    upright = _turn(_to_8_bit(image), orientation)
+    converted, of_colour = read_in_srgb(_to_8_bit(image), icc)
+    upright = _turn(converted, orientation)
     has_alpha = "transparency" in upright.info or upright.mode in ("RGBA", "LA", "PA", "La", "RGBa")
     alpha = None
     if has_alpha:
@@ -286,8 +288,8 @@ def _to_photo(image: Image.Image) -> Photo:
         rgb=np.array(upright.convert("RGB")),
         alpha=alpha,
         exif=exif,
-        icc=icc if icc and rgb_like else None,  # a grey or CMYK profile does not describe the RGB pixels
-        notes=notes,
+        icc=icc if icc and rgb_like else None,  # others are in sRGB now
+        notes=(*notes, *of_colour),
     )
 
 

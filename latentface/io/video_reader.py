@@ -15,6 +15,7 @@ from PIL import Image, ImageSequence
 from latentface.arrays import Pixels
 from latentface.errors import InputError
 from latentface.io.clip import Clip, Frame, Sound
+from latentface.io.dynamic_range import note_of, to_srgb
 from latentface.io.images import list_photos, read_photo
 from latentface.io.kinds import CAN_MOVE, picture_kind_of
 from latentface.io.metadata import BROKEN
@@ -71,9 +72,10 @@ def open_film(path: Path) -> Clip:
             if not container.streams.video:
                 raise InputError(f"{path}: no video stream in this file (or it is cut off); give a clip with pictures")
             stream = container.streams.video[0]
-            frame = next(decode(container), None)
+            frame = next(_decoded(container), None)
             if frame is None:
                 raise InputError(f"{path}: the video stream holds no frame; give a clip that plays")
+            notes = _notes(path, frame)
             has_alpha = any(part.is_alpha for part in frame.format.components)
             rate = Fraction(stream.guessed_rate or stream.average_rate or 25).limit_denominator(1001 * 1000)
             promised, start = _promised(stream), _time(frame)
@@ -87,10 +89,51 @@ def open_film(path: Path) -> Clip:
             "save or download it again"
         ) from None
     film = Film(path, rate, start, promised, end, has_alpha, aspect)
-    return Clip(film, rate, (width, height), promised, has_alpha, sound)
+    return Clip(film, rate, (width, height), promised, has_alpha, sound, notes=notes)
+
+
+def _notes(path: Path, frame: Any) -> tuple[str, ...]:
+    """What is changed about the frames of a clip with such a first one."""
+    fields = "an interlaced clip: its fields are made whole frames" if frame.interlaced_frame else None
+    return tuple(f"{path}: {text}" for text in (note_of(frame), fields) if text is not None)
 
 
 def decode(container: Any) -> Iterator[Any]:
+    """The frames of a container's first video stream; from the first interlaced one on they are made whole."""
+    graph: Any = None
+    for frame in _decoded(container):
+        if graph is None and frame.interlaced_frame:
+            graph = _deinterlacer(frame)
+        if graph is None:
+            yield frame
+        else:
+            graph.push(frame)
+            yield from _ready(graph)
+    if graph is not None:
+        graph.push(None)
+        yield from _ready(graph)
+
+
+def _deinterlacer(frame: Any) -> Any:
+    """A graph with bwdif: a frame for each frame, those that are not interlaced as they are."""
+    graph = av.filter.Graph()
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
+    whole, sink = graph.add("bwdif", "mode=send_frame:deint=interlaced"), graph.add("buffersink")
+    source.link_to(whole)
+    whole.link_to(sink)
+    graph.configure()
+    return graph
+
+
+def _ready(graph: Any) -> Iterator[Any]:
+    while True:
+        try:
+            yield graph.pull()
+        except (av.error.BlockingIOError, av.error.EOFError):
+            return
+
+
+def _decoded(container: Any) -> Iterator[Any]:
     """The frames of a container's first video stream, by a decoder that keeps alpha where there is some."""
     stream = container.streams.video[0]
     stream.thread_type = "AUTO"
@@ -135,9 +178,9 @@ def increasing(
 
 
 def to_pixels(frame: Any, alpha: bool, aspect: Fraction) -> Pixels:
-    """uint8 [H, W, 3 or 4] as it is meant to be seen: square pixels, turned upright."""
+    """uint8 [H, W, 3 or 4] as it is meant to be seen: in sRGB, with square pixels, turned upright."""
     size = {"width": max(1, round(frame.width * aspect)), "height": frame.height} if aspect != 1 else {}
-    pixels = frame.to_ndarray(format="rgba" if alpha else "rgb24", **size)
+    pixels = to_srgb(frame, alpha, **size)
     return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
 
 

@@ -1,23 +1,30 @@
 """Building the native library on first use, once for each source, compiler and machine, into the user's cache folder.
 
-The folder is the one that LATENTFACE_CACHE names, or the platform's cache folder for latentface. Two processes that
+The folder is the one that LATENTFACE_CACHE names, or the platform's cache folder for latentface; without a home folder,
+one among the temporary files. Two processes that
 build at once take turns, and a library appears under its name only when it is whole. A build that failed is
 remembered beside it, with the reason, so that it is tried once and not at every start.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import importlib.util
+import logging
 import os
 import platform
 import shlex
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+
+logger = logging.getLogger(__name__)
 
 SOURCES = Path(__file__).parent / "csrc"
 CXX_FLAGS = "-O3 -march=native -std=c++17 -fno-math-errno -fno-trapping-math -fopenmp -fPIC"
@@ -133,10 +140,32 @@ def build(device: str) -> Path:
 def folder() -> Path:
     """Where libraries lie; it need not exist yet."""
     chosen = os.environ.get("LATENTFACE_CACHE")
-    if chosen:
-        return Path(chosen).expanduser() / "ops"
     base = os.environ.get("XDG_CACHE_HOME") or ("~/Library/Caches" if sys.platform == "darwin" else "~/.cache")
-    return Path(base).expanduser() / "latentface" / "ops"
+    place = os.path.expanduser(chosen or os.path.join(base, "latentface"))
+    if place.startswith("~"):  # there is no home folder
+        return temporary_cache() / "ops"
+    return Path(place) / "ops"
+
+
+@functools.lru_cache(maxsize=1)
+def temporary_cache() -> Path:
+    """The user's folder among the temporary files, which serves as the cache where there is no home; said once.
+
+    It belongs to the user alone. Where another user has taken its name, it gets one that is new each time.
+    """
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    place = Path(tempfile.gettempdir()) / f"latentface-{user}"
+    with contextlib.suppress(OSError):
+        place.mkdir(mode=0o700)
+    try:
+        found = place.lstat()
+        private = stat.S_ISDIR(found.st_mode) and found.st_uid == user and not found.st_mode & 0o022
+    except OSError:
+        private = False
+    if not private:
+        place = Path(tempfile.mkdtemp(prefix="latentface-"))
+    logger.warning("there is no home folder, so the cache is %s; LATENTFACE_CACHE names another", place)
+    return place
 
 
 def _key(made: Recipe) -> str:

@@ -2,7 +2,7 @@
 
 Beside each file lies a record (`FILE.json`): where it came from, its SHA-256, and the licence line the user has seen.
 The record outlives the file, so that a later download must give the same bytes. The folder is the platform's cache
-folder for latentface, or the one that LATENTFACE_CACHE names.
+folder for latentface, or the one that LATENTFACE_CACHE names; without a home folder, one among the temporary files.
 """
 
 from __future__ import annotations
@@ -69,12 +69,15 @@ class Record:
 
 def folder() -> Path:
     """The cache folder; it need not exist yet."""
-    chosen = os.environ.get("LATENTFACE_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
     import platformdirs
 
-    return Path(platformdirs.user_cache_dir("latentface"))
+    with contextlib.suppress(RuntimeError):  # there is no home folder
+        place = os.path.expanduser(os.environ.get("LATENTFACE_CACHE") or platformdirs.user_cache_dir("latentface"))
+        if not place.startswith("~"):
+            return Path(place)
+    from latentface.ops.compiler import temporary_cache
+
+    return temporary_cache()
 
 
 def made(place: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -263,3 +264,35 @@ def test_a_turned_photo_is_projected_upright(desk: Desk) -> None:
     assert json.loads(facts["photo_size"]) == [150, 140]
     quad = np.array(json.loads(facts["quad"]))
     assert quad[1, 1] > quad[0, 1] + 40  # the second corner lies below the first: the face stands upright
+
+
+def test_names_of_further_faces_never_meet_another_photo(desk: Desk) -> None:
+    group, other = desk.photo(faces=(90, 60)), desk.photo("anna.face2.png", faces=(70,))
+    for flags in ((), ("--overwrite",)):
+        done = desk.project(other, group, "--all-faces", *flags)
+        assert done.code == 0, done.err
+        assert "3 done" in done.out
+        latents = [Latent.load(path) for path in sorted(desk.out.glob("*.latent.safetensors"))]
+        assert sorted((each.metadata or {})["photo"] for each in latents) == ["anna.face2.png", "anna.png", "anna.png"]
+        assert "the name anna belongs to another result" in done.err
+    again = desk.project(group, other, "--all-faces", "--json").json
+    assert again["skipped"] == 3 and again["done"] == 0
+
+
+def test_a_name_that_is_not_utf8_is_done_and_shown(desk: Desk) -> None:
+    photo = desk.photo()
+    odd = photo.rename(photo.with_name(os.fsdecode(b"Jos\xe9.png")))
+    done = desk.project(odd)
+    assert done.code == 0, done.err
+    assert "Jos�.png" in done.out
+    assert os.fsdecode(b"Jos\xe9.latent.safetensors") in os.listdir(desk.out)
+    assert desk.project(odd, "--json", "--overwrite").json["done"] == 1
+
+
+def test_a_name_that_would_be_too_long_is_told_before_the_work(desk: Desk) -> None:
+    photo = desk.photo()
+    long = photo.rename(photo.with_name(f"{'x' * 240}.png"))
+    done = desk.project(long)
+    assert done.code == 5
+    assert f"{'x' * 240}.latent.safetensors: its name has 259 bytes" in done.err
+    assert not desk.out.exists()

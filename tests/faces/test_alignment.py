@@ -358,3 +358,40 @@ def test_the_box_around_landmarks_is_where_the_detector_would_put_it() -> None:
     square = ffhq_quad(points)
     scaled = (points - square.mean(0)) * np.linalg.norm(quad[3] - quad[0]) / np.linalg.norm(square[3] - square[0])
     assert np.abs(alignment.box_around(scaled + quad.mean(0)) - box).max() <= 1
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_photo_on_its_side_or_head_is_tried_at_the_four_turns(astronaut, turns):
+    landmarks = alignment.BuiltinLandmarks(load_landmarks())
+    straight = alignment.align(astronaut, size=64, landmarks=landmarks)[0]
+    (found,) = alignment.align(np.ascontiguousarray(np.rot90(astronaut, turns)), size=64, landmarks=landmarks)[:1]
+    height, width = np.rot90(astronaut, turns).shape[:2]
+    assert straight.quarter_turns == 0 and straight.turn_note is None
+    assert found.quarter_turns == 4 - turns and f"{90 * (4 - turns)} degrees clockwise" in found.turn_note
+    back = alignment.turned_back(straight.landmarks, 4 - turns, height, width)
+    assert np.linalg.norm(features(found.landmarks) - features(back), axis=1).max() < 2
+    assert np.abs(found.image.astype(int) - straight.image).mean() < 4, "the crop stands upright"
+
+
+def test_points_are_turned_back():
+    picture = np.arange(15).reshape(3, 5)
+    for turns in range(4):
+        turned = np.rot90(picture, turns)
+        y, x = np.mgrid[: turned.shape[0], : turned.shape[1]]
+        places = alignment.turned_back(np.stack([x, y], -1).astype(float), turns, 3, 5).astype(int)
+        assert (picture[places[..., 1], places[..., 0]] == turned).all()
+
+
+def test_weak_faces_of_a_turned_photo_do_not_count():
+    def detector(photo):
+        return np.array([[1.0, 1.0, 9.0, 9.0]]), np.array([0.2])
+
+    asked = []
+
+    def once(photo):
+        asked.append(photo.shape)
+        return detector(photo) if len(asked) > 1 else (np.empty((0, 4)), np.empty(0))
+
+    with pytest.raises(NoFaceFound):
+        alignment.align(np.zeros((20, 30, 3), np.uint8), size=16, landmarks=None, detector=once)
+    assert asked == [(20, 30, 3), (30, 20, 3), (20, 30, 3), (30, 20, 3)]

@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import pwd
+import tempfile
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +17,7 @@ import pytest
 
 from latentface import pretrained
 from latentface.errors import OutputError, WeightsError
+from latentface.ops import compiler
 from latentface.pretrained import cache
 from latentface.pretrained.cache import Access, access, obtain
 from tests.helpers.weight_server import CONTENT, SHA256, WeightHandler, entry, files
@@ -187,3 +191,44 @@ def test_settings_hold_for_their_block_and_their_thread() -> None:
         other.join()
     look()
     assert seen == ["looked", "looked"]
+
+
+@pytest.fixture
+def homeless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """No HOME, and no entry for the user among the passwords, as in a container; the folder of temporary files."""
+
+    def unknown(number: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {number}")
+
+    for name in ("HOME", "LATENTFACE_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    compiler.temporary_cache.cache_clear()
+    yield tmp_path
+    compiler.temporary_cache.cache_clear()
+
+
+def test_without_a_home_the_cache_is_a_private_temporary_folder_and_that_is_said_once(
+    homeless: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = cache.folder()
+    assert place == homeless / f"latentface-{os.getuid()}"
+    assert place.stat().st_mode & 0o777 == 0o700
+    assert compiler.folder() == place / "ops" and cache.folder() == place
+    assert [record.message for record in caplog.records if "no home folder" in record.message] == [
+        f"there is no home folder, so the cache is {place}; LATENTFACE_CACHE names another"
+    ]
+
+
+def test_a_temporary_folder_that_others_may_write_is_not_taken(homeless: Path) -> None:
+    taken = homeless / f"latentface-{os.getuid()}"
+    taken.mkdir()
+    taken.chmod(0o777)
+    assert cache.folder() != taken
+    assert cache.folder().stat().st_mode & 0o077 == 0
+
+
+def test_a_cache_that_is_named_needs_no_home(homeless: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LATENTFACE_CACHE", str(homeless / "named"))
+    assert cache.folder() == homeless / "named" and compiler.folder() == homeless / "named" / "ops"

@@ -71,6 +71,11 @@ GLOBALS: dict[str, Callable[..., Any] | None] = {
     "dnnlib.util.EasyDict": _empty,
     "dnnlib.EasyDict": _empty,
     "argparse.Namespace": None,
+    **{
+        f"{module}.{kind}": None  # a path among the settings: recorded, and never opened
+        for module in ("pathlib", "pathlib._local")
+        for kind in ("Path", "PosixPath", "WindowsPath", "PurePath", "PurePosixPath", "PureWindowsPath")
+    },
     "collections.OrderedDict": _ordered,
     "builtins.set": _first,
     "__builtin__.set": _first,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pickle
+from argparse import Namespace
 from collections import OrderedDict
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -105,3 +106,14 @@ def test_an_integer_of_thousands_of_digits_is_refused() -> None:
 def test_persistent_ids_are_given_to_whoever_asked() -> None:
     found, _ = unpickle(memoryview(b"\x80\x02K\x07Q."), persistent=lambda reference: ("made of", reference))
     assert found == ("made of", 7)
+
+
+@pytest.mark.parametrize("protocol", [2, 4])
+def test_paths_and_namespaces_among_the_settings_are_inert(protocol: int, tmp_path: Path) -> None:
+    settings = Namespace(ckpt=Path("/models/550000.pt"), size=256, out=PureWindowsPath("C:/out"), more=Namespace(a=1))
+    content = {**write.rosinality_state(make())}
+    (tmp_path / "a.pt").write_bytes(write.torch_bytes({"g_ema": content, "latent_avg": make().w_avg, "args": settings}))
+    assert read_checkpoint(tmp_path / "a.pt").generator().fingerprint == make().fingerprint
+    value, _ = unpickle(memoryview(pickle.dumps(settings, protocol)))
+    assert isinstance(value, Instance) and value.kind == "argparse.Namespace" and value.state["size"] == 256
+    assert isinstance(value.state["ckpt"], Instance) and value.state["ckpt"].kind.startswith("pathlib.")

@@ -1,0 +1,84 @@
+"""Colour, managed in one place: a photo's own profile comes in, clips and networks work in sRGB.
+
+A photo keeps its pixels and its profile for as long as it stays a photo: what an edit does not touch stays as it was,
+and any program shows it as before. A clip has no profile; its colours are sRGB, and `srgb` brings a photo there. Grey
+and CMYK pictures become sRGB when they are read (relative colorimetric, ICC.1:2022), since they are RGB from then on.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import replace
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from latentface.arrays import Pixels
+
+if TYPE_CHECKING:
+    from latentface.io.images import Photo
+
+UNREADABLE = "its colour profile cannot be read; its colours are taken for sRGB"
+_ALIKE = 2  # of 255: the profiles that cameras and programs write for sRGB differ by as much
+
+
+def srgb(photo: Photo) -> Photo:
+    """The photo with its colours in sRGB, and no profile: itself where it is in sRGB, or says nothing, already."""
+    if photo.icc is None:
+        return photo
+    transform = _to_srgb(photo.icc, "RGB")
+    if transform is None:
+        return replace(photo, icc=None, notes=(*photo.notes, UNREADABLE))
+    return replace(photo, rgb=photo.rgb if _is_srgb(photo.icc) else _apply(transform, photo.rgb), icc=None)
+
+
+def read_in_srgb(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, tuple[str, ...]]:
+    """A grey or CMYK picture by its own profile as sRGB, still grey or now RGB, and notes; others stay as they are."""
+    kind = {"L": "GRAY", "LA": "GRAY", "CMYK": "CMYK"}.get(image.mode)
+    if kind is None or not icc:
+        return image, ()
+    transform = _to_srgb(icc, "L" if kind == "GRAY" else "CMYK")
+    if transform is None:
+        return image, (UNREADABLE,)
+    if kind == "CMYK":
+        return _applied(transform, image), ()
+    ramp = np.asarray(_applied(transform, Image.fromarray(np.arange(256, dtype=np.uint8)[None])), np.float64)
+    levels = np.rint(ramp.mean(2)).astype(np.uint8).ravel().tolist()  # one for all channels: grey stays grey
+    same = list(range(256))
+    return image.point(levels if image.mode == "L" else levels + same), ()
+
+
+@functools.lru_cache(maxsize=8)
+def _to_srgb(icc: bytes, mode: str) -> Any:
+    """Pillow's transform from a profile to sRGB; None for a profile that is damaged or of another colour space."""
+    from PIL import ImageCms
+
+    try:
+        profile = ImageCms.ImageCmsProfile(BytesIO(icc))
+        return ImageCms.buildTransform(
+            profile, ImageCms.createProfile("sRGB"), mode, "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC
+        )
+    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+        return None
+
+
+@functools.lru_cache(maxsize=8)
+def _is_srgb(icc: bytes) -> bool:
+    """Whether a profile gives the colours of sRGB, measured on a lattice of them."""
+    steps = np.linspace(0, 255, 9).round().astype(np.uint8)
+    lattice = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(27, 27, 3)
+    return bool(np.abs(_apply(_to_srgb(icc, "RGB"), lattice).astype(int) - lattice).max() <= _ALIKE)
+
+
+def _apply(transform: Any, rgb: Pixels) -> Pixels:
+    return np.array(_applied(transform, Image.fromarray(np.ascontiguousarray(rgb))))
+
+
+def _applied(transform: Any, image: Image.Image) -> Image.Image:
+    from PIL import ImageCms
+
+    made = ImageCms.applyTransform(image, transform)
+    assert made is not None, "a new image is made unless it is asked for in place"
+    return made
