@@ -31,11 +31,11 @@ def check_outputs(outputs: Iterable[Path | None], inputs: Iterable[Path | str | 
 
     OutputError for a name that is too long for a file.
     """
-    outputs = list(filter(None, outputs))
-    for output in outputs:
+    written = [output for output in outputs if output is not None]
+    for output in written:
         check_name(output)
     known = [Path(each) for each in inputs if each]
-    for output, given in itertools.product(outputs, known):
+    for output, given in itertools.product(written, known):
         if _same(output, given):
             raise UsageError(f"{output} is an input, and inputs are never replaced; choose another name with -o")
 
