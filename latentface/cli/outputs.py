@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from latentface.errors import InputError, OutputError, UsageError
-from latentface.io.atomic import sha256
-from latentface.io.paths import check_name
+from latentface.io.atomic import check_name, sha256
 from latentface.options import ProjectOptions
 
 LATENT_SUFFIX = ".latent.safetensors"
