@@ -82,7 +82,9 @@ class SoundTrack:
     def _can_copy(self, form: SoundFormat) -> bool:
         """Whether the container takes these packets: by their codec, and by the times of the first of them."""
         with self._open() as source:
-            stream = source.streams.audio[0]
+            stream = next(iter(source.streams.audio), None)
+            if stream is None or stream.codec_context is None:
+                raise InputError(f"{self.sound.path}: no sound that can be decoded; leave it out")
             if stream.codec_context.name.removesuffix("float") not in form.copies:
                 return False
             if not stream.codec_context.sample_rate or "channel" in stream.codec_context.layout.name:

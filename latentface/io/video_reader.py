@@ -72,6 +72,8 @@ def open_film(path: Path) -> Clip:
             if not container.streams.video:
                 raise InputError(f"{path}: no video stream in this file (or it is cut off); give a clip with pictures")
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise InputError(f"{path}: its video stream is of an unknown kind, or damaged; give a clip that plays")
             frame = next(_decoded(container), None)
             if frame is None:
                 raise InputError(f"{path}: the video stream holds no frame; give a clip that plays")
@@ -82,7 +84,7 @@ def open_film(path: Path) -> Clip:
             end = None if promised is not None else _end(container, stream)
             aspect = Fraction(stream.sample_aspect_ratio or 1)
             height, width = to_pixels(frame, has_alpha, aspect).shape[:2]
-            sound = Sound(path, start) if container.streams.audio else None
+            sound = Sound(path, start) if any(track.codec_context for track in container.streams.audio[:1]) else None
     except (av.FFmpegError, OSError) as error:
         raise InputError(
             f"{path}: not a clip that can be played, or cut off ({_reason(error)}); readable up to frame 0; "

@@ -1,23 +1,24 @@
 """Damaged files of every kind that is read: an `InputError` that names them, or a picture, and nothing else.
 
-`make fuzz` runs the same for long (profile `fuzz` of hypothesis).
+`make fuzz` runs the same for long.
 """
 
 from __future__ import annotations
 
 import functools
+import os
 import tempfile
 import warnings
 from fractions import Fraction
 from io import BytesIO
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -26,11 +27,13 @@ from latentface.io.images import read_photo, write_photo
 from latentface.io.video import read_clip, write_clip
 from tests.helpers.profiles import rgb_profile
 
+EXAMPLES = int(os.environ.get("LATENTFACE_FUZZ_EXAMPLES", "100"))
+LONG_OR_SHORT = settings(max_examples=EXAMPLES, deadline=None, derandomize=EXAMPLES == 100)
 PICTURES = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")
 CLIPS = {"mp4": "libx264", "mkv": "mpeg4", "avi": "mjpeg", "webm": "libvpx"}
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def picture(kind: str) -> bytes:
     """A picture with metadata."""
     y, x = np.mgrid[:24, :32]
@@ -43,7 +46,7 @@ def picture(kind: str) -> bytes:
     return file.getvalue()
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def clip(suffix: str) -> bytes:
     """A clip of 6 frames, with sound."""
     with tempfile.TemporaryDirectory() as folder:
@@ -52,7 +55,9 @@ def clip(suffix: str) -> bytes:
             stream: Any = container.add_stream(CLIPS[suffix], rate=25)
             stream.width, stream.height = 64, 48
             stream.pix_fmt = "yuvj420p" if suffix == "avi" else "yuv420p"
-            track: Any = container.add_stream("libopus" if suffix == "webm" else "libmp3lame", rate=48000, layout="mono")
+            track: Any = container.add_stream(
+                "libopus" if suffix == "webm" else "libmp3lame", rate=48000, layout="mono"
+            )
             for k in range(6):
                 frame: Any = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 30 * k, np.uint8), format="rgb24")
                 frame.pts, frame.time_base = k, Fraction(1, 25)
@@ -88,6 +93,7 @@ def damaged(draw: st.DrawFn, contents: tuple[bytes, ...]) -> bytes:
     return bytes(data)
 
 
+@LONG_OR_SHORT
 @given(damaged(tuple(map(picture, PICTURES))))
 def test_damaged_pictures(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
@@ -103,6 +109,7 @@ def test_damaged_pictures(content: bytes) -> None:
             assert read_photo(Path(folder) / "b.jpg").rgb.shape == photo.rgb.shape
 
 
+@LONG_OR_SHORT
 @given(damaged(tuple(map(clip, CLIPS))))
 def test_damaged_clips(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -111,7 +118,7 @@ def test_damaged_clips(content: bytes) -> None:
         try:
             found = read_clip(path)
             times = [frame.time for frame in islice(found, 40)]
-            assert all(one < other for one, other in zip(times, times[1:], strict=False))
+            assert all(one < other for one, other in pairwise(times))
             write_clip(Path(folder) / "b.mp4", read_clip(path))
         except InputError as error:
             assert str(path) in str(error) and "\n" not in str(error)
