@@ -17,7 +17,7 @@ import av
 
 from latentface.errors import InputError
 from latentface.io.clip import Sound
-from latentface.io.paths import address
+from latentface.io.media import open_media
 
 #: The usual layout of so many channels, for files that do not say which channel belongs to which speaker.
 LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "quad", 5: "5.0(side)", 6: "5.1(side)", 7: "6.1", 8: "7.1"}
@@ -75,7 +75,7 @@ class SoundTrack:
 
     def _open(self) -> Any:
         try:
-            return av.open(address(self.sound.path))
+            return open_media(self.sound.path)
         except (av.FFmpegError, OSError) as error:
             raise InputError(f"{self.sound.path}: the sound cannot be read ({error}); leave it out") from None
 

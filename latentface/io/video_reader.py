@@ -18,8 +18,8 @@ from latentface.io.clip import Clip, Frame, Sound
 from latentface.io.dynamic_range import note_of, to_srgb
 from latentface.io.images import list_photos, read_photo
 from latentface.io.kinds import CAN_MOVE, picture_kind_of
+from latentface.io.media import open_media
 from latentface.io.metadata import BROKEN
-from latentface.io.paths import address
 
 Item = TypeVar("Item")
 _DEFAULT_DELAY = 100  # milliseconds: what browsers show for a frame without a delay
@@ -41,7 +41,7 @@ class Film:
     def __iter__(self) -> Iterator[Frame]:
         count, last = 0, Fraction(0)
         try:
-            with av.open(address(self.path)) as container:
+            with open_media(self.path) as container:
                 for frame, last in increasing(self._timed(container), 1 / self.rate):
                     yield Frame(to_pixels(frame, self.alpha, self.aspect), last)
                     count += 1
@@ -66,7 +66,7 @@ class Film:
 def open_film(path: Path) -> Clip:
     """Read header and first frame of a video file; raises InputError when there is nothing to see in it."""
     try:
-        with av.open(address(path)) as container:
+        with open_media(path) as container:
             if container.format.name.endswith("_pipe") or container.format.name == "image2":
                 raise still(path)
             if not container.streams.video:
