@@ -7,7 +7,7 @@ USABLE := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
 	$$p -c '$(USABLE)' 2>/dev/null && { echo $$p; break; }; done)
 
-.PHONY: install demo test lint clean
+.PHONY: install demo test fuzz lint clean
 
 install: $(STAMP)
 
@@ -26,6 +26,10 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
+
+# about 20 minutes of damaged pictures and clips
+fuzz: $(STAMP)
+	LATENTFACE_FUZZ_EXAMPLES=10000 $(BIN)/python -m pytest tests/io/test_fuzz.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

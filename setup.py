@@ -50,6 +50,7 @@ setup(
     extras_require={
         "synth": ["moderngl"],
         "ui": ["gradio"],
+        "heic": ["pillow-heif>=0.22"],
         "onnx": ONNX,
         # nvcc and the headers it needs, for native operations on a GPU without a CUDA toolkit
         "cuda": ["cuda-toolkit[nvcc,cccl]>=13; sys_platform == 'linux'"],

@@ -79,6 +79,26 @@ def align(photo: Pixels, size: int = DEFAULT_SIZE, landmarks: str = "builtin") -
     return alignment.align(photo, size=size, landmarks=landmark_predictor(landmarks))
 
 
+def align_upright(
+    photo: Photo, size: int = DEFAULT_SIZE, landmarks: str = "builtin"
+) -> tuple[Photo, list[FaceCrop], str | None]:
+    """The faces of a photo as `align` finds them, in the photo turned upright where it lies on its side or head.
+
+    Returns:
+        The photo, itself or turned; its faces; and what to say about it when it was turned.
+
+    Raises:
+        NoFaceFound: there is none at any of the four turns.
+    """
+    crops = align(photo.rgb, size, landmarks)
+    quarters = crops[0].quarter_turns
+    if not quarters:
+        return photo, crops, None
+    upright = images.turned(photo, quarters)
+    note = f"no upright face; the photo is turned by {(360 - 90 * quarters) % 360} degrees clockwise, and stays so"
+    return upright, align(upright.rgb, size, landmarks), note
+
+
 @overload
 def project(
     crops: FaceCrop | Pixels,

@@ -198,8 +198,13 @@ class FaceEditor:
         Raises:
             InputError, NoFaceFound: photo or clip cannot be used.
         """
-        whole = photo if isinstance(photo, Photo | np.ndarray) else read_photo(photo)
-        faces = self.align(whole.rgb if isinstance(whole, Photo) else whole)
+        read = photo if isinstance(photo, Photo | np.ndarray) else read_photo(photo)
+        whole = read if isinstance(read, Photo) else Photo(read)
+        try:
+            whole, faces, _ = api.align_upright(whole, self.resolution, self.landmarks)
+        except NoFaceFound as error:
+            name = os.fspath(photo) if isinstance(photo, str | os.PathLike) else "the photo"
+            raise NoFaceFound(f"{name}: {error}") from None
         chosen = faces if face is None else [pick_face(faces, face)]
         given = [driving] if isinstance(driving, str | os.PathLike | Clip) else driving
         clips = [clip if isinstance(clip, Clip) else read_clip(clip) for clip in given]

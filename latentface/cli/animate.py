@@ -127,10 +127,9 @@ def _animate_file(
     clips: list[Clip] = [video.read_clip(word, rate=rate if Path(word).is_dir() else None) for word in driving]
     report.notes(note for clip in clips for note in clip.notes)
     model = api.load_animator(flags["network"], flags["device"]) if options.engine == "motion" else None
-    faces = find_faces(source, flags["landmarks"])
+    photo, faces = find_faces(source, photo, flags["landmarks"], report)
     if flags["face"]:
         faces = [pick_face(faces, flags["face"], str(source))]
-    report.notes(f"{source}: {text}" for text in dict.fromkeys(face.turn_note for face in faces) if text)
     started = time.perf_counter()
     animation = api.animate(photo, clips, model, options, faces=faces, landmarks=flags["landmarks"])
     clip = animation.clip if flags["sound"] else replace(animation.clip, sound=None)

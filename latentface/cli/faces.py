@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING
 from latentface.errors import NoFaceFound
 
 if TYPE_CHECKING:
+    from latentface.cli.report import Report
     from latentface.faces.crop import FaceCrop
+    from latentface.io.images import Photo
 
 
-def find_faces(source: Path, landmarks: str) -> list[FaceCrop]:
-    """Every face of a photo file, the surest first; NoFaceFound names the file."""
+def find_faces(source: Path, photo: Photo, landmarks: str, report: Report) -> tuple[Photo, list[FaceCrop]]:
+    """The photo of a file, upright, and its faces, the surest first; NoFaceFound names the file."""
     from latentface import api
-    from latentface.io.images import read_image
 
     try:
-        return api.align(read_image(source), landmarks=landmarks)
+        upright, faces, note = api.align_upright(photo, landmarks=landmarks)
+        report.notes(f"{source}: {text}" for text in (note,) if text)
+        return upright, faces
     except NoFaceFound as error:
         raise NoFaceFound(f"{source}: {error}") from None

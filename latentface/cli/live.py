@@ -23,6 +23,7 @@ from latentface.faces.square import Square, best_face
 from latentface.io import video
 from latentface.io.camera import Camera
 from latentface.io.clip import Clip, Frame
+from latentface.io.colour import srgb
 from latentface.io.images import read_photo
 from latentface.motion import calibration
 from latentface.motion.driver import keypoints_of
@@ -37,9 +38,10 @@ STEADY = 3  # frames in a row that must match before it starts
 
 def animate_live(report: Report, source: Path, camera: str, options: AnimateOptions, flags: dict[str, Any]) -> None:
     """Run until the camera ends, the window is closed, the time is up or Ctrl-C."""
-    photo = replace(read_photo(source), alpha=None)
+    photo = replace(srgb(read_photo(source)), alpha=None)
     model = api.load_animator(flags["network"], flags["device"]) if options.engine == "motion" else None
-    faces = [pick_face(find_faces(source, flags["landmarks"]), flags["face"], str(source))]
+    photo, found = find_faces(source, photo, flags["landmarks"], report)
+    faces = [pick_face(found, flags["face"], str(source))]
     if options.mode == "relative":
         options = replace(options, best_frame=False)  # nobody can go through a camera's frames beforehand
     with ExitStack() as stack:

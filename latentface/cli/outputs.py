@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from latentface.errors import InputError, OutputError, UsageError
-from latentface.io.atomic import sha256
-from latentface.io.paths import check_name
+from latentface.io.atomic import check_name, sha256
 from latentface.options import ProjectOptions
 
 LATENT_SUFFIX = ".latent.safetensors"
@@ -31,11 +30,11 @@ def check_outputs(outputs: Iterable[Path | None], inputs: Iterable[Path | str | 
 
     OutputError for a name that is too long for a file.
     """
-    outputs = list(filter(None, outputs))
-    for output in outputs:
+    written = [output for output in outputs if output is not None]
+    for output in written:
         check_name(output)
     known = [Path(each) for each in inputs if each]
-    for output, given in itertools.product(outputs, known):
+    for output, given in itertools.product(written, known):
         if _same(output, given):
             raise UsageError(f"{output} is an input, and inputs are never replaced; choose another name with -o")
 

@@ -26,7 +26,8 @@ from latentface.cli.report import Bar, Report
 from latentface.errors import InputError, LatentfaceError, NoFaceFound, OutputError, WeightsError
 from latentface.faces.crop import FaceCrop, largest_face, pick_face
 from latentface.io import images
-from latentface.io.paths import check_name, printable
+from latentface.io.atomic import check_name
+from latentface.io.paths import printable
 from latentface.io.provenance import COMPOSITE, GENERATED
 from latentface.options import ProjectOptions
 

@@ -206,16 +206,15 @@ class FaceFinder:
     def _find_in_photo(self, source: str | os.PathLike[str] | Pixels, what: str, number: int | None) -> _Found:
         photo = Photo(source) if isinstance(source, np.ndarray) else read_photo(source)
         name = what if isinstance(source, np.ndarray) else f"{what}, {os.fspath(source)}"
-        for text in photo.notes:
-            self.note(f"{name}: {text}")
+        for lost in photo.notes:
+            self.note(f"{name}: {lost}")
         try:
-            crops = self._align(photo.rgb)
+            photo, crops, text = api.align_upright(photo, self.generator.config.resolution, self.landmarks)
         except NoFaceFound as error:
             raise NoFaceFound(f"{name}: {error}") from None
-        crop = self._choose(crops, number, name)
-        if crop.turn_note is not None:
-            self.note(f"{name}: {crop.turn_note}")
-        return _Found(photo, crop)
+        if text is not None:
+            self.note(f"{name}: {text}")
+        return _Found(photo, self._choose(crops, number, name))
 
     def _choose(self, crops: Sequence[FaceCrop], number: int | None, name: str) -> FaceCrop:
         if number is not None:

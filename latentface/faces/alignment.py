@@ -45,9 +45,9 @@ def align(
     """Every face of a photo as an FFHQ-aligned crop, the best-scored first.
 
     photo: uint8 RGB [H, W, 3]. size: side of the crops in pixels. landmarks: called with the photo and boxes [F, 4].
-    detector: photo -> (boxes [F, 4] as x0, y0, x1, y1, scores [F]); `detect_faces` when None. A photo without an upright
-    face is tried at its other three quarter turns; crop and landmarks of a face found so lie turned in the photo, as it
-    does (`FaceCrop.quarter_turns`).
+    detector: photo -> (boxes [F, 4] as x0, y0, x1, y1, scores [F]); `detect_faces` when None. A photo without an
+    upright face is tried at its other three quarter turns; crop and landmarks of a face found so lie turned in the
+    photo, as it does (`FaceCrop.quarter_turns`).
     Raises NoFaceFound when no face is found, UsageError for a size below 1 or pixels of another form.
     """
     if size < 1:
@@ -108,7 +108,7 @@ def detect_faces(photo: Pixels) -> tuple[Float64Array, Float64Array]:
 def _detect_turned(photo: Pixels, detect: Detector) -> tuple[int, Float64Array, Float64Array]:
     """The quarter turn against the clock that shows the surest face, and the boxes and scores in the turned photo.
 
-    A copy of at most 1800 px a side is searched, and only sure faces count: a photo without any is looked at three times.
+    A copy of at most 1800 px a side is searched, and only sure faces count: it is looked at three times.
     """
     height, width = photo.shape[:2]
     scale = min(1.0, _COARSE_SIDE / max(height, width))
@@ -125,7 +125,7 @@ def _detect_turned(photo: Pixels, detect: Detector) -> tuple[int, Float64Array, 
 
 
 def turned_back(points: Float64Array, turns: int, height: int, width: int) -> Float64Array:
-    """Points [..., 2] of a photo turned by `np.rot90(photo, turns)`, in pixels of the photo, [height, width] as it is."""
+    """Points [..., 2] of a photo turned by `np.rot90(photo, turns)`, in pixels of the photo, [height, width]."""
     x, y = points[..., 0], points[..., 1]
     places = ((x, y), (width - 1 - y, x), (width - 1 - x, height - 1 - y), (y, height - 1 - x))
     return np.stack(places[turns % 4], axis=-1)

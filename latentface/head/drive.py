@@ -6,7 +6,7 @@ Coordinates are photo pixels (column, row; integers are pixels' centres), depth 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -43,6 +43,7 @@ COLOURLESS = 2  # largest difference between the channels of a photo without col
 STILL = 2e-3  # pixels: what moves less is left alone
 BROW = 0.05  # inter-ocular distances: half of their thickness
 EDGE = 0.03  # inter-ocular distances: the edge of lips is smoothed along by so much
+FARTHEST = 2 / 3  # of the way to the photo's border: no displacement reads beyond it
 SAMPLES = 3  # along each side of a pixel that lies on the edge of a lip
 #: Inter-ocular distances from an iris beyond which lids no longer count where there are spectacles: frames and brows.
 BEHIND_GLASS = (0.2, 0.26)
@@ -204,6 +205,7 @@ class Driver:
         if field is None:
             return Driven(photo.copy())
         box = field.box
+        field = replace(field, shift=keep_inside(field.shift, box.places(), (photo.shape[1], photo.shape[0])))
         blend = BLEND if self.spectacles is None else 0.25 * BLEND  # frames do not move with lids
         found = (
             find_blink(eye, was, model, scene.before, to, side, scene.size, folds, blend)
@@ -325,6 +327,19 @@ class Driver:
         colours = (sample(self.photo, places) * weight).sum(axis=(1, 2)) / np.maximum(total, 1)
         skin[mixed] = np.where(total > 0, colours, skin[mixed])
         return share, skin
+
+
+def keep_inside(shift: Float32Array, places: Float32Array, size: tuple[int, int]) -> Float32Array:
+    """A displacement that reads nothing from outside the photo, of which nothing is known: shift and places [..., 2].
+
+    Nowhere it reaches beyond two thirds of the way to the photo's border: what lies beside the border is stretched, by
+    3 at most, and its last pixels are not drawn out into bars. size: the photo's width and height.
+    """
+    last = np.array(size, np.float32) - 1
+    limit = np.float32(FARTHEST) * np.where(shift > 0, last - places, places).clip(0)
+    share = np.abs(shift) / np.maximum(limit, 1e-3)
+    bent = shift / (1 + share.clip(max=1e4) ** 8) ** (1 / 8)  # exact to .1 % up to a third of the way
+    return np.asarray(bent.clip(-limit, limit), np.float32)
 
 
 def _without_specks(inside: BoolArray, mouth: BoolArray) -> BoolArray:

@@ -10,7 +10,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from latentface.errors import OutputError
-from latentface.io.paths import advice, check_name, short_stem, short_suffix
+from latentface.io.paths import LONGEST_NAME, advice, short_stem, short_suffix
+
+
+def check_name(path: Path) -> None:
+    """Raise OutputError for a name that no file system can hold, before work is spent on its content."""
+    length = len(os.fsencode(path.name))
+    if length > LONGEST_NAME:
+        raise OutputError(
+            f"cannot write {path}: its name has {length} bytes, and a file's name at most {LONGEST_NAME}; "
+            "choose a shorter name with -o"
+        )
 
 
 @contextmanager

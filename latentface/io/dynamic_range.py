@@ -1,8 +1,8 @@
 """Frames of clips -> sRGB: standard ones, those of wider gamuts, and HDR by PQ or HLG, whose brightness is mapped.
 
 A clip says by numbers of ITU-T H.273 how its values become colours. FFmpeg's scaler goes by their matrix and range;
-here stands what it leaves out: primaries other than those of BT.709, and the curves of HDR (ITU-R BT.2100). HDR is shown
-with its reference white of 203 cd/m^2 (ITU-R BT.2408) as white; what is brighter is rolled off.
+here stands what it leaves out: primaries other than those of BT.709, and the curves of HDR (ITU-R BT.2100). HDR is
+shown with its reference white of 203 cd/m^2 (ITU-R BT.2408) as white; what is brighter is rolled off.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ def to_srgb(frame: Any, alpha: bool = False, **size: int) -> Pixels:
         light = light @ np.array(_TO_BT709[frame.color_primaries], np.float32).T
     if frame.color_trc in (_PQ, _HLG):
         light = _rolled_off(light)
-    return _encoding()[np.rint(light.clip(0, 1) * _LEVELS).astype(np.uint16)]
+    coded: Pixels = _encoding()[np.rint(light.clip(0, 1) * _LEVELS).astype(np.uint16)]
+    return coded
 
 
 def _rolled_off(light: Float32Array) -> Float32Array:
@@ -89,4 +90,4 @@ def _encoding() -> Pixels:
     """Values of sRGB for light 0 ... 1 in steps of 1 / 16383."""
     light = np.arange(_LEVELS + 1) / _LEVELS
     values = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
-    return np.rint(values * 255).astype(np.uint8)
+    return np.asarray(np.rint(values * 255), np.uint8)

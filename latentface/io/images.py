@@ -175,6 +175,12 @@ def lost_metadata(path: str | os.PathLike[str], photo: Photo) -> tuple[str, ...]
     return exif_to_write(photo.exif, kind)[1]
 
 
+def turned(photo: Photo, quarters: int) -> Photo:
+    """The photo turned against the clock by that many quarters."""
+    alpha = None if photo.alpha is None else np.ascontiguousarray(np.rot90(photo.alpha, quarters))
+    return replace(photo, rgb=np.ascontiguousarray(np.rot90(photo.rgb, quarters)), alpha=alpha)
+
+
 def to_tensor(rgb: Pixels) -> torch.Tensor:
     """uint8 RGB [H, W, 3] or [N, H, W, 3] -> float32 [N, 3, H, W] in [-1, 1]; UsageError for another form."""
     import torch
@@ -269,7 +275,7 @@ def _register_heic() -> None:
 
 def _unidentified(source: Path) -> str:
     if picture_kind_of(source) == "HEIC":
-        return f"{source}: HEIC photos need the package pillow-heif; install it, or convert the photo to JPEG"
+        return f"{source}: HEIC photos need pillow-heif: pip install 'latentface[heic]', or convert the photo to JPEG"
     return f"{source}: not a picture, or a damaged one; give a JPEG, PNG, WebP, TIFF, BMP or GIF file"
 
 

@@ -7,8 +7,6 @@ import os
 import re
 from pathlib import Path
 
-from latentface.errors import OutputError
-
 LONGEST_NAME = 255  # bytes, of one name in every file system in use
 _SHORT, _SHORT_SUFFIX = 60, 20  # bytes
 _FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
@@ -40,16 +38,6 @@ def short_stem(path: Path) -> str:
 def short_suffix(path: Path) -> str:
     """The suffix of a name, since many writers choose their format by it; none where it is too long to be one."""
     return path.suffix if len(os.fsencode(path.suffix)) <= _SHORT_SUFFIX else ""
-
-
-def check_name(path: Path) -> None:
-    """Raise OutputError for a name that no file system can hold, before work is spent on its content."""
-    length = len(os.fsencode(path.name))
-    if length > LONGEST_NAME:
-        raise OutputError(
-            f"cannot write {path}: its name has {length} bytes, and a file's name at most {LONGEST_NAME}; "
-            "choose a shorter name with -o"
-        )
 
 
 def advice(number: int | None) -> str:

@@ -111,4 +111,4 @@ def _extended_header(first: bytes) -> bytes:
         flags |= (bits >> 28 & 1) * _WEBP_ALPHA_FLAG
     else:  # VP8: three bytes of the frame, three of a start code, then both sides of 14 bits
         width, height = ((side & 0x3FFF) - 1 for side in struct.unpack("<HH", first[14:18]))
-    return b"VP8X" + struct.pack("<IB3x", 10, flags) + width.to_bytes(3, "little") + height.to_bytes(3, "little")
+    return b"VP8X" + struct.pack("<IB3xHxHx", 10, flags, width, height)

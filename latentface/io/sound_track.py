@@ -17,7 +17,7 @@ import av
 
 from latentface.errors import InputError
 from latentface.io.clip import Sound
-from latentface.io.paths import address
+from latentface.io.media import open_media
 
 #: The usual layout of so many channels, for files that do not say which channel belongs to which speaker.
 LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "quad", 5: "5.0(side)", 6: "5.1(side)", 7: "6.1", 8: "7.1"}
@@ -75,14 +75,16 @@ class SoundTrack:
 
     def _open(self) -> Any:
         try:
-            return av.open(address(self.sound.path))
+            return open_media(self.sound.path)
         except (av.FFmpegError, OSError) as error:
             raise InputError(f"{self.sound.path}: the sound cannot be read ({error}); leave it out") from None
 
     def _can_copy(self, form: SoundFormat) -> bool:
         """Whether the container takes these packets: by their codec, and by the times of the first of them."""
         with self._open() as source:
-            stream = source.streams.audio[0]
+            stream = next(iter(source.streams.audio), None)
+            if stream is None or stream.codec_context is None:
+                raise InputError(f"{self.sound.path}: no sound that can be decoded; leave it out")
             if stream.codec_context.name.removesuffix("float") not in form.copies:
                 return False
             if not stream.codec_context.sample_rate or "channel" in stream.codec_context.layout.name:

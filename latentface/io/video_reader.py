@@ -18,8 +18,8 @@ from latentface.io.clip import Clip, Frame, Sound
 from latentface.io.dynamic_range import note_of, to_srgb
 from latentface.io.images import list_photos, read_photo
 from latentface.io.kinds import CAN_MOVE, picture_kind_of
+from latentface.io.media import open_media
 from latentface.io.metadata import BROKEN
-from latentface.io.paths import address
 
 Item = TypeVar("Item")
 _DEFAULT_DELAY = 100  # milliseconds: what browsers show for a frame without a delay
@@ -41,7 +41,7 @@ class Film:
     def __iter__(self) -> Iterator[Frame]:
         count, last = 0, Fraction(0)
         try:
-            with av.open(address(self.path)) as container:
+            with open_media(self.path) as container:
                 for frame, last in increasing(self._timed(container), 1 / self.rate):
                     yield Frame(to_pixels(frame, self.alpha, self.aspect), last)
                     count += 1
@@ -66,12 +66,14 @@ class Film:
 def open_film(path: Path) -> Clip:
     """Read header and first frame of a video file; raises InputError when there is nothing to see in it."""
     try:
-        with av.open(address(path)) as container:
+        with open_media(path) as container:
             if container.format.name.endswith("_pipe") or container.format.name == "image2":
                 raise still(path)
             if not container.streams.video:
                 raise InputError(f"{path}: no video stream in this file (or it is cut off); give a clip with pictures")
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise InputError(f"{path}: its video stream is of an unknown kind, or damaged; give a clip that plays")
             frame = next(_decoded(container), None)
             if frame is None:
                 raise InputError(f"{path}: the video stream holds no frame; give a clip that plays")
@@ -82,7 +84,7 @@ def open_film(path: Path) -> Clip:
             end = None if promised is not None else _end(container, stream)
             aspect = Fraction(stream.sample_aspect_ratio or 1)
             height, width = to_pixels(frame, has_alpha, aspect).shape[:2]
-            sound = Sound(path, start) if container.streams.audio else None
+            sound = Sound(path, start) if any(track.codec_context for track in container.streams.audio[:1]) else None
     except (av.FFmpegError, OSError) as error:
         raise InputError(
             f"{path}: not a clip that can be played, or cut off ({_reason(error)}); readable up to frame 0; "

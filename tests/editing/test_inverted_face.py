@@ -13,17 +13,20 @@ from latentface import api, hub
 from latentface.editing.attribute_edit import Retoucher
 from latentface.editing.expression_transfer import Transferrer
 from latentface.editing.expression_video import perform
-from latentface.editing.inverted_face import FaceFinder, choose_projection
+from latentface.editing.inverted_face import Face, FaceFinder, choose_projection
 from latentface.editing.placement import synthesise
 from latentface.emotion import EmotionSequence
 from latentface.errors import InputError, UsageError
 from latentface.inversion.cache import ProjectionCache
 from latentface.inversion.projector import Projection
 from latentface.io.clip import Clip
-from latentface.latents.latent import Direction
+from latentface.io.colour import UNREADABLE
+from latentface.io.images import Photo
+from latentface.latents.latent import Direction, Latent
 from latentface.networks.generator import Generator
 from latentface.options import ProjectOptions, SequenceOptions, TransferOptions, VideoOptions
 from tests.helpers.cli_desk import Desk, draw_photo, place_points
+from tests.helpers.profiles import rgb_profile
 from tests.helpers.stand_in_networks import stand_in_networks
 
 QUICK = ProjectOptions(steps=2)
@@ -173,3 +176,14 @@ class TestTuning:
         clip, _, made = Transferrer(finder, options).clip(finder.face(projection), driver)
         assert np.array_equal(made.reference, projection.image)
         assert [np.array_equal(frame.pixels, made.image) for frame in clip] == [True]
+
+
+def test_a_face_for_a_clip_is_in_srgb_and_a_broken_profile_is_told() -> None:
+    latent = Latent(torch.zeros(2, 4), "x")
+    pixels = np.full((8, 8, 3), (180, 120, 90), np.uint8)
+    made = Face(latent, Photo(pixels, icc=rgb_profile("prophoto"))).in_srgb()
+    assert made.photo is not None and made.photo.icc is None and (made.photo.rgb != pixels).any()
+    told: list[str] = []
+    assert np.array_equal(Face(latent, Photo(pixels, icc=b"none")).in_srgb(told.append).photo.rgb, pixels)
+    assert told == [UNREADABLE]
+    assert Face(latent).in_srgb().photo is None

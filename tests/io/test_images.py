@@ -20,11 +20,13 @@ import latentface
 from latentface.errors import InputError, OutputError, UsageError
 from latentface.io.images import (
     MAX_PIXELS,
+    Photo,
     list_photos,
     read_image,
     read_photo,
     to_tensor,
     to_uint8,
+    turned,
     write_image,
 )
 
@@ -397,3 +399,12 @@ def test_a_tiff_in_planes_of_sixteen_bits_is_refused_and_not_scrambled(tmp_path)
     with Image.open(tmp_path / "a.tif") as image:
         assert image.size == (40, 24)
     refuse(tmp_path / "a.tif", "16 bits with a plane for each colour", "interleaved")
+
+
+def test_a_photo_is_turned_with_its_alpha():
+    photo = Photo(gradient(), alpha=gradient()[..., 0], exif=b"x")
+    upright = turned(photo, 1)
+    np.testing.assert_array_equal(upright.rgb, np.rot90(photo.rgb))
+    np.testing.assert_array_equal(upright.alpha, np.rot90(photo.alpha))
+    assert upright.exif == b"x" and upright.rgb.flags.c_contiguous
+    np.testing.assert_array_equal(turned(upright, 3).rgb, photo.rgb)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from latentface.errors import OutputError
-from latentface.io.atomic import atomic_path
-from latentface.io.paths import advice, check_name, is_address, printable
+from latentface.io.atomic import atomic_path, check_name
+from latentface.io.paths import advice, is_address, printable
 from latentface.io.video import write_clip
 from tests.helpers.films import moving
 

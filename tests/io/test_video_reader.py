@@ -233,3 +233,18 @@ def test_a_path_is_a_path_whatever_colons_it_holds(tmp_path: Path, monkeypatch: 
     for name in ("take:2.mp4", "./take:2.mp4", str(tmp_path / "take:2.mp4")):
         assert write_clip("my:clip.mp4", read_clip(name)).frames == 3
     assert sum(1 for _ in read_clip("my:clip.mp4")) == 3
+
+
+def test_tags_that_are_not_utf8_do_not_cost_a_clip(tmp_path: Path) -> None:
+    write_clip(tmp_path / "a.webm", moving(3))
+    content = (tmp_path / "a.webm").read_bytes()
+    assert content.count(b"COMMENT") == 1
+    (tmp_path / "b.webm").write_bytes(content.replace(b"COMMENT", b"COMM\x80NT"))
+    assert sum(1 for _ in read_clip(tmp_path / "b.webm")) == 3
+
+
+def test_a_stream_of_an_unknown_kind_is_told(tmp_path: Path) -> None:
+    write_clip(tmp_path / "a.mp4", moving(3))
+    (tmp_path / "b.mp4").write_bytes((tmp_path / "a.mp4").read_bytes().replace(b"avc1", b"zzzz"))
+    with pytest.raises(InputError, match=r"b\.mp4: its video stream is of an unknown kind"):
+        list(read_clip(tmp_path / "b.mp4"))

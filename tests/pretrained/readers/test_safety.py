@@ -36,7 +36,6 @@ CALLS = [
     ("subprocess.Popen", subprocess.Popen),
     ("torch.serialization.load", torch.load),
     ("numpy.load", np.load),
-    ("pathlib.Path", Path),
     ("torch.nn.modules.linear.Linear", torch.nn.Linear),
 ]
 
