@@ -25,7 +25,7 @@ STEP = 0.01  # of the patch that is looked at
 WIDE, LOW, HIGH = 0.46, 0.36, 0.40  # how far the patch goes to the sides, down and up
 LENGTH = 0.44  # from corner to corner, about
 #: how much it costs to leave the landmarks: corners' u and v, outer then inner, and each margin's height and lean
-NEAR = np.array([40.0, 60, 60, 60, 60, 0, 100, 0])
+NEAR = np.array([40.0, 60, 60, 60, 60, 0, 60, 0])
 RADII = (0.080, 0.088, 0.096, 0.104)  # of irises
 
 
