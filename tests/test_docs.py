@@ -90,7 +90,7 @@ def run(text: str, **names: Any) -> dict[str, Any]:
 
 
 def test_the_example_of_the_readme_runs(desk: Path) -> None:
-    generator = lf.load_generator("synthface-256")
+    generator = lf.load_generator("face-256")
     ws = generator.w_avg.expand(generator.config.num_ws, -1)
     for name, scale in (("a", 1.0), ("b", 0.5)):
         Latent(scale * ws, generator.fingerprint).save(desk / f"{name}.latent.safetensors")

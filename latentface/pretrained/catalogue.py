@@ -9,7 +9,7 @@ from latentface.errors import WeightsError
 
 WEIGHTS_DIR = Path(__file__).parent / "weights"
 CHECKSUMS = "SHA256SUMS"
-DEFAULT_GENERATOR = "synthface-256"
+DEFAULT_GENERATOR = "face-256"
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,41 @@ class Entry:
 
 
 BUILTIN: tuple[Entry, ...] = (
+    Entry(
+        name="face-256",
+        kind="generator",
+        file="face-256.safetensors",
+        licence="MIT",
+        summary="StyleGAN2 faces at 256 px, trained on photographs",
+    ),
+    Entry(
+        name="face-256-encoder",
+        kind="encoder",
+        file="face-256-encoder.safetensors",
+        licence="MIT",
+        summary="face crop to latent of face-256",
+    ),
+    Entry(
+        name="face-256-directions",
+        kind="directions",
+        file="face-256-directions.safetensors",
+        licence="MIT",
+        summary="what moves a face of face-256: emotions, smile, gaze, pose",
+    ),
+    Entry(
+        name="face-256-expressions",
+        kind="expressions",
+        file="face-256-expressions.safetensors",
+        licence="MIT",
+        summary="what expressions move in the latents of face-256",
+    ),
+    Entry(
+        name="face-256-preconditioner",
+        kind="preconditioner",
+        file="face-256-preconditioner.safetensors",
+        licence="MIT",
+        summary="coordinates in which a photo is projected into face-256 in fewer steps",
+    ),
     Entry(
         name="synthface-256",
         kind="generator",

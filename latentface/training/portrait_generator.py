@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import copy
 import csv
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -60,9 +61,10 @@ class PortraitRecipe:
     prior: float = 0.01
     latent_noise: float = 0.04
     adversarial: float = 0.1
-    adversary_from: int = 16_000  # pictures, before which there is no discriminator
+    adversary_from: int = 13_000  # pictures, before which there is no discriminator
     adversary_alone: int = 800  # pictures that it learns from before the generator listens
     warm_up: int = 1_000
+    pictures: int = 100_000  # of the whole run, over which the rates fall
     ema_images: int = 6_000  # half-life of the averaged weights
     seed: int = 0
 
@@ -108,9 +110,12 @@ class PortraitTrainer:
             self._resume()
 
     def run(self, minutes: float = float("inf"), pictures: int | None = None) -> Autoencoder:
-        """Train until as many pictures were seen in all, or the time is up; returns the averaged networks."""
+        """Train until the recipe's pictures (or so many) were seen in all, or the time is up.
+
+        Returns the averaged networks.
+        """
         until = time.monotonic() + 60 * minutes
-        while time.monotonic() < until and (pictures is None or self.seen < pictures):
+        while time.monotonic() < until and self.seen < (pictures or self.recipe.pictures):
             self._step()
             if self.steps % 25 == 0:
                 self._log()
@@ -125,7 +130,7 @@ class PortraitTrainer:
         order = np.random.default_rng([recipe.seed, self.steps])
         random = torch.Generator(self.device).manual_seed(int(order.integers(2**62)))
         for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
-            group["lr"] = rate * min(1.0, (self.seen + recipe.batch) / recipe.warm_up)
+            group["lr"] = rate * self._rate()
         images, near, change = self._sample(order)
         terms: dict[str, Tensor] = {}
         with torch.autocast(self.device.type, torch.bfloat16):
@@ -152,6 +157,12 @@ class PortraitTrainer:
         self.steps += 1
         self._average(0.5 ** (recipe.batch / min(recipe.ema_images, self.seen / 4 + 1)))
         self.recent.append({name: float(term.detach()) for name, term in terms.items()})
+
+    def _rate(self) -> float:
+        """What the learning rates are multiplied by: a warm-up, then half a cosine down to a twentieth."""
+        recipe = self.recipe
+        falling = 0.05 + 0.475 * (1 + math.cos(math.pi * min(1.0, self.seen / recipe.pictures)))
+        return falling * min(1.0, (self.seen + recipe.batch) / recipe.warm_up)
 
     def _sample(self, order: np.random.Generator) -> tuple[Tensor, Tensor, Tensor | None]:
         """Pictures [N, 3, S, S], maps of eyes and mouth, and of the pairs at the end the changes [pairs, P].
@@ -308,19 +319,19 @@ class PortraitTrainer:
 )  # fmt: skip
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path))
 @click.option("--minutes", default=float("inf"), help="Stop after this long (resumable).")
-@click.option("--pictures", type=int, help="Stop when so many were seen, over all sittings.")
+@click.option("--pictures", default=PortraitRecipe.pictures, show_default=True, help="Of the run, over all sittings.")
 @click.option("--batch", default=PortraitRecipe.batch, show_default=True)
 @click.option("--threads", default=1, show_default=True)
 @click.option("--device", default="cpu", show_default=True)
 @click.option("--compile", "compiled", is_flag=True, help="Compile with torch.compile: faster, needs g++.")
 def main(
-    faces: Path, rigged: Path | None, perceptual: Path, start: str, out: Path, minutes: float, pictures: int | None,
+    faces: Path, rigged: Path | None, perceptual: Path, start: str, out: Path, minutes: float, pictures: int,
     batch: int, threads: int, device: str, compiled: bool,
 ) -> None:  # fmt: skip
     """Train face-256 on photographs."""
     torch.set_num_threads(threads)
     scale = batch // PortraitRecipe.batch  # the parts of a batch grow together
-    recipe = replace(PortraitRecipe(), batch=batch, pairs=2 * scale, mixed=4 * scale)
+    recipe = replace(PortraitRecipe(), batch=batch, pairs=2 * scale, mixed=4 * scale, pictures=pictures)
     out.mkdir(parents=True, exist_ok=True)
     training, held_out = load_portraits(faces)
     pairs = load_rigged(rigged, training) if rigged else None
@@ -331,7 +342,7 @@ def main(
     )  # fmt: skip
     if not (out / "checkpoint.pt").exists() and Path(start).is_dir():
         read_adversary(Path(start), trainer.adversary)
-    average = trainer.run(minutes, pictures)
+    average = trainer.run(minutes)
     path = write_networks(out, average, trainer.adversary)
     click.echo(f"{path}: {trainer.measure(128)}", err=True)
 

@@ -65,7 +65,7 @@ def test_a_damaged_file_is_told(tmp_path: Path) -> None:
 
 
 def test_ones_own_directions_are_found_beside_the_built_in_and_go_first() -> None:
-    (built_in,) = (one for one in BUILTIN if one.kind == "directions")
+    built_in = next(one for one in BUILTIN if one.kind == "directions")
     known = read_directions(built_in.path)
     fingerprint = next(iter(known.values())).fingerprint
     assert find_directions(fingerprint).keys() == known.keys()

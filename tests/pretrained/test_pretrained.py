@@ -93,7 +93,7 @@ def test_near_names_are_offered(name: str) -> None:
 
 
 def test_a_far_name_gets_the_list() -> None:
-    with pytest.raises(UnknownNetwork, match=r"built in: synthface-256, synthface-128 \(latentface weights list\)$"):
+    with pytest.raises(UnknownNetwork, match=r"built in: face-256, synthface-256, synthface-128 \(latentface weights list\)$"):
         pretrained.load_generator("/tmp/no/such.file")
 
 
@@ -126,7 +126,7 @@ class TestBuiltIn:
 
     def test_the_bundle_is_small(self) -> None:
         sizes = {entry.name: entry.path.stat().st_size for entry in BUILTIN}
-        assert sizes["synthface-128"] <= 15e6 and sum(sizes.values()) < 48e6
+        assert sizes["face-256"] <= 15e6 and sum(sizes.values()) < 64e6
 
     def test_every_network_loads_and_runs(self) -> None:
         assert pretrained.load_generator("synthface-128").config.resolution == 128
