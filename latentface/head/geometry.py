@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from latentface.arrays import Float32Array, Int64Array
+from latentface.arrays import Float32Array, Float64Array, Int64Array
 from latentface.head.model import HeadModel
 from latentface.ops.raster import Raster, rasterise
 
@@ -138,3 +138,10 @@ def ramp(x: npt.ArrayLike, low: npt.ArrayLike, high: npt.ArrayLike) -> Float32Ar
     t = np.clip((np.asarray(x) - start) / (np.asarray(high) - start), 0, 1)
     step: Float32Array = (t * t * (3 - 2 * t)).astype(np.float32)
     return step
+
+
+def affine(after: Float32Array, before: Float32Array) -> tuple[Float64Array, Float64Array]:
+    """The matrix and offset that take places after a change to those before, by least squares."""
+    ones = np.concatenate([after[:, :2], np.ones((len(after), 1))], axis=1).astype(np.float64)
+    solution = np.linalg.lstsq(ones, before[:, :2].astype(np.float64), rcond=None)[0]
+    return solution[:2].T, solution[2]

@@ -9,12 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
 from latentface.arrays import Float32Array, Int64Array, Pixels
 from latentface.head.field import Field, Scene
-from latentface.head.geometry import Box, ramp
+from latentface.head.geometry import Box, affine, ramp
 from latentface.head.shown_mouth import Shown
 from latentface.ops.raster import normals, rasterise, sample
 
@@ -56,13 +55,6 @@ class Opening:
     light: Float32Array
     teeth: Float32Array | None
     amount: float
-
-
-def affine(after: Float32Array, before: Float32Array) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """The matrix and offset that take places after a change to those before, by least squares."""
-    ones = np.concatenate([after[:, :2], np.ones((len(after), 1))], axis=1).astype(np.float64)
-    solution = np.linalg.lstsq(ones, before[:, :2].astype(np.float64), rcond=None)[0]
-    return solution[:2].T, solution[2]
 
 
 def find_opening(

@@ -14,8 +14,7 @@ from scipy import ndimage
 from latentface.arrays import BoolArray, Float32Array, Float64Array, Pixels
 from latentface.head.eye_contour import Eye
 from latentface.head.field import Scene
-from latentface.head.geometry import Box
-from latentface.head.interior import affine
+from latentface.head.geometry import Box, affine
 from latentface.ops.raster import sample
 
 # all of the inter-ocular distance

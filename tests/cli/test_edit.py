@@ -132,11 +132,11 @@ def test_a_head_that_only_turns_is_drawn_turned_and_no_second_time_unturned(
 def test_controls_of_the_head_go_beside_directions(bench: Desk) -> None:
     anna = bench.photo()
     plain = read_image(anna)
-    for words in (("jawOpen=0.5",), ("brows=1",), ("mouthSmileLeft=0.8",), ("joy=2", "jaw+=0.4")):
+    for words in (("browInnerUp=0.5",), ("brows=1",), ("browDownLeft=0.8",), ("joy=2", "jaw+=0.4", "brows=1")):
         done = edit(bench, anna, *(word for each in words for word in ("--set", each)), "--json")
         assert done.code == 0, done.err
         assert not np.array_equal(read_image(bench.folder / "out.png"), plain)
-    assert done.json["set"] == {"joy": 2.0, "jaw+": 0.4}
+    assert done.json["set"] == {"joy": 2.0, "jaw+": 0.4, "brows": 1.0}
     assert edit(bench, anna, "--set", "jaw+=0").code == 0
     assert np.array_equal(read_image(bench.folder / "out.png"), plain), "no change gives the photo back"
 
