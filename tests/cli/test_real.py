@@ -39,7 +39,7 @@ def test_the_portrait_becomes_a_latent(projected: tuple[Path, dict[str, object]]
     ]
     entry = result["results"][0]
     assert entry["faces"] == 1 and entry["status"] == "done"
-    assert entry["last_loss"] < 0.5 * entry["first_loss"]
+    assert entry["last_loss"] < 0.6 * entry["first_loss"]  # the encoder starts near
 
 
 def test_the_reconstruction_is_nearer_to_the_photo_than_the_mean_face(
