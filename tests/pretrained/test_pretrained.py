@@ -93,7 +93,8 @@ def test_near_names_are_offered(name: str) -> None:
 
 
 def test_a_far_name_gets_the_list() -> None:
-    with pytest.raises(UnknownNetwork, match=r"built in: face-256, synthface-256, synthface-128 \(latentface weights list\)$"):
+    known = r"built in: face-256, synthface-256, synthface-128 \(latentface weights list\)$"
+    with pytest.raises(UnknownNetwork, match=known):
         pretrained.load_generator("/tmp/no/such.file")
 
 
