@@ -59,9 +59,10 @@ def begin(start: str | Path, controls: int) -> Autoencoder:
             parameter.requires_grad_(False)  # noise maps stay a handle for the projector
     pair = Autoencoder(encoder, generator, controls)
     change = folder / f"{CHANGE}.safetensors"
-    if change.is_file() and controls:
-        pair.change = build_network(change, CHANGE, lambda config: nn.Linear(**config, bias=False))
-        pair.change.requires_grad_(True).train()
+    if change.is_file():  # a run without driven pictures hands it on as it is
+        kept = build_network(change, CHANGE, lambda config: nn.Linear(**config, bias=False))
+        if controls in (0, kept.in_features):
+            pair.change = kept.requires_grad_(True).train()
     return pair.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 

@@ -48,6 +48,8 @@ def test_a_run_goes_on_from_the_folder_of_another(tmp_path: Path) -> None:
         for (name, a), b in zip(mine.state_dict().items(), theirs.state_dict().values(), strict=True):
             assert torch.equal(a.half().float(), b), name
     assert all(p.requires_grad for p in (again.change.weight, *other.heads.parameters()))
+    assert torch.equal(networks.begin(tmp_path, 0).change.weight, again.change.weight)  # handed on
+    assert not networks.begin(tmp_path, 7).change.weight.any()  # of other numbers: anew
     generator = pretrained.load_generator(path)
     encoder = build_network(
         tmp_path / "face-128-encoder.safetensors", "encoder", lambda config: LatentEncoder(EncoderConfig(**config))
