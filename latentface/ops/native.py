@@ -10,10 +10,11 @@ import ctypes
 import functools
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -99,9 +100,34 @@ def open_library(path: Path) -> ctypes.CDLL:
             raise BuildFailed(f"the library was built but cannot be loaded: {error}") from error
 
 
-def _load(path: Path) -> ctypes.CDLL:
+def load_for_arrays(name: str, signatures: Mapping[str, Sequence[Any]], instead: str) -> ctypes.CDLL | BuildFailed:
+    """The library of that name for numpy arrays, built if need be, or why there is none; `instead` is logged."""
+    try:
+        return _load(build(name), signatures)
+    except BuildFailed as error:
+        logger.info("%s: %s", instead, error)
+        return error
+
+
+def for_arrays(load: Callable[[], ctypes.CDLL | BuildFailed]) -> ctypes.CDLL | None:
+    """What `load` gives, as `choose` decided, or None for numpy; it is not called for "reference".
+
+    Raises:
+        BuildFailed: "native" was chosen, and it cannot be built.
+    """
+    if _choice == "reference":
+        return None
+    found = load()
+    if isinstance(found, BuildFailed):
+        if _choice == "native":
+            raise found
+        return None
+    return found
+
+
+def _load(path: Path, signatures: Mapping[str, Sequence[Any]] = SIGNATURES) -> ctypes.CDLL:
     loaded = open_library(path)
-    for name, arguments in SIGNATURES.items():
+    for name, arguments in signatures.items():
         function = getattr(loaded, name)
         function.argtypes, function.restype = arguments, SMALL
     return loaded

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from latentface.ops import native
-from latentface.ops.compiler import BuildFailed, build
-
-logger = logging.getLogger(__name__)
+from latentface.ops.compiler import BuildFailed
 
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int32]
@@ -182,33 +179,12 @@ def _check(points: Floats, corners: Integers, height: int, width: int) -> None:
 
 
 def _library() -> ctypes.CDLL | None:
-    """The native library as `native.choose` decided, or None for numpy.
-
-    Raises:
-        BuildFailed: "native" was chosen, and it cannot be built.
-    """
-    choice = native.choice()
-    if choice == "reference":
-        return None
-    found = _load()
-    if isinstance(found, BuildFailed):
-        if choice == "native":
-            raise found
-        return None
-    return found
+    return native.for_arrays(_load)
 
 
 @functools.cache
 def _load() -> ctypes.CDLL | BuildFailed:
-    try:
-        loaded = native.open_library(build("raster"))
-    except BuildFailed as error:
-        logger.info("numpy rasterises: %s", error)
-        return error
-    for name, arguments in SIGNATURES.items():
-        function = getattr(loaded, name)
-        function.argtypes, function.restype = arguments, ctypes.c_int
-    return loaded
+    return native.load_for_arrays("raster", SIGNATURES, "numpy rasterises")
 
 
 @dataclass(frozen=True)

@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import logging
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from latentface.ops import native
-from latentface.ops.compiler import BuildFailed, build
+from latentface.ops.compiler import BuildFailed
 from latentface.ops.raster import cubic_weights, sample
-
-logger = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
@@ -202,32 +199,11 @@ def _check_mesh(mesh: Floats, layer: Layers) -> tuple[int, int]:
 
 @functools.cache
 def _load() -> ctypes.CDLL | BuildFailed:
-    try:
-        loaded = native.open_library(build("warp"))
-    except BuildFailed as error:
-        logger.info("numpy moves pictures: %s", error)
-        return error
-    for name, arguments in SIGNATURES.items():
-        function = getattr(loaded, name)
-        function.argtypes, function.restype = arguments, ctypes.c_int
-    return loaded
+    return native.load_for_arrays("warp", SIGNATURES, "numpy moves pictures")
 
 
 def _library() -> ctypes.CDLL | None:
-    """The native library as `native.choose` decided, or None for numpy.
-
-    Raises:
-        BuildFailed: "native" was chosen, and it cannot be built.
-    """
-    choice = native.choice()
-    if choice == "reference":
-        return None
-    found = _load()
-    if isinstance(found, BuildFailed):
-        if choice == "native":
-            raise found
-        return None
-    return found
+    return native.for_arrays(_load)
 
 
 def _enlarged(values: Floats, size: int, step: int) -> Floats:
