@@ -55,11 +55,6 @@ def choose(choice: str) -> None:
     _choice = choice
 
 
-def choice() -> str:
-    """What `choose` decided: "auto", "native" or "reference"."""
-    return _choice
-
-
 @contextmanager
 def chosen(choice: str) -> Iterator[None]:
     """`choose` for the length of a block."""
