@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -22,6 +24,10 @@ from latentface.motion.driver import Driver, DriverReport, Retargeting, together
 from latentface.networks.motion import Keypoints, MotionModel
 from latentface.networks.precision import convolving, is_rough
 from latentface.options import AnimateOptions
+
+State = TypeVar("State")
+StateIn = TypeVar("StateIn", contravariant=True)
+Seen = TypeVar("Seen")
 
 FEATHER = 0.05  # of the square's side: the soft edge of what is put back, narrow, since it shows old beside new
 STILL = 0.5  # share of what is put back below which the picture is held still
@@ -52,6 +58,13 @@ class Animation:
 
     clip: Clip
     report: AnimateReport
+
+
+class Moving(Protocol[StateIn]):
+    """A face of a photo that takes on states, in place."""
+
+    def place(self, base: Pixels, target: StateIn, /) -> None:
+        """Draw the face as a state has it into a copy of the picture."""
 
 
 class MovingFace:
@@ -150,10 +163,8 @@ def animate(
         NoFaceFound: a driver without a face.
     """
     options = options or AnimateOptions()
-    if not faces or len(drivers) not in (1, len(faces)):
-        raise UsageError(f"{len(drivers)} driving clips for {len(faces)} faces; give one for all, or one for each")
-    picture = photo.rgb if photo.alpha is None else np.dstack([photo.rgb, photo.alpha])
-    ordered = sorted(faces, key=lambda face: float(face.landmarks[:, 0].mean()))
+    ordered = order_faces(faces, drivers)
+    picture = with_alpha(photo)
     moving = [MovingFace(picture, face.landmarks, model, options) for face in ordered]
     seen = [
         Driver(clip, model, landmarks, options, face.landmarks) for clip, face in zip(drivers, ordered, strict=False)
@@ -161,27 +172,45 @@ def animate(
     places = [face.square for face in moving]
     for face in moving:
         face.leave_room([place for place in places if place is not face.square])
-    report = AnimateReport([(p.left, p.top, p.side) for p in places], [driver.report for driver in seen])
     transfers = [
         Retargeting(face.keypoints, seen[min(i, len(seen) - 1)].reference, options) for i, face in enumerate(moving)
     ]
-    first = drivers[0]
-    frames = _frames(picture, moving, seen, transfers)
+    frames = (move_frame(picture, moving, transfers, *step) for step in together(seen))
+    return assemble(drivers[0], picture, frames, places, [driver.report for driver in seen])
+
+
+def order_faces(faces: Sequence[FaceCrop], drivers: Sequence[Clip]) -> list[FaceCrop]:
+    """The faces from left to right; UsageError without one, and unless there is one driver or one for each."""
+    if not faces or len(drivers) not in (1, len(faces)):
+        raise UsageError(f"{len(drivers)} driving clips for {len(faces)} faces; give one for all, or one for each")
+    return sorted(faces, key=lambda face: float(face.landmarks[:, 0].mean()))
+
+
+def with_alpha(photo: Photo) -> Pixels:
+    """A photo's pixels, uint8 [H, W, 3], or [H, W, 4] if it has alpha."""
+    return photo.rgb if photo.alpha is None else np.dstack([photo.rgb, photo.alpha])
+
+
+def move_frame(
+    picture: Pixels, moving: Sequence[Moving[State]], transfers: Sequence[Callable[[Seen], State]], time: Fraction,
+    driving: Sequence[Seen | None],
+) -> Frame:  # fmt: skip
+    """The picture with every face moved as what its driver shows is transferred to it; None leaves a face still."""
+    frame = picture.copy()
+    for i, (face, transfer) in enumerate(zip(moving, transfers, strict=True)):
+        shown = driving[min(i, len(driving) - 1)]
+        if shown is not None:
+            face.place(frame, transfer(shown))
+    return Frame(frame, time)
+
+
+def assemble(
+    first: Clip, picture: Pixels, frames: Iterable[Frame], squares: Sequence[Square], reports: Sequence[DriverReport]
+) -> Animation:
+    """The animation of a picture by the first of its driving clips, which gives it times, length and sound."""
     size = (picture.shape[1], picture.shape[0])
-    clip = replace(first, frames=frames, size=size, alpha=photo.alpha is not None, source_type=COMPOSITE)
-    return Animation(clip, report)
-
-
-def _frames(
-    picture: Pixels, faces: Sequence[MovingFace], drivers: Sequence[Driver], transfers: Sequence[Retargeting]
-) -> Iterator[Frame]:
-    for time, driving in together(drivers):
-        frame = picture.copy()
-        for i, (face, transfer) in enumerate(zip(faces, transfers, strict=True)):
-            keypoints = driving[min(i, len(driving) - 1)]
-            if keypoints is not None:
-                face.place(frame, transfer(keypoints))
-        yield Frame(frame, time)
+    clip = replace(first, frames=frames, size=size, alpha=picture.shape[2] == 4, source_type=COMPOSITE)
+    return Animation(clip, AnimateReport([(each.left, each.top, each.side) for each in squares], list(reports)))
 
 
 def _to_tensor(picture: Pixels) -> torch.Tensor:

@@ -17,7 +17,6 @@ from fractions import Fraction
 import numpy as np
 
 from latentface.arrays import Float32Array, Float64Array, Pixels
-from latentface.errors import UsageError
 from latentface.faces.alignment import LandmarkPredictor
 from latentface.faces.crop import FaceCrop
 from latentface.faces.square import Square
@@ -31,7 +30,7 @@ from latentface.head.painting import paint_opening
 from latentface.head.projector import Projector
 from latentface.io.clip import Clip, Frame
 from latentface.io.images import Photo
-from latentface.motion.animator import AnimateReport, Animation
+from latentface.motion.animator import Animation, assemble, move_frame, order_faces, with_alpha
 from latentface.motion.driver import together
 from latentface.motion.head_driver import HeadDriver, HeadMotion, neck_joint
 from latentface.networks.mouth import MouthNet
@@ -173,9 +172,7 @@ def animate(
         InputError: a face is turned too far for a head to be fitted.
     """
     options = options or AnimateOptions()
-    if not faces or len(drivers) not in (1, len(faces)):
-        raise UsageError(f"{len(drivers)} driving clips for {len(faces)} faces; give one for all, or one for each")
-    ordered = sorted(faces, key=lambda face: float(face.landmarks[:, 0].mean()))
+    ordered = order_faces(faces, drivers)
     moving = [MovingHead(photo, face.landmarks, model, mouth) for face in ordered]
     for head in moving:
         head.leave_room([other.square for other in moving if other is not head])
@@ -186,21 +183,14 @@ def animate(
     transfers = [
         HeadRetargeting(head.fit, seen[min(i, len(seen) - 1)].reference, options) for i, head in enumerate(moving)
     ]
-    squares = [(s.left, s.top, s.side) for s in (head.square for head in moving)]
-    picture = photo.rgb if photo.alpha is None else np.dstack([photo.rgb, photo.alpha])
+    picture = with_alpha(photo)
 
     def render_frame(time: Fraction, driving: Sequence[HeadMotion | None]) -> Frame:
-        frame = picture.copy()
-        for i, (head, transfer) in enumerate(zip(moving, transfers, strict=True)):
-            motion = driving[min(i, len(driving) - 1)]
-            if motion is not None:
-                head.place(frame, transfer(motion))
-        return Frame(frame, time)
+        return move_frame(picture, moving, transfers, time, driving)
 
     first = drivers[0]
     frames = _ahead(together(seen), render_frame, 0 if first.once and first.count is None else _cores())
-    clip = replace(first, frames=frames, size=(picture.shape[1], picture.shape[0]), alpha=photo.alpha is not None)
-    return Animation(clip, AnimateReport(squares, [driver.report for driver in seen]))
+    return assemble(first, picture, frames, [head.square for head in moving], [driver.report for driver in seen])
 
 
 def _ahead(

@@ -122,6 +122,10 @@ def test_frames_in_are_frames_out_and_the_reference_gives_the_photo_back() -> No
     assert left < CENTRE[0] < left + side and top < CENTRE[1] < top + side
 
 
+def test_the_clip_says_that_a_network_had_a_hand_in_it() -> None:
+    assert api.animate(photo_of(), clip_of(1), None, OPTIONS).clip.source_type == "compositeWithTrainedAlgorithmicMedia"
+
+
 def test_a_jaw_that_drops_opens_the_mouth_and_leaves_the_forehead() -> None:
     frames, _ = animate(1, *[6] * 6)
     mouth, forehead = np.s_[205:250, 130:170], np.s_[60:90, 120:180]
