@@ -153,7 +153,7 @@ class HeadPlacer:
         moved = self._driver.drive(self._projector.vertices(limited), plain=False, change=change)
         driven = paint_opening(moved, self._projector.skull(limited), self.mouth, mouth, other)
         if self._driver.is_grey:
-            grey = np.repeat(np.rint(driven.mean(axis=2, keepdims=True)).astype(np.uint8), 3, axis=2)
+            grey = self._driver.as_colourless(driven)
             driven = np.where((driven == self.photo).all(axis=2, keepdims=True), self.photo, grey)
         if moved.field is None:
             return driven, None

@@ -130,6 +130,12 @@ class Driver:
         head = self.photo[self.scene.box.slices].astype(np.int16)
         return int(np.ptp(head, axis=2).max(initial=0)) <= COLOURLESS
 
+    def as_colourless(self, picture: Pixels) -> Pixels:
+        """A picture uint8 [H, W, 3], without colour if the photo's head has none: paint brings some."""
+        if not self.is_grey:
+            return picture
+        return np.repeat(np.rint(picture.mean(axis=2, keepdims=True)).astype(np.uint8), 3, axis=2)
+
     @cached_property
     def white(self) -> Float32Array:
         """The photo's value of a white surface in the face's light, [3], as far as its brighter skin tells."""

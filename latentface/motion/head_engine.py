@@ -135,8 +135,7 @@ class MovingHead:
             return
         here = driven.box.slices
         moved = driven.photo if self.mouth is None else paint_opening(driven, self.projector.skull(target), self.mouth)
-        if self.driver.is_grey:
-            moved = np.repeat(np.rint(moved.mean(axis=2, keepdims=True)).astype(np.uint8), 3, axis=2)
+        moved = self.driver.as_colourless(moved)
         parts, old = [moved[here]], [self.photo.rgb[here]]
         if self.photo.alpha is not None:
             alpha = sample(self.photo.alpha[..., None], driven.box.places() + driven.field.shift)

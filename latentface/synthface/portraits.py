@@ -93,9 +93,8 @@ class Rig:
         placed = self._aligned(after)
         vertices = self._projector.vertices(placed)
         driven = self._driver.drive(vertices, plain=False, change=placed.expression - self.fit.expression)
-        image = paint_opening(driven, self._projector.skull(placed), self.mouth)
+        image = self._driver.as_colourless(paint_opening(driven, self._projector.skull(placed), self.mouth))
         if self._driver.is_grey:
-            image = np.repeat(np.rint(image.mean(axis=2, keepdims=True)).astype(np.uint8), 3, axis=2)
             light = replace(light, warmth=0.0)
         return self._relit(image, vertices, light), placed, placed.landmarks(self.model, vertices)
 

@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from latentface.arrays import Float32Array, Float64Array
 from latentface.directions.fitting import extremes, fit
@@ -112,9 +111,8 @@ def load_codes(folder: Path, encoder: LatentEncoder) -> DrivenCodes:
     with np.load(min(folder.glob("shard-*.npz")), allow_pickle=False) as first:
         names, kinds = (tuple(str(name) for name in first[key]) for key in ("coefficient_names", "kind_names"))
     images = shards["images"]
-    resolution = encoder.config.resolution
     ws = [
-        encoder(F.interpolate(image_batch(images, part, images.shape[1]), size=(resolution,) * 2, mode="area"))
+        encoder(image_batch(images, part, images.shape[1]))
         for part in np.array_split(np.arange(len(images)), -(-len(images) // BATCH))
     ]
     expression = shards["coefficients"].astype(np.float64)
