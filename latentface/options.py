@@ -419,6 +419,25 @@ class DirectionOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClipOptions:
+    """How a face is changed in the frames of a film; see `latentface.FaceEditor.edit_clip`.
+
+    Raises:
+        UsageError: a value lies outside the bounds its field states.
+    """
+
+    mode: str = option(
+        "relative",
+        "Add the change to what the face does in each frame, so that speech and blinks stay (relative), or edit each "
+        "frame as a photo, so that a control that is set holds still (absolute).",
+        choices=("relative", "absolute"),
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True, kw_only=True)
 class EditOptions:
     """How a face is moved along directions and put back; see `latentface.FaceEditor.edit`.
 

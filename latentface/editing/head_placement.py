@@ -15,7 +15,7 @@ from latentface.faces.alignment import box_around
 from latentface.faces.crop import FaceCrop
 from latentface.head.change import read_change
 from latentface.head.controls import restrict
-from latentface.head.drive import MOST_TURN, Driver
+from latentface.head.drive import MOST_TURN, Driver, Steady
 from latentface.head.expression_match import (
     EXACTNESS,
     LIPS_APART,
@@ -45,8 +45,9 @@ class HeadPlacer:
 
     Args:
         photo: uint8 RGB [H, W, 3].
-        crop: the face in it.
+        face: the face in it, or the head that is fitted to it.
         note: told what the user should know, in one line.
+        steady: of another frame, where the photo is a frame of a film (see `Driver`).
 
     Attributes:
         fit: the head as the photo shows it.
@@ -55,15 +56,22 @@ class HeadPlacer:
         InputError: no head can be fitted to the face, since it is turned far away.
     """
 
-    def __init__(self, photo: Pixels, crop: FaceCrop, note: Note | None = None) -> None:
+    def __init__(
+        self, photo: Pixels, face: FaceCrop | HeadFit, note: Note | None = None, steady: Steady | None = None
+    ) -> None:
         self.photo, self.note = photo, note or (lambda text: None)
         self.model, self.mouth = hub.head_model(), hub.mouth()
         try:
-            self.fit: HeadFit = api.fit_head(crop, photo)
+            self.fit: HeadFit = face if isinstance(face, HeadFit) else api.fit_head(face, photo)
         except InputError as error:
             raise InputError(f"{error}; or choose another way with place=warp") from None
         self._projector = Projector(self.fit, self.model)
-        self._driver = Driver(photo, self.model, self._projector.vertices(self.fit))
+        self._driver = Driver(photo, self.model, self._projector.vertices(self.fit), steady)
+
+    @property
+    def steady(self) -> Steady:
+        """What the next frame of a film takes from this one, see `Driver`."""
+        return self._driver.steady
 
     def place(self, after: HeadFit, mouth: MouthSource = "painted", other: OwnMouth | None = None) -> Pixels:
         """The photo with the head as `after` has it, a changed `fit`; without a change, the photo itself.

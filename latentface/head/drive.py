@@ -72,6 +72,21 @@ class Driven:
     lips: Float32Array | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Steady:
+    """What a frame of a film tells of the frames after it, see `Driver` for each.
+
+    eyes: where the search for theirs begins. light, white, roughness: theirs as well. spectacles: whether they have
+    some.
+    """
+
+    eyes: tuple[Eye, Eye]
+    light: Float64Array
+    white: Float32Array
+    roughness: float
+    spectacles: bool
+
+
 def drive(
     photo: Pixels, model: HeadModel, before: npt.ArrayLike, after: npt.ArrayLike, paint: Painter | None = None
 ) -> Driven:
@@ -97,21 +112,22 @@ class Driver:
         photo: uint8 RGB [H, W, 3].
         model: the head.
         before: the head's vertices as they lie in the photo, [V, 3].
+        steady: of another frame of the same film, so that the frames agree.
 
     Raises:
         UsageError: the photo is not uint8 RGB, or the vertices are not the model's.
     """
 
-    def __init__(self, photo: Pixels, model: HeadModel, before: npt.ArrayLike) -> None:
+    def __init__(self, photo: Pixels, model: HeadModel, before: npt.ArrayLike, steady: Steady | None = None) -> None:
         if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
             raise UsageError(f"the photo is {photo.dtype} {list(photo.shape)}: expected uint8 RGB [H, W, 3]")
-        self.photo, self.model = photo, model
+        self.photo, self.model, self._steady = photo, model, steady
         self.scene = Scene.of(model, _check(model, before), photo.shape[0], photo.shape[1])
 
     @cached_property
     def eyes(self) -> tuple[Eye, Eye]:
         """The eyes as the photo shows them, left and right."""
-        return find_eyes(self.photo, *self._mesh_eyes)
+        return find_eyes(self.photo, *self._mesh_eyes, None if self._steady is None else self._steady.eyes)
 
     @cached_property
     def _mesh_eyes(self) -> tuple[Eye, Eye]:
@@ -122,7 +138,7 @@ class Driver:
     @cached_property
     def light(self) -> Float64Array:
         """The light on the face, [4]."""
-        return find_light(self.photo, self.scene)
+        return find_light(self.photo, self.scene) if self._steady is None else self._steady.light
 
     @cached_property
     def is_grey(self) -> bool:
@@ -139,6 +155,8 @@ class Driver:
     @cached_property
     def white(self) -> Float32Array:
         """The photo's value of a white surface in the face's light, [3], as far as its brighter skin tells."""
+        if self._steady is not None:
+            return self._steady.white
         points, unit = self.scene.before[self.model.landmarks, :2], self.scene.unit
         beside = points[[1, 2, 14, 15]] * 0.4 + points[[31, 31, 35, 35]] * 0.6
         steps = np.stack(np.meshgrid(*[np.linspace(-0.08, 0.08, 5) * unit] * 2), axis=-1).reshape(-1, 2)
@@ -149,7 +167,9 @@ class Driver:
     @cached_property
     def spectacles(self) -> Spectacles | None:
         """The spectacles that the photo shows, or None."""
-        return find_spectacles(self.photo, self.scene, self.eyes)
+        if self._steady is None:
+            return find_spectacles(self.photo, self.scene, self.eyes)
+        return find_spectacles(self.photo, self.scene, self.eyes, sure=True) if self._steady.spectacles else None
 
     @cached_property
     def folds(self) -> list[tuple[float, float]]:
@@ -185,7 +205,12 @@ class Driver:
     @cached_property
     def roughness(self) -> float:
         """How deep a fold the skin makes, 1 as a grown man's."""
-        return roughness(self.photo, self.scene)
+        return roughness(self.photo, self.scene) if self._steady is None else self._steady.roughness
+
+    @property
+    def steady(self) -> Steady:
+        """What the next frame of a film takes from this one."""
+        return Steady(self.eyes, self.light, self.white, self.roughness, self.spectacles is not None)
 
     def drive(
         self,
@@ -343,8 +368,10 @@ def keep_inside(shift: Float32Array, places: Float32Array, size: tuple[int, int]
     """
     last = np.array(size, np.float32) - 1
     limit = np.float32(FARTHEST) * np.where(shift > 0, last - places, places).clip(0)
-    share = np.abs(shift) / np.maximum(limit, 1e-3)
-    bent = shift / (1 + share.clip(max=1e4) ** 8) ** (1 / 8)  # exact to .1 % up to a third of the way
+    share = (np.abs(shift) / np.maximum(limit, 1e-3)).clip(max=1e4)
+    for _ in range(3):
+        share *= share  # the eighth power, and below its root: quicker than powers
+    bent = shift / np.sqrt(np.sqrt(np.sqrt(1 + share)))  # exact to .1 % up to a third of the way
     return np.asarray(bent.clip(-limit, limit), np.float32)
 
 

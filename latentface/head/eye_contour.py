@@ -103,12 +103,18 @@ def mesh_eye(model: HeadModel, vertices: Float32Array, side: str) -> Eye:
     return Eye(origin, axes, corners, arcs[0], arcs[1], np.array([*bare.frame(iris), RADII[1]]))
 
 
-def find_eyes(photo: Pixels, left: Eye, right: Eye) -> tuple[Eye, Eye]:
-    """Both eyes as the photo shows them, near where a head's landmarks have them, and much alike."""
+def find_eyes(photo: Pixels, left: Eye, right: Eye, before: tuple[Eye, Eye] | None = None) -> tuple[Eye, Eye]:
+    """Both eyes as the photo shows them, near where a head's landmarks have them, and much alike.
+
+    before: as the frame before showed them, in a film; the search begins there and at the landmarks.
+    """
     starts = (left, right)
     patches = [_Patch.of(photo, start) for start in starts]
     irises = _find_irises(patches, starts)
-    tries = [_guesses(start, iris) for start, iris in zip(starts, irises, strict=True)]
+    if before is None:
+        tries = [_guesses(start, iris) for start, iris in zip(starts, irises, strict=True)]
+    else:
+        tries = [np.stack([_parameters(eye) for eye in pair]) for pair in zip(before, starts, strict=True)]
     searches = [_Search(*each) for each in zip(patches, irises, map(_parameters, starts), strict=True)]
     best = [search.climb(guesses, None) for search, guesses in zip(searches, tries, strict=True)]
     first = int(best[1][1] > best[0][1])  # the clearer one

@@ -35,8 +35,8 @@ class Spectacles:
     distance: Float32Array
 
 
-def find_spectacles(photo: Pixels, scene: Scene, eyes: tuple[Eye, Eye]) -> Spectacles | None:
-    """The spectacles in a photo, or None if no bridge of any lies on the nose."""
+def find_spectacles(photo: Pixels, scene: Scene, eyes: tuple[Eye, Eye], sure: bool = False) -> Spectacles | None:
+    """The spectacles in a photo, or None if no bridge of any lies on the nose; `sure`: it is known that one does."""
     irises = [eye.places(eye.iris[:1], eye.iris[1:2])[0] for eye in eyes]
     middle, along = (irises[0] + irises[1]) / 2, irises[0] - irises[1]
     across = np.array([along[1], -along[0]])
@@ -47,7 +47,7 @@ def find_spectacles(photo: Pixels, scene: Scene, eyes: tuple[Eye, Eye]) -> Spect
     contrast = np.maximum(*hats) / (ndimage.gaussian_filter(light, 8) + 10)
     nose = (np.abs(u) < BRIDGE) & (v < 0.20) & (v > -0.22)
     crossing = np.where(nose, contrast, 0).max(axis=0)[np.abs(u[0]) < BRIDGE]
-    if np.quantile(crossing, 0.25) < FIRM:  # a bridge goes all the way across
+    if not sure and np.quantile(crossing, 0.25) < FIRM:  # a bridge goes all the way across
         return None
     beside = np.minimum(np.hypot(u - 0.5, v), np.hypot(u + 0.5, v)) > 0.17  # no lids and lashes
     labels, _ = ndimage.label((contrast > FAINT) & beside, np.ones((3, 3)))
@@ -62,6 +62,8 @@ def find_spectacles(photo: Pixels, scene: Scene, eyes: tuple[Eye, Eye]) -> Spect
     rows, columns = np.rint((HIGH - at[..., 1]) / STEP).astype(int), np.rint((at[..., 0] + WIDE) / STEP).astype(int)
     within = (rows >= 0) & (rows < u.shape[0]) & (columns >= 0) & (columns < u.shape[1])
     mask: BoolArray = within & frames[np.clip(rows, 0, u.shape[0] - 1), np.clip(columns, 0, u.shape[1] - 1)]
+    if not mask.any():
+        return None
     return Spectacles(box, ndimage.distance_transform_edt(~mask).astype(np.float32))
 
 

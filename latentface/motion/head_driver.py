@@ -12,10 +12,10 @@ from fractions import Fraction
 
 import numpy as np
 
-from latentface.arrays import Float64Array
+from latentface.arrays import Float64Array, Pixels
 from latentface.errors import InputError
 from latentface.faces.alignment import LandmarkPredictor
-from latentface.faces.tracking import Tracker
+from latentface.faces.tracking import Box, Tracker
 from latentface.head.fit import NECK_JOINT, HeadFit
 from latentface.head.fitting import fit_head
 from latentface.head.gaze import PITCH_AT_ONE, YAW_AT_ONE, Gaze
@@ -73,6 +73,62 @@ class HeadMotion:
         return cls(vector[8:], gaze, vector[2:5] * _ANGLE, vector[5:7] * _PLACE, float(vector[7]) * _SIZE, shut)
 
 
+class HeadFollower:
+    """Called with each picture of a film, it gives the head of the face it follows and its landmarks [68, 2].
+
+    None where no face is seen, or one that is turned too far. The person's identity is held, and so is what the model
+    misses of the person at the landmarks, so that only what moves in the pictures changes in a fit.
+
+    Args:
+        model, landmarks: the morphable head and the landmarks' network.
+        person: a fit of the person; by default the first one of each track is taken, so that another person who comes
+            into sight is one.
+        box: where the face to follow is, as `Tracker` takes it; by default the surest one is followed.
+    """
+
+    def __init__(
+        self, model: HeadModel, landmarks: LandmarkPredictor, person: HeadFit | None = None, box: Box | None = None
+    ) -> None:
+        self.model, self.person = model, person
+        self.tracker = Tracker(landmarks, box, dense=True)
+        self._known = person is not None
+        self._last: HeadFit | None = None
+
+    def __call__(self, picture: Pixels) -> tuple[HeadFit, Float64Array] | None:
+        """The head in uint8 RGB [H, W, 3] and its landmarks."""
+        track = self.tracker.track
+        points = self.tracker(picture)
+        if points is None:
+            self._last = None
+            return None
+        if track != self.tracker.track:
+            self._last = None
+            self.person = self.person if self._known else None
+        try:
+            self._last = self._fit(picture, points)
+        except InputError:
+            self._last = None
+            return None
+        return self._last, points
+
+    def _fit(self, picture: Pixels, points: Float64Array) -> HeadFit:
+        if self.person is None:
+            self.person = fit_head(self.model, points, picture)
+            return self.person
+        start = self._last
+        if start is None:  # twice, since the pose may be far from that of the person's fit
+            start = fit_head(self.model, points - self.person.residual, start=self._moved(self.person, points))
+        missed = replace(start, missing=self.person.missing).residual
+        pinned = replace(start, identity=self.person.identity)
+        fit = fit_head(self.model, points - missed, picture, start=pinned)
+        return replace(fit, missing=fit.missing + self.person.missing)
+
+    def _moved(self, person: HeadFit, points: Float64Array) -> HeadFit:
+        """The person as in its own fit, moved to where a picture has the face."""
+        moved = points[17:].mean(0) - person.landmarks(self.model)[17:].mean(0)
+        return replace(person, translation=person.translation + moved)
+
+
 class HeadDriver:
     """Heads of a driving clip, frame by frame.
 
@@ -90,14 +146,13 @@ class HeadDriver:
     def __init__(
         self, clip: Clip, model: HeadModel, landmarks: LandmarkPredictor, options: AnimateOptions, like: Float64Array
     ) -> None:
-        self.model, self.options = model, options
+        self.options = options
         self.clip, (index, frame, points) = choose_reference(clip, landmarks, options, like)
         self.report = DriverReport(reference=index)
-        self.track = Tracker(landmarks, dense=True)
         self.person = fit_head(model, points, frame.pixels[..., :3])
+        self.follower = HeadFollower(model, landmarks, self.person)
         self.lids = Lids(frame.pixels[..., :3], points)
         self.reference = HeadMotion.of(self.person, self.person)
-        self.last: HeadFit | None = None
 
     def __iter__(self) -> Iterator[Seen[HeadMotion]]:
         """Each frame's time and head; None where the source is to stand still.
@@ -111,31 +166,11 @@ class HeadDriver:
     def see(self, frame: Frame) -> HeadMotion | None:
         """A frame's head, or None when it shows no face, or one that is turned too far."""
         picture = frame.pixels[..., :3]
-        track = self.track.track
-        points = self.track(picture)
-        if points is None:
-            self.last = None
+        found = self.follower(picture)
+        if found is None:
             return None
-        start = self.last if self.last is not None and track == self.track.track else None
-        try:
-            if start is None:  # twice, since the pose may be far from the reference frame's
-                start = fit_head(self.model, points - self._missed(None), start=self._at(points))
-            pinned = replace(start, identity=self.person.identity)
-            fit = fit_head(self.model, points - self._missed(start), picture, start=pinned)
-        except InputError:
-            self.last = None
-            return None
-        self.last = fit
+        fit, points = found
         return HeadMotion.of(fit, self.person, self.lids(picture, points))
-
-    def _at(self, points: Float64Array) -> HeadFit:
-        """The person as in the reference frame, moved to where a frame has the face."""
-        moved = points[17:].mean(0) - self.person.landmarks(self.model)[17:].mean(0)
-        return replace(self.person, translation=self.person.translation + moved)
-
-    def _missed(self, fit: HeadFit | None) -> Float64Array:
-        """What the model misses of the person at the landmarks, turned as in a fit, photo pixels [68, 2]."""
-        return (self.person if fit is None else replace(fit, missing=self.person.missing)).residual
 
 
 class _Filter:

@@ -7,10 +7,7 @@ the driver's reference frame are added to the photo's own; the photo's pixels th
 from __future__ import annotations
 
 import math
-import os
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -33,6 +30,7 @@ from latentface.io.images import Photo
 from latentface.motion.animator import Animation, assemble, move_frame, order_faces, with_alpha
 from latentface.motion.driver import together
 from latentface.motion.head_driver import HeadDriver, HeadMotion, neck_joint
+from latentface.motion.in_order import free_cores, in_order
 from latentface.networks.mouth import MouthNet
 from latentface.ops.raster import sample
 from latentface.options import AnimateOptions
@@ -184,40 +182,12 @@ def animate(
     ]
     picture = with_alpha(photo)
 
-    def render_frame(time: Fraction, driving: Sequence[HeadMotion | None]) -> Frame:
-        return move_frame(picture, moving, transfers, time, driving)
+    def render_frame(step: tuple[Fraction, Sequence[HeadMotion | None]]) -> Frame:
+        return move_frame(picture, moving, transfers, *step)
 
     first = drivers[0]
-    frames = _ahead(together(seen), render_frame, 0 if first.once and first.count is None else _cores())
+    frames = in_order(together(seen), render_frame, 0 if first.once and first.count is None else free_cores())
     return assemble(first, picture, frames, [head.square for head in moving], [driver.report for driver in seen])
-
-
-def _ahead(
-    steps: Iterator[tuple[Fraction, list[HeadMotion | None]]],
-    render: Callable[[Fraction, Sequence[HeadMotion | None]], Frame],
-    workers: int,
-) -> Iterator[Frame]:
-    """Frames in their order; while one is waited for, `workers` more are made and the next step is looked at.
-
-    Without workers nothing is done before it is asked for, as it has to be live.
-    """
-    if not workers:
-        yield from (render(*step) for step in steps)
-        return
-    with ThreadPoolExecutor(1) as looking, ThreadPoolExecutor(workers) as rendering:
-        waiting: deque[Future[Frame]] = deque()
-        coming = looking.submit(next, steps, None)
-        while (step := coming.result()) is not None:
-            coming = looking.submit(next, steps, None)
-            waiting.append(rendering.submit(render, *step))
-            if len(waiting) > workers:
-                yield waiting.popleft().result()
-        for each in waiting:
-            yield each.result()
-
-
-def _cores() -> int:
-    return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 def limit(value: float, most: float) -> float:

@@ -1,0 +1,234 @@
+"""Edits of films: a face is followed, and its own pixels move in every frame as they do in an edited photo.
+
+What an edit means is asked once, of the face at rest, and added to what the face does in each frame, so that speech
+and blinks go on under it; or each frame is edited as a photo would be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from itertools import islice
+
+import numpy as np
+
+from latentface import api, hub
+from latentface.arrays import Pixels
+from latentface.directions.meaning import is_known, meaning_of
+from latentface.editing.attribute_edit import DIRECTION
+from latentface.editing.head_placement import HeadPlacer, Note
+from latentface.editing.keyframes import Keyframes
+from latentface.errors import NoFaceFound, UsageError
+from latentface.faces.alignment import box_around
+from latentface.faces.crop import FaceCrop, pick_face
+from latentface.head.controls import Change, apply_changes, check_changes, is_control
+from latentface.head.drive import Steady
+from latentface.head.fit import HeadFit
+from latentface.head.geometry import ramp
+from latentface.io.clip import Clip, Frame
+from latentface.io.provenance import COMPOSITE
+from latentface.motion.driver import LOOKED_AT
+from latentface.motion.head_driver import HeadFollower
+from latentface.motion.in_order import free_cores, in_order
+from latentface.motion.lids import Lids
+from latentface.options import ClipOptions
+
+#: The head of a frame at a time in seconds, changed.
+ChangeOver = Callable[[HeadFit, float], HeadFit]
+
+RESTING = 12  # frames, of the first `LOOKED_AT`, whose median is the face at rest
+#: Degrees of yaw or pitch over which an edit fades, since a head that is turned farther cannot be fitted.
+TURNED = (42.0, 57.0)
+#: Shapes of lids and eyeballs.
+EYES = ("eyeBlink", "eyeWide", "eyeSquint", "eyeLook")
+
+
+@dataclass
+class ClipEditReport:
+    """Frames so far, and those that were left as they are, since they show no face or one that is turned away."""
+
+    frames: int = 0
+    untouched: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class EditedClip:
+    """``clip`` computes its frames as they are asked for; ``report`` is complete when they are through."""
+
+    clip: Clip
+    report: ClipEditReport = field(default_factory=ClipEditReport)
+
+
+def edit_clip(
+    clip: Clip, change: ChangeOver, options: ClipOptions | None = None, *, face: int | None = None,
+    landmarks: str = "builtin", note: Note | None = None,
+) -> EditedClip:  # fmt: skip
+    """One face of a film, changed in every frame; times, sound and all other pixels stay.
+
+    Args:
+        clip: the film.
+        change: what becomes of the head at a time; see `change_by_name` and `options.mode`.
+        options: how; by default `ClipOptions()`.
+        face: which face of the first frame that shows any, 1 for the surest; by default the largest.
+        landmarks: as `latentface.align` takes it.
+        note: told what the user should know, in one line.
+
+    Raises:
+        NoFaceFound: none of the first frames shows a face.
+        InputError: it has fewer faces than `face`.
+    """
+    editor = _ClipEditor(change, options or ClipOptions(), landmarks, note)
+    beginning, clip = clip.ahead(LOOKED_AT)
+    editor.begin(islice(beginning, LOOKED_AT), face)
+    workers = 0 if clip.once and clip.count is None else free_cores()
+    frames = in_order(editor.follow(clip), editor.render, workers)
+    return EditedClip(replace(clip, frames=frames, source_type=COMPOSITE), editor.report)
+
+
+def change_by_name(keyframes: Keyframes) -> ChangeOver:
+    """What directions of known meaning and controls, by name, do to a head over time.
+
+    Raises:
+        UsageError: a name that is neither, or a value out of a control's range.
+    """
+    shapes = hub.head_model().expression_names
+    for name in keyframes.names:
+        if not is_control(name.removesuffix("+"), shapes) and not is_known(name.removeprefix(DIRECTION)):
+            raise UsageError(
+                f"{name}: a clip is edited by its head, which this does not move; name an emotion, a built-in "
+                "direction of expression or pose, a control such as blink or yaw, or an ARKit shape"
+            )
+
+    def change(fit: HeadFit, seconds: float) -> HeadFit:
+        return _apply(fit, keyframes.at(seconds))
+
+    for seconds in sorted({time for keys in keyframes.keys.values() for time, _ in keys} | {0.0}):
+        check_changes(_controls(keyframes.at(seconds), shapes), shapes)
+    return change
+
+
+def _controls(changes: Mapping[str, float], shapes: tuple[str, ...]) -> dict[str, Change]:
+    plain = {name: name.removesuffix("+") for name in changes}
+    return {
+        plain[name]: Change(float(value), relative=plain[name] != name)
+        for name, value in changes.items()
+        if is_control(plain[name], shapes)
+    }
+
+
+def _apply(fit: HeadFit, changes: Mapping[str, float]) -> HeadFit:
+    controls = _controls(changes, fit.expression_names)
+    directions = {
+        name.removeprefix(DIRECTION): value
+        for name, value in changes.items()
+        if value and name.removesuffix("+") not in controls
+    }
+    return apply_changes(meaning_of(directions).apply(fit), controls)
+
+
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """A frame, and what is known of the head in it; None where there is no head.
+
+    Attributes:
+        fit: the head. rest: the same at rest. steady: what frames of its track share. shut: how far its eyes have
+            closed, 0..1.
+    """
+
+    frame: Frame
+    fit: HeadFit | None = None
+    rest: HeadFit | None = None
+    steady: Steady | None = None
+    shut: float = 0.0
+
+
+class _ClipEditor:
+    def __init__(self, change: ChangeOver, options: ClipOptions, landmarks: str, note: Note | None) -> None:
+        self.change, self.options, self.landmarks = change, options, landmarks
+        self.note, self.report = _once(note), ClipEditReport()
+        self._box: tuple[int, int, int, int] | None = None
+        self._rest: HeadFit | None = None
+
+    def begin(self, frames: Iterator[Frame], face: int | None) -> None:
+        """Find the face in the first frames of the film, and what it looks like at rest."""
+        follower, found = None, []
+        for k, frame in enumerate(frames):
+            picture = np.ascontiguousarray(frame.pixels[..., :3])
+            if follower is None:
+                crop = self._find(picture, face)
+                if crop is None:
+                    continue
+                low_x, low_y, high_x, high_y = box_around(crop.landmarks).astype(int).tolist()
+                self._box = low_x, low_y, high_x, high_y
+                follower = self._follower()
+            if not found or k % (LOOKED_AT // RESTING) == 0:
+                found.append(follower(picture))
+        if follower is None:
+            raise NoFaceFound("none of its first frames shows a face; begin the clip where one is seen")
+        heads = [head[0] for head in found if head is not None]
+        if heads:
+            self._rest = replace(heads[0], expression=np.median([fit.expression for fit in heads], axis=0))
+
+    def follow(self, clip: Clip) -> Iterator[_Step]:
+        """The head in every frame."""
+        follower, track, rest = self._follower(), -1, self._rest
+        for frame in clip:
+            self.report.frames += 1
+            picture = np.ascontiguousarray(frame.pixels[..., :3])
+            found = follower(picture)
+            if found is None:
+                self.report.untouched += 1
+                yield _Step(frame)
+                continue
+            fit, points = found
+            if track != follower.tracker.track:
+                rest = fit if rest is None or track >= 0 else rest
+                track, steady, lids = follower.tracker.track, HeadPlacer(picture, fit).steady, Lids(picture, points)
+            yield _Step(frame, fit, rest, steady, float(lids(picture, points).max()))
+
+    def render(self, step: _Step) -> Frame:
+        """The edited frame."""
+        frame, fit = step.frame, step.fit
+        if fit is None or step.rest is None:
+            return frame
+        after = self._changed(fit, step.rest, frame.time, step.shut)
+        picture = np.ascontiguousarray(frame.pixels[..., :3])
+        made: Pixels = HeadPlacer(picture, fit, self.note, step.steady).place(after)
+        return replace(frame, pixels=np.dstack([made, frame.pixels[..., 3:]]))
+
+    def _changed(self, fit: HeadFit, rest: HeadFit, time: Fraction, shut: float) -> HeadFit:
+        """The head of a frame after the edit; eyes that are shut stay so, since there is none to open."""
+        absolute = self.options.mode == "absolute"
+        before = fit if absolute else rest
+        after = self.change(before, float(time))
+        turned = np.array([max(abs(fit.yaw), abs(fit.pitch))])
+        share = float(1 - ramp(turned, *TURNED)[0])
+        moved = share * (after.expression - before.expression)
+        moved[[name.startswith(EYES) for name in fit.expression_names]] *= 1 - shut
+        most = np.maximum(fit.expression, np.maximum(after.expression, 1.0))
+        turn = (share * (b - a) for a, b in zip(before.pose, after.pose, strict=True))
+        made = replace(fit, expression=np.clip(fit.expression + moved, 0.0, most))
+        return made.with_pose(*turn, relative=True)
+
+    def _follower(self) -> HeadFollower:
+        return HeadFollower(hub.head_model(), hub.landmark_predictor(self.landmarks), box=self._box)
+
+    def _find(self, picture: Pixels, face: int | None) -> FaceCrop | None:
+        try:
+            crops = api.align(picture, landmarks=self.landmarks)
+        except NoFaceFound:
+            return None
+        return pick_face(crops, face, "the first frame that shows a face")
+
+
+def _once(note: Note | None) -> Note:
+    """A note that is passed on the first time only: what is true of one frame is true of many."""
+    said: set[str] = set()
+
+    def tell(text: str) -> None:
+        if note is not None and text not in said:
+            said.add(text)
+            note(text)
+
+    return tell

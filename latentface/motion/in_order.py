@@ -1,0 +1,38 @@
+"""Work on the frames of a clip side by side, whose results come in order."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+Step = TypeVar("Step")
+Made = TypeVar("Made")
+
+
+def in_order(steps: Iterator[Step], make: Callable[[Step], Made], workers: int) -> Iterator[Made]:
+    """What is made of each step; while one is waited for, `workers` more are made and the next step is looked at.
+
+    Without workers nothing is done before it is asked for, as it has to be live.
+    """
+    if not workers:
+        yield from map(make, steps)
+        return
+    with ThreadPoolExecutor(1) as looking, ThreadPoolExecutor(workers) as making:
+        waiting: deque[Future[Made]] = deque()
+        end = object()
+        coming: Future[Step | object] = looking.submit(next, steps, end)
+        while (step := coming.result()) is not end:
+            coming = looking.submit(next, steps, end)
+            waiting.append(making.submit(make, step))  # type: ignore[arg-type]
+            if len(waiting) > workers:
+                yield waiting.popleft().result()
+        for each in waiting:
+            yield each.result()
+
+
+def free_cores() -> int:
+    """How many frames to make at once here."""
+    return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
