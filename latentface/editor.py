@@ -22,6 +22,7 @@ from latentface.io.video import read_clip
 from latentface.latents.latent import Latent
 from latentface.options import (
     AnimateOptions,
+    ClipOptions,
     CompositeOptions,
     EditOptions,
     ProjectOptions,
@@ -33,8 +34,10 @@ from latentface.pretrained.catalogue import DEFAULT_GENERATOR
 
 if TYPE_CHECKING:
     from latentface.editing.attribute_edit import Edit
+    from latentface.editing.clip_edit import EditedClip
     from latentface.editing.expression_transfer import Result
     from latentface.editing.inverted_face import FaceFinder, Note
+    from latentface.editing.keyframes import Keyframes
     from latentface.motion.animator import Animation
     from latentface.networks.generator import Generator
 
@@ -256,6 +259,40 @@ class FaceEditor:
         shown = shows_drawing(options, used)
         found = self._finder(shown, on_note, project).face(photo, face)
         return Retoucher(found, self.generator, known, options, composite, on_note).edit(changes)
+
+    def edit_clip(
+        self,
+        clip: str | os.PathLike[str] | Clip,
+        changes: Mapping[str, float] | Keyframes,
+        options: ClipOptions | None = None,
+        *,
+        face: int | None = None,
+        on_note: Note | None = None,
+    ) -> EditedClip:
+        """One face of a clip changed in every frame; its speech and blinks, the times, the sound and all else stay.
+
+        Args:
+            clip: the clip or its file (`read_clip` opens a folder of frames).
+            changes: strengths of emotions and of built-in directions of expression or pose, and values of controls by
+                name, as `edit` takes them; or such values over time.
+            options: how; by default `ClipOptions()`.
+            face: which face of the first frame that shows any, 1 for the surest; by default the largest.
+            on_note: told what the user should know, in one line.
+
+        Returns:
+            `EditedClip`: its `clip` is computed while it is written (`write_clip`), its `report` fills on the way.
+
+        Raises:
+            InputError, NoFaceFound: the clip cannot be used.
+            UsageError: no such direction or control.
+        """
+        from latentface.editing.clip_edit import change_by_name, edit_clip
+        from latentface.editing.keyframes import Keyframes
+
+        change = change_by_name(changes if isinstance(changes, Keyframes) else Keyframes(changes))
+        film = clip if isinstance(clip, Clip) else read_clip(clip)
+        name = "the clip" if isinstance(clip, Clip) else os.fspath(clip)
+        return edit_clip(film, change, options, face=face, landmarks=self.landmarks, name=name, note=on_note)
 
     def video(
         self,

@@ -13,10 +13,11 @@ from latentface.modes import Condition, Either, Spell, check_effect, spell_value
 F = TypeVar("F", bound=Callable[..., Any])
 
 GENERAL, FACES, PROJECTION = "Options", "Faces", "Projection"
+CLIPS = "Clips"
 ROWS, PASTING, LIVE = "Choice of rows (--layers auto)", "Pasting (--place paste)", "Live (--driving camera:...)"
 NETWORKS, MESSAGES = "Networks and machine", "Messages"
 #: The sections of a command's help, in this order.
-SECTIONS = (GENERAL, FACES, ROWS, PASTING, LIVE, PROJECTION, NETWORKS, MESSAGES)
+SECTIONS = (GENERAL, CLIPS, FACES, ROWS, PASTING, LIVE, PROJECTION, NETWORKS, MESSAGES)
 
 
 class Flag(click.Option):

@@ -1,4 +1,4 @@
-"""`latentface edit`: the face of a photo moved along named directions, at the photo's full resolution."""
+"""`latentface edit`: the face of a photo or a clip moved along named directions, at its full resolution."""
 
 from __future__ import annotations
 
@@ -11,27 +11,35 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from latentface.cli.command import Command, check_flags, flag
+from latentface.cli.command import CLIPS, Command, check_flags, flag
 from latentface.cli.flags import (
+    CLIP,
+    FRAMES,
+    LATENT,
+    PHOTO,
     build_finder,
     build_options,
     build_project,
+    cache_flag,
     composite_flags,
-    device_flag,
-    finder_flags,
+    device_flag_for,
+    face_flag,
     is_photo,
-    kind_of,
-    network_flag,
+    keep_partial_flag,
+    kind_of_any,
+    network_flag_for,
     options_flags,
+    project_flags,
+    rate_flag,
     report_flags,
-    seed_flag,
+    seed_flag_for,
 )
 from latentface.cli.outputs import check_outputs, default_output, prepared_folder
 from latentface.cli.report import Report
 from latentface.errors import OutputError, UsageError
 from latentface.head.control_names import CONTROLS, describe_controls
 from latentface.modes import when
-from latentface.options import CompositeOptions, EditOptions, ProjectOptions
+from latentface.options import ClipOptions, CompositeOptions, EditOptions, ProjectOptions
 
 if TYPE_CHECKING:
     from latentface.arrays import Pixels
@@ -46,10 +54,11 @@ SIDE = 192  # pixels, of a face on a strip or grid
 SOURCE, CHANGED = "the source", "the edit"
 BY_STRENGTHS, OF_PICTURES = "--set or --preset", "nothing but --strip or --grid"
 OF_PHOTO, BY_SET = is_photo(SOURCE), when(CHANGED, BY_STRENGTHS)
+OF_CLIP, STILL = when(SOURCE, CLIP, FRAMES), when(SOURCE, PHOTO, LATENT)
 
 
-@click.command(cls=Command, short_help="Change expression, gaze or pose of a face in a photo.")
-@click.argument("source", type=click.Path(path_type=Path), metavar="PHOTO|LATENT")
+@click.command(cls=Command, short_help="Change expression, gaze or pose of a face in a photo or a clip.")
+@click.argument("source", type=click.Path(path_type=Path), metavar="PHOTO|LATENT|CLIP")
 @flag(
     "--set", "changes", multiple=True, metavar="NAME=VALUE",
     help="A direction and how far to go, in standard deviations, such as happiness=2; or a control of the head in the "
@@ -59,24 +68,57 @@ OF_PHOTO, BY_SET = is_photo(SOURCE), when(CHANGED, BY_STRENGTHS)
 )  # fmt: skip
 @flag("--preset", type=click.Path(path_type=Path), help="Strengths from a TOML file.")
 @flag("--save-preset", type=click.Path(path_type=Path), applies_to=(BY_SET,), help="Write the strengths to a file.")
-@flag("--strip", metavar="NAME", help="Also OUTPUT.strip.png: this direction from -3 to 3.")
-@flag("--grid", nargs=2, metavar="A B", help="Also OUTPUT.grid.png: A across and B down, from -2 to 2.")
-@flag("--directions", type=click.Path(path_type=Path), help="A file of directions to name too.")
-@flag("-o", "--output", type=click.Path(path_type=Path), help="[default: SOURCE.edit.png in the working folder]")
-@flag("--save-latent", is_flag=True, applies_to=(BY_SET,), help="Also OUTPUT.latent.safetensors, the edited latent.")
-@network_flag
-@device_flag
-@seed_flag
-@options_flags(EditOptions, also={"place": (OF_PHOTO,), "crop": (OF_PHOTO,)})
+@flag(
+    "--at", "keys", nargs=2, multiple=True, metavar="SECONDS NAME=VALUE", section=CLIPS, applies_to=(OF_CLIP,),
+    help="The value that a name of --set has at this time; between two times it eases from one to the other.",
+)  # fmt: skip
+@flag(
+    "--curves", type=click.Path(path_type=Path), section=CLIPS, applies_to=(OF_CLIP,),
+    help='Values over time in a JSON file: {"seconds": [0, 0.5], "jawOpen": [0, 0.4], ...}.',
+)  # fmt: skip
+@options_flags(ClipOptions, CLIPS, also=(OF_CLIP,))
+@rate_flag((when(SOURCE, FRAMES),), CLIPS)
+@flag(
+    "--sound/--no-sound", default=True, show_default=True, section=CLIPS, applies_to=(OF_CLIP,), help="Keep the sound."
+)
+@keep_partial_flag((OF_CLIP,), CLIPS)
+@flag("--strip", metavar="NAME", applies_to=(STILL,), help="Also OUTPUT.strip.png: this direction from -3 to 3.")
+@flag(
+    "--grid", nargs=2, metavar="A B", applies_to=(STILL,),
+    help="Also OUTPUT.grid.png: A across and B down, from -2 to 2.",
+)  # fmt: skip
+@flag("--directions", type=click.Path(path_type=Path), applies_to=(STILL,), help="A file of directions to name too.")
+@flag(
+    "-o", "--output", type=click.Path(path_type=Path),
+    help="[default: SOURCE.edit.png, of a clip SOURCE.edit.mp4, in the working folder]",
+)  # fmt: skip
+@flag(
+    "--save-latent", is_flag=True, applies_to=(BY_SET, STILL),
+    help="Also OUTPUT.latent.safetensors, the edited latent.",
+)  # fmt: skip
+@network_flag_for((STILL,))
+@device_flag_for((STILL,))
+@seed_flag_for((STILL,))
+@options_flags(EditOptions, also={"layers": (STILL,), "place": (OF_PHOTO,), "crop": (OF_PHOTO,)})
 @composite_flags(OF_PHOTO)
-@finder_flags(OF_PHOTO, "the drawn face is shown, pasted or alone")
+@face_flag((when(SOURCE, PHOTO, CLIP, FRAMES),))
+@cache_flag(OF_PHOTO)
+@project_flags(OF_PHOTO, "the drawn face is shown, pasted or alone", (when(SOURCE, PHOTO, CLIP, FRAMES),))
 @report_flags
 def edit(report: Report, source: Path, output: Path | None, **flags: Any) -> None:
-    """Move the face of a photo (or of a latent file) along directions, and put it back into the photo.
+    """Move the face of a photo, a clip or a latent file along directions, and put it back where it was.
 
-    `latentface directions list` shows what there is. Strip and grid keep the other changes that --set asks for.
+    `latentface directions list` shows what there is. Strip and grid keep the other changes that --set asks for. In a
+    clip the face is followed, and speech and blinks go on under the edit; sound and times stay.
     """
-    facts = {SOURCE: kind_of(source), CHANGED: BY_STRENGTHS if flags["changes"] or flags["preset"] else OF_PICTURES}
+    kind = kind_of_any(source)
+    facts = {SOURCE: kind, CHANGED: BY_STRENGTHS if flags["changes"] or flags["preset"] else OF_PICTURES}
+    if kind in (CLIP, FRAMES):
+        check_flags(facts)
+        from latentface.cli.edit_clip import edit_clip
+
+        edit_clip(report, source, output, read_changes(flags["changes"], flags["preset"]), flags)
+        return
     if not (flags["changes"] or flags["preset"] or flags["strip"] or flags["grid"]):
         raise UsageError("nothing to edit; give --set NAME=STRENGTH, --preset, --strip or --grid")
     check_flags(facts | {"place": None if flags["place"] == "auto" else flags["place"]})
@@ -126,16 +168,19 @@ def read_changes(given: Sequence[str], preset: Path | None) -> dict[str, float]:
         from latentface.cli.presets import load_preset
 
         changes |= load_preset(preset)
-    for word in given:
-        name, equals, number = word.partition("=")
-        try:
-            strength = float(number)
-        except ValueError:
-            strength = math.nan
-        if not name.strip() or not equals or not math.isfinite(strength):
-            raise UsageError(f"--set {word!r}: expected NAME=STRENGTH, such as happiness=2")
-        changes[name.strip()] = strength
-    return changes
+    return changes | dict(read_change("--set", word) for word in given)
+
+
+def read_change(flag_name: str, word: str) -> tuple[str, float]:
+    """The name and the strength of a `NAME=STRENGTH` word; UsageError for another form."""
+    name, equals, number = word.partition("=")
+    try:
+        strength = float(number)
+    except ValueError:
+        strength = math.nan
+    if not name.strip() or not equals or not math.isfinite(strength):
+        raise UsageError(f"{flag_name} {word!r}: expected NAME=STRENGTH, such as happiness=2")
+    return name.strip(), strength
 
 
 def _retoucher(

@@ -7,6 +7,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 Conditions = Sequence[Condition | Either]
 
-LATENT, PHOTO = "a latent", "a photo"  # what a source of a face can be
+LATENT, PHOTO, CLIP, FRAMES = "a latent", "a photo", "a clip", "a folder of frames"  # what a source of a face can be
 #: Options of `ProjectOptions` that do not go with edits, which draw with the generator as it is.
 TUNING = ("tune_steps", "tune_learning_rate")
 
@@ -37,10 +38,17 @@ def device_flag_for(applies_to: Conditions) -> Callable[[F], F]:
 
 
 device_flag = device_flag_for(())
-seed_flag = flag(
-    "--seed", default=0, show_default=True, type=click.IntRange(min=0), section=NETWORKS,
-    help="Seed of every random draw.",
-)  # fmt: skip
+
+
+def seed_flag_for(applies_to: Conditions) -> Callable[[F], F]:
+    """Add --seed where some modes alone have a use for it."""
+    return flag(
+        "--seed", default=0, show_default=True, type=click.IntRange(min=0), section=NETWORKS, applies_to=applies_to,
+        help="Seed of every random draw.",
+    )  # fmt: skip
+
+
+seed_flag = seed_flag_for(())
 
 
 def landmarks_flag(applies_to: Conditions = ()) -> Callable[[F], F]:
@@ -55,17 +63,16 @@ def face_flag(applies_to: Conditions = (), default: str = "the largest") -> Call
     return flag("--face", type=click.IntRange(min=1), section=FACES, applies_to=applies_to, help=text)
 
 
-def rate_flag(applies_to: Conditions = ()) -> Callable[[F], F]:
+def rate_flag(applies_to: Conditions = (), section: str = GENERAL) -> Callable[[F], F]:
     """Add --rate."""
-    return flag(
-        "--rate", applies_to=applies_to, help="Frames a second of a folder of frames, such as 25 or 30000/1001."
-    )
+    text = "Frames a second of a folder of frames, such as 25 or 30000/1001."
+    return flag("--rate", section=section, applies_to=applies_to, help=text)
 
 
-def keep_partial_flag(applies_to: Conditions = ()) -> Callable[[F], F]:
+def keep_partial_flag(applies_to: Conditions = (), section: str = GENERAL) -> Callable[[F], F]:
     """Add --keep-partial."""
     text = "When interrupted, keep what there is as a playable file."
-    return flag("--keep-partial", is_flag=True, applies_to=applies_to, help=text)
+    return flag("--keep-partial", is_flag=True, section=section, applies_to=applies_to, help=text)
 
 
 def offline_flag(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -107,11 +114,16 @@ def ops_flag(command: Callable[..., Any]) -> Callable[..., Any]:
     return add(with_ops)
 
 
-def network_flag(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --network (a generator), --offline and --ops."""
+def network_flag_for(applies_to: Conditions) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add --network (a generator), where some modes alone have a use for it, --offline and --ops."""
     text = "Generator: built-in or published name, file or URL."
-    add = flag("--network", default=DEFAULT_GENERATOR, show_default=True, section=NETWORKS, help=text)
-    return add(offline_flag(ops_flag(command)))
+    add = flag(
+        "--network", default=DEFAULT_GENERATOR, show_default=True, section=NETWORKS, applies_to=applies_to, help=text
+    )
+    return lambda command: add(offline_flag(ops_flag(command)))
+
+
+network_flag = network_flag_for(())
 
 
 def report_flags(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -251,6 +263,23 @@ def is_photo(name: str) -> Condition:
 def kind_of(source: Any) -> str:
     """What a source of a face is, by its name: a latent or a photo."""
     return LATENT if source.suffix.lower() == ".safetensors" else PHOTO
+
+
+def kind_of_any(source: Path) -> str:
+    """What a source is that may also be a clip: by a file's content, and before it is there by its name."""
+    if source.is_dir():
+        return FRAMES
+    return CLIP if kind_of(source) == PHOTO and _moves(source) else kind_of(source)
+
+
+def _moves(path: Path) -> bool:
+    from latentface.io.images import PHOTO_SUFFIXES
+    from latentface.io.kinds import picture_kind_of
+    from latentface.io.video_reader import is_animation
+
+    if picture_kind_of(path) is not None:
+        return is_animation(path)
+    return path.suffix.lower() not in PHOTO_SUFFIXES
 
 
 def _flag(spec: Field[Any], hint: Any, section: str, also: Conditions) -> Callable[[F], F]:

@@ -1,16 +1,18 @@
-"""`latentface transfer`: a photo with the expression of another photo, or of every frame of a clip."""
+"""`latentface transfer`: a photo or a clip with the expression of a photo, or a photo with that of a clip's frames."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from latentface.cli.command import FACES, ROWS, Command, check_flags, flag
+from latentface.cli.command import CLIPS, FACES, ROWS, Command, check_flags, flag
 from latentface.cli.flags import (
+    CLIP,
+    FRAMES,
     LATENT,
     PHOTO,
     build_finder,
@@ -18,22 +20,22 @@ from latentface.cli.flags import (
     build_project,
     cache_flag,
     composite_flags,
-    device_flag,
+    device_flag_for,
     face_flag,
     is_photo,
-    kind_of,
-    network_flag,
+    kind_of_any,
+    network_flag_for,
     options_flags,
     project_flags,
     rate_flag,
     report_flags,
-    seed_flag,
+    seed_flag_for,
 )
 from latentface.cli.outputs import check_outputs, default_output, prepared_folder
 from latentface.cli.report import Report, face_facts
-from latentface.errors import OutputError
-from latentface.modes import unless, when
-from latentface.options import CompositeOptions, TransferOptions
+from latentface.errors import OutputError, UsageError
+from latentface.modes import either, unless, when
+from latentface.options import ClipOptions, CompositeOptions, TransferOptions
 
 if TYPE_CHECKING:
     from latentface.arrays import Pixels
@@ -42,18 +44,22 @@ if TYPE_CHECKING:
     from latentface.io.clip import Clip, Frame
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
-CLIPS = (".mp4", ".webm", ".gif")
+KINDS = (".mp4", ".webm", ".gif")
 
 
 IDENTITY, EXPRESSION, SOURCES = "the identity", "the expression", "the sources"
-CLIP, FRAMES = "a clip", "a folder of frames"
-PHOTOS, LATENTS = "photos or clips", "two latents"
+PHOTOS, LATENTS, TO_CLIP = "photos or clips", "two latents", "a clip and a photo"
 CHOICE = ("most_layers", "exact_layers", "contiguous", "keep", "finest", "solver", "time_limit", "rounds")
 OF_PHOTO = is_photo(IDENTITY)
+OF_CLIP, STILL = when(IDENTITY, CLIP, FRAMES), when(IDENTITY, PHOTO, LATENT)
+#: Conditions of the fields of `TransferOptions`: of a clip's face, how much changes and what.
+FIELDS = {spec.name: (STILL,) for spec in fields(TransferOptions) if spec.name not in ("strength", "only")} | {
+    "place": (OF_PHOTO,)
+}
 
 
 @click.command(cls=Command, short_help="Give a face the expression of another.")
-@flag("--identity", required=True, type=click.Path(path_type=Path), help="Photo or latent file of the person.")
+@flag("--identity", required=True, type=click.Path(path_type=Path), help="Photo, latent file or clip of the person.")
 @flag(
     "--expression",
     required=True,
@@ -61,12 +67,12 @@ OF_PHOTO = is_photo(IDENTITY)
     help="Photo or latent file with the expression; or a clip, or a folder of frames: one output a frame.",
 )
 @flag("-o", "--output", type=click.Path(path_type=Path), help="[default: IDENTITY.transfer.png in the working folder]")
-@network_flag
-@device_flag
-@seed_flag
-@project_flags(when(SOURCES, PHOTOS))
+@network_flag_for((STILL,))
+@device_flag_for((STILL,))
+@seed_flag_for((STILL,))
+@project_flags(when(SOURCES, PHOTOS), landmarks=(unless(SOURCES, LATENTS),))
 @cache_flag(when(SOURCES, PHOTOS))
-@face_flag((OF_PHOTO,))
+@face_flag((unless(IDENTITY, LATENT),))
 @flag(
     "--expression-face",
     type=click.IntRange(min=1),
@@ -74,11 +80,12 @@ OF_PHOTO = is_photo(IDENTITY)
     applies_to=(is_photo(EXPRESSION),),
     help="Which face of the other.  [default: the largest]",
 )
-@options_flags(TransferOptions, sections=dict.fromkeys(CHOICE, ROWS), also={"place": (OF_PHOTO,)})
+@options_flags(TransferOptions, sections=dict.fromkeys(CHOICE, ROWS), also=FIELDS)
+@options_flags(ClipOptions, CLIPS, also=(OF_CLIP,))
 @composite_flags(OF_PHOTO)
-@rate_flag((when(EXPRESSION, FRAMES),))
+@rate_flag((either(when(EXPRESSION, FRAMES), when(IDENTITY, FRAMES)),), CLIPS)
 @flag(
-    "--strip/--no-strip", default=True, show_default=True, applies_to=(unless(EXPRESSION, CLIP, FRAMES),),
+    "--strip/--no-strip", default=True, show_default=True, applies_to=(unless(EXPRESSION, CLIP, FRAMES), STILL),
     help="Also write OUTPUT.strip.png.",
 )  # fmt: skip
 @report_flags
@@ -86,10 +93,18 @@ def transfer(report: Report, identity: Path, expression: Path, output: Path | No
     """Rewrite the face of the identity's photo with another's expression, at the photo's full resolution.
 
     Writes the photo and a strip: identity, expression, regenerated face, composite. With a clip as the expression it
-    writes a clip, with the sound, one frame for each of its frames.
+    writes a clip, with the sound, one frame for each of its frames. With a clip as the identity its face is followed
+    and gets the expression in every frame; its own speech and blinks go on under it.
     """
     facts = tell_sources(identity, expression)
     check_flags(facts)
+    if facts[IDENTITY] in (CLIP, FRAMES):
+        if facts[EXPRESSION] != PHOTO:
+            raise UsageError(f"{expression}: a clip's face gets the expression of a photo; this is {facts[EXPRESSION]}")
+        from latentface.cli.edit_clip import transfer_to_clip
+
+        transfer_to_clip(report, identity, expression, output, flags)
+        return
     is_clip = facts[EXPRESSION] in (CLIP, FRAMES)
     options = build_options(TransferOptions, flags)
     placing = build_options(CompositeOptions, flags)
@@ -117,13 +132,10 @@ def transfer(report: Report, identity: Path, expression: Path, output: Path | No
 
 def tell_sources(identity: Path, expression: Path) -> dict[str, str]:
     """What the two sources are, as facts for `check_flags`."""
-    kind = kind_of(expression)
-    if expression.is_dir():
-        kind = FRAMES
-    elif kind == PHOTO and _moves(expression):
-        kind = CLIP
-    latents = {kind, kind_of(identity)} == {LATENT}
-    return {IDENTITY: kind_of(identity), EXPRESSION: kind, SOURCES: LATENTS if latents else PHOTOS}
+    kind = kind_of_any(expression)
+    person = kind_of_any(identity)
+    sources = LATENTS if {kind, person} == {LATENT} else TO_CLIP if person in (CLIP, FRAMES) else PHOTOS
+    return {IDENTITY: person, EXPRESSION: kind, SOURCES: sources}
 
 
 def _photo(
@@ -211,22 +223,11 @@ def make_strip(transferrer: Transferrer, made: Result) -> Pixels:
     )
 
 
-def _moves(path: Path) -> bool:
-    """Whether a file is a clip: by its content, and before it is there by its name."""
-    from latentface.io.images import PHOTO_SUFFIXES
-    from latentface.io.kinds import picture_kind_of
-    from latentface.io.video_reader import is_animation
-
-    if picture_kind_of(path) is not None:
-        return is_animation(path)
-    return path.suffix.lower() not in PHOTO_SUFFIXES
-
-
 def _check_output(target: Path, is_clip: bool) -> None:
     suffix = target.suffix.lower()
-    if is_clip and suffix not in (*CLIPS, ".webp", ""):
+    if is_clip and suffix not in (*KINDS, ".webp", ""):
         raise OutputError(
-            f"{target}: the expression is a clip; end the name in {', '.join(CLIPS)}, .webp or in nothing"
+            f"{target}: the expression is a clip; end the name in {', '.join(KINDS)}, .webp or in nothing"
         )
     if not is_clip and suffix not in PICTURES:
         raise OutputError(f"{target}: cannot write this kind of picture; end the name in {', '.join(PICTURES)}")

@@ -6,7 +6,7 @@ and blinks go on under it; or each frame is edited as a photo would be.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import islice
@@ -14,7 +14,7 @@ from itertools import islice
 import numpy as np
 
 from latentface import api, hub
-from latentface.arrays import Pixels
+from latentface.arrays import Float64Array, Pixels
 from latentface.directions.meaning import is_known, meaning_of
 from latentface.editing.attribute_edit import DIRECTION
 from latentface.editing.head_placement import HeadPlacer, Note
@@ -22,8 +22,9 @@ from latentface.editing.keyframes import Keyframes
 from latentface.errors import NoFaceFound, UsageError
 from latentface.faces.alignment import box_around
 from latentface.faces.crop import FaceCrop, pick_face
-from latentface.head.controls import Change, apply_changes, check_changes, is_control
+from latentface.head.controls import Change, apply_changes, check_changes, is_control, restrict
 from latentface.head.drive import Steady
+from latentface.head.expression_match import match_expression
 from latentface.head.fit import HeadFit
 from latentface.head.geometry import ramp
 from latentface.io.clip import Clip, Frame
@@ -62,7 +63,7 @@ class EditedClip:
 
 def edit_clip(
     clip: Clip, change: ChangeOver, options: ClipOptions | None = None, *, face: int | None = None,
-    landmarks: str = "builtin", note: Note | None = None,
+    landmarks: str = "builtin", name: str = "the clip", note: Note | None = None,
 ) -> EditedClip:  # fmt: skip
     """One face of a film, changed in every frame; times, sound and all other pixels stay.
 
@@ -72,13 +73,14 @@ def edit_clip(
         options: how; by default `ClipOptions()`.
         face: which face of the first frame that shows any, 1 for the surest; by default the largest.
         landmarks: as `latentface.align` takes it.
+        name: of the clip, for messages.
         note: told what the user should know, in one line.
 
     Raises:
         NoFaceFound: none of the first frames shows a face.
         InputError: it has fewer faces than `face`.
     """
-    editor = _ClipEditor(change, options or ClipOptions(), landmarks, note)
+    editor = _ClipEditor(change, options or ClipOptions(), landmarks, name, note)
     beginning, clip = clip.ahead(LOOKED_AT)
     editor.begin(islice(beginning, LOOKED_AT), face)
     workers = 0 if clip.once and clip.count is None else free_cores()
@@ -105,6 +107,23 @@ def change_by_name(keyframes: Keyframes) -> ChangeOver:
 
     for seconds in sorted({time for keys in keyframes.keys.values() for time, _ in keys} | {0.0}):
         check_changes(_controls(keyframes.at(seconds), shapes), shapes)
+    return change
+
+
+def change_to_expression(theirs: HeadFit, strength: float = 1.0, only: Sequence[str] = ()) -> ChangeOver:
+    """The expression of another person's head.
+
+    Args:
+        theirs: the head in a photo.
+        strength: how much of the difference, 1 for all of it.
+        only: parts of the face that change, as `restrict` takes them; all if empty.
+    """
+    model = hub.head_model()
+
+    def change(fit: HeadFit, seconds: float) -> HeadFit:
+        after = match_expression(model, fit, theirs, strength)
+        return restrict(fit, after, only) if only else after
+
     return change
 
 
@@ -144,15 +163,16 @@ class _Step:
 
 
 class _ClipEditor:
-    def __init__(self, change: ChangeOver, options: ClipOptions, landmarks: str, note: Note | None) -> None:
-        self.change, self.options, self.landmarks = change, options, landmarks
+    def __init__(self, change: ChangeOver, options: ClipOptions, landmarks: str, name: str, note: Note | None) -> None:
+        self.change, self.options, self.landmarks, self.name = change, options, landmarks, name
         self.note, self.report = _once(note), ClipEditReport()
         self._box: tuple[int, int, int, int] | None = None
         self._rest: HeadFit | None = None
 
     def begin(self, frames: Iterator[Frame], face: int | None) -> None:
         """Find the face in the first frames of the film, and what it looks like at rest."""
-        follower, found = None, []
+        follower, k = None, -1
+        found: list[tuple[HeadFit, Float64Array] | None] = []
         for k, frame in enumerate(frames):
             picture = np.ascontiguousarray(frame.pixels[..., :3])
             if follower is None:
@@ -165,7 +185,7 @@ class _ClipEditor:
             if not found or k % (LOOKED_AT // RESTING) == 0:
                 found.append(follower(picture))
         if follower is None:
-            raise NoFaceFound("none of its first frames shows a face; begin the clip where one is seen")
+            raise NoFaceFound(f"{self.name}: no face in its first {k + 1} frames; begin the clip where one is seen")
         heads = [head[0] for head in found if head is not None]
         if heads:
             self._rest = replace(heads[0], expression=np.median([fit.expression for fit in heads], axis=0))
@@ -219,7 +239,7 @@ class _ClipEditor:
             crops = api.align(picture, landmarks=self.landmarks)
         except NoFaceFound:
             return None
-        return pick_face(crops, face, "the first frame that shows a face")
+        return pick_face(crops, face, f"{self.name}, in its first frame with a face,")
 
 
 def _once(note: Note | None) -> Note:

@@ -1,0 +1,136 @@
+"""`latentface edit` and `transfer` of clips: the face is followed and changed in every frame."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from latentface.cli.flags import build_options
+from latentface.cli.outputs import check_outputs, default_output, prepared_folder
+from latentface.cli.report import Report
+from latentface.errors import OutputError, UsageError
+from latentface.options import ClipOptions
+
+if TYPE_CHECKING:
+    from latentface.editing.clip_edit import ChangeOver, EditedClip
+    from latentface.editing.keyframes import Keyframes
+    from latentface.io.clip import Frame
+    from latentface.io.video import Written
+
+KINDS = (".mp4", ".webm", ".gif", ".webp", "")
+
+
+def edit_clip(
+    report: Report, source: Path, output: Path | None, changes: Mapping[str, float], flags: dict[str, Any]
+) -> None:
+    """Edit a clip as the flags of `latentface edit` say, and report."""
+    target = output or default_output(source, "edit.mp4")
+    keyframes = read_keyframes(changes, flags["keys"], flags["curves"])
+    check_outputs([target, flags["save_preset"]], [source, flags["preset"], flags["curves"]])
+
+    from latentface.editing.clip_edit import change_by_name
+
+    told = _change(report, source, target, change_by_name(keyframes), flags, ", ".join(keyframes.names))
+    if flags["save_preset"]:
+        from latentface.cli.presets import save_preset
+
+        save_preset(flags["save_preset"], dict(changes))
+    keys = {name: list(keys) for name, keys in keyframes.keys.items()}
+    report.result({"command": "edit", **told, "set": dict(keyframes.constant), "keys": keys, "exit_code": 0})
+
+
+def transfer_to_clip(
+    report: Report, identity: Path, expression: Path, output: Path | None, flags: dict[str, Any]
+) -> None:
+    """Give a clip's face the expression of a photo as the flags of `latentface transfer` say, and report."""
+    target = output or default_output(identity, "transfer.mp4")
+    check_outputs([target], [identity, expression])
+
+    from latentface import api
+    from latentface.cli.faces import find_faces
+    from latentface.editing.clip_edit import change_to_expression
+    from latentface.faces.crop import pick_face
+    from latentface.head.control_names import parse_parts
+    from latentface.io.colour import srgb
+    from latentface.io.images import read_photo
+
+    photo, faces = find_faces(expression, srgb(read_photo(expression)), flags["landmarks"], report)
+    theirs = api.fit_head(pick_face(faces, flags["expression_face"], str(expression)), photo.rgb)
+    change = change_to_expression(theirs, flags["strength"], parse_parts(flags["only"]))
+    told = _change(report, identity, target, change, flags, f"the expression of {expression.name}")
+    report.result({"command": "transfer", **told, "expression": str(expression), "exit_code": 0})
+
+
+def _change(
+    report: Report, source: Path, target: Path, change: ChangeOver, flags: dict[str, Any], what: str
+) -> dict[str, object]:
+    """Change the face of a clip and write it; returns what is to be reported."""
+    if target.suffix.lower() not in KINDS:
+        raise OutputError(f"{target}: the result is a clip; end the name in {', '.join(KINDS[:-1])} or in nothing")
+    options: ClipOptions = build_options(ClipOptions, flags)
+
+    from latentface.editing.clip_edit import edit_clip
+    from latentface.io.clip import parse_rate
+    from latentface.io.video import read_clip
+
+    began = time.perf_counter()
+    clip = read_clip(source, parse_rate(flags["rate"]) if flags["rate"] else None)
+    report.notes(clip.notes)
+    with prepared_folder(target.parent):
+        made = edit_clip(
+            clip, change, options, face=flags["face"], landmarks=flags["landmarks"], name=str(source), note=report.note
+        )
+        written = _write(report, target, made, flags)
+    left = made.report.untouched
+    if left:
+        report.note(
+            f"{source}: {left} of {written.frames} frames show no face that can be edited; they stay as they are"
+        )
+    seconds = time.perf_counter() - began
+    report.say(f"{written.frames} frames: {what} -> {target} ({seconds:.1f} s)")
+    return {
+        "source": str(source), "output": str(target), "frames": written.frames, "rate": str(clip.rate),
+        "sound": written.sound, "untouched": left, "options": asdict(options), "seconds": round(seconds, 3),
+    }  # fmt: skip
+
+
+def read_keyframes(constant: Mapping[str, float], keys: tuple[tuple[str, str], ...], curves: Path | None) -> Keyframes:
+    """Values over time from --set, --at and --curves; UsageError for words of another form, and without any."""
+    from latentface.cli.edit import read_change
+    from latentface.editing.keyframes import Keyframes
+
+    made = Keyframes(constant)
+    if curves is not None:
+        made = made.with_curves(curves)
+    for seconds, word in keys:
+        try:
+            at = float(seconds.removesuffix("s"))
+        except ValueError:
+            at = math.nan
+        if not math.isfinite(at) or at < 0:
+            raise UsageError(f"--at {seconds}: expected seconds from the beginning of the clip, such as 2.5")
+        made = made.with_keys(at, dict([read_change(f"--at {seconds}", word)]))
+    if not made.names:
+        raise UsageError("nothing to edit; give --set NAME=STRENGTH, --at SECONDS NAME=STRENGTH, --curves or --preset")
+    return made
+
+
+def _write(report: Report, target: Path, made: EditedClip, flags: dict[str, Any]) -> Written:
+    from dataclasses import replace
+
+    from latentface.io.video import write_clip
+
+    clip = made.clip if flags.get("sound", True) else replace(made.clip, sound=None)
+    with report.progress() as bar:
+        bar.start("editing", clip.count or 0)
+
+        def on_frame(count: int, frame: Frame) -> None:
+            bar.step(count)
+
+        written = write_clip(target, clip, keep_partial=flags.get("keep_partial", False), on_frame=on_frame)
+    report.notes(written.notes)
+    return written
