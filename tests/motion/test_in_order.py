@@ -1,0 +1,53 @@
+"""Work on frames side by side."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from latentface.motion.in_order import free_cores, in_order
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_results_come_in_order(workers: int) -> None:
+    assert list(in_order(iter(range(20)), lambda k: k * k, workers)) == [k * k for k in range(20)]
+
+
+def test_two_are_made_at_once() -> None:
+    both = threading.Barrier(2, timeout=10)  # breaks unless two wait at it
+
+    def make(k: int) -> int:
+        both.wait()
+        return k
+
+    assert list(in_order(iter(range(4)), make, 2)) == [0, 1, 2, 3]
+
+
+def test_without_workers_nothing_is_done_ahead() -> None:
+    taken: list[int] = []
+
+    def steps() -> Iterator[int]:
+        for k in range(3):
+            taken.append(k)
+            yield k
+
+    results = in_order(steps(), lambda k: k, 0)
+    assert next(results) == 0 and taken == [0]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_error_in_a_step_or_in_the_work_arrives(workers: int) -> None:
+    def broken() -> Iterator[int]:
+        yield 1
+        raise ValueError("step")
+
+    with pytest.raises(ValueError, match="step"):
+        list(in_order(broken(), lambda k: k, workers))
+    with pytest.raises(ZeroDivisionError):
+        list(in_order(iter([1, 0]), lambda k: 1 // k, workers))
+
+
+def test_there_is_a_core() -> None:
+    assert 1 <= free_cores() <= 8
