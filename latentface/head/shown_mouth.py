@@ -19,6 +19,7 @@ from latentface.ops.warp import read
 
 THIN = 0.022  # inter-ocular distances: a thinner gap between the photo's lips shows nothing worth keeping
 APART = 0.14  # teeth and lips differ by so much in redness and light
+SHADOW = 0.75  # of the light of lips: beside a row of teeth, the dark of the mouth's corners has less
 RED = 0.6  # twice the redness that no tooth has
 FRINGE, RIM = 0.028, 0.10  # the same: teeth shine into so much of a lip, and so much of it is squeezed to hide that
 
@@ -87,7 +88,7 @@ class Shown:
         if not self.mask.any():
             return places, np.zeros(places.shape[:-1], bool)
         away = read(self._away, places - self._corner)
-        first, rim = max(2.0, FRINGE * unit), max(6.0, RIM * unit)
+        first, rim = max(1.2, FRINGE * unit), max(4.0, RIM * unit)
         near: BoolArray = away[..., 2] < rim
         depth = np.maximum(away[near, 2], -2 * first)
         push = np.maximum(first * (1 - depth / rim), 0) - np.minimum(depth, 0)
@@ -209,13 +210,14 @@ def inside_lips(photo: Pixels, inside: BoolArray, lower_lip: BoolArray, unit: fl
         k + 1 for k, piece in enumerate(ndimage.find_objects(labels)) if piece[1].stop - piece[1].start > 0.3 * unit
     ]
     kept = np.isin(labels, wide)  # a row of teeth, and no gleam on a lip
-    smooth: BoolArray = smooth_edges(_to_corners(kept, inside), 0.025 * unit)
+    shadow = inside & (light < SHADOW * lip[1])
+    smooth: BoolArray = smooth_edges(_to_corners(kept, inside, shadow), 0.025 * unit)
     if ndimage.distance_transform_edt(smooth).max() < max(1.2, THIN * unit):
         return np.zeros_like(inside)
     return smooth
 
 
-def _to_corners(mask: BoolArray, inside: BoolArray) -> BoolArray:
+def _to_corners(mask: BoolArray, inside: BoolArray, shadow: BoolArray) -> BoolArray:
     """A row of teeth that goes on to the corners of the mouth: in their shadow it has no colour of its own."""
     columns, all_ = (np.flatnonzero(each.any(axis=0)) for each in (mask, inside))
     made: BoolArray = mask.copy()
@@ -229,7 +231,7 @@ def _to_corners(mask: BoolArray, inside: BoolArray) -> BoolArray:
             middle = np.flatnonzero(inside[:, corner]).mean()
             edges = np.flatnonzero(mask[:, start])[[0, -1]]
             top, end = ((1 - share) * edge + share * middle for edge in edges)
-            made[:, beyond] |= (rows >= top - 0.5) & (rows <= end + 0.5)
+            made[:, beyond] |= shadow[:, beyond] | (rows >= top - 0.5) & (rows <= end + 0.5)
     return made
 
 
