@@ -1,0 +1,83 @@
+"""`latentface edit` and `latentface transfer` on a clip, with the built-in networks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from latentface.cli import run
+from latentface.io.clip import Clip
+from latentface.io.video import read_clip, write_clip
+
+ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
+SIZE = (180, 180)
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    photo = np.asarray(Image.open(ASTRONAUT).convert("RGB").crop((60, 0, 400, 340)).resize(SIZE))
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    write_clip(path, Clip.of([photo] * 3, 5, SIZE, count=3))
+    return path
+
+
+def called(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
+    capsys.readouterr()
+    code = run([str(word) for word in words])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_edit_changes_a_clip_over_time(film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target, preset = tmp_path / "out.mp4", tmp_path / "mine.toml"
+    keys = ("--at", 0, "jaw+=0", "--at", "0.4s", "jaw+=0.6")
+    code, out, err = called(
+        capsys, "edit", film, *keys, "--set", "brows=0", "--save-preset", preset, "-o", target, "--json"
+    )
+    assert code == 0, err
+    told = json.loads(out)
+    assert (told["frames"], told["untouched"], told["set"]) == (3, 0, {"brows": 0.0})
+    assert told["keys"] == {"jaw+": [[0.0, 0.0], [0.4, 0.6]]}
+    before, after = ([f.pixels.astype(int) for f in read_clip(path)] for path in (film, target))
+    changes = [np.abs(a - b).mean() for a, b in zip(before, after, strict=True)]
+    assert changes[2] > changes[1] > changes[0]
+    assert preset.exists()
+
+
+def test_transfer_gives_a_clip_the_expression_of_a_photo(
+    film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "out.gif"
+    words = ("--identity", film, "--expression", ASTRONAUT, "--strength", 0.5, "--only", "lips", "-o", target)
+    code, out, err = called(capsys, "transfer", *words, "--json")
+    assert code == 0, err
+    assert json.loads(out)["frames"] == 3 and len(list(read_clip(target))) == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["edit", "FILM"], "nothing to edit"),
+        (["edit", "FILM", "--set", "smile=1", "--strip", "smile"], "--strip has no effect with a clip as the source"),
+        (["edit", "FILM", "--set", "smile=1", "--network", "synthface-128"], "--network has no effect"),
+        (["edit", "FILM", "--set", "smile=1", "--rate", "25"], "--rate has no effect"),
+        (["edit", "FILM", "--at", "soon", "smile=1"], "expected seconds"),
+        (["edit", "FILM", "--at", "1", "smile"], "expected NAME=STRENGTH"),
+        (["edit", "FILM", "--set", "smile=1", "-o", "out.png"], "the result is a clip"),
+        (["edit", "FILM", "--set", "smile=1", "-o", "FILM"], "is an input"),
+        (["edit", "PHOTO", "--set", "smile=1", "--at", "1", "smile=1"], "--at has no effect with a photo"),
+        (["edit", "PHOTO", "--set", "smile=1", "--mode", "absolute"], "--mode has no effect with a photo"),
+        (["transfer", "--identity", "FILM", "--expression", "FILM"], "gets the expression of a photo"),
+        (["transfer", "--identity", "FILM", "--expression", "PHOTO", "--layers", "3"], "--layers has no effect"),
+    ],
+)
+def test_what_makes_no_sense_is_said(
+    words: list[str], message: str, film: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = {"FILM": film, "PHOTO": ASTRONAUT}
+    code, _, err = called(capsys, *(places.get(word, word) for word in words))
+    assert code in (2, 5) and message in err and "Traceback" not in err
