@@ -48,37 +48,52 @@ BY_STRENGTHS, OF_PICTURES = "--set or --preset", "nothing but --strip or --grid"
 OF_PHOTO, BY_SET = is_photo(SOURCE), when(CHANGED, BY_STRENGTHS)
 
 
-@click.command(cls=Command, short_help="Change expression, gaze or pose of a face in a photo.")
+@click.command(cls=Command, short_help="Change the expression, gaze or pose of a face in a photo.")
 @click.argument("source", type=click.Path(path_type=Path), metavar="PHOTO|LATENT")
 @flag(
     "--set", "changes", multiple=True, metavar="NAME=VALUE",
-    help="A direction and how far to go, in standard deviations, such as happiness=2; or a control of the head in the "
-    "photo and its value, such as blink=1, or with += what to add to what the photo shows, such as yaw+=10. May be "
-    f"repeated. Controls: {describe_controls()}, and every ARKit shape (jawOpen, mouthSmileLeft, ...: 0 to 1). "
-    "direction:NAME names a direction that shares a control's name.",
+    help="What to change; may be repeated. Either a direction and its strength in standard deviations, such as "
+    "happiness=2, or a control and its value, such as blink=1; += adds to what the photo shows, such as yaw+=10. The "
+    f"controls are {describe_controls()}, and every ARKit shape (jawOpen, mouthSmileLeft, ...: 0 to 1). Where a "
+    "direction has the same name as a control, direction:NAME means the direction.",
 )  # fmt: skip
-@flag("--preset", type=click.Path(path_type=Path), help="Strengths from a TOML file.")
-@flag("--save-preset", type=click.Path(path_type=Path), applies_to=(BY_SET,), help="Write the strengths to a file.")
-@flag("--strip", metavar="NAME", help="Also OUTPUT.strip.png: this direction from -3 to 3.")
-@flag("--grid", nargs=2, metavar="A B", help="Also OUTPUT.grid.png: A across and B down, from -2 to 2.")
-@flag("--directions", type=click.Path(path_type=Path), help="A file of directions to name too.")
-@flag("-o", "--output", type=click.Path(path_type=Path), help="[default: SOURCE.edit.png in the working folder]")
-@flag("--save-latent", is_flag=True, applies_to=(BY_SET,), help="Also OUTPUT.latent.safetensors, the edited latent.")
+@flag("--preset", type=click.Path(path_type=Path), help="Read changes from a TOML file.")
+@flag("--save-preset", type=click.Path(path_type=Path), applies_to=(BY_SET,), help="Write the changes to a TOML file.")
+@flag("--strip", metavar="NAME", help="Also write OUTPUT.strip.png, with strengths of this direction from -3 to 3.")
+@flag(
+    "--grid",
+    nargs=2,
+    metavar="A B",
+    help="Also write OUTPUT.grid.png, with direction A across and B down, from -2 to 2.",
+)
+@flag("--directions", type=click.Path(path_type=Path), help="File of further directions.")
+@flag(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="File to write.  [default: SOURCE.edit.png in the working folder]",
+)
+@flag(
+    "--save-latent",
+    is_flag=True,
+    applies_to=(BY_SET,),
+    help="Also write the edited latent to OUTPUT.latent.safetensors.",
+)
 @network_flag
 @device_flag
 @seed_flag
 @options_flags(EditOptions, also={"place": (OF_PHOTO,), "crop": (OF_PHOTO,)})
 @composite_flags(OF_PHOTO)
-@finder_flags(OF_PHOTO, "the drawn face is shown, pasted or alone")
+@finder_flags(OF_PHOTO, "the generated face is not shown")
 @report_flags
 def edit(report: Report, source: Path, output: Path | None, **flags: Any) -> None:
-    """Move the face of a photo (or of a latent file) along directions, and put it back into the photo.
+    """Change the expression, gaze or pose of the face in a photo, or edit the face of a latent file.
 
-    `latentface directions list` shows what there is. Strip and grid keep the other changes that --set asks for.
+    `latentface directions list` lists the directions. The changes of --set also apply to the strip and the grid.
     """
     facts = {SOURCE: kind_of(source), CHANGED: BY_STRENGTHS if flags["changes"] or flags["preset"] else OF_PICTURES}
     if not (flags["changes"] or flags["preset"] or flags["strip"] or flags["grid"]):
-        raise UsageError("nothing to edit; give --set NAME=STRENGTH, --preset, --strip or --grid")
+        raise UsageError("nothing to edit; give --set NAME=VALUE, --preset, --strip or --grid")
     check_flags(facts | {"place": None if flags["place"] == "auto" else flags["place"]})
     options, placing = build_options(EditOptions, flags), build_options(CompositeOptions, flags)
     project = build_project(flags, flags["seed"])

@@ -52,15 +52,25 @@ CHOICE = ("most_layers", "exact_layers", "contiguous", "keep", "finest", "solver
 OF_PHOTO = is_photo(IDENTITY)
 
 
-@click.command(cls=Command, short_help="Give a face the expression of another.")
-@flag("--identity", required=True, type=click.Path(path_type=Path), help="Photo or latent file of the person.")
+@click.command(cls=Command, short_help="Give the face in a photo the expression of another.")
+@flag(
+    "--identity",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Photo or latent file of the person who is to change.",
+)
 @flag(
     "--expression",
     required=True,
     type=click.Path(path_type=Path),
-    help="Photo or latent file with the expression; or a clip, or a folder of frames: one output a frame.",
+    help="Photo or latent file that shows the expression; or a clip or folder of frames, which gives a clip.",
 )
-@flag("-o", "--output", type=click.Path(path_type=Path), help="[default: IDENTITY.transfer.png in the working folder]")
+@flag(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="File to write.  [default: IDENTITY.transfer.png in the working folder]",
+)
 @network_flag
 @device_flag
 @seed_flag
@@ -72,21 +82,20 @@ OF_PHOTO = is_photo(IDENTITY)
     type=click.IntRange(min=1),
     section=FACES,
     applies_to=(is_photo(EXPRESSION),),
-    help="Which face of the other.  [default: the largest]",
+    help="Number of the face in the expression's photo.  [default: the largest]",
 )
 @options_flags(TransferOptions, sections=dict.fromkeys(CHOICE, ROWS), also={"place": (OF_PHOTO,)})
 @composite_flags(OF_PHOTO)
 @rate_flag((when(EXPRESSION, FRAMES),))
 @flag(
     "--strip/--no-strip", default=True, show_default=True, applies_to=(unless(EXPRESSION, CLIP, FRAMES),),
-    help="Also write OUTPUT.strip.png.",
+    help="Also write OUTPUT.strip.png: identity, expression, generated face, result.",
 )  # fmt: skip
 @report_flags
 def transfer(report: Report, identity: Path, expression: Path, output: Path | None, **flags: Any) -> None:
-    """Rewrite the face of the identity's photo with another's expression, at the photo's full resolution.
+    """Give the person in one photo the expression of another face, at the photo's full resolution.
 
-    Writes the photo and a strip: identity, expression, regenerated face, composite. With a clip as the expression it
-    writes a clip, with the sound, one frame for each of its frames.
+    If the expression is a clip, the result is a clip with the same number of frames and the same sound.
     """
     facts = tell_sources(identity, expression)
     check_flags(facts)
