@@ -172,7 +172,7 @@ def test_import_refuses(bench: Desk) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((), "what to learn from"),
+        ((), "nothing to learn from"),
         (("--sample", "10", "--csv", "a.csv"), "one of them"),
         (("--sample", "10", "--score", "age"), "it applies with --csv"),
         (("--sample", "10", "--orthogonal-to", "pose"), "no direction 'pose'"),
