@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from posixpath import normpath, relpath
-from typing import Any
 
 import click
 from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 from latentface.cli import cli
-from latentface.cli.command import MESSAGES, SECTIONS, Flag
+from latentface.cli.command import options_by_section, walk
 
 ROOT = Path(__file__).parent.parent
 CARDS = PurePosixPath("latentface/pretrained/weights")
@@ -45,7 +44,15 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Turn equations into MathML, which browsers draw by themselves."""
-    return MATHS.sub(lambda m: convert(html.unescape(m[3]), display="inline" if m[2] == "(" else "block"), content)
+    return MATHS.sub(_maths, content)
+
+
+def _maths(match: re.Match[str]) -> str:
+    text = html.unescape(match[3])
+    made: str = convert(text, display="inline" if match[2] == "(" else "block")
+    if "\\" in made:
+        raise PluginError(f"equation {text!r} uses a command that latex2mathml does not know")
+    return made
 
 
 def home_of(source: str) -> str:
@@ -77,43 +84,18 @@ def _link(match: re.Match[str], home: str, source: str) -> str:
 def command_reference() -> str:
     """A page with every command: usage, what it does, and its options by section."""
     parts = ["# Commands\n\nMade from the program itself; `latentface COMMAND --help` says the same.\n"]
-    for words, command, context in commands():
-        parts += [f"## {' '.join(words)}\n", f"```text\n{' '.join(command.get_usage(context).split())}\n```\n"]
-        parts.append(_paragraphs(command.help or ""))
-        parts += _options(command, context)
+    for context in walk(cli, click.Context(cli, info_name="latentface")):
+        usage = " ".join(context.command.get_usage(context).split()[1:])
+        parts += [f"## {context.command_path}\n", f"```text\n{usage}\n```\n", _paragraphs(context.command.help or "")]
+        for section, records in options_by_section(context).items():
+            rows = [
+                f"| `{names}` | {html.escape(text, quote=False).replace('|', chr(92) + '|')} |"
+                for names, text in records
+            ]
+            parts += [f"**{section}**\n", "| option | meaning |\n|---|---|", *rows, ""]
     parts.append(f"## Exit codes\n\n{cli.epilog}\n")
     return "\n".join(parts)
 
 
-def commands() -> Iterator[tuple[list[str], click.Command, click.Context]]:
-    """Every command that can be run, its words from `latentface` on, and a context for it."""
-    waiting: list[tuple[list[str], click.Command, click.Context]] = [
-        (["latentface"], cli, click.Context(cli, info_name="latentface"))
-    ]
-    while waiting:
-        words, command, context = waiting.pop(0)
-        if isinstance(command, click.Group):
-            for name in command.list_commands(context):
-                child = command.get_command(context, name)
-                assert child is not None
-                waiting.append(([*words, name], child, click.Context(child, context, info_name=name)))
-        else:
-            yield words, command, context
-
-
 def _paragraphs(text: str) -> str:
     return html.escape("\n\n".join(" ".join(part.split()) for part in text.split("\n\n")), quote=False) + "\n"
-
-
-def _options(command: click.Command, context: click.Context) -> Iterator[str]:
-    rows: dict[str, list[Any]] = {section: [] for section in SECTIONS}
-    for param in command.get_params(context):
-        record = param.get_help_record(context)
-        if isinstance(param, click.Option) and record is not None:
-            rows[param.section if isinstance(param, Flag) else MESSAGES].append(record)
-    for section in filter(rows.__getitem__, SECTIONS):
-        yield f"**{section}**\n\n| | |\n|---|---|"
-        for names, text in rows[section]:
-            cells = (f"`{names}`".replace("|", "\\|"), html.escape(text, quote=False).replace("|", "\\|"))
-            yield f"| {cells[0]} | {cells[1]} |"
-        yield ""

@@ -1,7 +1,7 @@
 """Makes the gallery of the documentation, pictures and page, from `astronaut.jpg` by the commands that the page shows.
 
-    python examples/gallery.py                # every sheet, a few minutes of one core
-    python examples/gallery.py before-after   # only these sheets; the page always lists all of them
+python examples/gallery.py                # every sheet, a few minutes of one core
+python examples/gallery.py before-after   # only these sheets; the page always lists all of them
 """
 
 from __future__ import annotations
@@ -24,14 +24,18 @@ from latentface.cli.panels import contact_sheet
 
 PHOTO = Path(__file__).parent / "astronaut.jpg"
 DOCS = Path(__file__).parent.parent / "docs"
-TITLE = "# Gallery\n\nEvery picture on this page was made by `python examples/gallery.py` from one photo and the commands shown.\n"
+TITLE = """# Gallery
+
+`python examples/gallery.py` made every picture on this page, and the page itself, from one photo by the commands shown.
+"""
 CROP = (slice(0, 340), slice(60, 400))  # rows and columns of the photo that a panel shows, at the photo's own size
 QUALITY = 92
+EMOTIONS = ("happiness", "sadness", "anger", "disgust", "fear", "surprise")
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """One picture of the gallery: its file's stem, the text beside it, its commands, and what they leave to be shown."""
+    """One picture of the gallery: its file's stem, a title and a text, the commands, and what they leave to be shown."""
 
     name: str
     title: str
@@ -64,7 +68,8 @@ SHEETS = (
     edits(
         "before-after",
         "Before and after",
-        "A morphable head is fitted to the face and moves the photo's own pixels; a small network paints what parted lips uncover.",
+        "A morphable head is fitted to the face and moves the photo's own pixels; a small network paints what parted lips "
+        "uncover.",
         ("--set smile=0.8 --set jaw=0.6", "--set surprise=2"),
         3,
     ),
@@ -72,14 +77,14 @@ SHEETS = (
         "emotions",
         "Emotions",
         "An emotion takes the place of the expression that the photo shows. Strength 2 is plain to see, 1 is mild.",
-        tuple(f"--set {name}=2" for name in ("happiness", "sadness", "anger", "disgust", "fear", "surprise"))
-        + ("--set neutralise=1",),
+        (*(f"--set {name}=2" for name in EMOTIONS), "--set neutralise=1"),
         4,
     ),
     edits(
         "controls",
         "Controls",
-        "Single parts of the face, the gaze and the pose of the head.",
+        "Single parts of the face, the gaze and the pose of the head. What lies close behind a head, such as the ring of "
+        "this suit, bends with it.",
         ("--set wink-left=1", "--set brows=1", "--set gaze-x=15", "--set yaw+=12", "--set roll+=10"),
         3,
     ),

@@ -272,7 +272,7 @@ def _learn(
 def _keep(report: Report, command: str, found: list[Direction], output: Path | None, stem: str) -> None:
     from latentface.pretrained.directions import place, write_directions
 
-    target = output or place(stem)
+    target = output or place(stem, found[0].fingerprint)
     write_directions(target, found)
     names = [direction.name for direction in found]
     report.say(f"{', '.join(names)} -> {target}")
