@@ -35,7 +35,7 @@ EMOTIONS = ("happiness", "sadness", "anger", "disgust", "fear", "surprise")
 
 @dataclass(frozen=True)
 class Sheet:
-    """One picture of the gallery: its file's stem, a title and a text, the commands, and what they leave to be shown."""
+    """One picture of the gallery: its file's stem, title and text, its commands, and what they leave to be shown."""
 
     name: str
     title: str
@@ -68,8 +68,8 @@ SHEETS = (
     edits(
         "before-after",
         "Before and after",
-        "A morphable head is fitted to the face and moves the photo's own pixels; a small network paints what parted lips "
-        "uncover.",
+        "A morphable head is fitted to the face and moves the photo's own pixels; a small network paints what parted "
+        "lips uncover.",
         ("--set smile=0.8 --set jaw=0.6", "--set surprise=2"),
         3,
     ),
@@ -83,8 +83,8 @@ SHEETS = (
     edits(
         "controls",
         "Controls",
-        "Single parts of the face, the gaze and the pose of the head. What lies close behind a head, such as the ring of "
-        "this suit, bends with it.",
+        "Single parts of the face, the gaze and the pose of the head. What lies close behind a head, such as the ring "
+        "of this suit, bends with it.",
         ("--set wink-left=1", "--set brows=1", "--set gaze-x=15", "--set yaw+=12", "--set roll+=10"),
         3,
     ),
