@@ -1,4 +1,4 @@
-# `make demo` and `make test` do all set-up by themselves, in .venv.
+# Every target does all set-up by itself, in .venv.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,25 +7,29 @@ USABLE := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
 	$$p -c '$(USABLE)' 2>/dev/null && { echo $$p; break; }; done)
 
-.PHONY: install demo test fuzz lint clean
+.PHONY: install demo test fuzz lint docs man clean
 
 install: $(STAMP)
 
 $(STAMP): setup.py pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "No Python 3.10 to 3.14 found: install one, or name it: make PYTHON=/path/to/python3"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev,synth]'
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev,synth,docs]'
 	@touch $@
 
 demo: $(STAMP)
-	$(BIN)/latentface project examples/astronaut.jpg -o demo --tune --overwrite
-	@echo
-	@echo "Photo, reconstruction and difference: $(CURDIR)/demo/astronaut.compare.png"
-	@echo "Reconstruction alone:                 $(CURDIR)/demo/astronaut.projected.png"
-	@echo "Latent code:                          $(CURDIR)/demo/astronaut.latent.safetensors"
+	$(BIN)/python examples/demo.py demo
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
+
+# the site, in build/site; any warning is an error
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+
+# a manual page for each command, in build/man
+man: $(STAMP)
+	$(BIN)/python docs/manual.py build/man
 
 # about 20 minutes of damaged pictures and clips
 fuzz: $(STAMP)

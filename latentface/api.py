@@ -62,7 +62,7 @@ DEFAULT_SIZE = 256  # pixels: the side of the pictures of the generator that is 
 
 
 def align(photo: Pixels, size: int = DEFAULT_SIZE, landmarks: str = "builtin") -> list[FaceCrop]:
-    """Find every face of a photo and crop it the FFHQ way (Karras et al. 2019, appendix C).
+    """Find every face of a photo and crop it the FFHQ way (Karras et al. 2019, appendix A).
 
     Args:
         photo: uint8 RGB [H, W, 3].

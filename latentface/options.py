@@ -43,7 +43,7 @@ def option(
 
 def precision_option(what: str, exact: str, applies_to: tuple[Condition | Either, ...] = ()) -> Any:
     """A field that says what networks convolve in; `exact` is the sentence on what is never done in bfloat16."""
-    text = f"{what}: float32; bfloat16, faster and less exact; or auto: bfloat16 where the processor multiplies it."
+    text = f"{what}: float32, bfloat16 (faster and less exact), or auto for bfloat16 where the processor supports it."
     return option("auto", f"{text} {exact}", choices=("auto", "float32", "bfloat16"), applies_to=applies_to)
 
 
@@ -80,33 +80,39 @@ class ProjectOptions:
     """
 
     space: str = option(
-        "w+", "Latent space: one w for every layer (w+) or one for all (w).", choices=("w", "w+"), applies_to=_SEARCHED
+        "w+",
+        "Latent space: a w for each layer (w+), or one w for all layers (w).",
+        choices=("w", "w+"),
+        applies_to=_SEARCHED,
     )
     start: str = option(
         "auto",
-        "Where the search begins: mean (of all w), encoder (the network's own), the name or file of another encoder "
-        "(such as e4e-ffhq), a latent file, or auto: the network's encoder where it has one, else the mean.",
+        "Where the search begins: at the mean w (mean), at what the network's own encoder gives (encoder), at what "
+        "another encoder gives (its name or file, such as e4e-ffhq), or at a latent file. auto takes the network's own "
+        "encoder if it has one, and the mean otherwise.",
     )
     preconditioner: str = option(
         "auto",
-        "Coordinates in which a search of W+ goes faster: the file of this path, none, or auto: the network's own, "
-        "where it has some.",
+        "Coordinates in which a search of W+ needs fewer steps: a file, none, or auto for the network's own if it has "
+        "some.",
         applies_to=(*_SEARCHED, when("space", "w+")),
     )
-    steps: int = option(100, "Steps of the search; 0 takes where it begins as it is.", minimum=0, maximum=100_000)
+    steps: int = option(
+        100, "Number of optimisation steps; 0 takes the starting point as it is.", minimum=0, maximum=100_000
+    )
     flat: float = option(
         0.0,
-        "Gain over 50 steps, as a share of the loss, below which a crop goes straight to the end of its search; 0: "
-        "never. A search is not judged while it explores from the mean or works at low resolution.",
+        "End a search early when the loss falls by less than this share in 50 steps; 0 never does. It does not apply "
+        "while the search explores from the mean or works at a low resolution.",
         minimum=0.0,
         maximum=0.5,
         applies_to=_SEARCHED,
     )
     learning_rate: float = option(0.12, "Peak learning rate of Adam.", minimum=0.0, applies_to=_SEARCHED)
-    seed: int = option(0, "Seed of every random draw.", minimum=0, maximum=2**63 - 1)
+    seed: int = option(0, "Seed of all random numbers.", minimum=0, maximum=2**63 - 1)
     coarse: float = option(
         0.8,
-        "Share of the search that is spent on lower resolutions first; for networks of more than 128 pixels.",
+        "Share of the steps that work at lower resolutions first, in networks of more than 128 pixels.",
         minimum=0.0,
         maximum=0.9,
         applies_to=_SEARCHED,
@@ -119,17 +125,17 @@ class ProjectOptions:
         applies_to=(*_SEARCHED, when("optimise_noise", True)),
     )
     prior_regularise: float = option(
-        0.0015, "Weight that keeps the latent where w usually lie.", minimum=0.0, applies_to=_SEARCHED
+        0.0015, "Weight of the prior that keeps the latent where w usually lies.", minimum=0.0, applies_to=_SEARCHED
     )
     spread_regularise: float = option(
         0.0,
-        "Weight that pulls the rows of a W+ latent together.",
+        "Weight of the penalty on differences between the rows of a W+ latent.",
         minimum=0.0,
         applies_to=(*_SEARCHED, when("space", "w+")),
     )
     w_noise: float = option(
         0.05,
-        "Exploratory noise early in a search from the mean, in deviations.",
+        "Noise added to the latent early in a search from the mean, in standard deviations of w.",
         minimum=0.0,
         applies_to=(*_SEARCHED, when("start", "mean", "auto")),
     )
@@ -137,14 +143,16 @@ class ProjectOptions:
     pixel_weight: float = option(0.7, "Weight of the pixel distance.", minimum=0.0, applies_to=_FITTED)
     feature_weight: float = option(
         3.0,
-        "How much more eyes and mouth count than the rest, where a crop's landmarks are known.",
+        "How much more the eyes and the mouth count than the rest of the face, if its landmarks are known.",
         minimum=0.0,
         applies_to=_FITTED,
     )
     precision: str = precision_option(
-        "What the search convolves in", "Results are always drawn in float32.", applies_to=_FITTED
+        "Precision of the search", "Results are always computed in float32.", applies_to=_FITTED
     )
-    tune_steps: int = option(0, "Steps of pivot tuning afterwards (0: none).", minimum=0, maximum=100_000)
+    tune_steps: int = option(
+        0, "Number of steps of pivot tuning after the search; 0 leaves it out.", minimum=0, maximum=100_000
+    )
     tune_learning_rate: float = option(
         4e-3, "Peak learning rate of pivot tuning.", minimum=0.0, applies_to=(unless("tune_steps", 0),)
     )
@@ -164,23 +172,35 @@ class CompositeOptions:
     """
 
     blend: str = option(
-        "multiband", "How the seam is blended.", choices=("alpha", "multiband", "poisson"), applies_to=_PASTED
+        "multiband",
+        "How the face is blended into the photo.",
+        choices=("alpha", "multiband", "poisson"),
+        applies_to=_PASTED,
     )
     warp: str = option(
         "crop",
-        "Where the face goes: back where the crop came from, by a similarity of the landmarks, or piecewise affine.",
+        "How the face is placed: where the crop was cut out, by a similarity transform of the landmarks, or by a "
+        "piecewise affine map of them.",
         choices=("crop", "similarity", "piecewise"),
         applies_to=_PASTED,
     )
     feather: float = option(
-        0.35, "Width of the soft edge inside the face's outline.", minimum=0.02, maximum=2.0, applies_to=_PASTED
+        0.35,
+        "Width of the soft edge inside the outline of the face, in inter-ocular distances.",
+        minimum=0.02,
+        maximum=2.0,
+        applies_to=_PASTED,
     )
     forehead: float = option(
-        0.45, "How far above the brows the face is taken.", minimum=0.0, maximum=1.5, applies_to=_PASTED
+        0.45,
+        "How far above the brows the face reaches, in inter-ocular distances.",
+        minimum=0.0,
+        maximum=1.5,
+        applies_to=_PASTED,
     )
-    match_colour: bool = option(True, "Match the colour to the surroundings.", applies_to=_PASTED)
+    match_colour: bool = option(True, "Match the colours of the face to its surroundings.", applies_to=_PASTED)
     occluders: bool = option(
-        False, "Leave out hair and hands in front of the face, recognised by their colour.", applies_to=_PASTED
+        False, "Keep what covers the face, such as hair, where its colour differs from the skin.", applies_to=_PASTED
     )
 
     def __post_init__(self) -> None:
@@ -189,7 +209,7 @@ class CompositeOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class TransferOptions:
-    """Which part of a latent takes the expression of another; see `latentface.transfer`.
+    """Which part of a latent is taken from the expression, and how the photo is changed; see `latentface.transfer`.
 
     Rows of a W+ latent are counted from 0.
 
@@ -197,55 +217,66 @@ class TransferOptions:
         UsageError: a value lies outside the bounds its field states, or has no effect in the mode that others choose.
     """
 
-    layers: str = option("auto", "Rows to take: auto (the program chooses), paper, or a list such as 3-4,7.")
+    layers: str = option(
+        "auto",
+        "Rows of the latent to take from the expression: auto (an integer program chooses), paper (the choice of the "
+        "paper), or a list such as 3-4,7.",
+    )
     units: str = option(
         "auto",
-        "What is taken of a row: the part that expressions move (expression, where that is known of the network), all "
-        "of it (rows), its style channels in two groups (styles); auto: expression where layers are not named and it "
-        "is known, else rows.",
+        "What is taken of each row: the part that expressions move (expression, if that is known for the network), "
+        "the whole row (rows), or its style channels in two groups (styles). auto is expression if it is known and "
+        "--layers is auto, and rows otherwise.",
         choices=("auto", "expression", "rows", "styles"),
     )
-    strength: float = option(1.0, "How far to go towards the other expression.", minimum=0.0, maximum=1.5)
+    strength: float = option(
+        1.0, "How much of the other expression to take: 0 is none, 1 all of it.", minimum=0.0, maximum=1.5
+    )
     place: str = option(
         "head",
-        "How the photo gets the expression: a head that is fitted to it moves its own pixels (head), they are moved "
-        "and changed as the drawn face moves and changes (warp), or the drawn face is pasted in (paste).",
+        "How the change reaches the photo: a head model fitted to the face moves the photo's pixels (head), the "
+        "pixels are warped as the generated face changes (warp), or the generated face is pasted in (paste).",
         choices=("head", "warp", "paste"),
     )
     only: str = option(
         "",
-        "Parts of the face that change, such as lips,eyes: lips, eyes, brows and pose; by default all.",
+        "Change only these parts of the face: a list of lips, eyes, brows and pose, such as lips,eyes.",
         applies_to=(when("place", "head"),),
     )
     mouth: str = option(
         "painted",
-        "What fills a mouth that opens: teeth as the network paints them (painted), those that the expression's photo "
-        "shows (own), or these where they fit (auto); clips are painted.",
+        "What fills a mouth that opens: teeth painted by a network (painted), the teeth that the expression's photo "
+        "shows (own), or those if they fit (auto). In clips the mouth is always painted.",
         choices=("auto", "own", "painted"),
         applies_to=(when("place", "head"),),
     )
-    expression_weight: float = option(0.5, "Expression against appearance in the objective.", minimum=0.0, maximum=1.0)
-    most_layers: int | None = option(None, "At most so many rows.", minimum=0, maximum=18, applies_to=_CHOSEN)
-    exact_layers: int | None = option(None, "Exactly so many rows.", minimum=0, maximum=18, applies_to=_CHOSEN)
-    contiguous: bool = option(False, "Only rows that lie side by side.", applies_to=_CHOSEN)
-    keep: str = option("", "Rows that always stay the identity's, such as 0-2.", applies_to=_CHOSEN)
+    expression_weight: float = option(
+        0.5, "Weight of the expression against the appearance in the objective.", minimum=0.0, maximum=1.0
+    )
+    most_layers: int | None = option(None, "Take at most this many rows.", minimum=0, maximum=18, applies_to=_CHOSEN)
+    exact_layers: int | None = option(None, "Take exactly this many rows.", minimum=0, maximum=18, applies_to=_CHOSEN)
+    contiguous: bool = option(False, "Take only rows that follow each other.", applies_to=_CHOSEN)
+    keep: str = option("", "Rows that are never taken from the expression, such as 0-2.", applies_to=_CHOSEN)
     finest: int = option(
-        64, "Finest resolution whose rows the program may take.", minimum=4, maximum=1024, applies_to=_CHOSEN
+        64, "Finest resolution of the rows that may be taken.", minimum=4, maximum=1024, applies_to=_CHOSEN
     )
     refine_steps: int | None = option(
         None,
-        "Steps that refine what is taken of the chosen rows; by default 30 for units=expression, else 0.",
+        "Number of gradient steps that refine what is taken of the chosen rows; by default 30 with --units "
+        "expression, and none otherwise.",
         minimum=0,
         maximum=10_000,
     )
     solver: str = option(
-        "cbc", "Solver of the integer program: cbc, exhaustive, or one that PuLP knows.", applies_to=_CHOSEN
+        "cbc",
+        "Solver of the integer program: cbc, exhaustive, or the name of another solver of PuLP.",
+        applies_to=_CHOSEN,
     )
-    time_limit: float = option(30.0, "Seconds the solver may take.", minimum=0.01, applies_to=_SOLVED)
+    time_limit: float = option(30.0, "Time limit of the solver in seconds.", minimum=0.01, applies_to=_SOLVED)
     rounds: int | None = option(
         None,
-        "Times the program is asked again with what was measured around its answers; by default once for "
-        "units=expression, else 10 times.",
+        "How often the program is solved again with what was measured around its last answer; by default once with "
+        "--units expression, and 10 times otherwise.",
         minimum=1,
         applies_to=_SOLVED,
     )
@@ -264,42 +295,54 @@ class AnimateOptions:
 
     engine: str = option(
         "head",
-        "What moves the face: the head that is fitted to it and to the driver, which moves the photo's own pixels "
-        "(head), or the First Order Motion Model (motion).",
+        "What moves the face: head models fitted to the photo and to the driving clip, which move the photo's own "
+        "pixels (head), or the First Order Motion Model (motion).",
         choices=("head", "motion"),
     )
     mode: str = option(
         "relative",
-        "Carry over the driver's changes since its reference frame, or its very expression and pose.",
+        "Add the driver's changes since its reference frame to the photo (relative), or take over the driver's "
+        "expression and pose themselves (absolute).",
         choices=("relative", "absolute"),
     )
     adapt_scale: bool = option(
-        True, "Scale the motion by the size of the two faces.", applies_to=(*_RELATIVE, *_BY_KEYPOINTS)
+        True, "Scale the motion by the ratio of the sizes of the two faces.", applies_to=(*_RELATIVE, *_BY_KEYPOINTS)
     )
     best_frame: bool = option(
-        True, "Take the driving frame most like the photo as reference, not the first.", applies_to=_RELATIVE
+        True,
+        "Use the driving frame that is most like the photo as the reference, instead of the first frame.",
+        applies_to=_RELATIVE,
     )
     smooth: float | None = option(
         None,
-        "Steady the driver's motion (one-euro filter), 0 to 1; by default 0.5 with the head, 0 with the motion model.",
+        "How much the driver's motion is smoothed (one-euro filter), from 0 to 1; by default 0.5 with heads and 0 with "
+        "the motion model.",
         minimum=0.0,
         maximum=1.0,
     )
-    still_background: bool = option(False, "Hold still what lies around the head.", applies_to=_BY_KEYPOINTS)
+    still_background: bool = option(False, "Keep the surroundings of the head still.", applies_to=_BY_KEYPOINTS)
     missing: str = option(
         "hold",
-        "What to show where the driver shows no face: the last motion (hold), the unmoved photo (source), nothing more "
-        "(stop, an error); ignore does not look (the motion model only).",
+        "What to do in a frame without a driving face: repeat the last motion (hold), show the unchanged photo "
+        "(source), or end with an error (stop). ignore does not look for a face (motion model only).",
         choices=("hold", "source", "stop", "ignore"),
     )
     crop: float = option(
-        1.0, "Size of the square around the photo's face.", minimum=0.7, maximum=2.0, applies_to=_BY_KEYPOINTS
+        1.0,
+        "Size of the square around the face of the photo, as a factor of the default.",
+        minimum=0.7,
+        maximum=2.0,
+        applies_to=_BY_KEYPOINTS,
     )
     driver_crop: float = option(
-        1.0, "Size of the square around the driver's face.", minimum=0.7, maximum=2.0, applies_to=_BY_KEYPOINTS
+        1.0,
+        "Size of the square around the face of the driver, as a factor of the default.",
+        minimum=0.7,
+        maximum=2.0,
+        applies_to=_BY_KEYPOINTS,
     )
     precision: str = precision_option(
-        "What frames are drawn in", "Keypoints are always found in float32.", applies_to=_BY_KEYPOINTS
+        "Precision of the frames", "Keypoints are always found in float32.", applies_to=_BY_KEYPOINTS
     )
 
     def __post_init__(self) -> None:
@@ -310,7 +353,7 @@ class AnimateOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class SequenceOptions:
-    """How a face goes through a sequence of emotions; see `latentface.emotions.sequencer.Sequencer`.
+    """How a face moves through a sequence of emotions; see `latentface.emotions.sequencer.Sequencer`.
 
     Raises:
         UsageError: a value lies outside the bounds its field states, or has no effect in the mode that others choose.
@@ -318,17 +361,19 @@ class SequenceOptions:
 
     easing: str = option(
         "cosine",
-        "From keyframe to keyframe: at constant speed (linear), at rest on both (cosine), on a smooth curve through "
-        "them (spline), or on an arc about the mean w (slerp).",
+        "How the face moves from one keyframe to the next: at constant speed (linear), slowing down at both (cosine), "
+        "along a smooth curve through all (spline), or along an arc about the mean w (slerp).",
         choices=("linear", "cosine", "spline", "slerp"),
     )
-    hold: float = option(0.4, "Share of its time that an emotion is held.", minimum=0.0, maximum=0.95)
-    loop: bool = option(False, "End where it began, so that the clip can be repeated.")
-    strength: float = option(1.0, "Factor of every strength of the sequence.", minimum=0.0, maximum=2.0)
-    rest: bool = option(True, "Take back what the photo's face shows already, so that neutral is a face at rest.")
-    blinks: float = option(0.0, "Blinks a minute; people at rest blink about 15 times.", minimum=0.0, maximum=60.0)
-    sway: float = option(0.0, "Small movements of the head, in degrees.", minimum=0.0, maximum=15.0)
-    seed: int = option(0, "Seed of blinks and head movements.", minimum=0, maximum=2**63 - 1)
+    hold: float = option(0.4, "Share of its duration for which an emotion is held.", minimum=0.0, maximum=0.95)
+    loop: bool = option(False, "End as the clip begins, so that it can be played in a loop.")
+    strength: float = option(1.0, "Factor that multiplies every strength of the sequence.", minimum=0.0, maximum=2.0)
+    rest: bool = option(True, "Remove the expression that the photo shows, so that neutral is a face at rest.")
+    blinks: float = option(
+        0.0, "Number of blinks a minute; people at rest blink about 15 times.", minimum=0.0, maximum=60.0
+    )
+    sway: float = option(0.0, "Size of small head movements, in degrees.", minimum=0.0, maximum=15.0)
+    seed: int = option(0, "Seed of the blinks and head movements.", minimum=0, maximum=2**63 - 1)
 
     def __post_init__(self) -> None:
         check(self)
@@ -336,28 +381,28 @@ class SequenceOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class VideoOptions:
-    """What is drawn of a face that goes through a sequence; see `latentface.FaceEditor.video`.
+    """What the frames of an expression video show; see `latentface.FaceEditor.video`.
 
     Raises:
         UsageError: a value lies outside the bounds its field states or has no effect in the mode that others choose,
             or the rate cannot be read.
     """
 
-    fps: str = option("25", "Frames a second, such as 25, 29.97 or 30000/1001.")
-    crop: bool = option(False, "Show the face as the network draws it, without the photo around it.")
+    fps: str = option("25", "Frame rate, such as 25, 29.97 or 30000/1001.")
+    crop: bool = option(False, "Show only the generated face, without the photo around it.")
     place: str = option(
         "head",
-        "How the photo gets the expression: a head that is fitted to it moves its own pixels (head), they are moved "
-        "and changed as the drawn face moves and changes (warp), or the drawn face is pasted in (paste).",
+        "How the change reaches the photo: a head model fitted to the face moves the photo's pixels (head), the "
+        "pixels are warped as the generated face changes (warp), or the generated face is pasted in (paste).",
         choices=("head", "warp", "paste"),
         applies_to=_SHOWN_IN_PHOTO,
     )
     only: str = option(
         "",
-        "Parts of the face that change, such as lips,eyes: lips, eyes, brows and pose; by default all.",
+        "Change only these parts of the face: a list of lips, eyes, brows and pose, such as lips,eyes.",
         applies_to=(when("place", "head"), when("crop", False)),
     )
-    batch: int = option(8, "Frames that are drawn together.", minimum=1, maximum=1024)
+    batch: int = option(8, "Number of frames that are computed together.", minimum=1, maximum=1024)
 
     def __post_init__(self) -> None:
         from latentface.io.clip import parse_rate  # here, because these values are imported without numpy
@@ -374,8 +419,10 @@ class ReadOptions:
         UsageError: a value lies outside the bounds its field states, or has no effect in the mode that others choose.
     """
 
-    looks: float = option(5.0, "Looks a second.", minimum=0.1, maximum=60.0)
-    steady: float = option(0.5, "Seconds that another emotion must clearly show to count.", minimum=0.0, maximum=10.0)
+    looks: float = option(5.0, "How often a second the face is looked at.", minimum=0.1, maximum=60.0)
+    steady: float = option(
+        0.5, "How many seconds another emotion must show clearly to count.", minimum=0.0, maximum=10.0
+    )
 
     def __post_init__(self) -> None:
         check(self)
@@ -393,26 +440,31 @@ class DirectionOptions:
 
     method: str = option(
         "pattern",
-        "Move along the pattern by which a class differs, or along the normal of the plane that parts it.",
+        "Move along the pattern by which a class differs (pattern), or along the normal of the plane that separates it "
+        "(normal).",
         choices=("pattern", "normal"),
     )
-    multinomial: bool = option(False, "Learn all classes together instead of one at a time.")
-    layers: str = option("all", "Rows that move: all, or a list such as 0-7.")
-    per_layer: bool = option(False, "Learn each row by itself.")
+    multinomial: bool = option(False, "Learn all classes in one model instead of one at a time.")
+    layers: str = option("all", "Rows of the latent that move: all, or a list such as 0-7.")
+    per_layer: bool = option(False, "Learn each row separately.")
     balance: str = option(
-        "weights", "How classes of different size count alike: by weights, by drawing as many of each, or not at all.",
+        "weights",
+        "How classes of different sizes are made to count alike: by weights, by sampling equally many of each, or not "
+        "at all.",
         choices=("weights", "sample", "none"),
     )  # fmt: skip
     fraction: float = option(
         0.3,
-        "Share of the highest and of the lowest scores that become two classes.",
+        "Share of the samples with the highest and with the lowest scores that become the two classes.",
         minimum=0.01,
         maximum=0.5,
         applies_to=(when("the classes", "scores"),),
     )
-    folds: int = option(5, "Parts for measuring accuracy on samples left out.", minimum=2, maximum=100)
-    regularise: float = option(0.003, "Inverse strength of the penalty on the weights (C).", minimum=1e-9)
-    seed: int = option(0, "Seed of every random draw.", minimum=0, maximum=2**32 - 1)
+    folds: int = option(5, "Number of folds for measuring the accuracy on held-out samples.", minimum=2, maximum=100)
+    regularise: float = option(
+        0.003, "Inverse strength of the regularisation (C of the logistic regression).", minimum=1e-9
+    )
+    seed: int = option(0, "Seed of all random numbers.", minimum=0, maximum=2**32 - 1)
 
     def __post_init__(self) -> None:
         check(self)
@@ -445,16 +497,16 @@ class EditOptions:
         UsageError: a value lies outside the bounds its field states, or has no effect in the mode that others choose.
     """
 
-    layers: str = option("all", "Rows of the latent that may move, counted from 0: all, or a list such as 0-7.")
+    layers: str = option("all", "Rows of the latent that may change, counted from 0: all, or a list such as 0-7.")
     place: str = option(
         "auto",
-        "How the photo gets the edit: a head that is fitted to it moves its own pixels (head), they are moved and "
-        "changed as the drawn face moves and changes (warp), the drawn face is pasted in (paste), or auto: head where "
-        "nothing but expression and pose change, else paste.",
+        "How the change reaches the photo: a head model fitted to the face moves the photo's pixels (head), the "
+        "pixels are warped as the generated face changes (warp), or the generated face is pasted in (paste). auto is "
+        "head if only expression and pose change, and paste otherwise.",
         choices=("auto", "head", "warp", "paste"),
         applies_to=_SHOWN_IN_PHOTO,
     )
-    crop: bool = option(False, "Show the face as the network draws it, without the photo around it.")
+    crop: bool = option(False, "Show only the generated face, without the photo around it.")
 
     def __post_init__(self) -> None:
         check(self)

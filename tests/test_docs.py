@@ -1,62 +1,54 @@
-"""The documentation's examples compile and use names that are there, some run; figures that can be counted agree."""
+"""The documentation holds: its examples run, its links lead somewhere, and figures that can be counted agree."""
 
 from __future__ import annotations
 
 import ast
+import importlib.util
 import inspect
 import re
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
-import torch
-from PIL import Image
 
 import latentface as lf
 from latentface.cli import checks
-from latentface.io.clip import Clip
-from latentface.latents.latent import Latent
 from latentface.pretrained.catalogue import BUILTIN
 from tests.helpers.marks import mark_of
+from tests.helpers.snippets import OTHERS, ROOT, Snippet, commands, furnish, pages, run_page, snippets
 
-ROOT = Path(__file__).parent.parent
-BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-def blocks() -> list[tuple[str, str]]:
-    """Every example: its file with the number of its line, and its text."""
-    found = []
-    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
-        text = path.read_text(encoding="utf-8")
-        for match in BLOCK.finditer(text):
-            line = text.count("\n", 0, match.start()) + 2
-            found.append((f"{path.relative_to(ROOT)}:{line}", match[1]))
-    return found
+BLOCKS = [snippet for page in pages() for snippet in snippets(page)]
+PYTHON = [block for block in BLOCKS if block.language == "python"]
+RUN = [page for page in pages() if any(block.language in ("python", "sh") for block in snippets(page))]
 
 
-BLOCKS = blocks()
+def name(block: Snippet) -> str:
+    return f"{block.page}:{block.line}"
 
 
-def example(file: str, word: str) -> str:
-    """The one example of a file that has a word in it."""
-    (text,) = (text for name, text in BLOCKS if name.startswith(f"{file}:") and word in text)
-    return text
+@pytest.fixture(scope="session")
+def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("desk")
+    furnish(folder)
+    return folder
 
 
-@pytest.mark.parametrize(("name", "text"), BLOCKS, ids=[name for name, _ in BLOCKS])
-def test_examples_are_python_and_use_what_is_there(name: str, text: str) -> None:
-    for node in ast.walk(ast.parse(text, filename=name)):
-        if isinstance(node, ast.ImportFrom):
-            exec(compile(ast.Module([node], []), name, "exec"), {})
-        if not isinstance(node, ast.Attribute) or ast.unparse(node.value) not in ("lf", "latentface"):
-            continue
-        assert hasattr(lf, node.attr), f"{name} line {node.lineno}: latentface has no {node.attr}"
+@pytest.fixture
+def desk(furnished: Path, tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of its own with the files that the examples name."""
+    for path in furnished.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
-@pytest.mark.parametrize(("name", "text"), BLOCKS, ids=[name for name, _ in BLOCKS])
-def test_examples_call_our_functions_by_parameters_that_they_have(name: str, text: str) -> None:
-    for node in ast.walk(ast.parse(text, filename=name)):
+@pytest.mark.parametrize("page", RUN, ids=[page.relative_to(ROOT).as_posix() for page in RUN])
+def test_every_example_runs(page: Path, desk: Path) -> None:
+    assert run_page(page) == []
+
+
+@pytest.mark.parametrize("block", PYTHON, ids=[name(block) for block in PYTHON])
+def test_examples_call_our_functions_by_parameters_that_they_have(block: Snippet) -> None:
+    for node in ast.walk(ast.parse(block.text, filename=name(block))):
         if not isinstance(node, ast.Call) or not ast.unparse(node.func).startswith("lf."):
             continue
         try:
@@ -64,82 +56,71 @@ def test_examples_call_our_functions_by_parameters_that_they_have(name: str, tex
         except AttributeError:  # a method of something of ours
             continue
         takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-        assert takes_any or {word.arg for word in node.keywords} <= set(parameters), f"{name} line {node.lineno}"
+        assert takes_any or {word.arg for word in node.keywords} <= set(parameters), f"{name(block)}:{node.lineno}"
 
 
-def test_the_documents_have_examples() -> None:
-    assert {name.partition(":")[0] for name, _ in BLOCKS} >= {"README.md", "docs/networks.md", "docs/video.md"}
+def test_what_examples_call_beside_us_is_there() -> None:
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    extras = set(re.findall(r'^        "(\w+)": ', (ROOT / "setup.py").read_text(encoding="utf-8"), re.MULTILINE))
+    missing = []
+    for block in BLOCKS:
+        for program, *words in commands(block) if block.language == "sh" else []:
+            there = program in ("latentface", *OTHERS)
+            if program == "make":
+                there = set(words) <= targets
+            elif program == "pip":
+                there = set(re.findall(r"\[([\w,]+)\]", " ".join(words))) <= {*extras, "dev,synth,docs"}
+            elif program == "python" and words[0] == "-m":
+                there = importlib.util.find_spec(words[1]) is not None
+            elif program == "python":
+                there = (ROOT / words[0]).exists()
+            missing += [] if there else [f"{name(block)}: {program} {' '.join(words)}"]
+    assert missing == []
 
 
-@pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the files that the examples name."""
-    monkeypatch.chdir(tmp_path)
-    photo = Image.open(ROOT / "examples" / "astronaut.jpg").convert("RGB")
-    photo.resize((photo.width // 2, photo.height // 2)).save(tmp_path / "photo.jpg", quality=95)
-    pixels = lf.read_image("photo.jpg")
-    frames = [np.roll(pixels, k, axis=1) for k in range(3)]
-    lf.write_clip("clip.mp4", Clip.of(frames, 25, (pixels.shape[1], pixels.shape[0])))
-    return tmp_path
+def test_every_block_says_its_language() -> None:
+    languages = {block.language for block in BLOCKS}
+    assert languages <= {"python", "sh", "text", "json", "toml", "yaml"}, languages
 
 
-def run(text: str, **names: Any) -> dict[str, Any]:
-    space = dict(names)
-    exec(compile(text, "example", "exec"), space)
-    return space
+def test_what_is_not_run_needs_the_network_a_camera_or_a_shell() -> None:
+    """Lines of our own in blocks of plain text are not run: each has a reason."""
+    reasons = ("camera:0", "ffhq", "weights list", "show happiness", "_LATENTFACE_COMPLETE", "torchrun")
+    for block in BLOCKS:
+        for line in block.text.splitlines() if block.language == "text" else []:
+            ours = line.startswith("latentface ")
+            assert not ours or any(reason in line for reason in reasons), f"{name(block)}: {line}"
 
 
-def test_the_example_of_the_readme_runs(desk: Path) -> None:
-    generator = lf.load_generator("face-256")
-    ws = generator.w_avg.expand(generator.config.num_ws, -1)
-    for name, scale in (("a", 1.0), ("b", 0.5)):
-        Latent(scale * ws, generator.fingerprint).save(desk / f"{name}.latent.safetensors")
-    text = example("README.md", "lf.project").replace("ProjectOptions(seed=0)", "ProjectOptions(seed=0, steps=2)")
-    made = run(text)
-    assert made["image"].shape == (1, 256, 256, 3) and made["p"].image.shape == (256, 256, 3)
-    assert torch.allclose(made["halfway"].ws, 0.75 * ws)
-    assert Latent.load(desk / "photo.latent.safetensors").fingerprint == generator.fingerprint
-
-
-def test_the_example_of_directions_runs(desk: Path) -> None:
-    generator = lf.load_generator()
-    latent = Latent(generator.w_avg.expand(generator.config.num_ws, -1), generator.fingerprint)
-    made = run(example("docs/directions.md", "load_direction"), latent=latent)
-    assert made["happier"].ws.shape == latent.ws.shape and not torch.equal(made["happier"].ws, latent.ws)
-    assert lf.read_image("happy.png").shape == lf.read_image("photo.jpg").shape
-    assert mark_of(desk / "happy.png") == "compositeWithTrainedAlgorithmicMedia"
-
-
-def test_the_example_of_motion_runs(desk: Path) -> None:
-    face = lf.align(lf.read_image("photo.jpg"), size=128)[0].image
-    made = run(example("docs/motion.md", "load_animator"), source=face, driving=face[:, ::-1])
-    assert made["animation"].report.missing == 0 and len(list(lf.read_clip("out.mp4"))) == 3
-    assert made["r"].prediction.shape == (1, 3, 128, 128)
-
-
-def test_the_example_of_provenance_runs(desk: Path) -> None:
-    run(example("docs/provenance.md", "source_type"))
+def test_the_example_of_provenance_marks_its_picture(desk: Path) -> None:
+    run_page(ROOT / "docs" / "provenance.md")
     assert mark_of(desk / "projected.png") == "trainedAlgorithmicMedia"
 
 
-def test_the_example_of_sequences_is_a_recogniser() -> None:
-    made = run(example("docs/sequences.md", "Recogniser"))
-    assert isinstance(made["happy_or_not"], lf.Recogniser)
+def test_the_readme_fits_on_a_page_or_two() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 120
 
 
-def test_sizes_in_the_readme_are_those_of_the_files() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_sizes_of_networks_are_those_of_the_files() -> None:
+    text = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
     told = dict(re.findall(r"^\| `([\w-]+)` \|.*\| ([\d.]+ MB) \| \[card\]", text, re.MULTILINE))
     assert told == {entry.name: f"{entry.path.stat().st_size / 1e6:.1f} MB" for entry in BUILTIN}
-    total = f"{sum(entry.path.stat().st_size for entry in BUILTIN) / 1e6:.1f} MB"
-    assert re.findall(r"^\| the built-in networks together \| (.*?) \|", text, re.MULTILINE) == [total]
+    bytes_ = sum(entry.path.stat().st_size for entry in BUILTIN)
+    figures = (ROOT / "docs" / "lab" / "index.md").read_text(encoding="utf-8")
+    total = f"{bytes_ / 1e6:.1f} MB"
+    assert re.findall(r"^\| the built-in networks together \| (.*?) \|", figures, re.MULTILINE) == [total]
     assert checks.check_weights().detail.endswith(f" verified, {total}")
+    assert f"{bytes_ / 1e6:.0f} MB together" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(BUILTIN) == 20, "the README counts them in words"
 
 
 def test_links_between_the_documents_lead_somewhere() -> None:
     broken = []
-    for path in (ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")):
-        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
-            if "://" not in target and not (path.parent / target).exists():
+    for path in (*pages(), ROOT / "CHANGELOG.md"):
+        text = re.sub(r"```.*?```|`[^`\n]*`", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
+            generated = path.parent.name == "docs" and target == "reference/commands.md"
+            generated |= path.parent.name == "reference" and target == "commands.md"
+            if "://" not in target and not generated and not (path.parent / target).exists():
                 broken.append(f"{path.name}: {target}")
     assert broken == []

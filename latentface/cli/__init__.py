@@ -91,14 +91,23 @@ def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> N
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Exit codes: 0 done, 2 wrong usage, 3 unusable input, 4 unusable weights, 5 output not written, "
-    "130 interrupted, 1 a fault of latentface.",
+    epilog="Exit codes: 0 success; 2 wrong usage; 3 the input cannot be used; 4 the weights cannot be used; 5 the "
+    "output cannot be written; 130 interrupted; 1 a fault of latentface itself.",
 )
 @click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show the version."
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Show the version and exit.",
 )
 def cli() -> None:
-    """Faces to StyleGAN2 latent codes and back: start with `latentface project photo.jpg`."""
+    """Change the expression of a face in a photo: try `latentface edit photo.jpg --set happiness=2`.
+
+    latentface finds the face, works in the latent space of StyleGAN2, and writes the photo back at its full resolution.
+    `latentface doctor` says what works on this machine.
+    """
 
 
 def run(args: Sequence[str] | None = None) -> int:

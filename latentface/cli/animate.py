@@ -38,61 +38,66 @@ BY_KEYPOINTS = (when("engine", "motion"),)
 SQUARES = ("crop", "driver_crop")
 
 
-@click.command(cls=Command, short_help="Move the faces of a photo by a driving clip.")
-@flag("--source", required=True, type=click.Path(path_type=Path), help="The photo.")
+@click.command(cls=Command, short_help="Move the faces of a photo as in a driving clip.")
+@flag("--source", required=True, type=click.Path(path_type=Path), help="The photo whose faces move.")
 @flag(
     "--driving",
     required=True,
     multiple=True,
-    help="The clip that moves it: a video, an animation, a folder of frames; camera:0 or camera:FILE for live. Several "
-    "move one face each, the leftmost first.",
+    help="The clip that moves them: a video, an animated picture, a folder of frames, or camera:0 or camera:FILE for "
+    "live use. May be repeated: each clip then moves one face, the leftmost face first.",
 )
-@flag("-o", "--output", type=click.Path(path_type=Path), help="[default: SOURCE.animated.mp4 in the working folder]")
+@flag(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="File to write.  [default: SOURCE.animated.mp4 in the working folder]",
+)
 @flag(
     "--network",
     default="synthface-motion",
     show_default=True,
     section=NETWORKS,
     applies_to=BY_KEYPOINTS,
-    help="Motion model: name, file or URL.",
+    help="Motion model: the name of a built-in or published one, a file, or a URL.",
 )
 @device_flag_for(BY_KEYPOINTS)
-@face_flag(default="all; live the largest")
+@face_flag(default="all; the largest in live use")
 @landmarks_flag()
 @rate_flag((when(DRIVER, FRAMES),))
 @options_flags(AnimateOptions, sections=dict.fromkeys(SQUARES, FACES), also={"best_frame": RECORDED})
 @flag(
     "--sound/--no-sound", default=True, show_default=True, applies_to=RECORDED,
-    help="Keep the first driving clip's sound.",
+    help="Keep the sound of the first driving clip.",
 )  # fmt: skip
 @keep_partial_flag(RECORDED)
 @flag(
     "--calibrate/--no-calibrate", default=True, show_default=True, section=LIVE, applies_to=WATCHED,
-    help="First bring the poses together.",
+    help="First wait until the driver's pose matches the photo's.",
 )  # fmt: skip
 @flag(
     "--preview/--no-preview", default=True, show_default=True, section=LIVE, applies_to=WATCHED,
-    help="Show a window where there can be one.",
+    help="Show the result in a window, if the system has one.",
 )  # fmt: skip
 @flag(
     "--virtual-camera", is_flag=True, section=LIVE, applies_to=WATCHED,
-    help="Feed the system's virtual camera (needs pyvirtualcam).",
+    help="Send the result to the system's virtual camera (needs the package pyvirtualcam).",
 )  # fmt: skip
-@flag("--seconds", type=click.FloatRange(min=0), section=LIVE, applies_to=WATCHED, help="Stop after this long.")
+@flag("--seconds", type=click.FloatRange(min=0), section=LIVE, applies_to=WATCHED, help="Stop after this many seconds.")
 @offline_flag
 @report_flags
 def animate(report: Report, source: Path, driving: tuple[str, ...], **flags: Any) -> None:
-    """Move the faces of a photo as the face of a driving clip moves; the result has the photo's own size.
+    """Move the faces of a photo as the face in a driving clip moves; the result has the size of the photo.
 
-    Motion is relative: what the driver's face does from its reference frame on is done by the photo's face. As many
-    frames come out as go in, at the same times, with the sound. With `--driving camera:0` it happens live.
+    The motion is relative: the photo's face repeats what has changed in the driver's face since its reference frame.
+    The result has as many frames as the clip, at the same times, and its sound. With `--driving camera:0` it runs live.
     """
     from latentface.cli.memory import keep_memory
 
     keep_memory()
     live = any(word.startswith(CAMERA) for word in driving)
     if live and len(driving) > 1:
-        raise UsageError("a camera moves one face; give one --driving")
+        raise UsageError("a camera can move one face only; give one --driving")
     frames = any(Path(word).is_dir() for word in driving)
     check_flags({DRIVER: LIVE_CAMERA if live else FRAMES if frames else FILE})
     options = build_options(AnimateOptions, flags)

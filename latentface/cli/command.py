@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -51,20 +51,36 @@ class Command(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options into the help, a heading for each section that has some."""
-        records: dict[str, list[tuple[str, str]]] = {section: [] for section in SECTIONS}
-        for param in self.get_params(ctx):
-            record = param.get_help_record(ctx)
-            if record is not None and isinstance(param, click.Option):
-                records[param.section if isinstance(param, Flag) else MESSAGES].append(record)
-        for section in filter(records.__getitem__, SECTIONS):
+        for section, records in options_by_section(ctx).items():
             with formatter.section(section):
-                formatter.write_dl(records[section])
+                formatter.write_dl(records)
 
 
 class Group(click.Group):
     """A group of such commands."""
 
     command_class = Command
+
+
+def walk(command: click.Command, context: click.Context) -> Iterator[click.Context]:
+    """A context for a command, or for every command of a group and of the groups in it, in the order of the help."""
+    if not isinstance(command, click.Group):
+        yield context
+        return
+    for name in command.list_commands(context):
+        child = command.get_command(context, name)
+        if child is not None:
+            yield from walk(child, click.Context(child, context, info_name=name))
+
+
+def options_by_section(context: click.Context) -> dict[str, list[tuple[str, str]]]:
+    """The options of a command, as names and help, by the section of the help that they stand in."""
+    records: dict[str, list[tuple[str, str]]] = {section: [] for section in SECTIONS}
+    for param in context.command.get_params(context):
+        record = param.get_help_record(context)
+        if record is not None and isinstance(param, click.Option):
+            records[param.section if isinstance(param, Flag) else MESSAGES].append(record)
+    return {section: found for section, found in records.items() if found}
 
 
 def was_given(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""`latentface directions`: what moves a face of a network: list it, look at it, learn more, take over other tools'."""
+"""`latentface directions`: list, show, learn and import directions in the latent space of a network."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ CLASSES, LABELS, SCORES = "the classes", "labels", "scores"
 OF_TABLE = when(EXAMPLES, TABLE)
 
 
-@click.group(cls=Group, short_help="What moves a face: learn, list, show, import directions.")
+@click.group(cls=Group, short_help="Learn, list, show and import directions.")
 def directions() -> None:
     """Directions in the latent space of a generator, such as happiness; `latentface edit` moves faces along them."""
 
 
 @directions.command("list")
-@flag("--directions", "file", type=click.Path(path_type=Path), default=None, help="Those of this file.")
+@flag("--directions", "file", type=click.Path(path_type=Path), default=None, help="List the directions in this file.")
 @network_flag
 @report_flags
 def list_command(report: Report, file: Path | None, network: str) -> None:
-    """Name, held-out accuracy, rows and origin of every direction of the network."""
+    """List the directions of a network, with their held-out accuracy, rows and number of samples."""
     from latentface import api
 
     known = api.list_directions(api.load_generator(network), file)
@@ -61,24 +61,31 @@ def list_command(report: Report, file: Path | None, network: str) -> None:
     for line in table if known else []:
         report.say("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
     if not known:
-        report.say("none for this network; make some with latentface directions fit")
+        report.say("this network has no directions yet; learn some with latentface directions fit")
     rows = [{"name": name, **(direction.metadata or {})} for name, direction in known.items()]
     report.result({"command": "directions list", "network": network, "directions": rows, "exit_code": 0})
 
 
 @directions.command("show")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@flag("--latent", type=click.Path(path_type=Path), default=None, help="Of this face.  [default: the mean]")
-@flag("--directions", "file", type=click.Path(path_type=Path), default=None, help="Look into this file.")
+@flag(
+    "--latent",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Latent file of the face to show.  [default: the mean face]",
+)
+@flag(
+    "--directions", "file", type=click.Path(path_type=Path), default=None, help="File of directions to search as well."
+)
 @flag(
     "-o", "--output", type=click.Path(path_type=Path), default=Path("directions.png"), show_default=True,
-    help="The picture: a row for each direction, from -3 to 3.",
+    help="The picture to write, with a row for each direction.",
 )  # fmt: skip
 @network_flag
 @device_flag
 @report_flags
 def show_command(report: Report, names: tuple[str, ...], output: Path, **flags: Any) -> None:
-    """Draw a face at strengths -3 to 3 of each direction."""
+    """Show a face at strengths from -3 to 3 of each direction."""
     check_outputs([output], [flags["latent"], flags["file"]])
     import torch
 
@@ -104,17 +111,22 @@ def show_command(report: Report, names: tuple[str, ...], output: Path, **flags: 
 
 @directions.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
-@flag("--name", default=None, help="What to call it.  [default: the file's name]")
+@flag("--name", default=None, help="Name of the direction.  [default: the file's name]")
+@flag("--key", applies_to=(unless("the file", ".npy"),), help="Name of the tensor, in a .pt file that holds several.")
 @flag(
-    "--key", applies_to=(unless("the file", ".npy"),), help="Which tensor, for a .pt file that holds several by name."
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="File to write.  [default: a file in the user's cache]",
 )
-@flag("-o", "--output", type=click.Path(path_type=Path), default=None, help="[default: the user's own folder]")
 @network_flag
 @report_flags
 def import_command(report: Report, file: Path, output: Path | None, **flags: Any) -> None:
-    """Take over a direction of another tool, a .npy or .pt FILE of [w_dim] or [num_ws, w_dim]; nothing in it is run.
+    """Import a direction of another tool: a .npy or .pt FILE with an array [w_dim] or [num_ws, w_dim].
 
-    It is scaled so that strength 1 is one standard deviation of the network's w along it.
+    Nothing in the file is executed. The direction is scaled so that strength 1 is one standard deviation of the
+    network's w along it.
     """
     check_flags({"the file": file.suffix.lower()})
     check_outputs([output], [file])
@@ -128,43 +140,51 @@ def import_command(report: Report, file: Path, output: Path | None, **flags: Any
 
 @directions.command("fit")
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path), metavar="[FOLDER...]")
-@flag("--csv", "table", type=click.Path(path_type=Path), help="A table with a column `file`.")
+@flag("--csv", "table", type=click.Path(path_type=Path), help="A table with a column named file.")
 @flag(
     "--label", default="label", show_default=True, applies_to=(OF_TABLE, when(CLASSES, LABELS)),
-    help="The table's column of labels.",
+    help="Column of the table that holds the labels.",
 )  # fmt: skip
-@flag("--score", applies_to=(OF_TABLE,), help="A column of numbers instead: its top against its bottom.")
+@flag(
+    "--score",
+    applies_to=(OF_TABLE,),
+    help="Column of numbers to use instead of labels: the highest values against the lowest.",
+)
 @flag(
     "--condition", "conditions", multiple=True, applies_to=(OF_TABLE,),
-    help="A column the directions leave alone; may be repeated.",
+    help="Column that the directions should leave unchanged; may be repeated.",
 )  # fmt: skip
-@flag("--sample", type=click.IntRange(min=10), help="So many samples, labelled by --classifier.")
+@flag(
+    "--sample",
+    type=click.IntRange(min=10),
+    help="Learn from this many samples of the network, labelled by --classifier.",
+)
 @flag(
     "--classifier", default="emotion", show_default=True, applies_to=(when(EXAMPLES, SAMPLES),),
-    help="Emotion classifier: built-in name or file.",
+    help="Emotion classifier: a built-in name or a file.",
 )  # fmt: skip
-@flag("--renders", multiple=True, type=click.Path(path_type=Path), help="Folders of rendered scenes.")
+@flag("--renders", multiple=True, type=click.Path(path_type=Path), help="Folder of rendered scenes; may be repeated.")
 @flag(
     "--against", applies_to=(when(CLASSES, LABELS),),
-    help="The class to part the others from.  [default: each from all others]",
+    help="The class that the others are compared with.  [default: all others]",
 )  # fmt: skip
-@flag("--orthogonal-to", multiple=True, metavar="NAME", help="A direction to keep out; may be repeated.")
-@flag("--name", help="What to call the file, and the direction of a score.")
-@flag("-o", "--output", type=click.Path(path_type=Path), help="[default: the user's own folder]")
+@flag("--orthogonal-to", multiple=True, metavar="NAME", help="Direction whose component is removed; may be repeated.")
+@flag("--name", help="Name of the file, and of the direction learnt from a score.")
+@flag("-o", "--output", type=click.Path(path_type=Path), help="File to write.  [default: a file in the user's cache]")
 @network_flag
 @device_flag
 @options_flags(DirectionOptions)
-@project_flags(when(EXAMPLES, FOLDERS, TABLE), "never")
+@project_flags(when(EXAMPLES, FOLDERS, TABLE), "")
 @report_flags
 def fit_command(report: Report, folders: tuple[Path, ...], output: Path | None, **flags: Any) -> None:
-    """Learn directions from examples: a FOLDER for each class (photos, or latent files), --csv, --sample or --renders.
+    """Learn directions from examples: a FOLDER of photos or latent files for each class, --csv, --sample or --renders.
 
-    Directions without -o are kept in the user's own folder, where `edit` and `list` find them by name.
+    Unless -o names a file, the directions are kept in the user's cache, where `edit` and `directions list` find them.
     """
     given = {FOLDERS: folders, TABLE: flags["table"], SAMPLES: flags["sample"], RENDERS: flags["renders"]}
     kinds = [kind for kind, value in given.items() if value]
     if len(kinds) != 1:
-        raise UsageError("what to learn from? give folders, --csv, --sample or --renders, and one of them")
+        raise UsageError("nothing to learn from; give folders, --csv, --sample or --renders, and only one of them")
     check_flags({EXAMPLES: kinds[0], CLASSES: SCORES if flags["score"] else LABELS})
     check_outputs([output], [flags["table"]])
     options = build_options(DirectionOptions, flags)
@@ -252,7 +272,7 @@ def _learn(
 def _keep(report: Report, command: str, found: list[Direction], output: Path | None, stem: str) -> None:
     from latentface.pretrained.directions import place, write_directions
 
-    target = output or place(stem)
+    target = output or place(stem, found[0].fingerprint)
     write_directions(target, found)
     names = [direction.name for direction in found]
     report.say(f"{', '.join(names)} -> {target}")

@@ -13,14 +13,14 @@ from latentface.cli.report import Report
 MARKS = {"ok": "ok", "optional": "--", "broken": "XX"}
 
 
-@click.command(cls=Command, short_help="Say what works here and what does not.")
+@click.command(cls=Command, short_help="Check what works on this machine.")
 @network_flag
 @device_flag
 @report_flags
 def doctor(report: Report, network: str, device: str) -> int:
-    """Check versions, device, operations, weights, codecs, face detector, rendering and cache.
+    """Check what works on this machine, and say what to do about what does not.
 
-    Leaves with 0 when everything the main job needs works. Lines marked -- are missing but optional.
+    Lines marked -- report something that is missing but optional. The exit code is 0 if nothing needed is broken.
     """
     from latentface.cli.checks import BROKEN, all_checks
 

@@ -57,24 +57,24 @@ OF_PHOTO, BY_SET = is_photo(SOURCE), when(CHANGED, BY_STRENGTHS)
 OF_CLIP, STILL = when(SOURCE, CLIP, FRAMES), when(SOURCE, PHOTO, LATENT)
 
 
-@click.command(cls=Command, short_help="Change expression, gaze or pose of a face in a photo or a clip.")
+@click.command(cls=Command, short_help="Change the expression, gaze or pose of a face in a photo or a clip.")
 @click.argument("source", type=click.Path(path_type=Path), metavar="PHOTO|LATENT|CLIP")
 @flag(
     "--set", "changes", multiple=True, metavar="NAME=VALUE",
-    help="A direction and how far to go, in standard deviations, such as happiness=2; or a control of the head in the "
-    "photo and its value, such as blink=1, or with += what to add to what the photo shows, such as yaw+=10. May be "
-    f"repeated. Controls: {describe_controls()}, and every ARKit shape (jawOpen, mouthSmileLeft, ...: 0 to 1). "
-    "direction:NAME names a direction that shares a control's name.",
+    help="What to change; may be repeated. Either a direction and its strength in standard deviations, such as "
+    "happiness=2, or a control and its value, such as blink=1; += adds to what the photo shows, such as yaw+=10. The "
+    f"controls are {describe_controls()}, and every ARKit shape (jawOpen, mouthSmileLeft, ...: 0 to 1). Where a "
+    "direction has the same name as a control, direction:NAME means the direction.",
 )  # fmt: skip
-@flag("--preset", type=click.Path(path_type=Path), help="Strengths from a TOML file.")
-@flag("--save-preset", type=click.Path(path_type=Path), applies_to=(BY_SET,), help="Write the strengths to a file.")
+@flag("--preset", type=click.Path(path_type=Path), help="Read changes from a TOML file.")
+@flag("--save-preset", type=click.Path(path_type=Path), applies_to=(BY_SET,), help="Write the changes to a TOML file.")
 @flag(
     "--at", "keys", nargs=2, multiple=True, metavar="SECONDS NAME=VALUE", section=CLIPS, applies_to=(OF_CLIP,),
-    help="The value that a name of --set has at this time; between two times it eases from one to the other.",
+    help="What to change at this time, named as with --set; may be repeated. Values ease from one time to the next.",
 )  # fmt: skip
 @flag(
     "--curves", type=click.Path(path_type=Path), section=CLIPS, applies_to=(OF_CLIP,),
-    help='Values over time in a JSON file: {"seconds": [0, 0.5], "jawOpen": [0, 0.4], ...}.',
+    help='Values over time from a JSON file: {"seconds": [0, 0.5], "jawOpen": [0, 0.4], ...}.',
 )  # fmt: skip
 @options_flags(ClipOptions, CLIPS, also=(OF_CLIP,))
 @rate_flag((when(SOURCE, FRAMES),), CLIPS)
@@ -82,19 +82,22 @@ OF_CLIP, STILL = when(SOURCE, CLIP, FRAMES), when(SOURCE, PHOTO, LATENT)
     "--sound/--no-sound", default=True, show_default=True, section=CLIPS, applies_to=(OF_CLIP,), help="Keep the sound."
 )
 @keep_partial_flag((OF_CLIP,), CLIPS)
-@flag("--strip", metavar="NAME", applies_to=(STILL,), help="Also OUTPUT.strip.png: this direction from -3 to 3.")
+@flag(
+    "--strip", metavar="NAME", applies_to=(STILL,),
+    help="Also write OUTPUT.strip.png, with strengths of this direction from -3 to 3.",
+)  # fmt: skip
 @flag(
     "--grid", nargs=2, metavar="A B", applies_to=(STILL,),
-    help="Also OUTPUT.grid.png: A across and B down, from -2 to 2.",
+    help="Also write OUTPUT.grid.png, with direction A across and B down, from -2 to 2.",
 )  # fmt: skip
-@flag("--directions", type=click.Path(path_type=Path), applies_to=(STILL,), help="A file of directions to name too.")
+@flag("--directions", type=click.Path(path_type=Path), applies_to=(STILL,), help="File of further directions.")
 @flag(
     "-o", "--output", type=click.Path(path_type=Path),
-    help="[default: SOURCE.edit.png, of a clip SOURCE.edit.mp4, in the working folder]",
+    help="File to write.  [default: SOURCE.edit.png, for a clip SOURCE.edit.mp4, in the working folder]",
 )  # fmt: skip
 @flag(
     "--save-latent", is_flag=True, applies_to=(BY_SET, STILL),
-    help="Also OUTPUT.latent.safetensors, the edited latent.",
+    help="Also write the edited latent to OUTPUT.latent.safetensors.",
 )  # fmt: skip
 @network_flag_for((STILL,))
 @device_flag_for((STILL,))
@@ -103,13 +106,13 @@ OF_CLIP, STILL = when(SOURCE, CLIP, FRAMES), when(SOURCE, PHOTO, LATENT)
 @composite_flags(OF_PHOTO)
 @face_flag((when(SOURCE, PHOTO, CLIP, FRAMES),))
 @cache_flag(OF_PHOTO)
-@project_flags(OF_PHOTO, "the drawn face is shown, pasted or alone", (when(SOURCE, PHOTO, CLIP, FRAMES),))
+@project_flags(OF_PHOTO, "the generated face is not shown", (when(SOURCE, PHOTO, CLIP, FRAMES),))
 @report_flags
 def edit(report: Report, source: Path, output: Path | None, **flags: Any) -> None:
-    """Move the face of a photo, a clip or a latent file along directions, and put it back where it was.
+    """Change the expression, gaze or pose of the face in a photo or a clip, or edit the face of a latent file.
 
-    `latentface directions list` shows what there is. Strip and grid keep the other changes that --set asks for. In a
-    clip the face is followed, and speech and blinks go on under the edit; sound and times stay.
+    `latentface directions list` lists the directions. The changes of --set also apply to the strip and the grid. In a
+    clip the face is followed; its speech and blinks go on under the edit, and sound and timing stay.
     """
     kind = kind_of_any(source)
     facts = {SOURCE: kind, CHANGED: BY_STRENGTHS if flags["changes"] or flags["preset"] else OF_PICTURES}
@@ -120,7 +123,7 @@ def edit(report: Report, source: Path, output: Path | None, **flags: Any) -> Non
         edit_clip(report, source, output, read_changes(flags["changes"], flags["preset"]), flags)
         return
     if not (flags["changes"] or flags["preset"] or flags["strip"] or flags["grid"]):
-        raise UsageError("nothing to edit; give --set NAME=STRENGTH, --preset, --strip or --grid")
+        raise UsageError("nothing to edit; give --set NAME=VALUE, --preset, --strip or --grid")
     check_flags(facts | {"place": None if flags["place"] == "auto" else flags["place"]})
     options, placing = build_options(EditOptions, flags), build_options(CompositeOptions, flags)
     project = build_project(flags, flags["seed"])

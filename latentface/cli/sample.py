@@ -1,4 +1,4 @@
-"""`latentface sample`: new faces, one a seed, as a contact sheet or as single pictures."""
+"""`latentface sample`: new faces, one for each seed, as a contact sheet or as single pictures."""
 
 from __future__ import annotations
 
@@ -58,26 +58,26 @@ SOURCE, OUTPUT = "the source", "the output"
 SEEDS, LATENTS, SHEET, SINGLES = "seeds", "--latent", "one sheet", "single pictures"
 
 
-@click.command(cls=Command, short_help="Draw new faces from seeds.")
-@flag("--seeds", help="Such as 0-15 or 1,4,7-9.  [default: 16 from --seed on]")
+@click.command(cls=Command, short_help="Generate new faces from seeds.")
+@flag("--seeds", help="Seeds, such as 0-15 or 1,4,7-9.  [default: 16 seeds from --seed on]")
 @flag(
     "--latent",
     "latents",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="Draw a saved latent instead of seeds; may be repeated.",
+    help="Show a saved latent instead of seeds; may be repeated.",
 )
 @flag(
     "--tuned", is_flag=True, applies_to=(when(SOURCE, LATENTS),),
-    help="Draw each latent with the NAME.tuned.safetensors beside it.",
+    help="Use the NAME.tuned.safetensors beside each latent.",
 )  # fmt: skip
 @flag(
     "--psi", default=0.7, show_default=True, type=click.FloatRange(-2, 2), applies_to=(when(SOURCE, SEEDS),),
-    help="Truncation towards the mean face.",
+    help="Truncation: 1 is the full variety of faces, 0 the mean face.",
 )  # fmt: skip
 @flag(
     "--columns", type=click.IntRange(1, 100), applies_to=(when(OUTPUT, SHEET),),
-    help="Pictures in a row of the sheet.  [default: square]",
+    help="Number of pictures in a row.  [default: as many as make the sheet square]",
 )  # fmt: skip
 @flag(
     "--captions/--no-captions", default=True, show_default=True, applies_to=(when(OUTPUT, SHEET),),
@@ -89,17 +89,17 @@ SEEDS, LATENTS, SHEET, SINGLES = "seeds", "--latent", "one sheet", "single pictu
     type=click.Path(path_type=Path),
     default=Path("samples.png"),
     show_default=True,
-    help="A picture file for one sheet, or a folder for single pictures.",
+    help="A picture file for one contact sheet, or a folder for single pictures.",
 )
 @network_flag
 @device_flag
 @seed_flag
 @report_flags
 def sample(report: Report, seeds: str | None, seed: int, latents: tuple[Path, ...], output: Path, **flags: Any) -> None:
-    """Draw new faces, one for each seed; a seed gives the same face every time.
+    """Generate new faces, one for each seed; the same seed gives the same face every time.
 
-    With -o sheet.png the faces come on one sheet; with -o FOLDER each becomes FOLDER/seed00007.png. With --latent
-    saved latent codes are drawn instead.
+    With -o sheet.png all faces appear on one sheet; with -o FOLDER each is written to FOLDER/seed00007.png. With
+    --latent, saved latent codes are shown instead.
     """
     is_sheet = output.suffix.lower() in SHEET_SUFFIXES and not output.is_dir()
     if seeds is not None and latents:

@@ -1,4 +1,4 @@
-"""`latentface sequence`: orders of emotions, read from films, learnt, and drawn."""
+"""`latentface sequence`: sequences of emotions, read from films, learnt, and predicted."""
 
 from __future__ import annotations
 
@@ -33,34 +33,34 @@ if TYPE_CHECKING:
 
 FILM, FILE, FRAMES = "the film", "a file", "a folder of frames"
 output_flag = flag("-o", "--output", type=click.Path(path_type=Path), default=Path("emotions.json"),
-                           show_default=True, help="The emotion sequence, a JSON file.")  # fmt: skip
+                           show_default=True, help="JSON file of emotions to write.")  # fmt: skip
 
 
-@click.group(cls=Group, short_help="Orders of emotions: read them from films, learn them, draw new ones.")
+@click.group(cls=Group, short_help="Read, learn and predict sequences of emotions.")
 def sequence() -> None:
-    """Orders of emotions for `latentface video`: read from films, learnt from these, drawn anew."""
+    """Sequences of emotions for `latentface video`: read from films, learnt from those, and predicted."""
 
 
-@sequence.command(short_help="Read the emotions of a film's faces.")
+@sequence.command(short_help="Read the emotions of the face in a film.")
 @click.argument("film", type=click.Path(path_type=Path))
 @output_flag
 @flag(
     "--recogniser", default="emotion", show_default=True,
-    help="Who tells emotions: the built-in network, a file of that kind, or own code: module:NAME or FILE.py:NAME.",
+    help="Emotion classifier: the built-in network, a file, or your own code as module:NAME or FILE.py:NAME.",
 )  # fmt: skip
 @options_flags(ReadOptions)
 @landmarks_flag()
 @rate_flag((when(FILM, FRAMES),))
-@flag("--keep-looks", is_flag=True, help="Keep what was seen at every look, beside OUTPUT, as .looks.jsonl.")
+@flag("--keep-looks", is_flag=True, help="Keep every single reading in a file beside OUTPUT that ends in .looks.jsonl.")
 @device_flag
 @offline_flag
 @report_flags
 def read(report: Report, film: Path, output: Path, **flags: Any) -> None:
-    """Read the emotions of the face that FILM follows: a video, an animated picture, a folder of frames.
+    """Read the emotions that the face in FILM shows: a video, an animated picture, or a folder of frames.
 
-    The face is tracked and looked at several times a second; a stretch without one counts as neutral. Memory does not
-    grow with the film. Interrupted, the same command goes on where it stopped. Of a damaged film, what could be read
-    is written, and the exit code is 3.
+    The face is tracked and classified several times a second; a stretch without a face counts as neutral. Memory does
+    not grow with the length of the film. After an interruption the same command continues where it stopped. If the film
+    is damaged, the part before the damage is written and the exit code is 3.
     """
     from latentface import api
     from latentface.emotions.resume_log import Journal, film_facts
@@ -123,18 +123,18 @@ def _tell_reading(report: Report, film: Path, output: Path, recogniser: str, rea
     )  # fmt: skip
 
 
-@sequence.command(short_help="Learn the order of emotions from sequences.")
+@sequence.command(short_help="Learn the order of emotions from sequences that were read.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @flag("-o", "--output", type=click.Path(path_type=Path), default=Path("rhythm.safetensors"), show_default=True,
-              help="The network, for `sequence predict --model`.")  # fmt: skip
-@flag("--steps", type=click.IntRange(min=1), default=1000, show_default=True, help="Steps of training.")
+              help="Network file to write, for `sequence predict --model`.")  # fmt: skip
+@flag("--steps", type=click.IntRange(min=1), default=1000, show_default=True, help="Number of training steps.")
 @seed_flag
 @report_flags
 def fit(report: Report, files: tuple[Path, ...], output: Path, steps: int, seed: int) -> None:
-    """Learn which emotion follows, for how long and how strongly, from one or many FILES that `sequence read` wrote.
+    """Learn which emotion follows, for how long and how strongly, from FILES that `sequence read` wrote.
 
-    At least 100 segments are needed. A part is held out, and the network judged by how well it foresees that, beside a
-    first-order Markov chain. Interrupted, the same command goes on where it stopped (its state is in OUTPUT.run).
+    At least 100 segments are needed. Part of them is held out, and how well the network predicts that part is reported
+    beside a first-order Markov chain. After an interruption the same command continues; its state is in OUTPUT.run.
     """
     from dataclasses import replace
 
@@ -166,21 +166,27 @@ def fit(report: Report, files: tuple[Path, ...], output: Path, steps: int, seed:
     )  # fmt: skip
 
 
-@sequence.command(short_help="Draw a sequence of emotions.")
+@sequence.command(short_help="Predict a sequence of emotions.")
 @output_flag
-@flag("--first", "--start", "first", default="neutral", show_default=True, help="The first emotion.")
 @flag(
-    "--seconds", type=click.FloatRange(min=0, min_open=True), default=20.0, show_default=True, help="Length of it all."
+    "--first", "--start", "first", default="neutral", show_default=True, help="Emotion that the sequence begins with."
+)
+@flag(
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=20.0,
+    show_default=True,
+    help="Length of the sequence in seconds.",
 )
 @flag(
     "--temperature", type=click.FloatRange(0, 10), default=1.0, show_default=True,
-    help="Below 1 nearer to the likeliest, which 0 always takes; above it more varied.",
+    help="Variety: below 1 favours the likeliest emotions, 0 always takes the likeliest, above 1 varies more.",
 )  # fmt: skip
-@flag("--model", default="rhythm", show_default=True, help="The built-in network, or a file of `sequence fit`.")
+@flag("--model", default="rhythm", show_default=True, help="The built-in network, or a file that `sequence fit` wrote.")
 @seed_flag
 @report_flags
 def predict(report: Report, output: Path, first: str, seconds: float, **flags: Any) -> None:
-    """Draw emotions in a natural order, with durations and strengths; the same seed draws the same ones."""
+    """Predict emotions in a natural order, with durations and strengths; the same seed gives the same sequence."""
     begin = Emotion.of(first)
     from latentface import api
 

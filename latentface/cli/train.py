@@ -25,30 +25,42 @@ def train() -> None:
     """Train networks on your own clips."""
 
 
-@train.command(short_help="A motion model, for `animate`.")
+@train.command(short_help="Train a motion model for `animate`.")
 @click.argument("clips", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="CLIPS...")
-@flag("-o", "--output", type=click.Path(path_type=Path), applies_to=TRAINED, help="Folder of the run; it is resumed.")
-@flag("--check-only", is_flag=True, help="Only say which clips can be used, and why others cannot.")
+@flag(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    applies_to=TRAINED,
+    help="Folder of the run; a run that is there is resumed.",
+)
+@flag("--check-only", is_flag=True, help="Only list which clips can be used, and why others cannot.")
 @flag(
     "--size", type=click.Choice(["compact", "vox-256"]), default="compact", show_default=True, applies_to=TRAINED,
-    help="The built-in network's shape at 128 px, or the published one at 256 px.",
+    help="Shape of the network: that of the built-in one (128 px), or of the published one (256 px).",
 )  # fmt: skip
 @flag(
     "--vgg19", type=click.Path(path_type=Path), applies_to=TRAINED,
-    help="torchvision's vgg19-dcbb9e9d.pth for the loss.",
+    help="File of torchvision's VGG-19 (vgg19-dcbb9e9d.pth) for the loss.",
 )  # fmt: skip
-@flag("--adversarial", is_flag=True, applies_to=TRAINED, help="Also train a discriminator.")
-@flag("--pairs", type=click.IntRange(min=1), applies_to=TRAINED, help="Pairs of frames in all.")
-@flag("--batch", type=click.IntRange(min=1), applies_to=TRAINED, help="Pairs at a time.")
-@flag("--minutes", type=click.FloatRange(min=0), default=float("inf"), applies_to=TRAINED, help="Stop after this long.")
+@flag("--adversarial", is_flag=True, applies_to=TRAINED, help="Train a discriminator as well.")
+@flag("--pairs", type=click.IntRange(min=1), applies_to=TRAINED, help="Number of pairs of frames in all.")
+@flag("--batch", type=click.IntRange(min=1), applies_to=TRAINED, help="Number of pairs in a batch.")
+@flag(
+    "--minutes",
+    type=click.FloatRange(min=0),
+    default=float("inf"),
+    applies_to=TRAINED,
+    help="Stop after this many minutes.",
+)
 @device_flag
 @report_flags
 def motion(report: Report, clips: tuple[Path, ...], **flags: Any) -> None:
     """Train a First Order Motion Model on CLIPS: videos, folders of videos, folders of frames.
 
-    Every clip is decoded first; what is corrupt, encrypted, empty or does not move is listed with the reason and left
-    out. Name clips PERSON#ANYTHING.mp4 to say whose they are. Faces should fill the middle square of the frames. On
-    several GPUs: torchrun --nproc-per-node N -m latentface train motion ...
+    Every clip is decoded first. Clips that are corrupt, encrypted, empty or still are listed with the reason and left
+    out. A name such as PERSON#ANYTHING.mp4 says who is in the clip. Faces should fill the middle square of the frames.
+    On several GPUs: torchrun --nproc-per-node N -m latentface train motion ...
     """
     if flags["output"] is None and not flags["check_only"]:
         raise UsageError("-o FOLDER is needed: where the run goes (or --check-only)")

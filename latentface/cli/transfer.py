@@ -58,15 +58,25 @@ FIELDS = {spec.name: (STILL,) for spec in fields(TransferOptions) if spec.name n
 }
 
 
-@click.command(cls=Command, short_help="Give a face the expression of another.")
-@flag("--identity", required=True, type=click.Path(path_type=Path), help="Photo, latent file or clip of the person.")
+@click.command(cls=Command, short_help="Give the face in a photo or a clip the expression of another.")
+@flag(
+    "--identity",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Photo, clip or latent file of the person who is to change.",
+)
 @flag(
     "--expression",
     required=True,
     type=click.Path(path_type=Path),
-    help="Photo or latent file with the expression; or a clip, or a folder of frames: one output a frame.",
+    help="Photo or latent file that shows the expression; or a clip or folder of frames, which gives a clip.",
 )
-@flag("-o", "--output", type=click.Path(path_type=Path), help="[default: IDENTITY.transfer.png in the working folder]")
+@flag(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="File to write.  [default: IDENTITY.transfer.png in the working folder]",
+)
 @network_flag_for((STILL,))
 @device_flag_for((STILL,))
 @seed_flag_for((STILL,))
@@ -78,7 +88,7 @@ FIELDS = {spec.name: (STILL,) for spec in fields(TransferOptions) if spec.name n
     type=click.IntRange(min=1),
     section=FACES,
     applies_to=(is_photo(EXPRESSION),),
-    help="Which face of the other.  [default: the largest]",
+    help="Number of the face in the expression's photo.  [default: the largest]",
 )
 @options_flags(TransferOptions, sections=dict.fromkeys(CHOICE, ROWS), also=FIELDS)
 @options_flags(ClipOptions, CLIPS, also=(OF_CLIP,))
@@ -86,15 +96,15 @@ FIELDS = {spec.name: (STILL,) for spec in fields(TransferOptions) if spec.name n
 @rate_flag((either(when(EXPRESSION, FRAMES), when(IDENTITY, FRAMES)),), CLIPS)
 @flag(
     "--strip/--no-strip", default=True, show_default=True, applies_to=(unless(EXPRESSION, CLIP, FRAMES), STILL),
-    help="Also write OUTPUT.strip.png.",
+    help="Also write OUTPUT.strip.png: identity, expression, generated face, result.",
 )  # fmt: skip
 @report_flags
 def transfer(report: Report, identity: Path, expression: Path, output: Path | None, **flags: Any) -> None:
-    """Rewrite the face of the identity's photo with another's expression, at the photo's full resolution.
+    """Give the person in one photo the expression of another face, at the photo's full resolution.
 
-    Writes the photo and a strip: identity, expression, regenerated face, composite. With a clip as the expression it
-    writes a clip, with the sound, one frame for each of its frames. With a clip as the identity its face is followed
-    and gets the expression in every frame; its own speech and blinks go on under it.
+    Besides the result, a strip shows identity, expression, generated face and result side by side. If the expression
+    is a clip, the result is a clip with one frame for each of its frames, and with its sound. If the identity is a
+    clip, its face is followed and gets the photo's expression in every frame; its speech and blinks go on under it.
     """
     facts = tell_sources(identity, expression)
     check_flags(facts)

@@ -46,21 +46,26 @@ NO_FILM, FILE, FRAMES = "none", "a file", "a folder of frames"
 OF_PHOTO = is_photo(SOURCE)
 
 
-@click.command(cls=Command, short_help="Make an expression video of one photo.")
+@click.command(cls=Command, short_help="Make a clip in which the face of a photo shows emotions.")
 @click.argument("source", type=click.Path(path_type=Path))
-@flag("-o", "--output", type=click.Path(path_type=Path), help="[default: SOURCE.video.mp4 in the working folder]")
-@flag("--emotions", help="Names with strengths, such as happiness,surprise=1.5,neutral; 2 seconds each.")
-@flag("--sequence", type=click.Path(path_type=Path), help="An emotion sequence in a JSON file.")
-@flag("--predict", is_flag=True, help="A natural order of emotions, predicted.")
+@flag(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="File to write.  [default: SOURCE.video.mp4 in the working folder]",
+)
+@flag("--emotions", help="Emotions and their strengths, such as happiness,surprise=1.5,neutral; each takes 2 seconds.")
+@flag("--sequence", type=click.Path(path_type=Path), help="JSON file of emotions, as `latentface sequence` writes it.")
+@flag("--predict", is_flag=True, help="Predict a sequence of emotions.")
 @flag(
     "--first", default="neutral", show_default=True, applies_to=(when("predict", True),),
-    help="The emotion that --predict goes on from.",
+    help="The emotion that the predicted sequence begins with.",
 )  # fmt: skip
-@flag("--like", type=click.Path(path_type=Path), help="The emotions of the face in this film.")
+@flag("--like", type=click.Path(path_type=Path), help="Use the emotions that the face in this film shows.")
 @rate_flag((when(FILM, FRAMES),))
 @flag(
     "--seconds", type=click.FloatRange(min=0, min_open=True),
-    help="Length of the clip.  [default: the sequence's; 10 with --predict]",
+    help="Length of the clip in seconds.  [default: that of the sequence; 10 with --predict]",
 )  # fmt: skip
 @network_flag
 @device_flag
@@ -71,9 +76,9 @@ OF_PHOTO = is_photo(SOURCE)
 @keep_partial_flag()
 @report_flags
 def video(report: Report, source: Path, output: Path | None, **flags: Any) -> None:
-    """Let the face of a photo (or of a latent file) go through emotions; the rest of the photo stays as it is.
+    """Make a clip in which the face of a photo, or of a latent file, shows one emotion after another.
 
-    Say which by one of --emotions, --sequence, --predict and --like. The neutral face is the one in the photo.
+    Choose the emotions with one of --emotions, --sequence, --predict and --like. The rest of the photo stays as it is.
     """
     check_script(flags)
     like = flags["like"]

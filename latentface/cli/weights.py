@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 COMMERCIAL = {True: "yes", False: "no", None: "not stated"}
 
 
-@click.group(cls=Group, short_help="The networks: list them, get them, check them.")
+@click.group(cls=Group, short_help="List, download, verify, import and export networks.")
 def weights() -> None:
-    """The networks that come with the package, and those that others publish."""
+    """List, download, verify, import and export networks, built-in ones and those that others publish."""
 
 
 weights.add_command(import_weights)
@@ -33,7 +33,7 @@ weights.add_command(export_weights)
 @weights.command("list")
 @report_flags
 def list_weights(report: Report) -> int:
-    """Name, kind, size, state and licence of every network, built in or published by others."""
+    """List every network, built in or published by others, with its kind, size, state and licence."""
     rows, published = survey(), survey_published()
     table = [(r["name"], r["kind"], _size(r), _state(r), r["licence"], r["summary"]) for r in rows]
     _say_table(report, [("NAME", "KIND", "SIZE", "STATE", "LICENCE", "SUMMARY"), *table])
@@ -54,18 +54,18 @@ def list_weights(report: Report) -> int:
 
 @weights.command("get")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@flag("--from", "file", type=click.Path(path_type=Path), help="Take this file, fetched by hand, as NAME.")
+@flag("--from", "file", type=click.Path(path_type=Path), help="Use this file, which you downloaded by hand, as NAME.")
 @offline_flag
 @report_flags
 def get_weights(report: Report, names: tuple[str, ...], file: Path | None) -> None:
-    """Download published networks, by NAME or URL, into the cache; a download that was cut goes on where it stopped.
+    """Download published networks, by NAME or URL, into the cache; an interrupted download is resumed.
 
-    The file is checked against the published SHA-256, or against the one of the first download.
+    Each file is checked against the published SHA-256, or against that of the first download.
     """
     from latentface.pretrained import cache
 
     if file is not None and len(names) != 1:
-        raise UsageError("--from gives one file: name one network")
+        raise UsageError("--from names one file; name one network as well")
     found = []
     for entry in [_entry(name) for name in names]:
         path = cache.obtain(entry) if file is None else cache.adopt(entry, file)
@@ -78,7 +78,7 @@ def get_weights(report: Report, names: tuple[str, ...], file: Path | None) -> No
 @click.argument("names", nargs=-1, metavar="[NAME...]")
 @report_flags
 def verify_weights(report: Report, names: tuple[str, ...]) -> int:
-    """Read networks through and compare their checksums: those named, or all that are here."""
+    """Compare the checksums of the networks named, or of all that are on this machine."""
     from latentface import pretrained
     from latentface.pretrained import cache
     from latentface.pretrained.catalogue import BUILTIN, PUBLISHED

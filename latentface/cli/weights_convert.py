@@ -18,15 +18,15 @@ SUFFIXES = {"rosinality": ".pt", "state-dict": ".pt", "onnx": ".onnx"}
 
 @click.command("import", cls=Command)
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
-@flag("--as", "name", default=None, help="What to call it.  [default: the file's name]")
-@flag("--half", is_flag=True, help="Store half precision: half the size, small differences in the pictures.")
-@flag("--overwrite", is_flag=True, help="Replace the network that has this name.")
+@flag("--as", "name", default=None, help="Name of the network from then on.  [default: the file's name]")
+@flag("--half", is_flag=True, help="Store half precision: half the size, with small differences in the pictures.")
+@flag("--overwrite", is_flag=True, help="Replace a network that has this name already.")
 @report_flags
 def import_weights(report: Report, file: Path, name: str | None, half: bool, overwrite: bool) -> None:
-    """Read a published StyleGAN2 file and keep it as one of latentface's own, for `--network NAME`.
+    """Read a StyleGAN2 FILE of any published format and keep the generator, so that `--network NAME` means it.
 
-    Formats: StyleGAN2-ADA and StyleGAN3-repository pickles, modules saved by pivotal tuning, TensorFlow pickles,
-    rosinality, pSp, e4e and ReStyle checkpoints, state dicts. Nothing inside the file is run.
+    Formats: pickles of StyleGAN2-ADA and of the StyleGAN3 repository, modules saved by pivotal tuning, TensorFlow
+    pickles, checkpoints of rosinality, pSp, e4e and ReStyle, and state dicts. Nothing inside the file is executed.
     """
     import torch
 
@@ -49,14 +49,21 @@ def import_weights(report: Report, file: Path, name: str | None, half: bool, ove
 
 
 @click.command("export", cls=Command)
-@flag("--format", "format", required=True, type=click.Choice(sorted(SUFFIXES)), help="What to write.")
-@flag("-o", "--output", type=click.Path(path_type=Path), default=None, help="File.  [default: NETWORK.SUFFIX]")
+@flag("--format", "format", required=True, type=click.Choice(sorted(SUFFIXES)), help="Format to write.")
+@flag(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="File to write.  [default: NETWORK.pt or NETWORK.onnx]",
+)
 @network_flag
 @report_flags
 def export_weights(report: Report, network: str, format: str, output: Path | None) -> None:
-    """Write a generator for other tools: rosinality's checkpoint, StyleGAN2-ADA's state dict, or ONNX.
+    """Write a generator for other tools: as rosinality's checkpoint, StyleGAN2-ADA's state dict, or ONNX.
 
-    The ONNX file is the synthesis network, `ws` [N, num_ws, w_dim] to `image` [N, 3, R, R]; it needs the extra `onnx`.
+    The ONNX file holds the synthesis network, from `ws` [N, num_ws, w_dim] to `image` [N, 3, R, R]; writing it needs
+    the extra `onnx`.
     """
     from latentface import pretrained
     from latentface.pretrained import convert

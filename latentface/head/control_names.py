@@ -33,18 +33,20 @@ CONTROLS: dict[str, Control] = {
     "blink": Control(0, 1, "both lids close", {"eyeBlink": 1.0}),
     "wink-left": Control(0, 1, "the subject's left lid closes", {"eyeBlinkLeft": 1.0, "cheekSquintLeft": 0.3}),
     "wink-right": Control(0, 1, "the subject's right lid closes", {"eyeBlinkRight": 1.0, "cheekSquintRight": 0.3}),
-    "gaze-x": Control(-20, 20, "degrees the eyes look to the viewer's right"),
-    "gaze-y": Control(-20, 20, "degrees the eyes look up"),
-    "smile": Control(0, 1, "mouth corners rise, cheeks with them", SMILE),
+    "gaze-x": Control(-20, 20, "degrees that the eyes look to the viewer's right"),
+    "gaze-y": Control(-20, 20, "degrees that the eyes look up"),
+    "smile": Control(0, 1, "the corners of the mouth and the cheeks rise", SMILE),
     "jaw": Control(0, 1, "the jaw drops", {"jawOpen": 1.0}),
-    "lips-apart": Control(0, 1, "lips part over closed teeth", {"mouthLowerDown": 0.6, "mouthUpperUp": 0.45}),
-    "pucker": Control(0, 1, "lips as for a kiss", {"mouthPucker": 1.0}),
-    "frown": Control(0, 1, "mouth corners fall", {"mouthFrown": 1.0, "mouthShrugLower": 0.35}),
-    "brows": Control(-1, 1, "brows up, or down below 0", {"browInnerUp": 0.8, "browOuterUp": 1.0}, {"browDown": 1.0}),
-    "yaw": Control(-20, 20, "degrees the head is turned to the viewer's right"),
-    "pitch": Control(-15, 15, "degrees the head is bent down"),
-    "roll": Control(-15, 15, "degrees the head is tilted to the subject's left shoulder"),
-    NEUTRALISE: Control(0, 1, "share of the photo's own expression that is taken off"),
+    "lips-apart": Control(0, 1, "the lips part over closed teeth", {"mouthLowerDown": 0.6, "mouthUpperUp": 0.45}),
+    "pucker": Control(0, 1, "the lips purse as for a kiss", {"mouthPucker": 1.0}),
+    "frown": Control(0, 1, "the corners of the mouth fall", {"mouthFrown": 1.0, "mouthShrugLower": 0.35}),
+    "brows": Control(
+        -1, 1, "the brows rise, or fall below 0", {"browInnerUp": 0.8, "browOuterUp": 1.0}, {"browDown": 1.0}
+    ),
+    "yaw": Control(-20, 20, "degrees that the head turns to the viewer's right"),
+    "pitch": Control(-15, 15, "degrees that the head bends down"),
+    "roll": Control(-15, 15, "degrees that the head tilts to the subject's left shoulder"),
+    NEUTRALISE: Control(0, 1, "share of the photo's own expression that is removed"),
 }
 #: Parts of the face by what their shapes' names begin with.
 PARTS: dict[str, tuple[str, ...]] = {

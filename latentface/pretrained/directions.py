@@ -83,7 +83,7 @@ def pick(name: str, known: Mapping[str, Direction], where: str = "this network")
     elif known:
         offer = f"there are {', '.join(sorted(known))}"
     else:
-        offer = "there are none; make some with latentface directions fit"
+        offer = "it has none; learn some with latentface directions fit --sample 2000 and the same --network"
     raise UsageError(f"no direction {name!r} for {where}: {offer}")
 
 
@@ -92,14 +92,25 @@ def folder() -> Path:
     return cache.folder() / "directions"
 
 
-def place(name: str) -> Path:
-    """The file in the user's folder for directions of that name.
+def place(name: str, fingerprint: str) -> Path:
+    """The file in the user's folder for directions of that name and of the generator with this fingerprint.
 
+    A file of that name that holds directions of another generator stays; the name then ends in the fingerprint.
     Raises UsageError for what cannot name a file, OutputError when the folder cannot be made.
     """
     if not NAME.fullmatch(name):
         raise UsageError(f"{name!r} cannot name a file of directions: use letters, digits, '.', '_' and '-'")
-    return cache.made(folder()) / f"{name}{SUFFIX}"
+    path = cache.made(folder()) / f"{name}{SUFFIX}"
+    if path.exists() and _belongs_to_another(path, fingerprint):
+        return path.with_name(f"{name}-{fingerprint[:12]}{SUFFIX}")
+    return path
+
+
+def _belongs_to_another(path: Path, fingerprint: str) -> bool:
+    try:
+        return any(each.fingerprint != fingerprint for each in read_directions(path).values())
+    except WeightsError:  # damaged, and so of no use to any generator
+        return False
 
 
 def built_in(fingerprint: str) -> dict[str, Direction]:

@@ -80,7 +80,7 @@ def find_heads(backbone: str) -> Path:
         path = Path(folder) / "weights" / VERSION / f"{HEADS[backbone]}.pth"
         if path.is_file():
             return path
-    raise WeightsError(f"the linear heads of LPIPS on {backbone} are not here: pip install lpips")
+    raise WeightsError(f"the linear heads of LPIPS on {backbone} are not here: pip install 'latentface[lpips]'")
 
 
 def _read(path: Path, what: str) -> Mapping[str, Any]:

@@ -15,6 +15,7 @@ from latentface.errors import InputError, UsageError
 from latentface.io.images import read_image
 from latentface.latents.latent import Latent
 from latentface.pretrained.directions import read_directions
+from tests.helpers.checkpoint_writers import ada, make
 from tests.helpers.cli_desk import Desk
 
 
@@ -96,21 +97,56 @@ def test_a_table_of_scores_with_conditions(bench: Desk) -> None:
         assert refused.code == code and message in refused.err
 
 
-def test_samples_labelled_by_a_classifier(bench: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stand_in(name: str, device: str) -> object:
-        """Names a picture by how bright it is: three of the seven emotions."""
+def by_brightness(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the emotion classifier name a picture by how bright it is among its batch: three of the seven emotions."""
 
+    def stand_in(name: str, device: str) -> object:
         def recognise(pictures: torch.Tensor) -> torch.Tensor:
             level = pictures.mean((1, 2, 3))
-            return torch.nn.functional.one_hot((level > -0.1).long() + (level > 0.05).long(), len(Emotion)).float()
+            low, high = level.quantile(torch.tensor([1 / 3, 2 / 3]))
+            return torch.nn.functional.one_hot((level > low).long() + (level > high).long(), len(Emotion)).float()
 
         return recognise
 
     monkeypatch.setattr(labelled_latents, "emotion_recogniser", stand_in)
+
+
+def test_samples_labelled_by_a_classifier(bench: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    by_brightness(monkeypatch)
     words = ("--sample", 60, "--folds", 2, "-o", bench.folder / "a.safetensors")
     done = directions(bench, "fit", *words, "--json")
     assert done.code == 0, done.err
     assert 2 <= len(done.json["directions"]) <= 3
+
+
+def test_a_published_network_gets_its_directions_by_one_command_and_keeps_them(
+    bench: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_brightness(monkeypatch)
+    files = {}
+    for name, seed in (("one", 3), ("two", 4)):
+        files[name] = bench.folder / f"{name}.pkl"
+        files[name].write_bytes(ada(make(seed=seed), bench.folder / "mark"))
+        assert bench.run("weights", "import", files[name], "--as", name).code == 0
+        refused = bench.run("edit", latent_of(bench, name), "--network", name, "--set", "happiness=1")
+        assert refused.code == 2 and "directions fit --sample" in refused.err
+        done = bench.run("directions", "fit", "--network", name, "--sample", 60, "--folds", 2)
+        assert done.code == 0, done.err
+    for name in files:
+        listed = bench.run("directions", "list", "--network", name, "--json").json["directions"]
+        assert listed
+        strength = f"direction:{listed[0]['name']}=1"
+        edited = bench.run("edit", latent_of(bench, name), "--network", name, "--set", strength)
+        assert edited.code == 0, edited.err
+    assert not (bench.folder / "mark").exists()
+
+
+def latent_of(bench: Desk, network: str) -> Path:
+    """The mean latent of a network, in a file."""
+    generator = api.load_generator(network)
+    path = bench.folder / f"{network}.latent.safetensors"
+    Latent(generator.w_avg.expand(generator.config.num_ws, -1), generator.fingerprint).save(path)
+    return path
 
 
 def test_a_classifier_with_other_labels(bench: Desk) -> None:
@@ -172,7 +208,7 @@ def test_import_refuses(bench: Desk) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((), "what to learn from"),
+        ((), "nothing to learn from"),
         (("--sample", "10", "--csv", "a.csv"), "one of them"),
         (("--sample", "10", "--score", "age"), "it applies with --csv"),
         (("--sample", "10", "--orthogonal-to", "pose"), "no direction 'pose'"),

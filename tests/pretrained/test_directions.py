@@ -72,8 +72,8 @@ def test_ones_own_directions_are_found_beside_the_built_in_and_go_first() -> Non
     assert find_directions("0" * 64) == {}
     rows = known["happiness"].values.shape[0]
     mine = Direction(torch.ones(rows, known["happiness"].values.shape[1]), fingerprint, "happiness")
-    write_directions(place("mine"), [mine])
-    write_directions(place("others"), [direction("joy")])
+    write_directions(place("mine", fingerprint), [mine])
+    write_directions(place("others", "f" * 64), [direction("joy")])
     (directions.folder() / "broken.safetensors").write_bytes(b"x")
     found = find_directions(fingerprint)
     assert found.keys() == known.keys() and torch.equal(found["happiness"].values, mine.values)
@@ -87,14 +87,25 @@ def test_names_are_picked_and_near_ones_offered() -> None:
         pick("hapiness", known)
     with pytest.raises(UsageError, match="there are happiness, yaw"):
         pick("zzz", known)
-    with pytest.raises(UsageError, match="for mine: there are none; make some with latentface directions fit"):
+    with pytest.raises(UsageError, match="for mine: it has none; learn some with latentface directions fit"):
         pick("joy", {}, "mine")
 
 
 def test_places_have_file_names(own_cache: Path) -> None:
-    assert place("mine") == own_cache / "directions" / "mine.safetensors"
+    assert place("mine", "f" * 64) == own_cache / "directions" / "mine.safetensors"
     with pytest.raises(UsageError, match="cannot name a file of directions"):
-        place("../mine")
+        place("../mine", "f" * 64)
+
+
+def test_directions_of_two_networks_under_one_name_both_stay(own_cache: Path) -> None:
+    write_directions(place("fitted", "f" * 64), [direction("joy")])
+    assert place("fitted", "f" * 64).name == "fitted.safetensors"  # fitted again: replaced
+    other = place("fitted", "0" * 64)
+    assert other.name == "fitted-000000000000.safetensors"
+    write_directions(other, [Direction(torch.ones(2, 3), "0" * 64, "calm")])
+    assert list(find_directions("f" * 64)) == ["joy"] and list(find_directions("0" * 64)) == ["calm"]
+    place("fitted", "f" * 64).write_bytes(b"damaged")
+    assert place("fitted", "f" * 64).name == "fitted.safetensors"
 
 
 def test_the_file_says_what_it_holds(tmp_path: Path) -> None:

@@ -1,0 +1,99 @@
+"""Examples of the documentation, and a folder in which they run: fewer steps and frames than a reader would take."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+import latentface as lf
+from latentface.cli import run as run_command
+from latentface.io.clip import Clip
+
+ROOT = Path(__file__).parent.parent.parent
+FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+QUICK = {"project": ("--steps", "2"), "video": ("--fps", "3")}  # unless the example says how many
+#: Programs other than latentface that an example may call.
+OTHERS = ("make", "pip", "python")
+
+
+@dataclass(frozen=True)
+class Snippet:
+    """One fenced block: its page and line, its language, and its text without the fence's own indentation."""
+
+    page: str
+    line: int
+    language: str
+    text: str
+
+
+def pages() -> list[Path]:
+    """The README, what stands beside it, and every page of the documentation."""
+    beside = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md") if (ROOT / name).exists()]
+    return [*beside, *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def snippets(page: Path) -> list[Snippet]:
+    """The blocks of a page, in their order."""
+    text = page.read_text(encoding="utf-8")
+    name = page.relative_to(ROOT).as_posix()
+    found = []
+    for match in FENCE.finditer(text):
+        body = re.sub(f"^{match[1]}", "", match[3], flags=re.MULTILINE)
+        found.append(Snippet(name, text.count("\n", 0, match.start()) + 2, match[2], body))
+    return found
+
+
+def commands(snippet: Snippet) -> list[list[str]]:
+    """The words of each line of a block of shell, without comments."""
+    lines = [shlex.split(line, comments=True) for line in snippet.text.splitlines()]
+    return [words for words in lines if words]
+
+
+def furnish(folder: Path) -> None:
+    """The files that examples name: photos of one face, a clip, a network, labelled folders, a direction."""
+    photo = Image.open(ROOT / "examples" / "astronaut.jpg").convert("RGB")
+    small = photo.resize((photo.width // 2, photo.height // 2))
+    for name in ("photo", "other", "a", "b", "astronaut"):
+        small.save(folder / f"{name}.jpg", quality=95)
+    pixels = np.asarray(small)
+    frames = [np.roll(pixels, k, axis=1) for k in range(3)]
+    for name in ("clip.mp4", "film.mp4"):
+        lf.write_clip(folder / name, Clip.of(frames, 5, small.size))
+    assert run_command(["weights", "export", "--network", "synthface-128", "--format", "rosinality", "-o",
+                        str(folder / "network.pkl")]) == 0  # fmt: skip
+    np.save(folder / "smile.npy", np.ones(lf.load_generator("synthface-128").config.w_dim, np.float32))
+
+
+def run_page(page: Path) -> list[str]:
+    """Run the blocks of a page in the working folder, Python ones in one namespace; what failed, with its line."""
+    space: dict[str, Any] = {}
+    failed = []
+    for snippet in snippets(page):
+        if snippet.language == "python":
+            name = re.match(r"# (\w+\.py)\n", snippet.text)
+            if name:  # the block is a file that later blocks use
+                Path(name[1]).write_text(snippet.text, encoding="utf-8")
+            text = re.sub(r"\bsteps=\d+", "steps=2", snippet.text)
+            exec(compile(text, f"{snippet.page}:{snippet.line}", "exec"), space)
+        elif snippet.language == "sh":
+            for words in commands(snippet):
+                if code := run_line(words):
+                    failed.append(f"{snippet.page}:{snippet.line}: {shlex.join(words)} ends with {code}")
+    return failed
+
+
+def run_line(words: list[str]) -> int:
+    """The exit code of a command of ours; others are looked at elsewhere, and 0 here."""
+    if words[0] != "latentface":
+        return 0
+    quick = QUICK.get(words[1] if len(words) > 1 else "", ())
+    more = () if quick and quick[0] in words else quick
+    if "--tune" in words:
+        more = (*more, "--tune-steps", "2")
+    return run_command([*words[1:], *more])
