@@ -28,13 +28,13 @@ from latentface.head.gaze import Gaze
 from latentface.head.model import HeadModel
 from latentface.head.painting import paint_opening
 from latentface.head.projector import Projector
+from latentface.head.view import HeadView
 from latentface.io.clip import Clip, Frame
 from latentface.io.images import Photo
 from latentface.motion.animator import Animation, assemble, move_frame, order_faces, with_alpha
 from latentface.motion.driver import together
 from latentface.motion.head_driver import HeadDriver, HeadMotion, neck_joint
 from latentface.networks.mouth import MouthNet
-from latentface.ops.raster import sample
 from latentface.options import AnimateOptions
 
 LARGEST_GAZE = 20.0  # degrees
@@ -109,44 +109,42 @@ class MovingHead:
     """
 
     def __init__(self, photo: Photo, landmarks: Float64Array, model: HeadModel, mouth: MouthNet | None = None) -> None:
-        self.photo, self.model, self.mouth = photo, model, mouth
-        self.fit = fit_head(model, landmarks, photo.rgb)
+        self.photo, self.model, self.mouth = with_alpha(photo), model, mouth
+        self.view = HeadView.of(photo.rgb, landmarks)
+        self.fit = fit_head(model, landmarks, photo.rgb).mapped(self.view.matrix)
         self.square = Square.around(landmarks)
         self.projector = Projector(self.fit, model)
-        self.driver = Driver(photo.rgb, model, self.projector.vertices(self.fit))
+        self.driver = Driver(self.view.pixels, model, self.projector.vertices(self.fit))
         self.share: Float32Array | None = None
 
     def leave_room(self, others: Sequence[Square]) -> None:
         """Move nothing where another face's middle is nearer, in sides of the squares."""
-        y, x = np.ogrid[: self.photo.rgb.shape[0], : self.photo.rgb.shape[1]]
+        rows, columns = self.view.box.slices
+        y, x = np.ogrid[rows, columns]
 
-        def away(square: Square) -> Float64Array:
+        def away(square: Square) -> Float32Array:
             middle = square.side / 2 - 0.5
-            return np.asarray(np.hypot(x - square.left - middle, y - square.top - middle) / square.side)
+            across, down = np.float32(x - square.left - middle), np.float32(y - square.top - middle)
+            return np.asarray(np.hypot(across, down) / square.side)
 
         for other in others:
-            share = smoothstep(np.asarray(0.5 + (away(other) - away(self.square)) / SEAM, np.float32))
+            share = smoothstep(0.5 + (away(other) - away(self.square)) / SEAM)
             self.share = share if self.share is None else self.share * share
 
     def place(self, base: Pixels, target: HeadFit) -> None:
         """Draw the head as `target` has it into a copy of the picture, with its alpha if it has one, in place."""
         driven = self.driver.drive(self.projector.vertices(target), plain=self.mouth is None)
-        if driven.box is None or driven.field is None:
+        if driven.motion is None:
             return
-        here = driven.box.slices
         moved = driven.photo if self.mouth is None else paint_opening(driven, self.projector.skull(target), self.mouth)
-        moved = self.driver.as_colourless(moved)
-        parts, old = [moved[here]], [self.photo.rgb[here]]
-        if self.photo.alpha is not None:
-            alpha = sample(self.photo.alpha[..., None], driven.box.places() + driven.field.shift)
-            parts.append(np.rint(alpha).clip(0, 255).astype(np.uint8))
-            old.append(self.photo.alpha[here][..., None])
-        made = np.dstack(parts)
+        made = self.view.enlarge(self.driver.as_colourless(moved), driven.motion, self.photo)
+        part = self.view.part(driven.motion.box)
         if self.share is None:
-            base[here] = made
+            base[part.slices] = made
             return
-        change = (made.astype(np.float32) - np.dstack(old)) * self.share[here][..., None]
-        base[here] = np.rint(base[here] + change).clip(0, 255).astype(np.uint8)
+        there, _ = self.view.box.shared(part)
+        change = (made - self.photo[part.slices].astype(np.float32)) * self.share[there][..., None]
+        base[part.slices] = np.rint(base[part.slices] + change).clip(0, 255).astype(np.uint8)
 
 
 def animate(
