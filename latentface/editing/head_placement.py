@@ -12,7 +12,7 @@ from latentface import api, hub
 from latentface.arrays import Float64Array, Pixels
 from latentface.errors import InputError
 from latentface.faces.alignment import box_around
-from latentface.faces.crop import FaceCrop
+from latentface.faces.crop import FaceCrop, map_points
 from latentface.head.change import read_change
 from latentface.head.controls import restrict
 from latentface.head.drive import MOST_TURN, Driver, Motion
@@ -56,6 +56,7 @@ class HeadPlacer:
     Args:
         photo: uint8 RGB [H, W, 3].
         crop: the face in it.
+        others: landmarks [68, 2] of the photo's other faces, which keep still.
         note: told what the user should know, in one line.
 
     Attributes:
@@ -66,7 +67,9 @@ class HeadPlacer:
         InputError: no head can be fitted to the face, since it is turned far away.
     """
 
-    def __init__(self, photo: Pixels, crop: FaceCrop, note: Note | None = None) -> None:
+    def __init__(
+        self, photo: Pixels, crop: FaceCrop, others: Sequence[Float64Array] = (), note: Note | None = None
+    ) -> None:
         self.photo, self.note = photo, note or (lambda text: None)
         self.model, self.mouth = hub.head_model(), hub.mouth()
         try:
@@ -76,7 +79,8 @@ class HeadPlacer:
         self.view = HeadView.of(photo, crop.landmarks)
         self.fit: HeadFit = fit.mapped(self.view.matrix)
         self._projector = Projector(self.fit, self.model)
-        self._driver = Driver(self.view.pixels, self.model, self._projector.vertices(self.fit))
+        beside = [map_points(self.view.matrix, other) for other in others]
+        self._driver = Driver(self.view.pixels, self.model, self._projector.vertices(self.fit), beside)
 
     def place(self, after: HeadFit, mouth: MouthSource = "painted", other: OwnMouth | None = None) -> Pixels:
         """The photo with the head as `after` has it, a changed `fit`; without a change, the photo itself.

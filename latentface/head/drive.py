@@ -119,16 +119,19 @@ class Driver:
         photo: uint8 RGB [H, W, 3].
         model: the head.
         before: the head's vertices as they lie in the photo, [V, 3].
+        others: landmarks [68, 2] of the photo's other faces, which keep still.
 
     Raises:
         UsageError: the photo is not uint8 RGB, or the vertices are not the model's.
     """
 
-    def __init__(self, photo: Pixels, model: HeadModel, before: npt.ArrayLike) -> None:
+    def __init__(
+        self, photo: Pixels, model: HeadModel, before: npt.ArrayLike, others: Sequence[Float64Array] = ()
+    ) -> None:
         if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
             raise UsageError(f"the photo is {photo.dtype} {list(photo.shape)}: expected uint8 RGB [H, W, 3]")
         self.photo, self.model = photo, model
-        self.scene = Scene.of(model, _check(model, before), photo.shape[0], photo.shape[1])
+        self.scene = Scene.of(model, _check(model, before), photo.shape[0], photo.shape[1], others)
 
     @cached_property
     def eyes(self) -> tuple[Eye, Eye]:

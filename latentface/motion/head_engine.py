@@ -18,7 +18,7 @@ import numpy as np
 
 from latentface.arrays import Float32Array, Float64Array, Pixels
 from latentface.faces.alignment import LandmarkPredictor
-from latentface.faces.crop import FaceCrop
+from latentface.faces.crop import FaceCrop, map_points
 from latentface.faces.square import Square
 from latentface.fields import smoothstep
 from latentface.head.drive import MOST_TURN, Driver
@@ -103,18 +103,27 @@ class MovingHead:
     Args:
         photo: the picture, its alpha moves along.
         landmarks: [68, 2] of the face in it.
+        others: those of the picture's other faces, which this one must not move.
 
     Raises:
         InputError: the face is turned by more than 60 degrees, or these are no landmarks of a face.
     """
 
-    def __init__(self, photo: Photo, landmarks: Float64Array, model: HeadModel, mouth: MouthNet | None = None) -> None:
+    def __init__(
+        self,
+        photo: Photo,
+        landmarks: Float64Array,
+        model: HeadModel,
+        mouth: MouthNet | None = None,
+        others: Sequence[Float64Array] = (),
+    ) -> None:
         self.photo, self.model, self.mouth = with_alpha(photo), model, mouth
         self.view = HeadView.of(photo.rgb, landmarks)
         self.fit = fit_head(model, landmarks, photo.rgb).mapped(self.view.matrix)
         self.square = Square.around(landmarks)
         self.projector = Projector(self.fit, model)
-        self.driver = Driver(self.view.pixels, model, self.projector.vertices(self.fit))
+        beside = [map_points(self.view.matrix, other) for other in others]
+        self.driver = Driver(self.view.pixels, model, self.projector.vertices(self.fit), beside)
         self.share: Float32Array | None = None
 
     def leave_room(self, others: Sequence[Square]) -> None:
@@ -150,6 +159,7 @@ class MovingHead:
 def animate(
     photo: Photo, faces: Sequence[FaceCrop], drivers: Sequence[Clip], model: HeadModel,
     landmarks: LandmarkPredictor, options: AnimateOptions | None = None, mouth: MouthNet | None = None,
+    still: Sequence[FaceCrop] = (),
 ) -> Animation:  # fmt: skip
     """Move the heads of a photo as those of driving clips move.
 
@@ -162,6 +172,7 @@ def animate(
         landmarks: the network that finds landmarks.
         options: how; by default `AnimateOptions()`.
         mouth: the network that paints opened mouths; None for a plain filling.
+        still: the photo's other faces, which keep still.
 
     Raises:
         UsageError: no face, no driver, or neither one driver nor one for each face.
@@ -170,7 +181,11 @@ def animate(
     """
     options = options or AnimateOptions()
     ordered = order_faces(faces, drivers)
-    moving = [MovingHead(photo, face.landmarks, model, mouth) for face in ordered]
+    all_faces = [*ordered, *still]
+    moving = [
+        MovingHead(photo, face.landmarks, model, mouth, [other.landmarks for other in all_faces if other is not face])
+        for face in ordered
+    ]
     for head in moving:
         head.leave_room([other.square for other in moving if other is not head])
     seen = [
