@@ -135,12 +135,13 @@ class HeadPerformance:
 
     def __iter__(self) -> Iterator[Frame]:
         times = frame_times(self.timeline.seconds, self.count)
-        with ThreadPoolExecutor(_AHEAD) as pool:  # numpy and the rasteriser let go of the interpreter's lock
-            waiting = deque(pool.submit(self._frame, time) for time in times[:_AHEAD])
+        ahead = self.placer.view.at_once(_AHEAD)
+        with ThreadPoolExecutor(ahead) as pool:  # numpy and the rasteriser let go of the interpreter's lock
+            waiting = deque(pool.submit(self._frame, time) for time in times[:ahead])
             for number in range(self.count):
                 pixels = waiting.popleft().result()
-                if number + _AHEAD < self.count:
-                    waiting.append(pool.submit(self._frame, times[number + _AHEAD]))
+                if number + ahead < self.count:
+                    waiting.append(pool.submit(self._frame, times[number + ahead]))
                 yield Frame(pixels, number / self.rate)
 
     @property

@@ -59,11 +59,10 @@ class Motion:
     shift: Float32Array
     gain: Gain
 
-    @property
-    def gains(self) -> Float32Array:
-        """The gain of every pixel, [H, W]."""
-        step = self.gain.step
-        places = (Box(0, 0, self.box.width, self.box.height).places() - np.float32(step // 2)) / np.float32(step)
+    def gains(self, rows: slice) -> Float32Array:
+        """The gain of every pixel of some of the box's rows, [h, W]."""
+        step, (first, last, _) = self.gain.step, rows.indices(self.box.height)
+        places = (Box(0, first, self.box.width, last).places() - np.float32(step // 2)) / np.float32(step)
         return read(self.gain.values, places)
 
     def move(self, photo: Pixels) -> Float32Array:

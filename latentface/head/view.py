@@ -24,6 +24,8 @@ from latentface.ops.warp import move, read
 LARGEST = 400  # pixels between the eyes in a copy
 AROUND = 5.0  # inter-ocular distances beyond the landmarks: no field reaches as far
 NEW = (16.0, 40.0)  # of 255: where a copy differs by as much from its own moved pixels, it shows something else
+PLAIN = np.ones((1, 1), np.float32)  # the gain where light stays
+MOST_AT_ONCE = 12_000_000  # pixels of copies that are moved at once; each takes some 80 bytes meanwhile
 ROWS = 128  # of the photo that are moved together
 
 
@@ -58,6 +60,10 @@ class HeadView:
         shift = (0.5 - np.array([self.box.left, self.box.top])) / k - 0.5
         return np.array([[1 / k, 0, shift[0]], [0, 1 / k, shift[1]], [0, 0, 1.0]])
 
+    def at_once(self, most: int) -> int:
+        """How many moves of this view are made at once, up to `most`: as many as memory allows, but one."""
+        return min(most, max(1, MOST_AT_ONCE // (self.pixels.shape[0] * self.pixels.shape[1])))
+
     def part(self, inner: Box) -> Box:
         """A box of the copy, in the photo."""
         k, box = self.factor, self.box
@@ -79,27 +85,33 @@ class HeadView:
         box, part = motion.box, self.part(motion.box)
         if self.factor == 1:
             made = picture[box.slices]
-            return made if photo.shape[2] == 3 else np.dstack([made, _moved_alpha(photo, part, motion.shift)])
-        lit = motion.move(self.pixels)
-        change = picture[box.slices] - lit
-        new = ramp(np.abs(change).max(axis=2), *NEW)[..., None]
-        planes = np.dstack([motion.shift * self.factor, motion.gains, change, new, new * lit])
+            return made if photo.shape[2] == 3 else np.dstack([made, _moved(photo[..., 3:], part, motion.shift)])
+        colours, alpha = np.ascontiguousarray(photo[..., :3]), np.ascontiguousarray(photo[..., 3:])
         result = np.empty((part.height, part.width, photo.shape[2]), np.uint8)
-        rgb = np.ascontiguousarray(photo[..., :3])
         for top in range(0, part.height, ROWS):
             band = Box(part.left, part.top + top, part.right, min(part.top + top + ROWS, part.bottom))
-            corner = np.array([part.left, part.top], np.float32)
-            places = (band.places() - corner + np.float32(0.5)) / np.float32(self.factor) - np.float32(0.5)
-            shift, gain, added, new, lit = np.split(read(planes, places), (2, 3, 6, 7), axis=2)
-            moved = move(rgb, band.left, band.top, shift, STILL, np.ones((1, 1), np.float32), 1)
-            moved *= gain
-            made = result[top : top + ROWS]
-            made[..., :3] = np.rint((1 - new) * moved + lit + added).clip(0, 255)
+            result[top : top + ROWS, :, :3], shift = self._enlarge_band(band, picture, motion, colours)
             if photo.shape[2] == 4:
-                made[..., 3:] = _moved_alpha(photo, band, shift)
+                result[top : top + ROWS, :, 3:] = _moved(alpha, band, shift)
         return result
 
+    def _enlarge_band(self, band: Box, picture: Pixels, motion: Motion, photo: Pixels) -> tuple[Pixels, Float32Array]:
+        """A band of the photo after a motion, RGB, and its displacements."""
+        k, box, part = self.factor, motion.box, self.part(motion.box)
+        first = max((band.top - part.top) // k - 1, 0)
+        rows = slice(first, (band.bottom - part.top) // k + 2)  # of the copy's box
+        shift, gain = motion.shift[rows], motion.gains(rows)[..., None]
+        lit = gain * move(self.pixels, box.left, box.top + first, shift, STILL, PLAIN, 1)
+        change = picture[box.slices][rows] - lit
+        new = ramp(np.abs(change).max(axis=2), *NEW)[..., None]
+        planes = np.dstack([shift * k, gain, change, new, new * lit])
+        corner = np.array([part.left, part.top + first * k], np.float32)
+        places = (band.places() - corner + np.float32(0.5)) / np.float32(k) - np.float32(0.5)
+        shift, gain, change, new, lit = np.split(read(planes, places), (2, 3, 6, 7), axis=2)
+        moved = gain * move(photo, band.left, band.top, shift, STILL, PLAIN, 1)
+        return np.rint((1 - new) * moved + lit + change).clip(0, 255).astype(np.uint8), shift
 
-def _moved_alpha(photo: Pixels, box: Box, shift: Float32Array) -> Pixels:
-    """The alpha of a photo [H, W, 4] in a box after a displacement [h, w, 2]: [h, w, 1]."""
-    return np.rint(sample(photo[..., 3:], box.places() + shift)).clip(0, 255).astype(np.uint8)
+
+def _moved(alpha: Pixels, box: Box, shift: Float32Array) -> Pixels:
+    """The alpha [H, W, 1] of a photo in a box after a displacement [h, w, 2]: [h, w, 1]."""
+    return np.rint(sample(alpha, box.places() + shift)).clip(0, 255).astype(np.uint8)

@@ -201,7 +201,8 @@ def animate(
         return move_frame(picture, moving, transfers, time, driving)
 
     first = drivers[0]
-    frames = _ahead(together(seen), render_frame, 0 if first.once and first.count is None else _cores())
+    workers = 0 if first.once and first.count is None else min(head.view.at_once(_cores()) for head in moving)
+    frames = _ahead(together(seen), render_frame, workers)
     return assemble(first, picture, frames, [head.square for head in moving], [driver.report for driver in seen])
 
 
