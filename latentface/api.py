@@ -422,6 +422,7 @@ def animate(
     options: AnimateOptions | None = None,
     *,
     faces: Sequence[FaceCrop] | None = None,
+    still: Sequence[FaceCrop] = (),
     landmarks: str = "builtin",
 ) -> Animation:
     """Move the faces of a photo as those of driving clips move; see `AnimateOptions.engine`.
@@ -433,6 +434,7 @@ def animate(
             engine.
         options: how; by default `AnimateOptions()`.
         faces: those that are to move; by default all that are found.
+        still: the photo's other faces, which are kept still beside those that move.
         landmarks: the landmark network for photo and clips, as `align` takes it.
 
     Returns:
@@ -451,8 +453,8 @@ def animate(
     found = list(faces) if faces is not None else alignment.align(whole.rgb, size=DEFAULT_SIZE, landmarks=predictor)
     clips = [drivers] if isinstance(drivers, Clip) else list(drivers)
     if options.engine == "head":
-        return head_engine.animate(whole, found, clips, hub.head_model(), predictor, options, hub.mouth())
-    return animator.animate(whole, found, clips, model or load_animator(), predictor, options)
+        return head_engine.animate(whole, found, clips, hub.head_model(), predictor, options, hub.mouth(), still)
+    return animator.animate(whole, found, clips, model or load_animator(), predictor, options, still)
 
 
 def read_emotions(

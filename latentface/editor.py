@@ -209,11 +209,12 @@ class FaceEditor:
             name = os.fspath(photo) if isinstance(photo, str | os.PathLike) else "the photo"
             raise NoFaceFound(f"{name}: {error}") from None
         chosen = faces if face is None else [pick_face(faces, face)]
+        still = [each for each in faces if all(each is not moved for moved in chosen)]
         given = [driving] if isinstance(driving, str | os.PathLike | Clip) else driving
         clips = [clip if isinstance(clip, Clip) else read_clip(clip) for clip in given]
         motion = options.engine == "motion" if options is not None else network is not None
         model = api.load_animator(network or "synthface-motion", self.device) if motion or network else None
-        return api.animate(whole, clips, model, options, faces=chosen, landmarks=self.landmarks)
+        return api.animate(whole, clips, model, options, faces=chosen, still=still, landmarks=self.landmarks)
 
     def edit(
         self,

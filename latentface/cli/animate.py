@@ -133,10 +133,10 @@ def _animate_file(
     report.notes(note for clip in clips for note in clip.notes)
     model = api.load_animator(flags["network"], flags["device"]) if options.engine == "motion" else None
     photo, faces = find_faces(source, photo, flags["landmarks"], report)
-    if flags["face"]:
-        faces = [pick_face(faces, flags["face"], str(source))]
+    moving = [pick_face(faces, flags["face"], str(source))] if flags["face"] else faces
+    still = [face for face in faces if all(face is not moved for moved in moving)]
     started = time.perf_counter()
-    animation = api.animate(photo, clips, model, options, faces=faces, landmarks=flags["landmarks"])
+    animation = api.animate(photo, clips, model, options, faces=moving, still=still, landmarks=flags["landmarks"])
     clip = animation.clip if flags["sound"] else replace(animation.clip, sound=None)
     with report.progress() as bar:
         bar.start("animating", clip.count or 0)

@@ -56,7 +56,8 @@ def animate_live(report: Report, source: Path, camera: str, options: AnimateOpti
             clip = replace(clip, frames=session.calibrate(clip, sight, model, options))
         else:
             clip = replace(clip, frames=session.wait_for_face(clip))
-        animation = api.animate(photo, clip, model, options, faces=faces, landmarks=flags["landmarks"])
+        still = [face for face in found if face is not faces[0]]
+        animation = api.animate(photo, clip, model, options, faces=faces, still=still, landmarks=flags["landmarks"])
         shown = replace(animation.clip, frames=session.show(animation.clip))
         if flags["output"] is None:
             for _ in shown:

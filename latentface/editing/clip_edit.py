@@ -27,6 +27,7 @@ from latentface.head.drive import Steady
 from latentface.head.expression_match import match_expression
 from latentface.head.fit import HeadFit
 from latentface.head.geometry import ramp
+from latentface.head.view import HeadView
 from latentface.io.clip import Clip, Frame
 from latentface.io.provenance import COMPOSITE
 from latentface.motion.driver import LOOKED_AT
@@ -83,8 +84,7 @@ def edit_clip(
     editor = _ClipEditor(change, options or ClipOptions(), landmarks, name, note)
     beginning, clip = clip.ahead(LOOKED_AT)
     editor.begin(islice(beginning, LOOKED_AT), face)
-    workers = 0 if clip.once and clip.count is None else free_cores()
-    frames = in_order(editor.follow(clip), editor.render, workers)
+    frames = in_order(editor.follow(clip), editor.render, 0 if clip.once and clip.count is None else editor.at_once)
     return EditedClip(replace(clip, frames=frames, source_type=COMPOSITE), editor.report)
 
 
@@ -168,6 +168,7 @@ class _ClipEditor:
         self.note, self.report = _once(note), ClipEditReport()
         self._box: tuple[int, int, int, int] | None = None
         self._rest: HeadFit | None = None
+        self.at_once = 1
 
     def begin(self, frames: Iterator[Frame], face: int | None) -> None:
         """Find the face in the first frames of the film, and what it looks like at rest."""
@@ -181,6 +182,7 @@ class _ClipEditor:
                     continue
                 low_x, low_y, high_x, high_y = box_around(crop.landmarks).astype(int).tolist()
                 self._box = low_x, low_y, high_x, high_y
+                self.at_once = HeadView.of(picture, crop.landmarks).at_once(free_cores())
                 follower = self._follower()
             if not found or k % (LOOKED_AT // RESTING) == 0:
                 found.append(follower(picture))
@@ -212,9 +214,9 @@ class _ClipEditor:
         frame, fit = step.frame, step.fit
         if fit is None or step.rest is None:
             return frame
-        after = self._changed(fit, step.rest, frame.time, step.shut)
         picture = np.ascontiguousarray(frame.pixels[..., :3])
-        made: Pixels = HeadPlacer(picture, fit, self.note, step.steady).place(after)
+        placer = HeadPlacer(picture, fit, note=self.note, steady=step.steady)
+        made: Pixels = placer.place(self._changed(placer.fit, step.rest, frame.time, step.shut))
         return replace(frame, pixels=np.dstack([made, frame.pixels[..., 3:]]))
 
     def _changed(self, fit: HeadFit, rest: HeadFit, time: Fraction, shut: float) -> HeadFit:

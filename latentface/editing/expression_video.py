@@ -30,7 +30,6 @@ from latentface.head.controls import Change, apply_changes, restrict
 from latentface.head.emotions import with_emotions
 from latentface.head.fit import HeadFit
 from latentface.io.clip import Clip, Frame, parse_rate
-from latentface.io.images import Photo
 from latentface.io.provenance import COMPOSITE, GENERATED
 from latentface.latents.latent import Direction, Latent
 from latentface.options import CompositeOptions, SequenceOptions, VideoOptions
@@ -136,12 +135,13 @@ class HeadPerformance:
 
     def __iter__(self) -> Iterator[Frame]:
         times = frame_times(self.timeline.seconds, self.count)
-        with ThreadPoolExecutor(_AHEAD) as pool:  # numpy and the rasteriser let go of the interpreter's lock
-            waiting = deque(pool.submit(self._frame, time) for time in times[:_AHEAD])
+        ahead = self.placer.view.at_once(_AHEAD)
+        with ThreadPoolExecutor(ahead) as pool:  # numpy and the rasteriser let go of the interpreter's lock
+            waiting = deque(pool.submit(self._frame, time) for time in times[:ahead])
             for number in range(self.count):
                 pixels = waiting.popleft().result()
-                if number + _AHEAD < self.count:
-                    waiting.append(pool.submit(self._frame, times[number + _AHEAD]))
+                if number + ahead < self.count:
+                    waiting.append(pool.submit(self._frame, times[number + ahead]))
                 yield Frame(pixels, number / self.rate)
 
     @property
@@ -205,7 +205,8 @@ def perform(
         raise UsageError(f"{sequence.duration:g} seconds at {video.fps} frames a second have no frame; ask for more")
     if video.place == "head" and not video.crop and face.photo is not None and face.crop is not None:
         device, only = str(generator.w_avg.device), parse_parts(video.only)
-        return _perform_by_head(face.photo, face.crop, sequence, device, options, rate, count, note, only)
+        head = HeadPlacer(face.photo.rgb, face.crop, face.others, note)
+        return _perform_by_head(head, face.photo.alpha, face.crop, sequence, device, options, rate, count, only)
     warped = video.place == "warp" and not video.crop and face.photo is not None
     repertoire = load_repertoire(generator, sequence, options, expressions_only=warped)  # the photo itself moves
     network = face.tune(generator)
@@ -223,14 +224,14 @@ def perform(
 
 
 def _perform_by_head(
-    photo: Photo,
+    placer: HeadPlacer,
+    alpha: Pixels | None,
     crop: FaceCrop,
     sequence: EmotionSequence,
     device: str,
     options: SequenceOptions,
     rate: Fraction,
     count: int,
-    note: Note | None,
     only: tuple[str, ...],
 ) -> HeadPerformance:
     own = np.zeros(len(Emotion))
@@ -239,7 +240,7 @@ def _perform_by_head(
         own[shown] = float(shown != Emotion.NEUTRAL.index)
     timeline, source = Timeline(sequence, options, own), np.random.default_rng(options.seed)
     return HeadPerformance(
-        HeadPlacer(photo.rgb, crop, note=note),
+        placer,
         timeline,
         Blinks(timeline.seconds, options.blinks, source),
         Sway(timeline.seconds, options.sway, options.loop, source),
@@ -247,7 +248,7 @@ def _perform_by_head(
         rate,
         count,
         options.rest,
-        photo.alpha,
+        alpha,
         only,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -12,10 +12,10 @@ from latentface import api, hub
 from latentface.arrays import Float64Array, Pixels
 from latentface.errors import InputError
 from latentface.faces.alignment import box_around
-from latentface.faces.crop import FaceCrop
+from latentface.faces.crop import FaceCrop, map_points
 from latentface.head.change import read_change
 from latentface.head.controls import restrict
-from latentface.head.drive import MOST_TURN, Driver, Steady
+from latentface.head.drive import MOST_TURN, Driver, Motion, Steady
 from latentface.head.expression_match import (
     EXACTNESS,
     LIPS_APART,
@@ -30,6 +30,7 @@ from latentface.head.own_mouth import OwnMouth
 from latentface.head.painting import paint_opening, shown_mouth
 from latentface.head.projector import Projector
 from latentface.head.shown_mouth import height_in_middle
+from latentface.head.view import HeadView
 
 Note = Callable[[str], None]
 
@@ -40,33 +41,54 @@ MOST_EXTRA = np.where(np.arange(len(EXACTNESS)) == LIPS_APART, 0.06, 0.012)
 DARK_MOUTH = 0.16
 
 
+@dataclass(frozen=True, eq=False)
+class _Placed:
+    """A view after a motion, which is None if nothing moved, and how far its lips are apart (`lips_apart`)."""
+
+    picture: Pixels
+    motion: Motion | None
+    gap: float
+
+
 class HeadPlacer:
     """Moves the head in one photo.
 
     Args:
         photo: uint8 RGB [H, W, 3].
         face: the face in it, or the head that is fitted to it.
+        others: landmarks [68, 2] of the photo's other faces, which keep still.
         note: told what the user should know, in one line.
         steady: of another frame, where the photo is a frame of a film (see `Driver`).
 
     Attributes:
-        fit: the head as the photo shows it.
+        view: the part of the photo that is moved.
+        fit: the head as the view shows it.
 
     Raises:
         InputError: no head can be fitted to the face, since it is turned far away.
     """
 
     def __init__(
-        self, photo: Pixels, face: FaceCrop | HeadFit, note: Note | None = None, steady: Steady | None = None
+        self,
+        photo: Pixels,
+        face: FaceCrop | HeadFit,
+        others: Sequence[Float64Array] = (),
+        note: Note | None = None,
+        steady: Steady | None = None,
     ) -> None:
         self.photo, self.note = photo, note or (lambda text: None)
         self.model, self.mouth = hub.head_model(), hub.mouth()
         try:
-            self.fit: HeadFit = face if isinstance(face, HeadFit) else api.fit_head(face, photo)
+            fit = face if isinstance(face, HeadFit) else api.fit_head(face, photo)
         except InputError as error:
             raise InputError(f"{error}; or choose another way with place=warp") from None
+        points = face.landmarks(self.model) if isinstance(face, HeadFit) else face.landmarks
+        self.view = HeadView.of(photo, points)
+        self.fit: HeadFit = fit.mapped(self.view.matrix)
         self._projector = Projector(self.fit, self.model)
-        self._driver = Driver(photo, self.model, self._projector.vertices(self.fit), steady)
+        beside = [map_points(self.view.matrix, other) for other in others]
+        vertices = self._projector.vertices(self.fit)
+        self._driver = Driver(self.view.pixels, self.model, vertices, beside, steady)
 
     @property
     def steady(self) -> Steady:
@@ -78,7 +100,7 @@ class HeadPlacer:
 
         mouth, other: what fills the opened mouth, as `paint_opening` takes it.
         """
-        return self._drive(after, mouth, other)[0]
+        return self._enlarge(self._drive(after, mouth, other))
 
     def place_expression(
         self,
@@ -111,17 +133,17 @@ class HeadPlacer:
         for look in range(looks + 1):
             after = match_expression(self.model, self.fit, theirs, strength, extra)
             after = restrict(self.fit, after, only) if only else after
-            picture, gap = self._drive(after, mouth, other)
-            if not looks or gap is None:
-                return picture
+            placed = self._drive(after, mouth, other)
+            if not looks or placed.motion is None:
+                return self._enlarge(placed)
             if before is None:
-                before = self._measure(self.photo, self.fit)
+                before = self._measure(self.view.pixels, self.fit)
                 wanted = self._measure_mesh(after) - self._measure_mesh(self.fit)
-            missed = wanted - (self._measure(picture, after) - before)
-            missed[LIPS_APART] = wanted[LIPS_APART] - (gap - self.lips_apart())
-            tries.append((float(np.square(missed / EXACTNESS).sum()), look, picture))
+            missed = wanted - (self._measure(placed.picture, after) - before)
+            missed[LIPS_APART] = wanted[LIPS_APART] - (placed.gap - self.lips_apart())
+            tries.append((float(np.square(missed / EXACTNESS).sum()), look, placed))
             extra = np.clip(extra + missed, extra - MOST_EXTRA, extra + MOST_EXTRA)
-        return min(tries)[2]
+        return self._enlarge(min(tries)[2])
 
     def lips_apart(self) -> float:
         """How far the photo's lips are apart, in inter-ocular distances, by what is seen between them.
@@ -151,26 +173,26 @@ class HeadPlacer:
         change = read_change(self.model, (reference, points), (image, image_points), hub.head_reader())
         return change.apply(self.fit, turn=turn)
 
-    def _drive(self, after: HeadFit, mouth: MouthSource, other: OwnMouth | None) -> tuple[Pixels, float | None]:
-        """The photo with the head as `after` has it, and how far its lips are apart (see `lips_apart`).
-
-        None instead of that if nothing moves.
-        """
+    def _drive(self, after: HeadFit, mouth: MouthSource, other: OwnMouth | None) -> _Placed:
+        """The view with the head as `after` has it."""
         limited = self._keep_hidden(self._limit_turn(after))
         change = limited.expression - self.fit.expression
         moved = self._driver.drive(self._projector.vertices(limited), plain=False, change=change)
         driven = paint_opening(moved, self._projector.skull(limited), self.mouth, mouth, other)
-        if self._driver.is_grey:
-            grey = self._driver.as_colourless(driven)
-            driven = np.where((driven == self.photo).all(axis=2, keepdims=True), self.photo, grey)
-        if moved.field is None:
-            return driven, None
         gap = 0.0
         if moved.opening is not None:
             gap = self.lips_apart()
             if moved.hole is not None and moved.opening.amount:
                 gap = height_in_middle(moved.hole / moved.opening.amount) / self._driver.scene.unit
-        return driven, gap
+        return _Placed(self._driver.as_colourless(driven), moved.motion, gap)
+
+    def _enlarge(self, placed: _Placed) -> Pixels:
+        """The whole photo with its view changed."""
+        made: Pixels = self.photo.copy()
+        if placed.motion is not None:
+            part = self.view.part(placed.motion.box)
+            made[part.slices] = self.view.enlarge(placed.picture, placed.motion, self.photo)
+        return made
 
     def _measure_mesh(self, fit: HeadFit) -> Float64Array:
         """What `measure_points` says of a head's own landmarks in the photo, [M]."""
@@ -191,7 +213,7 @@ class HeadPlacer:
 
     @cached_property
     def _mouth_hidden(self) -> bool:
-        return is_mouth_hidden(self.photo, self.fit.landmarks(self.model, self._projector.vertices(self.fit)))
+        return is_mouth_hidden(self.view.pixels, self.fit.landmarks(self.model, self._projector.vertices(self.fit)))
 
     def _limit_turn(self, after: HeadFit) -> HeadFit:
         turns = np.subtract(after.pose, self.fit.pose)

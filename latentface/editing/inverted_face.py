@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from latentface import api
-from latentface.arrays import Pixels
+from latentface.arrays import Float64Array, Pixels
 from latentface.errors import NoFaceFound, UsageError
 from latentface.faces.crop import FaceCrop, frontality, largest_face, pick_face
 from latentface.faces.regions import visible_share
@@ -42,6 +42,7 @@ class Face:
     Attributes:
         latent: what the generator synthesises it from.
         photo, crop: where it was found; None for a latent.
+        others: landmarks [68, 2] of the photo's other faces.
         confidence: 0 ... 1, how well its expression and shape can be seen; 1 for a latent.
         cached: whether its projection was remembered.
         tuned: what pivot tuning changed in the generator for this face, or None.
@@ -50,6 +51,7 @@ class Face:
     latent: Latent
     photo: Photo | None = None
     crop: FaceCrop | None = None
+    others: tuple[Float64Array, ...] = ()
     confidence: float = 1.0
     cached: bool = False
     tuned: TunedDeltas | None = None
@@ -86,6 +88,7 @@ class _Found:
 
     photo: Photo | None = None
     crop: FaceCrop | None = None
+    others: tuple[Float64Array, ...] = ()
     known: _Known | None = None
 
 
@@ -166,7 +169,7 @@ class FaceFinder:
             found = had if had is not None else next(made)
             confidence = 1.0 if look.crop is None else face_confidence(look.crop)
             cached = look.crop is not None and had is not None
-            faces.append(Face(found.latent, look.photo, look.crop, confidence, cached, found.tuned))
+            faces.append(Face(found.latent, look.photo, look.crop, look.others, confidence, cached, found.tuned))
             self._warn(faces[-1], what)
         return faces
 
@@ -214,7 +217,8 @@ class FaceFinder:
             raise NoFaceFound(f"{name}: {error}") from None
         if text is not None:
             self.note(f"{name}: {text}")
-        return _Found(photo, self._choose(crops, number, name))
+        chosen = self._choose(crops, number, name)
+        return _Found(photo, chosen, tuple(crop.landmarks for crop in crops if crop is not chosen))
 
     def _choose(self, crops: Sequence[FaceCrop], number: int | None, name: str) -> FaceCrop:
         if number is not None:

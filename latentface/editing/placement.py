@@ -56,7 +56,7 @@ def make_placer(
     if face.photo is None or face.crop is None:
         return None
     if place == "head":
-        return HeadPlacer(face.photo.rgb, face.crop, note=note)
+        return HeadPlacer(face.photo.rgb, face.crop, face.others, note)
     if place == "paste":
         return Compositor(face.photo.rgb, face.crop, composite, reference=reference, reach=reach)
     (points,) = find_points(generator, reference[None])

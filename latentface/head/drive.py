@@ -31,11 +31,11 @@ from latentface.head.field import Field, Scene, find_field
 from latentface.head.geometry import Box, ramp
 from latentface.head.interior import SLIVER, Opening, closed_line, dark, fill, find_opening, lips_box, moved_lips
 from latentface.head.model import HeadModel
-from latentface.head.shading import find_light, relight
+from latentface.head.shading import Gain, find_light, relight
 from latentface.head.shown_mouth import Shown, find_shown, smooth_edges
 from latentface.head.spectacles import Spectacles, avoid, find_spectacles, hold
 from latentface.ops.raster import sample
-from latentface.ops.warp import move
+from latentface.ops.warp import move, read
 
 #: Degrees of yaw, pitch and roll that a photo's head is turned at most: what that brings into view is not in the photo.
 MOST_TURN = (20.0, 15.0, 15.0)
@@ -51,6 +51,25 @@ BEHIND_GLASS = (0.2, 0.26)
 Painter = Callable[[Opening, Float32Array], Float32Array]
 
 
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """How pixels of a box moved: where each came from, lids included, [H, W, 2], and what their values are times."""
+
+    box: Box
+    shift: Float32Array
+    gain: Gain
+
+    def gains(self, rows: slice) -> Float32Array:
+        """The gain of every pixel of some of the box's rows, [h, W]."""
+        step, (first, last, _) = self.gain.step, rows.indices(self.box.height)
+        places = (Box(0, first, self.box.width, last).places() - np.float32(step // 2)) / np.float32(step)
+        return read(self.gain.values, places)
+
+    def move(self, photo: Pixels) -> Float32Array:
+        """The photo's pixels in the box after the motion, [H, W, 3]."""
+        return move(photo, self.box.left, self.box.top, self.shift, STILL, self.gain.values, self.gain.step)
+
+
 @dataclass(frozen=True)
 class Driven:
     """A photo that was moved.
@@ -62,6 +81,7 @@ class Driven:
         field: where pixels came from, or None if nothing moved.
         hole: how much of each pixel of the opening's box is open mouth, [H, W], or None if the lips are closed.
         lips: the skin that the hole's edge cuts, [H, W, 3] of the opening's box, or None if the lips are closed.
+        motion: how pixels moved, or None if nothing did.
     """
 
     photo: Pixels
@@ -70,6 +90,7 @@ class Driven:
     field: Field | None = None
     hole: Float32Array | None = None
     lips: Float32Array | None = None
+    motion: Motion | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,17 +133,25 @@ class Driver:
         photo: uint8 RGB [H, W, 3].
         model: the head.
         before: the head's vertices as they lie in the photo, [V, 3].
+        others: landmarks [68, 2] of the photo's other faces, which keep still.
         steady: of another frame of the same film, so that the frames agree.
 
     Raises:
         UsageError: the photo is not uint8 RGB, or the vertices are not the model's.
     """
 
-    def __init__(self, photo: Pixels, model: HeadModel, before: npt.ArrayLike, steady: Steady | None = None) -> None:
+    def __init__(
+        self,
+        photo: Pixels,
+        model: HeadModel,
+        before: npt.ArrayLike,
+        others: Sequence[Float64Array] = (),
+        steady: Steady | None = None,
+    ) -> None:
         if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
             raise UsageError(f"the photo is {photo.dtype} {list(photo.shape)}: expected uint8 RGB [H, W, 3]")
         self.photo, self.model, self._steady = photo, model, steady
-        self.scene = Scene.of(model, _check(model, before), photo.shape[0], photo.shape[1])
+        self.scene = Scene.of(model, _check(model, before), photo.shape[0], photo.shape[1], others)
 
     @cached_property
     def eyes(self) -> tuple[Eye, Eye]:
@@ -147,10 +176,12 @@ class Driver:
         return int(np.ptp(head, axis=2).max(initial=0)) <= COLOURLESS
 
     def as_colourless(self, picture: Pixels) -> Pixels:
-        """A picture uint8 [H, W, 3], without colour if the photo's head has none: paint brings some."""
+        """The photo after a change, uint8 [H, W, 3], without colour if its head had none: paint brings some."""
         if not self.is_grey:
             return picture
-        return np.repeat(np.rint(picture.mean(axis=2, keepdims=True)).astype(np.uint8), 3, axis=2)
+        grey = np.rint(picture.mean(axis=2, keepdims=True)).astype(np.uint8)
+        made: Pixels = np.where((picture == self.photo).all(axis=2, keepdims=True), picture, grey)
+        return made
 
     @cached_property
     def white(self) -> Float32Array:
@@ -248,8 +279,8 @@ class Driver:
         shift = _with_lids(field, blinks, self._beside_frames)
         if self.spectacles is not None:
             avoid(self.spectacles, scene, to, shift, box)
-        gain = relight(self.light, scene, field)
-        moved = move(photo, box.left, box.top, shift, STILL, gain.values, gain.step)
+        motion = Motion(box, shift, relight(self.light, scene, field))
+        moved = motion.move(photo)
         if change is not None:
             self._fold(moved, field, change)
         for blink in blinks:
@@ -263,7 +294,7 @@ class Driver:
         result = photo.copy()
         np.clip(np.rint(moved, out=moved), 0, 255, out=moved)
         result[box.slices] = moved  # whole numbers by now
-        return Driven(result, box, opening, field, hole, lips)
+        return Driven(result, box, opening, field, hole, lips, motion)
 
     def _fold(self, moved: Float32Array, field: Field, change: Float64Array) -> None:
         """Take folds off that the photo's own smile made, and add those of the new expression."""

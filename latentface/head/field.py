@@ -7,11 +7,12 @@ the photo does not show, the field goes on smoothly: on a grid it minimises
 
 with c the mesh's confidence and l the length over which it fades into neck, hair and background: longer for larger
 motions, so that nothing folds. A turn in the picture's plane is taken out first, as a similarity, and added within a
-window around head and hair: hair turns with the head.
+window around head and hair: hair turns with the head. Other heads in the photo are held where they are.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -20,6 +21,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from latentface.arrays import Float32Array, Float64Array, Int64Array
+from latentface.faces.neighbours import held, within
 from latentface.head.geometry import Box, Surface, eye_distance, ramp
 from latentface.head.model import HeadModel
 from latentface.ops.raster import Raster, normals
@@ -48,6 +50,7 @@ class Scene:
         used: the vertices of the skin above the neck. skull: of the skull. still: those that no expression moves.
         box: the head's box. layer: what is seen in it: 0 skin, 1 mouth, 2 and 3 eyes, -1 none of the head, [H, W].
         trust: how far each vertex's place is to be trusted, [V]. normals: the skin's, [V, 3].
+        others: landmarks [68, 2] of the photo's other faces, which keep still.
     """
 
     model: HeadModel
@@ -62,9 +65,12 @@ class Scene:
     layer: npt.NDArray[np.int8]
     trust: Float32Array
     normals: Float32Array
+    others: Sequence[Float64Array] = ()
 
     @classmethod
-    def of(cls, model: HeadModel, before: Float32Array, height: int, width: int) -> Scene:
+    def of(
+        cls, model: HeadModel, before: Float32Array, height: int, width: int, others: Sequence[Float64Array] = ()
+    ) -> Scene:
         """Look at a head in a photo of that size."""
         surface, used, skull, still = _parts(model)
         box = Box.around(before[used, :2], 2, height, width).or_pixel
@@ -76,7 +82,7 @@ class Scene:
         trust *= ramp(model.neutral[:, 1], -9.0, -7.5) * (1 - ramp(model.regions["ears"], 0.0, 0.3))
         return cls(
             model, surface, before, (height, width), unit, used, skull, still, box, surface.layers(seen),
-            trust.astype(np.float32), normals(before, surface.skin),
+            trust.astype(np.float32), normals(before, surface.skin), others,
         )  # fmt: skip
 
     @property
@@ -88,6 +94,11 @@ class Scene:
         """How far motions are to be trusted, [V], given normals after them: in view before and after, and no neck."""
         trust: Float32Array = self.trust * ramp(np.minimum(self.facing, after[:, 2]), 0.15, 0.5)
         return np.maximum(trust, self._features)
+
+    def held(self, box: Box, places: npt.NDArray[np.floating]) -> Float32Array | None:
+        """How far places [..., 2] of a box belong to other heads, 0 to 1; None where there is none."""
+        near = within((box.left, box.top, box.right, box.bottom), self.others)
+        return held(places, self.before[self.model.landmarks, :2], near) if near else None
 
     @cached_property
     def solid(self) -> Float64Array:
@@ -160,8 +171,13 @@ def find_field(scene: Scene, after: Float32Array) -> Field | None:
     trust = scene.confidence(facing)
     mesh = seen.interpolate(scene.surface.closed(np.column_stack([shift, trust])))
     layer = scene.surface.layers(seen)
+    theirs = scene.held(box, box.places()) if scene.others else None
+    if theirs is not None:
+        mesh[..., 2] *= 1 - theirs
+        layer = np.where(theirs > 0.5, np.int8(-1), layer)
     step = max(2, round(CELL * scene.unit))
-    shift = _continue(mesh, layer, Turn.between(scene, after), box, step, fade)
+    blocks = block_middles(box, step)
+    shift = _continue(mesh, layer, Turn.between(scene, after).at(blocks, fade), scene.held(box, blocks), step, fade)
     return Field(box, shift, layer, seen, facing, trust)
 
 
@@ -187,24 +203,16 @@ class Turn:
         low, high = after[scene.used, :2].min(axis=0), after[scene.used, :2].max(axis=0)
         return cls(matrix, offset, (low + high) / 2, (high - low) / 2)
 
-    def at(self, box: Box, step: int, fade: float) -> Float64Array | None:
-        """The displacement it means within a window around head and hair; None if it is none.
+    def at(self, places: Float64Array, fade: float) -> Float64Array | None:
+        """The displacement it means at places [..., 2] within a window around head and hair; None if it is none.
 
-        Args:
-            box: where.
-            step: pixels of a block's side; the displacement is that of the blocks' middles, [H / step, W / step, 2].
-            fade: the length over which the window fades.
+        fade: the length over which the window fades.
         """
         if (
             np.abs(self.matrix - np.eye(2)).max() < 1e-3
             and np.abs(self.matrix @ self.middle + self.offset - self.middle).max() < 0.2
         ):
             return None
-        x, y = (
-            first + (np.arange(-(-size // step)) + 0.5) * step - 0.5
-            for first, size in ((box.left, box.width), (box.top, box.height))
-        )
-        places = np.stack(np.meshgrid(x, y), axis=2)
         moved = places @ self.matrix.T + self.offset - places
         away = np.linalg.norm((places - self.middle) / (self.radii * HAIR), axis=2)
         outside = (away - 1) * self.radii.mean() * HAIR
@@ -212,31 +220,49 @@ class Turn:
         return windowed
 
 
+def block_middles(box: Box, step: int) -> Float64Array:
+    """Middles of the blocks of step x step pixels of a box, [H / step, W / step, 2]."""
+    x, y = (
+        first + (np.arange(-(-size // step)) + 0.5) * step - 0.5
+        for first, size in ((box.left, box.width), (box.top, box.height))
+    )
+    return np.stack(np.meshgrid(x, y), axis=2)
+
+
 def _homogeneous(points: npt.NDArray[np.floating]) -> Float64Array:
     return np.column_stack([points, np.ones(len(points))]).astype(np.float64)
 
 
 def _continue(
-    mesh: Float32Array, layer: npt.NDArray[np.int8], turn: Turn, box: Box, step: int, fade: float
+    mesh: Float32Array,
+    layer: npt.NDArray[np.int8],
+    fixed: Float64Array | None,
+    theirs: Float32Array | None,
+    step: int,
+    fade: float,
 ) -> Float32Array:
     """A smooth field [H, W, 2] that keeps to the mesh's where that is trusted, and fades elsewhere to the turn's.
+
+    Where other heads are it is 0.
 
     Args:
         mesh: displacements and how far they are trusted, [H, W, 3].
         layer: what is seen, [H, W]; the skin, 0, counts.
-        turn: what the field fades to.
-        box: where.
+        fixed: the turn's displacement, to which the field fades, at the middles of the grid's cells, [R, C, 2].
+        theirs: how far the cells belong to other heads, [R, C].
         step: pixels from cell to cell of the grid on which the field is found.
         fade: the length over which it fades.
     """
     summed = block_sums(mesh, layer, step) / step**2
     rows, columns = summed.shape[:2]
-    fixed = turn.at(box, step, fade)
     known, weight = summed[..., :2], summed[..., 2]
     if fixed is not None:
         known = known - weight[..., None] * fixed
     cells = fade / step
     far = ndimage.distance_transform_edt(weight < 0.3) / cells if weight.any() else np.ones((rows, columns))
+    if theirs is not None:
+        weight = weight + theirs
+        known = known if fixed is None else known - theirs[..., None] * fixed
     diagonal = DATA * weight + np.clip(far * 2, 0.05, 1) / cells**2
     start = known / np.maximum(weight, 1e-3)[..., None]
     omega = 2 / (1 + np.sqrt(0.5) / cells)  # about the best where values fade over so many cells
@@ -244,4 +270,6 @@ def _continue(
     coarse *= 1 - ramp(far, REACH * 0.5, REACH * 0.95)[..., None]
     if fixed is not None:
         coarse += fixed
+    if theirs is not None:
+        coarse *= 1 - theirs[..., None]
     return enlarge(coarse.astype(np.float32), step, mesh, layer)

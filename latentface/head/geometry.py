@@ -47,9 +47,9 @@ class Box:
 
     def places(self, scale: int = 1) -> Float32Array:
         """Places of its pixels, or of scale x scale samples in each, [H scale, W scale, 2]."""
-        x = (np.arange(self.width * scale) + 0.5) / scale - 0.5 + self.left
-        y = (np.arange(self.height * scale) + 0.5) / scale - 0.5 + self.top
-        made: Float32Array = np.stack(np.meshgrid(x, y), axis=2).astype(np.float32)
+        made = np.empty((self.height * scale, self.width * scale, 2), np.float32)
+        made[..., 0] = (np.arange(self.width * scale) + 0.5) / scale - 0.5 + self.left
+        made[..., 1] = ((np.arange(self.height * scale) + 0.5) / scale - 0.5 + self.top)[:, None]
         return made
 
     def read(self, values: npt.NDArray[Any], places: npt.ArrayLike, beyond: Any) -> npt.NDArray[Any]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from latentface.io.images import Photo
 
 UNREADABLE = "its colour profile cannot be read; its colours are taken for sRGB"
+_BAND = 256  # rows
 _ALIKE = 2  # of 255: the profiles that cameras and programs write for sRGB differ by as much
 
 
@@ -73,7 +74,12 @@ def _is_srgb(icc: bytes) -> bool:
 
 
 def _apply(transform: Any, rgb: Pixels) -> Pixels:
-    return np.array(_applied(transform, Image.fromarray(np.ascontiguousarray(rgb))))
+    """uint8 RGB [H, W, 3] after a transform, in bands of rows: large photos are not copied several times."""
+    made = np.empty_like(rgb)
+    for top in range(0, len(rgb), _BAND):
+        band = Image.fromarray(np.ascontiguousarray(rgb[top : top + _BAND]))
+        made[top : top + _BAND] = np.asarray(_applied(transform, band))
+    return made
 
 
 def _applied(transform: Any, image: Image.Image) -> Image.Image:

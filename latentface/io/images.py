@@ -31,6 +31,7 @@ PHOTO_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif", ".avif"}
 )
 _WRITERS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+BAND = 256  # rows of a picture that are brought to another form together
 _BITS, _PLANES = 258, 284  # tags of TIFF
 
 
@@ -286,17 +287,24 @@ def _to_photo(image: Image.Image) -> Photo:
     converted, of_colour = read_in_srgb(_to_8_bit(image), icc)
     upright = _turn(converted, orientation)
     has_alpha = "transparency" in upright.info or upright.mode in ("RGBA", "LA", "PA", "La", "RGBa")
-    alpha = None
-    if has_alpha:
-        upright = upright.convert("RGBA")
-        alpha = np.array(upright.getchannel("A"))
     return Photo(
-        rgb=np.array(upright.convert("RGB")),
-        alpha=alpha,
+        rgb=_pixels(upright, "RGB", has_alpha),
+        alpha=_pixels(upright, "A", has_alpha) if has_alpha else None,
         exif=exif,
         icc=icc if icc and rgb_like else None,  # others are in sRGB now
         notes=(*notes, *of_colour),
     )
+
+
+def _pixels(image: Image.Image, channels: str, has_alpha: bool) -> Pixels:
+    """RGB [H, W, 3] or A [H, W] of a picture, in bands: Pillow's own ways copy it up to three times."""
+    made = np.empty((image.height, image.width, 3)[: len(channels) // 2 + 2], np.uint8)
+    for top in range(0, image.height, BAND):
+        bottom = min(top + BAND, image.height)
+        band = image.crop((0, top, image.width, bottom))
+        band = band.convert("RGBA") if has_alpha else band
+        made[top:bottom] = np.asarray(band.getchannel("A") if channels == "A" else band.convert("RGB"))
+    return made
 
 
 def _turn(image: Image.Image, orientation: int) -> Image.Image:
@@ -321,13 +329,18 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
     """
     if not image.mode.startswith(("I", "F")):
         return image
-    values = np.nan_to_num(np.asarray(image).astype(np.float64))
-    peak = float(values.max(initial=0.0))
+    values = np.asarray(image)
+    bands = [slice(top, top + BAND) for top in range(0, len(values), BAND)]
+    peak = max(float(np.nan_to_num(values[band].astype(np.float64)).max(initial=0.0)) for band in bands)
     if image.mode == "F":
         white = 1.0 if peak <= 1 else 255.0 if peak <= 255 else 65535.0 if peak <= 65535 else peak
     else:
         white = 65535.0 if peak <= 65535 else 4294967295.0
-    return Image.fromarray(np.rint(values * (255.0 / white)).clip(0, 255).astype(np.uint8))
+    made = np.empty(values.shape, np.uint8)
+    for band in bands:
+        scaled = np.nan_to_num(values[band].astype(np.float64)) * (255.0 / white)
+        made[band] = np.rint(scaled).clip(0, 255)
+    return Image.fromarray(made)
 
 
 def _save_options(

@@ -18,6 +18,8 @@ from latentface.io.provenance import SourceType, stamp, tags
 from latentface.io.sound_track import SoundFormat, SoundTrack
 
 _BT709, _LIMITED = 1, 1  # numbers of ITU-T H.273 and of FFmpeg
+_LARGE = 6_000_000  # pixels of a frame beyond which x264 is not to hold dozens of them: 70 bytes a pixel
+_FRUGAL = "rc-lookahead=2:sync-lookahead=0:bframes=0:sliced-threads=1"
 _FINEST_TICK = Fraction(1, 10_000)
 _GIF_TICK = Fraction(1, 100)
 #: Browsers show a frame of a GIF with a shorter delay for 100 ms.
@@ -93,8 +95,11 @@ class FilmSink:
         self.at = -self.shortest
 
     def _video(self, clip: Clip) -> Any:
-        stream: Any = self.container.add_stream(self.format.codec, rate=clip.rate, options=dict(self.format.options))
         width, height = clip.size
+        options = dict(self.format.options)
+        if self.format.codec == "libx264" and width * height > _LARGE:
+            options["x264-params"] = _FRUGAL
+        stream: Any = self.container.add_stream(self.format.codec, rate=clip.rate, options=options)
         if self.format.codec == "libx264":  # 4:2:0 halves both sides, and H.264 cannot crop one pixel of it away
             width, height = width + width % 2, height + height % 2
         stream.width, stream.height, stream.pix_fmt = width, height, self.pixels

@@ -145,7 +145,7 @@ class MovingFace:
 
 def animate(
     photo: Photo, faces: Sequence[FaceCrop], drivers: Sequence[Clip], model: MotionModel,
-    landmarks: LandmarkPredictor, options: AnimateOptions | None = None,
+    landmarks: LandmarkPredictor, options: AnimateOptions | None = None, still: Sequence[FaceCrop] = (),
 ) -> Animation:  # fmt: skip
     """Move the faces of a photo as those of driving clips move.
 
@@ -157,6 +157,7 @@ def animate(
         model: the motion model.
         landmarks: the landmark network, for the faces of the clips.
         options: how; by default `AnimateOptions()`.
+        still: the photo's other faces, which keep still.
 
     Raises:
         UsageError: no face, no driver, or neither one driver nor one for each face.
@@ -170,8 +171,9 @@ def animate(
         Driver(clip, model, landmarks, options, face.landmarks) for clip, face in zip(drivers, ordered, strict=False)
     ]
     places = [face.square for face in moving]
+    beside = [Square.around(face.landmarks, options.crop * SIDE) for face in still]
     for face in moving:
-        face.leave_room([place for place in places if place is not face.square])
+        face.leave_room([place for place in [*places, *beside] if place is not face.square])
     transfers = [
         Retargeting(face.keypoints, seen[min(i, len(seen) - 1)].reference, options) for i, face in enumerate(moving)
     ]

@@ -15,7 +15,7 @@ import numpy as np
 
 from latentface.arrays import Float32Array, Float64Array, Pixels
 from latentface.faces.alignment import LandmarkPredictor
-from latentface.faces.crop import FaceCrop
+from latentface.faces.crop import FaceCrop, map_points
 from latentface.faces.square import Square
 from latentface.fields import smoothstep
 from latentface.head.drive import MOST_TURN, Driver
@@ -25,6 +25,7 @@ from latentface.head.gaze import Gaze
 from latentface.head.model import HeadModel
 from latentface.head.painting import paint_opening
 from latentface.head.projector import Projector
+from latentface.head.view import HeadView
 from latentface.io.clip import Clip, Frame
 from latentface.io.images import Photo
 from latentface.motion.animator import Animation, assemble, move_frame, order_faces, with_alpha
@@ -32,7 +33,6 @@ from latentface.motion.driver import together
 from latentface.motion.head_driver import HeadDriver, HeadMotion, neck_joint
 from latentface.motion.in_order import free_cores, in_order
 from latentface.networks.mouth import MouthNet
-from latentface.ops.raster import sample
 from latentface.options import AnimateOptions
 
 LARGEST_GAZE = 20.0  # degrees
@@ -101,55 +101,63 @@ class MovingHead:
     Args:
         photo: the picture, its alpha moves along.
         landmarks: [68, 2] of the face in it.
+        others: those of the picture's other faces, which this one must not move.
 
     Raises:
         InputError: the face is turned by more than 60 degrees, or these are no landmarks of a face.
     """
 
-    def __init__(self, photo: Photo, landmarks: Float64Array, model: HeadModel, mouth: MouthNet | None = None) -> None:
-        self.photo, self.model, self.mouth = photo, model, mouth
-        self.fit = fit_head(model, landmarks, photo.rgb)
+    def __init__(
+        self,
+        photo: Photo,
+        landmarks: Float64Array,
+        model: HeadModel,
+        mouth: MouthNet | None = None,
+        others: Sequence[Float64Array] = (),
+    ) -> None:
+        self.photo, self.model, self.mouth = with_alpha(photo), model, mouth
+        self.view = HeadView.of(photo.rgb, landmarks)
+        self.fit = fit_head(model, landmarks, photo.rgb).mapped(self.view.matrix)
         self.square = Square.around(landmarks)
         self.projector = Projector(self.fit, model)
-        self.driver = Driver(photo.rgb, model, self.projector.vertices(self.fit))
+        beside = [map_points(self.view.matrix, other) for other in others]
+        self.driver = Driver(self.view.pixels, model, self.projector.vertices(self.fit), beside)
         self.share: Float32Array | None = None
 
     def leave_room(self, others: Sequence[Square]) -> None:
         """Move nothing where another face's middle is nearer, in sides of the squares."""
-        y, x = np.ogrid[: self.photo.rgb.shape[0], : self.photo.rgb.shape[1]]
+        rows, columns = self.view.box.slices
+        y, x = np.ogrid[rows, columns]
 
-        def away(square: Square) -> Float64Array:
+        def away(square: Square) -> Float32Array:
             middle = square.side / 2 - 0.5
-            return np.asarray(np.hypot(x - square.left - middle, y - square.top - middle) / square.side)
+            across, down = np.float32(x - square.left - middle), np.float32(y - square.top - middle)
+            return np.asarray(np.hypot(across, down) / square.side)
 
         for other in others:
-            share = smoothstep(np.asarray(0.5 + (away(other) - away(self.square)) / SEAM, np.float32))
+            share = smoothstep(0.5 + (away(other) - away(self.square)) / SEAM)
             self.share = share if self.share is None else self.share * share
 
     def place(self, base: Pixels, target: HeadFit) -> None:
         """Draw the head as `target` has it into a copy of the picture, with its alpha if it has one, in place."""
         driven = self.driver.drive(self.projector.vertices(target), plain=self.mouth is None)
-        if driven.box is None or driven.field is None:
+        if driven.motion is None:
             return
-        here = driven.box.slices
         moved = driven.photo if self.mouth is None else paint_opening(driven, self.projector.skull(target), self.mouth)
-        moved = self.driver.as_colourless(moved)
-        parts, old = [moved[here]], [self.photo.rgb[here]]
-        if self.photo.alpha is not None:
-            alpha = sample(self.photo.alpha[..., None], driven.box.places() + driven.field.shift)
-            parts.append(np.rint(alpha).clip(0, 255).astype(np.uint8))
-            old.append(self.photo.alpha[here][..., None])
-        made = np.dstack(parts)
+        made = self.view.enlarge(self.driver.as_colourless(moved), driven.motion, self.photo)
+        part = self.view.part(driven.motion.box)
         if self.share is None:
-            base[here] = made
+            base[part.slices] = made
             return
-        change = (made.astype(np.float32) - np.dstack(old)) * self.share[here][..., None]
-        base[here] = np.rint(base[here] + change).clip(0, 255).astype(np.uint8)
+        there, _ = self.view.box.shared(part)
+        change = (made - self.photo[part.slices].astype(np.float32)) * self.share[there][..., None]
+        base[part.slices] = np.rint(base[part.slices] + change).clip(0, 255).astype(np.uint8)
 
 
 def animate(
     photo: Photo, faces: Sequence[FaceCrop], drivers: Sequence[Clip], model: HeadModel,
     landmarks: LandmarkPredictor, options: AnimateOptions | None = None, mouth: MouthNet | None = None,
+    still: Sequence[FaceCrop] = (),
 ) -> Animation:  # fmt: skip
     """Move the heads of a photo as those of driving clips move.
 
@@ -162,6 +170,7 @@ def animate(
         landmarks: the network that finds landmarks.
         options: how; by default `AnimateOptions()`.
         mouth: the network that paints opened mouths; None for a plain filling.
+        still: the photo's other faces, which keep still.
 
     Raises:
         UsageError: no face, no driver, or neither one driver nor one for each face.
@@ -170,7 +179,11 @@ def animate(
     """
     options = options or AnimateOptions()
     ordered = order_faces(faces, drivers)
-    moving = [MovingHead(photo, face.landmarks, model, mouth) for face in ordered]
+    all_faces = [*ordered, *still]
+    moving = [
+        MovingHead(photo, face.landmarks, model, mouth, [other.landmarks for other in all_faces if other is not face])
+        for face in ordered
+    ]
     for head in moving:
         head.leave_room([other.square for other in moving if other is not head])
     seen = [
@@ -186,7 +199,8 @@ def animate(
         return move_frame(picture, moving, transfers, *step)
 
     first = drivers[0]
-    frames = in_order(together(seen), render_frame, 0 if first.once and first.count is None else free_cores())
+    workers = 0 if first.once and first.count is None else min(head.view.at_once(free_cores()) for head in moving)
+    frames = in_order(together(seen), render_frame, workers)
     return assemble(first, picture, frames, [head.square for head in moving], [driver.report for driver in seen])
 
 

@@ -90,3 +90,19 @@ def test_a_yawing_head_keeps_its_outline(scene):
         x, y = np.rint(scene.before[model().landmarks[k], :2]).astype(int) - [field.box.left, field.box.top]
         moved.append(np.linalg.norm(field.shift[y, x]))
     assert max(moved[1:]) < 0.6 * moved[0]
+
+
+@pytest.mark.parametrize("after", [place(roll=10), place({"jawOpen": 0.9}), place() + np.float32([8, -5, 0])])
+def test_a_head_cheek_to_cheek_is_not_dragged_along(after):
+    own = place()[model().landmarks, :2].astype(np.float64)
+    other = own + (150, 10)  # the heads touch
+    photo = HEIGHT, WIDTH + 200
+    alone, beside = (find_field(Scene.of(model(), place(), *photo, others), after) for others in ((), (other,)))
+    x, y = (np.rint(other[17:]).astype(int) - [beside.box.left, beside.box.top]).T
+    inside = (x < beside.box.width) & (y < beside.box.height) & (x >= 0) & (y >= 0)
+    x, y = x[inside], y[inside]
+    assert len(x) and np.abs(alone.shift[y, x]).max() > 0.5
+    assert np.abs(beside.shift[y, x]).max() < 0.01
+    nose = np.rint(after[model().landmarks[30], :2]).astype(int) - [beside.box.left, beside.box.top]
+    assert np.allclose(beside.shift[nose[1], nose[0]], alone.shift[nose[1], nose[0]], atol=0.05)
+    assert stretch(beside.shift)[:, : int(own[45, 0]) - beside.box.left].min() > -0.5

@@ -1,0 +1,117 @@
+"""The part of a photo that a head's motion reaches, in a copy that is shrunk where the head is very large.
+
+A head is moved by fields that hold many times the memory of the pixels they move. They are smooth, so those of a very
+large head are found on a smaller copy, and the photo's own pixels move by them at full size. What a copy shows anew,
+such as an opened mouth, is enlarged.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from latentface.arrays import Float32Array, Float64Array, Pixels
+from latentface.faces.crop import ffhq_quad
+from latentface.head.drive import STILL, Motion
+from latentface.head.geometry import Box, ramp
+from latentface.ops.raster import sample
+from latentface.ops.warp import move, read
+
+LARGEST = 400  # pixels between the eyes in a copy
+AROUND = 5.0  # inter-ocular distances beyond the landmarks: no field reaches as far
+NEW = (16.0, 40.0)  # of 255: where a copy differs by as much from its own moved pixels, it shows something else
+PLAIN = np.ones((1, 1), np.float32)  # the gain where light stays
+MOST_AT_ONCE = 12_000_000  # pixels of copies that are moved at once; each takes some 80 bytes meanwhile
+ROWS = 128  # of the photo that are moved together
+
+
+@dataclass(frozen=True, eq=False)
+class HeadView:
+    """A head's part of a photo.
+
+    Attributes:
+        box: where it lies in the photo.
+        factor: pixels of the photo on a side of one of the copy.
+        pixels: the copy, uint8 RGB [H, W, 3].
+    """
+
+    box: Box
+    factor: int
+    pixels: Pixels
+
+    @classmethod
+    def of(cls, photo: Pixels, landmarks: npt.NDArray[np.floating]) -> HeadView:
+        """That of the face with these landmarks [68, 2] in a photo, uint8 RGB [H, W, 3]."""
+        quad = ffhq_quad(landmarks)
+        unit = float(np.linalg.norm(quad[3] - quad[0])) / 4  # the distance between the eyes, also of a head turned away
+        box = Box.around(landmarks, AROUND * unit, *photo.shape[:2]).or_pixel
+        factor = max(1, math.ceil(unit / LARGEST))
+        part = photo[box.slices]
+        return cls(box, factor, part if factor == 1 else np.asarray(Image.fromarray(part).reduce(factor)))
+
+    @property
+    def matrix(self) -> Float64Array:
+        """The map of points (x, y, 1) from the photo to the copy, [3, 3]."""
+        k = self.factor
+        shift = (0.5 - np.array([self.box.left, self.box.top])) / k - 0.5
+        return np.array([[1 / k, 0, shift[0]], [0, 1 / k, shift[1]], [0, 0, 1.0]])
+
+    def at_once(self, most: int) -> int:
+        """How many moves of this view are made at once, up to `most`: as many as memory allows, but one."""
+        return min(most, max(1, MOST_AT_ONCE // (self.pixels.shape[0] * self.pixels.shape[1])))
+
+    def part(self, inner: Box) -> Box:
+        """A box of the copy, in the photo."""
+        k, box = self.factor, self.box
+        return Box(
+            box.left + k * inner.left,
+            box.top + k * inner.top,
+            min(box.left + k * inner.right, box.right),
+            min(box.top + k * inner.bottom, box.bottom),
+        )
+
+    def enlarge(self, picture: Pixels, motion: Motion, photo: Pixels) -> Pixels:
+        """The photo's pixels in `part(motion.box)` after a motion.
+
+        Args:
+            picture: the copy after it, uint8 RGB.
+            motion: how it was moved.
+            photo: the whole photo, uint8 [H, W, 3], or [H, W, 4] with alpha, which moves along.
+        """
+        box, part = motion.box, self.part(motion.box)
+        if self.factor == 1:
+            made = picture[box.slices]
+            return made if photo.shape[2] == 3 else np.dstack([made, _moved(photo[..., 3:], part, motion.shift)])
+        colours, alpha = np.ascontiguousarray(photo[..., :3]), np.ascontiguousarray(photo[..., 3:])
+        result = np.empty((part.height, part.width, photo.shape[2]), np.uint8)
+        for top in range(0, part.height, ROWS):
+            band = Box(part.left, part.top + top, part.right, min(part.top + top + ROWS, part.bottom))
+            result[top : top + ROWS, :, :3], shift = self._enlarge_band(band, picture, motion, colours)
+            if photo.shape[2] == 4:
+                result[top : top + ROWS, :, 3:] = _moved(alpha, band, shift)
+        return result
+
+    def _enlarge_band(self, band: Box, picture: Pixels, motion: Motion, photo: Pixels) -> tuple[Pixels, Float32Array]:
+        """A band of the photo after a motion, RGB, and its displacements."""
+        k, box, part = self.factor, motion.box, self.part(motion.box)
+        first = max((band.top - part.top) // k - 1, 0)
+        rows = slice(first, (band.bottom - part.top) // k + 2)  # of the copy's box
+        shift, gain = motion.shift[rows], motion.gains(rows)[..., None]
+        lit = gain * move(self.pixels, box.left, box.top + first, shift, STILL, PLAIN, 1)
+        change = picture[box.slices][rows] - lit
+        new = ramp(np.abs(change).max(axis=2), *NEW)[..., None]
+        planes = np.dstack([shift * k, gain, change, new, new * lit])
+        corner = np.array([part.left, part.top + first * k], np.float32)
+        places = (band.places() - corner + np.float32(0.5)) / np.float32(k) - np.float32(0.5)
+        shift, gain, change, new, lit = np.split(read(planes, places), (2, 3, 6, 7), axis=2)
+        moved = gain * move(photo, band.left, band.top, shift, STILL, PLAIN, 1)
+        return np.rint((1 - new) * moved + lit + change).clip(0, 255).astype(np.uint8), shift
+
+
+def _moved(alpha: Pixels, box: Box, shift: Float32Array) -> Pixels:
+    """The alpha [H, W, 1] of a photo in a box after a displacement [h, w, 2]: [h, w, 1]."""
+    return np.rint(sample(alpha, box.places() + shift)).clip(0, 255).astype(np.uint8)
