@@ -45,7 +45,7 @@ class HeadPlacer:
 
     Args:
         photo: uint8 RGB [H, W, 3].
-        crop: the face in it.
+        face: the face in it, or the head that is fitted to it already.
         note: told what the user should know, in one line.
 
     Attributes:
@@ -55,11 +55,11 @@ class HeadPlacer:
         InputError: no head can be fitted to the face, since it is turned far away.
     """
 
-    def __init__(self, photo: Pixels, crop: FaceCrop, note: Note | None = None) -> None:
+    def __init__(self, photo: Pixels, face: FaceCrop | HeadFit, note: Note | None = None) -> None:
         self.photo, self.note = photo, note or (lambda text: None)
         self.model, self.mouth = hub.head_model(), hub.mouth()
         try:
-            self.fit: HeadFit = api.fit_head(crop, photo)
+            self.fit: HeadFit = face if isinstance(face, HeadFit) else api.fit_head(face, photo)
         except InputError as error:
             raise InputError(f"{error}; or choose another way with place=warp") from None
         self._projector = Projector(self.fit, self.model)
