@@ -16,10 +16,10 @@ STRONGEST = 3.0  # of an emotion; 2 is a full one
 TWO_SIDED = ("blink", "smile", "jaw", "lips-apart", "frown")
 #: What the page calls controls whose name does not say it.
 TITLES = {
-    "blink": "close eyes", "wink-left": "wink, left eye", "wink-right": "wink, right eye", "gaze-x": "look right",
-    "gaze-y": "look up", "jaw": "open mouth", "lips-apart": "part lips", "frown": "corners down",
-    "brows": "raise brows", "yaw": "turn right", "pitch": "bend down", "roll": "tilt",
-    NEUTRALISE: "neutralise",
+    "blink": "close eyes", "wink-left": "wink, left eye", "wink-right": "wink, right eye", "jaw": "open mouth",
+    "gaze-x": "look right, degrees", "gaze-y": "look up, degrees", "lips-apart": "part lips", "frown": "corners down",
+    "brows": "raise brows", "yaw": "turn right, degrees", "pitch": "bend down, degrees", "roll": "tilt, degrees",
+    NEUTRALISE: "neutralise what the photo shows",
 }  # fmt: skip
 GROUPS: dict[str, tuple[str, ...]] = {
     "Emotions": tuple(emotion.value for emotion in Emotion if emotion is not Emotion.NEUTRAL),
@@ -39,7 +39,6 @@ class Slider:
         name: of the emotion or the control.
         key: as `latentface edit --set` takes it: controls are added to what the photo shows.
         title: what the page calls it.
-        about: what it does, in a few words.
         group: the heading that it stands under.
         low, high: the ends of its range. step: between its values.
     """
@@ -47,7 +46,6 @@ class Slider:
     name: str
     key: str
     title: str
-    about: str
     group: str
     low: float
     high: float
@@ -57,11 +55,11 @@ class Slider:
 def _slider(name: str, group: str) -> Slider:
     control = CONTROLS.get(name)
     if control is None:
-        return Slider(name, name, name.capitalize(), "1 mild, 2 full", group, 0.0, STRONGEST, 0.05)
+        return Slider(name, name, name.capitalize(), group, 0.0, STRONGEST, 0.05)
     low = -control.high if name in TWO_SIDED else control.low
     key = name if name == NEUTRALISE else f"{name}+"
     title = TITLES.get(name, name).capitalize()
-    return Slider(name, key, title, control.about, group, low, control.high, 0.5 if control.high > 1 else 0.05)
+    return Slider(name, key, title, group, low, control.high, 0.5 if control.high > 1 else 0.05)
 
 
 #: Every slider, in the order of the page.
