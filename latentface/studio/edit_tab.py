@@ -17,7 +17,7 @@ from latentface.io.colour import srgb
 from latentface.studio import session as engine
 from latentface.studio.commands import edit_commands
 from latentface.studio.desk import Desk, explained
-from latentface.studio.job_panel import add_job_panel
+from latentface.studio.job_panel import JobPanel, add_job_panel
 from latentface.studio.results import PICTURES
 from latentface.studio.session import Edited, Session, Subject
 from latentface.studio.sliders import GROUPS, PRESETS, SLIDERS, changes_of
@@ -103,7 +103,7 @@ def draw_faces(subject: Subject) -> tuple[Pixels, float]:
     return np.asarray(picture), scale
 
 
-def build_edit(desk: Desk, token: gr.BrowserState) -> EditTab:
+def build_edit(desk: Desk, token: gr.BrowserState) -> tuple[EditTab, JobPanel]:
     """Lay the tab out and tie its callbacks."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=320):
@@ -114,8 +114,11 @@ def build_edit(desk: Desk, token: gr.BrowserState) -> EditTab:
             sliders = _sliders()
     tab = EditTab(**left, sliders=sliders)
     callbacks = Callbacks(desk, tab)
-    loaded: dict[str, Any] = {"outputs": tab.outputs, "api_visibility": "private", "show_progress": "minimal"}
-    tab.photo.upload(callbacks.open, [token, tab.photo], **loaded)
+    loaded: dict[str, Any] = {"outputs": tab.outputs, "api_visibility": "private"}
+    loaded["show_progress_on"] = [tab.photo, tab.compare]
+    tab.photo.upload(callbacks.open, [token, tab.photo], **loaded).then(
+        callbacks.prepare, [token], None, show_progress="hidden", api_visibility="private"
+    )
     tab.another.click(tab.blank, None, **loaded)
     tab.picker.select(callbacks.pick, [token], **loaded)
     tab.face.input(callbacks.choose, [token, tab.face], **loaded)
@@ -129,8 +132,8 @@ def build_edit(desk: Desk, token: gr.BrowserState) -> EditTab:
         [tab.compare, tab.undo, tab.redo, tab.apply, tab.command],
         trigger_mode="always_last", show_progress="hidden", queue=False, api_visibility="private",
     )  # fmt: skip
-    panel.submits(tab.save, callbacks.save, [tab.kind])
-    return tab
+    panel.submits(tab.save, callbacks.save, [token, tab.kind])
+    return tab, panel
 
 
 def _left() -> dict[str, Any]:
@@ -239,6 +242,12 @@ class Callbacks:
         subject = session.present.subject
         place: Sequence[float] = np.divide(event.index, draw_faces(subject)[1]).tolist()
         return self._keep(token, engine.chosen(session, subject.face_at(*place)))
+
+    def prepare(self, token: str) -> None:
+        """Find out now what the first move of a slider needs to know of the photo."""
+        session = self.desk.sessions.get(token)
+        if session is not None:
+            session.present.subject.preview({"happiness": 1.0, "blink+": 0.1})
 
     def restore(self, token: str) -> dict[Any, Any]:
         """The page was loaded."""

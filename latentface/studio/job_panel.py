@@ -94,16 +94,14 @@ class JobPanel:
         }
 
     def submits(self, button: gr.Button, make: Callable[..., Work], inputs: Sequence[Any]) -> None:
-        """Let a button put work into the queue: what `make` gives for the session's token and the inputs' values."""
+        """Let a button put work into the queue: what `make` gives for the inputs' values."""
 
         @explained
         def submit(token: str, *values: Any) -> dict[Any, Any]:
-            self.desk.queue.submit(self.kind, make(token, *values), token)
+            self.desk.queue.submit(self.kind, make(*values), token)
             return self.look(token)
 
-        button.click(
-            submit, [self.token, *inputs], self.outputs, show_progress="hidden", api_visibility="private"
-        )
+        button.click(submit, [self.token, *inputs], self.outputs, show_progress="hidden", api_visibility="private")
 
     def stop(self, token: str) -> None:
         """Cancel the job."""
@@ -126,7 +124,8 @@ def add_job_panel(desk: Desk, token: gr.BrowserState, kind: str) -> JobPanel:
             buttons=["fullscreen"],
         ),
         film=gr.Video(
-            label="Result", visible=False, interactive=False, height=420, elem_id=f"{name}-film", autoplay=True, loop=True
+            label="Result", visible=False, interactive=False, height=420, elem_id=f"{name}-film", autoplay=True,
+            loop=True,
         ),
         files=gr.File(label="Download", visible=False, interactive=False, elem_id=f"{name}-files"),
         cancel=cancel,

@@ -135,7 +135,8 @@ def make_app(desk: Desk, host: str = "127.0.0.1", auth: tuple[str, str] | None =
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Guard, hosts=(*LOCAL_NAMES, host) if auth is None else None)
     return gr.mount_gradio_app(
-        app, page, path="/", server_name=host, auth=auth, max_file_size=LARGEST_UPLOAD, footer_links=["api", "settings"],
+        app, page, path="/", server_name=host, auth=auth, max_file_size=LARGEST_UPLOAD,
+        footer_links=["api", "settings"],
         run_history=False, ssr_mode=False, mcp_server=False, pwa=False, show_error=True, theme=theme(), css=CSS,
         allowed_paths=[str(desk.workshop.results.folder.resolve())],
     )  # fmt: skip
@@ -161,3 +162,11 @@ def make_server(app: Any) -> uvicorn.Server:
     import uvicorn
 
     return uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3, server_header=False))
+
+
+def warm_up() -> None:
+    """Load the networks that the first photo needs, while the user still looks for one."""
+    from latentface import hub
+
+    for load in (hub.landmark_predictor, hub.head_model, hub.head_reader, hub.mouth):
+        load()

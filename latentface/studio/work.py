@@ -41,18 +41,20 @@ class Workshop:
         network: name or file of the generator, which is loaded when it is first needed.
         results: where files are written.
         seed: of every random draw.
+        device: of the networks, as `FaceEditor` takes it.
     """
 
     network: str
     results: Results
     seed: int = 0
+    device: str = "cpu"
 
     @cached_property
     def editor(self) -> FaceEditor:
         """The verbs themselves."""
         from latentface.editor import FaceEditor
 
-        return FaceEditor(self.network, seed=self.seed)
+        return FaceEditor(self.network, self.device, self.seed)
 
     def save(self, edited: Edited, kind: str = "png") -> Work:
         """An edited photo at its full size; kind: one of `PICTURES`."""
@@ -126,7 +128,7 @@ class Workshop:
         name: str = "",
         kind: str = "mp4",
     ) -> Work:
-        """A photo's face going through emotions."""
+        """A photo's face going through emotions; the sequence is written beside the clip."""
         _check_kind(kind, CLIPS)
         if sequence.duration > LONGEST:
             raise UsageError(f"the emotions last {sequence.duration:g} seconds; expected {LONGEST:g} at most")
@@ -134,7 +136,10 @@ class Workshop:
         def work(progress: Progress) -> Sequence[Path]:
             progress(0.02, "finding the face")
             clip = self.editor.video(photo, sequence, options, drawing, face=face)
-            return self._write(progress, clip, self.results.new(name or photo, f"video.{kind}"))
+            written = self._write(progress, clip, self.results.new(name or photo, f"video.{kind}"))
+            script = self.results.new(name or photo, "emotions.json")
+            sequence.save(script)
+            return *written, script
 
         return work
 
