@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import gradio as gr
+from PIL import Image
 
+from latentface.arrays import Pixels
 from latentface.errors import LatentfaceError
+from latentface.io.atomic import atomic_path
 from latentface.studio.jobs import JobQueue
 from latentface.studio.session import Session
 from latentface.studio.work import Workshop
@@ -21,6 +26,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 MOST_SESSIONS = 16  # each holds a few photos
+MOST_PICTURES = 300
 
 
 class Sessions:
@@ -48,11 +54,35 @@ class Sessions:
             return session
 
 
+class Pictures:
+    """Previews as files of a folder, each written once and whole; the oldest go when there are many."""
+
+    def __init__(self, folder: Path, most: int = MOST_PICTURES) -> None:
+        self._folder, self._most = folder, most
+        self._held: OrderedDict[str, Path] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def put(self, pixels: Pixels) -> str:
+        """The file of a picture, uint8 RGB [H, W, 3], as JPEG: its name tells its content."""
+        name = hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).hexdigest()[:32]
+        with self._lock:
+            if name not in self._held:
+                path = self._folder / f"{name}.jpg"
+                with atomic_path(path) as temporary:
+                    Image.fromarray(pixels).save(temporary, "JPEG", quality=92, subsampling=0)
+                self._held[name] = path
+            self._held.move_to_end(name)
+            while len(self._held) > self._most:
+                self._held.popitem(last=False)[1].unlink(missing_ok=True)
+            return str(self._held[name])
+
+
 @dataclass(frozen=True, eq=False)
 class Desk:
     """What the page works with."""
 
     workshop: Workshop
+    pictures: Pictures
     queue: JobQueue = field(default_factory=JobQueue)
     sessions: Sessions = field(default_factory=Sessions)
 

@@ -16,7 +16,7 @@ from latentface.errors import UsageError
 from latentface.io.colour import srgb
 from latentface.studio import session as engine
 from latentface.studio.commands import edit_commands
-from latentface.studio.desk import Desk, explained
+from latentface.studio.desk import Desk, Pictures, explained
 from latentface.studio.job_panel import JobPanel, add_job_panel
 from latentface.studio.results import PICTURES
 from latentface.studio.session import Edited, Session, Subject
@@ -44,17 +44,22 @@ class EditTab:
     kind: gr.Radio
     save: gr.Button
     command: gr.Textbox
+    pictures: Pictures
 
     def blank(self) -> dict[Any, Any]:
         """The tab before there is a photo."""
         hidden = {each: gr.update(visible=False) for each in (self.compare, self.another, self.picker, self.face)}
         return {self.photo: gr.update(value=None, visible=True), **hidden}
 
+    def pair(self, edited: Edited) -> tuple[str, str]:
+        """The files of the pictures before and after."""
+        return self.pictures.put(edited.subject.window.pixels), self.pictures.put(edited.preview)
+
     def moved(self, session: Session) -> dict[Any, Any]:
         """What changes while a slider moves."""
         now = session.present
         return {
-            self.compare: (now.subject.window.pixels, now.preview),
+            self.compare: self.pair(now),
             self.undo: gr.update(interactive=bool(session.past)),
             self.redo: gr.update(interactive=bool(session.future)),
             self.apply: gr.update(interactive=bool(now.changes)),
@@ -66,9 +71,9 @@ class EditTab:
         subject, changes = session.present.subject, session.present.changes
         several = len(subject.faces) > 1
         values = {each: changes.get(slider.key, 0.0) for each, slider in zip(self.sliders, SLIDERS, strict=True)}
-        return {
+        return self.moved(session) | {
             self.photo: gr.update(value=None, visible=False),
-            self.compare: gr.update(visible=True, value=(subject.window.pixels, session.present.preview)),
+            self.compare: gr.update(visible=True, value=self.pair(session.present)),
             self.another: gr.update(visible=True),
             self.picker: gr.update(visible=several, value=draw_faces(subject)[0] if several else None),
             self.face: gr.update(
@@ -76,7 +81,6 @@ class EditTab:
                 value=subject.number,
             ),
             **values,
-            **{each: value for each, value in self.moved(session).items() if each is not self.compare},
         }  # fmt: skip
 
     @property
@@ -112,7 +116,7 @@ def build_edit(desk: Desk, token: gr.BrowserState) -> tuple[EditTab, JobPanel]:
         with gr.Column(scale=2, min_width=320):
             presets = _presets()
             sliders = _sliders()
-    tab = EditTab(**left, sliders=sliders)
+    tab = EditTab(**left, sliders=sliders, pictures=desk.pictures)
     callbacks = Callbacks(desk, tab)
     loaded: dict[str, Any] = {"outputs": tab.outputs, "api_visibility": "private"}
     loaded["show_progress_on"] = [tab.photo, tab.compare]
