@@ -27,7 +27,7 @@ def status_html(job: Job | None) -> str:
 
 
 def curve_svg(values: Sequence[float]) -> str:
-    """A curve of losses, from its first value to its last, on a logarithmic scale where all are positive."""
+    """A curve of losses, from its first value to its last."""
     if len(values) < 2:
         return ""
     low, high = min(values), max(values)

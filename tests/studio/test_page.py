@@ -63,13 +63,13 @@ def test_a_photo_is_dropped_edited_undone_and_saved(page: Page, astronaut: Path,
     set_slider(page, "happiness", 2)
     happy = preview(page)
     assert far(before, happy) > 100
-    set_slider(page, "yaw", 8)
+    set_slider(page, "neutralise", 1)
     assert far(happy, preview(page)) > 100
     shown = sources(page)
     page.get_by_role("button", name="Undo").click()
     page.wait_for_function("old => !document.body.innerHTML.includes(old.split(' ').pop())", arg=shown, timeout=LONG)
     assert np.array_equal(preview(page), happy)
-    expect(page.locator("#edit-yaw input[type=number]")).to_have_value("0")
+    expect(page.locator("#edit-neutralise input[type=number]")).to_have_value("0")
     expect(page.locator("#edit-command textarea")).to_have_value(
         "latentface edit astronaut.jpg --face 1 --set happiness=2 -o astronaut.edit.png"
     )
