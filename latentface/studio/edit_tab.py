@@ -152,18 +152,18 @@ def _left() -> dict[str, Any]:
         ),
     }  # fmt: skip
     with gr.Row():
-        made["undo"] = gr.Button("Undo", interactive=False, size="md", min_width=70)
-        made["redo"] = gr.Button("Redo", interactive=False, size="md", min_width=70)
-        made["reset"] = gr.Button("Reset", size="md", min_width=70)
-        made["apply"] = gr.Button("Apply and go on", interactive=False, size="md", min_width=150)
-        made["another"] = gr.Button("Another photo", visible=False, size="md", min_width=140)
+        made["undo"] = gr.Button("Undo", elem_id="edit-undo", interactive=False, size="md", min_width=70)
+        made["redo"] = gr.Button("Redo", elem_id="edit-redo", interactive=False, size="md", min_width=70)
+        made["reset"] = gr.Button("Reset", elem_id="edit-reset", size="md", min_width=70)
+        made["apply"] = gr.Button("Apply and go on", elem_id="edit-apply", interactive=False, size="md", min_width=150)
+        made["another"] = gr.Button("Another photo", elem_id="edit-another", visible=False, size="md", min_width=140)
     made["face"] = gr.Radio([], label="Face", visible=False, elem_id="edit-face")
     made["picker"] = gr.Image(
         label="Click a face to edit it", visible=False, interactive=False, height=200, buttons=[], elem_id="edit-picker"
     )
     with gr.Row(equal_height=True):
         made["kind"] = gr.Radio(list(PICTURES), value="png", label="Format", elem_id="edit-kind", scale=1)
-        made["save"] = gr.Button("Save at full resolution", variant="primary", scale=1)
+        made["save"] = gr.Button("Save at full resolution", elem_id="edit-save", variant="primary", scale=1)
     made["command"] = gr.Textbox(
         label="The same on the command line", interactive=False, lines=1, max_lines=6, buttons=["copy"],
         elem_id="edit-command", placeholder="nothing changed yet",
