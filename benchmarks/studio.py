@@ -1,6 +1,6 @@
 """How quickly the page answers, and what it looks like: run from the root of the project, with Debian's chromium.
 
-    python -m benchmarks.studio [--photo PHOTO] [--edits 500] [--pictures docs]
+python -m benchmarks.studio [--photo PHOTO] [--edits 500] [--pictures docs]
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from latentface.studio.session import Subject
 from latentface.studio.sliders import SLIDERS
-from tests.helpers.studio_page import LONG, chromium, drop, drop_photo, serving, set_slider
+from tests.helpers.studio_page import LONG, chromium, drop, drop_photo, go, serving, set_slider
 
 PHOTO = Path("examples/astronaut.jpg")
 
@@ -46,8 +46,7 @@ def main() -> None:
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as served, chromium() as browser:
         page = browser.new_page(viewport={"width": 1400, "height": 1000})
-        page.goto(served.address)
-        page.wait_for_selector("#edit-photo input[type=file]", state="attached", timeout=LONG)
+        go(page, served)
         drop_photo(page, words.photo)
         print(f"start to the first preview, the browser's start included: {time.perf_counter() - began:.1f} s")
         if words.pictures is not None:

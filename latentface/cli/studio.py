@@ -58,11 +58,11 @@ def studio(
     server.check_host(host, None if login is None else login[1])
     began = time.perf_counter()
     with server.quiet_gradio() as scratch:
-        from latentface.studio.desk import Desk, Pictures
+        from latentface.studio.desk import Desk, Shared
         from latentface.studio.results import Results
         from latentface.studio.work import Workshop
 
-        desk = Desk(Workshop(network, Results(output.resolve()), seed, device), Pictures(scratch))
+        desk = Desk(Workshop(network, Results(output.resolve()), seed, device), Shared(scratch))
         app = server.make_app(desk, host, login)
         socket = server.bind(host, port)
         name = f"[{host}]" if ":" in host else host

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import secrets
+import shutil
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -54,15 +56,33 @@ class Sessions:
             return session
 
 
-class Pictures:
-    """Previews as files of a folder, each written once and whole; the oldest go when there are many."""
+class Shared:
+    """The folder of which the server hands files out: previews, and results, which lie elsewhere.
+
+    Each picture is written once and whole; the oldest go when there are many.
+    """
 
     def __init__(self, folder: Path, most: int = MOST_PICTURES) -> None:
         self._folder, self._most = folder, most
         self._held: OrderedDict[str, Path] = OrderedDict()
         self._lock = threading.Lock()
 
-    def put(self, pixels: Pixels) -> str:
+    def file(self, path: Path) -> str:
+        """A file of the same name and content in the folder, for one that lies elsewhere."""
+        stamp = f"{path.resolve()} {path.stat().st_mtime_ns}"
+        home = self._folder / hashlib.sha256(os.fsencode(stamp)).hexdigest()[:32]
+        with self._lock:
+            if not (home / path.name).exists():
+                home.mkdir(exist_ok=True)
+                with atomic_path(home / path.name) as temporary:
+                    shutil.copyfile(path, temporary)
+        return str(home / path.name)
+
+    def files(self, paths: Iterable[Path]) -> list[str]:
+        """The same of several files, without those that are gone."""
+        return [self.file(path) for path in paths if path.is_file()]
+
+    def picture(self, pixels: Pixels) -> str:
         """The file of a picture, uint8 RGB [H, W, 3], as JPEG: its name tells its content."""
         name = hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).hexdigest()[:32]
         with self._lock:
@@ -82,7 +102,7 @@ class Desk:
     """What the page works with."""
 
     workshop: Workshop
-    pictures: Pictures
+    shared: Shared
     queue: JobQueue = field(default_factory=JobQueue)
     sessions: Sessions = field(default_factory=Sessions)
 

@@ -16,7 +16,7 @@ from latentface.errors import UsageError
 from latentface.io.colour import srgb
 from latentface.studio import session as engine
 from latentface.studio.commands import edit_commands
-from latentface.studio.desk import Desk, Pictures, explained
+from latentface.studio.desk import Desk, Shared, explained, new_token
 from latentface.studio.job_panel import JobPanel, add_job_panel
 from latentface.studio.results import PICTURES
 from latentface.studio.session import Edited, Session, Subject
@@ -44,7 +44,7 @@ class EditTab:
     kind: gr.Radio
     save: gr.Button
     command: gr.Textbox
-    pictures: Pictures
+    shared: Shared
 
     def blank(self) -> dict[Any, Any]:
         """The tab before there is a photo."""
@@ -53,7 +53,7 @@ class EditTab:
 
     def pair(self, edited: Edited) -> tuple[str, str]:
         """The files of the pictures before and after."""
-        return self.pictures.put(edited.subject.window.pixels), self.pictures.put(edited.preview)
+        return self.shared.picture(edited.subject.window.pixels), self.shared.picture(edited.preview)
 
     def moved(self, session: Session) -> dict[Any, Any]:
         """What changes while a slider moves."""
@@ -71,7 +71,7 @@ class EditTab:
         subject, changes = session.present.subject, session.present.changes
         several = len(subject.faces) > 1
         values = {each: changes.get(slider.key, 0.0) for each, slider in zip(self.sliders, SLIDERS, strict=True)}
-        return self.moved(session) | {
+        rest: dict[Any, Any] = {
             self.photo: gr.update(value=None, visible=False),
             self.compare: gr.update(visible=True, value=self.pair(session.present)),
             self.another: gr.update(visible=True),
@@ -82,6 +82,7 @@ class EditTab:
             ),
             **values,
         }  # fmt: skip
+        return self.moved(session) | rest
 
     @property
     def outputs(self) -> list[Any]:
@@ -116,11 +117,12 @@ def build_edit(desk: Desk, token: gr.BrowserState) -> tuple[EditTab, JobPanel]:
         with gr.Column(scale=2, min_width=320):
             presets = _presets()
             sliders = _sliders()
-    tab = EditTab(**left, sliders=sliders, pictures=desk.pictures)
-    callbacks = Callbacks(desk, tab)
+    tab = EditTab(**left, sliders=sliders, shared=desk.shared)
+    callbacks = Callbacks(desk, tab, token)
     loaded: dict[str, Any] = {"outputs": tab.outputs, "api_visibility": "private"}
     loaded["show_progress_on"] = [tab.photo, tab.compare]
-    tab.photo.upload(callbacks.open, [token, tab.photo], **loaded).then(
+    opened = {**loaded, "outputs": [token, *tab.outputs]}
+    tab.photo.upload(callbacks.open, [token, tab.photo], **opened).then(
         callbacks.prepare, [token], None, show_progress="hidden", api_visibility="private"
     )
     tab.another.click(tab.blank, None, **loaded)
@@ -197,6 +199,7 @@ class Callbacks:
 
     desk: Desk
     tab: EditTab
+    token: gr.BrowserState
 
     def session(self, token: str) -> Session:
         """The session of a token; UsageError before there is a photo."""
@@ -213,7 +216,8 @@ class Callbacks:
     @explained
     def open(self, token: str, path: str) -> dict[Any, Any]:
         """A photo was dropped."""
-        return self._keep(token, Session(Edited(Subject.read(path))))
+        held = token or new_token()  # the page may still be loading
+        return {self.token: held, **self._keep(held, Session(Edited(Subject.read(path))))}
 
     @explained
     def step(self, step: Any, token: str) -> dict[Any, Any]:

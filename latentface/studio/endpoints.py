@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -22,33 +21,33 @@ def add_endpoints(desk: Desk) -> None:
     """Define the endpoints within the page that is being built; nothing of them can be seen there."""
     workshop = desk.workshop
 
-    def edit(photo: str, changes: Any, face: float, kind: str) -> list[Path]:
+    def edit(photo: str, changes: Any, face: float, kind: str) -> list[str]:
         """The photo with its face changed: values by names of emotions and controls; face 0 is the largest."""
         return do(workshop.edit(path(photo), numbers(changes), number(face), kind=kind))
 
     def transfer(
         identity: str, expression: str, strength: float, only: Any, face: float, expression_face: float
-    ) -> list[Path]:
+    ) -> list[str]:
         """The first photo with the expression of the second; only: a list of lips, eyes, brows and pose, or empty."""
         pair, faces = (path(identity), path(expression)), (number(face), number(expression_face))
         return do(workshop.transfer(*pair, strength, [str(each) for each in only or ()], *faces))
 
-    def video(photo: str, emotions: Any, fps: str, face: float, kind: str) -> list[Path]:
+    def video(photo: str, emotions: Any, fps: str, face: float, kind: str) -> list[str]:
         """The photo's face going through emotions: a list of [emotion, seconds, strength]."""
         if not isinstance(emotions, list) or not all(isinstance(row, list) for row in emotions):
             raise UsageError("emotions is no list of [emotion, seconds, strength]")
         sequence, drawing = parse_blocks(emotions), VideoOptions(fps=fps)
         return do(workshop.video(path(photo), sequence, None, drawing, number(face), kind=kind))
 
-    def animate(photo: str, driving: str, face: float, kind: str) -> list[Path]:
+    def animate(photo: str, driving: str, face: float, kind: str) -> list[str]:
         """The photo moving as the face of a clip does; face 0 is all of them."""
         return do(workshop.animate(path(photo), path(driving), number(face), kind=kind))
 
-    def project(photo: str, steps: float, face: float) -> list[Path]:
+    def project(photo: str, steps: float, face: float) -> list[str]:
         """The picture that the network draws of a face, and its latent."""
         return do(workshop.project(path(photo), int(steps), number(face)))
 
-    def mix(first: str, second: str, rows: str, share: float) -> list[Path]:
+    def mix(first: str, second: str, rows: str, share: float) -> list[str]:
         """The first face with rows of the second's latent, such as 0-3: the three pictures side by side, the latent."""
         return do(workshop.mix(path(first), path(second), rows, share))
 
@@ -57,9 +56,9 @@ def add_endpoints(desk: Desk) -> None:
         found = Subject.read(path(photo)).faces
         return [{"number": k, "corners": face.quad.round(1).tolist()} for k, face in enumerate(found, 1)]
 
-    def do(work: Work) -> list[Path]:
+    def do(work: Work) -> list[str]:
         job = desk.queue.submit("API", work)
-        return list(result_of(desk.queue.wait(job.number)))
+        return desk.shared.files(result_of(desk.queue.wait(job.number)))
 
     with gr.Column(visible=False):
         face, kind = ("face", 0), ("kind", "png")

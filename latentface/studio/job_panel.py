@@ -81,16 +81,16 @@ class JobPanel:
         return told if mark == seen else told | self._results(job)
 
     def _results(self, job: Job | None) -> dict[Any, Any]:
-        files = job.files if job else ()
-        film = next((str(path) for path in files if path.suffix in FILMS), None)
-        made = next((str(path) for path in files if path.suffix in PICTURES), None)
+        files = self.desk.shared.files(job.files) if job else []
+        film = next((path for path in files if path.endswith(FILMS)), None)
+        made = next((path for path in files if path.endswith(PICTURES)), None)
         picture: Any = None if film else made
         if job is not None and not job.is_over:
             picture = job.picture
         return {
             self.picture: gr.update(value=picture, visible=picture is not None),
             self.film: gr.update(value=film, visible=film is not None),
-            self.files: gr.update(value=[str(path) for path in files] or None, visible=bool(files)),
+            self.files: gr.update(value=files or None, visible=bool(files)),
         }
 
     def submits(self, button: gr.Button, make: Callable[..., Work], inputs: Sequence[Any]) -> None:

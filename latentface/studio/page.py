@@ -77,7 +77,7 @@ def build_page(desk: Desk) -> gr.Blocks:
 
         def load(known: str) -> dict[Any, Any]:
             held = known or new_token()
-            shown = {token: held, **Callbacks(desk, edit).restore(held), **refreshed.look(held)}
+            shown = {token: held, **Callbacks(desk, edit, token).restore(held), **refreshed.look(held)}
             for each in panels:
                 shown |= each.look(held)
             return shown
@@ -105,7 +105,7 @@ class QueueView:
         """All jobs as they stand, their results, and those that can be cancelled."""
         jobs = self.desk.queue.of(token)
         rows = [[job.number, job.title, job.state, f"{job.share:.0%}", job.message] for job in jobs]
-        files = [str(path) for job in jobs for path in job.files if path.is_file()]
+        files = self.desk.shared.files(path for job in jobs for path in job.files)
         going = [job.number for job in jobs if not job.is_over]
         return {
             self.table: rows or None,

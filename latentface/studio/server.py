@@ -138,7 +138,6 @@ def make_app(desk: Desk, host: str = "127.0.0.1", auth: tuple[str, str] | None =
         app, page, path="/", server_name=host, auth=auth, max_file_size=LARGEST_UPLOAD,
         footer_links=["api", "settings"],
         run_history=False, ssr_mode=False, mcp_server=False, pwa=False, show_error=True, theme=theme(), css=CSS,
-        allowed_paths=[str(desk.workshop.results.folder.resolve())],
     )  # fmt: skip
 
 

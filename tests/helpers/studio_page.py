@@ -93,6 +93,13 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+def go(page: Page, served: Served) -> None:
+    """Open the page, and wait until it has been told who it is."""
+    page.goto(served.address)
+    page.wait_for_selector("#edit-photo input[type=file]", state="attached", timeout=LONG)
+    page.wait_for_function("() => (localStorage.getItem('latentface-studio') || '').length > 10", timeout=LONG)
+
+
 def drop(page: Page, name: str, path: Path) -> None:
     """Give a file to the drop zone of that id, and wait for its picture to be there."""
     page.set_input_files(f"#{name} input[type=file]", str(path))

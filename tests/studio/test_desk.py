@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from latentface.errors import InputError
-from latentface.studio.desk import Pictures, Sessions, explained, new_token
+from latentface.studio.desk import Sessions, Shared, explained, new_token
 
 
 def test_sessions_that_were_not_used_for_longest_are_forgotten() -> None:
@@ -32,14 +32,14 @@ def test_tokens_cannot_be_guessed() -> None:
 
 
 def test_pictures_are_written_once_and_the_oldest_go(tmp_path: Path) -> None:
-    pictures = Pictures(tmp_path, 2)
+    shared = Shared(tmp_path, 2)
     greys = [np.full((8, 12, 3), value, np.uint8) for value in (10, 100, 200)]
-    first = Path(pictures.put(greys[0]))
+    first = Path(shared.picture(greys[0]))
     stamp = first.stat().st_mtime_ns
-    assert Path(pictures.put(greys[0])) == first
+    assert Path(shared.picture(greys[0])) == first
     assert first.stat().st_mtime_ns == stamp
     assert np.abs(np.asarray(Image.open(first)).astype(int) - 10).max() <= 1
-    others = [Path(pictures.put(grey)) for grey in greys[1:]]
+    others = [Path(shared.picture(grey)) for grey in greys[1:]]
     assert not first.exists()
     assert all(path.exists() for path in others)
 
@@ -51,3 +51,14 @@ def test_errors_are_shown_as_they_are_worded() -> None:
 
     with pytest.raises(gr.Error, match="no face in <this> photo"):
         fail()
+
+
+def test_results_are_handed_out_from_the_folder(tmp_path: Path) -> None:
+    shared, result = Shared(tmp_path / "shared"), tmp_path / "me.edit.png"
+    (tmp_path / "shared").mkdir()
+    result.write_bytes(b"first")
+    handed = Path(shared.file(result))
+    assert (handed.name, handed.read_bytes()) == ("me.edit.png", b"first")
+    assert handed.is_relative_to(tmp_path / "shared")
+    assert shared.file(result) == str(handed)
+    assert shared.files([result, tmp_path / "gone.png"]) == [str(handed)]

@@ -20,6 +20,7 @@ from tests.helpers.studio_page import (
     drop,
     drop_photo,
     far,
+    go,
     preview,
     serving,
     set_slider,
@@ -49,8 +50,7 @@ def page(served: Served, browser: Browser) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1400, "height": 1000}, accept_downloads=True)
     made, foreign = context.new_page(), []
     made.on("request", lambda asked: foreign.append(asked.url))
-    made.goto(served.address)
-    made.wait_for_selector("#edit-photo input[type=file]", state="attached", timeout=LONG)
+    go(made, served)
     yield made
     context.close()
     local = (served.address, "data:", "blob:")
@@ -198,8 +198,7 @@ def test_what_cannot_be_used_is_explained(page: Page, tmp_path: Path) -> None:
 def test_text_can_be_read_on_wide_and_narrow_windows(served: Served, browser: Browser, scheme: str) -> None:
     context = browser.new_context(viewport={"width": 390, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
     page = context.new_page()
-    page.goto(served.address)
-    page.wait_for_selector("#edit-photo input[type=file]", state="attached", timeout=LONG)
+    go(page, served)
     for width in (390, 1400):
         page.set_viewport_size({"width": width, "height": 800})
         page.wait_for_timeout(300)
