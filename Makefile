@@ -14,7 +14,7 @@ install: $(STAMP)
 $(STAMP): setup.py pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "No Python 3.10 to 3.14 found: install one, or name it: make PYTHON=/path/to/python3"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev,synth,docs]'
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev,synth,docs,ui]'
 	@touch $@
 
 demo: $(STAMP)

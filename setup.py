@@ -89,6 +89,8 @@ setup(
         "dev": [
             "pytest>=8",
             "hypothesis",
+            # drives the browser that the page's tests look at
+            "playwright",
             "ruff",
             "mypy",
             "import-linter>=2.6",

@@ -37,6 +37,7 @@ COMMANDS = {
     "project": "project",
     "sample": "sample",
     "sequence": "sequence",
+    "studio": "studio",
     "train": "train",
     "transfer": "transfer",
     "video": "video",

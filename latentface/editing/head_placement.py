@@ -55,7 +55,7 @@ class HeadPlacer:
 
     Args:
         photo: uint8 RGB [H, W, 3].
-        face: the face in it, or the head that is fitted to it.
+        face: the face in it, or the head that is fitted to it already.
         others: landmarks [68, 2] of the photo's other faces, which keep still.
         note: told what the user should know, in one line.
         steady: of another frame, where the photo is a frame of a film (see `Driver`).

@@ -217,7 +217,7 @@ def open_animation(path: Path) -> Clip:
             for frame in ImageSequence.Iterator(image):
                 picture = frame.convert("RGBA")  # Pillow learns a WebP frame's delay by decoding it
                 delays.append(round(frame.info.get("duration") or _DEFAULT_DELAY))
-                size, alpha = picture.size, alpha or picture.getchannel("A").getextrema()[0] < 255
+                size, alpha = picture.size, alpha or bool(np.asarray(picture)[..., 3].min() < 255)
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise InputError(f"{path}: damaged or cut off; readable up to frame {len(delays)} ({_reason(error)})") from None
     if len(delays) < 2:

@@ -1,0 +1,47 @@
+"""What was done and undone, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+MOST = 100  # steps that can be undone
+
+
+@dataclass(frozen=True)
+class History(Generic[T]):
+    """A value with those before it and those that were undone.
+
+    Attributes:
+        present: what is now.
+        past: what was, the oldest first.
+        future: what was undone, what comes next last.
+        label: what the present was made by; further steps of the same label take its place.
+    """
+
+    present: T
+    past: tuple[T, ...] = ()
+    future: tuple[T, ...] = ()
+    label: str = ""
+
+    def push(self, value: T, label: str = "") -> History[T]:
+        """The history after one step more; what was undone is gone.
+
+        Steps that follow each other under one label, as those of a slider on its way do, are undone together.
+        """
+        past = self.past if label and label == self.label else (*self.past, self.present)
+        return History(value, past[-MOST:], (), label)
+
+    def undo(self) -> History[T]:
+        """One step back; itself where there is none."""
+        if not self.past:
+            return self
+        return History(self.past[-1], self.past[:-1], (*self.future, self.present))
+
+    def redo(self) -> History[T]:
+        """The step that was undone last; itself where there is none."""
+        if not self.future:
+            return self
+        return History(self.future[-1], (*self.past, self.present), self.future[:-1])

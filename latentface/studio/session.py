@@ -1,0 +1,200 @@
+"""The engine of the page's editing: a photo fitted once, previews of its changed face, and what was done to it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from latentface import api
+from latentface.arrays import Float64Array, Pixels
+from latentface.editing.head_placement import HeadPlacer
+from latentface.faces.crop import FaceCrop, largest_face, map_points, pick_face
+from latentface.io.colour import srgb
+from latentface.io.images import Photo, read_photo
+from latentface.io.provenance import COMPOSITE
+from latentface.studio.history import History
+from latentface.studio.sliders import move_head
+
+SIDE = 512  # pixels: the longer side of a preview
+REACH = 1.25  # of a face's FFHQ square, from its middle to each side of the preview
+NEARLY_ALL = 0.6  # of the photo: a preview of more shows all of it
+KEPT = 4  # photos in a history: one that an edit was applied to holds its pixels
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """The part of a photo that previews show.
+
+    pixels: uint8 RGB [h, w, 3], sRGB, `SIDE` on its longer side or less. from_photo: map of photo pixels (x, y, 1) to
+    its own, [3, 3].
+    """
+
+    pixels: Pixels
+    from_photo: Float64Array
+
+    @classmethod
+    def around(cls, rgb: Pixels, face: FaceCrop) -> Window:
+        """What lies around a face in a photo, uint8 RGB [H, W, 3]; the whole photo if that is most of it."""
+        height, width = rgb.shape[:2]
+        middle, reach = face.quad.mean(axis=0), REACH * face.side
+        left, top = np.clip(np.floor(middle - reach), 0, None).astype(int).tolist()
+        right, bottom = np.minimum(np.ceil(middle + reach), (width, height)).astype(int).tolist()
+        if (right - left) * (bottom - top) > NEARLY_ALL * width * height:
+            left, top, right, bottom = 0, 0, width, height
+        scale = min(1.0, SIDE / max(right - left, bottom - top))
+        size = (max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale)))
+        shown = Image.fromarray(rgb).resize(size, Image.Resampling.LANCZOS, box=(left, top, right, bottom))
+        matrix = np.diag([scale, scale, 1.0])
+        matrix[:2, 2] = scale * (0.5 - np.array([left, top])) - 0.5
+        return cls(np.asarray(shown), matrix)
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A photo, and the face in it that is edited.
+
+    Attributes:
+        photo: as read.
+        name: of its file.
+        faces: all its faces, the surest first.
+        number: of the face that is edited, from 1.
+    """
+
+    photo: Photo
+    name: str
+    faces: tuple[FaceCrop, ...]
+    number: int
+
+    @classmethod
+    def of(cls, photo: Photo, name: str, number: int | None = None) -> Subject:
+        """The face of that number in a photo, or the largest; NoFaceFound or InputError where there is none."""
+        upright, crops, _ = api.align_upright(photo)
+        chosen = largest_face(crops) if number is None else number
+        pick_face(crops, chosen, name)
+        return cls(upright, name, tuple(crops), chosen)
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str], number: int | None = None) -> Subject:
+        """The same of a photo's file; InputError for one that cannot be read."""
+        return cls.of(read_photo(path), Path(path).name, number)
+
+    @property
+    def face(self) -> FaceCrop:
+        """The face that is edited."""
+        return self.faces[self.number - 1]
+
+    def choose(self, number: int) -> Subject:
+        """Another face of the same photo; InputError where there is none of that number."""
+        pick_face(self.faces, number, self.name)
+        return replace(self, number=number)
+
+    def face_at(self, x: float, y: float) -> int:
+        """The number of the face that is nearest to a place in the photo, in pixels."""
+        far = [float(np.hypot(*(face.quad.mean(axis=0) - (x, y)))) / face.side for face in self.faces]
+        return 1 + int(np.argmin(far))
+
+    @cached_property
+    def head(self) -> HeadPlacer:
+        """What moves the head in the photo at its full size; InputError for a head turned far away."""
+        return HeadPlacer(self.photo.rgb, self.face, self._others)
+
+    @cached_property
+    def window(self) -> Window:
+        """What previews show of the photo."""
+        return Window.around(srgb(self.photo).rgb, self.face)
+
+    @cached_property
+    def _small(self) -> HeadPlacer:
+        from_view = self.window.from_photo @ np.linalg.inv(self.head.view.matrix)
+        others = [map_points(self.window.from_photo, other) for other in self._others]
+        return HeadPlacer(self.window.pixels, self.head.fit.mapped(from_view), others)
+
+    @property
+    def _others(self) -> list[Float64Array]:
+        """Landmarks [68, 2] of the faces that keep still."""
+        return [face.landmarks for face in self.faces if face is not self.face]
+
+    def preview(self, changes: Mapping[str, float]) -> Pixels:
+        """The window after changes (see `sliders.move_head`), uint8 RGB [h, w, 3]."""
+        return self._small.place(move_head(self._small.fit, changes)) if changes else self.window.pixels
+
+    def render(self, changes: Mapping[str, float]) -> Photo:
+        """The photo after changes, at its full size; without any, the photo itself."""
+        if not changes:
+            return self.photo
+        return replace(self.photo, rgb=self.head.place(move_head(self.head.fit, changes)), source_type=COMPOSITE)
+
+
+@dataclass(frozen=True, eq=False)
+class Edited:
+    """A subject with changes that are not applied yet.
+
+    changes: values by the keys of `sliders`. earlier: those that were applied before, and the face of each.
+    """
+
+    subject: Subject
+    changes: Mapping[str, float] = field(default_factory=dict)
+    earlier: tuple[tuple[int, Mapping[str, float]], ...] = ()
+
+    @property
+    def preview(self) -> Pixels:
+        """What is to be seen of it, uint8 RGB [h, w, 3]."""
+        return self.subject.preview(self.changes)
+
+    def applied(self) -> Edited:
+        """The changed photo as a new subject to go on with, its faces found and fitted anew."""
+        subject = self.subject
+        if not self.changes:
+            return self
+        made = Subject.of(subject.render(self.changes), subject.name)
+        number = made.face_at(*subject.face.quad.mean(axis=0))
+        return Edited(made.choose(number), {}, (*self.earlier, (subject.number, self.changes)))
+
+
+Session = History[Edited]
+
+
+def changed(session: Session, changes: Mapping[str, float]) -> Session:
+    """The session after its sliders were moved; a slider on its way makes one step."""
+    before = session.present.changes
+    moved = sorted(name for name in {*before, *changes} if before.get(name) != changes.get(name))
+    if not moved:
+        return session
+    label = moved[0] if len(moved) == 1 else ""
+    return session.push(replace(session.present, changes=dict(changes)), label)
+
+
+def applied(session: Session) -> Session:
+    """The session that goes on from the changed photo; InputError or NoFaceFound if no face is found in it."""
+    made = session.present.applied()
+    return session if made is session.present else forgetful(session.push(made))
+
+
+def chosen(session: Session, number: int) -> Session:
+    """The session at another face of its photo; what is changed on the face before is applied first."""
+    subject = session.present.subject
+    if number == subject.number:
+        return session
+    x, y = subject.choose(number).face.quad.mean(axis=0)
+    made = session.present.applied()
+    there = made.subject.choose(made.subject.face_at(x, y))
+    return forgetful(session.push(replace(made, subject=there)))
+
+
+def forgetful(session: Session) -> Session:
+    """The session without steps so far back that more than `KEPT` photos would be held."""
+    photos: list[Photo] = []
+    kept: list[Edited] = []
+    for step in (session.present, *reversed(session.past)):
+        if step.subject.photo not in photos:
+            photos.append(step.subject.photo)
+        if len(photos) > KEPT:
+            break
+        kept.append(step)
+    return replace(session, past=tuple(reversed(kept[1:])))

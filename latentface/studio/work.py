@@ -1,0 +1,244 @@
+"""What the page lets the queue do: each verb as work that reports its progress and writes into the results' folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from latentface import api
+from latentface.emotion import Emotion, EmotionSegment, EmotionSequence
+from latentface.errors import OutputError, UsageError
+from latentface.head.control_names import check_parts
+from latentface.io.images import write_image, write_photo
+from latentface.io.provenance import GENERATED
+from latentface.io.video import read_clip, write_clip
+from latentface.latents.rows import parse_rows
+from latentface.options import ProjectOptions, SequenceOptions, TransferOptions, VideoOptions
+from latentface.studio.jobs import Progress, Work
+from latentface.studio.results import PICTURES, Results
+from latentface.studio.session import Edited, Subject
+
+if TYPE_CHECKING:
+    from latentface.editor import FaceEditor
+    from latentface.inversion.projector import StepState
+    from latentface.io.clip import Clip, Frame
+
+CLIPS = ("mp4", "webm", "gif")
+SHOWN_EVERY = 8  # frames of a clip that is written
+LONGEST = 600.0  # seconds of an expression video
+
+
+@dataclass(frozen=True, eq=False)
+class Workshop:
+    """The verbs with one network. Every method checks what it is given at once, and returns what remains to be done.
+
+    Attributes:
+        network: name or file of the generator, which is loaded when it is first needed.
+        results: where files are written.
+        seed: of every random draw.
+        device: of the networks, as `FaceEditor` takes it.
+    """
+
+    network: str
+    results: Results
+    seed: int = 0
+    device: str = "cpu"
+
+    @cached_property
+    def editor(self) -> FaceEditor:
+        """The verbs themselves."""
+        from latentface.editor import FaceEditor
+
+        return FaceEditor(self.network, self.device, self.seed)
+
+    def save(self, edited: Edited, kind: str = "png") -> Work:
+        """An edited photo at its full size; kind: one of `PICTURES`."""
+        _check_kind(kind, PICTURES)
+
+        def work(progress: Progress) -> Sequence[Path]:
+            progress(0.1, "editing the photo at its full size")
+            photo = edited.subject.render(edited.changes)
+            progress(0.8, "writing")
+            target = self.results.new(edited.subject.name, f"edit.{kind}")
+            write_photo(target, photo)
+            return (target,)
+
+        return work
+
+    def edit(
+        self, photo: str, changes: Mapping[str, float], face: int | None = None, name: str = "", kind: str = "png"
+    ) -> Work:
+        """A photo's file edited from nothing, as `latentface edit` does it.
+
+        Args:
+            photo: the file.
+            changes: values by names of emotions and controls, see `sliders.move_head`.
+            face: which face of it, 1 for the surest; the largest if None.
+            name: what the result is named after; by default the file.
+            kind: one of `PICTURES`.
+        """
+        _check_kind(kind, PICTURES)
+
+        def work(progress: Progress) -> Sequence[Path]:
+            progress(0.05, "finding the face")
+            subject = Subject.read(photo, face)
+            return self.save(Edited(replace(subject, name=name or subject.name), dict(changes)), kind)(progress)
+
+        return work
+
+    def transfer(
+        self,
+        identity: str,
+        expression: str,
+        strength: float = 1.0,
+        only: Sequence[str] = (),
+        face: int | None = None,
+        expression_face: int | None = None,
+        name: str = "",
+    ) -> Work:
+        """A photo with the expression of another photo; only: the parts of the face that change, all if empty."""
+        check_parts(only)
+        options = TransferOptions(strength=strength, only=",".join(only))
+
+        def work(progress: Progress) -> Sequence[Path]:
+            progress(0.1, "finding both faces")
+            editor = self.editor
+            progress(0.2, "giving the expression")
+            made = editor.transfer(identity, expression, options, face=face, expression_face=expression_face)
+            progress.show(made.photo.rgb)
+            progress(0.9, "writing")
+            target = self.results.new(name or identity, "transfer.png")
+            write_photo(target, made.photo)
+            return (target,)
+
+        return work
+
+    def video(
+        self,
+        photo: str,
+        sequence: EmotionSequence,
+        options: SequenceOptions | None = None,
+        drawing: VideoOptions | None = None,
+        face: int | None = None,
+        name: str = "",
+        kind: str = "mp4",
+    ) -> Work:
+        """A photo's face going through emotions; the sequence is written beside the clip."""
+        _check_kind(kind, CLIPS)
+        if sequence.duration > LONGEST:
+            raise UsageError(f"the emotions last {sequence.duration:g} seconds; expected {LONGEST:g} at most")
+
+        def work(progress: Progress) -> Sequence[Path]:
+            progress(0.02, "finding the face")
+            clip = self.editor.video(photo, sequence, options, drawing, face=face)
+            written = self._write(progress, clip, self.results.new(name or photo, f"video.{kind}"))
+            script = self.results.new(name or photo, "emotions.json")
+            sequence.save(script)
+            return *written, script
+
+        return work
+
+    def animate(self, photo: str, driving: str, face: int | None = None, name: str = "", kind: str = "mp4") -> Work:
+        """A photo moved as the face of a clip moves; face: None for all of them."""
+        _check_kind(kind, CLIPS)
+
+        def work(progress: Progress) -> Sequence[Path]:
+            progress(0.02, "following the face of the clip")
+            clip = self.editor.animate(photo, read_clip(driving), face=face).clip
+            return self._write(progress, clip, self.results.new(name or photo, f"animated.{kind}"))
+
+        return work
+
+    def project(self, photo: str, steps: int = 100, face: int | None = None, name: str = "") -> Work:
+        """A photo's face as a latent, with what the network draws of it; 0 steps: as the encoder has it."""
+        options = ProjectOptions(steps=steps, seed=self.seed)
+
+        def work(progress: Progress) -> Sequence[Path]:
+            progress(0.0, "finding the face")
+            editor = self.editor
+            subject = Subject.read(photo, face)
+            if api.has_encoder(editor.generator):
+                progress.show(api.synthesise(editor.generator, api.encode(subject.face, editor.generator))[0])
+
+            def on_step(step: int, state: StepState) -> None:
+                progress.point(float(state.loss[0]))
+                progress(step / max(steps, 1), f"step {step}")
+
+            made = editor.project(subject.face, options, on_step=on_step)
+            progress.show(made.image)
+            latent, picture = (self.results.new(name or photo, end) for end in ("latent.safetensors", "projected.png"))
+            made.latent.save(latent)
+            write_image(picture, made.image, source_type=GENERATED)
+            return picture, latent
+
+        return work
+
+    def mix(self, first: str, second: str, rows: str, share: float = 1.0, name: str = "") -> Work:
+        """The face of one photo or latent with rows of another's latent (style mixing, Karras et al. 2019, 3.1).
+
+        Args:
+            first: a photo or latent file, whose other rows stay.
+            second: likewise, whose rows are taken.
+            rows: which, counted from 0, such as 0-3,8.
+            share: how much of the way they go, 0..1.
+            name: what the result is named after; by default the first file.
+        """
+        if not 0 <= share <= 1:
+            raise UsageError(f"the share is {share:g}; expected a number from 0 to 1")
+
+        def work(progress: Progress) -> Sequence[Path]:
+            from latentface.editing.inverted_face import FaceFinder
+
+            progress(0.1, "finding both faces")
+            generator = self.editor.generator
+            taken = list(parse_rows(rows, generator.config.num_ws))
+            faces = FaceFinder(generator).faces([(first, "the first", None), (second, "the second", None)])
+            progress(0.6, "mixing")
+            own, other = (face.latent for face in faces)
+            ws = own.ws.clone()
+            ws[taken] += share * (other.ws[taken] - ws[taken])
+            latent = replace(own, ws=ws, noise=None)
+            images = [api.synthesise(generator, each)[0] for each in (own, latent, other)]
+            target, picture = (self.results.new(name or first, end) for end in ("mix.latent.safetensors", "mix.png"))
+            latent.save(target)
+            write_image(picture, np.concatenate(images, axis=1), source_type=GENERATED)
+            return picture, target
+
+        return work
+
+    def _write(self, progress: Progress, clip: Clip, target: Path) -> Sequence[Path]:
+        def on_frame(count: int, frame: Frame) -> None:
+            if count % SHOWN_EVERY == 1:
+                progress.show(frame.pixels[..., :3])
+            progress(0.05 + 0.95 * count / (clip.count or 10 * count), f"frame {count} of {clip.count or 'the clip'}")
+
+        write_clip(target, clip, on_frame=on_frame)
+        return (target,)
+
+
+def parse_blocks(rows: Sequence[Sequence[object]]) -> EmotionSequence:
+    """A line of time as a table: emotion, seconds and strength a row; rows without an emotion are left out.
+
+    Raises UsageError, which names the row, for anything else.
+    """
+    segments = []
+    for number, row in enumerate(rows, 1):
+        word = str(row[0]).strip() if row and row[0] is not None else ""
+        if not word or word == "nan":
+            continue
+        try:
+            seconds, strength = (float(str(each)) for each in row[1:3])
+            segments.append(EmotionSegment(Emotion.of(word), strength, seconds))
+        except ValueError as error:  # UsageError is one
+            raise UsageError(f"row {number}: {error}; expected an emotion, seconds, and a strength of 0 to 2") from None
+    return EmotionSequence(tuple(segments))
+
+
+def _check_kind(kind: str, kinds: Sequence[str]) -> None:
+    if kind not in kinds:
+        raise OutputError(f"cannot write {kind!r}; expected one of {', '.join(kinds)}")
