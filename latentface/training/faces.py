@@ -76,3 +76,13 @@ def load_faces(folders: Sequence[Path], labels: Sequence[str] = ()) -> FaceData:
         torch.cat(parts["mask"])[:, None] if len(parts["mask"]) == len(paths) else None,
         {name: torch.cat(parts[name]) for name in labels},
     )
+
+
+def join(parts: Sequence[FaceData]) -> FaceData:
+    """Several sets of pictures of one size as one, with masks if all have them, without labels."""
+    masks = [part.masks for part in parts if part.masks is not None]
+    return FaceData(
+        torch.cat([part.images for part in parts]),
+        torch.cat([part.points for part in parts]),
+        torch.cat(masks) if len(masks) == len(parts) else None,
+    )
