@@ -31,11 +31,15 @@ class FaceData:
     def __len__(self) -> int:
         return len(self.images)
 
+    def chosen(self, samples: torch.Tensor | slice) -> FaceData:
+        """Some of the samples: indices [n], or a slice."""
+        masks = None if self.masks is None else self.masks[samples]
+        labels = {name: values[samples] for name, values in self.labels.items()}
+        return replace(self, images=self.images[samples], points=self.points[samples], masks=masks, labels=labels)
+
     def part(self, start: int, stop: int) -> FaceData:
         """The samples start..stop."""
-        masks = None if self.masks is None else self.masks[start:stop]
-        labels = {name: values[start:stop] for name, values in self.labels.items()}
-        return replace(self, images=self.images[start:stop], points=self.points[start:stop], masks=masks, labels=labels)
+        return self.chosen(slice(start, stop))
 
     def batch(
         self, chosen: torch.Tensor, device: torch.device
@@ -75,4 +79,16 @@ def load_faces(folders: Sequence[Path], labels: Sequence[str] = ()) -> FaceData:
         torch.cat(parts["landmarks"]).float(),
         torch.cat(parts["mask"])[:, None] if len(parts["mask"]) == len(paths) else None,
         {name: torch.cat(parts[name]) for name in labels},
+    )
+
+
+def join(parts: Sequence[FaceData]) -> FaceData:
+    """Several sets of pictures of one size as one, with the masks and labels that all have."""
+    masks = [part.masks for part in parts if part.masks is not None]
+    common = set.intersection(*(set(part.labels) for part in parts))
+    return FaceData(
+        torch.cat([part.images for part in parts]),
+        torch.cat([part.points for part in parts]),
+        torch.cat(masks) if len(masks) == len(parts) else None,
+        {name: torch.cat([part.labels[name] for part in parts]) for name in common},
     )

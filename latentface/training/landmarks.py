@@ -1,13 +1,16 @@
-"""Train the built-in 68-landmark network on renders: `python -m latentface.training.landmarks --data DIR --out DIR`.
+"""Train the built-in 68-landmark network: `python -m latentface.training.landmarks --data DIR --out DIR`.
 
-Each DIR holds the renderer's shards (FFHQ crops with landmarks). The loss is the distance to the true points, in
-inter-ocular distances, plus a weak pull of every heat map towards a small spot. The labels are first moved to where
-annotators put them (landmark_definition).
+Each DIR holds the renderer's shards (FFHQ crops with landmarks), whose labels are moved to where annotators put them
+(landmark_definition). `--photos` and `--rigged` add photographs of people and the same people driven by the head, each
+with the face mesh that was read in them (photo_landmarks); then the held-out photographs measure. The loss is the
+distance to the points in inter-ocular distances, that of what opens and rises (lips, lids, brows), and a weak pull of
+every heat map towards a small spot.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,24 +19,36 @@ import torch.nn.functional as F
 
 from latentface.errors import UsageError
 from latentface.networks.landmarks import LandmarkConfig, LandmarkNet, spatial_mean
-from latentface.training.faces import FaceData, load_faces
+from latentface.training.faces import FaceData, join, load_faces
 from latentface.training.landmark_augmentation import AugmentOptions, augment
 from latentface.training.landmark_definition import redefine
 from latentface.training.loop import Loop, LoopOptions, command_line, loop_options
+from latentface.training.photo_landmarks import load_driven, load_photos, names_of_held_people
 
 CONFIG = LandmarkConfig()
 CHANGES = AugmentOptions()
 OPTIONS = LoopOptions(minutes=25.0)
+SHARES = (0.5, 0.35, 0.15)  # of photographs, driven faces and renders in a batch
+#: Points that move against each other: lips and lids that close, brows over the corners of eyes, corners of the mouth.
+MOTIONS = (
+    (61, 67), (62, 66), (63, 65), (37, 41), (38, 40), (43, 47), (44, 46),
+    (17, 36), (19, 36), (19, 39), (21, 39), (22, 42), (24, 42), (24, 45), (26, 45),
+    (48, 54), (48, 51), (54, 51), (48, 57), (54, 57),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class LandmarkLoss:
     """jaw_weight: the jaw line is a contour that moves with the view, so it counts less.
 
+    motion_weight: of the differences between `MOTIONS`, which are what expressions are read from.
+    beta: distance, in crop units, below which misses count by their square.
     spot_weight, spot_cells: weight and deviation, in cells, of the target spots on the heat maps.
     """
 
     jaw_weight: float = 0.4
+    motion_weight: float = 0.5
+    beta: float = 0.004
     spot_weight: float = 0.01
     spot_cells: float = 1.2
 
@@ -56,7 +71,10 @@ def landmark_loss(logits: torch.Tensor, truth: torch.Tensor, weights: LandmarkLo
     weight[:17] = weights.jaw_weight
     weight = weight * ((truth > 0.01) & (truth < 0.99)).all(2)  # [N, 68]
     total = weight.sum().clamp(min=1.0)
-    miss = F.smooth_l1_loss(points, truth, reduction="none", beta=0.01).sum(2) / eyes[:, None]
+    miss = F.smooth_l1_loss(points, truth, reduction="none", beta=weights.beta).sum(2) / eyes[:, None]
+    first, second = torch.tensor(MOTIONS, device=truth.device).T
+    moved, asked = points[:, first] - points[:, second], truth[:, first] - truth[:, second]
+    motion = F.smooth_l1_loss(moved, asked, reduction="none", beta=weights.beta).sum(2) / eyes[:, None]
     height, width = logits.shape[2:]
     x = torch.arange(width, device=truth.device) + 0.5
     y = torch.arange(height, device=truth.device) + 0.5
@@ -66,7 +84,7 @@ def landmark_loss(logits: torch.Tensor, truth: torch.Tensor, weights: LandmarkLo
     spot = spot / spot.sum(2, keepdim=True).clamp(min=1e-6)
     cross = -(spot * logits.flatten(2).log_softmax(2)).sum(2)
     loss: torch.Tensor = (weight * (miss + weights.spot_weight * cross)).sum() / total
-    return loss
+    return loss + weights.motion_weight * motion.mean()
 
 
 def framed(data: FaceData, config: LandmarkConfig) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
@@ -96,15 +114,22 @@ def measure(network: LandmarkNet, data: FaceData) -> float:
 
 
 class LandmarkTask:
-    """Batches, loss and figures: what `Loop` needs of the data. The last `held_out` pictures are for measuring."""
+    """Batches, loss and figures: what `Loop` needs of the data.
+
+    parts: sets of pictures to learn from, and what share of a batch each makes. held: those to measure on.
+    """
 
     kind = "landmarks"
 
-    def __init__(self, data: FaceData, config: LandmarkConfig = CONFIG, held_out: int = 500, batch: int = 32) -> None:
-        if not 0 < held_out < len(data):
-            raise UsageError(f"{len(data)} images are too few: {held_out} are held out for measuring")
-        self.data, self.config, self.batch, self.count = data, config, batch, len(data) - held_out
-        self.held = data.part(self.count, len(data))
+    def __init__(
+        self,
+        parts: Sequence[tuple[FaceData, float]],
+        held: FaceData,
+        config: LandmarkConfig = CONFIG,
+        batch: int = 32,
+    ) -> None:
+        self.data, self.held, self.config, self.batch = join([part for part, _ in parts]), held, config, batch
+        self.chances = torch.cat([torch.full((len(part),), share / len(part)) for part, share in parts])
 
     def build(self) -> LandmarkNet:
         """A fresh network."""
@@ -112,7 +137,8 @@ class LandmarkTask:
 
     def sample_batch(self, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """An augmented batch: pictures [N, 3, S, S] and points [N, 68, 2] in crop units."""
-        chosen = torch.randint(self.count, (self.batch,), generator=generator, device=generator.device).cpu()
+        chances = self.chances.to(generator.device)
+        chosen = torch.multinomial(chances, self.batch, replacement=True, generator=generator).cpu()
         images, points, masks = self.data.batch(chosen, generator.device)
         return augment(images, points, masks, self.config, CHANGES, generator)
 
@@ -126,11 +152,44 @@ class LandmarkTask:
         return {"held_out_error": measure(network, self.held)}
 
 
+def gather(given: argparse.Namespace) -> LandmarkTask:
+    """The task of a parsed command line.
+
+    Raises:
+        UsageError: too few renders, or pictures without their mesh.
+    """
+    if (given.photos is None) != (given.photo_mesh is None) or (given.rigged is None) != (given.rigged_mesh is None):
+        raise UsageError("give --photo-mesh with --photos and --rigged-mesh with --rigged; face_mesh writes them")
+    renders = load_annotated(given.data)
+    if given.photos is None:
+        return LandmarkTask(*hold_out(renders))
+    photos, held = load_photos(given.photos, given.photo_mesh)
+    parts = [(photos, SHARES[0]), (renders, SHARES[2])]
+    if given.rigged is not None:
+        parts.append((load_driven(given.rigged, given.rigged_mesh, names_of_held_people(given.photos)), SHARES[1]))
+    return LandmarkTask(parts, held)
+
+
+def hold_out(data: FaceData, count: int = 500) -> tuple[list[tuple[FaceData, float]], FaceData]:
+    """All but the last `count` pictures as the one part of a `LandmarkTask`, and those.
+
+    Raises:
+        UsageError: there are no more than these.
+    """
+    if not 0 < count < len(data):
+        raise UsageError(f"{len(data)} images are too few: {count} are held out for measuring")
+    return [(data.part(0, len(data) - count), 1.0)], data.part(len(data) - count, len(data))
+
+
 def main(arguments: list[str] | None = None) -> None:
     """The command line of this recipe."""
-    given = command_line("latentface.training.landmarks", __doc__, OPTIONS).parse_args(arguments)
-    task = LandmarkTask(load_annotated(given.data))
-    print(Loop(task, given.out, loop_options(given, OPTIONS), given.device).run())
+    parser = command_line("latentface.training.landmarks", __doc__, OPTIONS)
+    parser.add_argument("--photos", type=Path, help="folder of photographs (faces.jsonl, crops)")
+    parser.add_argument("--photo-mesh", type=Path, help="the mesh read in them")
+    parser.add_argument("--rigged", type=Path, help="folder of shards of these people driven by the head")
+    parser.add_argument("--rigged-mesh", type=Path, help="the mesh read in them")
+    given = parser.parse_args(arguments)
+    print(Loop(gather(given), given.out, loop_options(given, OPTIONS), given.device).run())
 
 
 if __name__ == "__main__":

@@ -53,18 +53,20 @@ def draw_face(rng: np.random.Generator, brow_drop: float = 0.0) -> tuple[np.ndar
     return np.asarray(picture), points
 
 
-def write_shards(folder: Path, count: int = 40, shards: int = 2, seed: int = 0, with_mask: bool = True) -> Path:
+def write_shards(
+    folder: Path, count: int = 40, shards: int = 2, seed: int = 0, with_mask: bool = True, side: int = 128
+) -> Path:
     rng = np.random.default_rng(seed)
     folder.mkdir(exist_ok=True)
     for index in range(shards):
         faces = [draw_face(rng) for _ in range(count // shards)]
         arrays = {
-            "images": np.stack([f[0] for f in faces]),
-            "landmarks": np.stack([f[1] for f in faces]).astype(np.float32),
+            "images": np.stack([np.asarray(Image.fromarray(f[0]).resize((side, side))) for f in faces]),
+            "landmarks": np.stack([(f[1] + 0.5) * (side / 128) - 0.5 for f in faces]).astype(np.float32),
             "emotion": np.zeros(len(faces), np.int64),
         }
         if with_mask:
-            arrays["mask"] = np.full((len(faces), 128, 128), 255, np.uint8)
+            arrays["mask"] = np.full((len(faces), side, side), 255, np.uint8)
         np.savez(folder / f"shard-{index:05d}.npz", **arrays)
     return folder
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from latentface.faces.crop import MIRROR
+from latentface.training.photo_landmarks import mesh_weights
 from tests.helpers.drawn_faces import mean_shape
 from tests.helpers.drawn_people import draw_person
 
@@ -56,6 +58,7 @@ def write_driven(folder: Path, people: int) -> Path:
         images=np.stack([person(number, 1) for number in range(people)]),
         landmarks=np.stack([places()] * people),
         name=np.array([f"person{number:03d}.png" for number in range(people)]),
+        seed=np.arange(people, dtype=np.int64) + 100,
         coefficients=opened,
         coefficient_names=np.array(["mouthSmileLeft", "jawOpen"]),
         kind=np.full(people, 1, np.int64),
@@ -66,3 +69,23 @@ def write_driven(folder: Path, people: int) -> Path:
         light=np.zeros((people, 4), np.float32),
     )
     return folder
+
+
+def mesh_of(points: np.ndarray) -> np.ndarray:
+    """Vertices [478, 2] of a face mesh whose landmarks lie at points [68, 2], as nearly as one can have them."""
+    weights = mesh_weights().astype(np.float64)
+    middle = points.mean(0)
+    return np.asarray(np.linalg.pinv(weights) @ (points - middle) + middle, np.float32)
+
+
+def write_mesh(path: Path, names: list[str]) -> Path:
+    """The file of `face_mesh` for pictures of people, in which both readings agree."""
+    plain, mirrored = mesh_of(places()), mesh_of(mirror_points(places()))
+    mirrored[:, 0] = SIDE - 1 - mirrored[:, 0]
+    np.savez(path, name=names, plain=np.stack([plain] * len(names)), mirrored=np.stack([mirrored] * len(names)))
+    return path
+
+
+def mirror_points(points: np.ndarray) -> np.ndarray:
+    """Landmarks [68, 2] of such a picture's mirror image."""
+    return np.asarray(points[list(MIRROR)] * [-1, 1] + [SIDE - 1, 0])

@@ -15,12 +15,14 @@ from latentface.training.landmarks import (
     LandmarkLoss,
     LandmarkTask,
     framed,
+    hold_out,
     landmark_loss,
     main,
     measure,
 )
 from latentface.training.loop import Loop, LoopOptions
 from tests.helpers.drawn_faces import centres, spots, write_shards
+from tests.helpers.portrait_folder import write_driven, write_folder, write_mesh
 
 SMALL = LandmarkConfig(input_size=32, widths=(8, 8, 16, 16), decoder=8)
 OPTIONS = LoopOptions(steps=6, measure_every=3, warm_up=2, learning_rate=5e-3, bfloat16=False, minutes=None)
@@ -69,7 +71,7 @@ def test_measure_is_in_inter_ocular_distances(drawn_data):
 
 
 def task(drawn_data, config=SMALL, batch=4):
-    return LandmarkTask(drawn_data, config, held_out=8, batch=batch)
+    return LandmarkTask(*hold_out(drawn_data, 8), config, batch=batch)
 
 
 def test_training_learns(drawn_data, tmp_path):
@@ -83,7 +85,16 @@ def test_training_learns(drawn_data, tmp_path):
 
 def test_too_few_pictures_are_refused(drawn_data):
     with pytest.raises(UsageError, match="too few"):
-        LandmarkTask(drawn_data, SMALL, held_out=40)
+        hold_out(drawn_data, 40)
+
+
+def test_a_batch_takes_of_each_part_its_share(drawn_data):
+    first, second = drawn_data.part(0, 30), drawn_data.part(30, 32)
+    white = replace(second, images=torch.full_like(second.images, 255))
+    black = replace(first, images=torch.zeros_like(first.images))
+    task = LandmarkTask([(black, 0.25), (white, 0.75)], second, SMALL, batch=400)
+    chosen = torch.multinomial(task.chances, 4000, replacement=True, generator=torch.Generator().manual_seed(0))
+    assert (task.data.images[chosen, 0, 0, 0] == 255).float().mean() == pytest.approx(0.75, abs=0.03)
 
 
 def test_command_line(tmp_path, capsys):
@@ -91,4 +102,19 @@ def test_command_line(tmp_path, capsys):
     out = tmp_path / "out"
     main(["--data", str(folder), "--out", str(out), "--steps", "1", "--device", "cpu", "--float32"])
     assert str(out / "landmarks.safetensors") in capsys.readouterr().out
+    assert load_landmarks(out / "landmarks.safetensors").config == LandmarkConfig()
+
+
+def test_photographs_are_learnt_from_and_measured_on(tmp_path, capsys):
+    faces, driven = write_folder(tmp_path / "faces", 14), write_driven(tmp_path / "driven", 14)
+    names = [f"person{number:03d}.png" for number in range(14)]
+    mesh = write_mesh(tmp_path / "faces.npz", names)
+    driven_mesh = write_mesh(tmp_path / "driven.npz", [str(100 + number) for number in range(14)])
+    renders, out = write_shards(tmp_path / "data", count=20, shards=1, side=160), tmp_path / "out"
+    given = ["--data", str(renders), "--out", str(out), "--steps", "1", "--device", "cpu", "--float32"]
+    given += ["--photos", str(faces), "--photo-mesh", str(mesh), "--rigged", str(driven)]
+    with pytest.raises(UsageError, match="--rigged-mesh"):
+        main(given)
+    main([*given, "--rigged-mesh", str(driven_mesh)])
+    assert "held_out_error" in capsys.readouterr().out
     assert load_landmarks(out / "landmarks.safetensors").config == LandmarkConfig()
