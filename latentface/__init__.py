@@ -26,6 +26,8 @@ if TYPE_CHECKING:
         transfer,
     )
     from latentface.editing.attribute_edit import Edit
+    from latentface.editing.clip_edit import EditedClip
+    from latentface.editing.keyframes import Keyframes
     from latentface.editor import FaceEditor
     from latentface.emotion import Emotion, EmotionSegment, EmotionSequence
     from latentface.emotions.recognition import Reading, Recogniser
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from latentface.networks.motion import MotionModel
     from latentface.options import (
         AnimateOptions,
+        ClipOptions,
         CompositeOptions,
         DirectionOptions,
         EditOptions,
@@ -68,11 +71,13 @@ _HOMES = {
     "AnimateOptions": "latentface.options",
     "Animation": "latentface.motion.animator",
     "Clip": "latentface.io.clip",
+    "ClipOptions": "latentface.options",
     "CompositeOptions": "latentface.options",
     "Direction": "latentface.latents.latent",
     "DirectionOptions": "latentface.options",
     "Edit": "latentface.editing.attribute_edit",
     "EditOptions": "latentface.options",
+    "EditedClip": "latentface.editing.clip_edit",
     "Emotion": "latentface.emotion",
     "EmotionSegment": "latentface.emotion",
     "EmotionSequence": "latentface.emotion",
@@ -83,6 +88,7 @@ _HOMES = {
     "GeneratorConfig": "latentface.networks.generator",
     "HeadFit": "latentface.head.fit",
     "InputError": "latentface.errors",
+    "Keyframes": "latentface.editing.keyframes",
     "Latent": "latentface.latents.latent",
     "LatentMismatch": "latentface.errors",
     "LatentfaceError": "latentface.errors",
@@ -134,11 +140,13 @@ __all__ = [
     "AnimateOptions",
     "Animation",
     "Clip",
+    "ClipOptions",
     "CompositeOptions",
     "Direction",
     "DirectionOptions",
     "Edit",
     "EditOptions",
+    "EditedClip",
     "Emotion",
     "EmotionSegment",
     "EmotionSequence",
@@ -149,6 +157,7 @@ __all__ = [
     "GeneratorConfig",
     "HeadFit",
     "InputError",
+    "Keyframes",
     "Latent",
     "LatentMismatch",
     "LatentfaceError",

@@ -12,7 +12,7 @@ import latentface
 
 NAMES = [
     "AnimateOptions", "Animation", "MotionModel", "animate", "load_animator",
-    "HeadFit", "fit_head",
+    "HeadFit", "fit_head", "ClipOptions", "EditedClip", "Keyframes",
     "Clip", "CompositeOptions", "Direction", "Emotion", "EmotionSegment", "EmotionSequence", "FaceCrop", "FaceEditor",
     "Frame", "Generator", "GeneratorConfig", "InputError", "Latent", "LatentMismatch", "LatentfaceError",
     "NoFaceFound", "OutputError", "Photo", "ProjectOptions", "Projection", "Sound", "Transfer", "TransferOptions",
