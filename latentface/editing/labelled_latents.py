@@ -134,7 +134,9 @@ def from_samples(
     *,
     seed: int = 0,
     surest: float = 0.5,
+    least: int = 1,
     on_step: Step = lambda done: None,
+    note: Note = lambda text: None,
 ) -> Labelled:
     """Sampled latents, each labelled by a classifier of its picture; of every class the surest share is kept.
 
@@ -145,7 +147,9 @@ def from_samples(
         names: the classes, in the classifier's order.
         seed: of the first sample; the others' follow it.
         surest: share of each class that is kept, the one with the highest scores.
+        least: classes of which fewer samples would be kept are left out.
         on_step: called with the number of samples that are done.
+        note: told of classes that are left out.
 
     Raises:
         UsageError: the classifier has another number of classes.
@@ -166,7 +170,10 @@ def from_samples(
     for number in range(len(names)):
         members = (found == number).nonzero()[:, 0]
         best = margins[members].argsort(descending=True, stable=True)[: max(1, round(surest * len(members)))]
-        kept += members[best].tolist()
+        if 0 < len(best) < least:
+            note(f"{names[number]} is left out: {len(members)} of {count} samples show it; take more samples")
+        elif len(best):
+            kept += members[best].tolist()
     return Labelled(torch.cat(ws)[kept], [names[int(found[k])] for k in kept])
 
 

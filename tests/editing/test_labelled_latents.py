@@ -190,3 +190,16 @@ def test_renders_are_labelled_with_their_true_emotions(
     found = from_renders([tmp_path], generator)
     assert values(found) == [float(k) for k in range(20)]
     assert found.labels[:8] == ["neutral", "happiness", "sadness", "surprise", "anger", "disgust", "fear", "neutral"]
+
+
+def test_classes_that_too_few_samples_show_are_left_out_and_told(generator: Generator) -> None:
+    notes: list[str] = []
+
+    def recognise(pictures: torch.Tensor) -> torch.Tensor:
+        first = torch.zeros(len(pictures), dtype=torch.long)
+        first[0] = 1  # one of each batch of 16
+        return torch.nn.functional.one_hot(first, 3).float()
+
+    data = from_samples(generator, 32, recognise, ["calm", "joy", "awe"], surest=1.0, least=3, note=notes.append)
+    assert set(data.labels) == {"calm"} and len(data.ws) == 30
+    assert notes == ["joy is left out: 2 of 32 samples show it; take more samples"]
