@@ -88,7 +88,7 @@ def _seen_from(
     target.use()
     target.clear()
     context.enable(context.DEPTH_TEST)
-    cast(moderngl.Uniform, program["view"]).write(view.T.astype("f4").tobytes())
+    cast("moderngl.Uniform", program["view"]).write(view.T.astype("f4").tobytes())
     buffer = context.buffer(vertices.astype("f4").tobytes())
     index = context.buffer(triangles.astype("i4").tobytes())
     context.vertex_array(program, [(buffer, "3f", "place")], index).render()

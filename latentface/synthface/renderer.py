@@ -263,7 +263,7 @@ def _set(program: moderngl.Program, values: Mapping[str, object]) -> None:
     """Set the uniforms that the program kept (GLSL drops unused ones)."""
     for name, value in values.items():
         if name in program:
-            uniform = cast(moderngl.Uniform, program[name])
+            uniform = cast("moderngl.Uniform", program[name])
             if isinstance(value, np.ndarray):
                 uniform.write(np.ascontiguousarray(value, "f4").tobytes())
             else:
