@@ -116,7 +116,7 @@ def from_table(path: Path, label: str, reader: Reader, conditions: Sequence[str]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read as a table: {error}") from None
     if not rows:
-        raise InputError(f"{path} has no rows; expected a head line with file and {label}, and a line for each photo")
+        raise InputError(f"{path} has no rows; expected a header with file and {label}, and a line for each photo")
     for column in ("file", label, *conditions):
         if any(row.get(column) is None for row in rows):
             raise InputError(f"{path} has no column {column!r} in every row; there are {', '.join(map(str, rows[0]))}")
@@ -209,7 +209,7 @@ def _shards(folders: Sequence[Path]) -> Iterator[tuple[Pixels, Int64Array]]:
                 with np.load(path, allow_pickle=False) as shard:
                     yield shard["images"], shard["emotion"]
             except (OSError, KeyError, ValueError) as error:
-                raise InputError(f"{path} is no shard of renders: {error}") from None
+                raise InputError(f"{path} is not a shard of renders: {error}") from None
 
 
 def _listed(folder: Path) -> list[Path]:
@@ -233,7 +233,7 @@ def _numbers(words: Sequence[str], what: str) -> Float64Array:
     try:
         numbers = np.array([float(word) for word in words])
     except ValueError as error:
-        raise InputError(f"{what} are to be numbers: {error}") from None
+        raise InputError(f"{what} must be numbers: {error}") from None
     if not np.isfinite(numbers).all():
         raise InputError(f"{what} hold NaN or infinity; expected finite numbers")
     return numbers

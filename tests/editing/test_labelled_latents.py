@@ -127,7 +127,7 @@ def test_a_table_that_cannot_be_read(tmp_path: Path, generator: Generator) -> No
             from_table(path, "smile", Reader(generator))
 
 
-@pytest.mark.parametrize(("label", "words"), [("much", "are to be numbers"), ("nan", "NaN or infinity")])
+@pytest.mark.parametrize(("label", "words"), [("much", "must be numbers"), ("nan", "NaN or infinity")])
 def test_scores_are_finite_numbers(label: str, words: str) -> None:
     assert Labelled(torch.zeros(2, 6, 8), ["1", "-0.5"]).scores.tolist() == [1.0, -0.5]
     with pytest.raises(InputError, match=words):
@@ -170,10 +170,10 @@ def test_shards_of_renders_that_are_none(tmp_path: Path, generator: Generator) -
     with pytest.raises(InputError, match="holds no shard"):
         from_renders([tmp_path], generator)
     (tmp_path / "shard-0.npz").write_bytes(b"damaged")
-    with pytest.raises(InputError, match="is no shard of renders"):
+    with pytest.raises(InputError, match="is not a shard of renders"):
         from_renders([tmp_path], generator)
     np.savez(tmp_path / "shard-0.npz", images=np.zeros((1, 16, 16, 3), np.uint8))
-    with pytest.raises(InputError, match="is no shard of renders"):
+    with pytest.raises(InputError, match="is not a shard of renders"):
         from_renders([tmp_path], generator)
 
 
