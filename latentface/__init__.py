@@ -1,4 +1,4 @@
-"""latentface: invert a person's own photo into StyleGAN2's W+ space, edit it there and look at the result.
+"""latentface: change the expression of a face in your own photo, through the latent space of StyleGAN2.
 
 The public names below are loaded on first use (PEP 562): `import latentface` imports none of torch, scipy or dlib, and
 changes nothing in the process.

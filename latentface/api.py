@@ -1,4 +1,4 @@
-"""The public verbs: they join the algorithms with the networks that come with the package, which `loading` opens."""
+"""The public verbs: they join the algorithms with the networks that come with the package, which `hub` opens."""
 
 from __future__ import annotations
 
@@ -70,10 +70,10 @@ def align(photo: Pixels, size: int = DEFAULT_SIZE, landmarks: str = "builtin") -
         landmarks: `builtin`, `dlib68`, or a name or file as `latentface.hub.landmark_predictor` takes them.
 
     Returns:
-        One `FaceCrop` a face, the surest first.
+        One `FaceCrop` for each face, the one detected most surely first.
 
     Raises:
-        NoFaceFound: there is none.
+        NoFaceFound: the photo shows no face.
         WeightsError: the landmark predictor cannot be loaded.
     """
     return alignment.align(photo, size=size, landmarks=landmark_predictor(landmarks))
@@ -131,7 +131,7 @@ def project(
     Args:
         crops: a `FaceCrop`, its pixels (uint8 [R, R, 3]), or a sequence of crops that are optimised together.
         generator: the network to invert; R is its resolution.
-        options: how; defaults to `ProjectOptions()`.
+        options: how to search; by default `ProjectOptions()`.
         on_step: called as on_step(step, state) after every step.
 
     Returns:
@@ -210,7 +210,7 @@ def start_of(
     """
     if start == "mean" or (start == "auto" and search and not has_encoder(generator)):
         if not search:
-            raise UsageError("start=mean with steps=0 is nobody's face; take steps, or begin at an encoder")
+            raise UsageError("start=mean with steps=0 gives the mean face; use more steps, or begin at an encoder")
         return None
     if start in ("auto", "encoder"):
         return encode(crops, generator)

@@ -45,16 +45,19 @@ PhotoSource = str | os.PathLike[str] | Pixels
 
 
 class FaceEditor:
-    """Networks chosen once, then verbs: `align`, `project`, `edit`, `transfer`, `animate`, `video`, `sample` and more.
+    """The verbs of latentface, on networks that are chosen once.
 
-    In every verb `face` counts the faces of a photo from 1, the surest first, as `align` returns them; None is the
-    largest (in `animate`, which moves several at once, all of them). `project` says how the latent of a face is found;
-    None is what suits the verb. An option that has no effect in the chosen mode raises UsageError.
+    They are `align`, `project`, `edit`, `transfer`, `animate`, `video`, `sample` and more.
+
+    In every verb `face` is the number of a face in the photo, counted from 1, the one detected most surely, as `align`
+    returns them; None is the largest face (in `animate`, which moves several at once, all of them). `project` says how
+    the latent of a face is found; with None each verb takes what suits it. An option that has no effect in
+    the chosen mode raises UsageError.
 
     Args:
         network: built-in name or file of a generator.
         device: `cpu`, `cuda`, `cuda:N`, or `auto` for a GPU when there is one.
-        seed: seed of every random draw, unless an option gives another.
+        seed: seed of all random numbers, unless an option gives another.
         landmarks: `builtin`, `dlib68`, or a name or file as `latentface.hub.landmark_predictor` takes them.
 
     Raises:
@@ -132,7 +135,7 @@ class FaceEditor:
         *,
         on_step: StepCallback | None = None,
     ) -> list[Projection]:
-        """Invert several crops together; one projection a crop, in their order."""
+        """Invert several crops together; returns one projection for each crop, in their order."""
         return api.project(list(crops), self.generator, options or ProjectOptions(seed=self.seed), on_step=on_step)
 
     def transfer(
@@ -147,7 +150,7 @@ class FaceEditor:
         composite: CompositeOptions | None = None,
         on_note: Note | None = None,
     ) -> Result:
-        """The identity's photo with the expression of another, at its full resolution.
+        """Give the person in one photo the expression of another face, at the photo's full resolution.
 
         Projections are remembered in the user's cache folder, so the next transfer with the same photo takes seconds.
 
@@ -157,16 +160,16 @@ class FaceEditor:
             options: how the expression is taken, and how the photo gets it; by default `TransferOptions()`.
             face: which face of the identity's photo, 1 for the surest; by default the largest.
             expression_face: which face of the expression's photo, likewise.
-            project: how the latents are found; by default by the network's own encoder, where it has one and the face
-                is not pasted, else by a search.
+            project: how the latents are found; by default by the network's own encoder, if it has one and the face is
+                not pasted, and by a search otherwise.
             composite: how a synthesised face is pasted.
-            on_note: told of several faces, of faces turned away or hidden, and of poor projections.
+            on_note: called with notes about several faces, faces turned away or hidden, and poor projections.
 
         Returns:
             `Result` with `photo` (its rgb, alpha and metadata) and `transfer` (latent, layers, image, costs).
 
         Raises:
-            InputError, NoFaceFound: a photo cannot be used; the message says which.
+            InputError, NoFaceFound: a photo cannot be used; the message says which one.
             LatentMismatch: a latent belongs to another network.
             UsageError: an option that has no effect, such as one of pasting where the photo's own pixels are moved.
         """
@@ -186,7 +189,7 @@ class FaceEditor:
         face: int | None = None,
         network: str | os.PathLike[str] | None = None,
     ) -> Animation:
-        """The photo with its faces moving as those of driving clips do; see `latentface.animate`.
+        """Move the faces of a photo as the faces in driving clips move; see `latentface.animate`.
 
         Args:
             photo: a file, uint8 RGB [H, W, 3], or a `Photo` with alpha.
@@ -228,19 +231,19 @@ class FaceEditor:
         composite: CompositeOptions | None = None,
         on_note: Note | None = None,
     ) -> Edit:
-        """The face of a photo moved along named directions and put back, at the photo's full resolution.
+        """Change the expression, gaze or pose of the face in a photo, at the photo's full resolution.
 
         Args:
             photo: a file, uint8 RGB [H, W, 3], or a latent, its file or a projection, whose face is shown alone.
             changes: strengths of directions and values of controls by name, such as {"happiness": 2, "blink": 1,
                 "yaw+": 10}; see `editing.attribute_edit.split_changes`.
-            options: which rows move, and how the photo gets the edit.
+            options: which rows of the latent change, and how the change reaches the photo.
             face: which face of the photo, 1 for the surest; by default the largest.
-            project: how to find the latent; by default the network's own encoder, where it has one and the photo's own
-                pixels are moved, else a search.
-            directions: a file of directions to name too.
+            project: how the latent is found; by default by the network's own encoder, if it has one and the photo's own
+                pixels are moved, and by a search otherwise.
+            directions: a file of further directions.
             composite: how a synthesised face is pasted.
-            on_note: told of strengths that leave the network's range, of several faces, and of poor projections.
+            on_note: called with notes about strengths beyond the network's range, several faces, and poor projections.
 
         Returns:
             `Edit` with `photo` (its rgb, alpha and metadata), `latent`, `image`, and `excess`.
@@ -307,7 +310,7 @@ class FaceEditor:
         composite: CompositeOptions | None = None,
         on_note: Note | None = None,
     ) -> Clip:
-        """The face of a photo goes through a sequence of emotions; the rest of the photo stays as it is.
+        """Make a clip in which the face of a photo goes through emotions; the rest of the photo stays as it is.
 
         Args:
             photo: a file, uint8 RGB [H, W, 3], or a latent, its file or a projection, whose face is shown alone.
@@ -315,10 +318,10 @@ class FaceEditor:
             options: how the face moves: easing, holds, loop, blinks, sway.
             drawing: frames a second, the face alone or the photo, and how the photo gets the expression.
             face: which face of the photo, 1 for the surest; by default the largest.
-            project: how the latent is found; by default by the network's own encoder, where it has one and the face is
-                not pasted, else by a search.
+            project: how the latent is found; by default by the network's own encoder, if it has one and the face is
+                not pasted, and by a search otherwise.
             composite: how a synthesised face is pasted.
-            on_note: told of emotions too strong for the network, of several faces, and of poor projections.
+            on_note: called with notes about emotions too strong for the network, several faces, and poor projections.
 
         Returns:
             `Clip`, whose frames are computed while it is gone through or written (`write_clip`).
@@ -358,7 +361,7 @@ class FaceEditor:
         return picture
 
     def sample(self, seeds: Sequence[int] | int | None = None, psi: float = 0.7) -> Pixels:
-        """Draw new faces, one a seed: uint8 RGB [N, R, R, 3].
+        """Generate new faces, one for each seed: uint8 RGB [N, R, R, 3].
 
         Args:
             seeds: several seeds, or one, or None for the editor's own.

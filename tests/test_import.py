@@ -124,3 +124,35 @@ print(cache.adopt(entry, "mine").read_bytes().decode())
         [sys.executable, "-c", statement], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
     )
     assert done.stdout.split("\n")[:2] == ["128", "a network"], done.stderr
+
+
+#: What need not be there, or not work, when a module is imported: rendering, windows, cameras, web pages, extras.
+OPTIONAL = {
+    "EGL", "OpenGL", "gradio", "lpips", "moderngl", "onnx", "onnxruntime", "onnxscript", "pillow_heif", "pyvirtualcam",
+    "skimage", "tkinter", "torchvision",
+}  # fmt: skip
+
+
+def test_every_module_is_imported_without_what_is_optional_or_posix_alone(tmp_path: Path) -> None:
+    root = Path(latentface.__file__).parent
+    names = [
+        ".".join(("latentface", *path.relative_to(root).with_suffix("").parts)).removesuffix(".__init__")
+        for path in sorted(root.rglob("*.py"))
+        if path.stem != "__main__"
+    ]
+    statement = f"""
+import importlib, sys
+import torch, scipy.optimize, sklearn, av, pulp, dlib, PIL.Image, rich.console  # others' own imports are theirs
+sys.modules.update(dict.fromkeys({sorted(OPTIONAL | POSIX_ONLY - {"posix"})}))  # importing one is now an ImportError
+for name in {names}:
+    importlib.import_module(name)
+print(len(sys.modules) > 0)
+"""
+    done = subprocess.run([sys.executable, "-c", statement], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_source_is_python_3_10() -> None:
+    root = Path(latentface.__file__).parent
+    for path in root.rglob("*.py"):
+        ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 10))

@@ -194,7 +194,7 @@ def fit_command(report: Report, folders: tuple[Path, ...], output: Path | None, 
 
     generator = api.load_generator(flags["network"], flags["device"])
     others = [api.load_direction(name, generator) for name in flags["orthogonal_to"]]
-    found = _learn(_gather(report, generator, folders, options.seed, flags), generator, options, others, flags)
+    found = _learn(_gather(report, generator, folders, options, flags), generator, options, others, flags)
     for direction in found:
         report.say(f"{direction.name}: held-out accuracy {(direction.metadata or {})['accuracy']}")
     stem = flags["name"] or (found[0].name if len(found) == 1 else "fitted")
@@ -227,7 +227,7 @@ def read_array(path: Path, key: str | None = None) -> NDArray[np.floating]:
 
 
 def _gather(
-    report: Report, generator: Generator, folders: Sequence[Path], seed: int, flags: dict[str, Any]
+    report: Report, generator: Generator, folders: Sequence[Path], options: DirectionOptions, flags: dict[str, Any]
 ) -> Labelled:
     """Labelled latents from where they are to come from."""
     from latentface.editing import labelled_latents
@@ -239,8 +239,9 @@ def _gather(
             recognise = labelled_latents.emotion_recogniser(flags["classifier"], str(generator.w_avg.device))
             names = [emotion.value for emotion in Emotion]
             return labelled_latents.from_samples(
-                generator, flags["sample"], recognise, names, seed=seed, on_step=bar.step
-            )
+                generator, flags["sample"], recognise, names, seed=options.seed, least=options.folds,
+                on_step=bar.step, note=report.note,
+            )  # fmt: skip
         if flags["renders"]:
             return labelled_latents.from_renders(flags["renders"], generator, bar.step)
         reader = labelled_latents.Reader(generator, flags["project"], flags["landmarks"], report.note, bar.step)

@@ -156,7 +156,7 @@ def fit(report: Report, files: tuple[Path, ...], output: Path, steps: int, seed:
         f"perplexity is {ours:.2f}, a Markov chain's {chain:.2f} -> {output}"
     )
     if not fitted.beats_chain:
-        report.note("it foresees no better than a Markov chain: there is no longer memory in these, or too few of them")
+        report.note("it predicts no better than a Markov chain: these sequences have no longer memory, or are too few")
     report.result(
         {
             "command": "sequence fit", "files": [str(path) for path in files], "output": str(output),

@@ -103,7 +103,7 @@ class Retoucher:
         place = way(self.options, [direction for direction, _ in steps])
         pasted = self.face.photo is None or self.face.crop is None or self.options.crop
         if controls and (pasted or place != "head"):
-            raise UsageError(f"{', '.join(controls)} moves the head in a photo; it has no effect on a drawn face")
+            raise UsageError(f"{', '.join(controls)} moves the head in a photo and has no effect on a generated face")
         if far > FAR and (pasted or place != "head"):
             words = ", ".join(f"{direction.name} {strength:g}" for direction, strength in steps)
             self.note(

@@ -307,4 +307,4 @@ def _warn_of_range(generator: Generator, sequencer: Sequencer, note: Note) -> No
     far = {name: excess(start, replace(start, ws=ws), w) for name, ws in sequencer.extremes().items()}
     beyond = [f"{name} ({distance:.1f} deviations)" for name, distance in far.items() if distance > FAR]
     if beyond:
-        note(f"{', '.join(beyond)}: so far from the network's mean it draws badly; lower strengths till {FAR:g}")
+        note(f"{', '.join(beyond)}: the network draws badly so far from its mean; lower the strengths to {FAR:g}")

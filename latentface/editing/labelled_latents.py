@@ -116,7 +116,7 @@ def from_table(path: Path, label: str, reader: Reader, conditions: Sequence[str]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read as a table: {error}") from None
     if not rows:
-        raise InputError(f"{path} has no rows; expected a head line with file and {label}, and a line for each photo")
+        raise InputError(f"{path} has no rows; expected a header with file and {label}, and a line for each photo")
     for column in ("file", label, *conditions):
         if any(row.get(column) is None for row in rows):
             raise InputError(f"{path} has no column {column!r} in every row; there are {', '.join(map(str, rows[0]))}")
@@ -134,7 +134,9 @@ def from_samples(
     *,
     seed: int = 0,
     surest: float = 0.5,
+    least: int = 1,
     on_step: Step = lambda done: None,
+    note: Note = lambda text: None,
 ) -> Labelled:
     """Sampled latents, each labelled by a classifier of its picture; of every class the surest share is kept.
 
@@ -145,7 +147,9 @@ def from_samples(
         names: the classes, in the classifier's order.
         seed: of the first sample; the others' follow it.
         surest: share of each class that is kept, the one with the highest scores.
+        least: classes of which fewer samples would be kept are left out.
         on_step: called with the number of samples that are done.
+        note: told of classes that are left out.
 
     Raises:
         UsageError: the classifier has another number of classes.
@@ -166,7 +170,10 @@ def from_samples(
     for number in range(len(names)):
         members = (found == number).nonzero()[:, 0]
         best = margins[members].argsort(descending=True, stable=True)[: max(1, round(surest * len(members)))]
-        kept += members[best].tolist()
+        if 0 < len(best) < least:
+            note(f"{names[number]} is left out: {len(members)} of {count} samples show it; take more samples")
+        elif len(best):
+            kept += members[best].tolist()
     return Labelled(torch.cat(ws)[kept], [names[int(found[k])] for k in kept])
 
 
@@ -202,7 +209,7 @@ def _shards(folders: Sequence[Path]) -> Iterator[tuple[Pixels, Int64Array]]:
                 with np.load(path, allow_pickle=False) as shard:
                     yield shard["images"], shard["emotion"]
             except (OSError, KeyError, ValueError) as error:
-                raise InputError(f"{path} is no shard of renders: {error}") from None
+                raise InputError(f"{path} is not a shard of renders: {error}") from None
 
 
 def _listed(folder: Path) -> list[Path]:
@@ -226,7 +233,7 @@ def _numbers(words: Sequence[str], what: str) -> Float64Array:
     try:
         numbers = np.array([float(word) for word in words])
     except ValueError as error:
-        raise InputError(f"{what} are to be numbers: {error}") from None
+        raise InputError(f"{what} must be numbers: {error}") from None
     if not np.isfinite(numbers).all():
         raise InputError(f"{what} hold NaN or infinity; expected finite numbers")
     return numbers

@@ -263,7 +263,7 @@ def load_mouth(name_or_path: str | os.PathLike[str] = "mouth", device: str = "cp
 
 @_outside_inference_mode
 def load_rhythm(name_or_path: str | os.PathLike[str] = "rhythm", device: str = "cpu") -> RhythmNet:
-    """The network that foresees emotions, built in or made by `latentface sequence fit`; raises as `load_generator`."""
+    """The network that predicts emotions, built in or made by `latentface sequence fit`; raises as `load_generator`."""
     from latentface.networks.rhythm import RhythmConfig, RhythmNet
     from latentface.pretrained.native import build_network
 

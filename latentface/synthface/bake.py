@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-import moderngl
 import numpy as np
 
 from latentface.arrays import Float32Array, Int32Array
 from latentface.synthface.head import HeadModel
 from latentface.synthface.wardrobe import ATLAS_SIZE
+
+if TYPE_CHECKING:
+    import moderngl
 
 _POSITION_VERTEX = """
 #version 330
@@ -39,7 +41,7 @@ def texel_positions(context: moderngl.Context, head: HeadModel) -> Float32Array:
     program = context.program(vertex_shader=_POSITION_VERTEX, fragment_shader=_POSITION_FRAGMENT)
     target = context.framebuffer(context.texture((width, height), 4, dtype="f4"))
     target.use()
-    context.disable(moderngl.DEPTH_TEST | moderngl.CULL_FACE)
+    context.disable(context.DEPTH_TEST | context.CULL_FACE)
     target.clear()
     data = np.concatenate([head.vertices, head.uv], 1)[triangles.reshape(-1)].astype("f4")
     vertices = context.vertex_array(program, [(context.buffer(data.tobytes()), "3f 2f", "rest", "uv")])
@@ -85,8 +87,8 @@ def _seen_from(
     target = context.framebuffer(depth_attachment=depth)
     target.use()
     target.clear()
-    context.enable(moderngl.DEPTH_TEST)
-    cast(moderngl.Uniform, program["view"]).write(view.T.astype("f4").tobytes())
+    context.enable(context.DEPTH_TEST)
+    cast("moderngl.Uniform", program["view"]).write(view.T.astype("f4").tobytes())
     buffer = context.buffer(vertices.astype("f4").tobytes())
     index = context.buffer(triangles.astype("i4").tobytes())
     context.vertex_array(program, [(buffer, "3f", "place")], index).render()

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-import moderngl
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +18,9 @@ from latentface.synthface.library import Library
 from latentface.synthface.pose import IRIS, SCLERA, Pose, eyeballs, shape
 from latentface.synthface.scene import Scene, sample_view
 from latentface.synthface.wardrobe import Garment
+
+if TYPE_CHECKING:
+    import moderngl
 
 IRIS_RADIUS = 0.62  # centimetres; the human iris is 11.7 mm across
 # Material group -> program and the materials it draws.
@@ -56,10 +58,12 @@ class Render:
 def create_context() -> moderngl.Context:
     """A windowless OpenGL 3.3 context through EGL. Raises InputError when the machine offers none."""
     try:
+        import moderngl
+
         # The stubs type every setting as a dict.
         return moderngl.create_context(standalone=True, backend=cast(Any, "egl"))
     except Exception as error:  # moderngl raises bare Exception
-        hint = "install Mesa's EGL (Debian: libegl1 libgl1-mesa-dri)"
+        hint = "install the extra synth, and Mesa's EGL (Debian: libegl1 libgl1-mesa-dri)"
         raise InputError(f"no headless OpenGL on this machine ({error}): {hint}") from error
 
 
@@ -104,7 +108,7 @@ class Renderer:
         self._target.clear(0.0, 0.0, 0.0, 0.0)
         self._set_light(scene, camera, pose)
         self._render_backdrop(scene)
-        self.context.enable(moderngl.DEPTH_TEST)
+        self.context.enable(self.context.DEPTH_TEST)
         self._render_head(scene, posed)
         displacement = shaped - self.head.vertices
         for garment, colour in self._worn(scene):
@@ -149,10 +153,10 @@ class Renderer:
     def _render_backdrop(self, scene: Scene) -> None:
         picture = np.ascontiguousarray(scene.backdrop, np.float32)
         sheet = self.context.texture((picture.shape[1], picture.shape[0]), 3, picture.tobytes(), dtype="f4")
-        sheet.filter = (moderngl.LINEAR, moderngl.LINEAR)
+        sheet.filter = (self.context.LINEAR, self.context.LINEAR)
         sheet.repeat_x = sheet.repeat_y = False
         sheet.use(0)
-        self.context.disable(moderngl.DEPTH_TEST)
+        self.context.disable(self.context.DEPTH_TEST)
         self._backdrop.render()
         sheet.release()
 
@@ -251,7 +255,7 @@ def _texture(context: moderngl.Context, pixels: NDArray[np.uint8]) -> moderngl.T
     height, width, channels = pixels.shape
     texture = context.texture((width, height), channels, np.ascontiguousarray(pixels[::-1]).tobytes(), alignment=1)
     texture.build_mipmaps()
-    texture.filter = (moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR)
+    texture.filter = (context.LINEAR_MIPMAP_LINEAR, context.LINEAR)
     return texture
 
 
@@ -259,7 +263,7 @@ def _set(program: moderngl.Program, values: Mapping[str, object]) -> None:
     """Set the uniforms that the program kept (GLSL drops unused ones)."""
     for name, value in values.items():
         if name in program:
-            uniform = cast(moderngl.Uniform, program[name])
+            uniform = cast("moderngl.Uniform", program[name])
             if isinstance(value, np.ndarray):
                 uniform.write(np.ascontiguousarray(value, "f4").tobytes())
             else:

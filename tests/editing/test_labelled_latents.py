@@ -127,7 +127,7 @@ def test_a_table_that_cannot_be_read(tmp_path: Path, generator: Generator) -> No
             from_table(path, "smile", Reader(generator))
 
 
-@pytest.mark.parametrize(("label", "words"), [("much", "are to be numbers"), ("nan", "NaN or infinity")])
+@pytest.mark.parametrize(("label", "words"), [("much", "must be numbers"), ("nan", "NaN or infinity")])
 def test_scores_are_finite_numbers(label: str, words: str) -> None:
     assert Labelled(torch.zeros(2, 6, 8), ["1", "-0.5"]).scores.tolist() == [1.0, -0.5]
     with pytest.raises(InputError, match=words):
@@ -170,10 +170,10 @@ def test_shards_of_renders_that_are_none(tmp_path: Path, generator: Generator) -
     with pytest.raises(InputError, match="holds no shard"):
         from_renders([tmp_path], generator)
     (tmp_path / "shard-0.npz").write_bytes(b"damaged")
-    with pytest.raises(InputError, match="is no shard of renders"):
+    with pytest.raises(InputError, match="is not a shard of renders"):
         from_renders([tmp_path], generator)
     np.savez(tmp_path / "shard-0.npz", images=np.zeros((1, 16, 16, 3), np.uint8))
-    with pytest.raises(InputError, match="is no shard of renders"):
+    with pytest.raises(InputError, match="is not a shard of renders"):
         from_renders([tmp_path], generator)
 
 
@@ -190,3 +190,16 @@ def test_renders_are_labelled_with_their_true_emotions(
     found = from_renders([tmp_path], generator)
     assert values(found) == [float(k) for k in range(20)]
     assert found.labels[:8] == ["neutral", "happiness", "sadness", "surprise", "anger", "disgust", "fear", "neutral"]
+
+
+def test_classes_that_too_few_samples_show_are_left_out_and_told(generator: Generator) -> None:
+    notes: list[str] = []
+
+    def recognise(pictures: torch.Tensor) -> torch.Tensor:
+        first = torch.zeros(len(pictures), dtype=torch.long)
+        first[0] = 1  # one of each batch of 16
+        return torch.nn.functional.one_hot(first, 3).float()
+
+    data = from_samples(generator, 32, recognise, ["calm", "joy", "awe"], surest=1.0, least=3, note=notes.append)
+    assert set(data.labels) == {"calm"} and len(data.ws) == 30
+    assert notes == ["joy is left out: 2 of 32 samples show it; take more samples"]
