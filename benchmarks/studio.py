@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from playwright.sync_api import Page
 
 from latentface.studio.session import Subject
 from latentface.studio.sliders import SLIDERS
@@ -34,6 +35,20 @@ def time_previews(photo: Path, edits: int) -> np.ndarray:
     return np.array(taken)
 
 
+def take_pictures(page: Page, photo: Path, folder: Path) -> None:
+    """Screenshots of the page, on which the photo was dropped."""
+    set_slider(page, "happiness", 2)
+    page.wait_for_timeout(1000)
+    page.screenshot(path=folder / "studio-edit.png")
+    page.get_by_role("tab", name="Video").click()
+    drop(page, "video-photo", photo)
+    page.wait_for_selector("#video-photo img", timeout=LONG)
+    page.locator("#video-preview").click()
+    page.locator("#video-strip img").first.wait_for(timeout=LONG)
+    page.wait_for_timeout(1000)
+    page.screenshot(path=folder / "studio-video.png")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photo", type=Path, default=PHOTO)
@@ -50,16 +65,7 @@ def main() -> None:
         drop_photo(page, words.photo)
         print(f"start to the first preview, the browser's start included: {time.perf_counter() - began:.1f} s")
         if words.pictures is not None:
-            set_slider(page, "happiness", 2)
-            page.wait_for_timeout(1000)
-            page.screenshot(path=words.pictures / "studio-edit.png")
-            page.get_by_role("tab", name="Video").click()
-            drop(page, "video-photo", words.photo)
-            page.wait_for_selector("#video-photo img", timeout=LONG)
-            page.locator("#video-preview").click()
-            page.locator("#video-strip img").first.wait_for(timeout=LONG)
-            page.wait_for_timeout(1000)
-            page.screenshot(path=words.pictures / "studio-video.png")
+            take_pictures(page, words.photo, words.pictures)
 
 
 if __name__ == "__main__":

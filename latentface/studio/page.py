@@ -34,6 +34,7 @@ CSS = """
 .blocks { display: flex; border-radius: 6px; overflow: hidden; } .blocks div { padding: 8px 4px; font-size: 12px;
   text-align: center; color: #111; overflow: hidden; white-space: nowrap; text-overflow: ellipsis; }
 #edit-picker { cursor: pointer; }
+.dark [role="tab"][aria-selected="true"] { color: var(--primary-300) !important; }
 """
 
 
@@ -53,7 +54,8 @@ def theme() -> gr.themes.Base:
         block_info_text_color_dark="*neutral_300", button_primary_background_fill="*primary_600",
         button_primary_background_fill_hover="*primary_700", button_primary_background_fill_dark="*primary_600",
         button_primary_background_fill_hover_dark="*primary_700", button_primary_text_color="white",
-        slider_color="*primary_600", slider_color_dark="*primary_400",
+        checkbox_label_background_fill_selected="*primary_600",
+        checkbox_label_background_fill_selected_dark="*primary_600", slider_color="*primary_600", slider_color_dark="*primary_400",
     )  # fmt: skip
 
 

@@ -38,6 +38,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield made
 
 
+expect.set_options(timeout=LONG)
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with chromium() as made:
@@ -48,6 +51,7 @@ def browser() -> Iterator[Browser]:
 def page(served: Served, browser: Browser) -> Iterator[Page]:
     """The page, of a user who was never here; whatever it asks for elsewhere is an error."""
     context = browser.new_context(viewport={"width": 1400, "height": 1000}, accept_downloads=True)
+    context.set_default_timeout(LONG)
     made, foreign = context.new_page(), []
     made.on("request", lambda asked: foreign.append(asked.url))
     go(made, served)
@@ -197,6 +201,7 @@ def test_what_cannot_be_used_is_explained(page: Page, tmp_path: Path) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_can_be_read_on_wide_and_narrow_windows(served: Served, browser: Browser, scheme: str) -> None:
     context = browser.new_context(viewport={"width": 390, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
+    context.set_default_timeout(LONG)
     page = context.new_page()
     go(page, served)
     for width in (390, 1400):
