@@ -31,9 +31,9 @@ docs: $(STAMP)
 man: $(STAMP)
 	$(BIN)/python docs/manual.py build/man
 
-# about 20 minutes of damaged pictures and clips
+# about 20 minutes of damaged pictures, clips, latents, settings and weights
 fuzz: $(STAMP)
-	LATENTFACE_FUZZ_EXAMPLES=10000 $(BIN)/python -m pytest tests/io/test_fuzz.py
+	LATENTFACE_FUZZ_EXAMPLES=3000 $(BIN)/python -m pytest tests/io/test_fuzz.py tests/test_fuzz.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

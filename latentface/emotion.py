@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -38,7 +39,9 @@ class Emotion(Enum):
         try:
             return cls(name.strip().lower())
         except ValueError:
-            raise UsageError(f"no emotion {name!r}; expected one of {', '.join(e.value for e in cls)}") from None
+            raise UsageError(
+                f"no emotion {reprlib.repr(name)}; expected one of {', '.join(e.value for e in cls)}"
+            ) from None
 
 
 @dataclass(frozen=True)
@@ -55,9 +58,9 @@ class EmotionSegment:
                 f"a segment's emotion is {self.emotion!r}; expected an Emotion, such as Emotion.of('fear')"
             )
         if not (_is_number(self.strength) and 0 <= self.strength <= 2):
-            raise UsageError(f"a segment's strength is {self.strength!r}; expected a number from 0 to 2")
+            raise UsageError(f"a segment's strength is {reprlib.repr(self.strength)}; expected a number from 0 to 2")
         if not (_is_number(self.duration) and self.duration > 0):
-            raise UsageError(f"a segment's duration is {self.duration!r}; expected seconds, more than 0")
+            raise UsageError(f"a segment's duration is {reprlib.repr(self.duration)}; expected seconds, more than 0")
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ class EmotionSequence:
         """
         try:
             content = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"not an emotion sequence: no JSON ({error})") from None
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise InputError(f'not an emotion sequence: expected {{"format": "{FORMAT}", "segments": [...]}}')
@@ -144,7 +147,8 @@ def _read_segment(number: int, entry: object) -> EmotionSegment:
     if not isinstance(entry, Mapping) or not {"emotion", "duration"} <= entry.keys() <= {
         "emotion", "strength", "duration",
     }:  # fmt: skip
-        raise InputError(f"segment {number} is {entry!r}; expected emotion, duration and, if wanted, strength")
+        shown = reprlib.repr(entry)
+        raise InputError(f"segment {number} is {shown}; expected emotion, duration and, if wanted, strength")
     try:
         return EmotionSegment(Emotion.of(str(entry["emotion"])), entry.get("strength", 1.0), entry["duration"])
     except UsageError as error:
@@ -152,4 +156,4 @@ def _read_segment(number: int, entry: object) -> EmotionSegment:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and -math.inf < value < math.inf

@@ -173,7 +173,7 @@ def read_made(path: Path) -> Made | None:
             distance=float(facts["distance"]),
             verdict=facts["verdict"],
         )
-    except (InputError, KeyError, ValueError):
+    except (InputError, KeyError, ValueError, RecursionError):
         return None
 
 

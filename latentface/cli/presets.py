@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import reprlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,14 +22,14 @@ def load_preset(path: Path) -> dict[str, float]:
     """The strengths under [set], in the file's order; InputError for a file that cannot be read or says more."""
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read as a preset: {error}") from None
     strengths = content.get(TABLE)
     if content.keys() != {TABLE} or not isinstance(strengths, dict) or not strengths:
         raise InputError(f"{path} is no preset: expected a table [{TABLE}] with lines such as happiness = 2.0")
     for name, value in strengths.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise InputError(f"{path}: {name} is {value!r}; expected a number, such as 2.0")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
+            raise InputError(f"{path}: {name} is {reprlib.repr(value)}; expected a number, such as 2.0")
     return {name: float(value) for name, value in strengths.items()}
 
 

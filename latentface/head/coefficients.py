@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -57,7 +58,7 @@ def parse_coefficients(text: str, names: Sequence[str]) -> dict[str, float]:
     expected = 'expected a JSON object such as {"jawOpen": 0.3, "mouthSmileLeft": 0.5}'
     try:
         content: Any = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"the coefficients are not JSON ({error}); {expected}") from None
     for key in ("coefficients", "blendShapes"):
         if isinstance(content, dict) and key in content:
@@ -69,7 +70,7 @@ def parse_coefficients(text: str, names: Sequence[str]) -> dict[str, float]:
         if name == ABSENT:
             continue
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
-            raise InputError(f"coefficient {name} is {value!r}; expected a number from 0 to 1")
+            raise InputError(f"coefficient {name[:50]} is {reprlib.repr(value)}; expected a number from 0 to 1")
         try:
             indices_of(names, name)
         except UsageError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
@@ -223,8 +224,9 @@ class HeadFit:
                 definition=content["definition"],
                 confidence=float(content["confidence"]),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InputError(f"not a fitted head ({error!r}); expected what HeadFit.to_json writes") from None
+        except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+            shown = reprlib.repr(error)
+            raise InputError(f"not a fitted head ({shown}); expected what HeadFit.to_json writes") from None
         shapes = (made.missing.shape, made.translation.shape, made.jaw.shape, made.identity.ndim)
         other = ("expression_names", "definition", "light")
         values = [getattr(made, f.name) for f in fields(made) if f.name not in other]

@@ -62,7 +62,8 @@ class HeadView:
 
     def at_once(self, most: int) -> int:
         """How many moves of this view are made at once, up to `most`: as many as memory allows, but one."""
-        return min(most, max(1, MOST_AT_ONCE // (self.pixels.shape[0] * self.pixels.shape[1])))
+        height, width = self.pixels.shape[:2]
+        return min(most, max(1, MOST_AT_ONCE // (height * width)))
 
     def part(self, inner: Box) -> Box:
         """A box of the copy, in the photo."""

@@ -177,7 +177,7 @@ class Latent:
             metadata = json.loads(header.get("metadata", "{}"))
             noise = tuple(tensors[name] for name in names[1:]) or None
             return cls(tensors["ws"], header["fingerprint"], noise, dict(metadata) or None)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise InputError(f"{os.fspath(path)} is a damaged latent ({error}): give {what}") from error
 
 

@@ -252,7 +252,7 @@ def _read_record(path: Path) -> Record:
         return Record(**json.loads(path.with_name(f"{path.name}.json").read_text(encoding="utf-8")))
     except FileNotFoundError:
         return Record()
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise WeightsError(f"the record {path}.json cannot be read ({error}): delete it") from error
 
 

@@ -200,7 +200,7 @@ class _Part:
         return str(digest.hexdigest())
 
     def _validator(self, url: str) -> str | None:
-        with suppress(OSError, ValueError, KeyError, TypeError):
+        with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
             note = json.loads(self.note.read_text(encoding="utf-8"))
             if note["url"] == url and isinstance(note["validator"], str):
                 return note["validator"]

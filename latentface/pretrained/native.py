@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -92,10 +93,12 @@ def read_network(path: str | os.PathLike[str]) -> NativeFile:
         )
     try:
         config = json.loads(header["config"])
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, RecursionError) as error:
         raise WeightsError(f"{os.fspath(path)} has no readable config ({error}): give {WHAT}") from error
     if not isinstance(config, dict):
-        raise WeightsError(f"{os.fspath(path)} has config {config!r}, expected names and values: give {WHAT}")
+        raise WeightsError(
+            f"{os.fspath(path)} has config {reprlib.repr(config)}, expected names and values: give {WHAT}"
+        )
     _check_finite(tensors, f"{os.fspath(path)} is damaged")
     state = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
     base = _base_of(header, os.fspath(path))
@@ -109,7 +112,7 @@ def _base_of(header: Mapping[str, str], source: str) -> Base | None:
         return None
     try:
         return Base(**json.loads(header["base"]))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise WeightsError(f"{source} does not say what it was grown from ({error}); get it again") from error
 
 

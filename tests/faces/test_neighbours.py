@@ -24,5 +24,5 @@ def test_between_heads_that_touch_the_nearer_one_counts() -> None:
 
 
 def test_only_heads_that_reach_into_a_box_count() -> None:
-    near = within((0, 0, 300, 400), [OTHER, OTHER + (600, 0)])
+    near = within((0, 0, 300, 400), [OTHER, np.add(OTHER, (600, 0))])
     assert len(near) == 1 and near[0] is OTHER

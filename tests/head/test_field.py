@@ -95,7 +95,7 @@ def test_a_yawing_head_keeps_its_outline(scene):
 @pytest.mark.parametrize("after", [place(roll=10), place({"jawOpen": 0.9}), place() + np.float32([8, -5, 0])])
 def test_a_head_cheek_to_cheek_is_not_dragged_along(after):
     own = place()[model().landmarks, :2].astype(np.float64)
-    other = own + (150, 10)  # the heads touch
+    other = np.add(own, (150, 10))  # the heads touch
     photo = HEIGHT, WIDTH + 200
     alone, beside = (find_field(Scene.of(model(), place(), *photo, others), after) for others in ((), (other,)))
     x, y = (np.rint(other[17:]).astype(int) - [beside.box.left, beside.box.top]).T

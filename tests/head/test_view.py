@@ -37,11 +37,11 @@ def test_a_small_head_is_moved_as_it_is() -> None:
 
 def test_a_view_takes_no_more_of_a_photo_than_a_head_reaches() -> None:
     photo = np.pad(picture().photo, ((700, 900), (800, 600), (0, 0)))
-    seen = HeadView.of(photo, landmarks() + (800, 700))
+    seen = HeadView.of(photo, np.add(landmarks(), (800, 700)))
     assert seen.pixels.size < 0.5 * photo.size
     assert np.array_equal(photo[seen.box.slices], seen.pixels)
-    inside = map_points(seen.matrix, landmarks() + (800, 700)) + (seen.box.left, seen.box.top)
-    assert np.allclose(inside, landmarks() + (800, 700))
+    inside = map_points(seen.matrix, np.add(landmarks(), (800, 700))) + np.array([seen.box.left, seen.box.top])
+    assert np.allclose(inside, np.add(landmarks(), (800, 700)))
 
 
 @pytest.mark.parametrize("alpha", [False, True])
@@ -78,7 +78,7 @@ def test_detail_that_a_copy_cannot_hold_moves_along(monkeypatch: pytest.MonkeyPa
 def test_what_does_not_move_stays_to_the_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(view, "LARGEST", 20.0)
     photo = np.pad(picture().photo, ((0, 0), (200, 0), (0, 0)), mode="reflect")
-    seen = HeadView.of(photo, landmarks() + (200, 0))
+    seen = HeadView.of(photo, np.add(landmarks(), (200, 0)))
     driven = move(seen)
     part = seen.part(driven.motion.box)
     still = np.abs(driven.motion.shift).max(axis=2) == 0

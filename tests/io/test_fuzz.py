@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import tempfile
 import warnings
 from fractions import Fraction
@@ -18,17 +17,15 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given
 from PIL import Image
 
 from latentface.errors import InputError
 from latentface.io.images import read_photo, write_photo
 from latentface.io.video import read_clip, write_clip
+from tests.helpers.damage import LONG_OR_SHORT, bounded, damaged
 from tests.helpers.profiles import rgb_profile
 
-EXAMPLES = int(os.environ.get("LATENTFACE_FUZZ_EXAMPLES", "100"))
-LONG_OR_SHORT = settings(max_examples=EXAMPLES, deadline=None, derandomize=EXAMPLES == 100)
 PICTURES = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")
 CLIPS = {"mp4": "libx264", "mkv": "mpeg4", "avi": "mjpeg", "webm": "libvpx"}
 
@@ -71,32 +68,10 @@ def clip(suffix: str) -> bytes:
         return path.read_bytes()
 
 
-@st.composite
-def damaged(draw: st.DrawFn, contents: tuple[bytes, ...]) -> bytes:
-    """One of the files with bytes flipped, a stretch overwritten or left out, its end cut, or another's beginning."""
-    data = bytearray(draw(st.sampled_from(contents)))
-    for _ in range(draw(st.integers(1, 4))):
-        at = draw(st.integers(0, max(len(data) - 1, 0)))
-        match draw(st.sampled_from(("flip", "write", "drop", "cut", "swap"))):
-            case "flip" if data:
-                data[at] ^= 1 << draw(st.integers(0, 7))
-            case "write":
-                stretch = draw(st.binary(min_size=1, max_size=8))
-                data[at : at + len(stretch)] = stretch
-            case "drop":
-                del data[at : at + draw(st.integers(1, 64))]
-            case "cut":
-                del data[at:]
-            case "swap":
-                other, size = draw(st.sampled_from(contents)), draw(st.sampled_from((4, 12, 32, 100)))
-                data[:size] = other[:size]
-    return bytes(data)
-
-
 @LONG_OR_SHORT
 @given(damaged(tuple(map(picture, PICTURES))))
 def test_damaged_pictures(content: bytes) -> None:
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), bounded():
         warnings.simplefilter("ignore")  # Pillow's, of odd metadata
         path = Path(folder) / "a.jpg"
         path.write_bytes(content)
@@ -112,7 +87,7 @@ def test_damaged_pictures(content: bytes) -> None:
 @LONG_OR_SHORT
 @given(damaged(tuple(map(clip, CLIPS))))
 def test_damaged_clips(content: bytes) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, bounded():
         path = Path(folder) / "a.mp4"
         path.write_bytes(content)
         try:
