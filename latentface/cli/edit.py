@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from latentface.cli.changes import read_changes
 from latentface.cli.command import CLIPS, Command, check_flags, flag
 from latentface.cli.flags import (
     CLIP,
@@ -162,28 +162,6 @@ def plan_files(target: Path, changed: bool, flags: dict[str, Any]) -> dict[str, 
     }
     beside = {name: target.with_name(f"{target.stem}{ending}") for name, ending in endings.items() if ending}
     return {"output": target, **beside} if changed else beside
-
-
-def read_changes(given: Sequence[str], preset: Path | None) -> dict[str, float]:
-    """Strengths by name from `NAME=STRENGTH` words, over those of a preset; UsageError for another form."""
-    changes: dict[str, float] = {}
-    if preset is not None:
-        from latentface.cli.presets import load_preset
-
-        changes |= load_preset(preset)
-    return changes | dict(read_change("--set", word) for word in given)
-
-
-def read_change(flag_name: str, word: str) -> tuple[str, float]:
-    """The name and the strength of a `NAME=STRENGTH` word; UsageError for another form."""
-    name, equals, number = word.partition("=")
-    try:
-        strength = float(number)
-    except ValueError:
-        strength = math.nan
-    if not name.strip() or not equals or not math.isfinite(strength):
-        raise UsageError(f"{flag_name} {word!r}: expected NAME=STRENGTH, such as happiness=2")
-    return name.strip(), strength
 
 
 def _retoucher(

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from latentface.cli.changes import read_keyframes
 from latentface.cli.flags import build_options
 from latentface.cli.outputs import check_outputs, default_output, prepared_folder
 from latentface.cli.report import Report
-from latentface.errors import OutputError, UsageError
+from latentface.errors import OutputError
 from latentface.options import ClipOptions
 
 if TYPE_CHECKING:
     from latentface.editing.clip_edit import ChangeOver, EditedClip
-    from latentface.editing.keyframes import Keyframes
     from latentface.io.clip import Frame
     from latentface.io.video import Written
 
@@ -96,27 +95,6 @@ def _change(
         "source": str(source), "output": str(target), "frames": written.frames, "rate": str(clip.rate),
         "sound": written.sound, "untouched": left, "options": asdict(options), "seconds": round(seconds, 3),
     }  # fmt: skip
-
-
-def read_keyframes(constant: Mapping[str, float], keys: tuple[tuple[str, str], ...], curves: Path | None) -> Keyframes:
-    """Values over time from --set, --at and --curves; UsageError for words of another form, and without any."""
-    from latentface.cli.edit import read_change
-    from latentface.editing.keyframes import Keyframes
-
-    made = Keyframes(constant)
-    if curves is not None:
-        made = made.with_curves(curves)
-    for seconds, word in keys:
-        try:
-            at = float(seconds.removesuffix("s"))
-        except ValueError:
-            at = math.nan
-        if not math.isfinite(at) or at < 0:
-            raise UsageError(f"--at {seconds}: expected seconds from the beginning of the clip, such as 2.5")
-        made = made.with_keys(at, dict([read_change(f"--at {seconds}", word)]))
-    if not made.names:
-        raise UsageError("nothing to edit; give --set NAME=STRENGTH, --at SECONDS NAME=STRENGTH, --curves or --preset")
-    return made
 
 
 def _write(report: Report, target: Path, made: EditedClip, flags: dict[str, Any]) -> Written:
