@@ -29,7 +29,7 @@ from latentface.compositing.warping import warp_piecewise
 from latentface.faces import alignment
 from latentface.faces.alignment import sample_quad
 from latentface.faces.crop import ffhq_quad, inter_ocular
-from latentface.faces.square import best_face
+from latentface.faces.presence import best_face
 from latentface.io.images import to_tensor, to_uint8, write_image
 from latentface.io.provenance import COMPOSITE
 from latentface.motion.driver import Retargeting

@@ -19,7 +19,8 @@ from latentface.cli.faces import find_faces
 from latentface.cli.report import Report
 from latentface.errors import InputError, UsageError
 from latentface.faces.crop import pick_face
-from latentface.faces.square import Square, best_face
+from latentface.faces.presence import best_face
+from latentface.faces.square import Square
 from latentface.io import video
 from latentface.io.camera import Camera
 from latentface.io.clip import Clip, Frame

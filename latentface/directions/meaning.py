@@ -6,14 +6,16 @@ since they were fitted to rendered heads whose expression, gaze and pose are kno
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from latentface.emotion import Emotion
-from latentface.head.controls import Change, apply_changes
+from latentface.head.controls import Change, apply_changes, is_control
 from latentface.head.emotions import with_emotions
 from latentface.head.fit import HeadFit
 
+#: Before the name of a direction that a control of the head shares.
+DIRECTION = "direction:"
 #: The weight of an emotion's action units that a unit of its direction stands for: it is plain to see at a strength of
 #: 2 and mild at 1.
 EMOTION_UNIT = 0.5
@@ -61,3 +63,28 @@ def meaning_of(strengths: Mapping[str, float]) -> Meaning:
         else:
             emotions[Emotion.of(name)] = strength * EMOTION_UNIT
     return Meaning(emotions, controls)
+
+
+def controls_among(changes: Mapping[str, float], shapes: Sequence[str]) -> dict[str, Change]:
+    """Those of the changes, by name, that are controls of a head or ARKit shapes; "yaw+" adds to yaw."""
+    plain = {name: name.removesuffix("+") for name in changes}
+    return {
+        plain[name]: Change(float(value), relative=plain[name] != name)
+        for name, value in changes.items()
+        if is_control(plain[name], shapes)
+    }
+
+
+def move_head(fit: HeadFit, changes: Mapping[str, float]) -> HeadFit:
+    """The head after changes by name: controls first of all, else built-in directions of known meaning.
+
+    Raises:
+        UsageError: a name that is neither, or a value out of a control's range.
+    """
+    controls = controls_among(changes, fit.expression_names)
+    directions = {
+        name.removeprefix(DIRECTION): value
+        for name, value in changes.items()
+        if value and name.removesuffix("+") not in controls
+    }
+    return apply_changes(meaning_of(directions).apply(fit), controls)

@@ -11,7 +11,7 @@ import numpy as np
 from latentface import hub
 from latentface.arrays import Pixels
 from latentface.compositing.expression_warp import ExpressionMap, Motion
-from latentface.directions.meaning import meaning_of
+from latentface.directions.meaning import DIRECTION, meaning_of
 from latentface.directions.scaling import FAR, edited, excess, w_samples
 from latentface.editing import placement
 from latentface.editing.head_placement import HeadPlacer
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 EXPRESSION, HEAD = "expression", "head"
 #: Degrees that a photo's head is turned at most: what comes into view is only the skin beside it, drawn out.
 MOST_TURN = 20.0
-#: Before the name of a direction that a control of the head shares.
-DIRECTION = "direction:"
 
 
 @dataclass(frozen=True, eq=False)

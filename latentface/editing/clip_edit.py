@@ -6,7 +6,7 @@ and blinks go on under it; or each frame is edited as a photo would be.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import islice
@@ -15,14 +15,13 @@ import numpy as np
 
 from latentface import api, hub
 from latentface.arrays import Float64Array, Pixels
-from latentface.directions.meaning import is_known, meaning_of
-from latentface.editing.attribute_edit import DIRECTION
+from latentface.directions.meaning import DIRECTION, controls_among, is_known, move_head
 from latentface.editing.head_placement import HeadPlacer, Note
 from latentface.editing.keyframes import Keyframes
 from latentface.errors import NoFaceFound, UsageError
 from latentface.faces.alignment import box_around
 from latentface.faces.crop import FaceCrop, pick_face
-from latentface.head.controls import Change, apply_changes, check_changes, is_control, restrict
+from latentface.head.controls import check_changes, is_control, restrict
 from latentface.head.drive import Steady
 from latentface.head.expression_match import match_expression
 from latentface.head.fit import HeadFit
@@ -103,10 +102,10 @@ def change_by_name(keyframes: Keyframes) -> ChangeOver:
             )
 
     def change(fit: HeadFit, seconds: float) -> HeadFit:
-        return _apply(fit, keyframes.at(seconds))
+        return move_head(fit, keyframes.at(seconds))
 
     for seconds in sorted({time for keys in keyframes.keys.values() for time, _ in keys} | {0.0}):
-        check_changes(_controls(keyframes.at(seconds), shapes), shapes)
+        check_changes(controls_among(keyframes.at(seconds), shapes), shapes)
     return change
 
 
@@ -125,25 +124,6 @@ def change_to_expression(theirs: HeadFit, strength: float = 1.0, only: Sequence[
         return restrict(fit, after, only) if only else after
 
     return change
-
-
-def _controls(changes: Mapping[str, float], shapes: tuple[str, ...]) -> dict[str, Change]:
-    plain = {name: name.removesuffix("+") for name in changes}
-    return {
-        plain[name]: Change(float(value), relative=plain[name] != name)
-        for name, value in changes.items()
-        if is_control(plain[name], shapes)
-    }
-
-
-def _apply(fit: HeadFit, changes: Mapping[str, float]) -> HeadFit:
-    controls = _controls(changes, fit.expression_names)
-    directions = {
-        name.removeprefix(DIRECTION): value
-        for name, value in changes.items()
-        if value and name.removesuffix("+") not in controls
-    }
-    return apply_changes(meaning_of(directions).apply(fit), controls)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,8 @@ import numpy as np
 from latentface.arrays import Float64Array, Pixels
 from latentface.faces import alignment
 from latentface.faces.alignment import BuiltinLandmarks, LandmarkPredictor
-from latentface.faces.square import Square, best_face, shows_face, shrink
+from latentface.faces.presence import best_face, shows_face
+from latentface.faces.square import Square, shrink
 
 Box = tuple[int, int, int, int]
 

@@ -19,7 +19,8 @@ from scipy.spatial import ConvexHull, QhullError
 from latentface.arrays import Float64Array, Pixels
 from latentface.errors import InputError, NoFaceFound
 from latentface.faces.alignment import LandmarkPredictor
-from latentface.faces.square import SIDE, Square, best_face, shows_face, shrink
+from latentface.faces.presence import best_face, shows_face
+from latentface.faces.square import SIDE, Square, shrink
 from latentface.io.clip import Clip, Frame
 from latentface.io.images import to_tensor
 from latentface.motion.one_euro import OneEuro

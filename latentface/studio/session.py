@@ -7,24 +7,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from latentface import api
 from latentface.arrays import Float64Array, Pixels
-from latentface.editing.head_placement import HeadPlacer
 from latentface.faces.crop import FaceCrop, largest_face, map_points, pick_face
 from latentface.io.colour import srgb
 from latentface.io.images import Photo, read_photo
 from latentface.io.provenance import COMPOSITE
 from latentface.studio.history import History
-from latentface.studio.sliders import move_head
+
+if TYPE_CHECKING:
+    from latentface.editing.head_placement import HeadPlacer
 
 SIDE = 512  # pixels: the longer side of a preview
 REACH = 1.25  # of a face's FFHQ square, from its middle to each side of the preview
 NEARLY_ALL = 0.6  # of the photo: a preview of more shows all of it
 KEPT = 4  # photos in a history: one that an edit was applied to holds its pixels
+
+
+def _placer() -> type[HeadPlacer]:
+    """What moves heads; loaded with the first photo, not with the page."""
+    from latentface.editing.head_placement import HeadPlacer
+
+    return HeadPlacer
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +82,8 @@ class Subject:
     @classmethod
     def of(cls, photo: Photo, name: str, number: int | None = None) -> Subject:
         """The face of that number in a photo, or the largest; NoFaceFound or InputError where there is none."""
+        from latentface import api
+
         upright, crops, _ = api.align_upright(photo)
         chosen = largest_face(crops) if number is None else number
         pick_face(crops, chosen, name)
@@ -102,7 +112,7 @@ class Subject:
     @cached_property
     def head(self) -> HeadPlacer:
         """What moves the head in the photo at its full size; InputError for a head turned far away."""
-        return HeadPlacer(self.photo.rgb, self.face, self._others)
+        return _placer()(self.photo.rgb, self.face, self._others)
 
     @cached_property
     def window(self) -> Window:
@@ -113,7 +123,7 @@ class Subject:
     def _small(self) -> HeadPlacer:
         from_view = self.window.from_photo @ np.linalg.inv(self.head.view.matrix)
         others = [map_points(self.window.from_photo, other) for other in self._others]
-        return HeadPlacer(self.window.pixels, self.head.fit.mapped(from_view), others)
+        return _placer()(self.window.pixels, self.head.fit.mapped(from_view), others)
 
     @property
     def _others(self) -> list[Float64Array]:
@@ -121,13 +131,19 @@ class Subject:
         return [face.landmarks for face in self.faces if face is not self.face]
 
     def preview(self, changes: Mapping[str, float]) -> Pixels:
-        """The window after changes (see `sliders.move_head`), uint8 RGB [h, w, 3]."""
-        return self._small.place(move_head(self._small.fit, changes)) if changes else self.window.pixels
+        """The window after changes (see `directions.meaning.move_head`), uint8 RGB [h, w, 3]."""
+        if not changes:
+            return self.window.pixels
+        from latentface.directions.meaning import move_head
+
+        return self._small.place(move_head(self._small.fit, changes))
 
     def render(self, changes: Mapping[str, float]) -> Photo:
         """The photo after changes, at its full size; without any, the photo itself."""
         if not changes:
             return self.photo
+        from latentface.directions.meaning import move_head
+
         return replace(self.photo, rgb=self.head.place(move_head(self.head.fit, changes)), source_type=COMPOSITE)
 
 

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from latentface.directions.meaning import meaning_of
 from latentface.emotion import Emotion
 from latentface.head.control_names import CONTROLS, NEUTRALISE
-from latentface.head.controls import Change, apply_changes
-from latentface.head.fit import HeadFit
 
 STRONGEST = 3.0  # of an emotion; 2 is a full one
 #: Controls of which a photo often shows something that can be taken off.
@@ -81,18 +78,3 @@ PRESETS: dict[str, dict[str, float]] = {
 def changes_of(values: Mapping[str, float]) -> dict[str, float]:
     """What sliders ask for: values by their keys, without those that stand at 0."""
     return {name: float(value) for name, value in values.items() if value}
-
-
-def move_head(fit: HeadFit, changes: Mapping[str, float]) -> HeadFit:
-    """The head after changes by emotions' and controls' names, as `latentface edit --set` has them.
-
-    Raises UsageError for a name that is neither, and for a value out of a control's range.
-    """
-    emotions = {emotion.value for emotion in Emotion}
-    strengths = {name: value for name, value in changes.items() if name in emotions}
-    controls = {
-        name.removesuffix("+"): Change(float(value), relative=name.endswith("+"))
-        for name, value in changes.items()
-        if name not in emotions
-    }
-    return apply_changes(meaning_of(strengths).apply(fit), controls)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from latentface import api
 from latentface.emotion import Emotion, EmotionSegment, EmotionSequence
 from latentface.errors import OutputError, UsageError
 from latentface.head.control_names import check_parts
@@ -77,7 +76,7 @@ class Workshop:
 
         Args:
             photo: the file.
-            changes: values by names of emotions and controls, see `sliders.move_head`.
+            changes: values by names of emotions and controls, see `directions.meaning.move_head`.
             face: which face of it, 1 for the surest; the largest if None.
             name: what the result is named after; by default the file.
             kind: one of `PICTURES`.
@@ -159,6 +158,8 @@ class Workshop:
         options = ProjectOptions(steps=steps, seed=self.seed)
 
         def work(progress: Progress) -> Sequence[Path]:
+            from latentface import api
+
             progress(0.0, "finding the face")
             editor = self.editor
             subject = Subject.read(photo, face)
@@ -192,6 +193,7 @@ class Workshop:
             raise UsageError(f"the share is {share:g}; expected a number from 0 to 1")
 
         def work(progress: Progress) -> Sequence[Path]:
+            from latentface import api
             from latentface.editing.inverted_face import FaceFinder
 
             progress(0.1, "finding both faces")

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from latentface.faces import alignment
-from latentface.faces.square import Square, best_face, shows_face, shrink
+from latentface.faces.presence import best_face, shows_face
+from latentface.faces.square import Square, shrink
 from tests.helpers.cli_desk import face_points, place_points
 from tests.helpers.motion_models import best_skin, wandering
 from tests.helpers.skin_faces import find_skin
