@@ -20,6 +20,7 @@ from PIL import Image, ImageDraw
 from latentface.arrays import Float64Array
 from latentface.faces import alignment
 from latentface.faces.crop import inter_ocular
+from latentface.faces.dlib_landmarks import DlibLandmarks, find_dlib68
 from latentface.io.images import list_photos, read_image, write_image
 from latentface.pretrained import load_landmarks
 from latentface.training.landmark_definition import redefine
@@ -63,7 +64,7 @@ def overlay(photo: NDArray[np.uint8], ours: Float64Array, theirs: Float64Array, 
 
 def on_photos(folder: Path, ours: alignment.LandmarkPredictor, overlays: Path | None) -> None:
     """Compare with dlib's predictor on every photo of a folder, on the best face of each."""
-    theirs = alignment.DlibLandmarks(alignment.find_dlib68())
+    theirs = DlibLandmarks(find_dlib68())
     rows, gaps = [], []
     for path in list_photos(folder):
         photo = read_image(path)

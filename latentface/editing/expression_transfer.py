@@ -154,14 +154,14 @@ class Transferrer:
     def _place_head(self, placer: HeadPlacer, theirs: HeadFit, other: HeadPlacer | None = None) -> Pixels:
         """The photo with the expression of a head in another photo or, without that, in a frame.
 
-        Frames are not looked at again, and their lips are told by landmarks alone, which keeps a clip steady.
+        Frames are not looked at again, which keeps a clip steady.
         """
         o, only = self.options, parse_parts(self.options.only)
         if other is None:
             return placer.place_expression(theirs, o.strength, only, looks=0)
         mouth: MouthSource = o.mouth  # type: ignore[assignment]
         own = None if mouth == "painted" else other.shown_mouth()
-        return placer.place_expression(theirs, o.strength, only, other.lips_apart(), mouth=mouth, other=own)
+        return placer.place_expression(theirs, o.strength, only, mouth=mouth, other=own)
 
     def _place(self, placer: Placer, reference: Pixels, image: Pixels) -> Pixels:
         """The photo with the expression of what is drawn brought in."""

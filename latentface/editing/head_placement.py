@@ -20,7 +20,6 @@ from latentface.head.expression_match import (
     EXACTNESS,
     LIPS_APART,
     match_expression,
-    measure_head,
     measure_points,
 )
 from latentface.head.fit import HeadFit
@@ -29,25 +28,20 @@ from latentface.head.occlusion import is_mouth_hidden
 from latentface.head.own_mouth import OwnMouth
 from latentface.head.painting import paint_opening, shown_mouth
 from latentface.head.projector import Projector
-from latentface.head.shown_mouth import height_in_middle
 from latentface.head.view import HeadView
 
 Note = Callable[[str], None]
 
-#: How far another try goes beyond the one before, in inter-ocular distances: of the lips, and of anything else, of
-#: which the landmarks' network is less sure.
-MOST_EXTRA = np.where(np.arange(len(EXACTNESS)) == LIPS_APART, 0.06, 0.012)
-#: Lips that landmarks have further apart than this, in inter-ocular distances, are so even where nothing is seen there.
-DARK_MOUTH = 0.16
+#: How far another try goes beyond the one before, in inter-ocular distances: of the lips, and of anything else.
+MOST_EXTRA = np.where(np.arange(len(EXACTNESS)) == LIPS_APART, 0.06, 0.03)
 
 
 @dataclass(frozen=True, eq=False)
 class _Placed:
-    """A view after a motion, which is None if nothing moved, and how far its lips are apart (`lips_apart`)."""
+    """A view after a motion, which is None if nothing moved."""
 
     picture: Pixels
     motion: Motion | None
-    gap: float
 
 
 class HeadPlacer:
@@ -107,7 +101,6 @@ class HeadPlacer:
         theirs: HeadFit,
         strength: float = 1.0,
         only: Sequence[str] = (),
-        apart: float | None = None,
         looks: int = 2,
         mouth: MouthSource = "painted",
         other: OwnMouth | None = None,
@@ -120,15 +113,11 @@ class HeadPlacer:
             theirs: the head in the other photo.
             strength: how much of the difference, 1 for all of it.
             only: parts of the face that change, as `restrict` takes them; all if empty.
-            apart: how far the other photo's lips are apart, as `lips_apart` says; by default its landmarks tell.
             looks: how often the result is looked at and made anew; the best try counts.
             mouth: what fills the opened mouth, as `paint_opening` takes it.
             other: the other photo's own mouth, likewise.
         """
         extra = np.zeros(len(EXACTNESS))
-        change = measure_head(self.model, theirs) - measure_head(self.model, self.fit)
-        if apart is not None:
-            extra[LIPS_APART] = strength * (apart - self.lips_apart() - change[LIPS_APART])
         before, wanted, tries = None, extra, []
         for look in range(looks + 1):
             after = match_expression(self.model, self.fit, theirs, strength, extra)
@@ -140,19 +129,9 @@ class HeadPlacer:
                 before = self._measure(self.view.pixels, self.fit)
                 wanted = self._measure_mesh(after) - self._measure_mesh(self.fit)
             missed = wanted - (self._measure(placed.picture, after) - before)
-            missed[LIPS_APART] = wanted[LIPS_APART] - (placed.gap - self.lips_apart())
             tries.append((float(np.square(missed / EXACTNESS).sum()), look, placed))
             extra = np.clip(extra + missed, extra - MOST_EXTRA, extra + MOST_EXTRA)
         return self._enlarge(min(tries)[2])
-
-    def lips_apart(self) -> float:
-        """How far the photo's lips are apart, in inter-ocular distances, by what is seen between them.
-
-        Landmarks are too far apart on lips that hardly part. They count where an open mouth is too dark to tell.
-        """
-        seen = self._driver.shown.apart / self._driver.scene.unit
-        marked = float(measure_head(self.model, self.fit)[LIPS_APART])
-        return marked if not seen and marked > DARK_MOUTH else seen
 
     def shown_mouth(self) -> OwnMouth | None:
         """The open mouth that the photo shows, for another photo to take; None if it is all but closed."""
@@ -174,17 +153,12 @@ class HeadPlacer:
         return change.apply(self.fit, turn=turn)
 
     def _drive(self, after: HeadFit, mouth: MouthSource, other: OwnMouth | None) -> _Placed:
-        """The view with the head as `after` has it."""
+        """The view with the head as `after` has it, as far as it can be moved."""
         limited = self._keep_hidden(self._limit_turn(after))
         change = limited.expression - self.fit.expression
         moved = self._driver.drive(self._projector.vertices(limited), plain=False, change=change)
         driven = paint_opening(moved, self._projector.skull(limited), self.mouth, mouth, other)
-        gap = 0.0
-        if moved.opening is not None:
-            gap = self.lips_apart()
-            if moved.hole is not None and moved.opening.amount:
-                gap = height_in_middle(moved.hole / moved.opening.amount) / self._driver.scene.unit
-        return _Placed(self._driver.as_colourless(driven), moved.motion, gap)
+        return _Placed(self._driver.as_colourless(driven), moved.motion)
 
     def _enlarge(self, placed: _Placed) -> Pixels:
         """The whole photo with its view changed."""

@@ -31,7 +31,7 @@ from latentface.head.points import LID_PAIRS, LIP_PAIRS, face_points, inter_ocul
 Array = NDArray[np.float64]
 Points = tuple[int, ...]
 
-_BRIDGE = (27,)  # of the nose, between the eyes: no expression moves it
+_EYE_CORNERS = (36, 39, 42, 45)  # no expression moves them, and they are found more exactly than the bridge of the nose
 
 
 def _split(*pairs: tuple[tuple[int, int], ...]) -> tuple[Points, Points]:
@@ -47,8 +47,8 @@ MEASURES: Mapping[str, tuple[Points, Points, float]] = MappingProxyType({
     "lips apart": (*_split(LIP_PAIRS), 0.006),
     "corners": ((48, 54), (62, 66), 0.006),
     "lids apart": (*_split(*LID_PAIRS), 0.004),
-    "outer brows": ((17, 18, 19, 24, 25, 26), _BRIDGE, 0.03),
-    "inner brows": ((20, 21, 22, 23), _BRIDGE, 0.03),
+    "outer brows": ((17, 18, 19, 24, 25, 26), _EYE_CORNERS, 0.015),
+    "inner brows": ((20, 21, 22, 23), _EYE_CORNERS, 0.015),
     "corners' difference": ((48,), (54,), 0.03),
     "lids' difference": (_RIGHT_LIDS[0] + _LEFT_LIDS[1], _RIGHT_LIDS[1] + _LEFT_LIDS[0], 0.02),
     "outer brows' difference": ((17, 18, 19), (24, 25, 26), 0.05),

@@ -28,9 +28,13 @@ LID_PAIRS = (((37, 41), (38, 40)), ((43, 47), (44, 46)))
 _SLICES = 13  # vertices in which a jaw point may lie, from behind it to the front of the cheek
 _BEHIND, _BEFORE = 1.0, 4.5  # centimetres of depth that they span
 _FACE_CENTRE = np.array([0.0, 1.5])  # about which the jaw line is sorted by direction, centimetres
-_RED_UPPER, _RED_LOWER = 0.55, 0.9  # share of the way from the inner lip line to the mesh's outer one where red ends
+_RED_UPPER, _RED_LOWER = 0.64, 0.9  # share of the way from the inner lip line to the mesh's outer one where red ends
 # How far below the mesh's brow points the brow's upper edge lies, in inter-ocular distances, from the tip inwards.
-_BROW_DROP = (0.1, 0.095, 0.095, 0.088, 0.125)
+_BROW_DROP = (0.085, 0.058, 0.053, 0.057, 0.095)
+_NOSE_DROP = -0.032  # the same of the outer points of the nose's base: where the nostrils' wings end
+# How far the marked points of the jaw line lie from the model's towards the next one (below 0: the one before), from
+# the ear to beside the chin, in parts of the way.
+_JAW_SHIFT = (0.4, 0.2, 0.28, 0.2, -0.07, -0.4, -0.2, -0.1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,10 +85,10 @@ def face_points(model: HeadModel, definition: Definition = "annotated") -> FaceP
     vertices = np.repeat(model.landmarks[:, None], 8, 1)
     if definition == "annotated":
         vertices, own = _annotated(model, rest)
-    strips, outward = _jaw_strips(model, rest[:JAW])
-    flat = strips.reshape(-1)
     balls = [np.flatnonzero(model.regions[f"eyeball_{side}"] > 0.5) for side in ("right", "left")]
     base = _combine(model.neutral[None], vertices, own)[0]
+    strips, outward = _jaw_strips(model, base[:JAW])
+    flat = strips.reshape(-1)
     return FacePoints(
         vertices=vertices,
         weights=own,
@@ -122,6 +126,9 @@ def _combine(shapes: NDArray[np.floating], vertices: Integers, weights: Array) -
 def _annotated(model: HeadModel, rest: Array) -> tuple[Integers, Array]:
     """Vertices [68, 8] and weights [68, 8] of the points that annotators mark, found on the neutral head."""
     mixes = {i: {i: 1.0} for i in range(68)}
+    for point, shift in enumerate(_JAW_SHIFT):
+        for own, step in ((point, 1), (JAW - 1 - point, -1)):
+            mixes[own] = {own: 1 - abs(shift), own + (step if shift > 0 else -step): abs(shift)}
     for chain in ((36, 37, 38, 39), (36, 41, 40, 39), (45, 44, 43, 42), (45, 46, 47, 42)):
         for point, share in ((chain[1], 1 / 3), (chain[2], 2 / 3)):
             mixes[point] = _on_chain(rest, chain, share)
@@ -133,11 +140,11 @@ def _annotated(model: HeadModel, rest: Array) -> tuple[Integers, Array]:
             vertices[point, k], weights[point, k] = model.landmarks[source], weight
     skin = np.unique(model.part("skin"))
     length = inter_ocular(rest)
-    for k, drop in enumerate((*_BROW_DROP, *_BROW_DROP[::-1])):
-        place = rest[17 + k] - (0, drop * length, 0)
-        front = skin[model.neutral[skin, 2] > rest[17 + k, 2] - 2]
-        nearest = np.linalg.norm(model.neutral[front, :2] - place[:2], axis=1).argsort()[:1]
-        vertices[17 + k, 0] = front[nearest[0]]
+    drops = dict(enumerate((*_BROW_DROP, *_BROW_DROP[::-1]), 17)) | {31: _NOSE_DROP, 35: _NOSE_DROP}
+    for point, drop in drops.items():
+        place = rest[point] - (0, drop * length, 0)
+        front = skin[model.neutral[skin, 2] > rest[point, 2] - 2]
+        vertices[point, 0] = front[np.linalg.norm(model.neutral[front, :2] - place[:2], axis=1).argmin()]
     return vertices, weights
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
 from latentface.arrays import BoolArray, Float32Array, Pixels
@@ -33,7 +32,6 @@ class Shown:
         teeth: the median of its brighter part, as far as there is any, [3].
         gap: where the head has the mouth open, [H, W]. middle: the row that parts upper from lower lip, [W].
         bite: the row at which upper teeth end and what goes with the jaw begins; infinity if all are upper teeth.
-        apart: how far the lips are apart in the middle of the mouth, in pixels, both rows of teeth included.
     """
 
     box: Box
@@ -42,7 +40,6 @@ class Shown:
     gap: BoolArray
     middle: Float32Array
     bite: float
-    apart: float
 
     @cached_property
     def _soft(self) -> Float32Array:
@@ -120,24 +117,13 @@ def find_shown(photo: Pixels, scene: Scene) -> Shown:
         red[max(y - reach, 0) : y + reach + 1, max(x - 2 * reach, 0) : x + 2 * reach + 1] = True
     mask = inside_lips(photo[box.slices], layer == 1, red & (layer != 1), unit)
     depth = ndimage.distance_transform_edt(mask).astype(np.float32)
-    gap, apart = layer == 1, height_in_middle(mask)
+    gap = layer == 1
     bite = _bite(photo[box.slices], mask) + box.top
     below = mask & (np.arange(box.top, box.bottom)[:, None] >= bite)
     if below.sum() < 0.25 * mask.sum():  # a piece of the lower teeth goes with the lower lip
         mask, bite = mask & ~below, np.inf
     middle = _middle(photo[box.slices], mask if mask.any() else gap, bool(mask.any()))
-    return Shown(box, mask, _teeth(photo[box.slices], depth, unit), gap, middle, bite, apart)
-
-
-def height_in_middle(share: npt.NDArray[np.generic]) -> float:
-    """How high an opening [H, W] of shares 0 to 1 is over the middle third of its columns, in pixels; 0 for none."""
-    heights = np.asarray(share, np.float64).sum(axis=0)
-    columns = np.flatnonzero(heights > 0.5)
-    if not len(columns):
-        return 0.0
-    first, last = columns[0], columns[-1] + 1
-    third = (last - first) // 3
-    return float(heights[first + third : last - third].mean())
+    return Shown(box, mask, _teeth(photo[box.slices], depth, unit), gap, middle, bite)
 
 
 def _bite(photo: Pixels, mask: BoolArray) -> float:

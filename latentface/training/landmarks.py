@@ -84,7 +84,8 @@ def landmark_loss(logits: torch.Tensor, truth: torch.Tensor, weights: LandmarkLo
     spot = spot / spot.sum(2, keepdim=True).clamp(min=1e-6)
     cross = -(spot * logits.flatten(2).log_softmax(2)).sum(2)
     loss: torch.Tensor = (weight * (miss + weights.spot_weight * cross)).sum() / total
-    return loss + weights.motion_weight * motion.mean()
+    loss = loss + weights.motion_weight * motion.mean()
+    return loss
 
 
 def framed(data: FaceData, config: LandmarkConfig) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

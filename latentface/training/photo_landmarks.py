@@ -80,7 +80,7 @@ def stretch_brows(points: Float32Array) -> Float32Array:
     up = np.stack([across[:, 1], -across[:, 0]], axis=1)[:, None]
     height = ((points[:, 17:27] - middle[:, None]) * up).sum(2) / np.square(up).sum(2)
     read, meant, gain = (np.array(each + each[::-1]) for each in (BROWS_READ, BROWS_MEANT, BROWS_GAIN))
-    made = points.copy()
+    made: Float32Array = points.copy()
     made[:, 17:27] += (meant + gain * (height - read) - height)[..., None] * up
     return made
 
@@ -163,7 +163,8 @@ def load_emotions(rigged: Path, held: frozenset[str]) -> tuple[FaceData, FaceDat
         InputError: no shards, or none of either.
     """
     shards = load_shards(rigged, ("images", "name", "landmarks", "kind"))
-    emotional, apart = shards["kind"] < len(Emotion), np.isin(shards["name"], list(held))
+    kind = shards["kind"].astype(np.int64)
+    emotional, apart = kind < len(Emotion), np.isin(shards["name"], list(held))
     parts = []
     for wanted in (emotional & ~apart, emotional & apart):
         chosen = np.nonzero(wanted)[0]
@@ -171,7 +172,7 @@ def load_emotions(rigged: Path, held: frozenset[str]) -> tuple[FaceData, FaceDat
             raise InputError(f"{rigged}: no driven face to train on, or none to measure on, shows an emotion")
         pictures = shards["images"].astype(np.uint8, copy=False)
         images, points = shrink([pictures[k] for k in chosen], shards["landmarks"].astype(np.float32)[chosen])
-        labels = {"emotion": torch.from_numpy(shards["kind"].astype(np.int64)[chosen])}
+        labels = {"emotion": torch.from_numpy(kind[chosen])}
         parts.append(FaceData(images, points, labels=labels))
     return parts[0], parts[1]
 
