@@ -6,6 +6,7 @@ flipping each unit, and what flipping two together adds (Fortet's linearisation:
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -15,7 +16,7 @@ import numpy as np
 import pulp
 
 from latentface.arrays import Float64Array
-from latentface.errors import UsageError
+from latentface.errors import OutputError, UsageError
 
 Choice = tuple[bool, ...]
 
@@ -136,6 +137,12 @@ def _run(problem: pulp.LpProblem, name: str, seconds: float) -> None:
     except pulp.PulpSolverError as error:
         raise UsageError(
             f"the solver {name} failed: {' '.join(str(error).split())}; choose another with solver"
+        ) from None
+    except OSError as error:
+        folder, reason = tempfile.gettempdir(), error.strerror or error
+        raise OutputError(
+            f"the solver {name} cannot write into the temporary folder {folder}: {reason}; free some room there, or "
+            "name another folder by TMPDIR"
         ) from None
     if problem.status == pulp.LpStatusInfeasible:
         raise NoChoice("no choice of layers obeys the rules: allow more layers or fewer, or drop contiguous")

@@ -63,7 +63,7 @@ class HeadView:
     def at_once(self, most: int) -> int:
         """How many moves of this view are made at once, up to `most`: as many as memory allows, but one."""
         height, width = self.pixels.shape[:2]
-        return min(most, max(1, MOST_AT_ONCE // (height * width)))
+        return min(most, max(1, MOST_AT_ONCE // int(height * width)))
 
     def part(self, inner: Box) -> Box:
         """A box of the copy, in the photo."""

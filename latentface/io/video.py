@@ -194,6 +194,8 @@ def _atomic_folder(target: Path) -> Iterator[Path]:
         os.replace(temporary, target)
     except OSError as error:
         raise OutputError(f"cannot write {target}: {error.strerror or error}{advice(error.errno)}") from error
+    except OutputError as error:  # of a frame, which is to have another name
+        raise OutputError(str(error).replace(os.fspath(temporary), os.fspath(target))) from error
     finally:
         if earlier.exists() and not target.exists():
             os.replace(earlier, target)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import re
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pulp
 import pytest
 
-from latentface.errors import UsageError
+from latentface.errors import OutputError, UsageError
 from latentface.fusion.integer_program import CostModel, Rules, find_solver, solve
 
 
@@ -117,3 +121,12 @@ def test_solver_that_breaks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 def test_too_many_units_to_go_through() -> None:
     with pytest.raises(UsageError, match="at most 16"):
         Rules(tuple(range(17))).choices()
+
+
+def test_a_full_temporary_folder_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(pulp.LpProblem, "solve", full)
+    with pytest.raises(OutputError, match=f"{re.escape(tempfile.gettempdir())}: No space left.*TMPDIR"):
+        solve(model(5, 0), Rules(tuple(range(5))))

@@ -151,3 +151,70 @@ def test_sound_that_is_missing_is_told_by_its_name(tmp_path: Path) -> None:
     silent = Clip(clip.frames, clip.rate, clip.size, sound=Sound(tmp_path / "gone.mp3"))
     with pytest.raises(InputError, match=r"gone\.mp3: the sound cannot be read"):
         write_clip(tmp_path / "out.mp4", silent)
+
+
+CLICKS = (0.5, 59.7, 299.9, 598.2)  # seconds
+RATE = 44100
+
+
+def clicking(path: Path, codec: str, start: Fraction, late: Fraction) -> Path:
+    """Ten minutes of one frame a second, with clicks; start: of the first frame; late: of the sound after it."""
+    with av.open(str(path), "w") as container:
+        picture = container.add_stream("mpeg4", rate=1)
+        picture.width, picture.height, picture.pix_fmt = 16, 16, "yuv420p"
+        picture.codec_context.time_base = Fraction(1, 5)
+        sound = container.add_stream(codec, rate=RATE, layout="mono")
+        for k in range(600):
+            image = av.VideoFrame.from_ndarray(np.full((16, 16, 3), k % 200, np.uint8), format="rgb24")
+            image.time_base, image.pts = Fraction(1, 5), 5 * k + round(start * 5)
+            container.mux(picture.encode(image))
+        container.mux(picture.encode(None))
+        wave = np.zeros(600 * RATE, np.int16)
+        for click in CLICKS:
+            first = round((click - late) * RATE)
+            wave[first : first + 400] = (20000 * np.sin(np.arange(400) * 0.3)).astype(np.int16)
+        size = sound.codec_context.frame_size or 1024
+        resampler = av.AudioResampler(sound.codec_context.format, "mono", RATE, frame_size=size)
+        for first in range(0, len(wave), RATE):
+            part = av.AudioFrame.from_ndarray(wave[None, first : first + RATE], format="s16", layout="mono")
+            part.sample_rate, part.time_base = RATE, Fraction(1, RATE)
+            part.pts = first + round((start + late) * RATE)
+            for each in resampler.resample(part):
+                container.mux(sound.encode(each))
+        container.mux(sound.encode(None))
+    return path
+
+
+def clicks(path: Path) -> list[float]:
+    """Seconds from the first frame to each click, as a player hears them."""
+    with av.open(str(path)) as container:
+        first = next(container.decode(video=0))
+        begin = float(first.pts * first.time_base)
+    found: list[float] = []
+    with av.open(str(path)) as container:
+        for frame in container.decode(container.streams.audio[0]):
+            level = np.abs(frame.to_ndarray().astype(float)).reshape(-1)
+            loud = np.flatnonzero(level > (4000 if frame.format.name.startswith("s16") else 0.12))
+            if len(loud):
+                time = float(frame.pts * frame.time_base) + float(loud[0]) / frame.sample_rate - begin
+                found += [time] if not found or time - found[-1] > 1 else []
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "start", "late", "target", "way"),
+    [
+        ("a.mkv", "aac", Fraction(7, 5), Fraction(21, 100), "out.mp4", "copied"),
+        ("a.avi", "pcm_s16le", Fraction(0), Fraction(0), "out.mp4", "re-encoded"),
+        ("a.mkv", "pcm_s16le", Fraction(3, 5), Fraction(37, 100), "out.webm", "re-encoded"),
+    ],
+)
+def test_sound_stays_in_sync_over_ten_minutes(
+    name: str, codec: str, start: Fraction, late: Fraction, target: str, way: str, tmp_path: Path
+) -> None:
+    source = clicking(tmp_path / name, codec, start, late)
+    written = write_clip(tmp_path / target, read_clip(source))
+    assert (written.frames, written.sound) == (600, way)
+    heard = clicks(tmp_path / target)
+    assert heard == pytest.approx(clicks(source), abs=0.04)
+    assert heard == pytest.approx(CLICKS, abs=0.04)
