@@ -8,17 +8,23 @@ import inspect
 import re
 from pathlib import Path
 
+import click
 import pytest
 
 import latentface as lf
-from latentface.cli import checks
+from latentface.cli import checks, cli
+from latentface.emotion import Emotion
+from latentface.head.control_names import CONTROLS
 from latentface.pretrained.catalogue import BUILTIN
 from tests.helpers.marks import mark_of
 from tests.helpers.snippets import OTHERS, ROOT, Snippet, commands, furnish, pages, run_page, snippets
 
 BLOCKS = [snippet for page in pages() for snippet in snippets(page)]
 PYTHON = [block for block in BLOCKS if block.language == "python"]
-RUN = [page for page in pages() if any(block.language in ("python", "sh") for block in snippets(page))]
+GALLERY = ROOT / "docs" / "gallery.md"  # its script runs its commands, and a test holds the page to the script
+RUN = [
+    page for page in pages() if page != GALLERY and any(block.language in ("python", "sh") for block in snippets(page))
+]
 
 
 def name(block: Snippet) -> str:
@@ -57,6 +63,17 @@ def test_examples_call_our_functions_by_parameters_that_they_have(block: Snippet
             continue
         takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
         assert takes_any or {word.arg for word in node.keywords} <= set(parameters), f"{name(block)}:{node.lineno}"
+
+
+def test_the_commands_of_the_gallery_are_understood() -> None:
+    for block in snippets(GALLERY):
+        for program, *words in commands(block):
+            name, command, rest = cli.resolve_command(click.Context(cli), words)
+            assert program == "latentface" and command is not None
+            values = command.make_context(name, rest).params
+            named = {change.split("=")[0] for change in values.get("changes") or ()}
+            known = {*CONTROLS, *(emotion.value for emotion in Emotion)}
+            assert {each.removesuffix("+") for each in named} <= known
 
 
 def test_what_examples_call_beside_us_is_there() -> None:
