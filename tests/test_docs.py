@@ -102,7 +102,7 @@ def test_every_block_says_its_language() -> None:
 
 def test_what_is_not_run_needs_the_network_a_camera_or_a_shell() -> None:
     """Lines of our own in blocks of plain text are not run: each has a reason."""
-    reasons = ("camera:0", "ffhq", "weights list", "show happiness", "_LATENTFACE_COMPLETE", "torchrun")
+    reasons = ("camera:0", "ffhq", "https:", "weights list", "show happiness", "_LATENTFACE_COMPLETE", "torchrun")
     for block in BLOCKS:
         for line in block.text.splitlines() if block.language == "text" else []:
             ours = line.startswith("latentface ")
