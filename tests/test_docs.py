@@ -8,17 +8,23 @@ import inspect
 import re
 from pathlib import Path
 
+import click
 import pytest
 
 import latentface as lf
-from latentface.cli import checks
+from latentface.cli import checks, cli
+from latentface.emotion import Emotion
+from latentface.head.control_names import CONTROLS
 from latentface.pretrained.catalogue import BUILTIN
 from tests.helpers.marks import mark_of
 from tests.helpers.snippets import OTHERS, ROOT, Snippet, commands, furnish, pages, run_page, snippets
 
 BLOCKS = [snippet for page in pages() for snippet in snippets(page)]
 PYTHON = [block for block in BLOCKS if block.language == "python"]
-RUN = [page for page in pages() if any(block.language in ("python", "sh") for block in snippets(page))]
+GALLERY = ROOT / "docs" / "gallery.md"  # its script runs its commands, and a test holds the page to the script
+RUN = [
+    page for page in pages() if page != GALLERY and any(block.language in ("python", "sh") for block in snippets(page))
+]
 
 
 def name(block: Snippet) -> str:
@@ -59,6 +65,17 @@ def test_examples_call_our_functions_by_parameters_that_they_have(block: Snippet
         assert takes_any or {word.arg for word in node.keywords} <= set(parameters), f"{name(block)}:{node.lineno}"
 
 
+def test_the_commands_of_the_gallery_are_understood() -> None:
+    for block in snippets(GALLERY):
+        for program, *words in commands(block):
+            name, command, rest = cli.resolve_command(click.Context(cli), words)
+            assert program == "latentface" and command is not None
+            values = command.make_context(name, rest).params
+            named = {change.split("=")[0] for change in values.get("changes") or ()}
+            known = {*CONTROLS, *(emotion.value for emotion in Emotion)}
+            assert {each.removesuffix("+") for each in named} <= known
+
+
 def test_what_examples_call_beside_us_is_there() -> None:
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     extras = set(re.findall(r'^        "(\w+)": ', (ROOT / "setup.py").read_text(encoding="utf-8"), re.MULTILINE))
@@ -85,7 +102,7 @@ def test_every_block_says_its_language() -> None:
 
 def test_what_is_not_run_needs_the_network_a_camera_or_a_shell() -> None:
     """Lines of our own in blocks of plain text are not run: each has a reason."""
-    reasons = ("camera:0", "ffhq", "weights list", "show happiness", "_LATENTFACE_COMPLETE", "torchrun")
+    reasons = ("camera:0", "ffhq", "https:", "weights list", "show happiness", "_LATENTFACE_COMPLETE", "torchrun")
     for block in BLOCKS:
         for line in block.text.splitlines() if block.language == "text" else []:
             ours = line.startswith("latentface ")
