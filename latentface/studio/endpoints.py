@@ -21,6 +21,9 @@ def add_endpoints(desk: Desk) -> None:
     """Define the endpoints within the page that is being built; nothing of them can be seen there."""
     workshop = desk.workshop
 
+    def path(value: str | None) -> str:
+        return desk.shared.uploaded(value, "file")
+
     def edit(photo: str, changes: Any, face: float, kind: str) -> list[str]:
         """The photo with its face changed: values by names of emotions and controls; face 0 is the largest."""
         return do(workshop.edit(path(photo), numbers(changes), number(face), kind=kind))
@@ -84,13 +87,6 @@ def _endpoint(
         explained(verb), inputs, made, api_name=verb.__name__, api_description=verb.__doc__,
         concurrency_limit=AT_ONCE,
     )  # fmt: skip
-
-
-def path(value: str | None) -> str:
-    """A file that was uploaded; UsageError where there is none."""
-    if not value:
-        raise UsageError("a file is missing; upload it first")
-    return str(value)
 
 
 def number(value: float | None) -> int | None:

@@ -17,7 +17,7 @@ from latentface.options import SequenceOptions, VideoOptions
 from latentface.studio.commands import command
 from latentface.studio.desk import Desk, explained
 from latentface.studio.job_panel import JobPanel, add_job_panel
-from latentface.studio.job_tabs import command_box, face_number, given, numbered, parts_choice, photo_drop, tell_command
+from latentface.studio.job_tabs import command_box, face_number, numbered, parts_choice, photo_drop, tell_command
 from latentface.studio.jobs import Work
 from latentface.studio.session import Subject
 from latentface.studio.work import CLIPS, parse_blocks
@@ -89,11 +89,13 @@ def build_video(desk: Desk, token: gr.BrowserState) -> JobPanel:
         options = SequenceOptions(blinks=often, sway=far, loop=again)
         drawing = VideoOptions(fps=rate, only=",".join(parts))
         sequence = parse_blocks(rows)
-        return desk.workshop.video(given(path, "photo"), sequence, options, drawing, numbered(number), kind=ending)
+        return desk.workshop.video(
+            desk.shared.uploaded(path, "photo"), sequence, options, drawing, numbered(number), kind=ending
+        )
 
     @explained
     def show(path: str, rows: list[list[Any]], number: float) -> Any:
-        subject = Subject.read(given(path, "photo"), numbered(number))
+        subject = Subject.read(desk.shared.uploaded(path, "photo"), numbered(number))
         return gr.update(value=preview_blocks(subject, parse_blocks(rows)), visible=True)
 
     table.change(
