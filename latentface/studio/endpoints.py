@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -19,10 +20,7 @@ AT_ONCE = 1  # request of a verb: the queue does one thing after the other anywa
 
 def add_endpoints(desk: Desk) -> None:
     """Define the endpoints within the page that is being built; nothing of them can be seen there."""
-    workshop = desk.workshop
-
-    def path(value: str | None) -> str:
-        return desk.shared.uploaded(value, "file")
+    workshop, path = desk.workshop, partial(desk.shared.uploaded, what="file")
 
     def edit(photo: str, changes: Any, face: float, kind: str) -> list[str]:
         """The photo with its face changed: values by names of emotions and controls; face 0 is the largest."""

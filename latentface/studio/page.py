@@ -55,7 +55,8 @@ def theme() -> gr.themes.Base:
         button_primary_background_fill_hover="*primary_700", button_primary_background_fill_dark="*primary_600",
         button_primary_background_fill_hover_dark="*primary_700", button_primary_text_color="white",
         checkbox_label_background_fill_selected="*primary_600",
-        checkbox_label_background_fill_selected_dark="*primary_600", slider_color="*primary_600", slider_color_dark="*primary_400",
+        checkbox_label_background_fill_selected_dark="*primary_600", slider_color="*primary_600",
+        slider_color_dark="*primary_400",
     )  # fmt: skip
 
 
