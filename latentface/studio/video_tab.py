@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import numpy as np
 
 from latentface.arrays import Pixels
 from latentface.directions.meaning import EMOTION_UNIT
 from latentface.emotion import Emotion, EmotionSequence
 from latentface.errors import UsageError
+from latentface.head.control_names import NEUTRALISE
 from latentface.options import SequenceOptions, VideoOptions
 from latentface.studio.commands import command
 from latentface.studio.desk import Desk, explained
@@ -48,8 +48,9 @@ def preview_blocks(subject: Subject, sequence: EmotionSequence) -> list[tuple[Pi
     """A small picture of each block, with its caption."""
     shown = []
     for each in sequence.segments[:MOST_SHOWN]:
-        changes = {} if each.emotion is Emotion.NEUTRAL else {each.emotion.value: each.strength / EMOTION_UNIT}
-        shown.append((np.asarray(subject.preview(changes)), f"{each.emotion.value} {each.strength:g}"))
+        rests = each.emotion is Emotion.NEUTRAL
+        changes = {NEUTRALISE: 1.0} if rests else {each.emotion.value: each.strength / EMOTION_UNIT}
+        shown.append((subject.preview(changes), f"{each.emotion.value} {each.strength:g}"))
     return shown
 
 
