@@ -18,7 +18,7 @@ import gradio as gr
 from PIL import Image
 
 from latentface.arrays import Pixels
-from latentface.errors import LatentfaceError
+from latentface.errors import InputError, LatentfaceError
 from latentface.io.atomic import atomic_path
 from latentface.studio.jobs import JobQueue
 from latentface.studio.session import Session
@@ -66,6 +66,14 @@ class Shared:
         self._folder, self._most = folder, most
         self._held: OrderedDict[str, Path] = OrderedDict()
         self._lock = threading.Lock()
+
+    def uploaded(self, path: str | None, what: str) -> str:
+        """A file that was uploaded into the folder; InputError for none, and for any other file of this machine."""
+        if not path:
+            raise InputError(f"there is no {what} yet; drop or upload one first")
+        if not Path(path).resolve().is_relative_to(self._folder.resolve()):
+            raise InputError(f"the {what} was not uploaded; files of this machine are not read by their names")
+        return path
 
     def file(self, path: Path) -> str:
         """A file of the same name and content in the folder, for one that lies elsewhere."""

@@ -216,6 +216,7 @@ class Callbacks:
     @explained
     def open(self, token: str, path: str) -> dict[Any, Any]:
         """A photo was dropped."""
+        path = self.desk.shared.uploaded(path, "photo")
         held = token or new_token()  # the page may still be loading
         return {self.token: held, **self._keep(held, Session(Edited(Subject.read(path))))}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -19,7 +20,7 @@ AT_ONCE = 1  # request of a verb: the queue does one thing after the other anywa
 
 def add_endpoints(desk: Desk) -> None:
     """Define the endpoints within the page that is being built; nothing of them can be seen there."""
-    workshop = desk.workshop
+    workshop, path = desk.workshop, partial(desk.shared.uploaded, what="file")
 
     def edit(photo: str, changes: Any, face: float, kind: str) -> list[str]:
         """The photo with its face changed: values by names of emotions and controls; face 0 is the largest."""
@@ -84,13 +85,6 @@ def _endpoint(
         explained(verb), inputs, made, api_name=verb.__name__, api_description=verb.__doc__,
         concurrency_limit=AT_ONCE,
     )  # fmt: skip
-
-
-def path(value: str | None) -> str:
-    """A file that was uploaded; UsageError where there is none."""
-    if not value:
-        raise UsageError("a file is missing; upload it first")
-    return str(value)
 
 
 def number(value: float | None) -> int | None:

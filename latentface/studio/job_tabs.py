@@ -49,13 +49,6 @@ def command_box(name: str) -> gr.Textbox:
     )  # fmt: skip
 
 
-def given(path: str | None, what: str) -> str:
-    """A file that was chosen; InputError where there is none."""
-    if not path:
-        raise InputError(f"there is no {what} yet; drop one first")
-    return path
-
-
 def numbered(face: float | None) -> int | None:
     """A face's number, None for 0."""
     return int(face) if face else None
@@ -86,7 +79,8 @@ def build_transfer(desk: Desk, token: gr.BrowserState) -> JobPanel:
     inputs = [identity, expression, strength, only, face, other_face]
 
     def work(one: str, two: str, much: float, parts: list[str], number: float, other: float) -> Work:
-        one, two = given(one, "photo that changes"), given(two, "photo with the expression")
+        one = desk.shared.uploaded(one, "photo that changes")
+        two = desk.shared.uploaded(two, "photo with the expression")
         return desk.workshop.transfer(one, two, much, parts, numbered(number), numbered(other))
 
     def line(one: str, two: str, much: float, parts: list[str], number: float, other: float) -> str:
@@ -122,7 +116,7 @@ def build_animate(desk: Desk, token: gr.BrowserState) -> JobPanel:
     inputs = [photo, driving, face, kind]
 
     def work(still: str, clip: str, number: float, ending: str) -> Work:
-        still, clip = given(still, "photo"), given(clip, "clip")
+        still, clip = desk.shared.uploaded(still, "photo"), desk.shared.uploaded(clip, "clip")
         return desk.workshop.animate(still, clip, numbered(number), kind=ending)
 
     def line(still: str, clip: str, number: float, ending: str) -> str:
@@ -150,7 +144,7 @@ def build_project(desk: Desk, token: gr.BrowserState) -> JobPanel:
     inputs = [photo, steps, face]
 
     def work(path: str, count: float, number: float) -> Work:
-        return desk.workshop.project(given(path, "photo"), int(count), numbered(number))
+        return desk.workshop.project(desk.shared.uploaded(path, "photo"), int(count), numbered(number))
 
     def line(path: str, count: float, number: float) -> str:
         if not path:
@@ -182,7 +176,7 @@ def build_mix(desk: Desk, token: gr.BrowserState) -> JobPanel:
     panel = add_job_panel(desk, token, "Mix")
 
     def work(one: str, two: str, taken: list[str], far: float) -> Work:
-        one, two = given(one, "first file"), given(two, "second file")
+        one, two = desk.shared.uploaded(one, "first file"), desk.shared.uploaded(two, "second file")
         for path in (one, two):
             if path.endswith(".safetensors") and not is_latent_file(path):
                 raise InputError(f"{Path(path).name} is no latent's file")

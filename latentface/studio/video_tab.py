@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import numpy as np
 
 from latentface.arrays import Pixels
 from latentface.directions.meaning import EMOTION_UNIT
 from latentface.emotion import Emotion, EmotionSequence
 from latentface.errors import UsageError
+from latentface.head.control_names import NEUTRALISE
 from latentface.options import SequenceOptions, VideoOptions
 from latentface.studio.commands import command
 from latentface.studio.desk import Desk, explained
 from latentface.studio.job_panel import JobPanel, add_job_panel
-from latentface.studio.job_tabs import command_box, face_number, given, numbered, parts_choice, photo_drop, tell_command
+from latentface.studio.job_tabs import command_box, face_number, numbered, parts_choice, photo_drop, tell_command
 from latentface.studio.jobs import Work
 from latentface.studio.session import Subject
 from latentface.studio.work import CLIPS, parse_blocks
@@ -48,8 +48,9 @@ def preview_blocks(subject: Subject, sequence: EmotionSequence) -> list[tuple[Pi
     """A small picture of each block, with its caption."""
     shown = []
     for each in sequence.segments[:MOST_SHOWN]:
-        changes = {} if each.emotion is Emotion.NEUTRAL else {each.emotion.value: each.strength / EMOTION_UNIT}
-        shown.append((np.asarray(subject.preview(changes)), f"{each.emotion.value} {each.strength:g}"))
+        rests = each.emotion is Emotion.NEUTRAL
+        changes = {NEUTRALISE: 1.0} if rests else {each.emotion.value: each.strength / EMOTION_UNIT}
+        shown.append((subject.preview(changes), f"{each.emotion.value} {each.strength:g}"))
     return shown
 
 
@@ -89,11 +90,13 @@ def build_video(desk: Desk, token: gr.BrowserState) -> JobPanel:
         options = SequenceOptions(blinks=often, sway=far, loop=again)
         drawing = VideoOptions(fps=rate, only=",".join(parts))
         sequence = parse_blocks(rows)
-        return desk.workshop.video(given(path, "photo"), sequence, options, drawing, numbered(number), kind=ending)
+        return desk.workshop.video(
+            desk.shared.uploaded(path, "photo"), sequence, options, drawing, numbered(number), kind=ending
+        )
 
     @explained
     def show(path: str, rows: list[list[Any]], number: float) -> Any:
-        subject = Subject.read(given(path, "photo"), numbered(number))
+        subject = Subject.read(desk.shared.uploaded(path, "photo"), numbered(number))
         return gr.update(value=preview_blocks(subject, parse_blocks(rows)), visible=True)
 
     table.change(

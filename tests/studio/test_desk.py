@@ -62,3 +62,15 @@ def test_results_are_handed_out_from_the_folder(tmp_path: Path) -> None:
     assert handed.is_relative_to(tmp_path / "shared")
     assert shared.file(result) == str(handed)
     assert shared.files([result, tmp_path / "gone.png"]) == [str(handed)]
+
+
+def test_files_of_the_machine_are_no_uploads(tmp_path: Path) -> None:
+    shared = Shared(tmp_path / "shared")
+    inside = tmp_path / "shared" / "upload" / "me.png"
+    inside.parent.mkdir(parents=True)
+    inside.write_bytes(b"")
+    assert shared.uploaded(str(inside), "photo") == str(inside)
+    (inside.parent / "link.png").symlink_to("/etc/passwd")
+    for path in (None, "", "/etc/passwd", str(inside.parent / "link.png"), f"{tmp_path}/shared/../me.png"):
+        with pytest.raises(InputError, match="photo"):
+            shared.uploaded(path, "photo")

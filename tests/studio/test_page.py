@@ -218,7 +218,7 @@ def test_text_can_be_read_on_wide_and_narrow_windows(served: Served, browser: Br
 def test_every_control_has_a_name(page: Page) -> None:
     nameless = page.evaluate(
         """() => [...document.querySelectorAll('input:not([type=file]), textarea, select, button')]
-            .filter(each => each.offsetParent !== null)
+            .filter(each => each.offsetParent !== null && !each.disabled)
             .filter(each => !(each.getAttribute('aria-label') || each.getAttribute('title') || each.labels?.length
                               || each.innerText?.trim()))
             .map(each => each.outerHTML.slice(0, 200))"""

@@ -10,6 +10,7 @@ import urllib.request
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,7 +23,7 @@ from latentface.editor import FaceEditor
 from latentface.errors import UsageError
 from latentface.io.images import read_image
 from latentface.studio import server
-from tests.helpers.studio_page import Served, serving
+from tests.helpers.studio_page import LONG, Served, serving
 
 
 @pytest.fixture(scope="module")
@@ -39,15 +40,13 @@ def client(served: Served, tmp_path_factory: pytest.TempPathFactory) -> Client:
 def ask(served: Served, path: str, **headers: str) -> tuple[int, bytes]:
     """A request whose path goes out as it is, however it is spelled."""
     where = urlsplit(served.address)
-    connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=60)
-    connection.putrequest("GET", path, skip_host="Host" in headers)
-    for name, value in headers.items():
-        connection.putheader(name, value)
-    connection.endheaders()
-    answer = connection.getresponse()
-    told = answer.status, answer.read()
-    connection.close()
-    return told
+    with closing(http.client.HTTPConnection(where.hostname or "", where.port, timeout=LONG / 1000)) as connection:
+        connection.putrequest("GET", path, skip_host="Host" in headers)
+        for name, value in headers.items():
+            connection.putheader(name, value)
+        connection.endheaders()
+        answer = connection.getresponse()
+        return answer.status, answer.read()
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "localhost", "::1", "[::1]"])
@@ -173,16 +172,13 @@ def test_a_path_on_the_server_is_no_upload(served: Served, astronaut: Path) -> N
     where = urlsplit(served.address)
     for path in ("/etc/passwd", str(astronaut)):
         body = json.dumps({"data": [{"path": path, "meta": {"_type": "gradio.FileData"}}]})
-        connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=60)
-        connection.request("POST", "/gradio_api/call/faces", body, {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        event = json.loads(answer.read()).get("event_id")
-        if event is not None:
+        with closing(http.client.HTTPConnection(where.hostname or "", where.port, timeout=LONG / 1000)) as connection:
+            connection.request("POST", "/gradio_api/call/faces", body, {"Content-Type": "application/json"})
+            event = json.loads(connection.getresponse().read())["event_id"]
             connection.request("GET", f"/gradio_api/call/faces/{event}")
             told = connection.getresponse().read().decode()
-            assert "event: error" in told
-            assert "corners" not in told
-        connection.close()
+        assert "event: error" in told
+        assert "corners" not in told
 
 
 def test_two_hundred_requests_at_once_are_answered(served: Served) -> None:
