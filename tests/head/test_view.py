@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from latentface.faces.crop import map_points
 from latentface.head import view
 from latentface.head.drive import Driven, Driver
 from latentface.head.view import HeadView
-from tests.helpers.head_picture import model, picture, place, psnr
+from tests.helpers.head_picture import HEIGHT, WIDTH, model, picture, place, psnr
 
 SMILE = {"mouthSmile": 0.8, "browInnerUp": 0.8, "jawOpen": 0.3}
 
@@ -18,8 +21,9 @@ def landmarks() -> np.ndarray:
     return picture().before[model().landmarks, :2].astype(np.float64)
 
 
-def move(seen: HeadView) -> Driven:
-    scale, (left, top) = 1 / seen.factor, seen.matrix[:2, 2]
+def move(seen: HeadView, enlarged: bool = False) -> Driven:
+    times = seen.box.width / picture().photo.shape[1] if enlarged else 1
+    scale, (left, top) = times / seen.factor, seen.matrix[:2, 2] + (times - 1) / 2 / seen.factor
     before, after = (
         (vertices * scale + (left, top, 0)).astype(np.float32) for vertices in (picture().before, place(SMILE))
     )
@@ -95,3 +99,18 @@ def test_what_does_not_move_stays_to_the_bit(monkeypatch: pytest.MonkeyPatch) ->
 def test_as_many_frames_at_once_as_memory_allows() -> None:
     small, large = (HeadView(None, 1, np.empty((side, side, 3), np.uint8)) for side in (500, 3000))  # type: ignore[arg-type]
     assert small.at_once(8) == 8 and large.at_once(8) == 1
+
+
+def test_a_very_large_head_takes_a_few_bytes_a_pixel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(view, "LARGEST", 60.0)
+    photo = np.asarray(Image.fromarray(picture().photo).resize((8 * WIDTH, 8 * HEIGHT)))
+    tracemalloc.start()
+    try:
+        seen = HeadView.of(photo, 8 * landmarks() + 3.5)
+        driven = move(seen, enlarged=True)
+        seen.enlarge(driven.photo, driven.motion, photo)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert seen.factor >= 6
+    assert most < 12 * photo.shape[0] * photo.shape[1]  # moved at full size it would be some 90

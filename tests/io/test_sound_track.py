@@ -204,7 +204,8 @@ def clicks(path: Path) -> list[float]:
 @pytest.mark.parametrize(
     ("name", "codec", "start", "late", "target", "way"),
     [
-        ("a.mkv", "aac", Fraction(7, 5), Fraction(21, 100), "out.mp4", "copied"),
+        ("a.mp4", "aac", Fraction(0), Fraction(0), "out.mp4", "copied"),
+        ("a.mkv", "aac", Fraction(7, 5), Fraction(21, 100), "out.mp4", "re-encoded"),
         ("a.avi", "pcm_s16le", Fraction(0), Fraction(0), "out.mp4", "re-encoded"),
         ("a.mkv", "pcm_s16le", Fraction(3, 5), Fraction(37, 100), "out.webm", "re-encoded"),
     ],
