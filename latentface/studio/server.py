@@ -132,6 +132,9 @@ def make_app(desk: Desk, host: str = "127.0.0.1", auth: tuple[str, str] | None =
 
     check_host(host, None if auth is None else auth[1])
     page = build_page(desk)
+    # gradio takes any file of the machine for an upload, and any drawing for its own, until a page says that it is
+    # served; a mounted one never does
+    page.has_launched = page.is_running = True
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Guard, hosts=(*LOCAL_NAMES, host) if auth is None else None)
     return gr.mount_gradio_app(
