@@ -13,8 +13,10 @@ from pathlib import Path
 
 from latentface.errors import InputError, UsageError
 from latentface.io.atomic import atomic_path
+from latentface.io.paths import reason
 
 FORMAT = "latentface-emotions-1"
+EXPECTED = "expected a file that `latentface sequence` wrote"
 
 
 class Emotion(Enum):
@@ -117,7 +119,7 @@ class EmotionSequence:
         try:
             content = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise InputError(f"not an emotion sequence: no JSON ({error})") from None
+            raise InputError(f"not an emotion sequence: no JSON ({error}); {EXPECTED}") from None
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise InputError(f'not an emotion sequence: expected {{"format": "{FORMAT}", "segments": [...]}}')
         segments = content.get("segments")
@@ -136,7 +138,9 @@ class EmotionSequence:
         try:
             text = Path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{os.fspath(path)} cannot be read as an emotion sequence: {error}") from None
+            raise InputError(
+                f"{os.fspath(path)} cannot be read as an emotion sequence: {reason(error)}; {EXPECTED}"
+            ) from None
         try:
             return cls.from_json(text)
         except InputError as error:

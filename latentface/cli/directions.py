@@ -21,6 +21,7 @@ from latentface.cli.flags import (
 from latentface.cli.outputs import check_outputs, prepared_folder
 from latentface.cli.report import Report
 from latentface.errors import InputError, UsageError
+from latentface.io.paths import reason
 from latentface.modes import unless, when
 from latentface.options import DirectionOptions
 
@@ -212,8 +213,8 @@ def read_array(path: Path, key: str | None = None) -> NDArray[np.floating]:
             return array
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # unpickling a foreign file fails in many ways
-        line = " ".join(str(error).split())[:160]
-        raise InputError(f"{path} cannot be read as a direction: {line}; give a .npy or .pt file") from None
+        cause = f": {reason(error)}" if isinstance(error, OSError) and error.strerror else ""
+        raise InputError(f"{path} cannot be read as a direction{cause}; give a .npy or .pt file") from None
     if isinstance(content, dict):
         tensors = {str(name): value for name, value in content.items() if isinstance(value, torch.Tensor)}
         if key is None and len(tensors) == 1:

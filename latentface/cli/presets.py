@@ -9,6 +9,7 @@ from pathlib import Path
 
 from latentface.errors import InputError
 from latentface.io.atomic import atomic_path
+from latentface.io.paths import reason
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -16,6 +17,7 @@ else:
     import tomli as tomllib
 
 TABLE = "set"
+EXPECTED = f"expected a table [{TABLE}] with lines such as happiness = 2.0"
 
 
 def load_preset(path: Path) -> dict[str, float]:
@@ -23,10 +25,10 @@ def load_preset(path: Path) -> dict[str, float]:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} cannot be read as a preset: {error}") from None
+        raise InputError(f"{path} cannot be read as a preset: {reason(error)}; {EXPECTED}") from None
     strengths = content.get(TABLE)
     if content.keys() != {TABLE} or not isinstance(strengths, dict) or not strengths:
-        raise InputError(f"{path} is no preset: expected a table [{TABLE}] with lines such as happiness = 2.0")
+        raise InputError(f"{path} is no preset: {EXPECTED}")
     for name, value in strengths.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
             raise InputError(f"{path}: {name} is {reprlib.repr(value)}; expected a number, such as 2.0")

@@ -18,6 +18,7 @@ from latentface.emotion import Emotion
 from latentface.errors import InputError, LatentfaceError, UsageError
 from latentface.faces.crop import FaceCrop, pick_face
 from latentface.io.images import is_photo_file, read_image
+from latentface.io.paths import reason
 from latentface.options import ProjectOptions
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def from_table(path: Path, label: str, reader: Reader, conditions: Sequence[str]
         with path.open(newline="", encoding="utf-8-sig") as stream:
             rows = list(csv.DictReader(stream))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read as a table: {error}") from None
+        raise InputError(f"{path} cannot be read as a table: {reason(error)}; give a CSV file in UTF-8") from None
     if not rows:
         raise InputError(f"{path} has no rows; expected a header with file and {label}, and a line for each photo")
     for column in ("file", label, *conditions):

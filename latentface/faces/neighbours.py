@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from latentface.arrays import Float32Array, Float64Array
-from latentface.faces.square import Square
+from latentface.arrays import Float32Array
+from latentface.faces.crop import ffhq_quad
 from latentface.fields import smoothstep
 
-HEAD = (0.32, 0.4)  # half axes of the ellipse around a head, in sides of its square
+HEAD = (0.432, 0.54)  # half axes of the ellipse around a head, in sides of its aligned square
 FADE = 0.25  # half axes beyond it over which it ends
 SEAM = 0.12  # half axes over which one head's place gives way to another's
 
@@ -46,7 +46,7 @@ def within(
     left, top, right, bottom = box
     found = []
     for other in others:
-        nearest = np.clip(Square.around(other).middle, (left, top), (right, bottom))
+        nearest = np.clip(ffhq_quad(other).mean(axis=0), (left, top), (right, bottom))
         if float(_away(nearest, other)) < 1 + FADE:
             found.append(other)
     return tuple(found)
@@ -54,8 +54,7 @@ def within(
 
 def _away(places: npt.NDArray[np.floating], landmarks: npt.NDArray[np.floating]) -> Float32Array:
     """How far places [..., 2] are from the middle of a head, 1 on its ellipse."""
-    square = Square.around(landmarks)
-    apart: Float64Array = (np.asarray(places) - np.asarray(square.middle, np.float32)) / (
-        np.asarray(HEAD, np.float32) * square.side
-    )
+    quad = ffhq_quad(landmarks)
+    axes = np.asarray(HEAD, np.float32) * np.float32(np.linalg.norm(quad[3] - quad[0]))
+    apart = (np.asarray(places, np.float32) - quad.mean(axis=0).astype(np.float32)) / axes
     return np.asarray(np.hypot(apart[..., 0], apart[..., 1]), np.float32)

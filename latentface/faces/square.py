@@ -30,11 +30,6 @@ class Square:
         left, top = np.rint(quad.mean(0) + 0.5 - side / 2).astype(int).tolist()
         return cls(left, top, side)
 
-    @property
-    def middle(self) -> tuple[float, float]:
-        """Column and row of its middle."""
-        return self.left + self.side / 2 - 0.5, self.top + self.side / 2 - 0.5
-
     def cut(self, picture: Pixels) -> Pixels:
         """The pixels [side, side, C] inside it; beyond the picture its border pixels go on."""
         height, width = picture.shape[:2]

@@ -40,6 +40,12 @@ def short_suffix(path: Path) -> str:
     return path.suffix if len(os.fsencode(path.suffix)) <= _SHORT_SUFFIX else ""
 
 
+def reason(error: Exception) -> str:
+    """What is wrong, in words, without Python's numbers and without the name, which the message has already."""
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(text.split())
+
+
 def advice(number: int | None) -> str:
     """What to do about a system error of that number when something is written; empty where only its text helps."""
     if number in _FULL:

@@ -51,7 +51,7 @@ def read_directions(path: str | os.PathLike[str]) -> dict[str, Direction]:
     from latentface.latents.latent import Direction
     from latentface.pretrained.native import read_network
 
-    file = read_network(path)
+    file = read_network(path, "a file of directions made by latentface (.safetensors)")
     known, fingerprint = file.config.get("known"), file.config.get("fingerprint")
     if file.kind != KIND or not isinstance(known, dict) or not isinstance(fingerprint, str):
         raise WeightsError(f"{os.fspath(path)} holds no directions (kind {file.kind!r}): give a file of directions")

@@ -76,16 +76,20 @@ def write_network(
     write_tensors(path, tensors, {**metadata, "config": json.dumps(dict(config), sort_keys=True)})
 
 
-def read_network(path: str | os.PathLike[str]) -> NativeFile:
+def read_network(path: str | os.PathLike[str], what: str = WHAT) -> NativeFile:
     """Read a file that `write_network` wrote; half precision becomes float32.
+
+    Args:
+        path: the file.
+        what: what it should be, for messages.
 
     Raises:
         WeightsError: missing, damaged, foreign or newer file, unreadable config, NaN or infinity in a tensor.
     """
     refuse_foreign(path)
-    tensors, header = read_tensors(path, WeightsError, WHAT)
+    tensors, header = read_tensors(path, WeightsError, what)
     if header.get("format") != FORMAT or "kind" not in header:
-        raise WeightsError(f"{os.fspath(path)} is a safetensors file, but not a network of ours: give {WHAT}")
+        raise WeightsError(f"{os.fspath(path)} is a safetensors file, but not a network of ours: give {what}")
     if header.get("format_version") != FORMAT_VERSION:
         version = header.get("format_version")
         raise WeightsError(
@@ -94,10 +98,10 @@ def read_network(path: str | os.PathLike[str]) -> NativeFile:
     try:
         config = json.loads(header["config"])
     except (KeyError, ValueError, RecursionError) as error:
-        raise WeightsError(f"{os.fspath(path)} has no readable config ({error}): give {WHAT}") from error
+        raise WeightsError(f"{os.fspath(path)} has no readable config ({error}): give {what}") from error
     if not isinstance(config, dict):
         raise WeightsError(
-            f"{os.fspath(path)} has config {reprlib.repr(config)}, expected names and values: give {WHAT}"
+            f"{os.fspath(path)} has config {reprlib.repr(config)}, expected names and values: give {what}"
         )
     _check_finite(tensors, f"{os.fspath(path)} is damaged")
     state = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}

@@ -10,7 +10,7 @@ import pytest
 
 from latentface.errors import OutputError
 from latentface.io.atomic import atomic_path, check_name
-from latentface.io.paths import advice, is_address, printable
+from latentface.io.paths import advice, is_address, printable, reason
 from latentface.io.video import write_clip
 from tests.helpers.films import moving
 
@@ -66,3 +66,10 @@ def test_a_name_that_is_too_long_is_told_before_the_work(tmp_path: Path) -> None
 def test_advice_fits_the_fault(number: int | None, words: str) -> None:
     assert words in advice(number)
     assert bool(words) == bool(advice(number))
+
+
+def test_reasons_are_words_alone(tmp_path: Path) -> None:
+    with pytest.raises(OSError) as caught:
+        (tmp_path / "none").read_text()
+    assert reason(caught.value) == "No such file or directory"
+    assert reason(ValueError("two\n lines")) == "two lines"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from latentface.errors import InputError, OutputError, UsageError
 from latentface.io.clip import Clip, Frame
@@ -147,3 +150,13 @@ def test_on_frame_counts(tmp_path: Path) -> None:
     seen: list[int] = []
     write_clip(tmp_path / "a.mp4", moving(4), on_frame=lambda count, frame: seen.append(count))
     assert seen == [1, 2, 3, 4]
+
+
+def test_a_frame_that_cannot_be_written_goes_by_its_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(OutputError, match=r"cannot write \S*/frames/frame-000000\.png: No space left"):
+        write_clip(tmp_path / "frames", moving(2))
+    assert list(tmp_path.iterdir()) == []
