@@ -60,7 +60,8 @@ class PortraitRecipe:
     additions: float = 0.01  # squared size of what the encoder adds by layer
     prior: float = 0.01
     latent_noise: float = 0.04
-    adversarial: float = 0.1
+    adversarial: float = 0.2
+    adversary_every: int = 2  # steps: more of them cost time that reconstructions use better
     adversary_from: int = 13_000  # pictures, before which there is no discriminator
     adversary_alone: int = 800  # pictures that it learns from before the generator listens
     warm_up: int = 1_000
@@ -145,7 +146,7 @@ class PortraitTrainer:
                 terms["pixel"] + recipe.perceptual * terms["perceptual"] + recipe.texture * terms["texture"]
                 + recipe.additions * terms["additions"] + recipe.prior * terms["prior"]
             )  # fmt: skip
-            if self.seen >= recipe.adversary_from:
+            if self.seen >= recipe.adversary_from and self.steps % recipe.adversary_every == 0:
                 judged = self._adversarial(images, drawn, w, order, random, terms)
                 if self.seen >= recipe.adversary_from + recipe.adversary_alone:
                     loss = loss + recipe.adversarial * judged
@@ -209,8 +210,8 @@ class PortraitTrainer:
     ) -> Tensor:  # fmt: skip
         """Let the discriminator learn a step; returns the generator's loss.
 
-        Photographs against reconstructions and against codes between two people. Whole pictures and windows of them
-        take turns.
+        Photographs against reconstructions and against codes between two people. Half of the time whole pictures,
+        half of it windows of them.
         """
         photos = len(images) - (self.recipe.pairs if self.rigged is not None else 0)  # driven pictures are no photos
         chosen = order.integers(photos, size=(2, self.recipe.mixed))
@@ -235,7 +236,7 @@ class PortraitTrainer:
         return terms["judged"]
 
     def _look(self, side: int, order: np.random.Generator) -> Callable[[Tensor], Tensor]:
-        if self.steps % 2 == 0 or side == STUDY:
+        if side == STUDY or order.random() < 0.5:
             return lambda x: F.avg_pool2d(x, side // STUDY)
         y, x0 = (int(v) for v in order.integers(0, side - STUDY + 1, size=2))
         return lambda x: x[..., y : y + STUDY, x0 : x0 + STUDY].contiguous()
