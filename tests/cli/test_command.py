@@ -10,7 +10,7 @@ import pytest
 
 from latentface.cli import COMMANDS, cli
 from latentface.cli.command import GENERAL, MESSAGES, PASTING, PROJECTION, SECTIONS, Flag
-from latentface.options import CompositeOptions, ProjectOptions
+from latentface.options import CompositeOptions, ProjectOptions, TransferOptions
 from tests.helpers.cli_desk import Desk
 
 PASTE = {spec.name for spec in fields(CompositeOptions)}
@@ -23,35 +23,45 @@ LIVE = {"calibrate", "preview", "virtual_camera", "seconds"}
 #: What belongs to animation by keypoints, beside --network and --device.
 KEYPOINTS = {"adapt_scale", "still_background", "crop", "driver_crop", "precision"}
 
+#: What belongs to photos and latents, not to clips.
+STILL = {"strip", "grid", "directions", "save_latent", "seed", *SEARCH, "steps", "start", "cache"}
+CLIPS = {"curves", "mode", "rate", "keep_partial", "sound"}  # of edit: --at needs words of its own
 EDIT, TRANSFER = "edit anna.png --set joy=1", "transfer --identity anna.png --expression"
 VIDEO, ANIMATE = "video anna.png --emotions fear", "animate --source anna.png --driving"
 #: Words that choose a mode -> the parameters that have no effect in it.
 MODES = {
-    EDIT: NO_NOISE,
-    f"{EDIT} --place head": PASTE | NO_NOISE,
-    f"{EDIT} --place warp": PASTE | NO_NOISE,
-    f"{TRANSFER} bert.png --place warp": PASTE | {"rate", "only", "mouth"} | NO_NOISE,
-    f"{EDIT} --place paste": NO_NOISE,
-    f"{EDIT} --crop": PASTE | {"place"} | NO_NOISE,
-    "edit anna.png --strip joy": {"save_latent", "save_preset"} | NO_NOISE,
-    "edit anna.latent.safetensors --set joy=1": PASTE | PROJECTING | {"place", "crop", "face"},
-    f"{EDIT} --steps 0": SEARCH,
-    f"{EDIT} --optimise-noise": set(),
-    f"{EDIT} --space w": {"preconditioner", "spread_regularise"} | NO_NOISE,
-    f"{EDIT} --start encoder": {"w_noise"} | NO_NOISE,
-    f"{TRANSFER} bert.png": PASTE | {"rate"} | NO_NOISE,
-    f"{TRANSFER} bert.png --place paste": {"rate", "only", "mouth"} | NO_NOISE,
-    f"{TRANSFER} bert.png --layers 3-4": PASTE | CHOICE | {"rate"} | NO_NOISE,
-    f"{TRANSFER} bert.png --layers paper": PASTE | CHOICE | {"rate"} | NO_NOISE,
-    f"{TRANSFER} bert.png --solver exhaustive": PASTE | {"time_limit", "rounds", "rate"} | NO_NOISE,
-    f"{TRANSFER} bert.png --steps 0": PASTE | SEARCH | {"rate"},
-    f"{TRANSFER} bert.safetensors": PASTE | {"expression_face", "rate"} | NO_NOISE,
-    f"{TRANSFER} bert.mp4": PASTE | {"expression_face", "strip", "rate"} | NO_NOISE,
-    f"{TRANSFER} frames": PASTE | {"expression_face", "strip"} | NO_NOISE,
-    "transfer --identity a.safetensors --expression bert.png": PASTE | {"place", "face", "rate"} | NO_NOISE,
-    "transfer --identity a.safetensors --expression b.safetensors": PASTE
+    EDIT: CLIPS | NO_NOISE,
+    f"{EDIT} --place head": CLIPS | PASTE | NO_NOISE,
+    f"{EDIT} --place warp": CLIPS | PASTE | NO_NOISE,
+    f"{TRANSFER} bert.png --place warp": {"mode"} | PASTE | {"rate", "only", "mouth"} | NO_NOISE,
+    f"{EDIT} --place paste": CLIPS | NO_NOISE,
+    f"{EDIT} --crop": CLIPS | PASTE | {"place"} | NO_NOISE,
+    "edit anna.png --strip joy": CLIPS | {"save_latent", "save_preset"} | NO_NOISE,
+    "edit anna.latent.safetensors --set joy=1": CLIPS | PASTE | PROJECTING | {"place", "crop", "face"},
+    f"{EDIT} --steps 0": CLIPS | SEARCH,
+    f"{EDIT} --optimise-noise": CLIPS,
+    f"{EDIT} --space w": CLIPS | {"preconditioner", "spread_regularise"} | NO_NOISE,
+    f"{EDIT} --start encoder": CLIPS | {"w_noise"} | NO_NOISE,
+    f"{TRANSFER} bert.png": {"mode"} | PASTE | {"rate"} | NO_NOISE,
+    f"{TRANSFER} bert.png --place paste": {"mode"} | {"rate", "only", "mouth"} | NO_NOISE,
+    f"{TRANSFER} bert.png --layers 3-4": {"mode"} | PASTE | CHOICE | {"rate"} | NO_NOISE,
+    f"{TRANSFER} bert.png --layers paper": {"mode"} | PASTE | CHOICE | {"rate"} | NO_NOISE,
+    f"{TRANSFER} bert.png --solver exhaustive": {"mode"} | PASTE | {"time_limit", "rounds", "rate"} | NO_NOISE,
+    f"{TRANSFER} bert.png --steps 0": {"mode"} | PASTE | SEARCH | {"rate"},
+    f"{TRANSFER} bert.safetensors": {"mode"} | PASTE | {"expression_face", "rate"} | NO_NOISE,
+    f"{TRANSFER} bert.mp4": {"mode"} | PASTE | {"expression_face", "strip", "rate"} | NO_NOISE,
+    f"{TRANSFER} frames": {"mode"} | PASTE | {"expression_face", "strip"} | NO_NOISE,
+    "transfer --identity a.safetensors --expression bert.png": {"mode"} | PASTE | {"place", "face", "rate"} | NO_NOISE,
+    "transfer --identity a.safetensors --expression b.safetensors": {"mode"}
+    | PASTE
     | PROJECTING
     | {"place", "face", "expression_face", "rate"},
+    "edit anna.mp4 --set joy=1": PASTE | STILL | {"place", "crop", "layers", "rate"},
+    "edit frames --set joy=1": PASTE | STILL | {"place", "crop", "layers"},
+    "transfer --identity anna.mp4 --expression bert.png": PASTE
+    | (STILL - {"grid", "directions", "save_latent"})
+    | {spec.name for spec in fields(TransferOptions)} - {"strength", "only"}
+    | {"rate"},
     VIDEO: PASTE | {"first", "rate"} | NO_NOISE,
     f"{VIDEO} --place paste": {"first", "rate", "only"} | NO_NOISE,
     f"{VIDEO} --crop": PASTE | {"place", "first", "rate", "only"} | NO_NOISE,
@@ -87,6 +97,12 @@ MODES = {
     "sequence read film.mp4": {"rate"},
     "sequence read frames": set(),
 }
+#: Modes without a generator.
+OF_CLIPS = (
+    "edit anna.mp4 --set joy=1",
+    "edit frames --set joy=1",
+    "transfer --identity anna.mp4 --expression bert.png",
+)
 MACHINE = ("network", "device", "ops_choice")
 #: What is written after a flag whose type does not say it.
 WORDS = {"layers": "1", "keep": "1", "solver": "cbc", "changes": "joy=1", "fps": "9", "grid": "joy joy", "rate": "25"}
@@ -128,7 +144,7 @@ def test_every_flag_in_every_mode(desk: Desk, mode: str) -> None:
         if not isinstance(param, Flag) or param.section == MESSAGES or param.name in MACHINE:
             continue
         name, words = write(param)
-        network = ("--network", desk.network) if takes_generator else ()
+        network = ("--network", desk.network) if takes_generator and mode not in OF_CLIPS else ()
         done = desk.run(*mode.split(), *network, *words)  # the photos are not there: nothing takes long
         assert "internal error" not in done.err, (words, done.err)
         if done.err.startswith(f"latentface: {name} has no effect "):
@@ -189,7 +205,7 @@ def test_directions_choose_the_mode_that_auto_leaves_open(desk: Desk, monkeypatc
     generator = api.load_generator(desk.network)
     values = generator.w_avg.cpu().expand(6, 8) + 1
     joy = Direction(values, generator.fingerprint, "joy", {"moves": "expression"})
-    write_directions(place("mine"), [joy, Direction(values, generator.fingerprint, "age")])
+    write_directions(place("mine", generator.fingerprint), [joy, Direction(values, generator.fingerprint, "age")])
     words = ("--network", desk.network, "--steps", 1, "--feather", 0.5)
     moved = desk.run("edit", desk.photo(), "--set", "joy=1", *words)
     assert moved.code == 2 and "--feather has no effect with --place head" in moved.err

@@ -40,7 +40,7 @@ def bench(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
     joy, turn = (from_array(random.normal(size=8), generator, name) for name in ("joy", "turn"))
     joy = Direction(joy.values, joy.fingerprint, "joy", {"moves": "expression"})
     nod = Direction(turn.values, turn.fingerprint, "nod", {"moves": "head"})
-    write_directions(place("mine"), [joy, turn, nod])
+    write_directions(place("mine", generator.fingerprint), [joy, turn, nod])
     return desk
 
 

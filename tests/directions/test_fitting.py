@@ -188,14 +188,14 @@ class TestFiles:
     ) -> None:
         monkeypatch.setenv("LATENTFACE_CACHE", str(tmp_path))
         assert find_directions(generator.fingerprint) == {}
-        write_directions(place("mine"), self.directions(generator))
+        write_directions(place("mine", generator.fingerprint), self.directions(generator))
         (folder() / "damaged.safetensors").write_bytes(b"half")
         assert list(api.list_directions(generator)) == ["gaze", "joy"]
         assert find_directions("other") == {}
         with pytest.raises(UsageError, match="cannot name a file"):
-            place("../mine")
+            place("../mine", generator.fingerprint)
         with pytest.raises(LatentMismatch, match="another network"):
-            api.list_directions(Generator(CONFIG, seed=5), place("mine"))
+            api.list_directions(Generator(CONFIG, seed=5), place("mine", generator.fingerprint))
 
     def test_near_names_are_offered(self, generator: Generator) -> None:
         known = {each.name: each for each in self.directions(generator)}
