@@ -89,8 +89,11 @@ def run_page(page: Path) -> list[str]:
 
 
 def run_line(words: list[str]) -> int:
-    """The exit code of a command of ours; others are looked at elsewhere, and 0 here."""
-    if words[0] != "latentface":
+    """The exit code of a command of ours; others are looked at elsewhere, and 0 here.
+
+    So is the studio, which serves until it is stopped.
+    """
+    if words[0] != "latentface" or words[1:2] == ["studio"]:
         return 0
     quick = QUICK.get(words[1] if len(words) > 1 else "", ())
     more = () if quick and quick[0] in words else quick
