@@ -35,7 +35,7 @@ def test_a_control_below_zero_has_shapes_of_its_own() -> None:
 def test_help_names_every_control_and_its_range() -> None:
     text = describe_controls()
     assert text.count(" to ") >= len(CONTROLS)
-    assert "smile (0 to 1: mouth corners rise" in text and "yaw (-20 to 20: degrees" in text
+    assert "smile (0 to 1: the corners of the mouth" in text and "yaw (-20 to 20: degrees" in text
     assert all(f"{name} (" in text for name in CONTROLS)
 
 
