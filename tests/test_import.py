@@ -138,7 +138,7 @@ def test_every_module_is_imported_without_what_is_optional_or_posix_alone(tmp_pa
     names = [
         ".".join(("latentface", *path.relative_to(root).with_suffix("").parts)).removesuffix(".__init__")
         for path in sorted(root.rglob("*.py"))
-        if path.stem != "__main__"
+        if path.stem != "__main__" and path.parent.name != "studio"  # the page is all of the extra `ui`
     ]
     statement = f"""
 import importlib, sys

@@ -144,7 +144,7 @@ def test_missing_heads_say_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_
     torch.save(state_of("squeezenet1_1"), tmp_path / "a.pth")
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "lpips" else found(name))
-    with pytest.raises(WeightsError, match="pip install lpips"):
+    with pytest.raises(WeightsError, match=r"pip install 'latentface\[lpips\]'"):
         load_perceptual(tmp_path / "a.pth")
 
 

@@ -13,9 +13,7 @@ from latentface.networks.landmarks import LandmarkConfig, LandmarkNet
 from latentface.networks.trunk import FaceTrunk, TrunkConfig
 from latentface.pretrained import load_landmarks
 from latentface.pretrained.native import read_network, write_network
-from latentface.training.landmarks import (
-    LandmarkTask,
-)
+from latentface.training.landmarks import LandmarkTask, hold_out
 from latentface.training.loop import Loop, LoopOptions, begin_from, command_line, loop_options
 
 SMALL = LandmarkConfig(input_size=32, widths=(8, 8, 16, 16), decoder=8)
@@ -23,7 +21,7 @@ OPTIONS = LoopOptions(steps=6, measure_every=3, warm_up=2, learning_rate=5e-3, b
 
 
 def task(drawn_data, config=SMALL, batch=4):
-    return LandmarkTask(drawn_data, config, held_out=8, batch=batch)
+    return LandmarkTask(*hold_out(drawn_data, 8), config, batch=batch)
 
 
 def test_resumed_training_ends_like_an_uninterrupted_one(drawn_data, tmp_path):
