@@ -20,8 +20,9 @@ $(STAMP): setup.py pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(BIN)/python examples/demo.py demo
 
+# two files at a time, each with one thread
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 # the site, in build/site; any warning is an error
 docs: $(STAMP)

@@ -88,6 +88,7 @@ setup(
         # setuptools: the test of the wheel builds one without going to the network
         "dev": [
             "pytest>=8",
+            "pytest-xdist>=3.6",
             "hypothesis",
             # drives the browser that the page's tests look at
             "playwright",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import http.client
 import json
-import time
 import socket
 import struct
+import time
 import urllib.request
 import zlib
 from collections.abc import Iterator
