@@ -21,14 +21,14 @@ from latentface.cli.flags import (
     rate_flag,
     report_flags,
 )
-from latentface.cli.outputs import check_outputs, default_output, prepared_folder
+from latentface.cli.outputs import check_outputs, default_output, prepared_folder, write_film
 from latentface.cli.report import Report
 from latentface.errors import UsageError
 from latentface.modes import unless, when
 from latentface.options import AnimateOptions
 
 if TYPE_CHECKING:
-    from latentface.io.clip import Clip, Frame
+    from latentface.io.clip import Clip
 
 CAMERA = "camera:"
 DRIVER = "the driver"
@@ -139,12 +139,7 @@ def _animate_file(
     animation = api.animate(photo, clips, model, options, faces=moving, still=still, landmarks=flags["landmarks"])
     clip = animation.clip if flags["sound"] else replace(animation.clip, sound=None)
     with report.progress() as bar:
-        bar.start("animating", clip.count or 0)
-
-        def on_frame(count: int, frame: Frame) -> None:
-            bar.step(count)
-
-        written = video.write_clip(output, clip, keep_partial=flags["keep_partial"], on_frame=on_frame)
+        written = write_film(bar, "animating", output, clip, keep_partial=flags["keep_partial"])
     report.notes(written.notes)
     seconds = time.perf_counter() - started
     missing = animation.report.missing

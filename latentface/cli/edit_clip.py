@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latentface.cli.changes import read_keyframes
 from latentface.cli.flags import build_options
-from latentface.cli.outputs import check_outputs, default_output, prepared_folder
+from latentface.cli.outputs import check_outputs, default_output, prepared_folder, write_film
 from latentface.cli.report import Report
 from latentface.errors import OutputError
 from latentface.options import ClipOptions
 
 if TYPE_CHECKING:
-    from latentface.editing.clip_edit import ChangeOver, EditedClip
-    from latentface.io.clip import Frame
-    from latentface.io.video import Written
+    from latentface.editing.clip_edit import ChangeOver
 
 KINDS = (".mp4", ".webm", ".gif", ".webp", "")
 
@@ -83,7 +81,10 @@ def _change(
         made = edit_clip(
             clip, change, options, face=flags["face"], landmarks=flags["landmarks"], name=str(source), note=report.note
         )
-        written = _write(report, target, made, flags)
+        film = made.clip if flags.get("sound", True) else replace(made.clip, sound=None)
+        with report.progress() as bar:
+            written = write_film(bar, "editing", target, film, keep_partial=flags.get("keep_partial", False))
+        report.notes(written.notes)
     left = made.report.untouched
     if left:
         report.note(
@@ -95,20 +96,3 @@ def _change(
         "source": str(source), "output": str(target), "frames": written.frames, "rate": str(clip.rate),
         "sound": written.sound, "untouched": left, "options": asdict(options), "seconds": round(seconds, 3),
     }  # fmt: skip
-
-
-def _write(report: Report, target: Path, made: EditedClip, flags: dict[str, Any]) -> Written:
-    from dataclasses import replace
-
-    from latentface.io.video import write_clip
-
-    clip = made.clip if flags.get("sound", True) else replace(made.clip, sound=None)
-    with report.progress() as bar:
-        bar.start("editing", clip.count or 0)
-
-        def on_frame(count: int, frame: Frame) -> None:
-            bar.step(count)
-
-        written = write_clip(target, clip, keep_partial=flags.get("keep_partial", False), on_frame=on_frame)
-    report.notes(written.notes)
-    return written

@@ -9,15 +9,37 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from latentface.errors import InputError, OutputError, UsageError
 from latentface.io.atomic import check_name, sha256
 from latentface.options import ProjectOptions
 
+if TYPE_CHECKING:
+    from latentface.cli.report import Bar
+    from latentface.io.clip import Clip, Frame
+    from latentface.io.video import Written
+
 LATENT_SUFFIX = ".latent.safetensors"
 #: Pictures that `project` writes; in a folder of photos they are results, not photos.
 OWN_SUFFIXES = (".projected.png", ".compare.png")
+
+
+def write_film(
+    bar: Bar, doing: str, target: Path, clip: Clip, *, count: int = 0, keep_partial: bool = False
+) -> Written:
+    """Write a clip, whose frames are made meanwhile; the bar tells what is being done and how far it is.
+
+    count: of the frames, where the clip does not say it.
+    """
+    from latentface.io.video import write_clip
+
+    bar.start(doing, count or clip.count or 0)
+
+    def on_frame(done: int, frame: Frame) -> None:
+        bar.step(done)
+
+    return write_clip(target, clip, keep_partial=keep_partial, on_frame=on_frame)
 
 
 def default_output(source: Path, ending: str) -> Path:

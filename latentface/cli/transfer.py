@@ -31,7 +31,7 @@ from latentface.cli.flags import (
     report_flags,
     seed_flag_for,
 )
-from latentface.cli.outputs import check_outputs, default_output, prepared_folder
+from latentface.cli.outputs import check_outputs, default_output, prepared_folder, write_film
 from latentface.cli.report import Report, face_facts
 from latentface.errors import OutputError, UsageError
 from latentface.modes import either, unless, when
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from latentface.arrays import Pixels
     from latentface.editing.expression_transfer import Result, Transferrer
     from latentface.editing.inverted_face import Face
-    from latentface.io.clip import Clip, Frame
+    from latentface.io.clip import Clip
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 KINDS = (".mp4", ".webm", ".gif")
@@ -181,7 +181,7 @@ def _clip(
     report: Report, transferrer: Transferrer, identity: Path, expression: Path, target: Path, flags: dict[str, Any]
 ) -> dict[str, object]:
     from latentface.io.clip import parse_rate
-    from latentface.io.video import read_clip, write_clip
+    from latentface.io.video import read_clip
 
     rate = parse_rate(flags["rate"]) if flags["rate"] else None
     driver: Clip = read_clip(expression, rate)
@@ -189,12 +189,7 @@ def _clip(
     face = transferrer.finder.face(identity, flags["face"], "the identity")
     clip, told, made = transferrer.clip(face, driver, str(expression))
     with report.progress() as bar:
-        bar.start("transferring", driver.count or 0)
-
-        def on_frame(count: int, frame: Frame) -> None:
-            bar.step(count)
-
-        written = write_clip(target, clip, on_frame=on_frame)
+        written = write_film(bar, "transferring", target, clip)
     report.notes(written.notes)
     if told.missing:
         report.note(f"{expression}: no face in {told.missing} of {told.frames} frames; they hold the one before")

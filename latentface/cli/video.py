@@ -25,17 +25,15 @@ from latentface.cli.flags import (
     rate_flag,
     report_flags,
 )
-from latentface.cli.outputs import check_outputs, default_output, prepared_folder
-from latentface.cli.report import Bar, Report, face_facts
+from latentface.cli.outputs import check_outputs, default_output, prepared_folder, write_film
+from latentface.cli.report import Report, face_facts
 from latentface.emotion import Emotion, EmotionSequence
 from latentface.errors import OutputError, UsageError
 from latentface.modes import either, when
 from latentface.options import CompositeOptions, SequenceOptions, VideoOptions
 
 if TYPE_CHECKING:
-    from latentface.editing.expression_video import HeadPerformance, Performance
-    from latentface.io.clip import Frame
-    from latentface.io.video import Written
+    pass
 
 KINDS = (".mp4", ".webm", ".gif", ".webp", "")
 SCRIPTS = ("emotions", "sequence", "predict", "like")
@@ -101,7 +99,7 @@ def video(report: Report, source: Path, output: Path | None, **flags: Any) -> No
         pasted = drawing.place == "paste" and not drawing.crop
         face = build_finder(report, bar, generator, pasted, project, flags).face(source, flags["face"])
         shown = perform(face, sequence, generator, options, drawing, placing, report.note)
-        written = _write(shown, target, bar, flags["keep_partial"])
+        written = write_film(bar, "drawing", target, shown.clip, count=shown.count, keep_partial=flags["keep_partial"])
     frames = written.frames
     report.notes(written.notes)
     seconds = time.perf_counter() - began
@@ -145,18 +143,6 @@ def choose_sequence(flags: dict[str, Any], seed: int) -> EmotionSequence:
         film = read_clip(flags["like"], parse_rate(flags["rate"]) if flags["rate"] else None)
         found = api.read_emotions(film, landmarks=flags["landmarks"]).sequence
     return found.lasting(seconds) if seconds else found
-
-
-def _write(shown: Performance | HeadPerformance, target: Path, bar: Bar, keep_partial: bool) -> Written:
-    """Draw and encode the frames."""
-    from latentface.io.video import write_clip
-
-    bar.start("drawing", shown.count)
-
-    def on_frame(count: int, frame: Frame) -> None:
-        bar.step(count)
-
-    return write_clip(target, shown.clip, keep_partial=keep_partial, on_frame=on_frame)
 
 
 def _words(sequence: EmotionSequence) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from latentface import hub
 from latentface.arrays import Pixels
 from latentface.compositing.expression_warp import ExpressionMap, Motion
-from latentface.directions.meaning import DIRECTION, meaning_of
+from latentface.directions.meaning import DIRECTION, controls_among, meaning_of
 from latentface.directions.scaling import FAR, edited, excess, w_samples
 from latentface.editing import placement
 from latentface.editing.head_placement import HeadPlacer
@@ -19,7 +19,7 @@ from latentface.editing.inverted_face import Face, Note
 from latentface.editing.placement import Placer, check_composite, find_points, make_placer
 from latentface.errors import UsageError
 from latentface.faces.head_pose import HeadPose, head_pose
-from latentface.head.controls import Change, apply_changes, check_changes, is_control
+from latentface.head.controls import Change, apply_changes, check_changes
 from latentface.head.fit import HeadFit
 from latentface.io.images import Photo
 from latentface.io.provenance import COMPOSITE, GENERATED
@@ -197,13 +197,13 @@ def split_changes(
     Raises UsageError for a name that is neither, and for a value out of a control's range.
     """
     shapes = hub.head_model().expression_names
-    steps, controls = [], {}
-    for name, change in changes.items():
-        plain = name.removesuffix("+")
-        if is_control(plain, shapes):
-            controls[plain] = Change(float(change), relative=plain != name)
-        else:
-            steps.append((library.pick(plain.removeprefix(DIRECTION), directions), float(change)))
+    controls = controls_among(changes, shapes)
+    named = {name: name.removesuffix("+") for name in changes}
+    steps = [
+        (library.pick(plain.removeprefix(DIRECTION), directions), float(changes[name]))
+        for name, plain in named.items()
+        if plain not in controls
+    ]
     check_changes(controls, shapes)
     return steps, controls
 
