@@ -26,7 +26,7 @@ PHOTO = Path(__file__).parent / "astronaut.jpg"
 DOCS = Path(__file__).parent.parent / "docs"
 TITLE = """# Gallery
 
-`python examples/gallery.py` made every picture on this page, and the page itself, from one photo by the commands shown.
+`python examples/gallery.py` made every picture on this page, and the page itself, from one photo, with the commands shown.
 """
 CROP = (slice(0, 340), slice(60, 400))  # rows and columns of the photo that a panel shows, at the photo's own size
 QUALITY = 92
@@ -76,36 +76,36 @@ SHEETS = (
     edits(
         "emotions",
         "Emotions",
-        "An emotion takes the place of the expression that the photo shows. Strength 2 is plain to see, 1 is mild.",
+        "An emotion replaces the expression that the photo shows. Strength 1 is mild, 2 is obvious.",
         (*(f"--set {name}=2" for name in EMOTIONS), "--set neutralise=1"),
         4,
     ),
     edits(
         "controls",
         "Controls",
-        "Single parts of the face, the gaze and the pose of the head. What lies close behind a head, such as the ring "
-        "of this suit, bends with it.",
+        "Controls change single parts of the face, the gaze, and the pose of the head. Objects close behind a head, such "
+        "as the ring of this suit, bend with it.",
         ("--set wink-left=1", "--set brows=1", "--set gaze-x=15", "--set yaw+=12", "--set roll+=10"),
         3,
     ),
     Sheet(
         "video",
         "An expression video",
-        "Frames of a clip in which the face goes through emotions.",
+        "Frames of a clip in which the face shows one emotion after another.",
         ("latentface video astronaut.jpg --emotions neutral,surprise,happiness --seconds 6 --blinks 12 -o clip.mp4",),
         lambda: frames("clip.mp4", (0, 1, 3, 5)),
     ),
     Sheet(
         "projection",
         "A projection",
-        "What the default generator draws of the photo, after pivot tuning, and how far that is from it.",
+        "The aligned photo, its reconstruction by the default generator after pivotal tuning, and the difference.",
         ("latentface project astronaut.jpg --tune",),
         lambda: lf.read_image("astronaut.compare.png"),
     ),
     Sheet(
         "samples",
         "People who do not exist",
-        "Faces that the default generator draws from seeds.",
+        "Faces that the default generator synthesises from seeds.",
         ("latentface sample --seeds 0-7 --columns 4 -o samples.png",),
         lambda: lf.read_image("samples.png"),
     ),
