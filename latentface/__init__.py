@@ -1,7 +1,7 @@
 """latentface: change the expression of a face in your own photo, through the latent space of StyleGAN2.
 
-The public names below are loaded on first use (PEP 562): `import latentface` imports none of torch, scipy or dlib, and
-changes nothing in the process.
+The public names below are loaded on first use (PEP 562): `import latentface` imports neither torch nor scipy nor dlib,
+and has no side effects on the process.
 """
 
 from __future__ import annotations

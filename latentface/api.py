@@ -1,4 +1,4 @@
-"""The public verbs: they join the algorithms with the networks that come with the package, which `hub` opens."""
+"""The public functions: they combine the algorithms with the built-in networks, which `hub` loads."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ if TYPE_CHECKING:
     from latentface.networks.generator import Generator
     from latentface.networks.motion import MotionModel
 
-FOLLOW_STEPS = 30  # of the search for a clip's frame from the frame before
-FOLLOW_RATE = 0.08  # of its learning: the default comes 3 % nearer, and frames jitter a tenth more
-DEFAULT_SIZE = 256  # pixels: the side of the pictures of the generator that is used where none is named
+FOLLOW_STEPS = 30  # steps of the search for a frame of a clip, which starts at the frame before
+FOLLOW_RATE = 0.08  # its learning rate: the default gets 3 % closer, but frames jitter a tenth more
+DEFAULT_SIZE = 256  # pixels: the resolution of the default generator
 
 
 def align(photo: Pixels, size: int = DEFAULT_SIZE, landmarks: str = "builtin") -> list[FaceCrop]:
-    """Find every face of a photo and crop it the FFHQ way (Karras et al. 2019, appendix A).
+    """Find every face in a photo and crop it by the FFHQ alignment (Karras et al. 2019, appendix A).
 
     Args:
         photo: uint8 RGB [H, W, 3].
@@ -70,7 +70,7 @@ def align(photo: Pixels, size: int = DEFAULT_SIZE, landmarks: str = "builtin") -
         landmarks: `builtin`, `dlib68`, or a name or file as `latentface.hub.landmark_predictor` takes them.
 
     Returns:
-        One `FaceCrop` for each face, the one detected most surely first.
+        One `FaceCrop` for each face, in order of detection confidence, the highest first.
 
     Raises:
         NoFaceFound: the photo shows no face.
@@ -82,20 +82,20 @@ def align(photo: Pixels, size: int = DEFAULT_SIZE, landmarks: str = "builtin") -
 def align_upright(
     photo: Photo, size: int = DEFAULT_SIZE, landmarks: str = "builtin"
 ) -> tuple[Photo, list[FaceCrop], str | None]:
-    """The faces of a photo as `align` finds them, in the photo turned upright where it lies on its side or head.
+    """Find faces as `align` does, and turn the photo upright if it is on its side or upside down.
 
     Returns:
-        The photo, itself or turned; its faces; and what to say about it when it was turned.
+        The photo, turned if necessary; its faces; and a note for the user if it was turned.
 
     Raises:
-        NoFaceFound: there is none at any of the four turns.
+        NoFaceFound: no face was found in any of the four orientations.
     """
     crops = align(photo.rgb, size, landmarks)
     quarters = crops[0].quarter_turns
     if not quarters:
         return photo, crops, None
     upright = images.turned(photo, quarters)
-    note = f"no upright face; the photo is turned by {(360 - 90 * quarters) % 360} degrees clockwise, and stays so"
+    note = f"no upright face; the photo was turned by {(360 - 90 * quarters) % 360} degrees clockwise, and stays so"
     return upright, align(upright.rgb, size, landmarks), note
 
 
@@ -126,7 +126,7 @@ def project(
     *,
     on_step: StepCallback | None = None,
 ) -> Projection | list[Projection]:
-    """Invert aligned crops into the generator's latent space, by the built-in perceptual distance.
+    """Invert aligned crops into the generator's latent space, using the built-in perceptual distance.
 
     Args:
         crops: a `FaceCrop`, its pixels (uint8 [R, R, 3]), or a sequence of crops that are optimised together.
@@ -138,9 +138,9 @@ def project(
         One `Projection`, or a list in the crops' order for a sequence.
 
     Raises:
-        UsageError: `options.start` asks for an encoder and the network has none; see also `projector.project`.
+        UsageError: `options.start` asks for an encoder but the network has none; see also `projector.project`.
         InputError, LatentMismatch: `options.start` is a latent file that cannot be read or belongs to another network.
-        UnknownNetwork, WeightsError, LatentMismatch: the same of an encoder named as `options.start`, and of
+        UnknownNetwork, WeightsError, LatentMismatch: the same for an encoder named in `options.start`, and for
             `options.preconditioner`.
     """
     distance = hub.perceptual(str(generator.w_avg.device))
@@ -157,7 +157,7 @@ def project(
 
 
 def follow(crop: FaceCrop, generator: Generator, before: torch.Tensor, steps: int = FOLLOW_STEPS) -> torch.Tensor:
-    """The latent ws [num_ws, w_dim] of a clip's frame, searched from that of the frame before."""
+    """Find the latent ws [num_ws, w_dim] of a frame in a clip by a search that starts at the previous frame's."""
     options = ProjectOptions(steps=steps, learning_rate=FOLLOW_RATE)
     found = projector.project(
         crop,
@@ -176,13 +176,13 @@ def encode(
     """The latents of crops in one pass of an encoder: ws [N, num_ws, w_dim].
 
     Args:
-        crops: one or several, as `align` found them or as uint8 RGB [R, R, 3], R the network's resolution.
-        generator: the network whose latents are wanted.
-        encoder: name or file of one for this network; by default the generator's own.
+        crops: one or several, from `align` or as uint8 RGB [R, R, 3], where R is the network's resolution.
+        generator: the network to which the latents belong.
+        encoder: name or file of an encoder for this network; by default the network's own.
 
     Raises:
-        UsageError: none is named, and the network comes without one.
-        UnknownNetwork, WeightsError, LatentMismatch: the one that is named cannot be used.
+        UsageError: no encoder is named, and the network has none.
+        UnknownNetwork, WeightsError, LatentMismatch: the named encoder cannot be used.
     """
     network = hub.encoder(generator) if encoder is None else hub.named_encoder(encoder, generator)
     if network is None:
@@ -202,11 +202,11 @@ def has_encoder(generator: Generator) -> bool:
 def start_of(
     crops: FaceCrop | Pixels | Sequence[FaceCrop | Pixels], generator: Generator, start: str, search: bool = True
 ) -> torch.Tensor | None:
-    """Where `ProjectOptions.start` lets the search begin: ws [N, num_ws, w_dim], or None for the mean w.
+    """The starting point of a search by `ProjectOptions.start`: ws [N, num_ws, w_dim], or None for the mean w.
 
-    search: whether there is to be one. Without it, auto is the network's encoder.
+    search: whether a search follows. If not, auto means the network's encoder.
 
-    Raises as `encode`, and UsageError for the mean without a search, which would be nobody's face.
+    Raises the same errors as `encode`, and UsageError for the mean without a search, which would not resemble anybody.
     """
     if start == "mean" or (start == "auto" and search and not has_encoder(generator)):
         if not search:
@@ -230,25 +230,25 @@ def transfer(
     tuned: tuple[Generator, Generator] | None = None,
     shown: Pixels | None = None,
 ) -> Transfer:
-    """Give one face the expression of another: splice their latents where it costs least (`style_mixing.fuse`).
+    """Give one face the expression of another by splicing their latents at minimal cost (`style_mixing.fuse`).
 
     Args:
-        identity: what `project` gave, or a latent: the face that keeps its appearance.
-        expression: likewise, the face whose expression is taken. Of projections with pivot tuning, the tuned generator
-            synthesises the face; what is spliced is synthesised by the identity's.
+        identity: a projection or a latent: the face that keeps its appearance.
+        expression: likewise, the face whose expression is taken. If a projection was tuned, its face is synthesised by
+            the tuned generator; spliced latents are synthesised by that of the identity.
         generator: the network of both.
         options: how; by default `TransferOptions()`.
-        on_measure: called as on_measure(measured, best objective) as the search goes on.
-        tuned: the generators of both faces, where they are at hand already.
-        shown: the aligned crop of the expression's photo, uint8 RGB [R, R, 3], which the expression is compared with;
-            by default that is what the generator synthesises for it.
+        on_measure: called as on_measure(number of measurements, best objective) during the search.
+        tuned: the tuned generators of both faces, if they are already loaded.
+        shown: the aligned crop of the expression's photo, uint8 RGB [R, R, 3], with which the expression is compared;
+            by default its synthesised image is used.
 
     Returns:
-        `Transfer` with `latent`, `layers` (rows that come from the expression), `image` and the costs.
+        `Transfer` with `latent`, `layers` (the rows taken from the expression), `image` and the costs.
 
     Raises:
         LatentMismatch: a latent belongs to another network.
-        UsageError: options that this network cannot meet, or a solver that is missing or does not finish.
+        UsageError: the options do not fit this network, or the solver is missing or does not finish.
     """
     first, second = (each.latent if isinstance(each, Projection) else each for each in (identity, expression))
     if tuned is None:
@@ -261,7 +261,7 @@ def transfer(
 
 
 def projection_cache() -> ProjectionCache:
-    """Where projections are remembered: the user's cache folder for latentface, or what LATENTFACE_CACHE names."""
+    """The cache of projections, in the user's cache folder for latentface or the folder named by LATENTFACE_CACHE."""
     from latentface.pretrained.cache import folder
 
     return ProjectionCache(folder() / "projections")
@@ -274,17 +274,17 @@ def fit_head(
 
     Args:
         crop: the face as `align` found it.
-        photo: the photo it was found in, uint8 RGB [H, W, 3] or a `Photo`, which shows the eyes more finely than the
-            crop; by default the crop's own pixels are looked at.
-        light: whether to fit the light on the photo's skin too.
-        start: the fit of the frame before, of the same person in a clip, in the photo's pixels.
+        photo: the photo it was found in, uint8 RGB [H, W, 3] or a `Photo`, which shows the eyes in more detail than the
+            crop; by default only the crop's pixels are used.
+        light: whether to estimate the light on the skin as well.
+        start: the fit in the previous frame of a clip of the same person, in photo pixels.
 
     Returns:
-        `HeadFit`, to be changed by `with_expression` and `with_pose`, or written by `to_json`.
+        `HeadFit`, which `with_expression` and `with_pose` change and `to_json` serialises.
 
     Raises:
-        InputError: the landmarks are not those of a face, or it is turned by more than 60 degrees.
-        UsageError: the light is asked for, or a start given, without a photo.
+        InputError: the landmarks do not form a face, or the face is turned by more than 60 degrees.
+        UsageError: `light` or `start` is given without a photo.
     """
     if (light or start is not None) and photo is None:
         raise UsageError("light=True and start need the photo: give it as the second argument")
@@ -301,16 +301,16 @@ def fit_head(
 
 
 def projection_key(crop: FaceCrop, generator: Generator, options: ProjectOptions) -> str:
-    """What a projection is remembered by: everything that it depends on, files that the options name by their content.
+    """The cache key of a projection: everything it depends on; files named in the options count by their content.
 
-    Raises what `project` raises when it cannot use these files.
+    Raises the same errors as `project` if these files cannot be used.
     """
-    content = {"builtin": hub.builtin_digest()}  # the perceptual network, and what is meant by auto
+    content = {"builtin": hub.builtin_digest()}  # the perceptual network, and the networks that auto stands for
     if options.start not in ("auto", "mean", "encoder"):
         content["start"] = _digest(load_latent(options.start, generator).ws)
     if options.preconditioner not in ("auto", "none"):
         found = hub.preconditioner(generator, options.preconditioner)
-        assert found is not None, "only the word none stands for none"
+        assert found is not None, "only the word none disables it"
         content["preconditioner"] = _digest(found.directions, found.shares, found.deviations)
     return ProjectionCache.key(crop, generator.fingerprint, options, content)
 
@@ -341,22 +341,22 @@ def composite(
     photo: Photo | Pixels, crop: FaceCrop, image: Pixels, options: CompositeOptions | None = None, *,
     landmarks: NDArray[np.floating] | None = None, reference: Pixels | None = None,
 ) -> Photo | Pixels:  # fmt: skip
-    """Put an edited picture of a face back into its photo; outside the face every pixel stays as it is.
+    """Blend an edited picture of a face back into its photo; outside the face every pixel stays the same.
 
     Args:
         photo: uint8 RGB [H, W, 3], or a `Photo`, whose alpha channel, EXIF block and ICC profile are kept.
         crop: the face as `align` found it in this photo.
-        image: uint8 RGB [S, S, 3], the edited crop, of any side.
+        image: the edited crop, uint8 RGB [S, S, 3], of any size.
         options: how; defaults to `CompositeOptions()`.
-        landmarks: [68, 2], where the face of the edited picture is, in its own pixels.
-        reference: uint8 RGB [S, S, 3], what the generator synthesises for the unedited crop; see
+        landmarks: [68, 2], the landmarks of the edited picture, in its own pixels.
+        reference: uint8 RGB [S, S, 3], the synthesised picture of the unedited crop; see
             `latentface.compositing.compositor.Compositor`.
 
     Returns:
-        What came as the photo, of the same size.
+        The same type as `photo`, with the same size.
 
     Raises:
-        UsageError: pixels of another form, or a face that lies outside the photo.
+        UsageError: wrong dtype or shape, or a face outside the photo.
     """
     rgb = photo.rgb if isinstance(photo, Photo) else photo
     made = compositor.composite(rgb, crop, image, options, landmarks=landmarks, reference=reference)
@@ -364,9 +364,9 @@ def composite(
 
 
 def sample(generator: Generator, seeds: Sequence[int], psi: float = 0.7) -> Pixels:
-    """Draw one picture a seed: z ~ N(0, 1), truncated towards the mean w by psi (Karras et al. 2019, section 4).
+    """Synthesise one picture for each seed: z ~ N(0, 1), truncated towards the mean w (Karras et al. 2019, sec. 4).
 
-    A seed gives the same picture whatever the other seeds are.
+    The picture of a seed does not depend on the other seeds.
 
     Returns:
         uint8 RGB [N, R, R, 3].
@@ -377,7 +377,9 @@ def sample(generator: Generator, seeds: Sequence[int], psi: float = 0.7) -> Pixe
 def sample_ws(generator: Generator, seed: int, psi: float = 0.7) -> torch.Tensor:
     """The latent of a seed: float32 [1, num_ws, w_dim]."""
     if generator.config.c_dim:
-        raise UsageError(f"this network wants labels of {generator.config.c_dim} numbers; sampling has none to give")
+        raise UsageError(
+            f"this network needs labels of {generator.config.c_dim} numbers; sampling does not support labels"
+        )
     source = torch.Generator().manual_seed(seed)
     z = torch.randn(1, generator.config.z_dim, generator=source)
     with torch.no_grad():
@@ -387,12 +389,12 @@ def sample_ws(generator: Generator, seed: int, psi: float = 0.7) -> torch.Tensor
 def synthesise(
     generator: Generator, latents: Latent | torch.Tensor | Sequence[Latent], tuned: TunedDeltas | None = None
 ) -> Pixels:
-    """Synthesise latents with the generator, each with its own noise maps when it carries some.
+    """Synthesise latents with the generator, each with its own noise maps if it has any.
 
     Args:
         generator: the network of the latents.
         latents: a `Latent`, several, or ws as a float tensor [N, num_ws, w_dim].
-        tuned: what pivot tuning changed in the generator for these latents.
+        tuned: the weights that pivotal tuning changed in the generator for these latents.
 
     Returns:
         uint8 RGB [N, R, R, 3] ([1, R, R, 3] for one latent).
@@ -425,25 +427,26 @@ def animate(
     still: Sequence[FaceCrop] = (),
     landmarks: str = "builtin",
 ) -> Animation:
-    """Move the faces of a photo as those of driving clips move; see `AnimateOptions.engine`.
+    """Move the faces of a photo like those in driving clips; see `AnimateOptions.engine`.
 
     Args:
         photo: uint8 RGB [H, W, 3], or a `Photo` with alpha.
-        drivers: one `Clip` for all faces, or one for each, the leftmost face's first.
-        model: of the engine "motion", by default the built-in `synthface-motion`. Without options it chooses that
-            engine.
+        drivers: one `Clip` for all faces, or one for each face from left to right.
+        model: for the engine "motion", by default the built-in `synthface-motion`. If no options are given, a model
+            selects that engine.
         options: how; by default `AnimateOptions()`.
-        faces: those that are to move; by default all that are found.
-        still: the photo's other faces, which are kept still beside those that move.
+        faces: the faces to move; by default all that are found.
+        still: the other faces of the photo, which are kept still.
         landmarks: the landmark network for photo and clips, as `align` takes it.
 
     Returns:
-        `Animation`: a `clip` to be written once, and a `report` that fills on the way.
+        `Animation`: a `clip` that can be written once, and a `report` that is filled in meanwhile.
 
     Raises:
         NoFaceFound: the photo, or a driver, shows no face.
         InputError: a face of the photo is turned by more than 60 degrees (engine "head").
-        UsageError: a model is given for another engine than "motion", or the numbers of drivers and faces do not fit.
+        UsageError: a model is given for an engine other than "motion", or the numbers of drivers and faces do not
+            match.
     """
     options = options or (AnimateOptions() if model is None else AnimateOptions(engine="motion"))
     if model is not None:
@@ -467,22 +470,22 @@ def read_emotions(
     keep_partial: bool = False,
     on_look: recognition.LookCallback | None = None,
 ) -> Reading:
-    """The emotions that the faces of a clip show, as an `EmotionSequence` of the clip's length; see `recognition.read`.
+    """Read the emotions shown by the face in a clip as an `EmotionSequence` of its length; see `recognition.read`.
 
     Args:
-        clip: what is read.
-        recogniser: a `Recogniser`, or what `find_recogniser` takes.
-        options: how often the face is looked at, and how much is smoothed; by default `ReadOptions()`.
+        clip: the clip to read.
+        recogniser: a `Recogniser`, or an argument of `find_recogniser`.
+        options: how often the face is classified, and how much the result is smoothed; by default `ReadOptions()`.
         landmarks: the landmark network, as `align` takes it.
-        journal: where looks are kept, so that an interrupted reading resumes.
-        keep_partial: end at a damaged place instead of raising.
-        on_look: called as on_look(count, look) after every look.
+        journal: where readings are stored, so that an interrupted run can be resumed.
+        keep_partial: stop at damage in the clip instead of raising.
+        on_look: called as on_look(count, look) after every classified frame.
 
     Returns:
-        `Reading`: the `sequence`, and a `tally` of looks, faces and tracks.
+        `Reading`: the `sequence`, and a `tally` of classified frames, faces and tracks.
 
     Raises:
-        NoFaceFound: no face was seen in it.
+        NoFaceFound: the clip shows no face.
         InputError: the clip is damaged.
     """
     chosen = find_recogniser(recogniser) if isinstance(recogniser, str) else recogniser
@@ -499,17 +502,17 @@ def predict_emotions(
     temperature: float = 1.0,
     model: str | os.PathLike[str] = "rhythm",
 ) -> EmotionSequence:
-    """Sample emotions in a natural order, with durations and strengths, from a network that learnt such orders.
+    """Sample a sequence of emotions, with durations and strengths, from a network trained on such sequences.
 
     Args:
-        start: the first one, or its name.
-        seconds: length of the whole.
-        seed: of the samples; the same seed gives the same sequence.
+        start: the first emotion, or its name.
+        seconds: the total length.
+        seed: seed of the random numbers; the same seed gives the same sequence.
         temperature: 0 (always the likeliest) to 10.
-        model: the built-in `rhythm`, or a file that `latentface sequence fit` made.
+        model: the built-in `rhythm`, or a file written by `latentface sequence fit`.
 
     Raises:
-        UsageError: no such emotion, or a number out of range.
+        UsageError: unknown emotion, or a number out of range.
         UnknownNetwork, WeightsError: the model cannot be used.
     """
     first = Emotion.of(start) if isinstance(start, str) else start

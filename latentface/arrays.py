@@ -1,4 +1,4 @@
-"""The array aliases, one meaning each: shapes stand in the docstrings that use them."""
+"""Array aliases with one meaning each; the docstrings that use them give the shapes."""
 
 from __future__ import annotations
 

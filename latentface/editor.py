@@ -1,4 +1,4 @@
-"""FaceEditor: the whole story in one object, on files or arrays."""
+"""FaceEditor: all operations as methods of one object, on files or arrays."""
 
 from __future__ import annotations
 
@@ -45,24 +45,24 @@ PhotoSource = str | os.PathLike[str] | Pixels
 
 
 class FaceEditor:
-    """The verbs of latentface, on networks that are chosen once.
+    """All operations of latentface, with networks that are chosen once.
 
-    They are `align`, `project`, `edit`, `transfer`, `animate`, `video`, `sample` and more.
+    The methods include `align`, `project`, `edit`, `transfer`, `animate`, `video` and `sample`.
 
-    In every verb `face` is the number of a face in the photo, counted from 1, the one detected most surely, as `align`
-    returns them; None is the largest face (in `animate`, which moves several at once, all of them). `project` says how
-    the latent of a face is found; with None each verb takes what suits it. An option that has no effect in
-    the chosen mode raises UsageError.
+    In every method, `face` is the number of a face in the photo, counted from 1 in the order in which `align` returns
+    them (by detection confidence, the highest first); None is the largest face (in `animate`, which moves several at
+    once, all of them). `project` says how the latent of a face is found; None means the default of each method. An
+    option that has no effect in the chosen mode raises UsageError.
 
     Args:
         network: built-in name or file of a generator.
         device: `cpu`, `cuda`, `cuda:N`, or `auto` for a GPU when there is one.
-        seed: seed of all random numbers, unless an option gives another.
+        seed: seed of all random numbers, unless the options give another.
         landmarks: `builtin`, `dlib68`, or a name or file as `latentface.hub.landmark_predictor` takes them.
 
     Raises:
         UnknownNetwork, WeightsError: the generator cannot be used.
-        UsageError: the device does not exist here.
+        UsageError: the device does not exist on this machine.
     """
 
     def __init__(
@@ -80,20 +80,20 @@ class FaceEditor:
 
     @property
     def resolution(self) -> int:
-        """Side of the generator's pictures in pixels."""
+        """Width and height of the generator's pictures in pixels."""
         return self.generator.config.resolution
 
     @property
     def fingerprint(self) -> str:
-        """What ties a latent to this generator."""
+        """The fingerprint that links latents to this generator."""
         return self.generator.fingerprint
 
     def align(self, photo: PhotoSource) -> list[FaceCrop]:
-        """Every face of a photo (a file, or uint8 RGB [H, W, 3]) at the generator's resolution, the surest first.
+        """Find every face in a photo (a file, or uint8 RGB [H, W, 3]), cropped at the generator's resolution.
 
         Raises:
             InputError: the file cannot be read.
-            NoFaceFound: the photo holds no face; the message names the file.
+            NoFaceFound: the photo shows no face; the message names the file.
         """
         if not isinstance(photo, np.ndarray):
             try:
@@ -113,18 +113,18 @@ class FaceEditor:
         """Find a face and invert it into the generator's latent space.
 
         Args:
-            photo: a file, uint8 RGB [H, W, 3], or a crop that `align` made.
+            photo: a file, uint8 RGB [H, W, 3], or a crop from `align`.
             options: how; by default `ProjectOptions(seed=self.seed)`.
-            face: which face of the photo, 1 for the surest; by default the largest.
+            face: which face of the photo, counted from 1 as `align` returns them; by default the largest.
             on_step: called as on_step(step, state) after every step.
 
         Raises:
             InputError: the file cannot be read, or has fewer faces than `face`.
-            NoFaceFound: the photo holds no face.
-            UsageError: a number for a crop.
+            NoFaceFound: the photo shows no face.
+            UsageError: `face` is given for a crop.
         """
         if isinstance(photo, FaceCrop) and face is not None:
-            raise UsageError(f"a crop is one face; leave out the number of the face ({face})")
+            raise UsageError(f"a crop shows a single face; leave out the number of the face ({face})")
         crop = photo if isinstance(photo, FaceCrop) else pick_face(self.align(photo), face)
         return self.project_crops([crop], options, on_step=on_step)[0]
 
@@ -135,7 +135,7 @@ class FaceEditor:
         *,
         on_step: StepCallback | None = None,
     ) -> list[Projection]:
-        """Invert several crops together; returns one projection for each crop, in their order."""
+        """Invert several crops together and return one projection for each, in the same order."""
         return api.project(list(crops), self.generator, options or ProjectOptions(seed=self.seed), on_step=on_step)
 
     def transfer(
@@ -152,18 +152,19 @@ class FaceEditor:
     ) -> Result:
         """Give the person in one photo the expression of another face, at the photo's full resolution.
 
-        Projections are remembered in the user's cache folder, so the next transfer with the same photo takes seconds.
+        Projections are stored in the user's cache folder, so the next transfer with the same photo takes only seconds.
 
         Args:
             identity: a photo file, uint8 RGB [H, W, 3], a latent file, a latent or a projection.
             expression: likewise.
-            options: how the expression is taken, and how the photo gets it; by default `TransferOptions()`.
-            face: which face of the identity's photo, 1 for the surest; by default the largest.
+            options: how the expression is taken, and how it is applied to the photo; by default `TransferOptions()`.
+            face: which face of the identity's photo, counted from 1 in order of confidence; by default the largest.
             expression_face: which face of the expression's photo, likewise.
-            project: how the latents are found; by default by the network's own encoder, if it has one and the face is
-                not pasted, and by a search otherwise.
+            project: how the latents are found; by default the network's own encoder if it has one and the face is not
+                pasted, and a search otherwise.
             composite: how a synthesised face is pasted.
-            on_note: called with notes about several faces, faces turned away or hidden, and poor projections.
+            on_note: called with notes about photos with several faces, faces that are turned away or hidden, and poor
+                projections.
 
         Returns:
             `Result` with `photo` (its rgb, alpha and metadata) and `transfer` (latent, layers, image, costs).
@@ -171,7 +172,7 @@ class FaceEditor:
         Raises:
             InputError, NoFaceFound: a photo cannot be used; the message says which one.
             LatentMismatch: a latent belongs to another network.
-            UsageError: an option that has no effect, such as one of pasting where the photo's own pixels are moved.
+            UsageError: an option has no effect, such as an option for pasting when the photo's own pixels are moved.
         """
         from latentface.editing.expression_transfer import Transferrer
 
@@ -189,20 +190,21 @@ class FaceEditor:
         face: int | None = None,
         network: str | os.PathLike[str] | None = None,
     ) -> Animation:
-        """Move the faces of a photo as the faces in driving clips move; see `latentface.animate`.
+        """Move the faces of a photo like the faces in driving clips; see `latentface.animate`.
 
         Args:
             photo: a file, uint8 RGB [H, W, 3], or a `Photo` with alpha.
-            driving: a clip or its file; or one for each face, the leftmost face's first.
+            driving: a clip or its file; or one for each face from left to right.
             options: how; by default `AnimateOptions()`.
-            face: only this face moves, 1 for the surest; by default all.
-            network: model of the engine "motion", by default `synthface-motion`; see `latentface.animate`.
+            face: only this face moves, counted from 1 as `align` returns them; by default all.
+            network: model for the engine "motion", by default `synthface-motion`; see `latentface.animate`.
 
         Returns:
-            `Animation`: its `clip` is computed while it is written (`write_clip`), its `report` fills on the way.
+            `Animation`: its `clip` is computed while it is written (`write_clip`), and its `report` is filled in
+            meanwhile.
 
         Raises:
-            InputError, NoFaceFound: photo or clip cannot be used.
+            InputError, NoFaceFound: the photo or a clip cannot be used.
         """
         read = photo if isinstance(photo, Photo | np.ndarray) else read_photo(photo)
         whole = read if isinstance(read, Photo) else Photo(read)
@@ -234,23 +236,25 @@ class FaceEditor:
         """Change the expression, gaze or pose of the face in a photo, at the photo's full resolution.
 
         Args:
-            photo: a file, uint8 RGB [H, W, 3], or a latent, its file or a projection, whose face is shown alone.
+            photo: a file, uint8 RGB [H, W, 3], or a latent, a latent file or a projection, in which case the result is
+                the face alone.
             changes: strengths of directions and values of controls by name, such as {"happiness": 2, "blink": 1,
                 "yaw+": 10}; see `editing.attribute_edit.split_changes`.
-            options: which rows of the latent change, and how the change reaches the photo.
-            face: which face of the photo, 1 for the surest; by default the largest.
-            project: how the latent is found; by default by the network's own encoder, if it has one and the photo's own
-                pixels are moved, and by a search otherwise.
+            options: which rows of the latent change, and how the change is applied to the photo.
+            face: which face of the photo, counted from 1 as `align` returns them; by default the largest.
+            project: how the latent is found; by default the network's own encoder if it has one and the photo's own
+                pixels are moved, and a search otherwise.
             directions: a file of further directions.
             composite: how a synthesised face is pasted.
-            on_note: called with notes about strengths beyond the network's range, several faces, and poor projections.
+            on_note: called with notes about strengths beyond the network's range, photos with several faces, and poor
+                projections.
 
         Returns:
             `Edit` with `photo` (its rgb, alpha and metadata), `latent`, `image`, and `excess`.
 
         Raises:
             InputError, NoFaceFound: the photo cannot be used.
-            UsageError: no direction of a name (near names are offered), or an option that has no effect.
+            UsageError: unknown direction (similar names are suggested), or an option without effect.
         """
         from latentface.editing.attribute_edit import Retoucher, shows_drawing, split_changes, way
         from latentface.editing.placement import check_composite
@@ -273,22 +277,24 @@ class FaceEditor:
         face: int | None = None,
         on_note: Note | None = None,
     ) -> EditedClip:
-        """One face of a clip changed in every frame; its speech and blinks, the times, the sound and all else stay.
+        """Edit one face in every frame of a clip; its speech and blinks, the timestamps and the sound are kept.
 
         Args:
             clip: the clip or its file (`read_clip` opens a folder of frames).
             changes: strengths of emotions and of built-in directions of expression or pose, and values of controls by
-                name, as `edit` takes them; or such values over time.
+                name, as in `edit`; or such values over time.
             options: how; by default `ClipOptions()`.
-            face: which face of the first frame that shows any, 1 for the surest; by default the largest.
-            on_note: told what the user should know, in one line.
+            face: which face of the first frame that shows any, counted from 1 in order of confidence; by default the
+                largest.
+            on_note: called with one-line notes for the user.
 
         Returns:
-            `EditedClip`: its `clip` is computed while it is written (`write_clip`), its `report` fills on the way.
+            `EditedClip`: its `clip` is computed while it is written (`write_clip`), and its `report` is filled in
+            meanwhile.
 
         Raises:
             InputError, NoFaceFound: the clip cannot be used.
-            UsageError: no such direction or control.
+            UsageError: unknown direction or control.
         """
         from latentface.editing.clip_edit import change_by_name, edit_clip
         from latentface.editing.keyframes import Keyframes
@@ -310,25 +316,28 @@ class FaceEditor:
         composite: CompositeOptions | None = None,
         on_note: Note | None = None,
     ) -> Clip:
-        """Make a clip in which the face of a photo goes through emotions; the rest of the photo stays as it is.
+        """Make a clip in which the face of a photo shows one emotion after another; the rest of the photo is kept.
 
         Args:
-            photo: a file, uint8 RGB [H, W, 3], or a latent, its file or a projection, whose face is shown alone.
+            photo: a file, uint8 RGB [H, W, 3], or a latent, a latent file or a projection, in which case the result is
+                the face alone.
             emotions: the sequence, or names with strengths such as "happiness,surprise=1.5,neutral", 2 seconds each.
             options: how the face moves: easing, holds, loop, blinks, sway.
-            drawing: frames a second, the face alone or the photo, and how the photo gets the expression.
-            face: which face of the photo, 1 for the surest; by default the largest.
-            project: how the latent is found; by default by the network's own encoder, if it has one and the face is
-                not pasted, and by a search otherwise.
+            drawing: the frame rate, whether to show the face alone or the photo, and how the expression is applied to
+                the photo.
+            face: which face of the photo, counted from 1 as `align` returns them; by default the largest.
+            project: how the latent is found; by default the network's own encoder if it has one and the face is not
+                pasted, and a search otherwise.
             composite: how a synthesised face is pasted.
-            on_note: called with notes about emotions too strong for the network, several faces, and poor projections.
+            on_note: called with notes about emotions too strong for the network, photos with several faces, and poor
+                projections.
 
         Returns:
-            `Clip`, whose frames are computed while it is gone through or written (`write_clip`).
+            `Clip`, whose frames are computed while it is iterated over or written (`write_clip`).
 
         Raises:
             InputError, NoFaceFound: the photo cannot be used.
-            UsageError: no such emotion, no direction for it, an impossible rate, or an option that has no effect.
+            UsageError: unknown emotion, no direction for it, an invalid rate, or an option without effect.
         """
         from latentface.editing.expression_video import perform
         from latentface.editing.placement import check_composite
@@ -343,14 +352,14 @@ class FaceEditor:
     def synthesise(
         self, latent: Latent | str | os.PathLike[str], tuned: TunedDeltas | str | os.PathLike[str] | None = None
     ) -> Pixels:
-        """Synthesise a latent, or the latent of a file: uint8 RGB [R, R, 3].
+        """Synthesise a latent or a latent file as uint8 RGB [R, R, 3].
 
         Args:
             latent: a latent of this generator, or its file.
-            tuned: what pivot tuning changed in the generator for this latent, or the file of it.
+            tuned: the weights that pivotal tuning changed in the generator for this latent, or their file.
 
         Raises:
-            LatentMismatch: another generator made it.
+            LatentMismatch: the latent belongs to another generator.
             InputError: a file is missing or malformed.
         """
         if not isinstance(latent, Latent):
@@ -364,7 +373,7 @@ class FaceEditor:
         """Generate new faces, one for each seed: uint8 RGB [N, R, R, 3].
 
         Args:
-            seeds: several seeds, or one, or None for the editor's own.
+            seeds: several seeds, or one, or None for the editor's own seed.
             psi: truncation towards the mean face; 1 is the full variety, 0 the mean.
         """
         chosen = [self.seed if seeds is None else seeds] if seeds is None or isinstance(seeds, int) else list(seeds)
@@ -373,7 +382,7 @@ class FaceEditor:
         return api.sample(self.generator, chosen, psi)
 
     def _finder(self, likeness: bool, note: Note | None, project: ProjectOptions | None) -> FaceFinder:
-        """What finds faces to be edited: by `project`, else as `choose_projection` says."""
+        """The finder of faces to edit, with the projection given or the default of `choose_projection`."""
         from latentface.editing.inverted_face import FaceFinder, choose_projection
 
         project = project or choose_projection(self.generator, likeness, self.seed)
@@ -382,6 +391,6 @@ class FaceEditor:
 
 
 def describe(projection: Projection, facts: dict[str, str]) -> Latent:
-    """The projection's latent with facts about where it came from written into its metadata."""
+    """The projection's latent with its origin recorded in its metadata."""
     metadata = {**(projection.latent.metadata or {}), **facts}
     return replace(projection.latent, metadata=metadata)

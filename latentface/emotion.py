@@ -1,4 +1,4 @@
-"""Values about expressions: the seven emotions, and a sequence of them as an expression video follows it."""
+"""The seven emotions, and sequences of them as expression videos use them."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class Emotion(Enum):
 
     @property
     def index(self) -> int:
-        """Its place among the classifier's outputs, 0-6."""
+        """Its index among the classifier's outputs, 0 to 6."""
         return list(Emotion).index(self)
 
     @classmethod
     def of(cls, name: str) -> Emotion:
-        """The emotion of a name, in any case; UsageError, with the names there are, for another."""
+        """The emotion with a name, in any case; an unknown name raises UsageError, which lists the names."""
         try:
             return cls(name.strip().lower())
         except ValueError:
@@ -48,7 +48,7 @@ class Emotion(Enum):
 
 @dataclass(frozen=True)
 class EmotionSegment:
-    """An emotion held for `duration` seconds (more than 0) at `strength` (0 none, 1 full; up to 2 exaggerates)."""
+    """An emotion shown for `duration` seconds (more than 0) at `strength` (0 none, 1 full, up to 2 exaggerated)."""
 
     emotion: Emotion
     strength: float
@@ -67,7 +67,7 @@ class EmotionSegment:
 
 @dataclass(frozen=True)
 class EmotionSequence:
-    """Segments that follow each other without a gap; at least one."""
+    """One or more segments that follow each other without gaps."""
 
     segments: tuple[EmotionSegment, ...]
 
@@ -78,11 +78,11 @@ class EmotionSequence:
 
     @property
     def duration(self) -> float:
-        """Seconds from the first segment's start to the last one's end."""
+        """Total duration in seconds."""
         return math.fsum(segment.duration for segment in self.segments)
 
     def lasting(self, seconds: float) -> EmotionSequence:
-        """The same emotions in so many seconds altogether; UsageError unless that is more than 0."""
+        """The same emotions, scaled to a total of `seconds`; UsageError unless that is more than 0."""
         if not (_is_number(seconds) and seconds > 0):
             raise UsageError(f"a sequence of {seconds!r} seconds; expected more than 0")
         factor = seconds / self.duration
@@ -92,7 +92,7 @@ class EmotionSequence:
     def of(cls, text: str, each: float = 2.0) -> EmotionSequence:
         """`happiness,surprise=1.5,neutral`: names with strengths (1 if left out), each lasting `each` seconds.
 
-        Raises UsageError for an emotion that there is not (naming those there are) or a strength outside 0 ... 2.
+        Raises UsageError for an unknown emotion (the message lists the known ones) or a strength outside 0 to 2.
         """
         segments = []
         for word in text.split(","):
@@ -112,9 +112,9 @@ class EmotionSequence:
 
     @classmethod
     def from_json(cls, text: str) -> EmotionSequence:
-        """Read `to_json`'s text, or one a person wrote: strength may be left out (1).
+        """Parse the output of `to_json`, or JSON written by hand; the strength may be left out and is then 1.
 
-        Raises InputError for text of another form, naming the segment at fault.
+        Raises InputError for malformed text; the message names the segment at fault.
         """
         try:
             content = json.loads(text)
@@ -128,13 +128,13 @@ class EmotionSequence:
         return cls(tuple(_read_segment(number, entry) for number, entry in enumerate(segments, 1)))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the JSON file; OutputError when it cannot be written."""
+        """Write a JSON file; OutputError if it cannot be written."""
         with atomic_path(path) as temporary:
             temporary.write_text(self.to_json(), encoding="utf-8")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> EmotionSequence:
-        """Read a JSON file; InputError when it is missing or of another form."""
+        """Read a JSON file; InputError if it is missing or malformed."""
         try:
             text = Path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:

@@ -1,20 +1,20 @@
-"""What can go wrong, sorted by who can do something about it.
+"""Errors, grouped by what the user can do about them.
 
-Every error the package raises on purpose derives from `LatentfaceError`. Its message is one line: what came, what was
-expected, what to do. The command line prints that line and leaves with `exit_code`.
+Every error that the package raises deliberately derives from `LatentfaceError`. Its message is one line: what was
+found, what was expected, what to do. The command line prints that line and exits with `exit_code`.
 """
 
 from __future__ import annotations
 
 
 class LatentfaceError(Exception):
-    """Base of all errors raised on purpose; a bare one is our own fault (exit code 1)."""
+    """Base class of all errors that latentface raises deliberately."""
 
     exit_code: int = 1
 
 
 class UsageError(LatentfaceError, ValueError):
-    """An argument, option or tensor shape makes no sense (exit code 2)."""
+    """An argument, an option or the shape of a tensor is invalid (exit code 2)."""
 
     exit_code = 2
 
@@ -30,7 +30,7 @@ class NoFaceFound(InputError):
 
 
 class LatentMismatch(InputError):
-    """Two latents, or a latent and a generator, do not belong together."""
+    """Two latents, or a latent and a generator, do not belong to the same network."""
 
 
 class WeightsError(LatentfaceError):
@@ -40,7 +40,7 @@ class WeightsError(LatentfaceError):
 
 
 class UnknownNetwork(WeightsError):
-    """No built-in network and no file goes by this name."""
+    """There is no network and no file with this name."""
 
 
 class OutputError(LatentfaceError):

@@ -11,11 +11,11 @@ from scipy import ndimage
 
 from latentface.arrays import Float32Array
 
-SMALL_SIDE = 256  # masks and colour fields are smooth: they are computed on at most this many pixels a side
+SMALL_SIDE = 256  # masks and colour fields are smooth, so they are computed at this size at most
 
 
 def blur(field: Float32Array, sigma: float, side: int = SMALL_SIDE) -> Float32Array:
-    """A field [H, W, C] under a Gaussian, computed on a copy of at most `side` pixels a side."""
+    """Gaussian blur of a field [H, W, C], computed on a copy of at most `side` pixels in each dimension."""
 
     def smooth(small: Float32Array, scale: float) -> Float32Array:
         return np.asarray(ndimage.gaussian_filter(small, (sigma * scale, sigma * scale, 0)))
@@ -26,7 +26,7 @@ def blur(field: Float32Array, sigma: float, side: int = SMALL_SIDE) -> Float32Ar
 def on_small_copy(
     work: Callable[[Float32Array, float], Float32Array], field: Float32Array, side: int = SMALL_SIDE
 ) -> Float32Array:
-    """Do smooth work on a copy of [H, W, C] of at most `side` pixels a side; work also gets the copy's scale."""
+    """Apply a smooth operation to a copy of [H, W, C] of at most `side` pixels; it also receives the copy's scale."""
     shape = field.shape[:2]
     scale = min(1.0, side / max(shape))
     small = (max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale)))
@@ -34,7 +34,7 @@ def on_small_copy(
 
 
 def resize(field: Float32Array, shape: Sequence[int]) -> Float32Array:
-    """[H, W] or [H, W, C] at another size: means when it shrinks, bilinear when it grows."""
+    """Resize [H, W] or [H, W, C]: area averages when shrinking, bilinear when enlarging."""
     if field.shape[:2] == tuple(shape):
         return field
     if field.ndim == 3:
@@ -44,6 +44,6 @@ def resize(field: Float32Array, shape: Sequence[int]) -> Float32Array:
 
 
 def smoothstep(t: NDArray[np.floating]) -> Float32Array:
-    """0 up to 0, 1 from 1 on, 3 t^2 - 2 t^3 between."""
+    """3 t^2 - 2 t^3 between 0 and 1, and 0 or 1 outside."""
     t = t.clip(0, 1).astype(np.float32)
     return np.asarray(t * t * (3 - 2 * t))

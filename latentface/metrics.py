@@ -1,7 +1,7 @@
-"""How far two pictures, or two sets of landmarks, are apart, and how far a clip drifts.
+"""Measures of the distance between pictures, landmarks and sets of features, and of the stability of clips.
 
-Pictures are float tensors [N, 3, H, W] in [-1, 1] unless `span` says otherwise; every measure gives one number for each
-pair, [N]. The measures are differentiable. Inputs of different shapes raise UsageError.
+Pictures are float tensors [N, 3, H, W] in [-1, 1] unless `span` says otherwise; every measure returns one number for
+each pair, [N]. The measures are differentiable. Inputs of different shapes raise UsageError.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ def ssim(a: Tensor, b: Tensor, span: float = 2.0) -> Tensor:
 def ms_ssim(a: Tensor, b: Tensor, span: float = 2.0, weights: Sequence[float] = MS_SSIM_WEIGHTS) -> Tensor:
     """Multi-scale structural similarity (Wang et al. 2003, eq. 7), 0 ... 1, mean over channels.
 
-    Contrast counts at every scale, luminance at the last. A negative mean contrast, which has no real power, counts
-    as 0. Below 176 pixels the five standard scales do not fit: pass fewer weights, and compare such figures only with
-    each other.
+    Contrast is measured at every scale, luminance only at the last. A negative mean contrast, which has no real power,
+    counts as 0. Below 176 pixels the five standard scales do not fit; pass fewer weights, and compare such figures only
+    with each other.
 
     Raises:
         UsageError: at the last scale a side would be shorter than the window of 11 pixels.
@@ -70,8 +70,9 @@ def lpips(network: FeatureDistance, a: Tensor, b: Tensor) -> Tensor:
     """Perceptual distance by a network, without gradients; 0 for equal pictures.
 
     Args:
-        network: what `latentface.load_perceptual` gives: LPIPS itself (Zhang et al. 2018) by the name of its backbone,
-            `vgg16`, `alexnet` or `squeezenet1_1`, or the built-in `perceptual`. Compare figures of one network.
+        network: a network from `latentface.load_perceptual`: LPIPS itself (Zhang et al. 2018) by the name of its
+            backbone, `vgg16`, `alexnet` or `squeezenet1_1`, or the built-in `perceptual`. Compare only figures of one
+            network.
         a: images [N, 3, H, W] in [-1, 1].
         b: images of the same shape.
 
@@ -100,17 +101,18 @@ def landmark_error(found: Tensor, truth: Tensor) -> Tensor:
 
 
 def content_distance(embeddings: Tensor, pairs: str = "all") -> Tensor:
-    """Average Content Distance of a clip: how far the person it shows drifts, 0 when every frame shows the same one.
+    """Average Content Distance of a clip: how much the identity drifts; 0 if it is the same in every frame.
 
     The mean L2 distance of identity embeddings over pairs of frames: `all` pairs (Tulyakov et al. 2018, MoCoGAN),
-    `consecutive` frames, or each later frame and the `first`. It depends on the embedding: compare only figures of one.
+    `consecutive` frames, or each later frame and the `first`. It depends on the embedding, so compare only figures of
+    one embedding.
 
     Args:
-        embeddings: [T, D], one a frame, in order.
+        embeddings: [T, D], one for each frame, in order.
         pairs: "all", "consecutive" or "first".
 
     Raises:
-        UsageError: fewer than two frames, or pairs of another name.
+        UsageError: fewer than two frames, or an unknown name for `pairs`.
     """
     if embeddings.ndim != 2 or len(embeddings) < 2:
         raise UsageError(f"embeddings of shape {list(embeddings.shape)}: expected [T, D] of two frames or more")
@@ -125,17 +127,17 @@ def content_distance(embeddings: Tensor, pairs: str = "all") -> Tensor:
 
 
 def landmark_roughness(points: Tensor, rate: float) -> Tensor:
-    """How jerkily landmarks move: their mean acceleration, in inter-ocular distances per second squared.
+    """Mean acceleration of landmarks, in inter-ocular distances per second squared, a measure of jitter.
 
-    The mean length of the second difference p[t - 1] - 2 p[t] + p[t + 1], times the squared frame rate; 0 for points at
-    rest or in steady motion. The inter-ocular distance is its mean over the clip.
+    The mean length of the second difference p[t - 1] - 2 p[t] + p[t + 1], times the squared frame rate; it is 0 for
+    points at rest or in uniform motion. The inter-ocular distance is averaged over the clip.
 
     Args:
-        points: [T, 68, 2], one set a frame, in order.
+        points: [T, 68, 2], one set for each frame, in order.
         rate: frames a second.
 
     Raises:
-        UsageError: another shape, or fewer than three frames.
+        UsageError: wrong shape, or fewer than three frames.
     """
     if points.ndim != 3 or tuple(points.shape[1:]) != (68, 2) or len(points) < 3:
         raise UsageError(f"landmarks of shape {list(points.shape)}: expected [T, 68, 2] of three frames or more")
@@ -147,22 +149,22 @@ def landmark_roughness(points: Tensor, rate: float) -> Tensor:
 
 
 def pooled_features(network: FeatureDistance, images: Tensor) -> Tensor:
-    """The network's last map, averaged over the picture: [N, D] for images [N, 3, H, W] in [-1, 1]."""
+    """The network's last feature map, averaged over the picture: [N, D] for images [N, 3, H, W] in [-1, 1]."""
     return network.features(images)[-1].mean(dim=(2, 3))
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:
-    """Frechet distance of the Gaussians fitted to two sets of features (Heusel et al. 2017, eq. 6).
+    """Fréchet distance between Gaussians fitted to two sets of features (Heusel et al. 2017, eq. 6).
 
-    |mean difference|^2 + tr(A + B - 2 (A B)^(1/2)). It depends on the features and on how many there are: compare only
-    figures of one network and one count.
+    |mean difference|^2 + tr(A + B - 2 (A B)^(1/2)). It depends on the features and on their number, so compare only
+    figures of one network and one number of pictures.
 
     Args:
         a: [n, D].
         b: [m, D].
 
     Raises:
-        UsageError: features of different lengths, or fewer than two of a kind.
+        UsageError: features of different dimensions, or fewer than two in a set.
     """
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2:
         raise UsageError(f"features of shapes {list(a.shape)} and {list(b.shape)}: expected [n, D], [m, D], n, m > 1")
@@ -176,18 +178,18 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
 
 
 def kernel_distance(a: Tensor, b: Tensor, scale: float | None = None) -> float:
-    """Kernel distance of two sets of features (Binkowski et al. 2018, section 4): the unbiased squared MMD.
+    """Kernel distance between two sets of features (Binkowski et al. 2018, section 4): the unbiased squared MMD.
 
-    The kernel is (scale x . y + 1)^3. Unlike the Frechet distance it does not depend on how many features there are,
-    and may come out slightly below zero for two sets of one kind.
+    The kernel is (scale x . y + 1)^3. Unlike the Fréchet distance it does not depend on the number of features, and it
+    may be slightly negative for two sets from the same distribution.
 
     Args:
         a: [n, D].
         b: [m, D].
-        scale: of the kernel; by default 1 / D, which makes this KID.
+        scale: scale of the kernel; the default, 1 / D, gives KID.
 
     Raises:
-        UsageError: features of different lengths, or fewer than two of a kind.
+        UsageError: features of different dimensions, or fewer than two in a set.
     """
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2:
         raise UsageError(f"features of shapes {list(a.shape)} and {list(b.shape)}: expected [n, D], [m, D], n, m > 1")

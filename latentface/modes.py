@@ -1,8 +1,8 @@
-"""Modes: what an option belongs to. One that would do nothing in the chosen mode is an error, not silence.
+"""Modes, to which options belong: an option without effect in the chosen mode is an error.
 
-An option declares its conditions, such as `when("place", "paste")`. They are held against facts: the values of other
-options, by name, and what is known of the input, under names that begin with "the", such as {"the source": "a latent"}.
-A fact that is None is not known yet and violates nothing.
+An option declares conditions, such as `when("place", "paste")`. They are checked against facts: the values of other
+options by name, and what is known about the input, under names that begin with "the", such as {"the source": "a
+latent"}. A fact that is None is not known yet and violates no condition.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typing import Any
 
 from latentface.errors import UsageError
 
-#: How a fact is put into words that begin with "with" or "without": "with place='warp'", "without --crop".
+#: Puts a fact into words that begin with "with" or "without": "with place='warp'", "without --crop".
 Spell = Callable[[str, Any], str]
 
 
 @dataclass(frozen=True)
 class Condition:
-    """The fact `name` has one of the values; with `negated`, none of them."""
+    """Holds if the fact `name` has one of the values or, if `negated`, none of them."""
 
     name: str
     values: tuple[Any, ...]
@@ -49,7 +49,7 @@ class Either:
         return all(condition.violated(facts) for condition in self.conditions)
 
     def spelled(self, spell: Spell) -> str:
-        """The modes that would do, in words."""
+        """The modes that satisfy it, in words."""
         return " or ".join(condition.spelled(spell) for condition in self.conditions)
 
 
@@ -69,7 +69,7 @@ def either(*conditions: Condition) -> Either:
 
 
 def check_effect(option: str, conditions: Sequence[Condition | Either], facts: Mapping[str, Any], spell: Spell) -> None:
-    """Raise UsageError when an option that was given has no effect; the message names the mode it belongs to."""
+    """Raise UsageError if an option that was given has no effect; the message names the mode it belongs to."""
     for condition in conditions:
         if condition.violated(facts):
             parts = condition.conditions if isinstance(condition, Either) else (condition,)
@@ -78,11 +78,11 @@ def check_effect(option: str, conditions: Sequence[Condition | Either], facts: M
 
 
 def check_modes(options: Any, facts: Mapping[str, Any] | None = None) -> None:
-    """Raise UsageError when a field of an options dataclass has no effect in its mode and differs from its default.
+    """Raise UsageError if a field of an options dataclass has no effect in its mode but differs from its default.
 
     Args:
         options: a dataclass whose fields carry `applies_to` in their metadata.
-        facts: what is known beside the options' own values.
+        facts: facts in addition to the options' own values.
     """
     known = {spec.name: getattr(options, spec.name) for spec in fields(options)} | dict(facts or {})
     for spec in fields(options):
@@ -91,5 +91,5 @@ def check_modes(options: Any, facts: Mapping[str, Any] | None = None) -> None:
 
 
 def spell_value(name: str, value: Any) -> str:
-    """A fact as Python has it: with place='warp'; with a latent as the source."""
+    """A fact in Python's spelling: with place='warp'; with a latent as the source."""
     return f"with {value} as {name}" if name.startswith("the ") else f"with {name}={value!r}"

@@ -1,8 +1,8 @@
-"""Options of the algorithms: frozen values, importable without torch, from which the command line makes its flags.
+"""Options of the algorithms: frozen dataclasses, importable without torch, from which the command line is generated.
 
-Every field carries `metadata`: `help` (one sentence, shown by `--help`), and where they apply `minimum`, `maximum`
-(inclusive bounds), `choices` (the words allowed) and `applies_to` (the modes in which the option has an effect). They
-are enforced for both Python and the command line.
+Every field has `metadata`: `help` (one sentence, shown by `--help`) and, where applicable, `minimum`, `maximum`
+(inclusive bounds), `choices` (the allowed words) and `applies_to` (the modes in which the option has an effect). They
+are enforced both in Python and on the command line.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import Any
 from latentface.errors import UsageError
 from latentface.modes import Condition, Either, check_effect, check_modes, either, spell_value, unless, when
 
-_CHOSEN = (when("layers", "auto"),)  # what belongs to the program that chooses rows
+_CHOSEN = (when("layers", "auto"),)  # options of the integer program that chooses rows
 _SEARCHED = (unless("steps", 0),)
-_FITTED = (either(unless("steps", 0), unless("tune_steps", 0)),)  # the search and pivot tuning share their loss
+_FITTED = (either(unless("steps", 0), unless("tune_steps", 0)),)  # the search and pivotal tuning share their loss
 _RELATIVE = (when("mode", "relative"),)
 _BY_KEYPOINTS = (when("engine", "motion"),)
 _SHOWN_IN_PHOTO = (when("crop", False),)
 _PASTED = (when("place", "paste"), when("crop", False))
 _SOLVED = (*_CHOSEN, unless("solver", "exhaustive"))
 
-#: Steps of pivot tuning when it is asked for without a number (`--tune`).
+#: Steps of pivotal tuning when no number is given (`--tune`).
 DEFAULT_TUNE_STEPS = 200
 
 
@@ -42,19 +42,19 @@ def option(
 
 
 def precision_option(what: str, exact: str, applies_to: tuple[Condition | Either, ...] = ()) -> Any:
-    """A field that says what networks convolve in; `exact` is the sentence on what is never done in bfloat16."""
+    """A field for the precision of convolutions; `exact` is the sentence about what is never done in bfloat16."""
     text = f"{what}: float32, bfloat16 (faster and less exact), or auto for bfloat16 where the processor supports it."
     return option("auto", f"{text} {exact}", choices=("auto", "float32", "bfloat16"), applies_to=applies_to)
 
 
 def check(options: Any) -> None:
-    """Raise UsageError when a field is out of its bounds, or has no effect in the mode that the others choose."""
+    """Raise UsageError if a field is out of bounds, or has no effect in the mode chosen by the others."""
     check_bounds(options)
     check_modes(options)
 
 
 def check_bounds(options: Any) -> None:
-    """Raise UsageError when a field of an options dataclass lies outside the bounds or choices of its metadata."""
+    """Raise UsageError if a field of an options dataclass lies outside the bounds or choices in its metadata."""
     for spec in fields(options):
         value = getattr(options, spec.name)
         choices = spec.metadata.get("choices")
@@ -76,7 +76,7 @@ class ProjectOptions:
     """How a face crop is inverted into the latent space of a generator; see `latentface.project`.
 
     Raises:
-        UsageError: a value lies outside the bounds its field states, or has no effect in the mode that others choose.
+        UsageError: a value is out of bounds, or has no effect in the mode chosen by the other options.
     """
 
     space: str = option(
@@ -151,10 +151,10 @@ class ProjectOptions:
         "Precision of the search", "Results are always computed in float32.", applies_to=_FITTED
     )
     tune_steps: int = option(
-        0, "Number of steps of pivot tuning after the search; 0 leaves it out.", minimum=0, maximum=100_000
+        0, "Number of steps of pivotal tuning after the search; 0 disables it.", minimum=0, maximum=100_000
     )
     tune_learning_rate: float = option(
-        4e-3, "Peak learning rate of pivot tuning.", minimum=0.0, applies_to=(unless("tune_steps", 0),)
+        4e-3, "Peak learning rate of pivotal tuning.", minimum=0.0, applies_to=(unless("tune_steps", 0),)
     )
 
     def __post_init__(self) -> None:
@@ -163,12 +163,12 @@ class ProjectOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class CompositeOptions:
-    """How an edited crop is put back into its photo; see `latentface.composite`.
+    """How an edited crop is blended back into its photo; see `latentface.composite`.
 
     Lengths are in inter-ocular distances (eye centre to eye centre) of the photo's face.
 
     Raises:
-        UsageError: a value lies outside the bounds its field states, or has no effect in the mode that others choose.
+        UsageError: a value is out of bounds, or has no effect in the mode chosen by the other options.
     """
 
     blend: str = option(
@@ -214,7 +214,7 @@ class TransferOptions:
     Rows of a W+ latent are counted from 0.
 
     Raises:
-        UsageError: a value lies outside the bounds its field states, or has no effect in the mode that others choose.
+        UsageError: a value is out of bounds, or has no effect in the mode chosen by the other options.
     """
 
     layers: str = option(
@@ -290,7 +290,7 @@ class AnimateOptions:
     """How a driving clip moves a face; see `latentface.animate`.
 
     Raises:
-        UsageError: a value lies outside the bounds its field states, or has no effect in the mode that others choose.
+        UsageError: a value is out of bounds, or has no effect in the mode chosen by the other options.
     """
 
     engine: str = option(
@@ -356,7 +356,7 @@ class SequenceOptions:
     """How a face moves through a sequence of emotions; see `latentface.emotions.sequencer.Sequencer`.
 
     Raises:
-        UsageError: a value lies outside the bounds its field states, or has no effect in the mode that others choose.
+        UsageError: a value is out of bounds, or has no effect in the mode chosen by the other options.
     """
 
     easing: str = option(
@@ -384,8 +384,8 @@ class VideoOptions:
     """What the frames of an expression video show; see `latentface.FaceEditor.video`.
 
     Raises:
-        UsageError: a value lies outside the bounds its field states or has no effect in the mode that others choose,
-            or the rate cannot be read.
+        UsageError: a value is out of bounds or has no effect in the mode chosen by the other options, or the rate is
+            malformed.
     """
 
     fps: str = option("25", "Frame rate, such as 25, 29.97 or 30000/1001.")
@@ -405,7 +405,7 @@ class VideoOptions:
     batch: int = option(8, "Number of frames that are computed together.", minimum=1, maximum=1024)
 
     def __post_init__(self) -> None:
-        from latentface.io.clip import parse_rate  # here, because these values are imported without numpy
+        from latentface.io.clip import parse_rate  # imported here, because this module must not need numpy
 
         check(self)
         parse_rate(self.fps)
@@ -416,12 +416,12 @@ class ReadOptions:
     """How the emotions of a film are read; see `latentface.emotions.recognition.read`.
 
     Raises:
-        UsageError: a value lies outside the bounds its field states, or has no effect in the mode that others choose.
+        UsageError: a value is out of bounds, or has no effect in the mode chosen by the other options.
     """
 
-    looks: float = option(5.0, "How often a second the face is looked at.", minimum=0.1, maximum=60.0)
+    looks: float = option(5.0, "How many times a second the face is classified.", minimum=0.1, maximum=60.0)
     steady: float = option(
-        0.5, "How many seconds another emotion must show clearly to count.", minimum=0.0, maximum=10.0
+        0.5, "How many seconds another emotion must be clearly visible to count.", minimum=0.0, maximum=10.0
     )
 
     def __post_init__(self) -> None:
@@ -435,7 +435,7 @@ class DirectionOptions:
     Rows of a W+ latent are counted from 0.
 
     Raises:
-        UsageError: a value lies outside the bounds its field states, or has no effect in the mode that others choose.
+        UsageError: a value is out of bounds, or has no effect in the mode chosen by the other options.
     """
 
     method: str = option(
@@ -472,10 +472,10 @@ class DirectionOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ClipOptions:
-    """How a face is changed in the frames of a film; see `latentface.FaceEditor.edit_clip`.
+    """How a face is changed in the frames of a clip; see `latentface.FaceEditor.edit_clip`.
 
     Raises:
-        UsageError: a value lies outside the bounds its field states.
+        UsageError: a value is out of bounds.
     """
 
     mode: str = option(
@@ -491,10 +491,10 @@ class ClipOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class EditOptions:
-    """How a face is moved along directions and put back; see `latentface.FaceEditor.edit`.
+    """How a face is edited along directions and put back; see `latentface.FaceEditor.edit`.
 
     Raises:
-        UsageError: a value lies outside the bounds its field states, or has no effect in the mode that others choose.
+        UsageError: a value is out of bounds, or has no effect in the mode chosen by the other options.
     """
 
     layers: str = option("all", "Rows of the latent that may change, counted from 0: all, or a list such as 0-7.")

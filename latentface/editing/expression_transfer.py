@@ -80,7 +80,7 @@ class Transferrer:
         Args:
             identity: a photo file, uint8 RGB [H, W, 3], a latent file, a latent or a projection.
             expression: likewise.
-            face: which face of the identity's photo, 1 for the surest; by default the largest.
+            face: which face of the identity's photo, counted from 1 in order of confidence; by default the largest.
             expression_face: which face of the expression's photo, likewise.
 
         Raises:

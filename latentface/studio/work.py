@@ -77,7 +77,7 @@ class Workshop:
         Args:
             photo: the file.
             changes: values by names of emotions and controls, see `directions.meaning.move_head`.
-            face: which face of it, 1 for the surest; the largest if None.
+            face: which face of it, counted from 1 in order of confidence; the largest if None.
             name: what the result is named after; by default the file.
             kind: one of `PICTURES`.
         """
