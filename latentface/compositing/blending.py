@@ -15,7 +15,7 @@ from scipy.sparse import linalg
 
 from latentface.arrays import BoolArray, Float32Array
 
-_SMALLEST_LEVEL = 4  # pixels: the pyramid ends before a side gets shorter
+_SMALLEST_LEVEL = 4  # pixels: the pyramid ends before a level becomes smaller
 _COARSEST = 4096  # unknowns that are solved directly
 _FINEST = 150_000  # unknowns of the finest problem
 _RESIDUAL = 2e-3  # of the right-hand side: well below one grey level
@@ -77,14 +77,14 @@ def gaussian_pyramid(picture: Float32Array, levels: int) -> list[Float32Array]:
 
 
 def laplacian_pyramid(picture: Float32Array, levels: int) -> list[Float32Array]:
-    """What each Gaussian level has over the expanded next one; the last level is the last Gaussian one."""
+    """The difference of each Gaussian level from the expanded next one; the last level is the last Gaussian one."""
     gaussian = gaussian_pyramid(picture, levels)
     bands = [fine - expand(coarse, fine.shape[:2]) for fine, coarse in pairwise(gaussian)]
     return [*bands, gaussian[-1]]
 
 
 def collapse(pyramid: list[Float32Array]) -> Float32Array:
-    """The picture of a Laplacian pyramid: expand and add, from the last level up."""
+    """Reconstruct a picture from its Laplacian pyramid: expand and add, starting from the last level."""
     picture = pyramid[-1]
     for band in reversed(pyramid[:-1]):
         picture = band + expand(picture, band.shape[:2])
@@ -120,11 +120,11 @@ def blend_poisson(base: Float32Array, patch: Float32Array, mask: Float32Array) -
     """Seamless cloning: the patch's gradients inside the mask's half-way line, the base's values on its border.
 
     What is added to the patch is the membrane of Perez et al. (eq. 4-5): it is harmonic inside, and base - patch on
-    the border. In a region of more than _FINEST pixels a border averaged over some pixels is taken: the membrane is
-    smooth, and only the very seam, which the mask softens, would see finer.
+    the border. In a region of more than _FINEST pixels the border is averaged over some pixels: the membrane is smooth,
+    and finer detail would matter only at the seam itself, which the mask softens.
     """
     inside = mask >= 0.5
-    inside[[0, -1]] = inside[:, [0, -1]] = False  # the picture's frame always belongs to the border
+    inside[[0, -1]] = inside[:, [0, -1]] = False  # the outermost pixels of the picture always belong to the border
     return blend_alpha(base, patch + _stretched(base - patch, inside), np.minimum(1, 2 * mask))
 
 
@@ -135,10 +135,10 @@ def _stretched(values: Float32Array, inside: BoolArray) -> Float32Array:
 
 
 def membrane(values: Float32Array, inside: BoolArray) -> Float32Array:
-    """The values [H, W, C] with those inside replaced by the harmonic interpolation of the ones around.
+    """Replace the values [H, W, C] inside the region by the harmonic interpolation of those around it.
 
     Cascadic multigrid (Bornemann & Deuflhard 1996): the same problem at half the size gives the start for conjugate
-    gradients on the five-point Laplacian. inside must not touch the frame of the picture.
+    gradients on the five-point Laplacian. `inside` must not touch the border of the picture.
     """
     solved: Float32Array = values.copy()
     count = int(inside.sum())
@@ -166,7 +166,7 @@ def _half(values: Float32Array, inside: BoolArray) -> tuple[Float32Array, BoolAr
 
 
 def _laplace(values: Float32Array, inside: BoolArray) -> tuple[sparse.csr_matrix, Float32Array]:
-    """Five-point Laplacian of the unknowns inside, [K, K], and what their known neighbours contribute, [K, C]."""
+    """Five-point Laplacian of the unknowns inside, [K, K], and the contribution of their known neighbours, [K, C]."""
     index = np.full(inside.shape, -1)
     index[inside] = np.arange(inside.sum())
     y, x = np.nonzero(inside)

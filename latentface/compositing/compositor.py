@@ -1,6 +1,7 @@
-"""The compositor: an edited crop goes back into its photo, whose other pixels stay as they are, to the bit.
+"""The compositor: blends an edited crop back into its photo and keeps all other pixels, bit for bit.
 
-Only the bounding box of the face is touched, so a photo of any size costs what its face costs.
+Only the bounding box of the face is processed, so the cost depends on the size of the face and not on that of the
+photo.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from latentface.faces.regions import fill, outline, uncovered
 from latentface.fields import SMALL_SIDE, blur, resize, smoothstep
 from latentface.options import CompositeOptions
 
-#: Points that an expression hardly moves: they place a face; brows, lids, mouth and chin belong to the expression.
+#: Points that an expression hardly moves, used to register a face; brows, lids, mouth and chin move with expressions.
 STEADY = (*range(27, 36), 36, 39, 42, 45)
-#: Points of the outline that a piecewise affine warp keeps where the photo has them; the chin moves with the mouth.
+#: Points of the outline that a piecewise affine warp keeps in place; the chin moves with the mouth.
 OUTLINE = (*range(0, 4), *range(13, 17))
-_MARGIN = 0.2  # inter-ocular distances of photo around the face that a blend may look at
-_DETAIL = 0.12  # inter-ocular distances: finer differences between photo and reference are left to the edit
+_MARGIN = 0.2  # inter-ocular distances around the face that a blend may read
+_DETAIL = 0.12  # inter-ocular distances: finer differences between photo and reference are not corrected
 
 
 def composite(
@@ -45,9 +46,9 @@ def composite(
 
 @dataclass(frozen=True, eq=False)
 class _Ground:
-    """Where a face goes: the box in the photo (x0, y0, x1, y1), the photo's pixels there, and the mask.
+    """The place of a face: the box in the photo (x0, y0, x1, y1), the photo's pixels there, and the mask.
 
-    drawn: what the generator draws there for the unedited crop; error: how far its colours are off, smoothly.
+    drawn: the generator's picture of the unedited crop there; error: its smooth error in colour.
     """
 
     box: tuple[int, int, int, int]
@@ -58,18 +59,18 @@ class _Ground:
 
 
 class Compositor:
-    """Puts any number of edited pictures of one face back into its photo.
+    """Blends any number of edited pictures of one face back into its photo.
 
     Args:
         photo: uint8 RGB [H, W, 3].
-        crop: the face as it was aligned out of this photo.
+        crop: the face as it was aligned in this photo.
         options: how; defaults to `CompositeOptions()`.
-        reference: what the generator draws for the unedited crop (uint8 [S, S, 3]). With it the colours of an edit are
-            corrected by what the generator gets wrong, and what an edit leaves alone stays as the photo has it.
-        reach: landmarks [68, 2] in photo pixels of where else the face will be: one mask then does for a whole clip.
+        reference: the generator's picture of the unedited crop (uint8 [S, S, 3]). With it, the generator's errors in
+            colour are corrected, and pixels that an edit does not change are taken from the photo.
+        reach: landmarks [68, 2] in photo pixels of other positions of the face, so that one mask serves a whole clip.
 
     Raises:
-        UsageError: pixels of another form, or a face that lies outside the photo.
+        UsageError: wrong dtype or shape, or a face outside the photo.
     """
 
     def __init__(
@@ -85,21 +86,21 @@ class Compositor:
         self.photo, self.crop, self.options = photo, crop, options or CompositeOptions()
         self.unit, self.reach = inter_ocular(crop.landmarks), tuple(reach)
         self.reference = None if reference is None else _check(reference, "reference")
-        self._grounds: dict[int, _Ground] = {}  # by the side of the pictures
+        self._grounds: dict[int, _Ground] = {}  # by the size of the pictures
 
     def place(self, image: Pixels, landmarks: NDArray[np.floating] | None = None) -> Pixels:
         """The photo with the edited face in it: uint8 RGB of the photo's size.
 
         Args:
-            image: uint8 RGB [S, S, 3], the edited crop, of any side.
-            landmarks: [68, 2], where its face is, in its own pixels. They are needed for the warps by landmarks, and
-                otherwise widen the mask to where the edit moved the outline.
+            image: uint8 RGB [S, S, 3], the edited crop, of any size.
+            landmarks: [68, 2], the landmarks of the edited picture in its own pixels. They are needed for the warps by
+                landmarks; otherwise they extend the mask to the outline as moved by the edit.
         """
         image, to_photo, points = self._register(_check(image, "image"), landmarks)
         ground = self._grounds.get(image.shape[0]) if points is None else None
         if ground is None:
             ground = self._survey(_square(image.shape[0], to_photo), points)
-        if points is None:  # nothing but the picture changes from one to the next
+        if points is None:  # only the picture changes from one frame to the next
             self._grounds = {image.shape[0]: ground}
         patch, mask = self._match(resample(image, to_photo, ground.box), ground)
         blended = BLENDS[self.options.blend](ground.base, patch, mask)  # the base itself where the mask is 0
@@ -109,8 +110,8 @@ class Compositor:
         return result
 
     def _survey(self, square: Float64Array, points: Float64Array | None) -> _Ground:
-        """Everything about the photo that does not depend on the pixels put in."""
-        # an edit may leave less of the face than the photo had; a face from elsewhere ends where its background begins
+        """Everything about the photo that does not depend on the edited picture."""
+        # an edit may make the face smaller; a face from another photo ends where its background begins
         foreign = points is not None and self.options.warp != "crop"
         faces = [points] if foreign else [self.crop.landmarks, points]
         hull = outline([*faces, *self.reach], self.options.forehead)
@@ -125,14 +126,14 @@ class Compositor:
         return _Ground(box, base, mask, drawn, blur(base - drawn, _DETAIL * self.unit))
 
     def _match(self, patch: Float32Array, ground: _Ground) -> tuple[Float32Array, Float32Array]:
-        """The patch in the photo's colours, and the mask narrowed to what the edit changed where that is known."""
+        """The patch in the photo's colours, and the mask restricted to the pixels that the edit changed, if known."""
         mask = ground.mask
         if ground.drawn is None or ground.error is None:
             if self.options.match_colour:
                 patch = patch + seam_difference(ground.base - patch, mask, self.unit)
             return patch, mask
         edit = patch - ground.drawn
-        if self.options.match_colour:  # the edit must not tint the seam, nor the generator what it draws
+        if self.options.match_colour:  # neither the edit nor the generator may tint the seam
             edit += seam_difference(-edit, mask, self.unit)
             patch = ground.drawn + ground.error + edit
         return patch, mask * changed(edit, self.unit)
@@ -144,7 +145,7 @@ class Compositor:
     def _register(
         self, image: Pixels, landmarks: NDArray[np.floating] | None
     ) -> tuple[Pixels, Float64Array, Float64Array | None]:
-        """The picture, its map to the photo, and its landmarks in the photo, after the warp that was asked for."""
+        """The picture, its map to the photo, and its landmarks in the photo, after the chosen warp."""
         matrix = self._crop_map(image)
         if landmarks is None:
             if self.options.warp != "crop":
@@ -165,7 +166,7 @@ class Compositor:
         return image, matrix, map_points(matrix, points)
 
     def _mask(self, hull: Float64Array, square: Float64Array, box: tuple[int, int, int, int]) -> Float32Array:
-        """1 deep inside the outline, falling smoothly to 0 at it and at the edge of the picture that is put in."""
+        """1 well inside the outline, falling smoothly to 0 at the outline and at the edge of the edited picture."""
         x0, y0, x1, y1 = box
         scale = min(1.0, SMALL_SIDE / max(x1 - x0, y1 - y0))
         size = max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale))
@@ -174,7 +175,7 @@ class Compositor:
         inside = drawn[0] & drawn[1]
         if inside.all():  # nothing but face
             return np.ones((y1 - y0, x1 - x0), np.float32)
-        depth = ndimage.distance_transform_edt(inside)  # the photo's own border is no edge of the face
+        depth = ndimage.distance_transform_edt(inside)  # the border of the photo is not an edge of the face
         ramp = smoothstep(depth / max(self.options.feather * self.unit * scale, 2.0))
         return resize(ramp, (y1 - y0, x1 - x0)).clip(0, 1)
 
@@ -185,7 +186,7 @@ def _bounds(hull: Float64Array, shape: Sequence[int], margin: float) -> tuple[in
     x0, y0 = np.floor(low).astype(int).clip(0).tolist()
     x1, y1 = np.ceil(high).astype(int).clip(None, (shape[1], shape[0])).tolist()
     if x1 - x0 < 2 or y1 - y0 < 2:
-        raise UsageError("the face lies outside the photo; give the photo that the crop was made of")
+        raise UsageError("the face lies outside the photo; give the photo that the crop was made from")
     return x0, y0, x1, y1
 
 

@@ -1,4 +1,4 @@
-"""Smooth displacement fields through points, and pictures read at displaced pixels."""
+"""Smooth displacement fields through points, and pictures sampled at displaced pixels."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from torch import Tensor
 from latentface.arrays import Float64Array
 from latentface.faces.crop import inter_ocular
 
-_CELLS = 64  # a side of the coarse grid on which a field is computed
-_NARROW = 0.02  # inter-ocular distances between its rows at eyes and mouth
+_CELLS = 64  # grid size in each dimension at which a field is computed
+_NARROW = 0.02  # inter-ocular distances between rows of the grid at eyes and mouth
 
 
 class Field:
     """Smooth fields [h, w, 2] through values at points [K, 2]: radial basis functions |r| and a constant.
 
-    Computed on a coarse grid whose rows lie closer at eyes and mouth, which the first 68 points say.
+    They are computed on a coarse grid whose rows are denser at eyes and mouth, which the first 68 points locate.
     """
 
     def __init__(self, centres: Float64Array, shape: tuple[int, int]) -> None:
@@ -27,13 +27,15 @@ class Field:
         self.lines = np.linspace(0, width - 1, _CELLS), _rows(centres[:68], height)
         at = np.stack(np.meshgrid(*self.lines), axis=-1).reshape(-1, 2)
         different, same = np.unique(centres, axis=0, return_inverse=True)
-        self.same = same.ravel() if len(different) < len(centres) else None  # lids that meet share a point
+        self.same = same.ravel() if len(different) < len(centres) else None  # lids that meet have points in common
         centres = centres if self.same is None else different
         count = len(centres)
         system = np.ones((count + 1, count + 1))
         system[:count, :count] = distance.cdist(centres, centres)
         system[count, count] = 0
-        self.factors, self.pivots, _ = lapack.dgetrf(system)  # once: one set of points takes many sets of values
+        self.factors, self.pivots, _ = lapack.dgetrf(
+            system
+        )  # factorised once, since one set of points is used with many sets of values
         self.basis = np.ones((len(at), count + 1), np.float32)
         self.basis[:, :count] = distance.cdist(at, centres)
         x, y = (
@@ -60,7 +62,7 @@ def dense(landmarks: Float64Array) -> Float64Array:
 
 
 def pixels(height: int, width: int) -> Tensor:
-    """Every pixel's own place (x, y), [h, w, 2]."""
+    """The coordinates (x, y) of every pixel, [h, w, 2]."""
     y, x = torch.meshgrid(torch.arange(float(height)), torch.arange(float(width)), indexing="ij")
     return torch.stack([x, y], dim=-1)
 
@@ -72,7 +74,7 @@ def transform(matrix: Float64Array, grid: Tensor) -> Tensor:
 
 
 def sample(planes: Tensor, grid: Tensor, mode: str) -> Tensor:
-    """Planes [1, C, H, W] read at pixels [h, w, 2], bilinear or bicubic; beyond the edge its last pixels."""
+    """Sample planes [1, C, H, W] at pixels [h, w, 2], bilinear or bicubic, with edge pixels repeated outside."""
     size = torch.tensor([planes.shape[3] - 1.0, planes.shape[2] - 1.0])
     return F.grid_sample(planes, (grid / size * 2 - 1)[None], mode=mode, padding_mode="border", align_corners=True)
 

@@ -1,9 +1,9 @@
-"""Expression mapping: what changes in a drawn face is done to a photo's own pixels, by a warp and a difference image.
+"""Expression mapping: applies the change in a synthesised face to the photo's own pixels, by a warp and a difference.
 
-Liu, Shan and Zhang, Expressive Expression Mapping with Ratio Images, SIGGRAPH 2001: the photo is warped as the drawn
-landmarks move, and what no warp explains (teeth, folds, shading) is added, as a difference here. The generator may draw
-the person roughly: skin, eyes and hair stay the photo's. Head movements of the drawn face are left out; a head that is
-to turn does so by a warp too, as a relief that is highest along its middle.
+Liu, Shan and Zhang, Expressive Expression Mapping with Ratio Images, SIGGRAPH 2001: the photo is warped as the
+landmarks of the synthesised face move, and changes that a warp cannot explain (teeth, folds, shading) are added, here
+as a difference. The likeness of the synthesised face may be rough: skin, eyes and hair remain those of the photo. Its
+head movements are ignored; a head turn is a separate warp, of a relief that is highest along the middle of the face.
 """
 
 from __future__ import annotations
@@ -29,25 +29,28 @@ from latentface.faces.crop import FaceCrop, inter_ocular, map_points
 from latentface.faces.regions import fill, outline
 from latentface.fields import smoothstep
 
-#: Points of the outline that stay where they are: all but the chin.
+#: Points of the outline that stay in place: all but the chin.
 _PINNED = (*range(0, 5), *range(12, 17))
 _LIDS = ((37, 41), (38, 40), (43, 47), (44, 46))  # upper and lower
 _LIPS = ((61, 67, 50, 58), (62, 66, 51, 57), (63, 65, 52, 56))  # inner upper and lower, outer upper and lower
-_WIDEST = 2.0  # times the photo's height to which eyes open
-_BLINK = 0.92  # of an eye's height, gone when it is shut: what remains is the lashes
-_REACH = 0.75  # inter-ocular distances around the face over which the warp dies away
+_WIDEST = 2.0  # how far eyes may open, as a multiple of their height in the photo
+_BLINK = 0.92  # share of an eye's height that disappears when it shuts; the rest are the lashes
+_REACH = 0.75  # inter-ocular distances around the face over which the warp fades out
 _FOREHEAD, _CROWN = 0.45, 0.85  # above the brows
 _FEATHER = 0.3
-_TEETH = (8.0, 40.0)  # grey levels: mean change inside the lips at which the photo's mouth begins to go, and is gone
-_FINEST = 128  # side of the drawn picture beyond which changes are the photo's own affair
+_TEETH = (
+    8.0,
+    40.0,
+)  # grey levels: mean change inside the lips at which the photo's mouth starts to be replaced, and is replaced
+_FINEST = 128  # pixels: detail finer than a picture of this size can show is taken from the photo
 
 
 @dataclass(frozen=True)
 class Motion:
-    """What a face does besides its expression.
+    """Movements of a face other than its expression.
 
     Attributes:
-        shut: how far the eyes are shut, 0 ... 1.
+        shut: how far the eyes are closed, from 0 to 1.
         yaw, pitch: degrees by which the head is turned to the viewer's right, and down.
     """
 
@@ -57,16 +60,16 @@ class Motion:
 
 
 class ExpressionMap:
-    """Gives one photo the expressions of drawn pictures of its face.
+    """Gives one photo the expressions of synthesised pictures of its face.
 
     Args:
         photo: uint8 RGB [H, W, 3].
         crop: the face as it was aligned out of this photo.
-        reference: what the generator draws for the unedited crop, uint8 [S, S, 3].
-        landmarks: [68, 2], where the reference's face is, in its pixels.
+        reference: the generator's picture of the unedited crop, uint8 [S, S, 3].
+        landmarks: [68, 2], the landmarks of the reference, in its pixels.
 
     Raises:
-        UsageError: the face lies outside the photo, or landmarks of another shape.
+        UsageError: the face lies outside the photo, or the landmarks have the wrong shape.
     """
 
     def __init__(self, photo: Pixels, crop: FaceCrop, reference: Pixels, landmarks: NDArray[np.floating]) -> None:
@@ -80,30 +83,32 @@ class ExpressionMap:
         self.base = _planes(photo[y0:y1, x0:x1])  # [1, 3, h, w]
         self.window = self._window()
         self._lips = self._around(crop.landmarks[48:68] - (x0, y0))
-        here = map_points(np.linalg.inv(to_photo), crop.landmarks)  # the photo's face in pixels of the drawn picture
+        here = map_points(
+            np.linalg.inv(to_photo), crop.landmarks
+        )  # the photo's face in pixels of the synthesised picture
         self._here = dense(here)
         self._level = Field(np.concatenate([self._here, frame(self.side, self.side)]), (self.side, self.side))
         self.mask, self.skin, self.mouth = self._masks(here)
         self._inside = (3 * self.mouth).clamp(max=1)  # a thin mouth has less than 1 in its middle
         self._drawn = self._straighten(reference, self.rest)
         at = transform(scaling(crop.size / self.side), pixels(self.side, self.side))
-        self._off = sample(_planes(crop.image), at, "bilinear") - self._drawn  # what the generator draws wrongly
+        self._off = sample(_planes(crop.image), at, "bilinear") - self._drawn  # the error of the generator
         self._off -= self._mean(self._off)
-        # pixel (x, y) of the box -> pixel of the drawn picture
+        # pixel (x, y) of the box -> pixel of the synthesised picture
         self._to_drawn = np.linalg.inv(to_photo) @ np.array([[1, 0, x0], [0, 1, y0], [0, 0, 1]])
 
     def place(self, image: Pixels, landmarks: NDArray[np.floating], motion: Motion | None = None) -> Pixels:
-        """The photo with the expression of a drawn picture [S, S, 3] whose face has these landmarks [68, 2], in pixels.
+        """The photo with the expression of a synthesised picture [S, S, 3] with landmarks [68, 2] in its pixels.
 
-        motion: what the head and the lids do besides.
+        motion: additional movements of the head and the lids.
 
         Returns uint8 RGB of the photo's size; outside `box` (left, top, right, bottom) it is the photo to the bit.
         """
         points = _points(landmarks)
-        grid = self._backward(points, motion or Motion())  # [h, w, 2]: which pixel of the box is seen here
+        grid = self._backward(points, motion or Motion())  # [h, w, 2]: the pixel of the box that is shown here
         new = self._straighten(image, points) - self._drawn
-        new = new - self._mean(new)  # exposure and skin colour stay
-        # teeth that come or go: the more of them, the less of the photo's mouth remains
+        new = new - self._mean(new)  # exposure and skin colour are kept
+        # the more the teeth change, the less of the photo's mouth is kept
         share = (new.abs().mean(1, keepdim=True) * self.mouth).sum() / self.mouth.sum()
         gone = self.mouth * ((share - _TEETH[0]) / (_TEETH[1] - _TEETH[0])).clamp(0, 1)
         new = self._soften((new - self._off * gone) * self.mask)
@@ -119,7 +124,7 @@ class ExpressionMap:
         return result
 
     def _moved(self, points: Float64Array, shut: float) -> Float64Array:
-        """Where the photo's landmarks [68, 2] go while the head is still, in photo pixels."""
+        """The photo's landmarks [68, 2] after the change of expression with a still head, in photo pixels."""
         still = map_points(fit_similarity(points[[*STEADY]], self.rest[[*STEADY]]), points)
         goal: Float64Array = self.crop.landmarks + (still - self.rest) @ self.linear.T
         goal[[*_PINNED]] = self.crop.landmarks[[*_PINNED]]
@@ -137,7 +142,7 @@ class ExpressionMap:
         return goal
 
     def _backward(self, points: Float64Array, motion: Motion) -> Tensor:
-        """For every pixel of the box the one it shows, [h, w, 2], of a face whose drawn landmarks are [68, 2]."""
+        """For every pixel of the box, the pixel it shows, [h, w, 2], for synthesised landmarks [68, 2]."""
         x0, y0, x1, y1 = self.box
         height, width = y1 - y0, x1 - x0
         turn = self._relief.turn(motion.yaw, motion.pitch)
@@ -157,7 +162,7 @@ class ExpressionMap:
         return torch.from_numpy(height).float()[..., None]
 
     def _straighten(self, image: Pixels, points: Float64Array) -> Tensor:
-        """A drawn picture [S, S, 3] with its landmarks moved to the photo's, teeth not green or blue: [1, 3, S, S]."""
+        """A synthesised picture [S, S, 3] with its landmarks moved to the photo's, and no green or blue cast on teeth."""
         if image.shape != (self.side, self.side, 3):
             raise UsageError(f"picture of shape {list(image.shape)}: expected [{self.side}, {self.side}, 3]")
         shift = self._level(np.concatenate([dense(points) - self._here, np.zeros((8, 2))]))
@@ -165,9 +170,9 @@ class ExpressionMap:
         return _warm(straight, self._inside[:, 0], torch.zeros(2, 1, 1, 1))
 
     def _soften(self, change: Tensor) -> Tensor:
-        """A change [1, 3, S, S] without what is finer than `_FINEST` pixels a side can show.
+        """A change [1, 3, S, S] without details finer than a picture of `_FINEST` pixels can show.
 
-        Synthesised lashes lie elsewhere than the photo's own, and would appear beside them.
+        Synthesised lashes are not in the same place as the photo's own, and would appear beside them.
         """
         factor = self.side // _FINEST
         if factor < 2:
@@ -175,7 +180,7 @@ class ExpressionMap:
         return F.interpolate(F.avg_pool2d(change, factor), size=(self.side,) * 2, mode="bilinear", align_corners=False)
 
     def _mean(self, picture: Tensor) -> Tensor:
-        """Mean colour [1, 3, 1, 1] over the skin that an expression leaves alone."""
+        """Mean colour [1, 3, 1, 1] of the skin that an expression does not change."""
         return (picture * self.skin).sum((2, 3), keepdim=True) / self.skin.sum()
 
     def _masks(self, here: Float64Array) -> tuple[Tensor, Tensor, Tensor]:
@@ -194,12 +199,12 @@ class ExpressionMap:
         return face_mask, skin_mask, mouth_mask
 
     def _around(self, lips: Float64Array) -> tuple[slice, slice]:
-        """Rows and columns of the box that the lips [20, 2] may come to lie in."""
+        """Rows and columns of the box that the lips [20, 2] may reach."""
         (left, top), (right, bottom) = lips.min(0) - 0.8 * self.unit, lips.max(0) + 0.8 * self.unit
         return slice(max(int(top), 0), int(bottom) + 1), slice(max(int(left), 0), int(right) + 1)
 
     def _window(self) -> Tensor:
-        """[h, w, 1]: 1 near the face, 0 from the edge of the box on; beyond the photo's own edge nothing is to fit."""
+        """[h, w, 1]: 1 near the face, 0 at the edge of the box, except where that is the edge of the photo."""
         (x0, y0, x1, y1), (height, width, _) = self.box, self.photo.shape
         y, x = np.mgrid[: y1 - y0, : x1 - x0]
         inwards = np.full(x.shape, np.inf)
@@ -212,7 +217,7 @@ class ExpressionMap:
 
 
 def _gap(points: Float64Array, upper: int, lower: int) -> float:
-    """How far apart two points are, in pixels; never quite nothing."""
+    """Distance of two points in pixels, at least a small positive number."""
     return max(float(np.linalg.norm(points[lower] - points[upper])), 0.3)
 
 
@@ -222,7 +227,7 @@ def _set_gap(points: Float64Array, upper: int, lower: int, gap: Float64Array) ->
 
 
 def _ring(landmarks: Float64Array, unit: float) -> Float64Array:
-    """Points around a face where the warp has died away, [K, 2]."""
+    """Points around a face where the warp has faded out, [K, 2]."""
     hull = outline([landmarks], _FOREHEAD)
     centre = hull.mean(0)
     out = hull - centre
@@ -236,7 +241,7 @@ def _box(landmarks: Float64Array, shape: Sequence[int], unit: float) -> tuple[in
     x0, y0 = np.floor(low).astype(int).clip(0).tolist()
     x1, y1 = np.ceil(high).astype(int).clip(None, (shape[1], shape[0])).tolist()
     if x1 - x0 < 2 or y1 - y0 < 2:
-        raise UsageError("the face lies outside the photo; give the photo that the crop was made of")
+        raise UsageError("the face lies outside the photo; give the photo that the crop was made from")
     return x0, y0, x1, y1
 
 
@@ -250,9 +255,9 @@ def _cold(picture: Tensor) -> Tensor:
 
 
 def _warm(picture: Tensor, where: Tensor, most: Tensor) -> Tensor:
-    """A picture [1, 3, h, w] made no colder than `most` [2, 1, h, w], in place, as far as `where` [1, h, w] says.
+    """Limit the green and blue cast of a picture [1, 3, h, w] to `most` [2, 1, h, w], in place, weighted by `where`.
 
-    Far from the mean w teeth are drawn green and blue; under warm light even grey ones would look so.
+    Far from the mean w the generator's teeth become green and blue; under warm light even grey ones would look so.
     """
     for k in (1, 2):  # blue is compared with what green has become
         cold = picture[:, k] - picture[:, :k].mean(1)

@@ -1,4 +1,4 @@
-"""A head as a relief that is highest along its middle: it turns by a warp, each point as far as it is high."""
+"""A head as a relief that is highest along its middle; to turn it, each point is moved in proportion to its height."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from latentface.faces.crop import inter_ocular
 #: How high before the neck's axis, in inter-ocular distances of 6.3 cm; how wide from the middle to the sides and from
 #: the eyes to the chin (1 each at the outline).
 _HEIGHT, _SIDES, _CHIN = 9.5 / 6.3, 1.15, 1.1
-#: How much higher than that landmarks are, [68].
+#: Additional height of the landmarks, [68].
 HIGHER = np.zeros(68)
 for _part, _centimetres in ((range(28, 30), 1.0), (range(30, 36), 2.5), (range(48, 68), 1.0)):
     HIGHER[_part] = _centimetres / 6.3
@@ -26,23 +26,23 @@ class Relief:
         self._axes = right, np.array([-right[1], right[0]])  # each an inter-ocular distance long
 
     def turn(self, yaw: float, pitch: float) -> Float64Array:
-        """By how many photo pixels [2] a height of 1 moves when the head turns by degrees to the right, and down."""
+        """The displacement [2] in photo pixels of a point of height 1 for a turn in degrees to the right, and down."""
         right, down = self._axes
         return np.asarray(np.sin(np.deg2rad(yaw)) * right + np.sin(np.deg2rad(pitch)) * down)
 
     def height(self, at: Float64Array) -> Float64Array:
-        """How high the head is at photo pixels [..., 2]: [...]."""
+        """The height of the head at photo pixels [..., 2]: [...]."""
         points = self.landmarks
         right, down = self._axes
         eyes, level = points[36:48].mean(0), right / inter_ocular(points)
-        side = (points[[0, 16]] - eyes) @ level  # the outline on either side, of a turned head nearer on one
+        side = (points[[0, 16]] - eyes) @ level  # the outline on either side; in a turned head one side is nearer
         away = at - (eyes + side.mean() * level)
         across = away @ level / (_SIDES * (side[1] - side[0]) / 2)
         along = away @ down / (_CHIN * float((points[8] - eyes) @ down))
         return np.asarray(_HEIGHT * (1 - across**2 - along**4).clip(0) ** 1.5)
 
     def turned(self, points: Float64Array, turn: Float64Array) -> Float64Array:
-        """Where photo pixels [K, 2] come to lie: each moves by the height where it ends up."""
+        """The new positions of photo pixels [K, 2]: each moves in proportion to the height at its new position."""
         there = points
         for _ in range(_ROUNDS if turn.any() else 0):
             there = points + np.outer(self.height(there), turn)

@@ -1,6 +1,6 @@
-"""Soft masks and colour fields of the compositor: where the face is, what covers it, what an edit changed.
+"""Soft masks and colour fields of the compositor: the face, its occluders, and the pixels that an edit changed.
 
-Lengths are in pixels unless they are said to be in inter-ocular distances.
+Lengths are in pixels unless stated to be in inter-ocular distances.
 """
 
 from __future__ import annotations
@@ -11,13 +11,16 @@ from scipy import ndimage
 from latentface.arrays import BoolArray, Float32Array
 from latentface.fields import blur, on_small_copy, smoothstep
 
-_COLOUR_REACH = 0.6  # inter-ocular distances: how far a colour difference at the seam is carried inwards
+_COLOUR_REACH = 0.6  # inter-ocular distances over which a colour difference at the seam is propagated inwards
 _COLOUR_SIDE = 64  # enough for a field as smooth as that
-_CHANGED = (0.02, 0.08)  # of the range: below the first an edit changed nothing, above the second it did
+_CHANGED = (
+    0.02,
+    0.08,
+)  # share of the range: a smaller change than the first counts as none, a larger one than the second as full
 
 
 def changed(difference: Float32Array, unit: float) -> Float32Array:
-    """How much of an edit to take, [H, W]: 0 where it changes nothing, 1 where it does, wide enough for no ghosts."""
+    """The weight of an edit, [H, W]: 0 where it changes nothing, 1 where it does, with a margin against ghosts."""
 
     def share(small: Float32Array, scale: float) -> Float32Array:
         change = ndimage.gaussian_filter(np.abs(small).mean(-1) / 255, 0.03 * unit * scale)
@@ -30,7 +33,7 @@ def changed(difference: Float32Array, unit: float) -> Float32Array:
 
 
 def seam_difference(difference: Float32Array, mask: Float32Array, unit: float) -> Float32Array:
-    """A difference [H, W, 3] at the soft edge of the mask, carried smoothly inwards (normalised convolution)."""
+    """The difference [H, W, 3] at the soft edge of the mask, propagated smoothly inwards (normalised convolution)."""
     seam = (4 * mask * (1 - mask))[..., None]
     fields = np.concatenate([seam * difference, seam], axis=-1)
     spread = blur(fields, _COLOUR_REACH * unit, _COLOUR_SIDE)

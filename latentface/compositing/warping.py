@@ -1,4 +1,4 @@
-"""Where a picture of a face goes: similarities and piecewise affine warps by landmarks, and drawing through a map."""
+"""Placing a picture of a face: similarities and piecewise affine warps by landmarks, and resampling through a map."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from latentface.errors import UsageError
 
 
 def fit_similarity(source: NDArray[np.floating], target: NDArray[np.floating]) -> Float64Array:
-    """The rotation, scale and shift (3x3) that take source points [K, 2] nearest to target [K, 2] (Umeyama 1991).
+    """The least-squares rotation, scale and shift (3x3) from source points [K, 2] to target [K, 2] (Umeyama 1991).
 
-    Raises UsageError when the points do not spread.
+    Raises UsageError if all points coincide.
     """
     a, b = np.asarray(source, np.float64), np.asarray(target, np.float64)
     centre_a, centre_b = a.mean(0), b.mean(0)
     za, zb = (a - centre_a) @ (1, 1j), (b - centre_b) @ (1, 1j)  # in the plane a similarity is one complex number
     spread = float((abs(za) ** 2).sum())
     if spread == 0:
-        raise UsageError("the landmarks fall on one point; a similarity needs two")
+        raise UsageError("all landmarks coincide; a similarity needs two different points")
     turn = (za.conj() @ zb) / spread
     matrix = np.array([[turn.real, -turn.imag, 0.0], [turn.imag, turn.real, 0.0], [0.0, 0.0, 1.0]])
     matrix[:2, 2] = centre_b - matrix[:2, :2] @ centre_a
@@ -33,7 +33,7 @@ def fit_similarity(source: NDArray[np.floating], target: NDArray[np.floating]) -
 def warp_piecewise(image: Pixels, source: Float64Array, target: Float64Array) -> Pixels:
     """Move the points source [K, 2] of a picture to target [K, 2], affinely in each Delaunay triangle between them.
 
-    The picture's corners and the middles of its sides stay where they are; target points outside are left out.
+    The picture's corners and the midpoints of its sides are fixed; target points outside it are ignored.
     """
     height, width = image.shape[:2]
     still = frame(width, height)
@@ -51,7 +51,7 @@ def warp_piecewise(image: Pixels, source: Float64Array, target: Float64Array) ->
 
 
 def _affine_maps(mesh: spatial.Delaunay, corners: Float64Array) -> torch.Tensor:
-    """[2, 3, T]: what takes a triangle's points (x, y, 1) to the x and the y where its corners [K, 2] are to lie."""
+    """[2, 3, T]: the affine map of each triangle from (x, y, 1), given the targets [K, 2] of its corners."""
     # mesh.transform [T, 3, 2]: x -> barycentric coordinates, transform[:2] (x - transform[2])
     last = corners[mesh.simplices[:, 2]]
     edges = corners[mesh.simplices[:, :2]] - last[:, None]
@@ -61,27 +61,27 @@ def _affine_maps(mesh: spatial.Delaunay, corners: Float64Array) -> torch.Tensor:
 
 
 def frame(width: int, height: int) -> Float64Array:
-    """The corners of a picture and the middles of its sides, [8, 2]."""
+    """The corners of a picture and the midpoints of its sides, [8, 2]."""
     xs, ys = (0.0, (width - 1) / 2, width - 1.0), (0.0, (height - 1) / 2, height - 1.0)
     return np.array([(x, y) for x in xs for y in ys if (x, y) != (xs[1], ys[1])])
 
 
 def scaling(factor: float) -> Float64Array:
-    """3x3: pixel centres of a picture -> those of one `factor` times as large; the edges, not the centres, agree."""
+    """3x3: pixel centres of a picture -> those of one `factor` times as large, with their outer edges aligned."""
     shift = 0.5 * factor - 0.5
     return np.array([[factor, 0, shift], [0, factor, shift], [0, 0, 1]])
 
 
 def resample(image: Pixels, to_photo: Float64Array, box: tuple[int, int, int, int]) -> Float32Array:
-    """The part of the photo inside the box as the picture draws it, float32 [H, W, 3]; bicubic."""
+    """The picture resampled (bicubic) to the part of the photo inside the box, float32 [H, W, 3]."""
     x0, y0, x1, y1 = box
     size = float(np.sqrt(abs(np.linalg.det(to_photo[:2, :2]))))  # photo pixels a picture pixel covers
     source = Image.fromarray(image)
-    if size < 1:  # shrink first: the transform below looks at four pixels a side only
+    if size < 1:  # shrink first: the transform below interpolates between 4 x 4 pixels only
         side = max(1, round(image.shape[0] * size))
         source = source.resize((side, side), Image.Resampling.LANCZOS)
         to_photo = to_photo @ scaling(image.shape[0] / side)
-    # beyond its outermost pixel centres Pillow draws nothing: go on with the edge pixels
+    # Pillow leaves pixels beyond the outermost pixel centres empty: repeat the edge pixels
     source = Image.fromarray(np.pad(np.asarray(source), ((2, 2), (2, 2), (0, 0)), mode="edge"))
     to_photo = to_photo @ np.array([[1, 0, -2], [0, 1, -2], [0, 0, 1]])
     # Pillow counts from the pixels' edges

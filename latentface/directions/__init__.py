@@ -1,1 +1,1 @@
-"""Directions in W+: fitted to labelled latents, scaled, followed."""
+"""Directions in W+: fitted to labelled latents, scaled and applied."""

@@ -1,8 +1,9 @@
-"""Labelled latents to directions: logistic regression in W+.
+"""Directions from labelled latents, by logistic regression in W+.
 
 Zhang (2020) and InterFaceGAN (Shen et al. 2020, eq. 3) move along the normal of the plane that separates two classes.
-The normal is made to tell classes apart and also points against whatever else varies; how the faces of a class differ
-is the pattern, covariance @ normal (Haufe et al. 2014, eq. 6), and that is the default here.
+The normal is optimised to separate the classes, and so it also points away from everything else that varies. The way in
+which the faces of a class differ is the pattern, covariance @ normal (Haufe et al. 2014, eq. 6), which is the default
+here.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from latentface.latents.rows import parse_rows
 from latentface.networks.generator import Generator
 from latentface.options import DirectionOptions
 
-_FLOOR = 1e-3  # of the largest variance: latents that hardly vary along an axis say nothing about it
-_NOTHING = 1e-7  # of the largest variance: beneath it lies rounding
+_FLOOR = 1e-3  # share of the largest variance: an axis along which latents hardly vary carries no information
+_NOTHING = 1e-7  # share of the largest variance: anything below is rounding error
 _RIDGE = 10.0  # of the regression on the conditions, which are standardised
 
 
@@ -46,17 +47,17 @@ def fit(
         labels: the class of each.
         generator: the network of the latents.
         options: how; by default `DirectionOptions()`.
-        against: the class to part the others from, such as "neutral"; by default each is parted from all others.
-        conditions: [N, K], what the directions are to leave alone (pose, age, ...): what a linear regression on it says
-            of the latents is taken out of them before anything else.
-        orthogonal_to: directions that the answers get no component of.
+        against: the class to separate the others from, such as "neutral"; by default each is separated from all others.
+        conditions: [N, K], attributes that the directions should not change (pose, age, ...): the part of the latents
+            that a linear regression on them predicts is removed first.
+        orthogonal_to: directions whose components are removed from the results.
 
     Returns:
         Directions named after their classes, sorted, with the held-out accuracy in their metadata.
 
     Raises:
-        InputError: one class only, or fewer samples of a class than folds.
-        UsageError: shapes that do not agree, an unknown class, rows the network does not have.
+        InputError: there is only one class, or a class has fewer samples than there are folds.
+        UsageError: shapes that do not match, an unknown class, or rows that the network does not have.
     """
     options = options or DirectionOptions()
     config = generator.config
@@ -96,9 +97,9 @@ def extremes(
 ) -> tuple[NDArray[np.intp], list[str]]:
     """Which of N scores [N] are among the top and the bottom fraction (0 ... 0.5), and "high" or "low" for each.
 
-    Where the two meet, since most scores are the same (a blink is rare), high is all that lies above. With conditions
-    [N, K] the scores are first freed of what a linear regression on those says of them.
-    Raises InputError when all scores are equal.
+    Where the two overlap because most scores are equal (a blink is rare), only scores above that value are high. With
+    conditions [N, K] the prediction of a linear regression on them is first subtracted from the scores.
+    Raises InputError if all scores are equal.
     """
     if conditions is not None:
         mean, scale = _scale(conditions)
@@ -114,7 +115,7 @@ def extremes(
 
 @dataclass(frozen=True, eq=False)
 class _Data:
-    """Latents [N, P] on their axes, their classes, conditions [N, K], and the class the others are parted from."""
+    """Latents [N, P] on their axes, their classes, conditions [N, K], and the reference class."""
 
     x: Float64Array
     names: NDArray[np.str_]
@@ -122,7 +123,7 @@ class _Data:
     against: str | None
 
     def of(self, name: str, multinomial: bool) -> tuple[NDArray[np.intp], NDArray[np.str_]]:
-        """Which samples tell about a class, and what each is called in the question."""
+        """The samples used for a class, and their labels in that two-class problem."""
         part = np.arange(len(self.names))
         if multinomial:
             return part, self.names
@@ -132,7 +133,7 @@ class _Data:
 
 
 def _facts(accuracy: Sequence[float], samples: int, against: str | None, options: DirectionOptions) -> dict[str, str]:
-    """What a direction's metadata says of how it was learned."""
+    """Metadata that say how a direction was learned."""
     return {
         "accuracy": ", ".join(f"{share:.3f}" for share in accuracy), "folds": str(options.folds),
         "method": options.method, "samples": str(samples), "against": against or "the rest", "layers": options.layers,
@@ -140,21 +141,21 @@ def _facts(accuracy: Sequence[float], samples: int, against: str | None, options
 
 
 def _classes(names: NDArray[np.str_], against: str | None, folds: int) -> list[str]:
-    """The classes to find directions for, once there are two or more with samples enough."""
+    """The classes to find directions for; at least two with enough samples are required."""
     known, counts = np.unique(names, return_counts=True)
     if len(known) < 2:
         only = f"only {str(known[0])!r}" if len(known) else "no samples"
-        raise InputError(f"one class cannot be parted: {only}; add samples of another")
+        raise InputError(f"there is only the class {only}; add samples of another")
     few = [f"{name} has {count}" for name, count in zip(known, counts, strict=True) if count < folds]
     if few:
         raise InputError(f"fewer samples than the {folds} folds: {', '.join(few)}; add samples, or lower folds")
     if against is not None and against not in known:
-        raise UsageError(f"no class {against!r} to part the others from; there are {', '.join(known)}")
+        raise UsageError(f"no class {against!r} to separate the others from; there are {', '.join(known)}")
     return [str(name) for name in known if name != against]
 
 
 def _balanced(names: NDArray[np.str_], options: DirectionOptions) -> NDArray[np.intp]:
-    """As many samples of every class as the smallest has, drawn by the seed."""
+    """As many samples of every class as the smallest class has, chosen by the seed."""
     random = np.random.default_rng(options.seed)
     known, counts = np.unique(names, return_counts=True)
     parts = [random.permutation(np.flatnonzero(names == name))[: counts.min()] for name in known]
@@ -175,7 +176,7 @@ def _axes(x: Float64Array) -> Float64Array:
 
 
 def _scale(conditions: NDArray[np.floating]) -> tuple[Float64Array, Float64Array]:
-    """Mean and deviation of each condition [K]; infinity where it does not vary and so explains nothing."""
+    """Mean and standard deviation of each condition [K]; infinity if it does not vary and so explains nothing."""
     mean, deviation = conditions.mean(0), conditions.std(0)
     return np.asarray(mean, np.float64), np.where(deviation > 1e-9, deviation, np.inf)
 
@@ -187,7 +188,7 @@ def _explained(k: Float64Array, y: Float64Array) -> Float64Array:
 
 
 def _learn(data: _Data, name: str, options: DirectionOptions) -> tuple[Float64Array, float]:
-    """The step [P] towards a class, and the accuracy on samples left out, mean of the folds."""
+    """The step [P] towards a class, and the held-out accuracy, averaged over the folds."""
     part, called = data.of(name, options.multinomial)
     x, held = data.x[part], data.conditions[part]
     folds = StratifiedKFold(options.folds, shuffle=True, random_state=options.seed)
@@ -201,10 +202,11 @@ def _learn(data: _Data, name: str, options: DirectionOptions) -> tuple[Float64Ar
 
 @dataclass(frozen=True, eq=False)
 class _Model:
-    """A logistic regression on latents [n, P] that are freed of their conditions and whitened.
+    """A logistic regression on whitened latents [n, P], from which the effect of the conditions has been removed.
 
     Attributes:
-        mean: of the latents [P]. held_mean, held_scale: of the conditions [K]; nuisance: what they explain [K, P].
+        mean: of the latents [P]. held_mean, held_scale: of the conditions [K]; nuisance: their regression on the
+            latents [K, P].
         axes: principal ones of the rest [P, k]. variances: along them [k]; softened: those with the floor added.
         classifier: on the k whitened coordinates.
     """

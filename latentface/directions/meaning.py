@@ -1,7 +1,7 @@
-"""What the built-in directions mean for a head that is fitted to a photo, a unit of strength each.
+"""The effect of the built-in directions on a head that is fitted to a photo.
 
-A direction moves a latent, and the picture shows what that means. Of the built-in directions it is known beforehand,
-since they were fitted to rendered heads whose expression, gaze and pose are known.
+In general the effect of a direction is visible only in the synthesised picture. For the built-in directions it is known
+in advance, since they were fitted to heads whose expression, gaze and pose are known.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ from latentface.head.controls import Change, apply_changes, is_control
 from latentface.head.emotions import with_emotions
 from latentface.head.fit import HeadFit
 
-#: Before the name of a direction that a control of the head shares.
+#: Prefix for the name of a direction that has the same name as a control of the head.
 DIRECTION = "direction:"
-#: The weight of an emotion's action units that a unit of its direction stands for: it is plain to see at a strength of
-#: 2 and mild at 1.
+#: The weight of an emotion's action units for a strength of 1: an emotion is mild at 1 and obvious at 2.
 EMOTION_UNIT = 0.5
-#: Controls of a head (`head.controls`), or ARKit's shapes, that a unit of a direction adds to.
+#: The controls of a head (`head.controls`) or ARKit shapes to which a strength of 1 adds, and how much.
 CONTROLS: dict[str, dict[str, float]] = {
     "brows-down": {"browDown": 0.45},
     "brows-up": {"browInnerUp": 0.4, "browOuterUp": 0.4},
@@ -36,24 +35,24 @@ CONTROLS: dict[str, dict[str, float]] = {
 
 @dataclass(frozen=True)
 class Meaning:
-    """Strengths of directions as what they do to a head: weights of emotions, and what is added to controls."""
+    """The effect of strengths of directions on a head: weights of emotions, and additions to controls."""
 
     emotions: Mapping[Emotion, float] = field(default_factory=dict)
     controls: Mapping[str, float] = field(default_factory=dict)
 
     def apply(self, fit: HeadFit) -> HeadFit:
-        """The head after it; what leads out of a control's range ends at its bound."""
+        """Apply it to a head; values are clipped to the range of each control."""
         made = with_emotions(fit, self.emotions) if self.emotions else fit
         return apply_changes(made, {name: Change(value, relative=True) for name, value in self.controls.items()})
 
 
 def is_known(name: str) -> bool:
-    """Whether it is known what the built-in direction of that name means."""
+    """Whether the effect of the built-in direction with that name is known."""
     return name in CONTROLS or name in {emotion.value for emotion in Emotion}
 
 
 def meaning_of(strengths: Mapping[str, float]) -> Meaning:
-    """What strengths of built-in directions, by name, do together."""
+    """The combined effect of strengths of built-in directions, by name."""
     emotions: dict[Emotion, float] = {}
     controls: dict[str, float] = {}
     for name, strength in strengths.items():
@@ -76,10 +75,10 @@ def controls_among(changes: Mapping[str, float], shapes: Sequence[str]) -> dict[
 
 
 def move_head(fit: HeadFit, changes: Mapping[str, float]) -> HeadFit:
-    """The head after changes by name: controls first of all, else built-in directions of known meaning.
+    """Change a head by name; names are looked up among the controls first, then among the built-in directions.
 
     Raises:
-        UsageError: a name that is neither, or a value out of a control's range.
+        UsageError: a name that is neither, or a value outside a control's range.
     """
     controls = controls_among(changes, fit.expression_names)
     directions = {

@@ -1,4 +1,4 @@
-"""Moving latents along directions: the unit of strength, orthogonality, and how far from the network it leads."""
+"""Moving latents along directions: the unit of strength, orthogonality, and the distance from the network's range."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def without(direction: Direction, others: Sequence[Direction]) -> Direction:
     """The direction without its components along others: orthogonal to each (Shen et al. 2020, eq. 7).
 
     Raises:
-        LatentMismatch: another generator's. UsageError: nothing is left.
+        LatentMismatch: a direction belongs to another generator. UsageError: nothing remains.
     """
     if not others:
         return direction
@@ -41,7 +41,7 @@ def without(direction: Direction, others: Sequence[Direction]) -> Direction:
 def w_samples(generator: Generator) -> torch.Tensor:
     """10,000 w [n, w_dim] of the mapping network from a fixed seed; UsageError for a network with labels."""
     if generator.config.c_dim:
-        raise UsageError("this network wants labels; directions are scaled by the w of a network without")
+        raise UsageError("this network needs labels; directions can only be scaled for a network without")
     z = torch.randn(W_SAMPLES, generator.config.z_dim, generator=torch.Generator().manual_seed(W_SEED))
     with torch.no_grad():
         return generator.mapping(z.to(generator.w_avg.device))[:, 0].cpu()
@@ -51,7 +51,7 @@ def scaled(direction: Direction, w: torch.Tensor) -> Direction:
     """The direction at strength 1: one standard deviation of w [n, w_dim] along it.
 
     With u the direction at unit length in W+, that is u times the deviation of <ws, u> over ws with one w in all rows.
-    Raises UsageError when the direction is zero or its rows cancel.
+    Raises UsageError if the direction is zero or its rows cancel.
     """
     unit = direction.values / direction.values.norm().clamp(min=1e-12)
     deviation = (w @ unit.sum(0)).std()
@@ -61,9 +61,9 @@ def scaled(direction: Direction, w: torch.Tensor) -> Direction:
 
 
 def from_array(values: NDArray[np.floating], generator: Generator, name: str) -> Direction:
-    """A direction of another tool, [w_dim] or [num_ws, w_dim] with any leading axes of 1, scaled like ours.
+    """A direction from another tool, [w_dim] or [num_ws, w_dim] with any leading axes of 1, scaled by `scaled`.
 
-    Raises UsageError for another shape, NaN, or zero.
+    Raises UsageError for a wrong shape, NaN, or zero.
     """
     config = generator.config
     array = np.asarray(values)
@@ -81,8 +81,8 @@ def from_array(values: NDArray[np.floating], generator: Generator, name: str) ->
 def edited(latent: Latent, steps: Sequence[tuple[Direction, float]], rows: Sequence[int] | None = None) -> Latent:
     """The latent moved along each direction by its strength, on the rows given (all by default).
 
-    Steps are summed before they are added, so that going there and back by the same steps ends where it began up to
-    rounding. Raises LatentMismatch for a direction of another generator.
+    Steps are summed before they are added, so opposite steps cancel up to rounding. Raises LatentMismatch for a
+    direction of another generator.
     """
     total = Direction(torch.zeros_like(latent.ws), latent.fingerprint)
     for direction, strength in steps:
@@ -95,7 +95,7 @@ def edited(latent: Latent, steps: Sequence[tuple[Direction, float]], rows: Seque
 
 
 def excess(before: Latent, after: Latent, w: torch.Tensor) -> float:
-    """How far an edit led out of the network's range: a Mahalanobis distance along the edit.
+    """How far an edit leaves the network's range: a Mahalanobis distance along the edit.
 
     Standard deviations of w [n, w_dim], taken along the difference of the two latents, by which the second lies beyond
     the mean of w; 0 for no difference or a step towards the mean.

@@ -1,1 +1,1 @@
-"""Emotions over time: read from clips, predicted, made into latents."""
+"""Emotions over time: recognition in clips, prediction, and conversion to latents."""

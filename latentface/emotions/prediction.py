@@ -13,14 +13,14 @@ from latentface.emotion import Emotion, EmotionSegment, EmotionSequence
 from latentface.errors import UsageError
 from latentface.networks.rhythm import BEGIN, EMOTIONS, NOTHING, RhythmNet, counted
 
-SHORTEST, LONGEST = 0.2, 120.0  # seconds of a drawn segment
-_EDGE = 0.01  # of the strength's range, where its logit would leave all bounds
-_PRIOR = 5.0  # segments like all, that each emotion's are counted with
+SHORTEST, LONGEST = 0.2, 120.0  # shortest and longest sampled segment in seconds
+_EDGE = 0.01  # of the strength's range, beyond which its logit would be unbounded
+_PRIOR = 5.0  # weight, in segments, of the statistics of all emotions in those of each one
 _MOST_SECONDS = 24 * 3600.0
 
 
 def joined(sequence: EmotionSequence) -> EmotionSequence:
-    """The sequence with neighbours of one emotion made one segment, its strength their mean over time."""
+    """Merge neighbouring segments of the same emotion; the strength is their mean over time."""
     whole: list[EmotionSegment] = []
     for segment in sequence.segments:
         if whole and whole[-1].emotion is segment.emotion:
@@ -33,7 +33,7 @@ def joined(sequence: EmotionSequence) -> EmotionSequence:
 
 
 def to_numbers(sequence: EmotionSequence) -> tuple[Tensor, Tensor]:
-    """What a rhythm network reads: emotions [T + 1] that start with `BEGIN`, measures [T + 1, 2]; neighbours joined."""
+    """Input of a rhythm network: emotions [T + 1], the first one `BEGIN`, and measures [T + 1, 2]."""
     segments = joined(sequence).segments
     emotions = [BEGIN, *(segment.emotion.index for segment in segments)]
     measures = [(0.0, 0.0), *(_measure(segment) for segment in segments)]
@@ -41,7 +41,7 @@ def to_numbers(sequence: EmotionSequence) -> tuple[Tensor, Tensor]:
 
 
 def stacked(parts: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    """Several `to_numbers` as one: emotions [N, T], short ones filled up with `NOTHING`, and measures [N, T, 2]."""
+    """Batch several results of `to_numbers`: emotions [N, T], padded with `NOTHING`, and measures [N, T, 2]."""
     emotions = torch.nn.utils.rnn.pad_sequence([part[0] for part in parts], True, float(NOTHING))
     return emotions, torch.nn.utils.rnn.pad_sequence([part[1] for part in parts], True)
 
@@ -55,9 +55,9 @@ def predict(
         network: the rhythm network.
         start: the first emotion.
         seconds: the length of the sequence, more than 0 and at most a day.
-        seed: of the samples; the same seed gives the same sequence.
-        temperature: 1 samples as the network learnt; less prefers what is likely, 0 always takes the likeliest emotion
-            and the median duration and strength; more gives more variety.
+        seed: the seed; the same seed gives the same sequence.
+        temperature: 1 samples from the learnt distribution; lower values favour what is likely, 0 always takes the
+            likeliest emotion and the median duration and strength, and higher values give more variety.
 
     Raises:
         UsageError: seconds, seed or temperature (0 to 10) are out of range.
@@ -80,7 +80,7 @@ def predict(
         spread = math.sqrt(temperature) * torch.randn(2, generator=source)  # p^(1/T) of a normal widens by sqrt(T)
         drawn = mean[0, 0, index].cpu() + spread * log_deviation[0, 0, index].cpu().exp()
         segment = _segment(list(Emotion)[index], *drawn.tolist())
-        if left - segment.duration < SHORTEST:  # the last one: it fills the time
+        if left - segment.duration < SHORTEST:  # the last segment fills the remaining time
             segment = EmotionSegment(segment.emotion, segment.strength, round(left, 6))
         segments.append(segment)
         left -= segment.duration
@@ -90,14 +90,14 @@ def predict(
 
 
 class MarkovChain:
-    """First order: what comes next depends on the last emotion only, its duration and strength on itself only.
+    """First-order chain: the next emotion depends only on the last one, its duration and strength only on itself.
 
-    Fitted on `to_numbers` of sequences. Counts start from 1/2 (Jeffreys' prior), each emotion's moments from five
-    segments like all together.
+    It is fitted to the output of `to_numbers`. Counts start from 1/2 (Jeffreys' prior), and the moments of each emotion
+    from those of all emotions with a weight of five segments.
 
     Attributes:
-        log_transition: [8, 7] log chances after each emotion, and at the beginning.
-        mean, deviation: [7, 2] of each emotion's measures.
+        log_transition: [8, 7] log probabilities after each emotion, and at the beginning.
+        mean, deviation: [7, 2], mean and standard deviation of the measures of each emotion.
     """
 
     def __init__(self, sequences: Iterable[tuple[Tensor, Tensor]]) -> None:
@@ -119,7 +119,7 @@ class MarkovChain:
         self.deviation = (around / own).sqrt().clamp(min=0.05)
 
     def surprise(self, emotions: Tensor, measures: Tensor) -> Tensor:
-        """As `RhythmNet.surprise`: [N, T - 1, 3] nats."""
+        """Like `RhythmNet.surprise`: [N, T - 1, 3] nats."""
         given, told = emotions[:, :-1].clamp(min=0), emotions[:, 1:]
         index = told.clamp(min=0)
         emotion = -self.log_transition[given, index]

@@ -1,7 +1,7 @@
-"""The emotions of a clip: the face is tracked, and a recogniser classifies it several times a second.
+"""Emotions in a clip: the face is tracked, and a recogniser classifies it several times a second.
 
-A recogniser is anything that gives probabilities of emotions for pictures of faces: the built-in network, or a function
-of the user's own (`plugged_in`).
+A recogniser is anything that returns probabilities of emotions for pictures of faces: the built-in network, or the
+user's own function (`plugged_in`).
 """
 
 from __future__ import annotations
@@ -38,8 +38,10 @@ from latentface.options import ReadOptions
 Classify = Callable[[Pixels], ArrayLike | torch.Tensor]
 LookCallback = Callable[[int, Look], None]
 
-_LARGEST = 1280  # long side of what is looked at: the smallest face that is found then still has 100 pixels
-_SIDE = 144  # pixels of a crop: then the built-in network sees its own resolution
+_LARGEST = (
+    1280  # long side of the pictures that are analysed; the smallest face that is found then still has 100 pixels
+)
+_SIDE = 144  # pixels of a crop, which gives the built-in network its own resolution
 _DIGITS = 4  # of a chance
 _ALSO_CALLED = {
     "neutral": "calm none", "happiness": "happy joy smile", "sadness": "sad", "surprise": "surprised",
@@ -49,17 +51,17 @@ _ALSO_CALLED = {
 
 @dataclass(frozen=True)
 class Recogniser:
-    """Chances of the seven emotions for face crops.
+    """Probabilities of the seven emotions for face crops.
 
     Attributes:
-        classify: uint8 RGB [N, S, S, 3], FFHQ crops (reflected where they leave the film) -> [N, L], the chance of each
-            label (0 or more; a row need not sum to 1); an array, a tensor or nested lists.
-        labels: what the L columns mean: emotions by name or a common other one (happy, sad, angry, ...), in any order;
-            some may be missing and then never appear.
-        size: side S of the crops it wants.
+        classify: uint8 RGB [N, S, S, 3], FFHQ crops (padded by reflection) -> [N, L], the probability of each label (0
+            or more; a row need not sum to 1), as an array, a tensor or nested lists.
+        labels: the meaning of the L columns: emotions by name or a common synonym (happy, sad, angry, ...), in any
+            order; emotions that are missing never appear.
+        size: the size S of its crops in pixels.
 
     Raises:
-        UsageError: a label that is none of the seven emotions, or two for the same.
+        UsageError: a label is none of the seven emotions, or occurs twice.
     """
 
     classify: Classify
@@ -71,16 +73,16 @@ class Recogniser:
         if len(set(columns)) < len(columns) or not columns:
             raise UsageError(f"a recogniser's labels are {', '.join(self.labels)}; expected each emotion once at most")
         if self.size < 16:
-            raise UsageError(f"a recogniser wants crops of {self.size} pixels; expected 16 or more")
+            raise UsageError(f"a recogniser needs crops of {self.size} pixels; expected 16 or more")
 
     def __call__(self, crops: Pixels) -> Float64Array:
-        """Chances [N, 7] in the order of `Emotion`; UsageError when `classify` answers something else than promised."""
+        """Probabilities [N, 7] in the order of `Emotion`; UsageError if the output of `classify` has a wrong form."""
         answer, shape = self.classify(crops), (len(crops), len(self.labels))
         chances = _numbers(answer)
         if chances is None or not _are_chances(chances, shape):
             raise UsageError(
-                f"the recogniser answered {_said(answer, chances)} for {len(crops)} faces; expected "
-                f"[{shape[0]}, {shape[1]}] chances, 0 or more and not all 0, for {', '.join(self.labels)}"
+                f"the recogniser returned {_said(answer, chances)} for {len(crops)} faces; expected "
+                f"[{shape[0]}, {shape[1]}] probabilities, 0 or more and not all 0, for {', '.join(self.labels)}"
             )
         whole = np.zeros((len(crops), len(Emotion)))
         whole[:, [_emotion_of(label).index for label in self.labels]] = chances / chances.sum(1, keepdims=True)
@@ -88,7 +90,7 @@ class Recogniser:
 
 
 def _numbers(answer: torch.Tensor | ArrayLike) -> Float64Array | None:
-    """An answer as an array; None where it is none, such as rows of different lengths."""
+    """An output as an array; None if it is not one, for example if its rows have different lengths."""
     try:
         return np.asarray(answer.detach().cpu() if isinstance(answer, torch.Tensor) else answer, np.float64)
     except (ValueError, TypeError):
@@ -108,7 +110,7 @@ def _said(answer: object, values: Float64Array | None) -> str:
 
 
 def of_network(network: EmotionNet) -> Recogniser:
-    """The recogniser that an emotion network is."""
+    """Make a recogniser from an emotion network."""
 
     def classify(crops: Pixels) -> torch.Tensor:
         with torch.inference_mode():
@@ -119,7 +121,7 @@ def of_network(network: EmotionNet) -> Recogniser:
 
 
 def plugged_in(name: str) -> Recogniser:
-    """The recogniser `package.module:name` or `FILE.py:name`: a `Recogniser`, or a function as its `classify`.
+    """Load the recogniser `package.module:name` or `FILE.py:name`: a `Recogniser`, or a function to classify.
 
     This runs the user's own code.
 
@@ -147,14 +149,14 @@ def plugged_in(name: str) -> Recogniser:
 
 @dataclass
 class Tally:
-    """Counts of a reading; they grow while the film is read.
+    """Counters of a reading, which increase while the film is read.
 
     Attributes:
         seconds: length of the film, as far as it can be read.
-        looks: how many frames were classified.
-        faces: how many of these showed a face.
-        tracks: how many different faces were followed, one after another.
-        damage: where and why the film could be read no further, or None.
+        looks: number of classified frames.
+        faces: number of these that showed a face.
+        tracks: number of different faces that were tracked, one after another.
+        damage: where and why the film could not be read further, or None.
     """
 
     seconds: Fraction = Fraction(0)
@@ -166,7 +168,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class Reading:
-    """The emotions that a film's faces showed, as far as it could be read, and how that went."""
+    """The emotions shown in a film, as far as it could be read, and the counters of the reading."""
 
     sequence: EmotionSequence
     tally: Tally
@@ -182,20 +184,20 @@ def read(
     keep_partial: bool = False,
     on_look: LookCallback | None = None,
 ) -> Reading:
-    """The emotions of the face that a clip follows, smoothed; a stretch without a face counts as neutral.
+    """Read the emotions of the tracked face in a clip, with smoothing; a stretch without a face counts as neutral.
 
     Args:
-        clip: what is read.
-        landmarks: the landmark network that the face is tracked with.
-        recogniser: classifies the face.
-        options: how often, and how much is smoothed; by default `ReadOptions()`.
-        journal: where looks are kept; those that are in it already are not made again.
-        keep_partial: end at a damaged place, which `Tally.damage` then tells, instead of raising.
-        on_look: called as on_look(count, look) after every look, those of the journal included.
+        clip: the clip to read.
+        landmarks: the landmark network used for tracking.
+        recogniser: the classifier.
+        options: how often, and with how much smoothing; by default `ReadOptions()`.
+        journal: where classified frames are stored; frames that it already contains are not classified again.
+        keep_partial: stop at damage, which is then described in `Tally.damage`, instead of raising.
+        on_look: called as on_look(count, look) after every classified frame, including those from the journal.
 
     Raises:
-        InputError: the clip is damaged (with `keep_partial`: and nothing of it could be read).
-        NoFaceFound: no look met a face.
+        InputError: the clip is damaged (with `keep_partial`: and none of it could be read).
+        NoFaceFound: no classified frame shows a face.
     """
     options, tally = options or ReadOptions(), Tally()
     timed = replace(clip, frames=_timed(clip, tally))
@@ -204,7 +206,9 @@ def read(
     counted = _counted(_until_damage(looks, tally) if keep_partial else looks, tally, on_look)
     segments = tuple(to_segments(counted, options.steady))
     if not tally.faces:
-        raise NoFaceFound(f"no face in {tally.looks} looks at the clip; give one in which a face looks to the camera")
+        raise NoFaceFound(
+            f"no face in {tally.looks} frames of the clip; give one in which a face looks towards the camera"
+        )
     return Reading(EmotionSequence(segments), tally)
 
 
@@ -221,7 +225,7 @@ def _kept(looks: Iterable[Look], journal: Journal) -> Iterator[Look]:
 
 
 def _until_damage(looks: Iterable[Look], tally: Tally) -> Iterator[Look]:
-    """Looks until the clip is damaged, which the tally then tells; damage before the first of them is raised."""
+    """Looks until the clip is damaged, which is noted in the tally; damage before the first look is raised."""
     try:
         yield from looks
     except InputError as error:
@@ -231,7 +235,7 @@ def _until_damage(looks: Iterable[Look], tally: Tally) -> Iterator[Look]:
 
 
 def _counted(looks: Iterable[Look], tally: Tally, on_look: LookCallback | None) -> Iterator[Look]:
-    """The looks, and at last one without a face, which tells the end."""
+    """The looks, followed by one without a face that marks the end."""
     for look in looks:
         tally.looks, tally.tracks = tally.looks + 1, look.track
         tally.faces += look.chances is not None
@@ -247,14 +251,14 @@ def watch(
     """Classify the tracked face of a clip's frames, `rate` times a second of the clip (or at every frame, if fewer).
 
     Args:
-        clip: what is read.
-        landmarks: the landmark network that the face is tracked with.
-        recogniser: classifies the face.
-        rate: looks a second.
-        after: continue after this look, as if it had been made on the way; the frames until then are only decoded.
+        clip: the clip to read.
+        landmarks: the landmark network used for tracking.
+        recogniser: the classifier.
+        rate: classified frames a second.
+        after: continue after this look as if it had just been made; earlier frames are only decoded.
 
     Raises:
-        InputError: the clip is damaged; the looks before that have been given.
+        InputError: the clip is damaged; the looks before the damage have been yielded.
     """
     rhythm = Fraction(rate)
     tracker = Tracker(landmarks) if after is None else Tracker(landmarks, after.box, after.track)
@@ -273,7 +277,7 @@ def watch(
 
 
 def _fitted(picture: Pixels) -> Pixels:
-    """The picture, or a copy of the largest size that is looked at."""
+    """The picture, or a copy reduced to the largest size that is analysed."""
     scale = _LARGEST / max(picture.shape[:2])
     if scale >= 1:
         return picture
@@ -293,7 +297,7 @@ def _emotion_of(label: str) -> Emotion:
 def _from_file(path: Path) -> ModuleType:
     spec = importlib.util.spec_from_file_location(f"latentface_recogniser_{path.stem}", path)
     if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is no Python file")
+        raise ImportError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -1,8 +1,8 @@
 """The log of a reading in progress, one line for each look, from which an interrupted reading resumes.
 
-The first line says what is read, and how; every further line is a look. Lines are only ever appended: a killed process
-leaves at most one incomplete line at the end, which is discarded. From a damaged line on, all lines are discarded, and
-their frames are looked at again.
+The first line says what is read, and how; every further line is a look. Lines are only appended, so a killed process
+leaves at most one incomplete line at the end, which is discarded. From a damaged line on, all lines are discarded and
+their frames are classified again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from latentface.emotions.smoothing import Look
 from latentface.errors import InputError, OutputError
 
 FORMAT = "latentface-looks-1"
-_HEAD = 1 << 20  # bytes of a film by which it is known again, beside its size
+_HEAD = 1 << 20  # bytes of a film that identify it, together with its size
 
 
 class Journal:
@@ -30,11 +30,12 @@ class Journal:
 
     Args:
         path: the file.
-        facts: what must agree for an existing file to be continued; otherwise it is begun anew, and `replaced`.
+        facts: what must match for an existing file to be continued; otherwise it is started again, and `replaced` is
+            set.
 
     Attributes:
-        count, last: how many looks there are, and the latest.
-        damaged: number of the line in a file that was there from which on it could not be used, or None.
+        count, last: the number of looks, and the latest one.
+        damaged: number of the line from which on an existing file could not be used, or None.
 
     Raises:
         OutputError: the file cannot be written.
@@ -60,7 +61,7 @@ class Journal:
             raise self._unwritable(error) from error
 
     def add(self, look: Look) -> None:
-        """Write a look; it is on disk when this returns, as far as the system tells."""
+        """Append a look; it is on disk when this returns, as far as the system reports."""
         chances = None if look.chances is None else list(look.chances)
         box = None if look.box is None else list(look.box)
         try:
@@ -70,14 +71,14 @@ class Journal:
         self.count, self.last = self.count + 1, look
 
     def __iter__(self) -> Iterator[Look]:
-        """All looks, from the file; InputError when somebody else has damaged it meanwhile."""
+        """All looks in the file; InputError if it was damaged in the meantime."""
         with self.path.open("rb") as lines:
             next(lines, None)
             for number, line in enumerate(lines, 2):
                 try:
                     yield _look(line)
                 except ValueError as error:
-                    raise InputError(f"{self.path}: line {number} is no look ({error}); delete the file") from error
+                    raise InputError(f"{self.path}: line {number} is not a look ({error}); delete the file") from error
 
     def remove(self) -> None:
         """Close and delete the file."""
@@ -93,7 +94,7 @@ class Journal:
         self._file.close()
 
     def _check(self, head: str) -> int:
-        """Bytes of the file's whole lines when it begins with this head, else 0; counts its looks."""
+        """Number of bytes in complete lines if the file begins with this head, 0 otherwise; counts its looks."""
         with self.path.open("rb") as lines:
             if next(lines, b"") != head.encode():
                 return 0
@@ -128,7 +129,7 @@ def film_facts(path: Path) -> dict[str, object]:
 
 
 def _look(line: bytes) -> Look:
-    """The look of a line; ValueError when it is none."""
+    """Parse a line as a look; ValueError if it is not one."""
     try:
         time, chances, box, track = json.loads(line)
         return Look(Fraction(time), _numbers(chances, len(Emotion)), _numbers(box, 4), int(track))

@@ -1,9 +1,9 @@
-"""An emotion sequence as one latent a frame: keyframes in W+, a path through them, blinks and a head that sways.
+"""Turns an emotion sequence into one latent for each frame: keyframes in W+, a path, blinks and head sway.
 
 A keyframe is the start face moved along a direction, ws = start + strength * direction (Zhang 2020: z + coefficient *
-direction, here in W+), less the emotion that the start face shows already, so that neutral is the face at rest. Each
-emotion is held for a share of its segment, in the segment's middle; the face leaves the start at time 0 and, in a loop,
-comes back to it at the end.
+direction, here in W+), less the emotion that the start face already shows, so that neutral is the face at rest. Each
+emotion is held for a share of its segment, in the middle of the segment; the face starts at the start face and, in a
+loop, returns to it at the end.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from latentface.latents.latent import Direction, Latent, check_same_generator
 from latentface.options import SequenceOptions
 
 BLINK_SECONDS = (0.18, 0.36)  # shortest and longest
-_CLOSED, _OPENING = 0.3, 0.5  # shares of a blink after which the eyes are shut, and open again
-_SPREAD = 0.5  # of the logarithm of the time between blinks
-_SWAY_HERTZ = 0.35  # the head's fastest movement
+_CLOSED, _OPENING = 0.3, 0.5  # shares of a blink after which the eyes are closed, and start to open
+_SPREAD = 0.5  # standard deviation of the logarithm of the time between blinks
+_SWAY_HERTZ = 0.35  # the fastest movement of the head
 _WAVES = 4
 
 
@@ -38,8 +38,8 @@ class Repertoire:
 
     Attributes:
         emotions: 1 is the full emotion; NEUTRAL is the face at rest and needs none.
-        blink: 1 shuts the eyes; None where they are not shut by the latent, see `Sequencer.shut`.
-        yaw, pitch: 1 turns the head by a degree; None where the latent does not, see `Sequencer.yaw`.
+        blink: 1 closes the eyes; None if the latent does not close them, see `Sequencer.shut`.
+        yaw, pitch: 1 turns the head by a degree; None if the latent does not, see `Sequencer.yaw`.
     """
 
     emotions: Mapping[Emotion, Direction] = field(default_factory=dict)
@@ -49,14 +49,14 @@ class Repertoire:
 
 
 class Timeline:
-    """How strong each emotion is at any time: knots with a weight for every emotion, and a path through them.
+    """The strength of each emotion at any time: knots with a weight for every emotion, and a path through them.
 
     Args:
-        own: [7] strength of each emotion in the start face; by default none.
+        own: [7], strength of each emotion in the start face; by default 0.
 
     Attributes:
-        seconds: length, the sequence's.
-        times: [K] seconds of the knots; a held emotion has two.
+        seconds: the length of the sequence.
+        times: [K], seconds of the knots; a held emotion has two.
         weights: [K, 7] strength of each emotion at the knots, in `Emotion`'s order; neutral's is always 0.
     """
 
@@ -72,7 +72,7 @@ class Timeline:
             middle, reach = begin + segment.duration / 2, options.hold * segment.duration / 2
             stays = number == last and not options.loop  # the clip ends on its last emotion
             knots.append((middle - reach, weights))
-            if stays or middle + reach > middle - reach:  # a hold may be too short to tell
+            if stays or middle + reach > middle - reach:  # a hold may be too short to be represented
                 knots.append((self.seconds if stays else middle + reach, weights))
             begin += segment.duration
         if options.loop:
@@ -81,15 +81,15 @@ class Timeline:
         self.weights = np.stack([weights for _, weights in knots])
 
     def between(self, times: Float64Array) -> tuple[NDArray[np.intp], Float64Array]:
-        """For each time [N] the knot before it [N] and how far on the way to the next it is, 0 ... 1 [N], eased."""
+        """For each time [N], the previous knot [N] and the eased progress towards the next, 0 to 1 [N]."""
         left = np.clip(np.searchsorted(self.times, times, side="right") - 1, 0, len(self.times) - 2)
         way = ((times - self.times[left]) / (self.times[left + 1] - self.times[left])).clip(0, 1)
         return left, way if self.options.easing == "linear" else (1 - np.cos(np.pi * way)) / 2
 
     def at(self, times: Float64Array) -> Float64Array:
-        """Strength of each emotion, [N, 7], at times [N] in seconds; between two knots as if the way were straight.
+        """Strength of each emotion, [N, 7], at times [N] in seconds, interpolated along a straight line between knots.
 
-        Before the beginning and after the end it is that of the beginning and the end.
+        Before the beginning and after the end it is constant.
         """
         if self.options.easing == "spline":
             return self._spline(times)
@@ -97,7 +97,7 @@ class Timeline:
         return self.weights[left] + way[:, None] * (self.weights[left + 1] - self.weights[left])
 
     def _spline(self, times: Float64Array) -> Float64Array:
-        """C2 cubic splines through the knots, at rest wherever an emotion is held and at both ends of the clip."""
+        """C2 cubic splines through the knots, with zero velocity during holds and at both ends of the clip."""
         held = [k for k in range(len(self.times) - 1) if np.array_equal(self.weights[k], self.weights[k + 1])]
         ends = sorted({0, len(self.times) - 1, *held, *(k + 1 for k in held)})
         times = np.clip(times, self.times[0], self.times[-1])
@@ -115,17 +115,17 @@ class Sequencer:
     Args:
         start: the face as it is.
         repertoire: directions of the latent's generator.
-        sequence: what the face goes through.
+        sequence: the emotions that the face shows.
         options: how; defaults to `SequenceOptions()`.
-        centre: the mean w [w_dim], which `easing="slerp"` turns about.
-        own: [7] strength of each emotion, in `Emotion`'s order, that the start face shows; by default none.
+        centre: the mean w [w_dim], the centre of rotation for `easing="slerp"`.
+        own: [7], strength of each emotion that the start face shows, in the order of `Emotion`; by default 0.
 
     Attributes:
-        shut: how far blinks shut the eyes, 0 ... 1, at times [N] in seconds.
-        yaw, pitch: degrees of the swaying head at times [N].
+        shut: how far blinks close the eyes, 0 to 1, at times [N] in seconds.
+        yaw, pitch: head sway in degrees at times [N].
 
     Raises:
-        UsageError: an emotion of the sequence has no direction, or slerp without a centre.
+        UsageError: an emotion of the sequence has no direction, or slerp is used without a centre.
         LatentMismatch: a direction belongs to another generator.
     """
 
@@ -172,7 +172,7 @@ class Sequencer:
         return ws
 
     def extremes(self) -> dict[str, Tensor]:
-        """The farthest the face goes, ws [num_ws, w_dim] by name: each emotion at its most, the head on each side."""
+        """The extremes of the path by name, ws [num_ws, w_dim]: each emotion at its strongest, the head on each side."""
         poses = {}
         for emotion, strength in zip(Emotion, self.timeline.weights.max(0), strict=True):
             if strength > 0:
@@ -184,7 +184,7 @@ class Sequencer:
         return poses
 
     def latents(self, count: int) -> Iterator[Latent]:
-        """One latent for each of `count` frames that share the sequence's seconds evenly."""
+        """One latent for each of `count` evenly spaced frames."""
         for time in frame_times(self.seconds, count):
             yield replace(self.start, ws=self.ws([time])[0])
 
@@ -200,14 +200,14 @@ class Sequencer:
 
 
 def frame_times(seconds: float, count: int) -> Float64Array:
-    """[count] times k * seconds / count: one at the start; in a loop the one after the last is the first again."""
+    """[count] times k * seconds / count, starting at 0; in a loop the frame after the last is the first again."""
     return np.asarray(np.arange(count) * (seconds / count), np.float64)
 
 
 def slerp(a: Tensor, b: Tensor, way: Tensor) -> Tensor:
-    """From a to b [..., D] on the great circle of their directions, `way` 0 ... 1; lengths go from one to the other.
+    """From a to b [..., D] along the great circle of their directions, for `way` from 0 to 1.
 
-    Shoemake 1985, with the lengths interpolated beside; a straight line where a and b point the same way.
+    Shoemake 1985, with lengths interpolated linearly; a straight line if a and b have the same direction.
     """
     lengths: list[Tensor] = [torch.linalg.vector_norm(each, dim=-1, keepdim=True).clamp(min=1e-12) for each in (a, b)]
     cosine = (a / lengths[0] * (b / lengths[1])).sum(-1, keepdim=True).clamp(-1, 1)
@@ -222,9 +222,9 @@ def slerp(a: Tensor, b: Tensor, way: Tensor) -> Tensor:
 
 
 class Blinks:
-    """How far the eyes are shut, 0 ... 1, at any time: quickly down, a moment shut, more slowly up.
+    """How far the eyes are closed, 0 to 1, at any time: fast closing, a short pause, slower opening.
 
-    The times between blinks are log-normal about 60 / per_minute seconds. Every blink lies whole inside the clip.
+    The times between blinks are log-normal about 60 / per_minute seconds. Every blink lies entirely inside the clip.
     """
 
     def __init__(self, seconds: float, per_minute: float, source: np.random.Generator) -> None:
@@ -241,7 +241,7 @@ class Blinks:
             begin += max(pause, 2 * length)
 
     def __call__(self, times: Float64Array) -> Float64Array:
-        """How far the eyes are shut at times [N] in seconds: [N], 0 ... 1."""
+        """How far the eyes are closed at times [N] in seconds: [N], 0 to 1."""
         shut = np.zeros(len(times))
         for begin, length in self.spans:
             way = (times - begin) / length
@@ -251,7 +251,7 @@ class Blinks:
 
 
 class Sway:
-    """A slow, smooth movement in degrees, at most `degrees` from the start pose, where it begins and, in a loop, ends.
+    """A slow, smooth movement of at most `degrees` from the start pose, where it begins and, in a loop, ends.
 
     A few sines of random phase; slow ones are larger.
     """
@@ -265,7 +265,7 @@ class Sway:
         self.degrees, self.turns = degrees, 2 * np.pi * hertz
         self.phases = source.uniform(0, 2 * np.pi, len(hertz))
         sizes = 1 / self.turns
-        self.sizes = degrees * sizes / (2 * sizes.sum())  # from one extreme to the other is twice the sum
+        self.sizes = degrees * sizes / (2 * sizes.sum())  # the distance between the extremes is twice the sum
 
     def __call__(self, times: Float64Array) -> Float64Array:
         """Degrees from the start pose at times [N] in seconds: [N]."""

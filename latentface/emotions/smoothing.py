@@ -1,6 +1,6 @@
-"""Segments from the emotions of single frames: the path of least cost through the emotions, found online.
+"""Segments from the emotions of single frames: the path of least cost through the emotions, computed online.
 
-The probabilities of a look are evidence for the time until the next look, and every change of emotion has a cost. The
+The probabilities of a look count for the time until the next look, and every change of emotion has a cost. The
 path of least cost is found by the Viterbi algorithm (Forney 1973). Looks on whose emotion all paths agree are returned
 at once, so that a film of any length needs memory only for its last, undecided seconds.
 """
@@ -20,17 +20,17 @@ from latentface.arrays import Float64Array
 from latentface.emotion import Emotion, EmotionSegment
 from latentface.faces.tracking import Box
 
-_FLOOR = 0.02  # below it a chance is as good as none
-_MOST = 300  # looks that may be undecided
+_FLOOR = 0.02  # smaller probabilities count as this one
+_MOST = 300  # largest number of undecided looks
 _UNSEEN = 2.0  # seconds without a face after which it counts as neutral
 
 
 @dataclass(frozen=True)
 class Look:
-    """What was seen at a time (seconds): the chances of the seven emotions of the face in `box`, or no face at all.
+    """One classified frame: its time in seconds, and the emotion probabilities of the face in `box`, or no face.
 
-    box is in pixels of the film, or of a copy with a long side of 1280 where that is smaller.
-    track: number of the face, counted from 1; another number is another face, or the same one found again.
+    box is in pixels of the film, or of a copy with a long side of 1280 if that is smaller.
+    track: number of the face, counted from 1; a new number is a different face, or the same one found again.
     """
 
     time: Fraction
@@ -40,20 +40,22 @@ class Look:
 
 
 class Smoother:
-    """Decides the emotion of each look, as soon as later looks can no longer change it.
+    """Decides the emotion of each look as soon as later looks can no longer change it.
 
     Args:
-        steady: seconds for which another emotion must show clearly to count.
+        steady: seconds for which another emotion must be clearly visible to count.
     """
 
     def __init__(self, steady: float) -> None:
         self.change = steady / 2  # there and back
         self.costs = np.zeros(len(Emotion))
-        self.waiting: list[tuple[Look, float, NDArray[np.intp]]] = []  # with where each emotion's path came from
+        self.waiting: list[
+            tuple[Look, float, NDArray[np.intp]]
+        ] = []  # with the predecessor of each emotion on its path
         self.track = 0
 
     def push(self, look: Look, seconds: float) -> list[tuple[Look, float, Emotion]]:
-        """Add a look that counts for so many seconds; returns the looks that it decides, with their emotions."""
+        """Add a look that counts for `seconds`; returns the looks that are now decided, with their emotions."""
         change = 0.0 if look.track != self.track else self.change  # a new face may show any emotion at no cost
         self.track = look.track
         cheapest = int(self.costs.argmin())
@@ -65,11 +67,11 @@ class Smoother:
         return self._decided()
 
     def close(self) -> list[tuple[Look, float, Emotion]]:
-        """The looks that are left, decided by the path of least cost."""
+        """The remaining looks, decided by the path of least cost."""
         return self._give_out(len(self.waiting), int(self.costs.argmin()))
 
     def _cost(self, look: Look, seconds: float) -> Float64Array:
-        """The cost [7] of each emotion: 0 when it is certain, the look's seconds when it is impossible."""
+        """The cost [7] of each emotion: 0 if it is certain, the duration of the look if it is impossible."""
         if look.chances is None:
             costs = np.full(len(Emotion), seconds * 2 * self.change / _UNSEEN)
             costs[Emotion.NEUTRAL.index] = 0
@@ -78,7 +80,7 @@ class Smoother:
         return np.asarray(seconds * evidence)
 
     def _decided(self) -> list[tuple[Look, float, Emotion]]:
-        full = len(self.waiting) > _MOST  # two emotions may look alike for hours: then the cheaper path counts
+        full = len(self.waiting) > _MOST  # two emotions may be tied for hours; then the cheaper path decides
         paths = self.costs.argmin(0, keepdims=True) if full else np.arange(len(Emotion))
         for k in range(len(self.waiting) - 1, 0, -1):
             paths = self.waiting[k][2][paths]
@@ -87,7 +89,7 @@ class Smoother:
         return []
 
     def _give_out(self, count: int, last: int) -> list[tuple[Look, float, Emotion]]:
-        """The first looks that wait, the last of which has that emotion."""
+        """The first undecided looks, the last of which has the given emotion."""
         names, found = list(Emotion), []
         for look, seconds, source in reversed(self.waiting[:count]):
             found.append((look, seconds, names[last]))
@@ -99,10 +101,11 @@ class Smoother:
 def to_segments(looks: Iterable[Look], steady: float) -> Iterator[EmotionSegment]:
     """Segments of looks in time order; neighbours differ in emotion.
 
-    A segment's strength is the mean chance of its emotion over the time that a face was seen, 1 for the neutral face.
+    A segment's strength is the mean probability of its emotion over the time in which a face was visible; 1 for the
+    neutral face.
 
     Args:
-        looks: each counts until the next; so the last one only tells the end.
+        looks: each counts until the next, so the last one only marks the end.
         steady: see `Smoother`.
     """
     emotion: Emotion | None = None

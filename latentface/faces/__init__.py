@@ -1,1 +1,1 @@
-"""Faces in pictures: found, aligned, followed and measured."""
+"""Faces in pictures: detection, alignment, tracking and measurement."""

@@ -22,19 +22,19 @@ from latentface.networks.landmarks import LandmarkNet
 Detector = Callable[[Pixels], tuple[Float64Array, Float64Array]]
 LandmarkPredictor = Callable[[Pixels, Float64Array], Float64Array]
 
-_SUPERSAMPLE = 4  # the reference draws 4096 px for a crop of 1024
-_WINDOW = 80  # dlib's detector slides a window of 80 px
-_COARSE_SIDE = 1800  # long side of the first working copy: faces of 4.5 % of it and more are found
-_SMALLEST_FACE = 56  # the finest working copy enlarges a face of this many photo pixels to the window
+_SUPERSAMPLE = 4  # the reference samples 4096 px for a crop of 1024
+_WINDOW = 80  # dlib's detector uses a sliding window of 80 px
+_COARSE_SIDE = 1800  # long side of the first working copy, in which faces of 4.5 % or more of it are found
+_SMALLEST_FACE = 56  # the finest working copy enlarges a face of this many photo pixels to the size of the window
 _LARGEST_COPY = 100_000_000  # pixels; dlib's feature planes take several times the memory of the copy
 _MIN_SCORE = -0.05  # on the coarse copy
-_MIN_SCORE_FINE = 0.25  # the finer copies of a photo have many more windows, so more false faces
-_SURE_SCORE = 0.3  # below it a face counts only when it is the photo's best
+_MIN_SCORE_FINE = 0.25  # the finer copies of a photo have many more windows and so more false detections
+_SURE_SCORE = 0.3  # below it a face counts only if it is the best in the photo
 _OVERLAP = 0.3
 _kept = threading.local()
 
-# Size and place of the aligned square relative to dlib's face box (both measured on renders), for the first look
-# that the landmark network takes; the second look uses the first answer.
+# Size and position of the aligned square relative to dlib's face box (both measured on renders), for the first pass of
+# the landmark network; the second pass uses the result of the first.
 _BOX_TO_QUAD = 1.7
 _BOX_TO_QUAD_UP = 0.19
 
@@ -42,13 +42,13 @@ _BOX_TO_QUAD_UP = 0.19
 def align(
     photo: Pixels, *, size: int, landmarks: LandmarkPredictor, detector: Detector | None = None
 ) -> list[FaceCrop]:
-    """Every face of a photo as an FFHQ-aligned crop, the best-scored first.
+    """Find every face in a photo as an FFHQ-aligned crop, with the highest score first.
 
     photo: uint8 RGB [H, W, 3]. size: side of the crops in pixels. landmarks: called with the photo and boxes [F, 4].
-    detector: photo -> (boxes [F, 4] as x0, y0, x1, y1, scores [F]); `detect_faces` when None. A photo without an
-    upright face is tried at its other three quarter turns; crop and landmarks of a face found so lie turned in the
-    photo, as it does (`FaceCrop.quarter_turns`).
-    Raises NoFaceFound when no face is found, UsageError for a size below 1 or pixels of another form.
+    detector: photo -> (boxes [F, 4] as x0, y0, x1, y1, scores [F]); `detect_faces` when None. If the photo shows no
+    upright face, the other three quarter turns are tried; the crop and landmarks of a face found that way are turned in
+    the photo, as the face is (`FaceCrop.quarter_turns`).
+    Raises NoFaceFound if no face is found, UsageError for a size below 1 or a wrong dtype or shape.
     """
     if size < 1:
         raise UsageError(f"align: size must be at least 1, got {size}")
@@ -74,8 +74,8 @@ def align(
 def crop_face(photo: Pixels, landmarks: NDArray[np.floating], size: int, score: float = 1.0) -> FaceCrop:
     """The FFHQ crop [size, size, 3] around landmarks [68, 2] (Karras et al. 2019, appendix A).
 
-    Where the square leaves the photo, the photo is continued by blurred reflection that fades to its median colour.
-    The returned quad is in pixels of the photo itself. Raises UsageError for landmarks that span no face.
+    Where the square extends beyond the photo, the photo is padded by blurred reflection that fades to its median
+    colour. The returned quad is in pixels of the photo itself. Raises UsageError if the landmarks do not span a face.
     """
     points = np.asarray(landmarks, dtype=np.float64)
     quad = ffhq_quad(points)
@@ -92,8 +92,8 @@ def detect_faces(photo: Pixels) -> tuple[Float64Array, Float64Array]:
     """Faces by dlib's frontal HOG detector (King 2009), on working copies from coarse to fine.
 
     photo: uint8 RGB [H, W, 3]. Returns boxes [F, 4] (x0, y0, x1, y1 in photo pixels) and scores [F], best first.
-    The first copy has a long side of at most 1800 px, so large photos are quick; finer copies, and then a copy with
-    a border for faces that fill the picture, are tried only while nothing is found.
+    The first copy has a long side of at most 1800 px, so large photos are fast. Finer copies, and then a copy with a
+    border for faces that fill the picture, are tried only as long as nothing is found.
     """
     detector = _frontal_detector()
     for index, scale in enumerate(_scales(photo.shape[0], photo.shape[1])):
@@ -106,9 +106,9 @@ def detect_faces(photo: Pixels) -> tuple[Float64Array, Float64Array]:
 
 
 def _detect_turned(photo: Pixels, detect: Detector) -> tuple[int, Float64Array, Float64Array]:
-    """The quarter turn against the clock that shows the surest face, and the boxes and scores in the turned photo.
+    """The anticlockwise quarter turn with the best-scored face, and the boxes and scores in the turned photo.
 
-    A copy of at most 1800 px a side is searched, and only sure faces count: it is looked at three times.
+    A copy with a long side of at most 1800 px is searched three times, and only high scores count.
     """
     height, width = photo.shape[:2]
     scale = min(1.0, _COARSE_SIDE / max(height, width))
@@ -125,21 +125,21 @@ def _detect_turned(photo: Pixels, detect: Detector) -> tuple[int, Float64Array, 
 
 
 def turned_back(points: Float64Array, turns: int, height: int, width: int) -> Float64Array:
-    """Points [..., 2] of a photo turned by `np.rot90(photo, turns)`, in pixels of the photo, [height, width]."""
+    """Points [..., 2] of a photo turned by `np.rot90(photo, turns)`, in pixels of the original photo."""
     x, y = points[..., 0], points[..., 1]
     places = ((x, y), (width - 1 - y, x), (width - 1 - x, height - 1 - y), (y, height - 1 - x))
     return np.stack(places[turns % 4], axis=-1)
 
 
 def _frontal_detector() -> dlib.fhog_object_detector:
-    """The detector of dlib, one a thread: making it takes half a second, and it keeps its working planes inside."""
+    """The detector of dlib, one for each thread: creating it takes half a second, and it holds its working memory."""
     if not hasattr(_kept, "detector"):
         _kept.detector = dlib.get_frontal_face_detector()
     return _kept.detector
 
 
 def _detect_filling(detector: dlib.fhog_object_detector, photo: Pixels) -> tuple[Float64Array, Float64Array]:
-    """A face so close that its box leaves the photo: look again with a border around a small copy."""
+    """Detect a face so close that its box extends beyond the photo, in a small copy with a border."""
     height, width = photo.shape[:2]
     scale = min(2.0, _COARSE_SIDE / 2 / max(height, width))
     small = Image.fromarray(photo).resize((max(1, round(width * scale)), max(1, round(height * scale))))
@@ -151,7 +151,7 @@ def _detect_filling(detector: dlib.fhog_object_detector, photo: Pixels) -> tuple
 
 
 def _scales(height: int, width: int) -> list[float]:
-    """Working scales: the coarse one first, then three times finer each until 56 px faces fill the window."""
+    """Working scales: the coarse one first, then each three times finer, until faces of 56 px fill the window."""
     long_side = max(height, width)
     first = min(2.0, _COARSE_SIDE / long_side)
     finest = min(_WINDOW / _SMALLEST_FACE, math.sqrt(_LARGEST_COPY / (height * width)))
@@ -175,7 +175,7 @@ def _detect_at(
 
 
 def best_score(picture: Pixels) -> float:
-    """The score by dlib of the surest face in a small picture, uint8 RGB [H, W, 3]; -1 when nothing comes near one."""
+    """The highest score by dlib in a small picture, uint8 RGB [H, W, 3]; -1 if nothing resembles a face."""
     _, scores = _detect_at(_frontal_detector(), picture, 2.0, -1.0)
     return float(scores.max(initial=-1.0))
 
@@ -201,10 +201,10 @@ def _shared_area(a: Float64Array, b: Float64Array) -> float:
 
 
 class BuiltinLandmarks:
-    """Landmarks by a `networks.landmarks.LandmarkNet`, in two looks at each face.
+    """Landmarks by a `networks.landmarks.LandmarkNet`, in two passes over each face.
 
-    The first look is an upright square around the detector's box; the second is the aligned square of the first
-    answer. Each look averages the answers for the picture and its mirror image.
+    The first pass uses an upright square around the detector's box, the second the aligned square of the first result.
+    Each pass averages the results for the picture and its mirror image.
     """
 
     def __init__(self, network: LandmarkNet) -> None:
@@ -218,7 +218,7 @@ class BuiltinLandmarks:
         return self.look_again(photo, self._predict(photo, [box_quad(box) for box in boxes]))
 
     def look_again(self, photo: Pixels, landmarks: Float64Array) -> Float64Array:
-        """The second look alone: about where landmarks [F, 68, 2] are is known, such as from the frame before."""
+        """The second pass alone, for landmarks [F, 68, 2] that are roughly known, such as those of the previous frame."""
         return self._predict(photo, [ffhq_quad(points) for points in landmarks])
 
     def _predict(self, photo: Pixels, squares: list[Float64Array]) -> Float64Array:
@@ -235,7 +235,7 @@ class BuiltinLandmarks:
 
 
 def box_quad(box: Float64Array) -> Float64Array:
-    """An upright square that frames a face about as the aligned crop does, from dlib's box."""
+    """An upright square that frames a face roughly like the aligned crop, from dlib's box."""
     side = (box[2] - box[0] + box[3] - box[1]) / 2
     centre = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2 - _BOX_TO_QUAD_UP * side])
     half = _BOX_TO_QUAD * side / 2
@@ -244,7 +244,7 @@ def box_quad(box: Float64Array) -> Float64Array:
 
 
 def box_around(landmarks: NDArray[np.floating]) -> Float64Array:
-    """About the box [4] that the detector gives a face with these landmarks [68, 2], in whole pixels."""
+    """The box [4] that the detector would roughly give for these landmarks [68, 2], in whole pixels."""
     quad = ffhq_quad(landmarks)
     side = float(np.linalg.norm(quad[3] - quad[0])) / _BOX_TO_QUAD
     x, y = quad.mean(0) + 0.5 + (0.0, _BOX_TO_QUAD_UP * side)
@@ -252,7 +252,7 @@ def box_around(landmarks: NDArray[np.floating]) -> Float64Array:
 
 
 def frame_quad(quad: Float64Array, scale: float, shift: float) -> Float64Array:
-    """The square that a LandmarkNet looks at: quad [4, 2] scaled about its centre, moved down by shift sides."""
+    """The input square of a LandmarkNet: quad [4, 2] scaled about its centre and moved down by `shift` sides."""
     centre = quad.mean(0)
     framed: Float64Array = centre + scale * (quad - centre) + shift * (quad[1] - quad[0])
     return framed
@@ -262,7 +262,7 @@ def frame_quad(quad: Float64Array, scale: float, shift: float) -> Float64Array:
 
 
 def sample_quad(photo: Pixels, quad: Float64Array, size: int) -> Pixels:
-    """The pixels [size, size, 3] inside a quad [4, 2] of the photo, reflected where it leaves the photo."""
+    """The pixels [size, size, 3] inside a quad [4, 2] of the photo, reflected at the border of the photo."""
     region, local = _cut_out(photo, quad, size)
     pad = _outside(region, local, margin=2)
     if max(pad) > 0:
@@ -273,10 +273,11 @@ def sample_quad(photo: Pixels, quad: Float64Array, size: int) -> Pixels:
 
 
 def _cut_out(photo: Pixels, quad: Float64Array, size: int) -> tuple[Pixels, Float64Array]:
-    """Cut the quad's surroundings out of the photo, shrunk when the crop needs far fewer pixels than are there.
+    """Cut out the surroundings of the quad, shrunk if the crop needs far fewer pixels than the photo has.
 
     Returns the region and the quad in its pixel coordinates. The reference divides the quad by the shrink factor,
-    which moves it by up to half a shrunken pixel; here pixel edges, not centres, are scaled, so the map stays exact.
+    which moves it by up to half a shrunken pixel; here pixel edges, not centres, are scaled, so that the map stays
+    exact.
     """
     height, width = photo.shape[:2]
     side = float(np.linalg.norm(quad[3] - quad[0]))
@@ -290,7 +291,7 @@ def _cut_out(photo: Pixels, quad: Float64Array, size: int) -> tuple[Pixels, Floa
     if shrink == 1:
         (x0, y0), (x1, y1) = low.astype(int), high.astype(int)
         return photo[y0:y1, x0:x1], quad - low
-    # cut generously in photo pixels, then resize: the same result as shrinking the whole photo, at far less cost
+    # cut with a margin in photo pixels, then resize: the same result as shrinking the whole photo, at far less cost
     reach = 4 * shrink
     first = np.maximum(np.floor(low * full / small) - reach, 0).astype(int)
     last = np.minimum(np.ceil(high * full / small) + reach, full).astype(int)
@@ -303,7 +304,7 @@ def _cut_out(photo: Pixels, quad: Float64Array, size: int) -> tuple[Pixels, Floa
 
 
 def _outside(region: Pixels, quad: Float64Array, margin: int) -> tuple[int, int, int, int]:
-    """How far the quad with its margin leaves the region: left, top, right, bottom."""
+    """How far the quad with its margin extends beyond the region: left, top, right, bottom."""
     low = np.floor(quad.min(0)).astype(int) - margin
     high = np.ceil(quad.max(0)).astype(int) + margin
     height, width = region.shape[:2]
@@ -332,9 +333,9 @@ def _continue_outside(region: Pixels, quad: Float64Array) -> tuple[Pixels, Float
 
 
 def _sample_square(region: Pixels, quad: Float64Array, size: int) -> Pixels:
-    """Draw the quad at four times the size, bilinearly, then reduce by Lanczos."""
+    """Sample the quad bilinearly at four times the size, then reduce it with a Lanczos filter."""
     fine = size * _SUPERSAMPLE
-    corners = tuple((quad + 0.5).ravel().tolist())  # Pillow counts from the pixels' edges
+    corners = tuple((quad + 0.5).ravel().tolist())  # Pillow's coordinates refer to pixel edges
     image = Image.fromarray(np.ascontiguousarray(region))
     drawn = image.transform((fine, fine), Image.Transform.QUAD, corners, Image.Resampling.BILINEAR)
     return np.asarray(drawn.resize((size, size), Image.Resampling.LANCZOS))

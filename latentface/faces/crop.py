@@ -18,14 +18,14 @@ from latentface.errors import InputError, UsageError
 
 JAW = slice(0, 17)
 INNER = slice(17, 68)
-LEFT_EYE = slice(36, 42)  # left in the picture
+LEFT_EYE = slice(36, 42)  # on the left of the picture
 RIGHT_EYE = slice(42, 48)
 EYES_AND_MOUTH = slice(36, 68)
 MOUTH_CORNERS = (48, 54)
 
-_FEATURE_REACH = 3 / 64  # of the picture's side: how far from its landmarks a feature counts
+_FEATURE_REACH = 3 / 64  # share of the picture's side: the extent of a feature around its landmarks
 
-# index that each landmark takes when the picture is mirrored
+# the index of each landmark in the mirrored picture
 _MIRROR_GROUPS = (
     tuple(range(16, -1, -1)),
     tuple(range(26, 16, -1)),
@@ -57,14 +57,14 @@ def ffhq_quad(landmarks: NDArray[np.floating]) -> Float64Array:
 
     landmarks: [68, 2] pixels, y down. Returns [4, 2]: top left, bottom left, bottom right, top right, in the same
     coordinates; the corners are the outer edges of the crop, not the centres of its corner pixels.
-    Raises UsageError for another shape, for values that are not finite and for a face of no size.
+    Raises UsageError for a wrong shape, for values that are not finite, and for a face without extent.
     """
     points = _as_landmarks(landmarks)
     left, right = points[LEFT_EYE].mean(0), points[RIGHT_EYE].mean(0)
     mouth = points[list(MOUTH_CORNERS)].mean(0)
     eyes = (left + right) / 2
     across, down = right - left, mouth - eyes
-    x = across + np.array([down[1], -down[0]])  # the eye line and the turned eye-mouth line vote for "right"
+    x = across + np.array([down[1], -down[0]])  # "right" is the sum of the eye line and the rotated eye-to-mouth line
     length = float(np.linalg.norm(x))
     if not np.isfinite(length) or length == 0:
         raise UsageError("landmarks: eyes and mouth do not span a face")
@@ -96,7 +96,7 @@ def map_points(matrix: NDArray[np.floating], points: NDArray[np.floating]) -> Fl
 
 
 def frontality(landmarks: NDArray[np.floating]) -> float:
-    """1 for a face seen from the front, falling to 0 in profile: how evenly the nose lies between the jaw's two ends.
+    """1 for a frontal face, falling to 0 in profile, from the position of the nose between the ends of the jaw line.
 
     landmarks: [68, 2]. At 30 degrees of yaw it is about 0.5.
     """
@@ -108,7 +108,7 @@ def frontality(landmarks: NDArray[np.floating]) -> float:
 
 
 def near_features(landmarks: NDArray[np.floating], size: int) -> Float32Array:
-    """How near each pixel of an FFHQ crop, [size, size], is to eyes and mouth: 1 on their landmarks, falling to 0.
+    """Closeness of each pixel of an FFHQ crop, [size, size], to eyes and mouth: 1 on their landmarks, falling to 0.
 
     landmarks: [68, 2] in pixels of the crop. Raises UsageError for another shape.
     """
@@ -120,10 +120,11 @@ def near_features(landmarks: NDArray[np.floating], size: int) -> Float32Array:
 
 @dataclass(frozen=True, eq=False)
 class FaceCrop:
-    """One aligned face and where it lies in its photo.
+    """One aligned face and its position in its photo.
 
     image: uint8 RGB [S, S, 3]. landmarks: [68, 2] and quad: [4, 2] (TL, BL, BR, TR), both in pixels of the
-    original photo, whatever was shrunk or padded on the way. score: the detector's confidence (higher is better).
+    original photo, regardless of any shrinking or padding on the way. score: the detector's confidence (higher is
+    better).
     """
 
     image: NDArray[np.uint8]
@@ -143,16 +144,16 @@ class FaceCrop:
 
     @property
     def quarter_turns(self) -> int:
-        """Quarter turns against the clock, 0 ... 3, by which the photo would have to be turned for an upright face."""
+        """Anticlockwise quarter turns, 0 to 3, by which the photo would have to be turned to make the face upright."""
         across = self.quad[3] - self.quad[0]
         return round(float(np.arctan2(across[1], across[0])) / (np.pi / 2)) % 4
 
     @property
     def turn_note(self) -> str | None:
-        """What to say about a face that does not stand upright in its photo; None for one that does."""
+        """A note about a face that is not upright in its photo; None for an upright face."""
         if not self.quarter_turns:
             return None
-        return f"the face lies turned by {90 * self.quarter_turns} degrees clockwise, and stays so"
+        return f"the face is turned by {90 * self.quarter_turns} degrees clockwise, and is left that way"
 
     @property
     def to_photo(self) -> Float64Array:
@@ -171,12 +172,12 @@ class FaceCrop:
 
 
 def largest_face(crops: Sequence[FaceCrop]) -> int:
-    """The number of the largest face, counted from 1 as `pick_face` does; of several alike the surest."""
+    """The number of the largest face, counted from 1 as in `pick_face`; among equals, the best-scored one."""
     return 1 + max(range(len(crops)), key=lambda k: crops[k].side)
 
 
 def pick_face(crops: Sequence[FaceCrop], face: int | None, name: str = "the photo") -> FaceCrop:
-    """The face of that number, counted from 1 for the surest (None: the largest); InputError when it is missing."""
+    """The face with this number, counted from 1 in order of score (None: the largest); InputError if there is none."""
     if face is None:
         face = largest_face(crops)
     if face < 1:

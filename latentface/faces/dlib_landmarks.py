@@ -1,4 +1,4 @@
-"""Landmarks by dlib's shape predictors, out of files that the user has."""
+"""Landmarks by dlib's shape predictors, from the user's own files."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ import numpy as np
 from latentface.arrays import Float64Array, Pixels
 from latentface.errors import WeightsError
 
-_MOST_UNPACKED = 1 << 30  # bytes; the largest predictor that dlib publishes has a tenth of that
+_MOST_UNPACKED = 1 << 30  # bytes; ten times the size of the largest predictor that dlib publishes
 
 
 class DlibLandmarks:
     """Landmarks by a dlib shape predictor file (68 points, regression trees, Kazemi & Sullivan 2014).
 
     Args:
-        path: a .dat file, or one that is packed with bzip2, as dlib publishes them; unpacking takes seconds each time.
+        path: a .dat file, or one compressed with bzip2 as published by dlib, which takes seconds to unpack each time.
 
     Raises:
-        WeightsError: the file is missing, is no shape predictor, or does not predict 68 points.
+        WeightsError: the file is missing, is not a shape predictor, or does not predict 68 points.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -54,9 +54,9 @@ class DlibLandmarks:
 
 
 def find_dlib68() -> Path:
-    """Where the user's own copy of dlib's 68-point predictor is: inside the package face_recognition_models.
+    """The path of the user's copy of dlib's 68-point predictor, in the package face_recognition_models.
 
-    The package is located, not imported. Raises WeightsError when it is not installed or lacks the file.
+    The package is located, not imported. Raises WeightsError if it is not installed or lacks the file.
     """
     spec = importlib.util.find_spec("face_recognition_models")
     for folder in (spec.submodule_search_locations or []) if spec else []:
@@ -71,7 +71,7 @@ def find_dlib68() -> Path:
 
 @contextmanager
 def _unpacked(path: Path) -> Iterator[Path]:
-    """The file itself, or a temporary copy of what is packed in it; OSError or EOFError when it cannot be unpacked."""
+    """The file itself, or a temporary unpacked copy; OSError or EOFError if it cannot be unpacked."""
     with path.open("rb") as file:
         packed = file.read(3) == b"BZh"
     if not packed:

@@ -1,4 +1,4 @@
-"""What a face's landmarks say of its expression, and where in a picture the expression lives.
+"""Measures of expression from landmarks, and the region of a picture that expressions change.
 
 Pictures are FFHQ crops, float [N, 3, R, R] in [-1, 1]; landmarks [N, 68, 2] are in crop units (0 ... 1 from edge to
 edge). Everything but the mask is differentiable.
@@ -19,14 +19,14 @@ SPREAD = (0.082, 0.088, 0.064, 0.064, 0.046, 0.105, 0.122, 0.038, 0.038, 0.063, 
 
 
 def crop_landmarks(network: LandmarkNet, crops: Tensor) -> Tensor:
-    """Landmarks [N, 68, 2] of FFHQ crops of any size, by one look of the network at the part it was trained on."""
+    """Landmarks [N, 68, 2] of FFHQ crops of any size, by one pass of the network over the part it was trained on."""
     config = network.config
     side = round(config.input_size / config.frame_scale)
     if crops.shape[-1] > side:
         crops = F.interpolate(crops, size=(side, side), mode="bilinear", align_corners=False, antialias=True)
     low = torch.tensor([0.5, 0.5 + config.frame_shift], device=crops.device) - config.frame_scale / 2
     steps = (torch.arange(config.input_size, device=crops.device) + 0.5) / config.input_size * config.frame_scale
-    x, y = steps + low[0], steps + low[1]  # crop units; the frame leaves the crop a little below the chin
+    x, y = steps + low[0], steps + low[1]  # crop units; the frame extends slightly beyond the crop below the chin
     grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1) * 2 - 1
     framed = F.grid_sample(
         crops.float(), grid.expand(len(crops), -1, -1, -1), padding_mode="reflection", align_corners=False
@@ -36,10 +36,10 @@ def crop_landmarks(network: LandmarkNet, crops: Tensor) -> Tensor:
 
 
 def measure_expression(points: Tensor) -> Tensor:
-    """What brows, eyes and mouth do: [N, 14], each in its standard deviations over faces.
+    """Measures of brows, eyes and mouth: [N, 14], each in units of its standard deviation over faces.
 
-    Lengths are taken in the frame of the face (x along the eye line, y down, in inter-ocular distances), against parts
-    that an expression does not move, so that neither the place nor the size nor the tilt of the face counts.
+    Lengths are measured in the frame of the face (x along the eye line, y down, in inter-ocular distances), relative to
+    parts that an expression does not move, so that position, size and tilt of the face do not matter.
     """
     left, right = points[:, 36:42].mean(1), points[:, 42:48].mean(1)
     across = right - left
@@ -69,6 +69,6 @@ def measure_expression(points: Tensor) -> Tensor:
 
 
 def still_parts(points: Tensor, side: int) -> Tensor:
-    """Where an expression of any of these faces [N, 68, 2] leaves a crop alone: [1, 1, side, side], 1 or 0."""
+    """The part of a crop that no expression of these faces [N, 68, 2] changes: [1, 1, side, side], 1 or 0."""
     moving = [expressive_region(each * side - 0.5, (side, side)) for each in points.detach().cpu().double().numpy()]
     return torch.from_numpy(~np.logical_or.reduce(moving)).to(points)[None, None]

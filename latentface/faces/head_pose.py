@@ -1,4 +1,4 @@
-"""Where a head looks, from its 68 landmarks: a rigid mean face under scaled orthographic projection."""
+"""Head pose from 68 landmarks: a rigid mean face under scaled orthographic projection."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from latentface.arrays import Float64Array
 from latentface.errors import UsageError
 
-#: Points that expressions move little, by their number among the 68, and where a mean face has them: centimetres, x to
-#: the face's left, y up, z to the front (rounded means of ICT-FaceKit, MIT licence).
+#: Points that expressions move little, by their index among the 68, and their position in a mean face: centimetres, x
+#: to the face's left, y up, z to the front (rounded means of ICT-FaceKit, MIT licence).
 MEAN_FACE = {
     27: (0.0, 3.1, 0.3), 30: (0.0, -0.3, 2.6), 31: (-1.3, -1.8, 0.4), 33: (0.0, -1.9, 1.1), 35: (1.3, -1.8, 0.4),
     36: (-4.5, 2.7, -1.8), 39: (-1.8, 2.6, -1.2), 42: (1.8, 2.6, -1.2), 45: (4.5, 2.7, -1.8),
@@ -41,12 +41,12 @@ class HeadPose:
 
 
 def head_pose(landmarks: NDArray[np.floating]) -> HeadPose:
-    """The pose of a face by its landmarks [68, 2] in pixels (y down); UsageError when they fall on one point."""
+    """The pose of a face from landmarks [68, 2] in pixels (y down); UsageError if they all coincide."""
     seen = np.asarray(landmarks, np.float64)[_INDICES] * (1.0, -1.0)
     seen = seen - seen.mean(0)
     if not np.abs(seen).max() > 0:
-        raise UsageError("the landmarks fall on one point; a pose needs a face")
-    plane, *_ = np.linalg.lstsq(_FACE, seen, rcond=None)  # [3, 2]: seen = face @ plane
+        raise UsageError("all landmarks coincide; a pose needs the landmarks of a face")
+    plane, *_ = np.linalg.lstsq(_FACE, seen, rcond=None)  # [3, 2]: observed = face @ plane
     left, _, right = np.linalg.svd(plane, full_matrices=False)
     size = float(np.linalg.norm(plane) / np.sqrt(2))
     first, second = (left @ right).T  # the nearest orthonormal rows

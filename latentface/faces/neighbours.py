@@ -1,4 +1,4 @@
-"""Where the faces beside a face are: what moves one must leave the others as they are, however close they come."""
+"""The regions of neighbouring faces, which must stay unchanged when a face is moved, however close they are."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from latentface.arrays import Float32Array
 from latentface.faces.crop import ffhq_quad
 from latentface.fields import smoothstep
 
-HEAD = (0.432, 0.54)  # half axes of the ellipse around a head, in sides of its aligned square
-FADE = 0.25  # half axes beyond it over which it ends
-SEAM = 0.12  # half axes over which one head's place gives way to another's
+HEAD = (0.432, 0.54)  # semi-axes of the ellipse around a head, in units of the side of its aligned square
+FADE = 0.25  # semi-axes beyond it over which it fades out
+SEAM = 0.12  # semi-axes over which the region of one head passes into another's
 
 
 def held(
     places: npt.NDArray[np.floating], own: npt.NDArray[np.floating], others: Sequence[npt.NDArray[np.floating]]
 ) -> Float32Array:
-    """How far places belong to other heads than one's own: 1 inside an ellipse around another, 0 away from all.
+    """How far places belong to heads other than the face's own: 1 inside an ellipse around another, 0 away from all.
 
-    Where ellipses overlap, a place belongs to the head whose middle is nearer, measured in half axes.
+    Where ellipses overlap, a place belongs to the head whose centre is nearer, in units of the semi-axes.
 
     Args:
         places: pixels (column, row), [..., 2].
@@ -53,7 +53,7 @@ def within(
 
 
 def _away(places: npt.NDArray[np.floating], landmarks: npt.NDArray[np.floating]) -> Float32Array:
-    """How far places [..., 2] are from the middle of a head, 1 on its ellipse."""
+    """Distance of places [..., 2] from the centre of a head; 1 on its ellipse."""
     quad = ffhq_quad(landmarks)
     axes = np.asarray(HEAD, np.float32) * np.float32(np.linalg.norm(quad[3] - quad[0]))
     apart = (np.asarray(places, np.float32) - quad.mean(axis=0).astype(np.float32)) / axes

@@ -1,4 +1,4 @@
-"""Whether a picture shows a face: the surest one in a whole picture, and one in the square where it was."""
+"""Whether a picture shows a face: the best one in a whole picture, and one in the square where it was before."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from latentface.faces import alignment
 from latentface.faces.alignment import LandmarkPredictor
 from latentface.faces.square import shrink
 
-_SEARCH_SIDES = (320, 10**6)  # long sides of the pictures in which a driver's face is looked for; the last is its own
-_PRESENCE_SIDE = 118  # side of the driver's square in which each frame's face is looked for
-_PRESENCE_SCORE = -0.5  # dlib's score: heads turned far away stay above, pictures without a face below
+_SEARCH_SIDES = (320, 10**6)  # long sides of the copies in which a driver's face is searched; the last is the full size
+_PRESENCE_SIDE = 118  # size of the driver's square in which the face is searched in each frame
+_PRESENCE_SCORE = -0.5  # dlib's score: heads turned far away score higher, pictures without a face lower
 
 
 def best_face(
     picture: Pixels, landmarks: LandmarkPredictor, sides: Sequence[int] = _SEARCH_SIDES
 ) -> Float64Array | None:
-    """Landmarks [68, 2] of the surest face, looked for in copies of these long sides in turn; None when there is none.
+    """Landmarks [68, 2] of the best face in copies with these long sides, tried in turn; None if there is none.
 
     A copy is never larger than the picture.
     """
@@ -35,5 +35,5 @@ def best_face(
 
 
 def shows_face(square: Pixels) -> bool:
-    """Whether a face, turned away or not, can be made out in the square that one was in."""
+    """Whether a face, turned away or not, can still be detected in the square where one was."""
     return alignment.best_score(shrink(square, _PRESENCE_SIDE)) >= _PRESENCE_SCORE

@@ -1,4 +1,4 @@
-"""Regions of a face by its landmarks: its outline, what an expression moves, and what hair or a hand hides."""
+"""Regions of a face from its landmarks: its outline, the part that expressions move, and what hair or a hand covers."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _EXPRESSIVE = (slice(17, 27), slice(36, 42), slice(42, 48), slice(48, 60))  # br
 _EXPRESSIVE_REACH = 0.15  # inter-ocular distances
 
 
-_SKIN_LIMIT = 4.0  # Mahalanobis distance from the skin's colour beyond which a pixel is something else
+_SKIN_LIMIT = 4.0  # Mahalanobis distance from the colour of the skin beyond which a pixel does not belong to it
 
 
 def uncovered(base: Float32Array, landmarks: Float64Array, unit: float) -> Float32Array:
     """1 where a photo's region [H, W, 3] shows skin or features, falling to 0 where hair or a hand lies over the face.
 
-    Told by colour: lightness, red minus green and yellow minus blue are compared with their robust mean and spread on
-    cheeks and nose; a hand of the same colour as the face is not seen. landmarks: [68, 2] in the region's pixels;
+    Colours decide: lightness, red minus green and yellow minus blue are compared with their robust mean and spread on
+    cheeks and nose, so a hand with the colour of the face is not detected. landmarks: [68, 2] in the region's pixels;
     unit: their inter-ocular distance.
     """
 
@@ -49,13 +49,13 @@ def uncovered(base: Float32Array, landmarks: Float64Array, unit: float) -> Float
 
 
 def visible_share(image: NDArray[np.uint8], landmarks: Float64Array) -> float:
-    """Share of a face's outline in a crop [S, S, 3] that nothing covers, by `uncovered`. landmarks: [68, 2], pixels."""
+    """Uncovered share of the area of a face in a crop [S, S, 3], by `uncovered`. landmarks: [68, 2], pixels."""
     face = fill(outline([landmarks], 0.0), (image.shape[1], image.shape[0]))
     return float(uncovered(image.astype(np.float32), landmarks, inter_ocular(landmarks))[face].mean())
 
 
 def expressive_region(landmarks: Float64Array, size: tuple[int, int]) -> BoolArray:
-    """[height, width], true on brows, eyes and mouth and a little around them. landmarks: [68, 2] in pixels."""
+    """[height, width], true on brows, eyes and mouth and slightly around them. landmarks: [68, 2] in pixels."""
     reach = max(1, round(_EXPRESSIVE_REACH * inter_ocular(landmarks)))
     features = np.logical_or.reduce([fill(landmarks[part], size) for part in _EXPRESSIVE])
     return np.asarray(ndimage.binary_dilation(features, iterations=reach))

@@ -11,12 +11,14 @@ from PIL import Image
 from latentface.arrays import Pixels
 from latentface.faces.crop import ffhq_quad
 
-SIDE = 1.35  # a face's square against the upright FFHQ crop's: all of the hair, and room for the head to move
+SIDE = (
+    1.35  # the side of a face's square relative to the upright FFHQ crop: includes all of the hair, and room for motion
+)
 
 
 @dataclass(frozen=True)
 class Square:
-    """An upright square of whole pixels in a picture: its top left pixel and its side; it may leave the picture."""
+    """An upright square of whole pixels: its top left pixel and its side; it may extend beyond the picture."""
 
     left: int
     top: int
@@ -31,7 +33,7 @@ class Square:
         return cls(left, top, side)
 
     def cut(self, picture: Pixels) -> Pixels:
-        """The pixels [side, side, C] inside it; beyond the picture its border pixels go on."""
+        """The pixels [side, side, C] inside it, with the border pixels of the picture repeated beyond it."""
         height, width = picture.shape[:2]
         rows = np.clip(np.arange(self.top, self.top + self.side), 0, height - 1)
         columns = np.clip(np.arange(self.left, self.left + self.side), 0, width - 1)
@@ -39,5 +41,5 @@ class Square:
 
 
 def shrink(square: Pixels, side: int) -> Pixels:
-    """A square picture at another side, low-passed."""
+    """Resize a square picture with a low-pass filter."""
     return np.asarray(Image.fromarray(square).resize((side, side), Image.Resampling.LANCZOS))

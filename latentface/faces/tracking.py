@@ -1,4 +1,4 @@
-"""One face followed through a film: found in a small copy, then looked for where it was, until it has gone."""
+"""Tracking of one face through a film: detected in a small copy, then searched near its last position until lost."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from latentface.faces.square import Square, shrink
 
 Box = tuple[int, int, int, int]
 
-_SEARCH_SIDE = 480  # long side of the copy in which a face is looked for: faces of 8 % of it and more are found
-_FARTHEST = 0.5  # sides of its square that a face moves between two looks; else it is another
+_SEARCH_SIDE = 480  # long side of the copy in which a face is searched; faces of 8 % or more of it are found
+_FARTHEST = 0.5  # largest motion of a face between two looks, in sides of its square; a larger one means another face
 _LARGEST_CHANGE = 1.5  # of that side
-_HARDLY = 0.04  # sides that a face moves from frame to frame, beyond which it is looked at anew whether it is one
-_ALIKE, _GRID = 12.0, 24  # mean difference, of 255, of pictures of a face that are alike, on a grid of such a side
-_TRUSTED = 3  # frames of a film for which a face that hardly changes is taken for one
+_HARDLY = 0.04  # motion from frame to frame, in sides, beyond which the detector checks the face again
+_ALIKE, _GRID = 12.0, 24  # mean difference, of 255, between similar pictures of a face, on a grid of this size
+_TRUSTED = 3  # frames for which a face that hardly changes is not checked again
 
 
 class Tracker:
-    """Called with each picture, it gives the landmarks [68, 2] of the face it follows, or None where there is none.
+    """Called with each picture, it returns the landmarks [68, 2] of the tracked face, or None if there is none.
 
-    It stays with a face while that can be made out; then it takes the surest one in sight, which begins a new track.
-    All it remembers are the face's `box`, in whole pixels, and the number of the `track`: with these a new tracker goes
-    on where another stopped.
+    It tracks a face as long as it can be detected, and then starts a new track with the best-scored face. Its only
+    state is the `box` of the face, in whole pixels, and the number of the `track`, from which another tracker can
+    continue.
 
     Args:
         landmarks: the predictor.
-        box, track: where another tracker stopped.
-        dense: the pictures are all frames of a film. A face moves so little between two of them that the built-in
-            predictor looks once, around its last landmarks, not twice, and that only every third picture is asked
-            whether it still shows one, unless the face moves or looks otherwise.
+        box, track: the state of another tracker to continue from.
+        dense: the pictures are consecutive frames of a film. Since a face moves little between two of them, the
+            built-in predictor needs only one pass around the last landmarks instead of two, and only every third
+            picture is checked for a face, unless the face moves or changes.
     """
 
     def __init__(
@@ -41,11 +41,11 @@ class Tracker:
         self.landmarks, self.box, self.track = landmarks, box, track
         self._dense = dense
         self._last: Float64Array | None = None
-        self._seen: Pixels | None = None  # the face as it was made out, small
-        self._unseen = 0  # pictures since then
+        self._seen: Pixels | None = None  # a small picture of the face when it was last detected
+        self._unseen = 0  # number of pictures since then
 
     def __call__(self, picture: Pixels) -> Float64Array | None:
-        """Landmarks [68, 2] of the followed face in uint8 RGB [H, W, 3], or None where the picture shows no face."""
+        """Landmarks [68, 2] of the tracked face in uint8 RGB [H, W, 3], or None if the picture shows no face."""
         points = self._follow(picture)
         if points is None:
             points = best_face(picture, self.landmarks, (_SEARCH_SIDE,))
@@ -55,7 +55,7 @@ class Tracker:
         return points
 
     def _follow(self, picture: Pixels) -> Float64Array | None:
-        """The face where it was, or None when that cannot be one, or the same one."""
+        """The face near its last position, or None if there is no face there, or not the same one."""
         if self.box is None:
             return None
         if self._last is not None and isinstance(self.landmarks, BuiltinLandmarks):

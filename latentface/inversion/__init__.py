@@ -1,1 +1,1 @@
-"""From a face to the latent that draws it."""
+"""GAN inversion: from a face to its latent code."""

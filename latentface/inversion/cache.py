@@ -1,4 +1,4 @@
-"""Projections of faces remembered: the same crop, networks, options and starting points find them again."""
+"""A cache of projections, keyed by crop, networks, options and starting points."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from latentface.inversion.pivot_tuning import TunedDeltas
 from latentface.latents.latent import Latent
 from latentface.options import ProjectOptions
 
-#: Raised by one whenever a projection of the same crop, networks and options comes out differently.
+#: Incremented whenever a projection of the same crop, networks and options gives a different result.
 FORMAT = 2
-#: Kept at most, in bytes; the files that were used longest ago go first.
+#: Maximum size in bytes; the least recently used files are deleted first.
 MOST_BYTES = 500_000_000
 
 
 class ProjectionCache:
-    """A folder of latents, with what pivot tuning changed for them, by what they were made of.
+    """A folder of latents and their pivotal tuning, by the inputs they were computed from.
 
-    A damaged or foreign file counts as absent. Writing never fails a run: a folder that takes no files keeps nothing.
+    A damaged or foreign file counts as absent. If the folder cannot be written, nothing is cached, and the run goes on.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -33,14 +33,14 @@ class ProjectionCache:
 
     @staticmethod
     def key(crop: FaceCrop, fingerprint: str, options: ProjectOptions, content: Mapping[str, str]) -> str:
-        """SHA-256 of all that a projection depends on.
+        """SHA-256 of everything that a projection depends on.
 
         Args:
-            crop: its pixels count, and its landmarks, since more is looked at around eyes and mouth.
+            crop: its pixels, and its landmarks, since eyes and mouth have more weight.
             fingerprint: of the generator.
-            options: all of them, but for those that `content` knows better.
-            content: digests by name of what options name: an option that is a file counts by its content and not by
-                its path. Other names are welcome, such as that of the perceptual network.
+            options: all of them, except those that `content` replaces.
+            content: digests by name: an option that names a file counts by its content and not by its path. Further
+                names, such as that of the perceptual network, are allowed.
         """
         settings = {**asdict(options), **content}
         digest = hashlib.sha256(f"{FORMAT} {fingerprint} {json.dumps(settings, sort_keys=True)}".encode())
@@ -50,7 +50,7 @@ class ProjectionCache:
         return digest.hexdigest()
 
     def get(self, key: str, fingerprint: str) -> Latent | None:
-        """The latent of that key, marked as used now, or None."""
+        """The latent with this key, marked as used now, or None."""
         with suppress(LatentfaceError, OSError):
             latent = Latent.load(self._path(key))
             os.utime(self._path(key))
@@ -59,7 +59,7 @@ class ProjectionCache:
         return None
 
     def get_tuned(self, key: str, fingerprint: str) -> TunedDeltas | None:
-        """What pivot tuning changed for the latent of that key, marked as used now, or None."""
+        """The pivotal tuning of the latent with this key, marked as used now, or None."""
         with suppress(LatentfaceError, OSError):
             tuned = TunedDeltas.load(self._path(key, "tuned"))
             os.utime(self._path(key, "tuned"))
@@ -68,7 +68,7 @@ class ProjectionCache:
         return None
 
     def put(self, key: str, latent: Latent, tuned: TunedDeltas | None = None) -> None:
-        """Keep a latent and its tuning, and let go of the oldest when there are too many."""
+        """Store a latent and its tuning, and delete the least recently used ones if there are too many."""
         with suppress(LatentfaceError, OSError):
             self.folder.mkdir(parents=True, exist_ok=True)
             if tuned is not None:

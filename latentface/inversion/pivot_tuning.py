@@ -1,7 +1,7 @@
-"""Pivot tuning: the generator's own parameters are fine-tuned around one fixed latent (Roich et al. 2021, PTI).
+"""Pivotal tuning: the generator's own parameters are fine-tuned around one fixed latent (Roich et al. 2021, PTI).
 
-What is kept is the difference of the parameters, so a photo costs one file beside its latent and the network that
-everybody shares stays as it is.
+Only the differences of the parameters are stored, in one file beside the latent of a photo; the shared network stays
+unchanged.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ FORMAT_VERSION = "1"
 
 @dataclass(frozen=True, eq=False)
 class TunedDeltas:
-    """Parameter differences of one pivot tuning, by parameter name, and the fingerprint of the generator they fit.
+    """Parameter differences from pivotal tuning, by parameter name, and the fingerprint of their generator.
 
-    The values are float16: rounding a difference moves the picture far less than a grey level, and halves the file.
+    The values are float16: rounding the differences changes the picture by far less than a grey level and halves the
+    file.
     """
 
     values: Mapping[str, Tensor]
@@ -39,7 +40,7 @@ class TunedDeltas:
 
     @torch.inference_mode(False)
     def apply(self, generator: Generator) -> Generator:
-        """A copy of the generator with the differences added; the generator itself is left as it is.
+        """A copy of the generator with the differences added; the generator itself is not changed.
 
         Raises:
             LatentMismatch: the differences were made for another generator.
@@ -63,13 +64,13 @@ class TunedDeltas:
         return tuned
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a safetensors file in one step; OutputError when it cannot be written."""
+        """Write a safetensors file atomically; OutputError if it cannot be written."""
         metadata = {"format": FORMAT, "format_version": FORMAT_VERSION, "fingerprint": self.fingerprint}
         write_tensors(path, self.values, metadata)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> TunedDeltas:
-        """Read what `save` wrote. Raises InputError when the file is missing, damaged or of another kind."""
+        """Read a file written by `save`. Raises InputError if it is missing, damaged or of another kind."""
         expected = "tuned weights that a projection saved"
         values, metadata = read_tensors(path, InputError, expected)
         if metadata.get("format") != FORMAT or "fingerprint" not in metadata:
@@ -92,22 +93,22 @@ def tune(
     rough: bool = False,
     on_step: Callable[[int, float], None] | None = None,
 ) -> TunedDeltas:
-    """Fine-tune the synthesis network so that the fixed pivot ws draws its target better.
+    """Fine-tune the synthesis network so that the fixed pivot ws reproduces its target better.
 
     Args:
         generator: left unchanged; a copy of its synthesis network is trained with Adam (.9, .999).
         ws: the pivot, [1, num_ws, w_dim].
-        noise: the pivot's noise maps in layer order, or None for the network's own.
+        noise: the noise maps of the pivot in layer order, or None for those of the network.
         loss: image [1, 3, R, R] -> a number to minimise, for PTI pixel L2 plus a perceptual distance.
         steps: how many steps of Adam.
-        learning_rate: the peak; it rises and falls as that of the search does.
+        learning_rate: the peak learning rate; its schedule is that of the search.
         rough: convolve in bfloat16.
         on_step: called as on_step(step, loss before that step).
 
     Raises:
         LatentfaceError: the loss is no longer finite.
     """
-    # copies: what was computed in inference mode cannot take part in a derivative
+    # copies, because tensors from inference mode cannot be used in autograd
     ws, noise = ws.detach().clone(), None if noise is None else [each.detach().clone() for each in noise]
     synthesis = copy.deepcopy(generator.synthesis).requires_grad_(True)
     parameters = dict(synthesis.named_parameters())
@@ -119,7 +120,7 @@ def tune(
             value = loss(synthesise(synthesis, ws, noise, rough)).sum()
             if not torch.isfinite(value):
                 raise LatentfaceError(
-                    f"pivot tuning diverged: the loss at step {step} is {value.item()}; lower the learning rate of "
+                    f"pivotal tuning diverged: the loss at step {step} is {value.item()}; lower the learning rate of "
                     f"tuning (now {learning_rate:g}) or check the network's weights"
                 )
             optimiser.zero_grad(set_to_none=True)

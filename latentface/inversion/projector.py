@@ -1,6 +1,6 @@
-"""The projector: the latent, and the noise maps, from which a generator draws a given face crop.
+"""The projector: finds the latent, and the noise maps, with which a generator reproduces a given face crop.
 
-The search itself is in `search`, pivot tuning in `pivot_tuning`; here crops come in and projections go out.
+The search itself is in `search`, and pivotal tuning in `pivot_tuning`; this module turns crops into projections.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ __all__ = [
     "verdict_of",
 ]
 
-#: Verdicts by final distance of the built-in perceptual network; how they were set stands in its model card.
+#: Verdicts by final distance of the built-in perceptual network; its model card says how they were chosen.
 GOOD_DISTANCE, APPROXIMATE_DISTANCE = 0.03, 0.09
-#: The side that larger pictures are averaged down to for that distance: the perceptual network was trained on such, and
-#: a larger network would be blamed for every hair that it draws elsewhere.
+#: Larger pictures are reduced to this size for that distance: the perceptual network was trained at this size, and a
+#: larger generator would be penalised for every hair in a different place.
 VERDICT_SIDE = 128
 
 
 @dataclass(frozen=True, eq=False)
 class StepState:
-    """What a callback learns after a step.
+    """The state passed to a callback after a step.
 
     Attributes:
         phase: "project" or "tune".
-        loss: of each crop [N]; of a crop whose search has ended its last one. In "tune" of the one crop [1].
-        learning_rate: the highest of the crops'.
+        loss: the loss of each crop [N]; the last one if its search has ended. During "tune", that of the one crop [1].
+        learning_rate: the highest of all crops.
     """
 
     phase: str
@@ -68,12 +68,12 @@ class Projection:
 
     Attributes:
         latent: ws and noise maps (None when they were not optimised).
-        image: uint8 RGB [R, R, 3], what the generator, tuned if asked for, draws from the latent.
+        image: uint8 RGB [R, R, 3], the picture of the latent by the generator, tuned if requested.
         losses: float32 [steps taken], perceptual plus pixel loss at each step, exploratory noise included; fewer than
-            `options.steps` where the search ended early (`options.flat`), none where there was no search.
-        distance: perceptual distance between `image` and the crop, both averaged down to 128 pixels if larger.
+            `options.steps` if the search ended early (`options.flat`), and none without a search.
+        distance: perceptual distance between `image` and the crop, both reduced to 128 pixels if larger.
         verdict: "good", "approximate" or "outside what this network can draw", by `verdict_of`.
-        tuned: parameter differences of pivot tuning, or None.
+        tuned: parameter differences from pivotal tuning, or None.
         tune_losses: float32 [tune_steps].
     """
 
@@ -87,7 +87,7 @@ class Projection:
 
 
 def verdict_of(distance: float) -> str:
-    """A plain word on a final distance of the built-in perceptual network."""
+    """The verdict in words for a final distance of the built-in perceptual network."""
     if distance <= GOOD_DISTANCE:
         return "good"
     return "approximate" if distance <= APPROXIMATE_DISTANCE else "outside what this network can draw"
@@ -137,29 +137,29 @@ def project(
 ) -> Projection | list[Projection]:
     """Invert aligned crops into the latent space of a generator.
 
-    Crops of one call are optimised together and each as if alone: same stream of random numbers, own loss, own best,
-    own pace. One whose loss is flat (`options.flat`) ends its search early, and the rest goes faster.
-    It works within `torch.no_grad` and `torch.inference_mode` too.
-    Nothing but the result depends on the call: global random state, and the generator's and the distance's parameters,
-    modes and requires_grad flags, are left as they were.
+    The crops of one call are optimised together, but each gives the same result as on its own: each has its own random
+    numbers, loss, best state and schedule. A crop whose loss is flat (`options.flat`) ends its search early, which
+    speeds up the rest. It also works under `torch.no_grad` and `torch.inference_mode`.
+    The call has no side effects: the global random state, and the parameters, modes and requires_grad flags of the
+    generator and the distance, are left unchanged.
 
     Args:
         crops: a FaceCrop or its pixels (uint8 [R, R, 3]); several of them; or a tensor [N, 3, R, R] in [-1, 1].
         generator: the network to invert, at resolution R.
         options: how; by default `ProjectOptions()`.
-        distance: the perceptual distance to minimise; the verdict is meant for the built-in one.
-        on_step: called as on_step(step, state) after every step, until the last crop is through; pivot tuning counts
-            on from `options.steps`.
-        start: where to begin instead of the mean w, [N, w_dim] or [N, num_ws, w_dim].
-        statistics: what `measure_w` gave for this generator, to measure once for many calls; for a network with
-            labels also the way to choose the label.
-        preconditioner: of this generator, to search W+ in its coordinates.
+        distance: the perceptual distance to minimise; the verdict is calibrated for the built-in one.
+        on_step: called as on_step(step, state) after every step, until the last crop is done; the steps of pivotal
+            tuning are counted from `options.steps` on.
+        start: the starting point instead of the mean w, [N, w_dim] or [N, num_ws, w_dim].
+        statistics: the result of `measure_w` for this generator, to reuse it in many calls; for a network with labels,
+            this also determines the label.
+        preconditioner: the preconditioner of this generator, whose coordinates are used to search W+.
 
     Returns:
         A Projection for one crop, a list for several.
 
     Raises:
-        UsageError: crops, start, generator or preconditioner of a shape that does not fit.
+        UsageError: the shapes of crops, start, generator or preconditioner do not match.
         LatentfaceError: the loss is no longer a finite number.
     """
     options = options or ProjectOptions()
@@ -238,7 +238,7 @@ class _Run:
 
         def report(step: int, loss: float) -> None:
             losses.append(loss)
-            # crops are tuned one after another: the count runs over all of them and ends at steps + tune_steps
+            # crops are tuned one after another; the count covers all of them and ends at steps + tune_steps
             overall = options.steps + (k * options.tune_steps + step) // count
             state = StepState("tune", np.asarray([loss], dtype=np.float32), options.tune_learning_rate)
             self.on_step(overall, state)
@@ -260,12 +260,12 @@ def _targets(crops: Sequence[FaceCrop | Pixels | Tensor], generator: Generator) 
     """Targets [N, 3, R, R] on the generator's device."""
     side, channels = generator.config.resolution, generator.config.img_channels
     if channels != 3:
-        raise UsageError(f"this network draws {channels} channels; the projector works on RGB networks (3 channels)")
+        raise UsageError(f"this network has {channels} channels; the projector works on RGB networks (3 channels)")
     tensors = [crop[None] if isinstance(crop, Tensor) else _to_tensor(crop) for crop in crops]
     for tensor in tensors:
         if tensor.ndim != 4 or tuple(tensor.shape[1:]) != (3, side, side):
             raise UsageError(
-                f"crop of shape {list(tensor.shape)}: this network draws [N, 3, {side}, {side}]; "
+                f"crop of shape {list(tensor.shape)}: this network takes [N, 3, {side}, {side}]; "
                 f"align the photo with size={side}"
             )
     joined = torch.cat(tensors) if tensors else torch.empty(0, 3, side, side)
@@ -273,7 +273,7 @@ def _targets(crops: Sequence[FaceCrop | Pixels | Tensor], generator: Generator) 
 
 
 def _attention(crops: Sequence[FaceCrop | Pixels | Tensor], weight: float, targets: Tensor) -> Tensor:
-    """How much each pixel counts, [N, 1, R, R] of mean 1: more at eyes and mouth where the crops know their places."""
+    """The weight of each pixel, [N, 1, R, R] with mean 1: higher at eyes and mouth if the crops have landmarks."""
     attention = torch.ones_like(targets[:, :1])
     for each, crop in zip(attention, crops, strict=True):
         if isinstance(crop, FaceCrop):
@@ -287,7 +287,7 @@ def _to_tensor(crop: FaceCrop | Pixels) -> Tensor:
 
 @contextmanager
 def _frozen(*networks: nn.Module) -> Iterator[None]:
-    """Networks in evaluation mode without parameter gradients; modes and flags are put back at the end."""
+    """Put networks into evaluation mode without parameter gradients; modes and flags are restored at the end."""
     modules = [module for network in networks for module in network.modules()]
     parameters = [parameter for network in networks for parameter in network.parameters()]
     modes, flags = [module.training for module in modules], [parameter.requires_grad for parameter in parameters]

@@ -1,19 +1,19 @@
-"""The schedule of a search: learning rate, exploratory noise, resolution, and when a crop has gone far enough."""
+"""The schedule of a search: learning rate, exploratory noise, resolution, and early stopping."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-#: Larger pictures are averaged down to this side before they are compared, as in the reference projector.
+#: Larger pictures are reduced to this size before they are compared, as in the reference projector.
 COMPARED_SIDE = 256
-#: The lowest resolution that is searched at: below it the perceptual network sees little.
+#: The lowest resolution of a search: at lower ones the perceptual network has too little to compare.
 COARSEST_SIDE = 64
-#: Networks up to this side gain nothing from low resolutions: their full steps cost little more.
+#: Networks up to this resolution gain nothing from lower ones: their full steps cost little more.
 SMALL_SIDE = 128
 #: Fractions of the run: learning rate up, learning rate down, exploratory noise (reference values).
 RAMP_UP, RAMP_DOWN, NOISE_RAMP = 0.05, 0.25, 0.75
-#: Steps over which a loss is compared, and the most that the ramp down takes once it is found flat.
+#: Steps over which a loss is compared, and the maximum length of the final ramp once it is flat.
 WINDOW, LONGEST_RAMP = 50, 250
 
 
@@ -30,10 +30,11 @@ def noise_strength(step: float, steps: int) -> float:
 
 
 def coarse_sides(drawn: Sequence[int], near: bool) -> list[int]:
-    """The sides at which a search begins, of those that the network draws on its way to the full image (ascending).
+    """The lower resolutions at which a search begins, from the network's intermediate resolutions (ascending).
 
-    From COARSEST_SIDE to COMPARED_SIDE; of a search that begins near its crop only the last, since it has already what
-    the others would find. None for a network of SMALL_SIDE or less, whose full steps cost little more.
+    They range from COARSEST_SIDE to COMPARED_SIDE. A search that begins near its crop uses only the last, because it
+    already has what the others would find. Networks of up to SMALL_SIDE use none, because their full steps cost little
+    more.
     """
     if drawn[-1] <= SMALL_SIDE:
         return []
@@ -42,19 +43,19 @@ def coarse_sides(drawn: Sequence[int], near: bool) -> list[int]:
 
 
 def side_at(step: float, steps: int, share: float, coarse: Sequence[int], full: int) -> int:
-    """The side that a step draws: the coarse ones in equal parts of the first `share` of the run, then the full one."""
+    """The resolution of a step: the coarse ones in equal parts of the first `share` of the run, then the full one."""
     passed = step / (share * steps) if share else 1.0
     return coarse[int(passed * len(coarse))] if passed < 1 and coarse else full
 
 
 class Pace:
-    """One crop's way through the schedule: a step at a time, and straight to the ramp down once its loss is flat.
+    """The progress of one crop through the schedule, which skips to the final ramp once its loss is flat.
 
-    The ramp down then takes as many steps as it always does, up to LONGEST_RAMP.
+    The final ramp then has its usual length, up to LONGEST_RAMP.
 
     Args:
-        steps: of the whole schedule.
-        flat: the relative gain over WINDOW steps below which a loss is flat; with 0 none ever is.
+        steps: the length of the whole schedule.
+        flat: the relative gain over WINDOW steps below which a loss counts as flat; 0 disables this.
     """
 
     def __init__(self, steps: int, flat: float) -> None:
@@ -66,7 +67,7 @@ class Pace:
 
     @property
     def at(self) -> float:
-        """Where in the schedule the next step is, in 0 .. steps."""
+        """The position of the next step in the schedule, from 0 to steps."""
         if self.step <= self.turn:
             return self.step
         return self.down + (self.step - self.turn) * (self.steps - self.down) / (self.length - self.turn)
@@ -77,7 +78,7 @@ class Pace:
         return self.step >= self.length
 
     def update(self, loss: float) -> None:
-        """Take in the loss of the present step, of the full image and without exploratory noise."""
+        """Record the loss of the current step, for the full image and without exploratory noise."""
         self.lowest.append(min([loss, *self.lowest[-1:]]))
         if len(self.lowest) <= WINDOW or self.step + 1 >= self.turn:
             return

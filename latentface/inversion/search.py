@@ -1,9 +1,9 @@
-"""What the projector optimises: where w lie, the noise penalty, the loss and the search itself.
+"""The optimisation behind the projector: statistics of w, the noise penalty, the loss and the search itself.
 
 The recipe is that of StyleGAN2 (Karras et al. 2020, appendix D): Adam from the mean w with a ramped learning rate,
-exploratory noise on w, noise maps optimised (on request) under a penalty that keeps them noise; networks above 128 px
-are searched at low resolutions first, on the images of their first blocks. W+ follows Image2StyleGAN (Abdal
-et al. 2019), the prior on w II2S (Zhu et al. 2020).
+exploratory noise on w, noise maps optimised (on request) under a penalty that keeps them noise-like. Networks above 128
+px are first searched at low resolutions, using the images of their first blocks. W+ follows Image2StyleGAN (Abdal et
+al. 2019), the prior on w II2S (Zhu et al. 2020).
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from latentface.options import ProjectOptions
 if TYPE_CHECKING:
     from latentface.networks.generator import Generator, SynthesisNetwork
 
-#: Adam's memory, short because a run is: of the gradients about 5 steps, of their squares about 10.
+#: Adam's betas, small because runs are short: an average of about 5 steps for gradients and 10 for their squares.
 BETAS = (0.8, 0.9)
 #: Samples and seed of the statistics of w (reference values).
 W_SAMPLES, W_SEED = 10_000, 123
-#: Sizes at which pixels are compared (full, half, quarter): coarse ones give large errors a smooth slope.
+#: Scales at which pixels are compared (full, half, quarter): coarse ones give large errors a smooth gradient.
 PIXEL_LEVELS = 3
 
 
 @dataclass(frozen=True, eq=False)
 class WStatistics:
-    """Where a generator's w lie: mean [w_dim], total standard deviation (a number), and their principal axes.
+    """Statistics of a generator's w: mean [w_dim], total standard deviation (a number), and principal axes.
 
-    The axes are those of P = leaky ReLU of slope 5 applied to w, where the mapping network's last activation is undone
-    and w is close to Gaussian: centre [w_dim], axes [w_dim, w_dim] (columns), deviations [w_dim].
+    The axes are those of P, a leaky ReLU of slope 5 applied to w, which inverts the mapping network's last activation
+    and makes w close to Gaussian: centre [w_dim], axes [w_dim, w_dim] (columns), deviations [w_dim].
     """
 
     mean: Tensor
@@ -50,7 +50,7 @@ class WStatistics:
     deviations: Tensor
 
     def penalty(self, ws: Tensor) -> Tensor:
-        """Mean squared P-norm of ws [N, L, w_dim], about 1 for mapped w: [N] (Zhu et al. 2020, eq. 3)."""
+        """Mean squared P-norm [N] of ws [N, L, w_dim]; about 1 for mapped w (Zhu et al. 2020, eq. 3)."""
         gaussian = F.leaky_relu(ws, 5.0) - self.centre
         return ((gaussian @ self.axes) / self.deviations).square().mean(dim=(1, 2))
 
@@ -61,7 +61,7 @@ def measure_w(generator: Generator, label: Tensor | None = None) -> WStatistics:
     if config.c_dim and label is None:
         raise UsageError(f"this network has labels of {config.c_dim} numbers; give one to project into")
     source = torch.Generator().manual_seed(W_SEED)
-    with torch.inference_mode(False), torch.no_grad():  # a search differentiates by them
+    with torch.inference_mode(False), torch.no_grad():  # they are used in a differentiable loss
         z = torch.randn(W_SAMPLES, config.z_dim, generator=source).to(generator.w_avg)
         c = None if label is None else label.to(z).expand(W_SAMPLES, -1)
         return summarise_w(generator.mapping(z, c)[:, 0])
@@ -76,7 +76,7 @@ def summarise_w(w: Tensor) -> WStatistics:
         centre = gaussian.mean(dim=0)
         centred = (gaussian - centre).double()
         variances, axes = torch.linalg.eigh(centred.T @ centred / len(w))
-        # axes along which w hardly varies would otherwise forbid every step along them
+        # otherwise axes along which w hardly varies would rule out any step along them
         floor = 1e-3 * variances.max().clamp(min=1e-12)
         deviations = variances.clamp(min=floor).sqrt()
     return WStatistics(mean, std, centre, axes.to(mean), deviations.to(mean))
@@ -106,7 +106,7 @@ def normalise_noise(maps: Sequence[Tensor]) -> None:
 class Comparison:
     """Perceptual and pixel loss against fixed targets [N, 3, R, R], also of images drawn at a lower resolution.
 
-    attention [N, 1, R, R], of mean 1, says how much each pixel counts in the loss.
+    attention [N, 1, R, R], with mean 1, is the weight of each pixel in the loss.
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class Comparison:
         return self.options.perceptual_weight * perceptual + self.options.pixel_weight * pixel
 
     def of(self, which: Sequence[int]) -> Comparison:
-        """The comparison against the targets of these indices alone."""
+        """The comparison restricted to the targets with these indices."""
         index = list(which)
         part = Comparison(self.targets[index], self.distance, self.options, self.attention[index])
         for side, (levels, features) in self._seen.items():
@@ -144,7 +144,7 @@ class Comparison:
         return part
 
     def _at(self, side: int) -> tuple[list[Tensor], tuple[Tensor, ...]]:
-        """Pyramid and features of the targets at this side, computed when first asked for."""
+        """Pyramid and features of the targets at this size, computed on first use."""
         if side not in self._seen:
             with torch.no_grad():
                 levels = pyramid(shrink(self.targets, side))
@@ -153,7 +153,7 @@ class Comparison:
 
 
 def pyramid(images: Tensor) -> list[Tensor]:
-    """Images [N, 3, r, r] and their averages over 2 x 2 pixels, and so on: PIXEL_LEVELS in all."""
+    """Images [N, 3, r, r] and their repeated averages over 2 x 2 pixels, PIXEL_LEVELS in all."""
     levels = [images]
     while len(levels) < PIXEL_LEVELS:
         levels.append(F.avg_pool2d(levels[-1], 2))
@@ -161,7 +161,7 @@ def pyramid(images: Tensor) -> list[Tensor]:
 
 
 def shrink(images: Tensor, side: int = COMPARED_SIDE) -> Tensor:
-    """Average images down to `side` pixels a side when they are larger."""
+    """Reduce images to `side` pixels by area averaging if they are larger."""
     factor = images.shape[-1] // side
     return F.avg_pool2d(images, factor) if factor > 1 else images
 
@@ -176,10 +176,10 @@ def synthesise(
 
 
 class _Crop:
-    """One crop of a batch: what is searched for it, and all that must not depend on the other crops.
+    """One crop of a batch: its search variables, and everything that must not depend on the other crops.
 
-    start: the latent [1, 1 or num_ws, w_dim] where it begins, coordinates: how far it has come from there, without what
-    all rows share [1, 1, w_dim]. maps: its noise, [1, 1, r, r].
+    start: the latent [1, 1 or num_ws, w_dim] at which it begins. coordinates: the displacement from there, apart from
+    the part shared by all rows [1, 1, w_dim]. maps: its noise, [1, 1, r, r].
     """
 
     def __init__(
@@ -192,10 +192,10 @@ class _Crop:
     ) -> None:
         self.start, self.preconditioner = start, preconditioner
         self.coordinates = torch.zeros_like(start)
-        # what all rows share: a search from the mean first finds that, and the rows that low resolutions do not
-        # draw come along
+        # shared by all rows: a search from the mean finds this first, and it also moves rows that low resolutions do
+        # not use
         self.shared = torch.zeros_like(start[:, :1])
-        # the same seed for every crop: a crop in a batch gives what it gives alone
+        # the same seed for every crop, so that a crop in a batch gives the same result as on its own
         self.stream = torch.Generator().manual_seed(options.seed)
         self.maps = [self.noise(1, *shape) for shape in noise_shapes]
         self.learnt = [self.coordinates, *self.maps]
@@ -210,30 +210,30 @@ class _Crop:
 
     @property
     def ws(self) -> Tensor:
-        """The present latent [1, 1 or num_ws, w_dim]."""
+        """The current latent [1, 1 or num_ws, w_dim]."""
         step = self.coordinates if self.preconditioner is None else self.preconditioner(self.coordinates)
         return self.start + self.shared + step
 
     def explored(self, sigma: float) -> Tensor:
-        """The present latent, with exploratory noise of this deviation."""
+        """The current latent, with exploratory noise of this standard deviation."""
         return self.ws + sigma * self.noise(*self.start.shape[1:]) if sigma else self.ws
 
     def noise(self, *shape: int) -> Tensor:
-        """Normal numbers [1, *shape] from the crop's own stream."""
+        """Normal random numbers [1, *shape] from the crop's own generator."""
         return torch.randn(1, *shape, generator=self.stream).to(self.start)
 
     def keep(self, total: float) -> None:
-        """Remember the present state if its loss, of the full image and without exploratory noise, is the lowest."""
+        """Remember the current state if its loss, for the full image and without exploratory noise, is the lowest."""
         if total < self.best_loss:
             self.best_loss = total
             self.best = [tensor.detach().clone() for tensor in (self.ws, *self.maps)]
 
 
 class Search:
-    """The optimisation of one batch of crops, each at its own pace.
+    """The optimisation of one batch of crops, each with its own schedule.
 
-    A crop whose search has ended leaves the batch, and the rest goes faster. `active` are the indices of the crops that
-    are still searched.
+    A crop whose search has ended leaves the batch, which speeds up the rest. `active` are the indices of the crops that
+    are still being searched.
     """
 
     def __init__(
@@ -252,13 +252,13 @@ class Search:
         rows = statistics.mean.expand(count, config.num_ws if options.space == "w+" else 1, -1)
         if start is not None:
             rows = _checked_start(start, generator, count, options.space).to(rows)
-        # a start that was chosen for the crop is near already: noise would only take it away again
+        # a start chosen for the crop is already close, and noise would only move it away
         self.exploration = statistics.std * options.w_noise if start is None else 0.0
         self.full = generator.synthesis.drawn[-1]
         self.coarse = coarse_sides(generator.synthesis.drawn, near=start is not None)
         shapes = generator.synthesis.noise_shapes() if options.optimise_noise else []
         if options.space == "w":
-            preconditioner = None  # it parts the rows of W+
+            preconditioner = None  # it separates the rows of W+
         if preconditioner is not None and preconditioner.directions.shape[1:] != rows.shape[1:]:
             raise UsageError(f"a preconditioner of {list(preconditioner.directions.shape)} for ws {list(rows.shape)}")
         self.crops = [_Crop(rows[k : k + 1], shapes, start is None, options, preconditioner) for k in range(count)]
@@ -271,7 +271,7 @@ class Search:
         return synthesise(self.generator.synthesis, rows, maps or None, self.rough, side)
 
     def objective(self, ws: Tensor, images: Tensor, comparison: Comparison) -> tuple[Tensor, Tensor]:
-        """The loss [N] that is reported, and with the penalties on ws the one by which the best is chosen."""
+        """The loss [N] that is reported, and the one with the penalties on ws by which the best state is chosen."""
         loss = total = comparison.loss(images)
         if self.options.prior_regularise:
             total = total + self.options.prior_regularise * self.statistics.penalty(ws)
@@ -281,13 +281,13 @@ class Search:
         return loss, total
 
     def step(self) -> float:
-        """One step of Adam for the crops that still search; returns the highest of their learning rates."""
+        """One step of Adam for the active crops; returns the highest of their learning rates."""
         options, crops = self.options, [self.crops[k] for k in self.active]
         sigmas = [self.exploration * noise_strength(crop.pace.at, options.steps) for crop in crops]
         rates = [learning_rate(crop.pace.at, options.steps, options.learning_rate) for crop in crops]
         for k, rate in zip(self.active, rates, strict=True):
             self.optimiser.param_groups[k]["lr"] = rate
-        # One resolution for all crops: they end early on full-size images only, so until then they stay in step.
+        # One resolution for all crops: they can end early only on full-size images, so until then they stay in step.
         side = side_at(crops[0].pace.at, options.steps, options.coarse, self.coarse, self.full)
         ws = torch.cat([crop.explored(sigma) for crop, sigma in zip(crops, sigmas, strict=True)])
         maps = join([crop.maps for crop in crops])
@@ -310,7 +310,7 @@ class Search:
         return max(rates)
 
     def _let_go(self) -> None:
-        """Leave out the crops that are through."""
+        """Remove the crops that are done."""
         still = [k for k in self.active if not self.crops[k].pace.through]
         if len(still) < len(self.active):
             self.active, self.present = still, self.comparison.of(still)
@@ -327,12 +327,12 @@ class Search:
 
 
 def join(parts: Sequence[Sequence[Tensor]]) -> list[Tensor]:
-    """Of each crop's tensors [1, ...] one batch [N, ...] each."""
+    """Concatenate the tensors [1, ...] of all crops into batches [N, ...]."""
     return [torch.cat(each) for each in zip(*parts, strict=True)]
 
 
 def check_finite(values: Tensor, what: str, rate: float) -> None:
-    """Raise LatentfaceError when a loss is not a finite number."""
+    """Raise LatentfaceError if a loss is not a finite number."""
     if not bool(torch.isfinite(values).all()):
         raise LatentfaceError(
             f"{what}: the loss is {values.detach().float().cpu().tolist()}; "

@@ -1,1 +1,1 @@
-"""Latent codes: values that know which generator they belong to."""
+"""Latent codes: values that record which generator they belong to."""

@@ -1,4 +1,4 @@
-"""Latent codes and directions between them: values that know which generator they belong to.
+"""Latent codes and directions between them: values that record which generator they belong to.
 
 Latents of one generator form an affine space: latent - latent is a Direction, latent + strength * direction is a
 Latent, and a weighted mean such as 0.5 * a + 0.5 * b is a Latent. Mixing two generators raises LatentMismatch.
@@ -28,9 +28,9 @@ class Direction:
 
     Attributes:
         values: float32 [num_ws, w_dim], copied on construction.
-        fingerprint: of the generator it belongs to.
-        name: what it does to a face, such as "happiness"; may be empty.
-        metadata: what is known of it, such as how it was fitted, as text by name. Scaling keeps name and metadata.
+        fingerprint: the fingerprint of the generator it belongs to.
+        name: its effect on a face, such as "happiness"; may be empty.
+        metadata: further information, such as how it was fitted, as text by name. Scaling keeps name and metadata.
     """
 
     values: torch.Tensor
@@ -63,7 +63,7 @@ class Direction:
     __rmul__ = __mul__
 
     def extended(self, num_ws: int, fingerprint: str) -> Direction:
-        """The same direction of a generator that was grown from this one's, see `extended`."""
+        """The same direction for a generator that was grown from this one's, see `extended`."""
         return replace(self, values=extended(self.values, num_ws), fingerprint=fingerprint)
 
     def __eq__(self, other: object) -> bool:
@@ -73,21 +73,21 @@ class Direction:
         text = (self.metadata or {}) == (other.metadata or {})
         return same and text and torch.equal(self.values, other.values)
 
-    __hash__ = None  # type: ignore[assignment]  # tensors have no cheap hash that agrees with ==
+    __hash__ = None  # type: ignore[assignment]  # tensors have no cheap hash consistent with ==
 
 
 @dataclass(frozen=True, eq=False)
 class Latent:
-    """What a generator draws one image from.
+    """The latent code from which a generator synthesises one image.
 
     Attributes:
         ws: float32 [num_ws, w_dim], copied on construction.
         fingerprint: `Generator.fingerprint` of the generator it belongs to.
         noise: noise maps [r, r] in layer order, or None for those stored in the generator.
-        metadata: where it came from, as text by name. An edit keeps the left operand's noise and metadata.
+        metadata: its origin, as text by name. An edit keeps the left operand's noise and metadata.
 
     Raises:
-        UsageError: ws or a noise map is not a finite floating-point tensor of two axes.
+        UsageError: ws or a noise map is not a finite floating-point tensor with two axes.
     """
 
     ws: torch.Tensor
@@ -138,13 +138,13 @@ class Latent:
         text = (self.fingerprint, self.metadata or {}) == (other.fingerprint, other.metadata or {})
         return same and text and torch.equal(self.ws, other.ws)
 
-    __hash__ = None  # type: ignore[assignment]  # tensors have no cheap hash that agrees with ==
+    __hash__ = None  # type: ignore[assignment]  # tensors have no cheap hash consistent with ==
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the latent as a safetensors file; equal latents make equal files.
+        """Write the latent as a safetensors file; equal latents give identical files.
 
         Raises:
-            OutputError: the file cannot be written; whatever was there before is untouched.
+            OutputError: the file cannot be written; an existing file is left untouched.
         """
         tensors = {"ws": self.ws}
         for k, each in enumerate(self.noise or ()):
@@ -155,15 +155,15 @@ class Latent:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Latent:
-        """Read a latent that `save` wrote.
+        """Read a latent written by `save`.
 
         Raises:
-            InputError: the file is missing, damaged, or something else than a latent.
+            InputError: the file is missing, damaged, or not a latent.
         """
         what = "a .latent.safetensors file made by latentface"
         tensors, header = read_tensors(path, InputError, what)
         if header.get("format") != FORMAT or not header.get("fingerprint"):
-            raise InputError(f"{os.fspath(path)} holds tensors, but is not a latent: give {what}")
+            raise InputError(f"{os.fspath(path)} contains tensors, but is not a latent: give {what}")
         if header.get("format_version") != FORMAT_VERSION:
             came = header.get("format_version")
             raise InputError(f"{os.fspath(path)} has latent format version {came}, expected 1: update latentface")
@@ -182,7 +182,7 @@ class Latent:
 
 
 def is_latent_file(path: str | os.PathLike[str]) -> bool:
-    """Whether a file says that it holds a latent; of one that says nothing its name decides."""
+    """Whether a file declares itself a latent; if it declares nothing, its name decides."""
     metadata = read_metadata(path)
     if metadata is None:
         return os.fspath(path).endswith(LATENT_SUFFIX)
@@ -194,7 +194,7 @@ def _tensor(value: Latent | Direction) -> torch.Tensor:
 
 
 def check_same_generator(left: Latent | Direction, right: Latent | Direction) -> None:
-    """Raise LatentMismatch when two latents or directions belong to different generators."""
+    """Raise LatentMismatch if two latents or directions belong to different generators."""
     a, b = _tensor(left), _tensor(right)
     if left.fingerprint != right.fingerprint or a.shape != b.shape:
         raise LatentMismatch(
@@ -204,7 +204,7 @@ def check_same_generator(left: Latent | Direction, right: Latent | Direction) ->
 
 
 def check_fingerprint(latent: Latent, fingerprint: str, name: str) -> None:
-    """Raise LatentMismatch, which calls the latent by `name`, when another generator than that made it."""
+    """Raise LatentMismatch if another generator made the latent, which the message calls `name`."""
     if latent.fingerprint != fingerprint:
         raise LatentMismatch(
             f"{name} was made by another network (fingerprint {latent.fingerprint[:12]}, this network has "
@@ -218,7 +218,10 @@ def _checked(values: torch.Tensor, name: str) -> torch.Tensor:
         raise UsageError(
             f"{name} {shape} of {getattr(values, 'dtype', type(values).__name__)}: expected floats, two axes"
         )
-    with torch.inference_mode(False), torch.no_grad():  # values outlive the block that they were computed in
+    with (
+        torch.inference_mode(False),
+        torch.no_grad(),
+    ):  # the values are used outside the block in which they were computed
         copy = values.detach().to(torch.float32, copy=True).contiguous()
     if not bool(torch.isfinite(copy).all()):
         raise UsageError(f"{name} {list(copy.shape)} holds NaN or infinity: expected finite numbers")
@@ -226,10 +229,10 @@ def _checked(values: torch.Tensor, name: str) -> torch.Tensor:
 
 
 def extended(rows: torch.Tensor, num_ws: int) -> torch.Tensor:
-    """Rows [..., L, w_dim] of a generator's W+ for one that was grown from it: [..., num_ws, w_dim], the last repeated.
+    """Rows [..., L, w_dim] for a generator grown from this one: [..., num_ws, w_dim], with the last row repeated.
 
-    The last row drew the finest of the image; what the grown network adds is finer still. Raises UsageError when it has
-    fewer rows.
+    The last row controls the finest detail of the image, and what the grown network adds is finer still. Raises
+    UsageError if that network has fewer rows.
     """
     added = num_ws - rows.shape[-2]
     if added < 0:

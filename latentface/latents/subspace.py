@@ -1,8 +1,9 @@
-"""The part of a generator's W+ that one property of a face moves: how to read it from a latent, and where it leads.
+"""The subspace of a generator's W+ that one property of a face moves: how to measure and to change it in a latent.
 
-A face's latent is nearly linear in what was rendered: ws = mean + z D, and z = (ws - mean) E, by regression over many
-faces of known scenes with all other properties held (`training.expressions`). The rows of D that belong to a property
-and the columns of E that do make an oblique projection E D of W+ onto what that property moves, across everything else.
+The latent of a face is nearly linear in the parameters of its scene: ws = mean + z D, and z = (ws - mean) E, by
+regression over many faces of known scenes with all other properties controlled for (`training.expressions`). The rows
+of D and the columns of E that belong to a property form an oblique projection E D of W+ onto the subspace that it
+moves, along everything else.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ from latentface.latents.latent import extended
 
 @dataclass(frozen=True, eq=False)
 class Subspace:
-    """K directions of W+ that a property moves, and how far a step goes along each.
+    """K directions of W+ that a property moves, and the dual vectors that measure a step along each.
 
     Attributes:
         reader, basis: float32 [K, num_ws, w_dim].
-        fingerprint: of the generator.
+        fingerprint: the fingerprint of the generator.
 
     Raises:
-        UsageError: tensors of other shapes.
+        UsageError: the tensors have wrong shapes.
     """
 
     reader: Tensor
@@ -46,11 +47,11 @@ class Subspace:
         return torch.einsum("klw,lw->k", self.reader.to(step), step)
 
     def part(self, step: Tensor) -> Tensor:
-        """The part of a step [num_ws, w_dim] that this property makes."""
+        """The part of a step [num_ws, w_dim] that lies in this subspace."""
         return torch.einsum("k,klw->lw", self.read(step), self.basis.to(step))
 
     def extended(self, num_ws: int, fingerprint: str) -> Subspace:
-        """The same property of a generator that was grown from this one's: read where it was, moved on all rows."""
+        """The same property for a generator grown from this one: measured on the old rows, moved on all rows."""
         basis = extended(self.basis, num_ws)
         reader = torch.zeros_like(basis)
         reader[:, : self.reader.shape[1]] = self.reader
@@ -62,14 +63,15 @@ class Subspace:
 
         Args:
             ws: latents [N, num_ws, w_dim] of faces.
-            factors: what is known of each [N, P]; all of it, so that what goes along with the property is told apart.
-            chosen: the factors of the property.
-            fingerprint: of the generator.
-            count: K; the directions are the greatest of the property's, by how far faces spread along them.
-            ridge: added to the diagonals, in samples of unit spread.
+            factors: everything that is known about each face [N, P], so that properties that correlate with it are
+                separated.
+            chosen: the indices of the property's factors.
+            fingerprint: the fingerprint of the generator.
+            count: K; the principal directions of the property, by the spread of faces along them.
+            ridge: the regularisation added to the diagonals, in samples of unit variance.
 
         Raises:
-            UsageError: shapes that do not go together, or more directions than factors.
+            UsageError: shapes that do not match, or more directions than factors.
         """
         if ws.ndim != 3 or factors.ndim != 2 or len(ws) != len(factors):
             raise UsageError(
@@ -89,7 +91,7 @@ class Subspace:
 
 
 def _ridge(x: Tensor, y: Tensor, ridge: float) -> Tensor:
-    """The linear map [P, Q] that brings x [N, P] nearest y [N, Q]."""
+    """The linear map [P, Q] from x [N, P] to y [N, Q], by ridge regression."""
     gram = x.T @ x
     found: Tensor = torch.linalg.solve(gram + ridge * torch.eye(len(gram), dtype=x.dtype), x.T @ y)
     return found
