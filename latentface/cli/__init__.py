@@ -1,4 +1,4 @@
-"""The command line: one file a command, loaded when it is asked for; here errors become one line and an exit code.
+"""The command line: one file for each command, loaded on demand; here errors become one line and an exit code.
 
 Exit codes: 0 done; 2 wrong usage; 3 the input cannot be used; 4 weights cannot be used; 5 the output cannot be written;
 130 interrupted; 143 terminated; 1 a fault of latentface itself.
@@ -28,7 +28,7 @@ INTERRUPTED = 130
 TERMINATED = 143
 FULL_OR_FORBIDDEN = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 
-#: Command -> module under latentface.cli that holds a click command of the same name.
+#: Command -> module under latentface.cli that contains a click command of the same name.
 COMMANDS = {
     "animate": "animate",
     "directions": "directions",
@@ -46,14 +46,14 @@ COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are named, so that no command pays for another."""
+    """A group whose commands are imported on demand, so that no command pays for the imports of another."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The commands' names, sorted; nothing is imported for it."""
+        """The names of the commands, sorted, without importing them."""
         return sorted(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name, whose module is imported now, or None."""
+        """Import and return the command with this name, or None."""
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"latentface.cli.{COMMANDS[cmd_name]}")
@@ -64,7 +64,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does it; UsageError that offers a near name for an unknown command."""
+        """Resolve a command; an unknown one raises UsageError, which suggests a similar name."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             from difflib import get_close_matches
 
@@ -112,7 +112,7 @@ def cli() -> None:
 
 
 def run(args: Sequence[str] | None = None) -> int:
-    """Run the command line on `args` (default: sys.argv) and return its exit code; never raises on an error."""
+    """Run the command line on `args` (default: sys.argv) and return its exit code; it never raises."""
     code = _run(list(sys.argv[1:] if args is None else args))
     _release_stdout()
     return code
@@ -121,16 +121,16 @@ def run(args: Sequence[str] | None = None) -> int:
 def _run(words: list[str]) -> int:
     try:
         return _attempt(words)
-    except SystemExit as error:  # click's own answer to a closed pipe, or a signal handler's
+    except SystemExit as error:  # from click for a closed pipe, or from a signal handler
         return TERMINATED if error.code == TERMINATED else OutputError.exit_code
-    except BrokenPipeError:  # whoever read our output has gone: nothing to say, and nobody to say it to
+    except BrokenPipeError:  # the reader of our output has gone, so there is nobody to tell
         return OutputError.exit_code
     except Exception as error:
         return _fail_unexpected(words, error)
 
 
 def _attempt(words: list[str]) -> int:
-    """Run the command; what can be explained to the user becomes a line and an exit code, the rest is raised."""
+    """Run the command; expected errors become one line and an exit code, others are raised."""
     try:
         result = cli.main(words, prog_name="latentface", standalone_mode=False)
         sys.stdout.flush()
@@ -145,7 +145,7 @@ def _attempt(words: list[str]) -> int:
 
 
 def _explain(error: Exception) -> tuple[int, str, str]:
-    """Exit code, kind and message of an error that the user can do something about; other errors are raised again."""
+    """Exit code, kind and message of an expected error; other errors are raised again."""
     if isinstance(error, click.exceptions.Abort):
         return INTERRUPTED, "Interrupted", "interrupted; finished results are kept"
     if isinstance(error, click.UsageError):
@@ -162,7 +162,7 @@ def main() -> NoReturn:
     """Entry point of the `latentface` program."""
     signal.signal(signal.SIGTERM, _terminate)
     wait_asleep(os.environ)
-    if not sys.warnoptions:  # warnings are for programmers; python -W shows them
+    if not sys.warnoptions:  # warnings are meant for programmers; python -W shows them
         warnings.simplefilter("ignore")
     sys.exit(run())
 
@@ -173,24 +173,24 @@ def _terminate(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _flags(words: list[str]) -> set[str]:
-    """The flags among the words, up to a bare `--`."""
+    """The options among the words, up to a bare `--`."""
     return set(words[: words.index("--")] if "--" in words else words)
 
 
 def _fail(words: list[str], code: int, kind: str, message: str, error: BaseException) -> int:
-    """Say on one line what went wrong (and, for --json, as an object on stdout); give back the exit code."""
+    """Print an error as one line (and, with --json, as an object on stdout); return the exit code."""
     if "--traceback" in _flags(words):
         traceback.print_exception(error, file=sys.stderr)
     line = " ".join(message.split())
     write_line(f"latentface: {line}", sys.stderr)
     if "--json" in _flags(words):
-        with suppress(OSError):  # the error may well be that stdout takes no more
+        with suppress(OSError):  # the error may be that stdout cannot be written
             emit_json({"error": {"kind": kind, "message": line, "exit_code": code}, "exit_code": code})
     return code
 
 
 def _fail_unexpected(words: list[str], error: Exception) -> int:
-    """A fault of our own: exit code 1, one line, and how to see where it came from."""
+    """An internal error: exit code 1, and one line that says how to see where it came from."""
     hint = "" if "--traceback" in _flags(words) else " (run again with --traceback to see where)"
     return _fail(words, 1, type(error).__name__, f"internal error: {type(error).__name__}: {error}{hint}", error)
 
@@ -201,7 +201,7 @@ def _usage_message(error: click.UsageError) -> str:
 
 
 def _release_stdout() -> None:
-    """Leave nothing in stdout's buffer that the interpreter would fail to flush at exit (closed pipe, full disk)."""
+    """Empty the buffer of stdout, so that the interpreter cannot fail to flush it at exit (closed pipe, full disk)."""
     try:
         sys.stdout.flush()
     except OSError:

@@ -1,4 +1,4 @@
-"""What is to change in a face, as words of the command line have it: values by name, and values over time."""
+"""Parsing of the changes to a face on the command line: values by name, and values over time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def read_changes(given: Sequence[str], preset: Path | None) -> dict[str, float]:
-    """Strengths by name from `NAME=STRENGTH` words, over those of a preset; UsageError for another form."""
+    """Strengths by name from `NAME=STRENGTH` words, which override those of a preset; UsageError for another form."""
     changes: dict[str, float] = {}
     if preset is not None:
         from latentface.cli.presets import load_preset
@@ -36,7 +36,7 @@ def read_change(flag_name: str, word: str) -> tuple[str, float]:
 
 
 def read_keyframes(constant: Mapping[str, float], keys: tuple[tuple[str, str], ...], curves: Path | None) -> Keyframes:
-    """Values over time from --set, --at and --curves; UsageError for words of another form, and without any."""
+    """Values over time from --set, --at and --curves; UsageError for malformed values, or if there are none."""
     from latentface.editing.keyframes import Keyframes
 
     made = Keyframes(constant)

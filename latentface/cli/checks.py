@@ -1,4 +1,4 @@
-"""What `latentface doctor` looks at: each check says what works, or what does not and what to do about it."""
+"""The checks of `latentface doctor`: each says what works, or what does not work and what to do about it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from latentface.errors import LatentfaceError, WeightsError
 
 OK, OPTIONAL, BROKEN = "ok", "optional", "broken"
 
-#: Distribution names (the first that is installed counts) of what the main job needs.
+#: Distribution names of the required packages (the first that is installed counts).
 NEEDED = (
     *(("torch",), ("numpy",), ("scipy",), ("pillow",)),
     *(("dlib-bin", "dlib"), ("safetensors",), ("click",), ("rich",)),
@@ -32,11 +32,11 @@ EGL_SECONDS = 30
 
 @dataclass(frozen=True)
 class Check:
-    """One finding.
+    """The result of one check.
 
-    status: `ok`; `optional`, something that is missing but that the main job does not need; `broken`.
-    advice: what to do about it; empty when nothing is to do.
-    exit_code: what the command leaves with when this is broken.
+    status: `ok`; `optional`, if something is missing that is not required; `broken`.
+    advice: what to do about it; empty if there is nothing to do.
+    exit_code: exit code of the command if this is broken.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Check:
 
 
 def all_checks(network: str, device: str) -> Iterator[Check]:
-    """Every check in turn, the essentials first; a check that fails itself is a finding too."""
+    """Run every check, the essential ones first; a check that raises an error counts as broken."""
     checks: list[tuple[str, Callable[[], Check]]] = [
         ("python", check_python),
         ("packages", check_packages),
@@ -81,7 +81,7 @@ def check_python() -> Check:
 
 
 def check_packages() -> Check:
-    """The packages of the main job, with their versions."""
+    """The required packages and their versions."""
     found, missing = [], []
     for names in NEEDED:
         version = next((v for v in map(_version, names) if v), None)
@@ -95,7 +95,7 @@ def check_packages() -> Check:
 
 
 def check_device(device: str) -> Check:
-    """Where networks run."""
+    """The device on which networks run."""
     import torch
 
     from latentface.api import pick_device
@@ -111,7 +111,7 @@ def check_device(device: str) -> Check:
 
 
 def check_ops(device: str) -> Check:
-    """Which implementation of the network operations is used, and whether it computes."""
+    """The implementation of the network operations, and whether it works."""
     import torch
 
     from latentface import ops
@@ -123,30 +123,30 @@ def check_ops(device: str) -> Check:
     image = torch.ones(1, 3, 8, 8, device=chosen)
     doubled = ops.upsample2d(image, ops.make_filter([1, 3, 3, 1]).to(chosen))
     if tuple(doubled.shape) != (1, 3, 16, 16) or not torch.allclose(doubled[..., 4:12, 4:12].mean(), image.mean()):
-        return Check("ops", BROKEN, f"upsampling gives wrong numbers on {chosen}", "reinstall torch, or --device cpu")
+        return Check("ops", BROKEN, f"upsampling gives wrong results on {chosen}", "reinstall torch, or --device cpu")
     kind = torch.device(chosen).type
     if kind == "cuda":
         return _gpu_ops(chosen)
     found = native.library(kind)
     if isinstance(found, BuildFailed):
         again = f", then delete {found.remembered} to try again" if found.remembered else ""
-        advice = f"install a C++ compiler (Debian: g++){again}: drawing becomes faster"
+        advice = f"install a C++ compiler (Debian: g++){again}: synthesis becomes faster"
         return Check("ops", OPTIONAL, f"plain torch on {chosen}; native operations cannot be built: {found}", advice)
     return Check("ops", OK, f"{'native' if native.serves(image) else 'plain torch'} on {chosen}")
 
 
 def _gpu_ops(device: str) -> Check:
-    """On a GPU native operations are used where they are asked for: what would build them."""
+    """Native operations on a GPU, which are used on request only, and the compiler that would build them."""
     from latentface.ops.compiler import NVCC_EXTRA, find_nvcc
 
     nvcc = find_nvcc()
     if nvcc is None:
-        return Check("ops", OK, f"plain torch on {device}; no nvcc for --ops native", f"{NVCC_EXTRA} brings one")
+        return Check("ops", OK, f"plain torch on {device}; no nvcc for --ops native", f"{NVCC_EXTRA} installs it")
     return Check("ops", OK, f"plain torch on {device}; --ops native builds with {nvcc.path} of {nvcc.origin}")
 
 
 def check_weights() -> Check:
-    """The built-in networks against their checksums."""
+    """The checksums of the built-in networks."""
     from latentface.cli.weights import survey
 
     rows = survey()
@@ -159,7 +159,7 @@ def check_weights() -> Check:
 
 
 def check_drawing(network: str, device: str) -> Check:
-    """Load a generator and draw one face."""
+    """Load a generator and synthesise one face."""
     from latentface import api
 
     generator = api.load_generator(network, device)
@@ -169,8 +169,8 @@ def check_drawing(network: str, device: str) -> Check:
     milliseconds = (time.perf_counter() - began) * 1000
     side = generator.config.resolution
     if picture.std() < 1:
-        return Check("drawing", BROKEN, f"{network} draws one flat colour", "latentface weights list", 4)
-    return Check("drawing", OK, f"{network} draws {side} x {side} pixels in {milliseconds:.0f} ms")
+        return Check("drawing", BROKEN, f"{network} gives an image of a single colour", "latentface weights list", 4)
+    return Check("drawing", OK, f"{network} synthesises {side} x {side} pixels in {milliseconds:.0f} ms")
 
 
 def check_faces() -> Check:
@@ -223,7 +223,7 @@ def check_video() -> Check:
 
 
 def check_rendering() -> Check:
-    """Whether synthetic faces can be rendered: OpenGL without a screen, tried in a process of its own."""
+    """Whether synthetic faces can be rendered: OpenGL without a screen, tried in a separate process."""
     advice = "pip install 'latentface[synth]'; needs EGL (Debian: libegl1 libgl1-mesa-dri)"
     if importlib.util.find_spec("moderngl") is None:
         return Check("rendering", OPTIONAL, "moderngl is missing; only training data needs it", advice)
@@ -240,7 +240,7 @@ def check_rendering() -> Check:
 
 
 def check_cache() -> Check:
-    """Whether the cache folder could be written; nothing is made there now."""
+    """Whether the cache folder is writable; nothing is created."""
     from latentface.pretrained import cache
 
     folder = cache.folder()

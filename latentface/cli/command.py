@@ -1,4 +1,4 @@
-"""Commands whose help is in sections, and whose flags say which modes they belong to."""
+"""Commands whose help is divided into sections, and whose options say which modes they belong to."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SECTIONS = (GENERAL, CLIPS, FACES, ROWS, PASTING, LIVE, PROJECTION, NETWORKS, ME
 
 
 class Flag(click.Option):
-    """An option with a section of the help that it stands in, and the modes in which it has an effect."""
+    """An option with its section of the help, and the modes in which it has an effect."""
 
     def __init__(
         self,
@@ -36,13 +36,13 @@ class Flag(click.Option):
         self.section, self.applies_to = section, tuple(applies_to)
 
     def spelled(self, value: Any = None) -> str:
-        """The flag as the user types it for that value: `--strip`, or `--no-strip` for False."""
+        """The option as the user types it for a value: `--strip`, or `--no-strip` for False."""
         names = self.secondary_opts if value is False and self.secondary_opts else self.opts
         return max(names, key=len)
 
 
 def flag(*names: str, **attributes: Any) -> Callable[[F], F]:
-    """`click.option` for a `Flag`: also takes `section` and `applies_to`."""
+    """`click.option` for a `Flag`, which also accepts `section` and `applies_to`."""
     return click.option(*names, cls=Flag, **attributes)
 
 
@@ -50,7 +50,7 @@ class Command(click.Command):
     """A command whose help lists its options by section."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options into the help, a heading for each section that has some."""
+        """Write the options into the help, with a heading for each section that is not empty."""
         for section, records in options_by_section(ctx).items():
             with formatter.section(section):
                 formatter.write_dl(records)
@@ -63,7 +63,7 @@ class Group(click.Group):
 
 
 def walk(command: click.Command, context: click.Context) -> Iterator[click.Context]:
-    """A context for a command, or for every command of a group and of the groups in it, in the order of the help."""
+    """Yield a context for a command, or for every command of a group and its subgroups, in the order of the help."""
     if not isinstance(command, click.Group):
         yield context
         return
@@ -74,7 +74,7 @@ def walk(command: click.Command, context: click.Context) -> Iterator[click.Conte
 
 
 def options_by_section(context: click.Context) -> dict[str, list[tuple[str, str]]]:
-    """The options of a command, as names and help, by the section of the help that they stand in."""
+    """The options of a command, as names and help, by section of the help."""
     records: dict[str, list[tuple[str, str]]] = {section: [] for section in SECTIONS}
     for param in context.command.get_params(context):
         record = param.get_help_record(context)
@@ -89,10 +89,10 @@ def was_given(name: str) -> bool:
 
 
 def check_flags(facts: Mapping[str, Any] | None = None) -> None:
-    """Raise UsageError for a flag that was given and does nothing in the mode that the others, and the facts, choose.
+    """Raise UsageError for an option that was given but has no effect in the mode chosen by the others and the facts.
 
     Args:
-        facts: what is known beside the flags' own values, see `modes`; they go over these. None is not known yet.
+        facts: facts in addition to the values of the options, which they override, see `modes`. None is not known yet.
     """
     context = click.get_current_context()
     known = {**context.params, **(facts or {})}
@@ -103,7 +103,7 @@ def check_flags(facts: Mapping[str, Any] | None = None) -> None:
 
 
 def _speller(command: click.Command) -> Spell:
-    """How facts are spelled on this command's line: with --place paste, without --crop."""
+    """How facts are spelled for this command: with --place paste, without --crop."""
     flags = {param.name: param for param in command.params if isinstance(param, Flag)}
 
     def spell(name: str, value: Any) -> str:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from latentface.networks.generator import Generator
 
 STRENGTHS = (-3, -2, -1, 0, 1, 2, 3)
-SIDE = 160  # pixels of a face in `show`
+SIDE = 160  # size of a face in `show`, in pixels
 
 
 EXAMPLES, FOLDERS, TABLE, SAMPLES, RENDERS = "the examples", "folders", "--csv", "--sample", "--renders"
@@ -180,7 +180,7 @@ def import_command(report: Report, file: Path, output: Path | None, **flags: Any
 def fit_command(report: Report, folders: tuple[Path, ...], output: Path | None, **flags: Any) -> None:
     """Learn directions from examples: a FOLDER of photos or latent files for each class, --csv, --sample or --renders.
 
-    Unless -o names a file, the directions are kept in the user's cache, where `edit` and `directions list` find them.
+    Unless -o names a file, the directions are stored in the user's cache, where `edit` and `directions list` find them.
     """
     given = {FOLDERS: folders, TABLE: flags["table"], SAMPLES: flags["sample"], RENDERS: flags["renders"]}
     kinds = [kind for kind, value in given.items() if value]
@@ -203,7 +203,7 @@ def fit_command(report: Report, folders: tuple[Path, ...], output: Path | None, 
 
 
 def read_array(path: Path, key: str | None = None) -> NDArray[np.floating]:
-    """The array of a .npy or .pt file; InputError for another file, or for several tensors and no key."""
+    """Read the array in a .npy or .pt file; InputError for another file, or if there are several tensors and no key."""
     import numpy
     import torch
 
@@ -212,7 +212,7 @@ def read_array(path: Path, key: str | None = None) -> NDArray[np.floating]:
             array: NDArray[np.floating] = numpy.load(path, allow_pickle=False)
             return array
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # unpickling a foreign file fails in many ways
+    except Exception as error:  # unpickling an unknown file can fail in many ways
         cause = f": {reason(error)}" if isinstance(error, OSError) and error.strerror else ""
         raise InputError(f"{path} cannot be read as a direction{cause}; give a .npy or .pt file") from None
     if isinstance(content, dict):
@@ -220,17 +220,17 @@ def read_array(path: Path, key: str | None = None) -> NDArray[np.floating]:
         if key is None and len(tensors) == 1:
             key = next(iter(tensors))
         if key not in tensors:
-            raise InputError(f"{path} holds {', '.join(tensors) or 'no tensors'}; choose one with --key")
+            raise InputError(f"{path} contains {', '.join(tensors) or 'no tensors'}; choose one with --key")
         content = tensors[key]
     if not isinstance(content, torch.Tensor):
-        raise InputError(f"{path} holds {type(content).__name__}; expected a tensor")
+        raise InputError(f"{path} contains {type(content).__name__}; expected a tensor")
     return content.detach().float().numpy()
 
 
 def _gather(
     report: Report, generator: Generator, folders: Sequence[Path], options: DirectionOptions, flags: dict[str, Any]
 ) -> Labelled:
-    """Labelled latents from where they are to come from."""
+    """Gather labelled latents from the chosen source."""
     from latentface.editing import labelled_latents
     from latentface.emotion import Emotion
 

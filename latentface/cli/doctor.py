@@ -1,4 +1,4 @@
-"""`latentface doctor`: what works here, and what to do about what does not."""
+"""`latentface doctor`: checks what works on this machine, and says what to do about what does not."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def doctor(report: Report, network: str, device: str) -> int:
             report.say(f"{'':15}{check.advice}")
     broken = [check for check in found if check.status == BROKEN]
     code = broken[0].exit_code if broken else 0
-    verdict = f"{len(broken)} of {len(found)} checks are broken" if broken else "everything the main job needs works"
+    verdict = f"{len(broken)} of {len(found)} checks are broken" if broken else "everything that is required works"
     report.say(verdict)
     report.result({"command": "doctor", "checks": [asdict(check) for check in found], "exit_code": code})
     return code

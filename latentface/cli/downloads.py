@@ -1,4 +1,4 @@
-"""Downloads as the user sees them: a note, a bar in megabytes, and the licence line of a network on its first use."""
+"""Download messages: a note, a progress bar in megabytes, and the licence of a network on its first use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MEGABYTE = 10**6
 
 @contextmanager
 def access_with_progress(report: Report, offline: bool) -> Iterator[None]:
-    """Let networks be downloaded inside the block unless `offline`, and show it."""
+    """Allow downloads of networks inside the block unless `offline`, and show their progress."""
     with ExitStack() as drawing:
         shown: dict[str, Bar] = {}
 

@@ -1,4 +1,4 @@
-"""`latentface edit`: the face of a photo or a clip moved along named directions, at its full resolution."""
+"""`latentface edit`: changes the face in a photo or a clip by directions and controls, at full resolution."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 STRIP = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
 GRID = (-2.0, -1.0, 0.0, 1.0, 2.0)
-SIDE = 192  # pixels, of a face on a strip or grid
+SIDE = 192  # size of a face on a strip or grid, in pixels
 
 
 SOURCE, CHANGED = "the source", "the edit"
@@ -112,7 +112,7 @@ def edit(report: Report, source: Path, output: Path | None, **flags: Any) -> Non
     """Change the expression, gaze or pose of the face in a photo or a clip, or edit the face of a latent file.
 
     `latentface directions list` lists the directions. The changes of --set also apply to the strip and the grid. In a
-    clip the face is followed; its speech and blinks go on under the edit, and sound and timing stay.
+    clip the face is tracked; its speech and blinks are kept under the edit, and so are sound and timing.
     """
     kind = kind_of_any(source)
     facts = {SOURCE: kind, CHANGED: BY_STRENGTHS if flags["changes"] or flags["preset"] else OF_PICTURES}
@@ -154,7 +154,7 @@ def edit(report: Report, source: Path, output: Path | None, **flags: Any) -> Non
 
 
 def plan_files(target: Path, changed: bool, flags: dict[str, Any]) -> dict[str, Path]:
-    """What is to be written: output, latent, strip and grid, as far as they are asked for."""
+    """The files to write: output, latent, strip and grid, as requested."""
     endings = {
         "latent": ".latent.safetensors" if changed and flags["save_latent"] else None,
         "strip": ".strip.png" if flags["strip"] else None,
@@ -175,7 +175,7 @@ def _retoucher(
     flags: dict[str, Any],
     facts: dict[str, str],
 ) -> Retoucher:
-    """The face found and its latent made ready; names are looked up before any work is spent."""
+    """Find the face and prepare its latent; names are checked first, before any work is done."""
     from latentface import api
     from latentface.editing.attribute_edit import Retoucher, shows_drawing, split_changes, way
     from latentface.io.images import lost_metadata
@@ -196,7 +196,7 @@ def _retoucher(
 
 
 def _write(retoucher: Retoucher, changes: dict[str, float], files: dict[str, Path], flags: dict[str, Any]) -> float:
-    """Write the pictures that were asked for; how far the edit led."""
+    """Write the requested pictures; returns how far the edit leaves the network's range."""
     from latentface.io.images import write_image, write_photo
     from latentface.io.provenance import COMPOSITE, GENERATED
 
@@ -222,7 +222,7 @@ def _write(retoucher: Retoucher, changes: dict[str, float], files: dict[str, Pat
 
 
 def steps_of(name: str, strengths: Sequence[float]) -> list[float]:
-    """The values of a strip or a grid: strengths of a direction, or as many over a control's range."""
+    """The values of a strip or a grid: strengths of a direction, or as many values across a control's range."""
     control = CONTROLS.get(name)
     if control is None:
         return list(strengths)
@@ -233,7 +233,7 @@ def steps_of(name: str, strengths: Sequence[float]) -> list[float]:
 def make_sheet(
     retoucher: Retoucher, table: Sequence[dict[str, float]], captions: Sequence[str], columns: int
 ) -> Pixels:
-    """The face of each edit, cut out of the photo it was put into, in rows of `columns`: uint8 RGB."""
+    """The face of each edit, cropped from its photo, in rows of `columns`: uint8 RGB."""
     from latentface.cli.panels import contact_sheet, enlarged
     from latentface.faces.alignment import crop_face
 

@@ -1,4 +1,4 @@
-"""`latentface edit` and `transfer` of clips: the face is followed and changed in every frame."""
+"""`latentface edit` and `transfer` for clips: the face is tracked and changed in every frame."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KINDS = (".mp4", ".webm", ".gif", ".webp", "")
 def edit_clip(
     report: Report, source: Path, output: Path | None, changes: Mapping[str, float], flags: dict[str, Any]
 ) -> None:
-    """Edit a clip as the flags of `latentface edit` say, and report."""
+    """Edit a clip with the options of `latentface edit`, and report."""
     target = output or default_output(source, "edit.mp4")
     keyframes = read_keyframes(changes, flags["keys"], flags["curves"])
     check_outputs([target, flags["save_preset"]], [source, flags["preset"], flags["curves"]])
@@ -43,7 +43,7 @@ def edit_clip(
 def transfer_to_clip(
     report: Report, identity: Path, expression: Path, output: Path | None, flags: dict[str, Any]
 ) -> None:
-    """Give a clip's face the expression of a photo as the flags of `latentface transfer` say, and report."""
+    """Give a clip's face the expression of a photo with the options of `latentface transfer`, and report."""
     target = output or default_output(identity, "transfer.mp4")
     check_outputs([target], [identity, expression])
 
@@ -65,9 +65,11 @@ def transfer_to_clip(
 def _change(
     report: Report, source: Path, target: Path, change: ChangeOver, flags: dict[str, Any], what: str
 ) -> dict[str, object]:
-    """Change the face of a clip and write it; returns what is to be reported."""
+    """Change the face of a clip and write it; returns the facts to report."""
     if target.suffix.lower() not in KINDS:
-        raise OutputError(f"{target}: the result is a clip; end the name in {', '.join(KINDS[:-1])} or in nothing")
+        raise OutputError(
+            f"{target}: the result is a clip; end the name in {', '.join(KINDS[:-1])}, or give it no suffix"
+        )
     options: ClipOptions = build_options(ClipOptions, flags)
 
     from latentface.editing.clip_edit import edit_clip

@@ -1,4 +1,4 @@
-"""Which faces of a photo file a command works on."""
+"""The faces of a photo file on which a command works."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def find_faces(source: Path, photo: Photo, landmarks: str, report: Report) -> tuple[Photo, list[FaceCrop]]:
-    """The photo of a file, upright, and its faces, the surest first; NoFaceFound names the file."""
+    """Read a photo, turned upright, and find its faces, best-scored first; NoFaceFound names the file."""
     from latentface import api
 
     try:

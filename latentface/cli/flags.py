@@ -1,4 +1,4 @@
-"""Flags that several commands share, and flags made from an options dataclass."""
+"""Options that several commands share, and options generated from a dataclass."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 Conditions = Sequence[Condition | Either]
 
-LATENT, PHOTO, CLIP, FRAMES = "a latent", "a photo", "a clip", "a folder of frames"  # what a source of a face can be
-#: Options of `ProjectOptions` that do not go with edits, which draw with the generator as it is.
+LATENT, PHOTO, CLIP, FRAMES = "a latent", "a photo", "a clip", "a folder of frames"  # kinds of sources of a face
+#: Fields of `ProjectOptions` that do not apply to edits, which use the generator without tuning.
 TUNING = ("tune_steps", "tune_learning_rate")
 
 
 def device_flag_for(applies_to: Conditions) -> Callable[[F], F]:
-    """Add --device where some modes alone have a use for it."""
+    """Add --device if it is used in some modes only."""
     text = "Device: cpu, cuda, cuda:N, or auto for a GPU if there is one."
     return flag("--device", default="auto", show_default=True, section=NETWORKS, applies_to=applies_to, help=text)
 
@@ -41,7 +41,7 @@ device_flag = device_flag_for(())
 
 
 def seed_flag_for(applies_to: Conditions) -> Callable[[F], F]:
-    """Add --seed where some modes alone have a use for it."""
+    """Add --seed if it is used in some modes only."""
     return flag(
         "--seed", default=0, show_default=True, type=click.IntRange(min=0), section=NETWORKS, applies_to=applies_to,
         help="Seed of all random numbers.",
@@ -62,7 +62,7 @@ def landmarks_flag(applies_to: Conditions = ()) -> Callable[[F], F]:
 
 def face_flag(applies_to: Conditions = (), default: str = "the largest") -> Callable[[F], F]:
     """Add --face."""
-    text = f"Number of the face to use; 1 is the one detected most surely.  [default: {default}]"
+    text = f"Number of the face to use; 1 is the one detected with the highest confidence.  [default: {default}]"
     return flag("--face", type=click.IntRange(min=1), section=FACES, applies_to=applies_to, help=text)
 
 
@@ -79,7 +79,7 @@ def keep_partial_flag(applies_to: Conditions = (), section: str = GENERAL) -> Ca
 
 
 def offline_flag(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --offline; networks that the command looks up are downloaded only without it, under a progress bar."""
+    """Add --offline; without it, networks are downloaded if necessary, with a progress bar."""
 
     @functools.wraps(command)
     def with_access(offline: bool, **values: Any) -> Any:
@@ -93,7 +93,7 @@ def offline_flag(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def ops_flag(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --ops; and let the process keep its memory, as drawing layer after layer wants it."""
+    """Add --ops; the process then also keeps its memory, which makes synthesis faster."""
 
     @functools.wraps(command)
     def with_ops(ops_choice: str, **values: Any) -> Any:
@@ -118,7 +118,7 @@ def ops_flag(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def network_flag_for(applies_to: Conditions) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add --network (a generator), where some modes alone have a use for it, --offline and --ops."""
+    """Add --network (a generator), if it is used in some modes only, --offline and --ops."""
     text = "Generator: the name of a built-in or published network, a file, or a URL."
     add = flag(
         "--network", default=DEFAULT_GENERATOR, show_default=True, section=NETWORKS, applies_to=applies_to, help=text
@@ -130,7 +130,7 @@ network_flag = network_flag_for(())
 
 
 def report_flags(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --json, --quiet and --traceback; the command gets them as one argument, `report`."""
+    """Add --json, --quiet and --traceback; the command receives them as one argument, `report`."""
 
     @functools.wraps(command)
     def with_report(as_json: bool, quiet: bool, show_traceback: bool, **values: Any) -> Any:
@@ -155,14 +155,14 @@ def options_flags(
     also: Mapping[str, Conditions] | Conditions = (),
     without: Sequence[str] = (),
 ) -> Callable[[F], F]:
-    """Add a flag for each field of an options dataclass: its name, type, default, bounds, choices, modes and help.
+    """Add an option for each field of a dataclass, with its name, type, default, bounds, choices, modes and help.
 
     Args:
         options: the dataclass.
-        section: of the help.
+        section: the section of the help.
         sections: other sections, by the name of the field.
-        also: further conditions, of all fields or by the name of the field.
-        without: fields that become no flag.
+        also: further conditions, for all fields or by the name of the field.
+        without: fields that do not become options.
     """
     hints = typing.get_type_hints(options)
 
@@ -178,12 +178,12 @@ def options_flags(
 
 
 def build_options(options: type[Any], values: dict[str, Any]) -> Any:
-    """Take the fields of `options` out of a command's keyword arguments and build the dataclass from them."""
+    """Remove the fields of `options` from a command's keyword arguments and build the dataclass from them."""
     return options(**{spec.name: values.pop(spec.name) for spec in fields(options)})
 
 
 def composite_flags(photo: Condition) -> Callable[[F], F]:
-    """Add the flags of `CompositeOptions`, which `build_options` takes; they need a photo to paste into."""
+    """Add the options of `CompositeOptions`, for `build_options`; they need a photo to paste into."""
     return options_flags(CompositeOptions, PASTING, also=(photo,))
 
 
@@ -198,12 +198,12 @@ def finder_flags(
 def project_flags(
     photo: Condition, likeness: str = "the face is not pasted", landmarks: Conditions = ()
 ) -> Callable[[F], F]:
-    """Add --landmarks, and the flags of `ProjectOptions` but those of tuning, which `build_project` takes.
+    """Add --landmarks and the options of `ProjectOptions` other than those of tuning, for `build_project`.
 
     Args:
-        photo: that there are photos to project.
-        likeness: when the encoder is enough, in words; empty for always.
-        landmarks: when landmarks are looked for; by default when there are photos.
+        photo: the condition that there are photos to project.
+        likeness: in words, when the encoder is sufficient; empty for always.
+        landmarks: the condition that landmarks are needed; by default that there are photos.
     """
     condition = "the network has an encoder" + (f" and {likeness}" if likeness else "")
     steps = flag(
@@ -225,9 +225,10 @@ def cache_flag(photo: Condition) -> Callable[[F], F]:
 
 
 def build_project(values: dict[str, Any], seed: int) -> ProjectOptions | None:
-    """Take the fields of `ProjectOptions` out of a command's keyword arguments: as in Python, None is what suits.
+    """Remove the fields of `ProjectOptions` from a command's keyword arguments; None stands for the default.
 
-    None of these flags was given: None. One of them was: the others have the defaults of `ProjectOptions`.
+    If none of these options was given, the result is None. If one was, the others have the defaults of
+    `ProjectOptions`.
     """
     names = [spec.name for spec in fields(ProjectOptions) if spec.name in values and spec.name != "seed"]
     taken = {name: values.pop(name) for name in names}
@@ -243,9 +244,9 @@ def build_finder(
     project: ProjectOptions | None,
     flags: dict[str, Any],
 ) -> FaceFinder:
-    """What finds faces as --landmarks, --cache and `project` say; the bar shows how their projection goes.
+    """The finder of faces for --landmarks, --cache and `project`; the bar shows the progress of projections.
 
-    likeness: the drawn face is shown, see `choose_projection`.
+    likeness: whether the synthesised face is shown, see `choose_projection`.
     """
     from latentface import api
     from latentface.editing.inverted_face import FaceFinder, choose_projection
@@ -265,12 +266,12 @@ def is_photo(name: str) -> Condition:
 
 
 def kind_of(source: Any) -> str:
-    """What a source of a face is, by its name: a latent or a photo."""
+    """The kind of a source by its name: a latent or a photo."""
     return LATENT if source.suffix.lower() == ".safetensors" else PHOTO
 
 
 def kind_of_any(source: Path) -> str:
-    """What a source is that may also be a clip: by a file's content, and before it is there by its name."""
+    """The kind of a source that may also be a clip: by the content of the file, or by its name if it does not exist."""
     if source.is_dir():
         return FRAMES
     return CLIP if kind_of(source) == PHOTO and _moves(source) else kind_of(source)

@@ -1,4 +1,4 @@
-"""`latentface animate --driving camera:...`: a camera moves the photo's face while somebody watches."""
+"""`latentface animate --driving camera:...`: a camera moves the photo's face in real time."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ from latentface.options import AnimateOptions
 if TYPE_CHECKING:
     from latentface.networks.motion import MotionModel
 
-Viewer = Callable[["Pixels"], bool]  # shows a picture; False when the person closed it
-STEADY = 3  # frames in a row that must match before it starts
+Viewer = Callable[["Pixels"], bool]  # shows a picture; False if the window was closed
+STEADY = 3  # consecutive frames that must match before it starts
 
 
 def animate_live(report: Report, source: Path, camera: str, options: AnimateOptions, flags: dict[str, Any]) -> None:
@@ -44,11 +44,11 @@ def animate_live(report: Report, source: Path, camera: str, options: AnimateOpti
     photo, found = find_faces(source, photo, flags["landmarks"], report)
     faces = [pick_face(found, flags["face"], str(source))]
     if options.mode == "relative":
-        options = replace(options, best_frame=False)  # nobody can go through a camera's frames beforehand
+        options = replace(options, best_frame=False)  # the frames of a camera cannot be inspected in advance
     with ExitStack() as stack:
         viewers = _viewers(report, stack, flags, photo.rgb.shape[1::-1])
         if not viewers and flags["output"] is None:
-            raise UsageError("live, but nothing to show it on: no window here; give -o FILE or --virtual-camera")
+            raise UsageError("live, but there is no window to show the result in; give -o FILE or --virtual-camera")
         device = stack.enter_context(Camera(camera))
         session = _Session(device, viewers, flags["seconds"], flags["landmarks"])
         clip = device.clip()
@@ -81,7 +81,7 @@ def animate_live(report: Report, source: Path, camera: str, options: AnimateOpti
 
 
 class _Session:
-    """Frames pass through on their way to the viewers; how old they are by then is kept."""
+    """Passes frames on to the viewers and records their latency."""
 
     def __init__(self, camera: Camera, viewers: list[Viewer], seconds: float | None, landmarks: str) -> None:
         self.camera, self.viewers, self.landmarks = camera, viewers, landmarks
@@ -92,7 +92,7 @@ class _Session:
     def calibrate(
         self, clip: Clip, source: calibration.Sight, model: MotionModel | None, options: AnimateOptions
     ) -> Iterator[Frame]:
-        """Show driver and source until they match, then let every frame pass."""
+        """Show driver and source until they match, then pass on every frame."""
         frames, row, landmarks = iter(clip), 0, api.landmark_predictor(self.landmarks)
         began = time.monotonic()
         for frame in frames:
@@ -109,7 +109,7 @@ class _Session:
         raise InputError(f"camera {self.camera.source}: it ended before the poses matched; see --no-calibrate")
 
     def wait_for_face(self, clip: Clip) -> Iterator[Frame]:
-        """The frames from the first one that shows a face."""
+        """The frames, starting with the first one that shows a face."""
         frames, landmarks = iter(clip), api.landmark_predictor()
         for frame in frames:
             if best_face(frame.pixels, landmarks) is not None:
@@ -144,7 +144,7 @@ class _Session:
 
 
 def _sight(picture: Pixels, landmarks: Float64Array, model: MotionModel | None, crop: float) -> calibration.Sight:
-    """What is shown of a face: the keypoints of the motion model, or its landmarks without one."""
+    """The points shown on a face: the keypoints of the motion model, or landmarks without one."""
     square = Square.around(landmarks, crop * 1.1)
     if model is None:
         points = np.asarray((landmarks - (square.left, square.top) + 0.5) / square.side * 2 - 1, np.float32)
@@ -154,7 +154,7 @@ def _sight(picture: Pixels, landmarks: Float64Array, model: MotionModel | None, 
 
 
 def _viewers(report: Report, stack: ExitStack, flags: dict[str, Any], size: tuple[int, int]) -> list[Viewer]:
-    """A window, and the virtual camera when asked for."""
+    """A window, and the virtual camera if requested."""
     viewers: list[Viewer] = []
     if flags["preview"]:
         try:
@@ -178,7 +178,7 @@ def _window(stack: ExitStack, tkinter: ModuleType) -> Viewer:
 
     @stack.callback
     def close() -> None:
-        with suppress(tkinter.TclError):  # the person was quicker
+        with suppress(tkinter.TclError):  # the user closed it first
             root.destroy()
 
     root.title("latentface")

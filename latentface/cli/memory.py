@@ -1,4 +1,4 @@
-"""What happens to memory that is freed between two layers."""
+"""Keeping memory that is freed between layers."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ KEPT = 2**31 - 1  # bytes; the largest int
 
 
 def keep_memory() -> bool:
-    """Let the C library of this process keep freed memory for what comes next.
+    """Let the C library of this process keep freed memory for later allocations.
 
-    By default glibc hands every freed tensor above 32 MB back to the system, and the next one is paged in afresh, page
-    by page: at 1024 px that costs more than everything a layer does besides convolving. Holds for the whole process,
-    so it is for programs to call, not for libraries. Returns whether there is a glibc to tell.
+    By default glibc returns every freed tensor above 32 MB to the system, and the next one is paged in again, page by
+    page: at 1024 px this costs more than everything in a layer except the convolution. It applies to the whole process,
+    so it is meant for programs, not for libraries. Returns whether the C library is glibc.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     return mallopt is not None and bool(mallopt(MMAP_MAX, 0)) and bool(mallopt(TRIM_THRESHOLD, KEPT))

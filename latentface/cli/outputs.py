@@ -1,4 +1,4 @@
-"""Where results go: the working folder, never over an input; and a projection's files, under names of their own."""
+"""Output files: results in the working folder that never replace an input, and unique names for projections."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from latentface.io.video import Written
 
 LATENT_SUFFIX = ".latent.safetensors"
-#: Pictures that `project` writes; in a folder of photos they are results, not photos.
+#: Pictures written by `project`; in a folder of photos they are skipped as results.
 OWN_SUFFIXES = (".projected.png", ".compare.png")
 
 
 def write_film(
     bar: Bar, doing: str, target: Path, clip: Clip, *, count: int = 0, keep_partial: bool = False
 ) -> Written:
-    """Write a clip, whose frames are made meanwhile; the bar tells what is being done and how far it is.
+    """Write a clip whose frames are computed on the way, with a progress bar.
 
-    count: of the frames, where the clip does not say it.
+    count: the number of frames, if the clip does not know it.
     """
     from latentface.io.video import write_clip
 
@@ -43,14 +43,14 @@ def write_film(
 
 
 def default_output(source: Path, ending: str) -> Path:
-    """The result of a source where no -o names one: in the working folder, NAME.ENDING."""
+    """The default output for a source: NAME.ENDING in the working folder."""
     return Path(f"{source.name.removesuffix(LATENT_SUFFIX).removesuffix(source.suffix)}.{ending}")
 
 
 def check_outputs(outputs: Iterable[Path | None], inputs: Iterable[Path | str | None]) -> None:
-    """Raise UsageError when what is to be written is one of the inputs, under whatever name; those stay as they are.
+    """Raise UsageError if an output is one of the inputs, under whatever name.
 
-    OutputError for a name that is too long for a file.
+    Raises OutputError for a file name that is too long.
     """
     written = [output for output in outputs if output is not None]
     for output in written:
@@ -64,7 +64,7 @@ def check_outputs(outputs: Iterable[Path | None], inputs: Iterable[Path | str | 
 def _same(one: Path, other: Path) -> bool:
     try:
         return one.samefile(other)
-    except OSError:  # one of them does not exist, or is no path at all
+    except OSError:  # one of them does not exist, or is not a path
         return False
 
 
@@ -92,23 +92,23 @@ class Files:
 
     @property
     def tuned(self) -> Path:
-        """What pivot tuning changed in the generator."""
+        """The weights changed by pivotal tuning."""
         return self.folder / f"{self.name}.tuned.safetensors"
 
     @property
     def all(self) -> tuple[Path, ...]:
-        """Every file that there may be."""
+        """All possible files."""
         return (self.latent, self.projected, self.compare, self.tuned)
 
 
 @dataclass(frozen=True)
 class Made:
-    """What an earlier run left: which photo and face it was made of, and how."""
+    """The result of an earlier run: its photo, face and options."""
 
     photo_sha256: str
     face: int
     largest: bool
-    options: dict[str, Any]  # as JSON told them
+    options: dict[str, Any]  # as read from JSON
     fingerprint: str
     landmarks: str
     distance: float | None
@@ -117,10 +117,10 @@ class Made:
 
 @dataclass
 class Naming:
-    """Gives every photo of a run a name of its own; keeps clear of what earlier runs made of other photos.
+    """Gives every photo of a run a unique name that avoids the results of earlier runs for other photos.
 
-    The name is the file's stem, or stem-2, stem-3 ... where that, or a name made of it for a further face, belongs to
-    another photo. With `overwrite` only the names of this very run are avoided.
+    The name is the file's stem, or stem-2, stem-3 ... if that, or a name derived from it for another face, belongs to
+    another photo. With `overwrite` only names from the same run are avoided.
     """
 
     folder: Path
@@ -128,9 +128,9 @@ class Naming:
     taken: set[str] = field(default_factory=set)
 
     def find(self, stem: str, photo_sha256: str, faces: Iterable[int] = ()) -> str:
-        """The name for the photo with that stem and content hash; the same photo gets the same name every time.
+        """The name for a photo with this stem and content hash; the same photo gets the same name every time.
 
-        faces: the numbers of those that are to be written under it, see `face_name`.
+        faces: the numbers of the faces to write under it, see `face_name`.
         """
         for number in itertools.count(1):
             name = stem if number == 1 else f"{stem}-{number}"
@@ -140,11 +140,11 @@ class Naming:
         return name
 
     def take(self, name: str, faces: Iterable[int]) -> None:
-        """No other photo of this run gets that name, or one of these faces' names."""
+        """Reserve the name, and the names of these faces, within this run."""
         self.taken.update((name, *(face_name(name, face) for face in faces)))
 
     def largest(self, name: str, photo_sha256: str) -> int | None:
-        """The number of the photo's largest face, where an earlier run noted it."""
+        """The number of the photo's largest face, if an earlier run recorded it."""
         made = [found for path in self._latents(name) if (found := read_made(path)) is not None]
         return next((each.face for each in made if each.photo_sha256 == photo_sha256 and each.largest), None)
 
@@ -153,7 +153,7 @@ class Naming:
         return all(made is not None and made.photo_sha256 == photo_sha256 for made in holders)
 
     def _latents(self, name: str) -> Iterator[Path]:
-        """Latents under that name, of the surest face or of a further one."""
+        """Latents under this name, for the first face or a further one."""
         first = Files(self.folder, name).latent
         if first.exists():
             yield first
@@ -164,12 +164,12 @@ class Naming:
 
 
 def face_name(name: str, face: int) -> str:
-    """NAME for a photo's surest face, NAME.face2, NAME.face3 ... for the others."""
+    """NAME for a photo's first face, NAME.face2, NAME.face3 ... for the others."""
     return name if face == 1 else f"{name}.face{face}"
 
 
 def hash_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex; InputError when it cannot be read."""
+    """SHA-256 of a file's bytes, in hex; InputError if it cannot be read."""
     try:
         return sha256(path)
     except FileNotFoundError:
@@ -179,7 +179,7 @@ def hash_file(path: Path) -> str:
 
 
 def read_made(path: Path) -> Made | None:
-    """What a latent file says of its origin, or None when it says nothing (not made by `project`, or damaged)."""
+    """The origin recorded in a latent file, or None if there is none (not made by `project`, or damaged)."""
     from latentface.latents.latent import Latent
 
     try:
@@ -200,7 +200,7 @@ def read_made(path: Path) -> Made | None:
 
 
 def changed(made: Made, options: ProjectOptions, fingerprint: str, landmarks: str) -> list[str]:
-    """What this run would do otherwise than the one that made those files, in words; empty when nothing."""
+    """In words, how the options of this run differ from those that made the files; empty if they do not."""
     words = [] if made.fingerprint == fingerprint else ["another network"]
     if made.landmarks != landmarks:
         words.append(f"landmarks {made.landmarks}")
@@ -213,9 +213,9 @@ def changed(made: Made, options: ProjectOptions, fingerprint: str, landmarks: st
 
 @contextmanager
 def prepared_folder(folder: Path) -> Iterator[None]:
-    """Make the output folder and check that it takes files, before work is spent; if none came, leave no folder.
+    """Create the output folder and check that it is writable, before any work; remove it if it stays empty.
 
-    Raises OutputError when the folder cannot be made or written.
+    Raises OutputError if the folder cannot be created or written.
     """
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
@@ -223,7 +223,7 @@ def prepared_folder(folder: Path) -> Iterator[None]:
     except FileExistsError:
         raise OutputError(f"{folder} is a file, expected a folder for the results; choose another with -o") from None
     except OSError as error:
-        raise OutputError(f"cannot make the folder {folder}: {error.strerror}; choose another with -o") from None
+        raise OutputError(f"cannot create the folder {folder}: {error.strerror}; choose another with -o") from None
     try:
         try:
             with tempfile.TemporaryFile(dir=folder):
@@ -232,7 +232,7 @@ def prepared_folder(folder: Path) -> Iterator[None]:
             raise OutputError(f"cannot write into {folder}: {error.strerror}; choose another folder with -o") from None
         yield
     finally:
-        with suppress(OSError):  # the first that holds something ends it
+        with suppress(OSError):  # stop at the first folder that is not empty
             for path in made:
                 path.rmdir()
 

@@ -1,4 +1,4 @@
-"""Pictures for people, drawn with Pillow: the four panels of a projection, and a contact sheet."""
+"""Overview pictures, drawn with Pillow: the four panels of a projection, and a contact sheet."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SMOOTH = 3  # the curve is drawn this many times larger and scaled down, which s
 
 
 def font(size: int) -> Font:
-    """Pillow's own scalable font; no font file of the machine is needed."""
+    """Pillow's built-in scalable font, which needs no font file."""
     return ImageFont.load_default(size)
 
 
@@ -31,9 +31,9 @@ def compare_panels(
     Args:
         photo: uint8 [S, S, 3], the aligned crop.
         reconstruction: uint8 [R, R, 3]; scaled to the crop's panel.
-        losses: one value a step.
-        title: the head line, at the left.
-        summary: what came of it, at the right.
+        losses: one value for each step.
+        title: the headline, on the left.
+        summary: the result, on the right.
 
     Returns:
         uint8 RGB [H, W, 3].
@@ -125,7 +125,7 @@ def _panel(image: Pixels, side: int) -> Image.Image:
 
 
 def _fit(draw: ImageDraw.ImageDraw, text: str, letters: Font, width: float) -> str:
-    """The text, or as much of its beginning as fits the width with an ellipsis after it."""
+    """The text, shortened with an ellipsis if it does not fit the width."""
     if draw.textlength(text, letters) <= width:
         return text
     while text and draw.textlength(text + "…", letters) > width:

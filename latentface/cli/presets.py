@@ -21,14 +21,14 @@ EXPECTED = f"expected a table [{TABLE}] with lines such as happiness = 2.0"
 
 
 def load_preset(path: Path) -> dict[str, float]:
-    """The strengths under [set], in the file's order; InputError for a file that cannot be read or says more."""
+    """The strengths under [set], in the order of the file; InputError if it cannot be read or has other content."""
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path} cannot be read as a preset: {reason(error)}; {EXPECTED}") from None
     strengths = content.get(TABLE)
     if content.keys() != {TABLE} or not isinstance(strengths, dict) or not strengths:
-        raise InputError(f"{path} is no preset: {EXPECTED}")
+        raise InputError(f"{path} is not a preset: {EXPECTED}")
     for name, value in strengths.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
             raise InputError(f"{path}: {name} is {reprlib.repr(value)}; expected a number, such as 2.0")
@@ -36,7 +36,7 @@ def load_preset(path: Path) -> dict[str, float]:
 
 
 def save_preset(path: Path, strengths: Mapping[str, float]) -> None:
-    """Write what `load_preset` reads; OutputError when the file cannot be written."""
+    """Write a preset for `load_preset`; OutputError if the file cannot be written."""
     lines = [f"{_key(name)} = {float(value)!r}" for name, value in strengths.items()]
     with atomic_path(path) as temporary:
         temporary.write_text("\n".join([f"[{TABLE}]", *lines]) + "\n", encoding="utf-8")

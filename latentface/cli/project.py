@@ -1,4 +1,4 @@
-"""`latentface project`: photos to latent codes, reconstructions and pictures that compare the two."""
+"""`latentface project`: from photos to latent codes, reconstructions and comparison pictures."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from latentface.options import DEFAULT_TUNE_STEPS, ProjectOptions
 @flag("--all-faces", is_flag=True, section=FACES, help="Project every face of every photo.")
 @flag(
     "--tune", is_flag=True, section=PROJECTION,
-    help=f"Then fine-tune the generator to the photo (pivot tuning), in {DEFAULT_TUNE_STEPS} steps or --tune-steps.",
+    help=f"Then fine-tune the generator to the photo (pivotal tuning), in {DEFAULT_TUNE_STEPS} steps or --tune-steps.",
 )  # fmt: skip
 @options_flags(ProjectOptions, PROJECTION)
 @flag(
@@ -51,9 +51,9 @@ def project(photos: tuple[Path, ...], report: Report, **flags: Any) -> int:
     """Invert each PHOTO (a file, or a folder of photos) into the latent space of a generator.
 
     For the largest face of each photo this writes NAME.latent.safetensors, NAME.projected.png and NAME.compare.png
-    (photo, reconstruction, difference, loss). Results of faces other than the one detected most surely are called
-    NAME.face2, NAME.face3 and so on. Photos that are already done are skipped. A photo that cannot be used is reported,
-    and the others are still projected.
+    (photo, reconstruction, difference, loss). Results of faces other than the one detected with the highest confidence
+    are called NAME.face2, NAME.face3 and so on. Photos that are already done are skipped. A photo that cannot be used
+    is reported, and the others are still projected.
     """
     if flags.pop("tune") and not flags["tune_steps"]:
         flags["tune_steps"] = DEFAULT_TUNE_STEPS

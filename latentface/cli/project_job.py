@@ -1,4 +1,4 @@
-"""The work of `latentface project`: photos are read one after another, their faces projected in batches."""
+"""The job behind `latentface project`: photos are read one after another, and their faces projected in batches."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ INTERNAL = "internal error (--traceback shows where)"
 
 @dataclass(frozen=True)
 class Settings:
-    """What the flags say."""
+    """The settings from the command line."""
 
     options: ProjectOptions
     folder: Path
@@ -55,7 +55,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Task:
-    """One face that waits for projection."""
+    """One face waiting for projection."""
 
     entry: dict[str, Any]
     photo: Path
@@ -81,7 +81,7 @@ class ProjectJob:
         self.editor: FaceEditor
 
     def run(self, inputs: Sequence[Path]) -> int:
-        """Do it all: report each photo, and the whole as JSON when asked for."""
+        """Run the job: report each photo, and the whole as JSON if requested."""
         began = time.monotonic()
         photos = self.inputs = self._expand(inputs)
         if photos:
@@ -96,14 +96,14 @@ class ProjectJob:
         return int(code)
 
     def _expand(self, inputs: Sequence[Path]) -> list[Path]:
-        """Files as they are, folders as the photos in them; what is neither becomes a failure."""
+        """Expand folders to the photos in them; a path that is neither file nor folder becomes a failure."""
         photos: list[Path] = []
         for path in inputs:
             try:
                 if path.is_dir():
                     inside = [p for p in images.list_photos(path) if not p.name.endswith(OWN_SUFFIXES)]
                     if not inside:
-                        raise InputError(f"{path}: this folder holds only results of earlier runs; give photos")
+                        raise InputError(f"{path}: this folder contains only results of earlier runs; give photos")
                     photos += inside
                 elif path.exists():
                     photos.append(path)
@@ -130,7 +130,7 @@ class ProjectJob:
                 return
 
     def _take(self, photo: Path, entry: dict[str, Any]) -> None:
-        """Read a photo, find the faces asked for, and queue those that are not done yet."""
+        """Read a photo, find the requested faces, and queue those that are not done yet."""
         photo_sha256 = hash_file(photo)
         check_name(self._files(photo.stem, 1).latent)
         name = self.naming.find(photo.stem, photo_sha256)
@@ -160,13 +160,13 @@ class ProjectJob:
                 self.waiting.append(task)
 
     def _take_name(self, photo: Path, name: str, faces: Sequence[int]) -> None:
-        """Reserve the name for these faces of a photo, and say so when it is not the file's own."""
+        """Reserve the name for these faces of a photo, and report it if it differs from the file's name."""
         self.naming.take(name, faces)
         if name != photo.stem:
             self.report.note(f"{photo}: the name {photo.stem} belongs to another result; this one is called {name}")
 
     def _choose(self, photo: Path, crops: Sequence[FaceCrop], largest: int) -> list[int]:
-        """The numbers of the faces that are asked for: every one, one by its number, or the largest, which is said."""
+        """The numbers of the requested faces: all, one by its number, or the largest, with a note."""
         if self.settings.all_faces:
             return list(range(1, len(crops) + 1))
         if self.settings.face is not None:
@@ -181,7 +181,7 @@ class ProjectJob:
         return Files(self.settings.folder, face_name(name, face))
 
     def _done(self, entry: dict[str, Any], files: Files, photo_sha256: str, face: int) -> bool:
-        """Whether an earlier run made this; if so say it, and what this run would have done otherwise."""
+        """Whether an earlier run made this; if so, report it, and how this run would have differed."""
         if self.settings.overwrite or not (files.projected.exists() and files.compare.exists()):
             return False
         made = read_made(files.latent) if files.latent.exists() else None
@@ -189,7 +189,7 @@ class ProjectJob:
             return False
         other = changed(made, self.settings.options, self.editor.fingerprint, self.settings.landmarks)
         how = f" (made with {', '.join(other)})" if other else ""
-        self.report.note(f"{entry['photo']}: already done{how}, skipped; --overwrite does it again")
+        self.report.note(f"{entry['photo']}: already done{how}, skipped; use --overwrite to repeat it")
         tuned = str(files.tuned) if files.tuned.exists() else None
         entry.update(status="skipped", face=face, distance=made.distance, verdict=made.verdict, differs=other)
         entry.update(self._paths(files), tuned=tuned)
@@ -215,7 +215,7 @@ class ProjectJob:
                 self._fail(task.entry, error)
 
     def _write(self, task: Task, projection: Projection, seconds: float) -> None:
-        """Write the files of one face; the latent comes last, it marks the face as done."""
+        """Write the files of one face; the latent is written last, because it marks the face as done."""
         files, distance = task.files, projection.distance
         images.write_image(files.projected, projection.image, source_type=GENERATED)
         photo = printable(task.photo.name)
@@ -238,7 +238,7 @@ class ProjectJob:
         self.report.say(f"{title}: {summary} -> {files.compare}")
 
     def _facts(self, task: Task, projection: Projection) -> dict[str, str]:
-        """What the latent file says of its origin: enough to put an edit back into the photo."""
+        """The origin recorded in the latent file, which is sufficient to put an edit back into the photo."""
         from latentface._version import __version__
 
         return {
@@ -267,7 +267,7 @@ class ProjectJob:
         return {"latent": str(files.latent), "image": str(files.projected), "compare": str(files.compare)}
 
     def _fail(self, entry: dict[str, Any], error: Exception) -> None:
-        """Report a photo that did not work; what every further photo would meet too ends the run."""
+        """Report a photo that failed; an error that would affect every further photo ends the run."""
         known = isinstance(error, LatentfaceError)
         code = error.exit_code if isinstance(error, LatentfaceError) else 1
         message = " ".join(str(error).split()) if known else f"{INTERNAL}: {type(error).__name__}: {error}"

@@ -1,4 +1,4 @@
-"""What a command says: results on stdout, notes and progress on stderr, one JSON object when it is asked for."""
+"""The output of a command: results on stdout, notes and progress on stderr, one JSON object if requested."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 class Bar(Protocol):
-    """A progress bar that a command moves."""
+    """The progress bar of a command."""
 
     def start(self, text: str, total: int) -> None:
-        """Begin a new stretch of `total` steps named `text`."""
+        """Begin a new stage of `total` steps, named `text`."""
 
     def step(self, done: int) -> None:
-        """Set how many steps of the stretch are done."""
+        """Set the number of finished steps of the stage."""
 
 
 class _SilentBar:
@@ -38,7 +38,7 @@ class _SilentBar:
 
 
 class _TerminalBar:
-    """A rich progress bar with time left; replaces its line when a new stretch begins."""
+    """A rich progress bar with remaining time, which replaces its line when a new stage begins."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -56,11 +56,11 @@ class _TerminalBar:
 
 @dataclass(frozen=True)
 class Report:
-    """Where a command's words go.
+    """Writes the messages of a command.
 
     as_json: results are one JSON object on stdout; everything else goes to stderr.
-    quiet: neither results in words nor notes nor progress; errors and JSON still appear.
-    show_traceback: errors come with their traceback.
+    quiet: print neither results in words nor notes nor progress; errors and JSON still appear.
+    show_traceback: show errors with their traceback.
     """
 
     as_json: bool = False
@@ -68,34 +68,34 @@ class Report:
     show_traceback: bool = False
 
     def say(self, text: str) -> None:
-        """A result, in words: on stdout, unless JSON takes that place."""
+        """Print a result in words on stdout, unless JSON is requested."""
         if not (self.as_json or self.quiet):
             write_line(text, sys.stdout)
 
     def note(self, text: str) -> None:
-        """Something the user should know but did not ask for: on stderr."""
+        """Print a note for the user on stderr."""
         if not self.quiet:
             write_line(f"latentface: {' '.join(text.split())}", sys.stderr)
 
     def notes(self, texts: Iterable[str]) -> None:
-        """Several notes, each on a line."""
+        """Print several notes, one on each line."""
         for text in texts:
             self.note(text)
 
     def problem(self, text: str, error: BaseException) -> None:
-        """An error that does not end the command: on stderr, always."""
+        """Print an error that does not end the command on stderr, even if quiet."""
         if self.show_traceback:
             traceback.print_exception(error, file=sys.stderr)
         write_line(f"latentface: {' '.join(text.split())}", sys.stderr)
 
     def result(self, value: Mapping[str, object]) -> None:
-        """The result as an object, written when --json asks for it."""
+        """Write the result as an object if --json is given."""
         if self.as_json:
             emit_json(value)
 
     @contextmanager
     def progress(self) -> Iterator[Bar]:
-        """A bar with time left on a terminal; nothing at all in a pipe or with --quiet."""
+        """A progress bar with remaining time on a terminal; nothing in a pipe or with --quiet."""
         if self.quiet or not sys.stderr.isatty():
             yield _SilentBar()
             return
@@ -109,13 +109,13 @@ class Report:
 
 
 def write_line(text: str, stream: TextIO) -> None:
-    """Write a line, with replacements for what the stream cannot spell: a name need not be text in any encoding."""
+    """Write a line, replacing characters that the stream cannot encode: a file name need not be valid text."""
     encoding = stream.encoding or "utf-8"
     print(printable(text).encode(encoding, "replace").decode(encoding), file=stream, flush=True)
 
 
 def emit_json(value: Mapping[str, object]) -> None:
-    """Write one JSON object on stdout; numbers that JSON cannot spell (nan, inf) become null."""
+    """Write one JSON object on stdout; numbers that JSON cannot represent (nan, inf) become null."""
     write_line(json.dumps(_plain(value), ensure_ascii=False, indent=2, allow_nan=False), sys.stdout)
 
 
@@ -130,6 +130,6 @@ def _plain(value: object) -> object:
 
 
 def face_facts(face: Face) -> dict[str, object]:
-    """What --json tells of a face that was found."""
+    """The facts about a face for --json."""
     metadata = face.latent.metadata or {}
     return {"confidence": round(face.confidence, 3), "cached": face.cached, "verdict": metadata.get("verdict")}

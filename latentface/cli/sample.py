@@ -31,7 +31,7 @@ SHEET_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture to come: the words under it, its file's stem, and what synthesises it (uint8 [R, R, 3])."""
+    """A picture to synthesise: its caption, the stem of its file, and the function that makes it (uint8 [R, R, 3])."""
 
     caption: str
     file: str
@@ -145,7 +145,7 @@ def _seed_pictures(generator: Generator, seeds: list[int], psi: float) -> list[P
 
 
 def _latent_pictures(generator: Generator, paths: Sequence[Path], with_tuned: bool) -> list[Picture]:
-    """All latents are read and checked before the first is drawn; equal names get a number."""
+    """Read and check all latents before the first is synthesised; equal names get a number."""
     from latentface import api
     from latentface.inversion.pivot_tuning import TunedDeltas
 

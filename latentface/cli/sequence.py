@@ -89,7 +89,7 @@ def read(report: Report, film: Path, output: Path, **flags: Any) -> None:
                 on_look=on_look,
             )  # fmt: skip
         except (KeyboardInterrupt, SystemExit):
-            report.note(f"{journal.count} looks are kept in {journal.path}; the same command goes on from there")
+            report.note(f"{journal.count} readings are kept in {journal.path}; the same command continues from there")
             raise
         except NoFaceFound as error:
             journal.remove()
@@ -102,18 +102,20 @@ def read(report: Report, film: Path, output: Path, **flags: Any) -> None:
 
 def _say_state(report: Report, journal: Journal) -> None:
     if journal.damaged is not None:
-        report.note(f"{journal.path}: line {journal.damaged} is damaged; what follows it is looked at again")
+        report.note(f"{journal.path}: line {journal.damaged} is damaged; the frames from there on are classified again")
     if journal.last is not None:
-        report.note(f"going on at {float(journal.last.time):.1f} s with the {journal.count} looks in {journal.path}")
+        report.note(
+            f"continuing at {float(journal.last.time):.1f} s with the {journal.count} readings in {journal.path}"
+        )
     elif journal.replaced:
-        report.note(f"{journal.path} was of another film or other options; begun anew")
+        report.note(f"{journal.path} was made from another film or with other options; starting again")
 
 
 def _tell_reading(report: Report, film: Path, output: Path, recogniser: str, reading: Reading) -> None:
     tally, found = reading.tally, reading.sequence
     if tally.damage:
-        raise InputError(f"{tally.damage}; what it showed until then ({found.duration:.2f} s) is in {output}")
-    report.say(f"{_summary(found)}; a face in {tally.faces} of {tally.looks} looks -> {output}")
+        raise InputError(f"{tally.damage}; the part before ({found.duration:.2f} s) is in {output}")
+    report.say(f"{_summary(found)}; a face in {tally.faces} of {tally.looks} frames -> {output}")
     report.result(
         {
             "command": "sequence read", "film": str(film), "output": str(output), "recogniser": recogniser,
@@ -152,11 +154,13 @@ def fit(report: Report, files: tuple[Path, ...], output: Path, steps: int, seed:
     shutil.rmtree(run)
     ours, chain = fitted.figures["perplexity"], fitted.chain["perplexity"]
     report.say(
-        f"{fitted.segments} segments of {fitted.sequences} sequences; on {fitted.judged} held out the next emotion's "
-        f"perplexity is {ours:.2f}, a Markov chain's {chain:.2f} -> {output}"
+        f"{fitted.segments} segments in {fitted.sequences} sequences; on {fitted.judged} held-out segments "
+        f"the perplexity of the next emotion is {ours:.2f}, that of a Markov chain {chain:.2f} -> {output}"
     )
     if not fitted.beats_chain:
-        report.note("it predicts no better than a Markov chain: these sequences have no longer memory, or are too few")
+        report.note(
+            "it predicts no better than a Markov chain: the sequences depend only on the last emotion, or are too few"
+        )
     report.result(
         {
             "command": "sequence fit", "files": [str(path) for path in files], "output": str(output),
@@ -203,7 +207,7 @@ def predict(report: Report, output: Path, first: str, seconds: float, **flags: A
 
 
 def _shares(found: EmotionSequence) -> dict[str, float]:
-    """Each emotion's share of the time, the largest first; those that are there."""
+    """The share of time of each emotion that occurs, the largest first."""
     seconds = {emotion: 0.0 for emotion in Emotion}
     for segment in found.segments:
         seconds[segment.emotion] += segment.duration

@@ -26,16 +26,17 @@ OUTPUT = Path("latentface-studio")
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), default=OUTPUT, show_default=True,
     help="Folder of the results; nothing in it is overwritten.",
 )  # fmt: skip
-@flag("--host", default="127.0.0.1", show_default=True, section=NETWORKS, help="Address to listen at.")
+@flag("--host", default="127.0.0.1", show_default=True, section=NETWORKS, help="Address to listen on.")
 @flag(
     "--port", type=click.IntRange(0, 65535), default=7860, show_default=True, section=NETWORKS,
-    help="Port, or the next free one; 0 for any.",
+    help="Port to listen on; if it is taken, the next free one. 0 means any.",
 )  # fmt: skip
 @flag(
     "--auth", metavar="USER:PASSWORD", envvar="LATENTFACE_STUDIO_AUTH", section=NETWORKS,
-    help="Ask for a password; needed at an address that other machines reach. Also in LATENTFACE_STUDIO_AUTH.",
+    help="Ask for this password; required for an address that other machines can reach. It can also be set in "
+    "LATENTFACE_STUDIO_AUTH.",
 )  # fmt: skip
-@flag("--browser/--no-browser", default=True, show_default=True, help="Open the page.")
+@flag("--browser/--no-browser", default=True, show_default=True, help="Open the page in the browser.")
 @network_flag
 @device_flag
 @seed_flag
@@ -44,9 +45,9 @@ def studio(
     report: Report, output: Path, host: str, port: int, auth: str | None, browser: bool, network: str, device: str,
     seed: int,
 ) -> None:  # fmt: skip
-    """Serve a page on this machine on which photos are edited, and open it.
+    """Serve a page for editing photos on this machine, and open it in the browser.
 
-    Photos stay on this machine, and nothing is loaded from elsewhere. The page's endpoints can be called by programs.
+    Photos stay on this machine, and nothing is loaded from elsewhere. Programs can call the endpoints of the page.
     Stop it with Ctrl+C.
     """
     if importlib.util.find_spec("gradio") is None:

@@ -9,11 +9,11 @@ WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY")
 
 
 def wait_asleep(environment: MutableMapping[str, str]) -> None:
-    """Let OpenMP's threads sleep while they wait; called before torch is loaded, which reads the environment then.
+    """Let OpenMP's threads sleep while they wait; must be called before torch is loaded and reads the environment.
 
-    By default they spin, which takes the cores away from other processes: two commands at once took 3 to 6 times the
-    time of one. What the user has set in the environment stays. Holds for the whole process, so it is for programs to
-    call, not for libraries.
+    By default they spin, which takes the cores away from other processes: two commands at once took 3 to 6 times as
+    long as one. Settings that the user made in the environment are kept. It applies to the whole process, so it is
+    meant for programs, not for libraries.
     """
     if not any(name in environment for name in WAITING):
         environment["OMP_WAIT_POLICY"] = "passive"

@@ -32,7 +32,7 @@ def train() -> None:
     "--output",
     type=click.Path(path_type=Path),
     applies_to=TRAINED,
-    help="Folder of the run; a run that is there is resumed.",
+    help="Folder of the run; an existing run is resumed.",
 )
 @flag("--check-only", is_flag=True, help="Only list which clips can be used, and why others cannot.")
 @flag(
@@ -58,8 +58,9 @@ def train() -> None:
 def motion(report: Report, clips: tuple[Path, ...], **flags: Any) -> None:
     """Train a First Order Motion Model on CLIPS: videos, folders of videos, folders of frames.
 
-    Every clip is decoded first. Clips that are corrupt, encrypted, empty or still are listed with the reason and left
-    out. A name such as PERSON#ANYTHING.mp4 says who is in the clip. Faces should fill the middle square of the frames.
+    Every clip is first decoded. Clips that are corrupt, encrypted, empty or still are listed with the reason and left
+    out. A name such as PERSON#ANYTHING.mp4 identifies the person in the clip. Faces should fill the middle square of
+    the frames.
     On several GPUs: torchrun --nproc-per-node N -m latentface train motion ...
     """
     if flags["output"] is None and not flags["check_only"]:

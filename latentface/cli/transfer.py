@@ -52,7 +52,7 @@ PHOTOS, LATENTS, TO_CLIP = "photos or clips", "two latents", "a clip and a photo
 CHOICE = ("most_layers", "exact_layers", "contiguous", "keep", "finest", "solver", "time_limit", "rounds")
 OF_PHOTO = is_photo(IDENTITY)
 OF_CLIP, STILL = when(IDENTITY, CLIP, FRAMES), when(IDENTITY, PHOTO, LATENT)
-#: Conditions of the fields of `TransferOptions`: of a clip's face, how much changes and what.
+#: Conditions of the fields of `TransferOptions` that do not apply to the face in a clip.
 FIELDS = {spec.name: (STILL,) for spec in fields(TransferOptions) if spec.name not in ("strength", "only")} | {
     "place": (OF_PHOTO,)
 }
@@ -104,7 +104,7 @@ def transfer(report: Report, identity: Path, expression: Path, output: Path | No
 
     Besides the result, a strip shows identity, expression, generated face and result side by side. If the expression
     is a clip, the result is a clip with one frame for each of its frames, and with its sound. If the identity is a
-    clip, its face is followed and gets the photo's expression in every frame; its speech and blinks go on under it.
+    clip, its face is tracked and gets the photo's expression in every frame; its speech and blinks are kept.
     """
     facts = tell_sources(identity, expression)
     check_flags(facts)
@@ -141,7 +141,7 @@ def transfer(report: Report, identity: Path, expression: Path, output: Path | No
 
 
 def tell_sources(identity: Path, expression: Path) -> dict[str, str]:
-    """What the two sources are, as facts for `check_flags`."""
+    """The kinds of the two sources, as facts for `check_flags`."""
     kind = kind_of_any(expression)
     person = kind_of_any(identity)
     sources = LATENTS if {kind, person} == {LATENT} else TO_CLIP if person in (CLIP, FRAMES) else PHOTOS
@@ -192,7 +192,9 @@ def _clip(
         written = write_film(bar, "transferring", target, clip)
     report.notes(written.notes)
     if told.missing:
-        report.note(f"{expression}: no face in {told.missing} of {told.frames} frames; they hold the one before")
+        report.note(
+            f"{expression}: no face in {told.missing} of {told.frames} frames; they repeat the previous expression"
+        )
     layers = ", ".join(map(str, made.layers)) or "none"
     report.say(f"{written.frames} frames, rows {layers} of the expression, sound {written.sound} -> {target}")
     return {
@@ -232,7 +234,7 @@ def _check_output(target: Path, is_clip: bool) -> None:
     suffix = target.suffix.lower()
     if is_clip and suffix not in (*KINDS, ".webp", ""):
         raise OutputError(
-            f"{target}: the expression is a clip; end the name in {', '.join(KINDS)}, .webp or in nothing"
+            f"{target}: the expression is a clip; end the name in {', '.join(KINDS)} or .webp, or give it no suffix"
         )
     if not is_clip and suffix not in PICTURES:
         raise OutputError(f"{target}: cannot write this kind of picture; end the name in {', '.join(PICTURES)}")

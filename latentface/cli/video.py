@@ -1,4 +1,4 @@
-"""`latentface video`: the face of a photo goes through a sequence of emotions."""
+"""`latentface video`: the face of a photo shows a sequence of emotions."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def video(report: Report, source: Path, output: Path | None, **flags: Any) -> No
 
 
 def check_script(flags: dict[str, Any]) -> None:
-    """Raise UsageError unless one flag says which emotions."""
+    """Raise UsageError unless exactly one option chooses the emotions."""
     given = [name for name in SCRIPTS if flags[name]]
     if len(given) != 1:
         came = " and ".join(f"--{name}" for name in given) or "none"
@@ -125,7 +125,7 @@ def check_script(flags: dict[str, Any]) -> None:
 
 
 def choose_sequence(flags: dict[str, Any], seed: int) -> EmotionSequence:
-    """The emotions that one of the flags asks for, in --seconds."""
+    """The emotions chosen by one of the options, lasting --seconds."""
     seconds: float | None = flags["seconds"]
     if flags["predict"]:
         from latentface import api

@@ -1,4 +1,4 @@
-"""`latentface weights`: the networks that come with the package, and those that others publish."""
+"""`latentface weights`: the built-in networks, and those published by others."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def list_weights(report: Report) -> int:
     rows, published = survey(), survey_published()
     table = [(r["name"], r["kind"], _size(r), _state(r), r["licence"], r["summary"]) for r in rows]
     _say_table(report, [("NAME", "KIND", "SIZE", "STATE", "LICENCE", "SUMMARY"), *table])
-    report.say("\nPublished by others, fetched by name or with `latentface weights get NAME`:\n")
+    report.say("\nPublished by others, downloaded by name or with `latentface weights get NAME`:\n")
     head = ("NAME", "PIXELS", "SIZE", "STATE", "COMMERCIAL", "LICENCE", "SUMMARY")
     _say_table(report, [head, *map(_published_line, published)])
     code = 0 if all(row["verified"] for row in rows) else WeightsError.exit_code
@@ -104,7 +104,7 @@ def _verified(name: str, check: Callable[[], Path], report: Report) -> dict[str,
 
 
 def survey() -> list[dict[str, Any]]:
-    """Every built-in network: what the catalogue says, and whether its file is there and has its checksum."""
+    """Every built-in network: its catalogue entry, and whether its file exists and has the right checksum."""
     from latentface.cli.outputs import hash_file
     from latentface.pretrained.catalogue import BUILTIN
 
@@ -113,7 +113,7 @@ def survey() -> list[dict[str, Any]]:
         present = entry.path.is_file()
         try:
             expected = entry.sha256
-        except WeightsError:  # the list of checksums is damaged, so nothing can be vouched for
+        except WeightsError:  # the list of checksums is damaged, so nothing can be verified
             expected = None
         rows.append(
             {
@@ -132,7 +132,7 @@ def survey() -> list[dict[str, Any]]:
 
 
 def survey_published() -> list[dict[str, Any]]:
-    """Every published network: what the catalogue says, and whether it is in the cache."""
+    """Every published network: its catalogue entry, and whether it is in the cache."""
     from dataclasses import asdict
 
     from latentface.pretrained import cache
@@ -166,7 +166,7 @@ def _entry(name: str) -> Published:
     if name in known:
         return known[name]
     if name in {entry.name for entry in BUILTIN}:
-        raise UsageError(f"{name} comes with the package: there is nothing to get")
+        raise UsageError(f"{name} is built in: there is nothing to download")
     near = get_close_matches(name.lower(), known, n=3, cutoff=0.4)
     offer = f"did you mean {' or '.join(near)}?" if near else "see latentface weights list"
     raise UnknownNetwork(f"no published network is called {name!r}: {offer}")

@@ -1,4 +1,4 @@
-"""`latentface weights import` and `weights export`: networks from and for other tools."""
+"""`latentface weights import` and `weights export`: conversion from and for other tools."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def import_weights(report: Report, file: Path, name: str | None, half: bool, ove
 
     called = name if name is not None else re.sub(r"[^\w.-]", "-", file.stem, flags=re.ASCII).strip(".-") or "network"
     checkpoint = read_checkpoint(file, encoder=False)
-    notes = [*checkpoint.notes, *(["its encoder is left out"] if checkpoint.format == "psp" else [])]
+    notes = [*checkpoint.notes, *(["its encoder is not imported"] if checkpoint.format == "psp" else [])]
     for note in notes:
         report.note(f"{file}: {note}")
     path = imported.place(called, overwrite)

@@ -162,7 +162,7 @@ class ExpressionMap:
         return torch.from_numpy(height).float()[..., None]
 
     def _straighten(self, image: Pixels, points: Float64Array) -> Tensor:
-        """A synthesised picture [S, S, 3] with its landmarks moved to the photo's, and no green or blue cast on teeth."""
+        """A synthesised picture [S, S, 3] with its landmarks moved to the photo's, without a cast on its teeth."""
         if image.shape != (self.side, self.side, 3):
             raise UsageError(f"picture of shape {list(image.shape)}: expected [{self.side}, {self.side}, 3]")
         shift = self._level(np.concatenate([dense(points) - self._here, np.zeros((8, 2))]))

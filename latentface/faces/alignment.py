@@ -218,7 +218,7 @@ class BuiltinLandmarks:
         return self.look_again(photo, self._predict(photo, [box_quad(box) for box in boxes]))
 
     def look_again(self, photo: Pixels, landmarks: Float64Array) -> Float64Array:
-        """The second pass alone, for landmarks [F, 68, 2] that are roughly known, such as those of the previous frame."""
+        """The second pass alone, for landmarks [F, 68, 2] that are roughly known, as from the previous frame."""
         return self._predict(photo, [ffhq_quad(points) for points in landmarks])
 
     def _predict(self, photo: Pixels, squares: list[Float64Array]) -> Float64Array:

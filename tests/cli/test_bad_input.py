@@ -88,7 +88,7 @@ def test_a_photo_without_a_face(desk: Desk) -> None:
 def test_an_output_folder_below_a_file(desk: Desk) -> None:
     (desk.folder / "file").touch()
     done = desk.run("project", desk.photo(), "--network", desk.network, "-o", desk.folder / "file" / "out")
-    assert_refused(done, 5, "cannot make the folder", "-o")
+    assert_refused(done, 5, "cannot create the folder", "-o")
 
 
 def test_an_output_folder_that_is_a_file(desk: Desk) -> None:

@@ -113,7 +113,7 @@ def test_interrupted_it_goes_on(cinema: Desk, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(Recogniser, "__call__", tired)
     first = read(cinema)
     assert first.code == 130
-    assert "11 looks are kept in" in first.err and "the same command goes on" in first.err
+    assert "11 readings are kept in" in first.err and "the same command continues" in first.err
     assert not (cinema.folder / "emotions.json").exists()
     second = read(cinema)
     assert second.code == 0, second.err
@@ -126,7 +126,7 @@ def test_interrupted_it_goes_on(cinema: Desk, monkeypatch: pytest.MonkeyPatch) -
 def test_a_kept_reading_of_other_options_is_begun_anew(cinema: Desk) -> None:
     read(cinema, "--keep-looks", "--looks", 2)
     again = read(cinema, "--json")
-    assert "was of another film or other options; begun anew" in again.err
+    assert "was made from another film or with other options; starting again" in again.err
     assert again.json["looks"] == 30
 
 
@@ -134,7 +134,7 @@ def test_a_kept_reading_at_another_rate_of_a_folder_is_begun_anew(cinema: Desk) 
     write_clip(cinema.folder / "frames", Clip.of((talking(k) for k in range(0, 60, 2)), 5, (180, 140)))
     assert read(cinema, "--keep-looks", "--rate", 5, film="frames").code == 0
     slower = read(cinema, "--keep-looks", "--rate", 1, "--json", film="frames")
-    assert "begun anew" in slower.err
+    assert "starting again" in slower.err
     assert slower.json["seconds"] == 30 and slower.json["looks"] == 30
 
 
@@ -145,7 +145,7 @@ def test_a_damaged_line_of_a_kept_reading_is_looked_at_again(cinema: Desk) -> No
     path.write_text("".join([*lines[:10], "[what?]\n", *lines[11:]]))
     again = read(cinema, "--keep-looks", "--json")
     assert again.code == 0
-    assert "line 11 is damaged; what follows it is looked at again" in again.err
+    assert "line 11 is damaged; the frames from there on are classified again" in again.err
     assert (again.json["looks"], again.json["shares"]) == (first.json["looks"], first.json["shares"])
     assert path.read_text().splitlines(keepends=True) == lines
 
@@ -166,7 +166,7 @@ def test_a_film_without_faces(cinema: Desk) -> None:
     grey = np.full((64, 64, 3), 90, np.uint8)
     write_clip(cinema.folder / "grey.mp4", Clip.of((grey for _ in range(10)), 10, (64, 64)))
     outcome = read(cinema, film="grey.mp4")
-    assert (outcome.code, "grey.mp4: no face in 5 looks" in outcome.err) == (3, True)
+    assert (outcome.code, "grey.mp4: no face in 5 frames" in outcome.err) == (3, True)
     assert not list(cinema.folder.glob("emotions*"))
 
 

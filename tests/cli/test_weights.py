@@ -54,7 +54,7 @@ def test_get_by_hand(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None
     ("words", "code", "message"),
     [
         (["facse"], 4, "did you mean faces?"),
-        (["synthface-128"], 2, "comes with the package"),
+        (["synthface-128"], 2, "is built in"),
         (["faces", "by-hand", "--from", "x"], 2, "name one network"),
         (["faces", "--offline"], 4, "downloads are switched off"),
     ],

@@ -195,7 +195,7 @@ class TestRead:
 
     def test_no_face_at_all(self, made_up):
         clip = Wander(20, faceless=tuple(range(20))).clip()
-        with pytest.raises(NoFaceFound, match="no face in 4 looks"):
+        with pytest.raises(NoFaceFound, match="no face in 4 frames"):
             read(clip, Points(), TELLER)
 
     def test_memory_does_not_grow_with_the_film(self, made_up):

@@ -342,7 +342,7 @@ def test_verdicts_follow_the_distance() -> None:
 def test_crops_and_networks_that_do_not_fit_are_refused(generator: Generator, distance: PerceptualNet) -> None:
     with pytest.raises(UsageError, match="align the photo with size=32"):
         project(np.zeros((64, 64, 3), np.uint8), generator, QUICK, distance=distance)
-    with pytest.raises(UsageError, match="draws 1 channels"):
+    with pytest.raises(UsageError, match="has 1 channels"):
         project(generate_pictures(generator)[0], Generator(replace(CONFIG, img_channels=1)), QUICK, distance=distance)
     labelled = Generator(replace(CONFIG, c_dim=3))
     with pytest.raises(UsageError, match="labels of 3 numbers"):
