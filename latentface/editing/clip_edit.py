@@ -71,7 +71,7 @@ def edit_clip(
         clip: the film.
         change: what becomes of the head at a time; see `change_by_name` and `options.mode`.
         options: how; by default `ClipOptions()`.
-        face: which face of the first frame that shows any, counted from 1 in order of confidence; by default the largest.
+        face: which face of the first frame that shows any, counted from 1; by default the largest.
         landmarks: as `latentface.align` takes it.
         name: of the clip, for messages.
         note: told what the user should know, in one line.

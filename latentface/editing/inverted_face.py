@@ -151,7 +151,7 @@ class FaceFinder:
 
         Args:
             wanted: source (a photo's file or uint8 RGB [H, W, 3], a latent or its file, a projection), what to call it
-                in messages, and which face of it (counted from 1 in order of confidence; None for the largest). The tuning of a projection,
+                in messages, and which face of it (counted from 1; None for the largest). The tuning of a projection,
                 or in NAME.tuned.safetensors beside NAME.latent.safetensors, goes with its latent.
 
         Raises:

@@ -172,7 +172,7 @@ class Sequencer:
         return ws
 
     def extremes(self) -> dict[str, Tensor]:
-        """The extremes of the path by name, ws [num_ws, w_dim]: each emotion at its strongest, the head to each side."""
+        """The extremes of the path, ws [num_ws, w_dim] by name: the strongest emotions, the head to each side."""
         poses = {}
         for emotion, strength in zip(Emotion, self.timeline.weights.max(0), strict=True):
             if strength > 0:

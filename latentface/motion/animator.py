@@ -1,4 +1,4 @@
-"""A still photo and driving clips -> a clip of the photo, one face of it moving or several."""
+"""Animates one or several faces of a still photo by driving clips."""
 
 from __future__ import annotations
 
@@ -29,46 +29,48 @@ State = TypeVar("State")
 StateIn = TypeVar("StateIn", contravariant=True)
 Seen = TypeVar("Seen")
 
-FEATHER = 0.05  # of the square's side: the soft edge of what is put back, narrow, since it shows old beside new
-STILL = 0.5  # share of what is put back below which the picture is held still
-HEAD = (0.4, 0.48)  # half axes of the ellipse around head and neck, in sides of the square
+FEATHER = (
+    0.05  # share of the square's side: the soft edge of the blend, narrow because old and new are both visible in it
+)
+STILL = 0.5  # weight of the blend below which the picture is kept still
+HEAD = (0.4, 0.48)  # semi-axes of the ellipse around head and neck, in sides of the square
 
 
 @dataclass
 class AnimateReport:
-    """What happened; filled while the frames pass. ``faces`` are their squares (left, top, side) in the photo."""
+    """Statistics, filled while the frames are rendered. ``faces`` are their squares (left, top, side) in the photo."""
 
     faces: list[tuple[int, int, int]] = field(default_factory=list)
     drivers: list[DriverReport] = field(default_factory=list)
 
     @property
     def frames(self) -> int:
-        """How many frames have been made."""
+        """Number of frames rendered so far."""
         return self.drivers[0].frames if self.drivers else 0
 
     @property
     def missing(self) -> int:
-        """Frames in which a driver showed no face."""
+        """Number of frames in which a driver showed no face."""
         return sum(len(driver.missing) for driver in self.drivers)
 
 
 @dataclass(frozen=True, eq=False)
 class Animation:
-    """``clip`` computes its frames as they are asked for, once; ``report`` is complete when they are through."""
+    """``clip`` computes its frames on demand, once; ``report`` is complete when they are done."""
 
     clip: Clip
     report: AnimateReport
 
 
 class Moving(Protocol[StateIn]):
-    """A face of a photo that takes on states, in place."""
+    """A face of a photo that can be rendered in any state."""
 
     def place(self, base: Pixels, target: StateIn, /) -> None:
-        """Draw the face as a state has it into a copy of the picture."""
+        """Render the face in a given state into a copy of the picture, in place."""
 
 
 class MovingFace:
-    """One face of a photo: what the model needs of it, computed once, and how its frames go back into the photo.
+    """One face of a photo: the data that the model needs, computed once, and the blending of frames into the photo.
 
     Args:
         picture: uint8 [H, W, 3], or [H, W, 4] with alpha.
@@ -90,7 +92,7 @@ class MovingFace:
         self.mask = self._feather()
 
     def place(self, base: Pixels, target: Keypoints) -> None:
-        """Draw the face with its keypoints at `target` into a copy of the picture, in place."""
+        """Render the face with its keypoints at `target` into a copy of the picture, in place."""
         mask = self.mask
         if self.options.still_background:
             mask = mask * self._head(target)
@@ -108,9 +110,9 @@ class MovingFace:
         base[rows, columns] = np.rint(blended).clip(0, 255).astype(np.uint8)
 
     def leave_room(self, others: Sequence[Square]) -> None:
-        """Leave out the places that are nearer to the middle of another face, in sides of the squares.
+        """Exclude places that are nearer to the centre of another face, in sides of the squares.
 
-        So each face is taken from its own square, where it moves, and not from its neighbour's, where it stands still.
+        So each face is taken from its own square, where it moves, and not from that of a neighbour, where it is still.
         """
 
         def away(square: Square) -> Float32Array:
@@ -134,7 +136,7 @@ class MovingFace:
         return np.minimum(along(self.square.top, height)[:, None], along(self.square.left, width)[None])
 
     def _head(self, target: Keypoints) -> Float32Array:
-        """A soft ellipse around the head where it was and where it goes, [side, side]."""
+        """A soft ellipse around the old and the new position of the head, [side, side]."""
         at = (np.arange(self.square.side) + 0.5) / self.square.side - 0.5
         shift = (target.value - self.keypoints.value)[0].mean(0).cpu().numpy() / 2
         far = np.full((len(at), len(at)), np.inf)
@@ -147,21 +149,21 @@ def animate(
     photo: Photo, faces: Sequence[FaceCrop], drivers: Sequence[Clip], model: MotionModel,
     landmarks: LandmarkPredictor, options: AnimateOptions | None = None, still: Sequence[FaceCrop] = (),
 ) -> Animation:  # fmt: skip
-    """Move the faces of a photo as those of driving clips move.
+    """Move the faces of a photo like those in driving clips.
 
     Args:
         photo: the whole picture; its alpha is kept and moved along.
-        faces: those of its faces that are to move.
-        drivers: one clip for all faces, or one for each, the leftmost face's first. The first clip sets frame times,
-            length and sound; others are shown at its times, and their last frame stays when they end.
+        faces: the faces to move.
+        drivers: one clip for all faces, or one for each face from left to right. The first clip determines timestamps,
+            length and sound; the others are sampled at its times, and their last frame is held when they end.
         model: the motion model.
         landmarks: the landmark network, for the faces of the clips.
         options: how; by default `AnimateOptions()`.
-        still: the photo's other faces, which keep still.
+        still: the other faces of the photo, which are kept still.
 
     Raises:
         UsageError: no face, no driver, or neither one driver nor one for each face.
-        NoFaceFound: a driver without a face.
+        NoFaceFound: a driver shows no face.
     """
     options = options or AnimateOptions()
     ordered = order_faces(faces, drivers)
@@ -182,7 +184,7 @@ def animate(
 
 
 def order_faces(faces: Sequence[FaceCrop], drivers: Sequence[Clip]) -> list[FaceCrop]:
-    """The faces from left to right; UsageError without one, and unless there is one driver or one for each."""
+    """The faces from left to right; UsageError if there are none, or unless there is one driver or one for each."""
     if not faces or len(drivers) not in (1, len(faces)):
         raise UsageError(f"{len(drivers)} driving clips for {len(faces)} faces; give one for all, or one for each")
     return sorted(faces, key=lambda face: float(face.landmarks[:, 0].mean()))
@@ -197,7 +199,7 @@ def move_frame(
     picture: Pixels, moving: Sequence[Moving[State]], transfers: Sequence[Callable[[Seen], State]], time: Fraction,
     driving: Sequence[Seen | None],
 ) -> Frame:  # fmt: skip
-    """The picture with every face moved as what its driver shows is transferred to it; None leaves a face still."""
+    """The picture with every face moved according to the state of its driver; None keeps a face still."""
     frame = picture.copy()
     for i, (face, transfer) in enumerate(zip(moving, transfers, strict=True)):
         shown = driving[min(i, len(driving) - 1)]
@@ -209,7 +211,7 @@ def move_frame(
 def assemble(
     first: Clip, picture: Pixels, frames: Iterable[Frame], squares: Sequence[Square], reports: Sequence[DriverReport]
 ) -> Animation:
-    """The animation of a picture by the first of its driving clips, which gives it times, length and sound."""
+    """The animation of a picture, with timestamps, length and sound of the first driving clip."""
     size = (picture.shape[1], picture.shape[0])
     clip = replace(first, frames=frames, size=size, alpha=picture.shape[2] == 4, source_type=COMPOSITE)
     return Animation(clip, AnimateReport([(each.left, each.top, each.side) for each in squares], list(reports)))

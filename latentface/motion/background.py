@@ -1,4 +1,4 @@
-"""The surroundings of a moved face are displaced smoothly along with it, so that hair stays on its head.
+"""Displaces the surroundings of a moved face smoothly along with it, so that hair stays attached to the head.
 
 A motion network is trained on landmarks, which mark the face alone. Outside the face it predicts a still background,
 although the hair continues there, and it may paint the hair a second time where the head has been. Here the head's

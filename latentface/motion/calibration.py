@@ -1,4 +1,4 @@
-"""What a person sees while bringing their pose to the photo's: boxes, keypoints and the axes of both heads."""
+"""The view for matching one's pose to the photo's: boxes, keypoints and the axes of both heads."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from latentface.faces.square import Square
 from latentface.motion.driver import unlikeness
 
 SOURCE, DRIVER, MATCHED = (64, 200, 255), (255, 160, 48), (80, 255, 96)
-CLOSE_ANGLE = 12.0  # degrees between two poses that count as one
-CLOSE_SHAPE = 0.006  # `unlikeness` of two faces that count as one; two strangers differ by .002 to .025
+CLOSE_ANGLE = 12.0  # difference in degrees below which two poses match
+CLOSE_SHAPE = 0.006  # `unlikeness` below which two faces match; two strangers differ by .002 to .025
 
 
 @dataclass(frozen=True, eq=False)
 class Sight:
-    """A face as the overlay shows it: picture, landmarks [68, 2], square, keypoints [K, 2] in the square's -1..1."""
+    """A face for the overlay: picture, landmarks [68, 2], square, keypoints [K, 2] from -1 to 1 across the square."""
 
     picture: Pixels
     landmarks: Float64Array
@@ -33,13 +33,13 @@ class Sight:
 
 
 def matches(driver: Sight, source: Sight) -> bool:
-    """Whether the driver's pose and expression are near enough to the source's to start from."""
+    """Whether the driver's pose and expression are close enough to the source's to start."""
     near = driver.pose.differs(source.pose) <= CLOSE_ANGLE
     return near and unlikeness(driver.landmarks, source.landmarks) <= CLOSE_SHAPE
 
 
 def advice(driver: HeadPose, source: HeadPose) -> str:
-    """What to do next, in words: the angle that is off most."""
+    """The next instruction in words, for the angle with the largest difference."""
     off = {"yaw": driver.yaw - source.yaw, "pitch": driver.pitch - source.pitch, "roll": driver.roll - source.roll}
     name, value = max(off.items(), key=lambda item: abs(item[1]))
     if abs(value) <= CLOSE_ANGLE:
@@ -50,7 +50,7 @@ def advice(driver: HeadPose, source: HeadPose) -> str:
 
 
 def compare_poses(driver: Sight, source: Sight) -> tuple[Pixels, bool]:
-    """Driver and source side by side with what to do: uint8 [H, W, 3], and whether they match."""
+    """Driver and source side by side with instructions: uint8 [H, W, 3], and whether they match."""
     done = matches(driver, source)
     height = 360
     panels = [_panel(driver, DRIVER, height), _panel(source, SOURCE, height)]

@@ -1,4 +1,4 @@
-"""What moves a face: the keypoints of a driving clip frame by frame, told as motion of another face.
+"""The driver of a face: the keypoints of a driving clip, frame by frame, transferred to another face.
 
 Eq. numbers are those of Siarohin et al. 2019; the one-euro filter is Casiez et al. 2012.
 """
@@ -28,10 +28,10 @@ from latentface.networks.motion import Keypoints, MotionModel
 from latentface.networks.motion.geometry import invert, multiply
 from latentface.options import AnimateOptions
 
-State = TypeVar("State")  # what a frame tells of its face: keypoints, or a head's motion
-Seen: TypeAlias = "tuple[Fraction, State | None]"  # a frame's time and state; None: the source stands still
+State = TypeVar("State")  # the state of the face in a frame: keypoints, or the motion of a head
+Seen: TypeAlias = "tuple[Fraction, State | None]"  # time and state of a frame; None: the source stays still
 
-LOOKED_AT = 48  # frames among which the best one is searched, and that are kept of a clip to be gone through only once
+LOOKED_AT = 48  # frames among which the best one is searched; they are kept if a clip can be iterated over only once
 
 
 def unlikeness(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
@@ -46,7 +46,7 @@ def unlikeness(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
 
 @dataclass
 class DriverReport:
-    """What became of a driving clip's frames; filled while they pass."""
+    """Statistics of a driving clip's frames, filled while they are read."""
 
     frames: int = 0
     missing: list[int] = field(default_factory=list)
@@ -54,18 +54,18 @@ class DriverReport:
 
 
 class Driver:
-    """Keypoints of a driving clip, frame by frame, all read from the square of the reference frame's face.
+    """Keypoints of a driving clip, frame by frame, all detected in the square of the reference frame's face.
 
     Args:
-        clip: gone through twice, to find the reference frame, where that can be done. Of a clip that gives its frames
-            only once, such as a camera's, the reference is found among the first LOOKED_AT frames; these are kept
-            meanwhile, so that every frame is followed.
+        clip: read twice if possible, in order to find the reference frame. For a clip that can be read only once, such
+            as that of a camera, the reference is searched among the first LOOKED_AT frames, which are kept meanwhile,
+            so that every frame is used.
         model, landmarks: networks.
         options: how.
         like: landmarks of the source face, for the best reference frame.
 
     Raises:
-        NoFaceFound: no frame that was looked at shows a face.
+        NoFaceFound: none of the searched frames shows a face.
     """
 
     def __init__(
@@ -78,16 +78,16 @@ class Driver:
         self.reference = keypoints_of(self.square.cut(frame.pixels[..., :3]), model)
 
     def __iter__(self) -> Iterator[Seen[Keypoints]]:
-        """Each frame's time and keypoints; None where the source is to stand still.
+        """Each frame's time and keypoints; None if the source should stay still.
 
         Raises:
-            InputError: a frame shows no face, and that is to stop the clip.
+            InputError: a frame shows no face, and `missing` is "stop".
         """
         smooth = KeypointFilter(self.options.smooth) if self.options.smooth else None
         return follow(self.clip, self.see, smooth, self.options.missing, self.report)
 
     def see(self, frame: Frame) -> Keypoints | None:
-        """A frame's keypoints, or None when it shows no face where the reference had it."""
+        """A frame's keypoints, or None if it shows no face in the square of the reference."""
         square = self.square.cut(frame.pixels[..., :3])
         if self.options.missing != "ignore" and not shows_face(square):
             return None
@@ -101,17 +101,17 @@ def follow(
     missing: str,
     report: DriverReport,
 ) -> Iterator[Seen[State]]:
-    """Each frame's time and state, by the rule for frames that show no face; see `AnimateOptions.missing`.
+    """Each frame's time and state, with the rule for frames that show no face; see `AnimateOptions.missing`.
 
     Args:
         clip: the driver.
-        see: gives a frame's state, or None when it shows no face.
-        smooth: steadies the states over time; None leaves them.
-        missing: what to do where no face is seen.
-        report: filled on the way.
+        see: returns a frame's state, or None if it shows no face.
+        smooth: smooths the states over time; None for no smoothing.
+        missing: what to do if no face is found.
+        report: filled while frames are read.
 
     Raises:
-        InputError: a frame shows no face, and that is to stop the clip.
+        InputError: a frame shows no face, and `missing` is "stop".
     """
     held: State | None = None
     for index, frame in enumerate(clip):
@@ -131,9 +131,9 @@ def follow(
 def choose_reference(
     clip: Clip, landmarks: LandmarkPredictor, options: AnimateOptions, like: Float64Array
 ) -> tuple[Clip, tuple[int, Frame, Float64Array]]:
-    """The clip, to be gone through afterwards, and its reference frame as `find_reference` gives it.
+    """The clip, ready to be read afterwards, and its reference frame from `find_reference`.
 
-    Of a clip that gives its frames only once, it is found among the first LOOKED_AT frames, and these are kept.
+    For a clip that can be read only once, it is searched among the first LOOKED_AT frames, which are kept.
     """
     best = options.best_frame and options.mode == "relative"
     beginning, whole = clip.ahead(LOOKED_AT)
@@ -144,10 +144,10 @@ def choose_reference(
 def find_reference(
     frames: Iterable[Frame], landmarks: LandmarkPredictor, like: Float64Array, best: bool, step: int = 1
 ) -> tuple[int, Frame, Float64Array]:
-    """The frame that motion is told from, its number and its face's landmarks [68, 2].
+    """The reference frame of the motion, its number and the landmarks [68, 2] of its face.
 
-    best: of every step-th frame the one most like those landmarks; else the first that shows a face.
-    Raises NoFaceFound when none of them shows one.
+    best: among every step-th frame, the one most similar to these landmarks; otherwise the first that shows a face.
+    Raises NoFaceFound if none of them shows a face.
     """
     found: tuple[float, int, Frame, Float64Array] | None = None
     index = -1
@@ -175,7 +175,7 @@ def keypoints_of(square: Pixels, model: MotionModel) -> Keypoints:
 
 
 def hull_area(points: torch.Tensor) -> float:
-    """Area of the convex hull of points [K, 2]; 0 when they lie on a line."""
+    """Area of the convex hull of points [K, 2]; 0 if they lie on a line."""
     try:
         return float(ConvexHull(points.double().cpu().numpy()).volume)
     except QhullError:
@@ -204,25 +204,25 @@ class Retargeting:
 
     @property
     def scale(self) -> float:
-        """How much larger the source's keypoints spread than the reference frame's; 1 without `adapt_scale`."""
+        """The spread of the source's keypoints relative to the reference frame's; 1 without `adapt_scale`."""
         areas = [hull_area(points.value[0]) for points in (self.source, self.reference)]
         return math.sqrt(areas[0] / areas[1]) if self.options.adapt_scale and min(areas) > 0 else 1.0
 
 
 class KeypointFilter:
-    """Keypoints steadied by the one-euro filter of `strength`; half a picture a second counts as a speed of 1."""
+    """Keypoints smoothed by the one-euro filter of `strength`; half a picture a second counts as a speed of 1."""
 
     def __init__(self, strength: float) -> None:
         self.steady: OneEuro[torch.Tensor] = OneEuro(strength)
 
     def __call__(self, keypoints: Keypoints, time: Fraction) -> Keypoints:
-        """The filtered keypoints of the frame at `time`, in seconds; times that do not rise begin anew."""
+        """The filtered keypoints of the frame at `time` in seconds; if time does not increase, the filter restarts."""
         value = self.steady(torch.cat([keypoints.value[..., None], keypoints.jacobian], dim=-1), time)  # [N, K, 2, 3]
         return Keypoints(value[..., 0], value[..., 1:])
 
 
 class Latest(Generic[State]):
-    """For rising times the latest of a driver's frames until then; the last one stays when they end."""
+    """For increasing times, the latest frame of a driver; the last one is held at the end."""
 
     def __init__(self, frames: Iterator[Seen[State]]) -> None:
         self.frames = frames
@@ -230,7 +230,7 @@ class Latest(Generic[State]):
         self.waiting = next(frames, None)
 
     def __call__(self, time: Fraction) -> State | None:
-        """What is shown at `time`; None before the first frame, and where the source stands still."""
+        """The state at `time`; None before the first frame, and if the source stays still."""
         while self.waiting is not None and self.waiting[0] <= time:
             self.shown = self.waiting[1]
             self.waiting = next(self.frames, None)

@@ -1,7 +1,7 @@
-"""The heads of a driving clip, frame by frame, told as motion since its reference frame.
+"""The heads of a driving clip, frame by frame, as motion since its reference frame.
 
-The person of the clip is taken from the reference frame: its identity is held, and what the model misses there at the
-landmarks is taken off those of every frame, so that only what moves in the pictures changes in the coefficients.
+The identity is taken from the reference frame and held fixed. The model's error at the landmarks of that frame is
+subtracted from the landmarks of every frame, so that the coefficients change only with the motion.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from latentface.motion.lids import Lids
 from latentface.motion.one_euro import OneEuro
 from latentface.options import AnimateOptions
 
-SMOOTH = 0.5  # strength of the filter where options name none
-_ANGLE, _PLACE, _SIZE = 30.0, 6.0, 0.3  # degrees, centimetres and log of size that the filter counts as a weight of 1
+SMOOTH = 0.5  # strength of the filter if the options give none
+_ANGLE, _PLACE, _SIZE = 30.0, 6.0, 0.3  # degrees, centimetres and log of size that the filter treats like a weight of 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,9 +38,9 @@ class HeadMotion:
         expression: weights [E] of the shapes; 0 for those that turn the eyes.
         gaze: degrees to the subject's left and down, [2].
         pose: yaw, pitch and roll in degrees, [3].
-        place: where the neck joint has gone since the reference frame, in centimetres of that frame, y down, [2].
-        size: natural logarithm of the head's size against the reference frame.
-        shut: how far the lids have closed against the reference frame, right eye and left, 0..1, [2].
+        place: displacement of the neck joint since the reference frame, in centimetres of that frame, y down, [2].
+        size: natural logarithm of the head's size relative to the reference frame.
+        shut: how far the lids have closed relative to the reference frame, right eye and left, 0 to 1, [2].
     """
 
     expression: Float64Array
@@ -52,7 +52,7 @@ class HeadMotion:
 
     @classmethod
     def of(cls, fit: HeadFit, reference: HeadFit, shut: Float64Array | None = None) -> HeadMotion:
-        """What a fit says, against that of the reference frame; and the lids, open unless given."""
+        """The motion in a fit relative to that of the reference frame; lids are open unless given."""
         gaze = Gaze.of(fit.expression_names, fit.expression)
         looks = np.array([name.startswith("eyeLook") for name in fit.expression_names])
         moved = (neck_joint(fit) - neck_joint(reference)) / reference.scale
@@ -62,28 +62,28 @@ class HeadMotion:
         return cls(weights, np.array([gaze.yaw, gaze.pitch]), np.array(fit.pose), moved, size, lids)
 
     def pack(self) -> Float64Array:
-        """All of it but the lids as one vector, whose parts matter about alike."""
+        """Everything except the lids as one vector with components of similar magnitude."""
         gaze = self.gaze / (YAW_AT_ONE, PITCH_AT_ONE)
         return np.concatenate([gaze, self.pose / _ANGLE, self.place / _PLACE, [self.size / _SIZE], self.expression])
 
     @classmethod
     def unpack(cls, vector: Float64Array, shut: Float64Array) -> HeadMotion:
-        """What `pack` made, with lids."""
+        """The reverse of `pack`, with lids."""
         gaze = vector[:2] * (YAW_AT_ONE, PITCH_AT_ONE)
         return cls(vector[8:], gaze, vector[2:5] * _ANGLE, vector[5:7] * _PLACE, float(vector[7]) * _SIZE, shut)
 
 
 class HeadFollower:
-    """Called with each picture of a film, it gives the head of the face it follows and its landmarks [68, 2].
+    """Called with each picture of a film, it returns the head of the tracked face and its landmarks [68, 2].
 
-    None where no face is seen, or one that is turned too far. The person's identity is held, and so is what the model
-    misses of the person at the landmarks, so that only what moves in the pictures changes in a fit.
+    It returns None if there is no face, or if it is turned too far. The person's identity and the model's error at the
+    landmarks are held fixed, so that fits change only with the motion.
 
     Args:
-        model, landmarks: the morphable head and the landmarks' network.
-        person: a fit of the person; by default the first one of each track is taken, so that another person who comes
-            into sight is one.
-        box: where the face to follow is, as `Tracker` takes it; by default the surest one is followed.
+        model, landmarks: the morphable head and the landmark network.
+        person: a fit of the person; by default the first fit of each track is used, so that a new person gets a fit of
+            their own.
+        box: the position of the face to track, as for `Tracker`; by default the best-scored face is tracked.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class HeadFollower:
             self.person = fit_head(self.model, points, picture)
             return self.person
         start = self._last
-        if start is None:  # twice, since the pose may be far from that of the person's fit
+        if start is None:  # twice, since the pose may differ a lot from that of the person's fit
             start = fit_head(self.model, points - self.person.residual, start=self._moved(self.person, points))
         missed = replace(start, missing=self.person.missing).residual
         pinned = replace(start, identity=self.person.identity)
@@ -124,7 +124,7 @@ class HeadFollower:
         return replace(fit, missing=fit.missing + self.person.missing)
 
     def _moved(self, person: HeadFit, points: Float64Array) -> HeadFit:
-        """The person as in its own fit, moved to where a picture has the face."""
+        """The person's own fit, moved to the position of the face in a picture."""
         moved = points[17:].mean(0) - person.landmarks(self.model)[17:].mean(0)
         return replace(person, translation=person.translation + moved)
 
@@ -133,14 +133,14 @@ class HeadDriver:
     """Heads of a driving clip, frame by frame.
 
     Args:
-        clip: as `Driver` takes it.
-        model, landmarks: the morphable head and the landmarks' network.
+        clip: as for `Driver`.
+        model, landmarks: the morphable head and the landmark network.
         options: how.
         like: landmarks of the source face, for the best reference frame.
 
     Raises:
         NoFaceFound: no frame that was looked at shows a face.
-        InputError: the reference frame's face is turned too far.
+        InputError: the face in the reference frame is turned too far.
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class HeadDriver:
         self.reference = HeadMotion.of(self.person, self.person)
 
     def __iter__(self) -> Iterator[Seen[HeadMotion]]:
-        """Each frame's time and head; None where the source is to stand still.
+        """Each frame's time and head; None if the source should stay still.
 
         Raises:
             InputError: a frame shows no face, and that is to stop the clip.
@@ -164,7 +164,7 @@ class HeadDriver:
         return follow(self.clip, self.see, _Filter(strength) if strength else None, self.options.missing, self.report)
 
     def see(self, frame: Frame) -> HeadMotion | None:
-        """A frame's head, or None when it shows no face, or one that is turned too far."""
+        """A frame's head, or None if it shows no face, or one that is turned too far."""
         picture = frame.pixels[..., :3]
         found = self.follower(picture)
         if found is None:
@@ -174,7 +174,7 @@ class HeadDriver:
 
 
 class _Filter:
-    """Heads steadied by the one-euro filter; lids, which do not tremble while they are open, are left alone."""
+    """Heads smoothed by the one-euro filter, except lids, which do not jitter while they are open."""
 
     def __init__(self, strength: float) -> None:
         self.steady: OneEuro[Float64Array] = OneEuro(strength)
@@ -184,6 +184,6 @@ class _Filter:
 
 
 def neck_joint(fit: HeadFit) -> Float64Array:
-    """Where the neck joint is, photo pixels [2]."""
+    """The position of the neck joint in photo pixels [2]."""
     joint: Float64Array = fit.translation + fit.scale * (fit.rotation @ NECK_JOINT)[:2] * (1, -1)
     return joint

@@ -1,4 +1,4 @@
-"""A still photo and driving clips -> a clip of the photo whose heads move as those of the clips.
+"""Animates the heads in a still photo by driving clips, with morphable heads.
 
 The morphable head is fitted to the photo's faces and to every driving frame. Changes of expression, gaze and pose since
 the driver's reference frame are added to the photo's own; the photo's pixels then move with its heads.
@@ -36,11 +36,11 @@ from latentface.networks.mouth import MouthNet
 from latentface.options import AnimateOptions
 
 LARGEST_GAZE = 20.0  # degrees
-LARGEST_PLACE = 1.0  # centimetres that a neck moves
+LARGEST_PLACE = 1.0  # largest displacement of a neck in centimetres
 LARGEST_SIZE = 0.06  # natural logarithm
-SOFT = 0.6  # share of a limit from which motion is braked
-SEAM = 0.1  # sides of two heads' squares over which one's motion gives way to the other's
-#: Shapes that undo each other: less of one than the reference frame has is some of the other.
+SOFT = 0.6  # share of a limit from which motion slows down
+SEAM = 0.1  # sides of two heads' squares over which the motion of one passes into that of the other
+#: Opposite shapes: a decrease of one below the reference frame counts as an increase of the other.
 OPPOSED = (
     ("jawLeft", "jawRight"), ("mouthLeft", "mouthRight"), ("eyeBlinkLeft", "eyeWideLeft"),
     ("eyeBlinkRight", "eyeWideRight"),
@@ -48,7 +48,7 @@ OPPOSED = (
 
 
 class HeadRetargeting:
-    """A driver's head -> the photo's own, changed.
+    """Transfers a driver's head motion to the head in the photo.
 
     relative: the weights and angles change as the driver's have since the reference frame. absolute: weights, gaze and
     pose are the driver's own. Either way the pose stays within `MOST_TURN` of the photo's.
@@ -63,7 +63,7 @@ class HeadRetargeting:
         self.own = HeadMotion.of(source, source)
 
     def __call__(self, driving: HeadMotion) -> HeadFit:
-        """The photo's head as the driver's asks for it."""
+        """The photo's head for a state of the driver."""
         absolute = self.options.mode == "absolute"
         base = self.own if absolute else self.reference
         turn = [limit(float(d - b), most) for d, b, most in zip(driving.pose, base.pose, MOST_TURN, strict=True)]
@@ -101,10 +101,10 @@ class MovingHead:
     Args:
         photo: the picture, its alpha moves along.
         landmarks: [68, 2] of the face in it.
-        others: those of the picture's other faces, which this one must not move.
+        others: landmarks of the other faces in the picture, which must stay still.
 
     Raises:
-        InputError: the face is turned by more than 60 degrees, or these are no landmarks of a face.
+        InputError: the face is turned by more than 60 degrees, or the landmarks do not form a face.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class MovingHead:
         self.share: Float32Array | None = None
 
     def leave_room(self, others: Sequence[Square]) -> None:
-        """Move nothing where another face's middle is nearer, in sides of the squares."""
+        """Move nothing that is nearer to the centre of another face, in sides of the squares."""
         rows, columns = self.view.box.slices
         y, x = np.ogrid[rows, columns]
 
@@ -139,7 +139,7 @@ class MovingHead:
             self.share = share if self.share is None else self.share * share
 
     def place(self, base: Pixels, target: HeadFit) -> None:
-        """Draw the head as `target` has it into a copy of the picture, with its alpha if it has one, in place."""
+        """Render the head in the state `target` into a copy of the picture, with its alpha if it has one, in place."""
         driven = self.driver.drive(self.projector.vertices(target), plain=self.mouth is None)
         if driven.motion is None:
             return
@@ -159,22 +159,22 @@ def animate(
     landmarks: LandmarkPredictor, options: AnimateOptions | None = None, mouth: MouthNet | None = None,
     still: Sequence[FaceCrop] = (),
 ) -> Animation:  # fmt: skip
-    """Move the heads of a photo as those of driving clips move.
+    """Move the heads in a photo like those in driving clips.
 
     Args:
         photo: the whole picture; its alpha is kept and moved along.
-        faces: those of its faces that are to move.
-        drivers: one clip for all faces, or one for each, the leftmost face's first. The first clip sets frame times,
-            length and sound; others are shown at its times, and their last frame stays when they end.
+        faces: the faces to move.
+        drivers: one clip for all faces, or one for each face from left to right. The first clip determines timestamps,
+            length and sound; the others are sampled at its times, and their last frame is held when they end.
         model: the morphable head.
         landmarks: the network that finds landmarks.
         options: how; by default `AnimateOptions()`.
         mouth: the network that paints opened mouths; None for a plain filling.
-        still: the photo's other faces, which keep still.
+        still: the other faces of the photo, which are kept still.
 
     Raises:
         UsageError: no face, no driver, or neither one driver nor one for each face.
-        NoFaceFound: a driver without a face.
+        NoFaceFound: a driver shows no face.
         InputError: a face is turned too far for a head to be fitted.
     """
     options = options or AnimateOptions()
@@ -205,7 +205,7 @@ def animate(
 
 
 def limit(value: float, most: float) -> float:
-    """A value braked from `SOFT` of a limit on, so that it comes near the limit and never beyond."""
+    """A value that is compressed from `SOFT` of a limit on, so that it approaches the limit and never exceeds it."""
     free = SOFT * most
     if abs(value) <= free:
         return value

@@ -1,4 +1,4 @@
-"""Work on the frames of a clip side by side, whose results come in order."""
+"""Processes the frames of a clip in parallel and returns the results in order."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Made = TypeVar("Made")
 
 
 def in_order(steps: Iterator[Step], make: Callable[[Step], Made], workers: int) -> Iterator[Made]:
-    """What is made of each step; while one is waited for, `workers` more are made and the next step is looked at.
+    """The result of each step; while one is pending, `workers` more are computed and the next step is prepared.
 
-    Without workers nothing is done before it is asked for, as it has to be live.
+    Without workers nothing is computed in advance, as required for live use.
     """
     if not workers:
         yield from map(make, steps)
@@ -34,5 +34,5 @@ def in_order(steps: Iterator[Step], make: Callable[[Step], Made], workers: int) 
 
 
 def free_cores() -> int:
-    """How many frames to make at once here."""
+    """The number of frames to compute in parallel on this machine."""
     return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)

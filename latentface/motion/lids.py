@@ -1,7 +1,7 @@
-"""How far the lids of a driver's eyes have closed, by the pixels between them.
+"""Measures how far a driver's eyelids have closed, from the pixels between them.
 
-Landmarks of a shut eye often stay where those of the open one were. What vanishes for sure is the iris: a dark disc
-between brighter sides. Its contrast is compared with what the same eye showed while it was open.
+Landmarks of a shut eye often stay where those of the open one were. What does disappear is the iris, a dark disc
+between brighter sides. Its contrast is compared with that of the same eye while it was open.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from latentface.arrays import Float64Array, Pixels
 
 _EYES = (slice(36, 42), slice(42, 48))  # of 68 landmarks: the subject's right eye and the left
 _SIZE = (14, 24)  # rows and columns of the patch of an eye
-_REACH = (0.27, 0.46)  # inter-ocular distances that it covers
+_REACH = (0.27, 0.46)  # its size in inter-ocular distances
 _APART = 4  # columns of the patch from the middle of the iris to the white beside it
-_ROWS = slice(3, 11)  # of the patch, in which an iris is looked for
-_OPEN, _SHUT = 0.75, 0.5  # shares of the open eye's contrast down to which it is open, and from which it is shut
-_LEAST = 0.06  # contrast of an open eye, as a part of the skin's brightness, below which nothing can be told
-_MEMORY = 100.0  # frames in which the contrast of the open eye comes down to a lower one
+_ROWS = slice(3, 11)  # part of the patch in which the iris is searched
+_OPEN, _SHUT = 0.75, 0.5  # shares of the open eye's contrast above which it counts as open, and below which as closed
+_LEAST = 0.06  # contrast of an open eye, relative to the skin's brightness, below which nothing can be measured
+_MEMORY = 100.0  # frames over which the reference contrast of the open eye decays to a lower one
 
 
 class Lids:
-    """Called with each frame and its landmarks [68, 2], it says how far each eye has closed, [2] of 0 to 1.
+    """Called with each frame and its landmarks [68, 2], it returns how far each eye has closed, [2] from 0 to 1.
 
     The first frame's eyes count as open. Order: the subject's right eye, the left.
     """
@@ -41,7 +41,7 @@ class Lids:
 
 
 def iris_contrasts(picture: Pixels, landmarks: Float64Array) -> Float64Array:
-    """How much darker than its sides the darkest disc of each eye is, as a part of the skin's brightness, [2].
+    """The contrast of the darkest disc in each eye to its sides, relative to the skin's brightness, [2].
 
     Args:
         picture: uint8 RGB [H, W, 3].

@@ -14,13 +14,13 @@ Value = TypeVar("Value", torch.Tensor, Float64Array)
 
 
 class OneEuro(Generic[Value]):
-    """Called with each value, of any shape, and its time in seconds, it gives the steadied one.
+    """Called with each value, of any shape, and its time in seconds, it returns the smoothed value.
 
-    A value that is not later than the one before begins anew.
+    If the time does not increase, the filter restarts.
 
     Args:
-        strength: 0..1; the cut-off of a value at rest falls from 8 Hz to 0.5 Hz.
-        beta: Hz by which a speed of 1 a second raises the cut-off.
+        strength: 0 to 1, by which the cut-off for a value at rest falls from 8 Hz to 0.5 Hz.
+        beta: increase of the cut-off in Hz for a speed of 1 per second.
     """
 
     SPEED_CUT_OFF = 1.0  # Hz
@@ -31,7 +31,7 @@ class OneEuro(Generic[Value]):
         self.before: tuple[Fraction, Value, Value] | None = None  # time, value, speed
 
     def __call__(self, value: Value, time: Fraction) -> Value:
-        """The steadied value at `time`, in seconds."""
+        """The smoothed value at `time`, in seconds."""
         if self.before is None or time <= self.before[0]:
             self.before = time, value, value * 0
             return value
@@ -48,5 +48,5 @@ _TURN = 2 * math.pi
 
 
 def _share(cycles: float) -> float:
-    """How much of a new value a low pass takes over that lies so many cycles of its cut-off after the last."""
+    """The weight of a new value in a low-pass filter, given the time since the last one in cycles of the cut-off."""
     return _TURN * cycles / (_TURN * cycles + 1)

@@ -1,1 +1,1 @@
-"""Network definitions: what they compute, never where their weights come from."""
+"""Network definitions: shapes and arithmetic, without weights."""

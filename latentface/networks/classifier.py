@@ -1,7 +1,7 @@
 """Emotion classifier: a face crop -> one of the seven emotions of `latentface.emotion.Emotion`.
 
-What an emotion does to a face is where it moves brows, lids and lips, and how they look there. So the classifier is a
-landmark network, and a few layers that read its points and, at each, the features the point was found by.
+An emotion changes the position and the appearance of brows, lids and lips. The classifier is therefore a landmark
+network followed by a few layers that use its points and the features at each point.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ INNER = slice(17, 68)  # without the jaw line, which moves with the view
 
 @dataclass(frozen=True)
 class EmotionConfig:
-    """landmarks: shape of the landmark network inside. features: length of the vector the decision is made from."""
+    """landmarks: shape of the landmark network inside. features: length of the feature vector before the logits."""
 
     landmarks: LandmarkConfig = field(default_factory=LandmarkConfig)
     features: int = 128
 
     def __post_init__(self) -> None:
-        if isinstance(self.landmarks, Mapping):  # a mapping when it comes from a file
+        if isinstance(self.landmarks, Mapping):  # a mapping if it comes from a file
             object.__setattr__(self, "landmarks", LandmarkConfig(**self.landmarks))
         if self.features < 1:
             raise UsageError(f"features must be at least 1, got {self.features}")
@@ -52,19 +52,21 @@ class EmotionNet(nn.Module):
         self.hidden = nn.Linear(width, 2 * self.config.features)
         self.last = nn.Linear(2 * self.config.features, self.config.features)
         self.head = nn.Linear(self.config.features, len(Emotion))
-        self.register_buffer("mean", torch.zeros(width))  # of what is observed, over the training pictures
+        self.register_buffer(
+            "mean", torch.zeros(width)
+        )  # mean and scale of the observations over the training pictures
         self.register_buffer("scale", torch.ones(width))
 
     def embed(self, observed: Tensor) -> Tensor:
-        """The features [N, D] of observations [N, W], as `observe` makes them."""
+        """The features [N, D] of observations [N, W] from `observe`."""
         return F.relu(self.last(F.relu(self.hidden((observed - self.mean) * self.scale))))
 
     def features(self, crops: Tensor) -> Tensor:
-        """What the decision is made from: [N, D] for crops [N, 3, R, R]; UsageError for another shape."""
+        """The features [N, D] before the logits for crops [N, 3, R, R]; UsageError for another shape."""
         framed = framed_part(crops, self.config.landmarks)
         observed = observe(self.landmarks, torch.cat([framed, framed.flip(3)]))
         ours, mirrored = self.embed(observed).chunk(2)
-        return (ours + mirrored) / 2  # the logits are linear in the features: theirs are averaged, too
+        return (ours + mirrored) / 2  # the logits are linear in the features, so they are averaged, too
 
     def forward(self, crops: Tensor) -> Tensor:
         """Logits [N, 7] of crops [N, 3, R, R]; UsageError for another shape."""
@@ -73,9 +75,9 @@ class EmotionNet(nn.Module):
 
 
 def observe(landmarks: LandmarkNet, framed: Tensor) -> Tensor:
-    """What a landmark network sees in pictures [N, 3, S, S] of its frame: [N, W].
+    """Observations [N, W] of a landmark network in pictures [N, 3, S, S] of its frame.
 
-    Of each the inner points, see `eye_frame`, and at each point the features that its heat map is made of.
+    They are the inner points, see `eye_frame`, and at each point the features from which its heat map is computed.
     """
     maps = landmarks.decode(*landmarks.encode(framed))
     points = landmarks.locate(landmarks.head(maps))

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from latentface.errors import UsageError
 
 ARCHITECTURES = ("skip", "resnet", "orig")
-# far above any published network: a damaged file asks for more
+# far above any published network; larger values come from damaged files
 MOST_WIDTH, MOST_LAYERS, MOST_TAPS = 1 << 16, 64, 32
 
 
 @dataclass(frozen=True)
 class GeneratorConfig:
-    """Everything that decides the shape and arithmetic of a generator.
+    """Everything that determines the shape and arithmetic of a generator.
 
     Attributes:
         resolution: output size R in pixels, a power of two from 8 to 1024.
@@ -68,7 +68,7 @@ class GeneratorConfig:
 
     @property
     def num_ws(self) -> int:
-        """2 log2(R) - 2: one w a convolution, one for the last to-RGB."""
+        """2 log2(R) - 2: one w for each convolution, and one for the last to-RGB."""
         return 2 * len(self.resolutions)
 
     def channels(self, resolution: int) -> int:

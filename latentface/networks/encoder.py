@@ -1,4 +1,4 @@
-"""Encoders: a face crop -> the latent that draws it, in one pass."""
+"""Encoders: from a face crop to its latent in one pass."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from latentface.errors import UsageError
 class EncoderConfig:
     """Shape of a `LatentEncoder`, and the generator it is for.
 
-    resolution: side of the pictures it looks at, a power of two. widths: channels before each halving, down to 4 x 4;
-    multiples of 8. rank: how many ways the layers' w can part from each other. fingerprint: the generator's.
+    resolution: side of its input pictures, a power of two. widths: channels before each halving, down to 4 x 4;
+    multiples of 8. rank: the rank of the differences between the layers' w. fingerprint: that of the generator.
     """
 
     resolution: int
@@ -31,17 +31,17 @@ class EncoderConfig:
 
 
 class CropEncoder(nn.Module):
-    """Crops [N, 3, R, R] in [-1, 1] -> w [N, w_dim]: residual halvings down to 4 x 4, then one linear map.
+    """Crops [N, 3, R, R] in [-1, 1] -> w [N, w_dim]: residual downsampling to 4 x 4, then one linear map.
 
-    Fully convolutional above 4 x 4, so one encoder serves every stage of a growing generator: a stage's pictures enter
-    at their own resolution and skip the halvings they do not need.
+    Fully convolutional above 4 x 4, so one encoder serves every stage of a growing generator: the pictures of a stage
+    enter at their own resolution and skip the halvings that they do not need.
     """
 
     def __init__(self, resolution: int, w_dim: int, widths: tuple[int, ...] = (16, 32, 64, 128, 192)) -> None:
         super().__init__()
         self.levels = resolution.bit_length() - 3  # halvings from `resolution` to 4 x 4
         if len(widths) < self.levels:
-            raise ValueError(f"{len(widths)} widths for {self.levels} levels: give one a halving")
+            raise ValueError(f"{len(widths)} widths for {self.levels} levels: give one for each halving")
         widths = widths[-self.levels :]
         self.from_rgb = nn.ModuleList([nn.Conv2d(3, width, 3, padding=1) for width in widths])
         self.halvings = nn.ModuleList(
@@ -83,10 +83,10 @@ class Halving(nn.Module):
 
 
 class LatentEncoder(nn.Module):
-    """Crops [N, 3, R, R] in [-1, 1] -> ws [N, num_ws, w_dim] of one generator: one w, and what each layer adds to it.
+    """Crops [N, 3, R, R] in [-1, 1] -> ws [N, num_ws, w_dim] of one generator: one w, and an offset for each layer.
 
-    The additions start at zero, as in e4e (Tov et al. 2021, section 4): the further apart the layers, the closer the
-    picture and the worse it takes an edit.
+    The offsets start at zero, as in e4e (Tov et al. 2021, section 4): the larger they are, the more accurate the
+    reconstruction and the worse its edits.
     """
 
     def __init__(self, config: EncoderConfig) -> None:
@@ -102,14 +102,14 @@ class LatentEncoder(nn.Module):
     centre: torch.Tensor
 
     def parts(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The code w [N, w_dim], and what the layers add to it [N, num_ws, w_dim]."""
+        """The code w [N, w_dim], and the offsets of the layers [N, num_ws, w_dim]."""
         features = self.trunk.features(images)
         added = self.deltas(F.leaky_relu(self.squeeze(features), 0.2)).float()
         w = self.centre + self.trunk.head(features).float()
         return w, added.unflatten(1, (self.config.num_ws, self.config.w_dim))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Pictures of another size are area-averaged to R; raises UsageError for what is no [N, 3, S, S]."""
+        """The latents ws; pictures of another size are area-averaged to R. Raises UsageError for another shape."""
         if images.ndim != 4 or images.shape[1] != 3 or images.shape[2] != images.shape[3]:
             raise UsageError(f"pictures of shape {list(images.shape)}: expected face crops [N, 3, S, S]")
         if images.shape[-1] != self.config.resolution:

@@ -1,6 +1,6 @@
 """StyleGAN2 generator: mapping network z -> ws and synthesis network ws -> image (Karras et al. 2020).
 
-Parameter names are those of the StyleGAN2-ADA state dict, so published weights need renaming at most.
+Parameter names are those of the StyleGAN2-ADA state dict, so published weights need at most renaming.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def normalise(x: torch.Tensor) -> torch.Tensor:
 
 
 class SynthesisBlock(nn.Module):
-    """All layers of one resolution; holds the constant input at 4 x 4, upsamples its input above."""
+    """All layers of one resolution; has a constant input at 4 x 4 and upsamples its input at higher resolutions."""
 
     def __init__(self, config: GeneratorConfig, resolution: int, kernel: torch.Tensor) -> None:
         super().__init__()
@@ -125,7 +125,7 @@ class SynthesisBlock(nn.Module):
         ws: torch.Tensor,
         noise: Sequence[torch.Tensor | None],
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Take ws [N, num_convs + 1, w_dim], one a convolution and one for to-RGB; return features and image."""
+        """Take ws [N, num_convs + 1, w_dim], one for each convolution and one for to-RGB; return features and image."""
         if x is None:
             x = self.const.expand(ws.shape[0], -1, -1, -1)  # [N, C, 4, 4]
             x = self.conv1(x, ws[:, 0], noise[0])
@@ -142,7 +142,7 @@ class SynthesisBlock(nn.Module):
         return x, img
 
     def _add_rgb(self, img: torch.Tensor | None, rgb: torch.Tensor) -> torch.Tensor:
-        # the image is summed over all resolutions: it stays in float32 whatever the convolutions run in
+        # the image is summed over all resolutions, so it stays in float32 whatever the precision of the convolutions
         rgb = rgb.to(torch.promote_types(rgb.dtype, torch.float32))
         if img is None:
             return rgb
@@ -175,20 +175,20 @@ class SynthesisNetwork(nn.Module):
         Args:
             ws: [N, num_ws, w_dim].
             noise_mode: "const" (the stored maps), "none", or "random" (new maps from `generator`).
-            noise: maps in layer order that take the place of the stored ones, each [N or 1, 1, r, r] or [r, r].
+            noise: maps in layer order that replace the stored ones, each [N or 1, 1, r, r] or [r, r].
             generator: source of the random maps, on the device of ws; global random state is never used.
-            resolution: stop at this resolution, which a network of architecture "skip" draws on its way: [N, C, r, r].
+            resolution: stop at this resolution, which is an intermediate output of architecture "skip": [N, C, r, r].
 
         Raises:
             UsageError: ws or noise of the wrong shape, an unknown mode, "random" without a generator, a resolution
-                that is not drawn.
+                that has no output.
         """
         config = self.config
         if ws.ndim != 3 or ws.shape[1:] != (config.num_ws, config.w_dim):
             expected = f"[N, {config.num_ws}, {config.w_dim}]"
             raise UsageError(f"ws has shape {list(ws.shape)}: this network expects {expected}")
         if resolution not in (None, *self.drawn):
-            raise UsageError(f"this network draws no image of side {resolution}, only of {self.drawn}")
+            raise UsageError(f"this network has no output of side {resolution}, only of {self.drawn}")
         maps = self._noise_maps(ws, noise_mode, noise, generator)
         x: torch.Tensor | None = None
         img: torch.Tensor | None = None
@@ -205,7 +205,7 @@ class SynthesisNetwork(nn.Module):
 
     @property
     def drawn(self) -> tuple[int, ...]:
-        """Sides of the images that are drawn on the way to the full one, ascending, the full one last."""
+        """Sides of the intermediate images, ascending, with the full one last."""
         config = self.config
         return tuple(config.resolutions) if config.architecture == "skip" else (config.resolution,)
 
@@ -262,8 +262,8 @@ class Generator(nn.Module):
     device; convolutions follow torch.autocast, styles and the image stay in float32.
 
     Attributes:
-        base: fingerprint of the generator that this one was grown from, or None. Its w mean the same in both, and its
-            W+ latents, their last row repeated (`extended`), are latents of this one.
+        base: fingerprint of the generator that this one was grown from, or None. Both have the same w, and W+ latents
+            of the base, with their last row repeated (`extended`), are latents of this one.
     """
 
     base: str | None = None
@@ -298,9 +298,9 @@ class Generator(nn.Module):
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of the config and of every weight and noise map in float32: two networks that draw alike agree.
+        """SHA-256 (hex) of the config and of every weight and noise map in float32; equal for equivalent networks.
 
-        Independent of the device; kept until a tensor's content changes.
+        It is independent of the device and cached until the content of a tensor changes.
         """
         state = self.state_dict()
         key = (self.config, checksums(state.values()))

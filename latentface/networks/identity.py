@@ -1,7 +1,8 @@
-"""Identity embedding: a face crop -> a unit vector that stays with the person.
+"""Identity embedding: from a face crop to a unit vector that identifies the person.
 
-It joins what a trunk has learnt to keep through light, pose and expression (skin, brows, hair) with the geometry of a
-landmark network, and maps both linearly to where people differ most and pictures of one person least.
+It combines features that a trunk has learnt to be invariant to light, pose and expression (skin, brows, hair) with the
+geometry from a landmark network, and maps both linearly to the directions in which people differ most and pictures of
+one person least.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class IdentityConfig:
     features: int = 32
 
     def __post_init__(self) -> None:
-        if isinstance(self.trunk, Mapping):  # mappings when they come from a file
+        if isinstance(self.trunk, Mapping):  # mappings if they come from a file
             object.__setattr__(self, "trunk", TrunkConfig(**self.trunk))
         if isinstance(self.landmarks, Mapping):
             object.__setattr__(self, "landmarks", LandmarkConfig(**self.landmarks))
@@ -49,9 +50,9 @@ class IdentityNet(nn.Module):
         self.out = nn.Linear(self.config.trunk.features + 4 * NUM_POINTS, self.config.features)
 
     def describe(self, crops: Tensor) -> Tensor:
-        """What is compared: [N, W], the trunk's features, the points in the frame of the eyes, and their squares.
+        """The compared quantities [N, W]: the trunk's features, the points in the frame of the eyes, and their squares.
 
-        Squares, because a turned head moves a point by its depth times the turn, and depth differs between people.
+        Squares are used because a head turn moves a point in proportion to its depth, which differs between people.
         """
         points = eye_frame(self.landmarks(framed_part(crops, self.config.landmarks))).flatten(1)
         return torch.cat([self.trunk(self.trunk.frame(crops)).float(), points, points.square()], dim=1)

@@ -1,8 +1,8 @@
-"""68-point landmark regressor: a small residual encoder, two steps back up, and the mean place of each heat map.
+"""68-point landmark regressor: a residual encoder, two upsampling steps, and the expected position in each heat map.
 
-The integral over a heat map (Sun et al. 2018, "Integral human pose regression") places points finer than its cells
-and learns from coordinates alone. Group normalisation keeps each picture's own contrast out of the features, which
-matters when the pictures at work are not those of the training.
+The integral over a heat map (Sun et al. 2018, "Integral human pose regression") has sub-cell precision and can be
+trained on coordinates alone. Group normalisation removes each picture's own contrast from the features, which matters
+when pictures differ from the training data.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ NUM_POINTS = 68
 
 @dataclass(frozen=True)
 class LandmarkConfig:
-    """Shape of a LandmarkNet and the part of the face it looks at.
+    """Shape of a LandmarkNet and the part of the face that it uses.
 
     input_size: side of the square input in pixels, a multiple of 16. widths: channels at 1/2, 1/4, 1/8 and 1/16 of
-    it. decoder: channels of the maps at 1/4. blocks: residual blocks a level. frame_scale, frame_shift: the input
-    shows the FFHQ square scaled by frame_scale about its centre moved down by frame_shift, both in sides of that
+    it. decoder: channels of the maps at 1/4. blocks: residual blocks for each level. frame_scale, frame_shift: the
+    input shows the FFHQ square scaled by frame_scale about its centre moved down by frame_shift, both in sides of that
     square (the face fills its lower middle).
     """
 
@@ -48,9 +48,9 @@ class LandmarkNet(FaceEncoder):
     """Images [N, 3, S, S] in [-1, 1] -> landmarks [N, 68, 2] in crop units.
 
     A crop unit runs from 0 at the left (top) edge to 1 at the right (bottom) edge: the centre of pixel i is
-    (i + 0.5) / S. `offsets` [68, 2] is added to the answer in the frame of the face: x along the line from the left
-    to the right eye centre, y at a right angle to it (down), in inter-ocular distances; zero unless a set of
-    annotations defines its points elsewhere than the training data.
+    (i + 0.5) / S. `offsets` [68, 2] is added to the result in the frame of the face: x along the line from the left
+    to the right eye centre, y at a right angle to it (down), in inter-ocular distances. It is zero unless the points
+    are defined differently from those in the training data.
     """
 
     offsets: torch.Tensor
@@ -76,7 +76,7 @@ class LandmarkNet(FaceEncoder):
         return logits
 
     def decode(self, x4: torch.Tensor, x8: torch.Tensor, x16: torch.Tensor) -> torch.Tensor:
-        """What the heat maps are a linear map of, [N, D, S/4, S/4], from the encoder's maps."""
+        """The input of the linear map to the heat maps, [N, D, S/4, S/4], from the encoder's maps."""
         y8 = self.merge8(x8 + _double(self.up8(x16)))
         y4: torch.Tensor = self.merge4(self.lateral4(x4) + _double(self.up4(y8)))
         return y4
@@ -96,7 +96,7 @@ def _double(x: torch.Tensor) -> torch.Tensor:
 
 
 def spatial_mean(logits: torch.Tensor) -> torch.Tensor:
-    """Mean place [N, K, 2] (x, y), in units of the side, under the softmax of each map of logits [N, K, H, W]."""
+    """Expected position [N, K, 2] (x, y) under the softmax of each map of logits [N, K, H, W], in units of the side."""
     height, width = logits.shape[2:]
     weights = logits.flatten(2).softmax(2).reshape(logits.shape)
     x = (torch.arange(width, dtype=logits.dtype, device=logits.device) + 0.5) / width
@@ -114,7 +114,7 @@ def apply_offsets(points: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
 def eye_frame(points: torch.Tensor) -> torch.Tensor:
     """Points [N, 68, 2] in the frame of each face, in inter-ocular distances.
 
-    The origin is the middle between the eyes; x runs along the line from the left to the right eye centre, y at a right
+    The origin is the midpoint of the eyes; x runs along the line from the left to the right eye centre, y at a right
     angle to it, down.
     """
     left, right = points[:, 36:42].mean(1, keepdim=True), points[:, 42:48].mean(1, keepdim=True)

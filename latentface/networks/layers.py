@@ -42,16 +42,16 @@ class EqualLinear(nn.Module):
         self.activation = activation
 
     def reset_parameters(self, generator: torch.Generator) -> None:
-        """Normal weights of deviation 1 / lr_multiplier, and the bias that makes lr * b equal `bias_init`."""
+        """Normal weights of standard deviation 1 / lr_multiplier, and a bias such that lr * b equals `bias_init`."""
         nn.init.normal_(self.weight, std=1.0 / self.lr_multiplier, generator=generator)
         nn.init.constant_(self.bias, self.bias_init / self.lr_multiplier)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:  # [N, in] -> [N, out]
         """The layer of x [N, in]: [N, out], in the precision of the weights."""
-        # styles steer every pixel of a channel: 8 bits of mantissa would show, and the layer is cheap
+        # styles affect every pixel of a channel, so 8 bits of mantissa would be visible, and the layer is cheap
         with without_autocast(x):
             scale = self.lr_multiplier / math.sqrt(self.weight.shape[1])
-            # the input is scaled rather than the weight: there is less of it
+            # the input is scaled rather than the weight, because it is smaller
             y = torch.nn.functional.linear(x.to(self.weight.dtype) * scale, self.weight, self.bias * self.lr_multiplier)
             return bias_act(y, activation=self.activation, gain=SQRT2 if self.activation == "lrelu" else 1.0)
 

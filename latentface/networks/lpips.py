@@ -1,7 +1,6 @@
-"""LPIPS as it was published (Zhang et al. 2018): AlexNet, VGG-16 or SqueezeNet 1.1 with heads trained on judgements.
+"""LPIPS as published (Zhang et al. 2018): AlexNet, VGG-16 or SqueezeNet 1.1 with heads trained on human judgements.
 
-The shapes and the arithmetic; `latentface.pretrained.lpips` reads the weights, which torchvision and the package lpips
-publish.
+Shapes and arithmetic; `latentface.pretrained.lpips` reads the weights published by torchvision and the package lpips.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ from latentface.networks.perceptual import FeatureDistance, check_images, freeze
 
 Shape = tuple[int, ...]
 
-#: What LPIPS subtracts from images in [-1, 1] and divides them by: ImageNet's mean and spread.
+#: Shift and scale that LPIPS applies to images in [-1, 1]: ImageNet's mean and standard deviation.
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 
 
 @dataclass(frozen=True)
 class Convolution:
-    """A convolution and its ReLU; `index` is its number in torchvision's `features`."""
+    """A convolution and its ReLU; `index` is its index in torchvision's `features`."""
 
     index: int
     inputs: int
@@ -36,7 +35,7 @@ class Convolution:
     padding: int = 1
 
     def shapes(self) -> Iterator[tuple[str, Shape]]:
-        """The names and shapes of its tensors."""
+        """Names and shapes of its tensors."""
         yield f"features.{self.index}.weight", (self.outputs, self.inputs, self.kernel, self.kernel)
         yield f"features.{self.index}.bias", (self.outputs,)
 
@@ -51,7 +50,7 @@ class Fire:
     expanded: int
 
     def shapes(self) -> Iterator[tuple[str, Shape]]:
-        """The names and shapes of its tensors."""
+        """Names and shapes of its tensors."""
         for part, outputs, inputs, kernel in (
             ("squeeze", self.squeezed, self.inputs, 1),
             ("expand1x1", self.expanded, self.squeezed, 1),
@@ -63,7 +62,7 @@ class Fire:
 
 @dataclass(frozen=True)
 class Pool:
-    """The maximum over windows; with `ceil`, windows may reach over the edge."""
+    """Maximum pooling; with `ceil`, windows may extend beyond the edge."""
 
     kernel: int
     stride: int = 2
@@ -72,14 +71,14 @@ class Pool:
 
 @dataclass(frozen=True)
 class Backbone:
-    """Layers in their order, the numbers of those whose maps are compared, and the channels of these maps."""
+    """Layers in order, the indices of those whose maps are compared, and the channels of these maps."""
 
     layers: tuple[Convolution | Fire | Pool, ...]
     compared: tuple[int, ...]
     channels: tuple[int, ...]
 
     def shapes(self) -> dict[str, Shape]:
-        """The names and shapes of torchvision's tensors that it takes."""
+        """Names and shapes of the tensors from torchvision that it uses."""
         return dict(pair for layer in self.layers if not isinstance(layer, Pool) for pair in layer.shapes())
 
     def head_shapes(self) -> dict[str, Shape]:
@@ -96,7 +95,7 @@ def _vgg16() -> Backbone:
             index += 1
         for _ in range(depth):
             layers.append(Convolution(index, inputs, width))
-            index, inputs = index + 2, width  # a ReLU has a number of its own
+            index, inputs = index + 2, width  # a ReLU has an index of its own
         compared.append(index - 2)
     return Backbone(tuple(layers), tuple(compared), (64, 128, 256, 512, 512))
 
@@ -125,11 +124,12 @@ BACKBONES: Mapping[str, Backbone] = {
 
 
 class Lpips(FeatureDistance):
-    """LPIPS v0.1 on one of `BACKBONES`: images [N, 3, H, W] in [-1, 1] in, a distance [N] out.
+    """LPIPS v0.1 on one of `BACKBONES`: images [N, 3, H, W] in [-1, 1] -> distances [N].
 
     Args:
         backbone: "alexnet", "vgg16" or "squeezenet1_1".
-        state: torchvision's tensors `features.*` and the heads `lin0.weight` [C], `lin1.weight` ...; others are left.
+        state: torchvision's tensors `features.*` and the heads `lin0.weight` [C], `lin1.weight` ...; others are
+            ignored.
 
     Raises:
         WeightsError: there is no such backbone, or a tensor is missing or misshapen.
@@ -150,7 +150,7 @@ class Lpips(FeatureDistance):
         self.register_buffer("scale", torch.tensor(SCALE).view(1, 3, 1, 1))
 
     def features(self, images: Tensor) -> tuple[Tensor, ...]:
-        """The compared maps of images [N, 3, H, W] in [-1, 1], finest first: five, or seven of SqueezeNet."""
+        """The compared maps of images [N, 3, H, W] in [-1, 1], finest first: five, or seven for SqueezeNet."""
         check_images(images)
         x, maps = (images - self.get_buffer("shift")) / self.get_buffer("scale"), []
         for layer in self.layout.layers:
@@ -178,7 +178,7 @@ class Lpips(FeatureDistance):
 
 
 class SqueezeLpips(Lpips):
-    """LPIPS on SqueezeNet 1.1 from an .npz file (or a mapping of arrays) that holds backbone and heads together.
+    """LPIPS on SqueezeNet 1.1 from an .npz file (or a mapping of arrays) that contains both backbone and heads.
 
     Raises:
         WeightsError: the file cannot be read, or an array is missing or misshapen.

@@ -1,8 +1,8 @@
-"""What lies between parted lips, painted by a small U-Net: teeth, tongue and the dark behind them.
+"""A small U-Net that paints the inside of an opened mouth: teeth, tongue and the dark interior.
 
-The network sees the lower face in a frame that the upper jaw carries (`MouthConfig`), so that a lip that moves uncovers
-teeth instead of dragging them along. It is told where the opening is and where teeth would stand in it; what it adds is
-what these look like in this light, on this face. A style of a few numbers settles what neither can tell.
+Its input is the lower face in a frame fixed to the upper jaw (`MouthConfig`), so that a moving lip uncovers teeth
+instead of dragging them along. It also receives the opening and the position of the teeth in it, and paints their
+appearance for this light and this face. A style of a few numbers determines what the input leaves open.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from latentface.errors import UsageError
 
 
 class Plane(IntEnum):
-    """Order of the planes that a MouthNet looks at, behind the three colours of the surroundings."""
+    """Order of the input planes of a MouthNet, after the three colours of the surroundings."""
 
     OPENING = 3
     UPPER_TEETH = 4
@@ -28,18 +28,18 @@ class Plane(IntEnum):
 
 
 PLANES = 7
-#: A pixel of the canvas that is open by less than this counts as closed.
+#: A pixel of the canvas with a smaller opening than this counts as closed.
 NO_OPENING = 0.02
 STYLES = 3
 
 
 @dataclass(frozen=True)
 class MouthConfig:
-    """Shape of a MouthNet and the part of the face it looks at.
+    """Shape of a MouthNet and the part of the face that it uses.
 
-    height, width: of its canvas in pixels, multiples of 16. scale: pixels of an inter-ocular distance. top: pixels from
-    the canvas' upper edge down to the base of the nose (landmark 33), which lies above its middle. widths: channels at
-    1/2, 1/4, 1/8 and 1/16 of the canvas. detail: channels at its full size.
+    height, width: of its canvas in pixels, multiples of 16. scale: pixels for an inter-ocular distance. top: pixels
+    from the upper edge of the canvas down to the base of the nose (landmark 33), which is above its middle. widths:
+    channels at 1/2, 1/4, 1/8 and 1/16 of the canvas. detail: channels at its full size.
     """
 
     height: int = 64
@@ -62,13 +62,13 @@ class MouthConfig:
 def surroundings(photo: Tensor, opening: Tensor) -> Tensor:
     """The photo [N, 3, H, W] in [-1, 1], zero wherever there is any opening [N, 1, H, W].
 
-    A photo faded by a soft opening would not do: the network learns to read a tooth from a tenth of its brightness.
+    A soft mask would not suffice: the network learns to recover a tooth from a tenth of its brightness.
     """
     return photo * (opening < NO_OPENING)
 
 
 class _Residual(nn.Module):
-    """x + conv(relu(conv(relu(x)) + style)): without normalisation, the second convolution starts near zero."""
+    """x + conv(relu(conv(relu(x)) + style)): without normalisation; the second convolution starts near zero."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class _Residual(nn.Module):
 
 
 def _smooth(x: Tensor) -> Tensor:
-    """Maps [N, C, H, W] averaged by 1 2 1 across and down: no pattern of single pixels, which shuffled ones tend to."""
+    """Maps [N, C, H, W] filtered by 1 2 1 in both directions, against the pixel patterns of pixel shuffling."""
     x = F.pad(x, (1, 1, 1, 1), mode="replicate")
     x = (x[..., :-2] + 2 * x[..., 1:-1] + x[..., 2:]) / 4
     return (x[..., :-2, :] + 2 * x[..., 1:-1, :] + x[..., 2:, :]) / 4
@@ -95,10 +95,10 @@ def _smooth(x: Tensor) -> Tensor:
 class MouthNet(nn.Module):
     """Planes [N, 7, H, W] and styles [N, 3] -> the canvas painted everywhere, [N, 3, H, W], about [-1, 1].
 
-    planes: the photo in [-1, 1], zero where the opening is; then, each 0 to 1, the opening, what the upper and the
-    lower row of teeth cover if no lip is before them, and the lines between teeth (see `Plane`).
-    style: standard deviations from what is usual on such a face: brightness of the teeth, brightness of what is neither
-    lip nor tooth, its redness (a tongue in view).
+    planes: the photo in [-1, 1], zero in the opening; then, each from 0 to 1, the opening, the area of the upper and
+    the lower row of teeth without lips in front of them, and the lines between teeth (see `Plane`).
+    style: in standard deviations from the usual value for such a face: brightness of the teeth, brightness of the rest
+    of the opening, and its redness (a visible tongue).
     """
 
     def __init__(self, config: MouthConfig) -> None:
@@ -120,7 +120,7 @@ class MouthNet(nn.Module):
             raise UsageError(f"MouthNet: expected planes [N, {PLANES}, {height}, {width}], got {list(planes.shape)}")
         if tuple(style.shape) != (len(planes), STYLES):
             raise UsageError(f"MouthNet: expected styles [{len(planes)}, {STYLES}], got {list(style.shape)}")
-        dtype = self.enter.weight.dtype  # of what is computed; what comes and goes is as the planes are
+        dtype = self.enter.weight.dtype  # the layout for the computation; input and output have that of the planes
         style = style.to(dtype)
         folded = F.pixel_unshuffle(torch.cat([planes, self._places(planes)], 1), 2)
         x = self.enter(folded.to(dtype, memory_format=torch.channels_last))  # [N, C, H/2, W/2]
@@ -138,7 +138,7 @@ class MouthNet(nn.Module):
         return painted
 
     def _places(self, planes: Tensor) -> Tensor:
-        """Where a pixel is: across and down the canvas, and how much of the opening lies above and below it."""
+        """The position of each pixel: across and down the canvas, and the amount of opening above and below it."""
         n, _, height, width = planes.shape
         x = torch.linspace(-1, 1, width, device=planes.device, dtype=planes.dtype).expand(n, 1, height, width)
         y = torch.linspace(-1, 1, height, device=planes.device, dtype=planes.dtype)[:, None].expand(n, 1, height, width)

@@ -1,8 +1,9 @@
-"""Perceptual distances: what they share, the small built-in one, and a distilled VGG-19 read from arrays the user has.
+"""Perceptual distances: their common base, the small built-in one, and a distilled VGG-19 from the user's arrays.
 
-All of them follow LPIPS (Zhang et al. 2018, eq. 1): feature maps at several scales, each pixel's feature vector brought
-to unit length, squared differences weighted by channel, averaged over the image and summed over the scales. Images are
-[N, 3, H, W] in [-1, 1]; a distance is [N], zero for equal images. Nothing here reads built-in weights.
+All of them follow LPIPS (Zhang et al. 2018, eq. 1): feature maps at several scales, each pixel's feature vector
+normalised to unit length, squared differences weighted by channel, averaged over the image and summed over the scales.
+Images are [N, 3, H, W] in [-1, 1]; a distance is [N], zero for equal images. This module does not load built-in
+weights.
 """
 
 from __future__ import annotations
@@ -20,19 +21,19 @@ from torch import Tensor, nn
 
 from latentface.errors import UsageError, WeightsError
 
-#: Smallest side an image may have: below it the deepest scale of the networks would hold a pixel or two.
+#: Smallest side of an image: below it the deepest scale of the networks would have only a pixel or two.
 MINIMUM_SIDE = 32
 
-Arrays = Mapping[str, ArrayLike] | str | Path  # by name, or the .npz file that holds them
+Arrays = Mapping[str, ArrayLike] | str | Path  # by name, or the .npz file that contains them
 
 
 @dataclass(frozen=True)
 class PerceptualConfig:
     """Shape of a `PerceptualNet`: `widths[i]` channels in each of `depths[i]` 3x3 convolutions at scale 1 / 2^i.
 
-    `pooling` is what halves the maps in between: "max", as in the networks that LPIPS is measured with, or "average".
-    `epsilon` is added under the square root when a feature vector is brought to unit length. The published networks
-    use 1e-10, which makes the gradient explode where all features vanish; a projector follows that gradient.
+    `pooling` halves the maps in between: "max", as in the networks of LPIPS, or "average". `epsilon` is added under the
+    square root when a feature vector is normalised. The published networks use 1e-10, which makes the gradient that a
+    projector follows explode where all features vanish.
     """
 
     widths: tuple[int, ...] = (16, 32, 64, 128, 128)
@@ -50,7 +51,7 @@ class PerceptualConfig:
             )
 
     def to_dict(self) -> dict[str, object]:
-        """The fields as JSON can hold them."""
+        """The fields in a form that JSON can represent."""
         return asdict(self)
 
     @classmethod
@@ -60,7 +61,7 @@ class PerceptualConfig:
             return cls(
                 widths=tuple(int(width) for width in values["widths"]),
                 depths=tuple(int(depth) for depth in values["depths"]),
-                pooling=str(values.get("pooling", "average")),  # what files that do not say were trained with
+                pooling=str(values.get("pooling", "average")),  # the value for files that do not contain it
                 epsilon=float(values["epsilon"]),
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -76,19 +77,19 @@ class FeatureDistance(nn.Module):
 
     def features(self, images: Tensor) -> tuple[Tensor, ...]:
         """Feature maps of images [N, 3, H, W] in [-1, 1], finest scale first, each [N, C, h, w]."""
-        raise NotImplementedError(f"{type(self).__name__} gives no features")
+        raise NotImplementedError(f"{type(self).__name__} does not provide features")
 
     def channel_weights(self) -> tuple[Tensor | None, ...]:
-        """For each map the non-negative weights of its channels [C], or None for all ones."""
-        raise NotImplementedError(f"{type(self).__name__} gives no channel weights")
+        """For each map, the non-negative weights of its channels [C], or None for ones."""
+        raise NotImplementedError(f"{type(self).__name__} does not provide channel weights")
 
     def normalise(self, features: Tensor) -> Tensor:
-        """Each pixel's feature vector at unit length: x / (|x| + epsilon), as LPIPS has it."""
+        """Each pixel's feature vector normalised to unit length, x / (|x| + epsilon), as in LPIPS."""
         length: Tensor = torch.linalg.vector_norm(features, dim=1, keepdim=True)
         return features / (length + self.epsilon)
 
     def unit_features(self, images: Tensor) -> tuple[Tensor, ...]:
-        """The maps of `features`, each pixel's vector at unit length. Compute once for an image compared often."""
+        """The maps of `features`, normalised. Compute them once for an image that is compared often."""
         return tuple(self.normalise(features) for features in self.features(images))
 
     def compare(
@@ -96,7 +97,7 @@ class FeatureDistance(nn.Module):
     ) -> Tensor:
         """The distance [N] between two results of `unit_features`.
 
-        attention [N, 1, H, W] says how much each place counts; with a mean of 1 distances stay as large as without.
+        attention [N, 1, H, W] is the weight of each place; with a mean of 1 the scale of the distance does not change.
         """
         total = torch.zeros((), dtype=unit_a[0].dtype, device=unit_a[0].device)
         for a, b, weights in zip(unit_a, unit_b, self.channel_weights(), strict=True):
@@ -111,7 +112,7 @@ class FeatureDistance(nn.Module):
         """The distance [N] between images a and b, both [N, 3, H, W] in [-1, 1].
 
         Raises:
-            UsageError: the shapes differ, or are not those of RGB images of 32 pixels a side or more.
+            UsageError: the shapes differ, or are not those of RGB images with sides of 32 pixels or more.
         """
         if a.shape != b.shape:
             raise UsageError(f"images of shapes {list(a.shape)} and {list(b.shape)}: expected equal shapes")
@@ -127,10 +128,10 @@ def check_images(images: Tensor) -> None:
 
 
 class PerceptualNet(FeatureDistance):
-    """The small distance that comes with the package: five scales of 3x3 convolutions with ReLU, pooled in between.
+    """The built-in distance: five scales of 3x3 convolutions with ReLU, with pooling in between.
 
-    The maps are those after the first convolution of each scale, as relu1_1 ... relu5_1 of VGG. At 128 x 128 the
-    default takes 0.52 GFLOP an image and 1.0 MB in float16.
+    The maps are those after the first convolution of each scale, like relu1_1 ... relu5_1 of VGG. At 128 x 128 the
+    default takes 0.52 GFLOP for an image, and 1.0 MB in float16.
     """
 
     def __init__(self, config: PerceptualConfig | None = None) -> None:
@@ -147,7 +148,7 @@ class PerceptualNet(FeatureDistance):
             inputs = width
 
     def features(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Feature maps of images [N, 3, H, W] in [-1, 1]: one a scale, [N, widths[i], H / 2^i, W / 2^i]."""
+        """Feature maps of images [N, 3, H, W] in [-1, 1]: one for each scale, [N, widths[i], H / 2^i, W / 2^i]."""
         check_images(images)
         x, maps = images, []
         for level, stage in enumerate(self.stages):
@@ -165,7 +166,7 @@ class PerceptualNet(FeatureDistance):
         return features * (features.square().sum(dim=1, keepdim=True) + self.epsilon).rsqrt()
 
     def channel_weights(self) -> tuple[Tensor, ...]:
-        """The learnt weights; a negative one counts as zero, so that the distance never is."""
+        """The learnt weights; negative ones count as zero, so that the distance is never negative."""
         return tuple(weights.clamp(min=0.0) for weights in self.weights)
 
 
@@ -213,16 +214,16 @@ _VGG = (
     ("51", 128, 128),
 )
 
-#: Weight of each scale. On distorted faces the mean squared differences are as .37 : .13 : .15 : .15 : .08; with these
-#: weights each scale counts about twice the one before, and a typical distance is that of LPIPS, 0.3. Equal weights
-#: ranked distorted faces less like the judgement-trained LPIPS (rank correlation .82 against .91).
+#: Weight of each scale. On distorted faces the mean squared differences have the ratios .37 : .13 : .15 : .15 : .08;
+#: with these weights each scale counts about twice as much as the one before, and a typical distance is that of LPIPS,
+#: 0.3. Equal weights ranked distorted faces less like the judgement-trained LPIPS (rank correlation .82 against .91).
 VGG_SCALES = (0.025, 0.15, 0.25, 0.5, 2.0)
 
 
 class DistilledVgg(FeatureDistance):
     """VGG-19 to relu5_1 with 16 times fewer channels (Collaborative Distillation, Wang et al. 2020), from an .npz file.
 
-    The maps are relu1_1, 2_1, 3_1, 4_1 and 5_1 (16, 32, 64, 128, 128 channels), as many of them as there are `scales`.
+    The maps are relu1_1, 2_1, 3_1, 4_1 and 5_1 (16, 32, 64, 128, 128 channels), limited to the number of `scales`.
     The file has no learnt linear heads; in their place each scale has one weight.
 
     Raises:

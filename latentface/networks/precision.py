@@ -1,4 +1,4 @@
-"""What networks convolve in: float32, or bfloat16 where that is asked for or the processor multiplies it."""
+"""The precision of convolutions: float32, or bfloat16 if requested or if the processor supports it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ CPU_FACTS = Path("/proc/cpuinfo")
 
 
 def is_rough(precision: str, device: torch.device) -> bool:
-    """Whether to convolve in bfloat16, for a `precision` option: "auto" does where the hardware multiplies it."""
+    """Whether to convolve in bfloat16 for a `precision` option; "auto" does if the hardware supports it."""
     if precision != "auto":
         return precision == "bfloat16"
     if device.type == "cuda":
@@ -21,8 +21,8 @@ def is_rough(precision: str, device: torch.device) -> bool:
 def multiplies_bfloat16() -> bool:
     """Whether this processor has instructions for bfloat16 (AVX512_BF16).
 
-    torch says it in public since it has `torch.cpu.get_capabilities`; before that the Linux kernel is asked. Where
-    neither knows, the answer is no, which costs time and nothing else.
+    Recent versions of torch report it by `torch.cpu.get_capabilities`; otherwise the Linux kernel is asked. If neither
+    knows, the answer is no, which only costs time.
     """
     ask = getattr(torch.cpu, "get_capabilities", None)
     if ask is not None:

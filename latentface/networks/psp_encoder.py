@@ -1,7 +1,7 @@
 """Encoders of photos into W+: pixel2style2pixel (Richardson et al. 2021) and encoder4editing (Tov et al. 2021).
 
 Both are a face-recognition backbone (IR-SE-50: residual units with squeeze and excitation), a feature pyramid over its
-last three scales, and one head a row of w. Parameters carry the names that the published files use.
+last three scales, and one head for each row of w. Parameters have the names used in the published files.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ REDUCTION = 16  # channels to the bottleneck of squeeze and excitation
 class PspConfig:
     """Shape of a PspEncoder.
 
-    num_ws: rows of w. deltas: the rows after the first are differences to it (e4e). input_size: side of the pictures it
-    works on, a power of two. widths, units: channels and residual units of the four scales, each half the one before.
+    num_ws: rows of w. deltas: the rows after the first are differences from it (e4e). input_size: side of its input
+    pictures, a power of two. widths, units: channels and residual units of the four scales, each half the one before.
     """
 
     num_ws: int
@@ -41,8 +41,8 @@ class PspConfig:
 class PspEncoder(nn.Module):
     """Images [N, 3, R, R] in [-1, 1] -> ws [N, num_ws, w_dim]; w_dim is the width of the coarsest scale.
 
-    Images of another size than `input_size` are resized to it. `latent_avg` [num_ws, w_dim] is the mean code that the
-    answers of the heads are added to.
+    Images of another size than `input_size` are resized to it. `latent_avg` [num_ws, w_dim] is the mean code to which
+    the outputs of the heads are added.
     """
 
     latent_avg: torch.Tensor
@@ -133,7 +133,7 @@ class SqueezeExcitation(nn.Module):
 
 
 class StyleHead(nn.Module):
-    """Features [N, C, s, s] -> one row of w [N, C]: halvings down to one pixel, then a linear map."""
+    """Features [N, C, s, s] -> one row of w [N, C]: downsampling to one pixel, then a linear map."""
 
     def __init__(self, channels: int, size: int) -> None:
         super().__init__()
@@ -143,13 +143,13 @@ class StyleHead(nn.Module):
         self.linear = EqualLinear(channels, channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The row of w [N, C] that features [N, C, s, s] tell."""
+        """The row of w [N, C] for features [N, C, s, s]."""
         w: torch.Tensor = self.linear(self.convs(x).flatten(1))
         return w
 
 
 def infer_config(state: Mapping[str, torch.Tensor], deltas: bool) -> PspConfig:
-    """The config of an encoder with these tensors; UsageError when they are no such encoder's.
+    """The config of an encoder with these tensors; UsageError if they do not belong to such an encoder.
 
     Args:
         state: names and tensors of the published file.
@@ -173,12 +173,12 @@ def infer_config(state: Mapping[str, torch.Tensor], deltas: bool) -> PspConfig:
 
 
 def _halvings(row: int) -> int:
-    """How often the features were halved that the head of a row of w sees."""
+    """The number of halvings of the features that are the input of a row's head."""
     return 4 if row < COARSE else 3 if row < MIDDLE else 2
 
 
 def _resize(images: torch.Tensor, size: int) -> torch.Tensor:
-    """By area when they become smaller, as the encoders were trained; bilinear when larger."""
+    """Resize by area averaging when shrinking, as in the encoders' training, and bilinearly when enlarging."""
     if images.shape[2:] == (size, size):
         return images
     if min(images.shape[2:]) >= size:

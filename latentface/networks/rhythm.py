@@ -1,13 +1,13 @@
-"""Rhythm of emotions: a four-layer LSTM that tells what comes next, for how long and how strongly (after Zhang 2020).
+"""A four-layer LSTM that predicts the next emotion, its duration and its strength (after Zhang 2020).
 
-Emotions are those of `latentface.emotion.Emotion`. A segment's two measures are its logarithm of seconds and its logit
-of half the strength: in these, both are near normal, so that the network answers with a mean and a deviation for each
-emotion that may come. A duration so is log-normal: positive, skewed as times between changes of expression are, and
-free of a unit, where a grid of durations would have to choose its steps. Sampling an LSTM's next step from a mixture
-is Graves 2013; here the mixture's part is the emotion, which has a name.
+Emotions are those of `latentface.emotion.Emotion`. The two measures of a segment are the logarithm of its seconds and
+the logit of half its strength. Both are nearly normal, so the network predicts a mean and a standard deviation for each
+possible emotion. A duration is thus log-normal: positive and skewed, like times between changes of expression, and
+independent of the unit. Sampling the next step of an LSTM from a mixture follows Graves 2013; here the component of the
+mixture is the emotion.
 
-A first-order Markov chain is built in, and the LSTM learns what to add to its answers: with few sequences to learn from
-the network is no worse than the chain.
+A first-order Markov chain is built in, and the LSTM learns a correction to its output, so that with few training
+sequences the network is no worse than the chain.
 """
 
 from __future__ import annotations
@@ -24,17 +24,20 @@ from latentface.emotion import Emotion
 from latentface.errors import UsageError
 
 EMOTIONS = len(Emotion)
-BEGIN = EMOTIONS  # in the place of an emotion: nothing has been yet
-NOTHING = -1  # in the place of an emotion: the sequence is over
+BEGIN = EMOTIONS  # in place of an emotion: the beginning of the sequence
+NOTHING = -1  # in place of an emotion: the sequence has ended
 MEASURES = 2  # log seconds, logit of half the strength
-_LOG_DEVIATIONS = (-1.6, 2.0)  # bounds of a deviation's logarithm: few segments that agree must not pull it to nothing
+_LOG_DEVIATIONS = (
+    -1.6,
+    2.0,
+)  # bounds of the logarithm of a standard deviation, so that a few equal segments cannot reduce it to 0
 
 State = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
 class RhythmConfig:
-    """hidden: width of each of the `layers`. embedding: numbers that stand for an emotion. dropout: between layers."""
+    """hidden: width of each of the `layers`. embedding: size of an emotion's embedding. dropout: between layers."""
 
     hidden: int = 64
     layers: int = 4
@@ -47,7 +50,7 @@ class RhythmConfig:
 
 
 class Outlook(NamedTuple):
-    """What may come next: logits [N, T, 7]; mean and log_deviation of the measures of each, [N, T, 7, 2]; the state."""
+    """A prediction: logits [N, T, 7]; mean and log_deviation of the measures of each, [N, T, 7, 2]; the state."""
 
     logits: Tensor
     mean: Tensor
@@ -56,7 +59,7 @@ class Outlook(NamedTuple):
 
 
 class RhythmNet(nn.Module):
-    """Emotions [N, T] (0-6, or `BEGIN`) and their measures [N, T, 2] -> an `Outlook` on the next after each of them."""
+    """Emotions [N, T] (0-6, or `BEGIN`) and their measures [N, T, 2] -> an `Outlook` after each of them."""
 
     location: Tensor
     scale: Tensor
@@ -70,7 +73,9 @@ class RhythmNet(nn.Module):
         dropout = config.dropout if config.layers > 1 else 0.0
         width = config.embedding + MEASURES
         self.lstm = nn.LSTM(width, config.hidden, config.layers, batch_first=True, dropout=dropout)
-        self.head = nn.Linear(config.hidden + width, EMOTIONS * (1 + 2 * MEASURES))  # short cut: the last one itself
+        self.head = nn.Linear(
+            config.hidden + width, EMOTIONS * (1 + 2 * MEASURES)
+        )  # shortcut from the last emotion itself
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         self.register_buffer("location", torch.zeros(MEASURES))  # mean of the measures, over the training sequences
@@ -81,13 +86,13 @@ class RhythmNet(nn.Module):
         )  # its means and log deviations of the measures
 
     def lean_on(self, log_transition: Tensor, mean: Tensor, deviation: Tensor) -> None:
-        """Build a chain in: log chances [8, 7] after each emotion and `BEGIN`; moments [7, 2] of each one."""
+        """Build a chain in: log probabilities [8, 7] after each emotion and `BEGIN`; moments [7, 2] of each one."""
         self.transition.copy_(log_transition.clamp(min=-100.0))
         usual = [(mean - self.location) / self.scale, (deviation / self.scale).log()]
         self.usual.copy_(torch.cat(usual, dim=1))
 
     def forward(self, emotions: Tensor, measures: Tensor, state: State | None = None) -> Outlook:
-        """The outlook after each of the emotions; `state` is what an earlier call for the same sequences returned."""
+        """The outlook after each of the emotions; `state` is the state from an earlier call for the same sequences."""
         begins = (emotions == BEGIN)[..., None]
         seen = ((measures - self.location) / self.scale).masked_fill(begins, 0.0)
         inputs = torch.cat([self.embedding(emotions), seen], dim=-1)
@@ -96,7 +101,9 @@ class RhythmNet(nn.Module):
         logits = answer[..., :EMOTIONS] + self.transition[emotions]
         rest = answer[..., EMOTIONS:].unflatten(-1, (EMOTIONS, 2 * MEASURES)) + self.usual
         mean, log_deviation = rest.chunk(2, dim=-1)
-        same = F.one_hot(emotions, EMOTIONS + 1)[..., :EMOTIONS].bool()  # what follows is another: else it would be one
+        same = F.one_hot(emotions, EMOTIONS + 1)[
+            ..., :EMOTIONS
+        ].bool()  # the next emotion always differs, otherwise it would be the same segment
         return Outlook(
             logits.masked_fill(same, -math.inf),
             mean * self.scale + self.location,
@@ -107,8 +114,8 @@ class RhythmNet(nn.Module):
     def surprise(self, emotions: Tensor, measures: Tensor) -> Tensor:
         """Negative log-likelihoods in nats of each segment's emotion, log seconds and strength: [N, T - 1, 3].
 
-        Each segment from the second on is told from those before it. Where there is `NOTHING`, and for the strength
-        of the neutral face, which has no meaning, they are 0.
+        Each segment from the second on is predicted from those before it. For `NOTHING`, and for the strength of the
+        neutral face, which has no meaning, they are 0.
         """
         given, told = emotions[:, :-1].clamp(min=0), emotions[:, 1:]
         outlook = self(given, measures[:, :-1])
@@ -122,6 +129,6 @@ class RhythmNet(nn.Module):
 
 
 def counted(emotions: Tensor) -> Tensor:
-    """Which of `RhythmNet.surprise`'s three numbers count for emotions [N, T]: bool [N, T, 3]."""
+    """Which of the three numbers of `RhythmNet.surprise` count for emotions [N, T]: bool [N, T, 3]."""
     there = emotions != NOTHING
     return torch.stack([there, there, there & (emotions != Emotion.NEUTRAL.index)], dim=-1)

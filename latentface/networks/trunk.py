@@ -1,8 +1,8 @@
-"""What the networks that look at faces share: a small residual encoder, and features of the whole face on top of it.
+"""Shared parts of the networks for face analysis: a small residual encoder, and features of the whole face.
 
-Group normalisation keeps each picture's own contrast out, which matters when the pictures at work are not those of the
-training. The features keep the layout of the encoder's last map: where a brow or a mouth corner stands matters as much
-as that it is there.
+Group normalisation removes each picture's own contrast, which matters when pictures differ from the training data. The
+features keep the spatial layout of the encoder's last map, because the position of a brow or a mouth corner matters as
+much as its presence.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from latentface.errors import UsageError
 class TrunkConfig:
     """Shape of a FaceTrunk.
 
-    input_size: side of the square it looks at in pixels, a multiple of 16: the lower middle two thirds of an FFHQ crop,
-    which hold the face from the brows to the chin and little hair. widths: channels at 1/2, 1/4, 1/8 and 1/16 of it, in
-    multiples of 8. summary: channels of the last map that reach the features. features: length of their vector.
+    input_size: side of its input square in pixels, a multiple of 16: the lower middle two thirds of an FFHQ crop, which
+    contain the face from the brows to the chin and little hair. widths: channels at 1/2, 1/4, 1/8 and 1/16 of it, in
+    multiples of 8. summary: channels of the last map that are used for the features. features: length of the feature
+    vector.
     """
 
     input_size: int = 64
@@ -31,7 +32,7 @@ class TrunkConfig:
     features: int = 128
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "widths", tuple(self.widths))  # a list when it comes from a file
+        object.__setattr__(self, "widths", tuple(self.widths))  # a list if it comes from a file
         if self.input_size < 32 or self.input_size % 16:
             raise UsageError(f"input_size must be a multiple of 16 and at least 32, got {self.input_size}")
         if len(self.widths) != 4 or any(width < 8 or width % 8 for width in self.widths):
@@ -41,20 +42,20 @@ class TrunkConfig:
 
     @property
     def frame_scale(self) -> float:
-        """Side of the square it looks at, in sides of the crop."""
+        """Side of the input square, in sides of the crop."""
         return 2 / 3
 
     @property
     def frame_shift(self) -> float:
-        """How far that square's centre lies below the crop's, in sides of the crop."""
+        """Distance of the square's centre below the crop's, in sides of the crop."""
         return 1 / 6
 
 
 class Frame(Protocol):
-    """The square of an FFHQ crop that a network looks at.
+    """The part of an FFHQ crop that is the input of a network.
 
-    It is `frame_scale` sides of the crop wide, its centre lies `frame_shift` sides below the crop's, and the network
-    sees it in `input_size` pixels.
+    It is a square, `frame_scale` sides of the crop wide, with its centre `frame_shift` sides below the crop's, and is
+    resampled to `input_size` pixels.
     """
 
     @property
@@ -67,13 +68,13 @@ class Frame(Protocol):
 
     @property
     def frame_shift(self) -> float:
-        """How far the square's centre lies below the crop's, in sides of the crop."""
+        """Distance of the square's centre below the crop's, in sides of the crop."""
 
 
 def framed_part(crops: Tensor, frame: Frame) -> Tensor:
-    """The framed part [N, 3, S, S] of FFHQ crops [N, 3, R, R] of any size, to the pixel of S / frame_scale a crop.
+    """The framed part [N, 3, S, S] of FFHQ crops [N, 3, R, R] of any size.
 
-    Where the frame leaves the crop, the crop is reflected. Raises UsageError for another shape.
+    Where the frame extends beyond the crop, the crop is reflected. Raises UsageError for another shape.
     """
     if crops.ndim != 4 or crops.shape[1] != 3 or crops.shape[2] != crops.shape[3] or crops.shape[2] < 16:
         raise UsageError(f"face crops: expected [N, 3, R, R] with R of 16 or more, got {list(crops.shape)}")
@@ -146,11 +147,11 @@ class FaceTrunk(FaceEncoder):
         self.out = nn.Linear(config.summary * (config.input_size // 16) ** 2, config.features)
 
     def frame(self, crops: Tensor) -> Tensor:
-        """The part [N, 3, S, S] of FFHQ crops [N, 3, R, R] that the network looks at (see `framed_part`)."""
+        """The input [N, 3, S, S] of the network from FFHQ crops [N, 3, R, R] (see `framed_part`)."""
         return framed_part(crops, self.config)
 
     def summarise(self, framed: Tensor) -> Tensor:
-        """What the features are a linear map of: [N, summary * (S / 16)^2]."""
+        """The input of the linear map to the features: [N, summary * (S / 16)^2]."""
         return F.relu(self.summary(self.encode(framed)[-1])).flatten(1)
 
     def forward(self, framed: Tensor) -> Tensor:

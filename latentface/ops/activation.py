@@ -1,4 +1,4 @@
-"""Bias, activation, gain and clamp in one step, as every StyleGAN2 layer ends."""
+"""Bias, activation, gain and clamp in one step, which ends every StyleGAN2 layer."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Whether a tensor still holds what it held: a checksum of its content.
+"""Checksums of tensors, which detect changes of their content.
 
-Torch counts a tensor's changes, but not those that come by `tensor.data`, through NumPy or by another view of the same
-memory, and a tensor made in inference mode has no count at all. What is kept because weights stay as they are is
-therefore kept by their content, which costs one read of the memory.
+Torch counts a tensor's changes, but not those through `tensor.data`, NumPy or another view of the same memory, and
+tensors created in inference mode have no counter at all. Anything cached for constant weights is therefore keyed by
+their content, which costs one read of the memory.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from torch import Tensor
 
 from latentface.ops import native
 
-_SPAN = 1024  # words that are added up at once
+_SPAN = 1024  # words that are summed at once
 
 
 def checksums(tensors: Iterable[Tensor]) -> tuple[int, ...]:
-    """One number a tensor; other content gives another number but for one chance in 2^32 at most.
+    """One number for each tensor; different content gives a different number with probability at least 1 - 2^-32.
 
-    The values alone count: neither shape nor dtype. Numbers of two devices, or of two choices of `native.choose`, are
-    not to be compared.
+    Only the values count, not shape or dtype. Numbers from different devices, or from different choices of
+    `native.choose`, are not comparable.
     """
     with torch.no_grad():
         found = [_checksum(each.detach().contiguous().as_strided((each.numel(),), (1,))) for each in tensors]
     awaited = [each for each in found if isinstance(each, Tensor)]
-    arrived = iter(torch.stack(awaited).tolist() if awaited else ())  # a GPU is waited for once
+    arrived = iter(torch.stack(awaited).tolist() if awaited else ())  # wait for the GPU only once
     return tuple(next(arrived) if isinstance(each, Tensor) else each for each in found)
 
 
@@ -39,9 +39,9 @@ def _checksum(values: Tensor) -> int | Tensor:
 
 
 def _multilinear(values: Tensor) -> Tensor:
-    """The same in plain torch, on the values' device, by multilinear hashing (Lemire & Kaser 2014).
+    """The checksum in plain torch, on the device of the values, by multilinear hashing (Lemire & Kaser 2014).
 
-    It is sum a_i w_i mod 2^64 over the words w_i of 32 bits, a_i odd and random, and again over the sums until one is
+    It is sum a_i w_i mod 2^64 over the words w_i of 32 bits, a_i odd and random, repeated over the sums until one is
     left.
     """
     source = torch.Generator().manual_seed(0)

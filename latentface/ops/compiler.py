@@ -1,9 +1,8 @@
-"""Building the native library on first use, once for each source, compiler and machine, into the user's cache folder.
+"""Builds the native library on first use, once for each source, compiler and machine, in the user's cache folder.
 
-The folder is the one that LATENTFACE_CACHE names, or the platform's cache folder for latentface; without a home folder,
-one among the temporary files. Two processes that
-build at once take turns, and a library appears under its name only when it is whole. A build that failed is
-remembered beside it, with the reason, so that it is tried once and not at every start.
+The folder is that named by LATENTFACE_CACHE, or the platform's cache folder for latentface, or, without a home folder,
+a temporary one. If two processes build at the same time, one waits, and a library appears under its name only when it
+is complete. A failed build is recorded there with the reason, so that it is not tried again at every start.
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ logger = logging.getLogger(__name__)
 
 SOURCES = Path(__file__).parent / "csrc"
 CXX_FLAGS = "-O3 -march=native -std=c++17 -fno-math-errno -fno-trapping-math -fopenmp -fPIC"
-# no fused multiply-adds: numpy, which computes the same numbers, has none
+# no fused multiply-adds, because the NumPy reference has none
 EXACT_FLAGS = f"{CXX_FLAGS} -ffp-contract=off"
-# without a device at hand, PTX of the oldest still supported architecture serves every later one
+# PTX of the oldest architecture that is still supported works on every later one
 NVCC_FLAGS = "-O3 -std=c++17 --compiler-options=-fPIC"
-#: What brings nvcc where there is no CUDA toolkit.
+#: Installs nvcc if there is no CUDA toolkit.
 NVCC_EXTRA = "pip install 'latentface[cuda]'"
 NINJA = """rule compile
   command = {compile}
@@ -44,10 +43,10 @@ build fused.so: link fused.o
 
 
 class BuildFailed(RuntimeError):
-    """The native library cannot be built here; the message is one line that says why.
+    """The native library cannot be built on this machine; the message is one line that says why.
 
     Attributes:
-        remembered: the file whose removal lets the next run try again, or None if the build was never begun.
+        remembered: the file whose removal makes the next run try again, or None if the build was never started.
     """
 
     def __init__(self, reason: str, remembered: Path | None = None) -> None:
@@ -57,10 +56,10 @@ class BuildFailed(RuntimeError):
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one library is made.
+    """The recipe for one library.
 
-    The linker gets no OpenMP: the library takes torch's own when it is loaded, since two pools of threads in one
-    process would fight for the cores.
+    It is linked without OpenMP and uses torch's runtime when it is loaded, since two thread pools in one process would
+    compete for the cores.
     """
 
     source: Path
@@ -70,7 +69,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Nvcc:
-    """A compiler for GPUs: where it is, what it came with, and folders of libraries that it does not know itself."""
+    """A compiler for GPUs: its path, its origin, and library folders that it does not find by itself."""
 
     path: Path
     origin: str
@@ -101,25 +100,25 @@ def _cuda_recipe() -> Recipe:
 
 
 def find_nvcc() -> Nvcc | None:
-    """The CUDA toolkit's nvcc on the path, else the newest that came as NVIDIA's packages, else None."""
+    """The CUDA toolkit's nvcc on the path, otherwise the newest from NVIDIA's packages, otherwise None."""
     installed = shutil.which("nvcc")
     if installed is not None:
         return Nvcc(Path(installed), "a CUDA toolkit")
-    spec = importlib.util.find_spec("nvidia")  # a folder that those packages share: finding it imports nothing
+    spec = importlib.util.find_spec("nvidia")  # a folder shared by those packages; finding it imports nothing
     places = spec.submodule_search_locations if spec is not None else None
     found = [path for place in places or () for path in Path(place).glob("cu*/bin/nvcc")]
     if not found:
         return None
     newest = max(found, key=lambda path: int(path.parents[1].name.removeprefix("cu")))
-    # its own settings look for libraries in lib64, where a toolkit has them and these packages do not
+    # by default it looks for libraries in lib64, which exists in a toolkit but not in these packages
     return Nvcc(newest, "NVIDIA's Python packages", (newest.parents[1] / "lib",))
 
 
 def build(device: str) -> Path:
-    """The library for "cpu", "cuda", "raster" or "warp", built if it is not there yet.
+    """The library for "cpu", "cuda", "raster" or "warp", built if it does not exist yet.
 
     Raises:
-        BuildFailed: it cannot be built, or could not the last time; `str(error)` says why.
+        BuildFailed: it cannot be built, or a previous attempt failed; `str(error)` says why.
     """
     import filelock
 
@@ -130,7 +129,7 @@ def build(device: str) -> Path:
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(target.with_suffix(".lock")):
-            if not target.is_file():  # another process may have built it meanwhile
+            if not target.is_file():  # another process may have built it in the meantime
                 _build(made, target)
     except OSError as error:
         raise BuildFailed(f"the cache cannot be written: {error}") from error
@@ -138,7 +137,7 @@ def build(device: str) -> Path:
 
 
 def folder() -> Path:
-    """Where libraries lie; it need not exist yet."""
+    """The folder of the libraries, which need not exist yet."""
     chosen = os.environ.get("LATENTFACE_CACHE")
     base = os.environ.get("XDG_CACHE_HOME") or ("~/Library/Caches" if sys.platform == "darwin" else "~/.cache")
     place = os.path.expanduser(chosen or os.path.join(base, "latentface"))
@@ -149,9 +148,9 @@ def folder() -> Path:
 
 @functools.lru_cache(maxsize=1)
 def temporary_cache() -> Path:
-    """The user's folder among the temporary files, which serves as the cache where there is no home; said once.
+    """A temporary folder of the user, used as the cache if there is no home folder; logged once.
 
-    It belongs to the user alone. Where another user has taken its name, it gets one that is new each time.
+    It belongs to the user alone. If another user has taken its name, a new name is chosen each time.
     """
     user = os.getuid() if hasattr(os, "getuid") else 0
     place = Path(tempfile.gettempdir()) / f"latentface-{user}"
@@ -169,7 +168,7 @@ def temporary_cache() -> Path:
 
 
 def _key(made: Recipe) -> str:
-    """Hash of everything the library depends on."""
+    """Hash of everything that the library depends on."""
     digest = hashlib.sha256()
     for path in sorted(SOURCES.iterdir()):
         digest.update(path.name.encode() + path.read_bytes())
@@ -179,7 +178,7 @@ def _key(made: Recipe) -> str:
 
 
 def _machine() -> str:
-    """Name and instruction sets of the processor, for which -march=native builds."""
+    """Name and instruction sets of the processor, which -march=native depends on."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n", 1)[0].splitlines()
     except OSError:
@@ -212,8 +211,8 @@ def _command(*words: str) -> str:
 
 
 def _reason(output: str) -> str:
-    """The line of the compiler's output that says most."""
+    """The most informative line of the compiler's output."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     return next(
-        (line for line in lines if "error" in line.lower()), lines[-1] if lines else "the compiler said nothing"
+        (line for line in lines if "error" in line.lower()), lines[-1] if lines else "the compiler printed nothing"
     )

@@ -43,7 +43,7 @@ def upfirdn2d(
         [N, C, (H * up + top + bottom - kh) // down + 1, (W * up + left + right - kw) // down + 1], dtype of x.
 
     Raises:
-        ValueError: x or kernel of another rank, or a kernel larger than the padded image.
+        ValueError: x or kernel has a wrong rank, or the kernel is larger than the padded image.
     """
     if x.ndim != 4 or kernel.ndim != 2:
         raise ValueError(f"x {tuple(x.shape)} and kernel {tuple(kernel.shape)}: expected [N, C, H, W] and [kh, kw]")
@@ -69,7 +69,7 @@ def _plain_upfirdn2d(
     left, right, top, bottom = padding
     border = (0, 0)
     if left == right >= 0 and top == bottom >= 0:
-        border = (top, left)  # the convolution pads by itself, without a copy
+        border = (top, left)  # the convolution does the padding itself, without a copy
     else:
         x = F.pad(x, (left, right, top, bottom))
     weight = (kernel * gain).flip((0, 1)).to(x)[None, None].expand(c, 1, -1, -1)

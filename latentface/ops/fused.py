@@ -1,7 +1,7 @@
-"""The native operations as functions that can be differentiated any number of times.
+"""The native operations as functions that are differentiable any number of times.
 
 Both are linear in their gradients, so a derivative of any order is the same operation again: that of the activation
-multiplies by a slope that its output tells, that of a resampling is the transposed resampling.
+multiplies by a slope that is known from its output, and that of a resampling is the transposed resampling.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from latentface.ops.native import Activation, Addends, Resampling, activate, act
 
 
 class Context(Protocol):
-    """What torch hands to both passes of a Function, as far as it is used here; torch leaves it without types."""
+    """The context that torch gives to both passes of a Function, as far as it is used here; torch has no types for it."""
 
     saved_tensors: tuple[Tensor, ...]
     needs_input_grad: tuple[bool, ...]
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
-        """Keep tensors for the backward pass, where `saved_tensors` gives them back."""
+        """Save tensors for the backward pass, where they are available as `saved_tensors`."""
 
     def set_materialize_grads(self, value: bool) -> None:
         """Whether the backward pass gets zeros, rather than None, for outputs that nothing depends on."""
@@ -39,7 +39,7 @@ class _ResampleContext(Context, Protocol):
 
 
 def apply(function: type[Function], *inputs: object) -> Any:
-    """`function.apply`, which torch leaves without types."""
+    """`function.apply`, for which torch has no types."""
     return cast(Any, function).apply(*inputs)
 
 
@@ -60,7 +60,7 @@ class BiasAct(Function):
 
     @staticmethod
     def backward(ctx: _BiasActContext, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        """The gradients of x, bias and noise (None where not asked for), and None for the activation."""
+        """The gradients of x, bias and noise (None if not required), and None for the activation."""
         (a,) = ctx.saved_tensors
         wanted = ctx.needs_input_grad
         x, pixels, channels = apply(BiasActSlope, grads[0], a, ctx.activation, wanted[1], wanted[2])
@@ -74,13 +74,13 @@ class BiasAct(Function):
 
 
 class BiasActSlope(Function):
-    """The slope g = grad da/dz for the value a, and its sums over pixels [N, C] and channels [N, 1, H, W] if wanted."""
+    """The slope g = grad da/dz for the value a, and its sums over pixels [N, C] and channels [N, 1, H, W]."""
 
     @staticmethod
     def forward(
         ctx: _BiasActContext, grad: Tensor, a: Tensor, activation: Activation, pixels: bool, channels: bool
     ) -> tuple[Tensor | None, ...]:
-        """The gradient g [N, C, H, W] and the two sums, None for one that is not wanted."""
+        """The gradient g [N, C, H, W] and the two sums, None if not required."""
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(a)
         ctx.activation = activation
@@ -111,7 +111,7 @@ class PixelProduct(Function):
 
     @staticmethod
     def backward(ctx: Context, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        """The gradients of weight and pixels, None where not asked for."""
+        """The gradients of weight and pixels, None if not required."""
         weight, pixels = ctx.saved_tensors
         planes = grads[0].contiguous()
         of_weight = torch.bmm(planes, pixels) if ctx.needs_input_grad[0] else None

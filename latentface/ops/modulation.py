@@ -40,13 +40,13 @@ def modulated_conv2d(
         [N, O, H * up, W * up].
 
     Raises:
-        ValueError: shapes that do not fit, another `up`, or up=2 without a kernel.
+        ValueError: the shapes do not match, `up` is neither 1 nor 2, or up=2 has no kernel.
     """
     _check(x, weight, styles, up, kernel)
     if weight.shape[2] == up == 1 and not demodulate and is_channels_last(x) and serves(x):
         return _modulated_product(x.to(computing_dtype(x)), weight, styles)
     if demodulate and computes_in_half(x):
-        # sums of squares leave the range of float16; d undoes both scales exactly
+        # sums of squares exceed the range of float16; d undoes both scales exactly
         weight = weight / weight.abs().amax((1, 2, 3), keepdim=True).clamp_min(EPSILON)
         weight = weight / weight[0].numel() ** 0.5
         styles = styles / styles.abs().amax(1, keepdim=True).clamp_min(EPSILON)
@@ -62,7 +62,7 @@ def modulated_conv2d(
 
 
 def _modulated_product(x: torch.Tensor, weight: torch.Tensor, styles: torch.Tensor) -> torch.Tensor:
-    """A 1x1 convolution of x with channels innermost: a matrix product, in which the few weights take the styles."""
+    """A 1x1 convolution of x in channels-last layout as a matrix product, with the styles applied to the weights."""
     with without_autocast(x):
         own = (weight[:, :, 0, 0] * styles[:, None]).to(x.dtype)  # [N, O, I]
         y: torch.Tensor = apply(PixelProduct, own, x.permute(0, 2, 3, 1).flatten(1, 2))
@@ -87,7 +87,7 @@ def _up_convolution(x: torch.Tensor, weight: torch.Tensor, kernel: torch.Tensor 
 
 
 def upsampling_padding(kernel: torch.Tensor, padding: int) -> tuple[int, int, int, int]:
-    """Left, right, top, bottom of the low-pass filter behind a transposed convolution that pads by `padding`."""
+    """Left, right, top, bottom padding of the low-pass filter after a transposed convolution that pads by `padding`."""
     kh, kw = kernel.shape
     left, right = (kw + 1) // 2 - padding, (kw - 2) // 2 - padding + 1
     top, bottom = (kh + 1) // 2 - padding, (kh - 2) // 2 - padding + 1

@@ -1,7 +1,7 @@
-"""The native library: whether it is used, and its functions on tensors.
+"""The native library: when it is used, and its functions on tensors.
 
-`choose` decides for the process: "auto" (the default: native on a processor where it builds, else plain torch),
-"native" (also on a GPU, and an error where it does not build) or "reference" (plain torch).
+`choose` decides for the process: "auto" (the default: native on a CPU if it can be built, otherwise plain torch),
+"native" (also on a GPU, and an error if it cannot be built) or "reference" (plain torch).
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def choose(choice: str) -> None:
     """Decide for this process which operations are used: "auto", "native" or "reference".
 
     Raises:
-        ValueError: another word.
-        BuildFailed: "native", and the library for the processor cannot be built here.
+        ValueError: an unknown word.
+        BuildFailed: `choice` is "native", and the library for the CPU cannot be built on this machine.
     """
     global _choice
     if choice not in CHOICES:
@@ -68,7 +68,7 @@ def chosen(choice: str) -> Iterator[None]:
 
 @functools.cache
 def library(device: str) -> ctypes.CDLL | BuildFailed:
-    """The library for "cpu" or "cuda", built on first use, or why there is none."""
+    """The library for "cpu" or "cuda", built on first use, or the reason why there is none."""
     try:
         loaded = _load(build(device))
         if device == "cpu":
@@ -80,7 +80,7 @@ def library(device: str) -> ctypes.CDLL | BuildFailed:
 
 
 def open_library(path: Path) -> ctypes.CDLL:
-    """Load a library that `build` made, with an OpenMP to share.
+    """Load a library from `build` with the same OpenMP runtime as torch.
 
     Raises:
         BuildFailed: it cannot be loaded.
@@ -88,7 +88,7 @@ def open_library(path: Path) -> ctypes.CDLL:
     try:
         return ctypes.CDLL(str(path))
     except OSError:
-        try:  # torch keeps its OpenMP to itself: take the system's
+        try:  # torch does not export its OpenMP: use the system's
             ctypes.CDLL("libgomp.so.1", mode=ctypes.RTLD_GLOBAL)
             return ctypes.CDLL(str(path))
         except OSError as error:
@@ -96,7 +96,7 @@ def open_library(path: Path) -> ctypes.CDLL:
 
 
 def load_for_arrays(name: str, signatures: Mapping[str, Sequence[Any]], instead: str) -> ctypes.CDLL | BuildFailed:
-    """The library of that name for numpy arrays, built if need be, or why there is none; `instead` is logged."""
+    """The library for NumPy arrays, built if necessary, or the reason why there is none, which is logged."""
     try:
         return _load(build(name), signatures)
     except BuildFailed as error:
@@ -105,7 +105,7 @@ def load_for_arrays(name: str, signatures: Mapping[str, Sequence[Any]], instead:
 
 
 def for_arrays(load: Callable[[], ctypes.CDLL | BuildFailed]) -> ctypes.CDLL | None:
-    """What `load` gives, as `choose` decided, or None for numpy; it is not called for "reference".
+    """The result of `load` according to `choose`, or None for NumPy; it is not called for "reference".
 
     Raises:
         BuildFailed: "native" was chosen, and it cannot be built.
@@ -129,7 +129,7 @@ def _load(path: Path, signatures: Mapping[str, Sequence[Any]] = SIGNATURES) -> c
 
 
 def serves(x: Tensor) -> bool:
-    """Whether the native library computes for x now: the choice, device and dtype allow it, and nothing is traced."""
+    """Whether the native library is used for x: choice, device and dtype allow it, and nothing is being traced."""
     kind = x.device.type
     if _choice == "reference" or x.dtype not in DTYPES.get(kind, ()) or (kind == "cuda" and _choice != "native"):
         return False
@@ -142,11 +142,11 @@ def serves(x: Tensor) -> bool:
 
 
 def _traced(x: Tensor) -> bool:
-    """Whether a compiler, an exporter or a function transform looks on: they need to see plain torch.
+    """Whether a compiler, an exporter or a function transform is active, which need plain torch.
 
-    torch has no public way to ask for transforms and modes, and promises nothing for the names used here. Where they
-    are gone, a transform is told by its tensors, which have no memory of their own; a mode that only watches (a counter
-    of operations) then misses the native ones.
+    torch has no public way to query transforms and modes, and does not guarantee the names used here. If they are
+    missing, a transform is recognised by its tensors, which have no memory of their own; a mode that only observes
+    (such as an operation counter) then misses the native operations.
     """
     if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
         return True
@@ -171,20 +171,20 @@ class Activation:
 
     @property
     def numbers(self) -> tuple[float, float, float]:
-        """Slope, gain and clamp as the library takes them, infinity for no clamp."""
+        """Slope, gain and clamp as the library expects them, with infinity for no clamp."""
         return self.slope, self.gain, math.inf if self.clamp is None else self.clamp
 
 
 @dataclass(frozen=True)
 class Addends:
-    """What makes z = scale[n, c] x + noise[n, p] + bias[c]: [N, C], [N or 1, 1, H, W], [C], or None for 1, 0 and 0."""
+    """The terms of z = scale[n, c] x + noise[n, p] + bias[c]: [N, C], [N or 1, 1, H, W], [C]; None for 1, 0, 0."""
 
     scale: Tensor | None = None
     noise: Tensor | None = None
     bias: Tensor | None = None
 
     def pack(self, x: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
-        """As dense tensors of the dtype in which the library computes for x."""
+        """The terms as dense tensors of the dtype in which the library computes for x."""
         wide = torch.promote_types(x.dtype, torch.float32)
         scale, noise, bias = (
             None if t is None else t.detach().to(wide).contiguous() for t in (self.scale, self.noise, self.bias)
@@ -192,25 +192,25 @@ class Addends:
         return scale, noise, bias
 
     def of(self, k: int) -> Addends:
-        """Those of image k alone."""
+        """The terms of image k alone."""
         scale = None if self.scale is None else self.scale[k : k + 1]
         noise = self.noise if self.noise is None or len(self.noise) == 1 else self.noise[k : k + 1]
         return Addends(scale, noise, self.bias)
 
     @property
     def noise_step(self) -> int:
-        """Elements from one image's noise map to the next image's: 0 where all images share one map."""
+        """Number of elements between the noise maps of successive images; 0 if all images share one map."""
         return self.noise[0].numel() if self.noise is not None and self.noise.shape[0] > 1 else 0
 
 
 def dense(x: Tensor, like: Tensor | None = None) -> Tensor:
-    """The tensor x [N, C, H, W] in one piece, channels innermost if x (or `like`) is so."""
+    """The tensor x [N, C, H, W] as contiguous memory, channels last if x (or `like`) is."""
     last = is_channels_last(x if like is None else like)
     return x.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
 
 
 def is_channels_last(x: Tensor) -> bool:
-    """Whether the channels of x [N, C, H, W] are innermost in memory, and nothing else describes its layout."""
+    """Whether x [N, C, H, W] is in channels-last layout and in no other."""
     return not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
 
 
@@ -243,7 +243,7 @@ def activate_backward(
     sums: Sequence[bool] = (False, False, False),
     out: Tensor | None = None,
 ) -> Gradients:
-    """From the gradient of a and a itself, dense alike; `sums` says which of the three sums are wanted."""
+    """Gradients from the gradient of a and a itself, with the same layout; `sums` says which sums to compute."""
     out = torch.empty_like(a) if out is None else out
     n, c = a.shape[:2]
     wide = torch.promote_types(a.dtype, torch.float32)
@@ -259,9 +259,9 @@ def activate_backward(
 
 @dataclass(frozen=True)
 class Resampling:
-    """The numbers of an upfirdn: zeros in between, padding before, output size [rows, columns], the taps' gain.
+    """Parameters of an upfirdn: factor, padding before, output size [rows, columns], gain of the taps.
 
-    `mirrored` convolves with the taps; without it they are correlated, as a gradient needs.
+    `mirrored` means convolution with the taps; without it they are correlated, as for a gradient.
     """
 
     up: int
@@ -272,7 +272,7 @@ class Resampling:
     mirrored: bool = True
 
     def transposed(self, x: Sequence[int], taps: Sequence[int]) -> Resampling:
-        """The resampling that takes gradients of the output to gradients of the input, of shape [..., H, W]."""
+        """The resampling that maps gradients of the output to gradients of the input, of shape [..., H, W]."""
         before = (taps[0] - 1 - self.before[0], taps[1] - 1 - self.before[1])
         return Resampling(self.down, self.up, before, (x[-2], x[-1]), self.gain, not self.mirrored)
 
@@ -304,7 +304,7 @@ def resample(
 
 def _call(name: str, x: Tensor, *arguments: object) -> None:
     loaded = library(x.device.type)
-    assert isinstance(loaded, ctypes.CDLL), "serves() was asked before"
+    assert isinstance(loaded, ctypes.CDLL), "serves() must be true"
     function, form = getattr(loaded, name), (STORAGE[x.dtype], int(is_channels_last(x)))
     if x.device.type == "cuda":
         with torch.cuda.device(x.device):

@@ -1,4 +1,4 @@
-"""Which precision the convolutions run in, and how to keep the few sensitive sums out of it."""
+"""The precision of convolutions, and how to keep the few sensitive sums out of it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def without_autocast(x: torch.Tensor) -> AbstractContextManager[None]:
 
 
 def computing_dtype(x: torch.Tensor) -> torch.dtype:
-    """The dtype in which a convolution of x runs: autocast's where that is on, else x's own."""
+    """The dtype in which a convolution of x runs: autocast's if it is on, otherwise that of x."""
     device = x.device.type
     if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device) and x.dtype != torch.float64:
         return torch.get_autocast_dtype(device)

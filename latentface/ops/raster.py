@@ -1,8 +1,8 @@
-"""Triangles onto pixels with a depth buffer, and vertex attributes onto them: natively, or with numpy to the same bit.
+"""Rasterisation of triangles with a depth buffer and vertex attributes: native, or NumPy with identical bits.
 
-Integer coordinates are the centres of pixels; depth grows towards the viewer, and there is no perspective: vertices
-come already projected. Corners are snapped to 1/256 pixel, and a pixel centre on an edge that two triangles share
-belongs to one of them (the top-left rule); of two surfaces at equal depth the triangle that comes first is seen.
+Integer coordinates are the centres of pixels; depth grows towards the viewer, and there is no perspective: vertices are
+already projected. Corners are snapped to 1/256 pixel, and a pixel centre on an edge that two triangles share belongs to
+one of them (the top-left rule); of two surfaces at equal depth, the triangle that comes first is visible.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Integers = npt.NDArray[np.int32]
 
 GRID = 256
 FAR = 30000  # pixels: edge functions stay exact in 64 bits, and weights in 53
-CANDIDATES = 2_000_000  # pairs of triangle and pixel that the reference holds at a time
+CANDIDATES = 2_000_000  # pairs of triangle and pixel that the reference processes at a time
 
 _INTEGER, _SMALL = ctypes.c_int64, ctypes.c_int32
 _FLOATS = np.ctypeslib.ndpointer(np.float32, flags="C")
@@ -39,11 +39,11 @@ SIGNATURES: dict[str, list[Any]] = {
 
 @dataclass(frozen=True)
 class Raster:
-    """What is seen at each pixel.
+    """The surface visible at each pixel.
 
     Attributes:
         triangles: the vertex indices that were rasterised, int32 [T, 3].
-        index: the triangle seen, or -1, int32 [H, W].
+        index: the visible triangle, or -1, int32 [H, W].
         weights: barycentric coordinates within it, in the order of its corners, or 0, float32 [H, W, 3].
         depth: its depth, or minus infinity, float32 [H, W].
     """
@@ -55,22 +55,22 @@ class Raster:
 
     @property
     def covered(self) -> npt.NDArray[np.bool_]:
-        """Where anything is seen, [H, W]."""
+        """Where any triangle is visible, [H, W]."""
         return self.index >= 0
 
     def every(self, step: int) -> Raster:
-        """What is seen at every `step`th pixel, from pixel step // 2 on."""
+        """The raster at every `step`th pixel, from pixel step // 2 on."""
         return self.cut(slice(step // 2, None, step), slice(step // 2, None, step))
 
     def cut(self, rows: slice, columns: slice) -> Raster:
-        """What is seen at some of the pixels."""
+        """The raster at some of the pixels."""
         index, weights, depth = (
             np.ascontiguousarray(each[rows, columns]) for each in (self.index, self.weights, self.depth)
         )
         return Raster(self.triangles, index, weights, depth)  # type: ignore[arg-type]
 
     def interpolate(self, attributes: npt.ArrayLike) -> Floats:
-        """Attributes of vertices [V, C] at each pixel, float32 [H, W, C]; 0 where nothing is seen.
+        """Attributes of vertices [V, C] at each pixel, float32 [H, W, C]; 0 where nothing is visible.
 
         Raises:
             ValueError: `attributes` is not a matrix with a row for each vertex.
@@ -92,17 +92,17 @@ class Raster:
 def rasterise(
     vertices: npt.ArrayLike, triangles: npt.ArrayLike, height: int, width: int, *, cull: bool = False
 ) -> Raster:
-    """See triangles from the front.
+    """Rasterise triangles as seen from the front.
 
     Args:
         vertices: column, row and depth of each vertex, [V, 3]; depth grows towards the viewer.
         triangles: vertex indices, [T, 3].
         height: rows of the raster.
         width: columns of the raster.
-        cull: leave out the triangles that are seen from behind, those whose corners go clockwise on the page.
+        cull: omit the triangles that are seen from behind, whose corners are clockwise in the picture.
 
     Raises:
-        ValueError: a shape is wrong, an index points at no vertex, or a vertex is not finite or 30,000 pixels away.
+        ValueError: a shape is wrong, an index is out of range, or a vertex is not finite or 30,000 pixels away.
     """
     points = np.ascontiguousarray(vertices, np.float32)
     corners = np.ascontiguousarray(triangles, np.int32)
@@ -118,12 +118,12 @@ def rasterise(
 
 
 def sample(picture: npt.NDArray[np.uint8], places: npt.ArrayLike) -> Floats:
-    """Read a picture [H, W, C] at places [..., 2] (column, row) by the cubic of Catmull and Rom: float32 [..., C].
+    """Sample a picture [H, W, C] at places [..., 2] (column, row) by Catmull-Rom interpolation: float32 [..., C].
 
-    At the centre of a pixel that is the pixel; beyond the edges these are repeated.
+    At the centre of a pixel the result is that pixel; edge pixels are repeated beyond the edges.
 
     Raises:
-        ValueError: the picture is not of bytes [H, W, C], or places are not pairs of finite numbers.
+        ValueError: the picture is not uint8 [H, W, C], or places are not pairs of finite numbers.
     """
     if picture.dtype != np.uint8 or picture.ndim != 3 or not picture.size:
         raise ValueError(f"the picture is {picture.dtype} {list(picture.shape)}: expected uint8 [H, W, C]")
@@ -144,17 +144,17 @@ def sample(picture: npt.NDArray[np.uint8], places: npt.ArrayLike) -> Floats:
 
 
 def normals(vertices: npt.ArrayLike, triangles: npt.ArrayLike) -> Floats:
-    """Unit normals [V, 3] of vertices [V, 3], towards those who see triangles [T, 3] counter-clockwise on the page.
+    """Unit normals [V, 3] of vertices [V, 3], on the side from which triangles [T, 3] appear counter-clockwise.
 
     Raises:
-        ValueError: a shape is wrong, or an index points at no vertex.
+        ValueError: a shape is wrong, or an index is out of range.
     """
     points, corners = np.ascontiguousarray(vertices, np.float32), np.ascontiguousarray(triangles, np.int32)
     _check(points, corners, 1, 1)
     found = _library()
     if found is None:
         a, b, c = (points[corners[:, k]].astype(np.float64) for k in range(3))
-        faces = np.cross(c - a, b - a)  # y goes down in a picture: the corners' sense is turned
+        faces = np.cross(c - a, b - a)  # y points down in a picture, which reverses the orientation
         total = np.stack(
             [np.bincount(corners.ravel(), np.repeat(faces[:, k], 3), len(points)) for k in range(3)], axis=1
         )
@@ -174,7 +174,7 @@ def _check(points: Floats, corners: Integers, height: int, width: int) -> None:
         raise ValueError(f"a picture of {width} x {height} pixels has none: give at least 1 x 1")
     if corners.size and not 0 <= corners.min() <= corners.max() < len(points):
         raise ValueError(f"triangles name vertices {corners.min()} to {corners.max()}: there are {len(points)}")
-    if not (np.abs(points) < FAR).all():  # also where a coordinate is not a number
+    if not (np.abs(points) < FAR).all():  # also if a coordinate is not a number
         raise ValueError(f"vertices must be finite and within {FAR} pixels of the first one of the picture")
 
 
@@ -214,7 +214,7 @@ class _Corners:
 
 
 def _rasterise_reference(points: Floats, corners: Integers, height: int, width: int, cull: bool) -> Raster:
-    """What csrc/raster.cpp computes, in numpy."""
+    """The computation of csrc/raster.cpp in NumPy."""
     index = np.full(height * width, -1, np.int32)
     weights = np.zeros((height * width, 3), np.float32)
     depth = np.full(height * width, -np.inf, np.float32)
@@ -254,7 +254,7 @@ def _compete(
     t: _Corners, column: npt.NDArray[np.int64], row: npt.NDArray[np.int64], pixel: npt.NDArray[np.int64],
     index: Integers, weights: Floats, depth: Floats,
 ) -> None:  # fmt: skip
-    """Put candidates, pairs of triangle and pixel, where they are nearer than what is there."""
+    """Insert candidates, pairs of triangle and pixel, where they are nearer than the current surface."""
     x, y = column * GRID, row * GRID
     edges = [t.edge(p, q, x, y) for p, q in ((1, 2), (2, 0), (0, 1))]
     owned = [t.owns(p, q) for p, q in ((1, 2), (2, 0), (0, 1))]
@@ -264,7 +264,7 @@ def _compete(
     w = [e[chosen] / t.area for e in edges]
     found = (w[0] * t.depth[:, 0] + w[1] * t.depth[:, 1] + w[2] * t.depth[:, 2]).astype(np.float32)
     order = np.lexsort((t.number, -found, pixel))
-    order = order[np.diff(pixel[order], prepend=-1) != 0]  # the nearest of each pixel, the first of equals
+    order = order[np.diff(pixel[order], prepend=-1) != 0]  # the nearest for each pixel, and the first among equals
     order = order[found[order] > depth[pixel[order]]]
     at = pixel[order]
     index[at], depth[at] = t.number[order], found[order]
@@ -282,7 +282,7 @@ def _interpolate_reference(raster: Raster, values: Floats) -> Floats:
 
 
 def cubic_weights(t: Floats) -> Floats:
-    """Weights of the four samples around a place t in [0, 1) past the second one, [4, P]."""
+    """Weights of the four samples around a position t in [0, 1) after the second one, [4, P]."""
     half, one, two = np.float32(0.5), np.float32(1), np.float32(2)
     return np.stack([
         ((-half * t + one) * t - half) * t, (np.float32(1.5) * t - np.float32(2.5)) * t * t + one,

@@ -1,10 +1,10 @@
 """A whole layer of the synthesis network at once: modulated convolution, filter, noise, bias and leaky ReLU.
 
-What the layer does besides convolving is bound by memory, so on a processor it is done in two passes over the
+Everything except the convolution is limited by memory bandwidth, so on a CPU it takes only two passes over the
 activations: the convolution writes them, and one pass reads them back, filters (after upsampling), scales each channel
-by its demodulation, adds noise and bias and applies the leaky ReLU. Styles scale the weights instead of the
-activations wherever there are fewer weights. The backward pass takes three passes; it keeps nothing but input and
-output, since what went into a leaky ReLU can be told from what came out.
+by its demodulation, adds noise and bias and applies the leaky ReLU. Styles scale the weights instead of the activations
+wherever there are fewer weights. The backward pass takes three passes; only input and output are kept, because the
+input of a leaky ReLU can be recovered from its output.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ CHANNELS_LAST = torch.channels_last
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A convolution's weight as the fused layer wants it, channels innermost.
+    """A convolution's weight prepared for the fused layer, channels last.
 
     Attributes:
-        scaled, plain: [O, I, k, k], or for up = 2 [I, O, k, k] as transposed convolutions take them; in float32 at
-            least, and in the dtype of the convolution.
+        scaled, plain: [O, I, k, k], or for up = 2 [I, O, k, k] as for transposed convolutions; at least float32, and in
+            the dtype of the convolution.
         power: [O, I], the sum of squares over k, k.
     """
 
@@ -46,7 +46,7 @@ class Prepared:
 
 
 class PreparedWeight:
-    """Keeps what a weight was prepared to, for as long as the weight holds the same numbers."""
+    """Caches a prepared weight as long as the weight's values do not change."""
 
     def __init__(self) -> None:
         self._kept: tuple[object, Prepared] | None = None
@@ -55,11 +55,14 @@ class PreparedWeight:
         return PreparedWeight, ()  # a copy of the layer prepares its own
 
     def prepare(self, weight: Tensor, dtype: torch.dtype, up: int) -> Prepared:
-        """The weight prepared for convolutions in that dtype, upsampling by `up`."""
+        """The weight prepared for convolutions in a dtype, with upsampling by `up`."""
         key = (checksums([weight]), weight.shape, weight.dtype, dtype, up)
         kept = self._kept
         if kept is None or kept[0] != key:
-            with torch.inference_mode(False), torch.no_grad():  # kept tensors serve outside inference mode, too
+            with (
+                torch.inference_mode(False),
+                torch.no_grad(),
+            ):  # so that cached tensors can be used outside inference mode as well
                 kept = self._kept = key, _prepare(weight, dtype, up)
         return kept[1]
 
@@ -67,13 +70,13 @@ class PreparedWeight:
 def _prepare(weight: Tensor, dtype: torch.dtype, up: int) -> Prepared:
     wide = weight.to(torch.promote_types(weight.dtype, torch.float32))
     turned = wide if up == 1 else wide.transpose(0, 1)
-    scaled = turned.clone(memory_format=CHANNELS_LAST)  # the weight itself may change meanwhile
+    scaled = turned.clone(memory_format=CHANNELS_LAST)  # the weight itself may change in the meantime
     return Prepared(scaled, scaled.to(dtype), weight_power(wide))
 
 
 @dataclass(frozen=True)
 class _Layer:
-    """What a fused layer needs beside its differentiable inputs."""
+    """The inputs of a fused layer other than the differentiable ones."""
 
     kernel: Tensor
     up: int
@@ -81,14 +84,14 @@ class _Layer:
     activation: Activation
 
     def resampling(self, height: int, width: int) -> Resampling:
-        """The low-pass filter behind the transposed convolution, to an output of that size."""
+        """The low-pass filter after the transposed convolution, for an output of this size."""
         left, _, top, _ = upsampling_padding(self.kernel, self.padding)
         return Resampling(1, 1, (top, left), (height, width), 4.0)
 
     def composed(
         self, x: Tensor, styles: Tensor, scale: Tensor, noise: Tensor | None, weight: Tensor, bias: Tensor
     ) -> Tensor:
-        """The same numbers in plain operations."""
+        """The same result in plain operations."""
         y = modulated_conv2d(x, weight.to(x.dtype), styles, demodulate=False, up=self.up, kernel=self.kernel)
         y = y * scale.to(y.dtype)[:, :, None, None]
         return bias_act(y, bias, noise=noise, gain=self.activation.gain, clamp=self.activation.clamp)
@@ -109,7 +112,7 @@ def styled_conv2d(
 ) -> Tensor:
     """bias_act(modulated_conv2d(x, weight, styles) + noise, bias) with leaky ReLU and gain sqrt(2) times `gain`.
 
-    One fused layer where the native library serves on a processor, else one operation after the other.
+    One fused layer if the native library is used on a CPU, otherwise one operation after the other.
 
     Args:
         x: [N, I, H, W].
@@ -117,11 +120,11 @@ def styled_conv2d(
         styles: [N, I].
         bias: [O].
         noise: [N or 1, 1, H * up, W * up] or None.
-        kernel: low-pass filter [kh, kw] of up = 2.
+        kernel: low-pass filter [kh, kw] for up = 2.
         up: 1 or 2.
-        gain: positive factor beside the sqrt(2) of the activation.
+        gain: positive factor in addition to the sqrt(2) of the activation.
         clamp: positive bound of the absolute value of the result, or None for no bound.
-        prepared: kept by the caller from call to call.
+        prepared: a cache kept by the caller between calls.
 
     Returns:
         [N, O, H * up, W * up].
@@ -145,7 +148,7 @@ class _StyledContext(Context, Protocol):
 
 
 class _StyledConv(Function):
-    """x [N, I, H, W] (channels innermost), styles [N, I], demodulation [N, O], noise, weight, bias -> the output."""
+    """x [N, I, H, W] (channels last), styles [N, I], demodulation [N, O], noise, weight, bias -> the output."""
 
     @staticmethod
     def forward(
@@ -163,7 +166,7 @@ class _StyledConv(Function):
         wanted = ctx.needs_input_grad[:6]
         if not torch.is_grad_enabled():
             return *_Backward(ctx.layer, ctx.plain, *inputs).run(grads[0], a, wanted), None, None
-        # a derivative that is to be differentiated again
+        # a derivative that will be differentiated again
         asked = [each for each, is_wanted in zip(inputs, wanted, strict=True) if is_wanted]
         y = ctx.layer.composed(*inputs)
         found: Iterator[Tensor] = iter(torch.autograd.grad(y, asked, grads[0], create_graph=True))
@@ -195,7 +198,7 @@ def _convolve(x: Tensor, weight: Tensor, addends: Addends, layer: _Layer, out: T
 
 @dataclass(frozen=True)
 class _Backward:
-    """The backward pass of a fused layer; `plain` is its weight as the convolution takes it."""
+    """The backward pass of a fused layer; `plain` is its weight in the form used by the convolution."""
 
     layer: _Layer
     plain: Tensor
@@ -207,7 +210,7 @@ class _Backward:
     bias: Tensor
 
     def run(self, grad: Tensor, a: Tensor, wanted: Sequence[bool]) -> list[Tensor | None]:
-        """Gradients of x, styles, scale, noise, weight and bias where wanted, from that of the output a."""
+        """The required gradients of x, styles, scale, noise, weight and bias, from that of the output a."""
         addends = Addends(self.scale, self.noise, self.bias)
         sums = (wanted[5], wanted[2], wanted[3])
         ends = activate_backward(dense(grad.to(a.dtype), a), a, addends, self.layer.activation, sums)
@@ -221,7 +224,8 @@ class _Backward:
             found[5] = ends.pixels.sum(0).to(self.bias.dtype)
         inner, found[4] = self._convolution(ends.x, wanted[0] or wanted[1], wanted[4])
         if inner is not None:
-            # the input was scaled by its styles: a linear activation, whose gradient and its sum are those of scaling
+            # the input was scaled by its styles: a linear activation, whose backward pass gives the gradients of the
+            # scaling
             sums = (False, wanted[1], False)
             begins = activate_backward(inner, self.x, Addends(scale=self.styles), Activation(), sums, out=inner)
             found[0] = begins.x
@@ -229,7 +233,7 @@ class _Backward:
         return found
 
     def _convolution(self, grad: Tensor, of_input: bool, of_weight: bool) -> tuple[Tensor | None, Tensor | None]:
-        """Gradients of the convolution's scaled input and of its weight, from that of what the activation took."""
+        """Gradients of the convolution's scaled input and of its weight, from that of the activation's input."""
         x, layer, up = self.x, self.layer, self.layer.up
         if not (of_input or of_weight):
             return None, None
@@ -237,7 +241,9 @@ class _Backward:
             size = tuple(2 * side + self.weight.shape[2] - 2 for side in x.shape[2:])  # of the transposed convolution
             transposed = layer.resampling(*grad.shape[2:]).transposed(size, layer.kernel.shape)
             grad = resample(grad, layer.kernel, transposed)
-        scaled = activate(x, Addends(scale=self.styles), Activation()) if of_weight else x  # for the weight's alone
+        scaled = (
+            activate(x, Addends(scale=self.styles), Activation()) if of_weight else x
+        )  # for the gradient of the weight alone
         pads = [layer.padding if up == 1 else 0] * 2
         inner, weight, _ = torch.ops.aten.convolution_backward(
             grad, scaled, self.plain, None, [up, up], pads, [1, 1], up == 2, [0, 0], 1, [of_input, of_weight, False]

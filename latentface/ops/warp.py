@@ -1,6 +1,6 @@
-"""Smooth displacement fields on coarse grids and pixels, and a picture moved by one: natively, or by numpy to the bit.
+"""Smooth displacement fields on grids and pixels, and warping by them: native, or NumPy with identical bits.
 
-Displacements are pixels (columns, rows): the pixel at p comes from p + d(p).
+Displacements are in pixels (columns, rows): the pixel at p comes from p + d(p).
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def block_sums(mesh: Floats, layer: Layers, step: int) -> Doubles:
     """Sums [R, C, 3] over blocks of step x step pixels of values x trust, and of the trust.
 
     Args:
-        mesh: two values and how far they are trusted, float32 [H, W, 3].
-        layer: int8 [H, W]; the trust counts where it is 0.
+        mesh: two values and their confidence, float32 [H, W, 3].
+        layer: int8 [H, W]; values count where it is 0.
         step: pixels of a block's side; the last blocks may be smaller.
     """
     height, width = _check_mesh(mesh, layer)
@@ -65,10 +65,10 @@ def relax(diagonal: Doubles, right: Doubles, start: Doubles, omega: float, toler
     Args:
         diagonal: above 0 somewhere, [R, C].
         right: the right-hand side, [R, C, 2].
-        start: where to begin, [R, C, 2].
-        omega: the relaxation, 1 to 2.
-        tolerance: of a value's change in a round.
-        rounds: at most.
+        start: the initial values, [R, C, 2].
+        omega: the relaxation factor, 1 to 2.
+        tolerance: largest change of a value in the last round.
+        rounds: largest number of rounds.
     """
     rows, columns = diagonal.shape
     if right.shape != (rows, columns, 2) or start.shape != right.shape:
@@ -103,12 +103,12 @@ def relax(diagonal: Doubles, right: Doubles, start: Doubles, omega: float, toler
 
 
 def enlarge(grid: Floats, step: int, mesh: Floats, layer: Layers) -> Floats:
-    """A grid [R, C, 2] enlarged to pixels by Catmull and Rom's cubic, and mixed with known values: float32 [H, W, 2].
+    """A grid [R, C, 2] enlarged to pixels by Catmull-Rom interpolation and mixed with known values: float32 [H, W, 2].
 
     Args:
-        grid: one value for each block of step x step pixels, at its middle.
+        grid: one value for each block of step x step pixels, at its centre.
         step: pixels of a block's side.
-        mesh: two known values and how far they are trusted, float32 [H, W, 3].
+        mesh: two known values and their confidence, float32 [H, W, 3].
         layer: int8 [H, W]; known values count where it is 0.
     """
     height, width = _check_mesh(mesh, layer)
@@ -130,16 +130,16 @@ def enlarge(grid: Floats, step: int, mesh: Floats, layer: Layers) -> Floats:
 def move(
     picture: npt.NDArray[np.uint8], left: int, top: int, shift: Floats, still: float, gain: Floats, step: int
 ) -> Floats:
-    """The pixels of a part of a picture, each from where a field says: float32 [h, w, 3].
+    """Part of a picture, resampled through a displacement field: float32 [h, w, 3].
 
     Args:
-        picture: uint8 [H, W, 3]; beyond its edges it is mirrored.
+        picture: uint8 [H, W, 3]; it is mirrored at its edges.
         left: the first column of the part.
         top: its first row.
         shift: the field, float32 [h, w, 2].
-        still: what moves by no more than this, in pixels and either direction, stays as it is.
-        gain: what moved pixels are multiplied by, float32, at every `step`th pixel from pixel step // 2 on.
-        step: pixels from one gain to the next.
+        still: pixels that move by no more than this, in either direction, stay unchanged.
+        gain: factor for moved pixels, float32, at every `step`th pixel from pixel step // 2 on.
+        step: spacing of the gains in pixels.
     """
     height, width = shift.shape[:2]
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
@@ -164,7 +164,7 @@ def read(values: Floats, places: Floats, bounded: bool = False) -> Floats:
     Args:
         values: float32.
         places: finite.
-        bounded: beyond the first and last values there is 0; by default the nearest of them.
+        bounded: use 0 beyond the first and last values; by default the nearest value.
     """
     known = np.ascontiguousarray(values, np.float32)
     at = np.ascontiguousarray(places, np.float32)
@@ -181,7 +181,7 @@ def read(values: Floats, places: Floats, bounded: bool = False) -> Floats:
 
 
 def mirrored(places: Floats, size: tuple[int, int]) -> Floats:
-    """Places [..., 2] with those beyond the edges of a picture of that height and width mirrored into it."""
+    """Mirror places [..., 2] beyond the edges of a picture of this height and width into it."""
     last = np.array([size[1] - 1, size[0] - 1], np.float32)
     made: Floats = last - np.abs(last - np.abs(places))
     return made
@@ -207,7 +207,7 @@ def _library() -> ctypes.CDLL | None:
 
 
 def _enlarged(values: Floats, size: int, step: int) -> Floats:
-    """Along the first axis from one value a step to one a pixel."""
+    """Interpolate along the first axis from one value for each step to one for each pixel."""
     place = (np.arange(size, dtype=np.float32) + np.float32(0.5)) / np.float32(step) - np.float32(0.5)
     low = np.floor(place)
     weights = cubic_weights(place - low)

@@ -32,7 +32,7 @@ def photo_drop(label: str, name: str, height: int = 300) -> gr.Image:
 def face_number(name: str) -> gr.Number:
     """Which face of a photo; 0 for what the verb takes by itself."""
     return gr.Number(
-        0, label="Face", info="1 is the most confident; 0: the largest", precision=0, minimum=0, elem_id=name, min_width=120
+        0, label="Face", info="1, 2, ...; 0: the largest", precision=0, minimum=0, elem_id=name, min_width=120
     )
 
 
@@ -102,7 +102,7 @@ def build_animate(desk: Desk, token: gr.BrowserState) -> JobPanel:
         with gr.Column(min_width=280):
             photo = photo_drop("Photo", "animate-photo")
             face = gr.Number(
-                0, label="Face", info="1 is the most confident; 0: all of them", precision=0, minimum=0,
+                0, label="Face", info="1, 2, ...; 0: all of them", precision=0, minimum=0,
                 elem_id="animate-face",
             )  # fmt: skip
         with gr.Column(min_width=280):

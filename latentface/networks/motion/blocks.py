@@ -1,4 +1,4 @@
-"""Building blocks of the First Order Motion Model, under the names of the published checkpoints."""
+"""Building blocks of the First Order Motion Model, with the names of the published checkpoints."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Down(ConvNorm):
     """[N, in, 2h, 2w] -> [N, out, h, w]."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """The block, averaged over 2 x 2 pixels."""
+        """The output of the block, averaged over 2 x 2 pixels."""
         return F.avg_pool2d(super().forward(x), 2)
 
 
@@ -39,7 +39,7 @@ class Up(ConvNorm):
     """[N, in, h, w] -> [N, out, 2h, 2w]."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """The block of nearest-neighbour upsampled maps."""
+        """The block applied to maps after nearest-neighbour upsampling."""
         return super().forward(F.interpolate(x, scale_factor=2.0, mode="nearest"))
 
 
@@ -78,7 +78,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The encoder's levels -> [N, width + in, h, w]; each step up is joined with the level of its size."""
+    """The encoder's levels -> [N, width + in, h, w]; each upsampled map is concatenated with the level of its size."""
 
     def __init__(self, inputs: int, width: int, blocks: int, most: int) -> None:
         super().__init__()
@@ -113,10 +113,10 @@ class Hourglass(nn.Module):
 
 
 class AntiAlias(nn.Module):
-    """Gaussian low pass of sigma (1/scale - 1) / 2, then every (1/scale)-th pixel from the first.
+    """Gaussian low pass of sigma (1/scale - 1) / 2, then subsampling to every (1/scale)-th pixel.
 
     Maps [N, C, h, w] -> [N, C, scale * h, scale * w]. The kernel `weight` [C, 1, k, k] is a buffer because published
-    checkpoints hold it.
+    checkpoints contain it.
     """
 
     weight: Tensor
@@ -131,11 +131,11 @@ class AntiAlias(nn.Module):
         self.stride = round(1 / scale)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The smoothed and thinned maps of x [N, C, h, w]."""
+        """The smoothed and subsampled maps of x [N, C, h, w]."""
         channels, _, side, _ = self.weight.shape
         return F.conv2d(x, self.weight, stride=self.stride, padding=side // 2, groups=channels)
 
 
 def anti_alias(channels: int, scale: float) -> nn.Module:
-    """`AntiAlias`, or nothing to do (and no buffer) at scale 1."""
+    """`AntiAlias`, or an identity without a buffer at scale 1."""
     return AntiAlias(channels, scale) if scale != 1 else nn.Identity()

@@ -9,27 +9,28 @@ from latentface.errors import UsageError
 
 @dataclass(frozen=True)
 class MotionConfig:
-    """Everything that decides the shape and arithmetic of a motion model; the defaults are those of vox-256.
+    """Everything that determines the shape and arithmetic of a motion model; the defaults are those of vox-256.
 
-    A width is the channels at full size; they double with every halving, up to the `_max` beside it.
+    A width is the number of channels at full size; it doubles with every halving, up to the corresponding `_max`.
 
     Attributes:
         resolution: side of the pictures in pixels that it was trained on.
         num_keypoints: K. temperature: of the softmax over a keypoint's map.
-        scale: keypoints and dense motion look at the picture this much smaller (1, 1/2, 1/4 or 1/8).
-        keypoint_scale: the keypoints' own scale, where it is another one.
-        keypoint_stem: channels of a convolution and halving before the keypoints' hourglass; 0 leaves them out. With it
-            the detector looks at finer pictures than its maps are.
-        keypoint_padding: around the features before the keypoints' last convolution (7 x 7). With 3 a peak in the map
-            lies where the point is in the picture; with 0, as published, the network has to learn the difference.
-        variance: of the Gaussians that show the dense motion where keypoints are, in half pictures squared.
-        align_corners: how warps read positions; the published networks were trained with True (and their grids, which
-            put -1 and 1 on the middles of the outer pixels, fit that).
+        scale: factor by which the picture is reduced for keypoints and dense motion (1, 1/2, 1/4 or 1/8).
+        keypoint_scale: a separate scale for the keypoints, if different.
+        keypoint_stem: channels of a convolution and halving before the keypoints' hourglass, which gives the detector a
+            finer input than its maps; 0 for none.
+        keypoint_padding: around the features before the keypoints' last convolution (7 x 7). With 3, a peak in the map
+            is at the position of the point in the picture; with 0, as published, the network has to learn the shift.
+        variance: variance of the Gaussians that encode keypoints for the dense motion network, in half pictures
+            squared.
+        align_corners: the meaning of positions in warps; the published networks were trained with True, which matches
+            their grids, where -1 and 1 are the centres of the outer pixels.
         keypoint_width, keypoint_max, keypoint_blocks: the hourglass of the keypoint detector.
         dense_width, dense_max, dense_blocks: the hourglass of the dense motion.
         generator_width, generator_max, generator_blocks: the generator's halvings. bottleneck_blocks: residual blocks.
-        blend: the generator also says where the warped source itself is to be shown. Not in the published networks; it
-            keeps a small network from having to repaint what is there already.
+        blend: the generator also predicts where to show the warped source itself. The published networks do not; it
+            saves a small network from repainting what is already there.
 
     Raises:
         UsageError: a value outside these ranges.
@@ -68,7 +69,9 @@ class MotionConfig:
         if min(self.temperature, self.variance) <= 0:
             raise UsageError(f"temperature={self.temperature}, variance={self.variance}: use positive numbers")
         if self.resolution % self.multiple:
-            raise UsageError(f"resolution {self.resolution} is no multiple of {self.multiple}, as the halvings need")
+            raise UsageError(
+                f"resolution {self.resolution} is not a multiple of {self.multiple}, as the halvings require"
+            )
 
     @property
     def keypoints_at(self) -> float:

@@ -1,4 +1,4 @@
-"""From keypoints to a field over the whole picture (Siarohin et al. 2019, section 3.1, eq. 4 to 7)."""
+"""Dense motion from keypoints (Siarohin et al. 2019, section 3.1, eq. 4 to 7)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from latentface.networks.motion.geometry import Keypoints, gaussians, sparse_mot
 
 @dataclass(frozen=True, eq=False)
 class DenseMotion:
-    """How a driving frame is made of the source.
+    """The motion from the source to a driving frame.
 
-    ``field`` [N, h, w, 2]: where in the source each place comes from; ``occlusion`` [N, 1, h, w] in 0..1: how much of
-    it is there; ``mask`` [N, K + 1, h, w]: each motion's share; ``candidates`` [N, K + 1, 3, h, w]: the source moved by
-    each motion alone.
+    ``field`` [N, h, w, 2]: the source position of each place; ``occlusion`` [N, 1, h, w] from 0 to 1: how much of it is
+    visible in the source; ``mask`` [N, K + 1, h, w]: the weight of each motion; ``candidates`` [N, K + 1, 3, h, w]: the
+    source moved by each motion alone.
     """
 
     field: Tensor
@@ -28,7 +28,7 @@ class DenseMotion:
 
 
 class DenseMotionNetwork(nn.Module):
-    """Weighs the keypoints' affine motions, and the background's standstill, at every place."""
+    """Weights the affine motions of the keypoints, and the still background, at every place."""
 
     def __init__(self, config: MotionConfig) -> None:
         super().__init__()

@@ -9,7 +9,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from latentface.networks.motion.geometry import Keypoints, gaussians
 
-Maps = tuple[list[Tensor], Tensor]  # features of the four blocks, and the verdict
+Maps = tuple[list[Tensor], Tensor]  # features of the four blocks, and the prediction
 
 
 class _Block(nn.Module):
@@ -28,7 +28,7 @@ class _Block(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Pictures [N, 3, H, W] in [0, 1], with the driving keypoints as Gaussians if asked -> feature maps and verdict."""
+    """Pictures [N, 3, H, W] in [0, 1], optionally with keypoints as Gaussians -> feature maps and prediction."""
 
     def __init__(
         self, keypoints: int = 0, width: int = 32, most: int = 512, blocks: int = 4, spectral: bool = False,
@@ -44,7 +44,7 @@ class Discriminator(nn.Module):
         self.conv = spectral_norm(last) if spectral else last
 
     def forward(self, pictures: Tensor, at: Keypoints) -> Maps:
-        """Features of the blocks and verdict [N, 1, h, w] of pictures [N, 3, H, W], whose keypoints are `at`."""
+        """Features of the blocks and prediction [N, 1, h, w] for pictures [N, 3, H, W] with keypoints `at`."""
         x = pictures
         if self.keypoints:
             heat = gaussians(at.value, pictures.shape[2], pictures.shape[3], self.variance)
@@ -57,7 +57,7 @@ class Discriminator(nn.Module):
 
 
 class MultiScaleDiscriminator(nn.Module):
-    """A `Discriminator` a scale, under the names of the published checkpoints; input is a picture for each scale."""
+    """A `Discriminator` for each scale, with the names of the published checkpoints."""
 
     def __init__(self, scales: tuple[float, ...] = (1.0,), keypoints: int = 0, spectral: bool = False) -> None:
         super().__init__()
@@ -65,12 +65,12 @@ class MultiScaleDiscriminator(nn.Module):
         self.discs = nn.ModuleDict(parts)
 
     def forward(self, pyramid: dict[float, Tensor], at: Keypoints) -> dict[str, Maps]:
-        """What each scale's `Discriminator` says of its picture, by `scale_name`; `pyramid` has a picture a scale."""
+        """The outputs of each scale's `Discriminator` by `scale_name`; `pyramid` has a picture for each scale."""
         return {name: self.discs[name](pyramid[scale_of(name)], at) for name in self.discs}
 
 
 def scale_name(scale: float) -> str:
-    """1 -> "1", 0.5 -> "0-5": a module's name holds no dot."""
+    """1 -> "1", 0.5 -> "0-5": a module name cannot contain a dot."""
     return f"{scale:g}".replace(".", "-")
 
 

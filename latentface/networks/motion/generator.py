@@ -1,4 +1,4 @@
-"""Occlusion-aware generator (Siarohin et al. 2019, section 3.2): features of the source, warped, masked, completed."""
+"""Occlusion-aware generator (Siarohin et al. 2019, section 3.2): warps, masks and completes features of the source."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from latentface.networks.motion.geometry import Keypoints, resize, resize_field,
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """All that a source [N, 3, H, W] in [0, 1] gives to every frame: itself, its features, and itself made small."""
+    """The data of a source [N, 3, H, W] in [0, 1] used in every frame: the source, its features, and a reduced copy."""
 
     picture: Tensor
     features: Tensor
@@ -28,10 +28,10 @@ class Encoded:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a frame is composed of.
+    """The parts from which a frame is composed.
 
-    ``painted`` [N, 3, H, W] in [0, 1]: what the generator paints; ``share`` [N, 1, H, W] in 0..1: where the warped
-    source is to be shown instead (None: nowhere); and the motion.
+    ``painted`` [N, 3, H, W] in [0, 1]: the output of the generator; ``share`` [N, 1, H, W] from 0 to 1: where the
+    warped source is shown instead (None: nowhere); and the motion.
     """
 
     painted: Tensor
@@ -56,14 +56,14 @@ class OcclusionAwareGenerator(nn.Module):
         self.final = nn.Conv2d(config.generator_width, 4 if config.blend else 3, 7, padding=3)
 
     def encode(self, picture: Tensor) -> Encoded:
-        """The part of the work that is the same for all frames of a source [N, 3, H, W] in [0, 1]."""
+        """The computation that is the same for all frames of a source [N, 3, H, W] in [0, 1]."""
         features = self.first(picture)
         for block in self.down_blocks:
             features = block(features)
         return Encoded(picture, features, self.dense_motion_network.down(picture))
 
     def forward(self, source: Encoded, at: Keypoints, to: Keypoints) -> Prediction:
-        """The source, whose keypoints are `at`, with its keypoints brought to `to`."""
+        """The source with its keypoints moved from `at` to `to`."""
         motion: DenseMotion = self.dense_motion_network(source.small, at, to)
         height, width = source.features.shape[2:]
         out = warp(source.features, resize_field(motion.field, height, width, self.blend), self.align_corners)
@@ -75,7 +75,7 @@ class OcclusionAwareGenerator(nn.Module):
         return Prediction(out[:, :3], out[:, 3:] if self.blend else None, motion)
 
     def deform(self, source: Tensor, drawn: Prediction) -> Tensor:
-        """A source [N, C, H, W] merely warped."""
+        """The warped source [N, C, H, W] alone."""
         height, width = source.shape[2:]
         field = resize_field(drawn.motion.field, height, width, self.blend)
         return warp(source, field, self.align_corners)
@@ -83,7 +83,7 @@ class OcclusionAwareGenerator(nn.Module):
     def compose(self, source: Tensor, drawn: Prediction) -> Tensor:
         """The finished frame at the size of a source [N, C, H, W] in [0, 1].
 
-        A source larger than what was encoded gives a blending network's frame its detail; channels after the third
+        If the network blends, a source larger than the encoded one contributes its detail; channels after the third
         (alpha) are warped.
         """
         height, width = source.shape[2:]

@@ -1,4 +1,4 @@
-"""Keypoints with Jacobians, and what they do to the plane.
+"""Keypoints with Jacobians, and the motion of the plane that they define.
 
 Positions are (x, y) in [-1, 1]: pixel i of n lies at 2i/(n-1) - 1. 2 x 2 products are written out, because
 automatic mixed precision would round a matrix product to half precision.
@@ -12,12 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-SMALLEST_DETERMINANT = 1e-4  # a Jacobian flatter than this is inverted as if it were this flat
+SMALLEST_DETERMINANT = 1e-4  # a smaller determinant is replaced by this before inversion
 
 
 @dataclass(frozen=True, eq=False)
 class Keypoints:
-    """``value`` [N, K, 2] and ``jacobian`` [N, K, 2, 2]: where each keypoint is and how the plane is bent about it."""
+    """``value`` [N, K, 2] and ``jacobian`` [N, K, 2, 2]: positions, and local affine motions around them."""
 
     value: Tensor
     jacobian: Tensor
@@ -78,21 +78,21 @@ def gaussians(points: Tensor, height: int, width: int, variance: float) -> Tenso
 
 
 def warp(pictures: Tensor, field: Tensor, align_corners: bool) -> Tensor:
-    """Pictures [N, C, h, w] read at the positions of a field [N, H, W, 2], black outside: [N, C, H, W]."""
+    """Sample pictures [N, C, h, w] at the positions of a field [N, H, W, 2], black outside: [N, C, H, W]."""
     return F.grid_sample(pictures, field.to(pictures.dtype), padding_mode="zeros", align_corners=align_corners)
 
 
 def resize(maps: Tensor, height: int, width: int) -> Tensor:
-    """Maps [N, C, h, w] brought to another size, bilinearly, pixel edges kept."""
+    """Resize maps [N, C, h, w] bilinearly, with pixel edges aligned."""
     if maps.shape[2:] == (height, width):
         return maps
     return F.interpolate(maps, size=(height, width), mode="bilinear", align_corners=False)
 
 
 def resize_field(field: Tensor, height: int, width: int, align_corners: bool) -> Tensor:
-    """A field [N, h, w, 2] brought to another size: [N, H, W, 2].
+    """Resize a field [N, h, w, 2] to [N, H, W, 2].
 
-    With align_corners the field of an unmoved picture stays one; the published generators resize without.
+    With align_corners an identity field stays an identity; the published generators resize without.
     """
     if field.shape[1:3] == (height, width):
         return field

@@ -1,4 +1,4 @@
-"""A motion model made ready to animate: the same numbers, to rounding, from less work."""
+"""A motion model optimised for inference: the same numbers, up to rounding, with less work."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from latentface.networks.motion.blocks import ConvNorm, Residual, Up
 from latentface.networks.motion.model import MotionModel
 
-FOLDED_CHANNELS = 2**19  # of input times output; with more, reading 16 weights instead of 9 costs more than it saves
-WINOGRAD_CHANNELS = 128  # with fewer, moving the tiles about costs more than the multiplications saved
+FOLDED_CHANNELS = (
+    2**19
+)  # limit for input times output channels; above it, reading 16 weights instead of 9 costs more than it saves
+WINOGRAD_CHANNELS = 128  # with fewer channels, moving the tiles costs more than the saved multiplications
 
 
 def fold(model: MotionModel) -> MotionModel:
     """A copy for inference; it agrees with the model to about 1e-5 and can be neither trained nor saved.
 
     Batch norms are folded into the convolutions before them; nearest-neighbour upsampling into those after it
-    (`FoldedUp`); the last convolution makes blocks of pixels (`BlockConv`); on a CPU the wide residual blocks take
+    (`FoldedUp`); the last convolution computes blocks of pixels (`BlockConv`); on a CPU the wide residual blocks use
     Winograd's algorithm. Memory is ordered channels last.
     """
     folded = copy.deepcopy(model).eval().requires_grad_(False)
@@ -79,7 +81,7 @@ class FoldedUp(nn.Module):
 
 
 class BlockConv(nn.Module):
-    """A convolution to few channels as one with stride 2 to the four pixels of a block: vector units stay busy."""
+    """A convolution to few channels as one with stride 2 to the four pixels of a block, which suits vector units."""
 
     weight: Tensor
     bias: Tensor

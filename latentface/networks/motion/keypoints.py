@@ -1,4 +1,4 @@
-"""Keypoint detector with Jacobians (Siarohin et al. 2019, section 3.1): learnt without labels."""
+"""Keypoint detector with Jacobians, learnt without labels (Siarohin et al. 2019, section 3.1)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from latentface.networks.motion.geometry import Keypoints, grid
 class KeypointDetector(nn.Module):
     """Pictures [N, 3, H, W] in [0, 1] -> `Keypoints`.
 
-    A keypoint is the mean place under the softmax of its map; its Jacobian is the mean, with the same weights, of a map
-    of 2 x 2 matrices, which starts as the identity everywhere.
+    A keypoint is the expected position under the softmax of its map; its Jacobian is the mean, with the same weights,
+    of a map of 2 x 2 matrices, which starts as the identity everywhere.
     """
 
     def __init__(self, config: MotionConfig) -> None:
@@ -35,7 +35,7 @@ class KeypointDetector(nn.Module):
     def forward(self, pictures: Tensor) -> Keypoints:
         """The keypoints of pictures [N, 3, H, W] in [0, 1], positions and Jacobians in float32."""
         features = self.predictor(self.stem(self.down(pictures)))
-        logits = self.kp(features).float()  # [N, K, h, w], both 6 less without padding
+        logits = self.kp(features).float()  # [N, K, h, w], both smaller by 6 without padding
         count, keypoints, height, width = logits.shape
         weights = (logits / self.temperature).flatten(2).softmax(2).view_as(logits)
         z = grid(height, width, logits)

@@ -1,4 +1,4 @@
-"""The whole model behind two calls: `keypoints` and `render`."""
+"""The complete model, with two methods: `keypoints` and `render`."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from latentface.networks.motion.keypoints import KeypointDetector
 
 @dataclass(frozen=True, eq=False)
 class Rendering:
-    """A frame, and the two steps to it.
+    """A rendered frame and its intermediate results.
 
-    ``prediction`` and ``deformed`` [N, 3, H, W] in [-1, 1]: the frame, and the source merely warped; ``occlusion``
-    [N, 1, h, w] in 0..1: 0 where the source has nothing to show.
+    ``prediction`` and ``deformed`` [N, 3, H, W] in [-1, 1]: the frame, and the warped source alone; ``occlusion`` [N,
+    1, h, w] from 0 to 1: 0 where the source shows nothing.
     """
 
     prediction: Tensor
@@ -46,7 +46,7 @@ class MotionModel(nn.Module):
         return found
 
     def encode(self, source: Tensor) -> Encoded:
-        """What `render` needs of a source [N, 3, H, W], to be computed once for many frames."""
+        """Encode a source [N, 3, H, W] for `render`, once for many frames."""
         self._check(source)
         return self.generator.encode((source + 1) / 2)
 
@@ -56,7 +56,7 @@ class MotionModel(nn.Module):
         One source serves any number of driving frames: a batch of 1 is repeated.
 
         Raises:
-            UsageError: shapes that do not go together.
+            UsageError: the shapes do not match.
         """
         encoded = self.encode(source) if isinstance(source, Tensor) else source
         drawn = self.predict(encoded, source_keypoints, driving_keypoints)
@@ -65,7 +65,7 @@ class MotionModel(nn.Module):
         return Rendering(prediction * 2 - 1, deformed * 2 - 1, drawn.motion.occlusion)
 
     def predict(self, source: Encoded, source_keypoints: Keypoints, driving_keypoints: Keypoints) -> Prediction:
-        """What `compose` makes frames of; raises as `render`."""
+        """The prediction from which `compose` makes frames; raises the same errors as `render`."""
         frames = len(driving_keypoints.value)
         for name, part in (("sources", source.picture), ("source keypoints", source_keypoints.value)):
             if len(part) not in (1, frames):
@@ -79,7 +79,8 @@ class MotionModel(nn.Module):
     def compose(self, source: Tensor, drawn: Prediction) -> Tensor:
         """The frame at the size of any picture of the source, [N, C, H, W] in [-1, 1].
 
-        Extra channels (alpha) are moved along. A network that blends takes detail from it, another is resized.
+        Extra channels (alpha) are moved along. A network that blends takes detail from the picture; the output of
+        others is resized.
         """
         repeated = source.expand(len(drawn.painted), -1, -1, -1)
         return self.generator.compose((repeated + 1) / 2, drawn) * 2 - 1
