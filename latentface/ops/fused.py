@@ -16,7 +16,7 @@ from latentface.ops.native import Activation, Addends, Resampling, activate, act
 
 
 class Context(Protocol):
-    """The context that torch gives to both passes of a Function, as far as it is used here; torch has no types for it."""
+    """The context that torch gives to both passes of a Function, as far as it is used here; torch has none."""
 
     saved_tensors: tuple[Tensor, ...]
     needs_input_grad: tuple[bool, ...]

@@ -1,4 +1,4 @@
-"""Networks with their weights: built-in ones and published ones by name, others by file or address."""
+"""Networks with weights: built-in and published ones by name, others by file or URL."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from latentface.io.atomic import sha256
 from latentface.pretrained import cache, imported
 from latentface.pretrained.catalogue import BUILTIN, DEFAULT_GENERATOR, PUBLISHED, Entry
 
-if TYPE_CHECKING:  # torch is imported by the functions that need it: the catalogue is read without
+if TYPE_CHECKING:  # torch is imported in the functions that need it, because the catalogue is used without it
     from latentface.latents.preconditioner import Preconditioner
     from latentface.latents.subspace import Subspace
     from latentface.networks.classifier import EmotionNet
@@ -56,7 +56,7 @@ Given = ParamSpec("Given")
 
 
 def _outside_inference_mode(load: Callable[Given, Loaded]) -> Callable[Given, Loaded]:
-    """Load as if no `torch.inference_mode` were on: networks outlive its block, and are to be differentiated."""
+    """Load outside `torch.inference_mode`, because networks outlive its block and must be differentiable."""
 
     @wraps(load)
     def loaded(*arguments: Given.args, **more: Given.kwargs) -> Loaded:
@@ -70,15 +70,15 @@ def _outside_inference_mode(load: Callable[Given, Loaded]) -> Callable[Given, Lo
 
 @_outside_inference_mode
 def load_generator(name_or_path: str | os.PathLike[str] = DEFAULT_GENERATOR, device: str = "cpu") -> Generator:
-    """A StyleGAN2 generator by name, address or file of any published format; in evaluation mode, parameters frozen.
+    """Load a StyleGAN2 generator by name, URL or file of any published format; evaluation mode, parameters frozen.
 
-    The format is recognised by the file's content, and nothing in the file is run. A setting that the file lacks, or
-    that has no effect here, is reported as a Python warning.
+    The format is recognised by the file's content, and no code in the file is executed. A setting that is missing in
+    the file, or that has no effect here, is reported as a Python warning.
 
-    To tune the network itself, work on a `copy.deepcopy` with `requires_grad_(True)`: its fingerprint changes with it.
+    To train the network, use a `copy.deepcopy` with `requires_grad_(True)`; its fingerprint changes with its weights.
 
     Raises:
-        UnknownNetwork: neither a known name nor a file.
+        UnknownNetwork: this is neither a known name nor a file.
         WeightsError: the file is damaged, of another kind or in a format that is not supported.
     """
     from latentface.pretrained.readers import read_checkpoint
@@ -92,11 +92,11 @@ def load_generator(name_or_path: str | os.PathLike[str] = DEFAULT_GENERATOR, dev
 
 @_outside_inference_mode
 def load_encoder(name_or_path: str | os.PathLike[str], device: str = "cpu") -> LatentEncoder | PspEncoder:
-    """An encoder of photos into W+, by name, address or file: called with images [N, 3, R, R] in [-1, 1] it gives ws.
+    """Load an encoder of photos into W+ by name, URL or file; it maps images [N, 3, R, R] in [-1, 1] to ws.
 
     Raises:
-        UnknownNetwork: neither a known name nor a file.
-        WeightsError: the file is damaged, or holds neither an encoder of ours nor a pSp or e4e one.
+        UnknownNetwork: this is neither a known name nor a file.
+        WeightsError: the file is damaged, or contains neither a latentface encoder nor a pSp or e4e one.
     """
     from latentface.io.tensors import is_safetensors
     from latentface.networks.encoder import EncoderConfig, LatentEncoder
@@ -110,7 +110,7 @@ def load_encoder(name_or_path: str | os.PathLike[str], device: str = "cpu") -> L
 
 
 def find_encoder(*fingerprints: str) -> LatentEncoder | None:
-    """The first built-in encoder of a generator with one of these fingerprints, or None when there is none."""
+    """The first built-in encoder of a generator with one of these fingerprints, or None."""
     from latentface.networks.encoder import LatentEncoder
 
     for entry in BUILTIN:
@@ -122,30 +122,30 @@ def find_encoder(*fingerprints: str) -> LatentEncoder | None:
 
 
 def find_expressions(*fingerprints: str) -> Subspace | None:
-    """What expressions move in the W+ of a generator with one of these fingerprints; None when that is not known."""
+    """The subspace that expressions move in W+, for a generator with one of these fingerprints, or None."""
     return _find("expressions", read_expressions, fingerprints)
 
 
 @_outside_inference_mode
 def read_expressions(name_or_path: str | os.PathLike[str]) -> Subspace:
-    """What `training.expressions` wrote, by built-in name or file; raises as `read_preconditioner`."""
+    """Read the output of `training.expressions` by built-in name or file; raises as `read_preconditioner`."""
     from latentface.latents.subspace import Subspace
 
     return _read_value(name_or_path, "expressions", Subspace)
 
 
 def find_preconditioner(*fingerprints: str) -> Preconditioner | None:
-    """The built-in preconditioner of a generator with one of these fingerprints, or None when there is none."""
+    """The built-in preconditioner of a generator with one of these fingerprints, or None."""
     return _find("preconditioner", read_preconditioner, fingerprints)
 
 
 @_outside_inference_mode
 def read_preconditioner(name_or_path: str | os.PathLike[str]) -> Preconditioner:
-    """What `training.preconditioner` wrote, by built-in name or file.
+    """Read the output of `training.preconditioner` by built-in name or file.
 
     Raises:
-        UnknownNetwork: neither a known name nor a file.
-        WeightsError: the file is damaged or something else.
+        UnknownNetwork: this is neither a known name nor a file.
+        WeightsError: the file is damaged or of another kind.
     """
     from latentface.latents.preconditioner import Preconditioner
 
@@ -159,13 +159,13 @@ def _find(kind: str, read: Callable[[str], Value], fingerprints: Sequence[str]) 
 
 
 def _read_value(name_or_path: str | os.PathLike[str], kind: str, build: Callable[..., Value]) -> Value:
-    """A value of named tensors and its generator's fingerprint; WeightsError unless the file holds just these."""
+    """A value of named tensors with a fingerprint; WeightsError unless the file contains exactly these."""
     from latentface.pretrained.native import read_network
 
     path = resolve(name_or_path, kind=kind)
     file = read_network(path)
     if file.kind != kind:
-        raise WeightsError(f"{os.fspath(path)} holds no {kind} of a generator (kind {file.kind!r})")
+        raise WeightsError(f"{os.fspath(path)} contains no {kind} of a generator (kind {file.kind!r})")
     try:
         return build(**file.state, fingerprint=str(file.config.get("fingerprint")))
     except (UsageError, TypeError) as error:
@@ -174,7 +174,7 @@ def _read_value(name_or_path: str | os.PathLike[str], kind: str, build: Callable
 
 @_outside_inference_mode
 def load_emotion(name_or_path: str | os.PathLike[str] = "emotion", device: str = "cpu") -> EmotionNet:
-    """The emotion classifier; raises as `load_generator`."""
+    """Load the emotion classifier; raises as `load_generator`."""
     from latentface.networks.classifier import EmotionConfig, EmotionNet
     from latentface.pretrained.native import build_network
 
@@ -184,7 +184,7 @@ def load_emotion(name_or_path: str | os.PathLike[str] = "emotion", device: str =
 
 @_outside_inference_mode
 def load_head_reader(name_or_path: str | os.PathLike[str] = "head-reader", device: str = "cpu") -> HeadReaderNet:
-    """The reader of expression and gaze, from which heads are fitted; raises as `load_generator`."""
+    """Load the network that estimates expression and gaze for the fit of heads; raises as `load_generator`."""
     from latentface.networks.head_reader import HeadReaderConfig, HeadReaderNet
     from latentface.pretrained.native import build_network
 
@@ -194,7 +194,7 @@ def load_head_reader(name_or_path: str | os.PathLike[str] = "head-reader", devic
 
 @_outside_inference_mode
 def load_identity(name_or_path: str | os.PathLike[str] = "identity", device: str = "cpu") -> IdentityNet:
-    """The identity embedding; raises as `load_generator`."""
+    """Load the identity embedding; raises as `load_generator`."""
     from latentface.networks.identity import IdentityConfig, IdentityNet
     from latentface.pretrained.native import build_network
 
@@ -204,7 +204,7 @@ def load_identity(name_or_path: str | os.PathLike[str] = "identity", device: str
 
 @_outside_inference_mode
 def load_landmarks(name_or_path: str | os.PathLike[str] = "landmarks", device: str = "cpu") -> LandmarkNet:
-    """The 68-point landmark network; raises as `load_generator`."""
+    """Load the 68-point landmark network; raises as `load_generator`."""
     from latentface.networks.landmarks import LandmarkConfig, LandmarkNet
     from latentface.pretrained.native import build_network
 
@@ -214,7 +214,7 @@ def load_landmarks(name_or_path: str | os.PathLike[str] = "landmarks", device: s
 
 @_outside_inference_mode
 def load_motion(name_or_path: str | os.PathLike[str] = "synthface-motion", device: str = "cpu") -> MotionModel:
-    """A First Order Motion Model by name, address, our own file, or a published checkpoint (vox-cpk.pth.tar).
+    """Load a First Order Motion Model by name, URL, latentface file, or published checkpoint (vox-cpk.pth.tar).
 
     Raises as `load_generator`.
     """
@@ -230,14 +230,15 @@ def load_motion(name_or_path: str | os.PathLike[str] = "synthface-motion", devic
 
 @_outside_inference_mode
 def load_perceptual(name_or_path: str | os.PathLike[str] = "perceptual", device: str = "cpu") -> PerceptualNet | Lpips:
-    """A perceptual distance: called with images a, b [N, 3, H, W] in [-1, 1] it gives [N].
+    """Load a perceptual distance, which maps images a, b [N, 3, H, W] in [-1, 1] to [N].
 
     Args:
-        name_or_path: `perceptual`, the small built-in one of the projector, or a file of that kind; or for LPIPS itself
-            `vgg16`, `alexnet`, `squeezenet1_1` or torchvision's file of one, its heads taken from the package lpips.
-        device: where it computes.
+        name_or_path: `perceptual`, the small built-in one of the projector, or a file of that kind; or, for LPIPS
+            itself, `vgg16`, `alexnet`, `squeezenet1_1` or a file of one by torchvision, with the heads from the package
+            lpips.
+        device: the device of the network.
 
-    Raises as `load_generator`, and WeightsError when the heads are not here.
+    Raises as `load_generator`, and WeightsError if the heads are not installed.
     """
     from latentface.networks.perceptual import PerceptualConfig, PerceptualNet
     from latentface.pretrained.lpips import is_backbone, read_lpips
@@ -253,7 +254,7 @@ def load_perceptual(name_or_path: str | os.PathLike[str] = "perceptual", device:
 
 @_outside_inference_mode
 def load_mouth(name_or_path: str | os.PathLike[str] = "mouth", device: str = "cpu") -> MouthNet:
-    """The network that paints open mouths, built in or from a file; raises as `load_generator`."""
+    """Load the network that paints open mouths, built in or from a file; raises as `load_generator`."""
     from latentface.networks.mouth import MouthConfig, MouthNet
     from latentface.pretrained.native import build_network
 
@@ -263,7 +264,7 @@ def load_mouth(name_or_path: str | os.PathLike[str] = "mouth", device: str = "cp
 
 @_outside_inference_mode
 def load_rhythm(name_or_path: str | os.PathLike[str] = "rhythm", device: str = "cpu") -> RhythmNet:
-    """The network that predicts emotions, built in or made by `latentface sequence fit`; raises as `load_generator`."""
+    """Load the network that predicts emotions, built in or made by `sequence fit`; raises as `load_generator`."""
     from latentface.networks.rhythm import RhythmConfig, RhythmNet
     from latentface.pretrained.native import build_network
 
@@ -272,17 +273,17 @@ def load_rhythm(name_or_path: str | os.PathLike[str] = "rhythm", device: str = "
 
 
 def resolve(name_or_path: str | os.PathLike[str], kind: str | None = None) -> Path:
-    """The file behind a built-in (its checksum verified), published or imported network's name, an address or a path.
+    """The file for the name of a built-in (verified by checksum), published or imported network, a URL or a path.
 
-    Published networks and addresses come from the user's cache, and are downloaded into it when they are not there; see
-    `cache.access` for whether that is allowed and who hears of it.
+    Published networks and URLs come from the user's cache and are downloaded into it if necessary; `cache.access`
+    controls whether that is allowed, and its callbacks.
 
     Args:
-        name_or_path: a name, an address or a path.
-        kind: only networks of this kind count as known names; None for all. Encoder files hold a generator too.
+        name_or_path: a name, a URL or a path.
+        kind: only networks of this kind count as known names; None for all. Encoder files also contain a generator.
 
     Raises:
-        UnknownNetwork: none of these, or a network of another kind; the message offers near names.
+        UnknownNetwork: none of these, or a network of another kind; the message suggests similar names.
         WeightsError: the built-in file is missing or damaged; a network is not in the cache and cannot be downloaded.
         OutputError: the cache cannot be written.
     """

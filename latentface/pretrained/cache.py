@@ -1,8 +1,8 @@
-"""The user's cache of networks that others publish: fetched once, checked, and remembered with source and licence.
+"""The user's cache of published networks: downloaded once, verified, and recorded with source and licence.
 
-Beside each file lies a record (`FILE.json`): where it came from, its SHA-256, and the licence line the user has seen.
-The record outlives the file, so that a later download must give the same bytes. The folder is the platform's cache
-folder for latentface, or the one that LATENTFACE_CACHE names; without a home folder, one among the temporary files.
+Each file has a record beside it (`FILE.json`) with its source, its SHA-256, and the licence that the user was shown.
+The record outlives the file, so a later download must give the same bytes. The folder is the platform's cache folder
+for latentface, or the one named by LATENTFACE_CACHE, or, without a home folder, a temporary one.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Access:
-    """Whether networks may be downloaded, and who hears of it.
+    """Whether networks may be downloaded, and callbacks.
 
     Attributes:
-        offline: never touch the network. LATENTFACE_OFFLINE=1 says the same for a whole process.
-        on_progress: called as on_progress(name, done, total), in bytes; total is None when the server hides it.
+        offline: never download. LATENTFACE_OFFLINE=1 has the same effect for a whole process.
+        on_progress: called as on_progress(name, done, total), in bytes; total is None if the server does not report it.
         on_licence: called with one line before the first use of a network; None shows and records nothing.
     """
 
@@ -48,7 +48,7 @@ _access: ContextVar[Access] = ContextVar("access")
 
 @contextlib.contextmanager
 def access(settings: Access) -> Iterator[None]:
-    """Let these settings hold for every network that is looked up inside the block."""
+    """Apply these settings to every network that is looked up inside the block."""
     token = _access.set(settings)
     try:
         yield
@@ -58,17 +58,17 @@ def access(settings: Access) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Record:
-    """What is remembered of a file: its source, its SHA-256, its size and time when that was checked, its licence."""
+    """The record of a file: its source, its SHA-256, its size and time when that was verified, its licence."""
 
     source: str = ""
     sha256: str = ""
     bytes: int = 0
     modified: int = 0  # nanoseconds
-    licence: str = ""  # the line that was shown
+    licence: str = ""  # the licence that was shown
 
 
 def folder() -> Path:
-    """The cache folder; it need not exist yet."""
+    """The cache folder, which need not exist yet."""
     import platformdirs
 
     with contextlib.suppress(RuntimeError):  # there is no home folder
@@ -81,37 +81,37 @@ def folder() -> Path:
 
 
 def made(place: Path) -> Path:
-    """A folder of the cache, made if it is not there; OutputError when it cannot be."""
+    """A folder of the cache, created if necessary; OutputError if it cannot be."""
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"cannot make the folder {place}: {error.strerror}; set LATENTFACE_CACHE") from error
+        raise OutputError(f"cannot create the folder {place}: {error.strerror}; set LATENTFACE_CACHE") from error
     return place
 
 
 def is_url(name: str) -> bool:
-    """Whether a name is an address that can be downloaded."""
+    """Whether a name is a URL that can be downloaded."""
     return name.lower().startswith(("http://", "https://"))
 
 
 def entry_of(url: str) -> Published:
-    """An address as an entry of its own, of which nothing is known but where it is; WeightsError if it is malformed."""
+    """A catalogue entry for a URL, about which nothing else is known; WeightsError if it is malformed."""
     try:
         path = unquote(urlsplit(url).path)
     except ValueError as error:
-        raise WeightsError(f"cannot download {url}: {error}; give a whole address") from error
+        raise WeightsError(f"cannot download {url}: {error}; give a complete URL") from error
     name = re.sub(r"[^\w.-]", "_", path.rsplit("/", 1)[-1]).removesuffix(".bz2").lstrip(".")[-80:]
     file = f"url-{hashlib.sha256(url.encode()).hexdigest()[:12]}-{name or 'network'}"
     return Published(url, "", "", None, licence="", commercial=None, file=file, page=url, urls=(url,))
 
 
 def path_of(entry: Published) -> Path:
-    """Where the file is, or will be."""
+    """The path of the file, whether it exists or not."""
     return folder() / "networks" / entry.file
 
 
 def state_of(entry: Published) -> str:
-    """`here`, `partly here` (a download to be resumed), `changed` (since it was checked) or `absent`."""
+    """`here`, `partly here` (a download to resume), `changed` (since it was verified) or `absent`."""
     path = path_of(entry)
     if path.is_file():
         return "here" if _unchanged(path, _read_record(path)) else "changed"
@@ -119,10 +119,10 @@ def state_of(entry: Published) -> str:
 
 
 def obtain(entry: Published) -> Path:
-    """The file of an entry: from the cache, or downloaded into it if that is allowed.
+    """The file of an entry, from the cache or downloaded into it if that is allowed.
 
     Raises:
-        WeightsError: it is not here and may not or cannot be downloaded, or its checksum is wrong.
+        WeightsError: it is not cached and may not or cannot be downloaded, or its checksum is wrong.
         OutputError: the cache cannot be written.
     """
     path, settings = path_of(entry), _access.get(Access())
@@ -137,17 +137,17 @@ def obtain(entry: Published) -> Path:
     if not entry.urls:
         raise WeightsError(f"{entry.name} cannot be downloaded by a program; {_by_hand(entry)}")
     with _lock(path):
-        if not path.is_file():  # another process may have fetched it meanwhile
+        if not path.is_file():  # another process may have downloaded it in the meantime
             _show_licence(entry, settings)
             _download(entry, path, settings)
     return path
 
 
 def adopt(entry: Published, file: Path) -> Path:
-    """Take a file that was fetched by hand into the cache.
+    """Add a file that was downloaded by hand to the cache.
 
     Raises:
-        WeightsError: it cannot be read, or it is not the file of that entry.
+        WeightsError: it cannot be read, or it is not the file of the entry.
         OutputError: the cache cannot be written.
     """
     path = path_of(entry)
@@ -168,10 +168,10 @@ def adopt(entry: Published, file: Path) -> Path:
 
 
 def verify(entry: Published) -> Path:
-    """Read the whole file and compare its SHA-256 with the published or pinned one; pin it if there is none.
+    """Read the whole file and compare its SHA-256 with the published or recorded one; record it if there is none.
 
     Raises:
-        WeightsError: the file is not here, or is not the one that was fetched.
+        WeightsError: the file is not cached, or is not the one that was downloaded.
     """
     path = path_of(entry)
     if not path.is_file():
@@ -187,14 +187,14 @@ def verify(entry: Published) -> Path:
 
 
 def fetched_urls() -> list[Published]:
-    """An entry for every bare address whose file is in the cache."""
+    """An entry for every URL whose file is in the cache."""
     records = sorted((folder() / "networks").glob("url-*.json"))
     entries = [entry_of(_read_record(record.with_suffix("")).source) for record in records]
     return [entry for entry in entries if path_of(entry).is_file()]
 
 
 def licence_line(entry: Published) -> str:
-    """What a user should know before using the network: one line; empty for one without a stated licence."""
+    """The licence in one line, for the user; empty if none is stated."""
     if not entry.licence:
         return ""
     use = {True: "commercial use allowed", False: "no commercial use", None: "commercial use: not stated"}
@@ -208,14 +208,14 @@ def _download(entry: Published, path: Path, settings: Access) -> None:
     try:
         digest, source = download(entry.urls, path, _expected(entry), on_progress)
     except WeightsError as error:
-        raise WeightsError(f"{error}; try later, or {_by_hand(entry)}") from error
+        raise WeightsError(f"{error}; try again later, or {_by_hand(entry)}") from error
     _remember(path, source, digest)
 
 
 def _by_hand(entry: Published) -> str:
     if is_url(entry.name):
-        return "get the file by hand and give its path"
-    return f"get {entry.file} from {entry.page}, then latentface weights get {entry.name} --from FILE"
+        return "download the file by hand and give its path"
+    return f"download {entry.file} from {entry.page}, then run latentface weights get {entry.name} --from FILE"
 
 
 def _expected(entry: Published) -> dict[str, str]:
@@ -242,7 +242,7 @@ def _remember(path: Path, source: str, digest: str) -> None:
 
 
 def _unchanged(path: Path, record: Record) -> bool:
-    """Whether size and time are those of the file that was checked: hashing a gigabyte at every start is slow."""
+    """Whether size and time are those of the verified file, because hashing a gigabyte at every start is slow."""
     now = path.stat()
     return (now.st_size, now.st_mtime_ns) == (record.bytes, record.modified)
 
@@ -263,7 +263,7 @@ def _write_record(path: Path, record: Record) -> None:
 
 @contextlib.contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    """Keep other processes away from a file of the cache; whoever comes second finds it ready."""
+    """Lock a file of the cache against other processes; the second one waits and finds it ready."""
     import filelock
 
     try:

@@ -1,4 +1,4 @@
-"""The networks that come with the package, and those that others publish: two tables, importable without torch."""
+"""The built-in networks and the published ones: two tables, importable without torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Entry:
     """One built-in network.
 
     Attributes:
-        name: what the user calls it. kind: "generator", "encoder", "landmarks", "perceptual", "emotion",
+        name: its name for the user. kind: "generator", "encoder", "landmarks", "perceptual", "emotion",
             "identity", "directions", "expressions", "preconditioner", "motion", "mouth", "rhythm", "head" or
             "head-reader".
         file: name in `WEIGHTS_DIR`; the model card beside it has the suffix .md.
@@ -69,35 +69,35 @@ BUILTIN: tuple[Entry, ...] = (
         kind="encoder",
         file="face-256-encoder.safetensors",
         licence="MIT",
-        summary="face crop to latent of face-256",
+        summary="from a face crop to a latent of face-256",
     ),
     Entry(
         name="face-256-directions",
         kind="directions",
         file="face-256-directions.safetensors",
         licence="MIT",
-        summary="what moves a face of face-256: emotions, smile, gaze, pose",
+        summary="directions of face-256: emotions, smile, gaze, pose",
     ),
     Entry(
         name="face-256-expressions",
         kind="expressions",
         file="face-256-expressions.safetensors",
         licence="MIT",
-        summary="what expressions move in the latents of face-256",
+        summary="the part that expressions move in the latents of face-256",
     ),
     Entry(
         name="face-256-preconditioner",
         kind="preconditioner",
         file="face-256-preconditioner.safetensors",
         licence="MIT",
-        summary="coordinates in which a photo is projected into face-256 in fewer steps",
+        summary="coordinates in which a projection into face-256 needs fewer steps",
     ),
     Entry(
         name="synthface-256",
         kind="generator",
         file="synthface-256.safetensors",
         licence="MIT",
-        summary="StyleGAN2 faces at 256 px: what differs from synthface-128, of which it is grown",
+        summary="StyleGAN2 faces at 256 px: differences from synthface-128, from which it was grown",
     ),
     Entry(
         name="synthface-128",
@@ -111,14 +111,14 @@ BUILTIN: tuple[Entry, ...] = (
         kind="head",
         file="head.safetensors",
         licence="MIT",
-        summary="morphable head of ICT-FaceKit, fitted to photos and moved",
+        summary="morphable head of ICT-FaceKit, fitted to photos",
     ),
     Entry(
         name="head-reader",
         kind="head-reader",
         file="head-reader.safetensors",
         licence="MIT",
-        summary="expression and gaze from a face's pixels, trained on rendered heads",
+        summary="expression and gaze from the pixels of a face, trained on rendered heads",
     ),
     Entry(
         name="emotion",
@@ -139,28 +139,28 @@ BUILTIN: tuple[Entry, ...] = (
         kind="encoder",
         file="synthface-128-encoder.safetensors",
         licence="MIT",
-        summary="face crop to latent of synthface-128",
+        summary="from a face crop to a latent of synthface-128",
     ),
     Entry(
         name="synthface-128-directions",
         kind="directions",
         file="synthface-128-directions.safetensors",
         licence="MIT",
-        summary="what moves a face of synthface-128: emotions, smile, gaze, pose",
+        summary="directions of synthface-128: emotions, smile, gaze, pose",
     ),
     Entry(
         name="synthface-128-expressions",
         kind="expressions",
         file="synthface-128-expressions.safetensors",
         licence="MIT",
-        summary="what expressions move in the latents of synthface-128",
+        summary="the part that expressions move in the latents of synthface-128",
     ),
     Entry(
         name="synthface-128-preconditioner",
         kind="preconditioner",
         file="synthface-128-preconditioner.safetensors",
         licence="MIT",
-        summary="coordinates in which a photo is projected into synthface-128 in fewer steps",
+        summary="coordinates in which a projection into synthface-128 needs fewer steps",
     ),
     Entry(
         name="synthface-motion",
@@ -174,14 +174,14 @@ BUILTIN: tuple[Entry, ...] = (
         kind="landmarks",
         file="landmarks.safetensors",
         licence="MIT",
-        summary="68 face landmarks, trained on rendered heads",
+        summary="68 face landmarks, trained on photographs and rendered heads",
     ),
     Entry(
         name="mouth",
         kind="mouth",
         file="mouth.safetensors",
         licence="MIT",
-        summary="open mouths in photos: teeth and what lies behind them",
+        summary="paints open mouths in photos: teeth and the inside of the mouth",
     ),
     Entry(
         name="perceptual",
@@ -195,24 +195,24 @@ BUILTIN: tuple[Entry, ...] = (
         kind="rhythm",
         file="rhythm.safetensors",
         licence="MIT",
-        summary="emotions to come, trained on generated stories",
+        summary="predicts emotions, trained on generated stories",
     ),
 )
 
 
 @dataclass(frozen=True)
 class Published:
-    """One network that others publish; it is downloaded when it is asked for.
+    """One published network, which is downloaded on demand.
 
     Attributes:
-        name: what the user calls it. kind: "generator", "encoder", "perceptual", "landmarks" or "motion".
-        summary: one line for the list. resolution: side of its pictures in pixels, where that means something.
-        licence: what the publisher states. commercial: whether it allows commercial use; None where that is not said.
+        name: its name for the user. kind: "generator", "encoder", "perceptual", "landmarks" or "motion".
+        summary: one line for the list. resolution: side of its pictures in pixels, if applicable.
+        licence: what the publisher states. commercial: whether it allows commercial use; None if that is not stated.
         file: its name in the cache. page: where the publisher describes it.
-        urls: where to get it, in the order of trying; empty where only `page` leads to it, by hand.
-        bytes: its size where known, for the list alone.
-        sha256: of the file as kept (unpacked), in hex, or the first digits of it. None where nobody states it: then the
-            first download is pinned.
+        urls: download URLs in order of preference; empty if it must be downloaded by hand from `page`.
+        bytes: its size if known, for the list only.
+        sha256: of the file as kept (unpacked), in hex, or its first digits. None if it is not published; then the
+            checksum of the first download is recorded.
     """
 
     name: str
@@ -242,7 +242,7 @@ _HAIRFAST = "https://huggingface.co/AIRI-Institute/HairFastGAN/resolve/main/pret
 
 
 def _ngc(dataset: str, resolution: int, summary: str) -> Published:
-    """A StyleGAN2 of the collection that NVIDIA published with StyleGAN3; all of it is named after one pattern."""
+    """A StyleGAN2 of the collection that NVIDIA published with StyleGAN3; all of them are named by one pattern."""
     file = f"stylegan2-{dataset}-{resolution}x{resolution}.pkl"
     return Published(
         name=f"{dataset}-{resolution}",
@@ -447,7 +447,7 @@ PUBLISHED: tuple[Published, ...] = (
     Published(
         name="fomm-vox-adv",
         kind="motion",
-        summary="the same, trained on against a discriminator",
+        summary="the same, further trained with a discriminator",
         resolution=256,
         licence="MIT; trained on VoxCeleb",
         commercial=None,

@@ -1,4 +1,4 @@
-"""Generators written for other tools: rosinality's checkpoint, StyleGAN2-ADA's state dict, ONNX."""
+"""Export of generators for other tools: rosinality's checkpoint, StyleGAN2-ADA's state dict, ONNX."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def export(generator: Generator, path: Path, format: str) -> tuple[str, ...]:
     """Write `generator` to `path` in one of `FORMATS`.
 
     Returns:
-        What the format cannot say, one note each.
+        Notes on what the format cannot represent.
 
     Raises:
-        WeightsError: the format has no words for this network, or a package for it is missing.
+        WeightsError: the format cannot represent this network, or a required package is missing.
         OutputError: the file cannot be written.
     """
     if format not in FORMATS:
@@ -40,25 +40,25 @@ def export(generator: Generator, path: Path, format: str) -> tuple[str, ...]:
 
 
 def write_rosinality(generator: Generator, path: Path) -> tuple[str, ...]:
-    """{"g_ema": state, "latent_avg": mean w}, as rosinality's converter saves it."""
+    """Write {"g_ema": state, "latent_avg": mean w}, as saved by rosinality's converter."""
     config = generator.config
     for name, value in (("architecture", "skip"), ("c_dim", 0), ("img_channels", 3)):
         _require(config, name, value, "rosinality")
     _require(config, "lr_multiplier", RATE, "rosinality")
     state = to_rosinality(_plain(generator), config)
-    kernel = make_filter(config.resample_filter) * 4  # stored with the gain of the upsampling
+    kernel = make_filter(config.resample_filter) * 4  # stored including the gain of the upsampling
     for n in range(len(config.resolutions) - 1):
         state[f"convs.{2 * n}.conv.blur.kernel"] = kernel
         state[f"to_rgbs.{n}.upsample.kernel"] = kernel
     _save({"g_ema": state, "latent_avg": generator.w_avg.cpu()}, path)
     widths = [config.channels(r) for r in config.resolutions]
     usual = any(widths == [min(base // r, 512) for r in config.resolutions] for base in (16384, 32768))
-    note = "z and w, or the channels, are of other widths than rosinality's own code builds: it cannot load this file"
+    note = "the widths of z, w or the channels differ from those in rosinality's own code, which cannot load this file"
     return (*_clamp_note(config), *(() if usual and config.z_dim == config.w_dim else (note,)))
 
 
 def write_state_dict(generator: Generator, path: Path) -> tuple[str, ...]:
-    """The state dict under StyleGAN2-ADA's names, its low-pass buffers included, for `load_state_dict` there."""
+    """Write the state dict with StyleGAN2-ADA's names, including its low-pass buffers, for `load_state_dict` there."""
     config, state = generator.config, _plain(generator)
     _require(config, "lr_multiplier", RATE, "state dict")
     kernel = make_filter(config.resample_filter)
@@ -83,14 +83,14 @@ class _Drawing(torch.nn.Module):
 
 
 def write_onnx(generator: Generator, path: Path) -> tuple[str, ...]:
-    """The synthesis network: input `ws` [N, num_ws, w_dim], output `image` [N, C, R, R], any N, stored noise."""
+    """Write the synthesis network: input `ws` [N, num_ws, w_dim], output `image` [N, C, R, R], any N, stored noise."""
     missing = [name for name in ONNX_PACKAGES if find_spec(name) is None]
     if missing:
         raise WeightsError(f"ONNX needs the packages {' and '.join(missing)}: pip install 'latentface[onnx]'")
     config = generator.config
     ws = torch.zeros(2, config.num_ws, config.w_dim, device=generator.w_avg.device)
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # the exporter warns of its own parts
+        warnings.simplefilter("ignore")  # the exporter emits warnings about itself
         program = torch.onnx.export(
             _Drawing(generator).eval(), (ws,), input_names=["ws"], output_names=["image"], dynamo=True,
             dynamic_shapes={"ws": {0: torch.export.Dim("N")}}, verbose=False,
@@ -98,13 +98,13 @@ def write_onnx(generator: Generator, path: Path) -> tuple[str, ...]:
     assert program is not None
     model = program.model_proto
     for part in (model.graph, *model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
-        part.ClearField("metadata_props")  # stack traces: this machine's paths are nobody's business
+        part.ClearField("metadata_props")  # stack traces contain private paths of this machine
     with atomic_path(path) as temporary:
         temporary.write_bytes(model.SerializeToString())
-    return ("only the synthesis network, with its stored noise: z to w is not in the file",)
+    return ("the file contains only the synthesis network with its stored noise, not the mapping network",)
 
 
-#: What `weights export --format` knows.
+#: The formats of `weights export --format`.
 FORMATS: Mapping[str, Callable[[Generator, Path], tuple[str, ...]]] = {
     "rosinality": write_rosinality,
     "state-dict": write_state_dict,
@@ -124,11 +124,13 @@ def _save(value: Any, path: Path) -> None:
 def _require(config: GeneratorConfig, name: str, value: Any, format: str) -> None:
     if getattr(config, name) != value:
         came = f"{name} {getattr(config, name)!r}"
-        raise WeightsError(f"a {format} file cannot say {came}, only {value!r}: choose another format")
+        raise WeightsError(f"the format {format} cannot represent {came}, only {value!r}: choose another format")
 
 
 def _clamp_note(config: GeneratorConfig) -> tuple[str, ...]:
     clamp = config.conv_clamp
     return (
-        () if clamp is None else (f"the clamp of layer outputs at {clamp:g} is lost; it acts in half precision alone",)
+        ()
+        if clamp is None
+        else (f"the clamp of layer outputs at {clamp:g} is lost; it only matters in half precision",)
     )

@@ -1,7 +1,7 @@
-"""Files of directions: those that come with a network, and the user's own beside the downloads, found by name.
+"""Files of directions: built-in ones, and the user's own beside the downloads, found by name.
 
-A file is a network file of kind `directions`: one tensor [num_ws, w_dim] a direction, and in the config the generator's
-fingerprint and what is known of each.
+A file is a network file of kind `directions`: one tensor [num_ws, w_dim] for each direction, and in the config the
+generator's fingerprint and metadata of each.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def write_directions(path: str | os.PathLike[str], directions: Sequence[Directio
     """Write directions of one generator, in half precision.
 
     Raises:
-        UsageError: none, two of one name, one without a name, or directions of several generators.
+        UsageError: there are none, two have the same name, one has no name, or they belong to several generators.
         OutputError: the file cannot be written.
     """
     from latentface.pretrained.native import write_network
@@ -47,14 +47,14 @@ def write_directions(path: str | os.PathLike[str], directions: Sequence[Directio
 
 
 def read_directions(path: str | os.PathLike[str]) -> dict[str, Direction]:
-    """The directions of a file by name, sorted; WeightsError when it cannot be read or is something else."""
+    """The directions in a file by name, sorted; WeightsError if it cannot be read or is of another kind."""
     from latentface.latents.latent import Direction
     from latentface.pretrained.native import read_network
 
     file = read_network(path, "a file of directions made by latentface (.safetensors)")
     known, fingerprint = file.config.get("known"), file.config.get("fingerprint")
     if file.kind != KIND or not isinstance(known, dict) or not isinstance(fingerprint, str):
-        raise WeightsError(f"{os.fspath(path)} holds no directions (kind {file.kind!r}): give a file of directions")
+        raise WeightsError(f"{os.fspath(path)} contains no directions (kind {file.kind!r}): give a file of directions")
     try:
         return {name: Direction(file.state[name], fingerprint, name, known.get(name)) for name in sorted(file.state)}
     except (UsageError, AttributeError) as error:
@@ -62,7 +62,7 @@ def read_directions(path: str | os.PathLike[str]) -> dict[str, Direction]:
 
 
 def find_directions(fingerprint: str) -> dict[str, Direction]:
-    """Every direction there is for the generator with this fingerprint: built in, and the user's own, which go first.
+    """All directions for the generator with this fingerprint: built-in ones, and the user's own, which take precedence.
 
     A file in the user's folder that cannot be read counts as absent.
     """
@@ -74,7 +74,7 @@ def find_directions(fingerprint: str) -> dict[str, Direction]:
 
 
 def pick(name: str, known: Mapping[str, Direction], where: str = "this network") -> Direction:
-    """The direction of that name; UsageError, offering near names, when there is none."""
+    """The direction with this name; UsageError, which suggests similar names, if there is none."""
     if name in known:
         return known[name]
     near = get_close_matches(name.lower(), known, n=3, cutoff=0.5)
@@ -88,15 +88,15 @@ def pick(name: str, known: Mapping[str, Direction], where: str = "this network")
 
 
 def folder() -> Path:
-    """Where the user's own directions are kept; it need not exist."""
+    """The folder of the user's own directions, which need not exist."""
     return cache.folder() / "directions"
 
 
 def place(name: str, fingerprint: str) -> Path:
-    """The file in the user's folder for directions of that name and of the generator with this fingerprint.
+    """The file in the user's folder for directions with this name, of the generator with this fingerprint.
 
-    A file of that name that holds directions of another generator stays; the name then ends in the fingerprint.
-    Raises UsageError for what cannot name a file, OutputError when the folder cannot be made.
+    A file with this name that belongs to another generator is kept; the name then ends in the fingerprint. Raises
+    UsageError for an invalid file name, OutputError if the folder cannot be created.
     """
     if not NAME.fullmatch(name):
         raise UsageError(f"{name!r} cannot name a file of directions: use letters, digits, '.', '_' and '-'")
@@ -109,12 +109,12 @@ def place(name: str, fingerprint: str) -> Path:
 def _belongs_to_another(path: Path, fingerprint: str) -> bool:
     try:
         return any(each.fingerprint != fingerprint for each in read_directions(path).values())
-    except WeightsError:  # damaged, and so of no use to any generator
+    except WeightsError:  # damaged, and so useless for any generator
         return False
 
 
 def built_in(fingerprint: str) -> dict[str, Direction]:
-    """The directions that come with the package for the generator with this fingerprint."""
+    """The built-in directions for the generator with this fingerprint."""
     found: dict[str, Direction] = {}
     for entry in BUILTIN:
         if entry.kind == KIND:

@@ -1,7 +1,7 @@
-"""One file over HTTP: resumed where it was cut, checked while it streams, from the first mirror that has it.
+"""Download of one file over HTTP: resumable, verified while streaming, from the first mirror that has it.
 
-What has arrived is kept in `FILE.part`, with the address and the server's validator beside it, so that a later run asks
-for the rest only (RFC 9110: Range with If-Range) and never joins two different files. Proxies come from the
+A partial download is kept in `FILE.part`, together with the URL and the server's validator, so that a later run
+requests only the rest (RFC 9110: Range with If-Range) and never joins two different files. Proxies come from the
 environment (http_proxy, https_proxy, no_proxy).
 """
 
@@ -30,39 +30,39 @@ from latentface.pretrained.pages import PAGE_BYTES, confirmed_address, direct_ad
 Progress = Callable[[int, "int | None"], None]
 
 BLOCK = 1 << 18
-SECONDS = 30.0  # of silence, before a server counts as stalled
-TRIES = 4  # in a row without a single new byte
-PAUSE = 1.0  # seconds before the second try; doubled each time
-MOST_UNPACKED = 1 << 30  # bytes a compressed file may become
+SECONDS = 30.0  # seconds without data before a server counts as stalled
+TRIES = 4  # consecutive attempts without a single new byte
+PAUSE = 1.0  # seconds before the second attempt; doubled each time
+MOST_UNPACKED = 1 << 30  # largest size of an unpacked file in bytes
 TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
 
 
 class Refusal(Exception):
-    """Why one address does not give the file; the next one may."""
+    """The reason why one URL does not give the file; another one may."""
 
 
 class _Interrupted(Exception):
-    """The transfer stopped and may be taken up again."""
+    """The transfer was interrupted and can be resumed."""
 
 
 def download(
     urls: Sequence[str], target: Path, expected: Mapping[str, str], on_progress: Progress | None = None
 ) -> tuple[str, str]:
-    """Fetch the first of `urls` that works into `target`, which appears whole or not at all.
+    """Download the first of `urls` that works to `target`, which is written atomically.
 
-    A bzip2 archive is unpacked unless `target` is to be one.
+    A bzip2 archive is unpacked unless `target` is an archive itself.
 
     Args:
-        urls: addresses of the file, tried in order.
-        target: where the file appears.
-        expected: what the SHA-256 of the file (unpacked) must be, or begin with: hex digits by a name for messages.
-        on_progress: called as on_progress(done, total) in bytes transferred; total is None when the server hides it.
+        urls: URLs of the file, tried in order.
+        target: path of the file.
+        expected: the SHA-256 of the (unpacked) file, or its first digits, in hex, by a name for messages.
+        on_progress: called as on_progress(done, total) in bytes; total is None if the server does not report it.
 
     Returns:
-        The SHA-256 of `target` in hex, and the address it came from.
+        The SHA-256 of `target` in hex, and the URL it came from.
 
     Raises:
-        WeightsError: no address gives the file; the message has the reason of each.
+        WeightsError: no URL gives the file; the message gives the reason for each.
         OutputError: `target` cannot be written.
     """
     reasons = []
@@ -79,7 +79,7 @@ def download(
 
 
 def settle(whole: Path, target: Path, digest: str, expected: Mapping[str, str]) -> str:
-    """Make `target` of a file that is `whole` and has SHA-256 `digest`: unpack or move it, if the checksum is right.
+    """Unpack or move the complete file `whole` with SHA-256 `digest` to `target`, if the checksum is right.
 
     Returns:
         The SHA-256 of `target`.
@@ -97,7 +97,7 @@ def settle(whole: Path, target: Path, digest: str, expected: Mapping[str, str]) 
 
 
 def part_of(target: Path) -> Path:
-    """Where the beginning of `target` waits for the rest."""
+    """The path of a partial download of `target`."""
     return target.with_name(f"{target.name}.part")
 
 
@@ -128,7 +128,7 @@ def _fetch(url: str, target: Path, expected: Mapping[str, str], on_progress: Pro
 
 
 def _unpack(archive: Path, target: Path, expected: Mapping[str, str]) -> str:
-    """Unpack a bzip2 archive into `target` if what is inside has the right checksum; the checksum."""
+    """Unpack a bzip2 archive to `target` if its content has the right checksum; returns the checksum."""
     digest, size = hashlib.sha256(), 0
     with atomic_path(target) as temporary, bz2.open(archive) as source, temporary.open("wb") as sink:
         while block := _unpacked(source):
@@ -149,7 +149,7 @@ def _unpacked(source: bz2.BZ2File) -> bytes:
 
 
 class _Part:
-    """The file on its way, and beside it which file of which server it is the beginning of."""
+    """A partial download, with a note of its URL and of the server's version of the file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -164,7 +164,7 @@ class _Part:
             path.unlink(missing_ok=True)
 
     def receive(self, url: str, on_progress: Progress, confirmed: bool = False) -> str:
-        """Get what is missing; the SHA-256 of the whole. Raises _Interrupted when there is more to come."""
+        """Download the missing part; returns the SHA-256 of the whole. Raises _Interrupted if it is incomplete."""
         validator = self._validator(url)
         headers = {"Range": f"bytes={self.size}-", "If-Range": validator} if validator and self.size else {}
         with _open(url, headers) as answer:
@@ -176,14 +176,14 @@ class _Part:
                 page = b"".join(_blocks(head, answer, PAGE_BYTES))
                 address = confirmed_address(page, url)
                 if address is None or confirmed:
-                    raise Refusal(f'a web page came instead of the file ("{page_words(page)}")')
+                    raise Refusal(f'the server sent a web page instead of the file ("{page_words(page)}")')
                 return self.receive(address, on_progress, confirmed=True)
             if answer.status != 206:
                 self._begin(url, answer)
             return self._store(_blocks(head, answer), answer, on_progress)
 
     def _store(self, blocks: Iterator[bytes], answer: HTTPResponse, on_progress: Progress) -> str:
-        """Append the blocks; the SHA-256 of the whole."""
+        """Append the blocks; returns the SHA-256 of the whole."""
         digest, done = _digest_of(self.path), self.size
         total = _total(answer, done)
         on_progress(done, total)
@@ -194,7 +194,7 @@ class _Part:
                 done += len(block)
                 on_progress(done, total)
         if total is not None and done < total:
-            raise _Interrupted(f"the connection was cut after {done} of {total} bytes")
+            raise _Interrupted(f"the connection was lost after {done} of {total} bytes")
         if not done:
             raise Refusal("it is empty")
         return str(digest.hexdigest())
@@ -207,7 +207,7 @@ class _Part:
         return None
 
     def _begin(self, url: str, answer: HTTPResponse) -> None:
-        """Start anew, and note which file this is: by a strong ETag or a date, without which it cannot be resumed."""
+        """Start from the beginning, and record a strong ETag or a date, without which it cannot be resumed."""
         self.drop()
         self.path.touch()
         tag = answer.headers.get("ETag", "")
@@ -222,7 +222,7 @@ def _open(url: str, headers: dict[str, str]) -> HTTPResponse:
     always = {"User-Agent": f"latentface/{__version__}", "Accept-Encoding": "identity"}
     request = urllib.request.Request(url, headers={**always, **headers})
     try:
-        # an opener of its own, because urlopen keeps the first proxies it saw
+        # a new opener, because urlopen caches the first proxy settings
         answer: HTTPResponse = urllib.request.build_opener().open(request, timeout=SECONDS)
         return answer
     except urllib.error.HTTPError as error:
@@ -235,16 +235,16 @@ def _open(url: str, headers: dict[str, str]) -> HTTPResponse:
         passing = isinstance(error.reason, TimeoutError | ConnectionResetError)
         raise (_Interrupted if passing else Refusal)(f"no connection ({error.reason})") from error
     except (ValueError, http.client.InvalidURL) as error:
-        raise Refusal(f"not an address ({error})") from error
+        raise Refusal(f"not a valid URL ({error})") from error
     except (OSError, http.client.HTTPException) as error:
-        raise _Interrupted(f"no answer ({error or type(error).__name__})") from error
+        raise _Interrupted(f"no response ({error or type(error).__name__})") from error
 
 
 def _read(answer: HTTPResponse) -> bytes:
     try:
         block: bytes = answer.read1(BLOCK)
     except (OSError, http.client.HTTPException) as error:
-        raise _Interrupted(f"the connection was cut ({error or type(error).__name__})") from error
+        raise _Interrupted(f"the connection was lost ({error or type(error).__name__})") from error
     return block
 
 
@@ -257,7 +257,7 @@ def _blocks(head: bytes, answer: HTTPResponse, most: float = math.inf) -> Iterat
 
 
 def _range_start(answer: HTTPResponse) -> int | None:
-    """Where the part that the server sends begins: Content-Range: bytes START-END/SIZE."""
+    """The start of the range sent by the server: Content-Range: bytes START-END/SIZE."""
     start = answer.headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
     return int(start) if start.isdecimal() else None
 

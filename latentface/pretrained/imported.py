@@ -1,4 +1,4 @@
-"""Networks that the user imported: our own files under names of the user's choice, beside the downloads."""
+"""Networks that the user imported: latentface files with names chosen by the user, beside the downloads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SUFFIX = ".safetensors"
 
 
 def path_of(name: str) -> Path | None:
-    """The file that was imported under this name, or None."""
+    """The file imported with this name, or None."""
     path = folder() / f"{name}{SUFFIX}"
     return path if NAME.fullmatch(name) and path.is_file() else None
 
@@ -25,21 +25,21 @@ def names() -> list[str]:
 
 
 def place(name: str, overwrite: bool = False) -> Path:
-    """Where to write the network that is to have this name; the folder is made.
+    """The path for a network with this name; its folder is created.
 
     Raises:
-        UsageError: a name that is no file name, that another network has, or that is taken.
-        OutputError: the folder cannot be made.
+        UsageError: the name is not a valid file name, belongs to another network, or is taken.
+        OutputError: the folder cannot be created.
     """
     if not NAME.fullmatch(name):
         raise UsageError(f"{name!r} cannot name a network: use letters, digits, '.', '_' and '-'")
     if name in {entry.name for entry in BUILTIN} | {entry.name for entry in PUBLISHED}:
         raise UsageError(f"{name} is the name of a known network: choose another with --as")
     if path_of(name) and not overwrite:
-        raise UsageError(f"a network was imported as {name} before: choose another name with --as, or give --overwrite")
+        raise UsageError(f"a network named {name} already exists: choose another name with --as, or use --overwrite")
     return cache.made(folder()) / f"{name}{SUFFIX}"
 
 
 def folder() -> Path:
-    """Where imported networks are kept, in the user's cache folder."""
+    """The folder of imported networks, in the user's cache folder."""
     return cache.folder() / "imported"

@@ -34,26 +34,28 @@ def read_published(path: Path) -> MotionModel:
     """The model of a published checkpoint, in evaluation mode, parameters frozen.
 
     Sizes are inferred from the tensors' shapes; align_corners is True, as the published networks were trained. The
-    discriminator and the optimisers are left aside.
+    discriminator and the optimisers are ignored.
 
     Raises:
-        WeightsError: not such a file, damaged, or with other tensors than the architecture has. Only
-            num_batches_tracked, which old files lack and nothing here uses, may be missing.
+        WeightsError: the file is of another kind, damaged, or its tensors do not match the architecture. Only
+            num_batches_tracked, which is unused and not in old files, may be missing.
     """
     checkpoint = _load(path)
     if not isinstance(checkpoint, dict) or not all(isinstance(checkpoint.get(part), Mapping) for part in PARTS):
         found = ", ".join(map(str, checkpoint)) if isinstance(checkpoint, dict) else type(checkpoint).__name__
-        raise WeightsError(f"{path} holds no generator and kp_detector (found {found[:120] or 'nothing'}): give {WHAT}")
+        raise WeightsError(
+            f"{path} contains no generator and kp_detector (found {found[:120] or 'nothing'}): give {WHAT}"
+        )
     state = {f"{part}.{name}": value for part in PARTS for name, value in checkpoint[part].items()}
     odd = [name for name, value in state.items() if not isinstance(value, Tensor)]
     if odd:
-        raise WeightsError(f"{path}: {odd[0]} is no tensor: give {WHAT}")
+        raise WeightsError(f"{path}: {odd[0]} is not a tensor: give {WHAT}")
     try:
-        with torch.device("meta"):  # the tensors of the file become the model's own
+        with torch.device("meta"):  # the model uses the tensors of the file themselves
             model = MotionModel(infer_config(state))
     except (KeyError, IndexError, ValueError, UsageError) as error:
         reason = " ".join(str(error).split())
-        raise WeightsError(f"{path} has not the shape of a motion model ({reason}): give {WHAT}") from error
+        raise WeightsError(f"{path} does not have the shape of a motion model ({reason}): give {WHAT}") from error
     counters = {name: torch.tensor(0) for name in model.state_dict() if name.endswith("num_batches_tracked")}
     state = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
     fill(model, counters | state, str(path), assign=True)
@@ -61,7 +63,7 @@ def read_published(path: Path) -> MotionModel:
 
 
 def infer_config(state: Mapping[str, Tensor]) -> MotionConfig:
-    """The config of a state dict; KeyError, IndexError or ValueError when it is none of this architecture's."""
+    """The config of a state dict; KeyError, IndexError or ValueError if it has another architecture."""
     dense = "generator.dense_motion_network"
     keypoints = _hourglass(state, "kp_detector.predictor")
     motion = _hourglass(state, f"{dense}.hourglass")
@@ -107,8 +109,8 @@ def _load(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"{path} holds more than tensors or is damaged; nothing in it was run: give {WHAT}"
+            f"{path} contains more than tensors or is damaged; nothing in it was executed: give {WHAT}"
         ) from error
     except (OSError, EOFError, RuntimeError, ValueError, KeyError, AttributeError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())[:120]
-        raise WeightsError(f"{path} is damaged or no torch file ({reason}): give {WHAT}") from error
+        raise WeightsError(f"{path} is damaged or not a torch file ({reason}): give {WHAT}") from error

@@ -1,6 +1,6 @@
-"""The package's own network files: safetensors with the network's kind and config inside, read strictly.
+"""latentface's own network files: safetensors with the network's kind and config, read strictly.
 
-A network that was grown from a built-in one keeps only what differs from it (`Base`).
+The file of a network grown from a built-in one contains only the differences (`Base`).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Base:
 class NativeFile:
     """A network file's content: its kind, its config as plain values, its tensors in float32 by name.
 
-    A file with a base holds only the tensors in which the network differs from it; `state` has all.
+    A file with a base contains only the tensors that differ from it; `state` has all.
     """
 
     kind: str
@@ -58,14 +58,14 @@ def write_network(
 ) -> None:
     """Write a network: floating-point tensors in `dtype` (float16 or float32), others as they are.
 
-    With a base, the tensors that are the base's own are left out.
+    With a base, tensors equal to the base's are omitted.
 
     Raises:
-        WeightsError: a tensor holds NaN or infinity, or leaves the range of `dtype`.
+        WeightsError: a tensor contains NaN or infinity, or exceeds the range of `dtype`.
         OutputError: the file cannot be written.
     """
     if dtype not in (torch.float16, torch.float32):
-        raise UsageError(f"network files hold torch.float16 or torch.float32, not {dtype}")
+        raise UsageError(f"network files contain torch.float16 or torch.float32, not {dtype}")
     tensors = {name: value.to(dtype) if value.is_floating_point() else value for name, value in state.items()}
     _check_finite(tensors, f"cannot write {os.fspath(path)} in {dtype}")
     metadata = {"format": FORMAT, "format_version": FORMAT_VERSION, "kind": kind}
@@ -77,19 +77,20 @@ def write_network(
 
 
 def read_network(path: str | os.PathLike[str], what: str = WHAT) -> NativeFile:
-    """Read a file that `write_network` wrote; half precision becomes float32.
+    """Read a file written by `write_network`; half precision becomes float32.
 
     Args:
         path: the file.
-        what: what it should be, for messages.
+        what: what the file should be, for messages.
 
     Raises:
-        WeightsError: missing, damaged, foreign or newer file, unreadable config, NaN or infinity in a tensor.
+        WeightsError: the file is missing, damaged, of another format or version, has an unreadable config, or contains
+            NaN or infinity.
     """
     refuse_foreign(path)
     tensors, header = read_tensors(path, WeightsError, what)
     if header.get("format") != FORMAT or "kind" not in header:
-        raise WeightsError(f"{os.fspath(path)} is a safetensors file, but not a network of ours: give {what}")
+        raise WeightsError(f"{os.fspath(path)} is a safetensors file, but not a latentface network: give {what}")
     if header.get("format_version") != FORMAT_VERSION:
         version = header.get("format_version")
         raise WeightsError(
@@ -117,29 +118,32 @@ def _base_of(header: Mapping[str, str], source: str) -> Base | None:
     try:
         return Base(**json.loads(header["base"]))
     except (TypeError, ValueError, RecursionError) as error:
-        raise WeightsError(f"{source} does not say what it was grown from ({error}); get it again") from error
+        raise WeightsError(f"{source} does not say what it was grown from ({error}); download it again") from error
 
 
 def _read_base(base: Base, kind: str, source: str) -> dict[str, torch.Tensor]:
-    """Every tensor of a base; WeightsError, naming `source`, unless that very network is built in."""
-    from latentface.pretrained import resolve  # which reads networks through this module
+    """Every tensor of a base; WeightsError, naming `source`, unless exactly that network is built in."""
+    from latentface.pretrained import resolve  # imported here, because it reads networks through this module
     from latentface.pretrained.catalogue import BUILTIN
 
     entries = [entry for entry in BUILTIN if (entry.name, entry.kind) == (base.name, kind)]
     if not entries or entries[0].sha256 != base.sha256:
-        what = "comes without it" if not entries else "has another of that name"
-        raise WeightsError(f"{source} was grown from {base.name}, and this version of latentface {what}: update either")
+        what = "does not include it" if not entries else "has a different network with that name"
+        raise WeightsError(
+            f"{source} was grown from {base.name}, and this version of latentface {what}: update one of them"
+        )
     return read_network(resolve(base.name, kind=kind)).state
 
 
 def build_network(path: str | os.PathLike[str], kind: str, build: Callable[[dict[str, Any]], Network]) -> Network:
-    """Read the network file at `path`, make the network with `build(config)` and fill it, every tensor exactly once.
+    """Read the network file at `path`, create the network with `build(config)` and fill it with all tensors.
 
     Returns:
-        The network on the CPU, in evaluation mode, its parameters not asking for gradients.
+        The network on the CPU, in evaluation mode, with gradients disabled.
 
     Raises:
-        WeightsError: as `read_network`; another kind; a refused config; missing, extra or misshapen tensors.
+        WeightsError: as for `read_network`; also for another kind, an invalid config, or missing, extra or misshapen
+            tensors.
     """
     return build_from(read_network(path), os.fspath(path), kind, build)
 
@@ -147,9 +151,9 @@ def build_network(path: str | os.PathLike[str], kind: str, build: Callable[[dict
 def build_from(
     file: NativeFile, source: str, kind: str, build: Callable[[dict[str, Any]], Network], assign: bool = False
 ) -> Network:
-    """`build_network` of a file that was read; messages name `source`. assign: as for `fill`."""
+    """`build_network` for a file that has been read; messages name `source`. assign: as for `fill`."""
     if file.kind != kind:
-        raise WeightsError(f"{source} holds a network of kind {file.kind!r}, expected {kind!r}: give another file")
+        raise WeightsError(f"{source} contains a network of kind {file.kind!r}, expected {kind!r}: give another file")
     try:
         network = build(file.config)
     except (LatentfaceError, ValueError, TypeError, KeyError) as error:
@@ -162,10 +166,10 @@ def fill(network: nn.Module, state: Mapping[str, torch.Tensor], source: str, ass
     """Load `state` into `network`; WeightsError naming `source` unless names and shapes agree exactly.
 
     Args:
-        network: what is filled.
+        network: the network to fill.
         state: tensors by name.
         source: the file, for messages.
-        assign: the network takes the tensors themselves instead of copies; its own may then lie on the meta device.
+        assign: use the tensors themselves instead of copies; the network may then be on the meta device.
     """
     expected = network.state_dict()
     problems = {
@@ -179,18 +183,18 @@ def fill(network: nn.Module, state: Mapping[str, torch.Tensor], source: str, ass
     }
     found = [f"{len(names)} {problem} ({_some(names)})" for problem, names in problems.items() if names]
     if found:
-        raise WeightsError(f"{source} does not fit its own config: tensors {', '.join(found)}; get the file again")
+        raise WeightsError(f"{source} does not fit its own config: tensors {', '.join(found)}; download the file again")
     network.load_state_dict(dict(state), assign=assign)
 
 
 def refuse_foreign(path: str | os.PathLike[str]) -> None:
-    """Raise WeightsError for a file whose first bytes show another format than safetensors."""
+    """Raise WeightsError for a file whose first bytes show a format other than safetensors."""
     source = Path(path)
     try:
         with source.open("rb") as stream:
             head = stream.read(9)
     except OSError:
-        return  # missing, a folder, not readable: the reader says so
+        return  # missing, a folder or unreadable: the reader reports it
     names = {b"PK": "a PyTorch checkpoint (.pt)", b"\x80": "a Python pickle (.pkl)", b"\x89HDF": "an HDF5 file"}
     for start, name in names.items():
         if head.startswith(start) and head[8:] != b"{":
@@ -201,7 +205,7 @@ def _check_finite(tensors: Mapping[str, torch.Tensor], prefix: str) -> None:
     for name, value in tensors.items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             raise WeightsError(
-                f"{prefix}: tensor {name} {list(value.shape)} holds NaN or infinity; make the file again"
+                f"{prefix}: tensor {name} {list(value.shape)} contains NaN or infinity; create the file again"
             )
 
 

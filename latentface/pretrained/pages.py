@@ -1,4 +1,4 @@
-"""Web pages that come where a file was asked for: quota notices, sign-in pages, warnings to be confirmed."""
+"""Web pages returned in place of a file: quota notices, sign-in pages, warnings to be confirmed."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from html import unescape
 from html.parser import HTMLParser
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
-PAGE_BYTES = 1 << 20  # of a page, no more is read
+PAGE_BYTES = 1 << 20  # bytes of a page that are read
 DRIVE_FILE = re.compile(r"https?://drive\.google\.com/(?:file/d/([\w-]+)|(?:open|uc)\?(?:[^#]*&)?id=([\w-]+))")
 
 
 def is_page(head: bytes, content_type: str = "") -> bool:
-    """Whether an answer is a web page: by its first bytes, or by its type if they are text."""
+    """Whether a response is a web page: by its first bytes, or by its type if they are text."""
     start = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     is_text = content_type.startswith("text/html") and b"\0" not in head[:1024]
     return is_text or start.startswith((b"<!doctype html", b"<html", b"<head"))
@@ -28,7 +28,7 @@ def page_words(page: bytes) -> str:
 
 
 def confirmed_address(page: bytes, address: str) -> str | None:
-    """Where Google Drive's "cannot scan this file for viruses" page leads when confirmed; None for other pages."""
+    """The address behind Google Drive's "cannot scan this file for viruses" page; None for other pages."""
     form = _Form()
     form.feed(page.decode("utf-8", errors="replace"))
     if form.action is None:
@@ -39,7 +39,7 @@ def confirmed_address(page: bytes, address: str) -> str | None:
 
 
 def direct_address(address: str) -> str:
-    """The address that serves the file itself, for a link to Google Drive's page about it; others as they are."""
+    """The address of the file itself for a link to its Google Drive page; other addresses are returned unchanged."""
     match = DRIVE_FILE.match(address)
     if match is None:
         return address

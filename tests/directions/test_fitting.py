@@ -180,7 +180,7 @@ class TestFiles:
             with pytest.raises(UsageError):
                 write_directions(path, bad)
         Latent(joy.values, "f").save(path)
-        with pytest.raises(WeightsError, match="not a network of ours"):
+        with pytest.raises(WeightsError, match="not a latentface network"):
             read_directions(path)
 
     def test_the_users_own_are_found_by_network(

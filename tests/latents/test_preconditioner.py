@@ -169,5 +169,5 @@ def test_the_built_in_one_serves_its_network_and_what_was_grown_from_it(tmp_path
     write_network(path, "preconditioner", {"fingerprint": "net"}, {"directions": other.directions})
     with pytest.raises(WeightsError, match="damaged"):
         pretrained.read_preconditioner(path)
-    with pytest.raises(WeightsError, match="holds no preconditioner"):
+    with pytest.raises(WeightsError, match="contains no preconditioner"):
         pretrained.read_preconditioner(pretrained.resolve("synthface-128-expressions"))

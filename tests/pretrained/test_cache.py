@@ -160,7 +160,7 @@ def test_addresses_are_entries_of_their_own() -> None:
     assert one.file.endswith("-a_net.dat") and one.file != other.file  # the archive is kept unpacked
     assert cache.entry_of("https://one.org/").file.endswith("-network")
     assert len(cache.entry_of("https://one.org/" + 300 * "x").file) < 120
-    with pytest.raises(WeightsError, match="give a whole address"):
+    with pytest.raises(WeightsError, match="give a complete URL"):
         cache.entry_of("https://[one.org/x")
 
 

@@ -106,7 +106,7 @@ def test_what_rosinality_cannot_say_is_refused(tmp_path: Path, change: dict[str,
 
 def test_what_is_lost_is_said(tmp_path: Path) -> None:
     notes = convert.export(make(replace(SMALL, conv_clamp=256.0)), tmp_path / "a.pt", "rosinality")
-    assert len(notes) == 2 and "256" in notes[0] and "other widths" in notes[1]
+    assert len(notes) == 2 and "256" in notes[0] and "widths of z, w" in notes[1]
     usual = GeneratorConfig(8, z_dim=4, w_dim=4, num_mapping_layers=1)
     assert convert.export(make(usual), tmp_path / "b.pt", "rosinality") == ()
 

@@ -54,7 +54,7 @@ def test_directions_that_make_no_file(given: list[Direction], message: str, tmp_
 )
 def test_files_of_another_kind_are_refused(kind: str, config: dict[str, object], tmp_path: Path) -> None:
     write_network(tmp_path / "a", kind, config, {"joy": torch.ones(4, 8)})
-    with pytest.raises(WeightsError, match="holds no directions"):
+    with pytest.raises(WeightsError, match="contains no directions"):
         read_directions(tmp_path / "a")
 
 

@@ -134,7 +134,7 @@ class TestTransfer:
 
 
 def test_a_quota_page_is_not_a_network(server: str, own_cache: Path) -> None:
-    with pytest.raises(WeightsError, match=r"a web page came instead of the file .*Quota exceeded"):
+    with pytest.raises(WeightsError, match=r"the server sent a web page instead of the file .*Quota exceeded"):
         obtain(entry(f"{server}/quota"))
     assert "faces.pkl" not in files(own_cache)
 

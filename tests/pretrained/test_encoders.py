@@ -81,7 +81,7 @@ def test_files_that_cannot_be_used(
 
 def test_a_generator_alone_is_no_encoder(tmp_path: Path) -> None:
     torch.save({"g_ema": rosinality_state(make())}, tmp_path / "faces.pt")
-    with pytest.raises(WeightsError, match=r"faces\.pt holds a generator and no encoder"):
+    with pytest.raises(WeightsError, match=r"faces\.pt contains a generator but no encoder"):
         pretrained.load_encoder(tmp_path / "faces.pt")
 
 

@@ -63,7 +63,7 @@ def test_a_file_of_another_base_is_refused(file: Path, tmp_path: Path) -> None:
     tensors, header = read_tensors(file, WeightsError, "")
     del header["format"]
     for change, message in (
-        ({"name": "synthface-99"}, "was grown from synthface-99, and this version of latentface comes without it"),
+        ({"name": "synthface-99"}, "was grown from synthface-99, and this version of latentface does not include it"),
         ({"sha256": "0" * 64}, "was grown from synthface-128, and this version of latentface has another of that name"),
         ({"surplus": 1}, "does not say what it was grown from"),
     ):
@@ -76,7 +76,7 @@ def test_a_file_of_another_base_is_refused(file: Path, tmp_path: Path) -> None:
 
 def test_a_base_of_another_kind_is_refused(base: Generator, tmp_path: Path) -> None:
     origin = Base(NAME, sha256(pretrained.resolve(NAME)), base.fingerprint)
-    with pytest.raises(WeightsError, match="comes without it"):
+    with pytest.raises(WeightsError, match="does not include it"):
         write_network(tmp_path / "a.safetensors", "landmarks", {}, {"a": torch.zeros(1)}, base=origin)
     write_network(tmp_path / "b.safetensors", "rhythm", {}, {"a": torch.zeros(1)})
     assert read_network(tmp_path / "b.safetensors").base is None

@@ -47,7 +47,7 @@ def test_names_of_known_networks_are_theirs(name: str) -> None:
 
 def test_a_taken_name_is_given_only_with_leave() -> None:
     write_tiny(imported.place("mine"), 1)
-    with pytest.raises(UsageError, match="imported as mine before"):
+    with pytest.raises(UsageError, match="a network named mine already exists"):
         imported.place("mine")
     assert imported.place("mine", overwrite=True) == imported.path_of("mine")
 

@@ -97,9 +97,9 @@ def test_the_built_in_network_is_what_no_name_means() -> None:
 @pytest.mark.parametrize(
     ("state", "reason"),
     [
-        ({"conv1.weight": torch.ones(3)}, r"holds no backbone of LPIPS \(conv1\.weight, \.\.\.\)"),
-        ({}, "holds no backbone of LPIPS"),
-        ({"features.34.weight": torch.ones(3), **state_of("alexnet")}, "holds no backbone of LPIPS"),  # as VGG-19 has
+        ({"conv1.weight": torch.ones(3)}, r"contains no backbone of LPIPS \(conv1\.weight, \.\.\.\)"),
+        ({}, "contains no backbone of LPIPS"),
+        ({"features.34.weight": torch.ones(3), **state_of("alexnet")}, "contains no backbone of LPIPS"),  # as VGG-19 has
     ],
 )
 def test_other_networks_are_refused(state: dict[str, torch.Tensor], reason: str, tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
         load_perceptual(path)
     torch.save(state, path)
     path.write_bytes(path.read_bytes()[:100_000])
-    with pytest.raises(WeightsError, match="damaged or cut short"):
+    with pytest.raises(WeightsError, match="damaged or truncated"):
         load_perceptual(path)
     path.write_text("<!doctype html>")
     with pytest.raises(WeightsError, match="a web page"):

@@ -91,9 +91,9 @@ def test_sizes_are_inferred_from_shapes(config: MotionConfig) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"g_ema": {}}, "holds no generator and kp_detector .found g_ema"),
+        ({"g_ema": {}}, "contains no generator and kp_detector .found g_ema"),
         ({"generator": {}, "kp_detector": {}}, "has not the shape of a motion model"),
-        ({"generator": {"first.conv.bias": "text"}, "kp_detector": {}}, "is no tensor"),
+        ({"generator": {"first.conv.bias": "text"}, "kp_detector": {}}, "is not a tensor"),
     ],
 )
 def test_other_torch_files_are_refused(tmp_path: Path, content: dict[str, Any], message: str) -> None:
@@ -112,7 +112,7 @@ class Bomb:
 def test_nothing_in_a_file_is_run(tmp_path: Path, legacy: bool, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "bomb.pth.tar"
     torch.save({"generator": Bomb()}, path, _use_new_zipfile_serialization=not legacy)
-    with pytest.raises(WeightsError, match="nothing in it was run"):
+    with pytest.raises(WeightsError, match="nothing in it was executed"):
         load_motion(path)
     assert "boom" not in capsys.readouterr().out
 

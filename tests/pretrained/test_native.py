@@ -86,8 +86,8 @@ def rewritten(path: Path, generator: Generator, header: dict[str, str | None], s
 
 
 HEADERS = [
-    ({"format": "latentface-latent"}, "not a network of ours"),
-    ({"kind": None}, "not a network of ours"),
+    ({"format": "latentface-latent"}, "not a latentface network"),
+    ({"kind": None}, "not a latentface network"),
     ({"kind": "landmarks"}, "'landmarks', expected 'generator'"),
     ({"format_version": "2"}, "format version 2"),
     ({"format_version": None}, "format version None"),
@@ -113,7 +113,7 @@ TENSORS = [
     ({"mapping.fc0.weight": None}, "1 missing (mapping.fc0.weight)"),
     ({"mapping.fc9.weight": torch.zeros(2)}, "1 unexpected (mapping.fc9.weight)"),
     ({"mapping.fc0.weight": torch.zeros(8, 9)}, "mapping.fc0.weight [8, 9] instead of [8, 8]"),
-    ({"synthesis.b4.const": torch.full((6, 4, 4), float("nan"))}, "synthesis.b4.const [6, 4, 4] holds NaN"),
+    ({"synthesis.b4.const": torch.full((6, 4, 4), float("nan"))}, "synthesis.b4.const [6, 4, 4] contains NaN"),
     ({"synthesis.b4.const": torch.full((6, 4, 4), float("inf"))}, "infinity"),
 ]
 

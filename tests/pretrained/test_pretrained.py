@@ -55,10 +55,10 @@ def refused(path: Path, *words: str) -> None:
     [
         (b"", "empty"),
         (b"PK\x03\x04" + b"\0" * 40, "zip archive"),
-        (pickle.dumps({"G_ema": 1}), "holds no StyleGAN2 generator"),
+        (pickle.dumps({"G_ema": 1}), "contains no StyleGAN2 generator"),
         (b"\x89HDF\r\n\x1a\n" + b"\0" * 40, "HDF5"),
         (b"<html>not found</html>", "web page"),
-        (b"\xff" * 64, "no network file of a known format"),
+        (b"\xff" * 64, "not a network file of a known format"),
     ],
 )
 def test_foreign_files_are_refused_by_name(tmp_path: Path, content: bytes, word: str) -> None:

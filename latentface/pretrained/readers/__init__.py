@@ -1,4 +1,4 @@
-"""Published StyleGAN2 checkpoints, recognised by content and read without running a byte of what they contain."""
+"""Published StyleGAN2 checkpoints, recognised by content and read without executing anything they contain."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from latentface.pretrained.readers.values import Budget
 
 __all__ = ["Checkpoint", "read_checkpoint", "read_pickled"]
 
-#: The readers check what they use; should a malformed file trip them all the same, it is the file's fault.
+#: The readers check what they use; any of these errors still means that the file is malformed.
 UNFORESEEN = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 WHAT = "a StyleGAN2 network file (.pkl, .pt, .safetensors)"
 
 
 def read_checkpoint(path: str | os.PathLike[str], encoder: bool = True) -> Checkpoint:
-    """The StyleGAN2 generator in a file of any known format, chosen by what the file contains.
+    """Read the StyleGAN2 generator in a file of any known format, which is recognised by content.
 
-    Nothing in the file is run, and it cannot ask for more memory than a few times its own size.
+    Nothing in the file is executed, and it cannot use more memory than a few times its own size.
 
     Args:
         path: the file.
-        encoder: read the encoder, too, if there is one; it is several times the generator's size.
+        encoder: also read the encoder, if there is one; it is several times as large as the generator.
 
     Raises:
-        WeightsError: no such file; a damaged, foreign or unsupported one; a global that no network needs; NaN.
+        WeightsError: the file does not exist, is damaged or unsupported, needs an unknown global, or contains NaN.
     """
     source = Path(path)
     if not source.is_file() or not source.stat().st_size:
@@ -58,15 +58,15 @@ def read_checkpoint(path: str | os.PathLike[str], encoder: bool = True) -> Check
 
 
 def read_pickled(path: Path) -> tuple[Any, Budget]:
-    """The value of a pickle or a PyTorch file, objects recorded and not made; `torchfile.stored` finds its tensors.
+    """The value of a pickle or a PyTorch file, with objects only recorded; `torchfile.stored` finds its tensors.
 
     Raises:
-        Unreadable: a file of neither kind, a damaged one, a refused global.
+        Unreadable: the file is of neither kind or damaged, or needs a global that is not allowed.
         WeightsError: the file cannot be opened.
     """
     try:
         with path.open("rb") as file:
-            # mapped, so that only what is used is read: three networks lie in a file, and one of them is wanted
+            # memory-mapped, so that only the required one of its three networks is read
             data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror}; give {WHAT}") from error
@@ -76,11 +76,11 @@ def read_pickled(path: Path) -> tuple[Any, Budget]:
     if head.startswith(b"\x80"):
         return unpickle(data)[0], budget
     refuse_beginning(head)
-    raise Unreadable(f"is no network file of a known format: give {WHAT}")
+    raise Unreadable(f"is not a network file of a known format: give {WHAT}")
 
 
 def recognise(value: Any, budget: Budget, encoder: bool = True) -> Checkpoint:
-    """The generator in what a file contains; Unreadable when there is none, or one of another kind."""
+    """The generator in the content of a file; Unreadable if there is none, or one of another kind."""
     if is_network(value) or (isinstance(value, (tuple, list)) and value and all(map(is_network, value))):
         return read_networks(value, budget)
     if is_module(value):
@@ -99,7 +99,7 @@ def _read_safetensors(path: Path) -> Checkpoint:
         with safetensors.safe_open(path, framework="pt") as file:
             ours = (file.metadata() or {}).get("format", "pt") != "pt"
     except (safetensors.SafetensorError, OSError, ValueError):
-        ours = True  # damaged: the reader says so
+        ours = True  # damaged: the reader reports it
     if ours:
         own = read_network(path)
         network = build_from(own, str(path), "generator", lambda config: shell(GeneratorConfig(**config)), assign=True)

@@ -1,4 +1,4 @@
-"""What a file turned out to hold: a complete, finite generator, and what came with it."""
+"""The content of a checkpoint: a complete, finite generator, and additional data."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from latentface.pretrained.readers.errors import Unreadable
 from latentface.pretrained.readers.shapes import infer_config
 
 MEAN_W_SAMPLES, BATCH = 10_000, 500
-SEED = 0  # of everything a file leaves out
+SEED = 0  # seed for everything that a file leaves out
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A StyleGAN2 generator as a file holds it.
+    """A StyleGAN2 generator as read from a file.
 
     Attributes:
         format: "stylegan2-ada", "stylegan2-tf", "rosinality", "psp" or "latentface".
         config: the generator's shape and arithmetic.
         state: every tensor of the generator, under our names (StyleGAN2-ADA's), float32, finite.
-        notes: what the user should know: what the file lacked, what was ignored.
-        encoder: tensors of the encoder (pSp, e4e, ReStyle) without their prefix; None without one, or if not asked for.
-        latent_avg: the mean code that lies beside the state, [w_dim] or [num_ws, w_dim], or None.
-        options: what a pSp-like file says of its training, plain values by name.
+        notes: notes for the user about what was missing and what was ignored.
+        encoder: tensors of the encoder (pSp, e4e, ReStyle) without their prefix; None if there is none or if not
+            requested.
+        latent_avg: the mean code stored beside the state, [w_dim] or [num_ws, w_dim], or None.
+        options: the training options of a pSp-like file, plain values by name.
         base: fingerprint of the built-in generator that this one was grown from, or None.
     """
 
@@ -51,7 +52,7 @@ class Checkpoint:
 
 
 def build_generator(config: GeneratorConfig, state: Mapping[str, torch.Tensor], source: str) -> Generator:
-    """A generator made of the tensors of `state` themselves: nothing is initialised, nothing is copied.
+    """A generator that uses the tensors of `state` themselves, without initialisation or copies.
 
     Raises:
         WeightsError: naming `source`, unless names and shapes agree exactly; before any memory is asked for.
@@ -62,7 +63,7 @@ def build_generator(config: GeneratorConfig, state: Mapping[str, torch.Tensor], 
 
 
 def shell(config: GeneratorConfig) -> Generator:
-    """A generator on the meta device: shapes without memory, whatever a file's config asks for."""
+    """A generator on the meta device, which needs no memory whatever the config."""
     with torch.device("meta"):
         return Generator(config, seed=None)
 
@@ -70,13 +71,13 @@ def shell(config: GeneratorConfig) -> Generator:
 def complete(
     format: str, state: Mapping[str, torch.Tensor], claims: Mapping[str, Any], notes: tuple[str, ...], **others: Any
 ) -> Checkpoint:
-    """Infer the config, supply what the format may leave out, check every number.
+    """Infer the config, supply parts that the format may leave out, and check every number.
 
     Args:
         format: name of the file's format.
         state: tensors under our names, float32; `resample_filter` buffers are used for the config and left out.
-        claims: what the file says of itself, by the names of GeneratorConfig's fields.
-        notes: what the user should know of the file, a line each.
+        claims: what the file says about itself, by the names of GeneratorConfig's fields.
+        notes: notes for the user, one line each.
         others: further attributes of `Checkpoint`.
 
     Raises:
@@ -100,14 +101,14 @@ def complete(
 
 
 def check_finite(tensors: Mapping[str, torch.Tensor]) -> None:
-    """Raise Unreadable for a tensor that holds NaN or infinity."""
+    """Raise Unreadable for a tensor that contains NaN or infinity."""
     for name, value in tensors.items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise Unreadable(f"holds NaN or infinity in {name} {list(value.shape)}: get the file again")
+            raise Unreadable(f"contains NaN or infinity in {name} {list(value.shape)}: download the file again")
 
 
 def mean_w(network: Generator) -> torch.Tensor:
-    """Mean w [w_dim] of normal z from a fixed seed; a label, where there is one, is zero."""
+    """Mean w [w_dim] of normal z from a fixed seed; a label, if there is one, is zero."""
     config, source = network.config, torch.Generator().manual_seed(SEED)
     total = torch.zeros(config.w_dim, dtype=torch.float64)
     with torch.no_grad():
@@ -119,7 +120,7 @@ def mean_w(network: Generator) -> torch.Tensor:
 
 
 def _supply_noise(state: dict[str, torch.Tensor], config: GeneratorConfig) -> tuple[str, ...]:
-    """Add the noise maps that the file leaves out: zero where its layers take no noise, else from a fixed seed."""
+    """Add missing noise maps: zero if the layers take no noise, otherwise from a fixed seed."""
     layers = [(f"synthesis.b{r}.{conv}", r) for r in config.resolutions for conv in ("conv0", "conv1")][1:]
     silent = not any(f"{layer}.noise_strength" in state for layer, _ in layers)
     missing = [(layer, r) for layer, r in layers if f"{layer}.noise_const" not in state]
@@ -129,4 +130,4 @@ def _supply_noise(state: dict[str, torch.Tensor], config: GeneratorConfig) -> tu
     if silent:
         state.update({f"{layer}.noise_strength": torch.zeros(()) for layer, _ in layers})
         return ("its layers take no noise",)
-    return (f"{len(missing)} noise maps are missing: drawn from a fixed seed",) if missing else ()
+    return (f"{len(missing)} noise maps are missing: generated from a fixed seed",) if missing else ()

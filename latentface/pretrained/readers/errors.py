@@ -1,4 +1,4 @@
-"""Why a file cannot be read, said without naming it; `read_checkpoint` puts the file's name in front."""
+"""Reasons why a file cannot be read, without its name; `read_checkpoint` prepends the name of the file."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ class Unreadable(Exception):
 
 
 def damaged(reason: str) -> Unreadable:
-    """A file that breaks the rules of its own format."""
+    """The error for a file that violates its own format."""
     line = " ".join(reason.split())[:160]
-    return Unreadable(f"is damaged or cut short ({line}): get the file again")
+    return Unreadable(f"is damaged or truncated ({line}): download the file again")
 
 
 def not_supported(what: str) -> Unreadable:
-    """A file that is whole, but of another kind."""
+    """The error for an intact file of another kind."""
     return Unreadable(f"is {what}, not supported: give a StyleGAN2 network file")

@@ -1,4 +1,4 @@
-"""Files of other networks, recognised so that the user learns what they are."""
+"""Recognises files of other networks, so that the error can say what they are."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from latentface.pretrained.readers.errors import Unreadable, not_supported
 
-#: Beginnings of files that are no weights at all, and what to say.
+#: Beginnings of files that are not weights, and the message for each.
 BEGINNINGS = (
     (re.compile(rb"\s*<(!doctype|html|head|\?xml)", re.IGNORECASE), "is a web page, not weights (a download page or a "
      "quota notice was saved instead): open the address in a browser and download the file itself"),
@@ -19,9 +19,9 @@ BEGINNINGS = (
     (re.compile(rb"\s*[{\[]"), "is a text file (JSON?), not weights: give a network file"),
 )  # fmt: skip
 
-LONGEST_NAME = 200  # characters that are looked at
+LONGEST_NAME = 200  # number of characters that are examined
 
-#: Names of tensors (or top-level keys) that give another network away.
+#: Names of tensors (or top-level keys) that identify other networks.
 STRANGERS = (
     (r"synthesis\.(input\.(weight|freqs|transform)|L\d+_\d+_\d+\.)", "a StyleGAN3 network"),
     (r"StyleMod|LayerEpilogue|progression\.\d|g_synthesis\.|AdaIN|adain", "a StyleGAN1 network"),
@@ -37,14 +37,14 @@ STRANGERS = (
 
 
 def refuse_beginning(head: bytes) -> None:
-    """Raise Unreadable when the first bytes show something that is no network file."""
+    """Raise Unreadable if the first bytes show that this is not a network file."""
     for pattern, message in BEGINNINGS:
         if pattern.match(head):
             raise Unreadable(message)
 
 
 def refuse_names(names: Iterable[str]) -> None:
-    """Raise Unreadable when the names of tensors, or the keys around them, belong to another kind of network."""
+    """Raise Unreadable if the names of tensors, or the keys around them, belong to another kind of network."""
     known = [name[:LONGEST_NAME] for name in names]
     for pattern, what in STRANGERS:
         if any(re.search(pattern, name) for name in known):
@@ -52,7 +52,7 @@ def refuse_names(names: Iterable[str]) -> None:
 
 
 def unknown(names: Iterable[str]) -> Unreadable:
-    """What to say about names nobody recognised."""
+    """The message for unrecognised names."""
     first = ", ".join(ascii(name)[1:-1][:40] for name, _ in zip(names, range(3), strict=False))
-    held = f"it holds {first}, ..." if first else "it holds no names at all"
-    return Unreadable(f"holds no StyleGAN2 generator ({held}): give a StyleGAN2 network file")
+    held = f"it contains {first}, ..." if first else "it contains no names"
+    return Unreadable(f"contains no StyleGAN2 generator ({held}): give a StyleGAN2 network file")

@@ -1,7 +1,7 @@
-"""One table of what a generator's tensors are called in three traditions, and how each lays them out.
+"""A table of the names and layouts of a generator's tensors in three code bases.
 
-Ours are the names of StyleGAN2-ADA's PyTorch state dict. The table is read from left to right when a file is exported
-and from right to left when one is imported.
+Our names are those of StyleGAN2-ADA's PyTorch state dict. The table is used from left to right for export and from
+right to left for import.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ Tensors = dict[str, torch.Tensor]
 
 
 class Layout(NamedTuple):
-    """How a tensor differs from ours.
+    """Differences of a tensor's layout from ours.
 
     leading, trailing: axes of length 1 that rosinality adds. tf_leading: the same for TensorFlow, in front.
-    from_tf: what else TensorFlow does differently.
+    from_tf: further differences in TensorFlow.
     """
 
     leading: int = 0
@@ -40,7 +40,7 @@ DENSE = Layout(from_tf=torch.t)  # [in, out] -> [out, in]
 CONV = Layout(leading=1, from_tf=_oihw)
 # TensorFlow convolves with the mirrored weight after inserting zeros; here it goes into a transposed convolution
 UP_CONV = Layout(leading=1, from_tf=lambda weight: _oihw(weight).flip((2, 3)))
-STYLE_BIAS = Layout(from_tf=lambda bias: bias + 1)  # TensorFlow adds the 1 when it runs
+STYLE_BIAS = Layout(from_tf=lambda bias: bias + 1)  # TensorFlow adds the 1 at run time
 CONST = Layout(leading=1, tf_leading=1)
 NOISE = Layout(leading=2, tf_leading=2)
 RGB_BIAS = Layout(leading=1, trailing=2)
@@ -57,7 +57,7 @@ class Row(NamedTuple):
 
 def table(resolution: int, num_mapping_layers: int) -> Iterator[Row]:
     """Every tensor that a generator of this size may have; architectures leave some of them out."""
-    yield Row("mapping.w_avg", "", "dlatent_avg", VECTOR)  # rosinality keeps it beside the state, as latent_avg
+    yield Row("mapping.w_avg", "", "dlatent_avg", VECTOR)  # rosinality stores it beside the state, as latent_avg
     yield Row("mapping.embed.weight", "", "mapping/LabelEmbed/weight", DENSE)
     yield Row("mapping.embed.bias", "", "mapping/LabelEmbed/bias", VECTOR)
     for k in range(num_mapping_layers):
@@ -92,7 +92,7 @@ def _to_rgb(ours: str, rosinality: str, tensorflow: str) -> Iterator[Row]:
 
 
 def from_rosinality(state: Mapping[str, torch.Tensor], rows: Iterator[Row]) -> Tensors:
-    """The tensors of `state` under our names, without the added axes; those it lacks are left out."""
+    """The tensors of `state` with our names, without the added axes; missing ones are omitted."""
     found = {}
     for row in rows:
         if row.rosinality in state:
@@ -101,7 +101,7 @@ def from_rosinality(state: Mapping[str, torch.Tensor], rows: Iterator[Row]) -> T
 
 
 def from_tensorflow(state: Mapping[str, torch.Tensor], rows: Iterator[Row]) -> Tensors:
-    """The tensors of `state` under our names and in our layout; those it lacks are left out."""
+    """The tensors of `state` with our names and layout; missing ones are omitted."""
     found = {}
     for row in rows:
         if row.tensorflow in state:
@@ -114,7 +114,7 @@ def from_tensorflow(state: Mapping[str, torch.Tensor], rows: Iterator[Row]) -> T
 
 
 def to_rosinality(state: Mapping[str, torch.Tensor], config: GeneratorConfig) -> Tensors:
-    """Our tensors under rosinality's names, with the added axes; what has no name there is left out."""
+    """Our tensors with rosinality's names and the added axes; tensors without a name there are omitted."""
     found = {}
     for row in table(config.resolution, config.num_mapping_layers):
         if row.rosinality and row.ours in state:

@@ -1,7 +1,7 @@
-"""StyleGAN2-ADA (PyTorch), StyleGAN2 of the StyleGAN3 repository, and the modules that pivot tuning saves whole.
+"""StyleGAN2-ADA (PyTorch), StyleGAN2 of the StyleGAN3 repository, and the modules saved by pivotal tuning.
 
-Each module of such a file is a call of one global with one dictionary: source text, class name and the module's
-attributes. The stock loader runs the text; here the attributes are read and the text is never looked at.
+Each module in such a file is a call of one global with one dictionary: source code, class name and the module's
+attributes. The original loader executes the source code; here only the attributes are read.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MODULE = "torch_utils.persistence._reconstruct_persistent_obj"
 MOST_MODULES = 5_000
 DEEPEST = 16
 
-#: The file's spelling of what GeneratorConfig calls otherwise.
+#: Names in the file that differ from those of GeneratorConfig.
 CLAIMS = {"img_resolution": "resolution", "num_layers": "num_mapping_layers"}
 
 
@@ -31,7 +31,7 @@ def is_module(value: object) -> TypeGuard[Instance]:
 
 
 def read_module(module: Instance, budget: Budget, notes: tuple[str, ...] = ()) -> Checkpoint:
-    """The generator that a persistence module holds.
+    """The generator in a persistent module.
 
     Raises:
         Unreadable: another network, contradictions, damaged tensors.
@@ -52,7 +52,7 @@ def read_module(module: Instance, budget: Budget, notes: tuple[str, ...] = ()) -
 
 
 def _walk(module: Instance, prefix: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Prefix and attributes of a module and of all below it; a file may claim a module inside itself."""
+    """Prefix and attributes of a module and of all its submodules; a file may contain a cycle."""
     waiting = [(prefix, module)]
     seen = 0
     while waiting:
@@ -73,12 +73,12 @@ def _table(held: Mapping[str, Any], group: str) -> Iterator[tuple[str, Any]]:
     """The entries of a module's `_parameters`, `_buffers` or `_modules` that are not None."""
     entries = held.get(group, {})
     if not isinstance(entries, dict) or not all(isinstance(name, str) for name in entries):
-        raise damaged(f"a module whose {group} are no dictionary")
+        raise damaged(f"a module whose {group} are not a dictionary")
     return ((name, value) for name, value in entries.items() if value is not None)
 
 
 def _claims(attributes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """What the file says: its constructors' arguments first, then the values that its layers really run with."""
+    """The claims of the file: the arguments of the constructors, overridden by the actual values in the layers."""
     top = attributes[""]
     given = top.get("_init_kwargs")
     parts = [given, given.get("mapping_kwargs"), given.get("synthesis_kwargs")] if isinstance(given, dict) else []
@@ -91,7 +91,7 @@ def _claims(attributes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     first = attributes.get("mapping.fc0.", {})
     if clamps:
         claims["conv_clamp"] = clamps.pop()
-    # an equalised layer multiplies its bias by the multiplier of its learning rate
+    # an equalised layer multiplies its bias by its learning-rate multiplier
     return {**claims, "lr_multiplier": plain(first.get("bias_gain"))}
 
 

@@ -1,7 +1,7 @@
-"""State dicts in rosinality's spelling: its own checkpoints, and the decoders of pSp, e4e and ReStyle files.
+"""State dicts with rosinality's names: its own checkpoints, and the decoders of pSp, e4e and ReStyle files.
 
-No configuration is saved with them: it is counted and measured. A plain state dict under our own names is read here,
-too.
+They contain no configuration, so it is inferred from the tensors. A plain state dict with StyleGAN2-ADA's names is read
+here, too.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from latentface.pretrained.readers.torchfile import stored
 from latentface.pretrained.readers.unpickler import Instance
 from latentface.pretrained.readers.values import Budget, Stored, load_all, plain
 
-#: Where a state dict may lie in a checkpoint, best first; "" is the checkpoint itself.
+#: Possible locations of a state dict in a checkpoint, best first; "" is the checkpoint itself.
 PLACES = ("g_ema", "G_ema", "ema", "params_ema", "state_dict", "g", "G", "model", "params", "")
-LANDMARKS = ("input.input", "synthesis.b4.const")  # the constant input, theirs and ours
+LANDMARKS = ("input.input", "synthesis.b4.const")  # the constant input, in rosinality's and in our names
 OLD_BIAS = re.compile(r"(conv1|convs\.\d+)\.(conv\.)?bias", re.ASCII)
 KERNEL = re.compile(r"(convs\.\d+\.conv\.blur|to_rgbs\.\d+\.upsample)\.kernel", re.ASCII)
 
 
 def read_states(top: Mapping[Any, Any], budget: Budget, with_encoder: bool = True) -> Checkpoint:
-    """The generator in a checkpoint's dictionary, and the encoder beside it if it is wanted.
+    """Read the generator in a checkpoint's dictionary, and the encoder if requested.
 
     Raises:
-        Unreadable: no StyleGAN2 generator in it, or a damaged one.
+        Unreadable: there is no StyleGAN2 generator in it, or it is damaged.
     """
     place, tensors = _find(top, budget)
     keys = [key for key in top if isinstance(key, str)]
@@ -73,14 +73,14 @@ def _find(top: Mapping[Any, Any], budget: Budget) -> tuple[str, dict[str, Stored
 
 
 def _names_below(top: Mapping[Any, Any]) -> Iterator[str]:
-    """The names in the dictionaries of a dictionary: they tell what else it is."""
+    """The names in nested dictionaries, which identify other kinds of files."""
     for held in top.values():
         if isinstance(held, dict):
             yield from (name for name in held if isinstance(name, str))
 
 
 def _prefixes(tensors: Mapping[str, Stored], landmark: str) -> list[str]:
-    """What stands before the landmark in the tensors' names; an averaged copy comes first."""
+    """The prefix of the characteristic name in the tensors' names; an averaged copy comes first."""
     found = [name.removesuffix(landmark) for name in tensors if name == landmark or name.endswith(f".{landmark}")]
     return sorted(found, key=lambda prefix: ("ema" not in prefix, len(prefix), prefix))
 
@@ -90,7 +90,7 @@ def _below(tensors: Mapping[str, Stored], prefix: str) -> dict[str, Stored]:
 
 
 def _rename(state: Mapping[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-    """The state under our names, and the low-pass filters it stores."""
+    """The state with our names, and its stored low-pass filters."""
     filters = {f"{name}.resample_filter": value for name, value in state.items() if KERNEL.fullmatch(name)}
     modern = {}
     for name, value in state.items():

@@ -1,4 +1,4 @@
-"""A generator's configuration from the shapes of its tensors, checked against what the file says of itself."""
+"""A generator's configuration from the shapes of its tensors, checked against what the file says about itself."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from latentface.pretrained.readers.errors import Unreadable, damaged
 
 Tensors = Mapping[str, torch.Tensor]
 
-#: Fields that shapes alone decide; a file that says otherwise is wrong about itself.
+#: Fields determined by shapes alone; a file that says otherwise contradicts itself.
 DECIDED = ("resolution", "z_dim", "w_dim", "c_dim", "num_mapping_layers", "img_channels", "architecture")
 BLOCK = re.compile(r"synthesis\.b(\d{1,4})\.", re.ASCII)
 FILTER_TOLERANCE = 1e-5
 
 
 def infer_config(state: Tensors, claims: Mapping[str, Any], filters: Sequence[torch.Tensor]) -> GeneratorConfig:
-    """The config that the tensors (under our names) imply.
+    """The config implied by the tensors (with our names).
 
     Args:
         state: tensors by name.
-        claims: what the file says, by the names of GeneratorConfig's fields; None where it says nothing. Of what shapes
-            cannot tell (conv_clamp, lr_multiplier), it is all there is.
+        claims: what the file says, by the names of GeneratorConfig's fields; None if it says nothing. They are the only
+            source for what shapes do not determine (conv_clamp, lr_multiplier).
         filters: stored low-pass filters [k, k], at any scale.
 
     Raises:
@@ -43,7 +43,7 @@ def infer_config(state: Tensors, claims: Mapping[str, Any], filters: Sequence[to
             raise contradiction(f"it says {name} {_short(claims[name])}, its tensors say {decided[name]}")
     inferred = {
         **decided,
-        # the least base that gives these widths
+        # the smallest base that gives these widths
         "channel_base": max(width * r for r, width in widths.items()),
         "channel_max": max(widths.values()),
         "resample_filter": _taps(filters, claims.get("resample_filter")),
@@ -55,13 +55,13 @@ def infer_config(state: Tensors, claims: Mapping[str, Any], filters: Sequence[to
         for checked in (config, claimed):
             _check_widths(checked, widths)
     except (UsageError, TypeError, ValueError, OverflowError) as error:
-        raise Unreadable(f"has an impossible configuration ({_short(error, 120)}): get the file again") from error
+        raise Unreadable(f"has an invalid configuration ({_short(error, 120)}): download the file again") from error
     return config
 
 
 def contradiction(what: str) -> Unreadable:
-    """The error for a file whose parts disagree."""
-    return Unreadable(f"contradicts itself: {what}; get the file again")
+    """The error for a file that contradicts itself."""
+    return Unreadable(f"contradicts itself: {what}; download the file again")
 
 
 def _decided(state: Tensors, blocks: list[int]) -> dict[str, Any]:
@@ -96,7 +96,7 @@ def _given(claims: Mapping[str, Any], *names: str) -> dict[str, Any]:
 
 def _number(value: Any) -> float:
     if type(value) not in (int, float) or not math.isfinite(value):
-        raise TypeError(f"{value!r} in the place of a number")
+        raise TypeError(f"{value!r} in place of a number")
     return float(value)
 
 

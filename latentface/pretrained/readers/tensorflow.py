@@ -1,7 +1,7 @@
-"""Legacy TensorFlow pickles of StyleGAN2 and StyleGAN2-ADA, read with numpy alone.
+"""Legacy TensorFlow pickles of StyleGAN2 and StyleGAN2-ADA, read with NumPy alone.
 
-The file is a tuple of networks (G, D, Gs), each with its settings, source text that the stock loader would run, its
-variables and its components `mapping` and `synthesis`.
+The file is a tuple of networks (G, D, Gs), each with its settings, source code that the original loader would execute,
+its variables and its components `mapping` and `synthesis`.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ FIRST_VERSION = 4  # 2 and 3 are StyleGAN1's
 BLOCK = re.compile(r"synthesis/(\d{1,4})x\1/", re.ASCII)
 DENSE = re.compile(r"mapping/Dense\d+/weight", re.ASCII)
 
-#: TensorFlow's name of a setting -> the field of GeneratorConfig that says the same.
+#: TensorFlow's name of a setting -> the corresponding field of GeneratorConfig.
 CLAIMS = {
     "latent_size": "z_dim", "dlatent_size": "w_dim", "label_size": "c_dim", "resolution": "resolution",
     "num_channels": "img_channels", "fmap_max": "channel_max", "mapping_layers": "num_mapping_layers",
     "mapping_lrmul": "lr_multiplier", "architecture": "architecture", "resample_kernel": "resample_filter",
     "conv_clamp": "conv_clamp",
 }  # fmt: skip
-#: Settings with one value that this generator computes.
+#: Settings for which only one value is supported.
 FIXED = {
     "nonlinearity": "lrelu", "mapping_nonlinearity": "lrelu", "normalize_latents": True, "fused_modconv": None,
     "fmap_decay": 1.0, "fmap_min": 1,
 }  # fmt: skip
-#: Settings that do not change what a generator draws.
+#: Settings that do not affect the output of a generator.
 HARMLESS = frozenset((
     "func_name", "mapping_func", "synthesis_func", "truncation_psi", "truncation_cutoff", "truncation_psi_val",
     "truncation_cutoff_val", "dlatent_avg_beta", "style_mixing_prob", "dtype", "num_fp16_res", "is_training",
@@ -77,7 +77,7 @@ def read_networks(networks: Any, budget: Budget) -> Checkpoint:
 
 def _state(value: Any) -> Mapping[str, Any]:
     if not is_network(value) or not isinstance(value.state, dict):
-        raise damaged("something else in the place of a network")
+        raise damaged("something else in place of a network")
     return value.state
 
 
@@ -87,9 +87,9 @@ def _variables(network: Mapping[str, Any], prefix: str, budget: Budget) -> dict[
     listed = network.get("variables")
     for pair in listed if isinstance(listed, list) else []:
         if not (isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[0], str)):
-            raise damaged("a variable that is no pair of name and array")
+            raise damaged("a variable that is not a pair of name and array")
         if not (is_array(pair[1]) or is_scalar(pair[1])):
-            raise damaged("a variable that is no pair of name and array")
+            raise damaged("a variable that is not a pair of name and array")
         found[prefix + pair[0].removeprefix("G_")] = StoredArray(pair[1], budget)
     components = network.get("components")
     for name, component in components.items() if isinstance(components, dict) and not prefix else ():
@@ -98,7 +98,7 @@ def _variables(network: Mapping[str, Any], prefix: str, budget: Budget) -> dict[
 
 
 def _claims(settings: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The settings as claims, and a note on those that nobody here knows."""
+    """The settings as claims, and a note about unknown ones."""
     if not isinstance(settings, dict):
         raise damaged("a network without its settings")
     said = {key: plain(value) for key, value in settings.items()}
@@ -107,7 +107,7 @@ def _claims(settings: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
             raise Unreadable(f"was made with {key} {ascii(said[key])[:40]}, not supported: only {value} is")
     claims = {field: said[key] for key, field in CLAIMS.items() if key in said}
     if isinstance(said.get("fmap_base"), int):
-        claims["channel_base"] = 2 * said["fmap_base"]  # TensorFlow counts from half the resolution
+        claims["channel_base"] = 2 * said["fmap_base"]  # TensorFlow's values refer to half the resolution
     if said.get("mapping_fmaps", claims.get("w_dim")) != claims.get("w_dim") and claims.get("num_mapping_layers") != 1:
         raise contradiction("its mapping network is of another width than w")
     unknown_keys = sorted(said.keys() - CLAIMS.keys() - FIXED.keys() - HARMLESS)

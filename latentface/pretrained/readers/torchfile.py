@@ -1,7 +1,7 @@
-"""PyTorch's two containers, the zip archive and the older run of pickles, read without `torch.load`.
+"""PyTorch's two file formats, the zip archive and the older series of pickles, read without `torch.load`.
 
-A tensor is a view (offset, shape, stride) of a storage; a storage is a stretch of bytes elsewhere in the file. Both are
-checked against what is there before any memory is asked for, and read only when somebody wants the tensor.
+A tensor is a view (offset, shape, stride) of a storage; a storage is a range of bytes elsewhere in the file. Both are
+checked against the file before any memory is allocated, and read only when the tensor is needed.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ DTYPES = {
 
 @dataclass(eq=False)
 class Storage:
-    """Values of one type that tensors are views of; `read` gives their bytes."""
+    """Values of one type, of which tensors are views; `read` returns their bytes."""
 
     dtype: torch.dtype
     count: int
@@ -53,7 +53,7 @@ class Storage:
     values: torch.Tensor | None = None
 
     def load(self) -> torch.Tensor:
-        """All values, [count], in memory of their own; kept, since tensors share storages."""
+        """All values, [count], in newly allocated memory; cached, since tensors share storages."""
         if self.values is None:
             raw, width = self.read(), self.dtype.itemsize
             if len(raw) != self.count * width:
@@ -81,7 +81,7 @@ class StoredTensor:
         for size, step in zip(shape, stride, strict=False):
             count, last = count * size, last + (size - 1) * step
         fits = len(shape) == len(stride) and type(self.offset) is int and self.offset >= 0
-        # no more elements than the storage has: a stride of 0 would make gigabytes of one number
+        # no more elements than the storage has: a stride of 0 could turn one number into gigabytes
         if not fits or count > storage.count or (count and self.offset + last >= storage.count):
             raise damaged(f"a tensor of shape {list(shape)} in a storage of {storage.count} values")
         values = storage.load()
@@ -93,7 +93,7 @@ class StoredTensor:
     def _storage(self) -> Storage:
         value = self.storage
         if isinstance(value, Instance) and value.kind == "torch.storage._load_from_bytes" and len(value.args) == 1:
-            # persistence pickles wrap each tensor's storage in a torch file of its own
+            # persistence pickles wrap each tensor's storage in its own torch file
             value, _ = read_legacy(memoryview(raw_bytes(value.args[0], self.budget)), self.budget)
             self.storage = value
         if not isinstance(value, Storage):
@@ -102,7 +102,7 @@ class StoredTensor:
 
 
 def stored(value: Any, budget: Budget) -> Stored | None:
-    """The tensor or array that the pickle machine recorded, or None if it is something else."""
+    """The tensor or array recorded by the unpickler, or None for anything else."""
     if isinstance(value, torch.Tensor):
         return Present(value)
     if is_array(value):
@@ -116,7 +116,7 @@ def stored(value: Any, budget: Budget) -> Stored | None:
 
 
 def read_legacy(data: memoryview, budget: Budget) -> tuple[Any, int]:
-    """What torch wrote before 1.6, and writes inside pickles: five pickles, then each storage's length and bytes."""
+    """Read the format of torch before 1.6 and inside pickles: five pickles, then length and bytes of each storage."""
     if bytes(data[: len(LEGACY_START)]) != LEGACY_START:
         raise damaged("a nested torch file without its magic number")
     storages: dict[str, Storage] = {}
@@ -139,14 +139,14 @@ def read_legacy(data: memoryview, budget: Budget) -> tuple[Any, int]:
         if storage is None or int.from_bytes(data[at : at + 8], "little") != storage.count:
             raise damaged("storages other than its tensors refer to")
         end = at + 8 + storage.count * storage.dtype.itemsize
-        if end > len(data):  # said even if nothing asks for this storage: the file is not what was saved
+        if end > len(data):  # reported even if this storage is not needed, since the file is incomplete
             raise damaged("the last of its storages are cut off")
         places[key], at = data[at + 8 : end], end
     return value, at
 
 
 def read_zip(data: memoryview, budget: Budget) -> Any:
-    """The archive that torch writes since 1.6: `NAME/data.pkl` and one entry a storage, uncompressed."""
+    """Read the archive of torch since 1.6: `NAME/data.pkl` and one uncompressed entry for each storage."""
     try:
         with zipfile.ZipFile(_File(data)) as archive:
             entries = {info.filename: info for info in archive.infolist()}
@@ -177,14 +177,14 @@ def read_zip(data: memoryview, budget: Budget) -> Any:
 
 
 def read_torch(data: memoryview, budget: Budget) -> Any:
-    """The value of a PyTorch file of either kind; its tensors are recorded (`stored`)."""
+    """Read a PyTorch file of either kind; its tensors are recorded (`stored`)."""
     if bytes(data[:2]) == b"PK":
         return read_zip(data, budget)
     return read_legacy(data, budget)[0]
 
 
 class _File:
-    """As much of a file as the archive's directory is read from, without a copy of the whole."""
+    """A file object over the data, from which the archive's directory is read without copying the whole."""
 
     def __init__(self, data: memoryview) -> None:
         self.data, self.at = data, 0
@@ -212,17 +212,17 @@ class _File:
 
 
 def _reference(value: Any) -> tuple[str, torch.dtype, int]:
-    """Key, type and length of the storage that a persistent id ("storage", type, key, device, length, ...) names."""
+    """Key, type and length of the storage in a persistent id ("storage", type, key, device, length, ...)."""
     fits = isinstance(value, tuple) and len(value) in (5, 6) and value[0] == "storage" and isinstance(value[1], Global)
     if not fits or value[1].name not in DTYPES or not isinstance(value[2], str):
-        raise damaged("a reference to something that is no storage")
+        raise damaged("a reference to something that is not a storage")
     if type(value[4]) is not int or value[4] < 0 or (len(value) == 6 and value[5] is not None):
         raise damaged("a storage of unknown length")
     return value[2], DTYPES[value[1].name], value[4]
 
 
 def _stored_entry(data: memoryview, info: zipfile.ZipInfo) -> memoryview:
-    """The bytes of an uncompressed archive entry, its checksum verified."""
+    """The bytes of an uncompressed archive entry, verified by its checksum."""
     if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
         raise not_supported("a compressed or encrypted archive, as PyTorch does not write them")
     at = info.header_offset

@@ -1,12 +1,12 @@
-"""A pickle machine that builds plain data and runs nothing.
+"""A pickle interpreter that builds plain data and executes nothing.
 
-Network files of this field are pickles, and a pickle is a program: whoever unpickles one runs it. This machine knows
-the instructions but no way from them to Python. A global is a name to be looked up in `GLOBALS`; what stands there is
-recorded (`Instance`) or is one of a few builders below; any other name is refused. Nothing is imported, no class is
-made, no method of the file's is called, and source text inside stays text.
+Network files in this field are pickles, and a pickle is a program that runs when it is unpickled. This interpreter
+implements the instructions without access to Python. A global is a name to look up in `GLOBALS`, where it is either
+recorded (`Instance`) or handled by one of a few builders below; any other name is refused. Nothing is imported, no
+class is instantiated, no method from the file is called, and source code in it stays text.
 
-Memory and time are bounded by the file: lengths are checked against the bytes that are there, long byte strings are
-views into it, instructions are counted, and dictionary keys are strings or integers, whose hashes cost nothing.
+Memory and time are bounded by the size of the file: lengths are checked against the available bytes, long byte strings
+are views into the file, instructions are counted, and dictionary keys are strings or integers, whose hashes are cheap.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Persistent = Callable[[Any], Any]
 
 @dataclass(eq=False)
 class Instance:
-    """An object of the file, recorded and not made: the global it names, its arguments, and the state it was given."""
+    """An object in the file, recorded but not created: its global, its arguments, and its state."""
 
     kind: str
     args: tuple[Any, ...] = ()
@@ -39,7 +39,7 @@ class Instance:
 
 @dataclass(frozen=True)
 class Global:
-    """An allowed global on the machine's stack: `module.name`."""
+    """An allowed global on the stack: `module.name`."""
 
     name: str
 
@@ -56,7 +56,7 @@ def _ordered(pairs: Any = None) -> dict[Any, Any]:
             raise damaged("an OrderedDict of something else than names and values")
         found[pair[0]] = pair[1]
     if isinstance(pairs, list):
-        pairs.clear()  # a list that is named a thousand times must not become a thousand dictionaries
+        pairs.clear()  # a list that is referenced a thousand times must not become a thousand dictionaries
     return found
 
 
@@ -64,7 +64,7 @@ def _first(value: Any, *_: Any) -> Any:
     return value
 
 
-#: Every global that may occur. A function gives the value for the arguments, without a copy; None records an Instance.
+#: Every allowed global. A function computes the value from the arguments, without a copy; None records an Instance.
 GLOBALS: dict[str, Callable[..., Any] | None] = {
     "torch_utils.persistence._reconstruct_persistent_obj": None,
     "dnnlib.tflib.network.Network": None,
@@ -72,7 +72,7 @@ GLOBALS: dict[str, Callable[..., Any] | None] = {
     "dnnlib.EasyDict": _empty,
     "argparse.Namespace": None,
     **{
-        f"{module}.{kind}": None  # a path among the settings: recorded, and never opened
+        f"{module}.{kind}": None  # a path among the settings: recorded, never opened
         for module in ("pathlib", "pathlib._local")
         for kind in ("Path", "PosixPath", "WindowsPath", "PurePath", "PurePosixPath", "PureWindowsPath")
     },
@@ -102,20 +102,20 @@ GLOBALS: dict[str, Callable[..., Any] | None] = {
 
 
 def unpickle(data: memoryview, start: int = 0, persistent: Persistent | None = None) -> tuple[Any, int]:
-    """Run the pickle that begins at `start` of `data`; return its value and the offset behind it.
+    """Interpret the pickle that begins at `start` in `data`; return its value and the offset after it.
 
     Args:
-        data: the file, or the part of it that holds the pickle.
+        data: the file, or the part of it that contains the pickle.
         start: where the pickle begins, in bytes.
-        persistent: makes the value of a persistent id; without it such ids are refused.
+        persistent: computes the value for a persistent id; without it such ids are refused.
 
     Raises:
-        Unreadable: a global outside `GLOBALS`, an instruction no writer uses, a malformed or cut pickle.
+        Unreadable: a global outside `GLOBALS`, an unsupported instruction, a malformed or truncated pickle.
     """
     machine = _Machine(persistent)
     cursor = _Cursor(data, start)
     try:
-        # any pickle names thousands of things wrongly typed: the machine's own operations notice, here it gets a name
+        # wrong types are detected by the operations themselves; here the error gets a message
         instructions = pickletools.genops(cursor)  # type: ignore[arg-type]
         for opcode, argument, _ in itertools.islice(instructions, MOST_INSTRUCTIONS):
             machine.step(opcode.name, argument)
@@ -127,7 +127,7 @@ def unpickle(data: memoryview, start: int = 0, persistent: Persistent | None = N
 
 
 class _Cursor:
-    """What pickletools reads from: short pieces as bytes, long ones as views."""
+    """The input of pickletools: short pieces as bytes, long ones as views."""
 
     def __init__(self, data: memoryview, at: int) -> None:
         self.data, self.at = data, at
@@ -148,7 +148,7 @@ class _Cursor:
         return self.at
 
 
-# the textual instructions of protocol 0 are left out: no network was ever written with it
+# the textual instructions of protocol 0 are not supported: no network was ever written with it
 PUSH_ARGUMENT = frozenset((
     "BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT", "BINSTRING", "SHORT_BINSTRING", "BINUNICODE",
     "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8",
@@ -164,7 +164,7 @@ NOTHING_TO_DO = frozenset(("PROTO", "FRAME"))
 
 
 class _Machine:
-    """Stack, marks and memo; `step` does one instruction. Sets are lists here: nobody asks them for membership."""
+    """Stack, marks and memo; `step` executes one instruction. Sets are lists here, since membership is never tested."""
 
     def __init__(self, persistent: Persistent | None) -> None:
         self.stack: list[Any] = []
@@ -265,7 +265,7 @@ class _Machine:
     def do_reduce(self, _: object) -> None:
         args, maker = self.pop(), self.pop()
         if not isinstance(maker, Global) or not isinstance(args, tuple):
-            raise ValueError("a call of something that is no global")
+            raise ValueError("a call of something that is not a global")
         build = GLOBALS[maker.name]
         self.stack.append(Instance(maker.name, args) if build is None else build(*args))
 
@@ -276,7 +276,7 @@ class _Machine:
         if isinstance(self.stack[-1], Instance):
             self.stack[-1].state = state
         elif not isinstance(self.stack[-1], dict):  # the attributes of an OrderedDict (_metadata) are not read
-            raise ValueError("state for something that is no object")
+            raise ValueError("state for something that is not an object")
 
     def do_binpersid(self, _: object) -> None:
         if self.persistent is None:
@@ -285,13 +285,13 @@ class _Machine:
 
     def _list(self) -> list[Any]:
         if not isinstance(self.stack[-1], list):
-            raise ValueError("items for something that is no list")
+            raise ValueError("items for something that is not a list")
         return self.stack[-1]
 
     def _set(self, items: list[Any]) -> None:
         target = self.stack[-1]
         if not isinstance(target, dict) or len(items) % 2:
-            raise ValueError("items for something that is no dictionary")
+            raise ValueError("items for something that is not a dictionary")
         for key, value in zip(items[::2], items[1::2], strict=True):
             if type(key) is not str:
                 self.integer_keys += 1
@@ -301,14 +301,14 @@ class _Machine:
 
     def _global(self, module: object, name: object) -> None:
         if not isinstance(module, str) or not isinstance(name, str):
-            raise ValueError("a global whose name is no text")
+            raise ValueError("a global whose name is not text")
         full = f"{module}.{name}".replace("numpy._core.", "numpy.core.", 1)
         if full not in GLOBALS:
             raise refusal(full)
         self.stack.append(Global(full))
 
 
-#: First words of globals that give a foreign file away.
+#: Prefixes of globals that identify files of other kinds.
 KNOWN_STRANGERS = {
     "tfutil": "a Progressive GAN network",
     "tensorflow": "a TensorFlow object",
@@ -319,7 +319,7 @@ KNOWN_STRANGERS = {
 
 
 def refusal(name: str) -> Unreadable:
-    """What to say about a file that wants the global `name`."""
+    """The message for a file that needs the global `name`."""
     shown = name if len(name) <= 80 and name.isprintable() else ascii(name)[:80]
     for start, what in KNOWN_STRANGERS.items():
         if name.startswith(start):

@@ -1,4 +1,4 @@
-"""From what the pickle machine recorded to numbers, arrays and tensors, never larger than the file pays for."""
+"""Numbers, arrays and tensors from recorded pickles, within a memory budget given by the size of the file."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from latentface.pretrained.readers.errors import damaged
 from latentface.pretrained.readers.unpickler import Instance
 
 Raw = bytes | bytearray | memoryview
-HEADROOM = 16 << 20  # bytes; a small file may be this much larger in memory
-GROWTH = 4  # times; half precision doubles, a protocol-2 file holds its bytes as text
+HEADROOM = 16 << 20  # bytes; allowance for small files
+GROWTH = 4  # times the file's size: half precision doubles, and protocol 2 stores bytes as text
 
 DTYPE_CODE = re.compile(r"[fiu][1248]|b1", re.ASCII)
 
 
 class Budget:
-    """Bytes that may still be made of a file: one that refers to the same data a thousand times soon ends it."""
+    """The remaining memory budget of a file, which limits repeated references to the same data."""
 
     def __init__(self, file_size: int) -> None:
         self.left = GROWTH * file_size + HEADROOM
 
     def take(self, count: int) -> None:
-        """Spend that many bytes; Unreadable when no more are left."""
+        """Use up a number of bytes; Unreadable if the budget is exceeded."""
         self.left -= count
         if self.left < 0:
-            raise damaged("its tensors claim far more data than the file holds")
+            raise damaged("its tensors claim far more data than the file contains")
 
 
 def raw_bytes(value: object, budget: Budget) -> Raw:
-    """A byte string: as such, or as protocol 2 spells it, `_codecs.encode(text, "latin1")`."""
+    """A byte string: as it is, or as encoded by protocol 2, `_codecs.encode(text, "latin1")`."""
     if isinstance(value, Instance) and value.kind == "_codecs.encode":
         if len(value.args) != 2 or value.args[1] not in ("latin1", "latin-1") or not isinstance(value.args[0], str):
             raise damaged("an encoded text that is not latin1")
@@ -43,11 +43,11 @@ def raw_bytes(value: object, budget: Budget) -> Raw:
         try:
             return value.args[0].encode("latin1")
         except UnicodeEncodeError as error:
-            raise damaged("text in the place of a byte string") from error
+            raise damaged("text in place of a byte string") from error
     if isinstance(value, str):  # a byte string of Python 2
         return raw_bytes(Instance("_codecs.encode", (value, "latin1")), budget)
     if not isinstance(value, (bytes, bytearray, memoryview)):
-        raise damaged(f"{type(value).__name__} in the place of a byte string")
+        raise damaged(f"{type(value).__name__} in place of a byte string")
     return value
 
 
@@ -55,7 +55,7 @@ def sizes(value: Any) -> tuple[int, ...]:
     """A shape or a stride: a short tuple of non-negative integers."""
     fits = isinstance(value, (tuple, list)) and len(value) <= 8
     if not fits or any(type(size) is not int or size < 0 for size in value):
-        raise damaged("a shape that is no list of sizes")
+        raise damaged("a shape that is not a list of sizes")
     return tuple(value)
 
 
@@ -82,7 +82,7 @@ def is_scalar(value: object) -> TypeGuard[Instance]:
 
 
 def numpy_array(value: Instance, budget: Budget) -> np.ndarray[Any, Any]:
-    """A recorded array or scalar as an array of its own, in native byte order."""
+    """A recorded array or scalar as a new array in native byte order."""
     if is_scalar(value):
         dtype, raw = value.args
         shape, fortran = tuple[int, ...](), False
@@ -102,12 +102,12 @@ def numpy_array(value: Instance, budget: Budget) -> np.ndarray[Any, Any]:
 
 
 def plain(value: Any) -> Any:
-    """A setting as Python would spell it: recorded numpy scalars become numbers, everything else stays."""
+    """A setting as a plain value: recorded NumPy scalars become numbers, everything else is unchanged."""
     return numpy_array(value, Budget(0)).item() if is_scalar(value) else value
 
 
 class Stored(Protocol):
-    """Something that becomes a tensor when asked; until then it costs nothing."""
+    """A tensor that is loaded on demand."""
 
     def load(self) -> torch.Tensor:
         """The tensor, floats in single precision."""

@@ -32,7 +32,7 @@ def test_missing_noise_maps_are_drawn_from_a_fixed_seed(tmp_path: Path) -> None:
     state = {name: value for name, value in write.rosinality_state(make()).items() if not name.startswith("noises")}
     (tmp_path / "a").write_bytes(write.torch_bytes({"g_ema": state, "latent_avg": make().w_avg}))
     first, second = read_checkpoint(tmp_path / "a"), read_checkpoint(tmp_path / "a")
-    assert first.notes == ("5 noise maps are missing: drawn from a fixed seed",)
+    assert first.notes == ("5 noise maps are missing: generated from a fixed seed",)
     assert first.generator().fingerprint == second.generator().fingerprint
 
 

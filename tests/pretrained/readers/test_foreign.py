@@ -107,8 +107,8 @@ def test_beginnings_of_other_files_do_not(head: bytes, word: str) -> None:
 
 
 def test_the_first_names_are_told_and_no_more_of_them_than_fit() -> None:
-    assert "it holds a, b, c, ..." in str(unknown(["a", "b", "c", "d"]))
-    assert "it holds no names at all" in str(unknown([]))
+    assert "it contains a, b, c, ..." in str(unknown(["a", "b", "c", "d"]))
+    assert "it contains no names" in str(unknown([]))
     assert len(str(unknown(["x" * 10_000] * 5))) < 300
     assert "\\x00" in str(unknown(["\0"]))
 

@@ -52,8 +52,8 @@ def test_what_shapes_cannot_tell_is_believed() -> None:
         ({"w_dim": 9}, "it says w_dim 9, its tensors say 8"),
         ({"architecture": "resnet"}, "it says architecture 'resnet', its tensors say skip"),
         ({"channel_max": 3}, "channels at 4 pixels"),
-        ({"lr_multiplier": "fast"}, "in the place of a number"),
-        ({"conv_clamp": math.inf}, "in the place of a number"),
+        ({"lr_multiplier": "fast"}, "in place of a number"),
+        ({"conv_clamp": math.inf}, "in place of a number"),
     ],
 )
 def test_a_file_that_is_wrong_about_itself(claims: dict[str, Any], word: str) -> None:

@@ -79,7 +79,7 @@ def test_values_that_are_no_arrays_of_numbers_are_damage() -> None:
 
 @pytest.mark.parametrize("value", [(2, -1), (2.0,), "ab", (True,), tuple(range(9)), None, [[1]]])
 def test_shapes_that_are_none(value: Any) -> None:
-    with pytest.raises(Unreadable, match="a shape that is no list of sizes"):
+    with pytest.raises(Unreadable, match="a shape that is not a list of sizes"):
         sizes(value)
 
 
@@ -91,18 +91,18 @@ def test_bytes_as_protocol_2_spells_them() -> None:
     spelt = Instance("_codecs.encode", ("caf\u00e9", "latin1"))
     for given in (spelt, "caf\u00e9", b"caf\xe9"):
         assert raw_bytes(given, Budget(10)) == b"caf\xe9"
-    with pytest.raises(Unreadable, match="text in the place of a byte string"):
+    with pytest.raises(Unreadable, match="text in place of a byte string"):
         raw_bytes("\u20ac", Budget(10))
     with pytest.raises(Unreadable, match="not latin1"):
         raw_bytes(Instance("_codecs.encode", ("a", "utf-8")), Budget(10))
-    with pytest.raises(Unreadable, match="int in the place of a byte string"):
+    with pytest.raises(Unreadable, match="int in place of a byte string"):
         raw_bytes(7, Budget(10))
 
 
 def test_a_budget_is_spent_once() -> None:
     budget = Budget(1000)
     budget.take(GROWTH * 1000 + HEADROOM)
-    with pytest.raises(Unreadable, match="far more data than the file holds"):
+    with pytest.raises(Unreadable, match="far more data than the file contains"):
         budget.take(1)
 
 
