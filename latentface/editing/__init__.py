@@ -1,1 +1,1 @@
-"""What a user asks for, on whole photos and clips."""
+"""Editing operations on whole photos and clips."""

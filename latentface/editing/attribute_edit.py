@@ -1,4 +1,4 @@
-"""Edits of one face of a photo: its latent is moved along directions, drawn, and put back into the photo."""
+"""Edits of one face in a photo: its latent is moved along directions, synthesised, and put back into the photo."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ from latentface.pretrained import directions as library
 if TYPE_CHECKING:
     from latentface.networks.generator import Generator
 
-#: What a direction's metadata says under "moves" where it moves nothing but the face within its outline, or the head.
+#: Values of "moves" in a direction's metadata, if it moves only the face within its outline, or only the head.
 EXPRESSION, HEAD = "expression", "head"
-#: Degrees that a photo's head is turned at most: what comes into view is only the skin beside it, drawn out.
+#: Largest turn of a photo's head in degrees: beyond it, the newly visible parts are only stretched skin.
 MOST_TURN = 20.0
 
 
 @dataclass(frozen=True, eq=False)
 class Edit:
-    """An edited photo (the drawn face where there is no photo), and how it was made.
+    """An edited photo (the synthesised face if there is no photo), and how it was made.
 
     Attributes:
-        photo: the result. latent: what it was drawn from. image: the drawn face, uint8 [R, R, 3].
+        photo: the result. latent: its latent. image: the synthesised face, uint8 [R, R, 3].
         reference: the same before the edit.
-        excess: how far the edit led out of the network's range, see `scaling.excess`.
+        excess: how far the edit leaves the network's range, see `scaling.excess`.
     """
 
     photo: Photo
@@ -55,15 +55,15 @@ class Edit:
 
 
 class Retoucher:
-    """Edits one face as often as wanted.
+    """Edits one face any number of times.
 
     Args:
-        face: its latent, and the photo and crop it was found in; without a photo the drawn face is the result. Where
-            the generator was tuned for it, the tuned one synthesises it and its edits.
-        generator: the network of its latent.
-        directions: those that can be named.
-        options, composite: how the latent is moved, and how a drawn face is pasted.
-        note: told what the user should know, in one line.
+        face: its latent, photo and crop; without a photo the synthesised face is the result. If the generator was tuned
+            for it, the tuned one synthesises the face and its edits.
+        generator: the network of the latent.
+        directions: the available directions by name.
+        options, composite: how the latent is moved, and how a synthesised face is pasted.
+        note: called with one-line notes for the user.
     """
 
     def __init__(
@@ -86,13 +86,13 @@ class Retoucher:
         self._placers: dict[str, Placer | None] = {}
 
     def edit(self, changes: Mapping[str, float]) -> Edit:
-        """The face moved along every direction that is named by its strength, and by direct controls of its head.
+        """Move the face along the named directions by their strengths, and by direct controls of its head.
 
         See `split_changes` for the names.
 
         Raises:
-            UsageError: a name that is neither a direction nor a control, a value out of a control's range, or a control
-                where no head in a photo is moved.
+            UsageError: a name that is neither a direction nor a control, a value outside a control's range, or a
+                control if no head in a photo is moved.
         """
         steps, controls = split_changes(changes, self.directions)
         latent = edited(self.face.latent, steps, self.rows)
@@ -105,8 +105,8 @@ class Retoucher:
         if far > FAR and (pasted or place != "head"):
             words = ", ".join(f"{direction.name} {strength:g}" for direction, strength in steps)
             self.note(
-                f"{words}: the face lies {far:.1f} deviations from the network's mean, where it draws badly; stay "
-                f"below {FAR:g}, with smaller strengths"
+                f"{words}: the face lies {far:.1f} standard deviations from the network's mean, where its images are "
+                f"poor; stay below {FAR:g}, with smaller strengths"
             )
         photo = Photo(image, source_type=GENERATED)
         if self.face.photo is not None and not pasted:
@@ -121,7 +121,7 @@ class Retoucher:
     def _place(
         self, place: str, image: Pixels, steps: Sequence[tuple[Direction, float]], controls: Mapping[str, Change]
     ) -> Pixels:
-        """The photo with the edit brought in."""
+        """The photo with the edit applied."""
         check_composite(self.composite, place)
         if place not in self._placers:
             self._placers[place] = make_placer(
@@ -137,7 +137,7 @@ class Retoucher:
         still = [(direction, strength) for direction, strength in steps if _moves(direction) != HEAD]
         if len(still) == len(steps):
             return placer.place(image, points)
-        # the photo's own head turns, by as much as the drawn one, whose expression is told before it turns
+        # the photo's own head turns like the synthesised one, whose expression is measured before it turns
         before, rest = self.reference, placer.rest
         if still:
             latent = edited(self.face.latent, still, self.rows)
@@ -150,7 +150,7 @@ class Retoucher:
     ) -> HeadFit:
         """The photo's head after an edit.
 
-        What built-in directions do is known; what others do is read off the faces that the generator draws.
+        The effect of built-in directions is known; that of others is estimated from the synthesised faces.
         """
         known, others = {}, []
         for direction, strength in steps:
@@ -175,8 +175,8 @@ class Retoucher:
         for name, angle in angles.items():
             if abs(angle) > MOST_TURN:
                 self.note(
-                    f"{name}: the drawn head turns by {angle:.0f} degrees, the photo's by {MOST_TURN:g} only; "
-                    "crop shows the drawn one"
+                    f"{name}: the synthesised head turns by {angle:.0f} degrees, the photo's by {MOST_TURN:g} only; "
+                    "crop shows the synthesised one"
                 )
         return Motion(**{name: float(np.clip(angle, -MOST_TURN, MOST_TURN)) for name, angle in angles.items()})
 
@@ -188,13 +188,13 @@ def _moves(direction: Direction) -> str | None:
 def split_changes(
     changes: Mapping[str, float], directions: Mapping[str, Direction]
 ) -> tuple[list[tuple[Direction, float]], dict[str, Change]]:
-    """What names mean: steps along directions, and direct controls of a head.
+    """Split changes by name into steps along directions and direct controls of a head.
 
-    A name is that of a control (`head.controls.CONTROLS`, or an ARKit shape), which is set to the number; with a plus
-    behind it ("yaw+") the number is added to what the photo shows. Other names are those of directions;
-    `direction:NAME` names the direction that shares a control's name.
+    The name of a control (`head.controls.CONTROLS`, or an ARKit shape) sets it to the number; with a plus after it
+    ("yaw+"), the number is added to what the photo shows. Other names are those of directions; `direction:NAME` means
+    the direction with the same name as a control.
 
-    Raises UsageError for a name that is neither, and for a value out of a control's range.
+    Raises UsageError for a name that is neither, and for a value outside a control's range.
     """
     shapes = hub.head_model().expression_names
     controls = controls_among(changes, shapes)
@@ -209,7 +209,7 @@ def split_changes(
 
 
 def way(options: EditOptions, used: Sequence[Direction]) -> str:
-    """How a photo gets an edit along these directions: head, warp or paste."""
+    """How an edit along these directions is applied to a photo: head, warp or paste."""
     if options.place != "auto":
         return options.place
     within = all(_moves(direction) in (EXPRESSION, HEAD) for direction in used)
@@ -217,5 +217,5 @@ def way(options: EditOptions, used: Sequence[Direction]) -> str:
 
 
 def shows_drawing(options: EditOptions, used: Sequence[Direction]) -> bool:
-    """Whether an edit along these directions shows the drawn face, which then must look like the person."""
+    """Whether an edit along these directions shows the synthesised face, which then must resemble the person."""
     return options.crop or way(options, used) == "paste"

@@ -1,7 +1,7 @@
-"""Edits of films: a face is followed, and its own pixels move in every frame as they do in an edited photo.
+"""Edits of clips: a face is tracked, and its own pixels move in every frame as they do in an edited photo.
 
-What an edit means is asked once, of the face at rest, and added to what the face does in each frame, so that speech
-and blinks go on under it; or each frame is edited as a photo would be.
+The effect of an edit is determined once, for the face at rest, and added to the motion in each frame, so that speech
+and blinks are kept; or each frame is edited like a photo.
 """
 
 from __future__ import annotations

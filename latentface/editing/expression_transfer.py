@@ -1,4 +1,4 @@
-"""Expression transfer on photos and clips: two faces are fused, and what is drawn is put into the first one's photo."""
+"""Expression transfer on photos and clips: two faces are fused, and the result is put into the first one's photo."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from latentface.latents.latent import Latent
 from latentface.networks.generator import Generator
 from latentface.options import CompositeOptions, TransferOptions
 
-#: Frames kept at most while a face is looked for in a clip that gives each frame only once.
+#: Largest number of frames kept while searching a face in a clip that can be read only once.
 MOST_AHEAD = 48
-#: Steps that refine a latent which the photo does not show.
+#: Number of steps that refine a latent that is not shown in the photo.
 QUICK_STEPS = 8
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """A transfer onto a photo (onto the regenerated picture when the identity is a latent), and how it was made."""
+    """The result of a transfer onto a photo (onto the synthesised picture if the identity is a latent)."""
 
     photo: Photo
     transfer: Transfer
@@ -46,7 +46,7 @@ class Result:
 
 @dataclass
 class ClipReport:
-    """What happened in a clip so far: frames done, and those without a face, which hold the expression before them."""
+    """Progress in a clip: frames done, and those without a face, which repeat the previous expression."""
 
     frames: int = 0
     missing: int = 0
@@ -56,7 +56,7 @@ class Transferrer:
     """Gives faces of photos the expressions of other photos and clips.
 
     Args:
-        finder: finds the faces, and says what the user should know.
+        finder: finds the faces, and passes on notes for the user.
         options, composite: how the expression is taken, and how it is pasted, for `options.place="paste"`.
     """
 
@@ -93,7 +93,7 @@ class Transferrer:
         return self.put(*self.finder.faces(wanted))
 
     def put(self, identity: Face, expression: Face) -> Result:
-        """The transfer between two faces that were made ready by the finder."""
+        """The transfer between two faces prepared by the finder."""
         network, by_head = identity.tune(self.generator), self._by_head and expression.photo is not None
         made = api.transfer(
             identity=identity.latent, expression=expression.latent, generator=self.generator,
@@ -116,14 +116,14 @@ class Transferrer:
 
     @property
     def _by_head(self) -> bool:
-        """Whether the head in the expression's photo decides: where nothing is asked of the rows, and heads move."""
+        """Whether the head in the expression's photo determines the result: if rows are automatic and a head moves."""
         o = self.options
         ruled = (o.layers, o.units) != ("auto", "auto") or o.contiguous or bool(o.keep)
         return o.place == "head" and not ruled and (o.most_layers, o.exact_layers) == (None, None)
 
     @property
     def _quick(self) -> TransferOptions:
-        """The options where the photo does not show the latent: fewer steps refine it unless their number is given."""
+        """The options if the photo does not show the latent: fewer refinement steps unless their number is given."""
         return (
             self.options if self.options.refine_steps is not None else replace(self.options, refine_steps=QUICK_STEPS)
         )
@@ -132,7 +132,7 @@ class Transferrer:
         return make_placer(identity, self.generator, made.reference, self.options.place, self.composite, note=self.note)
 
     def _other(self, expression: Face) -> HeadPlacer | None:
-        """The head in the expression's photo; None, with a note, where none can be fitted."""
+        """The head in the expression's photo; None, with a note, if none can be fitted."""
         assert expression.photo is not None and expression.crop is not None
         try:
             return HeadPlacer(expression.photo.rgb, expression.crop)
@@ -141,7 +141,7 @@ class Transferrer:
             return None
 
     def _fit(self, frame: Pixels, crop: FaceCrop, before: HeadFit | None) -> HeadFit | None:
-        """The head in a frame; None, with a note, where none can be fitted."""
+        """The head in a frame; None, with a note, if none can be fitted."""
         try:
             return api.fit_head(crop, frame, start=before)
         except InputError as error:
@@ -149,12 +149,12 @@ class Transferrer:
             return None
 
     def _warn_of_no_head(self, error: InputError) -> None:
-        self.note(f"the expression's face: {error}; its expression is read off its drawing")
+        self.note(f"the expression's face: {error}; its expression is estimated from the synthesised face")
 
     def _place_head(self, placer: HeadPlacer, theirs: HeadFit, other: HeadPlacer | None = None) -> Pixels:
         """The photo with the expression of a head in another photo or, without that, in a frame.
 
-        Frames are not looked at again, which keeps a clip steady.
+        Frames are not measured again, which keeps a clip steady.
         """
         o, only = self.options, parse_parts(self.options.only)
         if other is None:
@@ -164,7 +164,7 @@ class Transferrer:
         return placer.place_expression(theirs, o.strength, only, mouth=mouth, other=own)
 
     def _place(self, placer: Placer, reference: Pixels, image: Pixels) -> Pixels:
-        """The photo with the expression of what is drawn brought in."""
+        """The photo with the expression of the synthesised face."""
         points = self._points(image)
         if not isinstance(placer, HeadPlacer):
             return placer.place(image, points)
@@ -173,11 +173,11 @@ class Transferrer:
         return placer.place(restrict(placer.fit, after, only) if only else after)
 
     def clip(self, identity: Face, driver: Clip, name: str = "the clip") -> tuple[Clip, ClipReport, Transfer]:
-        """The identity's photo with the expression of every frame of a clip, and a report that fills on the way.
+        """The identity's photo with the expression of every frame of a clip, and a report that is filled meanwhile.
 
-        The rows are chosen once, at the first frame that shows a face; a frame without one holds the expression before
-        it. Sound and times are the driver's. Raises NoFaceFound when no frame shows a face; of a clip that gives its
-        frames only once, none of the first MOST_AHEAD.
+        The rows are chosen once, at the first frame that shows a face; a frame without one repeats the previous
+        expression. Sound and timestamps are those of the clip. Raises NoFaceFound if no frame shows a face (for a clip
+        that can be read only once, none of the first MOST_AHEAD).
         """
         if self.options.units == "styles":
             raise UsageError("a clip is transferred by rows, or what expressions move of them; units is styles")
@@ -206,12 +206,12 @@ class Transferrer:
             )
 
     def _points(self, image: Pixels) -> Float64Array:
-        """Landmarks [68, 2] of a regenerated picture, in its pixels."""
+        """Landmarks [68, 2] of a synthesised picture, in its pixels."""
         (points,) = find_points(self.generator, image[None])
         return np.asarray(points)
 
     def _first_face(self, frames: Iterator[Frame], name: str) -> tuple[Latent, FaceCrop]:
-        """The first frame's face that shows one, and its latent, projected with all steps."""
+        """The face in the first frame that shows one, and its latent, projected with all steps."""
         count = 0
         for frame in frames:
             crop, count = self._find(frame), count + 1
@@ -225,7 +225,7 @@ class Transferrer:
     def _frames(
         self, identity: Face, network: Generator, driver: Clip, first: Latent, made: Transfer, report: ClipReport
     ) -> Iterator[Frame]:
-        """One frame out for each frame in; the search for a frame's latent begins at the frame before."""
+        """One output frame for each input frame; the search for a latent starts at that of the previous frame."""
         placer = self._placer(identity, made)
         theirs, picture, head = first.ws, None, None
         for frame in driver:

@@ -1,4 +1,4 @@
-"""Expression videos: the face of one photo goes through emotions, and every frame is put back into the photo."""
+"""Expression videos: the face of one photo shows a sequence of emotions in every frame of a clip."""
 
 from __future__ import annotations
 
@@ -37,26 +37,26 @@ from latentface.options import CompositeOptions, SequenceOptions, VideoOptions
 if TYPE_CHECKING:
     from latentface.networks.generator import Generator
 
-#: What a direction's name is multiplied by: full emotions and shut eyes in standard deviations, turns a degree.
+#: Scale of each direction: full emotions and closed eyes in standard deviations, turns for one degree.
 FULL = {
     "happiness": 2.75, "sadness": 2.5, "surprise": 3.0, "anger": 3.0, "disgust": 3.0, "fear": 3.0,
     "eyes-closed": 8.0, "yaw": 0.076, "pitch": 0.146,
 }  # fmt: skip
-_AHEAD = 2  # frames that are made at the same time
-_MOST, _TRIALS = 1.5, 7  # how much of its own emotion a face may be thought to show, and how finely that is told
+_AHEAD = 2  # frames that are computed at the same time
+_MOST, _TRIALS = 1.5, 7  # range and resolution of the strength of a face's own emotion
 
 
 @dataclass(frozen=True, eq=False)
 class Performance:
-    """The frames of an expression video, drawn while they are asked for, each time anew and all alike.
+    """The frames of an expression video, computed on demand; each iteration gives the same frames.
 
     Attributes:
-        generator: draws the face.
-        sequencer: its latent at any time.
-        rate: frames a second; count: how many frames share the sequence's seconds.
-        placer: puts them into a photo; None for the face alone.
+        generator: synthesises the face.
+        sequencer: gives its latent at any time.
+        rate: frames a second; count: the number of frames in the sequence.
+        placer: puts the faces into a photo; None for the face alone.
         alpha: the photo's fourth channel [H, W], if it has one.
-        batch: frames that go through the generator together.
+        batch: number of frames that are synthesised together.
     """
 
     generator: Generator
@@ -71,7 +71,9 @@ class Performance:
         times = frame_times(self.sequencer.seconds, self.count)
         batches = np.split(times, range(self.batch, self.count, self.batch))
         number = 0
-        with ThreadPoolExecutor(1) as pool:  # the next batch is drawn while this one is put into the photo and encoded
+        with ThreadPoolExecutor(
+            1
+        ) as pool:  # the next batch is synthesised while this one is put into the photo and encoded
             drawn = pool.submit(self._synthesise, batches[0])
             for following in [*batches[1:], None]:
                 pictures = drawn.result()
@@ -90,9 +92,9 @@ class Performance:
         return Clip(self, self.rate, (width, height), self.count, alpha=self.alpha is not None, source_type=mark)
 
     def _synthesise(self, times: Float64Array) -> list[tuple[Pixels, Float64Array | None]]:
-        """The face at times [N], and where the placer needs them, its landmarks [68, 2]."""
+        """The face at times [N] and, if the placer needs them, its landmarks [68, 2]."""
         images = synthesise(self.generator, self.sequencer.start, self.sequencer.ws(times))
-        # a face that is pasted where its crop came from needs none: one mask, which knows its reach, does for all
+        # a face that is pasted where its crop was cut out needs none: one mask covers all frames
         if isinstance(self.placer, ExpressionMap) or (self.placer and self.placer.options.warp != "crop"):
             return list(zip(images, find_points(self.generator, images), strict=True))
         return [(image, None) for image in images]
@@ -110,14 +112,14 @@ class Performance:
 
 @dataclass(frozen=True, eq=False)
 class HeadPerformance:
-    """The frames of an expression video whose photo is moved by the head that is fitted to it.
+    """The frames of an expression video in which a fitted head moves the photo's pixels.
 
     Attributes:
         placer: moves the photo's head.
-        timeline: how strong each emotion is at any time.
-        shut, yaw, pitch: how far blinks shut the eyes (0..1), and degrees of the swaying head, at times [N].
-        rate: frames a second; count: how many frames share the sequence's seconds.
-        rest: whether a neutral face is one at rest, without what the photo shows.
+        timeline: the strength of each emotion at any time.
+        shut, yaw, pitch: how far blinks close the eyes (0 to 1), and head sway in degrees, at times [N].
+        rate: frames a second; count: the number of frames in the sequence.
+        rest: whether neutral means a face at rest, without the photo's own expression.
         alpha: the photo's fourth channel [H, W], if it has one.
         only: parts of the face that change (`head.control_names.PARTS` and pose); all if empty.
     """
@@ -136,7 +138,7 @@ class HeadPerformance:
     def __iter__(self) -> Iterator[Frame]:
         times = frame_times(self.timeline.seconds, self.count)
         ahead = self.placer.view.at_once(_AHEAD)
-        with ThreadPoolExecutor(ahead) as pool:  # numpy and the rasteriser let go of the interpreter's lock
+        with ThreadPoolExecutor(ahead) as pool:  # NumPy and the rasteriser release the interpreter's lock
             waiting = deque(pool.submit(self._frame, time) for time in times[:ahead])
             for number in range(self.count):
                 pixels = waiting.popleft().result()
@@ -180,20 +182,20 @@ def perform(
     composite: CompositeOptions | None = None,
     note: Note | None = None,
 ) -> Performance | HeadPerformance:
-    """A face goes through a sequence of emotions.
+    """Make an expression video of a face.
 
     Args:
-        face: its latent, and the photo and crop it was found in; without a photo it is shown alone. Where the
-            generator was tuned for it, the tuned one synthesises every frame.
-        generator: the network of its latent.
+        face: its latent, photo and crop; without a photo it is shown alone. If the generator was tuned for it, the
+            tuned one synthesises every frame.
+        generator: the network of the latent.
         sequence: the emotions, their strengths and durations.
         options: how the face moves.
-        video: what is drawn, and how many frames a second.
+        video: what the frames show, and the frame rate.
         composite: how it is pasted, for `video.place="paste"`.
-        note: told, in one line, of emotions too strong for the network.
+        note: called with a one-line note about emotions too strong for the network.
 
     Raises:
-        UsageError: a direction is missing, the rate cannot be read, or the clip would have no frame.
+        UsageError: a direction is missing, the rate is malformed, or the clip would have no frames.
         LatentMismatch: a direction belongs to another network.
     """
     options, video = options or SequenceOptions(), video or VideoOptions()
@@ -258,9 +260,9 @@ def load_repertoire(
 ) -> Repertoire:
     """The directions of a generator scaled by `FULL`: every emotion it has, and what the options ask for.
 
-    expressions_only: blinks and head movements are not to be done by the latent.
+    expressions_only: the latent is not used for blinks and head movements.
 
-    Raises UsageError for one that is asked for and missing.
+    Raises UsageError if a required direction is missing.
     """
 
     def scaled(name: str) -> Direction:
@@ -276,9 +278,9 @@ def load_repertoire(
 
 
 def read_own(generator: Generator, latent: Latent, repertoire: Repertoire) -> Float64Array:
-    """[7] how strong the face of a latent shows its likeliest emotion: what must be taken back to make it neutral.
+    """[7] the strength of a latent's likeliest emotion, which must be removed to make the face neutral.
 
-    Of several strengths the one whose removal looks most neutral to the emotion network.
+    Among several strengths it is the one whose removal the emotion network classifies as most neutral.
     """
     recognise = api.find_recogniser("emotion", str(generator.w_avg.device))
     own = np.zeros(len(Emotion))
@@ -292,7 +294,7 @@ def read_own(generator: Generator, latent: Latent, repertoire: Repertoire) -> Fl
 
 
 def _reach(generator: Generator, sequencer: Sequencer, crop: FaceCrop) -> list[Float64Array]:
-    """Landmarks in the photo of the farthest the face goes: one mask then does for all frames."""
+    """Landmarks in the photo at the extremes of the face's motion, so that one mask serves all frames."""
     extremes = sequencer.extremes()
     if not extremes:
         return []
@@ -302,9 +304,9 @@ def _reach(generator: Generator, sequencer: Sequencer, crop: FaceCrop) -> list[F
 
 
 def _warn_of_range(generator: Generator, sequencer: Sequencer, note: Note) -> None:
-    """Say which emotions lead farther from the mean w than the network draws well."""
+    """Warn about emotions that lead beyond the distance from the mean w at which the network works well."""
     w, start = w_samples(generator), sequencer.start
     far = {name: excess(start, replace(start, ws=ws), w) for name, ws in sequencer.extremes().items()}
     beyond = [f"{name} ({distance:.1f} deviations)" for name, distance in far.items() if distance > FAR]
     if beyond:
-        note(f"{', '.join(beyond)}: the network draws badly so far from its mean; lower the strengths to {FAR:g}")
+        note(f"{', '.join(beyond)}: the network's images are poor so far from its mean; lower the strengths to {FAR:g}")

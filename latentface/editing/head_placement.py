@@ -1,4 +1,4 @@
-"""A change of a face is brought into its photo by the head that is fitted to it, which moves the photo's pixels."""
+"""Applies a change of a face to its photo through a fitted head, which moves the photo's pixels."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from latentface.head.view import HeadView
 
 Note = Callable[[str], None]
 
-#: How far another try goes beyond the one before, in inter-ocular distances: of the lips, and of anything else.
+#: Largest correction in another attempt, in inter-ocular distances: of the lips, and of anything else.
 MOST_EXTRA = np.where(np.arange(len(EXACTNESS)) == LIPS_APART, 0.06, 0.03)
 
 
 @dataclass(frozen=True, eq=False)
 class _Placed:
-    """A view after a motion, which is None if nothing moved."""
+    """A view after a motion, which is None if nothing has moved."""
 
     picture: Pixels
     motion: Motion | None
@@ -50,8 +50,8 @@ class HeadPlacer:
     Args:
         photo: uint8 RGB [H, W, 3].
         face: the face in it, or the head that is fitted to it already.
-        others: landmarks [68, 2] of the photo's other faces, which keep still.
-        note: told what the user should know, in one line.
+        others: landmarks [68, 2] of the photo's other faces, which are kept still.
+        note: called with one-line notes for the user.
         steady: of another frame, where the photo is a frame of a film (see `Driver`).
 
     Attributes:
@@ -59,7 +59,7 @@ class HeadPlacer:
         fit: the head as the view shows it.
 
     Raises:
-        InputError: no head can be fitted to the face, since it is turned far away.
+        InputError: no head can be fitted to the face, because it is turned too far.
     """
 
     def __init__(
@@ -86,13 +86,13 @@ class HeadPlacer:
 
     @property
     def steady(self) -> Steady:
-        """What the next frame of a film takes from this one, see `Driver`."""
+        """The state that the next frame of a film takes from this one, see `Driver`."""
         return self._driver.steady
 
     def place(self, after: HeadFit, mouth: MouthSource = "painted", other: OwnMouth | None = None) -> Pixels:
-        """The photo with the head as `after` has it, a changed `fit`; without a change, the photo itself.
+        """The photo with the head in the state `after`, a changed `fit`; without a change, the photo itself.
 
-        mouth, other: what fills the opened mouth, as `paint_opening` takes it.
+        mouth, other: what fills the opened mouth, as for `paint_opening`.
         """
         return self._enlarge(self._drive(after, mouth, other))
 
@@ -107,14 +107,14 @@ class HeadPlacer:
     ) -> Pixels:
         """The photo with the expression of another person's head.
 
-        What was asked of lips, lids and brows is measured in the result, and what is missed there is asked for again.
+        The change of lips, lids and brows is measured in the result, and the remaining error is corrected.
 
         Args:
             theirs: the head in the other photo.
             strength: how much of the difference, 1 for all of it.
-            only: parts of the face that change, as `restrict` takes them; all if empty.
-            looks: how often the result is looked at and made anew; the best try counts.
-            mouth: what fills the opened mouth, as `paint_opening` takes it.
+            only: parts of the face that change, as for `restrict`; all if empty.
+            looks: how often the result is measured and corrected; the best attempt is kept.
+            mouth: what fills the opened mouth, as for `paint_opening`.
             other: the other photo's own mouth, likewise.
         """
         extra = np.zeros(len(EXACTNESS))
@@ -134,13 +134,13 @@ class HeadPlacer:
         return self._enlarge(min(tries)[2])
 
     def shown_mouth(self) -> OwnMouth | None:
-        """The open mouth that the photo shows, for another photo to take; None if it is all but closed."""
+        """The open mouth in the photo, for use in another photo; None if it is nearly closed."""
         return shown_mouth(self._driver, self._projector.skull(self.fit), self.mouth.config)
 
     def read(
         self, reference: Pixels, points: Float64Array, image: Pixels, image_points: Float64Array, turn: bool = False
     ) -> HeadFit:
-        """The photo's head with what changes from one synthesised face to another of the same person.
+        """The photo's head with the change from one synthesised face to another of the same person.
 
         Args:
             reference: the face before the change, uint8 RGB [R, R, 3].
@@ -153,7 +153,7 @@ class HeadPlacer:
         return change.apply(self.fit, turn=turn)
 
     def _drive(self, after: HeadFit, mouth: MouthSource, other: OwnMouth | None) -> _Placed:
-        """The view with the head as `after` has it, as far as it can be moved."""
+        """The view with the head in the state `after`, as far as it can be moved."""
         limited = self._keep_hidden(self._limit_turn(after))
         change = limited.expression - self.fit.expression
         moved = self._driver.drive(self._projector.vertices(limited), plain=False, change=change)
@@ -169,20 +169,20 @@ class HeadPlacer:
         return made
 
     def _measure_mesh(self, fit: HeadFit) -> Float64Array:
-        """What `measure_points` says of a head's own landmarks in the photo, [M]."""
+        """The result of `measure_points` for a head's own landmarks in the photo, [M]."""
         return measure_points(fit.landmarks(self.model, self._projector.vertices(fit)), fit.roll)
 
     def _measure(self, picture: Pixels, fit: HeadFit) -> Float64Array:
-        """What the landmark network says of a picture, about where a head's landmarks are, [M]."""
+        """The measures of a picture by the landmark network, near the landmarks of a head, [M]."""
         box = box_around(fit.landmarks(self.model, self._projector.vertices(fit)))
         return measure_points(hub.landmark_predictor()(picture, box[None])[0], fit.roll)
 
     def _keep_hidden(self, after: HeadFit) -> HeadFit:
-        """The head with its mouth as the photo has it, if something is in front of it: that must not move."""
+        """The head with its mouth unchanged if something is in front of it, which must not move."""
         mouth = np.array([name.startswith(("mouth", "jaw", "nose", "cheek")) for name in after.expression_names])
         if not (after.expression[mouth] != self.fit.expression[mouth]).any() or not self._mouth_hidden:
             return after
-        self.note("something hides the mouth: it stays as it is, and only the rest of the face changes")
+        self.note("something hides the mouth: it is left unchanged, and only the rest of the face is edited")
         return replace(after, expression=np.where(mouth, self.fit.expression, after.expression))
 
     @cached_property

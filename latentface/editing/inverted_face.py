@@ -1,4 +1,4 @@
-"""Faces made ready to be edited: found in photos, and their latents encoded, projected or remembered."""
+"""Prepares faces for editing: finds them in photos, and encodes, projects or looks up their latents."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 FaceSource = str | os.PathLike[str] | Pixels | Latent | Projection
 Note = Callable[[str], None]
 
-#: A face of less confidence is warned of: turned far away, or largely hidden.
+#: Below this confidence a warning is given: the face is turned far away or largely hidden.
 LOW_CONFIDENCE = 0.5
 _SUFFIX = ".safetensors"
 
@@ -40,12 +40,12 @@ class Face:
     """One face and its latent.
 
     Attributes:
-        latent: what the generator synthesises it from.
-        photo, crop: where it was found; None for a latent.
+        latent: its latent code.
+        photo, crop: its photo and crop; None for a latent.
         others: landmarks [68, 2] of the photo's other faces.
-        confidence: 0 ... 1, how well its expression and shape can be seen; 1 for a latent.
-        cached: whether its projection was remembered.
-        tuned: what pivot tuning changed in the generator for this face, or None.
+        confidence: 0 to 1, how well its expression and shape are visible; 1 for a latent.
+        cached: whether its projection came from the cache.
+        tuned: the weights that pivotal tuning changed in the generator for this face, or None.
     """
 
     latent: Latent
@@ -57,7 +57,7 @@ class Face:
     tuned: TunedDeltas | None = None
 
     def in_srgb(self, note: Note | None = None) -> Face:
-        """The face in a photo whose colours are sRGB, as a clip has them; note: told of a profile that is left out."""
+        """The face in a photo converted to sRGB, as in a clip; note: called if a profile is ignored."""
         if self.photo is None:
             return self
         photo = srgb(self.photo)
@@ -67,16 +67,16 @@ class Face:
         return replace(self, photo=photo)
 
     def tune(self, generator: Generator) -> Generator:
-        """The generator that synthesises this face and its edits: a tuned copy where it was tuned, else itself.
+        """The generator that synthesises this face and its edits: a tuned copy if it was tuned, otherwise itself.
 
-        Its mapping, and with it what a latent means, is that of the generator.
+        Its mapping, and with it the meaning of a latent, is that of the generator.
         """
         return generator if self.tuned is None else self.tuned.apply(generator)
 
 
 @dataclass(frozen=True, eq=False)
 class _Known:
-    """A latent, and what pivot tuning changed for it."""
+    """A latent and its pivotal tuning."""
 
     latent: Latent
     tuned: TunedDeltas | None = None
@@ -84,7 +84,7 @@ class _Known:
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """What a source shows before anything is projected: a latent and its tuning, or a photo and a crop of it."""
+    """A source before any projection: a latent and its tuning, or a photo and a crop."""
 
     photo: Photo | None = None
     crop: FaceCrop | None = None
@@ -93,15 +93,15 @@ class _Found:
 
 
 def choose_projection(generator: Generator, likeness: bool = False, seed: int = 0) -> ProjectOptions:
-    """How the faces of photos are projected unless the user says how: by the network's own encoder where that will do.
+    """The default projection of faces: by the network's own encoder where that is sufficient.
 
-    The encoder's latents draw a person roughly, but lie where the directions of a network act as they should, and are
-    enough for a face that only lends its movement to the photo's own pixels.
+    The encoder's latents reproduce a person only roughly, but they lie where the directions of a network work well, and
+    are sufficient for a face that only provides the motion for the photo's own pixels.
 
     Args:
-        generator: the network whose latents are wanted.
-        likeness: the drawn face is shown, and should look like the person.
-        seed: of the projection.
+        generator: the network of the latents.
+        likeness: the synthesised face is shown and should resemble the person.
+        seed: seed of the projection.
     """
     if api.has_encoder(generator) and not likeness:
         return ProjectOptions(steps=0, seed=seed)
@@ -109,7 +109,7 @@ def choose_projection(generator: Generator, likeness: bool = False, seed: int = 
 
 
 def begin(crops: Sequence[FaceCrop], generator: Generator, project: ProjectOptions) -> torch.Tensor:
-    """Where the searches for crops begin, and end with `steps` of 0: ws [N, num_ws, w_dim] on the CPU."""
+    """The starting points of the searches, which are the results if `steps` is 0: ws [N, num_ws, w_dim] on the CPU."""
     found = api.start_of(crops, generator, project.start, search=False)
     assert found is not None, "the mean is refused without a search"
     return found.cpu()
@@ -123,8 +123,8 @@ class FaceFinder:
         project: how faces are projected and, with `tune_steps`, the generator tuned for each; by default by
             `choose_projection`.
         landmarks: see `api.align`.
-        cache: where projections are remembered; None for nowhere.
-        note: told what the user should know, in one line.
+        cache: the cache of projections; None for none.
+        note: called with one-line notes for the user.
         on_step: called after every step of a projection.
     """
 
@@ -143,21 +143,22 @@ class FaceFinder:
         self.note, self.on_step = note or (lambda text: None), on_step
 
     def face(self, source: FaceSource, number: int | None = None, what: str = "the photo") -> Face:
-        """The face of one source, as `faces` finds it."""
+        """The face of one source, as found by `faces`."""
         return self.faces([(source, what, number)])[0]
 
     def faces(self, wanted: Iterable[tuple[FaceSource, str, int | None]]) -> list[Face]:
-        """Faces with their latents, which are remembered, or found together.
+        """Faces with their latents, from the cache or projected together.
 
         Args:
-            wanted: source (a photo's file or uint8 RGB [H, W, 3], a latent or its file, a projection), what to call it
-                in messages, and which face of it (counted from 1; None for the largest). The tuning of a projection,
-                or in NAME.tuned.safetensors beside NAME.latent.safetensors, goes with its latent.
+            wanted: source (a photo's file or uint8 RGB [H, W, 3], a latent or its file, a projection), its name in
+                messages, and which face of it (counted from 1; None for the largest). The tuning of a projection, or in
+                NAME.tuned.safetensors beside NAME.latent.safetensors, goes with its latent.
 
         Raises:
             InputError: a file cannot be used or has no such face; NoFaceFound says in which photo.
             LatentMismatch: a latent belongs to another network.
-            UsageError: the encoder is to be taken, and the network has none; a number for a latent, which is one face.
+            UsageError: the encoder is required but the network has none, or a number is given for a latent, which is a
+                single face.
         """
         wanted = list(wanted)
         looks = [self._find(*each) for each in wanted]
@@ -174,7 +175,7 @@ class FaceFinder:
         return faces
 
     def largest(self, rgb: Pixels) -> FaceCrop | None:
-        """The largest face of a picture, uint8 RGB [H, W, 3]; None when it shows none."""
+        """The largest face of a picture, uint8 RGB [H, W, 3]; None if it shows none."""
         try:
             return pick_face(self._align(rgb), None)
         except NoFaceFound:
@@ -187,14 +188,14 @@ class FaceFinder:
         return known.latent if known is not None else self._invert([crop], plain)[0].latent
 
     def follow(self, crop: FaceCrop, before: torch.Tensor) -> torch.Tensor:
-        """The latent ws [num_ws, w_dim] of a clip's next frame: the encoder's, or searched from the frame before."""
+        """The latent ws [num_ws, w_dim] of a clip's next frame: encoded, or searched from the previous frame."""
         return api.follow(crop, self.generator, before) if self.project.steps else self.latent(crop).ws
 
     def _align(self, rgb: Pixels) -> list[FaceCrop]:
         return api.align(rgb, self.generator.config.resolution, self.landmarks)
 
     def _find(self, source: FaceSource, what: str, number: int | None) -> _Found:
-        """What a source shows: a latent, or a photo and the face in it."""
+        """Open a source: a latent, or a photo and the face in it."""
         if isinstance(source, str | os.PathLike) and Path(source).suffix.lower() == _SUFFIX:
             known = _Known(api.load_latent(source, self.generator), _tuning_beside(Path(source)))
         elif isinstance(source, Latent | Projection):
@@ -203,7 +204,9 @@ class FaceFinder:
         else:
             return self._find_in_photo(source, what, number)
         if number is not None:
-            raise UsageError(f"{what} is a latent, which is one face; leave out the number of the face ({number})")
+            raise UsageError(
+                f"{what} is a latent, which holds a single face; leave out the number of the face ({number})"
+            )
         return _Found(known=known)
 
     def _find_in_photo(self, source: str | os.PathLike[str] | Pixels, what: str, number: int | None) -> _Found:
@@ -229,18 +232,20 @@ class FaceFinder:
         return pick_face(crops, None, name)
 
     def _invert(self, crops: Sequence[FaceCrop], project: ProjectOptions) -> list[_Known]:
-        """The latents of crops: where searches begin, or projections, which are remembered."""
+        """The latents of crops: starting points, or projections, which are cached."""
         if not crops:
             return []
         if not (project.steps or project.tune_steps):
             fingerprint = self.generator.fingerprint
             return [_Known(Latent(ws, fingerprint)) for ws in begin(crops, self.generator, project)]
-        keys = [self._key(crop, project) for crop in crops]  # before: the files they are told by may change meanwhile
+        keys = [
+            self._key(crop, project) for crop in crops
+        ]  # computed first, because the files that the keys depend on may change
         made = api.project(crops, self.generator, project, on_step=self.on_step)
         return [self._remember(key, projection) for key, projection in zip(keys, made, strict=True)]
 
     def _key(self, crop: FaceCrop, project: ProjectOptions) -> str | None:
-        """What the projection of a crop is remembered by; None where none is made or kept."""
+        """The cache key for the projection of a crop; None if there is no projection or no cache."""
         if self.cache is None or not (project.steps or project.tune_steps):
             return None
         return api.projection_key(crop, self.generator, project)
@@ -256,7 +261,7 @@ class FaceFinder:
         return _Known(latent, tuned)
 
     def _remember(self, key: str | None, projection: Projection) -> _Known:
-        """The projection's latent, with its verdict in the metadata, and its tuning, also put into the cache."""
+        """The projection's latent, with its verdict in the metadata, and its tuning; both are stored in the cache."""
         facts = {"distance": repr(float(projection.distance)), "verdict": projection.verdict}
         latent = replace(projection.latent, metadata={**(projection.latent.metadata or {}), **facts})
         if self.cache is not None and key is not None:
@@ -275,12 +280,12 @@ class FaceFinder:
 
 
 def _tuning_beside(latent: Path) -> TunedDeltas | None:
-    """The tuning in NAME.tuned.safetensors beside NAME.latent.safetensors, as projections are written; else None."""
+    """The tuning in NAME.tuned.safetensors beside NAME.latent.safetensors, or None."""
     name = latent.name.removesuffix(f".latent{_SUFFIX}")
     tuned = latent.with_name(f"{name}.tuned{_SUFFIX}")
     return TunedDeltas.load(tuned) if name != latent.name and tuned.is_file() else None
 
 
 def face_confidence(crop: FaceCrop) -> float:
-    """0 ... 1: how much of a face can be seen, by how frontal its landmarks lie and how much of it looks like skin."""
+    """From 0 to 1: how well a face is visible, from its frontality and its share of skin-coloured pixels."""
     return min(frontality(crop.landmarks), visible_share(crop.image, crop.crop_landmarks))

@@ -1,4 +1,4 @@
-"""Changes of a face over time: values by name that stay, and values that go from one time to the next."""
+"""Changes of a face over time: constant values by name, and values that change between keyframes."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ import numpy as np
 from latentface.errors import InputError, UsageError
 from latentface.fields import smoothstep
 
-SECONDS = "seconds"  # the key of a file of curves that holds the times
+SECONDS = "seconds"  # the key of the times in a file of curves
 
 
 @dataclass(frozen=True)
 class Keyframes:
-    """Values of directions and controls over time, by the names that `FaceEditor.edit` takes.
+    """Values of directions and controls over time, with the names of `FaceEditor.edit`.
 
     Attributes:
-        constant: values that stay.
-        keys: times in seconds, rising, and the value at each. Between two of them a value eases from one to the other;
-            before the first and after the last it stays. A name stands in one of the two only.
+        constant: values that do not change.
+        keys: increasing times in seconds, and the value at each. Between two of them the value eases from one to the
+            other; before the first and after the last it is constant. A name may occur in only one of the two.
 
     Raises:
-        UsageError: a name in both, times that do not rise, or numbers that are not finite.
+        UsageError: a name occurs in both, times do not increase, or numbers are not finite.
     """
 
     constant: Mapping[str, float] = field(default_factory=dict)
@@ -34,15 +34,15 @@ class Keyframes:
 
     def __post_init__(self) -> None:
         for name in self.constant.keys() & self.keys.keys():
-            raise UsageError(f"{name} has a value for the whole clip and others by time; leave one of them out")
+            raise UsageError(f"{name} has both a value for the whole clip and values over time; leave one of them out")
         for name, keys in self.keys.items():
             times = np.array([time for time, _ in keys], np.float64)
             if not len(times) or not np.isfinite(np.array(keys)).all() or (np.diff(times) <= 0).any():
-                raise UsageError(f"{name}: expected finite values at times that rise, got {list(keys)}")
+                raise UsageError(f"{name}: expected finite values at increasing times, got {list(keys)}")
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All names, each once."""
+        """All names, without repetitions."""
         return (*self.constant, *self.keys)
 
     def at(self, seconds: float) -> dict[str, float]:
@@ -50,7 +50,7 @@ class Keyframes:
         return dict(self.constant) | {name: _between(keys, seconds) for name, keys in self.keys.items()}
 
     def with_keys(self, seconds: float, values: Mapping[str, float]) -> Keyframes:
-        """The same with values at one more time; a value at that time gives way."""
+        """The same with values at one more time; an existing value at that time is replaced."""
         keys = {name: dict(given) for name, given in self.keys.items()}
         for name, value in values.items():
             keys.setdefault(name, {})[seconds] = value
@@ -60,7 +60,7 @@ class Keyframes:
         """The same with curves from a JSON file: {"seconds": [0, 0.5, 1], "jawOpen": [0, 0.4, 0.1], ...}.
 
         Raises:
-            InputError: the file cannot be read, or holds something else.
+            InputError: the file cannot be read, or has other content.
         """
         times, curves = _read_curves(Path(path))
         return Keyframes(
@@ -87,7 +87,7 @@ def _read_curves(path: Path) -> tuple[list[float], dict[str, list[float]]]:
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a JSON file ({error}); expected curves such as {form}") from None
     if not isinstance(content, dict) or SECONDS not in content or len(content) < 2:
-        raise InputError(f"{path}: holds no curves; expected {form}")
+        raise InputError(f"{path}: contains no curves; expected {form}")
     lists: dict[str, list[float]] = {}
     for name, values in content.items():
         numbers = isinstance(values, list) and all(
@@ -98,5 +98,5 @@ def _read_curves(path: Path) -> tuple[list[float], dict[str, list[float]]]:
         lists[name] = [float(v) for v in values]
     times = lists.pop(SECONDS)
     if (np.diff(times) <= 0).any():
-        raise InputError(f"{path}: the times under seconds do not rise")
+        raise InputError(f"{path}: the times under seconds do not increase")
     return times, lists

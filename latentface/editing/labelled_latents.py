@@ -1,4 +1,4 @@
-"""Labelled latents for `directions.fit`: of photos in folders or in a table, of samples, of rendered scenes."""
+"""Labelled latents for `directions.fit`, from photos in folders or in a table, samples, or rendered scenes."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ class Labelled:
 
     @property
     def scores(self) -> Float64Array:
-        """The labels as numbers [N]; InputError when one is none."""
+        """The labels as numbers [N]; InputError if one is not a number."""
         return _numbers(self.labels, "the scores")
 
 
 @dataclass(frozen=True)
 class Reader:
-    """Turns files into latents: latent files as they are, photos by the network's encoder or by projection.
+    """Reads latents from files: latent files directly, photos by the network's encoder or by projection.
 
     Attributes:
         project: how photos are projected; by default by `choose_projection`.
-        note: told of files that cannot be used; they are left out. on_step: told how many files are done.
+        note: called for files that cannot be used and are skipped. on_step: called with the number of finished files.
     """
 
     generator: Generator
@@ -60,7 +60,7 @@ class Reader:
     on_step: Step = lambda done: None
 
     def read(self, files: Sequence[Path]) -> tuple[torch.Tensor, list[int]]:
-        """Latents [M, num_ws, w_dim] of the files that can be used, and which those are."""
+        """Latents [M, num_ws, w_dim] of the usable files, and their indices."""
         made, kept, waiting = [], [], list[tuple[int, FaceCrop]]()
         found: dict[int, torch.Tensor] = {}
         for number, path in enumerate(files):
@@ -93,12 +93,12 @@ class Reader:
 
 
 def from_folders(folders: Sequence[Path], reader: Reader) -> Labelled:
-    """A class a folder, named after it; InputError for a folder without photos or latents."""
+    """One class for each folder, named after it; InputError for a folder without photos or latents."""
     files, labels = [], []
     for folder in folders:
         inside = sorted(path for path in _listed(folder) if path.suffix.lower() == LATENT or is_photo_file(path))
         if not inside:
-            raise InputError(f"{folder} holds no photos and no latents; give a folder for each class")
+            raise InputError(f"{folder} contains no photos and no latents; give a folder for each class")
         files += inside
         labels += [folder.resolve().name] * len(inside)
     ws, kept = reader.read(files)
@@ -108,7 +108,7 @@ def from_folders(folders: Sequence[Path], reader: Reader) -> Labelled:
 def from_table(path: Path, label: str, reader: Reader, conditions: Sequence[str] = ()) -> Labelled:
     """A CSV file with a column `file` (relative to it), a column of labels or scores, and columns of conditions.
 
-    A column of conditions that are not all numbers becomes one column a word.
+    A column of conditions that is not numeric becomes one column for each word.
     Raises InputError for a table that cannot be read, lacks a column or has no rows.
     """
     try:
@@ -139,21 +139,21 @@ def from_samples(
     on_step: Step = lambda done: None,
     note: Note = lambda text: None,
 ) -> Labelled:
-    """Sampled latents, each labelled by a classifier of its picture; of every class the surest share is kept.
+    """Sampled latents, labelled by a classifier of their pictures; the most confident share of each class is kept.
 
     Args:
-        generator: the network that is sampled.
-        count: how many latents are sampled.
+        generator: the network to sample.
+        count: the number of samples.
         recognise: pictures [N, 3, R, R] in [-1, 1] -> a score for each of `names` [N, C].
         names: the classes, in the classifier's order.
-        seed: of the first sample; the others' follow it.
-        surest: share of each class that is kept, the one with the highest scores.
-        least: classes of which fewer samples would be kept are left out.
-        on_step: called with the number of samples that are done.
-        note: told of classes that are left out.
+        seed: seed of the first sample; the following samples use the next seeds.
+        surest: share of each class that is kept, with the highest scores.
+        least: classes with fewer remaining samples are left out.
+        on_step: called with the number of finished samples.
+        note: called for classes that are left out.
 
     Raises:
-        UsageError: the classifier has another number of classes.
+        UsageError: the classifier has a different number of classes.
     """
     ws, scores = [], []
     for first in range(0, count, _BATCH):
@@ -162,7 +162,7 @@ def from_samples(
         with torch.no_grad():
             answer = recognise(generator.synthesis(part, noise_mode="const").clamp(-1, 1)).cpu()
         if answer.shape != (len(part), len(names)):
-            raise UsageError(f"the classifier answers {list(answer.shape)}: expected [{len(part)}, {len(names)}]")
+            raise UsageError(f"the classifier returned {list(answer.shape)}: expected [{len(part)}, {len(names)}]")
         ws.append(part.cpu())
         scores.append(answer)
         on_step(first + len(part))
@@ -193,7 +193,7 @@ def from_renders(folders: Sequence[Path], generator: Generator, on_step: Step = 
 
 
 def emotion_recogniser(name: str, device: str) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The emotion classifier of that name or file: pictures [N, 3, R, R] in [-1, 1] -> probabilities [N, 7]."""
+    """The emotion classifier with this name or file: pictures [N, 3, R, R] in [-1, 1] -> probabilities [N, 7]."""
     from latentface.pretrained import load_emotion
 
     network = load_emotion(name, device)
@@ -204,7 +204,7 @@ def _shards(folders: Sequence[Path]) -> Iterator[tuple[Pixels, Int64Array]]:
     for folder in folders:
         paths = sorted(folder.glob("shard-*.npz"))
         if not paths:
-            raise InputError(f"{folder} holds no shard-*.npz; render some with latentface.synthface.dataset")
+            raise InputError(f"{folder} contains no shard-*.npz; render some with latentface.synthface.dataset")
         for path in paths:
             try:
                 with np.load(path, allow_pickle=False) as shard:
@@ -223,7 +223,7 @@ def _listed(folder: Path) -> list[Path]:
 
 
 def _encoded(words: list[str]) -> Float64Array:
-    """A column of numbers [N, 1], or of words as one column each [N, W]."""
+    """A column of numbers [N, 1], or one column for each word [N, W]."""
     try:
         return _numbers(words, "")[:, None]
     except InputError:
@@ -236,5 +236,5 @@ def _numbers(words: Sequence[str], what: str) -> Float64Array:
     except ValueError as error:
         raise InputError(f"{what} must be numbers: {error}") from None
     if not np.isfinite(numbers).all():
-        raise InputError(f"{what} hold NaN or infinity; expected finite numbers")
+        raise InputError(f"{what} contain NaN or infinity; expected finite numbers")
     return numbers

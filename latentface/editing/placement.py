@@ -1,4 +1,4 @@
-"""What every edit of a photo shares: the face is synthesised, its landmarks found, and it goes into the photo."""
+"""Shared by all edits of a photo: synthesising the face, finding its landmarks, and applying it to the photo."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Placer = Compositor | ExpressionMap | HeadPlacer
 
 
 def find_points(generator: Generator, images: Pixels) -> Float64Array:
-    """Landmarks [N, 68, 2] of drawn faces [N, R, R, 3], in their pixels."""
+    """Landmarks [N, 68, 2] of synthesised faces [N, R, R, 3], in their pixels."""
     device = generator.w_avg.device
     with torch.no_grad():
         points = api.face_networks(str(device)).landmarks(to_tensor(images).to(device))
@@ -39,16 +39,16 @@ def make_placer(
     reach: Sequence[Float64Array] = (),
     note: Note | None = None,
 ) -> Placer | None:
-    """What brings an edit of a face into its photo, by `place` (head, warp or paste); None without a photo.
+    """The placer that applies an edit of a face to its photo, by `place` (head, warp or paste); None without a photo.
 
     Args:
-        face: the face, with its photo where there is one.
+        face: the face, with its photo if there is one.
         generator: the network that synthesises it.
-        reference: what the generator synthesises for the face as it is, uint8 RGB [R, R, 3].
-        place: the way into the photo.
-        composite: how a face is pasted, as `Compositor` takes it; for paste only.
-        reach: landmarks [68, 2] that the pasted region must cover too, as `Compositor` takes them; for paste only.
-        note: told what the user should know, in one line.
+        reference: the synthesised picture of the unedited face, uint8 RGB [R, R, 3].
+        place: how the edit is applied.
+        composite: how a face is pasted, as for `Compositor`; for paste only.
+        reach: further landmarks [68, 2] that the pasted region must cover, as for `Compositor`; for paste only.
+        note: called with one-line notes for the user.
 
     Raises:
         InputError: no head can be fitted to the face.
@@ -64,7 +64,7 @@ def make_placer(
 
 
 def check_composite(composite: CompositeOptions | None, place: str, crop: bool = False) -> None:
-    """Raise UsageError for options of pasting where nothing is pasted (`place` is warp, or the face is shown alone)."""
+    """Raise UsageError for pasting options if nothing is pasted (`place` is warp, or the face is shown alone)."""
     if composite is not None:
         check_modes(composite, {"place": None if crop else place, "crop": crop})
 

@@ -1,1 +1,1 @@
-"""Which part of a latent to take from another's, and what it costs."""
+"""Chooses the part of a latent to take from another one, at minimal cost."""

@@ -33,17 +33,17 @@ class HeadFit:
 
     Attributes:
         expression_names: ARKit names of the shapes, [E].
-        identity: coefficients of shape in standard deviations, [K].
+        identity: coefficients of the identity modes in standard deviations, [K].
         expression: weights of the shapes, 0..1, [E].
         yaw, pitch, roll: degrees; positive yaw turns the face to its left (the viewer's right), positive pitch looks
             down, positive roll tilts it to its left shoulder.
         scale: photo pixels a centimetre, under scaled orthographic projection.
         translation: photo pixels [2] at which the model's origin appears.
-        missing: what the model misses at the 68 landmarks, centimetres in the head's frame, [68, 3].
-        jaw: the vertices that the jaw line's landmarks lie on, [17].
-        definition: which points of the model the landmarks are (see `head.points`).
+        missing: remaining error of the model at the 68 landmarks, in centimetres in the head's frame, [68, 3].
+        jaw: the vertices of the landmarks on the jaw line, [17].
+        definition: the points of the model that the landmarks stand for (see `head.points`).
         light: spherical harmonics of the light on the skin, [9, 3] (see `head.light`), or None before `with_light`.
-        confidence: how far the landmarks are those of a face seen well, 0..1.
+        confidence: confidence in the fit, from 0 to 1.
     """
 
     expression_names: tuple[str, ...]
@@ -72,7 +72,7 @@ class HeadFit:
 
     @property
     def residual(self) -> Array:
-        """What the model misses at the 68 landmarks in photo pixels, y down, [68, 2]."""
+        """Remaining error of the model at the 68 landmarks in photo pixels, y down, [68, 2]."""
         flat: Array = self.scale * self.missing @ self.rotation[:2].T * (1, -1)
         return flat
 
@@ -83,15 +83,15 @@ class HeadFit:
     def with_expression(
         self, changes: Mapping[str, float] | None = None, *, relative: bool = False, **named_changes: float
     ) -> HeadFit:
-        """The same head with other weights: set, or with `relative` added to; clipped to 0..1.
+        """The same head with other expression weights, set or, with `relative`, added; clipped to 0..1.
 
         Args:
-            changes: weights by ARKit name; a name without its side stands for both sides.
+            changes: weights by ARKit name; a name without its side means both sides.
             relative: add to the weights instead of setting them.
-            **named_changes: more of them, as keywords.
+            **named_changes: further changes, as keywords.
 
         Raises:
-            UsageError: an unknown name, or a value that is no finite number.
+            UsageError: an unknown name, or a value that is not a finite number.
         """
         wanted = {**(changes or {}), **named_changes}
         made = named.changed(self.expression_names, self.expression, wanted, relative)
@@ -100,7 +100,7 @@ class HeadFit:
     def with_pose(
         self, yaw: float | None = None, pitch: float | None = None, roll: float | None = None, *, relative: bool = False
     ) -> HeadFit:
-        """The same head turned about its neck joint, which stays where it is: degrees set, or added with `relative`."""
+        """The same head turned about its neck joint: angles in degrees, set or, with `relative`, added."""
         new = list(self.pose)
         for axis, given in enumerate((yaw, pitch, roll)):
             if given is not None:
@@ -111,13 +111,13 @@ class HeadFit:
         return replace(self, yaw=new[0], pitch=new[1], roll=new[2], translation=turned)
 
     def mapped(self, matrix: NDArray[np.floating]) -> HeadFit:
-        """The same head in another picture: a crop's in its photo, with `FaceCrop.to_photo`.
+        """The same head in another picture, for example from a crop to its photo with `FaceCrop.to_photo`.
 
         Args:
-            matrix: the map of points (x, y, 1), [3, 3]: a turn, a scale and a shift. The light is left out.
+            matrix: the map of points (x, y, 1), [3, 3]: a rotation, a scale and a shift. The light is dropped.
 
         Raises:
-            UsageError: the matrix does something else, such as mirroring.
+            UsageError: the matrix is not of this form, for example if it mirrors.
         """
         x, y = np.asarray(matrix, np.float64)[:2, :2].T
         length = float(np.linalg.norm(x))
@@ -132,13 +132,13 @@ class HeadFit:
         )
 
     def with_light(self, model: HeadModel, photo: NDArray[np.uint8]) -> HeadFit:
-        """The same head with the light that the skin's pixels show; photo is uint8 RGB [H, W, 3]."""
+        """The same head with the light estimated from the pixels of the skin; photo is uint8 RGB [H, W, 3]."""
         return replace(self, light=fit_light(model, self.project(model), photo))
 
     def displacement(self, model: HeadModel) -> Array:
-        """What the model misses, as displacements of all vertices in the head's frame, [V, 3] centimetres.
+        """The remaining error as displacements of all vertices in the head's frame, [V, 3] centimetres.
 
-        It does not change with expression or pose: compute it once for many projections.
+        It does not depend on expression or pose, so compute it once for many projections.
         """
         return spread_displacement(model, self.definition, self.jaw, self.missing)
 
@@ -151,16 +151,17 @@ class HeadFit:
     ) -> Array:
         """Vertices in photo pixels, [V, 3]: x to the right, y down, z towards the viewer.
 
-        Without a change the landmarks lie exactly on the person's own; what the model missed there moves along.
+        Without a change, the landmarks coincide exactly with the person's own; the remaining error moves along with the
+        head.
 
         Args:
-            model: the head that was fitted.
+            model: the model that was fitted.
             expression: weights [E] instead of the fitted ones.
             pose: yaw, pitch and roll in degrees instead of the fitted ones.
-            displacement: what `displacement` gave, to save its computation.
+            displacement: the result of `displacement`, to avoid computing it again.
 
         Raises:
-            UsageError: the model has other shapes than the one that was fitted.
+            UsageError: the model has different shapes from the one that was fitted.
         """
         if model.expression_names != self.expression_names:
             raise UsageError("the head was fitted with another model's shapes; project it with that model")
@@ -184,7 +185,7 @@ class HeadFit:
         return made
 
     def to_json(self) -> str:
-        """Everything but the light, as one line of JSON; "coefficients" holds the expression by ARKit names."""
+        """Everything except the light, as one line of JSON; "coefficients" contains the expression by ARKit names."""
         content: dict[str, Any] = {
             "format": FORMAT,
             "coefficients": {name: round(value, 4) for name, value in self.coefficients().items()},
@@ -200,10 +201,10 @@ class HeadFit:
 
     @staticmethod
     def from_json(text: str) -> HeadFit:
-        """What `to_json` wrote.
+        """Parse the output of `to_json`.
 
         Raises:
-            InputError: it is something else, or a part is missing or has another shape.
+            InputError: it is something else, or a part is missing or has a wrong shape.
         """
         try:
             content = json.loads(text)

@@ -1,7 +1,7 @@
-"""Clips as values: frames that come one by one with their exact times, the frame rate as a fraction, and the sound.
+"""Clips as values: a stream of frames with exact timestamps, the frame rate as a fraction, and the sound.
 
-A clip holds no pixels of its own: its frames are made while they are asked for, so an hour takes the memory of one
-frame. Every time is a fraction of seconds from the clip's first frame, whatever clock a file counts in.
+A clip stores no pixels: its frames are computed on demand, so an hour needs no more memory than one frame. Every time
+is an exact fraction of seconds from the clip's first frame, whatever time base a file uses.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Sound:
-    """The sound of a file, copied from there when a clip is written.
+    """The sound of a file, which is copied from there when a clip is written.
 
     start: the time in that file, in its own seconds, at which the clip's time 0 lies.
     """
@@ -46,18 +46,18 @@ class Clip:
     """Frames in time order, and what is known about all of them.
 
     Attributes:
-        frames: `Frame`s of one size. A list, or whatever else begins anew each time, can be gone through again and
-            again, as a clip that was read from a file can. An iterator, such as a generator or a camera, gives each
-            frame once (`once`); whoever needs to see its beginning first takes `ahead`, so that none is lost.
-            `map` and `resampled` give a clip that is in this like the one it comes from.
-        rate: frames a second, exact; for a variable rate the mean, and the frames' own times count.
+        frames: `Frame`s of one size. A list or another reusable iterable, such as a clip read from a file, can be
+            iterated over repeatedly. An iterator, such as a generator or a camera, yields each frame only once
+            (`once`); use `ahead` to inspect its beginning without losing frames. The results of `map` and `resampled`
+            behave like the clip they are made from.
+        rate: exact frames a second; for a variable rate the mean, while the frames have their own times.
         size: width and height in pixels.
-        count: how many frames there are, when that is known beforehand.
+        count: the number of frames, if it is known in advance.
         alpha: whether the frames have a fourth channel.
         sound: the sound that belongs to it, or None.
-        source_type: what a network did to the pixels, by the rule of `latentface.io.provenance`; None for a clip that
-            was read.
-        notes: what was changed about the frames when they were read, a line each.
+        source_type: the IPTC term for what a network did to the pixels (see `latentface.io.provenance`); None for an
+            unchanged clip.
+        notes: changes made to the frames when they were read, one line each.
 
     Raises:
         UsageError: a rate or size that is not positive.
@@ -82,14 +82,14 @@ class Clip:
 
     @property
     def once(self) -> bool:
-        """Whether the clip can be gone through only once."""
+        """Whether the clip can be iterated over only once."""
         return isinstance(self.frames, Iterator)
 
     def ahead(self, most: int) -> tuple[Iterator[Frame], Clip]:
-        """Frames from the beginning, to search them, and the clip to be gone through afterwards, which has them all.
+        """Frames from the beginning, for inspection, and the clip to iterate over afterwards, which contains them all.
 
-        Of a clip that gives each frame once, only the first `most` come ahead, and those that were taken stay in
-        memory until the second value has passed them on; of any other clip all can be seen.
+        For a clip that yields each frame once, only the first `most` frames are available, and they stay in memory
+        until the second value has yielded them; for any other clip all frames are available.
         """
         if not self.once:
             return iter(self.frames), self
@@ -128,7 +128,7 @@ class Clip:
         return cls(_made(pictures, timed), Fraction(rate), size, count, alpha, sound, source_type)
 
     def map(self, edit: Callable[[Pixels], Pixels], size: tuple[int, int] | None = None) -> Clip:
-        """The clip with every picture edited as it passes; size: the new (width, height), if that changes."""
+        """The clip with a function applied to every picture; size: the new (width, height), if it changes."""
 
         def edited(frames: Iterable[Frame]) -> Iterator[Frame]:
             return (Frame(edit(frame.pixels), frame.time) for frame in frames)
@@ -136,7 +136,7 @@ class Clip:
         return replace(self, frames=_made(self.frames, edited), size=size or self.size)
 
     def resampled(self, rate: Fraction | int) -> Clip:
-        """The clip at a constant rate: at each k / rate the latest frame is shown again, others are left out."""
+        """The clip at a constant rate: the frame at k / rate is the latest one; frames are repeated or dropped."""
         chosen = as_rate(rate)
         frames = _made(self.frames, lambda frames: _resample(frames, self.rate, chosen))
         return replace(self, frames=frames, rate=chosen, count=None)

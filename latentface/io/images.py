@@ -39,9 +39,9 @@ _BITS, _PLANES = 258, 284  # tags of TIFF
 class Photo:
     """A photo as read: rgb uint8 [H, W, 3], alpha uint8 [H, W] or None, and the file's EXIF block and ICC profile.
 
-    The EXIF orientation is already applied to the pixels and removed from the block. source_type says what a network
-    did to the pixels, by the rule of `latentface.io.provenance`; it is None for a photo as it was read. notes: what of
-    the file's metadata was left out, a line each.
+    The EXIF orientation is already applied to the pixels and removed from the block. source_type is the IPTC term for
+    what a network did to the pixels (see `latentface.io.provenance`); None for an unchanged photo. notes: one line for
+    each part of the file's metadata that was left out.
     """
 
     rgb: Pixels
@@ -58,11 +58,11 @@ def read_image(path: str | os.PathLike[str]) -> Pixels:
 
 
 def read_photo(path: str | os.PathLike[str]) -> Photo:
-    """Read a picture file: grey, palette, 16-bit, CMYK and alpha images become uint8 RGB, EXIF rotation is applied.
+    """Read a picture file; grey, palette, 16-bit, CMYK and alpha images become uint8 RGB, and EXIF rotation is applied.
 
-    Of an animation the first frame is read. Metadata that cannot be read are left out, which `Photo.notes` says. Pillow
-    may warn about odd ones. Raises InputError for a missing, empty, truncated or foreign file, for a folder, and,
-    before decoding, for a picture of more than MAX_PIXELS.
+    From an animation the first frame is read. Unreadable metadata are left out, as noted in `Photo.notes`; Pillow may
+    emit warnings about unusual ones. Raises InputError for a missing, empty, truncated or unsupported file, for a
+    folder, and, before decoding, for a picture of more than MAX_PIXELS.
     """
     source = Path(path)
     _check_file(source)
@@ -140,13 +140,13 @@ def write_image(
     exif: bytes | None = None,
     icc: bytes | None = None,
 ) -> None:
-    """Write uint8 RGB [H, W, 3] as PNG, JPEG or WebP, by the suffix, in one step (no half-written file).
+    """Write uint8 RGB [H, W, 3] as PNG, JPEG or WebP, chosen by the suffix; the file is written atomically.
 
-    The file names the program that wrote it. source_type: IPTC's `DigitalSourceType`, for pixels that a network made or
-    had a hand in (see `latentface.io.provenance`); None claims nothing. alpha (uint8 [H, W]; PNG and WebP only), exif
-    and icc carry a photo's own data along; `write_photo` writes a `Photo` with all of its own. Raises OutputError for a
-    suffix that cannot be written or a place that cannot be written to, UsageError for pixels of another form. Warns of
-    metadata that the file cannot hold and that are left out; `lost_metadata` tells of them beforehand.
+    The file names the program that wrote it. source_type: IPTC's `DigitalSourceType`, for pixels that a network
+    generated or changed (see `latentface.io.provenance`); None makes no claim. alpha (uint8 [H, W]; PNG and WebP only),
+    exif and icc are the photo's own data; `write_photo` writes a `Photo` with all of them. Raises OutputError for an
+    unsupported suffix or an unwritable path, UsageError for a wrong dtype or shape. Emits a warning for metadata that
+    the format cannot store; `lost_metadata` lists them in advance.
     """
     target = Path(path)
     _check_pixels(rgb, "write_image", dims=(3,))
@@ -166,12 +166,12 @@ def write_image(
 
 
 def write_photo(path: str | os.PathLike[str], photo: Photo) -> None:
-    """Write a photo with its own alpha (JPEG has none), EXIF block, ICC profile and mark; raises as `write_image`."""
+    """Write a photo with its alpha (not in JPEG), EXIF block, ICC profile and source type; raises as `write_image`."""
     write_image(path, photo.rgb, source_type=photo.source_type, alpha=photo.alpha, exif=photo.exif, icc=photo.icc)
 
 
 def lost_metadata(path: str | os.PathLike[str], photo: Photo) -> tuple[str, ...]:
-    """What of a photo's metadata a file of that name cannot hold, a line each: to be told before the work."""
+    """The metadata of a photo that a file with this name cannot store, one line each."""
     kind = _WRITERS.get(Path(path).suffix.lower(), "")
     return exif_to_write(photo.exif, kind)[1]
 

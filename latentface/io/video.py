@@ -33,9 +33,9 @@ FrameCallback = Callable[[int, Frame], None]
 
 @dataclass(frozen=True)
 class Written:
-    """What `write_clip` wrote: frames, seconds, and what became of the sound: none, copied, re-encoded or left out.
+    """The result of `write_clip`: frames, seconds, and the sound: none, copied, re-encoded or left out.
 
-    notes: what the file could not hold as the clip has it, a line each.
+    notes: what the file could not store exactly, one line each.
     """
 
     frames: int
@@ -47,18 +47,18 @@ class Written:
 def read_clip(path: str | os.PathLike[str], rate: Fraction | int | None = None) -> Clip:
     """Open a video file, an animated GIF, WebP or PNG, or a folder of pictures.
 
-    Only the beginning is read here (an animated picture once as a whole); frames are decoded while the clip is gone
-    through, each time anew.
+    Only the beginning is read here (an animated picture is read once completely); frames are decoded during each
+    iteration over the clip.
 
     Args:
         path: the file or the folder.
-        rate: frames a second of a folder of pictures; a file has its own.
+        rate: frames a second for a folder of pictures; a file has its own rate.
 
     Raises:
-        InputError: the file is missing, empty, a still picture, without a video stream or without frames. Going
-            through the clip raises it too when the file is damaged or cut off, after the last frame that could be
-            read, and says how far that was.
-        UsageError: a folder without a rate, or a file with one.
+        InputError: the file is missing, empty, a still picture, or without a video stream or frames. Iterating over the
+            clip also raises it if the file is damaged or truncated, after the last readable frame, and says how far
+            that was.
+        UsageError: a rate is missing for a folder, or given for a file.
     """
     source = Path(path)
     if source.is_dir():
@@ -87,26 +87,25 @@ def write_clip(
     keep_partial: bool = False,
     on_frame: FrameCallback | None = None,
 ) -> Written:
-    """Write a clip as .mp4 (H.264), .webm (VP9), .gif or .webp, or, to a name without suffix, a folder of PNG frames.
+    """Write a clip as .mp4 (H.264), .webm (VP9), .gif or .webp or, for a name without suffix, a folder of PNG frames.
 
-    As many frames as the clip has, each at its own time; a GIF has at most 50 a second, since browsers slow down what
-    is faster. MP4 has even sides only: an odd side gets one more row or column, a copy of the last. Alpha is kept but
-    in MP4, where it is laid over black. Sound is copied as it is when the container takes its codec and otherwise
-    encoded anew; it ends with the picture. The file tells its origin in
-    XMP or tags (see `latentface.io.provenance`). It appears under its name only when it is whole, and then replaces
-    what was there: a file, or a folder of nothing but frames.
+    The file has all frames of the clip at their own times; a GIF has at most 50 a second, since browsers slow down
+    faster ones. MP4 allows even sides only, so an odd side gets a copy of its last row or column. Alpha is kept except
+    in MP4, where it is composited over black. Sound is copied if the container supports its codec, and re-encoded
+    otherwise; it ends with the picture. The file states its origin in XMP or tags (see `latentface.io.provenance`). It
+    is written atomically and replaces an existing file, or a folder that contains only frames.
 
     Args:
-        path: where to write; its suffix decides the kind of file.
+        path: the file to write; its suffix decides the format.
         clip: the frames and their sound.
-        source_type: what a network did to the pixels, where the clip does not say it itself.
-        keep_partial: when the clip ends in an error or an interruption, keep what there is as a playable file; the
-            error goes on all the same.
+        source_type: the IPTC term for what a network did to the pixels, if the clip has none.
+        keep_partial: after an error or an interruption, keep the frames written so far as a playable file; the error is
+            still raised.
         on_frame: called as on_frame(count, frame) after every frame.
 
     Raises:
-        InputError: the clip has no frames, one of another size than the rest, or sound that cannot be read.
-        OutputError: the kind of file is unknown, or it cannot be written.
+        InputError: the clip has no frames, frames of different sizes, or sound that cannot be read.
+        OutputError: the format is unknown, or the file cannot be written.
     """
     target = Path(path)
     suffix = target.suffix.lower()

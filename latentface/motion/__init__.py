@@ -1,1 +1,1 @@
-"""First Order Motion: a still face moves as a driving clip does."""
+"""Animation of a still face by a driving clip."""

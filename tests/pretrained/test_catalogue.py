@@ -62,7 +62,7 @@ def test_every_published_name_asks_for_its_file(one: Published) -> None:
         "generator": pretrained.load_generator, "encoder": pretrained.load_encoder, "motion": pretrained.load_motion,
         "perceptual": pretrained.load_perceptual, "landmarks": hub.landmark_predictor,
     }[one.kind]  # fmt: skip
-    with access(Access(offline=True)), pytest.raises(WeightsError, match=f"get {one.file} from {one.page}"):
+    with access(Access(offline=True)), pytest.raises(WeightsError, match=f"download {one.file} from {one.page}"):
         load(one.name)
 
 

@@ -138,7 +138,7 @@ class TestImport:
     def test_notes_are_said(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (tmp_path / "e4e.pt").write_bytes(write.psp(make()))
         assert run(["weights", "import", "e4e.pt"]) == 0
-        assert "encoder is left out" in capsys.readouterr().err
+        assert "encoder is not imported" in capsys.readouterr().err
 
     @pytest.mark.parametrize("name", ["synthface-128", "ffhq/1024", "../up", "", "a b", ".hidden"])
     def test_names_that_cannot_be(self, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:

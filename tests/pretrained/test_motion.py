@@ -92,7 +92,7 @@ def test_sizes_are_inferred_from_shapes(config: MotionConfig) -> None:
     ("content", "message"),
     [
         ({"g_ema": {}}, "contains no generator and kp_detector .found g_ema"),
-        ({"generator": {}, "kp_detector": {}}, "has not the shape of a motion model"),
+        ({"generator": {}, "kp_detector": {}}, "does not have the shape of a motion model"),
         ({"generator": {"first.conv.bias": "text"}, "kp_detector": {}}, "is not a tensor"),
     ],
 )
