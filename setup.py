@@ -61,18 +61,20 @@ setup(
         "torch>=2.4",
         "ninja",
         "numpy>=1.26",
-        "scipy>=1.11",
-        "pillow>=10.1",
+        "scipy>=1.12",
+        # reads and writes AVIF
+        "pillow>=11.3",
         "dlib-bin",
         "scikit-learn",
-        "pulp>=3.3",
-        "click>=8.1",
+        "pulp>=3.3.1",
+        "click>=8.2",
         "rich",
-        "safetensors>=0.4.3",
+        # torch.uint16
+        "safetensors>=0.6.2",
         "platformdirs",
         "filelock",
-        # add_stream_from_template: sound is copied packet by packet
-        "av>=14",
+        # the transfer curve of a frame
+        "av>=17",
         'tomli; python_version < "3.11"',
     ],
     extras_require={
