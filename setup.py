@@ -71,6 +71,10 @@ setup(
         "safetensors>=0.4.3",
         "platformdirs",
         "filelock",
+        # processes of batches, and what tells when one has died
+        "loky",
+        # files with URLs
+        "fsspec",
         # add_stream_from_template: sound is copied packet by packet
         "av>=14",
         'tomli; python_version < "3.11"',
@@ -78,6 +82,7 @@ setup(
     extras_require={
         "synth": ["moderngl"],
         "ui": ["gradio"],
+        "cluster": ["ray"],
         "heic": ["pillow-heif>=0.22"],
         "onnx": ONNX,
         # the linear heads of the published LPIPS; it brings torchvision along
@@ -92,6 +97,7 @@ setup(
             "hypothesis",
             # drives the browser that the page's tests look at
             "playwright",
+            "ray",
             "ruff",
             "mypy",
             "import-linter>=2.6",

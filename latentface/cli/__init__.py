@@ -31,6 +31,7 @@ FULL_OR_FORBIDDEN = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 #: Command -> module under latentface.cli that holds a click command of the same name.
 COMMANDS = {
     "animate": "animate",
+    "batch": "batch",
     "directions": "directions",
     "doctor": "doctor",
     "edit": "edit",
