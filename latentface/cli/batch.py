@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 import time
@@ -92,9 +93,9 @@ def _plural(verb: str, single: click.Command) -> click.Command:
         return _run(verb, typed(context, single), inputs, Settings(**own), report)
 
     text = f"Use `latentface {verb}` on each of the INPUTS: files, folders (at all depths) and URLs."
-    made = click.command(verb, cls=Command, short_help=single.short_help, help=f"{text}\n\n{single.help}")(
-        _own_flags(run)
-    )
+    made = click.command(
+        verb, cls=Command, short_help=single.short_help, help=f"{text}\n\n{inspect.cleandoc(single.help or '')}"
+    )(_own_flags(run))
     taken = {VERBS[verb].parameter, *OWN, *(param.name for param in made.params)}
     made.params += [param for param in single.params if param.name not in taken]
     return made
@@ -244,6 +245,7 @@ def _alone(settings: Settings) -> Iterator[None]:
             with lock.acquire(timeout=0):
                 sweep(settings.output)
                 yield
+                sweep(settings.output)  # of processes that died
         except Timeout:
             raise OutputError(
                 f"another batch writes into {settings.output}; wait for it, or choose another with -o"
