@@ -35,6 +35,7 @@ COMMANDS = {
     "directions": "directions",
     "doctor": "doctor",
     "edit": "edit",
+    "evaluate": "evaluate",
     "project": "project",
     "sample": "sample",
     "sequence": "sequence",
