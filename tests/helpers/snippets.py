@@ -61,8 +61,9 @@ def furnish(folder: Path) -> None:
     small = photo.resize((photo.width // 2, photo.height // 2))
     for name in ("photo", "other", "a", "b", "astronaut"):
         small.save(folder / f"{name}.jpg", quality=95)
-    (folder / "photos").mkdir()
-    small.save(folder / "photos" / "a.jpg", quality=95)
+    for name in ("photos", "results", "references"):
+        (folder / name).mkdir()
+        small.save(folder / name / "a.jpg", quality=95)
     pixels = np.asarray(small)
     frames = [np.roll(pixels, k, axis=1) for k in range(3)]
     for name in ("clip.mp4", "film.mp4"):
