@@ -73,6 +73,10 @@ setup(
         "safetensors>=0.6.2",
         "platformdirs",
         "filelock",
+        # processes of batches, which report one that has died
+        "loky",
+        # files with URLs
+        "fsspec",
         # the transfer curve of a frame
         "av>=17",
         'tomli; python_version < "3.11"',
@@ -80,6 +84,7 @@ setup(
     extras_require={
         "synth": ["moderngl"],
         "ui": ["gradio"],
+        "cluster": ["ray"],
         "heic": ["pillow-heif>=0.22"],
         "onnx": ONNX,
         # the linear heads of the published LPIPS; it brings torchvision along
@@ -94,6 +99,7 @@ setup(
             "hypothesis",
             # drives the browser that the page's tests look at
             "playwright",
+            "ray",
             "ruff",
             "mypy",
             "import-linter>=2.6",

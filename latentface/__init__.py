@@ -41,6 +41,8 @@ if TYPE_CHECKING:
         UsageError,
         WeightsError,
     )
+    from latentface.evaluation.evaluate import evaluate
+    from latentface.evaluation.figures import Evaluation
     from latentface.faces.crop import FaceCrop
     from latentface.fusion.style_mixing import Transfer
     from latentface.head.fit import HeadFit
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
         CompositeOptions,
         DirectionOptions,
         EditOptions,
+        EvaluateOptions,
         ProjectOptions,
         ReadOptions,
         SequenceOptions,
@@ -81,6 +84,8 @@ _HOMES = {
     "Emotion": "latentface.emotion",
     "EmotionSegment": "latentface.emotion",
     "EmotionSequence": "latentface.emotion",
+    "EvaluateOptions": "latentface.options",
+    "Evaluation": "latentface.evaluation.figures",
     "FaceCrop": "latentface.faces.crop",
     "FaceEditor": "latentface.editor",
     "Frame": "latentface.io.clip",
@@ -113,6 +118,7 @@ _HOMES = {
     "align": "latentface.api",
     "animate": "latentface.api",
     "composite": "latentface.api",
+    "evaluate": "latentface.evaluation.evaluate",
     "fit_head": "latentface.api",
     "load_animator": "latentface.api",
     "load_direction": "latentface.api",
@@ -150,6 +156,8 @@ __all__ = [
     "Emotion",
     "EmotionSegment",
     "EmotionSequence",
+    "EvaluateOptions",
+    "Evaluation",
     "FaceCrop",
     "FaceEditor",
     "Frame",
@@ -183,6 +191,7 @@ __all__ = [
     "align",
     "animate",
     "composite",
+    "evaluate",
     "fit_head",
     "load_animator",
     "load_direction",

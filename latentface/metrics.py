@@ -1,7 +1,7 @@
 """Measures of the distance between pictures, landmarks and sets of features, and of the stability of clips.
 
-Pictures are float tensors [N, 3, H, W] in [-1, 1] unless `span` says otherwise; every measure returns one number for
-each pair, [N]. The measures are differentiable. Inputs of different shapes raise UsageError.
+Pictures are float tensors [N, 3, H, W] in [-1, 1] unless `span` and `black` say otherwise; every measure returns one
+number for each pair, [N]. The measures are differentiable. Inputs of different shapes raise UsageError.
 """
 
 from __future__ import annotations
@@ -33,18 +33,31 @@ def psnr(a: Tensor, b: Tensor, span: float = 2.0) -> Tensor:
     return 10 * torch.log10(span**2 / (a - b).square().mean(dim=(1, 2, 3)))
 
 
-def ssim(a: Tensor, b: Tensor, span: float = 2.0) -> Tensor:
+def ssim(a: Tensor, b: Tensor, span: float = 2.0, black: float = -1.0) -> Tensor:
     """Structural similarity (Wang et al. 2004, eq. 13), -1 ... 1: mean over channels and all whole windows.
+
+    Args:
+        a: [N, C, H, W].
+        b: likewise.
+        span: distance from black to white.
+        black: the value of black, from which the means of the luminance term count.
 
     Raises:
         UsageError: a side is shorter than the window of 11 pixels.
     """
+    return ssim_map(a, b, span, black).mean(dim=(1, 2, 3))
+
+
+def ssim_map(a: Tensor, b: Tensor, span: float = 2.0, black: float = -1.0) -> Tensor:
+    """SSIM of every whole window: [N, C, H - 10, W - 10]; see `ssim`."""
     _check_pair(a, b, WINDOW)
-    luminance, structure = _ssim_terms(a, b, span)
-    return (luminance * structure).mean(dim=(1, 2, 3))
+    luminance, structure = _ssim_terms(a - black, b - black, span)
+    return luminance * structure
 
 
-def ms_ssim(a: Tensor, b: Tensor, span: float = 2.0, weights: Sequence[float] = MS_SSIM_WEIGHTS) -> Tensor:
+def ms_ssim(
+    a: Tensor, b: Tensor, span: float = 2.0, black: float = -1.0, weights: Sequence[float] = MS_SSIM_WEIGHTS
+) -> Tensor:
     """Multi-scale structural similarity (Wang et al. 2003, eq. 7), 0 ... 1, mean over channels.
 
     Contrast is measured at every scale, luminance only at the last. A negative mean contrast, which has no real power,
@@ -55,6 +68,7 @@ def ms_ssim(a: Tensor, b: Tensor, span: float = 2.0, weights: Sequence[float] = 
         UsageError: at the last scale a side would be shorter than the window of 11 pixels.
     """
     _check_pair(a, b, WINDOW * 2 ** (len(weights) - 1))
+    a, b = a - black, b - black
     total = torch.ones(a.shape[0], a.shape[1], dtype=a.dtype, device=a.device)
     for scale, weight in enumerate(weights):
         luminance, structure = _ssim_terms(a, b, span)

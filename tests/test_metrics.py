@@ -39,8 +39,8 @@ def test_ssim_agrees_with_scikit_image(noise: float) -> None:
     a, b = pair(noise=noise)
     for k, value in enumerate(metrics.ssim(a, b)):
         expected = structural_similarity(
-            a[k].numpy(),
-            b[k].numpy(),
+            a[k].numpy() + 1,  # the luminance term counts from black
+            b[k].numpy() + 1,
             channel_axis=0,
             data_range=2.0,
             gaussian_weights=True,
@@ -87,7 +87,8 @@ def test_ms_ssim_against_the_formula_written_out() -> None:
     a, b = pair(side=192)
     found = metrics.ms_ssim(a, b)
     for k in range(2):
-        channels = [direct_ms_ssim(a[k, c].numpy(), b[k, c].numpy(), metrics.MS_SSIM_WEIGHTS) for c in range(3)]
+        pairs = [(a[k, c].numpy() + 1, b[k, c].numpy() + 1) for c in range(3)]
+        channels = [direct_ms_ssim(*pair, metrics.MS_SSIM_WEIGHTS) for pair in pairs]
         assert found[k].item() == pytest.approx(np.mean(channels), abs=1e-9)
 
 

@@ -31,9 +31,11 @@ FULL_OR_FORBIDDEN = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 #: Command -> module under latentface.cli that contains a click command of the same name.
 COMMANDS = {
     "animate": "animate",
+    "batch": "batch",
     "directions": "directions",
     "doctor": "doctor",
     "edit": "edit",
+    "evaluate": "evaluate",
     "project": "project",
     "sample": "sample",
     "sequence": "sequence",

@@ -11,9 +11,8 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
-from latentface.arrays import BoolArray, Float32Array, Float64Array, Int64Array, Pixels
+from latentface.arrays import Float32Array, Float64Array, Pixels
 from latentface.errors import UsageError
 from latentface.head.creases import (
     FaceMap,
@@ -26,13 +25,14 @@ from latentface.head.creases import (
     roughness,
 )
 from latentface.head.eye_contour import Eye, find_eyes, mesh_eye
-from latentface.head.eyes import BLEND, BROWS, FOLDS, SIDES, Blink, find_blink
-from latentface.head.field import Field, Scene, find_field
+from latentface.head.eyes import BLEND, BROWS, FOLDS, SIDES, find_blink, open_eye, with_lids
+from latentface.head.field import Field, Scene, find_field, keep_inside
 from latentface.head.geometry import Box, ramp
-from latentface.head.interior import SLIVER, Opening, closed_line, dark, fill, find_opening, lips_box, moved_lips
+from latentface.head.interior import SLIVER, Opening, dark, fill, find_opening
+from latentface.head.lips import close_mouth, cut_lips
 from latentface.head.model import HeadModel
 from latentface.head.shading import Gain, find_light, relight
-from latentface.head.shown_mouth import Shown, find_shown, smooth_edges
+from latentface.head.shown_mouth import Shown, find_shown
 from latentface.head.spectacles import Spectacles, avoid, find_spectacles, hold
 from latentface.ops.raster import sample
 from latentface.ops.warp import move, read
@@ -42,9 +42,6 @@ MOST_TURN = (20.0, 15.0, 15.0)
 COLOURLESS = 2  # largest difference between the channels of a photo without colour
 STILL = 2e-3  # pixels: what moves less is left alone
 BROW = 0.05  # inter-ocular distances: half of their thickness
-EDGE = 0.03  # inter-ocular distances: the edge of lips is smoothed along by so much
-FARTHEST = 2 / 3  # of the way to the photo's border: no displacement reads beyond it
-SAMPLES = 3  # along each side of a pixel that lies on the edge of a lip
 #: Inter-ocular distances from an iris beyond which lids no longer count where there are spectacles: frames and brows.
 BEHIND_GLASS = (0.2, 0.26)
 #: Paints an opened mouth, [H, W, 3] in 0 to 255, from what is known of it and a plain filling of the same shape.
@@ -276,7 +273,7 @@ class Driver:
         blinks = [each for each in found if each is not None]
         if self.spectacles is not None:
             hold(self.spectacles, scene, to, field.shift, box)
-        shift = _with_lids(field, blinks, self._beside_frames)
+        shift = with_lids(field, blinks, self._beside_frames)
         if self.spectacles is not None:
             avoid(self.spectacles, scene, to, shift, box)
         motion = Motion(box, shift, relight(self.light, scene, field))
@@ -284,13 +281,13 @@ class Driver:
         if change is not None:
             self._fold(moved, field, change)
         for blink in blinks:
-            _open_eye(moved, photo, field, blink)
+            open_eye(moved, photo, field, blink)
         opening = find_opening(photo, scene, self.shown, to, field, self.white)
         hole = lips = None
         if opening is not None and opening.amount:
             hole, lips = self._open_mouth(moved, to, field, opening, paint, plain)
         elif opening is None and self.shown.mask.any():
-            self._close_mouth(moved, to, field)
+            close_mouth(photo, scene, self.shown, moved, to, field)
         result = photo.copy()
         np.clip(np.rint(moved, out=moved), 0, 255, out=moved)
         result[box.slices] = moved  # whole numbers by now
@@ -329,7 +326,7 @@ class Driver:
     ) -> tuple[Float32Array, Float32Array]:
         """Put the mouth's inside behind the lips, with a smooth edge between them; `Driven.hole` and `Driven.lips`."""
         there, here = field.box.shared(opening.box)
-        share, skin = self._lips(moved, after, field, opening.box)
+        share, skin = cut_lips(self.photo, self.scene, self.shown, moved, after, field, opening.box)
         hole = np.zeros(opening.kept.shape, np.float32)
         hole[here] = opening.amount * share[here]
         filled = plain or hole.sum() < 2 * SLIVER * self.scene.unit**2
@@ -343,119 +340,6 @@ class Driver:
         share = hole[here][..., None]
         moved[there] = share * inside[here] + (1 - share) * skin[here]
         return hole, skin
-
-    def _close_mouth(self, moved: Float32Array, after: Float32Array, field: Field) -> None:
-        """Let lips meet that the photo shows apart: their rims without teeth, and a soft line between them."""
-        amount = moved_lips(self.scene, after)
-        box = lips_box(self.scene, after)
-        if amount and box.width and box.height:
-            _, skin = self._lips(moved, after, field, box)
-            there, here = field.box.shared(box)
-            skin *= closed_line(self.scene, after, box)[..., None]
-            moved[there] = amount * skin[here] + (1 - amount) * moved[there]
-
-    def _lips(
-        self, moved: Float32Array, after: Float32Array, field: Field, box: Box
-    ) -> tuple[Float32Array, Float32Array]:
-        """How much of each pixel in a box is open mouth, [H, W], and the skin of what is not, [H, W, 3]."""
-        surface, shown = self.scene.surface, self.shown
-        seen = surface.seen(after, box, SAMPLES)
-        shift = seen.interpolate(surface.closed(self.scene.before[:, :2] - after[:, :2]))
-        places = box.places(SAMPLES)
-        layers = surface.layers(seen)
-        mouth = layers == 1
-        # lips go on inwards as far as the photo shows them there
-        rows, columns = _nearest(layers == 0, mouth)
-        shift[mouth] = shift[rows, columns]
-        source = places + shift
-        inwards = mouth.copy()
-        above = places[rows, columns, 1] < places[mouth][:, 1]
-        inwards[mouth] = shown.is_lip(source[mouth], above)
-        ragged: BoolArray = mouth & ~inwards
-        if shown.mask.any():  # and teeth that the fit takes for lip belong to what lies behind
-            ragged |= _without_specks((layers == 0) & shown.is_inside(source), mouth)
-        hole = smooth_edges(ragged, EDGE * SAMPLES * self.scene.unit)
-        source, near = shown.off_teeth(source, self.scene.unit)
-        blocks = (box.height, SAMPLES, box.width, SAMPLES)
-        share = hole.reshape(blocks).mean(axis=(1, 3), dtype=np.float32)
-        here, there = box.shared(field.box)
-        skin = np.zeros((box.height, box.width, 3), np.float32)
-        skin[here] = moved[there]
-        mixed = (share < 1) & (hole | mouth | near).reshape(blocks).any(axis=(1, 3))
-        places = source.reshape(*blocks, 2).transpose(0, 2, 1, 3, 4)[mixed]
-        counts = ~hole & (mouth | (layers == 0))
-        weight = counts.reshape(blocks).transpose(0, 2, 1, 3)[mixed].astype(np.float32)[..., None]
-        total = weight.sum(axis=(1, 2))
-        colours = (sample(self.photo, places) * weight).sum(axis=(1, 2)) / np.maximum(total, 1)
-        skin[mixed] = np.where(total > 0, colours, skin[mixed])
-        return share, skin
-
-
-def keep_inside(shift: Float32Array, places: Float32Array, size: tuple[int, int]) -> Float32Array:
-    """A displacement that reads nothing from outside the photo, of which nothing is known: shift and places [..., 2].
-
-    Nowhere it reaches beyond two thirds of the way to the photo's border: what lies beside the border is stretched, by
-    3 at most, and its last pixels are not drawn out into bars. size: the photo's width and height.
-    """
-    last = np.array(size, np.float32) - 1
-    limit = np.float32(FARTHEST) * np.where(shift > 0, last - places, places).clip(0)
-    share = (np.abs(shift) / np.maximum(limit, 1e-3)).clip(max=1e4)
-    for _ in range(3):
-        share *= share  # the eighth power, and below its root: quicker than powers
-    bent = shift / np.sqrt(np.sqrt(np.sqrt(1 + share)))  # exact to .1 % up to a third of the way
-    return np.asarray(bent.clip(-limit, limit), np.float32)
-
-
-def _without_specks(inside: BoolArray, mouth: BoolArray) -> BoolArray:
-    """Teeth that a fit takes for lip, without specks that are thin or apart from the mouth: highlights on a lip."""
-    broad = ndimage.binary_opening(inside, iterations=SAMPLES) | mouth
-    parts, _ = ndimage.label(broad)
-    behind = np.unique(parts[mouth])
-    kept: BoolArray = np.isin(parts, behind[behind > 0]) & inside if len(behind) else inside
-    return kept
-
-
-def _nearest(known: BoolArray, wanted: BoolArray) -> tuple[Int64Array, Int64Array]:
-    """Rows and columns, [N] each, of the known sample that is nearest to each wanted one; itself if none is known."""
-    if not known.any() or not wanted.any():
-        own, across = np.nonzero(wanted)
-        return own.astype(np.int64), across.astype(np.int64)
-    # no farther around what is wanted than there are known samples
-    spans = [np.flatnonzero(wanted.any(axis=axis))[[0, -1]] for axis in (1, 0)]
-    near = tuple(slice(max(low - SAMPLES, 0), high + SAMPLES + 1) for low, high in spans)
-    near = near if known[near].any() else (slice(None), slice(None))
-    rows, columns = ndimage.distance_transform_edt(~known[near], return_distances=False, return_indices=True)
-    inner = wanted[near]
-    return rows[inner] + (near[0].start or 0), columns[inner] + (near[1].start or 0)
-
-
-def _with_lids(
-    field: Field, blinks: Sequence[Blink], free: Callable[[Float32Array], Float32Array | float]
-) -> Float32Array:
-    """The field with the lids' own motion, as far as `free` lets it count where it goes and where it comes from."""
-    if not blinks:
-        return field.shift
-    shift: Float32Array = field.shift.copy()
-    for blink in blinks:
-        there, here = field.box.shared(blink.box)
-        places = blink.box.places()[here]
-        skin = np.where(blink.over[here][..., None] > 0.5, blink.upper[here], blink.lower[here])
-        weight = (blink.weight * blink.amount)[here] * free(places) * free(places + skin)
-        shift[there] = (1 - weight[..., None]) * shift[there] + weight[..., None] * skin
-    return shift
-
-
-def _open_eye(moved: Float32Array, photo: Pixels, field: Field, blink: Blink) -> None:
-    there, here = field.box.shared(blink.box)
-    places, over = blink.box.places()[here], blink.over[here]
-    seam = (over > 0) & (over < 1)  # both lids share these pixels
-    lids = [sample(photo, (places + lid[here])[seam]) for lid in (blink.upper, blink.lower)]
-    both = over[seam, None] * lids[0] + (1 - over[seam, None]) * lids[1]
-    weight = (blink.weight * blink.amount)[here][seam, None]
-    moved[there][seam] = (1 - weight) * moved[there][seam] + weight * both
-    share = (blink.open * blink.amount)[here][..., None]
-    ball = sample(photo, blink.eyeball[here]) * blink.shade[here][..., None]
-    moved[there] = (1 - share) * moved[there] + share * ball
 
 
 def _check(model: HeadModel, vertices: npt.ArrayLike) -> Float32Array:

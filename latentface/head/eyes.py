@@ -7,14 +7,17 @@ stays where it was; what the lids covered of it is its own mirror image. Lengths
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from latentface.arrays import Float32Array, Float64Array
+from latentface.arrays import Float32Array, Float64Array, Pixels
 from latentface.head.eye_contour import Eye, mesh_eye
+from latentface.head.field import Field
 from latentface.head.geometry import Box, ramp
 from latentface.head.model import HeadModel
+from latentface.ops.raster import sample
 
 SIDES = ("left", "right")
 BROWS = {"left": slice(22, 27), "right": slice(17, 22)}  # their landmarks
@@ -217,3 +220,33 @@ def _shade(eye: Eye, now: Eye, u: Float64Array, v: Float64Array) -> Float32Array
     rise = np.clip((now.margins(u)[0] - eye.margins(u)[0]) / 0.03, 0, 1)
     below = (now.margins(u)[0] - LASHES[0] - v) / 0.05
     return (1 - 0.35 * rise * np.exp(-np.maximum(below, 0))).astype(np.float32)
+
+
+def with_lids(
+    field: Field, blinks: Sequence[Blink], free: Callable[[Float32Array], Float32Array | float]
+) -> Float32Array:
+    """The field with the lids' own motion, as far as `free` lets it count where it goes and where it comes from."""
+    if not blinks:
+        return field.shift
+    shift: Float32Array = field.shift.copy()
+    for blink in blinks:
+        there, here = field.box.shared(blink.box)
+        places = blink.box.places()[here]
+        skin = np.where(blink.over[here][..., None] > 0.5, blink.upper[here], blink.lower[here])
+        weight = (blink.weight * blink.amount)[here] * free(places) * free(places + skin)
+        shift[there] = (1 - weight[..., None]) * shift[there] + weight[..., None] * skin
+    return shift
+
+
+def open_eye(moved: Float32Array, photo: Pixels, field: Field, blink: Blink) -> None:
+    """Put the seam of the lids, and the eyeball between them, into the photo after its motion, in the field's box."""
+    there, here = field.box.shared(blink.box)
+    places, over = blink.box.places()[here], blink.over[here]
+    seam = (over > 0) & (over < 1)  # both lids share these pixels
+    lids = [sample(photo, (places + lid[here])[seam]) for lid in (blink.upper, blink.lower)]
+    both = over[seam, None] * lids[0] + (1 - over[seam, None]) * lids[1]
+    weight = (blink.weight * blink.amount)[here][seam, None]
+    moved[there][seam] = (1 - weight) * moved[there][seam] + weight * both
+    share = (blink.open * blink.amount)[here][..., None]
+    ball = sample(photo, blink.eyeball[here]) * blink.shade[here][..., None]
+    moved[there] = (1 - share) * moved[there] + share * ball

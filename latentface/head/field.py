@@ -37,6 +37,7 @@ HAIR = 1.2  # how much wider than the skull the window of the similarity is
 LIDS = tuple((which, side) for which in ("upper", "lower") for side in ("left", "right"))
 STILL = 0.02  # centimetres: what expressions move by less is the skull's
 MOVED = 0.02  # pixels: a head that moves less does not move
+FARTHEST = 2 / 3  # of the way to the photo's border: no displacement reads beyond it
 ACCURACY, ROUNDS = 2e-4, 400  # of the field beyond the head: pixels by which a round may change it, and rounds at most
 
 
@@ -273,3 +274,18 @@ def _continue(
     if theirs is not None:
         coarse *= 1 - theirs[..., None]
     return enlarge(coarse.astype(np.float32), step, mesh, layer)
+
+
+def keep_inside(shift: Float32Array, places: Float32Array, size: tuple[int, int]) -> Float32Array:
+    """A displacement that reads nothing from outside the photo, of which nothing is known: shift and places [..., 2].
+
+    Nowhere it reaches beyond two thirds of the way to the photo's border: what lies beside the border is stretched, by
+    3 at most, and its last pixels are not drawn out into bars. size: the photo's width and height.
+    """
+    last = np.array(size, np.float32) - 1
+    limit = np.float32(FARTHEST) * np.where(shift > 0, last - places, places).clip(0)
+    share = (np.abs(shift) / np.maximum(limit, 1e-3)).clip(max=1e4)
+    for _ in range(3):
+        share *= share  # the eighth power, and below its root: quicker than powers
+    bent = shift / np.sqrt(np.sqrt(np.sqrt(1 + share)))  # exact to .1 % up to a third of the way
+    return np.asarray(bent.clip(-limit, limit), np.float32)

@@ -25,7 +25,7 @@ from latentface.training.landmark_definition import redefine
 from latentface.training.loop import Loop, LoopOptions, command_line, loop_options
 from latentface.training.photo_landmarks import load_driven, load_photos, names_of_held_people
 
-CONFIG = LandmarkConfig()
+CONFIG = LandmarkConfig(input_size=128)  # eyes are 22 pixels wide then: at 96, and 16, blinks are missed
 CHANGES = AugmentOptions()
 OPTIONS = LoopOptions(minutes=25.0)
 SHARES = (0.5, 0.35, 0.15)  # of photographs, driven faces and renders in a batch
@@ -47,7 +47,7 @@ class LandmarkLoss:
     """
 
     jaw_weight: float = 0.4
-    motion_weight: float = 0.5
+    motion_weight: float = 0.8
     beta: float = 0.004
     spot_weight: float = 0.01
     spot_cells: float = 1.2

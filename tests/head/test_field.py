@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from latentface.head.field import Scene, find_field
+from latentface.head.field import Scene, find_field, keep_inside
 from tests.helpers.head_picture import HEIGHT, WIDTH, model, place
 
 
@@ -106,3 +106,16 @@ def test_a_head_cheek_to_cheek_is_not_dragged_along(after):
     nose = np.rint(after[model().landmarks[30], :2]).astype(int) - [beside.box.left, beside.box.top]
     assert np.allclose(beside.shift[nose[1], nose[0]], alone.shift[nose[1], nose[0]], atol=0.05)
     assert stretch(beside.shift)[:, : int(own[45, 0]) - beside.box.left].min() > -0.5
+
+
+@pytest.mark.parametrize("pushed", [(40.0, 0.0), (-40.0, 0.0), (0.0, 25.0), (60.0, -60.0)])
+def test_nothing_is_read_from_outside_the_photo_and_no_bars_are_drawn(pushed: tuple[float, float]) -> None:
+    y, x = np.mgrid[:120, :200].astype(np.float32)
+    places = np.stack([x, y], -1)
+    shift = keep_inside(np.broadcast_to(np.float32(pushed), places.shape), places, (200, 120))
+    read = places + shift
+    assert read.min() >= 0 and read[..., 0].max() <= 199 and read[..., 1].max() <= 119
+    for axis, steps in ((0, np.diff(read[..., 0], axis=1)), (1, np.diff(read[..., 1], axis=0))):
+        assert steps.min() > 0.3, f"stretched by 3 at most along axis {axis}"
+    far = np.abs(np.float32(pushed)) < np.minimum(places, np.float32((199, 119)) - places) / 3
+    np.testing.assert_allclose(shift[far], np.broadcast_to(np.float32(pushed), places.shape)[far], rtol=2e-3)

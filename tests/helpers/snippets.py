@@ -61,6 +61,9 @@ def furnish(folder: Path) -> None:
     small = photo.resize((photo.width // 2, photo.height // 2))
     for name in ("photo", "other", "a", "b", "astronaut"):
         small.save(folder / f"{name}.jpg", quality=95)
+    for name in ("photos", "results", "references"):
+        (folder / name).mkdir()
+        small.save(folder / name / "a.jpg", quality=95)
     pixels = np.asarray(small)
     frames = [np.roll(pixels, k, axis=1) for k in range(3)]
     for name in ("clip.mp4", "film.mp4"):
@@ -91,9 +94,9 @@ def run_page(page: Path) -> list[str]:
 def run_line(words: list[str]) -> int:
     """The exit code of a command of ours; others are looked at elsewhere, and 0 here.
 
-    So is the studio, which serves until it is stopped.
+    So is the studio, which serves until it is stopped, and what needs a cluster.
     """
-    if words[0] != "latentface" or words[1:2] == ["studio"]:
+    if words[0] != "latentface" or words[1:2] == ["studio"] or "--address" in words:
         return 0
     quick = QUICK.get(words[1] if len(words) > 1 else "", ())
     more = () if quick and quick[0] in words else quick

@@ -1,0 +1,102 @@
+"""The lips of a moved photo: where they part, and what their edges show."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import ndimage
+
+from latentface.arrays import BoolArray, Float32Array, Int64Array, Pixels
+from latentface.head.field import Field, Scene
+from latentface.head.geometry import Box
+from latentface.head.interior import closed_line, lips_box, moved_lips
+from latentface.head.shown_mouth import Shown, smooth_edges
+from latentface.ops.raster import sample
+
+EDGE = 0.03  # inter-ocular distances: the edge of lips is smoothed along by so much
+SAMPLES = 3  # along each side of a pixel that lies on the edge of a lip
+
+
+def cut_lips(
+    photo: Pixels, scene: Scene, shown: Shown, moved: Float32Array, after: Float32Array, field: Field, box: Box
+) -> tuple[Float32Array, Float32Array]:
+    """How much of each pixel in a box is open mouth, [H, W], and the skin of what is not, [H, W, 3].
+
+    Args:
+        photo: the photo that moves, uint8 RGB [H, W, 3].
+        scene: where its head lies.
+        shown: what it shows of the mouth's inside.
+        moved: the photo after the motion, in the field's box.
+        after: the head's vertices after it, [V, 3].
+        field: the motion.
+        box: around the lips.
+    """
+    surface = scene.surface
+    seen = surface.seen(after, box, SAMPLES)
+    shift = seen.interpolate(surface.closed(scene.before[:, :2] - after[:, :2]))
+    places = box.places(SAMPLES)
+    layers = surface.layers(seen)
+    mouth = layers == 1
+    # lips go on inwards as far as the photo shows them there
+    rows, columns = _nearest(layers == 0, mouth)
+    shift[mouth] = shift[rows, columns]
+    source = places + shift
+    inwards = mouth.copy()
+    above = places[rows, columns, 1] < places[mouth][:, 1]
+    inwards[mouth] = shown.is_lip(source[mouth], above)
+    ragged: BoolArray = mouth & ~inwards
+    if shown.mask.any():  # and teeth that the fit takes for lip belong to what lies behind
+        ragged |= _without_specks((layers == 0) & shown.is_inside(source), mouth)
+    hole = smooth_edges(ragged, EDGE * SAMPLES * scene.unit)
+    source, near = shown.off_teeth(source, scene.unit)
+    blocks = (box.height, SAMPLES, box.width, SAMPLES)
+    share = hole.reshape(blocks).mean(axis=(1, 3), dtype=np.float32)
+    here, there = box.shared(field.box)
+    skin = np.zeros((box.height, box.width, 3), np.float32)
+    skin[here] = moved[there]
+    mixed = (share < 1) & (hole | mouth | near).reshape(blocks).any(axis=(1, 3))
+    places = source.reshape(*blocks, 2).transpose(0, 2, 1, 3, 4)[mixed]
+    counts = ~hole & (mouth | (layers == 0))
+    weight = counts.reshape(blocks).transpose(0, 2, 1, 3)[mixed].astype(np.float32)[..., None]
+    total = weight.sum(axis=(1, 2))
+    colours = (sample(photo, places) * weight).sum(axis=(1, 2)) / np.maximum(total, 1)
+    skin[mixed] = np.where(total > 0, colours, skin[mixed])
+    return share, skin
+
+
+def close_mouth(
+    photo: Pixels, scene: Scene, shown: Shown, moved: Float32Array, after: Float32Array, field: Field
+) -> None:
+    """Let lips meet that the photo shows apart: their rims without teeth, and a soft line between them.
+
+    Works on `moved`; see `cut_lips`.
+    """
+    amount = moved_lips(scene, after)
+    box = lips_box(scene, after)
+    if amount and box.width and box.height:
+        _, skin = cut_lips(photo, scene, shown, moved, after, field, box)
+        there, here = field.box.shared(box)
+        skin *= closed_line(scene, after, box)[..., None]
+        moved[there] = amount * skin[here] + (1 - amount) * moved[there]
+
+
+def _without_specks(inside: BoolArray, mouth: BoolArray) -> BoolArray:
+    """Teeth that a fit takes for lip, without specks that are thin or apart from the mouth: highlights on a lip."""
+    broad = ndimage.binary_opening(inside, iterations=SAMPLES) | mouth
+    parts, _ = ndimage.label(broad)
+    behind = np.unique(parts[mouth])
+    kept: BoolArray = np.isin(parts, behind[behind > 0]) & inside if len(behind) else inside
+    return kept
+
+
+def _nearest(known: BoolArray, wanted: BoolArray) -> tuple[Int64Array, Int64Array]:
+    """Rows and columns, [N] each, of the known sample that is nearest to each wanted one; itself if none is known."""
+    if not known.any() or not wanted.any():
+        own, across = np.nonzero(wanted)
+        return own.astype(np.int64), across.astype(np.int64)
+    # no farther around what is wanted than there are known samples
+    spans = [np.flatnonzero(wanted.any(axis=axis))[[0, -1]] for axis in (1, 0)]
+    near = tuple(slice(max(low - SAMPLES, 0), high + SAMPLES + 1) for low, high in spans)
+    near = near if known[near].any() else (slice(None), slice(None))
+    rows, columns = ndimage.distance_transform_edt(~known[near], return_distances=False, return_indices=True)
+    inner = wanted[near]
+    return rows[inner] + (near[0].start or 0), columns[inner] + (near[1].start or 0)
