@@ -93,8 +93,8 @@ class Film:
 
     def _timed(self, container: Any) -> Iterator[tuple[Any, Fraction | None]]:
         for frame in decode(container, self._note_broken_end):
-            known = frame.pts is not None
-            yield frame, snap(_time(frame) - self.start, self.rate, frame.time_base) if known else None
+            time = _time(container, frame)
+            yield frame, None if time is None else snap(time - self.start, self.rate, frame.time_base)
 
     def _damage(self, count: int, last: Fraction) -> str:
         seconds = float(last + 1 / self.rate) if count else 0.0
@@ -118,12 +118,13 @@ def open_film(path: Path) -> Clip:
             notes = list(_notes(path, frame))
             has_alpha = any(part.is_alpha for part in frame.format.components)
             rate = Fraction(stream.guessed_rate or stream.average_rate or 25).limit_denominator(1001 * 1000)
-            promised, start = _promised(stream), _time(frame)
+            promised, start = _promised(stream), _time(container, frame) or Fraction(0)
             end = None if promised is not None else _end(container, stream)
             aspect = Fraction(stream.sample_aspect_ratio or 1)
             turn = Turn.of(frame)
             height, width = to_pixels(frame, has_alpha, aspect, turn).shape[:2]
-            sound = Sound(path, start) if any(track.codec_context for track in container.streams.audio[:1]) else None
+            heard = Fraction(0) if _is_avi(container) else start  # an AVI's sound does not wait for its decoder
+            sound = Sound(path, heard) if any(track.codec_context for track in container.streams.audio[:1]) else None
     except (av.FFmpegError, OSError) as error:
         raise InputError(
             f"{path}: not a clip that can be played, or cut off ({_reason(error)}); readable up to frame 0; "
@@ -332,8 +333,15 @@ def _with_alpha(rgb: Pixels, alpha: Pixels | None) -> Pixels:
     return np.dstack([rgb, opaque])
 
 
-def _time(frame: Any) -> Fraction:
-    return Fraction(frame.pts or 0) * Fraction(frame.time_base)
+def _is_avi(container: Any) -> bool:
+    """Whether a file numbers its frames in the order of decoding alone."""
+    return str(container.format.name) == "avi"
+
+
+def _time(container: Any, frame: Any) -> Fraction | None:
+    """When a frame is shown, in the file's own seconds; of an AVI file, when it is decoded."""
+    ticks = frame.dts if _is_avi(container) else frame.pts
+    return None if ticks is None else Fraction(ticks) * Fraction(frame.time_base)
 
 
 def _promised(stream: Any) -> int | None:

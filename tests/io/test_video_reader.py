@@ -241,8 +241,8 @@ def test_the_pictures_of_a_folder_take_their_alpha_from_the_first(tmp_path: Path
 
 
 def _encoded(path: Path, count: int = 12) -> Path:
-    """A raw H.264 stream with frames that refer forwards: it holds no times at all."""
-    with av.open(str(path), "w", format="h264") as container:
+    """A stream of H.264 with frames that refer forwards: raw, it holds no times at all, and AVI those of decoding."""
+    with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25, options={"bf": "2", "g": "12"})
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for k in range(count):
@@ -253,9 +253,10 @@ def _encoded(path: Path, count: int = 12) -> Path:
     return path
 
 
+@pytest.mark.parametrize("source", ["dvr.h264", "screen.avi"])
 @pytest.mark.parametrize("name", ["out.mp4", "out.webm", "out.gif", "out.webp"])
-def test_a_stream_without_times_takes_them_from_its_rate(name: str, tmp_path: Path) -> None:
-    clip = read_clip(_encoded(tmp_path / "dvr.h264"))
+def test_a_stream_without_times_takes_them_from_its_rate(source: str, name: str, tmp_path: Path) -> None:
+    clip = read_clip(_encoded(tmp_path / source))
     assert [frame.time for frame in clip] == [Fraction(k, 25) for k in range(12)]
     assert write_clip(tmp_path / name, clip).frames == 12
     assert [frame.time for frame in read_clip(tmp_path / name)] == [Fraction(k, 25) for k in range(12)]
