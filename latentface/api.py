@@ -43,7 +43,7 @@ from latentface.inversion.pivot_tuning import TunedDeltas
 from latentface.inversion.projector import Projection, StepCallback
 from latentface.io import images
 from latentface.io.clip import Clip
-from latentface.io.colour import srgb
+from latentface.io.colour import convert, srgb
 from latentface.io.images import Photo
 from latentface.io.provenance import COMPOSITE
 from latentface.latents.latent import Latent, is_latent_file
@@ -85,18 +85,18 @@ def align_upright(
     """The faces of a photo as `align` finds them, in the photo turned upright where it lies on its side or head.
 
     Returns:
-        The photo, itself or turned; its faces; and what to say about it when it was turned.
+        The photo, itself or turned; its faces, whose crops are in sRGB; and what to say about it when it was turned.
 
     Raises:
         NoFaceFound: there is none at any of the four turns.
     """
-    crops = align(photo.rgb, size, landmarks)
+    crops, note = align(photo.rgb, size, landmarks), None
     quarters = crops[0].quarter_turns
-    if not quarters:
-        return photo, crops, None
-    upright = images.turned(photo, quarters)
-    note = f"no upright face; the photo is turned by {(360 - 90 * quarters) % 360} degrees clockwise, and stays so"
-    return upright, align(upright.rgb, size, landmarks), note
+    if quarters:
+        photo = images.turned(photo, quarters)
+        crops = align(photo.rgb, size, landmarks)
+        note = f"no upright face; the photo is turned by {(360 - 90 * quarters) % 360} degrees clockwise, and stays so"
+    return photo, [replace(crop, image=convert(crop.image, photo.icc)) for crop in crops], note
 
 
 @overload

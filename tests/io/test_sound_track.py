@@ -28,7 +28,10 @@ def record(
     video: str = "libx264",
     forwards: int = 0,
 ) -> Path:
-    """A clip of 1.2 s with a bang at .6 s; start: the time of its first frame in the file; forwards: B-frames in a row."""
+    """A clip of 1.2 s with a bang at .6 s.
+
+    start: the time of its first frame in the file. forwards: frames in a row that refer forwards.
+    """
     with av.open(str(path), "w") as container:
         picture = container.add_stream(video, rate=25)
         picture.width, picture.height = 64, 48
