@@ -80,11 +80,12 @@ def _between(icc: bytes | None, wanted: bytes | None) -> Any:
     """Pillow's transform from one profile to another; None where it changes a lattice of colours by next to nothing."""
     from PIL import ImageCms
 
-    readable = (each if each and _to_srgb(each, "RGB") is not None else None for each in (icc, wanted))
-    profiles = [
-        ImageCms.ImageCmsProfile(BytesIO(each)) if each else ImageCms.createProfile("sRGB") for each in readable
-    ]
-    transform = ImageCms.buildTransform(*profiles, "RGB", "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC)
+    def profile(icc: bytes | None) -> ImageCms.ImageCmsProfile:
+        known = icc if icc and _to_srgb(icc, "RGB") is not None else None
+        return ImageCms.ImageCmsProfile(BytesIO(known) if known else ImageCms.createProfile("sRGB"))
+
+    intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
+    transform = ImageCms.buildTransform(profile(icc), profile(wanted), "RGB", "RGB", intent)
     steps = np.linspace(0, 255, 9).round().astype(np.uint8)
     lattice = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(27, 27, 3)
     alike = np.abs(_apply(transform, lattice).astype(int) - lattice).max() <= _ALIKE
