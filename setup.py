@@ -105,6 +105,7 @@ setup(
             "import-linter>=2.6",
             "scikit-image",
             "lpips",
+            "pillow-heif>=0.22",
             "setuptools>=77",
             *ONNX,
         ],

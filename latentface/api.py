@@ -43,7 +43,7 @@ from latentface.inversion.pivot_tuning import TunedDeltas
 from latentface.inversion.projector import Projection, StepCallback
 from latentface.io import images
 from latentface.io.clip import Clip
-from latentface.io.colour import srgb
+from latentface.io.colour import convert, srgb
 from latentface.io.images import Photo
 from latentface.io.provenance import COMPOSITE
 from latentface.latents.latent import Latent, is_latent_file
@@ -85,18 +85,18 @@ def align_upright(
     """Find faces as `align` does, and turn the photo upright if it is on its side or upside down.
 
     Returns:
-        The photo, turned if necessary; its faces; and a note for the user if it was turned.
+        The photo, turned if necessary; its faces, whose crops are in sRGB; and a note for the user if it was turned.
 
     Raises:
         NoFaceFound: no face was found in any of the four orientations.
     """
-    crops = align(photo.rgb, size, landmarks)
+    crops, note = align(photo.rgb, size, landmarks), None
     quarters = crops[0].quarter_turns
-    if not quarters:
-        return photo, crops, None
-    upright = images.turned(photo, quarters)
-    note = f"no upright face; the photo was turned by {(360 - 90 * quarters) % 360} degrees clockwise, and stays so"
-    return upright, align(upright.rgb, size, landmarks), note
+    if quarters:
+        photo = images.turned(photo, quarters)
+        crops = align(photo.rgb, size, landmarks)
+        note = f"no upright face; the photo was turned by {(360 - 90 * quarters) % 360} degrees clockwise, and stays so"
+    return photo, [replace(crop, image=convert(crop.image, photo.icc)) for crop in crops], note
 
 
 @overload

@@ -17,7 +17,8 @@ from latentface.faces.crop import FaceCrop, pick_face
 from latentface.inversion.pivot_tuning import TunedDeltas
 from latentface.inversion.projector import Projection, StepCallback
 from latentface.io.clip import Clip
-from latentface.io.images import Photo, read_image, read_photo
+from latentface.io.colour import srgb
+from latentface.io.images import Photo, read_photo
 from latentface.io.video import read_clip
 from latentface.latents.latent import Latent
 from latentface.options import (
@@ -91,13 +92,15 @@ class FaceEditor:
     def align(self, photo: PhotoSource) -> list[FaceCrop]:
         """Find every face in a photo (a file, or uint8 RGB [H, W, 3]), cropped at the generator's resolution.
 
+        Crops of a file are in sRGB.
+
         Raises:
             InputError: the file cannot be read.
             NoFaceFound: the photo shows no face; the message names the file.
         """
         if not isinstance(photo, np.ndarray):
             try:
-                return api.align(read_image(photo), self.resolution, self.landmarks)
+                return api.align(srgb(read_photo(photo)).rgb, self.resolution, self.landmarks)
             except NoFaceFound as error:
                 raise NoFaceFound(f"{os.fspath(photo)}: {error}") from None
         return api.align(photo, self.resolution, self.landmarks)

@@ -233,14 +233,16 @@ def steps_of(name: str, strengths: Sequence[float]) -> list[float]:
 def make_sheet(
     retoucher: Retoucher, table: Sequence[dict[str, float]], captions: Sequence[str], columns: int
 ) -> Pixels:
-    """The face of each edit, cropped from its photo, in rows of `columns`: uint8 RGB."""
+    """The face of each edit, cropped from its photo, in rows of `columns`: uint8 RGB in sRGB."""
     from latentface.cli.panels import contact_sheet, enlarged
     from latentface.faces.alignment import crop_face
+    from latentface.io.colour import convert
 
     face, pictures = retoucher.face, []
     for changes in table:
-        rgb = retoucher.edit(changes).photo.rgb
+        made = retoucher.edit(changes).photo
+        rgb = made.rgb
         if face.crop is not None and not retoucher.options.crop:
             rgb = crop_face(rgb, face.crop.landmarks, SIDE).image
-        pictures.append(enlarged(rgb, SIDE))
+        pictures.append(enlarged(convert(rgb, made.icc), SIDE))
     return contact_sheet(pictures, captions, columns)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -154,12 +155,9 @@ class Naming:
 
     def _latents(self, name: str) -> Iterator[Path]:
         """Latents under this name, for the first face or a further one."""
-        first = Files(self.folder, name).latent
-        if first.exists():
-            yield first
-        for number in range(2, 10):
+        for number in range(1, 10):
             path = Files(self.folder, face_name(name, number)).latent
-            if path.exists():
+            if os.path.exists(path):  # a name that is too long for a file is none
                 yield path
 
 

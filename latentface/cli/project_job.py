@@ -27,6 +27,7 @@ from latentface.errors import InputError, LatentfaceError, NoFaceFound, OutputEr
 from latentface.faces.crop import FaceCrop, largest_face, pick_face
 from latentface.io import images
 from latentface.io.atomic import check_name
+from latentface.io.colour import srgb
 from latentface.io.paths import printable
 from latentface.io.provenance import COMPOSITE, GENERATED
 from latentface.options import ProjectOptions
@@ -140,7 +141,7 @@ class ProjectJob:
             name = self.naming.find(photo.stem, photo_sha256, (known,))
             if self._done(entry, self._files(name, known), photo_sha256, known):
                 return self._take_name(photo, name, (known,))
-        read = images.read_photo(photo)
+        read = srgb(images.read_photo(photo))
         self.report.notes(f"{photo}: {text}" for text in read.notes)
         pixels = read.rgb
         crops = self.editor.align(pixels)

@@ -208,22 +208,23 @@ def _facts(path: Path, face: Face) -> dict[str, object]:
 
 
 def make_strip(transferrer: Transferrer, made: Result) -> Pixels:
-    """Identity, expression, regenerated face and composite, as crops side by side: uint8 RGB."""
+    """Identity, expression, regenerated face and composite, as crops side by side: uint8 RGB in sRGB."""
     from latentface import api
     from latentface.cli.panels import contact_sheet, enlarged
     from latentface.faces.alignment import crop_face
+    from latentface.io.colour import convert
 
     side = max(256, made.transfer.image.shape[0])
     pictures = []
     for face in (made.identity, made.expression):
         drawn = api.synthesise(transferrer.generator, face.latent)[0]
         if face.photo is not None and face.crop is not None:
-            drawn = crop_face(face.photo.rgb, face.crop.landmarks, side).image
+            drawn = convert(crop_face(face.photo.rgb, face.crop.landmarks, side).image, face.photo.icc)
         pictures.append(drawn)
     pictures.append(made.transfer.image)
     whole = made.photo.rgb
     if made.identity.crop is not None:
-        whole = crop_face(whole, made.identity.crop.landmarks, side).image
+        whole = convert(crop_face(whole, made.identity.crop.landmarks, side).image, made.photo.icc)
     pictures.append(whole)
     return contact_sheet(
         [enlarged(picture, side) for picture in pictures], ["identity", "expression", "regenerated", "composite"], 4

@@ -132,6 +132,7 @@ class Retoucher:
         if isinstance(placer, HeadPlacer):
             return placer.place(self._move_head(placer, steps, controls))
         (points,) = find_points(self.generator, image[None])
+        image = self.face.in_own_colours(image)
         if not isinstance(placer, ExpressionMap):
             return placer.place(image, points)
         still = [(direction, strength) for direction, strength in steps if _moves(direction) != HEAD]
@@ -143,7 +144,8 @@ class Retoucher:
             latent = edited(self.face.latent, still, self.rows)
             before = self._synthesise(latent)
             (rest,) = find_points(self.generator, before[None])
-        return placer.place(before, rest, self._turn(head_pose(rest), head_pose(points)))
+        turn = self._turn(head_pose(rest), head_pose(points))
+        return placer.place(self.face.in_own_colours(before), rest, turn)
 
     def _move_head(
         self, placer: HeadPlacer, steps: Sequence[tuple[Direction, float]], controls: Mapping[str, Change]

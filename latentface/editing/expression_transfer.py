@@ -106,11 +106,11 @@ class Transferrer:
         if identity.photo is not None and not made.layers:
             photo = replace(identity.photo, source_type=COMPOSITE)
         elif placer is not None and identity.photo is not None:
-            other = self._other(expression) if by_head else None
+            other = self._other(identity, expression) if by_head else None
             if isinstance(placer, HeadPlacer) and other is not None:
                 rgb = self._place_head(placer, other.fit, other)
             else:
-                rgb = self._place(placer, made.reference, made.image)
+                rgb = self._place(identity, placer, made.reference, made.image)
             photo = replace(identity.photo, rgb=rgb, source_type=COMPOSITE)
         return Result(photo, made, identity, expression)
 
@@ -131,11 +131,11 @@ class Transferrer:
     def _placer(self, identity: Face, made: Transfer) -> Placer | None:
         return make_placer(identity, self.generator, made.reference, self.options.place, self.composite, note=self.note)
 
-    def _other(self, expression: Face) -> HeadPlacer | None:
+    def _other(self, identity: Face, expression: Face) -> HeadPlacer | None:
         """The head in the expression's photo; None, with a note, if none can be fitted."""
         assert expression.photo is not None and expression.crop is not None
         try:
-            return HeadPlacer(expression.photo.rgb, expression.crop)
+            return HeadPlacer(identity.in_own_colours(expression.photo.rgb, expression.photo.icc), expression.crop)
         except InputError as error:
             self._warn_of_no_head(error)
             return None
@@ -163,11 +163,11 @@ class Transferrer:
         own = None if mouth == "painted" else other.shown_mouth()
         return placer.place_expression(theirs, o.strength, only, mouth=mouth, other=own)
 
-    def _place(self, placer: Placer, reference: Pixels, image: Pixels) -> Pixels:
+    def _place(self, identity: Face, placer: Placer, reference: Pixels, image: Pixels) -> Pixels:
         """The photo with the expression of the synthesised face."""
         points = self._points(image)
         if not isinstance(placer, HeadPlacer):
-            return placer.place(image, points)
+            return placer.place(identity.in_own_colours(image), points)
         after = placer.read(reference, self._points(reference), image, points)
         only = parse_parts(self.options.only)
         return placer.place(restrict(placer.fit, after, only) if only else after)
@@ -240,7 +240,7 @@ class Transferrer:
                 theirs = theirs if crop is None else self.finder.follow(crop, theirs)
                 latent = made.carry(theirs - first.ws)
                 (image,) = synthesise(network, latent, latent.ws[None])
-                picture = image if placer is None else self._place(placer, made.reference, image)
+                picture = image if placer is None else self._place(identity, placer, made.reference, image)
             yield Frame(picture, frame.time)
 
 

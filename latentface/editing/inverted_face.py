@@ -19,7 +19,7 @@ from latentface.faces.regions import visible_share
 from latentface.inversion.cache import ProjectionCache
 from latentface.inversion.pivot_tuning import TunedDeltas
 from latentface.inversion.projector import Projection, StepCallback
-from latentface.io.colour import srgb
+from latentface.io.colour import convert, srgb
 from latentface.io.images import Photo, read_photo
 from latentface.latents.latent import Latent
 from latentface.options import ProjectOptions
@@ -65,6 +65,10 @@ class Face:
             if note is not None:
                 note(text)
         return replace(self, photo=photo)
+
+    def in_own_colours(self, image: Pixels, icc: bytes | None = None) -> Pixels:
+        """A picture of that profile, by default a synthesised one in sRGB, in the colours of the face's own photo."""
+        return image if self.photo is None else convert(image, icc, self.photo.icc)
 
     def tune(self, generator: Generator) -> Generator:
         """The generator that synthesises this face and its edits: a tuned copy if it was tuned, otherwise itself.

@@ -17,7 +17,8 @@ from latentface.editing.inverted_face import begin, choose_projection
 from latentface.emotion import Emotion
 from latentface.errors import InputError, LatentfaceError, UsageError
 from latentface.faces.crop import FaceCrop, pick_face
-from latentface.io.images import is_photo_file, read_image
+from latentface.io.colour import srgb
+from latentface.io.images import is_photo_file, read_photo
 from latentface.io.paths import reason
 from latentface.options import ProjectOptions
 
@@ -68,7 +69,7 @@ class Reader:
                 if path.suffix.lower() == LATENT:
                     found[number] = api.load_latent(path, self.generator).ws
                 else:
-                    crops = api.align(read_image(path), self.generator.config.resolution, self.landmarks)
+                    crops = api.align(srgb(read_photo(path)).rgb, self.generator.config.resolution, self.landmarks)
                     waiting.append((number, pick_face(crops, None)))
             except LatentfaceError as error:
                 self.note(f"{path} is left out: {error}")

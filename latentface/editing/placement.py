@@ -57,6 +57,7 @@ def make_placer(
         return None
     if place == "head":
         return HeadPlacer(face.photo.rgb, face.crop, face.others, note)
+    reference = face.in_own_colours(reference)
     if place == "paste":
         return Compositor(face.photo.rgb, face.crop, composite, reference=reference, reach=reach)
     (points,) = find_points(generator, reference[None])

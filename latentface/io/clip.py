@@ -7,7 +7,7 @@ is an exact fraction of seconds from the clip's first frame, whatever time base 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -57,7 +57,8 @@ class Clip:
         sound: the sound that belongs to it, or None.
         source_type: the IPTC term for what a network did to the pixels (see `latentface.io.provenance`); None for an
             unchanged clip.
-        notes: changes made to the frames when they were read, one line each.
+        notes: changes made to the frames when they were read, one line each; for a file whose end is
+            damaged, one more after the clip has been read to its end.
 
     Raises:
         UsageError: a rate or size that is not positive.
@@ -70,7 +71,7 @@ class Clip:
     alpha: bool = False
     sound: Sound | None = None
     source_type: SourceType | None = None
-    notes: tuple[str, ...] = ()
+    notes: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rate", as_rate(self.rate))

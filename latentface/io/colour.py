@@ -1,8 +1,10 @@
 """Colour, managed in one place: a photo's own profile comes in, clips and networks work in sRGB.
 
 A photo keeps its pixels and its profile for as long as it stays a photo: what an edit does not touch stays as it was,
-and any program shows it as before. A clip has no profile; its colours are sRGB, and `srgb` brings a photo there. Grey
-and CMYK pictures become sRGB when they are read (relative colorimetric, ICC.1:2022), since they are RGB from then on.
+and any program shows it as before. Networks see crops in sRGB, and what they synthesise goes into a photo in the
+photo's own colours (`convert`). A clip has no profile; its colours are sRGB, and `srgb` brings a photo there; so are
+those of sheets. Grey and CMYK pictures become sRGB when they are read (relative colorimetric, ICC.1:2022), since they
+are RGB from then on.
 """
 
 from __future__ import annotations
@@ -29,10 +31,18 @@ def srgb(photo: Photo) -> Photo:
     """The photo with its colours in sRGB, and no profile: itself where it is in sRGB, or says nothing, already."""
     if photo.icc is None:
         return photo
-    transform = _to_srgb(photo.icc, "RGB")
-    if transform is None:
+    if _to_srgb(photo.icc, "RGB") is None:
         return replace(photo, icc=None, notes=(*photo.notes, UNREADABLE))
-    return replace(photo, rgb=photo.rgb if _is_srgb(photo.icc) else _apply(transform, photo.rgb), icc=None)
+    return replace(photo, rgb=convert(photo.rgb, photo.icc), icc=None)
+
+
+def convert(rgb: Pixels, icc: bytes | None, wanted: bytes | None = None) -> Pixels:
+    """Pixels uint8 RGB [H, W, 3] of one profile in the colours of another: themselves where both are alike.
+
+    No profile, or one that cannot be read, stands for sRGB.
+    """
+    transform = None if icc == wanted else _between(icc, wanted)
+    return rgb if transform is None else _apply(transform, rgb)
 
 
 def read_in_srgb(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, tuple[str, ...]]:
@@ -66,11 +76,20 @@ def _to_srgb(icc: bytes, mode: str) -> Any:
 
 
 @functools.lru_cache(maxsize=8)
-def _is_srgb(icc: bytes) -> bool:
-    """Whether a profile gives the colours of sRGB, measured on a lattice of them."""
+def _between(icc: bytes | None, wanted: bytes | None) -> Any:
+    """Pillow's transform from one profile to another; None where it changes a lattice of colours by next to nothing."""
+    from PIL import ImageCms
+
+    def profile(icc: bytes | None) -> ImageCms.ImageCmsProfile:
+        known = icc if icc and _to_srgb(icc, "RGB") is not None else None
+        return ImageCms.ImageCmsProfile(BytesIO(known) if known else ImageCms.createProfile("sRGB"))
+
+    intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
+    transform = ImageCms.buildTransform(profile(icc), profile(wanted), "RGB", "RGB", intent)
     steps = np.linspace(0, 255, 9).round().astype(np.uint8)
     lattice = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(27, 27, 3)
-    return bool(np.abs(_apply(_to_srgb(icc, "RGB"), lattice).astype(int) - lattice).max() <= _ALIKE)
+    alike = np.abs(_apply(transform, lattice).astype(int) - lattice).max() <= _ALIKE
+    return None if alike else transform
 
 
 def _apply(transform: Any, rgb: Pixels) -> Pixels:

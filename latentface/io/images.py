@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, PngImagePlugin, UnidentifiedImageError, features
 
 from latentface.arrays import Pixels
 from latentface.errors import InputError, OutputError, UsageError
@@ -275,8 +275,11 @@ def _register_heic() -> None:
 
 
 def _unidentified(source: Path) -> str:
-    if picture_kind_of(source) == "HEIC":
+    kind = picture_kind_of(source)
+    if kind == "HEIC" and importlib.util.find_spec("pillow_heif") is None:
         return f"{source}: HEIC photos need pillow-heif: pip install 'latentface[heic]', or convert the photo to JPEG"
+    if kind == "AVIF" and not features.check("avif"):
+        return f"{source}: AVIF photos need Pillow 11.3 or newer: pip install -U pillow, or convert the photo to JPEG"
     return f"{source}: not a picture, or a damaged one; give a JPEG, PNG, WebP, TIFF, BMP or GIF file"
 
 

@@ -35,7 +35,7 @@ FrameCallback = Callable[[int, Frame], None]
 class Written:
     """The result of `write_clip`: frames, seconds, and the sound: none, copied, re-encoded or left out.
 
-    notes: what the file could not store exactly, one line each.
+    notes: what the file could not store exactly, and what was damaged at the end of the clip, one line each.
     """
 
     frames: int
@@ -116,6 +116,7 @@ def write_clip(
     if suffix == ".gif" and clip.rate > 1 / SHORTEST_DELAY:
         notes = (f"{target}: browsers slow down a GIF of {float(clip.rate):g} frames a second; it has 50",)
         clip = clip.resampled(1 / SHORTEST_DELAY)
+    known = len(clip.notes)
     place, make = (atomic_path, FilmSink) if suffix else (_atomic_folder, FolderSink)
     with place(target) as temporary:
         try:
@@ -126,7 +127,7 @@ def write_clip(
             raise OutputError(f"cannot write {target}: {error.strerror or error}{advice(error.errno)}") from error
     if stopped is not None:
         raise stopped
-    return replace(written, notes=notes)
+    return replace(written, notes=(*notes, *clip.notes[known:]))
 
 
 def _pour(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import av
 import numpy as np
+from av.codec.context import Flags
 from PIL import Image, ImageSequence
 
 from latentface.arrays import Pixels
@@ -24,6 +25,34 @@ from latentface.io.metadata import BROKEN
 Item = TypeVar("Item")
 _DEFAULT_DELAY = 100  # milliseconds: what browsers show for a frame without a delay
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own leave the alpha plane aside
+_BROKEN_END = "its last frame is damaged and left out"
+
+
+@dataclass(frozen=True)
+class Turn:
+    """How a film is brought upright: its sides change places, and then its rows or columns their order."""
+
+    transposed: bool
+    rows: int  # 1, or -1 for the reverse order
+    columns: int
+
+    @classmethod
+    def of(cls, frame: Any) -> Turn | None:
+        """That of the display matrix of a film's first frame (ISO 14496-12, 6.2.2); None without one.
+
+        To be asked once a film: a frame that has been asked lives on until Python collects its garbage.
+        """
+        matrix = frame.side_data.get("DISPLAYMATRIX")
+        if matrix is None:
+            return None
+        a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()  # x' = a x + c y, y' = b x + d y
+        across, down = (c, b) if abs(b) > abs(a) else (a, d)
+        return cls(abs(b) > abs(a), -1 if down < 0 else 1, -1 if across < 0 else 1)
+
+    def upright(self, pixels: Pixels) -> Pixels:
+        """Pixels [H, W, C] as they are to be seen."""
+        turned = pixels.transpose(1, 0, 2) if self.transposed else pixels
+        return np.ascontiguousarray(turned[:: self.rows, :: self.columns])
 
 
 @dataclass(frozen=True)
@@ -37,26 +66,35 @@ class Film:
     end: Fraction | None  # in the file's own seconds, where there is no such index
     alpha: bool
     aspect: Fraction  # of a pixel, width by height
+    turn: Turn | None
+    notes: list[str]  # of its clip, for what is seen at the end only
 
     def __iter__(self) -> Iterator[Frame]:
         count, last = 0, Fraction(0)
         try:
             with open_media(self.path) as container:
                 for frame, last in increasing(self._timed(container), 1 / self.rate):
-                    yield Frame(to_pixels(frame, self.alpha, self.aspect), last)
+                    yield Frame(to_pixels(frame, self.alpha, self.aspect, self.turn), last)
                     count += 1
         except (av.FFmpegError, OSError) as error:
             raise InputError(f"{self._damage(count, last)} ({_reason(error)})") from None
-        lacks = self.expected is not None and count < self.expected
+        lacks = self.expected is not None and count < self.expected - 1
         cut = self.end is not None and self.start + last + 1 / self.rate < self.end - max(2 / self.rate, Fraction(1, 4))
         if lacks or cut:
             promised = f"{self.expected} frames" if lacks else f"{float((self.end or 0) - self.start):.2f} s"
             raise InputError(f"{self._damage(count, last)}, its header promises {promised}")
+        if count + 1 == self.expected:
+            self._note_broken_end()
+
+    def _note_broken_end(self) -> None:
+        note = f"{self.path}: {_BROKEN_END}"
+        if note not in self.notes:
+            self.notes.append(note)
 
     def _timed(self, container: Any) -> Iterator[tuple[Any, Fraction | None]]:
-        for frame in decode(container):
-            known = frame.pts is not None
-            yield frame, snap(_time(frame) - self.start, self.rate, frame.time_base) if known else None
+        for frame in decode(container, self._note_broken_end):
+            time = _time(container, frame)
+            yield frame, None if time is None else snap(time - self.start, self.rate, frame.time_base)
 
     def _damage(self, count: int, last: Fraction) -> str:
         seconds = float(last + 1 / self.rate) if count else 0.0
@@ -77,20 +115,22 @@ def open_film(path: Path) -> Clip:
             frame = next(_decoded(container), None)
             if frame is None:
                 raise InputError(f"{path}: the video stream holds no frame; give a clip that plays")
-            notes = _notes(path, frame)
+            notes = list(_notes(path, frame))
             has_alpha = any(part.is_alpha for part in frame.format.components)
             rate = Fraction(stream.guessed_rate or stream.average_rate or 25).limit_denominator(1001 * 1000)
-            promised, start = _promised(stream), _time(frame)
+            promised, start = _promised(stream), _time(container, frame) or Fraction(0)
             end = None if promised is not None else _end(container, stream)
             aspect = Fraction(stream.sample_aspect_ratio or 1)
-            height, width = to_pixels(frame, has_alpha, aspect).shape[:2]
-            sound = Sound(path, start) if any(track.codec_context for track in container.streams.audio[:1]) else None
+            turn = Turn.of(frame)
+            height, width = to_pixels(frame, has_alpha, aspect, turn).shape[:2]
+            heard = Fraction(0) if _is_avi(container) else start  # an AVI's sound does not wait for its decoder
+            sound = Sound(path, heard) if any(track.codec_context for track in container.streams.audio[:1]) else None
     except (av.FFmpegError, OSError) as error:
         raise InputError(
             f"{path}: not a clip that can be played, or cut off ({_reason(error)}); readable up to frame 0; "
             "save or download it again"
         ) from None
-    film = Film(path, rate, start, promised, end, has_alpha, aspect)
+    film = Film(path, rate, start, promised, end, has_alpha, aspect, turn, notes)
     return Clip(film, rate, (width, height), promised, has_alpha, sound, notes=notes)
 
 
@@ -100,10 +140,13 @@ def _notes(path: Path, frame: Any) -> tuple[str, ...]:
     return tuple(f"{path}: {text}" for text in (note_of(frame), fields) if text is not None)
 
 
-def decode(container: Any) -> Iterator[Any]:
-    """The frames of a container's first video stream; from the first interlaced one on they are made whole."""
+def decode(container: Any, on_broken_end: Callable[[], None] | None = None) -> Iterator[Any]:
+    """The frames of a container's first video stream; from the first interlaced one on they are made whole.
+
+    on_broken_end: called where the last frame alone is damaged, which then does not come.
+    """
     graph: Any = None
-    for frame in _decoded(container):
+    for frame in _decoded(container, on_broken_end):
         if graph is None and frame.interlaced_frame:
             graph = _deinterlacer(frame)
         if graph is None:
@@ -135,15 +178,24 @@ def _ready(graph: Any) -> Iterator[Any]:
             return
 
 
-def _decoded(container: Any) -> Iterator[Any]:
+def _decoded(container: Any, on_broken_end: Callable[[], None] | None = None) -> Iterator[Any]:
     """The frames of a container's first video stream, by a decoder that keeps alpha where there is some."""
     stream = container.streams.video[0]
-    stream.thread_type = "AUTO"
     decoder = stream.codec_context
     if stream.metadata.get("alpha_mode") == "1":
         decoder = av.CodecContext.create(_ALPHA_DECODERS[decoder.name], "r")
-    for packet in container.demux(stream):
-        for frame in decoder.decode(packet if packet.size else None):
+    decoder.thread_type = "SLICE"  # frames decoded at once would be lost with a damaged one
+    decoder.flags |= Flags.unaligned  # what a stream crops is cropped to the pixel
+    packets = container.demux(stream)
+    for packet in packets:
+        try:
+            frames = decoder.decode(packet if packet.size else None)
+        except av.error.InvalidDataError:
+            if on_broken_end is None or not packet.size or next(packets).size:
+                raise
+            on_broken_end()
+            frames = decoder.decode(None)
+        for frame in frames:
             frame.time_base = frame.time_base or stream.time_base
             yield frame
 
@@ -179,11 +231,11 @@ def increasing(
     yield from spread(step)
 
 
-def to_pixels(frame: Any, alpha: bool, aspect: Fraction) -> Pixels:
+def to_pixels(frame: Any, alpha: bool, aspect: Fraction, turn: Turn | None = None) -> Pixels:
     """uint8 [H, W, 3 or 4] as it is meant to be seen: in sRGB, with square pixels, turned upright."""
     size = {"width": max(1, round(frame.width * aspect)), "height": frame.height} if aspect != 1 else {}
     pixels = to_srgb(frame, alpha, **size)
-    return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
+    return pixels if turn is None else turn.upright(pixels)
 
 
 def snap(time: Fraction, rate: Fraction, tick: Fraction) -> Fraction:
@@ -281,8 +333,15 @@ def _with_alpha(rgb: Pixels, alpha: Pixels | None) -> Pixels:
     return np.dstack([rgb, opaque])
 
 
-def _time(frame: Any) -> Fraction:
-    return Fraction(frame.pts or 0) * Fraction(frame.time_base)
+def _is_avi(container: Any) -> bool:
+    """Whether a file numbers its frames in the order of decoding alone."""
+    return str(container.format.name) == "avi"
+
+
+def _time(container: Any, frame: Any) -> Fraction | None:
+    """When a frame is shown, in the file's own seconds; of an AVI file, when it is decoded."""
+    ticks = frame.dts if _is_avi(container) else frame.pts
+    return None if ticks is None else Fraction(ticks) * Fraction(frame.time_base)
 
 
 def _promised(stream: Any) -> int | None:

@@ -47,6 +47,7 @@ FORMATS = {
     ".webm": Format(
         "webm", "libvpx-vp9", "yuv420p", {"crf": "24", "b": "0", "deadline": "good", "cpu-used": "5", "row-mt": "1"},
         alpha_pixels="yuva420p", sound=SoundFormat(("opus", "vorbis"), "libopus"),
+        container_options={"fflags": "+bitexact"},  # no random numbers for its parts
     ),
     ".gif": Format("gif", "gif", "pal8", {}, alpha_pixels="pal8", container_options={"loop": "0"}),
     ".webp": Format(

@@ -19,11 +19,13 @@ from latentface.editing.placement import find_points
 from latentface.editor import FaceEditor
 from latentface.errors import InputError, UsageError
 from latentface.faces.head_pose import HeadPose
-from latentface.io.images import read_image
+from latentface.io.colour import srgb
+from latentface.io.images import read_image, read_photo, write_image
 from latentface.latents.latent import Direction, Latent
 from latentface.options import CompositeOptions, EditOptions, ProjectOptions
 from latentface.pretrained.directions import place, write_directions
 from tests.helpers.cli_desk import Desk, draw_photo
+from tests.helpers.profiles import encode, rgb_profile, to_linear
 from tests.helpers.stand_in_networks import stand_in_networks
 
 QUICK = ProjectOptions(steps=2)
@@ -46,6 +48,27 @@ def bench(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
 
 def edit(bench: Desk, source: Path, *words: object) -> object:
     return bench.run("edit", source, "--network", bench.network, "--steps", 2, "-o", bench.folder / "out.png", *words)
+
+
+@pytest.mark.parametrize("place", ["head", "paste"])
+def test_sheets_of_a_photo_of_wide_gamut_have_its_true_colours(bench: Desk, place: str) -> None:
+    """The photo keeps its profile; strip and grid, which have none, look as those of the same photo in sRGB."""
+    plain, icc = draw_photo(), rgb_profile("adobe")
+    wide = np.rint(encode(to_linear(plain / 255.0), "adobe") * 255).astype(np.uint8)
+    assert np.abs(wide.astype(int) - plain).mean() > 3
+    seen = {}
+    for name, pixels, profile in (("plain", plain, None), ("wide", wide, icc)):
+        write_image(bench.folder / f"{name}.png", pixels, icc=profile)
+        words = ("--set", "joy=1", "--strip", "joy", "--grid", "joy", "nod", "--place", place)
+        done = edit(bench, bench.folder / f"{name}.png", *words)
+        assert done.code == 0, done.err
+        made = read_photo(bench.folder / "out.png")
+        assert made.icc == profile
+        sheets = [read_photo(bench.folder / f"out.{each}.png") for each in ("strip", "grid")]
+        assert all(sheet.icc is None for sheet in sheets)
+        seen[name] = [srgb(made).rgb, *(sheet.rgb for sheet in sheets)]
+    for one, other in zip(*seen.values(), strict=True):
+        assert np.abs(one.astype(int) - other).mean() < 1.5
 
 
 def test_the_face_changes_and_the_rest_of_the_photo_stays(bench: Desk) -> None:

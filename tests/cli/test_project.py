@@ -289,6 +289,13 @@ def test_a_name_that_is_not_utf8_is_done_and_shown(desk: Desk) -> None:
     assert desk.project(odd, "--json", "--overwrite").json["done"] == 1
 
 
+def test_a_name_that_is_too_long_for_further_faces_only(desk: Desk) -> None:
+    photo = desk.photo()
+    long = photo.rename(photo.with_name(f"{'x' * 235}.png"))
+    assert desk.project(long).code == 0
+    assert f"{'x' * 235}.latent.safetensors" in desk.written()
+
+
 def test_a_name_that_would_be_too_long_is_told_before_the_work(desk: Desk) -> None:
     photo = desk.photo()
     long = photo.rename(photo.with_name(f"{'x' * 240}.png"))

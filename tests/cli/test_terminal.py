@@ -105,7 +105,7 @@ def test_control_c_at_the_terminal(desk: Desk) -> None:
     assert files(desk.out) == finished
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
 def test_a_signal_while_a_file_is_being_written(desk: Desk, number: signal.Signals, code: int) -> None:
     stuck = (
         PROGRAM.replace("main()", "").replace("import main", "import main as start")
@@ -136,4 +136,9 @@ start()
         process.kill()  # does nothing to one that has ended
     assert process.returncode == code
     assert "Traceback" not in errors
-    assert not desk.out.exists()  # the folder was made for this run and holds nothing
+    if number == signal.SIGKILL:
+        assert all(name.startswith(".") for name in files(desk.out))  # nothing under a final name
+    else:
+        assert not desk.out.exists()  # the folder was made for this run and holds nothing
+    assert desk.project(photo).code == 0
+    assert len([name for name in files(desk.out) if not name.startswith(".")]) == 3

@@ -40,7 +40,7 @@ def moving(
 
 def film(
     path: Path, times: Sequence[int], tick: Fraction = Fraction(1, 1000), *, rotation: int = 0,
-    aspect: Fraction | None = None, sound: str | None = None,
+    mirrored: bool = False, aspect: Fraction | None = None, sound: str | None = None,
 ) -> Path:  # fmt: skip
     """A video file with a frame at each time (in ticks), as other programs write them."""
     with av.open(str(path), "w") as container:
@@ -49,8 +49,8 @@ def film(
         stream.codec_context.time_base, stream.options = tick, {"qscale": "2", "flags": "+qscale"}
         if aspect:
             stream.codec_context.sample_aspect_ratio = aspect
-        if rotation:
-            stream.set_display_rotation(rotation)
+        if rotation or mirrored:
+            stream.set_display_rotation(rotation, hflip=mirrored)
         track: Any = container.add_stream(sound, rate=48000, layout="mono") if sound else None
         for k, time in enumerate(times):
             frame: Any = av.VideoFrame.from_ndarray(picture(k), format="rgb24")

@@ -11,7 +11,7 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 
 from latentface.arrays import Pixels
 from latentface.io.clip import Clip
-from latentface.io.colour import UNREADABLE, srgb
+from latentface.io.colour import UNREADABLE, convert, srgb
 from latentface.io.images import Photo, read_photo, write_photo
 from latentface.io.video import read_clip, write_clip
 from tests.helpers.profiles import encode, grey_profile, rgb_profile, to_linear
@@ -42,6 +42,22 @@ def test_a_wide_photo_has_its_true_colours_in_srgb(space: str) -> None:
     made = srgb(photo)
     assert made.icc is None and made.notes == ()
     assert difference(made.rgb, colours()) < 0.6
+
+
+@pytest.mark.parametrize("space", ["adobe", "prophoto", "p3"])
+def test_what_is_in_srgb_goes_into_a_photo_in_its_own_colours(space: str) -> None:
+    icc = rgb_profile(space)
+    made = convert(colours(), None, icc)
+    assert np.abs(made.astype(int) - stored(space)).max() <= 2
+    assert difference(convert(made, icc), colours()) < 0.6
+    other = convert(stored("adobe"), rgb_profile("adobe"), icc)
+    assert np.abs(other.astype(int) - stored(space)).max() <= 3
+
+
+def test_nothing_is_done_between_profiles_that_are_alike() -> None:
+    pixels = colours()
+    pairs = [(None, None), (None, rgb_profile("srgb")), (b"nothing", None), (rgb_profile("p3"), rgb_profile("p3"))]
+    assert all(convert(pixels, *pair) is pixels for pair in pairs)
 
 
 def test_a_photo_in_srgb_keeps_its_pixels() -> None:

@@ -97,7 +97,7 @@ def test_a_clip_without_a_matrix_takes_that_of_its_size(size: tuple[int, int], m
         container.mux(stream.encode(frame.reformat(format="yuv420p", dst_colorspace=matrix, dst_color_range=1)))
         container.mux(stream.encode(None))
     assert np.abs(bars(tmp_path / "a.mp4", 4).astype(int) - COLOURS).max() <= 5
-    assert read_clip(tmp_path / "a.mp4").notes == ()
+    assert not read_clip(tmp_path / "a.mp4").notes
 
 
 def test_an_interlaced_clip_is_made_whole(tmp_path: Path) -> None:

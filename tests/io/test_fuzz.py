@@ -16,6 +16,7 @@ from typing import Any
 
 import av
 import numpy as np
+import pillow_heif
 import pytest
 from hypothesis import given
 from PIL import Image
@@ -26,13 +27,14 @@ from latentface.io.video import read_clip, write_clip
 from tests.helpers.damage import LONG_OR_SHORT, bounded, damaged
 from tests.helpers.profiles import rgb_profile
 
-PICTURES = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")
+PICTURES = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "HEIF")
 CLIPS = {"mp4": "libx264", "mkv": "mpeg4", "avi": "mjpeg", "webm": "libvpx"}
 
 
 @functools.cache
 def picture(kind: str) -> bytes:
     """A picture with metadata."""
+    pillow_heif.register_heif_opener()
     y, x = np.mgrid[:24, :32]
     rgb = np.stack([x * 7, y * 9, (x + y) * 4], -1).astype(np.uint8)
     exif, file, options = Image.Exif(), BytesIO(), {}

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from xml.etree import ElementTree
 
 import numpy as np
+import pillow_heif
 import pytest
 import torch
 from PIL import Image, PngImagePlugin
@@ -28,7 +29,9 @@ from latentface.io.images import (
     to_uint8,
     turned,
     write_image,
+    write_photo,
 )
+from tests.helpers.profiles import rgb_profile
 
 
 def gradient(height=24, width=40):
@@ -240,6 +243,40 @@ def test_heic_names_the_plug_in(tmp_path, monkeypatch):
     path = tmp_path / "a.heic"
     path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 64)
     refuse(path, "pillow-heif", "JPEG")
+
+
+def test_avif_names_the_pillow_that_reads_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("latentface.io.images.features.check", lambda name: False)
+    path = tmp_path / "a.avif"
+    path.write_bytes(b"\0\0\0\x18ftypavif\0\0\0\0mif1avif" + b"\0" * 64)
+    refuse(path, "Pillow 11.3", "JPEG")
+
+
+@pytest.mark.parametrize("kind", ["HEIF", "AVIF"])
+def test_photos_of_phones_with_all_they_hold(kind, tmp_path):
+    pillow_heif.register_heif_opener()
+    y, x = np.mgrid[:96, :128]
+    rgb, exif = np.stack([x * 2, y * 2, x + y], -1).astype(np.uint8), Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "Phone"
+    options = {"exif": exif.tobytes(), "icc_profile": rgb_profile("p3"), "quality": 95}
+    Image.fromarray(rgb).save(tmp_path / "IMG_1.photo", kind, **options)
+    photo = read_photo(tmp_path / "IMG_1.photo")
+    assert np.abs(photo.rgb.astype(int) - np.rot90(rgb, -1)).mean() < 1.5, "turned upright, once"
+    assert photo.icc == rgb_profile("p3") and photo.alpha is None and photo.notes == ()
+    kept = Image.Exif()
+    kept.load(photo.exif)
+    assert kept[0x010F] == "Phone" and 0x0112 not in kept
+    write_photo(tmp_path / "out.jpg", photo)
+    assert read_photo(tmp_path / "out.jpg").icc == photo.icc
+
+
+def test_a_heic_of_10_bits_and_one_that_is_cut_off(tmp_path):
+    y, x = np.mgrid[:96, :128]
+    deep = np.stack([x * 500, y * 650, (x + y) * 290], -1).astype(np.uint16)
+    pillow_heif.from_bytes("RGB;16", (128, 96), deep.tobytes()).save(tmp_path / "a.heic", quality=95)
+    assert np.abs(read_photo(tmp_path / "a.heic").rgb - deep / 257.0).mean() < 2
+    (tmp_path / "b.heic").write_bytes((tmp_path / "a.heic").read_bytes()[:-400])
+    refuse(tmp_path / "b.heic", "b.heic", "damaged")
 
 
 def test_list_photos(tmp_path):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -144,6 +146,28 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, old)
         signal.signal(signal.SIGXFSZ, handler)
     assert list(tmp_path.iterdir()) == []
+
+
+LONG = """
+import resource, sys
+from tests.helpers.films import moving, picture
+from latentface.io.clip import Clip
+from latentface.io.video import read_clip, write_clip
+pictures = [picture(k, (256, 192)) for k in range(24)]
+write_clip(sys.argv[1], Clip.of((pictures[k % 24] for k in range(1000)), 25, (256, 192)))
+def tell(count, frame):
+    if count in (200, 1000):
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+write_clip(sys.argv[2], read_clip(sys.argv[1]), on_frame=tell)
+"""
+
+
+def test_memory_does_not_grow_with_the_clip(tmp_path: Path) -> None:
+    """800 frames of 256 x 192 pixels take 118 MB."""
+    words = [sys.executable, "-c", LONG, str(tmp_path / "a.mp4"), str(tmp_path / "b.mp4")]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=True)
+    early, late = map(int, done.stdout.split())
+    assert late < 1.05 * early
 
 
 def test_on_frame_counts(tmp_path: Path) -> None:

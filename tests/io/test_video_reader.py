@@ -31,13 +31,63 @@ def test_variable_rate_is_kept_and_can_be_made_constant(tmp_path: Path) -> None:
     assert shown[:11] == [0, 2, 2, 3, 4, 4, 4, 4, 4, 4, 5]
 
 
-@pytest.mark.parametrize(("rotation", "turned"), [(90, 1), (-90, -1), (180, 2)])
-def test_phone_rotation(rotation: int, turned: int, tmp_path: Path) -> None:
-    """FFmpeg counts a display rotation anticlockwise, as numpy.rot90 does."""
-    clip = read_clip(film(tmp_path / "a.mp4", [0, 40], rotation=rotation))
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize(("rotation", "turned"), [(0, 0), (90, 1), (-90, -1), (180, 2)])
+def test_phones_turn_and_front_cameras_mirror(rotation: int, turned: int, mirrored: bool, tmp_path: Path) -> None:
+    """FFmpeg counts a display rotation anticlockwise, as numpy.rot90 does, and mirrors after it."""
+    clip = read_clip(film(tmp_path / "a.mp4", [0, 40], rotation=rotation, mirrored=mirrored))
     expected = np.rot90(picture(0), turned)
+    expected = expected[:, ::-1] if mirrored else expected
     assert clip.size == (expected.shape[1], expected.shape[0])
     assert np.abs(next(iter(clip)).pixels.astype(int) - expected).mean() < 3
+
+
+@pytest.mark.parametrize(
+    ("crop", "box"), [("crop_left=10:crop_top=6", (10, 6, 64, 48)), ("crop_right=22", (0, 0, 42, 48))]
+)
+def test_what_a_stream_crops_is_cropped_to_the_pixel(crop: str, box: tuple[int, int, int, int], tmp_path: Path) -> None:
+    write_clip(tmp_path / "a.mp4", moving(3))
+    with av.open(str(tmp_path / "a.mp4")) as given, av.open(str(tmp_path / "b.mkv"), "w") as container:
+        stream = container.add_stream_from_template(given.streams.video[0])
+        cut = av.BitStreamFilterContext(f"h264_metadata={crop}", given.streams.video[0], stream)
+        for packet in (*given.demux(), None):
+            for made in cut.filter(packet):
+                if made.size:
+                    made.stream = stream
+                    container.mux(made)
+    left, top, right, bottom = box
+    expected = picture(0)[top:bottom, left:right]
+    pixels = next(iter(read_clip(tmp_path / "b.mkv"))).pixels
+    assert pixels.shape == expected.shape and np.abs(pixels.astype(int) - expected).mean() < 3
+
+
+def test_what_an_edit_list_hides_is_not_shown(tmp_path: Path) -> None:
+    """A clip cut without encoding begins at a key frame before the cut, with a list that says what is shown."""
+    write_clip(tmp_path / "a.mp4", moving(24))
+    with av.open(str(tmp_path / "a.mp4")) as given, av.open(str(tmp_path / "b.mp4"), "w") as container:
+        stream = container.add_stream_from_template(given.streams.video[0])
+        for packet in given.demux():
+            if packet.size:
+                packet.pts, packet.dts = packet.pts - 4000, packet.dts - 4000
+                packet.stream = stream
+                container.mux(packet)
+    clip = read_clip(tmp_path / "b.mp4")
+    assert [number(frame.pixels) for frame in clip] == list(range(10, 24)) and clip.count == 14
+    assert next(iter(clip)).time == 0
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.webm"])
+def test_a_broken_last_frame_costs_only_itself(name: str, tmp_path: Path) -> None:
+    write_clip(tmp_path / name, moving(20))
+    with av.open(str(tmp_path / name)) as container:
+        last = [bytes(packet) for packet in container.demux(video=0) if packet.size][-1]
+    content = (tmp_path / name).read_bytes()
+    assert content.count(last) == 1
+    (tmp_path / f"broken-{name}").write_bytes(content.replace(last, b"\xff" * len(last)))
+    clip = read_clip(tmp_path / f"broken-{name}")
+    assert [number(frame.pixels) for frame in clip] == list(range(19))
+    assert list(clip.notes) == [f"{tmp_path / f'broken-{name}'}: its last frame is damaged and left out"]
+    assert write_clip(tmp_path / "out.mp4", read_clip(tmp_path / f"broken-{name}")).notes == tuple(clip.notes)
 
 
 def test_pixels_that_are_not_square(tmp_path: Path) -> None:
@@ -191,8 +241,8 @@ def test_the_pictures_of_a_folder_take_their_alpha_from_the_first(tmp_path: Path
 
 
 def _encoded(path: Path, count: int = 12) -> Path:
-    """A raw H.264 stream with frames that refer forwards: it holds no times at all."""
-    with av.open(str(path), "w", format="h264") as container:
+    """A stream of H.264 with frames that refer forwards: raw, it holds no times at all, and AVI those of decoding."""
+    with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25, options={"bf": "2", "g": "12"})
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for k in range(count):
@@ -203,9 +253,10 @@ def _encoded(path: Path, count: int = 12) -> Path:
     return path
 
 
+@pytest.mark.parametrize("source", ["dvr.h264", "screen.avi"])
 @pytest.mark.parametrize("name", ["out.mp4", "out.webm", "out.gif", "out.webp"])
-def test_a_stream_without_times_takes_them_from_its_rate(name: str, tmp_path: Path) -> None:
-    clip = read_clip(_encoded(tmp_path / "dvr.h264"))
+def test_a_stream_without_times_takes_them_from_its_rate(source: str, name: str, tmp_path: Path) -> None:
+    clip = read_clip(_encoded(tmp_path / source))
     assert [frame.time for frame in clip] == [Fraction(k, 25) for k in range(12)]
     assert write_clip(tmp_path / name, clip).frames == 12
     assert [frame.time for frame in read_clip(tmp_path / name)] == [Fraction(k, 25) for k in range(12)]

@@ -1,0 +1,127 @@
+"""Ctrl-C, a full disk and a folder that takes no files, at every stage of writing of every verb: no half file is left
+under any name, what is finished is whole, and the next run works."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from latentface import api, hub
+from latentface.faces import alignment
+from latentface.io.clip import Sound
+from latentface.io.video import write_clip
+from latentface.latents.latent import Direction
+from latentface.pretrained.directions import write_directions
+from tests.helpers.cli_desk import Desk, Outcome
+from tests.helpers.films import film
+from tests.helpers.motion_models import Wander, best_skin, write_motion_model
+from tests.helpers.stand_in_networks import stand_in_networks
+
+NAMES = ("happiness", "joy")
+QUICK = ("--steps", 2, "--no-cache")
+
+#: Verb -> its words but for the network and the output.
+VERBS: dict[str, tuple[object, ...]] = {
+    "sample": ("--seeds", "0-3"),
+    "project": ("in/anna.png", "in/ben.png", "--steps", 2, "--batch", 1),
+    "edit": ("in/anna.png", "--set", "joy=1", "--strip", "joy", "--grid", "joy", "happiness", "--save-latent", *QUICK),
+    "transfer": ("--identity", "in/anna.png", "--expression", "in/ben.png", *QUICK),
+    "video": ("in/anna.png", "--emotions", "happiness", "--seconds", 0.4, "--place", "warp", *QUICK),
+    "animate": ("--source", "in/anna.png", "--driving", "in/driver.mp4", "--engine", "motion"),
+}
+#: Where each verb writes to, its suffix included; a second way where clips can be folders of frames.
+OUTPUTS = [
+    ("sample", "out/s.png"), ("project", "out"), ("edit", "out/e.jpg"), ("transfer", "out/t.webp"),
+    ("video", "out/v.mp4"), ("video", "out/frames"), ("animate", "out/a.webm"),
+]  # fmt: skip
+
+
+@pytest.fixture
+def bench(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """The desk with two photos, a driver with sound, directions, a motion model and a folder for results."""
+    monkeypatch.setenv("LATENTFACE_CACHE", str(desk.folder / "cache"))
+    monkeypatch.setattr(api, "face_networks", stand_in_networks)
+    monkeypatch.setattr(hub, "encoder", lambda generator: lambda crops: torch.zeros(len(crops), 6, 8))
+    monkeypatch.setattr(alignment, "best_score", best_skin)
+    source, fingerprint = torch.Generator().manual_seed(0), api.load_generator(desk.network).fingerprint
+    (desk.folder / "cache" / "directions").mkdir(parents=True)
+    made = [Direction(torch.randn(6, 8, generator=source), fingerprint, name) for name in NAMES]
+    write_directions(desk.folder / "cache" / "directions" / "made.safetensors", made)
+    desk.photo("in/anna.png")
+    desk.photo("in/ben.png", faces=(80,))
+    write_motion_model(desk.folder / "model.safetensors")
+    spoken = film(desk.folder / "spoken.mkv", [0, 40, 80], sound="flac")
+    write_clip(desk.folder / "in" / "driver.mp4", Wander(3).clip(Sound(spoken)))
+    return desk
+
+
+def start(bench: Desk, verb: str, output: str) -> Outcome:
+    network = "model.safetensors" if verb == "animate" else bench.network
+    return bench.run(verb, *VERBS[verb], "--network", network, "--device", "cpu", "-o", output)
+
+
+def written(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, hidden ones too, and what it holds."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def failing(stage: int, fault: BaseException | None) -> tuple[Callable[..., object], list[str]]:
+    """A wrapper for the functions that begin and end the writing of a file; with the fault at that stage."""
+    seen: list[str] = []
+
+    def wrap(real: Callable[..., object]) -> Callable[..., object]:
+        def call(*given: object) -> object:
+            seen.append(real.__name__)
+            if fault is not None and len(seen) == stage:
+                raise fault
+            return real(*given)
+
+        return call
+
+    return wrap, seen
+
+
+def run_with(bench: Desk, verb: str, output: str, stage: int, fault: BaseException | None) -> tuple[Outcome, list[str]]:
+    with pytest.MonkeyPatch.context() as patch:
+        wrap, seen = failing(stage, fault)
+        patch.setattr(os, "replace", wrap(os.replace))
+        patch.setattr(secrets, "token_hex", wrap(secrets.token_hex))
+        return start(bench, verb, output), seen
+
+
+@pytest.mark.parametrize(("verb", "output"), OUTPUTS)
+def test_whatever_ends_a_run_leaves_whole_files_only(verb: str, output: str, bench: Desk) -> None:
+    assert start(bench, verb, output).code == 0  # once, so that what is remembered is so in every run below
+    shutil.rmtree(bench.out)
+    done, stages = run_with(bench, verb, output, 0, None)
+    assert done.code == 0, done.err
+    whole, inputs = written(bench.out), written(bench.folder / "in")
+    faults = (
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), 5, "No space left"),
+    )
+    for stage in sorted({1, len(stages) // 2, len(stages)}):
+        for fault, code, words in faults if stages[stage - 1] == "replace" else faults[:1]:
+            shutil.rmtree(bench.out, ignore_errors=True)
+            stopped, _ = run_with(bench, verb, output, stage, fault)
+            assert stopped.code == code and words in stopped.err, (stage, stages, stopped)
+            left = written(bench.out)
+            assert left.items() < whole.items(), (stage, stages, sorted(left))
+            assert written(bench.folder / "in") == inputs
+    again = start(bench, verb, output)
+    assert again.code == 0, again.err
+    assert written(bench.out) == whole
+
+
+@pytest.mark.parametrize(("verb", "output"), OUTPUTS)
+def test_a_folder_that_takes_no_files_is_told_before_the_work(verb: str, output: str, bench: Desk) -> None:
+    shut = "/proc/self" + output.removeprefix("out")
+    done = start(bench, verb, shut)
+    assert done.code == 5 and "/proc/self" in done.err and len(done.err.splitlines()) == 1, done.err
