@@ -49,8 +49,9 @@ def precision_option(what: str, exact: str, applies_to: tuple[Condition | Either
 
 def parts_option(applies_to: tuple[Condition | Either, ...]) -> Any:
     """A field that names the parts of the face that change, as `head.control_names.parse_parts` reads them."""
-    text = "Change only these parts of the face: a list of lips, eyes, brows, pose and expression (all but pose), such as"
-    return option("", f"{text} lips,eyes.", applies_to=applies_to)
+    parts = "lips, eyes, brows, pose and expression (all but pose)"
+    text = f"Change only these parts of the face: a list of {parts}, such as lips,eyes."
+    return option("", text, applies_to=applies_to)
 
 
 def check(options: Any) -> None:
