@@ -70,7 +70,7 @@ class Block:
 
 
 def parse_changes(rows: Rows) -> tuple[Block, ...]:
-    """Changes of a clip: what, by how much, from second, to second a line; without the last it lasts to the end.
+    """Changes of a clip: what, by how much, from second, to second a line; without the last, or with 0, it lasts to the end.
 
     Raises UsageError, which names the line, for anything else.
     """
@@ -84,7 +84,7 @@ def parse_changes(rows: Rows) -> tuple[Block, ...]:
             value, start, end = (_number(each) for each in (*row[1:4], *[None] * (4 - len(row))))
             if value is None:
                 raise UsageError("by how much is missing")
-            blocks.append(Block(known[word.lower()], value, start or 0.0, end))
+            blocks.append(Block(known[word.lower()], value, start or 0.0, end or None))
         except ValueError as error:
             raise UsageError(f"row {number}: {error}") from None
     return tuple(blocks)

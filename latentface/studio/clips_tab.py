@@ -21,7 +21,7 @@ from latentface.studio.tool import Controls, Tool, clip_drop, clip_kind, flagged
 from latentface.studio.work import Workshop
 
 Rows = list[list[Any]]
-BEGINNING: Rows = [["Happiness", 1.5, 0.0, None]]
+BEGINNING: Rows = [["Happiness", 1.5, 0.0, 0.0]]
 MODES = {"Speech and blinks go on under it": "relative", "It holds still": "absolute"}
 LONGEST_FADE = 2.0  # seconds
 
@@ -33,10 +33,9 @@ def _lay_out(desk: Desk) -> Controls:
         what = gr.Dropdown([each.title for each in SLIDERS], value="Happiness", label="What changes", min_width=150)
         value = gr.Number(1.5, label="By how much", min_width=90, step=0.1)
         start = gr.Number(0, label="From second", minimum=0, step=0.5, min_width=90)
-        end = gr.Number(None, label="To second", minimum=0, step=0.5, min_width=90, placeholder="the end")
+        end = gr.Number(0, label="To (0: the end)", minimum=0, step=0.5, min_width=90)
     headers = ("What", "By", "From", "To")
-    label = "Changes; without a second time they last to the end"
-    table = block_table("clips", label, headers, [what, value, start, end], BEGINNING)
+    table = block_table("clips", "Changes", headers, [what, value, start, end], BEGINNING)
 
     def tracks(rows: Rows, path: str | None) -> str:
         return tracks_of_changes(rows, clip_seconds(desk.shared.uploaded(path, "clip")) if path else 0.0)

@@ -30,7 +30,8 @@ button.md { font-weight: 500; font-size: 14px; white-space: nowrap; }
 .sticky, .stage { position: sticky; top: 8px; align-self: flex-start; }
 .presets { display: grid !important; grid-template-columns: repeat(auto-fill, minmax(84px, 1fr)); gap: 8px; }
 .presets button { flex-direction: column; gap: 4px; padding: 6px 4px; font-weight: 500; overflow: hidden; }
-.presets button img { width: 64px; height: 64px; border-radius: 8px; margin: 0; }
+.presets button:not(:has(img))::before { content: ""; background: var(--background-fill-secondary); }
+.presets button img, .presets button::before { width: 64px; height: 64px; border-radius: 8px; margin: 0; }
 .sliders .form, .sliders .block { border: 0; gap: 0; background: none; box-shadow: none; }
 .sliders .block { padding: 1px 0; overflow: hidden !important; }
 .sliders .block > .wrap:last-of-type { flex-direction: row; align-items: center; gap: 10px; }

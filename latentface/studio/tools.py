@@ -89,7 +89,7 @@ def _lay_out_mix(desk: Desk) -> Controls:
     with gr.Row():
         first, second = (
             gr.File(label=f"Photo or latent {what}", file_types=kinds, elem_id=f"mix-{name}", height=160)
-            for name, what in (("first", "that stays"), ("second", "whose rows are taken"))
+            for name, what in (("first", "that stays"), ("second", "to mix in"))
         )
     rows = gr.CheckboxGroup(
         [str(row) for row in range(count)], value=[str(row) for row in range(count // 2)], elem_id="mix-rows",
