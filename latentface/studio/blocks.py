@@ -70,9 +70,9 @@ class Block:
 
 
 def parse_changes(rows: Rows) -> tuple[Block, ...]:
-    """Changes of a clip: what, by how much, from second, to second a line; without the last, or with 0, it lasts to the end.
+    """Changes of a clip: what, by how much, from second, to second a line.
 
-    Raises UsageError, which names the line, for anything else.
+    Without the last, or with 0, a change lasts to the end. Raises UsageError, which names the line, for anything else.
     """
     known = {word.lower(): slider for slider in SLIDERS for word in (slider.name, slider.title)}
     blocks = []

@@ -12,8 +12,8 @@ from latentface.studio.desk import Desk, new_token
 from latentface.studio.edit_tab import Callbacks, build_edit
 from latentface.studio.endpoints import add_endpoints
 from latentface.studio.look import LOGO
-from latentface.studio.queue_tab import build_queue
-from latentface.studio.tool import build_tool
+from latentface.studio.queue_tab import QueueTab, build_queue
+from latentface.studio.tool import ToolTab, build_tool
 from latentface.studio.tools import ANIMATE, MIX, PROJECT, TRANSFER
 from latentface.studio.video_tab import VIDEO
 
@@ -42,7 +42,8 @@ def build_page(desk: Desk) -> gr.Blocks:
             queue = build_queue(desk, token)
         add_endpoints(desk)
         tab.select(queue.restore, [token], queue.outputs, api_visibility="private", show_progress="hidden")
-        tabs, callbacks = [*tools, queue], Callbacks(desk, edit, token)
+        tabs: list[ToolTab | QueueTab] = [*tools, queue]
+        callbacks = Callbacks(desk, edit, token)
 
         def load(known: str) -> dict[Any, Any]:
             held = known or new_token()

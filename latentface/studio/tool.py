@@ -88,7 +88,7 @@ class ToolTab:
         return command(*named) if named else ""
 
     @explained
-    def preview(self, *values: Any) -> dict[str, Any]:
+    def preview(self, *values: Any) -> Any:
         """The strip of small pictures."""
         made = self.tool.preview
         pictures = made(self.desk, **self._named(values, self._uploaded)) if made else []
