@@ -24,6 +24,8 @@ button[role="tab"] { font-size: 15px; }
 .picker { cursor: pointer; }
 .html-container { padding: 0 !important; }
 .table-wrap, .table-wrap * { font-family: inherit; }
+input[type="range"]::-webkit-slider-thumb { border: 2px solid var(--color-accent); box-shadow: none; }
+input[type="range"]::-moz-range-thumb { border: 2px solid var(--color-accent); box-shadow: none; }
 button.md { font-weight: 500; font-size: 14px; white-space: nowrap; }
 
 /* Edit: the picture stays in sight while sliders are moved; a slider takes one line. */

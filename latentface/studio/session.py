@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 SIDE = 512  # pixels: the longer side of a preview
 REACH = 1.25  # of a face's FFHQ square, from its middle to each side of the preview
+NEAR = 0.8  # of that square: a thumbnail
 NEARLY_ALL = 0.6  # of the photo: a preview of more shows all of it
 KEPT = 4  # photos in a history: one that an edit was applied to holds its pixels
 
@@ -157,9 +158,9 @@ class Subject:
         return self._small.place(move_head(self._small.fit, changes))
 
     def thumbnail(self, changes: Mapping[str, float], side: int) -> Pixels:
-        """The face alone after changes, uint8 RGB [side, side, 3]."""
+        """The features of the face after changes, uint8 RGB [side, side, 3]."""
         corners = map_points(self.window.from_photo, self.face.quad)
-        middle, reach = corners.mean(axis=0) + 0.5, np.ptp(corners, axis=0).max() / 2
+        middle, reach = corners.mean(axis=0) + 0.5, NEAR * np.ptp(corners, axis=0).max() / 2
         box = np.concatenate([middle - reach, middle + reach]).round().astype(int).tolist()
         face = Image.fromarray(self.preview(changes)).crop(box)
         return np.asarray(face.resize((side, side), Image.Resampling.LANCZOS))

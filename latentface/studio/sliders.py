@@ -70,6 +70,7 @@ PRESETS: dict[str, dict[str, float]] = {
     "Kiss": {"pucker+": 1.0, "blink+": 0.3},
     "Sad": {"sadness": 2.0, "gaze-y+": -6.0},
     "Angry": {"anger": 2.0},
+    "Scared": {"fear": 2.0},
     "Neutral": {NEUTRALISE: 1.0},
 }
 

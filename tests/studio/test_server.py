@@ -135,7 +135,7 @@ def test_the_example_of_the_manual_runs(served: Served, astronaut: Path) -> None
         example = example.replace(written, meant)
     found: dict[str, list[str]] = {}
     exec(example, found)
-    assert [Path(path).name.startswith("astronaut.edit") for path in found["files"]] == [True]
+    assert [Path(path).name.endswith(".edit.png") for path in found["files"]] == [True]
 
 
 def test_a_clip_is_edited_by_a_program(served: Served, client: Client, film: Path) -> None:
