@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import html
 import os
 import secrets
 import shutil
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar
+from urllib.parse import quote
 
 import gradio as gr
 from PIL import Image
@@ -136,6 +138,11 @@ class Desk:
 def new_token() -> str:
     """A token that nobody guesses."""
     return secrets.token_urlsafe(16)
+
+
+def file_address(path: str) -> str:
+    """Where a browser finds a file of the shared folder, for an attribute of the page."""
+    return html.escape(f"gradio_api/file={quote(path)}")
 
 
 def explained(function: Callable[P, R]) -> Callable[P, R]:

@@ -38,7 +38,7 @@ def curve_svg(values: Sequence[float]) -> str:
     label = f"loss {values[0]:.3f} to {values[-1]:.3f} in {len(values)} steps"
     return (
         f'<figure class="curve"><svg viewBox="0 0 300 80" role="img" aria-label="{label}" preserveAspectRatio="none">'
-        f'<polyline points="{points}" fill="none" stroke="currentColor" stroke-width="2" '
+        f'<polyline points="{points}" fill="none" style="stroke:var(--slider-color)" stroke-width="2" '
         f'vector-effect="non-scaling-stroke"/></svg><figcaption>{label}</figcaption></figure>'
     )
 
@@ -123,7 +123,7 @@ def add_job_panel(desk: Desk, token: gr.BrowserState, kind: str, empty: str = ""
         curve=gr.HTML(elem_id=f"{name}-curve", padding=False),
         picture=gr.Image(
             label="Result", visible=False, interactive=False, format="jpeg", height=460, elem_id=f"{name}-picture",
-            buttons=["fullscreen"],
+            buttons=["fullscreen"], elem_classes="result",
         ),
         film=gr.Video(
             label="Result", visible=False, interactive=False, height=460, elem_id=f"{name}-film", autoplay=True,

@@ -43,6 +43,9 @@ button.md { font-weight: 500; font-size: 14px; white-space: nowrap; }
 .sliders .min_value, .sliders .max_value { display: none; }
 .two-sided input[type="range"] { --range_progress: 0% !important; }
 .saving { align-items: center; }
+/* A clip leaves room for the buttons below it; fields in a line are of one height. */
+.video-container > .wrap, .video-container > .upload-container { flex: 1 1 0; min-height: 0; height: auto !important; }
+.row .wrap-inner { min-height: 40px; }
 
 /* What becomes of it. */
 .status { align-items: center; }
@@ -54,11 +57,15 @@ button.md { font-weight: 500; font-size: 14px; white-space: nowrap; }
 .job progress::-webkit-progress-value { background: var(--color-accent); border-radius: 4px; }
 .job progress::-moz-progress-bar { background: var(--color-accent); border-radius: 4px; }
 .command textarea { font-family: var(--font-mono); font-size: 13px; }
-.curve { margin: 0; } .curve svg { width: 100%; height: 120px; color: var(--color-accent); }
-.dark .curve svg { color: var(--primary-400); }
+.curve { margin: 0; } .curve svg { width: 100%; height: 120px; }
 .blocks { display: flex; border-radius: 8px; overflow: hidden; } .blocks div { padding: 8px 4px; text-align: center; }
 .blocks div, .track div { font-size: 12px; color: #111; overflow: hidden; white-space: nowrap;
   text-overflow: ellipsis; }
+.strip { display: grid; grid-template-columns: repeat(4, 1fr); gap: 8px; }
+.strip figure { margin: 0; text-align: center; font-size: 12px; }
+.strip img { width: 100%; aspect-ratio: 1; object-fit: cover; border-radius: 8px; margin: 0; }
+.result img { object-fit: contain !important; width: 100%; height: 100%; }
+.stage [aria-label^="Remove"] { display: none; }
 .track { background: var(--background-fill-secondary); border-radius: 6px; margin-bottom: 4px; }
 .track div { padding: 5px 8px; border-radius: 6px; box-sizing: border-box; }
 .card { display: flex; gap: 14px; align-items: center; padding: 10px 14px; margin-bottom: 8px;

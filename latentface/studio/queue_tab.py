@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import gradio as gr
 
-from latentface.studio.desk import Desk, Shared
+from latentface.studio.desk import Desk, Shared, file_address
 from latentface.studio.job_panel import PICTURES, TICK, status_html
 from latentface.studio.jobs import Job
 
@@ -20,21 +19,20 @@ EMPTY = "No jobs yet. What takes longer than a moment is listed here, and goes o
 
 def job_cards(jobs: Sequence[Job], shared: Shared) -> str:
     """The jobs as they stand, each with its bar, or its results as links."""
-    return "".join(_card(job, shared.files(job.files)) for job in jobs) or status_html(None, EMPTY)
+    return "".join(_card(job, shared) for job in jobs) or status_html(None, EMPTY)
 
 
-def _card(job: Job, files: Sequence[str]) -> str:
+def _card(job: Job, shared: Shared) -> str:
+    files = shared.files(job.files)
     shown = next((path for path in files if path.endswith(PICTURES)), None)
-    picture = f'<img src="{_address(shown)}" alt="">' if shown else '<span class="blank"></span>'
+    if shown is None and job.picture is not None:
+        shown = shared.picture(job.picture)
+    picture = f'<img src="{file_address(shown)}" alt="">' if shown else '<span class="blank"></span>'
     links = " ".join(
-        f'<a href="{_address(path)}" download="{html.escape(Path(path).name)}">{html.escape(Path(path).name)}</a>'
+        f'<a href="{file_address(path)}" download="{html.escape(Path(path).name)}">{html.escape(Path(path).name)}</a>'
         for path in files
     )
     return f'<article class="card">{picture}<div>{status_html(job)}{links}</div><b>{job.number}</b></article>'
-
-
-def _address(path: str) -> str:
-    return html.escape(f"gradio_api/file={quote(path)}")
 
 
 @dataclass(frozen=True)

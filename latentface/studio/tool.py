@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import gradio as gr
 from latentface.arrays import Pixels
 from latentface.head.control_names import PART_NAMES
 from latentface.studio.commands import command
-from latentface.studio.desk import Desk, explained
+from latentface.studio.desk import Desk, explained, file_address
 from latentface.studio.job_panel import JobPanel, add_job_panel
 from latentface.studio.jobs import Work
 from latentface.studio.work import CLIPS
@@ -88,11 +89,11 @@ class ToolTab:
         return command(*named) if named else ""
 
     @explained
-    def preview(self, *values: Any) -> Any:
+    def preview(self, *values: Any) -> str:
         """The strip of small pictures."""
         made = self.tool.preview
         pictures = made(self.desk, **self._named(values, self._uploaded)) if made else []
-        return gr.update(value=pictures, visible=bool(pictures))
+        return film_strip([(self.desk.shared.picture(pixels), caption) for pixels, caption in pictures])
 
     def _named(self, values: Sequence[Any], file: Callable[[Any, Any], str]) -> Mapping[str, Any]:
         each = zip(self.controls.items(), values, strict=True)
@@ -115,10 +116,7 @@ def build_tool(desk: Desk, token: gr.BrowserState, tool: Tool) -> ToolTab:
                 look = gr.Button("Preview", visible=tool.preview is not None, elem_id=f"{tool.name}-preview")
                 button = gr.Button(tool.verb, variant="primary", elem_id=f"{tool.name}-go")
         with gr.Column(scale=5, min_width=320, elem_classes="stage"):
-            strip = gr.Gallery(
-                label="Preview", visible=False, columns=4, height="auto", elem_id=f"{tool.name}-strip", format="jpeg",
-                interactive=False, buttons=[],
-            )  # fmt: skip
+            strip = gr.HTML(elem_id=f"{tool.name}-strip", padding=False)
             panel = add_job_panel(desk, token, tool.title, "What you make appears here.")
             box = command_box(f"{tool.name}-command", "drop something first", visible=tool.words is not None)
     tab, inputs = ToolTab(desk, tool, controls, panel, box), list(controls.values())
@@ -129,6 +127,15 @@ def build_tool(desk: Desk, token: gr.BrowserState, tool: Tool) -> ToolTab:
         show_progress="hidden", queue=False, trigger_mode="always_last", api_visibility="private",
     )  # fmt: skip
     return tab
+
+
+def film_strip(pictures: Sequence[tuple[str, str]]) -> str:
+    """Small pictures beside each other: files of the shared folder, with captions."""
+    figures = (
+        f'<figure><img src="{file_address(path)}" alt=""><figcaption>{html.escape(caption)}</figcaption></figure>'
+        for path, caption in pictures
+    )
+    return f'<div class="strip">{"".join(figures)}</div>' if pictures else ""
 
 
 def photo_drop(label: str, name: str, height: int = 260) -> gr.Image:

@@ -236,13 +236,19 @@ class Workshop:
 
         def work(progress: Progress) -> Sequence[Path]:
             from latentface import api
-            from latentface.editing.inverted_face import FaceFinder
+            from latentface.editing.inverted_face import FaceFinder, choose_projection
 
-            progress(0.1, "finding both faces")
+            progress(0.05, "finding both faces")
             generator = self.editor.generator
             taken = list(parse_rows(rows, generator.config.num_ws))
-            faces = FaceFinder(generator).faces([(first, "the first", None), (second, "the second", None)])
-            progress(0.6, "mixing")
+            options = choose_projection(generator, likeness=True, seed=self.seed)
+
+            def on_step(step: int, state: StepState) -> None:
+                progress(0.05 + 0.9 * step / max(options.steps, 1), f"projecting, step {step}")
+
+            finder = FaceFinder(generator, options, cache=api.projection_cache(), on_step=on_step)
+            faces = finder.faces([(first, "the first", None), (second, "the second", None)])
+            progress(0.95, "mixing")
             own, other = (face.latent for face in faces)
             ws = own.ws.clone()
             ws[taken] += share * (other.ws[taken] - ws[taken])

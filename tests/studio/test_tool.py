@@ -11,7 +11,7 @@ from latentface.errors import InputError
 from latentface.studio.desk import Desk, Shared
 from latentface.studio.jobs import Work
 from latentface.studio.results import Results
-from latentface.studio.tool import Controls, Tool, ToolTab, command_box, flagged, numbered, photo_drop
+from latentface.studio.tool import Controls, Tool, ToolTab, command_box, film_strip, flagged, numbered, photo_drop
 from latentface.studio.work import Workshop
 
 
@@ -42,6 +42,14 @@ def tab(tmp_path: Path) -> ToolTab:
     (tmp_path / "shared").mkdir()
     desk = Desk(Workshop("face-256", Results(tmp_path / "results")), Shared(tmp_path / "shared"))
     return ToolTab(desk, tool, lay_out(desk), NoJob(), command_box("try-command", "nothing"))  # type: ignore[arg-type]
+
+
+def test_strips_show_pictures_with_captions() -> None:
+    shown = film_strip([("/tmp/x/a b.jpg", "<fear> 1"), ("/tmp/x/c.jpg", "joy")])
+    assert shown.count("<figure>") == 2
+    assert "a%20b.jpg" in shown
+    assert "&lt;fear&gt; 1" in shown
+    assert film_strip([]) == ""
 
 
 def test_what_was_entered_comes_back(tab: ToolTab, tmp_path: Path) -> None:
