@@ -13,9 +13,13 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Page
 
+from latentface.editor import FaceEditor
+from latentface.io.images import write_photo
+from latentface.io.video import write_clip
+from latentface.options import VideoOptions
 from latentface.studio.session import Subject
 from latentface.studio.sliders import SLIDERS
-from tests.helpers.studio_page import LONG, chromium, drop, drop_photo, go, serving, set_slider
+from tests.helpers.studio_page import LONG, Served, chromium, drop, drop_photo, go, serving, set_slider
 
 PHOTO = Path("examples/astronaut.jpg")
 
@@ -35,37 +39,101 @@ def time_previews(photo: Path, edits: int) -> np.ndarray:
     return np.array(taken)
 
 
-def take_pictures(page: Page, photo: Path, folder: Path) -> None:
-    """Screenshots of the page, on which the photo was dropped."""
-    set_slider(page, "happiness", 2)
-    page.wait_for_timeout(1000)
-    page.screenshot(path=folder / "studio-edit.png")
-    page.get_by_role("tab", name="Video").click()
-    drop(page, "video-photo", photo)
-    page.wait_for_selector("#video-photo img", timeout=LONG)
-    page.locator("#video-preview").click()
-    page.locator("#video-strip img").first.wait_for(timeout=LONG)
-    page.wait_for_timeout(1000)
-    page.screenshot(path=folder / "studio-video.png")
+def measure_growth(page: Page, served: Served, edits: int) -> float:
+    """Megabytes by which the server grows in so many edits, after 50 to warm up."""
+
+    def move(first: int, times: int) -> None:
+        for step in range(first, first + times):
+            slider = SLIDERS[step % len(SLIDERS)]
+            set_slider(page, slider.name, slider.high * (0.5 + step % 7 / 14))
+
+    move(0, 50)
+    before = served.memory()
+    move(50, edits)
+    return served.memory() - before
+
+
+class Photographer:
+    """Takes a picture of each tab with something on it."""
+
+    def __init__(self, page: Page, photo: Path, folder: Path) -> None:
+        self.page, self.photo, self.folder = page, photo, folder
+        editor = FaceEditor()
+        scratch = Path(tempfile.mkdtemp())
+        self.other, self.film = scratch / "surprised.jpg", scratch / "clip.mp4"
+        write_photo(self.other, editor.edit(photo, {"surprise": 2.0}).photo)
+        write_clip(self.film, editor.video(photo, "neutral,surprise,happiness=0.5", drawing=VideoOptions(fps="12")))
+
+    def take_all(self) -> None:
+        """The tabs in their order, each named after its title."""
+        self.edit()
+        self.tool("Transfer", {"identity": self.photo, "expression": self.other})
+        self.tool("Video", {"photo": self.photo}, preview=True)
+        self.tool("Clips", {"clip": self.film}, preview=True)
+        self.tool("Animate", {"photo": self.photo, "driving": self.film})
+        self.tool("Project", {"photo": self.photo})
+        self.tool("Mix", {"first": self.photo, "second": self.other})
+        self.page.get_by_role("tab", name="Queue").click()
+        self.take("queue")
+
+    def edit(self) -> None:
+        """A laugh, half of it covered by the photo as it was."""
+        page = self.page
+        page.get_by_role("button", name="Laugh").locator("img").wait_for(timeout=LONG)
+        page.get_by_role("button", name="Laugh").click()
+        page.wait_for_timeout(3000)
+        box = page.locator("#edit-compare").bounding_box()
+        assert box is not None
+        x, y = (box["x"] + 0.04 * box["width"], box["y"] + box["height"] / 2)
+        page.mouse.move(x, y)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 0.5 * box["width"], y, steps=10)
+        page.mouse.up()
+        self.take("edit")
+
+    def tool(self, title: str, files: dict[str, Path], preview: bool = False) -> None:
+        """Drop files, let the work be done, and show its result."""
+        page, name = self.page, title.lower()
+        page.get_by_role("tab", name=title).click()
+        for control, path in files.items():
+            drop(page, f"{name}-{control}", path)
+        page.wait_for_timeout(4000)
+        if preview:
+            page.locator(f"#{name}-preview").click()
+            page.locator(f"#{name}-strip img").first.wait_for(timeout=LONG)
+        page.locator(f"#{name}-go").click()
+        page.locator(f"#{name}-files a").first.wait_for(timeout=LONG)
+        self.take(name)
+
+    def take(self, name: str) -> None:
+        """The window as it is now."""
+        self.page.mouse.move(0, 0)
+        self.page.wait_for_timeout(1500)
+        self.page.screenshot(path=self.folder / f"studio-{name}.jpg", type="jpeg", quality=85)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photo", type=Path, default=PHOTO)
-    parser.add_argument("--edits", type=int, default=500)
-    parser.add_argument("--pictures", type=Path, help="folder to put screenshots of the page into")
+    parser.add_argument("--edits", type=int, default=500, help="0 leaves the measurements out")
+    parser.add_argument("--pictures", type=Path, help="folder to put a picture of each tab into")
     words = parser.parse_args()
-    taken = time_previews(words.photo, words.edits)
-    median, slow = 1000 * np.quantile(taken, (0.5, 0.95))
-    print(f"previews: median {median:.0f} ms, 95th percentile {slow:.0f} ms")
+    if words.edits:
+        taken = time_previews(words.photo, words.edits)
+        median, slow = 1000 * np.quantile(taken, (0.5, 0.95))
+        print(f"previews: median {median:.0f} ms, 95th percentile {slow:.0f} ms")
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as served, chromium() as browser:
-        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page = browser.new_page(viewport={"width": 1320, "height": 980})
+        page.set_default_timeout(LONG)
         go(page, served)
         drop_photo(page, words.photo)
         print(f"start to the first preview, the browser's start included: {time.perf_counter() - began:.1f} s")
         if words.pictures is not None:
-            take_pictures(page, words.photo, words.pictures)
+            Photographer(page, words.photo, words.pictures).take_all()
+        if words.edits:
+            page.get_by_role("tab", name="Edit").click()
+            print(f"{words.edits} edits: {measure_growth(page, served, words.edits):+.0f} MB")
 
 
 if __name__ == "__main__":

@@ -47,6 +47,13 @@ def precision_option(what: str, exact: str, applies_to: tuple[Condition | Either
     return option("auto", f"{text} {exact}", choices=("auto", "float32", "bfloat16"), applies_to=applies_to)
 
 
+def parts_option(applies_to: tuple[Condition | Either, ...]) -> Any:
+    """A field that names the parts of the face that change, as `head.control_names.parse_parts` reads them."""
+    parts = "lips, eyes, brows, pose and expression (all but pose)"
+    text = f"Change only these parts of the face: a list of {parts}, such as lips,eyes."
+    return option("", text, applies_to=applies_to)
+
+
 def check(options: Any) -> None:
     """Raise UsageError if a field is out of bounds, or has no effect in the mode chosen by the others."""
     check_bounds(options)
@@ -238,11 +245,7 @@ class TransferOptions:
         "pixels are warped as the generated face changes (warp), or the generated face is pasted in (paste).",
         choices=("head", "warp", "paste"),
     )
-    only: str = option(
-        "",
-        "Change only these parts of the face: a list of lips, eyes, brows and pose, such as lips,eyes.",
-        applies_to=(when("place", "head"),),
-    )
+    only: str = parts_option((when("place", "head"),))
     mouth: str = option(
         "painted",
         "What fills a mouth that opens: teeth painted by a network (painted), the teeth that the expression's photo "
@@ -320,6 +323,7 @@ class AnimateOptions:
         minimum=0.0,
         maximum=1.0,
     )
+    only: str = parts_option((when("engine", "head"),))
     still_background: bool = option(False, "Keep the surroundings of the head still.", applies_to=_BY_KEYPOINTS)
     missing: str = option(
         "hold",
@@ -397,11 +401,7 @@ class VideoOptions:
         choices=("head", "warp", "paste"),
         applies_to=_SHOWN_IN_PHOTO,
     )
-    only: str = option(
-        "",
-        "Change only these parts of the face: a list of lips, eyes, brows and pose, such as lips,eyes.",
-        applies_to=(when("place", "head"), when("crop", False)),
-    )
+    only: str = parts_option((when("place", "head"), when("crop", False)))
     batch: int = option(8, "Number of frames that are computed together.", minimum=1, maximum=1024)
 
     def __post_init__(self) -> None:

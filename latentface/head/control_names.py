@@ -56,20 +56,24 @@ PARTS: dict[str, tuple[str, ...]] = {
 }
 
 
+#: What a change can be restricted to: parts, all of them together, and how the head is turned.
+PART_NAMES = (*PARTS, "expression", "pose")
+
+
 def describe_controls() -> str:
     """The controls with their ranges, in one line."""
     return ", ".join(f"{name} ({each.low:g} to {each.high:g}: {each.about})" for name, each in CONTROLS.items())
 
 
 def parse_parts(text: str) -> tuple[str, ...]:
-    """`lips,eyes` -> ("lips", "eyes"); UsageError for another part than those of `PARTS` and pose."""
+    """`lips,eyes` -> ("lips", "eyes"); UsageError for another part than `PART_NAMES`."""
     parts = tuple(part.strip() for part in text.split(",") if part.strip())
     check_parts(parts)
     return parts
 
 
 def check_parts(parts: Sequence[str]) -> None:
-    """Raise UsageError for another part than those of `PARTS` and pose."""
-    unknown = sorted(set(parts) - {*PARTS, "pose"})
+    """Raise UsageError for another part than `PART_NAMES`."""
+    unknown = sorted(set(parts) - set(PART_NAMES))
     if unknown:
-        raise UsageError(f"no part {', '.join(unknown)}; expected some of {', '.join((*PARTS, 'pose'))}")
+        raise UsageError(f"no part {', '.join(unknown)}; expected some of {', '.join(PART_NAMES)}")

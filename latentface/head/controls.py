@@ -66,15 +66,16 @@ def apply_changes(fit: HeadFit, changes: Mapping[str, Change]) -> HeadFit:
 
 
 def restrict(before: HeadFit, after: HeadFit, only: Sequence[str]) -> HeadFit:
-    """The head after a change of which some parts alone are taken: `PARTS`, and pose.
+    """The head after a change of which some parts alone are taken: `PART_NAMES`.
 
     Raises UsageError for an unknown part.
     """
     check_parts(only)
-    taken = tuple(prefix for part in only if part in PARTS for prefix in PARTS[part])
-    inside = np.array([bool(taken) and name.startswith(taken) for name in after.expression_names])
-    made = replace(after, expression=np.where(inside, after.expression, before.expression))
-    return made if "pose" in only else made.with_pose(*before.pose)
+    parts = PARTS if "expression" in only else [part for part in only if part in PARTS]
+    taken = tuple(prefix for part in parts for prefix in PARTS[part])
+    inside = np.array([name.startswith(taken) for name in after.expression_names])
+    posed = after if "pose" in only else before
+    return replace(posed, expression=np.where(inside, after.expression, before.expression))
 
 
 def _apply(fit: HeadFit, name: str, change: Change) -> HeadFit:

@@ -55,11 +55,13 @@ class StepState:
         phase: "project" or "tune".
         loss: the loss of each crop [N]; the last one if its search has ended. During "tune", that of the one crop [1].
         learning_rate: the highest of all crops.
+        ws: the current latents, [N, num_ws, w_dim]; during "tune", that of the one crop.
     """
 
     phase: str
     loss: Float32Array
     learning_rate: float
+    ws: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,7 +200,7 @@ class _Run:
         while search.active and self.options.steps:
             rate = search.step()
             latest = np.asarray([crop.losses[-1] for crop in search.crops], dtype=np.float32)
-            self.on_step(step, StepState("project", latest, rate))
+            self.on_step(step, StepState("project", latest, rate, search.ws))
             step += 1
         ws, maps = search.finish()
         found = []
@@ -240,7 +242,7 @@ class _Run:
             losses.append(loss)
             # crops are tuned one after another; the count covers all of them and ends at steps + tune_steps
             overall = options.steps + (k * options.tune_steps + step) // count
-            state = StepState("tune", np.asarray([loss], dtype=np.float32), options.tune_learning_rate)
+            state = StepState("tune", np.asarray([loss], dtype=np.float32), options.tune_learning_rate, ws)
             self.on_step(overall, state)
 
         deltas = tune(

@@ -280,6 +280,12 @@ class Search:
             total = total + self.options.spread_regularise * spread / max(self.statistics.std, 1e-8) ** 2
         return loss, total
 
+    @property
+    def ws(self) -> Tensor:
+        """Where the search of each crop stands, [N, num_ws, w_dim]."""
+        ws = torch.cat([crop.ws.detach() for crop in self.crops])
+        return ws.expand(-1, self.generator.config.num_ws, -1)
+
     def step(self) -> float:
         """One step of Adam for the active crops; returns the highest of their learning rates."""
         options, crops = self.options, [self.crops[k] for k in self.active]

@@ -18,6 +18,8 @@ from latentface.faces.alignment import LandmarkPredictor
 from latentface.faces.crop import FaceCrop, map_points
 from latentface.faces.square import Square
 from latentface.fields import smoothstep
+from latentface.head.control_names import parse_parts
+from latentface.head.controls import restrict
 from latentface.head.drive import MOST_TURN, Driver
 from latentface.head.fit import HeadFit
 from latentface.head.fitting import fit_head
@@ -51,7 +53,8 @@ class HeadRetargeting:
     """Transfers a driver's head motion to the head in the photo.
 
     relative: the weights and angles change as the driver's have since the reference frame. absolute: weights, gaze and
-    pose are the driver's own. Either way the pose stays within `MOST_TURN` of the photo's.
+    pose are the driver's own. Either way the pose stays within `MOST_TURN` of the photo's, and what `options.only`
+    leaves out stays as the photo has it.
     """
 
     def __init__(self, source: HeadFit, reference: HeadMotion, options: AnimateOptions) -> None:
@@ -60,7 +63,7 @@ class HeadRetargeting:
         self.opposed = [(names.index(a), names.index(b)) for a, b in OPPOSED if a in names and b in names]
         self.blinks = [names.index(f"eyeBlink{side}") for side in ("Right", "Left")]
         self.looks = np.array([name.startswith("eyeLook") for name in names])
-        self.own = HeadMotion.of(source, source)
+        self.own, self.only = HeadMotion.of(source, source), parse_parts(options.only)
 
     def __call__(self, driving: HeadMotion) -> HeadFit:
         """The photo's head for a state of the driver."""
@@ -80,10 +83,11 @@ class HeadRetargeting:
             place = driving.place * (limit(length, LARGEST_PLACE) / max(length, 1e-9)) * self.source.scale
         growth = math.exp(size)
         joint = neck_joint(made)
-        return replace(
+        moved = replace(
             made, expression=np.where(self.looks, looks, weights), scale=growth * made.scale,
             translation=joint + place + growth * (made.translation - joint),
         )  # fmt: skip
+        return restrict(self.source, moved, self.only) if self.only else moved
 
     def _changed(self, driving: Float64Array) -> Float64Array:
         source, reference = self.own.expression, self.reference.expression
@@ -173,11 +177,12 @@ def animate(
         still: the other faces of the photo, which are kept still.
 
     Raises:
-        UsageError: no face, no driver, or neither one driver nor one for each face.
+        UsageError: no face, no driver, neither one driver nor one for each face, or an unknown part in `options.only`.
         NoFaceFound: a driver shows no face.
         InputError: a face is turned too far for a head to be fitted.
     """
     options = options or AnimateOptions()
+    parse_parts(options.only)  # a wrong word is told before the clip is gone through
     ordered = order_faces(faces, drivers)
     all_faces = [*ordered, *still]
     moving = [

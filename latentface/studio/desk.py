@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import html
 import os
 import secrets
 import shutil
@@ -12,7 +13,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
+from urllib.parse import quote
 
 import gradio as gr
 from PIL import Image
@@ -21,39 +23,42 @@ from latentface.arrays import Pixels
 from latentface.errors import InputError, LatentfaceError
 from latentface.io.atomic import atomic_path
 from latentface.studio.jobs import JobQueue
-from latentface.studio.session import Session
+from latentface.studio.session import Session, Subject
 from latentface.studio.work import Workshop
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 MOST_SESSIONS = 16  # each holds a few photos
+MOST_SUBJECTS = 8  # photos on the other tabs
+MOST_FORMS = 200
 MOST_PICTURES = 300
 
 
-class Sessions:
-    """Sessions by their token, of which the browser keeps one; those that were not used for longest are forgotten."""
+class Recent(Generic[T]):
+    """Values by a key; those that were not used for longest are forgotten where there are many."""
 
-    def __init__(self, most: int = MOST_SESSIONS) -> None:
+    def __init__(self, most: int) -> None:
         self._most = most
-        self._held: OrderedDict[str, Session] = OrderedDict()
+        self._held: OrderedDict[str, T] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, token: str) -> Session | None:
-        """The session of a token, or None."""
+    def get(self, key: str) -> T | None:
+        """The value of a key, or None."""
         with self._lock:
-            if token in self._held:
-                self._held.move_to_end(token)
-            return self._held.get(token)
+            if key in self._held:
+                self._held.move_to_end(key)
+            return self._held.get(key)
 
-    def put(self, token: str, session: Session) -> Session:
-        """Keep a session, and give it back."""
+    def put(self, key: str, value: T) -> T:
+        """Keep a value, and give it back."""
         with self._lock:
-            self._held[token] = session
-            self._held.move_to_end(token)
+            self._held[key] = value
+            self._held.move_to_end(key)
             while len(self._held) > self._most:
                 self._held.popitem(last=False)
-            return session
+            return value
 
 
 class Shared:
@@ -107,17 +112,37 @@ class Shared:
 
 @dataclass(frozen=True, eq=False)
 class Desk:
-    """What the page works with."""
+    """What the page works with.
+
+    Attributes:
+        workshop: the verbs. shared: the files that the server hands out. queue: long work.
+        sessions: what is edited on the first tab, by the token that a browser keeps.
+        subjects: photos on the other tabs whose faces were found, by file.
+        forms: what is entered on the other tabs, by token and tab.
+    """
 
     workshop: Workshop
     shared: Shared
     queue: JobQueue = field(default_factory=JobQueue)
-    sessions: Sessions = field(default_factory=Sessions)
+    sessions: Recent[Session] = field(default_factory=lambda: Recent(MOST_SESSIONS))
+    subjects: Recent[Subject] = field(default_factory=lambda: Recent(MOST_SUBJECTS))
+    forms: Recent[dict[str, Any]] = field(default_factory=lambda: Recent(MOST_FORMS))
+
+    def subject(self, path: str, number: float = 0, *, clip: bool = False) -> Subject:
+        """The face of that number in an uploaded photo, or in a clip's first frame that shows any; 0: the largest."""
+        read = Subject.of_clip if clip else Subject.read
+        known = self.subjects.get(path) or self.subjects.put(path, read(path))
+        return known.choose(int(number)) if number else known
 
 
 def new_token() -> str:
     """A token that nobody guesses."""
     return secrets.token_urlsafe(16)
+
+
+def file_address(path: str) -> str:
+    """Where a browser finds a file of the shared folder, for an attribute of the page."""
+    return html.escape(f"gradio_api/file={quote(path)}")
 
 
 def explained(function: Callable[P, R]) -> Callable[P, R]:

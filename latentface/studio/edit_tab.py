@@ -9,21 +9,20 @@ from typing import Any
 
 import gradio as gr
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
-from latentface.arrays import Pixels
 from latentface.errors import UsageError
-from latentface.io.colour import srgb
 from latentface.studio import session as engine
 from latentface.studio.commands import edit_commands
 from latentface.studio.desk import Desk, Shared, explained, new_token
+from latentface.studio.faces import face_picker, frame_faces
 from latentface.studio.job_panel import JobPanel, add_job_panel
 from latentface.studio.results import PICTURES
 from latentface.studio.session import Edited, Session, Subject
 from latentface.studio.sliders import GROUPS, PRESETS, SLIDERS, changes_of
+from latentface.studio.tool import command_box, photo_drop
 
-OPEN = ("Emotions", "Mouth", "Expression")  # groups that are unfolded at first
-PICKER = 480  # pixels: longer side of the picture on which a face is picked
+THUMBNAIL = 96  # pixels
+BUTTONS = (("undo", "Undo", 64), ("redo", "Redo", 64), ("reset", "Reset", 64), ("apply", "Apply and go on", 150))
 NO_PHOTO = "drop a photo first"
 
 
@@ -37,6 +36,7 @@ class EditTab:
     picker: gr.Image
     face: gr.Radio
     sliders: list[gr.Slider]
+    presets: list[gr.Button]
     undo: gr.Button
     redo: gr.Button
     reset: gr.Button
@@ -49,7 +49,8 @@ class EditTab:
     def blank(self) -> dict[Any, Any]:
         """The tab before there is a photo."""
         hidden = {each: gr.update(visible=False) for each in (self.compare, self.another, self.picker, self.face)}
-        return {self.photo: gr.update(value=None, visible=True), **hidden}
+        plain = {each: gr.update(icon=None) for each in self.presets}
+        return {self.photo: gr.update(value=None, visible=True), **hidden, **plain}
 
     def pair(self, edited: Edited) -> tuple[str, str]:
         """The files of the pictures before and after."""
@@ -70,12 +71,13 @@ class EditTab:
         """The whole tab as the session has it."""
         subject, changes = session.present.subject, session.present.changes
         several = len(subject.faces) > 1
+        framed = frame_faces(subject, [subject.number])[0] if several else None
         values = {each: changes.get(slider.key, 0.0) for each, slider in zip(self.sliders, SLIDERS, strict=True)}
         rest: dict[Any, Any] = {
             self.photo: gr.update(value=None, visible=False),
             self.compare: gr.update(visible=True, value=self.pair(session.present)),
             self.another: gr.update(visible=True),
-            self.picker: gr.update(visible=several, value=draw_faces(subject)[0] if several else None),
+            self.picker: gr.update(visible=several, value=framed),
             self.face: gr.update(
                 visible=several, choices=[(f"Face {k + 1}", k + 1) for k in range(len(subject.faces))],
                 value=subject.number,
@@ -87,50 +89,37 @@ class EditTab:
     @property
     def outputs(self) -> list[Any]:
         """All that `shown` and `blank` fill."""
-        filled = [self.photo, self.another, self.compare, self.picker, self.face, *self.sliders]
+        filled = [self.photo, self.another, self.compare, self.picker, self.face, *self.sliders, *self.presets]
         return [*filled, self.undo, self.redo, self.apply, self.command]
-
-
-def draw_faces(subject: Subject) -> tuple[Pixels, float]:
-    """The photo, small, with a numbered frame around each face, and its scale."""
-    rgb = srgb(subject.photo).rgb
-    scale = min(1.0, PICKER / max(rgb.shape[:2]))
-    size = (round(rgb.shape[1] * scale), round(rgb.shape[0] * scale))
-    picture = Image.fromarray(rgb).resize(size, Image.Resampling.LANCZOS)
-    pen, font = ImageDraw.Draw(picture), ImageFont.load_default(16)
-    for number, face in enumerate(subject.faces, 1):
-        colour = (255, 140, 0) if number == subject.number else (255, 255, 255)
-        corners = [tuple(corner) for corner in (face.quad * scale).tolist()]
-        pen.line([*corners, corners[0]], fill=colour, width=3)
-        left, top = np.clip(np.min(corners, axis=0), 0, None)
-        pen.rectangle((left, top, left + 20, top + 22), fill=colour)
-        pen.text((left + 5, top + 1), str(number), fill=(0, 0, 0), font=font)
-    return np.asarray(picture), scale
 
 
 def build_edit(desk: Desk, token: gr.BrowserState) -> tuple[EditTab, JobPanel]:
     """Lay the tab out and tie its callbacks."""
     with gr.Row(equal_height=False):
-        with gr.Column(scale=3, min_width=320):
+        with gr.Column(scale=3, min_width=320, elem_classes="sticky"):
             left = _left()
             panel = add_job_panel(desk, token, "Edit")
         with gr.Column(scale=2, min_width=320):
-            presets = _presets()
+            with gr.Row(elem_classes="presets"):
+                presets = [gr.Button(name, size="sm", min_width=72) for name in PRESETS]
             sliders = _sliders()
-    tab = EditTab(**left, sliders=sliders, shared=desk.shared)
+    tab = EditTab(**left, sliders=sliders, presets=presets, shared=desk.shared)
     callbacks = Callbacks(desk, tab, token)
     loaded: dict[str, Any] = {"outputs": tab.outputs, "api_visibility": "private"}
     loaded["show_progress_on"] = [tab.photo, tab.compare]
     opened = {**loaded, "outputs": [token, *tab.outputs]}
-    tab.photo.upload(callbacks.open, [token, tab.photo], **opened).then(
-        callbacks.prepare, [token], None, show_progress="hidden", api_visibility="private"
-    )
     tab.another.click(tab.blank, None, **loaded)
-    tab.picker.select(callbacks.pick, [token], **loaded)
-    tab.face.input(callbacks.choose, [token, tab.face], **loaded)
-    for button, step in ((tab.undo, Session.undo), (tab.redo, Session.redo), (tab.apply, engine.applied)):
+    other_subject = [
+        tab.photo.upload(callbacks.open, [token, tab.photo], **opened),
+        tab.picker.select(callbacks.pick, [token], **loaded),
+        tab.face.input(callbacks.choose, [token, tab.face], **loaded),
+        tab.apply.click(partial(callbacks.step, engine.applied), [token], **loaded),
+    ]
+    for event in other_subject:
+        event.then(callbacks.prepare, [token], presets, show_progress="hidden", api_visibility="private")
+    for button, step in ((tab.undo, Session.undo), (tab.redo, Session.redo)):
         button.click(partial(callbacks.step, step), [token], **loaded)
-    for button, changes in presets:
+    for button, changes in zip(presets, PRESETS.values(), strict=True):
         button.click(partial(callbacks.preset, changes), [token], **loaded)
     tab.reset.click(partial(callbacks.preset, {}), [token], **loaded)
     gr.on(
@@ -144,48 +133,38 @@ def build_edit(desk: Desk, token: gr.BrowserState) -> tuple[EditTab, JobPanel]:
 
 def _left() -> dict[str, Any]:
     made: dict[str, Any] = {
-        "photo": gr.Image(
-            label="Photo", type="filepath", image_mode=None, sources=["upload", "clipboard", "webcam"], height=420,
-            elem_id="edit-photo", placeholder="Drop a photo here\nor click to choose one",
-        ),
+        "photo": photo_drop("Photo", "edit-photo", 460),
         "compare": gr.ImageSlider(
             label="Before and after", visible=False, interactive=False, format="jpeg", buttons=["fullscreen"],
             elem_id="edit-compare", slider_position=4, max_height=560,
         ),
     }  # fmt: skip
     with gr.Row():
-        made["undo"] = gr.Button("Undo", elem_id="edit-undo", interactive=False, size="md", min_width=70)
-        made["redo"] = gr.Button("Redo", elem_id="edit-redo", interactive=False, size="md", min_width=70)
-        made["reset"] = gr.Button("Reset", elem_id="edit-reset", size="md", min_width=70)
-        made["apply"] = gr.Button("Apply and go on", elem_id="edit-apply", interactive=False, size="md", min_width=150)
-        made["another"] = gr.Button("Another photo", elem_id="edit-another", visible=False, size="md", min_width=140)
+        for name, label, width in BUTTONS:
+            made[name] = gr.Button(
+                label, elem_id=f"edit-{name}", size="md", min_width=width, interactive=name == "reset"
+            )
+        made["another"] = gr.Button("Another photo", elem_id="edit-another", visible=False, size="md", min_width=130)
     made["face"] = gr.Radio([], label="Face", visible=False, elem_id="edit-face")
-    made["picker"] = gr.Image(
-        label="Click a face to edit it", visible=False, interactive=False, height=200, buttons=[], elem_id="edit-picker"
-    )
-    with gr.Row(equal_height=True):
-        made["kind"] = gr.Radio(list(PICTURES), value="png", label="Format", elem_id="edit-kind", scale=1)
-        made["save"] = gr.Button("Save at full resolution", elem_id="edit-save", variant="primary", scale=1)
-    made["command"] = gr.Textbox(
-        label="The same on the command line", interactive=False, lines=1, max_lines=6, buttons=["copy"],
-        elem_id="edit-command", placeholder="nothing changed yet",
-    )  # fmt: skip
+    made["picker"] = face_picker("edit-picker", 200)
+    with gr.Row(elem_classes="saving"):
+        made["kind"] = gr.Radio(
+            list(PICTURES), value="png", label="Format", show_label=False, elem_id="edit-kind", container=False,
+            min_width=180,
+        )  # fmt: skip
+        made["save"] = gr.Button("Save at full resolution", elem_id="edit-save", variant="primary", min_width=200)
+    made["command"] = command_box("edit-command", "nothing changed yet")
     return made
-
-
-def _presets() -> list[tuple[gr.Button, dict[str, float]]]:
-    with gr.Group(), gr.Row(elem_classes="presets"):
-        return [(gr.Button(name, size="sm", min_width=90), changes) for name, changes in PRESETS.items()]
 
 
 def _sliders() -> list[gr.Slider]:
     made = []
     for group in GROUPS:
-        with gr.Accordion(group, open=group in OPEN):
+        with gr.Accordion(group, elem_classes="sliders"):
             made += [
                 gr.Slider(
                     each.low, each.high, 0.0, step=each.step, label=each.title,
-                    elem_id=f"edit-{each.name}",
+                    elem_id=f"edit-{each.name}", elem_classes="two-sided" if each.low < 0 else None,
                 )
                 for each in SLIDERS
                 if each.group == group
@@ -249,14 +228,20 @@ class Callbacks:
         """A face was clicked at."""
         session = self.session(token)
         subject = session.present.subject
-        place: Sequence[float] = np.divide(event.index, draw_faces(subject)[1]).tolist()
+        place: Sequence[float] = np.divide(event.index, frame_faces(subject, [])[1]).tolist()
         return self._keep(token, engine.chosen(session, subject.face_at(*place)))
 
-    def prepare(self, token: str) -> None:
-        """Find out now what the first move of a slider needs to know of the photo."""
+    def prepare(self, token: str) -> dict[Any, Any]:
+        """Show on its button what each preset makes of the face; the first slider's move finds all fitted by then."""
         session = self.desk.sessions.get(token)
-        if session is not None:
-            session.present.subject.preview({"happiness": 1.0, "blink+": 0.1})
+        if session is None:
+            return {each: gr.skip() for each in self.tab.presets}
+        subject = session.present.subject
+        faces = [subject.thumbnail(changes, THUMBNAIL) for changes in PRESETS.values()]
+        return {
+            button: gr.update(icon=self.desk.shared.picture(face))
+            for button, face in zip(self.tab.presets, faces, strict=True)
+        }
 
     def restore(self, token: str) -> dict[Any, Any]:
         """The page was loaded."""

@@ -9,11 +9,11 @@ from typing import Any
 import gradio as gr
 
 from latentface.errors import UsageError
-from latentface.options import VideoOptions
+from latentface.options import ClipOptions, VideoOptions
+from latentface.studio.blocks import keyframes_of, parse_blocks, parse_changes
 from latentface.studio.desk import Desk, explained
 from latentface.studio.jobs import Work, result_of
 from latentface.studio.session import Subject
-from latentface.studio.work import parse_blocks
 
 AT_ONCE = 1  # request of a verb: the queue does one thing after the other anyway
 
@@ -29,20 +29,23 @@ def add_endpoints(desk: Desk) -> None:
     def transfer(
         identity: str, expression: str, strength: float, only: Any, face: float, expression_face: float
     ) -> list[str]:
-        """The first photo with the expression of the second; only: a list of lips, eyes, brows and pose, or empty."""
+        """The first photo with the expression of the second; only: a list of parts of the face, or empty."""
         pair, faces = (path(identity), path(expression)), (number(face), number(expression_face))
-        return do(workshop.transfer(*pair, strength, [str(each) for each in only or ()], *faces))
+        return do(workshop.transfer(*pair, strength, parts(only), *faces))
 
     def video(photo: str, emotions: Any, fps: str, face: float, kind: str) -> list[str]:
         """The photo's face going through emotions: a list of [emotion, seconds, strength]."""
-        if not isinstance(emotions, list) or not all(isinstance(row, list) for row in emotions):
-            raise UsageError("emotions is no list of [emotion, seconds, strength]")
-        sequence, drawing = parse_blocks(emotions), VideoOptions(fps=fps)
+        sequence, drawing = parse_blocks(lines(emotions, "[emotion, seconds, strength]")), VideoOptions(fps=fps)
         return do(workshop.video(path(photo), sequence, None, drawing, number(face), kind=kind))
 
-    def animate(photo: str, driving: str, face: float, kind: str) -> list[str]:
-        """The photo moving as the face of a clip does; face 0 is all of them."""
-        return do(workshop.animate(path(photo), path(driving), number(face), kind=kind))
+    def animate(photo: str, driving: str, only: Any, face: float, kind: str) -> list[str]:
+        """The photo moving as the face of a clip does; only: as in transfer; face 0 is all of them."""
+        return do(workshop.animate(path(photo), path(driving), parts(only), number(face), kind=kind))
+
+    def clip(clip: str, changes: Any, fade: float, mode: str, face: float, kind: str) -> list[str]:
+        """The clip with a face changed: a list of [what, by how much, from second, to second]; the last may be null."""
+        keyframes = keyframes_of(parse_changes(lines(changes, "[what, by how much, from second, to second]")), fade)
+        return do(workshop.edit_clip(path(clip), keyframes, ClipOptions(mode=mode), number(face), kind=kind))
 
     def project(photo: str, steps: float, face: float) -> list[str]:
         """The picture that the network draws of a face, and its latent."""
@@ -66,7 +69,8 @@ def add_endpoints(desk: Desk) -> None:
         _endpoint(edit, ["photo"], [("changes", {}), face, kind])
         _endpoint(transfer, ["identity", "expression"], [("strength", 1.0), ("only", []), face, ("expression_face", 0)])
         _endpoint(video, ["photo"], [("emotions", []), ("fps", "25"), face, ("kind", "mp4")])
-        _endpoint(animate, ["photo", "driving"], [face, ("kind", "mp4")])
+        _endpoint(animate, ["photo", "driving"], [("only", []), face, ("kind", "mp4")])
+        _endpoint(clip, ["clip"], [("changes", []), ("fade", 0.4), ("mode", "relative"), face, ("kind", "mp4")])
         _endpoint(project, ["photo"], [("steps", 100), face])
         _endpoint(mix, ["first", "second"], [("rows", "0-3"), ("share", 1.0)])
         _endpoint(faces, ["photo"], [], gr.JSON(label="faces"))
@@ -85,6 +89,18 @@ def _endpoint(
         explained(verb), inputs, made, api_name=verb.__name__, api_description=verb.__doc__,
         concurrency_limit=AT_ONCE,
     )  # fmt: skip
+
+
+def lines(value: Any, form: str) -> list[list[Any]]:
+    """The lines of a table as sent; UsageError for another form."""
+    if not isinstance(value, list) or not all(isinstance(row, list) for row in value):
+        raise UsageError(f"expected a list of {form}, got {value!r}")
+    return value
+
+
+def parts(value: Any) -> list[str]:
+    """Parts of the face as sent."""
+    return [str(each) for each in value or ()]
 
 
 def number(value: float | None) -> int | None:

@@ -16,10 +16,10 @@ TICK = 0.5  # seconds between two looks at a job
 FILMS, PICTURES = (".mp4", ".webm"), (".png", ".jpg", ".webp", ".gif")
 
 
-def status_html(job: Job | None) -> str:
-    """The state of a job in a line with a bar."""
+def status_html(job: Job | None, empty: str = "") -> str:
+    """The state of a job in a line with a bar; without one, words that say what will be there."""
     if job is None:
-        return ""
+        return f'<div class="empty">{html.escape(empty)}</div>' if empty else ""
     share = round(100 * job.share)
     words = f"{job.title}: {job.state}" + (f" ({job.message})" if job.message not in ("", job.state) else "")
     bar = f'<progress max="100" value="{share}" aria-label="progress">{share} %</progress>'
@@ -37,8 +37,9 @@ def curve_svg(values: Sequence[float]) -> str:
     )
     label = f"loss {values[0]:.3f} to {values[-1]:.3f} in {len(values)} steps"
     return (
-        f'<figure class="curve"><svg viewBox="0 0 300 80" role="img" aria-label="{label}"><polyline points="{points}" '
-        f'fill="none" stroke="currentColor" stroke-width="1.5"/></svg><figcaption>{label}</figcaption></figure>'
+        f'<figure class="curve"><svg viewBox="0 0 300 80" role="img" aria-label="{label}" preserveAspectRatio="none">'
+        f'<polyline points="{points}" fill="none" style="stroke:var(--slider-color)" stroke-width="2" '
+        f'vector-effect="non-scaling-stroke"/></svg><figcaption>{label}</figcaption></figure>'
     )
 
 
@@ -49,6 +50,7 @@ class JobPanel:
     desk: Desk
     token: gr.BrowserState
     kind: str
+    empty: str
     status: gr.HTML
     curve: gr.HTML
     picture: gr.Image
@@ -72,7 +74,7 @@ class JobPanel:
         job = self.job(token)
         mark = "" if job is None else f"{job.number} {job.state} {id(job.picture)}"
         told: dict[Any, Any] = {
-            self.status: status_html(job),
+            self.status: status_html(job, self.empty),
             self.curve: curve_svg(job.curve) if job else "",
             self.cancel: gr.update(visible=bool(job) and not job.is_over if job else False),
             self.timer: gr.Timer(active=job is not None and not job.is_over),
@@ -110,22 +112,22 @@ class JobPanel:
             self.desk.queue.cancel(job.number)
 
 
-def add_job_panel(desk: Desk, token: gr.BrowserState, kind: str) -> JobPanel:
-    """A panel at this place of the page."""
+def add_job_panel(desk: Desk, token: gr.BrowserState, kind: str, empty: str = "") -> JobPanel:
+    """A panel at this place of the page; empty: what it says before there is a job."""
     name = kind.lower()
-    with gr.Row():
-        status = gr.HTML(elem_id=f"{name}-status", padding=False)
+    with gr.Row(equal_height=True, elem_classes="status"):
+        status = gr.HTML(status_html(None, empty), elem_id=f"{name}-status", padding=False)
         cancel = gr.Button("Cancel", visible=False, size="sm", scale=0, min_width=90, elem_id=f"{name}-cancel")
     panel = JobPanel(
-        desk, token, kind, status,
+        desk, token, kind, empty, status,
         curve=gr.HTML(elem_id=f"{name}-curve", padding=False),
         picture=gr.Image(
-            label="Result", visible=False, interactive=False, format="jpeg", height=420, elem_id=f"{name}-picture",
-            buttons=["fullscreen"],
+            label="Result", visible=False, interactive=False, format="jpeg", height=460, elem_id=f"{name}-picture",
+            buttons=["fullscreen"], elem_classes="result",
         ),
         film=gr.Video(
-            label="Result", visible=False, interactive=False, height=420, elem_id=f"{name}-film", autoplay=True,
-            loop=True,
+            label="Result", visible=False, interactive=False, height=460, elem_id=f"{name}-film", autoplay=True,
+            loop=True, buttons=[],
         ),
         files=gr.File(label="Download", visible=False, interactive=False, elem_id=f"{name}-files"),
         cancel=cancel,

@@ -128,7 +128,8 @@ def make_app(desk: Desk, host: str = "127.0.0.1", auth: tuple[str, str] | None =
     import gradio as gr
     from fastapi import FastAPI
 
-    from latentface.studio.page import CSS, build_page, theme
+    from latentface.studio.look import CSS, theme
+    from latentface.studio.page import build_page
 
     check_host(host, None if auth is None else auth[1])
     page = build_page(desk)

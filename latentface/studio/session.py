@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,13 @@ import numpy as np
 from PIL import Image
 
 from latentface.arrays import Float64Array, Pixels
+from latentface.errors import NoFaceFound
 from latentface.faces.crop import FaceCrop, largest_face, map_points, pick_face
 from latentface.io.colour import srgb
 from latentface.io.images import Photo, read_photo
 from latentface.io.provenance import COMPOSITE
+from latentface.io.video import read_clip
+from latentface.motion.driver import LOOKED_AT
 from latentface.studio.history import History
 
 if TYPE_CHECKING:
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 
 SIDE = 512  # pixels: the longer side of a preview
 REACH = 1.25  # of a face's FFHQ square, from its middle to each side of the preview
+NEAR = 0.8  # of that square: a thumbnail
 NEARLY_ALL = 0.6  # of the photo: a preview of more shows all of it
 KEPT = 4  # photos in a history: one that an edit was applied to holds its pixels
 
@@ -94,6 +99,20 @@ class Subject:
         """The same of a photo's file; InputError for one that cannot be read."""
         return cls.of(read_photo(path), Path(path).name, number)
 
+    @classmethod
+    def of_clip(cls, path: str | os.PathLike[str]) -> Subject:
+        """The largest face in a clip's first frame that shows any, among those that `editing.clip_edit` looks at."""
+        from latentface import api
+
+        for frame in islice(read_clip(path), LOOKED_AT):
+            rgb = np.ascontiguousarray(frame.pixels[..., :3])
+            try:
+                crops = api.align(rgb)
+            except NoFaceFound:
+                continue
+            return cls(Photo(rgb), Path(path).name, tuple(crops), largest_face(crops))
+        raise NoFaceFound(f"{Path(path).name}: no face in its first {LOOKED_AT} frames; begin it where one is seen")
+
     @property
     def face(self) -> FaceCrop:
         """The face that is edited."""
@@ -137,6 +156,14 @@ class Subject:
         from latentface.directions.meaning import move_head
 
         return self._small.place(move_head(self._small.fit, changes))
+
+    def thumbnail(self, changes: Mapping[str, float], side: int) -> Pixels:
+        """The features of the face after changes, uint8 RGB [side, side, 3]."""
+        corners = map_points(self.window.from_photo, self.face.quad)
+        middle, reach = corners.mean(axis=0) + 0.5, NEAR * np.ptp(corners, axis=0).max() / 2
+        box = np.concatenate([middle - reach, middle + reach]).round().astype(int).tolist()
+        face = Image.fromarray(self.preview(changes)).crop(box)
+        return np.asarray(face.resize((side, side), Image.Resampling.LANCZOS))
 
     def render(self, changes: Mapping[str, float]) -> Photo:
         """The photo after changes, at its full size; without any, the photo itself."""

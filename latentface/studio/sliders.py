@@ -13,18 +13,17 @@ STRONGEST = 3.0  # of an emotion; 2 is a full one
 TWO_SIDED = ("blink", "smile", "jaw", "lips-apart", "frown")
 #: What the page calls controls whose name does not say it.
 TITLES = {
-    "blink": "close eyes", "wink-left": "wink, left eye", "wink-right": "wink, right eye", "jaw": "open mouth",
-    "gaze-x": "look right, degrees", "gaze-y": "look up, degrees", "lips-apart": "part lips", "frown": "corners down",
-    "brows": "raise brows", "yaw": "turn right, degrees", "pitch": "bend down, degrees", "roll": "tilt, degrees",
-    NEUTRALISE: "neutralise what the photo shows",
+    "blink": "close eyes", "wink-left": "wink left", "wink-right": "wink right", "jaw": "open mouth",
+    "gaze-x": "look right (°)", "gaze-y": "look up (°)", "lips-apart": "part lips", "frown": "corners down",
+    "brows": "raise brows", "yaw": "turn right (°)", "pitch": "bend down (°)", "roll": "tilt (°)",
+    NEUTRALISE: "neutralise",
 }  # fmt: skip
 GROUPS: dict[str, tuple[str, ...]] = {
     "Emotions": tuple(emotion.value for emotion in Emotion if emotion is not Emotion.NEUTRAL),
     "Mouth": ("smile", "jaw", "lips-apart", "pucker", "frown"),
-    "Eyes": ("blink", "wink-left", "wink-right", "gaze-x", "gaze-y"),
-    "Brows": ("brows",),
+    "Eyes and brows": ("blink", "wink-left", "wink-right", "gaze-x", "gaze-y", "brows"),
     "Head": ("yaw", "pitch", "roll"),
-    "Expression": (NEUTRALISE,),
+    "The photo's own expression": (NEUTRALISE,),
 }
 
 
@@ -71,6 +70,7 @@ PRESETS: dict[str, dict[str, float]] = {
     "Kiss": {"pucker+": 1.0, "blink+": 0.3},
     "Sad": {"sadness": 2.0, "gaze-y+": -6.0},
     "Angry": {"anger": 2.0},
+    "Scared": {"fear": 2.0},
     "Neutral": {NEUTRALISE: 1.0},
 }
 

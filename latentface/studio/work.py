@@ -10,14 +10,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from latentface.emotion import Emotion, EmotionSegment, EmotionSequence
+from latentface.editing.keyframes import Keyframes
+from latentface.emotion import EmotionSequence
 from latentface.errors import OutputError, UsageError
 from latentface.head.control_names import check_parts
 from latentface.io.images import write_image, write_photo
 from latentface.io.provenance import GENERATED
 from latentface.io.video import read_clip, write_clip
 from latentface.latents.rows import parse_rows
-from latentface.options import ProjectOptions, SequenceOptions, TransferOptions, VideoOptions
+from latentface.options import (
+    AnimateOptions,
+    ClipOptions,
+    ProjectOptions,
+    SequenceOptions,
+    TransferOptions,
+    VideoOptions,
+)
 from latentface.studio.jobs import Progress, Work
 from latentface.studio.results import PICTURES, Results
 from latentface.studio.session import Edited, Subject
@@ -29,6 +37,7 @@ if TYPE_CHECKING:
 
 CLIPS = ("mp4", "webm", "gif")
 SHOWN_EVERY = 8  # frames of a clip that is written
+DRAWN_EVERY = 10  # steps of a projection
 LONGEST = 600.0  # seconds of an expression video
 
 
@@ -142,14 +151,45 @@ class Workshop:
 
         return work
 
-    def animate(self, photo: str, driving: str, face: int | None = None, name: str = "", kind: str = "mp4") -> Work:
-        """A photo moved as the face of a clip moves; face: None for all of them."""
+    def animate(
+        self,
+        photo: str,
+        driving: str,
+        only: Sequence[str] = (),
+        face: int | None = None,
+        name: str = "",
+        kind: str = "mp4",
+    ) -> Work:
+        """A photo moved as the face of a clip moves, or the parts `only` of it; face: None for all of them."""
         _check_kind(kind, CLIPS)
+        check_parts(only)
+        options = AnimateOptions(only=",".join(only))
 
         def work(progress: Progress) -> Sequence[Path]:
             progress(0.02, "following the face of the clip")
-            clip = self.editor.animate(photo, read_clip(driving), face=face).clip
+            clip = self.editor.animate(photo, read_clip(driving), options, face=face).clip
             return self._write(progress, clip, self.results.new(name or photo, f"animated.{kind}"))
+
+        return work
+
+    def edit_clip(
+        self,
+        clip: str,
+        keyframes: Keyframes,
+        options: ClipOptions | None = None,
+        face: int | None = None,
+        name: str = "",
+        kind: str = "mp4",
+    ) -> Work:
+        """One face of a clip changed over time, as `latentface edit` does it."""
+        _check_kind(kind, CLIPS)
+        if not keyframes.names:
+            raise UsageError("nothing changes yet; add a line that says what")
+
+        def work(progress: Progress) -> Sequence[Path]:
+            progress(0.02, "following the face of the clip")
+            made = self.editor.edit_clip(read_clip(clip), keyframes, options, face=face).clip
+            return self._write(progress, made, self.results.new(name or clip, f"edit.{kind}"))
 
         return work
 
@@ -169,6 +209,8 @@ class Workshop:
             def on_step(step: int, state: StepState) -> None:
                 progress.point(float(state.loss[0]))
                 progress(step / max(steps, 1), f"step {step}")
+                if step % DRAWN_EVERY == 0:
+                    progress.show(api.synthesise(editor.generator, state.ws)[0])
 
             made = editor.project(subject.face, options, on_step=on_step)
             progress.show(made.image)
@@ -194,13 +236,19 @@ class Workshop:
 
         def work(progress: Progress) -> Sequence[Path]:
             from latentface import api
-            from latentface.editing.inverted_face import FaceFinder
+            from latentface.editing.inverted_face import FaceFinder, choose_projection
 
-            progress(0.1, "finding both faces")
+            progress(0.05, "finding both faces")
             generator = self.editor.generator
             taken = list(parse_rows(rows, generator.config.num_ws))
-            faces = FaceFinder(generator).faces([(first, "the first", None), (second, "the second", None)])
-            progress(0.6, "mixing")
+            options = choose_projection(generator, likeness=True, seed=self.seed)
+
+            def on_step(step: int, state: StepState) -> None:
+                progress(0.05 + 0.9 * step / max(options.steps, 1), f"projecting, step {step}")
+
+            finder = FaceFinder(generator, options, cache=api.projection_cache(), on_step=on_step)
+            faces = finder.faces([(first, "the first", None), (second, "the second", None)])
+            progress(0.95, "mixing")
             own, other = (face.latent for face in faces)
             ws = own.ws.clone()
             ws[taken] += share * (other.ws[taken] - ws[taken])
@@ -221,24 +269,6 @@ class Workshop:
 
         write_clip(target, clip, on_frame=on_frame)
         return (target,)
-
-
-def parse_blocks(rows: Sequence[Sequence[object]]) -> EmotionSequence:
-    """A line of time as a table: emotion, seconds and strength a row; rows without an emotion are left out.
-
-    Raises UsageError, which names the row, for anything else.
-    """
-    segments = []
-    for number, row in enumerate(rows, 1):
-        word = str(row[0]).strip() if row and row[0] is not None else ""
-        if not word or word == "nan":
-            continue
-        try:
-            seconds, strength = (float(str(each)) for each in row[1:3])
-            segments.append(EmotionSegment(Emotion.of(word), strength, seconds))
-        except ValueError as error:  # UsageError is one
-            raise UsageError(f"row {number}: {error}; expected an emotion, seconds, and a strength of 0 to 2") from None
-    return EmotionSequence(tuple(segments))
 
 
 def _check_kind(kind: str, kinds: Sequence[str]) -> None:

@@ -51,7 +51,7 @@ def test_parts_are_parsed() -> None:
 
 
 def test_an_unknown_part_is_refused_with_those_that_there_are() -> None:
-    with pytest.raises(UsageError, match="no part ears, hair; expected some of eyes, lips, brows, pose"):
+    with pytest.raises(UsageError, match="no part ears, hair; expected some of eyes, lips, brows, expression, pose"):
         parse_parts("hair,lips,ears")
     check_parts(["brows", "pose"])
 

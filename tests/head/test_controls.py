@@ -125,5 +125,8 @@ def test_parts_alone_are_taken(fit: HeadFit) -> None:
     assert turned.pose == after.pose and np.array_equal(turned.expression, fit.expression)
     whole = restrict(fit, after, ["lips", "eyes", "brows", "pose"])
     assert whole.pose == after.pose and np.array_equal(whole.expression, after.expression)
+    posed = restrict(fit, after, ["expression"])
+    assert posed.pose == fit.pose and np.array_equal(posed.expression, after.expression)
+    assert np.array_equal(posed.translation, fit.translation)
     with pytest.raises(UsageError, match="no part nose"):
         restrict(fit, after, ["nose"])

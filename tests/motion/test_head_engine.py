@@ -52,10 +52,10 @@ def weights(**named: float) -> np.ndarray:
 # ------------------------------------------------------------------------------------------------- retargeting
 
 
-def retarget(reference: HeadMotion, driving: HeadMotion, mode: str = "relative", **source: float):
+def retarget(reference: HeadMotion, driving: HeadMotion, mode: str = "relative", only: str = "", **source: float):
     head = fit_head(model(), TABLE[0])
     head = replace(head, expression=weights(**source), yaw=0.0, pitch=0.0, roll=0.0)
-    return head, HeadRetargeting(head, reference, AnimateOptions(engine="head", mode=mode))(driving)
+    return head, HeadRetargeting(head, reference, AnimateOptions(mode=mode, only=only))(driving)
 
 
 def test_a_driver_in_its_reference_pose_leaves_the_head_as_it_is() -> None:
@@ -108,6 +108,28 @@ def test_a_neck_that_moves_stays_near_and_a_head_that_grows_grows_about_it() -> 
     head, made = retarget(motion(), motion(place=np.array([9.0, 0]), size=0.5))
     assert np.linalg.norm(made.translation - head.translation) < 1.2 * head.scale
     assert head.scale < made.scale < 1.07 * head.scale
+
+
+@pytest.mark.parametrize("only", ["lips", "eyes", "brows", "pose", "expression"])
+def test_what_is_left_out_stays_as_the_photo_has_it(only: str) -> None:
+    changed = weights(jawOpen=0.5, browInnerUp=0.4)
+    driving = motion(
+        expression=changed, gaze=np.array([7.0, 0]), pose=np.array([6.0, 2, -4]), place=np.array([0.3, 0.0]), size=0.02
+    )
+    head, made = retarget(motion(expression=weights(), pose=np.zeros(3)), driving, only=only)
+    moved = {
+        "lips": made.coefficients()["jawOpen"] > 0.4, "brows": made.coefficients()["browInnerUpLeft"] > 0.3,
+        "eyes": made.coefficients()["eyeLookOutLeft"] > 0.1, "pose": made.pose != head.pose,
+    }  # fmt: skip
+    asked = ("lips", "brows", "eyes") if only == "expression" else (only,)
+    assert moved == {part: part in asked for part in moved}
+    kept = np.array_equal(made.translation, head.translation) and made.scale == head.scale
+    assert kept is (only != "pose")
+
+
+def test_an_unknown_part_is_told_before_the_clip_is_gone_through() -> None:
+    with pytest.raises(UsageError, match="no part nose"):
+        animate(0, 1, options=AnimateOptions(only="lips,nose"))
 
 
 # ------------------------------------------------------------------------------------------------- frames

@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 
 from latentface.errors import InputError
-from latentface.studio.desk import Sessions, Shared, explained, new_token
+from latentface.studio.desk import Recent, Shared, explained, new_token
 
 
-def test_sessions_that_were_not_used_for_longest_are_forgotten() -> None:
-    sessions, made = Sessions(2), [object() for _ in range(3)]
+def test_values_that_were_not_used_for_longest_are_forgotten() -> None:
+    sessions, made = Recent[Any](2), [object() for _ in range(3)]
     values: list[Any] = made
     sessions.put("a", values[0])
     sessions.put("b", values[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import av
@@ -12,9 +13,11 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from latentface.editor import FaceEditor
+from latentface.io.video import read_clip
 from latentface.studio.sliders import SLIDERS
 from tests.helpers.studio_page import (
     LONG,
+    SOURCES,
     Served,
     chromium,
     drop,
@@ -29,6 +32,7 @@ from tests.helpers.studio_page import (
 
 #: Ratio that WCAG 2.1 AA asks of text (1.4.3).
 CONTRAST = 4.5
+TABS = ("Edit", "Transfer", "Video", "Clips", "Animate", "Project", "Mix", "Queue")
 MEASURE_CONTRAST = Path(__file__).with_name("contrast.js").read_text()
 
 
@@ -91,8 +95,6 @@ def test_a_photo_is_dropped_edited_undone_and_saved(page: Page, astronaut: Path,
 def test_every_slider_moves_pixels(page: Page, astronaut: Path) -> None:
     drop_photo(page, astronaut)
     before = preview(page)
-    for group in ("Eyes", "Brows", "Head"):
-        page.locator("button.label-wrap", has_text=group).click()
     for slider in SLIDERS:
         set_slider(page, slider.name, slider.high)
         assert far(before, preview(page)) > 50, slider.title
@@ -102,7 +104,7 @@ def test_every_slider_moves_pixels(page: Page, astronaut: Path) -> None:
 
 def test_the_second_face_is_picked_by_a_click(page: Page, two_people: Path) -> None:
     drop_photo(page, two_people)
-    page.locator("#edit-picker img").click(position=on_picture(page, 0.85, 0.6), timeout=LONG)
+    page.locator("#edit-picker img").click(position=on_picture(page, "#edit-picker", 0.85, 0.6), timeout=LONG)
     chosen = page.locator("#edit-face input:checked")
     page.wait_for_function("old => ![...document.querySelectorAll('#edit-compare img')].some(e => old.includes(e.src))",
                            arg=sources(page), timeout=LONG)  # fmt: skip
@@ -113,33 +115,117 @@ def test_the_second_face_is_picked_by_a_click(page: Page, two_people: Path) -> N
     assert "--face 2 --set jaw+=1" in page.locator("#edit-command textarea").input_value()
 
 
-def on_picture(page: Page, x: float, y: float) -> dict[str, float]:
-    """A place in the picker's picture, by shares of its width and height; the picture is fitted into its element."""
-    box = page.locator("#edit-picker img").bounding_box(timeout=LONG)
+def tab(page: Page, name: str) -> None:
+    """Go to a tab."""
+    page.get_by_role("tab", name=name).click()
+
+
+def wait_for_other(page: Page, shown: str) -> None:
+    """Wait until other pictures are compared than those of before, as `sources` has them."""
+    page.wait_for_function(f"before => {SOURCES} !== before", arg=shown, timeout=LONG)
+
+
+def on_picture(page: Page, picker: str, x: float, y: float) -> dict[str, float]:
+    """A place in a picker's picture, by shares of its width and height; the picture is fitted into its element."""
+    box = page.locator(f"{picker} img").bounding_box(timeout=LONG)
     assert box is not None
     ratio = page.evaluate(
-        "() => { const e = document.querySelector('#edit-picker img'); return e.naturalWidth / e.naturalHeight; }"
+        "id => { const e = document.querySelector(id + ' img'); return e.naturalWidth / e.naturalHeight; }", picker
     )
     width = min(box["width"], box["height"] * ratio)
     height = width / ratio
     return {"x": (box["width"] - width) / 2 + x * width, "y": (box["height"] - height) / 2 + y * height}
 
 
-def test_a_reload_loses_nothing(page: Page, astronaut: Path) -> None:
+def test_a_preset_is_applied_and_gone_on_from(page: Page, astronaut: Path) -> None:
+    drop_photo(page, astronaut)
+    before, shown = preview(page), sources(page)
+    laugh = page.get_by_role("button", name="Laugh")
+    expect(laugh.locator("img")).to_have_count(1)  # a picture of what it does
+    laugh.click()
+    wait_for_other(page, shown)
+    expect(page.locator("#edit-happiness input[type=number]")).to_have_value("2.4")
+    laughing, shown = preview(page), sources(page)
+    assert far(before, laughing) > 100
+    page.locator("#edit-apply").click()
+    wait_for_other(page, shown)
+    expect(page.locator("#edit-happiness input[type=number]")).to_have_value("0")
+    set_slider(page, "blink", 0.8)
+    assert far(laughing, preview(page)) > 50
+    lines = page.locator("#edit-command textarea").input_value().splitlines()
+    assert lines == [
+        "latentface edit astronaut.jpg --face 1 --set happiness=2.4 --set jaw+=0.3 -o astronaut.step1.png",
+        "latentface edit astronaut.step1.png --face 1 --set blink+=0.8 -o astronaut.edit.png",
+    ]
+    for _ in range(2):  # the lids, and the step to the changed photo
+        shown = sources(page)
+        page.locator("#edit-undo").click()
+        wait_for_other(page, shown)
+    expect(page.locator("#edit-happiness input[type=number]")).to_have_value("2.4")
+    assert np.array_equal(preview(page), laughing)
+
+
+def test_before_and_after_are_compared_by_dragging(page: Page, astronaut: Path) -> None:
+    drop_photo(page, astronaut)
+    set_slider(page, "surprise", 3)
+    page.wait_for_timeout(1500)  # the handle may still be moving, and the presets' pictures come
+    box = page.locator("#edit-compare").bounding_box()
+    assert box is not None
+    after = pixels_of(page)
+    page.mouse.move(box["x"] + 0.04 * box["width"], box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.9 * box["width"], box["y"] + box["height"] / 2, steps=8)
+    page.mouse.up()
+    page.wait_for_timeout(500)
+    shown, middle = pixels_of(page), slice(round(0.3 * box["width"]), round(0.7 * box["width"]))
+    assert far(after[:, middle], shown[:, middle]) > 100
+
+
+def pixels_of(page: Page) -> np.ndarray:
+    """What is to be seen of the two pictures that are compared, uint8 RGB [H, W, 3]."""
+    return np.asarray(Image.open(BytesIO(page.locator("#edit-compare").screenshot())).convert("RGB"))
+
+
+def test_the_command_is_copied(page: Page, astronaut: Path, served: Served) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=served.address.rstrip("/"))
+    drop_photo(page, astronaut)
+    set_slider(page, "smile", 0.5)
+    page.locator("#edit-command button[title=Copy]").click()
+    assert page.evaluate("() => navigator.clipboard.readText()") == (
+        "latentface edit astronaut.jpg --face 1 --set smile+=0.5 -o astronaut.edit.png"
+    )
+
+
+def test_a_reload_loses_nothing(page: Page, astronaut: Path, two_people: Path) -> None:
     drop_photo(page, astronaut)
     set_slider(page, "surprise", 1.5)
     shown = preview(page)
+    tab(page, "Animate")
+    drop(page, "animate-photo", two_people)
+    page.locator("#animate-face-picker img").click(position=on_picture(page, "#animate-face-picker", 0.85, 0.6))
+    expect(page.locator("#animate-face input")).to_have_value("2")
+    page.get_by_label("lips").locator("visible=true").check()
+    page.wait_for_timeout(1000)
     page.reload()
     page.wait_for_selector("#edit-compare img", timeout=LONG)
     expect(page.locator("#edit-surprise input[type=number]")).to_have_value("1.5")
     assert np.array_equal(preview(page), shown)
     expect(page.locator("#edit-undo")).to_be_enabled()
+    tab(page, "Animate")
+    page.wait_for_selector("#animate-photo img", timeout=LONG)
+    expect(page.locator("#animate-face input")).to_have_value("2")
+    expect(page.get_by_label("lips").locator("visible=true")).to_be_checked()
 
 
 def test_the_keyboard_is_enough(page: Page, astronaut: Path) -> None:
-    drop_photo(page, astronaut)
+    page.get_by_role("tab", name="Edit").focus()
+    with page.expect_file_chooser() as chooser:
+        press_until(page, "Tab", "document.activeElement.closest('#edit-photo .upload-container')")
+        page.keyboard.press("Enter")
+    chooser.value.set_files(astronaut)
+    page.wait_for_selector("#edit-compare img", timeout=LONG)
     before, shown = preview(page), sources(page)
-    page.locator("#edit-happiness input[type=range]").focus()
+    press_until(page, "Tab", "document.activeElement.matches('#edit-happiness input[type=range]')")
     for _ in range(30):
         page.keyboard.press("ArrowRight")
     expect(page.locator("#edit-happiness input[type=number]")).to_have_value("1.5")
@@ -148,13 +234,32 @@ def test_the_keyboard_is_enough(page: Page, astronaut: Path) -> None:
     )
     page.wait_for_timeout(1500)
     assert far(before, preview(page)) > 100
-    page.locator("#edit-undo").focus()
+    press_until(page, "Shift+Tab", "document.activeElement.id === 'edit-undo'")
     page.keyboard.press("Enter")
     expect(page.locator("#edit-happiness input[type=number]")).to_have_value("0", timeout=LONG)
+    press_until(page, "Tab", "document.activeElement.id === 'edit-redo'")
+    page.keyboard.press("Enter")
+    expect(page.locator("#edit-happiness input[type=number]")).to_have_value("1.5", timeout=LONG)
+    press_until(page, "Tab", "document.activeElement.id === 'edit-save'")
+    page.keyboard.press("Enter")
+    page.locator("#edit-files a").first.wait_for(timeout=LONG)
+    with page.expect_download(timeout=LONG) as waiting:
+        press_until(page, "Tab", "document.activeElement.closest('#edit-files a')")
+        page.keyboard.press("Enter")
+    assert waiting.value.suggested_filename.startswith("astronaut")
+
+
+def press_until(page: Page, key: str, there: str) -> None:
+    """Press a key until something has the focus, as people without a mouse do."""
+    for _ in range(150):
+        page.keyboard.press(key)
+        if page.evaluate(f"() => Boolean({there})"):
+            return
+    raise AssertionError(f"{key} does not lead to where {there}")
 
 
 def test_an_expression_goes_from_photo_to_photo(page: Page, astronaut: Path, two_people: Path, served: Served) -> None:
-    page.get_by_role("tab", name="Transfer").click()
+    tab(page, "Transfer")
     drop(page, "transfer-identity", two_people)
     drop(page, "transfer-expression", astronaut)
     page.wait_for_function(
@@ -168,9 +273,10 @@ def test_an_expression_goes_from_photo_to_photo(page: Page, astronaut: Path, two
 
 
 def test_a_video_is_rendered_and_plays(page: Page, astronaut: Path, served: Served) -> None:
-    page.get_by_role("tab", name="Video").click()
+    tab(page, "Video")
     drop(page, "video-photo", astronaut)
     page.wait_for_selector("#video-photo img", timeout=LONG)
+    page.get_by_role("button", name="How it moves, and the file").locator("visible=true").click()
     page.get_by_label("Frames a second").click()
     page.get_by_role("option", name="12").click()
     page.locator("#video-go").click()
@@ -181,12 +287,74 @@ def test_a_video_is_rendered_and_plays(page: Page, astronaut: Path, served: Serv
     assert (served.results / "astronaut.emotions.json").is_file()
 
 
+def test_a_clip_is_edited_from_when_to_when(page: Page, film: Path, served: Served) -> None:
+    tab(page, "Clips")
+    drop(page, "clips-clip", film)
+    page.wait_for_selector("#clips-clip video", timeout=LONG)
+    page.locator("#clips-drop").click()
+    for label, value in (("By how much", "2"), ("From second", "0.3"), ("To (0: the end)", "0.7")):
+        page.get_by_label(label).fill(value)
+    page.locator("#clips-add").click()
+    expect(page.locator("#clips-line")).to_contain_text("Happiness 2")
+    expect(page.locator("#clips-command textarea")).to_have_value(
+        "latentface edit film.mp4 --at 0.3 happiness=0 --at 0.5 happiness=2 --at 0.7 happiness=0 -o film.edit.mp4"
+    )
+    page.locator("#clips-preview").click()
+    expect(page.locator("#clips-strip img")).to_have_count(1)
+    page.locator("#clips-go").click()
+    page.locator("#clips-film video").wait_for(timeout=LONG)
+    before, after = ([frame.pixels for frame in read_clip(path)] for path in (film, served.results / "film.edit.mp4"))
+    changed = [far(one, other) for one, other in zip(before, after, strict=True)]
+    assert max(changed) == max(changed[5:8]) > 300  # around half a second
+    assert max(changed[0], changed[-1]) < changed[6] / 4
+
+
+def test_a_photo_moves_by_a_clip(page: Page, astronaut: Path, film: Path, served: Served) -> None:
+    tab(page, "Animate")
+    drop(page, "animate-photo", astronaut)
+    drop(page, "animate-driving", film)
+    page.wait_for_selector("#animate-photo img", timeout=LONG)
+    page.wait_for_selector("#animate-driving video", timeout=LONG)
+    page.get_by_label("pose").locator("visible=true").check()
+    expect(page.locator("#animate-command textarea")).to_have_value(
+        "latentface animate --source astronaut.jpg --driving film.mp4 --only pose -o astronaut.animated.mp4"
+    )
+    page.locator("#animate-go").click()
+    page.locator("#animate-film video").wait_for(timeout=LONG)
+    with av.open(str(served.results / "astronaut.animated.mp4")) as clip:
+        assert clip.streams.video[0].frames == 10
+
+
+def test_a_job_outlives_its_page(page: Page, film: Path, served: Served) -> None:
+    tab(page, "Clips")
+    drop(page, "clips-clip", film)
+    page.wait_for_selector("#clips-clip video", timeout=LONG)
+    page.locator("#clips-go").click()
+    expect(page.locator("#clips-status progress")).to_have_count(1)
+    context = page.context
+    page.close()  # in the middle of it
+    again = context.new_page()
+    again.goto(served.address)
+    tab(again, "Clips")
+    again.locator("#clips-film video").wait_for(timeout=LONG)
+    tab(again, "Queue")
+    expect(again.locator("#queue-cards .card a")).to_have_count(1)
+    with again.expect_download() as waiting:
+        again.locator("#queue-cards .card a").click()
+    assert waiting.value.suggested_filename.startswith("film")
+
+
 def test_a_job_is_cancelled(page: Page, astronaut: Path, served: Served) -> None:
-    page.get_by_role("tab", name="Project").click()
+    tab(page, "Project")
     drop(page, "project-photo", astronaut)
     page.wait_for_selector("#project-photo img", timeout=LONG)
     page.locator("#project-go").click()
     page.locator("#project-curve svg").wait_for(timeout=LONG)
+    expect(page.locator("#project-status progress")).to_have_count(1)
+    first = page.locator("#project-picture img").get_attribute("src")  # it is shown as it grows
+    page.wait_for_function(
+        "old => { const e = document.querySelector('#project-picture img'); return e && e.src !== old; }", arg=first
+    )
     page.locator("#project-cancel").click()
     expect(page.locator("#project-status")).to_contain_text("cancelled", timeout=LONG)
     assert not list(served.results.glob("*.latent.safetensors"))
@@ -206,24 +374,57 @@ def test_text_can_be_read_on_wide_and_narrow_windows(served: Served, browser: Br
     go(page, served)
     for width in (390, 1400):
         page.set_viewport_size({"width": width, "height": 800})
-        page.wait_for_timeout(300)
-        assert page.evaluate("() => document.documentElement.scrollWidth") <= width, "the page is wider than its window"
-        found = page.evaluate(MEASURE_CONTRAST)
-        assert len(found) > 30
-        poor = {each["text"]: round(each["ratio"], 2) for each in found if each["ratio"] < CONTRAST}
-        assert not poor
+        for name in TABS:
+            show_tab(page, name)
+            assert page.evaluate("() => document.documentElement.scrollWidth") <= width, f"{name} is too wide"
+            found = page.evaluate(MEASURE_CONTRAST)
+            assert len(found) > 10
+            poor = {each["text"]: round(each["ratio"], 2) for each in found if each["ratio"] < CONTRAST}
+            assert not poor, name
     context.close()
 
 
+def show_tab(page: Page, name: str) -> None:
+    """Go to a tab, which lies in a menu where the window is narrow."""
+    there = page.locator(f"[role=tab][data-tab-id={name.lower()}]").locator("visible=true")
+    if not there.count():
+        page.locator(".overflow-menu > button").click()
+        there = page.locator(".overflow-dropdown button", has_text=name)
+    there.first.click()
+    page.wait_for_timeout(300)
+
+
 def test_every_control_has_a_name(page: Page) -> None:
-    nameless = page.evaluate(
-        """() => [...document.querySelectorAll('input:not([type=file]), textarea, select, button')]
+    for name in TABS:
+        tab(page, name)
+        page.wait_for_timeout(300)
+        assert page.evaluate(NAMELESS) == [], name
+
+
+NAMELESS = """() => [...document.querySelectorAll('input:not([type=file]), textarea, select, button')]
             .filter(each => each.offsetParent !== null && !each.disabled)
             .filter(each => !(each.getAttribute('aria-label') || each.getAttribute('title') || each.labels?.length
                               || each.innerText?.trim()))
             .map(each => each.outerHTML.slice(0, 200))"""
-    )
-    assert nameless == []
+
+
+def test_other_machines_log_in(browser: Browser, tmp_path: Path) -> None:
+    with serving(tmp_path, "--host", "0.0.0.0", "--auth", "me:a long password") as served:
+        address = served.address.replace("0.0.0.0", "127.0.0.1")
+        context = browser.new_context()
+        context.set_default_timeout(LONG)
+        page = context.new_page()
+        page.goto(address)
+        for password, there in (("a wrong password", "Incorrect"), ("a long password", "Photos")):
+            page.get_by_label("username").fill("me")
+            page.get_by_label("password").fill(password)
+            page.get_by_role("button", name="Login").click()
+            if there == "Incorrect":
+                expect(page.get_by_text(there)).to_be_visible()
+                assert page.request.get(f"{address}config").status == 401
+        page.wait_for_selector("#edit-photo input[type=file]", state="attached")
+        assert page.request.get(f"{address}config").ok
+        context.close()
 
 
 def test_many_edits_take_no_memory(page: Page, astronaut: Path, served: Served) -> None:

@@ -127,6 +127,25 @@ def test_a_photo_is_edited_as_the_editor_does_it(served: Served, client: Client,
     assert (served.results / "astronaut.edit.png").is_file()
 
 
+def test_the_example_of_the_manual_runs(served: Served, astronaut: Path) -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "studio.md").read_text()
+    example = next(part for part in manual.split("```") if "gradio_client" in part).partition("\n")[2]
+    for written, meant in (("http://127.0.0.1:7860/", served.address), ("photo.jpg", str(astronaut))):
+        assert written in example
+        example = example.replace(written, meant)
+    found: dict[str, list[str]] = {}
+    exec(example, found)
+    assert [Path(path).name.endswith(".edit.png") for path in found["files"]] == [True]
+
+
+def test_a_clip_is_edited_by_a_program(served: Served, client: Client, film: Path) -> None:
+    changes = [["Smile", 0.8, 0, None]]
+    made = client.predict(clip=handle_file(film), changes=changes, api_name="/clip")
+    assert [Path(path).name for path in made] == ["film.edit.mp4"]
+    with pytest.raises(AppError, match="nothing is called 'Nose'"):
+        client.predict(clip=handle_file(film), changes=[["Nose", 1]], api_name="/clip")
+
+
 def test_faces_are_listed(client: Client, two_people: Path) -> None:
     found = client.predict(photo=handle_file(two_people), api_name="/faces")
     assert [each["number"] for each in found] == [1, 2]

@@ -12,8 +12,10 @@ from PIL import Image
 from latentface.editor import FaceEditor
 from latentface.errors import InputError, NoFaceFound, UsageError
 from latentface.faces.crop import map_points
+from latentface.io.clip import Clip
 from latentface.io.images import Photo
 from latentface.io.provenance import COMPOSITE
+from latentface.io.video import write_clip
 from latentface.studio import session as engine
 from latentface.studio.session import KEPT, SIDE, Edited, Session, Subject, Window
 from latentface.studio.sliders import SLIDERS, Slider, changes_of
@@ -45,6 +47,21 @@ def test_every_slider_visibly_moves_pixels(subject: Subject, slider: Slider) -> 
     assert moved(before, after) > VISIBLE
     if slider.low < 0 and slider.name not in NOT_SHOWN:
         assert moved(before, subject.preview({slider.key: slider.low})) > VISIBLE
+
+
+def test_a_thumbnail_shows_the_face_changed(subject: Subject) -> None:
+    plain, laughing = (subject.thumbnail(changes, 96) for changes in ({}, {"happiness": 2.4, "jaw+": 0.3}))
+    assert plain.shape == laughing.shape == (96, 96, 3)
+    assert moved(plain[48:], laughing[48:]) > 5 * moved(plain[:24], laughing[:24])
+
+
+def test_a_clip_is_asked_for_its_first_frame_with_a_face(subject: Subject, film: Path, tmp_path: Path) -> None:
+    found = Subject.of_clip(film)
+    assert (found.photo.rgb.shape, len(found.faces), found.number, found.name) == ((320, 256, 3), 1, 1, "film.mp4")
+    blank = np.full((120, 160, 3), 200, np.uint8)
+    write_clip(tmp_path / "nobody.mp4", Clip.of([blank] * 3, 10, (160, 120), count=3))
+    with pytest.raises(NoFaceFound, match=r"nobody\.mp4: no face"):
+        Subject.of_clip(tmp_path / "nobody.mp4")
 
 
 def test_a_preview_without_changes_is_the_photo(subject: Subject) -> None:
