@@ -21,6 +21,7 @@ from latentface.editing.keyframes import Keyframes
 from latentface.errors import NoFaceFound, UsageError
 from latentface.faces.alignment import box_around
 from latentface.faces.crop import FaceCrop, pick_face
+from latentface.faces.tracking import Box, Tracker
 from latentface.head.controls import check_changes, is_control, restrict
 from latentface.head.drive import Steady
 from latentface.head.expression_match import match_expression
@@ -66,6 +67,8 @@ def edit_clip(
     landmarks: str = "builtin", name: str = "the clip", note: Note | None = None,
 ) -> EditedClip:  # fmt: skip
     """One face of a film, changed in every frame; times, sound and all other pixels stay.
+
+    Faces that stand beside it in the frame where it is found keep still, for as long as they can be followed.
 
     Args:
         clip: the film.
@@ -132,7 +135,7 @@ class _Step:
 
     Attributes:
         fit: the head. rest: the same at rest. steady: what frames of its track share. shut: how far its eyes have
-            closed, 0..1.
+            closed, 0..1. others: landmarks [68, 2] of the faces beside it, which keep still.
     """
 
     frame: Frame
@@ -140,13 +143,15 @@ class _Step:
     rest: HeadFit | None = None
     steady: Steady | None = None
     shut: float = 0.0
+    others: tuple[Float64Array, ...] = ()
 
 
 class _ClipEditor:
     def __init__(self, change: ChangeOver, options: ClipOptions, landmarks: str, name: str, note: Note | None) -> None:
         self.change, self.options, self.landmarks, self.name = change, options, landmarks, name
         self.note, self.report = _once(note), ClipEditReport()
-        self._box: tuple[int, int, int, int] | None = None
+        self._box: Box | None = None
+        self._beside: tuple[Box, ...] = ()
         self._rest: HeadFit | None = None
         self.at_once = 1
 
@@ -160,8 +165,7 @@ class _ClipEditor:
                 crop = self._find(picture, face)
                 if crop is None:
                     continue
-                low_x, low_y, high_x, high_y = box_around(crop.landmarks).astype(int).tolist()
-                self._box = low_x, low_y, high_x, high_y
+                self._box = _whole_box(crop)
                 self.at_once = HeadView.of(picture, crop.landmarks).at_once(free_cores())
                 follower = self._follower()
             if not found or k % (LOOKED_AT // RESTING) == 0:
@@ -175,9 +179,14 @@ class _ClipEditor:
     def follow(self, clip: Clip) -> Iterator[_Step]:
         """The head in every frame."""
         follower, track, rest = self._follower(), -1, self._rest
+        predictor = hub.landmark_predictor(self.landmarks)
+        beside = [Tracker(predictor, box, dense=True) for box in self._beside]
         for frame in clip:
             self.report.frames += 1
             picture = np.ascontiguousarray(frame.pixels[..., :3])
+            seen = [(each, each(picture)) for each in beside]
+            beside = [each for each, points in seen if points is not None and not each.track]  # no other one for it
+            others = tuple(points for each, points in seen if points is not None and not each.track)
             found = follower(picture)
             if found is None:
                 self.report.untouched += 1
@@ -186,8 +195,9 @@ class _ClipEditor:
             fit, points = found
             if track != follower.tracker.track:
                 rest = fit if rest is None or track >= 0 else rest
-                track, steady, lids = follower.tracker.track, HeadPlacer(picture, fit).steady, Lids(picture, points)
-            yield _Step(frame, fit, rest, steady, float(lids(picture, points).max()))
+                track, lids = follower.tracker.track, Lids(picture, points)
+                steady = HeadPlacer(picture, fit, others).steady
+            yield _Step(frame, fit, rest, steady, float(lids(picture, points).max()), others)
 
     def render(self, step: _Step) -> Frame:
         """The edited frame."""
@@ -195,7 +205,7 @@ class _ClipEditor:
         if fit is None or step.rest is None:
             return frame
         picture = np.ascontiguousarray(frame.pixels[..., :3])
-        placer = HeadPlacer(picture, fit, note=self.note, steady=step.steady)
+        placer = HeadPlacer(picture, fit, step.others, self.note, step.steady)
         made: Pixels = placer.place(self._changed(placer.fit, step.rest, frame.time, step.shut))
         return replace(frame, pixels=np.dstack([made, frame.pixels[..., 3:]]))
 
@@ -221,7 +231,14 @@ class _ClipEditor:
             crops = api.align(picture, landmarks=self.landmarks)
         except NoFaceFound:
             return None
-        return pick_face(crops, face, f"{self.name}, in its first frame with a face,")
+        chosen = pick_face(crops, face, f"{self.name}, in its first frame with a face,")
+        self._beside = tuple(_whole_box(crop) for crop in crops if crop is not chosen)
+        return chosen
+
+
+def _whole_box(crop: FaceCrop) -> Box:
+    left, top, right, bottom = box_around(crop.landmarks).astype(int).tolist()
+    return left, top, right, bottom
 
 
 def _once(note: Note | None) -> Note:

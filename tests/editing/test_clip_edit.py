@@ -16,6 +16,7 @@ from latentface.editing.clip_edit import EYES, ChangeOver, change_by_name, chang
 from latentface.editing.head_placement import HeadPlacer
 from latentface.editing.keyframes import Keyframes
 from latentface.errors import InputError, NoFaceFound, UsageError
+from latentface.faces.neighbours import held
 from latentface.io.clip import Clip
 from latentface.io.provenance import COMPOSITE
 from latentface.options import ClipOptions
@@ -121,6 +122,23 @@ def test_frames_without_a_face_stay_and_are_counted(placer: HeadPlacer) -> None:
     assert (frames[1].pixels == empty).all() and (frames[2].pixels != placer.photo).any()
     assert [frame.time for frame in frames] == [Fraction(k, 25) for k in range(3)]
     assert made.clip.source_type == COMPOSITE
+
+
+def test_a_face_beside_it_keeps_still_in_every_frame(placer: HeadPlacer) -> None:
+    """Cheek to cheek with its own mirror image, both moving across the picture; unheld, a fifth of it is touched."""
+    half = placer.photo[:, 70:190]
+    pair = np.hstack([half, half[:, ::-1]])
+    crops = latentface.align(pair)
+    left, right = sorted(crops, key=lambda crop: crop.landmarks[:, 0].mean())
+    number = 1 + [crop is left for crop in crops].index(True)
+    frames = [np.roll(pair, 2 * k, axis=1) for k in range(3)]
+    change = change_by_name(Keyframes({"yaw+": 15.0, "jaw": 0.6}))
+    clip = Clip.of(frames, 25, (pair.shape[1], pair.shape[0]), count=3)
+    y, x = np.mgrid[: pair.shape[0], : pair.shape[1]]
+    for k, after in enumerate(edit_clip(clip, change, face=number).clip):
+        moved = np.abs(after.pixels.astype(int) - frames[k]).max(2) > 2
+        inside = held(np.stack([x - 2 * k, y], -1), left.landmarks, [right.landmarks]) >= 1
+        assert moved[~inside].sum() > 2000 and moved[inside].mean() < 0.005
 
 
 def test_alpha_stays(placer: HeadPlacer) -> None:
