@@ -74,7 +74,7 @@ setup(
         "platformdirs",
         "filelock",
         # the transfer curve of a frame
-        "av>=17",
+        "av>=17.1",
         'tomli; python_version < "3.11"',
     ],
     extras_require={

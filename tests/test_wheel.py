@@ -151,7 +151,7 @@ def test_metadata(wheel: zipfile.ZipFile) -> None:
     assert {"torch", "numpy", "scipy", "pillow", "dlib-bin", "click", "safetensors", "moderngl", "gradio"} <= needs
     assert "filelock" in needs and "torchvision" not in needs
     assert 'Requires-Dist: lpips; extra == "lpips"' in text  # it brings torchvision, which nothing else needs
-    assert re.search(r"^Requires-Dist: av>=14$", text, re.MULTILINE)  # its add_stream_from_template copies sound
+    assert re.search(r"^Requires-Dist: av>=17.1$", text, re.MULTILINE)  # frames know their transfer curve
     assert "latentface = latentface.cli:main" in wheel.read(points).decode()
 
 
