@@ -94,7 +94,7 @@ def test_the_wheel_works_in_a_fresh_environment(installed: Path, tmp_path: Path)
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     found = subprocess.run(home, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=True)
     assert installed.parent.parent in Path(found.stdout.strip()).parents
-    assert "everything the main job needs works" in call(installed, tmp_path, "doctor")
+    assert "everything that is required works" in call(installed, tmp_path, "doctor")
     call(installed, tmp_path, "sample", "--seeds", "0-1", "-o", "faces.png")
     shutil.copy(ROOT / "examples" / "astronaut.jpg", tmp_path)
     call(installed, tmp_path, "edit", "astronaut.jpg", "--set", "happiness=2")

@@ -225,7 +225,7 @@ def test_one_class_and_too_few(bench: Desk) -> None:
     latents(bench, "calm", 0.0, 3)
     (bench.folder / "empty").mkdir()
     for names, message in (
-        (("joy",), "only the class joy"),
+        (("joy",), "only the class 'joy'"),
         (("joy", "calm"), "calm has 3"),
         (("joy", "empty"), "contains no photos"),
     ):

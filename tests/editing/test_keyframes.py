@@ -37,7 +37,7 @@ def test_curves_come_from_a_file(tmp_path: Path) -> None:
     [
         ("{", "not a JSON file"), ([1], "contains no curves"), ({"jawOpen": [0]}, "contains no curves"),
         ({"seconds": [0], "jawOpen": [0, 1]}, "jawOpen is not a list"), ({"seconds": [0], "jawOpen": ["a"]}, "jawOpen"),
-        ({"seconds": [1, 0], "jawOpen": [0, 1]}, "do not rise"), ({"seconds": [0], "jawOpen": [True]}, "jawOpen"),
+        ({"seconds": [1, 0], "jawOpen": [0, 1]}, "do not increase"), ({"seconds": [0], "jawOpen": [True]}, "jawOpen"),
         ('{"seconds": [0], "jawOpen": [NaN]}', "jawOpen"), ({"seconds": [], "jawOpen": []}, "seconds is not"),
     ],
 )  # fmt: skip
