@@ -78,7 +78,7 @@ setup(
         # files with URLs
         "fsspec",
         # the transfer curve of a frame
-        "av>=17",
+        "av>=17.1",
         'tomli; python_version < "3.11"',
     ],
     extras_require={

@@ -63,7 +63,7 @@ def test_the_largest_face_is_the_default(editor: FaceEditor, monkeypatch: pytest
     crops = editor.align(photo)
     assert crops[0].side < crops[1].side and largest_face(crops) == 2
     np.testing.assert_array_equal(editor.project(photo, QUICK).image, editor.project(crops[1], QUICK).image)
-    with pytest.raises(UsageError, match="a crop is one face"):
+    with pytest.raises(UsageError, match="a crop shows a single face"):
         editor.project(crops[0], QUICK, face=1)
 
 

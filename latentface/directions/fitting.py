@@ -144,8 +144,8 @@ def _classes(names: NDArray[np.str_], against: str | None, folds: int) -> list[s
     """The classes to find directions for; at least two with enough samples are required."""
     known, counts = np.unique(names, return_counts=True)
     if len(known) < 2:
-        only = f"only {str(known[0])!r}" if len(known) else "no samples"
-        raise InputError(f"there is only the class {only}; add samples of another")
+        only = f"only the class {str(known[0])!r}" if len(known) else "no class"
+        raise InputError(f"there is {only}; add samples of another")
     few = [f"{name} has {count}" for name, count in zip(known, counts, strict=True) if count < folds]
     if few:
         raise InputError(f"fewer samples than the {folds} folds: {', '.join(few)}; add samples, or lower folds")

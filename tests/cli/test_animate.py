@@ -310,7 +310,7 @@ def test_live_waits_until_the_poses_match(studio: Desk, monkeypatch: pytest.Monk
 def test_live_with_nobody_to_show_it_to(studio: Desk) -> None:
     camera = f"camera:{studio.folder / 'driver.mp4'}"
     outcome = animate(studio, "--no-preview", driving=camera)
-    assert (outcome.code, "nothing to show it on" in outcome.err) == (2, True)
+    assert (outcome.code, "no window to show the result in" in outcome.err) == (2, True)
 
 
 def test_a_camera_that_is_not_there(studio: Desk) -> None:

@@ -151,7 +151,7 @@ def latent_of(bench: Desk, network: str) -> Path:
 
 def test_a_classifier_with_other_labels(bench: Desk) -> None:
     generator = api.load_generator(bench.network)
-    with pytest.raises(UsageError, match=r"answers \[10, 3\]: expected \[10, 7\]"):
+    with pytest.raises(UsageError, match=r"returned \[10, 3\]: expected \[10, 7\]"):
         labelled_latents.from_samples(
             generator, 10, lambda pictures: torch.zeros(len(pictures), 3), [e.value for e in Emotion]
         )
@@ -225,9 +225,9 @@ def test_one_class_and_too_few(bench: Desk) -> None:
     latents(bench, "calm", 0.0, 3)
     (bench.folder / "empty").mkdir()
     for names, message in (
-        (("joy",), "one class"),
+        (("joy",), "only the class 'joy'"),
         (("joy", "calm"), "calm has 3"),
-        (("joy", "empty"), "holds no photos"),
+        (("joy", "empty"), "contains no photos"),
     ):
         done = directions(bench, "fit", *(bench.folder / name for name in names))
         assert done.code == 3 and message in done.err

@@ -279,7 +279,7 @@ def test_one_face_of_several(bench: Desk) -> None:
     assert edit(bench, group, "--set", "joy=3", "--face", 2, "--place", "warp").code == 0
     assert np.array_equal(read_image(bench.folder / "out.png")[:, 110:], photo[:, 110:])
     latent = FaceEditor(bench.network).project(photo, QUICK).latent
-    with pytest.raises(UsageError, match="is a latent, which is one face"):
+    with pytest.raises(UsageError, match="is a latent, which holds a single face"):
         FaceEditor(bench.network).edit(latent, {"joy": 1.0}, face=2)
 
 

@@ -82,7 +82,7 @@ def test_a_film_is_read_by_a_recogniser_of_ones_own(cinema: Desk) -> None:
 
 def test_it_says_what_it_saw(cinema: Desk) -> None:
     outcome = read(cinema)
-    assert "6.0 s, 3 segments: neutral 67%, surprise 33%; a face in 30 of 30 looks" in outcome.out
+    assert "6.0 s, 3 segments: neutral 67%, surprise 33%; a face in 30 of 30 frames" in outcome.out
     assert read(cinema, "--quiet").out == ""
 
 
@@ -117,7 +117,7 @@ def test_interrupted_it_goes_on(cinema: Desk, monkeypatch: pytest.MonkeyPatch) -
     assert not (cinema.folder / "emotions.json").exists()
     second = read(cinema)
     assert second.code == 0, second.err
-    assert "going on at 2.0 s with the 11 looks" in second.err
+    assert "continuing at 2.0 s with the 11 readings" in second.err
     assert len(calls) == 12 + 19
     assert names(cinema.folder / "emotions.json") == SEEN
     assert not (cinema.folder / "emotions.looks.jsonl").exists()
@@ -156,7 +156,7 @@ def test_of_a_cut_film_what_was_readable_is_kept(cinema: Desk) -> None:
     (cinema.folder / "cut.webm").write_bytes(whole[: len(whole) * 7 // 10])
     outcome = read(cinema, film="cut.webm")
     assert outcome.code == 3
-    assert "readable up to frame" in outcome.err and "what it showed until then" in outcome.err
+    assert "readable up to frame" in outcome.err and "the part before" in outcome.err
     found = EmotionSequence.load(cinema.folder / "emotions.json")
     assert 1.0 < found.duration < 6.0
     assert found.segments[0].emotion.value == "neutral"
@@ -245,7 +245,7 @@ def test_what_was_read_is_learnt_and_drawn_from(desk: Desk) -> None:
     drawn = predict(desk, "--model", model)
     assert drawn.code == 0, drawn.err
     words = desk.run("sequence", "fit", *files, "-o", model, "--steps", 1).out
-    assert "perplexity is" in words and "a Markov chain's" in words
+    assert "perplexity of the next emotion is" in words and "that of a Markov chain" in words
 
 
 def test_what_cannot_be_learnt_from(desk: Desk) -> None:

@@ -46,7 +46,7 @@ def test_get_list_verify(capsys: pytest.CaptureFixture[str], own_cache: Path) ->
 def test_get_by_hand(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(CONTENT)
     assert run(["weights", "get", "by-hand"]) == 4
-    assert "then latentface weights get by-hand --from FILE" in capsys.readouterr().err
+    assert "then run latentface weights get by-hand --from FILE" in capsys.readouterr().err
     assert run(["weights", "get", "by-hand", "--from", str(tmp_path / "x")]) == 0
 
 

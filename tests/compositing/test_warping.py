@@ -17,7 +17,7 @@ def test_similarity_is_found_exactly() -> None:
     points = face_points((50, 60), 20)
     matrix = np.array([[0.9, -0.4, 7.0], [0.4, 0.9, -3.0], [0, 0, 1]])
     assert np.allclose(fit_similarity(points, map_points(matrix, points)), matrix)
-    with pytest.raises(UsageError, match="one point"):
+    with pytest.raises(UsageError, match="all landmarks coincide"):
         fit_similarity(np.ones((5, 2)), np.ones((5, 2)))
 
 

@@ -113,7 +113,7 @@ def test_emotions_too_strong_for_the_network_are_told_of(desk: Desk, generator: 
     strong = Direction(50 * torch.randn(1, 8, generator=source).expand(6, 8), generator.fingerprint, "happiness")
     write_directions(desk.folder / "cache" / "directions" / "made.safetensors", [strong])
     perform(Face(face.latent), JOY, generator, STILL, VideoOptions(fps="1"), note=notes.append)
-    assert len(notes) == 1 and notes[0].startswith("happiness 1 (") and "draws badly" in notes[0]
+    assert len(notes) == 1 and notes[0].startswith("happiness 1 (") and "images are poor" in notes[0]
 
 
 def test_a_face_at_rest_shows_no_emotion_of_its_own(

@@ -35,9 +35,9 @@ def test_curves_come_from_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("{", "not a JSON file"), ([1], "holds no curves"), ({"jawOpen": [0]}, "holds no curves"),
+        ("{", "not a JSON file"), ([1], "contains no curves"), ({"jawOpen": [0]}, "contains no curves"),
         ({"seconds": [0], "jawOpen": [0, 1]}, "jawOpen is not a list"), ({"seconds": [0], "jawOpen": ["a"]}, "jawOpen"),
-        ({"seconds": [1, 0], "jawOpen": [0, 1]}, "do not rise"), ({"seconds": [0], "jawOpen": [True]}, "jawOpen"),
+        ({"seconds": [1, 0], "jawOpen": [0, 1]}, "do not increase"), ({"seconds": [0], "jawOpen": [True]}, "jawOpen"),
         ('{"seconds": [0], "jawOpen": [NaN]}', "jawOpen"), ({"seconds": [], "jawOpen": []}, "seconds is not"),
     ],
 )  # fmt: skip
@@ -54,5 +54,5 @@ def test_a_file_of_something_else_is_named(tmp_path: Path, content: Any, words: 
 def test_values_for_all_and_by_time_contradict_each_other() -> None:
     with pytest.raises(UsageError, match="smile has a value for the whole clip"):
         Keyframes({"smile": 1}).with_keys(0, {"smile": 0})
-    with pytest.raises(UsageError, match="times that rise"):
+    with pytest.raises(UsageError, match="increasing times"):
         Keyframes(keys={"smile": ((1, 0), (1, 1))})

@@ -42,7 +42,7 @@ def test_folders_are_classes_and_their_files_are_sorted(tmp_path: Path, generato
 
 def test_a_folder_without_anything_is_refused(tmp_path: Path, generator: Generator) -> None:
     (tmp_path / "none").mkdir()
-    with pytest.raises(InputError, match="none holds no photos and no latents"):
+    with pytest.raises(InputError, match="none contains no photos and no latents"):
         from_folders([tmp_path / "none"], Reader(generator))
     with pytest.raises(InputError, match="cannot be read as a folder"):
         from_folders([tmp_path / "missing"], Reader(generator))
@@ -162,12 +162,12 @@ def test_a_class_that_is_never_seen_gives_no_samples(generator: Generator) -> No
 
 
 def test_a_classifier_of_other_classes_is_refused(generator: Generator) -> None:
-    with pytest.raises(UsageError, match=r"answers \[2, 3\]: expected \[2, 2\]"):
+    with pytest.raises(UsageError, match=r"returned \[2, 3\]: expected \[2, 2\]"):
         from_samples(generator, 2, lambda pictures: torch.zeros(len(pictures), 3), ["a", "b"])
 
 
 def test_shards_of_renders_that_are_none(tmp_path: Path, generator: Generator) -> None:
-    with pytest.raises(InputError, match="holds no shard"):
+    with pytest.raises(InputError, match="contains no shard"):
         from_renders([tmp_path], generator)
     (tmp_path / "shard-0.npz").write_bytes(b"damaged")
     with pytest.raises(InputError, match="is not a shard of renders"):

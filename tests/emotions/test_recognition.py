@@ -68,7 +68,7 @@ class TestRecogniser:
         ],
     )  # fmt: skip
     def test_an_answer_of_another_kind_is_refused(self, answer):
-        with pytest.raises(UsageError, match=r"expected \[1, 7\] chances"):
+        with pytest.raises(UsageError, match=r"expected \[1, 7\] probabilities"):
             Recogniser(lambda crops: answer)(np.zeros((1, 16, 16, 3), np.uint8))
 
     def test_rows_of_different_lengths_are_told_of(self):

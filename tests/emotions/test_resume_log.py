@@ -70,7 +70,7 @@ def test_damage_by_others_meanwhile_is_told(tmp_path: Path) -> None:
     with Journal(tmp_path / "j", {}) as journal:
         with (tmp_path / "j").open("ab") as file:
             file.write(b"what?\n")
-        with pytest.raises(InputError, match="line 5 is no look"):
+        with pytest.raises(InputError, match="line 5 is not a look"):
             list(journal)
 
 

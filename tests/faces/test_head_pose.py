@@ -47,5 +47,5 @@ def test_poses_differ_by_their_largest_angle() -> None:
 
 
 def test_points_without_a_spread_have_no_pose() -> None:
-    with pytest.raises(UsageError, match="one point"):
+    with pytest.raises(UsageError, match="all landmarks coincide"):
         head_pose(np.zeros((68, 2)))

@@ -326,11 +326,11 @@ def test_a_lower_resolution_is_the_image_drawn_on_the_way() -> None:
     for side, expected in zip(drawn, passed, strict=True):
         assert torch.equal(generator.synthesis(ws, resolution=side), expected)
     assert torch.equal(passed[-1], whole) and len(images) == 1 + 2 + 3 + 4  # and nothing beyond is computed
-    with pytest.raises(UsageError, match="no image of side 64"):
+    with pytest.raises(UsageError, match="no output of side 64"):
         generator.synthesis(ws, resolution=64)
     residual = make(resolution=32, architecture="resnet")
     assert residual.synthesis.drawn == (32,)
-    with pytest.raises(UsageError, match="no image of side 16"):
+    with pytest.raises(UsageError, match="no output of side 16"):
         residual.synthesis(draw_ws(residual), resolution=16)
 
 
