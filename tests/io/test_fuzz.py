@@ -70,6 +70,7 @@ def clip(suffix: str) -> bytes:
         return path.read_bytes()
 
 
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
 @LONG_OR_SHORT
 @given(damaged(tuple(map(picture, PICTURES))))
 def test_damaged_pictures(content: bytes) -> None:
@@ -86,6 +87,7 @@ def test_damaged_pictures(content: bytes) -> None:
             assert read_photo(Path(folder) / "b.jpg").rgb.shape == photo.rgb.shape
 
 
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
 @LONG_OR_SHORT
 @given(damaged(tuple(map(clip, CLIPS))))
 def test_damaged_clips(content: bytes) -> None:
