@@ -83,6 +83,8 @@ def test_damaged_pictures(content: bytes) -> None:
         except InputError as error:
             assert str(path) in str(error) and "\n" not in str(error)
         else:
+            if max(photo.rgb.shape) > 65_500:  # which a JPEG does not hold
+                return
             write_photo(Path(folder) / "b.jpg", photo)
             assert read_photo(Path(folder) / "b.jpg").rgb.shape == photo.rgb.shape
 
