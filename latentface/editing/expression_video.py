@@ -269,9 +269,10 @@ def load_repertoire(
         return FULL[name] * api.load_direction(name, generator)
 
     known = api.list_directions(generator)
-    wanted = {segment.emotion for segment in sequence.segments} - {Emotion.NEUTRAL}
+    wanted = {segment.emotion for segment in sequence.segments}
+    shown = [each for each in Emotion if each is not Emotion.NEUTRAL and (each in wanted or each.value in known)]
     return Repertoire(
-        {emotion: scaled(emotion.value) for emotion in Emotion if emotion in wanted or emotion.value in known},
+        {emotion: scaled(emotion.value) for emotion in shown},
         scaled("eyes-closed") if options.blinks and not expressions_only else None,
         *([scaled("yaw"), scaled("pitch")] if options.sway and not expressions_only else ()),
     )

@@ -31,6 +31,7 @@ PHOTO_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif", ".avif"}
 )
 _WRITERS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+_LONGEST = {"JPEG": 65_500, "WEBP": 16_383}  # pixels of a side that these hold
 BAND = 256  # rows of a picture that are brought to another form together
 _BITS, _PLANES = 258, 284  # tags of TIFF
 
@@ -153,6 +154,7 @@ def write_image(
     kind = _WRITERS.get(target.suffix.lower())
     if kind is None:
         raise OutputError(f"{target}: cannot write this kind of picture; end the name in .png, .jpg or .webp")
+    _check_sides(target, kind, rgb)
     image = Image.fromarray(np.ascontiguousarray(rgb))
     if alpha is not None and kind != "JPEG":
         image.putalpha(Image.fromarray(np.ascontiguousarray(alpha)))
@@ -171,8 +173,12 @@ def write_photo(path: str | os.PathLike[str], photo: Photo) -> None:
 
 
 def lost_metadata(path: str | os.PathLike[str], photo: Photo) -> tuple[str, ...]:
-    """The metadata of a photo that a file with this name cannot store, one line each."""
+    """The metadata of a photo that a file with this name cannot store, one line each; to be told before the work.
+
+    Raises OutputError if such a file cannot store the picture itself.
+    """
     kind = _WRITERS.get(Path(path).suffix.lower(), "")
+    _check_sides(Path(path), kind, photo.rgb)
     return exif_to_write(photo.exif, kind)[1]
 
 
@@ -210,6 +216,15 @@ def _check_pixels(rgb: Pixels, where: str, dims: tuple[int, ...]) -> None:
     if rgb.dtype != np.uint8 or rgb.ndim not in dims or rgb.shape[-1] != 3 or 0 in rgb.shape:
         expected = " or ".join("[H, W, 3]" if d == 3 else "[N, H, W, 3]" for d in dims)
         raise UsageError(f"{where}: expected uint8 {expected}, got {rgb.dtype} {list(rgb.shape)}")
+
+
+def _check_sides(target: Path, kind: str, rgb: Pixels) -> None:
+    height, width = rgb.shape[:2]
+    if max(height, width) > _LONGEST.get(kind, max(height, width)):
+        raise OutputError(
+            f"{target}: {width} x {height} pixels, and a file of this kind has at most {_LONGEST[kind]} on a side; "
+            "end the name in .png"
+        )
 
 
 def _check_file(source: Path) -> None:

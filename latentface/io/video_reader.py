@@ -117,7 +117,7 @@ def open_film(path: Path) -> Clip:
                 raise InputError(f"{path}: the video stream holds no frame; give a clip that plays")
             notes = list(_notes(path, frame))
             has_alpha = any(part.is_alpha for part in frame.format.components)
-            rate = Fraction(stream.guessed_rate or stream.average_rate or 25).limit_denominator(1001 * 1000)
+            rate = _rate(stream)
             promised, start = _promised(stream), _time(container, frame) or Fraction(0)
             end = None if promised is not None else _end(container, stream)
             aspect = Fraction(stream.sample_aspect_ratio or 1)
@@ -342,6 +342,14 @@ def _time(container: Any, frame: Any) -> Fraction | None:
     """When a frame is shown, in the file's own seconds; of an AVI file, when it is decoded."""
     ticks = frame.dts if _is_avi(container) else frame.pts
     return None if ticks is None else Fraction(ticks) * Fraction(frame.time_base)
+
+
+def _rate(stream: Any) -> Fraction:
+    """Frames a second as the header tells; 25 where it tells none or a senseless one, since the frames' times count."""
+    for told in (stream.guessed_rate, stream.average_rate):
+        if told and Fraction(1, 1000) <= told <= 1000:
+            return Fraction(told).limit_denominator(1001 * 1000)
+    return Fraction(25)
 
 
 def _promised(stream: Any) -> int | None:

@@ -24,7 +24,7 @@ from tests.helpers.films import film
 from tests.helpers.motion_models import Wander, best_skin, write_motion_model
 from tests.helpers.stand_in_networks import stand_in_networks
 
-NAMES = ("happiness", "joy")
+NAMES = ("happiness", "joy", "neutral")  # the last may be learnt like any other, and no emotion is led there
 QUICK = ("--steps", 2, "--no-cache")
 
 #: Verb -> its words but for the network and the output.

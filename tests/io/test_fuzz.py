@@ -70,6 +70,7 @@ def clip(suffix: str) -> bytes:
         return path.read_bytes()
 
 
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
 @LONG_OR_SHORT
 @given(damaged(tuple(map(picture, PICTURES))))
 def test_damaged_pictures(content: bytes) -> None:
@@ -82,10 +83,13 @@ def test_damaged_pictures(content: bytes) -> None:
         except InputError as error:
             assert str(path) in str(error) and "\n" not in str(error)
         else:
+            if max(photo.rgb.shape) > 65_500:  # which a JPEG does not hold
+                return
             write_photo(Path(folder) / "b.jpg", photo)
             assert read_photo(Path(folder) / "b.jpg").rgb.shape == photo.rgb.shape
 
 
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
 @LONG_OR_SHORT
 @given(damaged(tuple(map(clip, CLIPS))))
 def test_damaged_clips(content: bytes) -> None:

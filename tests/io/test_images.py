@@ -23,6 +23,7 @@ from latentface.io.images import (
     MAX_PIXELS,
     Photo,
     list_photos,
+    lost_metadata,
     read_image,
     read_photo,
     to_tensor,
@@ -277,6 +278,20 @@ def test_a_heic_of_10_bits_and_one_that_is_cut_off(tmp_path):
     assert np.abs(read_photo(tmp_path / "a.heic").rgb - deep / 257.0).mean() < 2
     (tmp_path / "b.heic").write_bytes((tmp_path / "a.heic").read_bytes()[:-400])
     refuse(tmp_path / "b.heic", "b.heic", "damaged")
+
+
+@pytest.mark.parametrize(("suffix", "side"), [("jpg", 65_500), ("webp", 16_383)])
+def test_a_picture_longer_than_its_kind_of_file_is_told(suffix, side, tmp_path):
+    target = tmp_path / f"a.{suffix}"
+    write_image(target, np.zeros((2, side, 3), np.uint8))
+    assert read_image(target).shape == (2, side, 3)
+    long = np.zeros((2, side + 1, 3), np.uint8)
+    for attempt in (lambda: write_image(target, long), lambda: lost_metadata(target, Photo(long))):
+        with pytest.raises(
+            OutputError, match=rf"{side + 1} x 2 pixels.*at most {side} on a side; end the name in .png"
+        ):
+            attempt()
+    assert lost_metadata(tmp_path / "a.png", Photo(long)) == ()
 
 
 def test_list_photos(tmp_path):

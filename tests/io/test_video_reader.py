@@ -262,6 +262,11 @@ def test_a_stream_without_times_takes_them_from_its_rate(source: str, name: str,
     assert [frame.time for frame in read_clip(tmp_path / name)] == [Fraction(k, 25) for k in range(12)]
 
 
+def test_a_senseless_rate_does_not_cost_a_clip(tmp_path: Path) -> None:
+    clip = read_clip(film(tmp_path / "a.mp4", range(200), Fraction(1, 5000)))
+    assert clip.rate == 25 and len(list(clip)) == 200
+
+
 def test_times_that_stand_still_go_on_by_the_rate(tmp_path: Path) -> None:
     source = film(tmp_path / "a.mkv", range(0, 480, 40))
     doubled = tmp_path / "doubled.mkv"
