@@ -43,9 +43,9 @@ def measure_growth(page: Page, served: Served, edits: int) -> float:
     """Megabytes by which the server grows in so many edits, after 50 to warm up."""
 
     def move(first: int, times: int) -> None:
-        for step in range(first, first + times):
-            slider = SLIDERS[step % len(SLIDERS)]
-            set_slider(page, slider.name, slider.high * (0.5 + step % 7 / 14))
+        for step in range(first, first + times):  # one slider after the other, there and back
+            slider = SLIDERS[step // 2 % len(SLIDERS)]
+            set_slider(page, slider.name, 0 if step % 2 else slider.high)
 
     move(0, 50)
     before = served.memory()
