@@ -97,6 +97,7 @@ class Photographer:
         page = self.page
         page.get_by_role("tab", name="Clips").click()
         page.locator("#clips-drop").click()
+        page.wait_for_timeout(2000)
         for what, *numbers in rows:
             page.get_by_label("What changes").click()
             page.get_by_role("option", name=what).click()

@@ -292,6 +292,7 @@ def test_a_clip_is_edited_from_when_to_when(page: Page, film: Path, served: Serv
     drop(page, "clips-clip", film)
     page.wait_for_selector("#clips-clip video", timeout=LONG)
     page.locator("#clips-drop").click()
+    expect(page.locator("#clips-line")).not_to_contain_text("Happiness")
     for label, value in (("By how much", "2"), ("From second", "0.3"), ("To (0: the end)", "0.7")):
         page.get_by_label(label).fill(value)
     page.locator("#clips-add").click()
