@@ -43,9 +43,9 @@ def measure_growth(page: Page, served: Served, edits: int) -> float:
     """Megabytes by which the server grows in so many edits, after 50 to warm up."""
 
     def move(first: int, times: int) -> None:
-        for step in range(first, first + times):
-            slider = SLIDERS[step % len(SLIDERS)]
-            set_slider(page, slider.name, slider.high * (0.5 + step % 7 / 14))
+        for step in range(first, first + times):  # one slider after the other, there and back
+            slider = SLIDERS[step // 2 % len(SLIDERS)]
+            set_slider(page, slider.name, 0 if step % 2 else slider.high)
 
     move(0, 50)
     before = served.memory()
@@ -69,6 +69,7 @@ class Photographer:
         self.edit()
         self.tool("Transfer", {"identity": self.photo, "expression": self.other})
         self.tool("Video", {"photo": self.photo}, preview=True)
+        self.blocks([("Happiness", "2", "0.5", "3"), ("Raise brows", "0.8", "2.5", "5")])
         self.tool("Clips", {"clip": self.film}, preview=True)
         self.tool("Animate", {"photo": self.photo, "driving": self.film})
         self.tool("Project", {"photo": self.photo})
@@ -90,6 +91,20 @@ class Photographer:
         page.mouse.move(box["x"] + 0.5 * box["width"], y, steps=10)
         page.mouse.up()
         self.take("edit")
+
+    def blocks(self, rows: list[tuple[str, str, str, str]]) -> None:
+        """Changes on the Clips tab, in the place of those that it begins with."""
+        page = self.page
+        page.get_by_role("tab", name="Clips").click()
+        page.locator("#clips-drop").click()
+        page.wait_for_timeout(2000)
+        for what, *numbers in rows:
+            page.get_by_label("What changes").click()
+            page.get_by_role("option", name=what).click()
+            for label, number in zip(("By how much", "From second", "To (0: the end)"), numbers, strict=True):
+                page.get_by_label(label).fill(number)
+            page.locator("#clips-add").click()
+            page.wait_for_timeout(1000)
 
     def tool(self, title: str, files: dict[str, Path], preview: bool = False) -> None:
         """Drop files, let the work be done, and show its result."""

@@ -16,6 +16,7 @@ LOGO = (
 CSS = """
 .gradio-container { max-width: 1360px !important; }
 header.title { display: flex; gap: 12px; align-items: center; padding: 4px 0; }
+header.title svg { flex: none; width: 32px; }
 header.title h1 { font-size: 20px; font-weight: 650; margin: 0; }
 header.title p, .about p { margin: 0; color: var(--body-text-color-subdued); }
 .about p { font-size: 15px; padding: 4px 2px; }
@@ -37,7 +38,7 @@ button.md { font-weight: 500; font-size: 14px; white-space: nowrap; }
 .sliders .form, .sliders .block { border: 0; gap: 0; background: none; box-shadow: none; }
 .sliders .block { padding: 1px 0; overflow: hidden !important; }
 .sliders .block > .wrap:last-of-type { flex-direction: row; align-items: center; gap: 10px; }
-.sliders .head { flex: 0 0 56%; margin: 0; align-items: center; }
+.sliders .head { flex: 0 0 56%; flex-wrap: nowrap; margin: 0; align-items: center; }
 .sliders .head label span { font-weight: 500; margin: 0; }
 .sliders .slider_input_container { flex: 1; }
 .sliders .min_value, .sliders .max_value { display: none; }
@@ -73,6 +74,11 @@ button.md { font-weight: 500; font-size: 14px; white-space: nowrap; }
   background: var(--block-background-fill); }
 .card div { flex: 1; } .card img, .card .blank { width: 56px; height: 56px; object-fit: cover; border-radius: 8px; }
 .card .blank { background: var(--background-fill-secondary); } .card b { color: var(--body-text-color-subdued); }
+@media (max-width: 720px) {
+  .sticky, .stage { position: static; }
+  .sliders .block > .wrap:last-of-type { flex-direction: column; align-items: stretch; gap: 2px; padding: 4px 0; }
+  .sliders .head { flex: none; }
+}
 .card a { margin-right: 12px; color: var(--link-text-color); text-decoration: underline; }
 """
 

@@ -89,11 +89,12 @@ class ToolTab:
         return command(*named) if named else ""
 
     @explained
-    def preview(self, *values: Any) -> str:
+    def preview(self, *values: Any) -> Any:
         """The strip of small pictures."""
         made = self.tool.preview
         pictures = made(self.desk, **self._named(values, self._uploaded)) if made else []
-        return film_strip([(self.desk.shared.picture(pixels), caption) for pixels, caption in pictures])
+        strip = film_strip([(self.desk.shared.picture(pixels), caption) for pixels, caption in pictures])
+        return gr.update(value=strip, visible=bool(strip))
 
     def _named(self, values: Sequence[Any], file: Callable[[Any, Any], str]) -> Mapping[str, Any]:
         each = zip(self.controls.items(), values, strict=True)
@@ -116,7 +117,7 @@ def build_tool(desk: Desk, token: gr.BrowserState, tool: Tool) -> ToolTab:
                 look = gr.Button("Preview", visible=tool.preview is not None, elem_id=f"{tool.name}-preview")
                 button = gr.Button(tool.verb, variant="primary", elem_id=f"{tool.name}-go")
         with gr.Column(scale=5, min_width=320, elem_classes="stage"):
-            strip = gr.HTML(elem_id=f"{tool.name}-strip", padding=False)
+            strip = gr.HTML(elem_id=f"{tool.name}-strip", padding=False, visible=False)
             panel = add_job_panel(desk, token, tool.title, "What you make appears here.")
             box = command_box(f"{tool.name}-command", "drop something first", visible=tool.words is not None)
     tab, inputs = ToolTab(desk, tool, controls, panel, box), list(controls.values())

@@ -30,7 +30,7 @@ def _lay_out(desk: Desk) -> Controls:
     photo = photo_drop("Photo", "video-photo")
     face = face_choice(desk, photo, "video-face")
     with gr.Row():
-        emotion = gr.Dropdown([each.value for each in Emotion], value="happiness", label="Emotion", min_width=120)
+        emotion = gr.Dropdown([each.value for each in Emotion], value="happiness", label="Emotion", min_width=150)
         seconds = gr.Number(1.5, label="Seconds", minimum=0.1, maximum=60, step=0.5, min_width=90)
         strength = gr.Number(1.0, label="Strength", minimum=0, maximum=2, step=0.1, min_width=90)
     headers = ("Emotion", "Seconds", "Strength")

@@ -83,12 +83,12 @@ def serving(folder: Path, *words: str) -> Iterator[Served]:
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """Debian's browser; without it this is an error, and no reason to skip."""
+def chromium(*flags: str) -> Iterator[Browser]:
+    """Debian's browser, with further flags; without it this is an error, and no reason to skip."""
     path = shutil.which("chromium")
     assert path is not None, "the tests of the page need Debian's package chromium: apt-get install chromium"
     with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=path, args=list(FLAGS))
+        browser = play.chromium.launch(executable_path=path, args=[*FLAGS, *flags])
         yield browser
         browser.close()
 

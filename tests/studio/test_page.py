@@ -292,6 +292,7 @@ def test_a_clip_is_edited_from_when_to_when(page: Page, film: Path, served: Serv
     drop(page, "clips-clip", film)
     page.wait_for_selector("#clips-clip video", timeout=LONG)
     page.locator("#clips-drop").click()
+    expect(page.locator("#clips-line")).not_to_contain_text("Happiness")
     for label, value in (("By how much", "2"), ("From second", "0.3"), ("To (0: the end)", "0.7")):
         page.get_by_label(label).fill(value)
     page.locator("#clips-add").click()
@@ -323,6 +324,38 @@ def test_a_photo_moves_by_a_clip(page: Page, astronaut: Path, film: Path, served
     page.locator("#animate-film video").wait_for(timeout=LONG)
     with av.open(str(served.results / "astronaut.animated.mp4")) as clip:
         assert clip.streams.video[0].frames == 10
+
+
+def test_the_camera_moves_a_photo(served: Served, astronaut: Path, tmp_path: Path) -> None:
+    film_of(astronaut, tmp_path / "camera.mjpeg")
+    devices = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+    with chromium(*devices, f"--use-file-for-fake-video-capture={tmp_path / 'camera.mjpeg'}") as with_camera:
+        page = with_camera.new_page()
+        page.set_default_timeout(LONG)
+        go(page, served)
+        tab(page, "Animate")
+        drop(page, "animate-photo", astronaut)
+        camera = page.locator("#animate-driving")
+        camera.get_by_label("Capture from camera").click()
+        camera.locator("button", has_text="access").click()
+        recording = camera.locator("button[aria-label*=recording]")
+        recording.click()
+        page.wait_for_timeout(1500)
+        recording.click()  # the same button stops it
+        recording.wait_for(state="hidden")
+        page.wait_for_selector("#animate-photo img")
+        page.locator("#animate-go").click()
+        page.locator("#animate-film video").wait_for()
+
+
+def film_of(photo: Path, path: Path) -> None:
+    """A photo as what a camera sees, 640 x 480."""
+    picture = Image.open(photo).convert("RGB").crop((0, 0, 512, 480)).resize((640, 480))
+    with av.open(str(path), "w", format="mjpeg") as film:
+        stream = film.add_stream("mjpeg", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 640, 480, "yuvj420p"
+        frame = av.VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")
+        film.mux([packet for step in (*[frame] * 10, None) for packet in stream.encode(step)])
 
 
 def test_a_job_outlives_its_page(page: Page, film: Path, served: Served) -> None:
