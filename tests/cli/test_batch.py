@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -91,7 +92,7 @@ def test_flags_of_the_verb_reach_it_as_they_were_typed(bench: Desk, monkeypatch:
     words = ("--set", "smile=0.5", "--set", "jaw=.2", "--no-cache", "--grid", "smile", "jaw", "--directions", "own.npy")
     assert bench.run("batch", "edit", bench.photo("in/anna.png"), "-o", bench.out, *words, "--quiet").code == 0
     (typed,) = {job.words for job in jobs}
-    pairs = {*zip(typed, typed[1:], strict=False)}
+    pairs = {*pairwise(typed)}
     assert {("--set", "smile=0.5"), ("--set", "jaw=.2"), ("--grid", "smile"), ("smile", "jaw")} < pairs
     assert ("--directions", str(bench.folder / "own.npy")) in pairs
     assert "--no-cache" in typed and not {"-o", "--output", "--quiet", "--face"} & set(typed)
