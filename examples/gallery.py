@@ -26,8 +26,7 @@ PHOTO = Path(__file__).parent / "astronaut.jpg"
 DOCS = Path(__file__).parent.parent / "docs"
 TITLE = """# Gallery
 
-`python examples/gallery.py` made every picture on this page, and the page itself, from one photo with the
-commands shown.
+`python examples/gallery.py` made this page and every picture on it from one photo, with the commands shown.
 """
 CROP = (slice(0, 340), slice(60, 400))  # rows and columns of the photo that a panel shows, at the photo's own size
 QUALITY = 92

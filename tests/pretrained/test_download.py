@@ -62,7 +62,9 @@ class TestTransfer:
 
     def test_a_line_that_always_breaks_ends(self, server: str) -> None:
         WeightHandler.cut_at[:] = [300_000] * 50
-        with pytest.raises(WeightsError, match=r"lost after 300000 of 1024000 bytes; try again later, or"):
+        with pytest.raises(
+            WeightsError, match=r"lost after 300000 of 1024000 bytes; try again later, or download faces\.pkl from"
+        ):
             obtain(entry(f"{server}/file"))
         assert len(WeightHandler.asked) == download.TRIES
 

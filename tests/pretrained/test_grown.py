@@ -64,7 +64,10 @@ def test_a_file_of_another_base_is_refused(file: Path, tmp_path: Path) -> None:
     del header["format"]
     for change, message in (
         ({"name": "synthface-99"}, "was grown from synthface-99, and this version of latentface does not include it"),
-        ({"sha256": "0" * 64}, "was grown from synthface-128, and this version .* has a different network"),
+        (
+            {"sha256": "0" * 64},
+            "was grown from synthface-128, and this version of latentface has a different network with that name",
+        ),
         ({"surplus": 1}, "does not say what it was grown from"),
     ):
         path = tmp_path / "other.safetensors"

@@ -99,7 +99,7 @@ def test_the_built_in_network_is_what_no_name_means() -> None:
     [
         ({"conv1.weight": torch.ones(3)}, r"contains no backbone of LPIPS \(conv1\.weight, \.\.\.\)"),
         ({}, "contains no backbone of LPIPS"),
-        ({"features.34.weight": torch.ones(3), **state_of("alexnet")}, "no backbone of LPIPS"),  # as VGG-19 has
+        ({"features.34.weight": torch.ones(3), **state_of("alexnet")}, "contains no backbone of LPIPS"),  # VGG-19
     ],
 )
 def test_other_networks_are_refused(state: dict[str, torch.Tensor], reason: str, tmp_path: Path) -> None:
