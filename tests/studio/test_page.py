@@ -46,8 +46,12 @@ expect.set_options(timeout=LONG)
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as made:
+def browser(tmp_path_factory: pytest.TempPathFactory, astronaut: Path) -> Iterator[Browser]:
+    """Chromium, with the astronaut in front of its camera."""
+    seen = tmp_path_factory.mktemp("camera") / "camera.mjpeg"
+    film_of(astronaut, seen)
+    camera = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+    with chromium(*camera, f"--use-file-for-fake-video-capture={seen}") as made:
         yield made
 
 
@@ -326,26 +330,20 @@ def test_a_photo_moves_by_a_clip(page: Page, astronaut: Path, film: Path, served
         assert clip.streams.video[0].frames == 10
 
 
-def test_the_camera_moves_a_photo(served: Served, astronaut: Path, tmp_path: Path) -> None:
-    film_of(astronaut, tmp_path / "camera.mjpeg")
-    devices = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
-    with chromium(*devices, f"--use-file-for-fake-video-capture={tmp_path / 'camera.mjpeg'}") as with_camera:
-        page = with_camera.new_page()
-        page.set_default_timeout(LONG)
-        go(page, served)
-        tab(page, "Animate")
-        drop(page, "animate-photo", astronaut)
-        camera = page.locator("#animate-driving")
-        camera.get_by_label("Capture from camera").click()
-        camera.locator("button", has_text="access").click()
-        recording = camera.locator("button[aria-label*=recording]")
-        recording.click()
-        page.wait_for_timeout(1500)
-        recording.click()  # the same button stops it
-        recording.wait_for(state="hidden")
-        page.wait_for_selector("#animate-photo img")
-        page.locator("#animate-go").click()
-        page.locator("#animate-film video").wait_for()
+def test_the_camera_moves_a_photo(page: Page, astronaut: Path) -> None:
+    tab(page, "Animate")
+    drop(page, "animate-photo", astronaut)
+    camera = page.locator("#animate-driving")
+    camera.get_by_label("Capture from camera").click()
+    camera.locator("button", has_text="access").click()
+    recording = camera.locator("button[aria-label*=recording]")
+    recording.click()
+    page.wait_for_timeout(1500)
+    recording.click()  # the same button stops it
+    recording.wait_for(state="hidden")
+    page.wait_for_selector("#animate-photo img")
+    page.locator("#animate-go").click()
+    page.locator("#animate-film video").wait_for()
 
 
 def film_of(photo: Path, path: Path) -> None:
