@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from latentface.errors import InputError
-from latentface.io.images import PHOTO_SUFFIXES
 from latentface.io.paths import is_address
 
 CLIP_SUFFIXES = frozenset({".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".3gp"})
@@ -115,6 +114,8 @@ def _search(root: Path, suffixes: frozenset[str], own: Path | None) -> Iterator[
 
 def suffixes_of(clips: bool) -> frozenset[str]:
     """Suffixes of the files that a verb takes from folders: of photos, and of clips if it can use them."""
+    from latentface.io.images import PHOTO_SUFFIXES
+
     return PHOTO_SUFFIXES | CLIP_SUFFIXES if clips else PHOTO_SUFFIXES
 
 

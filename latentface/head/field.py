@@ -22,7 +22,7 @@ from scipy import ndimage
 
 from latentface.arrays import Float32Array, Float64Array, Int64Array
 from latentface.faces.neighbours import held, within
-from latentface.head.geometry import Box, Surface, eye_distance, ramp
+from latentface.head.geometry import Box, Surface, affine, eye_distance, ramp
 from latentface.head.model import HeadModel
 from latentface.ops.raster import Raster, normals
 from latentface.ops.warp import block_sums, enlarge, relax
@@ -111,6 +111,20 @@ class Scene:
     def teeth(self) -> tuple[Int64Array, Int64Array]:
         """The vertices of the upper and of the lower teeth."""
         return np.unique(self.model.part("teeth_upper")), np.unique(self.model.part("teeth_lower"))
+
+    def lips_box(self, after: Float32Array) -> Box:
+        """The lips of a head that moved, and a margin; it may be empty."""
+        lips = np.concatenate([self.model.loops["mouth"], self.model.landmarks[48:68]])
+        return Box.around(after[lips, :2], 0.06 * self.unit, *self.size)
+
+    def moved_lips(self, after: Float32Array) -> float:
+        """How far lips and jaw moved against the skull, `Opening.amount`."""
+        lips = np.concatenate([self.model.loops["mouth"], self.model.landmarks[48:68]])
+        skull, jaw = self.teeth
+        matrix, offset = affine(after[skull], self.before[skull])
+        moving = np.concatenate([lips, jaw])
+        apart = after[moving, :2] @ matrix.T + offset - self.before[moving, :2]
+        return float(ramp(np.linalg.norm(apart, axis=1).max(), 0.15, 0.6))
 
     @cached_property
     def unfolding(self) -> Float32Array:

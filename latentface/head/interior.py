@@ -27,7 +27,6 @@ ROW = (0.5, 0.65)  # in such a share of an open mouth's columns the photo must s
 GUMS = (0.07, 0.11)  # the same: over the teeth that the photo shows, gums begin between so high and so high
 GUM = np.array([0.80, 0.52, 0.52], np.float32)  # what gums have of the light of teeth
 BESIDE, CORNER = (0.12, 0.25), 0.12  # the same: so far a row of teeth goes on to the sides, and how fast it gets darker
-LINE, DARK = 0.008, 0.38  # half the thickness of the line between closed lips, and the light it takes
 FALL = {"tongue": 1.1, "gums_lower": 1.6}  # how fast light falls behind the lips, an inter-ocular distance
 CAVITY = np.array([0.085, 0.03, 0.025], np.float32)
 
@@ -61,46 +60,14 @@ def find_opening(
     photo: Pixels, scene: Scene, shown: Shown, after: Float32Array, field: Field, light: Float32Array
 ) -> Opening | None:
     """The opening of the mouth after the change, or None if the lips are closed."""
-    box = lips_box(scene, after)
+    box = scene.lips_box(after)
     inside = np.zeros((box.height, box.width), np.float32)
     here, there = box.shared(field.box)
     inside[here] = field.layer[there] == 1
     if not inside.any():
         return None
     own, kept, row = _own(photo, scene, shown, after, box, inside)
-    return Opening(box, inside, own, kept, row, light, shown.teeth, moved_lips(scene, after))
-
-
-def lips_box(scene: Scene, after: Float32Array) -> Box:
-    """The lips of a head that moved, and a margin; it may be empty."""
-    lips = np.concatenate([scene.model.loops["mouth"], scene.model.landmarks[48:68]])
-    return Box.around(after[lips, :2], 0.06 * scene.unit, *scene.size)
-
-
-def closed_line(scene: Scene, after: Float32Array, box: Box) -> Float32Array:
-    """The light that is left along the line where lips meet that the photo shows apart, 1 elsewhere, [H, W]."""
-    points = after[scene.model.landmarks[60:68], :2].astype(np.float64)
-    ends = 0.8 * points[[0, 4]] + 0.2 * points[[1, 3]]  # corners are dark by themselves
-    middles = 0.5 * (points[[1, 2, 3]] + points[[7, 6, 5]])
-    line = np.concatenate([ends[:1], middles, ends[1:]])
-    t = np.linspace(0, 4, 65)
-    curve = np.stack([np.interp(t, np.arange(5), line[:, k]) for k in (0, 1)], axis=1)
-    curve = ndimage.gaussian_filter1d(curve, 5, axis=0, mode="nearest")
-    away = np.linalg.norm(box.places()[..., None, :] - curve.astype(np.float32), axis=3)
-    along = np.abs(away.argmin(axis=2) / 32 - 1)
-    shade = np.exp(-0.5 * np.square(away.min(axis=2) / max(0.75, LINE * scene.unit)))
-    left: Float32Array = (1 - DARK * shade * (1 - ramp(along, 0.5, 1.2))).astype(np.float32)
-    return left
-
-
-def moved_lips(scene: Scene, after: Float32Array) -> float:
-    """How far lips and jaw moved against the skull, `Opening.amount`."""
-    lips = np.concatenate([scene.model.loops["mouth"], scene.model.landmarks[48:68]])
-    skull, jaw = scene.teeth
-    matrix, offset = affine(after[skull], scene.before[skull])
-    moving = np.concatenate([lips, jaw])
-    apart = after[moving, :2] @ matrix.T + offset - scene.before[moving, :2]
-    return float(ramp(np.linalg.norm(apart, axis=1).max(), 0.15, 0.6))
+    return Opening(box, inside, own, kept, row, light, shown.teeth, scene.moved_lips(after))
 
 
 def _own(

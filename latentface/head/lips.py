@@ -7,12 +7,12 @@ from scipy import ndimage
 
 from latentface.arrays import BoolArray, Float32Array, Int64Array, Pixels
 from latentface.head.field import Field, Scene
-from latentface.head.geometry import Box
-from latentface.head.interior import closed_line, lips_box, moved_lips
+from latentface.head.geometry import Box, ramp
 from latentface.head.shown_mouth import Shown, smooth_edges
 from latentface.ops.raster import sample
 
 EDGE = 0.03  # inter-ocular distances: the edge of lips is smoothed along by so much
+LINE, DARK = 0.008, 0.38  # half the thickness of the line between closed lips, and the light it takes
 SAMPLES = 3  # along each side of a pixel that lies on the edge of a lip
 
 
@@ -70,13 +70,29 @@ def close_mouth(
 
     Works on `moved`; see `cut_lips`.
     """
-    amount = moved_lips(scene, after)
-    box = lips_box(scene, after)
+    amount = scene.moved_lips(after)
+    box = scene.lips_box(after)
     if amount and box.width and box.height:
         _, skin = cut_lips(photo, scene, shown, moved, after, field, box)
         there, here = field.box.shared(box)
-        skin *= closed_line(scene, after, box)[..., None]
+        skin *= _closed_line(scene, after, box)[..., None]
         moved[there] = amount * skin[here] + (1 - amount) * moved[there]
+
+
+def _closed_line(scene: Scene, after: Float32Array, box: Box) -> Float32Array:
+    """The light that is left along the line where lips meet that the photo shows apart, 1 elsewhere, [H, W]."""
+    points = after[scene.model.landmarks[60:68], :2].astype(np.float64)
+    ends = 0.8 * points[[0, 4]] + 0.2 * points[[1, 3]]  # corners are dark by themselves
+    middles = 0.5 * (points[[1, 2, 3]] + points[[7, 6, 5]])
+    line = np.concatenate([ends[:1], middles, ends[1:]])
+    t = np.linspace(0, 4, 65)
+    curve = np.stack([np.interp(t, np.arange(5), line[:, k]) for k in (0, 1)], axis=1)
+    curve = ndimage.gaussian_filter1d(curve, 5, axis=0, mode="nearest")
+    away = np.linalg.norm(box.places()[..., None, :] - curve.astype(np.float32), axis=3)
+    along = np.abs(away.argmin(axis=2) / 32 - 1)
+    shade = np.exp(-0.5 * np.square(away.min(axis=2) / max(0.75, LINE * scene.unit)))
+    left: Float32Array = (1 - DARK * shade * (1 - ramp(along, 0.5, 1.2))).astype(np.float32)
+    return left
 
 
 def _without_specks(inside: BoolArray, mouth: BoolArray) -> BoolArray:

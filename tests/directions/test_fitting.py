@@ -122,7 +122,7 @@ class TestFit:
 
     def test_what_cannot_be_learned_from(self, generator: Generator) -> None:
         ws, labels, nuisance = planted(40)
-        with pytest.raises(InputError, match="only 'joy'"):
+        with pytest.raises(InputError, match="only the class 'joy'"):
             fit(ws, ["joy"] * 40, generator)
         with pytest.raises(InputError, match="joy has 3"):
             fit(ws, ["joy"] * 3 + ["calm"] * 37, generator)

@@ -102,7 +102,7 @@ def test_edits_that_lead_out_of_the_network_are_told_of(
     assert retoucher.edit({"joy": 0.5}).excess < FAR and not notes
     far = retoucher.edit({"joy": 40.0})
     assert far.excess > FAR
-    assert notes[0].startswith(f"joy 40: the face lies {far.excess:.1f} deviations") and len(notes) == 1
+    assert notes[0].startswith(f"joy 40: the face lies {far.excess:.1f} standard deviations") and len(notes) == 1
 
 
 def test_directions_that_do_not_fit_are_refused(

@@ -52,7 +52,7 @@ def test_a_file_of_something_else_is_named(tmp_path: Path, content: Any, words: 
 
 
 def test_values_for_all_and_by_time_contradict_each_other() -> None:
-    with pytest.raises(UsageError, match="smile has a value for the whole clip"):
+    with pytest.raises(UsageError, match="smile has both a value for the whole clip"):
         Keyframes({"smile": 1}).with_keys(0, {"smile": 0})
     with pytest.raises(UsageError, match="increasing times"):
         Keyframes(keys={"smile": ((1, 0), (1, 1))})

@@ -70,7 +70,7 @@ def test_a_damaged_record_says_which(server: str) -> None:
 
 
 def test_offline_asks_nobody(server: str, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with access(Access(offline=True)), pytest.raises(WeightsError, match="downloads are switched off; get faces"):
+    with access(Access(offline=True)), pytest.raises(WeightsError, match="downloads are switched off; download faces"):
         obtain(entry(f"{server}/file"))
     monkeypatch.setenv("LATENTFACE_OFFLINE", "1")
     with pytest.raises(WeightsError, match="downloads are switched off"):
@@ -102,7 +102,9 @@ def test_python_hears_of_the_licence_too(server: str, caplog: pytest.LogCaptureF
 def test_a_file_fetched_by_hand(tmp_path: Path, own_cache: Path) -> None:
     given = tmp_path / "Download (1).pkl"
     given.write_bytes(CONTENT)
-    with pytest.raises(WeightsError, match=r"cannot be downloaded by a program; get faces\.pkl from https://example"):
+    with pytest.raises(
+        WeightsError, match=r"cannot be downloaded by a program; download faces\.pkl from https://example"
+    ):
         obtain(entry())
     with pytest.raises(WeightsError, match=r"Download \(1\).pkl is not the file of faces"):
         cache.adopt(entry(sha256="0" * 64), given)

@@ -12,6 +12,7 @@ from latentface.errors import UsageError
 from latentface.networks.landmarks import LandmarkConfig
 from latentface.pretrained import load_landmarks
 from latentface.training.landmarks import (
+    CONFIG,
     LandmarkLoss,
     LandmarkTask,
     framed,
@@ -102,7 +103,7 @@ def test_command_line(tmp_path, capsys):
     out = tmp_path / "out"
     main(["--data", str(folder), "--out", str(out), "--steps", "1", "--device", "cpu", "--float32"])
     assert str(out / "landmarks.safetensors") in capsys.readouterr().out
-    assert load_landmarks(out / "landmarks.safetensors").config == LandmarkConfig()
+    assert load_landmarks(out / "landmarks.safetensors").config == CONFIG
 
 
 def test_photographs_are_learnt_from_and_measured_on(tmp_path, capsys):
@@ -117,4 +118,4 @@ def test_photographs_are_learnt_from_and_measured_on(tmp_path, capsys):
         main(given)
     main([*given, "--rigged-mesh", str(driven_mesh)])
     assert "held_out_error" in capsys.readouterr().out
-    assert load_landmarks(out / "landmarks.safetensors").config == LandmarkConfig()
+    assert load_landmarks(out / "landmarks.safetensors").config == CONFIG

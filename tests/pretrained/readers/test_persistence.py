@@ -51,7 +51,7 @@ def test_a_module_gives_its_generator() -> None:
 @pytest.mark.parametrize(
     ("attributes", "word"),
     [
-        ({"_parameters": [1]}, "_parameters are no dictionary"),
+        ({"_parameters": [1]}, "_parameters are not a dictionary"),
         ({"_modules": {"mapping": 7}}, "a part 'mapping' of an unknown kind"),
         ({"activation": "relu"}, "uses the activation 'relu'"),
     ],
