@@ -23,8 +23,8 @@ from latentface.arrays import Float32Array, Pixels
 from latentface.head.mouth import paint_mouth, usual_teeth
 from latentface.head.mouth_canvas import MouthFrame
 from latentface.head.teeth import TeethRows, teeth_planes
-from latentface.networks.mouth import MouthNet, Plane
 from latentface.networks.lpips import SqueezeLpips
+from latentface.networks.mouth import MouthNet, Plane
 from latentface.pretrained import load_mouth
 from latentface.training.mouth import difference, paint_planes, split
 from latentface.training.mouth_data import MouthData, still
