@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import gradio as gr
 
@@ -34,8 +34,9 @@ def block_table(
     with gr.Row():
         add = gr.Button("Add", size="sm", elem_id=f"{name}-add", min_width=80)
         drop = gr.Button("Remove the last", size="sm", elem_id=f"{name}-drop", min_width=120)
+    numbers: list[Literal["number"]] = ["number"] * (len(headers) - 1)
     table = gr.Dataframe(
-        beginning, headers=list(headers), datatype=["str", *["number"] * (len(headers) - 1)], type="array",
+        beginning, headers=list(headers), datatype=["str", *numbers], type="array",
         column_count=len(headers), interactive=True, elem_id=f"{name}-table", label=label, buttons=[], max_height=260,
     )  # fmt: skip
     quiet: dict[str, Any] = {"show_progress": "hidden", "queue": False, "api_visibility": "private"}
