@@ -84,7 +84,7 @@ def _put(file: Path, folder: str, name: str) -> None:
     from fsspec.core import url_to_fs
 
     system, path = url_to_fs(join(folder, name))
-    system.makedirs(system._parent(path), exist_ok=True)
+    system.makedirs(path.rpartition("/")[0], exist_ok=True)
     system.put_file(str(file), path)
 
 

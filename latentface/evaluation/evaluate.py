@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from latentface import api, hub, pretrained
 from latentface.arrays import Pixels
@@ -16,10 +15,10 @@ from latentface.evaluation.clips import ClipMeter
 from latentface.evaluation.figures import Evaluation, mean_figure
 from latentface.evaluation.pairs import PairMeter
 from latentface.evaluation.sets import SET_MEASURES, compare_sets, set_features
-from latentface.faces.crop import FaceCrop
+from latentface.faces.crop import FaceCrop, pick_face
 from latentface.io.atomic import sha256
 from latentface.io.clip import Clip
-from latentface.io.images import list_photos, read_image, to_uint8
+from latentface.io.images import list_photos, read_image
 from latentface.io.kinds import picture_kind_of
 from latentface.io.video import read_clip
 from latentface.io.video_reader import is_animation
@@ -191,12 +190,7 @@ def _pictures(folder: Path, options: EvaluateOptions) -> Iterator[Pixels]:
 def _samples(generator: Generator, options: EvaluateOptions) -> Iterator[Pixels]:
     for first in range(0, options.samples, AT_ONCE):
         seeds = range(options.seed + first, options.seed + min(first + AT_ONCE, options.samples))
-        z = torch.stack(
-            [torch.randn(generator.config.z_dim, generator=torch.Generator().manual_seed(k)) for k in seeds]
-        )
-        with torch.no_grad():
-            images = generator.synthesis(generator.mapping(z, truncation_psi=options.psi))
-        yield from to_uint8(images)
+        yield from api.sample(generator, seeds, options.psi)
 
 
 def _pair_meter(options: EvaluateOptions) -> tuple[PairMeter, dict[str, str]]:
@@ -209,7 +203,7 @@ def _pair_meter(options: EvaluateOptions) -> tuple[PairMeter, dict[str, str]]:
 
 def _largest(picture: Pixels) -> FaceCrop | None:
     try:
-        return max(api.align(picture, CROP), key=lambda crop: crop.side)
+        return pick_face(api.align(picture, CROP), None)
     except NoFaceFound:
         return None
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from latentface import metrics
 from latentface.arrays import BoolArray, Pixels
 from latentface.errors import InputError, UsageError
-from latentface.faces.crop import FaceCrop
+from latentface.faces.crop import FaceCrop, inter_ocular
 from latentface.faces.regions import expressive_region, fill, outline
 from latentface.io.images import to_tensor
 from latentface.networks.lpips import Lpips
@@ -143,9 +143,8 @@ def region_mask(region: str, face: FaceCrop, size: tuple[int, int]) -> BoolArray
     if region == "outside":
         return np.asarray(~(whole | expressive_region(points, size)))
     if region == "mouth":
-        unit = float(np.linalg.norm(points[42:48].mean(0) - points[36:42].mean(0)))
         lips = fill(points[MOUTH][:12], size)
-        return np.asarray(ndimage.binary_dilation(lips, iterations=max(1, round(AROUND * unit))))
+        return np.asarray(ndimage.binary_dilation(lips, iterations=max(1, round(AROUND * inter_ocular(points)))))
     raise UsageError(f"no region {region!r}; expected {', '.join(REGIONS)}")
 
 
