@@ -22,13 +22,19 @@ def test_every_job_is_done_once(tmp_path: Path, processes: int) -> None:
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_process_that_dies_costs_its_own_job_alone(tmp_path: Path, processes: int) -> None:
-    jobs = texts(tmp_path, "a", "b", DEADLY, "d", "e", ONCE, "g")
+    jobs = texts(tmp_path, "a", "b", DEADLY, "d", "e", "f", "g")
     outcomes = {outcome.job.name: outcome for outcome in run_local(jobs, shout, processes)}
     assert len(outcomes) == len(jobs)
     failed = [name for name, outcome in outcomes.items() if outcome.exit_code]
     assert failed == ["2.loud.txt"]
     assert "2.txt: the process that worked on it died" in outcomes["2.loud.txt"].message
-    assert Path(jobs[5].target).read_text() == "ONCE"
+    assert all(Path(job.target).is_file() for job in jobs if job.name not in failed)
+
+
+def test_a_process_that_dies_beside_others_gets_another_try_alone(tmp_path: Path) -> None:
+    outcomes = list(run_local(jobs := texts(tmp_path, ONCE, "b"), shout, 2))
+    assert [outcome.exit_code for outcome in outcomes] == [0, 0]
+    assert Path(jobs[0].target).read_text() == "ONCE"
 
 
 def test_jobs_are_read_as_they_are_needed_and_stopping_early_stops(tmp_path: Path) -> None:

@@ -108,11 +108,11 @@ def test_every_slider_moves_pixels(page: Page, astronaut: Path) -> None:
 
 def test_the_second_face_is_picked_by_a_click(page: Page, two_people: Path) -> None:
     drop_photo(page, two_people)
+    shown = sources(page)
     page.locator("#edit-picker img").click(position=on_picture(page, "#edit-picker", 0.85, 0.6), timeout=LONG)
-    chosen = page.locator("#edit-face input:checked")
+    expect(page.locator("#edit-face input:checked")).to_have_value("2")
     page.wait_for_function("old => ![...document.querySelectorAll('#edit-compare img')].some(e => old.includes(e.src))",
-                           arg=sources(page), timeout=LONG)  # fmt: skip
-    expect(chosen).to_have_value("2")
+                           arg=shown, timeout=LONG)  # fmt: skip
     before = preview(page)
     set_slider(page, "jaw", 1)
     assert far(before, preview(page)) > 100
