@@ -20,17 +20,17 @@ ACTION_UNITS: dict[Emotion, dict[str, float]] = {
         "mouthSmile": 0.95, "cheekSquint": 0.5, "mouthUpperUp": 0.25, "jawOpen": 0.08, "eyeSquint": 0.05,
     },
     Emotion.SADNESS: {  # 1 4 15 17
-        "browInnerUp": 1.25, "browDown": 0.7, "mouthFrown": 1.2, "mouthShrugLower": 0.8, "eyeSquint": 0.15,
+        "browInnerUp": 1.25, "browDown": 0.9, "mouthFrown": 1.25, "mouthShrugLower": 1.0, "eyeSquint": 0.15,
     },
     Emotion.SURPRISE: {  # 1 2 5 26
-        "browInnerUp": 1.1, "browOuterUp": 1.15, "eyeWide": 1.25, "jawOpen": 0.85, "mouthFunnel": 0.2,
+        "browInnerUp": 1.1, "browOuterUp": 1.15, "eyeWide": 1.25, "jawOpen": 0.9, "mouthFunnel": 0.3,
     },
     Emotion.ANGER: {  # 4 5 9 10 16 22 26
         "browDown": 1.6, "eyeWide": 0.15, "noseSneer": 0.8, "mouthUpperUp": 0.35, "mouthLowerDown": 0.6,
-        "jawOpen": 0.35, "mouthFunnel": 0.3, "mouthFrown": 0.3,
+        "jawOpen": 0.5, "mouthFunnel": 0.3, "mouthFrown": 0.3,
     },
     Emotion.DISGUST: {  # 4 7 9 10 15 17
-        "noseSneer": 1.25, "mouthUpperUp": 0.4, "mouthFrown": 0.9, "browDown": 0.9, "eyeSquint": 0.8,
+        "noseSneer": 1.25, "mouthUpperUp": 0.7, "mouthFrown": 0.8, "browDown": 0.9, "eyeSquint": 0.8,
         "mouthShrugLower": 0.6,
     },
     Emotion.FEAR: {  # 1 2 4 5 20 25 26

@@ -24,6 +24,7 @@ COLOURS = {  # linear in the photo's values, where a white surface in its light 
 }  # fmt: skip
 SLIVER = 0.002  # squared inter-ocular distances: smaller openings are edges of the raster and no mouth
 ROW = (0.5, 0.65)  # in such a share of an open mouth's columns the photo must show its inside, to be kept
+TALL = (0.09, 0.12)  # the same, of how high that is, in inter-ocular distances: a mere strip drawn out shows no teeth
 GUMS = (0.07, 0.11)  # the same: over the teeth that the photo shows, gums begin between so high and so high
 GUM = np.array([0.80, 0.52, 0.52], np.float32)  # what gums have of the light of teeth
 BESIDE, CORNER = (0.12, 0.25), 0.12  # the same: so far a row of teeth goes on to the sides, and how fast it gets darker
@@ -40,7 +41,8 @@ class Opening:
         shape: 1 inside the lips, 0 outside, before smoothing their edge, [H, W].
         own: what the photo itself shows of it, moved to its place, [H, W, 3], 0 to 255.
         kept: how far that is to be kept, 0 to 1, [H, W], if any of it is.
-        row: whether any of it is, 0 to 1: a few teeth of the photo's in a painted row would stand out.
+        row: whether any of it is, 0 to 1: a few teeth of the photo's, or the edges of some, would stand out in a
+            painted row.
         light: the photo's value of a white surface in the face's light, [3].
         teeth: the value of the teeth that the photo shows, or None if it shows none, [3].
         amount: how far lips and jaw moved against the skull, from 0 (not at all: the photo's pixels serve) to 1.
@@ -90,7 +92,8 @@ def _own(
     upper, lower = weights
     share = (upper / np.maximum(upper + lower, 1e-6))[..., None]
     mixed = colours[0] * share + colours[1] * (1 - share)
-    return mixed.astype(np.float32), np.maximum(upper, lower).astype(np.float32), float(ramp(columns, *ROW))
+    row = ramp(columns, *ROW) * ramp(shown.height / unit, *TALL)
+    return mixed.astype(np.float32), np.maximum(upper, lower).astype(np.float32), float(row)
 
 
 def _grow(weight: Float32Array, colour: Float32Array, unit: float) -> None:

@@ -24,7 +24,7 @@ from latentface.head.mouth_canvas import (
     sample_canvas,
     shade_lips,
 )
-from latentface.head.own_mouth import OwnMouth, fits, lay_mouth
+from latentface.head.own_mouth import OwnMouth, Tone, fits, lay_mouth
 from latentface.head.teeth import TeethRows, teeth_planes, usual_rows
 from latentface.networks.mouth import MouthConfig, MouthNet, surroundings
 
@@ -121,8 +121,18 @@ def fill_mouth(
     own: OwnMouth | None = None,
     teeth: TeethRows | None = None,
     style: MouthStyle | None = None,
+    tone: Tone | None = None,
 ) -> Pixels:
-    """`lay_mouth` or `paint_mouth`, as `source` says; "auto" takes the other's mouth if it fits and paints otherwise.
+    """`lay_mouth` or `paint_mouth`, as `is_taken` decides. Raises what that raises."""
+    if is_taken(source, own, opening, frame, network.config) and own is not None:
+        return lay_mouth(photo, opening, frame, own, network.config, tone)
+    return paint_mouth(photo, opening, frame, network, teeth, style)
+
+
+def is_taken(
+    source: MouthSource, own: OwnMouth | None, opening: Float32Array, frame: MouthFrame, config: MouthConfig
+) -> bool:
+    """Whether another's mouth fills an opening [H, W]; "auto" takes it if it fits.
 
     Raises:
         UsageError: an unknown source. InputError: "own" without a mouth to take, or with one that does not fit.
@@ -131,9 +141,7 @@ def fill_mouth(
         raise UsageError(f"mouth: expected auto, own or painted, got {source!r}")
     if source == "own" and own is None:
         raise InputError("mouth own: the other photo shows no open mouth to take; use auto or painted")
-    if own is not None and (source == "own" or (source == "auto" and fits(own, opening, frame, network.config))):
-        return lay_mouth(photo, opening, frame, own, network.config)
-    return paint_mouth(photo, opening, frame, network, teeth, style)
+    return own is not None and (source == "own" or (source == "auto" and fits(own, opening, frame, config)))
 
 
 def usual_teeth(covered: Float32Array, frame: MouthFrame, config: MouthConfig) -> TeethRows:

@@ -45,6 +45,26 @@ class OwnMouth:
     skin: Float64Array
     fine: int
 
+    @property
+    def teeth(self) -> Float64Array:
+        """The colour [3] of its brighter part."""
+        pixels = self.colours[self.opening > 0.9] if (self.opening > 0.9).any() else self.colours[self.opening > 0.5]
+        light = pixels.mean(axis=1)
+        return np.asarray(np.median(pixels[light >= np.quantile(light, 0.6)], axis=0), np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Tone:
+    """How bright a mouth may be in a photo.
+
+    Attributes:
+        teeth: the colour [3] of the teeth that the photo shows itself, or None if it shows none.
+        white: the photo's value of a white surface in the face's light, [3].
+    """
+
+    teeth: Float32Array | None
+    white: Float32Array
+
 
 def take_mouth(photo: Pixels, opening: Float32Array, frame: MouthFrame, config: MouthConfig) -> OwnMouth:
     """The open mouth of a photo, where its opening [H, W] (0 to 1) is. Raises InputError when it is all but closed."""
@@ -59,8 +79,17 @@ def take_mouth(photo: Pixels, opening: Float32Array, frame: MouthFrame, config: 
     return OwnMouth(colours.permute(1, 2, 0).numpy(), covered.numpy(), skin, fine)
 
 
-def lay_mouth(photo: Pixels, opening: Float32Array, frame: MouthFrame, own: OwnMouth, config: MouthConfig) -> Pixels:
+def lay_mouth(
+    photo: Pixels,
+    opening: Float32Array,
+    frame: MouthFrame,
+    own: OwnMouth,
+    config: MouthConfig,
+    tone: Tone | None = None,
+) -> Pixels:
     """The photo with another's open mouth in its own opening, in this photo's light: column by column from lip to lip.
+
+    The light is told by the teeth that this photo shows itself, by `tone`, or else by the skin around the mouths.
 
     Raises:
         InputError: the opening is more than `MOST_STRETCH` times as high as the other mouth (see `fits`).
@@ -74,7 +103,7 @@ def lay_mouth(photo: Pixels, opening: Float32Array, frame: MouthFrame, own: OwnM
     if not _stretch(covered, own.opening) <= MOST_STRETCH:
         raise InputError("the opening is much higher than the mouth to take: use `painted`, or `auto` to let it choose")
     image = sample_canvas(photo, matrix, config, own.fine)
-    gain = _gain(own.skin, _around(image, covered, own.fine))
+    gain = _gain(own, _around(image, covered, own.fine), tone)
     carried = _between_lips(own, covered) if (covered > 0.5).any() else np.zeros_like(own.colours, dtype=np.float64)
     inside = torch.from_numpy(carried * gain).float().permute(2, 0, 1)
     image = image / 127.5 - 1
@@ -89,14 +118,18 @@ def fits(own: OwnMouth, opening: Float32Array, frame: MouthFrame, config: MouthC
     return bool(_stretch(covered, own.opening) <= MOST_STRETCH)
 
 
-def _gain(skin: Float64Array, other: Float64Array) -> Float64Array:
-    """Factors [3] that bring a mouth from beside one skin [3] beside another: its brightness, and a part of its tint.
+def _gain(own: OwnMouth, skin: Float64Array, tone: Tone | None) -> Float64Array:
+    """Factors [3] that bring another's mouth into a photo with that skin [3] around its own.
 
     Teeth look white beside any skin: the colour of the light tints them, and skin tells little of that.
     """
-    light = (LUMA @ other + 8) / (LUMA @ skin + 8)
-    tint = (other + 8) / (skin + 8) / light
-    factors: Float64Array = np.clip(light, 0.4, 2.5) * np.clip(tint, 0.5, 2.0) ** TINT
+    known = tone is not None and tone.teeth is not None
+    here, there = (tone.teeth, own.teeth) if tone is not None and known else (skin, own.skin)
+    light = (LUMA @ here + 8) / (LUMA @ there + 8)
+    tint = (here + 8) / (there + 8) / light
+    factors: Float64Array = np.clip(light, 0.4, 2.5) * np.clip(tint, 0.5, 2.0) ** (1 if known else TINT)
+    if tone is not None:  # no tooth is whiter than white
+        factors = factors * min(1.0, float(LUMA @ tone.white) / max(float(LUMA @ (factors * own.teeth)), 1.0))
     return factors
 
 

@@ -12,11 +12,13 @@ from latentface.faces.crop import inter_ocular
 from latentface.head.drive import Driven, Driver
 from latentface.head.geometry import Box
 from latentface.head.interior import SLIVER
-from latentface.head.mouth import MouthSource, fill_mouth, rows_in_photo, usual_teeth
+from latentface.head.mouth import MouthSource, fill_mouth, is_taken, rows_in_photo, usual_teeth
 from latentface.head.mouth_canvas import MouthFrame, sample_canvas
-from latentface.head.own_mouth import OwnMouth, take_mouth
+from latentface.head.own_mouth import OwnMouth, Tone, take_mouth
 from latentface.head.teeth import TeethRows
 from latentface.networks.mouth import MouthConfig, MouthNet
+
+SHOWS_TEETH = 0.5  # a photo whose `Opening.row` is beyond it has teeth of its own
 
 
 def paint_opening(
@@ -26,14 +28,18 @@ def paint_opening(
     source: MouthSource = "painted",
     other: OwnMouth | None = None,
 ) -> Pixels:
-    """The moved photo with what its parted lips uncover painted; where the photo shows a row of teeth, that stays.
+    """The moved photo with what its parted lips uncover filled.
+
+    Where the photo shows a row of teeth, that stays and the rest is painted. Two people's teeth never share a mouth:
+    if the other's are taken, all of them are.
 
     Args:
         driven: what `head.drive` gave.
-        network: what paints.
         upper_jaw: landmarks [68, 2], photo pixels, of the head's skull: of its pose without its expression, so that
             teeth stay where they are while lips move over them.
-        source: painted, or taken from another photo that shows its teeth, as `fill_mouth` does.
+        network: what paints.
+        source: painted; "own" to take another photo's mouth; "auto" to take it if it fits and the photo shows no row
+            of teeth itself.
         other: the mouth that the other photo shows, if it does.
 
     Raises:
@@ -42,16 +48,20 @@ def paint_opening(
     opening, hole = driven.opening, driven.hole
     if opening is None or hole is None or driven.lips is None or not hole.any():
         return driven.photo
-    own = opening.kept * opening.row
-    if float((hole * (1 - own)).sum()) < SLIVER * inter_ocular(upper_jaw) ** 2:
-        return driven.photo
     mask = np.zeros(driven.photo.shape[:2], np.float32)
     mask[opening.box.slices] = np.clip(hole, 0, 1)
     frame = MouthFrame.from_landmarks(upper_jaw)
+    if source == "auto" and opening.row > SHOWS_TEETH:
+        other = None
+    taken = is_taken(source, other, mask, frame, network.config)
+    own = np.zeros_like(opening.kept) if taken else opening.kept * opening.row
+    if float((hole * (1 - own)).sum()) < SLIVER * inter_ocular(upper_jaw) ** 2:
+        return driven.photo
     rows = _rows(mask, opening.kept, opening.row, opening.box, frame, network.config)
     bare = driven.photo.copy()
     bare[opening.box.slices] = np.rint(np.clip(driven.lips, 0, 255)).astype(np.uint8)
-    painted = fill_mouth(bare, mask, frame, network, source, other, rows)
+    tone = Tone(opening.teeth, opening.light)
+    painted = fill_mouth(bare, mask, frame, network, source, other, rows, tone=tone)
     there = opening.box.slices
     mixed = own[..., None] * driven.photo[there] + (1 - own[..., None]) * painted[there]
     painted[there] = np.rint(mixed).astype(np.uint8)

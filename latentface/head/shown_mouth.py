@@ -42,6 +42,14 @@ class Shown:
     bite: float
 
     @cached_property
+    def height(self) -> float:
+        """How high the mask is in the middle half of its columns, in pixels."""
+        heights = self.mask.sum(axis=0)
+        heights = heights[heights > 0]
+        quarter = len(heights) // 4
+        return float(np.median(heights[quarter : len(heights) - quarter])) if len(heights) else 0.0
+
+    @cached_property
     def _soft(self) -> Float32Array:
         soft: Float32Array = ndimage.gaussian_filter(self.mask.astype(np.float32), 0.7)
         return soft

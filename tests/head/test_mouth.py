@@ -9,7 +9,7 @@ import torch
 from latentface.errors import InputError, UsageError
 from latentface.head.mouth import MouthStyle, fill_mouth, paint_mouth, rows_in_photo
 from latentface.head.mouth_canvas import MouthFrame
-from latentface.head.own_mouth import fits, lay_mouth, take_mouth
+from latentface.head.own_mouth import Tone, fits, lay_mouth, take_mouth
 from latentface.head.teeth import TeethRows
 from latentface.networks.mouth import MouthConfig, MouthNet
 from latentface.pretrained import load_mouth
@@ -144,6 +144,19 @@ def test_an_own_mouth_takes_on_the_light():
     dark = (photo() * 0.5).astype(np.uint8)
     light, dim = (lay_mouth(each, oval(9), FRAME, own, CONFIG)[oval(9) > 0.9].mean() for each in (photo(), dark))
     assert dim == pytest.approx(light / 2, rel=0.15)
+
+
+def test_an_own_mouth_takes_on_the_tone_of_the_teeth_that_the_photo_shows():
+    other = photo(seed=3)
+    other[95:115] = 230, 228, 220
+    own = take_mouth(other, oval(9), FRAME, CONFIG)
+    target = np.array([90, 80, 70], np.float32)
+    toned = lay_mouth(photo(), oval(9), FRAME, own, CONFIG, Tone(target, np.full(3, 250, np.float32)))
+    pixels = toned[oval(9) > 0.9].astype(float)
+    bright = pixels[pixels.mean(axis=1) >= np.quantile(pixels.mean(axis=1), 0.6)]
+    assert np.median(bright, axis=0) == pytest.approx(target, abs=25)
+    dull = lay_mouth(photo(), oval(9), FRAME, own, CONFIG, Tone(None, np.full(3, 40, np.float32)))
+    assert dull[oval(9) > 0.9].mean() < 45  # no whiter than white
 
 
 def test_auto_takes_what_fits_and_paints_otherwise(network):

@@ -9,21 +9,31 @@ from latentface import hub
 from latentface.head.drive import Driven
 from latentface.head.geometry import Box
 from latentface.head.interior import Opening
+from latentface.head.mouth import MouthSource
+from latentface.head.mouth_canvas import MouthFrame
+from latentface.head.own_mouth import OwnMouth, take_mouth
 from latentface.head.painting import paint_opening
 from tests.head.face_on_model import landmarks_of
 
 BOX = Box(140, 190, 180, 230)
+SKIN = (190, 150, 130)
+
+
+def coloured() -> np.ndarray:
+    """Skin of uneven colour, since a photo of one tint gets a mouth of that tint."""
+    noise = np.random.default_rng(0).integers(-30, 31, (340, 320, 3))
+    return (np.array(SKIN) + noise).astype(np.uint8)
 
 
 def driven(hole: np.ndarray, kept: float = 0.0) -> Driven:
-    """A grey photo whose mouth is open by `hole`, [40, 40]; the photo shows `kept` of it itself."""
+    """A photo in one colour of skin whose mouth is open by `hole`, [40, 40]; the photo shows `kept` of it itself."""
     shape = hole.shape
     opening = Opening(
         box=BOX, shape=(hole > 0).astype(np.float32), own=np.zeros((*shape, 3), np.float32),
-        kept=np.full(shape, kept, np.float32), row=1.0, light=np.full(3, 200, np.float32), teeth=None, amount=1.0,
+        kept=np.full(shape, kept, np.float32), row=kept, light=np.full(3, 200, np.float32), teeth=None, amount=1.0,
     )  # fmt: skip
-    lips = np.full((*shape, 3), 150, np.float32)
-    return Driven(np.full((340, 320, 3), 150, np.uint8), BOX, opening, None, hole.astype(np.float32), lips)
+    lips = np.full((*shape, 3), SKIN, np.float32)
+    return Driven(coloured(), BOX, opening, None, hole.astype(np.float32), lips)
 
 
 def hole(height: int) -> np.ndarray:
@@ -48,6 +58,28 @@ def test_the_hole_is_painted_and_the_rest_stays(jaw: np.ndarray) -> None:
 def test_what_the_photo_shows_itself_stays(jaw: np.ndarray) -> None:
     moved = driven(hole(8), kept=1.0)
     assert np.array_equal(paint_opening(moved, jaw, hub.mouth()), moved.photo)
+
+
+def green_mouth(jaw: np.ndarray) -> OwnMouth:
+    """Another person's mouth, as nobody has it."""
+    mask = np.zeros((340, 320), np.float32)
+    mask[BOX.slices] = hole(8)
+    photo = coloured()
+    photo[mask > 0] = (40, 200, 40)
+    return take_mouth(photo, mask, MouthFrame.from_landmarks(jaw), hub.mouth().config)
+
+
+def test_two_people_never_share_a_mouth(jaw: np.ndarray) -> None:
+    other = green_mouth(jaw)
+
+    def greenness(moved: Driven, source: MouthSource) -> float:
+        filled = paint_opening(moved, jaw, hub.mouth(), source, other)[212:216, 155:165].astype(int)
+        return float((filled[..., 1] - filled[..., 0]).mean())
+
+    shows_teeth, shows_none = driven(hole(8), kept=1.0), driven(hole(8))
+    assert np.array_equal(paint_opening(shows_teeth, jaw, hub.mouth(), "auto", other), shows_teeth.photo)
+    assert greenness(shows_teeth, "own") > 60 and greenness(shows_none, "auto") > 60
+    assert greenness(shows_none, "painted") < 20
 
 
 def test_slivers_and_closed_lips_are_left_alone(jaw: np.ndarray) -> None:

@@ -17,7 +17,7 @@ from latentface.ops.raster import normals
 
 SCALE, CENTRE = 9.0, (150.0, 165.0)  # pixels a centimetre; where the model's origin lies
 HEIGHT, WIDTH = 380, 300
-OPEN = {"mouthSmile": 0.6, "mouthUpperUp": 0.5, "mouthLowerDown": 0.3}  # how lips part to show teeth
+OPEN = {"mouthSmile": 0.6, "mouthUpperUp": 0.8, "mouthLowerDown": 0.6}  # how lips part to show teeth
 FRAMES = np.array([20, 20, 22])
 
 
