@@ -123,11 +123,12 @@ def _gain(own: OwnMouth, skin: Float64Array, tone: Tone | None) -> Float64Array:
 
     Teeth look white beside any skin: the colour of the light tints them, and skin tells little of that.
     """
-    known = tone is not None and tone.teeth is not None
-    here, there = (tone.teeth, own.teeth) if tone is not None and known else (skin, own.skin)
+    here, there, trust = skin, own.skin, TINT
+    if tone is not None and tone.teeth is not None:
+        here, there, trust = tone.teeth.astype(np.float64), own.teeth, 1.0
     light = (LUMA @ here + 8) / (LUMA @ there + 8)
     tint = (here + 8) / (there + 8) / light
-    factors: Float64Array = np.clip(light, 0.4, 2.5) * np.clip(tint, 0.5, 2.0) ** (1 if known else TINT)
+    factors: Float64Array = np.clip(light, 0.4, 2.5) * np.clip(tint, 0.5, 2.0) ** trust
     if tone is not None:  # no tooth is whiter than white
         factors = factors * min(1.0, float(LUMA @ tone.white) / max(float(LUMA @ (factors * own.teeth)), 1.0))
     return factors
