@@ -23,10 +23,10 @@ ACTION_UNITS: dict[Emotion, dict[str, float]] = {
         "browInnerUp": 1.25, "browDown": 0.9, "mouthFrown": 1.25, "mouthShrugLower": 1.0, "eyeSquint": 0.15,
     },
     Emotion.SURPRISE: {  # 1 2 5 26
-        "browInnerUp": 1.1, "browOuterUp": 1.15, "eyeWide": 1.25, "jawOpen": 0.9, "mouthFunnel": 0.3,
+        "browInnerUp": 0.9, "browOuterUp": 0.95, "eyeWide": 1.25, "jawOpen": 0.9, "mouthFunnel": 0.3,
     },
     Emotion.ANGER: {  # 4 5 9 10 16 22 26
-        "browDown": 1.6, "eyeWide": 0.15, "noseSneer": 0.8, "mouthUpperUp": 0.35, "mouthLowerDown": 0.6,
+        "browDown": 1.3, "eyeWide": 0.15, "noseSneer": 0.8, "mouthUpperUp": 0.35, "mouthLowerDown": 0.6,
         "jawOpen": 0.5, "mouthFunnel": 0.3, "mouthFrown": 0.3,
     },
     Emotion.DISGUST: {  # 4 7 9 10 15 17
