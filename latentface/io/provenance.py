@@ -27,7 +27,7 @@ SourceType = Literal["compositeWithTrainedAlgorithmicMedia", "trainedAlgorithmic
 COMPOSITE: Final[SourceType] = "compositeWithTrainedAlgorithmicMedia"
 GENERATED: Final[SourceType] = "trainedAlgorithmicMedia"
 
-_TERMS = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+TERMS: Final = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _MP4_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _GIF_HEADER = b"\x21\xff\x0bXMP DataXMP"
 _GIF_TAIL = bytes([1, *range(255, -1, -1), 0])  # makes any decoder that counts block lengths land at the end
@@ -41,15 +41,21 @@ def software() -> str:
     return f"latentface {__version__}"
 
 
+def description(source_type: SourceType | None) -> str:
+    """The part of an XMP packet that says which program wrote the file, and what its content is unless that is None."""
+    kind = "" if source_type is None else f' Iptc4xmpExt:DigitalSourceType="{TERMS}{source_type}"'
+    return (
+        '<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"'
+        f' xmlns:xmp="http://ns.adobe.com/xap/1.0/"{kind} xmp:CreatorTool="{software()}"/>'
+    )
+
+
 def xmp_packet(source_type: SourceType | None) -> str:
-    """The XMP packet that says which program wrote a picture or clip, and what it is unless that is None."""
-    kind = "" if source_type is None else f' Iptc4xmpExt:DigitalSourceType="{_TERMS}{source_type}"'
+    """The XMP packet of a picture or clip that brings none of its own; source_type: as for `description`."""
     return (
         '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
         '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
-        '<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"'
-        f' xmlns:xmp="http://ns.adobe.com/xap/1.0/"{kind} xmp:CreatorTool="{software()}"/>'
-        '</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
+        f'{description(source_type)}</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
     )
 
 
