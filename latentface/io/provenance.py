@@ -59,22 +59,22 @@ def xmp_packet(source_type: SourceType | None) -> str:
     )
 
 
-def tags(container: str, source_type: SourceType | None) -> dict[str, str]:
-    """Tags of a clip that any player shows; the comment names the kind of media by its IPTC term."""
+def tags(container: str, source_type: SourceType | None, packet: str) -> dict[str, str]:
+    """Tags of a clip that any player shows; the comment names the kind of media by its IPTC term. packet: its XMP."""
     kind = "" if source_type is None else f"DigitalSourceType: {source_type}; "
     found = {"comment": f"{kind}Software: {software()}"}
     if container == "webm":
-        found |= {"SOFTWARE": software(), "XMP": xmp_packet(source_type)}
+        found |= {"SOFTWARE": software(), "XMP": packet}
         if source_type is not None:
             found["DIGITALSOURCETYPE"] = source_type
     return found
 
 
-def stamp(path: Path, source_type: SourceType | None) -> None:
-    """Put the XMP packet into a finished .mp4, .gif or .webp file; other kinds are left as they are."""
+def stamp(path: Path, packet: str) -> None:
+    """Put an XMP packet into a finished .mp4, .gif or .webp file; other kinds are left as they are."""
     embed = {".mp4": _into_mp4, ".gif": _into_gif, ".webp": _into_webp}.get(path.suffix.lower())
     if embed is not None:
-        embed(path, xmp_packet(source_type).encode())
+        embed(path, packet.encode())
 
 
 def _into_mp4(path: Path, packet: bytes) -> None:
