@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from latentface.networks.generator import Generator
     from latentface.networks.identity import IdentityNet
     from latentface.networks.landmarks import LandmarkNet
-    from latentface.networks.motion import MotionModel
     from latentface.networks.mark import MarkNets
+    from latentface.networks.motion import MotionModel
     from latentface.networks.mouth import MouthNet
     from latentface.networks.perceptual import FeatureDistance
     from latentface.networks.psp_encoder import PspEncoder

@@ -152,9 +152,9 @@ def write_image(
 
     The file names the program that wrote it. source_type: IPTC's `DigitalSourceType`, for pixels that a network
     generated or changed (see `latentface.io.provenance`); None makes no claim. alpha (uint8 [H, W]; PNG and WebP only),
-    exif, icc, xmp and iptc are the photo's own data; `write_photo` writes a `Photo` with all of them. Raises OutputError for an
-    unsupported suffix or an unwritable path, UsageError for a wrong dtype or shape. Emits a warning for metadata that
-    the format cannot store; `lost_metadata` lists them in advance.
+    exif, icc, xmp and iptc are the photo's own data; `write_photo` writes a `Photo` with all of them. Raises
+    OutputError for an unsupported suffix or an unwritable path, UsageError for a wrong dtype or shape. Emits a warning
+    for metadata that the format cannot store; `lost_metadata` lists them in advance.
     """
     target = Path(path)
     _check_pixels(rgb, "write_image", dims=(3,))

@@ -25,7 +25,7 @@ def read_iptc(image: Image.Image) -> bytes | None:
 
 
 def _of_png(text: object) -> bytes | None:
-    """The block of hexadecimal digits after the name and the length; that of Photoshop's resources is looked through."""
+    """The block of hexadecimal digits after the name and the length, if need be within Photoshop's resources."""
     match = re.fullmatch(r"\s*\w+\s+(\d+)\s+([0-9a-fA-F\s]+)", text) if isinstance(text, str) else None
     if match is None:
         return None

@@ -15,8 +15,8 @@ from latentface.io.clip import Clip, Frame
 from latentface.io.images import write_image
 from latentface.io.paths import address
 from latentface.io.provenance import SourceType, stamp, tags
-from latentface.io.xmp import merged
 from latentface.io.sound_track import SoundFormat, SoundTrack
+from latentface.io.xmp import merged
 
 _BT709, _LIMITED = 1, 1  # numbers of ITU-T H.273 and of FFmpeg
 _LARGE = 6_000_000  # pixels of a frame beyond which x264 is not to hold dozens of them: 70 bytes a pixel

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
-from latentface.io.provenance import COMPOSITE, GENERATED, TERMS, SourceType, description, xmp_packet
+from latentface.io.provenance import COMPOSITE, GENERATED, SourceType, description, xmp_packet
 
 _DESCRIPTION = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}Description"
 _KIND = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType"
@@ -83,11 +83,11 @@ def _property(packet: bytes, name: str) -> str | None:
     """The last value of a property, as other programs would find it."""
     tree = _tree(packet)
     found = None
-    for description in () if tree is None else tree.iter(_DESCRIPTION):
-        child = description.find(name)
+    for each in () if tree is None else tree.iter(_DESCRIPTION):
+        child = each.find(name)
         if child is not None:
             found = child.get(_RESOURCE) or child.text
-        found = description.get(name) or found
+        found = each.get(name) or found
     return found
 
 
@@ -99,6 +99,3 @@ def find_packet(path: Path) -> bytes | None:
         start = data.find(_START)
         end = data.find(_END, start) if start >= 0 else -1
         return readable(data[start : end + len(_END)]) if end > 0 else None
-
-
-__all__ = ["TERMS", "claimed", "creator", "find_packet", "merged", "readable"]

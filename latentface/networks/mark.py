@@ -2,7 +2,7 @@
 
 Both work on the brightness of an FFHQ crop of 128 px (`SIDE`), in its middle window of 96 px, so that crops of the
 photo and its size do not matter: the face is aligned again before it is read. The mark is a sum of 48 learnt carriers,
-one for each bit, scaled by what the reader makes of the unmarked face, so that bits which the face itself speaks against
+one for each bit, scaled by what the reader makes of the unmarked face, so that bits which the face itself contradicts
 get more of the energy ("improved spread spectrum", Malvar and Florencio 2003), and shaped by the local texture, so that
 flat skin gets little.
 """
@@ -27,9 +27,9 @@ _LEVELS = 255.0
 class MarkConfig:
     """Shape and strength of the networks.
 
-    width: channels of the reader. blocks: its residual blocks. psnr: decibels between the marked and the unmarked face,
-    within the mask. floor, slope, ceiling: the strength on flat skin, its growth with the deviation of the local texture
-    in levels of 0 ... 255, and the most that it can be; their ratio counts, as psnr sets the whole.
+    width: channels of the reader. blocks: its residual blocks. psnr: decibels between the marked and the unmarked
+    face, within the mask. floor, slope, ceiling: the strength on flat skin, its growth with the deviation of the local
+    texture in levels of 0 ... 255, and the most that it can be; their ratio counts, as psnr sets the whole.
     """
 
     width: int = 32
@@ -75,8 +75,8 @@ class MarkReader(nn.Module):
         self.config = config
         width = config.width
         self.enter = nn.Conv2d(8, width, 3, padding=1)
-        self.blocks = nn.ModuleList(
-            nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(2)) for _ in range(config.blocks)
+        self.first, self.second = (
+            nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(config.blocks)) for _ in range(2)
         )
         self.leave = nn.Conv2d(width, 8, 3, padding=1)
         self.templates = nn.Parameter(torch.zeros(BITS, 2, WINDOW, WINDOW))
@@ -90,7 +90,7 @@ class MarkReader(nn.Module):
         detail, deviation = texture(light)
         planes = window(torch.cat([detail / (deviation + 2.0), detail / 8.0], 1))
         x = self.enter(F.pixel_unshuffle(planes, 2))
-        for first, second in self.blocks:  # type: ignore[misc]
+        for first, second in zip(self.first, self.second, strict=True):
             x = x + second(F.relu(first(F.relu(x))))
         found = planes + F.pixel_shuffle(self.leave(F.relu(x)), 2)
         odds: Tensor = F.linear(found.flatten(1), self.templates.flatten(1), self.offset).float()

@@ -1,8 +1,8 @@
 """The certificate that results are signed with: the user's own, or one made here on first use.
 
-LATENTFACE_CERTIFICATE and LATENTFACE_KEY name the PEM files of the user's chain and private key. Without them, a root and
-a certificate are made once and kept in the cache folder; nobody vouches for those, so verifiers call them untrusted.
-They name no person, and neither do the results that they sign.
+LATENTFACE_CERTIFICATE and LATENTFACE_KEY name the PEM files of the user's chain and private key. Without them, a root
+and a certificate are made once and kept in the cache folder; nobody vouches for those, so verifiers call them
+untrusted. They name no person, and neither do the results that they sign.
 """
 
 from __future__ import annotations

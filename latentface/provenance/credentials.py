@@ -121,10 +121,9 @@ def sign(path: Path, story: Story, source_type: SourceType) -> None:
         ):
             for number, (source, kind) in enumerate(_ingredients(story)):
                 with source.open("rb") as stream:
-                    builder.add_ingredient(json.dumps(_ingredient(number)), kind, stream)
-            with atomic_path(path) as temporary:
-                with path.open("rb") as unsigned, temporary.open("w+b") as signed:
-                    builder.sign(signer, mime, unsigned, signed)
+                    builder.add_ingredient(json.dumps(_ingredient(number, source_type)), kind, stream)
+            with atomic_path(path) as temporary, path.open("rb") as unsigned, temporary.open("w+b") as signed:
+                builder.sign(signer, mime, unsigned, signed)
     except c2pa.C2paError as error:
         raise InputError(f"{path}: cannot be signed ({error}); check the certificate, or use --no-sign") from error
 
@@ -141,27 +140,28 @@ def mime_type(path: Path) -> str | None:
     return _READ.get(kind) if kind is not None else _READ_CLIPS.get(path.suffix.lower())
 
 
-def _ingredient(number: int) -> dict[str, str]:
-    title, relation = ("source", "parentOf") if number == 0 else ("reference", "inputTo")
+def _ingredient(number: int, source_type: SourceType) -> dict[str, str]:
+    """A photo that was edited is the parent; what only told how, or what a generated picture resembles, is an input."""
+    edited = number == 0 and source_type == COMPOSITE
+    title, relation = ("source", "parentOf") if edited else ("reference", "inputTo")
     return {"title": title, "relationship": relation, "instance_id": f"source-{number}", "label": f"source-{number}"}
 
 
 def _manifest(story: Story, source_type: SourceType) -> dict[str, Any]:
-    """The manifest: created, or opened and edited, by which verb with which settings, and composited."""
+    """The manifest: created, or opened, edited and composited, by which verb with which settings."""
     agent = {"name": "latentface", "version": __version__}
     common = {"softwareAgent": agent, "digitalSourceType": TERMS + source_type}
     names = [f"source-{number}" for number in range(len(_ingredients(story)))]
     told = {"latentface.verb": story.verb, "latentface.settings": dict(story.settings)}
-    if not names:
-        actions: list[dict[str, Any]] = [{"action": "c2pa.created", **common, "parameters": told}]
-    else:
-        inputs = {"ingredientIds": names[1:]} if names[1:] else {}
+    parents, inputs = (names[:1], names[1:]) if source_type == COMPOSITE else ([], names)
+    parameters = {**told, **({"ingredientIds": inputs} if inputs else {})}
+    actions: list[dict[str, Any]] = [{"action": "c2pa.created", **common, "parameters": parameters}]
+    if parents:
         actions = [
-            {"action": "c2pa.opened", "parameters": {"ingredientIds": names[:1]}},
-            {"action": "c2pa.edited", **common, "parameters": {**told, **inputs}},
+            {"action": "c2pa.opened", "parameters": {"ingredientIds": parents}},
+            {"action": "c2pa.edited", **common, "parameters": parameters},
+            {"action": "latentface.composited", **common},
         ]
-    if names and source_type == COMPOSITE:
-        actions.append({"action": "latentface.composited", **common})
     return {
         "claim_generator_info": [agent],
         "title": "generated picture" if source_type == GENERATED else "edited picture",
@@ -201,12 +201,12 @@ def _tell(store: dict[str, Any]) -> Credentials:
     found = store.get("validation_results", {}).get("activeManifest", {}).get("failure", ())
     problems = tuple(dict.fromkeys(each["code"] for each in found if each["code"] != _UNTRUSTED))
     types = [action["digitalSourceType"] for action in actions if action.get("digitalSourceType")]
-    programs = manifest.get("claim_generator_info") or [{}]
+    programs, signature = manifest.get("claim_generator_info") or [{}], manifest.get("signature_info", {})
     ingredients = manifest.get("ingredients", ())
     return Credentials(
         state="invalid" if problems or store.get("validation_state") == "Invalid" else "valid",
         trusted=store.get("validation_state") == "Trusted",
-        signer=manifest.get("signature_info", {}).get("common_name") or manifest.get("signature_info", {}).get("issuer"),
+        signer=signature.get("common_name") or signature.get("issuer"),
         generator=" ".join(filter(None, (programs[0].get("name"), programs[0].get("version")))) or None,
         actions=tuple(action["action"] for action in actions),
         source_type=types[-1].rsplit("/", 1)[-1] if types else None,

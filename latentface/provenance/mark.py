@@ -146,7 +146,7 @@ def _add(photo: Pixels, crop: FaceCrop, mark: torch.Tensor) -> Pixels:
     places = map_points(np.linalg.inv(crop.to_photo), np.stack([x, y], axis=-1))
     grid = torch.from_numpy((places + 0.5) * (2 / SIDE) - 1).float()[None]
     added = F.grid_sample(mark, grid, mode="bicubic", padding_mode="zeros", align_corners=False)[0, 0].numpy()
-    made = photo.copy()
+    made: Pixels = photo.copy()
     made[rows, columns] = np.rint(photo[rows, columns] + added[..., None]).clip(0, 255)
     return made
 

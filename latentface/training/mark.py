@@ -1,8 +1,8 @@
 """Train the networks of the invisible mark: `python -m latentface.training.mark --faces FOLDER --out DIR`.
 
 FOLDER holds `faces.jsonl` (name, source, landmarks [68, 2] in the crop) and `crops/`, FFHQ crops of 256 px. The mark is
-added at a random size, the picture attacked (`latentface.training.mark_attacks`), the face found again a little off, and
-the bits are learnt by cross-entropy. There is no loss of the picture: the writer scales every mark to a fixed PSNR.
+added at a random size, the picture attacked (`latentface.training.mark_attacks`), the face found again a little off,
+and the bits are learnt by cross-entropy. There is no loss of the picture: the writer scales every mark to a fixed PSNR.
 """
 
 from __future__ import annotations
