@@ -24,6 +24,8 @@ from latentface.io.clip import Clip, Frame
 from latentface.networks.mark import SIDE, MarkNets
 from latentface.provenance.payload import Payload
 
+#: Sides of FFHQ crops in photo pixels below which a face is too small to carry a mark.
+SMALLEST = 96
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as JPEG has it
 
 
@@ -59,8 +61,10 @@ class Marker:
             near: landmarks [68, 2] that the face had before it was edited; the best detected face if None.
 
         Returns:
-            The marked photo, or None if it shows no face.
+            The marked photo, or None if it shows no face that is large enough.
         """
+        if min(photo.shape[:2]) < SMALLEST:
+            return None
         if near is not None:
             points = np.asarray(self.landmarks(photo, alignment.box_around(near)[None])[0])
         else:
@@ -70,25 +74,35 @@ class Marker:
             points = np.asarray(self.landmarks(photo, found[:1])[0])
         return self.mark_face(photo, points, payload)
 
-    def mark_face(self, photo: Pixels, landmarks: NDArray[np.floating], payload: Payload) -> Pixels:
-        """A photo, uint8 RGB [H, W, 3], with the mark in the face that has these landmarks [68, 2]."""
+    def mark_face(self, photo: Pixels, landmarks: NDArray[np.floating], payload: Payload) -> Pixels | None:
+        """A photo, uint8 RGB [H, W, 3], with the mark in the face of these landmarks [68, 2]; None for a small one."""
         crop = alignment.crop_face(photo, landmarks, SIDE)
+        if crop.side < SMALLEST:
+            return None
         mask = torch.from_numpy(mark_region(crop.crop_landmarks, SIDE))[None, None]
         bits = torch.from_numpy(payload.to_bits()).float()[None]
         with torch.no_grad():
             found = self.networks(_light(crop.image), mask, bits)
         return _add(photo, crop, found)
 
-    def mark_clip(self, clip: Clip, payload: Payload) -> Clip:
-        """A clip with the mark in every frame that shows a face, which is tracked."""
+    def mark_clip(self, clip: Clip, kind: str) -> Clip:
+        """A clip with a mark in every frame that shows a face, which is tracked; kind: as for `Payload.of`.
+
+        All frames have the number of the first one. Clips that are too small for a mark are returned as they are.
+        """
+        if min(clip.size) < SMALLEST:
+            return clip
         tracker = Tracker(self.landmarks, dense=True)
+        payload: Payload | None = None
 
         def marked(pixels: Pixels) -> Pixels:
+            nonlocal payload
             rgb = np.ascontiguousarray(pixels[..., :3])
+            payload = payload or Payload.of(kind, rgb)
             points = tracker(rgb)
-            if points is None:
+            made = None if points is None else self.mark_face(rgb, points, payload)
+            if made is None:
                 return pixels
-            made = self.mark_face(rgb, points, payload)
             return made if pixels.shape[2] == 3 else np.concatenate([made, pixels[..., 3:]], axis=2)
 
         return clip.map(marked)

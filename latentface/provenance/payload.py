@@ -1,6 +1,6 @@
 """The 48 bits of the invisible mark: what they say, and the code that protects them.
 
-17 bits say which release and which verb made the pixels, and a random number tells one result from another; the four
+17 bits say which release and which verb made the pixels, and a number tells one result from another; the four
 bits before them are 0, which tells our words from others. A shortened BCH code (63, 36) adds 27 bits, so that two words
 differ in 11 bits or more. A word is accepted when at most
 `MOST_ERRORS` of its bits are wrong, which chance does in `FALSE_ALARMS` of all pictures: the words near a codeword by
@@ -9,8 +9,8 @@ all words, (1 + 48 + 48 * 47 / 2) * 2**17 / 2**48.
 
 from __future__ import annotations
 
+import hashlib
 import math
-import secrets
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
@@ -40,7 +40,7 @@ class Payload:
     Attributes:
         kind: one of `KINDS`.
         version: the second part of the release's number (of 0.3.1 it is 3), modulo 8.
-        number: a random number below 2048, which means nothing else.
+        number: 0 ... 2047, from the pixels themselves: the same result has the same number, others hardly ever.
     """
 
     kind: str
@@ -48,10 +48,11 @@ class Payload:
     number: int
 
     @classmethod
-    def new(cls, kind: str) -> Payload:
-        """A payload of this release for a verb, with a new number; verbs that have no name here are "other"."""
+    def of(cls, kind: str, pixels: NDArray[np.uint8]) -> Payload:
+        """The payload of this release for pixels that a verb made; verbs that have no name here are "other"."""
         version = int(__version__.split(".")[1]) % 2**_VERSION
-        return cls(kind if kind in KINDS else "other", version, secrets.randbelow(2**_NUMBER))
+        digest = hashlib.sha256(pixels.tobytes()).digest()
+        return cls(kind if kind in KINDS else "other", version, int.from_bytes(digest[:2], "big") % 2**_NUMBER)
 
     def to_bits(self) -> NDArray[np.uint8]:
         """The 48 bits to put into pixels."""

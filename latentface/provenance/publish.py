@@ -50,7 +50,7 @@ class Publisher:
         """
         if self.options.mark and photo.source_type is not None and not _same(before, photo):
             near = None if face is None else face.landmarks
-            marked = marker().mark(photo.rgb, Payload.new(self.story.verb), near)
+            marked = marker().mark(photo.rgb, Payload.of(self.story.verb, photo.rgb), near)
             photo = photo if marked is None else replace(photo, rgb=marked)
         return self.sheet(path, photo)
 
@@ -67,7 +67,7 @@ class Publisher:
             clip = replace(clip, xmp=find_packet(source))
         if not self.options.mark or clip.source_type is None:
             return clip
-        return marker().mark_clip(clip, Payload.new(self.story.verb))
+        return marker().mark_clip(clip, self.story.verb)
 
     def sign(self, path: Path, source_type: SourceType | None) -> None:
         """Sign a finished file, if it can be; a note tells when credentials of the source are lost for that reason."""
