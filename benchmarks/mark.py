@@ -134,7 +134,7 @@ def region_error(photo: Pixels, made: Pixels, points: np.ndarray[tuple[int, ...]
     return float(np.square(made[rows, columns].astype(float) - photo[rows, columns]).mean())
 
 
-def clip(tool: Marker, path: Path, count: int = 24) -> None:
+def clip(tool: Marker, path: Path, count: int = 12) -> None:
     film = read_clip(path)
     frames = [replace(frame, pixels=np.ascontiguousarray(frame.pixels[..., :3])) for frame in islice(film, count)]
     payload = Payload.of("animate", frames[0].pixels)
@@ -142,7 +142,7 @@ def clip(tool: Marker, path: Path, count: int = 24) -> None:
     shown = replace(film, frames=frames, count=len(frames), sound=None, alpha=False, source_type=COMPOSITE)
     made = [frame.pixels for frame in tool.mark_clip(shown, "animate")]
     print(f"{film.size}: {(time.process_time() - began) / len(made):.2f} s of processor time for each frame")
-    for crf in (18, 23, 28, 32):
+    for crf in (23, 28, 32):
         tracker = Tracker(tool.landmarks)
         found = ((pixels, tracker(pixels)) for pixels in h264(made, crf))
         odds = np.array([tool.odds(pixels, points) for pixels, points in found if points is not None])

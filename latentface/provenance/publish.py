@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -39,7 +40,13 @@ class Publisher:
         """The same for a result that is made from another file."""
         return replace(self, story=replace(self.story, sources=(source,)))
 
-    def photo(self, path: Path, photo: Photo, before: Photo | None = None, face: FaceCrop | None = None) -> Photo:
+    def photo(
+        self,
+        path: str | os.PathLike[str],
+        photo: Photo,
+        before: Photo | None = None,
+        face: FaceCrop | None = None,
+    ) -> Photo:
         """Mark, write and sign a photo; returns it as it was written.
 
         Args:
@@ -54,10 +61,10 @@ class Publisher:
             photo = photo if marked is None else replace(photo, rgb=marked)
         return self.sheet(path, photo)
 
-    def sheet(self, path: Path, photo: Photo) -> Photo:
+    def sheet(self, path: str | os.PathLike[str], photo: Photo) -> Photo:
         """Write and sign a picture that shows several faces, which is not marked."""
         write_photo(path, photo)
-        self.sign(path, photo.source_type)
+        self.sign(Path(path), photo.source_type)
         return photo
 
     def clip(self, clip: Clip) -> Clip:
