@@ -37,8 +37,8 @@ output_flag = flag("-o", "--output", type=click.Path(path_type=Path), default=Pa
 
 #: What the law asks of those who use it, said once in every run (AI Act, Regulation (EU) 2024/1689, articles 5 and 50).
 INFORM = (
-    "in the EU, people whose emotions are read must be told (AI Act, article 50), and reading them at work or at school "
-    "is forbidden (article 5)"
+    "in the EU, people whose emotions are read must be told (AI Act, article 50), and reading them at work or in "
+    "education is forbidden (article 5)"
 )
 
 
