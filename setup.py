@@ -86,6 +86,8 @@ setup(
         "ui": ["gradio"],
         "cluster": ["ray"],
         "heic": ["pillow-heif>=0.22"],
+        # Content Credentials; it brings cryptography along
+        "c2pa": ["c2pa-python>=0.38"],
         "onnx": ONNX,
         # the linear heads of the published LPIPS; it brings torchvision along
         "lpips": ["lpips"],
@@ -106,6 +108,7 @@ setup(
             "scikit-image",
             "lpips",
             "pillow-heif>=0.22",
+            "c2pa-python>=0.38",
             "setuptools>=77",
             *ONNX,
         ],

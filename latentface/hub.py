@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from latentface.networks.generator import Generator
     from latentface.networks.identity import IdentityNet
     from latentface.networks.landmarks import LandmarkNet
+    from latentface.networks.mark import MarkNets
     from latentface.networks.motion import MotionModel
     from latentface.networks.mouth import MouthNet
     from latentface.networks.perceptual import FeatureDistance
@@ -283,6 +284,12 @@ def head_reader(device: str = "cpu") -> HeadReader:
 
 
 @lru_cache(maxsize=1)
+def mark() -> MarkNets:
+    """The built-in networks of the invisible mark."""
+    return pretrained.load_mark()
+
+
+@lru_cache(maxsize=1)
 def mouth() -> MouthNet:
     """The built-in network that paints open mouths, in bfloat16 where the processor supports it."""
     network = pretrained.load_mouth()
@@ -303,7 +310,7 @@ def builtin_digest() -> str:
 def forget() -> None:
     """Release all loaded networks."""
     networks = (perceptual, _animator, _encoder, _named_encoder, _faces, _generator, _landmarks, _rhythm)
-    for kept in (*networks, head_model, head_reader, mouth, _expressions, _preconditioner):
+    for kept in (*networks, head_model, head_reader, mark, mouth, _expressions, _preconditioner):
         kept.cache_clear()
 
 

@@ -543,3 +543,11 @@ class EvaluateOptions:
     def chosen(self) -> tuple[str, ...] | None:
         """Names of the measures, or None for all."""
         return None if self.measures == "all" else tuple(name.strip() for name in self.measures.split(","))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProvenanceOptions:
+    """What results say of their origin beside their metadata, see `latentface.provenance`."""
+
+    mark: bool = option(True, "Put an invisible mark into the faces that a network changed or generated.")
+    sign: bool = option(True, "Sign JPEG, PNG, WebP and MP4 files, if c2pa-python is installed (latentface[c2pa]).")

@@ -10,6 +10,7 @@ import pytest
 from latentface import hub
 from latentface.faces import alignment
 from latentface.pretrained import download
+from latentface.provenance import credentials
 from tests.helpers.cli_desk import Desk, PixelDistance, find_blobs, place_points, write_tiny
 from tests.helpers.weight_server import serving
 
@@ -30,6 +31,7 @@ def desk(
     monkeypatch.setattr(alignment, "detect_faces", find_blobs)
     monkeypatch.setattr(hub, "_landmarks", lambda name, stamp: place_points)
     monkeypatch.setattr(hub, "perceptual", lambda device: PixelDistance())
+    monkeypatch.setattr(credentials, "is_available", lambda: False)  # no key of the tests in the user's cache
     monkeypatch.chdir(tmp_path)  # where results land
     return Desk(tmp_path, *networks, capsys)
 

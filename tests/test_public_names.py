@@ -13,6 +13,7 @@ import latentface
 NAMES = [
     "AnimateOptions", "Animation", "MotionModel", "animate", "load_animator",
     "EvaluateOptions", "Evaluation", "evaluate",
+    "ProvenanceOptions", "Publisher", "Story", "Verification", "verify",
     "HeadFit", "fit_head", "ClipOptions", "EditedClip", "Keyframes",
     "Clip", "CompositeOptions", "Direction", "Emotion", "EmotionSegment", "EmotionSequence", "FaceCrop", "FaceEditor",
     "Frame", "Generator", "GeneratorConfig", "InputError", "Latent", "LatentMismatch", "LatentfaceError",

@@ -42,6 +42,7 @@ COMMANDS = {
     "studio": "studio",
     "train": "train",
     "transfer": "transfer",
+    "verify": "verify",
     "video": "video",
     "weights": "weights",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from latentface.cli.flags import (
     report_flags,
 )
 from latentface.cli.outputs import check_outputs, default_output, prepared_folder, write_film
+from latentface.cli.publishing import build_publisher, provenance_flags
 from latentface.cli.report import Report
 from latentface.errors import UsageError
 from latentface.modes import unless, when
@@ -85,6 +87,7 @@ SQUARES = ("crop", "driver_crop")
 )  # fmt: skip
 @flag("--seconds", type=click.FloatRange(min=0), section=LIVE, applies_to=WATCHED, help="Stop after this many seconds.")
 @offline_flag
+@provenance_flags(RECORDED)
 @report_flags
 def animate(report: Report, source: Path, driving: tuple[str, ...], **flags: Any) -> None:
     """Move the faces of a photo as the face in a driving clip moves; the result has the size of the photo.
@@ -126,6 +129,8 @@ def _animate_file(
     from latentface.io.colour import srgb
     from latentface.io.images import read_photo
 
+    drivers = [Path(word) for word in driving]
+    publisher = build_publisher(report, "animate", flags, [source, *drivers], asdict(options))
     photo = srgb(read_photo(source))
     report.notes(f"{source}: {text}" for text in photo.notes)
     rate = parse_rate(flags["rate"]) if flags["rate"] else None
@@ -139,7 +144,7 @@ def _animate_file(
     animation = api.animate(photo, clips, model, options, faces=moving, still=still, landmarks=flags["landmarks"])
     clip = animation.clip if flags["sound"] else replace(animation.clip, sound=None)
     with report.progress() as bar:
-        written = write_film(bar, "animating", output, clip, keep_partial=flags["keep_partial"])
+        written = write_film(bar, "animating", output, clip, publisher, keep_partial=flags["keep_partial"])
     report.notes(written.notes)
     seconds = time.perf_counter() - started
     missing = animation.report.missing

@@ -15,9 +15,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 GENERAL, FACES, PROJECTION = "Options", "Faces", "Projection"
 CLIPS = "Clips"
 ROWS, PASTING, LIVE = "Choice of rows (--layers auto)", "Pasting (--place paste)", "Live (--driving camera:...)"
-NETWORKS, MESSAGES = "Networks and machine", "Messages"
+ORIGIN, NETWORKS, MESSAGES = "Origin", "Networks and machine", "Messages"
 #: The sections of a command's help, in this order.
-SECTIONS = (GENERAL, CLIPS, FACES, ROWS, PASTING, LIVE, PROJECTION, NETWORKS, MESSAGES)
+SECTIONS = (GENERAL, CLIPS, FACES, ROWS, PASTING, LIVE, PROJECTION, ORIGIN, NETWORKS, MESSAGES)
 
 
 class Flag(click.Option):

@@ -19,6 +19,7 @@ from latentface.cli.flags import (
     report_flags,
 )
 from latentface.cli.outputs import check_outputs, prepared_folder
+from latentface.cli.publishing import build_publisher, provenance_flags
 from latentface.cli.report import Report
 from latentface.errors import InputError, UsageError
 from latentface.io.paths import reason
@@ -84,6 +85,7 @@ def list_command(report: Report, file: Path | None, network: str) -> None:
 )  # fmt: skip
 @network_flag
 @device_flag
+@provenance_flags(without=("mark",))
 @report_flags
 def show_command(report: Report, names: tuple[str, ...], output: Path, **flags: Any) -> None:
     """Show a face at strengths from -3 to 3 of each direction."""
@@ -92,9 +94,10 @@ def show_command(report: Report, names: tuple[str, ...], output: Path, **flags: 
 
     from latentface import api
     from latentface.cli.panels import contact_sheet, enlarged
-    from latentface.io.images import write_image
+    from latentface.io.images import Photo
     from latentface.io.provenance import GENERATED
 
+    publisher = build_publisher(report, "sample", flags, [], {"directions": ", ".join(names)})
     generator = api.load_generator(flags["network"], flags["device"])
     found = [api.load_direction(name, generator, flags["file"]) for name in names]
     start = generator.w_avg.cpu().expand(generator.config.num_ws, -1)
@@ -105,7 +108,7 @@ def show_command(report: Report, names: tuple[str, ...], output: Path, **flags: 
     with prepared_folder(output.parent):
         pictures = [enlarged(image, max(SIDE, generator.config.resolution)) for image in api.synthesise(generator, ws)]
         sheet = contact_sheet(pictures, captions, len(STRENGTHS))
-        write_image(output, sheet, source_type=GENERATED)
+        publisher.sheet(output, Photo(sheet, source_type=GENERATED))
     report.say(f"{', '.join(names)} -> {output}")
     report.result({"command": "directions show", "directions": names, "output": str(output), "exit_code": 0})
 

@@ -35,6 +35,7 @@ from latentface.cli.flags import (
     seed_flag_for,
 )
 from latentface.cli.outputs import check_outputs, default_output, prepared_folder
+from latentface.cli.publishing import build_publisher, provenance_flags
 from latentface.cli.report import Report
 from latentface.errors import OutputError, UsageError
 from latentface.head.control_names import CONTROLS, describe_controls
@@ -44,6 +45,7 @@ from latentface.options import ClipOptions, CompositeOptions, EditOptions, Proje
 if TYPE_CHECKING:
     from latentface.arrays import Pixels
     from latentface.editing.attribute_edit import Retoucher
+    from latentface.provenance.publish import Publisher
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 STRIP = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
@@ -107,6 +109,7 @@ OF_CLIP, STILL = when(SOURCE, CLIP, FRAMES), when(SOURCE, PHOTO, LATENT)
 @face_flag((when(SOURCE, PHOTO, CLIP, FRAMES),))
 @cache_flag(OF_PHOTO)
 @project_flags(OF_PHOTO, "the generated face is not shown", (when(SOURCE, PHOTO, CLIP, FRAMES),))
+@provenance_flags()
 @report_flags
 def edit(report: Report, source: Path, output: Path | None, **flags: Any) -> None:
     """Change the expression, gaze or pose of the face in a photo or a clip, or edit the face of a latent file.
@@ -136,10 +139,11 @@ def edit(report: Report, source: Path, output: Path | None, **flags: Any) -> Non
 
     from latentface.cli.presets import save_preset
 
+    publisher = build_publisher(report, "edit", flags, [source], {"set": changes, **asdict(options)})
     began = time.perf_counter()
     with prepared_folder(target.parent):
         retoucher = _retoucher(report, source, files, changes, options, placing, project, flags, facts)
-        far = _write(retoucher, changes, files, flags)
+        far = _write(retoucher, changes, files, flags, publisher)
         if flags["save_preset"]:
             save_preset(flags["save_preset"], changes)
     words = ", ".join(f"{name} {strength:g}" for name, strength in changes.items())
@@ -195,29 +199,33 @@ def _retoucher(
     return Retoucher(face, generator, known, options, placing, report.note)
 
 
-def _write(retoucher: Retoucher, changes: dict[str, float], files: dict[str, Path], flags: dict[str, Any]) -> float:
+def _write(
+    retoucher: Retoucher, changes: dict[str, float], files: dict[str, Path], flags: dict[str, Any], publisher: Publisher
+) -> float:
     """Write the requested pictures; returns how far the edit leaves the network's range."""
-    from latentface.io.images import write_image, write_photo
+    from latentface.io.images import Photo
     from latentface.io.provenance import COMPOSITE, GENERATED
 
     far = 0.0
     if "output" in files:
         made = retoucher.edit(changes)
         photo, far = made.photo, made.excess
-        write_photo(files["output"], photo)
+        whole = not retoucher.options.crop
+        publisher.photo(files["output"], photo, retoucher.face.photo, retoucher.face.crop if whole else None)
         if "latent" in files:
             made.latent.save(files["latent"])
     mark = GENERATED if retoucher.face.photo is None or retoucher.options.crop else COMPOSITE
     if name := flags["strip"]:
         row = [{**changes, name: step} for step in steps_of(name, STRIP)]
         sheet = make_sheet(retoucher, row, [f"{name} {row[k][name]:g}" for k in range(7)], 7)
-        write_image(files["strip"], sheet, source_type=mark)
+        publisher.sheet(files["strip"], Photo(sheet, source_type=mark))
     if flags["grid"]:
         across, down = flags["grid"]
         columns, rows = steps_of(across, GRID), steps_of(down, GRID)
         table = [{**changes, across: x, down: y} for y in rows for x in columns]
         captions = [f"{across} {each[across]:g}, {down} {each[down]:g}" for each in table]
-        write_image(files["grid"], make_sheet(retoucher, table, captions, len(GRID)), source_type=mark)
+        sheet = make_sheet(retoucher, table, captions, len(GRID))
+        publisher.sheet(files["grid"], Photo(sheet, source_type=mark))
     return far
 
 

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 from latentface.cli.changes import read_keyframes
 from latentface.cli.flags import build_options
 from latentface.cli.outputs import check_outputs, default_output, prepared_folder, write_film
+from latentface.cli.publishing import build_publisher
 from latentface.cli.report import Report
 from latentface.errors import OutputError
 from latentface.options import ClipOptions
 
 if TYPE_CHECKING:
     from latentface.editing.clip_edit import ChangeOver
+    from latentface.provenance.publish import Publisher
 
 KINDS = (".mp4", ".webm", ".gif", ".webp", "")
 
@@ -31,7 +33,8 @@ def edit_clip(
 
     from latentface.editing.clip_edit import change_by_name
 
-    told = _change(report, source, target, change_by_name(keyframes), flags, ", ".join(keyframes.names))
+    publisher = build_publisher(report, "edit", flags, [source], {"set": dict(keyframes.constant)})
+    told = _change(report, source, target, change_by_name(keyframes), flags, ", ".join(keyframes.names), publisher)
     if flags["save_preset"]:
         from latentface.cli.presets import save_preset
 
@@ -58,12 +61,20 @@ def transfer_to_clip(
     photo, faces = find_faces(expression, srgb(read_photo(expression)), flags["landmarks"], report)
     theirs = api.fit_head(pick_face(faces, flags["expression_face"], str(expression)), photo.rgb)
     change = change_to_expression(theirs, flags["strength"], parse_parts(flags["only"]))
-    told = _change(report, identity, target, change, flags, f"the expression of {expression.name}")
+    settings = {"strength": flags["strength"], "only": flags["only"]}
+    publisher = build_publisher(report, "transfer", flags, [identity, expression], settings)
+    told = _change(report, identity, target, change, flags, f"the expression of {expression.name}", publisher)
     report.result({"command": "transfer", **told, "expression": str(expression), "exit_code": 0})
 
 
 def _change(
-    report: Report, source: Path, target: Path, change: ChangeOver, flags: dict[str, Any], what: str
+    report: Report,
+    source: Path,
+    target: Path,
+    change: ChangeOver,
+    flags: dict[str, Any],
+    what: str,
+    publisher: Publisher,
 ) -> dict[str, object]:
     """Change the face of a clip and write it; returns the facts to report."""
     if target.suffix.lower() not in KINDS:
@@ -85,7 +96,7 @@ def _change(
         )
         film = made.clip if flags.get("sound", True) else replace(made.clip, sound=None)
         with report.progress() as bar:
-            written = write_film(bar, "editing", target, film, keep_partial=flags.get("keep_partial", False))
+            written = write_film(bar, "editing", target, film, publisher, keep_partial=flags.get("keep_partial", False))
         report.notes(written.notes)
     left = made.report.untouched
     if left:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from latentface.cli.report import Bar
     from latentface.io.clip import Clip, Frame
     from latentface.io.video import Written
+    from latentface.provenance.publish import Publisher
 
 LATENT_SUFFIX = ".latent.safetensors"
 #: Pictures written by `project`; in a folder of photos they are skipped as results.
@@ -27,11 +28,11 @@ OWN_SUFFIXES = (".projected.png", ".compare.png")
 
 
 def write_film(
-    bar: Bar, doing: str, target: Path, clip: Clip, *, count: int = 0, keep_partial: bool = False
+    bar: Bar, doing: str, target: Path, clip: Clip, publisher: Publisher, *, count: int = 0, keep_partial: bool = False
 ) -> Written:
-    """Write a clip whose frames are computed on the way, with a progress bar.
+    """Write, mark and sign a clip whose frames are computed on the way, with a progress bar.
 
-    count: the number of frames, if the clip does not know it.
+    publisher: how it is marked and signed. count: the number of frames, if the clip does not know it.
     """
     from latentface.io.video import write_clip
 
@@ -40,7 +41,9 @@ def write_film(
     def on_frame(done: int, frame: Frame) -> None:
         bar.step(done)
 
-    return write_clip(target, clip, keep_partial=keep_partial, on_frame=on_frame)
+    written = write_clip(target, publisher.clip(clip), keep_partial=keep_partial, on_frame=on_frame)
+    publisher.sign(target, clip.source_type)
+    return written
 
 
 def default_output(source: Path, ending: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from latentface.cli.flags import (
     options_flags,
     report_flags,
 )
+from latentface.cli.publishing import build_publisher, provenance_flags
 from latentface.cli.report import Report
 from latentface.errors import UsageError
 from latentface.options import DEFAULT_TUNE_STEPS, ProjectOptions
@@ -46,6 +48,7 @@ from latentface.options import DEFAULT_TUNE_STEPS, ProjectOptions
     help="Number of faces that are optimised together.",
 )  # fmt: skip
 @flag("--overwrite", is_flag=True, help="Project photos again that are already done.")
+@provenance_flags()
 @report_flags
 def project(photos: tuple[Path, ...], report: Report, **flags: Any) -> int:
     """Invert each PHOTO (a file, or a folder of photos) into the latent space of a generator.
@@ -64,5 +67,6 @@ def project(photos: tuple[Path, ...], report: Report, **flags: Any) -> int:
 
     from latentface.cli.project_job import ProjectJob, Settings
 
-    settings = Settings(options=options, folder=flags.pop("output"), **flags)
+    publisher = build_publisher(report, "project", flags, [], asdict(options))
+    settings = Settings(options=options, folder=flags.pop("output"), publisher=publisher, **flags)
     return ProjectJob(settings, report).run(photos)

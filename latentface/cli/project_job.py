@@ -35,6 +35,7 @@ from latentface.options import ProjectOptions
 if TYPE_CHECKING:
     from latentface.editor import FaceEditor
     from latentface.inversion.projector import Projection
+    from latentface.provenance.publish import Publisher
 
 INTERNAL = "internal error (--traceback shows where)"
 
@@ -52,6 +53,7 @@ class Settings:
     all_faces: bool
     batch: int
     overwrite: bool
+    publisher: Publisher
 
 
 @dataclass(frozen=True)
@@ -218,13 +220,14 @@ class ProjectJob:
     def _write(self, task: Task, projection: Projection, seconds: float) -> None:
         """Write the files of one face; the latent is written last, because it marks the face as done."""
         files, distance = task.files, projection.distance
-        images.write_image(files.projected, projection.image, source_type=GENERATED)
+        publisher = self.settings.publisher.of(task.photo)
+        publisher.photo(files.projected, images.Photo(projection.image, source_type=GENERATED))
         photo = printable(task.photo.name)
         title = photo if task.face == 1 else f"{photo}, face {task.face}"
         losses = [float(value) for value in (*projection.losses, *projection.tune_losses)]
         summary = f"distance {distance:.3f}, {projection.verdict}"
         panels = compare_panels(task.crop.image, projection.image, losses, title=title, summary=summary)
-        images.write_image(files.compare, panels, source_type=COMPOSITE)
+        publisher.sheet(files.compare, images.Photo(panels, source_type=COMPOSITE))
         if projection.tuned is not None:
             projection.tuned.save(files.tuned)
         elif files.tuned.exists():

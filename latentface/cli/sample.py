@@ -16,6 +16,7 @@ import click
 from latentface.cli.command import Command, check_flags, flag
 from latentface.cli.flags import device_flag, network_flag, report_flags, seed_flag
 from latentface.cli.outputs import check_outputs, prepared_folder
+from latentface.cli.publishing import build_publisher, provenance_flags
 from latentface.cli.report import Bar, Report
 from latentface.errors import OutputError, UsageError
 from latentface.modes import when
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from latentface.arrays import Pixels
     from latentface.latents.latent import Latent
     from latentface.networks.generator import Generator
+    from latentface.provenance.publish import Publisher
 
 MOST_SEEDS = 10_000
 SHEET_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -94,6 +96,7 @@ SEEDS, LATENTS, SHEET, SINGLES = "seeds", "--latent", "one sheet", "single pictu
 @network_flag
 @device_flag
 @seed_flag
+@provenance_flags()
 @report_flags
 def sample(report: Report, seeds: str | None, seed: int, latents: tuple[Path, ...], output: Path, **flags: Any) -> None:
     """Generate new faces, one for each seed; the same seed gives the same face every time.
@@ -111,6 +114,8 @@ def sample(report: Report, seeds: str | None, seed: int, latents: tuple[Path, ..
 
     check_outputs([output], latents)
 
+    publisher = build_publisher(report, "sample", flags, [], {"psi": flags["psi"]})
+
     from latentface import api
 
     generator = api.load_generator(flags["network"], flags["device"])
@@ -122,9 +127,9 @@ def sample(report: Report, seeds: str | None, seed: int, latents: tuple[Path, ..
         bar.start("drawing", len(pictures))
         if is_sheet:
             _check_sheet(len(pictures), generator.config.resolution)
-            files = _write_sheet(output, pictures, flags["columns"], flags["captions"], bar)
+            files = _write_sheet(output, pictures, flags["columns"], flags["captions"], bar, publisher)
         else:
-            files = _write_singles(output, pictures, bar)
+            files = _write_singles(output, pictures, bar, publisher)
     report.say(f"{len(pictures)} pictures -> {output}")
     origin: dict[str, object] = {"network": flags["network"], "fingerprint": generator.fingerprint}
     if latents:
@@ -173,9 +178,11 @@ def _check_sheet(number: int, side: int) -> None:
         )
 
 
-def _write_sheet(output: Path, pictures: list[Picture], columns: int | None, captions: bool, bar: Bar) -> list[str]:
+def _write_sheet(
+    output: Path, pictures: list[Picture], columns: int | None, captions: bool, bar: Bar, publisher: Publisher
+) -> list[str]:
     from latentface.cli.panels import contact_sheet
-    from latentface.io.images import write_image
+    from latentface.io.images import Photo
     from latentface.io.provenance import GENERATED
 
     drawn = []
@@ -184,18 +191,18 @@ def _write_sheet(output: Path, pictures: list[Picture], columns: int | None, cap
         bar.step(index)
     names = [picture.caption for picture in pictures] if captions else None
     sheet = contact_sheet(drawn, names, columns or math.ceil(math.sqrt(len(drawn))))
-    write_image(output, sheet, source_type=GENERATED)
+    publisher.sheet(output, Photo(sheet, source_type=GENERATED))
     return [str(output)]
 
 
-def _write_singles(folder: Path, pictures: list[Picture], bar: Bar) -> list[str]:
-    from latentface.io.images import write_image
+def _write_singles(folder: Path, pictures: list[Picture], bar: Bar, publisher: Publisher) -> list[str]:
+    from latentface.io.images import Photo
     from latentface.io.provenance import GENERATED
 
     files = []
     for index, picture in enumerate(pictures, 1):
         path = folder / f"{picture.file}.png"
-        write_image(path, picture.synthesise(), source_type=GENERATED)
+        publisher.photo(path, Photo(picture.synthesise(), source_type=GENERATED))
         files.append(str(path))
         bar.step(index)
     return files

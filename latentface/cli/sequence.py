@@ -35,6 +35,12 @@ FILM, FILE, FRAMES = "the film", "a file", "a folder of frames"
 output_flag = flag("-o", "--output", type=click.Path(path_type=Path), default=Path("emotions.json"),
                            show_default=True, help="JSON file of emotions to write.")  # fmt: skip
 
+#: What the law asks of those who use it, said once in every run (AI Act, Regulation (EU) 2024/1689, articles 5 and 50).
+INFORM = (
+    "in the EU, people whose emotions are read must be told (AI Act, article 50), and reading them at work or in "
+    "education is forbidden (article 5)"
+)
+
 
 @click.group(cls=Group, short_help="Read, learn and predict sequences of emotions.")
 def sequence() -> None:
@@ -71,6 +77,7 @@ def read(report: Report, film: Path, output: Path, **flags: Any) -> None:
     check_outputs([output], [film])
     options = build_options(ReadOptions, flags)
     clip = video.read_clip(film, rate=parse_rate(flags["rate"]) if flags["rate"] else None)
+    report.note(INFORM)
     recogniser = api.find_recogniser(flags["recogniser"], flags["device"])
     facts = {
         "looks": options.looks, "rate": str(clip.rate), "recogniser": flags["recogniser"],

@@ -32,6 +32,7 @@ from latentface.cli.flags import (
     seed_flag_for,
 )
 from latentface.cli.outputs import check_outputs, default_output, prepared_folder, write_film
+from latentface.cli.publishing import build_publisher, provenance_flags
 from latentface.cli.report import Report, face_facts
 from latentface.errors import OutputError, UsageError
 from latentface.modes import either, unless, when
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from latentface.editing.expression_transfer import Result, Transferrer
     from latentface.editing.inverted_face import Face
     from latentface.io.clip import Clip
+    from latentface.provenance.publish import Publisher
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 KINDS = (".mp4", ".webm", ".gif")
@@ -98,6 +100,7 @@ FIELDS = {spec.name: (STILL,) for spec in fields(TransferOptions) if spec.name n
     "--strip/--no-strip", default=True, show_default=True, applies_to=(unless(EXPRESSION, CLIP, FRAMES), STILL),
     help="Also write OUTPUT.strip.png: identity, expression, generated face, result.",
 )  # fmt: skip
+@provenance_flags()
 @report_flags
 def transfer(report: Report, identity: Path, expression: Path, output: Path | None, **flags: Any) -> None:
     """Give the person in one photo the expression of another face, at the photo's full resolution.
@@ -127,15 +130,16 @@ def transfer(report: Report, identity: Path, expression: Path, output: Path | No
     from latentface import api
     from latentface.editing.expression_transfer import Transferrer
 
+    publisher = build_publisher(report, "transfer", flags, [identity, expression], asdict(options))
     began = time.perf_counter()
     with prepared_folder(target.parent), report.progress() as bar:
         generator = api.load_generator(flags["network"], flags["device"])
         finder = build_finder(report, bar, generator, options.place == "paste", project, flags)
         transferrer = Transferrer(finder, options, placing)
         if is_clip:
-            told = _clip(report, transferrer, identity, expression, target, flags)
+            told = _clip(report, transferrer, identity, expression, target, flags, publisher)
         else:
-            told = _photo(report, transferrer, identity, expression, target, strip, flags)
+            told = _photo(report, transferrer, identity, expression, target, strip, flags, publisher)
     told |= {"network": flags["network"], "output": str(target), "options": asdict(options)}
     report.result({"command": "transfer", **told, "seconds": round(time.perf_counter() - began, 3), "exit_code": 0})
 
@@ -156,16 +160,18 @@ def _photo(
     target: Path,
     strip: Path | None,
     flags: dict[str, Any],
+    publisher: Publisher,
 ) -> dict[str, object]:
-    from latentface.io.images import lost_metadata, write_image, write_photo
+    from latentface.io.images import Photo, lost_metadata
     from latentface.io.provenance import COMPOSITE, GENERATED
 
     made = transferrer.photo(identity, expression, face=flags["face"], expression_face=flags["expression_face"])
     report.notes(f"{target}: {text}" for text in lost_metadata(target, made.photo))
-    write_photo(target, made.photo)
+    publisher.photo(target, made.photo, made.identity.photo, made.identity.crop)
     if strip is not None:
         photos = made.identity.photo is not None or made.expression.photo is not None
-        write_image(strip, make_strip(transferrer, made), source_type=COMPOSITE if photos else GENERATED)
+        mark = COMPOSITE if photos else GENERATED
+        publisher.sheet(strip, Photo(make_strip(transferrer, made), source_type=mark))
     found = made.transfer
     layers = ", ".join(map(str, found.layers)) or "none"
     report.say(f"rows {layers} of the expression; objective {found.objective:.3f} -> {target}")
@@ -178,7 +184,13 @@ def _photo(
 
 
 def _clip(
-    report: Report, transferrer: Transferrer, identity: Path, expression: Path, target: Path, flags: dict[str, Any]
+    report: Report,
+    transferrer: Transferrer,
+    identity: Path,
+    expression: Path,
+    target: Path,
+    flags: dict[str, Any],
+    publisher: Publisher,
 ) -> dict[str, object]:
     from latentface.io.clip import parse_rate
     from latentface.io.video import read_clip
@@ -189,7 +201,7 @@ def _clip(
     face = transferrer.finder.face(identity, flags["face"], "the identity")
     clip, told, made = transferrer.clip(face, driver, str(expression))
     with report.progress() as bar:
-        written = write_film(bar, "transferring", target, clip)
+        written = write_film(bar, "transferring", target, clip, publisher)
     report.notes(written.notes)
     if told.missing:
         report.note(

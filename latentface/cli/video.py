@@ -26,6 +26,7 @@ from latentface.cli.flags import (
     report_flags,
 )
 from latentface.cli.outputs import check_outputs, default_output, prepared_folder, write_film
+from latentface.cli.publishing import build_publisher, provenance_flags
 from latentface.cli.report import Report, face_facts
 from latentface.emotion import Emotion, EmotionSequence
 from latentface.errors import OutputError, UsageError
@@ -72,6 +73,7 @@ OF_PHOTO = is_photo(SOURCE)
 @composite_flags(OF_PHOTO)
 @finder_flags(OF_PHOTO, landmarks=(either(OF_PHOTO, when(FILM, FILE, FRAMES)),))
 @keep_partial_flag()
+@provenance_flags()
 @report_flags
 def video(report: Report, source: Path, output: Path | None, **flags: Any) -> None:
     """Make a clip in which the face of a photo, or of a latent file, shows one emotion after another.
@@ -88,6 +90,7 @@ def video(report: Report, source: Path, output: Path | None, **flags: Any) -> No
     if target.suffix.lower() not in KINDS:
         raise OutputError(f"{target}: cannot write this kind of clip; end the name in {', '.join(KINDS[:-1])}")
     check_outputs([target], [source, like, flags["sequence"]])
+    publisher = build_publisher(report, "video", flags, [source], {**asdict(options), **asdict(drawing)})
     sequence = choose_sequence(flags, options.seed)
 
     from latentface import api
@@ -99,7 +102,9 @@ def video(report: Report, source: Path, output: Path | None, **flags: Any) -> No
         pasted = drawing.place == "paste" and not drawing.crop
         face = build_finder(report, bar, generator, pasted, project, flags).face(source, flags["face"])
         shown = perform(face, sequence, generator, options, drawing, placing, report.note)
-        written = write_film(bar, "drawing", target, shown.clip, count=shown.count, keep_partial=flags["keep_partial"])
+        written = write_film(
+            bar, "drawing", target, shown.clip, publisher, count=shown.count, keep_partial=flags["keep_partial"]
+        )
     frames = written.frames
     report.notes(written.notes)
     seconds = time.perf_counter() - began

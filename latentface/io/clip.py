@@ -59,6 +59,7 @@ class Clip:
             unchanged clip.
         notes: changes made to the frames when they were read, one line each; for a file whose end is
             damaged, one more after the clip has been read to its end.
+        xmp: the XMP packet of the photo or clip that it was made from, which is written into the file.
 
     Raises:
         UsageError: a rate or size that is not positive.
@@ -72,6 +73,7 @@ class Clip:
     sound: Sound | None = None
     source_type: SourceType | None = None
     notes: Sequence[str] = ()
+    xmp: bytes | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rate", as_rate(self.rate))

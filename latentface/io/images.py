@@ -19,9 +19,11 @@ from latentface.arrays import Pixels
 from latentface.errors import InputError, OutputError, UsageError
 from latentface.io.atomic import atomic_path
 from latentface.io.colour import read_in_srgb
+from latentface.io.iptc import PNG_KEY, jpeg_segment, png_text, read_iptc
 from latentface.io.kinds import picture_kind, picture_kind_of
 from latentface.io.metadata import BROKEN, LEFT_OUT, exif_to_write, read_exif, without_metadata
 from latentface.io.provenance import SourceType, software, xmp_packet
+from latentface.io.xmp import merged, readable
 
 if TYPE_CHECKING:
     import torch
@@ -33,6 +35,7 @@ PHOTO_SUFFIXES = frozenset(
 _WRITERS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 _LONGEST = {"JPEG": 65_500, "WEBP": 16_383}  # pixels of a side that these hold
 BAND = 256  # rows of a picture that are brought to another form together
+_JPEG_XMP = 65_504  # bytes
 _BITS, _PLANES = 258, 284  # tags of TIFF
 
 
@@ -42,7 +45,7 @@ class Photo:
 
     The EXIF orientation is already applied to the pixels and removed from the block. source_type is the IPTC term for
     what a network did to the pixels (see `latentface.io.provenance`); None for an unchanged photo. notes: one line for
-    each part of the file's metadata that was left out.
+    each part of the file's metadata that was left out. xmp and iptc: the file's XMP packet and IPTC block.
     """
 
     rgb: Pixels
@@ -51,6 +54,8 @@ class Photo:
     icc: bytes | None = None
     source_type: SourceType | None = None
     notes: tuple[str, ...] = ()
+    xmp: bytes | None = None
+    iptc: bytes | None = None
 
 
 def read_image(path: str | os.PathLike[str]) -> Pixels:
@@ -140,14 +145,16 @@ def write_image(
     alpha: Pixels | None = None,
     exif: bytes | None = None,
     icc: bytes | None = None,
+    xmp: bytes | None = None,
+    iptc: bytes | None = None,
 ) -> None:
     """Write uint8 RGB [H, W, 3] as PNG, JPEG or WebP, chosen by the suffix; the file is written atomically.
 
     The file names the program that wrote it. source_type: IPTC's `DigitalSourceType`, for pixels that a network
     generated or changed (see `latentface.io.provenance`); None makes no claim. alpha (uint8 [H, W]; PNG and WebP only),
-    exif and icc are the photo's own data; `write_photo` writes a `Photo` with all of them. Raises OutputError for an
-    unsupported suffix or an unwritable path, UsageError for a wrong dtype or shape. Emits a warning for metadata that
-    the format cannot store; `lost_metadata` lists them in advance.
+    exif, icc, xmp and iptc are the photo's own data; `write_photo` writes a `Photo` with all of them. Raises
+    OutputError for an unsupported suffix or an unwritable path, UsageError for a wrong dtype or shape. Emits a warning
+    for metadata that the format cannot store; `lost_metadata` lists them in advance.
     """
     target = Path(path)
     _check_pixels(rgb, "write_image", dims=(3,))
@@ -158,7 +165,7 @@ def write_image(
     image = Image.fromarray(np.ascontiguousarray(rgb))
     if alpha is not None and kind != "JPEG":
         image.putalpha(Image.fromarray(np.ascontiguousarray(alpha)))
-    options, notes = _save_options(kind, source_type, exif)
+    options, notes = _save_options(kind, source_type, exif, xmp, iptc)
     for note in notes:
         warnings.warn(f"{target}: {note}", stacklevel=2)
     if icc:
@@ -168,8 +175,11 @@ def write_image(
 
 
 def write_photo(path: str | os.PathLike[str], photo: Photo) -> None:
-    """Write a photo with its alpha (not in JPEG), EXIF block, ICC profile and source type; raises as `write_image`."""
-    write_image(path, photo.rgb, source_type=photo.source_type, alpha=photo.alpha, exif=photo.exif, icc=photo.icc)
+    """Write a photo with its alpha (not in JPEG), metadata, ICC profile and source type; raises as `write_image`."""
+    write_image(
+        path, photo.rgb, source_type=photo.source_type, alpha=photo.alpha, exif=photo.exif, icc=photo.icc,
+        xmp=photo.xmp, iptc=photo.iptc,
+    )  # fmt: skip
 
 
 def lost_metadata(path: str | os.PathLike[str], photo: Photo) -> tuple[str, ...]:
@@ -179,7 +189,7 @@ def lost_metadata(path: str | os.PathLike[str], photo: Photo) -> tuple[str, ...]
     """
     kind = _WRITERS.get(Path(path).suffix.lower(), "")
     _check_sides(Path(path), kind, photo.rgb)
-    return exif_to_write(photo.exif, kind)[1]
+    return _save_options(kind, photo.source_type, photo.exif, photo.xmp, photo.iptc)[1]
 
 
 def turned(photo: Photo, quarters: int) -> Photo:
@@ -302,6 +312,10 @@ def _to_photo(image: Image.Image) -> Photo:
     icc = image.info.get("icc_profile")
     rgb_like = image.mode in ("RGB", "RGBA", "RGBX", "P", "PA")
     exif, orientation, notes = read_exif(image)
+    packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
+    xmp = readable(packet)
+    if packet and xmp is None:
+        notes = (*notes, LEFT_OUT) if LEFT_OUT not in notes else notes
     converted, of_colour = read_in_srgb(_to_8_bit(image), icc)
     upright = _turn(converted, orientation)
     has_alpha = "transparency" in upright.info or upright.mode in ("RGBA", "LA", "PA", "La", "RGBa")
@@ -311,6 +325,8 @@ def _to_photo(image: Image.Image) -> Photo:
         exif=exif,
         icc=icc if icc and rgb_like else None,  # others are in sRGB now
         notes=(*notes, *of_colour),
+        xmp=xmp,
+        iptc=read_iptc(image),
     )
 
 
@@ -362,17 +378,25 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
 
 
 def _save_options(
-    kind: str, source_type: SourceType | None, exif: bytes | None
+    kind: str, source_type: SourceType | None, exif: bytes | None, xmp: bytes | None, iptc: bytes | None
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Pillow's options for that kind of file, and notes about metadata that it cannot hold."""
-    xmp = xmp_packet(source_type)
+    packet = merged(xmp, source_type)
     if kind == "PNG":
         info = PngImagePlugin.PngInfo()
         info.add_text("Software", software())
-        info.add_itxt("XML:com.adobe.xmp", xmp)
+        info.add_itxt("XML:com.adobe.xmp", packet)
+        if iptc:
+            info.add_text(PNG_KEY, png_text(iptc), zip=True)
         return {"pnginfo": info, "exif": exif} if exif else {"pnginfo": info}, ()
     block, notes = exif_to_write(exif, kind)
-    options: dict[str, Any] = {"xmp": xmp.encode(), "exif": block, "quality": 95}
+    segment = jpeg_segment(iptc) if iptc and kind == "JPEG" else b""
+    if iptc and not segment:
+        notes = (*notes, "this kind of file has no place for the photo's IPTC data; they are left out")
+    if kind == "JPEG" and len(packet.encode()) > _JPEG_XMP:
+        notes = (*notes, f"a JPEG holds {_JPEG_XMP} bytes of XMP, and the photo has more: its packet is left out")
+        packet = xmp_packet(source_type)
+    options: dict[str, Any] = {"xmp": packet.encode(), "exif": block, "quality": 95}
     if kind == "JPEG":
-        options["subsampling"] = 0
+        options |= {"subsampling": 0, "extra": segment}
     return options, notes

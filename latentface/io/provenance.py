@@ -27,7 +27,7 @@ SourceType = Literal["compositeWithTrainedAlgorithmicMedia", "trainedAlgorithmic
 COMPOSITE: Final[SourceType] = "compositeWithTrainedAlgorithmicMedia"
 GENERATED: Final[SourceType] = "trainedAlgorithmicMedia"
 
-_TERMS = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+TERMS: Final = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _MP4_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _GIF_HEADER = b"\x21\xff\x0bXMP DataXMP"
 _GIF_TAIL = bytes([1, *range(255, -1, -1), 0])  # makes any decoder that counts block lengths land at the end
@@ -41,34 +41,40 @@ def software() -> str:
     return f"latentface {__version__}"
 
 
-def xmp_packet(source_type: SourceType | None) -> str:
-    """The XMP packet that says which program wrote a picture or clip, and what it is unless that is None."""
-    kind = "" if source_type is None else f' Iptc4xmpExt:DigitalSourceType="{_TERMS}{source_type}"'
+def description(source_type: SourceType | None) -> str:
+    """The part of an XMP packet that says which program wrote the file, and what its content is unless that is None."""
+    kind = "" if source_type is None else f' Iptc4xmpExt:DigitalSourceType="{TERMS}{source_type}"'
     return (
-        '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
-        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
         '<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"'
         f' xmlns:xmp="http://ns.adobe.com/xap/1.0/"{kind} xmp:CreatorTool="{software()}"/>'
-        '</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
     )
 
 
-def tags(container: str, source_type: SourceType | None) -> dict[str, str]:
-    """Tags of a clip that any player shows; the comment names the kind of media by its IPTC term."""
+def xmp_packet(source_type: SourceType | None) -> str:
+    """The XMP packet of a picture or clip that brings none of its own; source_type: as for `description`."""
+    return (
+        '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        f'{description(source_type)}</rdf:RDF></x:xmpmeta><?xpacket end="w"?>'
+    )
+
+
+def tags(container: str, source_type: SourceType | None, packet: str) -> dict[str, str]:
+    """Tags of a clip that any player shows; the comment names the kind of media by its IPTC term. packet: its XMP."""
     kind = "" if source_type is None else f"DigitalSourceType: {source_type}; "
     found = {"comment": f"{kind}Software: {software()}"}
     if container == "webm":
-        found |= {"SOFTWARE": software(), "XMP": xmp_packet(source_type)}
+        found |= {"SOFTWARE": software(), "XMP": packet}
         if source_type is not None:
             found["DIGITALSOURCETYPE"] = source_type
     return found
 
 
-def stamp(path: Path, source_type: SourceType | None) -> None:
-    """Put the XMP packet into a finished .mp4, .gif or .webp file; other kinds are left as they are."""
+def stamp(path: Path, packet: str) -> None:
+    """Put an XMP packet into a finished .mp4, .gif or .webp file; other kinds are left as they are."""
     embed = {".mp4": _into_mp4, ".gif": _into_gif, ".webp": _into_webp}.get(path.suffix.lower())
     if embed is not None:
-        embed(path, xmp_packet(source_type).encode())
+        embed(path, packet.encode())
 
 
 def _into_mp4(path: Path, packet: bytes) -> None:

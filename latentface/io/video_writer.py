@@ -16,6 +16,7 @@ from latentface.io.images import write_image
 from latentface.io.paths import address
 from latentface.io.provenance import SourceType, stamp, tags
 from latentface.io.sound_track import SoundFormat, SoundTrack
+from latentface.io.xmp import merged
 
 _BT709, _LIMITED = 1, 1  # numbers of ITU-T H.273 and of FFmpeg
 _LARGE = 6_000_000  # pixels of a frame beyond which x264 is not to hold dozens of them: 70 bytes a pixel
@@ -75,14 +76,14 @@ class FilmSink:
     """Encodes into one file. `sound` says what became of it: none, copied, re-encoded or left out."""
 
     def __init__(self, path: Path, clip: Clip, source_type: SourceType | None) -> None:
-        self.path, self.source_type = path, source_type
+        self.path, self.packet = path, merged(clip.xmp, source_type)
         self.format = FORMATS[path.suffix.lower()]
         self.alpha = clip.alpha and self.format.alpha_pixels is not None
         self.pixels = self.format.alpha_pixels if self.alpha and self.format.alpha_pixels else self.format.pixels
         self.container = av.open(
             address(path), "w", format=self.format.container, container_options=self.format.container_options or {}
         )
-        self.container.metadata.update(tags(self.format.container, source_type))
+        self.container.metadata.update(tags(self.format.container, source_type, self.packet))
         self.stream = self._video(clip)
         self.track: SoundTrack | None = None
         self.sound = "left out" if clip.sound else "none"
@@ -151,7 +152,7 @@ class FilmSink:
         if self.track:
             self.track.close()
         self.container.close()
-        stamp(self.path, self.source_type)
+        stamp(self.path, self.packet)
 
     def abandon(self) -> None:
         """Let go of the file without finishing it."""
@@ -164,14 +165,14 @@ class FolderSink:
     """Writes frame-000000.png, frame-000001.png ... into a folder that exists."""
 
     def __init__(self, folder: Path, clip: Clip, source_type: SourceType | None) -> None:
-        self.folder, self.source_type, self.count = folder, source_type, 0
+        self.folder, self.source_type, self.xmp, self.count = folder, source_type, clip.xmp, 0
         self.sound = "left out" if clip.sound else "none"
 
     def put(self, frame: Frame, duration: Fraction) -> None:
         """Write one frame; a folder keeps no durations."""
         alpha = frame.pixels[..., 3] if frame.pixels.shape[2] == 4 else None
         path = self.folder / f"frame-{self.count:06d}.png"
-        write_image(path, frame.pixels[..., :3], alpha=alpha, source_type=self.source_type)
+        write_image(path, frame.pixels[..., :3], alpha=alpha, source_type=self.source_type, xmp=self.xmp)
         self.count += 1
 
     def close(self) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # torch is imported in the functions that need it, because th
     from latentface.networks.identity import IdentityNet
     from latentface.networks.landmarks import LandmarkNet
     from latentface.networks.lpips import Lpips
+    from latentface.networks.mark import MarkNets
     from latentface.networks.motion import MotionModel
     from latentface.networks.mouth import MouthNet
     from latentface.networks.perceptual import PerceptualNet
@@ -41,6 +42,7 @@ __all__ = [
     "load_head_reader",
     "load_identity",
     "load_landmarks",
+    "load_mark",
     "load_motion",
     "load_mouth",
     "load_perceptual",
@@ -250,6 +252,16 @@ def load_perceptual(name_or_path: str | os.PathLike[str] = "perceptual", device:
     return build_network(path, "perceptual", lambda config: PerceptualNet(PerceptualConfig.from_dict(config))).to(
         device
     )
+
+
+@_outside_inference_mode
+def load_mark(name_or_path: str | os.PathLike[str] = "mark", device: str = "cpu") -> MarkNets:
+    """Load the networks of the invisible mark, built in or from a file; raises as `load_generator`."""
+    from latentface.networks.mark import MarkConfig, MarkNets
+    from latentface.pretrained.native import build_network
+
+    path = resolve(name_or_path, kind="mark")
+    return build_network(path, "mark", lambda config: MarkNets(MarkConfig(**config))).to(device)
 
 
 @_outside_inference_mode

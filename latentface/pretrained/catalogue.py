@@ -18,7 +18,7 @@ class Entry:
 
     Attributes:
         name: its name for the user. kind: "generator", "encoder", "landmarks", "perceptual", "emotion",
-            "identity", "directions", "expressions", "preconditioner", "motion", "mouth", "rhythm", "head" or
+            "identity", "directions", "expressions", "preconditioner", "motion", "mark", "mouth", "rhythm", "head" or
             "head-reader".
         file: name in `WEIGHTS_DIR`; the model card beside it has the suffix .md.
         licence: SPDX identifier. summary: one line for the list.
@@ -175,6 +175,13 @@ BUILTIN: tuple[Entry, ...] = (
         file="landmarks.safetensors",
         licence="MIT",
         summary="68 face landmarks, trained on photographs and rendered heads",
+    ),
+    Entry(
+        name="mark",
+        kind="mark",
+        file="mark.safetensors",
+        licence="MIT",
+        summary="an invisible mark of 48 bits in faces: puts it in and reads it",
     ),
     Entry(
         name="mouth",

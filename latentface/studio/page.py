@@ -15,6 +15,7 @@ from latentface.studio.look import LOGO
 from latentface.studio.queue_tab import QueueTab, build_queue
 from latentface.studio.tool import ToolTab, build_tool
 from latentface.studio.tools import ANIMATE, MIX, PROJECT, TRANSFER
+from latentface.studio.verify_tab import build_verify
 from latentface.studio.video_tab import VIDEO
 
 TOOLS = (TRANSFER, VIDEO, CLIPS, ANIMATE, PROJECT, MIX)
@@ -38,6 +39,8 @@ def build_page(desk: Desk) -> gr.Blocks:
         for tool in TOOLS:
             with gr.Tab(tool.title, id=tool.name):
                 tools.append(build_tool(desk, token, tool))
+        with gr.Tab("Verify", id="verify"):
+            build_verify(desk)
         with gr.Tab("Queue", id="queue") as tab:
             queue = build_queue(desk, token)
         add_endpoints(desk)

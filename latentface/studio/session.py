@@ -77,27 +77,29 @@ class Subject:
         name: of its file.
         faces: all its faces, the surest first.
         number: of the face that is edited, from 1.
+        path: the file, where it is one.
     """
 
     photo: Photo
     name: str
     faces: tuple[FaceCrop, ...]
     number: int
+    path: Path | None = None
 
     @classmethod
-    def of(cls, photo: Photo, name: str, number: int | None = None) -> Subject:
+    def of(cls, photo: Photo, name: str, number: int | None = None, path: Path | None = None) -> Subject:
         """The face of that number in a photo, or the largest; NoFaceFound or InputError where there is none."""
         from latentface import api
 
         upright, crops, _ = api.align_upright(photo)
         chosen = largest_face(crops) if number is None else number
         pick_face(crops, chosen, name)
-        return cls(upright, name, tuple(crops), chosen)
+        return cls(upright, name, tuple(crops), chosen, path)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str], number: int | None = None) -> Subject:
         """The same of a photo's file; InputError for one that cannot be read."""
-        return cls.of(read_photo(path), Path(path).name, number)
+        return cls.of(read_photo(path), Path(path).name, number, Path(path))
 
     @classmethod
     def of_clip(cls, path: str | os.PathLike[str]) -> Subject:
@@ -195,7 +197,7 @@ class Edited:
         subject = self.subject
         if not self.changes:
             return self
-        made = Subject.of(subject.render(self.changes), subject.name)
+        made = Subject.of(subject.render(self.changes), subject.name, path=subject.path)
         number = made.face_at(*subject.face.quad.mean(axis=0))
         return Edited(made.choose(number), {}, (*self.earlier, (subject.number, self.changes)))
 

@@ -14,7 +14,7 @@ from latentface.editing.keyframes import Keyframes
 from latentface.emotion import EmotionSequence
 from latentface.errors import OutputError, UsageError
 from latentface.head.control_names import check_parts
-from latentface.io.images import write_image, write_photo
+from latentface.io.images import Photo
 from latentface.io.provenance import GENERATED
 from latentface.io.video import read_clip, write_clip
 from latentface.latents.rows import parse_rows
@@ -26,6 +26,8 @@ from latentface.options import (
     TransferOptions,
     VideoOptions,
 )
+from latentface.provenance.credentials import Story
+from latentface.provenance.publish import Publisher
 from latentface.studio.jobs import Progress, Work
 from latentface.studio.results import PICTURES, Results
 from latentface.studio.session import Edited, Subject
@@ -70,10 +72,13 @@ class Workshop:
 
         def work(progress: Progress) -> Sequence[Path]:
             progress(0.1, "editing the photo at its full size")
-            photo = edited.subject.render(edited.changes)
+            subject = edited.subject
+            photo = subject.render(edited.changes)
             progress(0.8, "writing")
-            target = self.results.new(edited.subject.name, f"edit.{kind}")
-            write_photo(target, photo)
+            target = self.results.new(subject.name, f"edit.{kind}")
+            sources = () if subject.path is None else (subject.path,)
+            published = Publisher(Story("edit", {"set": dict(edited.changes)}, sources))
+            published.photo(target, photo, None if edited.earlier else subject.photo, subject.face)
             return (target,)
 
         return work
@@ -121,7 +126,8 @@ class Workshop:
             progress.show(made.photo.rgb)
             progress(0.9, "writing")
             target = self.results.new(name or identity, "transfer.png")
-            write_photo(target, made.photo)
+            story = Story("transfer", {"strength": strength, "only": options.only}, (Path(identity), Path(expression)))
+            Publisher(story).photo(target, made.photo, made.identity.photo, made.identity.crop)
             return (target,)
 
         return work
@@ -144,7 +150,8 @@ class Workshop:
         def work(progress: Progress) -> Sequence[Path]:
             progress(0.02, "finding the face")
             clip = self.editor.video(photo, sequence, options, drawing, face=face)
-            written = self._write(progress, clip, self.results.new(name or photo, f"video.{kind}"))
+            story = Story("video", sources=(Path(photo),))
+            written = self._write(progress, clip, self.results.new(name or photo, f"video.{kind}"), story)
             script = self.results.new(name or photo, "emotions.json")
             sequence.save(script)
             return *written, script
@@ -168,7 +175,8 @@ class Workshop:
         def work(progress: Progress) -> Sequence[Path]:
             progress(0.02, "following the face of the clip")
             clip = self.editor.animate(photo, read_clip(driving), options, face=face).clip
-            return self._write(progress, clip, self.results.new(name or photo, f"animated.{kind}"))
+            story = Story("animate", {"only": options.only}, (Path(photo), Path(driving)))
+            return self._write(progress, clip, self.results.new(name or photo, f"animated.{kind}"), story)
 
         return work
 
@@ -189,7 +197,8 @@ class Workshop:
         def work(progress: Progress) -> Sequence[Path]:
             progress(0.02, "following the face of the clip")
             made = self.editor.edit_clip(read_clip(clip), keyframes, options, face=face).clip
-            return self._write(progress, made, self.results.new(name or clip, f"edit.{kind}"))
+            story = Story("edit", {"set": dict(keyframes.constant)}, (Path(clip),))
+            return self._write(progress, made, self.results.new(name or clip, f"edit.{kind}"), story)
 
         return work
 
@@ -216,7 +225,8 @@ class Workshop:
             progress.show(made.image)
             latent, picture = (self.results.new(name or photo, end) for end in ("latent.safetensors", "projected.png"))
             made.latent.save(latent)
-            write_image(picture, made.image, source_type=GENERATED)
+            story = Story("project", sources=(Path(photo),))
+            Publisher(story).photo(picture, Photo(made.image, source_type=GENERATED))
             return picture, latent
 
         return work
@@ -256,18 +266,21 @@ class Workshop:
             images = [api.synthesise(generator, each)[0] for each in (own, latent, other)]
             target, picture = (self.results.new(name or first, end) for end in ("mix.latent.safetensors", "mix.png"))
             latent.save(target)
-            write_image(picture, np.concatenate(images, axis=1), source_type=GENERATED)
+            sheet = Photo(np.concatenate(images, axis=1), source_type=GENERATED)
+            Publisher(Story("mix", sources=(Path(first), Path(second)))).sheet(picture, sheet)
             return picture, target
 
         return work
 
-    def _write(self, progress: Progress, clip: Clip, target: Path) -> Sequence[Path]:
+    def _write(self, progress: Progress, clip: Clip, target: Path, story: Story) -> Sequence[Path]:
         def on_frame(count: int, frame: Frame) -> None:
             if count % SHOWN_EVERY == 1:
                 progress.show(frame.pixels[..., :3])
             progress(0.05 + 0.95 * count / (clip.count or 10 * count), f"frame {count} of {clip.count or 'the clip'}")
 
-        write_clip(target, clip, on_frame=on_frame)
+        published = Publisher(story)
+        write_clip(target, published.clip(clip), on_frame=on_frame)
+        published.sign(target, clip.source_type)
         return (target,)
 
 

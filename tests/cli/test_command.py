@@ -78,7 +78,7 @@ MODES = {
     f"{ANIMATE} frames --engine motion": LIVE | {"only"},
     f"{ANIMATE} clip.mp4 --mode absolute": LIVE | KEYPOINTS | {"rate", "best_frame"},
     f"{ANIMATE} clip.mp4 --engine motion --mode absolute": LIVE | {"rate", "adapt_scale", "best_frame", "only"},
-    f"{ANIMATE} camera:none --engine motion": {"rate", "sound", "keep_partial", "best_frame", "only"},
+    f"{ANIMATE} camera:none --engine motion": {"rate", "sound", "keep_partial", "best_frame", "only", "mark", "sign"},
     "sample --seeds 1": {"tuned"},
     "sample -o folder": {"tuned", "columns", "captions"},
     "sample --latent a.safetensors": {"psi"},

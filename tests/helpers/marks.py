@@ -11,6 +11,7 @@ from PIL import Image
 TERMS = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 KIND = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType"
 DESCRIPTION = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}Description"
+XMP_BOX = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 TOOL = "{http://ns.adobe.com/xap/1.0/}CreatorTool"
 
 
@@ -47,7 +48,7 @@ def _of_mp4(path: Path) -> bytes:
     data, at = path.read_bytes(), 0
     while at < len(data):  # top-level boxes
         size = int.from_bytes(data[at : at + 4], "big")
-        if data[at + 4 : at + 8] == b"uuid":
+        if data[at + 4 : at + 8] == b"uuid" and data[at + 8 : at + 24] == XMP_BOX:
             return data[at + 24 : at + size]
         at += size
     return b""

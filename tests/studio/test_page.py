@@ -32,7 +32,7 @@ from tests.helpers.studio_page import (
 
 #: Ratio that WCAG 2.1 AA asks of text (1.4.3).
 CONTRAST = 4.5
-TABS = ("Edit", "Transfer", "Video", "Clips", "Animate", "Project", "Mix", "Queue")
+TABS = ("Edit", "Transfer", "Video", "Clips", "Animate", "Project", "Mix", "Verify", "Queue")
 MEASURE_CONTRAST = Path(__file__).with_name("contrast.js").read_text()
 
 

@@ -1,0 +1,101 @@
+"""XMP packets of other programs: read, kept, and completed with what this program has to say.
+
+A packet is kept as text: what this program replaces is taken out of it, its own description is put in, and all else
+stays byte by byte. Packets that are no plain XML, or declare entities, are left out.
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+from latentface.io.provenance import COMPOSITE, GENERATED, SourceType, description, xmp_packet
+
+_DESCRIPTION = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}Description"
+_KIND = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType"
+_TOOL = "{http://ns.adobe.com/xap/1.0/}CreatorTool"
+_RESOURCE = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}resource"
+#: What no longer holds of a picture that was turned upright and written anew: its turn, and parts appended to the file.
+_STALE = (r"tiff:Orientation", r"GCamera:\w+", r"Container:\w+", r"hdrgm:\w+", r"HDRGainMap:\w+")
+_OURS, _CLAIM = (r"xmp:CreatorTool",), (r"\w+:DigitalSourceType",)
+_START, _END = b"<x:xmpmeta", b"</x:xmpmeta>"
+_LARGEST = 4 << 20  # bytes of a packet
+
+
+def readable(packet: object) -> bytes | None:
+    """A packet as Pillow gives it, if it is one that can be kept; None otherwise."""
+    data = packet.encode() if isinstance(packet, str) else packet
+    if not isinstance(data, bytes) or len(data) > _LARGEST or b"</rdf:RDF>" not in data:
+        return None
+    data = data.strip(b"\0 \r\n")
+    return data if _tree(data) is not None else None
+
+
+def _tree(packet: bytes) -> ElementTree.Element | None:
+    start, end = packet.find(_START), packet.rfind(_END)
+    if b"<!" in packet.replace(b"<![CDATA[", b"").replace(b"<!--", b"") or start < 0 or end < start:
+        return None
+    try:
+        return ElementTree.fromstring(packet[start : end + len(_END)].decode())
+    except (ElementTree.ParseError, UnicodeDecodeError):
+        return None
+
+
+def merged(packet: bytes | None, source_type: SourceType | None) -> str:
+    """The packet of a file that is written: that of the photo, with what this program says of it.
+
+    packet: as `readable` gives it. The claim of a generated picture that was edited stays that it was generated; where
+    nothing is known (None) the photo's own claim stays.
+    """
+    if packet is None:
+        return xmp_packet(source_type)
+    if source_type == COMPOSITE and claimed(packet) == GENERATED:
+        source_type = GENERATED
+    text = packet.decode()
+    for name in (*_STALE, *_OURS, *(_CLAIM if source_type is not None else ())):
+        text = _without(text, name)
+    text = re.sub(r"\s*(<\?xpacket end=)", r"\1", text)  # room for later changes, kilobytes of it
+    before, closing, after = text.rpartition("</rdf:RDF>")
+    return f"{before}{description(source_type)}{closing}{after}"
+
+
+def _without(text: str, name: str) -> str:
+    """The packet without a property, be it an attribute or an element."""
+    text = re.sub(rf"<({name})(?=[\s/>])[^<>]*/>", "", text)
+    text = re.sub(rf"<({name})(?=[\s>])[^<>]*>.*?</\1\s*>", "", text, flags=re.DOTALL)
+    return re.sub(rf"\s{name}\s*=\s*(\"[^\"]*\"|'[^']*')", "", text)
+
+
+def claimed(packet: bytes) -> str | None:
+    """The IPTC term of a packet's `DigitalSourceType`, such as `trainedAlgorithmicMedia`; None without one."""
+    term = _property(packet, _KIND)
+    return None if term is None else term.strip().rsplit("/", 1)[-1] or None
+
+
+def creator(packet: bytes) -> str | None:
+    """The program that a packet names."""
+    return _property(packet, _TOOL)
+
+
+def _property(packet: bytes, name: str) -> str | None:
+    """The last value of a property, as other programs would find it."""
+    tree = _tree(packet)
+    found = None
+    for each in () if tree is None else tree.iter(_DESCRIPTION):
+        child = each.find(name)
+        if child is not None:
+            found = child.get(_RESOURCE) or child.text
+        found = each.get(name) or found
+    return found
+
+
+def find_packet(path: Path) -> bytes | None:
+    """The first XMP packet in a file of any kind; None if there is none that can be read."""
+    if not path.stat().st_size:
+        return None
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        start = data.find(_START)
+        end = data.find(_END, start) if start >= 0 else -1
+        return readable(data[start : end + len(_END)]) if end > 0 else None

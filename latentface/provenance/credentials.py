@@ -1,0 +1,216 @@
+"""Content Credentials (C2PA): signed into JPEG, PNG, WebP and MP4 files, and read from files of anybody.
+
+They need the package c2pa-python (`pip install 'latentface[c2pa]'`), and never the network: no time stamps, no
+revocation lists, no manifests on other computers. They hold no file names, no thumbnails and no personal data.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from latentface._version import __version__
+from latentface.errors import InputError
+from latentface.io.atomic import atomic_path
+from latentface.io.kinds import picture_kind_of
+from latentface.io.provenance import COMPOSITE, GENERATED, TERMS, SourceType
+from latentface.provenance.certificate import find_certificate
+
+#: MIME types of the files that are signed, by their suffix.
+SIGNED: Final = {
+    ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp", ".mp4": "video/mp4",
+}  # fmt: skip
+_READ: Final = {
+    "JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif", "TIFF": "image/tiff",
+    "HEIC": "image/heic", "AVIF": "image/avif",
+}  # fmt: skip
+_READ_CLIPS: Final = {".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime", ".avi": "video/avi"}
+_SETTINGS: Final = {
+    "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},
+    "builder": {"thumbnail": {"enabled": False}},
+}
+_UNTRUSTED: Final = "signingCredential.untrusted"
+_JUMBF: Final = b"jumdc2pa"  # in every file with Content Credentials
+INSTALL: Final = "pip install 'latentface[c2pa]'"
+
+
+@dataclass(frozen=True)
+class Story:
+    """How a result was made, as its credentials tell it.
+
+    Attributes:
+        verb: the command.
+        settings: its options as plain values; no names of files.
+        sources: the files that it was made from, the edited one first.
+    """
+
+    verb: str
+    settings: Mapping[str, object] = field(default_factory=dict)
+    sources: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """The Content Credentials of a file.
+
+    Attributes:
+        state: "valid", or "invalid" if the file or the credentials were changed after signing; "unread" where the
+            package c2pa-python is missing.
+        trusted: whether the signer is on a list of trust; none is built in.
+        signer: the name in the certificate.
+        generator: the program that signed.
+        actions: what was done, by the names of C2PA, such as "c2pa.edited".
+        source_type: the last digital source type that an action names, by its IPTC term.
+        ingredients: how many files it was made from; signed_ingredients: how many of these had credentials.
+        problems: codes of what is wrong, by C2PA.
+    """
+
+    state: str
+    trusted: bool = False
+    signer: str | None = None
+    generator: str | None = None
+    actions: tuple[str, ...] = ()
+    source_type: str | None = None
+    ingredients: int = 0
+    signed_ingredients: int = 0
+    problems: tuple[str, ...] = ()
+
+
+def is_available() -> bool:
+    """Whether the package that signs is installed."""
+    return importlib.util.find_spec("c2pa") is not None
+
+
+def can_sign(path: Path) -> bool:
+    """Whether files of this name can be signed, and the package is installed."""
+    return path.suffix.lower() in SIGNED and is_available()
+
+
+def holds_credentials(path: Path) -> bool:
+    """Whether a file seems to hold Content Credentials, which needs no package to find out."""
+    with path.open("rb") as file:
+        before = b""
+        while block := file.read(1 << 20):
+            if _JUMBF in before + block:
+                return True
+            before = block[-len(_JUMBF) :]
+    return False
+
+
+def sign(path: Path, story: Story, source_type: SourceType) -> None:
+    """Sign a finished file in place, which is replaced as a whole.
+
+    Raises:
+        InputError: the certificate, or a source's own credentials, cannot be used.
+        UsageError, OutputError: as for `find_certificate`.
+    """
+    import c2pa
+
+    certificate = find_certificate()
+    mime = SIGNED[path.suffix.lower()]
+    try:
+        info = c2pa.C2paSignerInfo(certificate.algorithm, certificate.chain, certificate.key, None)
+        with (
+            c2pa.Context(c2pa.Settings.from_dict(_SETTINGS)) as context,
+            c2pa.Signer.from_info(info) as signer,
+            c2pa.Builder(_manifest(story, source_type), context=context) as builder,
+        ):
+            for number, (source, kind) in enumerate(_ingredients(story)):
+                with source.open("rb") as stream:
+                    builder.add_ingredient(json.dumps(_ingredient(number, source_type)), kind, stream)
+            with atomic_path(path) as temporary, path.open("rb") as unsigned, temporary.open("w+b") as signed:
+                builder.sign(signer, mime, unsigned, signed)
+    except c2pa.C2paError as error:
+        raise InputError(f"{path}: cannot be signed ({error}); check the certificate, or use --no-sign") from error
+
+
+def _ingredients(story: Story) -> list[tuple[Path, str]]:
+    """The sources that C2PA can take in, and their MIME types: latents and folders are none."""
+    kinds = [(source, mime_type(source)) for source in story.sources if source.is_file()]
+    return [(source, kind) for source, kind in kinds if kind is not None]
+
+
+def mime_type(path: Path) -> str | None:
+    """The MIME type under which C2PA reads a file; None for one that it does not read."""
+    kind = picture_kind_of(path)
+    return _READ.get(kind) if kind is not None else _READ_CLIPS.get(path.suffix.lower())
+
+
+def _ingredient(number: int, source_type: SourceType) -> dict[str, str]:
+    """A photo that was edited is the parent; what only told how, or what a generated picture resembles, is an input."""
+    edited = number == 0 and source_type == COMPOSITE
+    title, relation = ("source", "parentOf") if edited else ("reference", "inputTo")
+    return {"title": title, "relationship": relation, "instance_id": f"source-{number}", "label": f"source-{number}"}
+
+
+def _manifest(story: Story, source_type: SourceType) -> dict[str, Any]:
+    """The manifest: created, or opened, edited and composited, by which verb with which settings."""
+    agent = {"name": "latentface", "version": __version__}
+    common = {"softwareAgent": agent, "digitalSourceType": TERMS + source_type}
+    names = [f"source-{number}" for number in range(len(_ingredients(story)))]
+    told = {"latentface.verb": story.verb, "latentface.settings": dict(story.settings)}
+    parents, inputs = (names[:1], names[1:]) if source_type == COMPOSITE else ([], names)
+    parameters = {**told, **({"ingredientIds": inputs} if inputs else {})}
+    actions: list[dict[str, Any]] = [{"action": "c2pa.created", **common, "parameters": parameters}]
+    if parents:
+        actions = [
+            {"action": "c2pa.opened", "parameters": {"ingredientIds": parents}},
+            {"action": "c2pa.edited", **common, "parameters": parameters},
+            {"action": "latentface.composited", **common},
+        ]
+    return {
+        "claim_generator_info": [agent],
+        "title": "generated picture" if source_type == GENERATED else "edited picture",
+        "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": actions}}],
+    }
+
+
+def read_credentials(path: Path) -> Credentials | None:
+    """The credentials of a file of any program; None if it has none."""
+    kind = mime_type(path)
+    if kind is None or not holds_credentials(path):
+        return None
+    if not is_available():
+        return Credentials("unread")
+    import c2pa
+
+    try:
+        with c2pa.Context(c2pa.Settings.from_dict(_SETTINGS)) as context, path.open("rb") as stream:
+            reader = c2pa.Reader.try_create(kind, stream, context=context)
+            if reader is None:
+                return None
+            with reader:
+                return _tell(json.loads(reader.json()))
+    except c2pa.C2paError as error:
+        return Credentials("invalid", problems=(" ".join(str(error).split()),))
+
+
+def _tell(store: dict[str, Any]) -> Credentials:
+    """What a store of manifests says, as C2PA's JSON has it."""
+    manifest = store["manifests"][store["active_manifest"]]
+    actions = [
+        action
+        for assertion in manifest.get("assertions", ())
+        if assertion["label"].startswith("c2pa.actions")
+        for action in assertion["data"].get("actions", ())
+    ]
+    found = store.get("validation_results", {}).get("activeManifest", {}).get("failure", ())
+    problems = tuple(dict.fromkeys(each["code"] for each in found if each["code"] != _UNTRUSTED))
+    types = [action["digitalSourceType"] for action in actions if action.get("digitalSourceType")]
+    programs, signature = manifest.get("claim_generator_info") or [{}], manifest.get("signature_info", {})
+    ingredients = manifest.get("ingredients", ())
+    return Credentials(
+        state="invalid" if problems or store.get("validation_state") == "Invalid" else "valid",
+        trusted=store.get("validation_state") == "Trusted",
+        signer=signature.get("common_name") or signature.get("issuer"),
+        generator=" ".join(filter(None, (programs[0].get("name"), programs[0].get("version")))) or None,
+        actions=tuple(action["action"] for action in actions),
+        source_type=types[-1].rsplit("/", 1)[-1] if types else None,
+        ingredients=len(ingredients),
+        signed_ingredients=sum("active_manifest" in each for each in ingredients),
+        problems=problems,
+    )

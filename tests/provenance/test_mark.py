@@ -1,0 +1,84 @@
+"""Marks in photos and clips: what they leave alone, and how they are read again."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from latentface.arrays import Pixels
+from latentface.faces import alignment
+from latentface.io.clip import Clip
+from latentface.io.images import read_image
+from latentface.provenance.mark import SMALLEST, Marker
+from latentface.provenance.payload import Payload
+from latentface.provenance.publish import marker as builtin
+from tests.provenance.marked import LANDMARKS, marker, smooth_face
+from tests.studio.conftest import ASTRONAUT
+
+PAYLOAD = Payload("edit", 1, 77)
+
+
+def test_pixels_outside_the_face_stay_and_few_levels_change_within() -> None:
+    photo = smooth_face(300)
+    made = marker().mark(photo, PAYLOAD, near=LANDMARKS)
+    assert made is not None and made.dtype == np.uint8
+    change = np.abs(made.astype(int) - photo)
+    assert 0 < change.max() < 20
+    inside = np.zeros((300, 300), bool)
+    low, high = (LANDMARKS.min(0) * 300 / 128).astype(int), (LANDMARKS.max(0) * 300 / 128).astype(int)
+    inside[low[1] - 60 : high[1] + 4, low[0] - 4 : high[0] + 4] = True
+    assert not change[~inside].any() and (change[inside] > 0).mean() > 0.3
+
+
+def test_a_face_that_is_too_small_is_not_marked() -> None:
+    assert marker().mark(smooth_face(SMALLEST - 1), PAYLOAD, near=LANDMARKS) is None
+    assert marker().mark_face(smooth_face(200), LANDMARKS * 0.3, PAYLOAD) is None
+
+
+def test_a_photo_without_a_face_is_not_marked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alignment, "detect_faces", lambda photo: (np.empty((0, 4)), np.empty(0)))
+    assert marker().mark(smooth_face(128), PAYLOAD) is None and marker().read(smooth_face(128)) == []
+
+
+def test_small_clips_stay_and_frames_without_a_face_too() -> None:
+    small = Clip.of([smooth_face(64)], 25, (64, 64))
+    assert marker().mark_clip(small, "edit") is small
+    rgba = np.dstack([smooth_face(160), np.full((160, 160), 99, np.uint8)])
+    clip = Clip.of([rgba], 25, (160, 160), alpha=True)
+    (frame,) = marker().mark_clip(clip, "edit")
+    assert np.array_equal(frame.pixels, rgba)
+
+
+def as_jpeg(image: Pixels, quality: int) -> Pixels:
+    with io.BytesIO() as file:
+        Image.fromarray(image).save(file, "JPEG", quality=quality)
+        return np.asarray(Image.open(file))
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Marker:
+    return builtin()
+
+
+def test_the_shipped_mark_survives_jpeg_half_the_size_and_a_crop(shipped: Marker) -> None:
+    photo = np.ascontiguousarray(read_image(ASTRONAUT)[:320, 60:380])
+    made = shipped.mark(photo, PAYLOAD)
+    assert made is not None and shipped.read(photo) == []
+    half = np.asarray(Image.fromarray(made).resize((160, 160), Image.Resampling.LANCZOS))
+    for changed in (as_jpeg(made, 50), half, np.ascontiguousarray(made[8:-24, 10:-22])):
+        (reading,) = shipped.read(changed)
+        assert reading.payload == PAYLOAD and reading.confidence > 0.9
+    region = np.abs(made.astype(float) - photo)[(made != photo).any(2)]
+    assert 10 * np.log10(255**2 / np.square(region).mean()) > 40
+
+
+def test_frames_vote(shipped: Marker) -> None:
+    photo = np.ascontiguousarray(read_image(ASTRONAUT)[:256, 100:356])
+    clip = Clip.of([photo] * 2, 25, (256, 256))
+    frames = list(shipped.mark_clip(clip, "animate"))
+    reading = shipped.read_frames(frames)
+    assert reading is not None and reading.frames == 2 and reading.payload == Payload.of("animate", photo)
+    assert shipped.read_frames(clip) is None
