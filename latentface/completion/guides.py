@@ -1,0 +1,57 @@
+"""Guides: which part of a face is to appear where, as the completion network is told."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from latentface.arrays import Float32Array, Float64Array
+from latentface.networks.completion import FOLD, REGIONS, Region
+
+_BROWS = (slice(17, 22), slice(22, 27))
+_EYES = (slice(36, 42), slice(42, 48))
+_BROW_WIDTH = 0.12  # of the distance between the eyes
+
+
+def no_guide(side: int) -> Float32Array:
+    """The planes of a guide that leaves everything to the network, for a crop of a side: [REGIONS, S / 4, S / 4]."""
+    return np.zeros((REGIONS, side // FOLD, side // FOLD), np.float32)
+
+
+def region_planes(landmarks: Float64Array, side: int) -> Float32Array:
+    """The planes of a face with these landmarks [68, 2], in pixels of a crop: float32 [REGIONS, S / 4, S / 4]."""
+    cells = side // FOLD
+    points = (landmarks + 0.5) / FOLD - 0.5
+    unit = float(np.linalg.norm(points[42:48].mean(0) - points[36:42].mean(0)))
+    planes = no_guide(side)
+    eyes = np.stack([points[part].mean(0) for part in _EYES])
+    up = np.array([eyes[1, 1] - eyes[0, 1], eyes[0, 0] - eyes[1, 0]])  # an inter-ocular distance upwards
+    forehead = points[26:16:-1] + 0.35 * up
+    shapes = {
+        Region.FACE: [np.concatenate([points[:17], forehead])],
+        Region.EYES: [points[part] for part in _EYES],
+        Region.NOSE: [np.concatenate([points[27:28], points[31:36]])],
+        Region.LIPS: [points[48:60]],
+        Region.MOUTH: [points[60:68]],
+    }
+    for region, polygons in shapes.items():
+        planes[region] = _filled(polygons, cells)
+    planes[Region.BROWS] = _lines([points[part] for part in _BROWS], cells, max(1, round(_BROW_WIDTH * unit)))
+    planes[Region.LIPS] *= 1 - planes[Region.MOUTH]
+    return planes
+
+
+def _filled(polygons: list[Float64Array], cells: int) -> Float32Array:
+    picture = Image.new("1", (cells, cells))
+    pen = ImageDraw.Draw(picture)
+    for polygon in polygons:
+        pen.polygon([(x, y) for x, y in polygon.tolist()], fill=1)
+    return np.asarray(picture).astype(np.float32)
+
+
+def _lines(lines: list[Float64Array], cells: int, width: int) -> Float32Array:
+    picture = Image.new("1", (cells, cells))
+    pen = ImageDraw.Draw(picture)
+    for line in lines:
+        pen.line([(x, y) for x, y in line.tolist()], fill=1, width=width)
+    return np.asarray(picture).astype(np.float32)
