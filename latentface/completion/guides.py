@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 from PIL import Image, ImageDraw
 
-from latentface.arrays import Float32Array, Float64Array
+from latentface.arrays import Float32Array, Float64Array, Pixels
+from latentface.errors import InputError
+from latentface.faces.alignment import crop_face
+from latentface.faces.crop import FaceCrop
+from latentface.io.images import read_image
 from latentface.networks.completion import FOLD, REGIONS, Region
 
 _BROWS = (slice(17, 22), slice(22, 27))
@@ -55,3 +61,47 @@ def _lines(lines: list[Float64Array], cells: int, width: int) -> Float32Array:
     for line in lines:
         pen.line([(x, y) for x, y in line.tolist()], fill=1, width=width)
     return np.asarray(picture).astype(np.float32)
+
+
+#: The colours in which a picture of regions is painted; black says nothing.
+COLOURS: dict[Region, tuple[int, int, int]] = {
+    Region.FACE: (255, 200, 160),
+    Region.BROWS: (128, 64, 0),
+    Region.EYES: (0, 128, 255),
+    Region.NOSE: (255, 255, 0),
+    Region.LIPS: (255, 0, 0),
+    Region.MOUTH: (255, 255, 255),
+}
+
+
+def read_guide(regions: str | os.PathLike[str] | Pixels, size: tuple[int, int], crop: FaceCrop) -> Float32Array:
+    """The guide that a painted picture of regions gives: [REGIONS, S / 4, S / 4].
+
+    What is painted stands for the whole of its region, in place of where the face's landmarks have it; all else is as
+    these have it.
+
+    Args:
+        regions: a picture of the photo's size, in `COLOURS` on black, as a file or uint8 RGB [H, W, 3].
+        size: of the photo, (height, width).
+        crop: the face.
+
+    Raises:
+        InputError: the picture cannot be read, has another size, or nothing is painted in it.
+    """
+    painted = read_image(regions) if isinstance(regions, str | os.PathLike) else regions
+    if painted.shape[:2] != size:
+        (height, width), (rows, columns) = size, painted.shape[:2]
+        raise InputError(f"the regions have {columns} x {rows} pixels and the photo {width} x {height}")
+    palette = np.array([(0, 0, 0), *COLOURS.values()], np.int64)
+    image = crop_face(painted, crop.landmarks, crop.size).image.astype(np.int64)
+    nearest = ((image[:, :, None] - palette) ** 2).sum(axis=3).argmin(axis=2)
+    if not nearest.any():
+        names = ", ".join(f"{region.name.lower()} {colour}" for region, colour in COLOURS.items())
+        raise InputError(f"nothing is painted in the regions; paint {names} on black")
+    planes = region_planes(crop.crop_landmarks, crop.size)
+    for number, region in enumerate(COLOURS, 1):
+        if region is Region.FACE or not (nearest == number).any():
+            continue
+        share = (nearest == number).reshape(crop.size // FOLD, FOLD, -1, FOLD).mean(axis=(1, 3))
+        planes[region] = share >= 0.5
+    return planes

@@ -42,11 +42,11 @@ class CompletionConfig:
     dilations: one for each residual block at an eighth.
     """
 
-    size: int = 256
+    size: int = 128
     fine: int = 32
     middle: int = 64
     coarse: int = 160
-    dilations: tuple[int, ...] = (1, 2, 4, 8, 4, 2, 1)
+    dilations: tuple[int, ...] = (1, 2, 4, 1, 2, 4, 1)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dilations", tuple(self.dilations))  # a list when it comes from a file

@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # torch is imported in the functions that need it, because th
     from latentface.latents.preconditioner import Preconditioner
     from latentface.latents.subspace import Subspace
     from latentface.networks.classifier import EmotionNet
+    from latentface.networks.completion import CompletionNet
     from latentface.networks.encoder import LatentEncoder
     from latentface.networks.generator import Generator
     from latentface.networks.head_reader import HeadReaderNet
@@ -35,6 +36,7 @@ __all__ = [
     "find_encoder",
     "find_expressions",
     "find_preconditioner",
+    "load_completion",
     "load_emotion",
     "load_encoder",
     "load_generator",
@@ -250,6 +252,16 @@ def load_perceptual(name_or_path: str | os.PathLike[str] = "perceptual", device:
     return build_network(path, "perceptual", lambda config: PerceptualNet(PerceptualConfig.from_dict(config))).to(
         device
     )
+
+
+@_outside_inference_mode
+def load_completion(name_or_path: str | os.PathLike[str] = "completion", device: str = "cpu") -> CompletionNet:
+    """Load the network that completes faces, built in or from a file; raises as `load_generator`."""
+    from latentface.networks.completion import CompletionConfig, CompletionNet
+    from latentface.pretrained.native import build_network
+
+    path = resolve(name_or_path, kind="completion")
+    return build_network(path, "completion", lambda config: CompletionNet(CompletionConfig(**config))).to(device)
 
 
 @_outside_inference_mode

@@ -2,7 +2,7 @@
 
     python -m latentface.training.completion --faces FACES --rigged RIGGED --perceptual DIR --out RUN
 
-Residual blocks join one after the other, at half the size first (`STAGES`). Pictures are compared in and around their
+Residual blocks join one after the other (`STAGES`). Pictures are compared in and around their
 holes by absolute difference, by a perceptual distance and by the texture of its features; in the last stage a
 discriminator of patches, in the same features, joins in, and its weight rises while that of the reconstruction falls
 (Yang et al., CVPR 2017, trained both together from the start). Progress goes to curves.csv and sheet.png; the run
@@ -49,10 +49,7 @@ class Stage:
     adversarial: bool = False
 
 
-STAGES = (
-    Stage(2, 128, 9_000), Stage(4, 128, 9_000), Stage(7, 128, 8_000), Stage(7, 256, 5_000),
-    Stage(7, 256, 12_000, adversarial=True),
-)  # fmt: skip
+STAGES = (Stage(2, 128, 5_000), Stage(4, 128, 5_000), Stage(7, 128, 7_000), Stage(7, 128, 9_000, adversarial=True))
 
 
 @dataclass(frozen=True)
@@ -210,9 +207,9 @@ class CompletionTrainer:
 
     @torch.no_grad()
     def measure(self, count: int = 48) -> dict[str, float]:
-        """LPIPS and absolute difference of completed held-out faces, at full size and with all that is trained."""
+        """LPIPS and absolute difference of completed held-out faces, with the blocks of now."""
         chosen = np.linspace(0, len(self.held_out) - 1, min(count, len(self.held_out))).astype(int).tolist()
-        side, blocks = self.held_out.images.shape[-1], self.stage[0].blocks
+        side, blocks = self.network.config.size, self.stage[0].blocks
         batch = make_batch(self.held_out, chosen, side, np.random.default_rng(self.recipe.seed))
         made = []
         for k in range(0, len(chosen), 8):
