@@ -83,10 +83,19 @@ def complete(
     options = options or CompleteOptions()
     rgb = photo.rgb if isinstance(photo, Photo) else photo
     hole, crop = _find(rgb, mask, box, remove, face, options)
-    work = _Work(rgb, hole, crop, options, hub.completion(api.pick_device(device)))
-    made = work.harmonised() if options.harmonise else work.completed(regions, on_step)
+    network = hub.completion(api.pick_device(device))
+    made = complete_face(rgb, hole, crop, options, network=network, regions=regions, on_step=on_step)
     result = replace(photo, rgb=made, source_type=COMPOSITE) if isinstance(photo, Photo) else made
     return Completion(result, hole, crop)
+
+
+def complete_face(
+    photo: Pixels, hole: BoolArray, crop: FaceCrop, options: CompleteOptions | None = None, *, network: CompletionNet,
+    regions: Mask | None = None, on_step: OnStep | None = None,
+) -> Pixels:  # fmt: skip
+    """`complete` for a hole [H, W] and a face that are known: uint8 RGB [H, W, 3]. Raises as `complete`."""
+    work = _Work(photo, hole, crop, options or CompleteOptions(), network)
+    return work.harmonised() if work.options.harmonise else work.completed(regions, on_step)
 
 
 def _find(
