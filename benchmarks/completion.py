@@ -28,7 +28,7 @@ from latentface.io.images import to_tensor, write_image
 from latentface.networks.lpips import SqueezeLpips
 from latentface.options import CompleteOptions
 from latentface.pretrained import load_completion, load_identity
-from latentface.training.completion_data import CompletionFaces, load_completion_faces
+from latentface.training.completion_data import CompletionFaces, load_completion_faces, load_held_out
 from latentface.training.completion_holes import sample_hole
 
 KINDS = {"centre": "centre", "random": "strokes"}
@@ -50,19 +50,26 @@ def main() -> None:
     parser.add_argument("--projection", type=int, default=0)
     parser.add_argument("--network", default="completion")
     parser.add_argument("--sheet", type=Path)
+    parser.add_argument("--plain", action="store_true")
     parser.add_argument("--people", action="store_true")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    training, held_out = load_completion_faces(given.faces, None)
+    held_out = load_held_out(given.faces)
     network, distance = load_completion(given.network), hub.perceptual("cpu")
 
     def ours(image: Pixels, hole: BoolArray, landmarks: np.ndarray) -> Pixels:
         return complete_face(image, hole, crop_face(image, landmarks, network.config.size), network=network)
 
+    def plain(image: Pixels, hole: BoolArray, landmarks: np.ndarray) -> Pixels:
+        crop, options = crop_face(image, landmarks, network.config.size), CompleteOptions(detail=False)
+        return complete_face(image, hole, crop, options, network=network)
+
     methods: dict[str, Method] = {"telea": telea, "network": ours}
+    if given.plain:
+        methods["no detail"] = plain
     measure(methods, held_out, given.count, given.lpips, given.sheet)
     if given.people:
-        compare_people(ours, training, held_out, given.count)
+        compare_people(ours, load_completion_faces(given.faces, None)[0], held_out, given.count)
     if given.projection:
         generator = api.load_generator()
 
@@ -79,9 +86,7 @@ def main() -> None:
         measure(both, held_out, given.projection, given.lpips, None)
 
 
-def measure(
-    methods: dict[str, Method], faces: CompletionFaces, count: int, lpips: Path, sheet: Path | None
-) -> None:
+def measure(methods: dict[str, Method], faces: CompletionFaces, count: int, lpips: Path, sheet: Path | None) -> None:
     """Print the mean figures of each method for each kind of hole."""
     network = SqueezeLpips(lpips).requires_grad_(False)
     chosen = np.linspace(0, len(faces) - 1, min(count, len(faces))).astype(int)

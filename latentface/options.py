@@ -564,11 +564,11 @@ class CompleteOptions:
         "Keep what the mask marks, and fit its colours to its surroundings: for a region that was pasted in.",
         applies_to=(when("method", "network"),),
     )
-    grow: float = option(
-        0.0, "Widen the mask by so many pixels of the photo.", minimum=0.0, maximum=1_000.0
-    )
+    grow: float = option(0.0, "Widen the mask by so many pixels of the photo.", minimum=0.0, maximum=1_000.0)
     detail: bool = option(
-        True, "Continue the texture and the grain of the surroundings into the hole.", applies_to=(when("harmonise", False),)
+        True,
+        "Continue the texture and the grain of the surroundings into the hole.",
+        applies_to=(when("harmonise", False),),
     )
     steps: int = option(
         80, "Steps of the search for the face.", minimum=1, maximum=10_000, applies_to=(when("method", "optimise"),)

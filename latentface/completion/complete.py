@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ import torch
 from latentface import api, hub
 from latentface.arrays import BoolArray, Float32Array, Pixels
 from latentface.completion import guides
-from latentface.completion.feed_forward import paint
+from latentface.completion.feed_forward import draw_in, paint
 from latentface.completion.holes import Mask, box_hole, check_face, check_hole, grown, read_hole
 from latentface.completion.occluders import find_occluder
 from latentface.completion.optimisation import project_masked, synthesise_texture
@@ -25,13 +26,14 @@ from latentface.io.provenance import COMPOSITE
 from latentface.networks.completion import CompletionNet, continue_into
 from latentface.options import CompleteOptions
 
+Picture = TypeVar("Picture", Photo, Pixels)
 OnStep = Callable[[int, int], None]
 LARGEST = 768  # side of the crop in which texture is searched
 TOUCHED = 0.02  # share of a crop's pixel in the hole from which on it is hidden
 
 
 @dataclass(frozen=True, eq=False)
-class Completion:
+class Completion(Generic[Picture]):
     """A completed photo.
 
     Attributes:
@@ -40,13 +42,13 @@ class Completion:
         crop: the face.
     """
 
-    photo: Photo | Pixels
+    photo: Picture
     hole: BoolArray
     crop: FaceCrop
 
 
 def complete(
-    photo: Photo | Pixels,
+    photo: Picture,
     mask: Mask | None = None,
     *,
     box: Sequence[float] | None = None,
@@ -56,7 +58,7 @@ def complete(
     options: CompleteOptions | None = None,
     device: str = "cpu",
     on_step: OnStep | None = None,
-) -> Completion:
+) -> Completion[Picture]:
     """Complete a hole in a photo of a face; outside the hole every pixel stays the same.
 
     Args:
@@ -85,8 +87,9 @@ def complete(
     hole, crop = _find(rgb, mask, box, remove, face, options)
     network = hub.completion(api.pick_device(device))
     made = complete_face(rgb, hole, crop, options, network=network, regions=regions, on_step=on_step)
-    result = replace(photo, rgb=made, source_type=COMPOSITE) if isinstance(photo, Photo) else made
-    return Completion(result, hole, crop)
+    if isinstance(photo, Photo):
+        return Completion(replace(photo, rgb=made, source_type=COMPOSITE), hole, crop)
+    return Completion(made, hole, crop)
 
 
 def complete_face(
@@ -150,7 +153,8 @@ class _Work:
         self, rgb: Pixels, hole: BoolArray, crop: FaceCrop, options: CompleteOptions, network: CompletionNet
     ) -> None:
         self.rgb, self.hole, self.options, self.network = rgb, hole, options, network
-        side = network.config.size
+        self.generator = api.load_generator(device=str(next(network.parameters()).device))
+        side = self.generator.config.resolution
         # what lies in the hole must not shine into the crop's pixels beside it
         filled = np.rint(smooth(rgb.astype(np.float32), hole)).clip(0, 255).astype(np.uint8)
         shown = rgb if options.harmonise else filled
@@ -161,9 +165,11 @@ class _Work:
     def completed(self, regions: Mask | None, on_step: OnStep | None) -> Pixels:
         """The photo with its hole painted."""
         crop, made = self.crop, self.crop.image
-        guide = None if regions is None else guides.read_guide(regions, self.rgb.shape[:2], crop)
         if self.inner.any():
+            small = crop_face(self.filled, crop.landmarks, self.network.config.size)
+            guide = None if regions is None else guides.read_guide(regions, self.hole.shape, small)
             made = paint(self.network, crop.image, self.inner, guide)
+            made = draw_in(self.generator, crop.image, self.inner, made)
             if self.options.method == "optimise":
                 crop = self._searched(made, on_step)
                 made = crop.image
@@ -174,13 +180,13 @@ class _Work:
 
     def _searched(self, painted: Pixels, on_step: OnStep | None) -> FaceCrop:
         """The crop at the photo's resolution, completed by a search that starts at what the network painted."""
-        generator = api.load_generator(device=str(next(self.network.parameters()).device))
-        content = project_masked(
-            self.crop, self.inner, painted, generator, self.options.steps, self.options.seed, on_step
-        )
+        steps, seed = self.options.steps, self.options.seed
+        content = project_masked(self.crop, self.inner, painted, self.generator, steps, seed, on_step)
         side = int(np.clip(8 * round(self.crop.side / 8), self.crop.size // 2, LARGEST))
         fine = crop_face(self.filled, self.crop.landmarks, side)
-        return replace(fine, image=synthesise_texture(content, fine.image, hidden(self.hole, fine), hub.perceptual("cpu")))
+        return replace(
+            fine, image=synthesise_texture(content, fine.image, hidden(self.hole, fine), hub.perceptual("cpu"))
+        )
 
     def harmonised(self) -> Pixels:
         """The photo with the hole's content in the colours of its surroundings."""

@@ -77,7 +77,9 @@ def _lines(light: Float32Array, places: Float32Array, landmarks: Float64Array) -
     eyes = landmarks[36:42].mean(axis=0), landmarks[42:48].mean(axis=0)
     along = eyes[1] - eyes[0]
     unit = float(np.linalg.norm(along))
-    u, v = np.moveaxis((places - (eyes[0] + eyes[1]) / 2) @ np.stack([along, (-along[1], along[0])], 1) / unit**2, -1, 0)
+    u, v = np.moveaxis(
+        (places - (eyes[0] + eyes[1]) / 2) @ np.stack([along, (-along[1], along[0])], 1) / unit**2, -1, 0
+    )
     size = max(3, round(THIN * unit))
     light = ndimage.gaussian_filter(light, 0.01 * unit)
     hats = ndimage.grey_closing(light, (size, size)) - light, light - ndimage.grey_opening(light, (size, size))
@@ -101,7 +103,9 @@ def _lines(light: Float32Array, places: Float32Array, landmarks: Float64Array) -
 def _closed(lines: BoolArray, reach: float) -> BoolArray:
     """Lines without gaps of up to twice this reach (a morphological closing)."""
     wide = ndimage.distance_transform_edt(~lines) < reach
-    return np.asarray(ndimage.distance_transform_edt(np.pad(wide, 1, constant_values=True))[1:-1, 1:-1] >= reach) | lines
+    return (
+        np.asarray(ndimage.distance_transform_edt(np.pad(wide, 1, constant_values=True))[1:-1, 1:-1] >= reach) | lines
+    )
 
 
 def _share_around(eye: Float64Array, frames: BoolArray, unit: float) -> float:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from latentface import api, hub
 from latentface.arrays import BoolArray, Pixels
-from latentface.compositing.blending import blend_poisson
+from latentface.completion.feed_forward import fitted_in
 from latentface.faces.crop import FaceCrop
 from latentface.fields import resize
 from latentface.inversion import projector
@@ -41,7 +41,7 @@ class PatchOptions:
     steps: int = 24
     rate: float = 0.03
     maps: tuple[int, ...] = (1, 2)
-    content: float = 4.0
+    content: float = 20.0
     smoothness: float = 0.02
     most: int = 5_000
 
@@ -73,10 +73,7 @@ def project_masked(
         start=api.start_of(FaceCrop(painted, crop.landmarks, crop.quad), generator, options.start, search=True),
         preconditioner=hub.preconditioner(generator), hidden=torch.from_numpy(hole.astype(np.float32))[None, None],
     )  # fmt: skip
-    base, patch = crop.image.astype(np.float32), found.image.astype(np.float32)
-    made: Pixels = crop.image.copy()
-    made[hole] = np.rint(blend_poisson(base, patch, hole.astype(np.float32))[hole]).clip(0, 255).astype(np.uint8)
-    return made
+    return fitted_in(crop.image, hole, found.image)
 
 
 def synthesise_texture(
@@ -94,7 +91,7 @@ def synthesise_texture(
     """
     options = options or PatchOptions()
     height, width = surroundings.shape[:2]
-    factors = [f for f in (4, 2, 1) if min(height, width) // f >= content.shape[0] // 2 or f == 1]
+    factors = [f for f in (4, 2, 1) if min(height, width) // f >= content.shape[0] or f == 1]
     base = to_tensor(content)
     x = base
     for factor in factors:

@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from scipy import ndimage
 
-from latentface.arrays import BoolArray, Float32Array, Float64Array, Int64Array
-from latentface.io.images import to_tensor
+from latentface.arrays import BoolArray, Float32Array, Int64Array
 from latentface.fields import resize
+from latentface.io.images import to_tensor
 from latentface.networks.perceptual import FeatureDistance
 
 CELL = 4  # pixels of the network's scale on a side of a place
@@ -138,9 +138,7 @@ def _shifts(places: _Places) -> Float32Array:
     return shifts
 
 
-def _agree(
-    shifts: Float32Array, places: _Places, target: Int64Array, index: Int64Array, cost: Float32Array
-) -> None:
+def _agree(shifts: Float32Array, places: _Places, target: Int64Array, index: Int64Array, cost: Float32Array) -> None:
     """Let each hidden place take its neighbours' shift where that is nearly as good, in place (as in PatchMatch)."""
     height, width = index.shape
     for k, (row, column) in enumerate(target.tolist()):

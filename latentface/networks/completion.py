@@ -153,7 +153,9 @@ class CompletionNet(nn.Module):
 
 def _check(picture: Tensor, hole: Tensor, foreign: Tensor, guide: Tensor) -> None:
     if picture.ndim != 4 or picture.shape[1] != 3 or picture.shape[2] % REACH or picture.shape[3] % REACH:
-        raise UsageError(f"CompletionNet: pictures must be [N, 3, S, S], S a multiple of {REACH}, got {list(picture.shape)}")
+        raise UsageError(
+            f"CompletionNet: pictures must be [N, 3, S, S], S a multiple of {REACH}, got {list(picture.shape)}"
+        )
     n, _, height, width = picture.shape
     wanted = {"hole": (hole, [n, 1, height, width]), "foreign": (foreign, [n, 1, height, width])}
     wanted["guide"] = (guide, [n, REGIONS, height // FOLD, width // FOLD])

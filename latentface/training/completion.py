@@ -171,9 +171,7 @@ class CompletionTrainer:
         share = min(1.0, self.seen / self.recipe.pictures)
         return (0.05 + 0.475 * (1 + math.cos(math.pi * share))) * min(1.0, (self.seen + 100) / self.recipe.warm_up)
 
-    def _compare(
-        self, made: Tensor, batch: Batch, random: np.random.Generator, adversarial: bool
-    ) -> dict[str, Tensor]:
+    def _compare(self, made: Tensor, batch: Batch, random: np.random.Generator, adversarial: bool) -> dict[str, Tensor]:
         """Terms of the loss, each a scalar."""
         area = batch.changed.sum((1, 2, 3)).clamp(min=64)
         difference = ((made - batch.truth).abs().mean(1, keepdim=True) * batch.changed).sum((1, 2, 3)) / area

@@ -15,9 +15,10 @@ from torch.nn import functional as F
 from latentface.arrays import Float64Array
 from latentface.completion.guides import no_guide, region_planes
 from latentface.faces.crop import MIRROR
+from latentface.io.images import read_image
 from latentface.training.completion_holes import sample_hole
 from latentface.training.data import load_shards
-from latentface.training.portraits import Portraits, load_portraits, read_rows
+from latentface.training.portraits import Portraits, held_out_names, load_portraits, read_rows
 
 RIGGED = 0.35  # share of driven pictures among those that are seen
 GUIDED = 0.35  # share of pictures whose guide is given
@@ -87,6 +88,16 @@ def load_completion_faces(folder: Path, rigged: Path | None) -> tuple[Completion
             np.concatenate([(1 - RIGGED) * faces.weights, RIGGED * weights / weights.sum()]),
         )
     return faces, with_landmarks(held_out)
+
+
+def load_held_out(folder: Path) -> CompletionFaces:
+    """The faces that are held out alone, as `load_completion_faces` gives them; raises as it does."""
+    rows = read_rows(folder)
+    names = held_out_names(rows)
+    chosen = [row for row in rows if row["name"] in names]
+    images = np.stack([read_image(folder / "crops" / row["name"]) for row in chosen])
+    points = np.array([row["landmarks"] for row in chosen], np.float64)
+    return CompletionFaces(torch.from_numpy(images).permute(0, 3, 1, 2), points, np.full(len(chosen), 1 / len(chosen)))
 
 
 def make_batch(faces: CompletionFaces, chosen: Sequence[int], side: int, random: np.random.Generator) -> Batch:
