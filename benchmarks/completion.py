@@ -138,8 +138,8 @@ def compare_people(work: Method, training: CompletionFaces, held_out: Completion
         own, made = embed(torch.cat(pictures)), embed(torch.cat(completed))
     before, after = (own @ known.T).amax(1), (made @ known.T).amax(1)
     same = (own * made).sum(1)
-    print(f"cosine to the nearest face trained on: photos {before.mean():.3f} (most {before.max():.3f}), "
-          f"completed {after.mean():.3f} (most {after.max():.3f}); completed to own photo {same.mean():.3f}")  # fmt: skip
+    print(f"cosine to the nearest face trained on: photos {before.mean():.3f} (most {before.max():.3f})")
+    print(f"completed {after.mean():.3f} (most {after.max():.3f}); completed to own photo {same.mean():.3f}")
 
 
 if __name__ == "__main__":

@@ -184,9 +184,8 @@ class _Work:
         content = project_masked(self.crop, self.inner, painted, self.generator, steps, seed, on_step)
         side = int(np.clip(8 * round(self.crop.side / 8), self.crop.size // 2, LARGEST))
         fine = crop_face(self.filled, self.crop.landmarks, side)
-        return replace(
-            fine, image=synthesise_texture(content, fine.image, hidden(self.hole, fine), hub.perceptual("cpu"))
-        )
+        made = synthesise_texture(content, fine.image, hidden(self.hole, fine), hub.perceptual("cpu"))
+        return replace(fine, image=made)
 
     def harmonised(self) -> Pixels:
         """The photo with the hole's content in the colours of its surroundings."""

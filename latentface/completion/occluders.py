@@ -77,9 +77,8 @@ def _lines(light: Float32Array, places: Float32Array, landmarks: Float64Array) -
     eyes = landmarks[36:42].mean(axis=0), landmarks[42:48].mean(axis=0)
     along = eyes[1] - eyes[0]
     unit = float(np.linalg.norm(along))
-    u, v = np.moveaxis(
-        (places - (eyes[0] + eyes[1]) / 2) @ np.stack([along, (-along[1], along[0])], 1) / unit**2, -1, 0
-    )
+    axes = np.stack([along, (-along[1], along[0])], axis=1) / unit**2
+    u, v = np.moveaxis((places - (eyes[0] + eyes[1]) / 2) @ axes, -1, 0)
     size = max(3, round(THIN * unit))
     light = ndimage.gaussian_filter(light, 0.01 * unit)
     hats = ndimage.grey_closing(light, (size, size)) - light, light - ndimage.grey_opening(light, (size, size))

@@ -81,6 +81,7 @@ class _Block(nn.Module):
         self.conv0 = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation)
         self.conv1 = nn.Conv2d(channels, channels, 1)
         nn.init.zeros_(self.conv1.weight)
+        nn.init.zeros_(self.conv1.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = x + self.conv1(F.relu(self.conv0(F.relu(x))))
