@@ -22,7 +22,7 @@ from latentface.options import CompleteOptions
 @click.argument("photo", type=click.Path(path_type=Path))
 @flag("--mask", type=click.Path(path_type=Path), help="Picture of the photo's size, white where it is to be painted.")
 @flag("--box", metavar="LEFT,TOP,RIGHT,BOTTOM", help="Paint this rectangle, in pixels of the photo.")
-@flag("--remove", type=click.Choice(["glasses", "hand"]), help="Find this on the face, and paint over it.")
+@flag("--remove", type=click.Choice(["glasses"]), help="Find this on the face, and paint over it.")
 @flag(
     "--regions", type=click.Path(path_type=Path), applies_to=(when("harmonise", False),),
     help="Picture of the photo's size that says which part of the face is to appear where, in the colours of regions.",

@@ -65,7 +65,7 @@ def complete(
         photo: uint8 RGB [H, W, 3], or a `Photo`, whose alpha channel and metadata are kept.
         mask: what to complete: a picture of the photo's size, white where it is to be painted, or an array [H, W].
         box: or a box of it, left, top, right and bottom in pixels.
-        remove: or what to find and remove, `glasses` or `hand`.
+        remove: or what to find and remove: `glasses`.
         regions: which part of the face is to appear where: a picture of the photo's size in the colours of
             `latentface.completion.guides.COLOURS`, black where nothing is said.
         face: number of the face, in order of detection; by default the one with most of the hole in its crop.

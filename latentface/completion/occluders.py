@@ -1,4 +1,4 @@
-"""What lies over a face and can be found: spectacles, by the head that is fitted to it, and hands, by their colour."""
+"""What lies over a face and can be found: spectacles, by the head that is fitted to it and by their frames."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from latentface.arrays import BoolArray, Float32Array, Float64Array, Pixels
 from latentface.completion.holes import grown
 from latentface.errors import InputError, UsageError
 from latentface.faces.crop import FaceCrop, inter_ocular
-from latentface.faces.regions import fill, uncovered
+from latentface.faces.regions import fill
 from latentface.head.drive import Driver
-from latentface.head.geometry import Box
 from latentface.head.projector import Projector
 
-OCCLUDERS = ("glasses", "hand")
+OCCLUDERS = ("glasses",)
 # all of the inter-ocular distance
 TEMPLES, FAINTER = 0.62, 0.5  # from so far out on, what is joined to the frames needs less of that contrast
 BROW, STRONGER = 0.08, 1.15  # so near to the brows, which are lines as well, it needs more
@@ -27,8 +26,6 @@ UP, DOWN, NOSE, PADS = 0.3, 0.42, 0.2, 0.16  # how far from the eyes' line frame
 LID = 0.06  # around the eyes' landmarks: lids and lashes are no frames
 PIECE = 0.12  # shorter dark pieces are lashes, brows and wrinkles
 FRAME = 0.05  # around the frames: their edges and the shadows on the skin
-COVERED = 0.5  # visibility below which a place is hidden
-SMALLEST = 0.04  # squared: what is hidden over a smaller area is a beard or a shadow
 DARK = 0.55  # of the cheeks' light: lenses that are darker hide the eyes
 
 
@@ -39,13 +36,11 @@ def find_occluder(kind: str, photo: Pixels, crop: FaceCrop) -> BoolArray:
         InputError: nothing of that kind was found; a mask says where it is.
         UsageError: the kind is unknown.
     """
-    finders = {"glasses": _glasses, "hand": _hand}
-    if kind not in finders:
+    if kind not in OCCLUDERS:
         raise UsageError(f"cannot remove {kind!r}; expected one of {', '.join(OCCLUDERS)}")
-    found = finders[kind](photo, crop)
+    found = _glasses(photo, crop)
     if found is None or not found.any():
-        why = "; a bare hand has the face's own colour and is not found" if kind == "hand" else ""
-        raise InputError(f"no {kind} found on this face{why}; paint a mask over what is to be removed")
+        raise InputError(f"no {kind} found on this face; paint a mask over what is to be removed")
     return found
 
 
@@ -130,21 +125,3 @@ def _dark_lenses(photo: Pixels, frames: BoolArray, landmarks: Float64Array) -> B
         return np.zeros_like(frames)
     dark = np.median(light[enclosed]) < DARK * np.median(light[cheeks])
     return enclosed if dark else np.zeros_like(frames)
-
-
-def _hand(photo: Pixels, crop: FaceCrop) -> BoolArray | None:
-    """The largest piece over the lower face whose colour is not that of the skin: a glove, a cup, a microphone."""
-    unit = inter_ocular(crop.landmarks)
-    box = Box.around(crop.landmarks, 0.3 * unit, *photo.shape[:2])
-    points = crop.landmarks - (box.left, box.top)
-    base = photo[box.slices].astype(np.float32)
-    below = fill(np.concatenate([points[1:16], points[45:46], points[36:37]]), (box.width, box.height))
-    labels, count = ndimage.label((uncovered(base, points, unit) < COVERED) & below)
-    if not count:
-        return None
-    sizes = ndimage.sum_labels(below, labels, range(1, count + 1))
-    if sizes.max() < SMALLEST * unit**2:
-        return None
-    found = np.zeros(photo.shape[:2], bool)
-    found[box.slices] = labels == 1 + int(sizes.argmax())
-    return found

@@ -49,17 +49,8 @@ def test_frames_are_found_and_the_eyes_are_left(face: tuple[Pixels, FaceCrop]) -
         assert not found[y, x]
 
 
-def test_a_dark_cup_over_the_chin_is_found(face: tuple[Pixels, FaceCrop]) -> None:
-    photo, crop = face
-    x, y = np.rint(crop.landmarks[8]).astype(int)
-    made = photo.copy()
-    made[y - 45 : y + 10, x - 30 : x + 30] = (20, 40, 160)
-    found = find_occluder("hand", made, crop)
-    assert found[y - 35 : y - 10, x - 20 : x + 20].mean() > 0.9
-
-
 def test_what_is_not_there_is_not_found(face: tuple[Pixels, FaceCrop]) -> None:
     with pytest.raises(InputError, match="no glasses found"):
         find_occluder("glasses", *face)
-    with pytest.raises(UsageError, match="glasses, hand"):
+    with pytest.raises(UsageError, match="expected one of glasses"):
         find_occluder("hat", *face)
