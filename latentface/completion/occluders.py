@@ -16,7 +16,7 @@ from latentface.head.projector import Projector
 
 OCCLUDERS = ("glasses",)
 # all of the inter-ocular distance
-TEMPLES, FAINTER = 0.62, 0.5  # from so far out on, what is joined to the frames needs less of that contrast
+TEMPLES, RIM, FAINTER = 0.62, 0.02, 0.5  # so far out, or above the eyes, what is joined needs less of it
 BROW, STRONGER = 0.08, 1.15  # so near to the brows, which are lines as well, it needs more
 AROUND = 0.55  # of the directions around each eye in which there must be a frame
 GAP = 0.1  # such interruptions of frames are closed
@@ -93,7 +93,8 @@ def _lines(light: Float32Array, places: Float32Array, landmarks: Float64Array) -
         eyes_open |= grown(fill(landmarks[eye] - corner, shape), LID * unit)
     within = (v > -UP) & (v < np.where(nose, PADS, DOWN)) & ~eyes_open
     sure = within & (contrast > enough * np.where(brows, STRONGER, 1))
-    faint = within & (contrast > FAINTER * enough) & (np.abs(u) > TEMPLES) & (np.abs(v) < PADS)
+    edge = (np.abs(u) > TEMPLES) & (np.abs(v) < PADS) | (v < -RIM)
+    faint = within & (contrast > FAINTER * enough) & edge
     joined: BoolArray = ndimage.binary_propagation(sure, structure=np.ones((3, 3)), mask=sure | faint)
     return joined
 
