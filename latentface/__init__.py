@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         read_emotions,
         transfer,
     )
+    from latentface.completion.complete import Completion, complete
     from latentface.editing.attribute_edit import Edit
     from latentface.editing.clip_edit import EditedClip
     from latentface.editing.keyframes import Keyframes
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from latentface.options import (
         AnimateOptions,
         ClipOptions,
+        CompleteOptions,
         CompositeOptions,
         DirectionOptions,
         EditOptions,
@@ -79,6 +81,8 @@ _HOMES = {
     "Animation": "latentface.motion.animator",
     "Clip": "latentface.io.clip",
     "ClipOptions": "latentface.options",
+    "CompleteOptions": "latentface.options",
+    "Completion": "latentface.completion.complete",
     "CompositeOptions": "latentface.options",
     "Direction": "latentface.latents.latent",
     "DirectionOptions": "latentface.options",
@@ -125,6 +129,7 @@ _HOMES = {
     "Written": "latentface.io.video",
     "align": "latentface.api",
     "animate": "latentface.api",
+    "complete": "latentface.completion.complete",
     "composite": "latentface.api",
     "evaluate": "latentface.evaluation.evaluate",
     "fit_head": "latentface.api",
@@ -156,6 +161,8 @@ __all__ = [
     "Animation",
     "Clip",
     "ClipOptions",
+    "CompleteOptions",
+    "Completion",
     "CompositeOptions",
     "Direction",
     "DirectionOptions",
@@ -203,6 +210,7 @@ __all__ = [
     "__version__",
     "align",
     "animate",
+    "complete",
     "composite",
     "evaluate",
     "fit_head",

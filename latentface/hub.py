@@ -36,6 +36,7 @@ from latentface.pretrained.catalogue import BUILTIN, DEFAULT_GENERATOR
 if TYPE_CHECKING:
     from latentface.faces.alignment import LandmarkPredictor
     from latentface.networks.classifier import EmotionNet
+    from latentface.networks.completion import CompletionNet
     from latentface.networks.generator import Generator
     from latentface.networks.identity import IdentityNet
     from latentface.networks.landmarks import LandmarkNet
@@ -297,6 +298,14 @@ def mouth() -> MouthNet:
     return network.bfloat16() if multiplies_bfloat16() else network
 
 
+@lru_cache(maxsize=2)
+def completion(device: str = "cpu") -> CompletionNet:
+    """The built-in network that completes faces."""
+    network = pretrained.load_completion(device=device)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
+
+
 def rhythm(model: str | os.PathLike[str] = "rhythm") -> RhythmNet:
     """The network that predicts sequences of emotions: the built-in one, or a file from `latentface sequence fit`."""
     return _rhythm(os.fspath(model), _stamp(model))
@@ -310,7 +319,7 @@ def builtin_digest() -> str:
 def forget() -> None:
     """Release all loaded networks."""
     networks = (perceptual, _animator, _encoder, _named_encoder, _faces, _generator, _landmarks, _rhythm)
-    for kept in (*networks, head_model, head_reader, mark, mouth, _expressions, _preconditioner):
+    for kept in (*networks, head_model, head_reader, mark, mouth, completion, _expressions, _preconditioner):
         kept.cache_clear()
 
 

@@ -551,3 +551,37 @@ class ProvenanceOptions:
 
     mark: bool = option(True, "Put an invisible mark into the faces that a network changed or generated.")
     sign: bool = option(True, "Sign JPEG, PNG, WebP and MP4 files, if c2pa-python is installed (latentface[c2pa]).")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompleteOptions:
+    """How a hole in a photo is completed; see `latentface.complete`.
+
+    Raises:
+        UsageError: a value is out of bounds, or has no effect in the mode chosen by the other options.
+    """
+
+    method: str = option(
+        "network",
+        "How the hole is painted: in one pass of a network (network, about a second), or by a search (optimise, about "
+        "a minute) for the face that fits the surroundings, and for its texture.",
+        choices=("network", "optimise"),
+    )
+    harmonise: bool = option(
+        False,
+        "Keep what the mask marks, and fit its colours to its surroundings: for a region that was pasted in.",
+        applies_to=(when("method", "network"),),
+    )
+    grow: float = option(0.0, "Widen the mask by so many pixels of the photo.", minimum=0.0, maximum=1_000.0)
+    detail: bool = option(
+        True,
+        "Continue the texture and the grain of the surroundings into the hole.",
+        applies_to=(when("harmonise", False),),
+    )
+    steps: int = option(
+        80, "Steps of the search for the face.", minimum=1, maximum=10_000, applies_to=(when("method", "optimise"),)
+    )
+    seed: int = option(0, "Seed of all random numbers.", minimum=0, maximum=2**63 - 1)
+
+    def __post_init__(self) -> None:
+        check(self)

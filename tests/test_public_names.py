@@ -12,7 +12,7 @@ import latentface
 
 NAMES = [
     "AnimateOptions", "Animation", "MotionModel", "animate", "load_animator",
-    "EvaluateOptions", "Evaluation", "evaluate",
+    "EvaluateOptions", "Evaluation", "evaluate", "CompleteOptions", "Completion", "complete",
     "ProvenanceOptions", "Publisher", "Story", "Verification", "verify",
     "HeadFit", "fit_head", "ClipOptions", "EditedClip", "Keyframes",
     "Clip", "CompositeOptions", "Direction", "Emotion", "EmotionSegment", "EmotionSequence", "FaceCrop", "FaceEditor",

@@ -109,6 +109,7 @@ def project(
     start: Tensor | None = None,
     statistics: WStatistics | None = None,
     preconditioner: Preconditioner | None = None,
+    hidden: Tensor | None = None,
 ) -> Projection: ...
 
 
@@ -123,6 +124,7 @@ def project(
     start: Tensor | None = None,
     statistics: WStatistics | None = None,
     preconditioner: Preconditioner | None = None,
+    hidden: Tensor | None = None,
 ) -> list[Projection]: ...
 
 
@@ -136,6 +138,7 @@ def project(
     start: Tensor | None = None,
     statistics: WStatistics | None = None,
     preconditioner: Preconditioner | None = None,
+    hidden: Tensor | None = None,
 ) -> Projection | list[Projection]:
     """Invert aligned crops into the latent space of a generator.
 
@@ -156,6 +159,7 @@ def project(
         statistics: the result of `measure_w` for this generator, to reuse it in many calls; for a network with labels,
             this also determines the label.
         preconditioner: the preconditioner of this generator, whose coordinates are used to search W+.
+        hidden: [N, 1, R, R], above 0 where a crop is not compared: the generator decides what it shows there.
 
     Returns:
         A Projection for one crop, a list for several.
@@ -173,7 +177,10 @@ def project(
             return []
         run = _Run(generator, distance, options, on_step)
         attention = _attention(listed, options.feature_weight, targets)
-        found = run.invert(targets, attention, start, statistics or measure_w(generator), preconditioner)
+        if hidden is not None and hidden.shape != attention.shape:
+            raise UsageError(f"hidden of shape {list(hidden.shape)}: these crops expect {list(attention.shape)}")
+        place = None if hidden is None else hidden.to(attention)
+        found = run.invert(targets, attention, start, statistics or measure_w(generator), preconditioner, place)
     return found[0] if single else found
 
 
@@ -191,9 +198,10 @@ class _Run:
         start: Tensor | None,
         statistics: WStatistics,
         preconditioner: Preconditioner | None,
+        hidden: Tensor | None,
     ) -> list[Projection]:
         """Search for all targets [N, 3, R, R] together, then tune and measure them one by one."""
-        comparison = Comparison(targets, self.distance, self.options, attention)
+        comparison = Comparison(targets, self.distance, self.options, attention, hidden)
         count = len(targets)
         search = Search(self.generator, comparison, statistics, self.options, start, count, preconditioner)
         step = 0

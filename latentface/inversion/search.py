@@ -106,13 +106,16 @@ def normalise_noise(maps: Sequence[Tensor]) -> None:
 class Comparison:
     """Perceptual and pixel loss against fixed targets [N, 3, R, R], also of images drawn at a lower resolution.
 
-    attention [N, 1, R, R], with mean 1, is the weight of each pixel in the loss.
+    attention [N, 1, R, R], with mean 1, is the weight of each pixel in the loss. Where hidden [N, 1, R, R] is above 0,
+    images are not compared: the target's own pixels take their place, so that no feature reaches across its edge.
     """
 
     def __init__(
-        self, targets: Tensor, distance: FeatureDistance, options: ProjectOptions, attention: Tensor | None = None
-    ) -> None:
+        self, targets: Tensor, distance: FeatureDistance, options: ProjectOptions, attention: Tensor | None = None,
+        hidden: Tensor | None = None,
+    ) -> None:  # fmt: skip
         self.attention = torch.ones_like(targets[:, :1]) if attention is None else attention
+        self.hidden = hidden
         self.distance = distance
         self.options = options
         self.targets = shrink(targets)
@@ -120,12 +123,12 @@ class Comparison:
 
     def perceptual(self, images: Tensor) -> Tensor:
         """The distance [N] of images [N, 3, r, r] to the targets."""
-        images = shrink(images)
+        images = self._shown(shrink(images))
         return self.distance.compare(self.distance.unit_features(images), self._at(images.shape[-1])[1])
 
     def loss(self, images: Tensor) -> Tensor:
         """The weighted sum [N] of the distance and the mean squared error, averaged over the levels of a pyramid."""
-        levels = pyramid(shrink(images))
+        levels = pyramid(self._shown(shrink(images)))
         targets, features = self._at(levels[0].shape[-1])
         errors = [
             ((a - b).square() * F.adaptive_avg_pool2d(self.attention, a.shape[-1])).mean(dim=(1, 2, 3))
@@ -138,10 +141,19 @@ class Comparison:
     def of(self, which: Sequence[int]) -> Comparison:
         """The comparison restricted to the targets with these indices."""
         index = list(which)
-        part = Comparison(self.targets[index], self.distance, self.options, self.attention[index])
+        hidden = None if self.hidden is None else self.hidden[index]
+        part = Comparison(self.targets[index], self.distance, self.options, self.attention[index], hidden)
         for side, (levels, features) in self._seen.items():
             part._seen[side] = [each[index] for each in levels], tuple(each[index] for each in features)
         return part
+
+    def _shown(self, images: Tensor) -> Tensor:
+        """Images [N, 3, r, r] with the targets' pixels where these are hidden."""
+        if self.hidden is None:
+            return images
+        side = images.shape[-1]
+        place = (F.adaptive_avg_pool2d(self.hidden, side) > 0).to(images.dtype)
+        return torch.lerp(images, self._at(side)[0][0], place)
 
     def _at(self, side: int) -> tuple[list[Tensor], tuple[Tensor, ...]]:
         """Pyramid and features of the targets at this size, computed on first use."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # torch is imported in the functions that need it, because th
     from latentface.latents.preconditioner import Preconditioner
     from latentface.latents.subspace import Subspace
     from latentface.networks.classifier import EmotionNet
+    from latentface.networks.completion import CompletionNet
     from latentface.networks.encoder import LatentEncoder
     from latentface.networks.generator import Generator
     from latentface.networks.head_reader import HeadReaderNet
@@ -36,6 +37,7 @@ __all__ = [
     "find_encoder",
     "find_expressions",
     "find_preconditioner",
+    "load_completion",
     "load_emotion",
     "load_encoder",
     "load_generator",
@@ -262,6 +264,16 @@ def load_mark(name_or_path: str | os.PathLike[str] = "mark", device: str = "cpu"
 
     path = resolve(name_or_path, kind="mark")
     return build_network(path, "mark", lambda config: MarkNets(MarkConfig(**config))).to(device)
+
+
+@_outside_inference_mode
+def load_completion(name_or_path: str | os.PathLike[str] = "completion", device: str = "cpu") -> CompletionNet:
+    """Load the network that completes faces, built in or from a file; raises as `load_generator`."""
+    from latentface.networks.completion import CompletionConfig, CompletionNet
+    from latentface.pretrained.native import build_network
+
+    path = resolve(name_or_path, kind="completion")
+    return build_network(path, "completion", lambda config: CompletionNet(CompletionConfig(**config))).to(device)
 
 
 @_outside_inference_mode

@@ -18,8 +18,8 @@ class Entry:
 
     Attributes:
         name: its name for the user. kind: "generator", "encoder", "landmarks", "perceptual", "emotion",
-            "identity", "directions", "expressions", "preconditioner", "motion", "mark", "mouth", "rhythm", "head" or
-            "head-reader".
+            "identity", "directions", "expressions", "preconditioner", "motion", "mark", "mouth", "completion", "rhythm",
+            "head" or "head-reader".
         file: name in `WEIGHTS_DIR`; the model card beside it has the suffix .md.
         licence: SPDX identifier. summary: one line for the list.
     """
@@ -189,6 +189,13 @@ BUILTIN: tuple[Entry, ...] = (
         file="mouth.safetensors",
         licence="MIT",
         summary="paints open mouths in photos: teeth and the inside of the mouth",
+    ),
+    Entry(
+        name="completion",
+        kind="completion",
+        file="completion.safetensors",
+        licence="MIT",
+        summary="completes faces: paints holes, fits pasted regions to their surroundings",
     ),
     Entry(
         name="perceptual",

@@ -8,6 +8,7 @@ import gradio as gr
 
 from latentface._version import __version__
 from latentface.studio.clips_tab import CLIPS
+from latentface.studio.complete_tab import COMPLETE
 from latentface.studio.desk import Desk, new_token
 from latentface.studio.edit_tab import Callbacks, build_edit
 from latentface.studio.endpoints import add_endpoints
@@ -18,7 +19,7 @@ from latentface.studio.tools import ANIMATE, MIX, PROJECT, TRANSFER
 from latentface.studio.verify_tab import build_verify
 from latentface.studio.video_tab import VIDEO
 
-TOOLS = (TRANSFER, VIDEO, CLIPS, ANIMATE, PROJECT, MIX)
+TOOLS = (TRANSFER, VIDEO, CLIPS, ANIMATE, COMPLETE, PROJECT, MIX)
 KEEP_HOURS = 12  # uploads and previews, unless the server ends before
 TITLE = (
     f'<header class="title">{LOGO}<div><h1>latentface studio</h1>'

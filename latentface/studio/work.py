@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from latentface.arrays import BoolArray
+from latentface.completion.holes import check_hole
 from latentface.editing.keyframes import Keyframes
 from latentface.emotion import EmotionSequence
 from latentface.errors import OutputError, UsageError
 from latentface.head.control_names import check_parts
-from latentface.io.images import Photo
+from latentface.io.images import Photo, read_photo
 from latentface.io.provenance import GENERATED
 from latentface.io.video import read_clip, write_clip
 from latentface.latents.rows import parse_rows
 from latentface.options import (
     AnimateOptions,
     ClipOptions,
+    CompleteOptions,
     ProjectOptions,
     SequenceOptions,
     TransferOptions,
@@ -269,6 +272,43 @@ class Workshop:
             sheet = Photo(np.concatenate(images, axis=1), source_type=GENERATED)
             Publisher(Story("mix", sources=(Path(first), Path(second)))).sheet(picture, sheet)
             return picture, target
+
+        return work
+
+    def complete(
+        self, photo: str, hole: BoolArray | None = None, *, remove: str | None = None, search: bool = False,
+        harmonise: bool = False, name: str = "",
+    ) -> Work:  # fmt: skip
+        """A photo's face completed, as `latentface complete` does it.
+
+        Args:
+            photo: the file.
+            hole: bool [H, W], what is painted; or
+            remove: what is found and removed.
+            search: whether a search follows on the networks; never for what is harmonised.
+            harmonise: whether what the hole shows stays, in colours that fit.
+            name: what the result is named after; by default the file.
+        """
+        if (hole is None) == (remove is None):
+            raise UsageError("give either what is painted over or what is to be removed")
+        if hole is not None:
+            check_hole(hole)
+        options = CompleteOptions(method="optimise" if search and not harmonise else "network", harmonise=harmonise)
+
+        def work(progress: Progress) -> Sequence[Path]:
+            from latentface.completion.complete import complete
+
+            def on_step(step: int, steps: int) -> None:
+                progress(0.1 + 0.8 * step / steps, f"step {step}")
+
+            progress(0.1, "completing the face")
+            made = complete(
+                read_photo(photo), hole, remove=remove, options=options, device=self.device, on_step=on_step
+            )
+            progress.show(made.photo.rgb)
+            target = self.results.new(name or photo, "complete.png")
+            write_photo(target, made.photo)
+            return (target,)
 
         return work
 

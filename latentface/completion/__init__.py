@@ -1,0 +1,1 @@
+"""Completion of faces: holes are painted, occluders removed, pasted regions fitted to their surroundings."""

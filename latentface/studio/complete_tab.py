@@ -1,0 +1,72 @@
+"""The tab that completes faces: what is to go is painted over in the browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from PIL import Image
+
+from latentface.arrays import BoolArray
+from latentface.errors import InputError
+from latentface.studio.desk import Desk
+from latentface.studio.jobs import Work
+from latentface.studio.tool import Controls, Tool, flagged
+from latentface.studio.work import Workshop
+
+PAINTED, GLASSES, PASTED = "what is painted over", "glasses", "fit in what is painted over"
+OPAQUE = 16  # of 255: what is painted more faintly does not count
+MASK = "mask.png"
+
+
+def _lay_out(desk: Desk) -> Controls:
+    photo = gr.ImageEditor(
+        label="Photo, with a brush", type="filepath", image_mode="RGBA", sources=["upload", "clipboard"], height=420,
+        brush=gr.Brush(default_size=24, colors=["#ff3b30"], color_mode="fixed"), layers=False, transforms=(),
+        buttons=[], elem_id="complete-photo",
+    )  # fmt: skip
+    remove = gr.Radio([PAINTED, GLASSES, PASTED], value=PAINTED, label="Complete", elem_id="complete-what")
+    search = gr.Checkbox(False, label="Search (a minute or more)", elem_id="complete-search")
+    return {"photo": photo, "remove": remove, "search": search}
+
+
+def painted(value: dict[str, Any] | None) -> tuple[str, BoolArray]:
+    """The photo's file and what is painted over it, bool [H, W], of the value of an image editor.
+
+    Raises:
+        InputError: there is no photo yet.
+    """
+    if not value or not value.get("background"):
+        raise InputError("there is no photo yet; drop or upload one first")
+    photo = str(value["background"])
+    with Image.open(photo) as picture:
+        size = picture.size
+    hole = np.zeros((size[1], size[0]), bool)
+    for path in value.get("layers") or ():
+        with Image.open(path) as layer:
+            alpha = layer.convert("RGBA").getchannel("A").resize(size)
+        hole |= np.asarray(alpha) > OPAQUE
+    return photo, hole
+
+
+def _work(shop: Workshop, photo: dict[str, Any] | None, remove: str, search: bool) -> Work:
+    path, hole = painted(photo)
+    if remove == GLASSES:
+        return shop.complete(path, remove="glasses", search=search)
+    return shop.complete(path, hole, search=search, harmonise=remove == PASTED)
+
+
+def _words(photo: dict[str, Any] | None, remove: str, search: bool) -> list[str]:
+    if not photo or not photo.get("background"):
+        return []
+    name = Path(str(photo["background"])).name
+    how = ["--remove", "glasses"] if remove == GLASSES else ["--mask", MASK, *flagged(harmonise=remove == PASTED)]
+    return ["complete", name, *how, *flagged(method="optimise" if search and remove != PASTED else "")]
+
+
+COMPLETE = Tool(
+    "Complete", "Paints over what you brush out of a face, or takes its glasses off.", "Complete the face", _lay_out,
+    _work, _words,
+)  # fmt: skip

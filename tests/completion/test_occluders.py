@@ -1,0 +1,56 @@
+"""What lies over a face: found where it is, and said where it is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+import latentface as lf
+from latentface.arrays import Pixels
+from latentface.completion.occluders import find_occluder
+from latentface.errors import InputError, UsageError
+from latentface.faces.crop import FaceCrop
+
+PHOTO = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
+
+
+@pytest.fixture(scope="module")
+def face() -> tuple[Pixels, FaceCrop]:
+    photo = lf.read_image(PHOTO)
+    return photo, lf.align(photo)[0]
+
+
+def frames(photo: Pixels, crop: FaceCrop) -> tuple[Pixels, np.ndarray]:
+    """The photo with a pair of dark glasses' frames drawn on, and where they are."""
+    eyes = crop.landmarks[36:42].mean(0), crop.landmarks[42:48].mean(0)
+    unit = float(np.linalg.norm(eyes[1] - eyes[0]))
+    drawn = Image.new("L", (photo.shape[1], photo.shape[0]))
+    pen, width = ImageDraw.Draw(drawn), max(2, round(0.06 * unit))
+    for x, y in eyes:
+        pen.rectangle((x - 0.42 * unit, y - 0.22 * unit, x + 0.42 * unit, y + 0.3 * unit), outline=255, width=width)
+    pen.line([(eyes[0][0] + 0.4 * unit, eyes[0][1]), (eyes[1][0] - 0.4 * unit, eyes[1][1])], fill=255, width=width)
+    mask = np.asarray(drawn) > 0
+    made = photo.copy()
+    made[mask] = 20
+    return made, mask
+
+
+def test_frames_are_found_and_the_eyes_are_left(face: tuple[Pixels, FaceCrop]) -> None:
+    photo, crop = face
+    made, mask = frames(photo, crop)
+    found = find_occluder("glasses", made, crop)
+    assert found[mask].mean() > 0.75
+    assert found.sum() < 5 * mask.sum()
+    for eye in (slice(36, 42), slice(42, 48)):
+        x, y = np.rint(crop.landmarks[eye].mean(0)).astype(int)
+        assert not found[y, x]
+
+
+def test_what_is_not_there_is_not_found(face: tuple[Pixels, FaceCrop]) -> None:
+    with pytest.raises(InputError, match="no glasses found"):
+        find_occluder("glasses", *face)
+    with pytest.raises(UsageError, match="expected one of glasses"):
+        find_occluder("hat", *face)
