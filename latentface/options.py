@@ -490,6 +490,24 @@ class ClipOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StyleOptions:
+    """How a style is learnt from one picture; see `latentface.learn_style`.
+
+    Raises:
+        UsageError: a value is out of bounds.
+    """
+
+    learning_steps: int = option(
+        240, "Steps of fine-tuning; more follow the style picture more closely.", minimum=1, maximum=10_000
+    )
+    learning_rate: float = option(0.002, "Learning rate of Adam.", minimum=1e-6, maximum=0.1)
+    seed: int = option(0, "Seed of all random numbers.", minimum=0, maximum=2**63 - 1)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True, kw_only=True)
 class EditOptions:
     """How a face is edited along directions and put back; see `latentface.FaceEditor.edit`.
 
