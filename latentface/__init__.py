@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from latentface.editing.attribute_edit import Edit
     from latentface.editing.clip_edit import EditedClip
     from latentface.editing.keyframes import Keyframes
+    from latentface.editing.stylisation import Stylised, learn_style, stylise
     from latentface.editor import FaceEditor
     from latentface.emotion import Emotion, EmotionSegment, EmotionSequence
     from latentface.emotions.recognition import Reading, Recogniser
@@ -64,10 +65,13 @@ if TYPE_CHECKING:
         ProjectOptions,
         ReadOptions,
         SequenceOptions,
+        StyleOptions,
+        StyliseOptions,
         TransferOptions,
         VideoOptions,
     )
     from latentface.pretrained import load_emotion, load_identity, load_landmarks, load_perceptual, load_rhythm
+    from latentface.styles.style import Style
 
 # public name -> module that defines it
 _HOMES = {
@@ -108,6 +112,10 @@ _HOMES = {
     "Recogniser": "latentface.emotions.recognition",
     "SequenceOptions": "latentface.options",
     "Sound": "latentface.io.clip",
+    "Style": "latentface.styles.style",
+    "StyleOptions": "latentface.options",
+    "StyliseOptions": "latentface.options",
+    "Stylised": "latentface.editing.stylisation",
     "Transfer": "latentface.fusion.style_mixing",
     "TransferOptions": "latentface.options",
     "UnknownNetwork": "latentface.errors",
@@ -120,6 +128,7 @@ _HOMES = {
     "composite": "latentface.api",
     "evaluate": "latentface.evaluation.evaluate",
     "fit_head": "latentface.api",
+    "learn_style": "latentface.editing.stylisation",
     "load_animator": "latentface.api",
     "load_direction": "latentface.api",
     "load_emotion": "latentface.pretrained",
@@ -134,6 +143,7 @@ _HOMES = {
     "read_emotions": "latentface.api",
     "read_image": "latentface.io.images",
     "read_photo": "latentface.io.images",
+    "stylise": "latentface.editing.stylisation",
     "to_tensor": "latentface.io.images",
     "to_uint8": "latentface.io.images",
     "transfer": "latentface.api",
@@ -180,6 +190,10 @@ __all__ = [
     "Recogniser",
     "SequenceOptions",
     "Sound",
+    "Style",
+    "StyleOptions",
+    "StyliseOptions",
+    "Stylised",
     "Transfer",
     "TransferOptions",
     "UnknownNetwork",
@@ -193,6 +207,7 @@ __all__ = [
     "composite",
     "evaluate",
     "fit_head",
+    "learn_style",
     "load_animator",
     "load_direction",
     "load_emotion",
@@ -207,6 +222,7 @@ __all__ = [
     "read_emotions",
     "read_image",
     "read_photo",
+    "stylise",
     "to_tensor",
     "to_uint8",
     "transfer",

@@ -40,6 +40,7 @@ COMMANDS = {
     "sample": "sample",
     "sequence": "sequence",
     "studio": "studio",
+    "stylise": "stylise",
     "train": "train",
     "transfer": "transfer",
     "video": "video",

@@ -67,7 +67,8 @@ def recolour(photo: Pixels, before: Pixels, after: Pixels) -> Pixels:
 
     Args:
         photo: uint8 RGB [H, W, 3].
-        before, after: uint8 RGB of equal shapes, from which the map is fitted by ridge regression.
+        before: uint8 RGB [S, S, 3], with `after` what the map is fitted to by ridge regression.
+        after: uint8 RGB [S, S, 3].
     """
     source, target = (_sample(picture) for picture in (before, after))
     base = _terms(source)

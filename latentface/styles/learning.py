@@ -3,13 +3,14 @@
 The style picture is inverted; codes that share its upper rows, which shape the face, and take the lower ones from
 random faces are all trained to give the picture. That alone makes every face look where the style picture looks and
 forget its own features. So random faces are trained beside them: their features take the correlations of the style
-picture's, their deep features stay as they were, and so does the arrangement of light and dark in their eyes.
+picture's, and their colours its colours; their deep features stay as they were, and so does the arrangement of light
+and dark in their eyes.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,20 +24,22 @@ from latentface.inversion.search import synthesise
 from latentface.networks.perceptual import FeatureDistance
 from latentface.networks.precision import convolving
 from latentface.options import StyleOptions
-from latentface.styles.losses import StyleDistance, eye_difference, eye_masks
+from latentface.styles.losses import ColourDistance, StyleDistance, eye_difference, eye_masks
 
 if TYPE_CHECKING:
     from latentface.networks.generator import Generator
 
 OnStep = Callable[[int, float], None]
 BETAS = (0.0, 0.99)
-WARM_UP = 15  # steps
-#: Share of the steps at the end in which the learning rate falls to zero.
+#: Shares of the steps in which the learning rate rises, at the beginning, and falls to zero, at the end.
+WARM_UP = 0.15
 COOL_DOWN = 0.4
 #: Share of the rows below the upper ones that come from random faces.
 MIXED = 0.8
 #: Weights of the losses beside the perceptual distance to the style picture.
-CORRELATIONS, STRUCTURE, EYES = 2.0, 0.5, 0.7
+CORRELATIONS, COLOURS, STRUCTURE, EYES = 1.5, 0.7, 0.7, 0.5
+#: Share of the learning rate in the layers up to 16 pixels, which hold the shape of a head.
+COARSE_SIDE, COARSE_SHARE = 16, 0.25
 _DEEP = 2  # number of the deepest feature maps that keep a face's structure
 _EYES_COUNT = 0.1  # weight of the style picture's eyes in the perceptual distance
 
@@ -73,6 +76,7 @@ class _Lesson:
             features = self.features(example.picture)
             self.target = self.unit(features)
             self.style = StyleDistance(features)
+            self.colours = ColourDistance(example.picture)
         self.masks = eye_masks(example.points, side)
         attention = 1 - (1 - _EYES_COUNT) * eye_masks(example.landmarks, side)
         self.attention = attention / attention.mean()
@@ -94,8 +98,10 @@ class _Lesson:
         correlations = self.style(tuple(each[1:] for each in features))
         deep = zip(unit[-_DEEP:], self.structure[face], strict=True)
         structure = torch.stack([(a[1:] - b).square().sum(dim=1).mean() for a, b in deep]).sum()
+        colours = self.colours(images[1:])
         eyes = eye_difference(images[1:], self.plain[face : face + 1], self.masks[face : face + 1])
-        return (likeness + CORRELATIONS * correlations + STRUCTURE * structure + EYES * eyes).sum()
+        look = CORRELATIONS * correlations.log1p() + COLOURS * colours
+        return (likeness + look + STRUCTURE * structure + EYES * eyes).sum()
 
 
 def learn(
@@ -132,9 +138,11 @@ def learn(
         synthesis = copy.deepcopy(generator.synthesis).requires_grad_(True)
         parameters = dict(synthesis.named_parameters())
         before = {name: parameter.detach().clone() for name, parameter in parameters.items()}
-        optimiser = torch.optim.Adam(parameters.values(), lr=0.0, betas=BETAS)
+        groups = _by_pace(parameters)
+        optimiser = torch.optim.Adam([{"params": each} for each in groups.values()], lr=0.0, betas=BETAS)
         for step in range(options.learning_steps):
-            optimiser.param_groups[0]["lr"] = options.learning_rate * pace(step, options.learning_steps)
+            for share, group in zip(groups, optimiser.param_groups, strict=True):
+                group["lr"] = share * options.learning_rate * pace(step, options.learning_steps)
             own = mixed_rows(generator, example.ws, source)
             face = int(torch.randint(len(example.faces), (1,), generator=source))
             value = lesson.loss(synthesis, own, face)
@@ -168,7 +176,16 @@ def mixed_rows(generator: Generator, ws: Tensor, source: torch.Generator) -> Ten
 
 def pace(step: int, steps: int) -> float:
     """The learning rate's share of its peak at a step: a short rise, then constant, then a fall to zero."""
-    return min(1.0, (step + 1) / WARM_UP, (steps - step) / max(1.0, COOL_DOWN * steps))
+    return min(1.0, (step + 1) / max(1.0, WARM_UP * steps), (steps - step) / max(1.0, COOL_DOWN * steps))
+
+
+def _by_pace(parameters: Mapping[str, nn.Parameter]) -> dict[float, list[nn.Parameter]]:
+    """The parameters by the share of the learning rate that they follow."""
+    groups: dict[float, list[nn.Parameter]] = {1.0: [], COARSE_SHARE: []}
+    for name, parameter in parameters.items():
+        coarse = int(name.split(".")[0].removeprefix("b")) <= COARSE_SIDE
+        groups[COARSE_SHARE if coarse else 1.0].append(parameter)
+    return {share: group for share, group in groups.items() if group}
 
 
 def _check(generator: Generator, example: Example) -> None:

@@ -42,13 +42,23 @@ class Style:
         """The fingerprint of the generator that the style belongs to."""
         return self.deltas.fingerprint
 
-    def apply(self, generator: Generator) -> Generator:
-        """A copy of the generator that draws in this style. Raises LatentMismatch for another generator."""
+    @property
+    def resolutions(self) -> list[int]:
+        """The resolutions whose layers the style changes, ascending."""
+        blocks = {name.split(".")[1] for name in self.deltas.values}
+        return sorted(int(block.removeprefix("b")) for block in blocks)
+
+    def check(self, generator: Generator) -> None:
+        """Raise LatentMismatch unless the style was learnt with this generator."""
         if self.fingerprint != generator.fingerprint:
             raise LatentMismatch(
                 f"the style {self.name} fits the network {self.fingerprint[:12]}, this one is "
                 f"{generator.fingerprint[:12]}; use the network it was learnt with, or learn it again"
             )
+
+    def apply(self, generator: Generator) -> Generator:
+        """A copy of the generator that draws in this style. Raises LatentMismatch for another generator."""
+        self.check(generator)
         return self.deltas.apply(generator)
 
     def scaled(self, strength: float) -> Style:
@@ -64,9 +74,11 @@ class Style:
             UsageError: the generator has no layers of any of these resolutions.
         """
         wanted = {f"b{side}" for side in resolutions}
-        kept = {name: value for name, value in self.deltas.values.items() if wanted & set(name.split("."))}
+        kept = {name: value for name, value in self.deltas.values.items() if name.split(".")[1] in wanted}
         if not kept:
-            raise UsageError(f"the style {self.name} has no layers of {', '.join(sorted(wanted)) or 'no resolution'}")
+            raise UsageError(
+                f"the style {self.name} changes layers of {self.resolutions} pixels only; choose among them"
+            )
         return self._with(kept)
 
     def over(self, tuned: TunedDeltas | None) -> TunedDeltas:

@@ -57,7 +57,9 @@ def transfer_texture(
     """
     for name, picture in (("content", content), ("style", style)):
         if picture.ndim != 4 or picture.shape[:2] != (1, 3) or min(picture.shape[2:]) < MINIMUM_SIDE:
-            raise UsageError(f"{name} {list(picture.shape)}: expected [1, 3, H, W] with sides of {MINIMUM_SIDE} or more")
+            raise UsageError(
+                f"{name} {list(picture.shape)}: expected [1, 3, H, W] with sides of {MINIMUM_SIDE} or more"
+            )
     noise = torch.randn(content.shape, generator=torch.Generator().manual_seed(seed)).to(content)
     made, done = content + 0.05 * noise, 0
     with torch.inference_mode(False), torch.enable_grad():
@@ -113,7 +115,9 @@ def _optimise(
     optimiser = torch.optim.Adam([pixels], lr=LEARNING_RATE, betas=(0.9, 0.99))
     for step in range(steps):
         maps = features(pixels)
-        kept = [(distance.normalise(a) - b).square().sum(dim=1).mean() for a, b in zip(maps[_DEEP], wanted, strict=True)]
+        kept = [
+            (distance.normalise(a) - b).square().sum(dim=1).mean() for a, b in zip(maps[_DEEP], wanted, strict=True)
+        ]
         rough_edges = sum((pixels.diff(dim=axis)).abs().mean() for axis in (2, 3))
         loss = look(maps).sum() + CONTENT * torch.stack(kept).sum() + ROUGHNESS * rough_edges
         optimiser.param_groups[0]["lr"] = LEARNING_RATE * min(1.0, 2 * (1 - step / steps))

@@ -122,7 +122,9 @@ def oil(rgb: Float32Array, mask: Float32Array, rng: np.random.Generator) -> Floa
     side = len(rgb)
     warm = graded(luminance(rgb), (0.03, 0.05, 0.14), (0.42, 0.18, 0.12), (0.93, 0.62, 0.32), (1.0, 0.94, 0.76))
     base = np.clip(0.45 * _saturated(rgb, 1.6) + 0.55 * warm, 0, 1)
-    backdrop = graded(smooth(rng.random((side, side)).astype(np.float32), 0.03) * 9 % 1, (0.05, 0.16, 0.2), (0.1, 0.32, 0.3))
+    backdrop = graded(
+        smooth(rng.random((side, side)).astype(np.float32), 0.03) * 9 % 1, (0.05, 0.16, 0.2), (0.1, 0.32, 0.3)
+    )
     base = base * mask[..., None] + backdrop * (1 - mask[..., None])
     base += 0.10 * paper(side, rng, 0.006)[..., None]  # no two strokes of one colour
     best, spread = base, np.full((side, side), np.inf)
@@ -145,9 +147,13 @@ def pastel(rgb: Float32Array, mask: Float32Array, rng: np.random.Generator) -> F
     grey = luminance(smooth(rgb, 0.005))
     chalk = graded(grey, (0.34, 0.25, 0.42), (0.72, 0.47, 0.52), (0.98, 0.80, 0.68), (1.0, 0.97, 0.90))
     chalk = np.clip(0.7 * chalk + 0.3 * _saturated(smooth(rgb, 0.005), 1.5), 0, 1)
-    tint = graded(smooth(rng.random((side, side)).astype(np.float32), 0.08) * 6 % 1, (0.62, 0.78, 0.80), (0.78, 0.72, 0.86))
+    tint = graded(
+        smooth(rng.random((side, side)).astype(np.float32), 0.08) * 6 % 1, (0.62, 0.78, 0.80), (0.78, 0.72, 0.86)
+    )
     sheet = np.array([0.86, 0.72, 0.70], np.float32)
-    cover = np.clip(0.78 + 0.16 * ndimage.convolve(paper(side, rng, 0.0012), _stroke(max(3, round(0.02 * side) | 1), 50)) * 3, 0, 1)
+    cover = np.clip(
+        0.78 + 0.16 * ndimage.convolve(paper(side, rng, 0.0012), _stroke(max(3, round(0.02 * side) | 1), 50)) * 3, 0, 1
+    )
     drawn = chalk * mask[..., None] + tint * (1 - mask[..., None])
     made = drawn * cover[..., None] + sheet * (1 - cover[..., None])
     edge = lines(grey, 0.004, 3)[..., None] * 0.35 + 0.65
