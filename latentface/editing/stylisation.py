@@ -293,7 +293,7 @@ def _pasted(photo: Pixels, crop: FaceCrop, image: Pixels) -> Pixels:
     inside = map_points(crop.from_photo, np.stack([x, y], -1)) / crop.size
     depth = np.minimum(inside, 1 - inside).min(-1) / _FEATHER
     mask: Float32Array = smoothstep(depth)[..., None]
-    made = photo.copy()
+    made: Pixels = photo.copy()
     patch = mask * resample(image, crop.to_photo, (x0, y0, x1, y1)) + (1 - mask) * photo[y0:y1, x0:x1]
     made[y0:y1, x0:x1] = np.rint(patch).clip(0, 255)
     return made

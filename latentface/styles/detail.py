@@ -48,18 +48,18 @@ def with_detail(photo: Pixels, plain: Pixels, styled: Pixels, amount: float = 1.
     if plain.shape != styled.shape or photo.ndim != 3 or photo.shape[0] != photo.shape[1]:
         raise UsageError(f"photo {photo.shape}, plain {plain.shape}, styled {styled.shape}: expected squares [S, S, 3]")
     shape = photo.shape[:2]
-    small, made = (picture.astype(np.float32) / 255 for picture in (plain, styled))
+    small, made = _unit(plain), _unit(styled)
     slope = resize(gain(small, made), shape)
-    missing = (photo.astype(np.float32) / 255 - resize(small, shape)) @ _LUMA
+    missing = (_unit(photo) - resize(small, shape)) @ _LUMA
     full = resize(made, shape) + amount * (slope * missing)[..., None]
-    return np.rint(full.clip(0, 1) * 255).astype(np.uint8)
+    return np.asarray(np.rint(full.clip(0, 1) * 255), np.uint8)
 
 
 def keep_colour(photo: Pixels, styled: Pixels) -> Pixels:
     """The luma of the stylised picture with the colours of the photo, both uint8 RGB [H, W, 3]."""
     own, other = photo.astype(np.float32), styled.astype(np.float32)
     made = own + ((other - own) @ _LUMA)[..., None]
-    return np.rint(made.clip(0, 255)).astype(np.uint8)
+    return np.asarray(np.rint(made.clip(0, 255)), np.uint8)
 
 
 def recolour(photo: Pixels, before: Pixels, after: Pixels) -> Pixels:
@@ -75,13 +75,17 @@ def recolour(photo: Pixels, before: Pixels, after: Pixels) -> Pixels:
     weight = _SOLE * len(base) * np.diag(base.var(axis=0) + 1e-6)
     fit = np.linalg.solve(base.T @ base + weight, base.T @ (target - source))
     rows = [row + _terms(row) @ fit for row in photo.astype(np.float32) / 255]
-    return np.rint(np.stack(rows).clip(0, 1) * 255).astype(np.uint8)
+    return np.asarray(np.rint(np.stack(rows).clip(0, 1) * 255), np.uint8)
 
 
 def _sample(picture: Pixels) -> Float32Array:
     """At most some 20,000 colours [N, 3] of a picture, evenly spaced."""
     colours = picture.reshape(-1, 3)
-    return np.asarray(colours[:: max(1, len(colours) // 20_000)], np.float32) / 255
+    return _unit(colours[:: max(1, len(colours) // 20_000)])
+
+
+def _unit(pixels: Pixels) -> Float32Array:
+    return np.asarray(pixels, np.float32) / np.float32(255)
 
 
 def _terms(rgb: Float32Array) -> Float32Array:

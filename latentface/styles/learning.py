@@ -24,7 +24,7 @@ from latentface.inversion.search import synthesise
 from latentface.networks.perceptual import FeatureDistance
 from latentface.networks.precision import convolving
 from latentface.options import StyleOptions
-from latentface.styles.losses import ColourDistance, StyleDistance, eye_difference, eye_masks
+from latentface.styles.losses import ColourDistance, StyleDistance, eye_masks, middle, tone_difference
 
 if TYPE_CHECKING:
     from latentface.networks.generator import Generator
@@ -36,11 +36,12 @@ WARM_UP = 0.15
 COOL_DOWN = 0.4
 #: Share of the rows below the upper ones that come from random faces.
 MIXED = 0.8
-#: Weights of the losses beside the perceptual distance to the style picture.
-CORRELATIONS, COLOURS, STRUCTURE, EYES = 1.5, 0.7, 0.7, 0.5
+#: Weights of the losses.
+LIKENESS, CORRELATIONS, COLOURS, STRUCTURE, TONE, EYES = 2.0, 1.5, 0.7, 0.7, 0.4, 0.5
 #: Share of the learning rate in the layers up to 16 pixels, which hold the shape of a head.
 COARSE_SIDE, COARSE_SHARE = 16, 0.25
 _DEEP = 2  # number of the deepest feature maps that keep a face's structure
+_POOLED, _HEAD = 8, 0.26  # size of the areas whose tone is compared in pixels, and reach of the head
 _EYES_COUNT = 0.1  # weight of the style picture's eyes in the perceptual distance
 
 
@@ -78,6 +79,7 @@ class _Lesson:
             self.style = StyleDistance(features)
             self.colours = ColourDistance(example.picture)
         self.masks = eye_masks(example.points, side)
+        self.window = middle(example.picture[:, :, ::_POOLED, ::_POOLED], _HEAD)
         attention = 1 - (1 - _EYES_COUNT) * eye_masks(example.landmarks, side)
         self.attention = attention / attention.mean()
 
@@ -99,9 +101,12 @@ class _Lesson:
         deep = zip(unit[-_DEEP:], self.structure[face], strict=True)
         structure = torch.stack([(a[1:] - b).square().sum(dim=1).mean() for a, b in deep]).sum()
         colours = self.colours(images[1:])
-        eyes = eye_difference(images[1:], self.plain[face : face + 1], self.masks[face : face + 1])
+        plain = self.plain[face : face + 1]
+        eyes = tone_difference(images[1:], plain, self.masks[face : face + 1])
+        tone = tone_difference(F.avg_pool2d(images[1:], _POOLED), F.avg_pool2d(plain, _POOLED), self.window)
         look = CORRELATIONS * correlations.log1p() + COLOURS * colours
-        return (likeness + look + STRUCTURE * structure + EYES * eyes).sum()
+        kept = STRUCTURE * structure + TONE * tone + EYES * eyes
+        return (LIKENESS * likeness + look + kept).sum()
 
 
 def learn(

@@ -53,10 +53,7 @@ class ColourDistance:
     """
 
     def __init__(self, picture: Tensor) -> None:
-        side = picture.shape[2] // _SHRINK
-        at = (torch.arange(side, dtype=picture.dtype, device=picture.device) + 0.5) / side
-        across, down = ((at - 0.5) / 0.2).square(), ((at - 0.55) / 0.25).square()
-        face = torch.exp(-0.5 * (down[:, None] + across[None, :]))
+        face = middle(picture[:, :1, ::_SHRINK, ::_SHRINK], 0.2)[0, 0]
         windows = torch.stack([face, 1 - face]).flatten(1)
         self._windows = windows / windows.sum(dim=1, keepdim=True)  # [2, P]
         self._own = self._moments(picture)
@@ -72,6 +69,14 @@ class ColourDistance:
         means = torch.einsum("wp,ncp->nwc", self._windows, colours)
         squares = torch.einsum("wp,ncp,ndp->nwcd", self._windows, colours, colours)
         return means, squares - means[..., :, None] * means[..., None, :]
+
+
+def middle(like: Tensor, reach: float) -> Tensor:
+    """Closeness to the middle of an aligned face [1, 1, S, S], for a tensor of that size; reach: a share of the side."""
+    side = like.shape[2]
+    at = (torch.arange(side, dtype=like.dtype, device=like.device) + 0.5) / side
+    across, down = ((at - 0.5) / reach).square(), ((at - 0.55) / (1.25 * reach)).square()
+    return torch.exp(-0.5 * (down[:, None] + across[None, :]))[None, None]
 
 
 def luma(images: Tensor) -> Tensor:
@@ -93,15 +98,16 @@ def eye_masks(landmarks: Tensor, side: int) -> Tensor:
     return masks.clamp(max=1)[:, None]
 
 
-def eye_difference(images: Tensor, references: Tensor, masks: Tensor) -> Tensor:
-    """How differently light and dark are arranged within the eyes, [N]: 0 for equal, 1 for unrelated, 2 for inverted.
+def tone_difference(images: Tensor, references: Tensor, masks: Tensor) -> Tensor:
+    """How differently light and dark are arranged, [N]: 0 for equal, 1 for unrelated, 2 for inverted.
 
-    It is 1 minus the correlation of luma, so that a style may change colour and contrast but not where the iris is.
+    It is 1 minus the correlation of luma, so that a style may change colour and contrast, but within the eyes not where the iris
+    is.
 
     Args:
         images: [N, 3, H, W] in [-1, 1].
-        references: likewise, the pictures with the right gaze.
-        masks: [N, 1, H, W], see `eye_masks`.
+        references: likewise.
+        masks: [N or 1, 1, H, W], how much each place counts, such as `eye_masks`.
     """
     share = masks / masks.sum(dim=(2, 3), keepdim=True).clamp(min=1e-6)
 
