@@ -12,6 +12,7 @@ import latentface
 
 NAMES = [
     "AnimateOptions", "Animation", "MotionModel", "animate", "load_animator",
+    "Style", "StyleOptions", "StyliseOptions", "Stylised", "learn_style", "stylise",
     "EvaluateOptions", "Evaluation", "evaluate",
     "HeadFit", "fit_head", "ClipOptions", "EditedClip", "Keyframes",
     "Clip", "CompositeOptions", "Direction", "Emotion", "EmotionSegment", "EmotionSequence", "FaceCrop", "FaceEditor",
