@@ -72,7 +72,7 @@ class ColourDistance:
 
 
 def middle(like: Tensor, reach: float) -> Tensor:
-    """Closeness to the middle of an aligned face [1, 1, S, S], for a tensor of that size; reach: a share of the side."""
+    """Closeness to the middle of an aligned face [1, 1, S, S], of the size of a tensor; reach: a share of the side."""
     side = like.shape[2]
     at = (torch.arange(side, dtype=like.dtype, device=like.device) + 0.5) / side
     across, down = ((at - 0.5) / reach).square(), ((at - 0.55) / (1.25 * reach)).square()
@@ -101,8 +101,8 @@ def eye_masks(landmarks: Tensor, side: int) -> Tensor:
 def tone_difference(images: Tensor, references: Tensor, masks: Tensor) -> Tensor:
     """How differently light and dark are arranged, [N]: 0 for equal, 1 for unrelated, 2 for inverted.
 
-    It is 1 minus the correlation of luma, so that a style may change colour and contrast, but within the eyes not where the iris
-    is.
+    It is 1 minus the correlation of luma, so that a style may change colour and contrast, but within the eyes not where
+    the iris is.
 
     Args:
         images: [N, 3, H, W] in [-1, 1].

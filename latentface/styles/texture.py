@@ -149,5 +149,5 @@ def _optimise(
         with torch.no_grad():
             pixels.clamp_(-1, 1)
         if on_step is not None:
-            on_step(done + step, float(loss))
+            on_step(done + step, loss.item())
     return pixels.detach()

@@ -98,7 +98,7 @@ def test_one_call_does_it_all(generator: Generator, style: Style, monkeypatch: p
     options = StyliseOptions(method="gatys", steps=1)
     whole = stylise(desk.photo(), draw_photo((60,)), options)
     assert whole.photo.rgb.shape == draw_photo().shape and whole.image is None
-    kept = stylise(draw_photo(), style, replace(options, preserve_colour=True))
+    kept = stylise(draw_photo(), draw_photo((60,)), replace(options, preserve_colour=True))
     assert not np.array_equal(kept.photo.rgb, whole.photo.rgb)
     with pytest.raises(UsageError, match="draws photos, not latents"):
         stylise(hub.load_latent(latent_file(generator, desk.folder)), style, options)
