@@ -545,8 +545,8 @@ class StyliseOptions:
         choices=("crop", "face", "photo"),
         applies_to=_DRAWN,
     )
-    steps: int = option(
-        100, "Steps at the smallest size; each size doubles the last and takes half as many.", minimum=1,
+    texture_steps: int = option(
+        60, "Steps at the smallest size; each size doubles the last and takes half as many.", minimum=1,
         maximum=10_000, applies_to=(when("method", "gatys"),),
     )  # fmt: skip
     seed: int = option(0, "Seed of all random numbers.", minimum=0, maximum=2**63 - 1)

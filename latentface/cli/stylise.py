@@ -166,6 +166,6 @@ def _by_pixels(
     if len(styles) > 1 or source.suffix.lower() == SUFFIX:
         raise UsageError("--method gatys draws one photo in one style; give one --style, and a photo")
     photo = read_photo(source)
-    bar.start("drawing", total_steps(max(photo.rgb.shape[:2]), options.steps))
+    bar.start("drawing", total_steps(max(photo.rgb.shape[:2]), options.texture_steps))
     device = api.pick_device(flags["device"])
     return restyle(photo, style_picture(styles[0]), options, lambda step, loss: bar.step(step + 1), device), {}

@@ -95,7 +95,7 @@ def test_one_call_does_it_all(generator: Generator, style: Style, monkeypatch: p
     torch.manual_seed(0)
     network = PerceptualNet().requires_grad_(False)
     monkeypatch.setattr(hub, "perceptual", lambda device: network)
-    options = StyliseOptions(method="gatys", steps=1)
+    options = StyliseOptions(method="gatys", texture_steps=1)
     whole = stylise(desk.photo(), draw_photo((60,)), options)
     assert whole.photo.rgb.shape == draw_photo().shape and whole.image is None
     kept = stylise(draw_photo(), draw_photo((60,)), replace(options, preserve_colour=True))
