@@ -501,7 +501,7 @@ class StyleOptions:
     learning_steps: int = option(
         150, "Steps of fine-tuning; more follow the style picture more closely.", minimum=1, maximum=10_000
     )
-    learning_rate: float = option(0.002, "Learning rate of Adam.", minimum=1e-6, maximum=0.1)
+    tuning_rate: float = option(0.002, "Learning rate of Adam.", minimum=1e-6, maximum=0.1)
     seed: int = option(0, "Seed of all random numbers.", minimum=0, maximum=2**63 - 1)
 
     def __post_init__(self) -> None:

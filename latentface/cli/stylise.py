@@ -77,7 +77,7 @@ def stylise(
     weights = parse_shares(shares, len(styles))
     project = build_project(flags, flags["seed"])
     learning = StyleOptions(
-        learning_steps=flags.pop("learning_steps"), learning_rate=flags.pop("learning_rate"), seed=flags["seed"]
+        learning_steps=flags.pop("learning_steps"), tuning_rate=flags.pop("tuning_rate"), seed=flags["seed"]
     )
     options, flags["seed"] = build_options(StyliseOptions, flags), flags["seed"]
     target = output or default_output(source, "stylise.png")

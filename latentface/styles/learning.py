@@ -147,14 +147,14 @@ def learn(
         optimiser = torch.optim.Adam([{"params": each} for each in groups.values()], lr=0.0, betas=BETAS)
         for step in range(options.learning_steps):
             for share, group in zip(groups, optimiser.param_groups, strict=True):
-                group["lr"] = share * options.learning_rate * pace(step, options.learning_steps)
+                group["lr"] = share * options.tuning_rate * pace(step, options.learning_steps)
             own = mixed_rows(generator, example.ws, source)
             face = int(torch.randint(len(example.faces), (1,), generator=source))
             value = lesson.loss(synthesis, own, face)
             if not torch.isfinite(value):
                 raise LatentfaceError(
                     f"the style diverged: the loss at step {step} is {value.item()}; lower the learning rate "
-                    f"(now {options.learning_rate:g})"
+                    f"(now {options.tuning_rate:g})"
                 )
             optimiser.zero_grad(set_to_none=True)
             value.backward()  # type: ignore[no-untyped-call]

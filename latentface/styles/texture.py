@@ -25,6 +25,7 @@ FEWER = 0.5
 LEARNING_RATE = 0.05
 #: Weights of content, and of the differences between neighbouring pixels, against style.
 CONTENT, ROUGHNESS = 0.4, 0.02
+_RANGE = (0.02, 0.98)  # quantiles of the colours that stay within what can be shown
 _DEEP = slice(2, 4)  # the feature maps of the content
 
 
@@ -85,6 +86,9 @@ def recoloured(picture: Tensor, style: Tensor) -> Tensor:
     back = _power(a, -0.5)
     change = back @ _power(root @ b @ root, 0.5) @ back
     moved = change @ (source - source.mean(dim=1, keepdim=True)) + target.mean(dim=1, keepdim=True)
+    low, high = moved.flatten()[:: max(1, moved.numel() // 100_000)].quantile(moved.new_tensor(_RANGE)).tolist()
+    inner_low, inner_high = max(low, -1.0), min(high, 1.0)  # a picture that is nearly white must not burn out
+    moved = (moved - low) * ((inner_high - inner_low) / max(high - low, 1e-6)) + inner_low
     return moved.view_as(picture[0])[None].to(picture).clamp(-1, 1)
 
 

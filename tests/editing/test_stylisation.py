@@ -27,7 +27,7 @@ from latentface.options import StyleOptions, StyliseOptions
 from latentface.styles.style import Style
 from tests.helpers.cli_desk import Desk, draw_photo
 
-QUICK = StyleOptions(learning_steps=3, learning_rate=0.05)
+QUICK = StyleOptions(learning_steps=3, tuning_rate=0.05)
 
 
 @pytest.fixture

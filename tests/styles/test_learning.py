@@ -17,7 +17,7 @@ from tests.helpers.cli_desk import face_points
 from tests.helpers.smooth_pictures import smooth_pictures
 from tests.helpers.tiny_networks import tiny_generator
 
-QUICK = StyleOptions(learning_steps=30, learning_rate=0.01)
+QUICK = StyleOptions(learning_steps=30, tuning_rate=0.01)
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ def test_the_style_comes_nearer_and_the_content_stays(distance: PerceptualNet) -
     assert made.shape == content.shape and float(made.abs().max()) <= 1
     assert seen == list(range(total_steps(48, 12)))
     look = StyleDistance(distance.features(style))
-    assert float(look(distance.features(made))) < 0.6 * float(look(distance.features(content)))
+    assert float(look(distance.features(made))) < 0.8 * float(look(distance.features(content)))
     assert float(tone_difference(made, content, torch.ones_like(content[:, :1]))) < 0.9
     assert torch.equal(made, transfer_texture(content, style, distance, steps=12))
 
