@@ -79,7 +79,8 @@ def stylise(
     learning = StyleOptions(
         learning_steps=flags.pop("learning_steps"), tuning_rate=flags.pop("tuning_rate"), seed=flags["seed"]
     )
-    options, flags["seed"] = build_options(StyliseOptions, flags), flags["seed"]
+    options = build_options(StyliseOptions, flags)
+    flags["seed"] = options.seed
     target = output or default_output(source, "stylise.png")
     if target.suffix.lower() not in PICTURES:
         raise OutputError(f"{target}: cannot write this kind of picture; end the name in {', '.join(PICTURES)}")
