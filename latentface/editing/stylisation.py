@@ -216,8 +216,8 @@ def restyle(
     options = options or StyliseOptions(method="gatys")
     photo = srgb(photo)
     made = texture.transfer_texture(
-        to_tensor(photo.rgb).to(device), to_tensor(style).to(device), hub.perceptual(device), steps=options.texture_steps,
-        seed=options.seed, rough=is_rough("auto", torch.device(device)), on_step=on_step,
+        to_tensor(photo.rgb).to(device), to_tensor(style).to(device), hub.perceptual(device),
+        steps=options.texture_steps, seed=options.seed, rough=is_rough("auto", torch.device(device)), on_step=on_step,
     )  # fmt: skip
     image = to_uint8(made)[0]
     if options.preserve_colour:
