@@ -31,6 +31,7 @@ from latentface.options import StyleOptions, StyliseOptions
 
 if TYPE_CHECKING:
     from latentface.editing.stylisation import Stylised
+    from latentface.faces.crop import FaceCrop
     from latentface.networks.generator import Generator
     from latentface.styles.style import Style
 
@@ -125,11 +126,17 @@ def _by_generator(
 ) -> tuple[Stylised, dict[str, object]]:  # fmt: skip
     from latentface import api
     from latentface.editing.stylisation import stylise_face
-    from latentface.styles.style import mix
+    from latentface.styles.style import Style, mix
 
     generator = api.load_generator(flags["network"], flags["device"])
+    # what costs nothing first: a style that cannot be used must not wait for a projection, nor a photo for learning
+    opened = [_open(generator, path, flags["landmarks"]) for path in styles]
     face = build_finder(report, bar, generator, True, project, flags).face(source, flags["face"])
-    found = [_open(report, bar, generator, path, learning, flags, len(styles)) for path in styles]
+    kept = flags["save_style"] is None or len(styles) > 1
+    found = [
+        each if isinstance(each, Style) else _learn(report, bar, generator, path, each, learning, kept)
+        for path, each in zip(styles, opened, strict=True)
+    ]
     style = found[0] if len(found) == 1 and not was_given("shares") else mix(list(zip(found, weights, strict=True)))
     if flags["save_style"]:
         style.save(flags["save_style"])
@@ -137,21 +144,27 @@ def _by_generator(
     return stylise_face(face, generator, style, options), {**face_facts(face), "network": flags["network"]}
 
 
-def _open(
-    report: Report, bar: Bar, generator: Generator, path: Path, options: StyleOptions, flags: dict[str, Any], count: int
-) -> Style:
-    """A style from its file, or learnt from a picture and kept."""
-    from latentface.editing.stylisation import learn_style, open_style, style_face
+def _open(generator: Generator, path: Path, landmarks: str) -> Style | FaceCrop:
+    """The style of a file, or the face of a style picture."""
+    from latentface.editing.stylisation import open_style, style_face
 
     if path.suffix.lower() == SUFFIX:
         return open_style(path, generator)
-    crop = style_face(path, generator.config.resolution, flags["landmarks"])
+    return style_face(path, generator.config.resolution, landmarks)
+
+
+def _learn(
+    report: Report, bar: Bar, generator: Generator, path: Path, crop: FaceCrop, options: StyleOptions, kept: bool
+) -> Style:
+    """A style learnt from a picture, and kept under its name."""
+    from latentface.editing.stylisation import learn_style
+
     bar.start(f"learning {path.stem}", options.learning_steps)
     style = learn_style(crop, generator, options, name=path.stem, on_step=lambda step, loss: bar.step(step + 1))
-    if not flags["save_style"] or count > 1:
-        kept = default_output(path, f"style{SUFFIX}")
-        style.save(kept)
-        report.note(f"the style is kept in {kept}; give this file to --style for other photos")
+    if kept:
+        target = default_output(path, f"style{SUFFIX}")
+        style.save(target)
+        report.note(f"the style is kept in {target}; give this file to --style for other photos")
     return style
 
 
