@@ -42,7 +42,7 @@ FACES, PSI = 24, 0.85
 GAZES = {"gaze-right": 1.5, "gaze-up": 1.2}
 SHAPE_SIDE = 32  # largest resolution of the layers that shape a face
 _SIDES = (256, 1024)  # of a stylised crop
-_FEATHER = 0.08  # share of a crop's side over which it fades into the photo
+_FEATHER = 0.16  # share of a crop's side over which it fades into the photo
 
 
 @dataclass(frozen=True, eq=False)
