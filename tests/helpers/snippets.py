@@ -100,8 +100,11 @@ def run_line(words: list[str]) -> int:
         return 0
     quick = QUICK.get(words[1] if len(words) > 1 else "", ())
     more = () if quick and quick[0] in words else quick
-    if words[1:2] == ["stylise"] and not any(word.endswith(".safetensors") for word in words):
-        more = ("--texture-steps" if "gatys" in words else "--learning-steps", "2")
+    if "gatys" in words:
+        more = ("--texture-steps", "2")
+    elif "--style" in words and words[1] != "sample":
+        learning = words[1] == "stylise" and not any(word.endswith(".safetensors") for word in words)
+        more = (*more, "--steps", "2", *(("--learning-steps", "2") if learning else ()))
     if "--tune" in words:
         more = (*more, "--tune-steps", "2")
     return run_command([*words[1:], *more])
