@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from latentface.editing.attribute_edit import Edit
     from latentface.editing.clip_edit import EditedClip
     from latentface.editing.keyframes import Keyframes
+    from latentface.editing.stylisation import Stylised, learn_style, stylise
     from latentface.editor import FaceEditor
     from latentface.emotion import Emotion, EmotionSegment, EmotionSequence
     from latentface.emotions.recognition import Reading, Recogniser
@@ -67,6 +68,8 @@ if TYPE_CHECKING:
         ProvenanceOptions,
         ReadOptions,
         SequenceOptions,
+        StyleOptions,
+        StyliseOptions,
         TransferOptions,
         VideoOptions,
     )
@@ -74,6 +77,7 @@ if TYPE_CHECKING:
     from latentface.provenance.credentials import Story
     from latentface.provenance.publish import Publisher
     from latentface.provenance.verify import Verification, verify
+    from latentface.styles.style import Style
 
 # public name -> module that defines it
 _HOMES = {
@@ -119,6 +123,10 @@ _HOMES = {
     "SequenceOptions": "latentface.options",
     "Sound": "latentface.io.clip",
     "Story": "latentface.provenance.credentials",
+    "Style": "latentface.styles.style",
+    "StyleOptions": "latentface.options",
+    "StyliseOptions": "latentface.options",
+    "Stylised": "latentface.editing.stylisation",
     "Transfer": "latentface.fusion.style_mixing",
     "TransferOptions": "latentface.options",
     "UnknownNetwork": "latentface.errors",
@@ -133,6 +141,7 @@ _HOMES = {
     "composite": "latentface.api",
     "evaluate": "latentface.evaluation.evaluate",
     "fit_head": "latentface.api",
+    "learn_style": "latentface.editing.stylisation",
     "load_animator": "latentface.api",
     "load_direction": "latentface.api",
     "load_emotion": "latentface.pretrained",
@@ -147,6 +156,7 @@ _HOMES = {
     "read_emotions": "latentface.api",
     "read_image": "latentface.io.images",
     "read_photo": "latentface.io.images",
+    "stylise": "latentface.editing.stylisation",
     "to_tensor": "latentface.io.images",
     "to_uint8": "latentface.io.images",
     "transfer": "latentface.api",
@@ -199,6 +209,10 @@ __all__ = [
     "SequenceOptions",
     "Sound",
     "Story",
+    "Style",
+    "StyleOptions",
+    "StyliseOptions",
+    "Stylised",
     "Transfer",
     "TransferOptions",
     "UnknownNetwork",
@@ -214,6 +228,7 @@ __all__ = [
     "composite",
     "evaluate",
     "fit_head",
+    "learn_style",
     "load_animator",
     "load_direction",
     "load_emotion",
@@ -228,6 +243,7 @@ __all__ = [
     "read_emotions",
     "read_image",
     "read_photo",
+    "stylise",
     "to_tensor",
     "to_uint8",
     "transfer",

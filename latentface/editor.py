@@ -28,21 +28,25 @@ from latentface.options import (
     EditOptions,
     ProjectOptions,
     SequenceOptions,
+    StyliseOptions,
     TransferOptions,
     VideoOptions,
 )
 from latentface.pretrained.catalogue import DEFAULT_GENERATOR
+from latentface.styles.style import Style
 
 if TYPE_CHECKING:
     from latentface.editing.attribute_edit import Edit
     from latentface.editing.clip_edit import EditedClip
     from latentface.editing.expression_transfer import Result
-    from latentface.editing.inverted_face import FaceFinder, Note
+    from latentface.editing.inverted_face import Face, FaceFinder, Note
     from latentface.editing.keyframes import Keyframes
+    from latentface.editing.stylisation import Stylised
     from latentface.motion.animator import Animation
     from latentface.networks.generator import Generator
 
 PhotoSource = str | os.PathLike[str] | Pixels
+StyleSource = Style | str | os.PathLike[str]
 
 
 class FaceEditor:
@@ -234,6 +238,7 @@ class FaceEditor:
         project: ProjectOptions | None = None,
         directions: str | os.PathLike[str] | None = None,
         composite: CompositeOptions | None = None,
+        style: StyleSource | None = None,
         on_note: Note | None = None,
     ) -> Edit:
         """Change the expression, gaze or pose of the face in a photo, at the photo's full resolution.
@@ -249,6 +254,7 @@ class FaceEditor:
                 pixels are moved, and a search otherwise.
             directions: a file of further directions.
             composite: how a synthesised face is pasted.
+            style: a style or its file, in which the face alone is drawn, as with `EditOptions.crop`.
             on_note: called with notes about strengths beyond the network's range, photos with several faces, and poor
                 projections.
 
@@ -262,13 +268,15 @@ class FaceEditor:
         from latentface.editing.attribute_edit import Retoucher, shows_drawing, split_changes, way
         from latentface.editing.placement import check_composite
 
-        options, known = options or EditOptions(), api.list_directions(self.generator)
+        options, known = options or EditOptions(crop=style is not None), api.list_directions(self.generator)
+        if style is not None and not options.crop:
+            raise UsageError("a style is drawn by the generator, in the face alone: use EditOptions(crop=True)")
         if directions is not None:
             known |= api.list_directions(self.generator, directions)
         used = [direction for direction, _ in split_changes(changes, known)[0]]
         check_composite(composite, way(options, used), options.crop)
         shown = shows_drawing(options, used)
-        found = self._finder(shown, on_note, project).face(photo, face)
+        found = self._dressed(self._finder(shown, on_note, project).face(photo, face), style)
         return Retoucher(found, self.generator, known, options, composite, on_note).edit(changes)
 
     def edit_clip(
@@ -317,6 +325,7 @@ class FaceEditor:
         face: int | None = None,
         project: ProjectOptions | None = None,
         composite: CompositeOptions | None = None,
+        style: StyleSource | None = None,
         on_note: Note | None = None,
     ) -> Clip:
         """Make a clip in which the face of a photo shows one emotion after another; the rest of the photo is kept.
@@ -332,6 +341,7 @@ class FaceEditor:
             project: how the latent is found; by default the network's own encoder if it has one and the face is not
                 pasted, and a search otherwise.
             composite: how a synthesised face is pasted.
+            style: a style or its file, in which the face alone is drawn, as with `VideoOptions.crop`.
             on_note: called with notes about emotions too strong for the network, photos with several faces, and poor
                 projections.
 
@@ -346,10 +356,13 @@ class FaceEditor:
         from latentface.editing.placement import check_composite
 
         sequence = EmotionSequence.of(emotions) if isinstance(emotions, str) else emotions
-        drawing = drawing or VideoOptions()
+        drawing = drawing or VideoOptions(crop=style is not None)
+        if style is not None and not drawing.crop:
+            raise UsageError("a style is drawn by the generator, in the face alone: use VideoOptions(crop=True)")
         check_composite(composite, drawing.place, drawing.crop)
         pasted = drawing.place == "paste" and not drawing.crop
-        found = self._finder(pasted, on_note, project).face(photo, face)
+        likeness = pasted or style is not None
+        found = self._dressed(self._finder(likeness, on_note, project).face(photo, face), style)
         return perform(found, sequence, self.generator, options, drawing, composite, on_note).clip
 
     def synthesise(
@@ -372,17 +385,62 @@ class FaceEditor:
         picture: Pixels = api.synthesise(self.generator, latent, tuned)[0]
         return picture
 
-    def sample(self, seeds: Sequence[int] | int | None = None, psi: float = 0.7) -> Pixels:
+    def stylise(
+        self,
+        photo: PhotoSource | Latent | Projection,
+        style: Style | PhotoSource,
+        options: StyliseOptions | None = None,
+        *,
+        face: int | None = None,
+        project: ProjectOptions | None = None,
+        on_note: Note | None = None,
+    ) -> Stylised:
+        """Draw the face in a photo in a style.
+
+        Args:
+            photo: a file, uint8 RGB [H, W, 3], or a latent, a latent file or a projection, in which case the result is
+                the face alone.
+            style: a style, its file, or a picture, from which it is learnt (`latentface.learn_style` learns it once).
+            options: how; by default `StyliseOptions()`.
+            face: which face of the photo, counted from 1 as `align` returns them; by default the largest.
+            project: how the latent is found; by default by a search.
+            on_note: called with notes about photos with several faces, and poor projections.
+
+        Raises:
+            InputError, NoFaceFound: the photo or the style's file cannot be used.
+            LatentMismatch: the style belongs to another network.
+            UsageError: a latent by the method gatys, which draws photos.
+        """
+        from latentface.editing.stylisation import stylise
+
+        return stylise(
+            photo, style, options, generator=self.generator, face=face, project=project, landmarks=self.landmarks,
+            on_note=on_note,
+        )  # fmt: skip
+
+    def sample(
+        self, seeds: Sequence[int] | int | None = None, psi: float = 0.7, style: StyleSource | None = None
+    ) -> Pixels:
         """Generate new faces, one for each seed: uint8 RGB [N, R, R, 3].
 
         Args:
             seeds: several seeds, or one, or None for the editor's own seed.
             psi: truncation towards the mean face; 1 is the full variety, 0 the mean.
+            style: a style or its file, in which they are drawn.
         """
         chosen = [self.seed if seeds is None else seeds] if seeds is None or isinstance(seeds, int) else list(seeds)
         if not chosen:
             raise UsageError("sample: no seeds given; name at least one")
-        return api.sample(self.generator, chosen, psi)
+        if style is None:
+            return api.sample(self.generator, chosen, psi)
+        from latentface.editing.stylisation import open_style
+
+        return api.sample(open_style(style, self.generator).apply(self.generator), chosen, psi)
+
+    def _dressed(self, face: Face, style: StyleSource | None) -> Face:
+        from latentface.editing.stylisation import dressed, open_style
+
+        return face if style is None else dressed(face, open_style(style, self.generator))
 
     def _finder(self, likeness: bool, note: Note | None, project: ProjectOptions | None) -> FaceFinder:
         """The finder of faces to edit, with the projection given or the default of `choose_projection`."""

@@ -12,6 +12,7 @@ import latentface
 
 NAMES = [
     "AnimateOptions", "Animation", "MotionModel", "animate", "load_animator",
+    "Style", "StyleOptions", "StyliseOptions", "Stylised", "learn_style", "stylise",
     "EvaluateOptions", "Evaluation", "evaluate", "CompleteOptions", "Completion", "complete",
     "ProvenanceOptions", "Publisher", "Story", "Verification", "verify",
     "HeadFit", "fit_head", "ClipOptions", "EditedClip", "Keyframes",

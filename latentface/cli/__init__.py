@@ -41,6 +41,7 @@ COMMANDS = {
     "sample": "sample",
     "sequence": "sequence",
     "studio": "studio",
+    "stylise": "stylise",
     "train": "train",
     "transfer": "transfer",
     "verify": "verify",

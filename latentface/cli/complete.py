@@ -12,6 +12,7 @@ import click
 from latentface.cli.command import Command, check_flags, flag
 from latentface.cli.flags import build_options, device_flag, face_flag, options_flags, report_flags
 from latentface.cli.outputs import check_outputs, default_output, prepared_folder
+from latentface.cli.publishing import build_publisher, provenance_flags
 from latentface.cli.report import Report
 from latentface.errors import UsageError
 from latentface.modes import when
@@ -33,6 +34,7 @@ from latentface.options import CompleteOptions
     help="File to write.  [default: PHOTO.complete.png in the working folder]",
 )  # fmt: skip
 @options_flags(CompleteOptions)
+@provenance_flags()
 @face_flag(default="the one with most of the mask")
 @device_flag
 @report_flags
@@ -48,13 +50,15 @@ def complete(
     if sum(each is not None for each in (mask, box, remove)) != 1:
         raise UsageError("say what to complete: give one of --mask, --box and --remove")
     check_flags()
+    settings = {"remove": remove, "method": flags["method"], "harmonise": flags["harmonise"]}
+    publisher = build_publisher(report, "complete", flags, [photo], settings)
     options = build_options(CompleteOptions, flags)
     target = output or default_output(photo, "complete.png")
     check_outputs([target, save_mask], [photo, mask, regions])
     began = time.perf_counter()
 
     from latentface.completion.complete import complete as paint
-    from latentface.io.images import lost_metadata, read_photo, write_image, write_photo
+    from latentface.io.images import lost_metadata, read_photo, write_image
 
     source = read_photo(photo)
     report.notes((*source.notes, *(f"{target}: {text}" for text in lost_metadata(target, source))))
@@ -65,7 +69,7 @@ def complete(
             source, mask, box=None if box is None else read_box(box), remove=remove, regions=regions, face=face,
             options=options, device=device, on_step=lambda step, steps: bar.step(step),
         )  # fmt: skip
-        write_photo(target, made.photo)
+        publisher.photo(target, made.photo, source)
         if save_mask is not None:
             write_image(save_mask, made.hole[..., None].repeat(3, axis=2).astype("uint8") * 255)
     share = float(made.hole.mean())

@@ -27,12 +27,14 @@ from latentface.cli.flags import (
     is_photo,
     keep_partial_flag,
     kind_of_any,
+    load_style,
     network_flag_for,
     options_flags,
     project_flags,
     rate_flag,
     report_flags,
     seed_flag_for,
+    style_flag,
 )
 from latentface.cli.outputs import check_outputs, default_output, prepared_folder
 from latentface.cli.publishing import build_publisher, provenance_flags
@@ -104,6 +106,7 @@ OF_CLIP, STILL = when(SOURCE, CLIP, FRAMES), when(SOURCE, PHOTO, LATENT)
 @network_flag_for((STILL,))
 @device_flag_for((STILL,))
 @seed_flag_for((STILL,))
+@style_flag((STILL,))
 @options_flags(EditOptions, also={"layers": (STILL,), "place": (OF_PHOTO,), "crop": (OF_PHOTO,)})
 @composite_flags(OF_PHOTO)
 @face_flag((when(SOURCE, PHOTO, CLIP, FRAMES),))
@@ -127,7 +130,8 @@ def edit(report: Report, source: Path, output: Path | None, **flags: Any) -> Non
         return
     if not (flags["changes"] or flags["preset"] or flags["strip"] or flags["grid"]):
         raise UsageError("nothing to edit; give --set NAME=VALUE, --preset, --strip or --grid")
-    check_flags(facts | {"place": None if flags["place"] == "auto" else flags["place"]})
+    flags["crop"] = flags["crop"] or flags["style"] is not None
+    check_flags(facts | {"crop": flags["crop"], "place": None if flags["place"] == "auto" else flags["place"]})
     options, placing = build_options(EditOptions, flags), build_options(CompositeOptions, flags)
     project = build_project(flags, flags["seed"])
     target = output or default_output(source, "edit.png")
@@ -182,6 +186,7 @@ def _retoucher(
     """Find the face and prepare its latent; names are checked first, before any work is done."""
     from latentface import api
     from latentface.editing.attribute_edit import Retoucher, shows_drawing, split_changes, way
+    from latentface.editing.stylisation import dressed
     from latentface.io.images import lost_metadata
 
     generator = api.load_generator(flags["network"], flags["device"])
@@ -193,7 +198,10 @@ def _retoucher(
     check_flags(facts | {"place": way(options, used)})
     with report.progress() as bar:
         finder = build_finder(report, bar, generator, shows_drawing(options, used), project, flags)
+        style = load_style(flags["style"], generator)
         face = finder.face(source, flags["face"])
+        if style is not None:
+            face = dressed(face, style)
     if face.photo is not None and "output" in files:
         report.notes(f"{files['output']}: {text}" for text in lost_metadata(files["output"], face.photo))
     return Retoucher(face, generator, known, options, placing, report.note)

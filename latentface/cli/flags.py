@@ -22,6 +22,7 @@ from latentface.pretrained.catalogue import DEFAULT_GENERATOR
 if TYPE_CHECKING:
     from latentface.editing.inverted_face import FaceFinder
     from latentface.networks.generator import Generator
+    from latentface.styles.style import Style
 
 F = TypeVar("F", bound=Callable[..., Any])
 Conditions = Sequence[Condition | Either]
@@ -234,6 +235,23 @@ def build_project(values: dict[str, Any], seed: int) -> ProjectOptions | None:
     taken = {name: values.pop(name) for name in names}
     given = {name: value for name, value in taken.items() if was_given(name)}
     return ProjectOptions(**given, seed=seed) if given else None
+
+
+def style_flag(applies_to: Conditions = ()) -> Callable[[F], F]:
+    """Add --style, for `load_style`."""
+    text = "Draw the face alone in this style, from a file that `latentface stylise` learnt."
+    return flag("--style", type=click.Path(path_type=Path), applies_to=applies_to, help=text)
+
+
+def load_style(path: Path | None, generator: Generator) -> Style | None:
+    """The style of --style, which must be one of the generator; None without the option."""
+    if path is None:
+        return None
+    if path.suffix.lower() != ".safetensors":
+        raise UsageError(f"--style {path}: expected a style file; `latentface stylise` learns one from a picture")
+    from latentface.editing.stylisation import open_style
+
+    return open_style(path, generator)
 
 
 def build_finder(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from latentface.cli.command import Command, check_flags, flag
-from latentface.cli.flags import device_flag, network_flag, report_flags, seed_flag
+from latentface.cli.flags import device_flag, load_style, network_flag, report_flags, seed_flag, style_flag
 from latentface.cli.outputs import check_outputs, prepared_folder
 from latentface.cli.publishing import build_publisher, provenance_flags
 from latentface.cli.report import Bar, Report
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from latentface.latents.latent import Latent
     from latentface.networks.generator import Generator
     from latentface.provenance.publish import Publisher
+    from latentface.styles.style import Style
 
 MOST_SEEDS = 10_000
 SHEET_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -93,6 +94,7 @@ SEEDS, LATENTS, SHEET, SINGLES = "seeds", "--latent", "one sheet", "single pictu
     show_default=True,
     help="A picture file for one contact sheet, or a folder for single pictures.",
 )
+@style_flag()
 @network_flag
 @device_flag
 @seed_flag
@@ -119,10 +121,11 @@ def sample(report: Report, seeds: str | None, seed: int, latents: tuple[Path, ..
     from latentface import api
 
     generator = api.load_generator(flags["network"], flags["device"])
+    style = load_style(flags["style"], generator)
     if latents:
-        pictures = _latent_pictures(generator, latents, flags["tuned"])
+        pictures = _latent_pictures(generator, latents, flags["tuned"], style)
     else:
-        pictures = _seed_pictures(generator, numbers, flags["psi"])
+        pictures = _seed_pictures(style.apply(generator) if style else generator, numbers, flags["psi"])
     with prepared_folder(output.parent if is_sheet else output), report.progress() as bar:
         bar.start("drawing", len(pictures))
         if is_sheet:
@@ -149,7 +152,9 @@ def _seed_pictures(generator: Generator, seeds: list[int], psi: float) -> list[P
     return [Picture(f"seed {seed}", f"seed{seed:05d}", partial(of_seed, seed)) for seed in seeds]
 
 
-def _latent_pictures(generator: Generator, paths: Sequence[Path], with_tuned: bool) -> list[Picture]:
+def _latent_pictures(
+    generator: Generator, paths: Sequence[Path], with_tuned: bool, style: Style | None
+) -> list[Picture]:
     """Read and check all latents before the first is synthesised; equal names get a number."""
     from latentface import api
     from latentface.inversion.pivot_tuning import TunedDeltas
@@ -162,6 +167,7 @@ def _latent_pictures(generator: Generator, paths: Sequence[Path], with_tuned: bo
     for path in paths:
         name = path.name.removesuffix(".safetensors").removesuffix(".latent")
         tuned = TunedDeltas.load(path.with_name(f"{name}.tuned.safetensors")) if with_tuned else None
+        tuned = tuned if style is None else style.over(tuned)
         taken = {picture.file for picture in pictures}
         file = next(f for f in chain([name], (f"{name}-{n}" for n in count(2))) if f not in taken)
         pictures.append(Picture(name, file, partial(of_latent, api.load_latent(path, generator), tuned)))

@@ -20,10 +20,12 @@ from latentface.cli.flags import (
     is_photo,
     keep_partial_flag,
     kind_of,
+    load_style,
     network_flag,
     options_flags,
     rate_flag,
     report_flags,
+    style_flag,
 )
 from latentface.cli.outputs import check_outputs, default_output, prepared_folder, write_film
 from latentface.cli.publishing import build_publisher, provenance_flags
@@ -72,6 +74,7 @@ OF_PHOTO = is_photo(SOURCE)
 @options_flags(VideoOptions, also={"place": (OF_PHOTO,), "crop": (OF_PHOTO,)})
 @composite_flags(OF_PHOTO)
 @finder_flags(OF_PHOTO, landmarks=(either(OF_PHOTO, when(FILM, FILE, FRAMES)),))
+@style_flag()
 @keep_partial_flag()
 @provenance_flags()
 @report_flags
@@ -83,6 +86,7 @@ def video(report: Report, source: Path, output: Path | None, **flags: Any) -> No
     check_script(flags)
     like = flags["like"]
     check_flags({SOURCE: kind_of(source), FILM: NO_FILM if like is None else FRAMES if like.is_dir() else FILE})
+    flags["crop"] = flags["crop"] or flags["style"] is not None
     options, drawing = build_options(SequenceOptions, flags), build_options(VideoOptions, flags)
     placing, project = build_options(CompositeOptions, flags), build_project(flags, options.seed)
     flags["seed"] = options.seed
@@ -95,12 +99,17 @@ def video(report: Report, source: Path, output: Path | None, **flags: Any) -> No
 
     from latentface import api
     from latentface.editing.expression_video import perform
+    from latentface.editing.stylisation import dressed
 
     began = time.perf_counter()
     with prepared_folder(target.parent), report.progress() as bar:
         generator = api.load_generator(flags["network"], flags["device"])
         pasted = drawing.place == "paste" and not drawing.crop
-        face = build_finder(report, bar, generator, pasted, project, flags).face(source, flags["face"])
+        style = load_style(flags["style"], generator)
+        finder = build_finder(report, bar, generator, pasted or style is not None, project, flags)
+        face = finder.face(source, flags["face"])
+        if style is not None:
+            face = dressed(face, style)
         shown = perform(face, sequence, generator, options, drawing, placing, report.note)
         written = write_film(
             bar, "drawing", target, shown.clip, publisher, count=shown.count, keep_partial=flags["keep_partial"]

@@ -24,7 +24,7 @@ from latentface._version import __version__
 BITS: Final = 48
 MOST_ERRORS: Final = 2
 #: What may have made the pixels, by its number.
-KINDS: Final = ("other", "edit", "transfer", "animate", "video", "project", "sample", "live")
+KINDS: Final = ("other", "edit", "transfer", "animate", "video", "project", "sample", "live", "stylise", "complete")
 _VERSION, _KIND, _NUMBER = 3, 3, 11  # bits
 _DATA = _VERSION + _KIND + _NUMBER
 _CHECK = 27

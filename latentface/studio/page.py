@@ -14,12 +14,13 @@ from latentface.studio.edit_tab import Callbacks, build_edit
 from latentface.studio.endpoints import add_endpoints
 from latentface.studio.look import LOGO
 from latentface.studio.queue_tab import QueueTab, build_queue
+from latentface.studio.style_tab import STYLE
 from latentface.studio.tool import ToolTab, build_tool
 from latentface.studio.tools import ANIMATE, MIX, PROJECT, TRANSFER
 from latentface.studio.verify_tab import build_verify
 from latentface.studio.video_tab import VIDEO
 
-TOOLS = (TRANSFER, VIDEO, CLIPS, ANIMATE, COMPLETE, PROJECT, MIX)
+TOOLS = (TRANSFER, VIDEO, CLIPS, ANIMATE, STYLE, COMPLETE, PROJECT, MIX)
 KEEP_HOURS = 12  # uploads and previews, unless the server ends before
 TITLE = (
     f'<header class="title">{LOGO}<div><h1>latentface studio</h1>'

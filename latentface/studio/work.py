@@ -26,6 +26,8 @@ from latentface.options import (
     CompleteOptions,
     ProjectOptions,
     SequenceOptions,
+    StyleOptions,
+    StyliseOptions,
     TransferOptions,
     VideoOptions,
 )
@@ -302,13 +304,50 @@ class Workshop:
                 progress(0.1 + 0.8 * step / steps, f"step {step}")
 
             progress(0.1, "completing the face")
-            made = complete(
-                read_photo(photo), hole, remove=remove, options=options, device=self.device, on_step=on_step
-            )
+            source = read_photo(photo)
+            made = complete(source, hole, remove=remove, options=options, device=self.device, on_step=on_step)
             progress.show(made.photo.rgb)
             target = self.results.new(name or photo, "complete.png")
-            write_photo(target, made.photo)
+            Publisher(Story("complete", {"remove": remove}, (Path(photo),))).photo(target, made.photo, source)
             return (target,)
+
+        return work
+
+    def stylise(
+        self,
+        photo: str,
+        style: str,
+        options: StyliseOptions | None = None,
+        learning: StyleOptions | None = None,
+        face: int | None = None,
+        name: str = "",
+    ) -> Work:
+        """A photo's face in a style: of a style file, or learnt from a picture and written beside the result."""
+        learning = learning or StyleOptions(seed=self.seed)
+
+        def work(progress: Progress) -> Sequence[Path]:
+            from latentface.editing.stylisation import learn_style, open_style, style_face
+
+            progress(0.0, "opening the style")
+            editor, files = self.editor, list[Path]()
+            if style.endswith(".safetensors"):
+                known = open_style(style, editor.generator)
+            else:
+
+                def on_step(step: int, loss: float) -> None:
+                    progress.point(loss)
+                    progress(0.9 * step / learning.learning_steps, f"learning the style, step {step}")
+
+                crop = style_face(style, editor.resolution, name=f"{Path(style).name}")
+                known = learn_style(crop, editor.generator, learning, name=Path(style).stem, on_step=on_step)
+                files.append(self.results.new(style, "style.safetensors"))
+                known.save(files[0])
+            progress(0.9, "drawing")
+            made = editor.stylise(photo, known, options, face=face)
+            progress.show(made.photo.rgb)
+            target = self.results.new(name or photo, "stylise.png")
+            Publisher(Story("stylise", sources=(Path(photo), Path(style)))).photo(target, made.photo)
+            return target, *files
 
         return work
 

@@ -59,7 +59,7 @@ def furnish(folder: Path) -> None:
     """The files that examples name: photos of one face, a clip, a network, labelled folders, a direction."""
     photo = Image.open(ROOT / "examples" / "astronaut.jpg").convert("RGB")
     small = photo.resize((photo.width // 2, photo.height // 2))
-    for name in ("photo", "other", "a", "b", "astronaut"):
+    for name in ("photo", "other", "painting", "a", "b", "astronaut"):
         small.save(folder / f"{name}.jpg", quality=95)
     for name in ("photos", "results", "references"):
         (folder / name).mkdir()
@@ -82,7 +82,7 @@ def run_page(page: Path) -> list[str]:
             name = re.match(r"# (\w+\.py)\n", snippet.text)
             if name:  # the block is a file that later blocks use
                 Path(name[1]).write_text(snippet.text, encoding="utf-8")
-            text = re.sub(r"\bsteps=\d+", "steps=2", snippet.text)
+            text = re.sub(r"\b(\w*steps)=\d+", r"\1=2", snippet.text)
             exec(compile(text, f"{snippet.page}:{snippet.line}", "exec"), space)
         elif snippet.language == "sh":
             for words in commands(snippet):
@@ -100,6 +100,11 @@ def run_line(words: list[str]) -> int:
         return 0
     quick = QUICK.get(words[1] if len(words) > 1 else "", ())
     more = () if quick and quick[0] in words else quick
+    if "gatys" in words:
+        more = ("--texture-steps", "2")
+    elif "--style" in words and words[1] != "sample":
+        learning = words[1] == "stylise" and not any(word.endswith(".safetensors") for word in words)
+        more = (*more, "--steps", "2", *(("--learning-steps", "2") if learning else ()))
     if "--tune" in words:
         more = (*more, "--tune-steps", "2")
     return run_command([*words[1:], *more])

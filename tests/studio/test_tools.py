@@ -10,6 +10,7 @@ import pytest
 
 from latentface.cli import cli
 from latentface.studio.clips_tab import CLIPS, clip_seconds
+from latentface.studio.style_tab import STYLE
 from latentface.studio.tool import Tool
 from latentface.studio.tools import ANIMATE, PROJECT, TRANSFER
 from latentface.studio.video_tab import BEGINNING, VIDEO
@@ -27,6 +28,15 @@ CASES: list[tuple[Tool, dict[str, Any], str]] = [
         ANIMATE,
         {"photo": "a.jpg", "driving": "b.mp4", "face": 0, "only": ["eyes", "pose"], "kind": "webm"},
         "animate --source a.jpg --driving b.mp4 --only eyes,pose -o a.animated.webm",
+    ),
+    (
+        STYLE,
+        {
+            "photo": "a.jpg", "style": "b.style.safetensors", "strength": 0.8, "preserve_colour": True,
+            "place": "photo", "face": 2,
+        },
+        "stylise a.jpg --style b.style.safetensors --strength 0.8 --place photo --preserve-colour --face 2 "
+        "-o a.stylise.png",
     ),
     (PROJECT, {"photo": "a.jpg", "steps": 30, "face": 1}, "project a.jpg --steps 30 --face 1"),
     (
