@@ -25,7 +25,7 @@ BITS: Final = 48
 MOST_ERRORS: Final = 2
 #: What may have made the pixels, by its number.
 KINDS: Final = ("other", "edit", "transfer", "animate", "video", "project", "sample", "live", "stylise", "complete")
-_VERSION, _KIND, _NUMBER = 3, 3, 11  # bits
+_VERSION, _KIND, _NUMBER = 3, 4, 10  # bits
 _DATA = _VERSION + _KIND + _NUMBER
 _CHECK = 27
 _GENERATOR = 0o1033500423  # of the BCH code (63, 36), Lin and Costello 2004, appendix C
@@ -40,7 +40,7 @@ class Payload:
     Attributes:
         kind: one of `KINDS`.
         version: the second part of the release's number (of 0.3.1 it is 3), modulo 8.
-        number: 0 ... 2047, from the pixels themselves: the same result has the same number, others hardly ever.
+        number: 0 ... 1023, from the pixels themselves: the same result has the same number, others hardly ever.
     """
 
     kind: str
