@@ -206,7 +206,7 @@ class _Work:
         places = np.stack(np.meshgrid(np.arange(x0, x1), np.arange(y0, y1)), axis=-1)
         at = map_points(crop.from_photo, places.astype(np.float64))
         within = ((at > -0.5) & (at < crop.size - 0.5)).all(axis=-1) & self.hole[y0:y1, x0:x1]
-        result = beyond.copy()
+        result: Float32Array = beyond.copy()
         result[y0:y1, x0:x1][within] = picture[within]
         return result
 

@@ -100,14 +100,15 @@ def synthesise_texture(
         shown = to_tensor(np.rint(resize(surroundings.astype(np.float32), size)).clip(0, 255).astype(np.uint8))
         start = F.interpolate(x, size=size, mode="bicubic", align_corners=False)
         x = _synthesise(torch.lerp(shown, start, place), place, base, distance, options)
-    return to_uint8(x)[0]
+    made: Pixels = to_uint8(x)[0]
+    return made
 
 
 def _synthesise(x: Tensor, place: Tensor, content: Tensor, distance: FeatureDistance, options: PatchOptions) -> Tensor:
     """One scale: the picture [1, 3, h, w] after its steps; only places [1, 1, h, w] above 0 change."""
     known, change = x, torch.zeros_like(x, requires_grad=True)
     optimiser = torch.optim.Adam([change], options.rate, betas=(0.8, 0.9))
-    small = [min(a, b) for a, b in zip(content.shape[2:], x.shape[2:], strict=True)]
+    small = min(content.shape[2], x.shape[2]), min(content.shape[3], x.shape[3])
     wanted = F.adaptive_avg_pool2d(content, small)
     weight = F.adaptive_avg_pool2d(place, small)
     nearest: list[Tensor] = []
@@ -132,7 +133,7 @@ def _patches(features: Tensor) -> Tensor:
 
 def _rows(place: Tensor, features: Tensor, known: bool) -> Tensor:
     """Which patches touch the hole or, for known ones, lie outside it altogether."""
-    share = F.adaptive_avg_pool2d(place, features.shape[2:])
+    share = F.adaptive_avg_pool2d(place, (features.shape[2], features.shape[3]))
     touched = F.max_pool2d((share > 0).float(), 3, 1, 1).flatten() > 0
     return ((~touched) if known else (share.flatten() > 0)).nonzero()[:, 0]
 
@@ -145,7 +146,7 @@ def _nearest(features: Tensor, place: Tensor, most: int) -> Tensor:
     if not len(source):  # the hole reaches everywhere
         return target
     half = source.square().sum(1) / 2
-    found = [(part @ source.T - half).argmax(1) for part in target.split(2_048)]
+    found = [(part @ source.T - half).argmax(1) for part in torch.split(target, 2_048)]
     return source[torch.cat(found)]
 
 

@@ -65,7 +65,7 @@ def add_detail(picture: Float32Array, hole: BoolArray, scale: float, distance: F
     found[rows[within], columns[within]] = detail[from_rows[within], from_columns[within]]
     found[inside & hole_at(inside, rows, columns, from_rows, from_columns, within)] = 0
     made = low + _mixed(detail, found, inside, 2 * CELL * scale)
-    result = picture.copy()
+    result: Float32Array = picture.copy()
     result[box][inside] = made[inside]
     return result
 
@@ -109,7 +109,8 @@ def _places(view: Float32Array, inside: BoolArray, scale: float, distance: Featu
     tensor = F.pad(tensor, (0, short[1], 0, short[0]), mode="replicate")
     with torch.inference_mode():
         maps = distance.unit_features(tensor)[1:3]
-        joined = [F.adaptive_avg_pool2d(each, [size // CELL for size in tensor.shape[2:]]) for each in maps]
+        size = tensor.shape[2] // CELL, tensor.shape[3] // CELL
+        joined = [F.adaptive_avg_pool2d(each, size) for each in maps]
         colour = F.avg_pool2d(tensor, CELL)
     features = torch.cat([*joined, colour], 1)[0, :, : cells[0], : cells[1]].numpy()
     share = resize(inside.astype(np.float32), cells)

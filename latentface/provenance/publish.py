@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from latentface import hub
 from latentface.faces.crop import FaceCrop
 from latentface.io.clip import Clip
 from latentface.io.images import Photo, write_photo
@@ -91,6 +90,8 @@ class Publisher:
 
 def marker() -> Marker:
     """The built-in mark."""
+    from latentface import hub  # results that are not marked need no network
+
     return Marker(hub.mark(), hub.landmark_predictor())
 
 

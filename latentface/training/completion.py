@@ -186,7 +186,7 @@ class CompletionTrainer:
         }  # fmt: skip
         if adversarial:
             fake, real = (tuple(maps[k] for k in JUDGED) for maps in (a, b))
-            weights = [F.adaptive_avg_pool2d(changed, each.shape[-2:]) for each in real]
+            weights = [F.adaptive_avg_pool2d(changed, (each.shape[2], each.shape[3])) for each in real]
             terms["critic"] = self._teach(real, tuple(each.detach() for each in fake), weights)
             self.critic.requires_grad_(False)
             terms["fooled"] = -_mean(self.critic(fake), weights)

@@ -65,6 +65,9 @@ def furnish(folder: Path) -> None:
         (folder / name).mkdir()
         small.save(folder / name / "a.jpg", quality=95)
     pixels = np.asarray(small)
+    mask = np.zeros(pixels.shape, np.uint8)
+    mask[45:60, 100:125] = 255
+    Image.fromarray(mask).save(folder / "mask.png")
     frames = [np.roll(pixels, k, axis=1) for k in range(3)]
     for name in ("clip.mp4", "film.mp4"):
         lf.write_clip(folder / name, Clip.of(frames, 5, small.size))

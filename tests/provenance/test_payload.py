@@ -26,8 +26,8 @@ def test_as_many_errors_as_promised_are_put_right(payload: Payload) -> None:
 def test_two_words_differ_in_eleven_bits_or_more() -> None:
     """The code is linear, so the lightest sum of two words is looked for among the sums of a basis' subsets."""
     zero = Payload("other", 0, 0).to_bits()
-    basis = [Payload("other", 0, 1 << k).to_bits() ^ zero for k in range(11)]
-    basis += [Payload(KINDS[1 << k], 0, 0).to_bits() ^ zero for k in range(3)]
+    basis = [Payload("other", 0, 1 << k).to_bits() ^ zero for k in range(10)]
+    basis += [Payload(KINDS[1 << k], 0, 0).to_bits() ^ zero for k in range(4)]
     basis += [Payload("other", 1 << k, 0).to_bits() ^ zero for k in range(3)]
     sums = np.zeros((1, BITS), np.uint8)
     for word in basis:
