@@ -85,7 +85,7 @@ def _sample(picture: Pixels) -> Float32Array:
 
 
 def _unit(pixels: Pixels) -> Float32Array:
-    return np.asarray(pixels, np.float32) / np.float32(255)
+    return np.asarray(np.divide(pixels, 255, dtype=np.float32))
 
 
 def _terms(rgb: Float32Array) -> Float32Array:

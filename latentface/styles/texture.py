@@ -89,13 +89,15 @@ def recoloured(picture: Tensor, style: Tensor) -> Tensor:
     low, high = moved.flatten()[:: max(1, moved.numel() // 100_000)].quantile(moved.new_tensor(_RANGE)).tolist()
     inner_low, inner_high = max(low, -1.0), min(high, 1.0)  # a picture that is nearly white must not burn out
     moved = (moved - low) * ((inner_high - inner_low) / max(high - low, 1e-6)) + inner_low
-    return moved.view_as(picture[0])[None].to(picture).clamp(-1, 1)
+    made: Tensor = moved.view_as(picture[0])[None].to(picture).clamp(-1, 1)
+    return made
 
 
 def _power(matrix: Tensor, exponent: float) -> Tensor:
     """A power of a positive definite matrix [3, 3]."""
     values, vectors = torch.linalg.eigh(matrix)
-    return (vectors * values.clamp(min=1e-8) ** exponent) @ vectors.T
+    power: Tensor = (vectors * values.clamp(min=1e-8) ** exponent) @ vectors.T
+    return power
 
 
 def total_steps(longest: int, steps: int) -> int:
