@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from latentface.networks.perceptual import FeatureDistance
     from latentface.networks.psp_encoder import PspEncoder
     from latentface.networks.rhythm import RhythmNet
+    from latentface.networks.spectacles import SpectaclesNet
 
 
 def pick_device(name: str = "auto") -> str:
@@ -290,6 +291,14 @@ def mouth() -> MouthNet:
     return network.bfloat16() if multiplies_bfloat16() else network
 
 
+@lru_cache(maxsize=1)
+def spectacles() -> SpectaclesNet:
+    """The built-in network that finds spectacles, in bfloat16 where the processor supports it."""
+    network = pretrained.load_spectacles()
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network.bfloat16() if multiplies_bfloat16() else network
+
+
 def rhythm(model: str | os.PathLike[str] = "rhythm") -> RhythmNet:
     """The network that predicts sequences of emotions: the built-in one, or a file from `latentface sequence fit`."""
     return _rhythm(os.fspath(model), _stamp(model))
@@ -303,7 +312,7 @@ def builtin_digest() -> str:
 def forget() -> None:
     """Release all loaded networks."""
     networks = (perceptual, _animator, _encoder, _named_encoder, _faces, _generator, _landmarks, _rhythm)
-    for kept in (*networks, head_model, head_reader, mouth, _expressions, _preconditioner):
+    for kept in (*networks, head_model, head_reader, mouth, spectacles, _expressions, _preconditioner):
         kept.cache_clear()
 
 
