@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from latentface.networks.perceptual import FeatureDistance
     from latentface.networks.psp_encoder import PspEncoder
     from latentface.networks.rhythm import RhythmNet
+    from latentface.networks.spectacles import SpectaclesNet
 
 
 def pick_device(name: str = "auto") -> str:
@@ -306,6 +307,14 @@ def completion(device: str = "cpu") -> CompletionNet:
     return network
 
 
+@lru_cache(maxsize=1)
+def spectacles() -> SpectaclesNet:
+    """The built-in network that finds spectacles, in bfloat16 where the processor supports it."""
+    network = pretrained.load_spectacles()
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network.bfloat16() if multiplies_bfloat16() else network
+
+
 def rhythm(model: str | os.PathLike[str] = "rhythm") -> RhythmNet:
     """The network that predicts sequences of emotions: the built-in one, or a file from `latentface sequence fit`."""
     return _rhythm(os.fspath(model), _stamp(model))
@@ -319,7 +328,8 @@ def builtin_digest() -> str:
 def forget() -> None:
     """Release all loaded networks."""
     networks = (perceptual, _animator, _encoder, _named_encoder, _faces, _generator, _landmarks, _rhythm)
-    for kept in (*networks, head_model, head_reader, mark, mouth, completion, _expressions, _preconditioner):
+    small = (head_model, head_reader, mark, mouth, completion, spectacles)
+    for kept in (*networks, *small, _expressions, _preconditioner):
         kept.cache_clear()
 
 

@@ -34,6 +34,7 @@ from latentface.head.model import HeadModel
 from latentface.head.shading import Gain, find_light, relight
 from latentface.head.shown_mouth import Shown, find_shown
 from latentface.head.spectacles import Spectacles, avoid, find_spectacles, hold
+from latentface.networks.spectacles import SpectaclesNet
 from latentface.ops.raster import sample
 from latentface.ops.warp import move, read
 
@@ -44,6 +45,7 @@ STILL = 2e-3  # pixels: what moves less is left alone
 BROW = 0.05  # inter-ocular distances: half of their thickness
 #: Inter-ocular distances from an iris beyond which lids no longer count where there are spectacles: frames and brows.
 BEHIND_GLASS = (0.2, 0.26)
+BESIDE_FRAMES = (0.005, 0.025)  # the same: over so much beside frames lids come to count
 #: Paints an opened mouth, [H, W, 3] in 0 to 255, from what is known of it and a plain filling of the same shape.
 Painter = Callable[[Opening, Float32Array], Float32Array]
 
@@ -132,6 +134,7 @@ class Driver:
         before: the head's vertices as they lie in the photo, [V, 3].
         others: landmarks [68, 2] of the photo's other faces, which keep still.
         steady: of another frame of the same film, so that the frames agree.
+        finder: what finds spectacles, which keep their shape; without it there are none.
 
     Raises:
         UsageError: the photo is not uint8 RGB, or the vertices are not the model's.
@@ -144,10 +147,11 @@ class Driver:
         before: npt.ArrayLike,
         others: Sequence[Float64Array] = (),
         steady: Steady | None = None,
+        finder: SpectaclesNet | None = None,
     ) -> None:
         if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
             raise UsageError(f"the photo is {photo.dtype} {list(photo.shape)}: expected uint8 RGB [H, W, 3]")
-        self.photo, self.model, self._steady = photo, model, steady
+        self.photo, self.model, self._steady, self._finder = photo, model, steady, finder
         self.scene = Scene.of(model, _check(model, before), photo.shape[0], photo.shape[1], others)
 
     @cached_property
@@ -195,9 +199,9 @@ class Driver:
     @cached_property
     def spectacles(self) -> Spectacles | None:
         """The spectacles that the photo shows, or None."""
-        if self._steady is None:
-            return find_spectacles(self.photo, self.scene, self.eyes)
-        return find_spectacles(self.photo, self.scene, self.eyes, sure=True) if self._steady.spectacles else None
+        if self._finder is None or (self._steady is not None and not self._steady.spectacles):
+            return None
+        return find_spectacles(self.photo, self.scene, self.eyes, self._finder, sure=self._steady is not None)
 
     @cached_property
     def folds(self) -> list[tuple[float, float]]:
@@ -311,7 +315,8 @@ class Driver:
         if self.spectacles is None:
             return 1.0
         distance = self.spectacles.box.read(self.spectacles.distance, places, np.inf)
-        beside = ramp(np.minimum(distance / self.scene.unit, 1), 0.02, 0.06)
+        beside = ramp(np.minimum(distance / self.scene.unit, 1), *BESIDE_FRAMES)
+        beside = beside * self.spectacles.box.read(self.spectacles.behind, places, 0.0)
         away = [np.hypot(*(np.subtract(eye.frame(places), eye.iris[:2, None, None]))) for eye in self.eyes]
         return beside * (1 - ramp(np.minimum(*away).astype(np.float32), *BEHIND_GLASS))
 

@@ -1,7 +1,7 @@
-"""Spectacles: found by the bridge on the nose and by what is joined to it, and kept whole while the face moves.
+"""Spectacles: found by a network, and kept whole while the face moves.
 
-Frames are thin, and darker or brighter than the skin around them. Where they lie, the photo moves with the eyeballs,
-rigidly, and the skin's own motion comes in by and by around them, slowly enough that nothing shows twice.
+Where their frames lie, the photo moves with the eyeballs, rigidly, and the skin's own motion comes in by and by around
+them, slowly enough that nothing shows twice and brows keep their shape.
 """
 
 from __future__ import annotations
@@ -9,62 +9,86 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from scipy import ndimage
 
 from latentface.arrays import BoolArray, Float32Array, Float64Array, Pixels
 from latentface.head.eye_contour import Eye
 from latentface.head.field import Scene
 from latentface.head.geometry import Box, affine
+from latentface.networks.spectacles import SpectaclesConfig, SpectaclesNet
 from latentface.ops.raster import sample
 
 # all of the inter-ocular distance
-STEP = 0.02  # of the patch that is looked at
-WIDE, LOW, HIGH = 1.1, 0.55, 0.45  # how far it goes from the middle between the eyes to the sides, down and up
-BRIDGE = 0.16  # half the width of the piece of nose where a bridge is looked for
-FIRM, FAINT = 0.16, 0.07  # contrast that a bridge needs, and the frames that are joined to it
-AROUND = 0.15  # over this distance the skin's own motion comes in
-ROOM = 1.8  # or over this multiple of what it moves, if that is further
+AROUND = 0.10  # over this distance the skin's own motion comes in
+ROOM = 3.0  # or over this multiple of what it moves, if that is further: brows are drawn out by half their height
 ON = 0.025  # what is nearer to the middle of a frame is frame
+#: Parts of the patch: with less frame there are no spectacles; where it is known that there are some, with less.
+LIDS = 0.035  # what is so near to an eye's opening is lids and lashes
+PIECE = 0.15  # a piece of frame is as long as this
+DOUBT = -1.0  # the logit from which on a place is kept clear of skin: frames have edges that are hardly seen
+LEAST, LEAST_SURE = 0.006, 0.002
 
 
 @dataclass(frozen=True)
 class Spectacles:
-    """Where frames lie: a box of the photo, and the distance to them in pixels, [H, W]."""
+    """Where frames lie.
+
+    Attributes:
+        box: a box of the photo.
+        distance: to the frames, in pixels, [H, W].
+        behind: 1 where nothing of a frame lies between a place and an eye, as behind glass, [H, W].
+    """
 
     box: Box
     distance: Float32Array
+    behind: Float32Array
 
 
-def find_spectacles(photo: Pixels, scene: Scene, eyes: tuple[Eye, Eye], sure: bool = False) -> Spectacles | None:
-    """The spectacles in a photo, or None if no bridge of any lies on the nose; `sure`: it is known that one does."""
-    irises = [eye.places(eye.iris[:1], eye.iris[1:2])[0] for eye in eyes]
-    middle, along = (irises[0] + irises[1]) / 2, irises[0] - irises[1]
+def patch_places(left: Float64Array, right: Float64Array, config: SpectaclesConfig) -> Float64Array:
+    """Where in a photo the network's patch lies, [H, W, 2], by the person's irises [2], left and right."""
+    middle, along = (left + right) / 2, left - right
     across = np.array([along[1], -along[0]])
-    u, v = np.meshgrid(np.arange(-WIDE, WIDE, STEP), np.arange(HIGH, -LOW, -STEP))
-    light = sample(photo, (u[..., None] * along + v[..., None] * across + middle).astype(np.float32)).mean(axis=2)
-    light = ndimage.gaussian_filter(light, 0.6)
-    hats = ndimage.grey_closing(light, (7, 7)) - light, light - ndimage.grey_opening(light, (7, 7))
-    contrast = np.maximum(*hats) / (ndimage.gaussian_filter(light, 8) + 10)
-    nose = (np.abs(u) < BRIDGE) & (v < 0.20) & (v > -0.22)
-    crossing = np.where(nose, contrast, 0).max(axis=0)[np.abs(u[0]) < BRIDGE]
-    if not sure and np.quantile(crossing, 0.25) < FIRM:  # a bridge goes all the way across
+    u = (np.arange(config.width) + 0.5 - config.width / 2) * config.step
+    v = config.high - (np.arange(config.height) + 0.5) * config.step
+    places: Float64Array = middle + u[None, :, None] * along + v[:, None, None] * across
+    return places
+
+
+def find_spectacles(
+    photo: Pixels, scene: Scene, eyes: tuple[Eye, Eye], network: SpectaclesNet, sure: bool = False
+) -> Spectacles | None:
+    """The spectacles in a photo, or None if it shows none; `sure`: it is known that it shows some."""
+    config = network.config
+    left, right = (eye.places(eye.iris[:1], eye.iris[1:2])[0] for eye in eyes)
+    patch = sample(photo, patch_places(left, right, config).astype(np.float32))
+    with torch.no_grad():
+        logits = network((torch.from_numpy(patch).permute(2, 0, 1)[None] / 127.5 - 1).float())[0, 0].float().numpy()
+    if float((logits > 0).mean()) < (LEAST_SURE if sure else LEAST):
         return None
-    beside = np.minimum(np.hypot(u - 0.5, v), np.hypot(u + 0.5, v)) > 0.17  # no lids and lashes
-    labels, _ = ndimage.label((contrast > FAINT) & beside, np.ones((3, 3)))
-    joined = np.unique(labels[nose & (contrast > FIRM)])
-    frames = np.isin(labels, joined[joined > 0])
-    reach = scene.unit * 1.2
-    low, high = middle - scene.unit * np.array([WIDE, HIGH]), middle + scene.unit * np.array([WIDE, LOW])
-    box = Box.around([low, high], reach, *scene.size)
-    places = box.places() - middle
-    inverse = np.linalg.inv(np.stack([along, across]))
-    at = places @ inverse
-    rows, columns = np.rint((HIGH - at[..., 1]) / STEP).astype(int), np.rint((at[..., 0] + WIDE) / STEP).astype(int)
-    within = (rows >= 0) & (rows < u.shape[0]) & (columns >= 0) & (columns < u.shape[1])
-    mask: BoolArray = within & frames[np.clip(rows, 0, u.shape[0] - 1), np.clip(columns, 0, u.shape[1] - 1)]
+    middle, along = (left + right) / 2, left - right
+    wide, unit = config.width * config.step / 2, scene.unit
+    low = config.height * config.step - config.high
+    corners = [middle - unit * np.array([wide, config.high]), middle + unit * np.array([wide, low])]
+    box = Box.around(corners, unit * 1.2, *scene.size)
+    at = (box.places() - middle) @ np.linalg.inv(np.stack([along, [along[1], -along[0]]]))
+    row = (config.high - at[..., 1]) / config.step - 0.5
+    column = at[..., 0] / config.step + config.width / 2 - 0.5
+    mask: BoolArray = ndimage.map_coordinates(logits, [row, column], order=1, mode="constant", cval=-9.0) > DOUBT
+    for eye in eyes:  # lashes and the edges of an iris may look like frames
+        u, v = eye.frame(box.places())
+        upper, lower = eye.margins(u)
+        mask &= ~((np.abs(eye.along(u) - 0.5) < 0.55) & (v < upper + LIDS) & (v > lower - LIDS))
+    pieces, _ = ndimage.label(mask, np.ones((3, 3)))
+    lengths = [max(each.stop - each.start for each in piece) for piece in ndimage.find_objects(pieces)]
+    mask = np.isin(pieces, [k + 1 for k, length in enumerate(lengths) if length > PIECE * unit])
     if not mask.any():
         return None
-    return Spectacles(box, ndimage.distance_transform_edt(~mask).astype(np.float32))
+    labels, _ = ndimage.label(~mask)
+    rows, columns = (np.rint([left, right]).astype(int) - [box.left, box.top]).T[::-1]
+    behind = np.isin(labels, labels[rows, columns]) & ~mask
+    distance = ndimage.distance_transform_edt(~mask)
+    return Spectacles(box, distance.astype(np.float32), behind.astype(np.float32))
 
 
 def hold(spectacles: Spectacles, scene: Scene, after: Float32Array, shift: Float32Array, box: Box) -> None:

@@ -35,6 +35,7 @@ from latentface.motion.driver import together
 from latentface.motion.head_driver import HeadDriver, HeadMotion, neck_joint
 from latentface.motion.in_order import free_cores, in_order
 from latentface.networks.mouth import MouthNet
+from latentface.networks.spectacles import SpectaclesNet
 from latentface.options import AnimateOptions
 
 LARGEST_GAZE = 20.0  # degrees
@@ -106,6 +107,7 @@ class MovingHead:
         photo: the picture, its alpha moves along.
         landmarks: [68, 2] of the face in it.
         others: landmarks of the other faces in the picture, which must stay still.
+        finder: the network that finds spectacles; None if there are none.
 
     Raises:
         InputError: the face is turned by more than 60 degrees, or the landmarks do not form a face.
@@ -118,6 +120,7 @@ class MovingHead:
         model: HeadModel,
         mouth: MouthNet | None = None,
         others: Sequence[Float64Array] = (),
+        finder: SpectaclesNet | None = None,
     ) -> None:
         self.photo, self.model, self.mouth = with_alpha(photo), model, mouth
         self.view = HeadView.of(photo.rgb, landmarks)
@@ -125,7 +128,7 @@ class MovingHead:
         self.square = Square.around(landmarks)
         self.projector = Projector(self.fit, model)
         beside = [map_points(self.view.matrix, other) for other in others]
-        self.driver = Driver(self.view.pixels, model, self.projector.vertices(self.fit), beside)
+        self.driver = Driver(self.view.pixels, model, self.projector.vertices(self.fit), beside, finder=finder)
         self.share: Float32Array | None = None
 
     def leave_room(self, others: Sequence[Square]) -> None:
@@ -162,6 +165,7 @@ def animate(
     photo: Photo, faces: Sequence[FaceCrop], drivers: Sequence[Clip], model: HeadModel,
     landmarks: LandmarkPredictor, options: AnimateOptions | None = None, mouth: MouthNet | None = None,
     still: Sequence[FaceCrop] = (),
+    finder: SpectaclesNet | None = None,
 ) -> Animation:  # fmt: skip
     """Move the heads in a photo like those in driving clips.
 
@@ -175,6 +179,7 @@ def animate(
         options: how; by default `AnimateOptions()`.
         mouth: the network that paints opened mouths; None for a plain filling.
         still: the other faces of the photo, which are kept still.
+        finder: the network that finds spectacles; None if nobody wears any.
 
     Raises:
         UsageError: no face, no driver, neither one driver nor one for each face, or an unknown part in `options.only`.
@@ -186,7 +191,9 @@ def animate(
     ordered = order_faces(faces, drivers)
     all_faces = [*ordered, *still]
     moving = [
-        MovingHead(photo, face.landmarks, model, mouth, [other.landmarks for other in all_faces if other is not face])
+        MovingHead(
+            photo, face.landmarks, model, mouth, [each.landmarks for each in all_faces if each is not face], finder
+        )
         for face in ordered
     ]
     for head in moving:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # torch is imported in the functions that need it, because th
     from latentface.networks.perceptual import PerceptualNet
     from latentface.networks.psp_encoder import PspEncoder
     from latentface.networks.rhythm import RhythmNet
+    from latentface.networks.spectacles import SpectaclesNet
 
 __all__ = [
     "find_encoder",
@@ -274,6 +275,16 @@ def load_completion(name_or_path: str | os.PathLike[str] = "completion", device:
 
     path = resolve(name_or_path, kind="completion")
     return build_network(path, "completion", lambda config: CompletionNet(CompletionConfig(**config))).to(device)
+
+
+@_outside_inference_mode
+def load_spectacles(name_or_path: str | os.PathLike[str] = "spectacles", device: str = "cpu") -> SpectaclesNet:
+    """Load the network that finds spectacles, built in or from a file; raises as `load_generator`."""
+    from latentface.networks.spectacles import SpectaclesConfig, SpectaclesNet
+    from latentface.pretrained.native import build_network
+
+    path = resolve(name_or_path, kind="spectacles")
+    return build_network(path, "spectacles", lambda config: SpectaclesNet(SpectaclesConfig(**config))).to(device)
 
 
 @_outside_inference_mode

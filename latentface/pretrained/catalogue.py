@@ -19,7 +19,7 @@ class Entry:
     Attributes:
         name: its name for the user. kind: "generator", "encoder", "landmarks", "perceptual", "emotion",
             "identity", "directions", "expressions", "preconditioner", "motion", "mark", "mouth", "completion",
-            "rhythm", "head" or "head-reader".
+            "rhythm", "spectacles", "head" or "head-reader".
         file: name in `WEIGHTS_DIR`; the model card beside it has the suffix .md.
         licence: SPDX identifier. summary: one line for the list.
     """
@@ -210,6 +210,13 @@ BUILTIN: tuple[Entry, ...] = (
         file="rhythm.safetensors",
         licence="MIT",
         summary="predicts emotions, trained on generated stories",
+    ),
+    Entry(
+        name="spectacles",
+        kind="spectacles",
+        file="spectacles.safetensors",
+        licence="MIT",
+        summary="finds spectacles in photos: their frames and their glass",
     ),
 )
 

@@ -10,6 +10,7 @@ import numpy as np
 from scipy import ndimage
 
 import latentface
+from latentface import hub
 from latentface.head.drive import Driver
 from latentface.head.geometry import Box, Surface
 from latentface.head.model import HeadModel
@@ -46,7 +47,7 @@ class Picture:
     layer: np.ndarray
 
     def driver(self) -> Driver:
-        return Driver(self.photo, model(), self.before)
+        return Driver(self.photo, model(), self.before, finder=hub.spectacles())
 
     def landmark(self, k: int) -> np.ndarray:
         return self.before[model().landmarks[k], :2]
