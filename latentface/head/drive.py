@@ -316,7 +316,7 @@ class Driver:
             return 1.0
         distance = self.spectacles.box.read(self.spectacles.distance, places, np.inf)
         beside = ramp(np.minimum(distance / self.scene.unit, 1), *BESIDE_FRAMES)
-        beside = beside * self.spectacles.box.read(self.spectacles.behind, places, 0.0)
+        beside *= self.spectacles.box.read(self.spectacles.behind, places, 0.0)
         away = [np.hypot(*(np.subtract(eye.frame(places), eye.iris[:2, None, None]))) for eye in self.eyes]
         return beside * (1 - ramp(np.minimum(*away).astype(np.float32), *BEHIND_GLASS))
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from latentface.arrays import Float32Array
+from latentface.arrays import Float32Array, FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,8 @@ def put_on(patch: Float32Array, step: float, high: float, rng: np.random.Generat
     height, width = patch.shape[:2]
     across = (np.arange(width, dtype=np.float32) + 0.5) * step - width * step / 2
     up = high - (np.arange(height, dtype=np.float32) + 0.5) * step
-    u, v = _tilted(*np.meshgrid(across, up), rng)
+    u, v = np.meshgrid(across, up)
+    u, v = _tilted(u, v, rng)
     shape = _Shape.drawn(rng)
     edge = np.minimum(shape.lens(u, v, -1), shape.lens(u, v, 1))  # below 0 inside of a lens
     rim = shape.rim(v)
@@ -50,7 +51,7 @@ def put_on(patch: Float32Array, step: float, high: float, rng: np.random.Generat
     return Worn(np.clip(colours, 0, 1).astype(np.float32), frame.astype(np.float32), glass.astype(np.float32))
 
 
-def _tilted(u: Float32Array, v: Float32Array, rng: np.random.Generator) -> tuple[Float32Array, Float32Array]:
+def _tilted(u: FloatArray, v: FloatArray, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
     """Coordinates of spectacles that sit a little askew on a head that is a little turned."""
     angle, turn = rng.normal(0, 0.03), rng.normal(0, 0.06)
     u, v = u * np.cos(angle) + v * np.sin(angle), v * np.cos(angle) - u * np.sin(angle)
@@ -113,21 +114,21 @@ class _Shape:
             opacity=1.0 if rng.random() < 0.93 else rng.uniform(0.5, 0.9),
         )  # fmt: skip
 
-    def lens(self, u: Float32Array, v: Float32Array, side: int) -> Float32Array:
+    def lens(self, u: FloatArray, v: FloatArray, side: int) -> FloatArray:
         """Distances from a lens' outer edge, seen from its middle; less than 0 inside."""
         x = (u * side - self.apart) / self.wide
         y = (v + self.low - self.cat * np.clip(x, 0, 1.2) * (v + self.low > 0) * self.tall) / self.tall
         radius = (np.abs(x) ** self.power + np.abs(y) ** self.power) ** (1 / self.power)
-        made: Float32Array = np.hypot(x * self.wide, y * self.tall) * (1 - 1 / np.maximum(radius, 0.05))
+        made: FloatArray = np.hypot(x * self.wide, y * self.tall) * (1 - 1 / np.maximum(radius, 0.05))
         return made
 
-    def rim(self, v: Float32Array) -> Float32Array:
+    def rim(self, v: FloatArray) -> FloatArray:
         """Half the thickness of the rim at each height."""
         share = np.clip((v + self.low) / self.tall * 0.6 + 0.5, 0, 1)
-        made: Float32Array = self.bottom + (self.top - self.bottom) * share
+        made: FloatArray = self.bottom + (self.top - self.bottom) * share
         return made
 
-    def bridge(self, u: Float32Array, v: Float32Array, step: float) -> Float32Array:
+    def bridge(self, u: FloatArray, v: FloatArray, step: float) -> FloatArray:
         inner = self.apart - self.wide + 0.02
         made = np.zeros_like(u)
         for lift in (0.0, 0.10) if self.double else (0.0,):
@@ -135,31 +136,31 @@ class _Shape:
             made = np.maximum(made, _soft(self.bar - np.abs(v - line), step) * (np.abs(u) < inner))
         return made
 
-    def temples(self, u: Float32Array, v: Float32Array, step: float) -> Float32Array:
+    def temples(self, u: FloatArray, v: FloatArray, step: float) -> FloatArray:
         outer = self.apart + self.wide - 0.03
         line = self.ear - self.low + self.fall * (np.abs(u) - outer)
-        made: Float32Array = _soft(self.arm - np.abs(v - line), step) * (np.abs(u) > outer)
+        made: FloatArray = _soft(self.arm - np.abs(v - line), step) * (np.abs(u) > outer)
         return made
 
-    def pads(self, u: Float32Array, v: Float32Array, step: float) -> Float32Array:
+    def pads(self, u: FloatArray, v: FloatArray, step: float) -> FloatArray:
         if not self.padded:
             return np.zeros_like(u)
         x, y = np.abs(u) - (self.apart - self.wide - 0.015), v + self.low + 0.06
-        made: Float32Array = _soft(0.02 - np.hypot(x * 2, y * 0.6), step) * 0.8
+        made: FloatArray = _soft(0.02 - np.hypot(x * 2, y * 0.6), step) * 0.8
         return made
 
-    def paint(self, u: Float32Array, v: Float32Array, frame: Float32Array, rng: np.random.Generator) -> Float32Array:
+    def paint(self, u: FloatArray, v: FloatArray, frame: FloatArray, rng: np.random.Generator) -> FloatArray:
         """The colour of the frames, [H, W, 3]: light from above, with gleams."""
         light = 1 + rng.uniform(0, 0.6) * ndimage.sobel(ndimage.gaussian_filter(frame, 1.5), axis=0)
         waves = np.sin(u * rng.uniform(3, 14) + rng.uniform(0, 6)) * np.cos(v * rng.uniform(3, 14) + rng.uniform(0, 6))
         gleam = self.sheen * np.clip(waves - rng.uniform(0.2, 0.8), 0, 1)
-        made: Float32Array = np.asarray(self.colour) * light[..., None] + gleam[..., None]
+        made: FloatArray = np.asarray(self.colour) * light[..., None] + gleam[..., None]
         return np.clip(made, 0, 1)
 
 
 def _behind_glass(
-    colours: Float32Array, glass: Float32Array, u: Float32Array, v: Float32Array, rng: np.random.Generator
-) -> Float32Array:
+    colours: FloatArray, glass: FloatArray, u: FloatArray, v: FloatArray, rng: np.random.Generator
+) -> FloatArray:
     """What is seen through lenses: tinted a little, with reflections."""
     if rng.random() < 0.12:  # dark glasses
         tint = rng.uniform(0.03, 0.5) * (1 + rng.normal(0, 0.1, 3))
@@ -174,16 +175,17 @@ def _behind_glass(
     return made
 
 
-def _shadowed(colours: Float32Array, frame: Float32Array, step: float, rng: np.random.Generator) -> Float32Array:
+def _shadowed(colours: FloatArray, frame: FloatArray, step: float, rng: np.random.Generator) -> FloatArray:
     """Skin with the shadow that frames throw on it."""
     if rng.random() < 0.3:
         return colours
     shifted = ndimage.shift(frame, (rng.uniform(0.0, 0.05) / step, rng.normal(0, 0.02) / step), order=1)
     shadow = ndimage.gaussian_filter(shifted, rng.uniform(0.004, 0.02) / step)
-    return colours * (1 - rng.uniform(0.1, 0.5) * shadow[..., None])
+    shaded: FloatArray = colours * (1 - rng.uniform(0.1, 0.5) * shadow[..., None])
+    return shaded
 
 
-def _soft(inside: Float32Array, step: float) -> Float32Array:
+def _soft(inside: FloatArray, step: float) -> FloatArray:
     """How much of a pixel lies where it is above 0: the edge is one pixel wide."""
-    made: Float32Array = np.clip(inside / step + 0.5, 0, 1)
+    made: FloatArray = np.clip(inside / step + 0.5, 0, 1)
     return made

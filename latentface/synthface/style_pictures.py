@@ -18,7 +18,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from latentface.arrays import Float32Array
+from latentface.arrays import Float32Array, FloatArray
 from latentface.emotion import Emotion
 from latentface.io.images import write_image
 from latentface.synthface.library import load_library
@@ -40,10 +40,11 @@ def luminance(rgb: Float32Array) -> Float32Array:
     """Luma [H, W] of RGB in 0..1, stretched so that its 2nd and 98th percentiles become 0 and 1."""
     grey = rgb @ LUMA
     low, high = np.percentile(grey, (2, 98))
-    return np.clip((grey - low) / max(high - low, 1e-3), 0, 1).astype(np.float32)
+    made: Float32Array = np.clip((grey - low) / max(high - low, 1e-3), 0, 1).astype(np.float32)
+    return made
 
 
-def smooth(values: Float32Array, share: float) -> Float32Array:
+def smooth(values: FloatArray, share: float) -> Float32Array:
     """Gaussian blur of [H, W] or [H, W, C]; the deviation is a share of the side."""
     sigma = share * len(values)
     blurred: Float32Array = ndimage.gaussian_filter(values, (sigma, sigma, 0)[: values.ndim])
@@ -53,10 +54,11 @@ def smooth(values: Float32Array, share: float) -> Float32Array:
 def lines(grey: Float32Array, share: float, sharpness: float = 9.0) -> Float32Array:
     """0 on dark lines and 1 elsewhere: a thresholded difference of Gaussians (Winnemoeller et al. 2012)."""
     difference = smooth(grey, share) - 0.985 * smooth(grey, 1.6 * share)
-    return np.clip(1 + np.tanh(sharpness * 10 * (difference - 0.004)), 0, 1).astype(np.float32)
+    made: Float32Array = np.clip(1 + np.tanh(sharpness * 10 * (difference - 0.004)), 0, 1).astype(np.float32)
+    return made
 
 
-def graded(value: Float32Array, *colours: tuple[float, float, float]) -> Float32Array:
+def graded(value: FloatArray, *colours: tuple[float, float, float]) -> Float32Array:
     """Values [H, W] in 0..1 as colours: the first at 0, the last at 1, evenly spaced."""
     at = np.linspace(0, 1, len(colours))
     channels = [np.interp(value, at, [colour[channel] for colour in colours]) for channel in range(3)]
@@ -66,7 +68,8 @@ def graded(value: Float32Array, *colours: tuple[float, float, float]) -> Float32
 def paper(side: int, rng: np.random.Generator, share: float = 0.002) -> Float32Array:
     """The tooth of paper [side, side] with mean 0 and deviation 1."""
     grain = smooth(rng.normal(size=(side, side)).astype(np.float32), share)
-    return (grain - grain.mean()) / grain.std()
+    made: Float32Array = (grain - grain.mean()) / grain.std()
+    return made
 
 
 def ink(rgb: Float32Array, mask: Float32Array, rng: np.random.Generator) -> Float32Array:
@@ -102,7 +105,7 @@ def mosaic(rgb: Float32Array, mask: Float32Array, rng: np.random.Generator) -> F
     odds = (0.25 + detail / detail.max()).ravel()
     places = rng.choice(side * side, size=5200, replace=False, p=odds / odds.sum())
     seeds = np.stack(np.divmod(places, side), 1).astype(np.float64)
-    pixels = np.stack(np.mgrid[:side, :side], -1).reshape(-1, 2)
+    pixels = np.indices((side, side)).reshape(2, -1).T
     for _ in range(4):  # towards even cells (Lloyd)
         owner = cKDTree(seeds).query(pixels)[1]
         count = np.bincount(owner, minlength=len(seeds)).clip(1)
@@ -138,7 +141,8 @@ def oil(rgb: Float32Array, mask: Float32Array, rng: np.random.Generator) -> Floa
         spread = np.where(better, smooth(np.asarray(square, np.float32), 0.004), spread)
     height = smooth((best @ LUMA).astype(np.float32), 0.001)
     relief = np.clip(ndimage.sobel(height, 0) + ndimage.sobel(height, 1), -0.5, 0.5)
-    return np.clip(best - 0.22 * relief[..., None], 0, 1).astype(np.float32)
+    made: Float32Array = np.clip(best - 0.22 * relief[..., None], 0, 1).astype(np.float32)
+    return made
 
 
 def pastel(rgb: Float32Array, mask: Float32Array, rng: np.random.Generator) -> Float32Array:
@@ -157,7 +161,8 @@ def pastel(rgb: Float32Array, mask: Float32Array, rng: np.random.Generator) -> F
     drawn = chalk * mask[..., None] + tint * (1 - mask[..., None])
     made = drawn * cover[..., None] + sheet * (1 - cover[..., None])
     edge = lines(grey, 0.004, 3)[..., None] * 0.35 + 0.65
-    return np.clip(made * edge, 0, 1).astype(np.float32)
+    finished: Float32Array = np.clip(made * edge, 0, 1).astype(np.float32)
+    return finished
 
 
 def clay(rgb: Float32Array, mask: Float32Array, rng: np.random.Generator) -> Float32Array:
@@ -172,7 +177,10 @@ def clay(rgb: Float32Array, mask: Float32Array, rng: np.random.Generator) -> Flo
     wall = np.array([0.36, 0.62, 0.74], np.float32) * (1 + 0.02 * paper(side, rng, 0.01)[..., None])
     made = np.clip(form * 1.12 + 0.03, 0, 1) * light[..., None]
     shine = np.clip(smooth(luminance(form), 0.006) - 0.86, 0, 1)[..., None] * 1.6
-    return np.clip((made + shine) * mask[..., None] + wall * (1 - mask[..., None]), 0, 1).astype(np.float32)
+    finished: Float32Array = np.clip((made + shine) * mask[..., None] + wall * (1 - mask[..., None]), 0, 1).astype(
+        np.float32
+    )
+    return finished
 
 
 def neon(rgb: Float32Array, mask: Float32Array, rng: np.random.Generator) -> Float32Array:
@@ -184,7 +192,8 @@ def neon(rgb: Float32Array, mask: Float32Array, rng: np.random.Generator) -> Flo
     hue = np.broadcast_to(np.linspace(0, 1, side)[:, None], (side, side))
     glow = graded(hue, (0.1, 0.95, 1.0), (0.35, 0.5, 1.0), (1.0, 0.25, 0.9))
     light = np.clip(edge, 0, 1) + 1.4 * smooth(edge, 0.008) + 1.2 * smooth(edge, 0.025)
-    return np.clip(0.85 * base + glow * light[..., None], 0, 1).astype(np.float32)
+    made: Float32Array = np.clip(0.85 * base + glow * light[..., None], 0, 1).astype(np.float32)
+    return made
 
 
 def pencil(rgb: Float32Array, mask: Float32Array, rng: np.random.Generator) -> Float32Array:
@@ -206,7 +215,7 @@ STYLES: Final[dict[str, Style]] = {
 
 def portray(name: str, render: Render) -> Float32Array:
     """A rendered head in a style: RGB [S, S, 3] in 0..1. The same render gives the same picture."""
-    rgb, mask = render.image.astype(np.float32) / 255, render.mask.astype(np.float32) / 255
+    rgb, mask = (each.astype(np.float32) / np.float32(255) for each in (render.image, render.mask))
     return STYLES[name](rgb, mask, np.random.default_rng(SITTERS[name][0]))
 
 
@@ -218,9 +227,10 @@ def sit(name: str, renderer: Renderer) -> Render:
     return renderer.render(scene.with_expression(Emotion.of(emotion).value, 0.6))
 
 
-def _step(value: Float32Array, softness: float) -> Float32Array:
+def _step(value: FloatArray, softness: float) -> Float32Array:
     """0 below 0 and 1 above, with a linear ramp of this width between them."""
-    return np.clip(0.5 + value / softness, 0, 1).astype(np.float32)
+    made: Float32Array = np.clip(0.5 + value / softness, 0, 1).astype(np.float32)
+    return made
 
 
 def _saturated(rgb: Float32Array, factor: float) -> Float32Array:
@@ -233,7 +243,8 @@ def _stroke(length: int, angle: float) -> Float32Array:
     kernel, middle, turn = np.zeros((length, length), np.float32), length // 2, np.radians(angle)
     for t in np.linspace(-middle, middle, 4 * length):
         kernel[round(middle - t * np.sin(turn)), round(middle + t * np.cos(turn))] = 1
-    return kernel / kernel.sum()
+    made: Float32Array = kernel / kernel.sum()
+    return made
 
 
 @click.command()

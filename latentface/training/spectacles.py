@@ -119,12 +119,13 @@ class SpectaclesTask:
         share = logits[:, 0].sigmoid()
         both = (share * truth[:, 0]).sum((1, 2)) + 4
         dice = 1 - 2 * both / (share.sum((1, 2)) + truth[:, 0].sum((1, 2)) + 8)
-        return 2 * F.binary_cross_entropy_with_logits(logits, truth) + 0.3 * dice.mean()
+        loss: Tensor = 2 * F.binary_cross_entropy_with_logits(logits, truth) + 0.3 * dice.mean()
+        return loss
 
     def measure(self, network: SpectaclesNet) -> Mapping[str, float]:
         """Intersection over union of frames and of glass on held-out faces, and frames seen where there are none."""
         colours, truth = self.held
-        logits = torch.cat([network(part).float() for part in colours.split(64)])
+        logits = torch.cat([network(part).float() for part in torch.split(colours, 64)])
         found, there = logits > 0, truth > 0.5
         worn = there.any(3).any(2).any(1)
         overlap = (found & there).sum((2, 3)) / (found | there).sum((2, 3)).clamp(min=1)
