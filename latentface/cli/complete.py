@@ -34,7 +34,7 @@ from latentface.options import CompleteOptions
     help="File to write.  [default: PHOTO.complete.png in the working folder]",
 )  # fmt: skip
 @options_flags(CompleteOptions)
-@provenance_flags()
+@provenance_flags(without=("mark",))  # all but the hole stays bit for bit as it is
 @face_flag(default="the one with most of the mask")
 @device_flag
 @report_flags
@@ -69,7 +69,7 @@ def complete(
             source, mask, box=None if box is None else read_box(box), remove=remove, regions=regions, face=face,
             options=options, device=device, on_step=lambda step, steps: bar.step(step),
         )  # fmt: skip
-        publisher.photo(target, made.photo, source)
+        publisher.sheet(target, made.photo)
         if save_mask is not None:
             write_image(save_mask, made.hole[..., None].repeat(3, axis=2).astype("uint8") * 255)
     share = float(made.hole.mean())

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from latentface.studio.desk import Desk
 
 LARGEST_UPLOAD = "500mb"
+WAITING = 128  # connections that may wait while the server starts
 #: What a browser may load for the page: from this server, and what the page itself makes.
 POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; "
@@ -156,6 +157,7 @@ def bind(host: str, port: int) -> socket.socket:
         except OSError:
             made.close()
             continue
+        made.listen(WAITING)  # who is told the address at once may come before the server has started
         return made
     raise UsageError(f"no port from {port} to {port + 99} is free on {host}; name another with --port")
 
@@ -171,5 +173,5 @@ def warm_up() -> None:
     """Load the networks that the first photo needs, while the user still looks for one."""
     from latentface import hub
 
-    for load in (hub.landmark_predictor, hub.head_model, hub.head_reader, hub.mouth):
+    for load in (hub.landmark_predictor, hub.head_model, hub.head_reader, hub.mouth, hub.spectacles, hub.mark):
         load()

@@ -308,7 +308,7 @@ class Workshop:
             made = complete(source, hole, remove=remove, options=options, device=self.device, on_step=on_step)
             progress.show(made.photo.rgb)
             target = self.results.new(name or photo, "complete.png")
-            Publisher(Story("complete", {"remove": remove}, (Path(photo),))).photo(target, made.photo, source)
+            Publisher(Story("complete", {"remove": remove}, (Path(photo),))).sheet(target, made.photo)
             return (target,)
 
         return work

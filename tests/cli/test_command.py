@@ -24,7 +24,7 @@ LIVE = {"calibrate", "preview", "virtual_camera", "seconds"}
 KEYPOINTS = {"adapt_scale", "still_background", "crop", "driver_crop", "precision"}
 
 #: What belongs to photos and latents, not to clips.
-STILL = {"strip", "grid", "directions", "save_latent", "seed", *SEARCH, "steps", "start", "cache"}
+STILL = {"strip", "grid", "directions", "save_latent", "style", "seed", *SEARCH, "steps", "start", "cache"}
 CLIPS = {"curves", "mode", "rate", "keep_partial", "sound"}  # of edit: --at needs words of its own
 EDIT, TRANSFER = "edit anna.png --set joy=1", "transfer --identity anna.png --expression"
 VIDEO, ANIMATE = "video anna.png --emotions fear", "animate --source anna.png --driving"
@@ -59,7 +59,7 @@ MODES = {
     "edit anna.mp4 --set joy=1": PASTE | STILL | {"place", "crop", "layers", "rate"},
     "edit frames --set joy=1": PASTE | STILL | {"place", "crop", "layers"},
     "transfer --identity anna.mp4 --expression bert.png": PASTE
-    | (STILL - {"grid", "directions", "save_latent"})
+    | (STILL - {"grid", "directions", "save_latent", "style"})
     | {spec.name for spec in fields(TransferOptions)} - {"strength", "only"}
     | {"rate"},
     VIDEO: PASTE | {"first", "rate"} | NO_NOISE,

@@ -24,7 +24,7 @@ def run(*words: object, folder: Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def projected(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, object]]:
     folder = tmp_path_factory.mktemp("projected")
-    done = run("project", PORTRAIT, "--steps", 40, "-o", folder / "out", "--json", folder=folder)
+    done = run("project", PORTRAIT, "--steps", 40, "--no-mark", "-o", folder / "out", "--json", folder=folder)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return folder / "out", json.loads(done.stdout)

@@ -75,7 +75,7 @@ def test_only_the_face_changes_and_the_rest_is_bit_identical(stage: Desk, place:
     out = stage.folder / "frames"
     done = video(
         stage, "--emotions", "anger,fear", "--seconds", 2, "--fps", 5, "--place", place, "-o", out, "--sway", 3,
-        "--steps", 0,
+        "--steps", 0, "--no-mark",
         source=stage.folder / "large.png",
     )  # fmt: skip
     assert done.code == 0, done.err

@@ -18,6 +18,7 @@ from latentface.io.clip import Clip
 ROOT = Path(__file__).parent.parent.parent
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 QUICK = {"project": ("--steps", "2"), "video": ("--fps", "3")}  # unless the example says how many
+PHOTOS = ("--identity", "--expression")  # of a transfer, which projects them
 #: Programs other than latentface that an example may call.
 OTHERS = ("make", "pip", "python")
 
@@ -108,6 +109,8 @@ def run_line(words: list[str]) -> int:
     elif "--style" in words and words[1] != "sample":
         learning = words[1] == "stylise" and not any(word.endswith(".safetensors") for word in words)
         more = (*more, "--steps", "2", *(("--learning-steps", "2") if learning else ()))
+    if words[1] == "transfer" and all(words[words.index(flag) + 1].endswith(".jpg") for flag in PHOTOS):
+        more = (*more, "--steps", "2", "--refine-steps", "1")
     if "--tune" in words:
         more = (*more, "--tune-steps", "2")
     return run_command([*words[1:], *more])

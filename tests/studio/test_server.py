@@ -123,7 +123,9 @@ def test_a_photo_is_edited_as_the_editor_does_it(served: Served, client: Client,
     changes = {"happiness": 1.5, "yaw+": 4.0}
     made = client.predict(photo=handle_file(astronaut), changes=changes, api_name="/edit")
     assert [Path(path).name for path in made] == ["astronaut.edit.png"]
-    assert np.array_equal(read_image(made[0]), FaceEditor().edit(astronaut, changes).photo.rgb)
+    bare = FaceEditor().edit(astronaut, changes).photo.rgb
+    marked = np.abs(read_image(made[0]).astype(int) - bare)
+    assert 0 < marked.max() < 16 and marked.mean() < 1
     assert (served.results / "astronaut.edit.png").is_file()
 
 
