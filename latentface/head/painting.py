@@ -61,7 +61,7 @@ def paint_opening(
     bare = driven.photo.copy()
     bare[opening.box.slices] = np.rint(np.clip(driven.lips, 0, 255)).astype(np.uint8)
     tone = Tone(opening.teeth, opening.light)
-    painted = fill_mouth(bare, mask, frame, network, source, other, rows, tone=tone)
+    painted = fill_mouth(bare, mask, frame, network, "own" if taken else "painted", other, rows, tone=tone)
     there = opening.box.slices
     mixed = own[..., None] * driven.photo[there] + (1 - own[..., None]) * painted[there]
     painted[there] = np.rint(mixed).astype(np.uint8)

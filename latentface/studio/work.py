@@ -326,11 +326,11 @@ class Workshop:
         learning = learning or StyleOptions(seed=self.seed)
 
         def work(progress: Progress) -> Sequence[Path]:
-            from latentface.editing.stylisation import learn_style, open_style, style_face
+            from latentface.editing.stylisation import is_style_file, learn_style, open_style, style_face
 
             progress(0.0, "opening the style")
             editor, files = self.editor, list[Path]()
-            if style.endswith(".safetensors"):
+            if is_style_file(style):
                 known = open_style(style, editor.generator)
             else:
 

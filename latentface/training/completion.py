@@ -12,7 +12,6 @@ resumes from checkpoint.pt.
 from __future__ import annotations
 
 import copy
-import csv
 import math
 import time
 from dataclasses import asdict, dataclass
@@ -33,6 +32,7 @@ from latentface.networks.perceptual import DistilledVgg, FeatureDistance
 from latentface.pretrained.native import write_network
 from latentface.training.completion_data import Batch, CompletionFaces, load_completion_faces, make_batch
 from latentface.training.generator import side_by_side
+from latentface.training.loop import append_means
 from latentface.training.picture_losses import TEXTURE_MAPS, texture
 
 SHRUNK = 64  # side of whole pictures, when the teacher is shown these
@@ -223,15 +223,8 @@ class CompletionTrainer:
 
     def _log(self) -> None:
         """A line in curves.csv; every tenth with the held-out measurements, and a sheet to look at."""
-        names = sorted({name for row in self.recent for name in row})
-        means = [float(np.mean([row[name] for row in self.recent if name in row])) for name in names]
-        row: list[object] = [self.seen, round(time.time())]
-        row += [f"{name}={value:.4f}" for name, value in zip(names, means, strict=True)]
+        append_means(self.out, self.seen, self.recent, self.measure() if self.steps % 500 == 0 else None)
         self.recent.clear()
-        if self.steps % 500 == 0:
-            row += [f"{name}={value:.4f}" for name, value in self.measure().items()]
-        with open(self.out / "curves.csv", "a", newline="") as stream:
-            csv.writer(stream).writerow(row)
 
     def _save(self) -> None:
         parts = {name: part.state_dict() for name, part in self._parts().items()}

@@ -11,7 +11,7 @@ import copy
 import csv
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
@@ -169,10 +169,7 @@ class Loop(Generic[Network, Batch]):
             self.best = float(found[name]), copy.deepcopy(self.averaged.state_dict())
         self.losses = []
         self.curve.append(row)
-        with atomic_path(self.out / "curves.csv") as temporary, temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, row.keys())
-            writer.writeheader()
-            writer.writerows(self.curve)
+        write_curve(self.out, self.curve)
         return " ".join(f"{name} {value}" for name, value in row.items())
 
     def _save(self) -> None:
@@ -204,6 +201,29 @@ class Loop(Generic[Network, Batch]):
         self.generator.set_state(state["generator"].cpu())
         self.step, self.seconds = state["step"], state["seconds"]
         self.losses, self.curve, self.best = state["losses"], state["curve"], state.get("best")
+
+
+def write_curve(folder: Path, rows: Sequence[Mapping[str, object]]) -> None:
+    """Write all rows of a curve, one or more of the same names, to curves.csv."""
+    with atomic_path(folder / "curves.csv") as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def append_means(
+    folder: Path, seen: int, recent: Sequence[Mapping[str, float]], figures: Mapping[str, float] | None = None
+) -> None:
+    """Append a line to curves.csv: the pictures seen, the time, the means of recent terms, and further figures.
+
+    Not every step has every term.
+    """
+    names = sorted({name for row in recent for name in row})
+    means = {name: float(np.mean([row[name] for row in recent if name in row])) for name in names}
+    line: list[object] = [seen, round(time.time())]
+    line += [f"{name}={value:.4f}" for told in (means, figures or {}) for name, value in told.items()]
+    with open(folder / "curves.csv", "a", newline="") as stream:
+        csv.writer(stream).writerow(line)
 
 
 def begin_from(network: nn.Module, path: Path) -> None:

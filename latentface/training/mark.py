@@ -8,8 +8,6 @@ and the bits are learnt by cross-entropy. There is no loss of the picture: the w
 from __future__ import annotations
 
 import argparse
-import csv
-import json
 import math
 import time
 from collections.abc import Callable
@@ -28,6 +26,8 @@ from latentface.io.atomic import atomic_path
 from latentface.networks.mark import BITS, SIDE, MarkConfig, MarkNets
 from latentface.pretrained.native import write_network
 from latentface.training import mark_attacks as attacks
+from latentface.training.loop import write_curve
+from latentface.training.portraits import read_rows
 
 #: Collections that are not trained on.
 HELD_OUT = ("pif", "interfaces")
@@ -66,7 +66,7 @@ class MarkData:
 
 def load_faces(folder: Path, limit: int = 0) -> tuple[MarkData, MarkData]:
     """The faces to train on, and those held out; limit: at most so many in all, 0 for all."""
-    rows = [json.loads(line) for line in (folder / "faces.jsonl").read_text(encoding="utf-8").splitlines()]
+    rows = read_rows(folder)
     rows = rows[:: max(1, len(rows) // limit)] if limit else rows
     held = torch.tensor([row["source"] in HELD_OUT for row in rows])
     light = np.empty((len(rows), _LARGE, _LARGE), np.uint8)
@@ -185,10 +185,7 @@ class MarkRun:
         state |= {"generator": self.generator.get_state(), "step": self.step, "curve": self.curve}
         with atomic_path(self.out / "checkpoint.pt") as temporary:
             torch.save(state, temporary)
-        with atomic_path(self.out / "curves.csv") as temporary, temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, self.curve[0].keys())
-            writer.writeheader()
-            writer.writerows(self.curve)
+        write_curve(self.out, self.curve)
 
     def _resume(self) -> None:
         path = self.out / "checkpoint.pt"

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import csv
 import math
 import time
 from collections.abc import Callable
@@ -27,6 +26,7 @@ from latentface.networks.lpips import SqueezeLpips
 from latentface.networks.mouth import PLANES, MouthConfig, MouthNet, Plane
 from latentface.networks.perceptual import FeatureDistance
 from latentface.pretrained.native import write_network
+from latentface.training.loop import write_curve
 from latentface.training.mouth_data import Changes, MouthData, hide, still, varied
 
 #: Collections that are not trained on: photos of people and of drawings; and every sixth of those with open jaws.
@@ -203,10 +203,7 @@ class MouthRun:
         with atomic_path(self.out / "checkpoint.pt") as temporary:
             torch.save(state, temporary)
         if self.curve:
-            with atomic_path(self.out / "curves.csv") as temporary, temporary.open("w", newline="") as file:
-                writer = csv.DictWriter(file, self.curve[0].keys())
-                writer.writeheader()
-                writer.writerows(self.curve)
+            write_curve(self.out, self.curve)
 
     def _resume(self) -> None:
         path = self.out / "checkpoint.pt"

@@ -14,7 +14,6 @@ sheet.png; the run resumes from checkpoint.pt (our own tensors, read with weight
 from __future__ import annotations
 
 import copy
-import csv
 import math
 import time
 from collections.abc import Callable
@@ -35,6 +34,7 @@ from latentface.networks.lpips import Lpips, SqueezeLpips
 from latentface.networks.perceptual import DistilledVgg, FeatureDistance
 from latentface.training.adversary import ProjectedDiscriminator, augment
 from latentface.training.generator import side_by_side
+from latentface.training.loop import append_means
 from latentface.training.picture_losses import compare_pictures, perceptual_and_texture
 from latentface.training.portrait_networks import Autoencoder, begin, read_adversary, write_networks
 from latentface.training.portraits import Portraits, load_portraits
@@ -248,15 +248,8 @@ class PortraitTrainer:
 
     def _log(self) -> None:
         """A line in curves.csv; every tenth with the held-out distance, and a sheet to look at."""
-        names = sorted({name for row in self.recent for name in row})
-        means = [float(np.mean([row[name] for row in self.recent if name in row])) for name in names]
-        row: list[object] = [self.seen, round(time.time())]
-        row += [f"{name}={value:.4f}" for name, value in zip(names, means, strict=True)]
+        append_means(self.out, self.seen, self.recent, self.measure() if self.steps % 250 == 0 else None)
         self.recent.clear()
-        if self.steps % 250 == 0:
-            row += [f"{name}={value:.4f}" for name, value in self.measure().items()]
-        with open(self.out / "curves.csv", "a", newline="") as stream:
-            csv.writer(stream).writerow(row)
 
     @torch.no_grad()
     def measure(self, count: int = 32) -> dict[str, float]:
