@@ -14,7 +14,7 @@ from scipy import ndimage
 from latentface.arrays import Float32Array, Int64Array, Pixels
 from latentface.head.field import Field, Scene
 from latentface.head.geometry import Box, affine, ramp
-from latentface.head.shown_mouth import Shown
+from latentface.head.shown_mouth import FRINGE, Shown
 from latentface.ops.raster import normals, rasterise, sample
 
 PARTS = ("gums_upper", "gums_lower", "tongue", "teeth_upper", "teeth_lower")
@@ -115,7 +115,7 @@ def _grow(weight: Float32Array, colour: Float32Array, unit: float) -> None:
     across = np.abs(np.arange(width)[:, None] - columns)
     nearest, away = across.argmin(axis=1), across.min(axis=1)
     rows = np.arange(height)[:, None]
-    top = np.minimum(tops[nearest] + 1, height - 1)
+    top = np.minimum(tops[nearest] + max(1, round(FRINGE * unit)), height - 1)
     end = np.maximum(ends[nearest] - 1, top)
     source = colour[np.clip(rows, top, end), columns[nearest][None]]
     above = np.maximum(top - rows, 0) / unit
@@ -123,7 +123,7 @@ def _grow(weight: Float32Array, colour: Float32Array, unit: float) -> None:
     grown = source * (1 - gum) + source * GUM * gum
     grown = grown * (np.exp(-away / (CORNER * unit)))[None, :, None] * np.exp(-2.0 * above)[..., None]
     fresh = np.where(rows <= end + 0.5, 1 - ramp(away / unit, *BESIDE)[None], 0)
-    replaced = fresh > weight
+    replaced = fresh >= weight
     colour[replaced] = grown[replaced]
     weight[replaced] = fresh[replaced]
 

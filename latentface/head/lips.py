@@ -13,6 +13,8 @@ from latentface.ops.raster import sample
 
 EDGE = 0.03  # inter-ocular distances: the edge of lips is smoothed along by so much
 LINE, DARK = 0.008, 0.38  # half the thickness of the line between closed lips, and the light it takes
+LIGHT = 0.02  # the same: over so much the light that a change brings is smoothed on the rim of lips
+DARKEST = 12  # of 255: what is darker tells little of light
 SAMPLES = 3  # along each side of a pixel that lies on the edge of a lip
 
 
@@ -47,6 +49,7 @@ def cut_lips(
     if shown.mask.any():  # and teeth that the fit takes for lip belong to what lies behind
         ragged |= _without_specks((layers == 0) & shown.is_inside(source), mouth)
     hole = smooth_edges(ragged, EDGE * SAMPLES * scene.unit)
+    plain = source
     source, near = shown.off_teeth(source, scene.unit)
     blocks = (box.height, SAMPLES, box.width, SAMPLES)
     share = hole.reshape(blocks).mean(axis=(1, 3), dtype=np.float32)
@@ -54,13 +57,30 @@ def cut_lips(
     skin = np.zeros((box.height, box.width, 3), np.float32)
     skin[here] = moved[there]
     mixed = (share < 1) & (hole | mouth | near).reshape(blocks).any(axis=(1, 3))
-    places = source.reshape(*blocks, 2).transpose(0, 2, 1, 3, 4)[mixed]
     counts = ~hole & (mouth | (layers == 0))
     weight = counts.reshape(blocks).transpose(0, 2, 1, 3)[mixed].astype(np.float32)[..., None]
     total = weight.sum(axis=(1, 2))
-    colours = (sample(photo, places) * weight).sum(axis=(1, 2)) / np.maximum(total, 1)
-    skin[mixed] = np.where(total > 0, colours, skin[mixed])
+
+    def mean(sources: Float32Array) -> Float32Array:
+        """The photo's colours [N, 3] there, in the mixed pixels."""
+        colours = sample(photo, sources.reshape(*blocks, 2).transpose(0, 2, 1, 3, 4)[mixed])
+        averaged: Float32Array = (colours * weight).sum(axis=(1, 2)) / np.maximum(total, 1)
+        return averaged
+
+    whole = (layers == 0).reshape(blocks).all(axis=(1, 3))[mixed] & (weight.min(axis=(1, 2)) > 0)[:, 0]
+    light = (skin[mixed].mean(axis=1) + DARKEST) / (mean(plain).mean(axis=1) + DARKEST)
+    light = _spread(mixed, whole, np.clip(light, 0.5, 2), LIGHT * scene.unit)
+    skin[mixed] = np.where(total > 0, mean(source) * light[:, None], skin[mixed])
     return share, skin
+
+
+def _spread(there: BoolArray, known: BoolArray, values: Float32Array, width: float) -> Float32Array:
+    """Values [N] of the pixels in a mask [H, W], smoothed over a width, from those that are known, [N]; 1 far away."""
+    maps = np.zeros((2, *there.shape), np.float32)
+    maps[:, there] = known * (values - 1), known
+    difference, weight = ndimage.gaussian_filter(maps, (0, width, width))[:, there]
+    spread: Float32Array = 1 + difference / np.maximum(weight, 1e-3)
+    return spread
 
 
 def close_mouth(

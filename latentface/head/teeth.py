@@ -23,10 +23,8 @@ EYE_DISTANCE = 63.0  # mm
 #: The usual edge of the upper incisors: .38 eye distances below the base of the nose, rising to the sides, and how far
 #: it goes along when the whole lip sits higher or lower; medians and a regression over 860 photos of smiles.
 EDGE_BASE, EDGE_BY_LIP, EDGE_CURVATURE = 0.180, 0.746, -0.72
-#: How much of the lower teeth stands out over the middle of a lower lip that is far from the upper one.
-LOWER_SHOWN = 0.045
-#: How far, in eye distances, the lower lip is below the edge of the upper teeth when the lower ones begin to be seen.
-LOWER_SEEN = 0.1
+#: How far, in eye distances, the lower teeth end below the edge of the lower lip, which hides them in most open mouths.
+LOWER_HIDDEN = 0.02
 #: How clearly teeth are told apart in most photos.
 USUAL_LINES = 0.7
 LINE_WIDTH = 0.014  # deviation of the line between two teeth, in eye distances
@@ -109,8 +107,6 @@ def usual_rows(
     lip, bottom = ((edge - config.top) / config.scale for edge in (upper_lip, lower_lip))
     edge = EDGE_BASE + EDGE_BY_LIP * lip
     upper = config.top + config.scale * (edge + EDGE_CURVATURE * across**2)
-    # lower teeth stand with the lower lip, and come in sight as the jaw falls
-    shown = LOWER_SHOWN * np.clip((bottom - edge) / LOWER_SEEN - 1, -1, 1)
-    lower = config.top + config.scale * (bottom - shown + 0.25 * EDGE_CURVATURE * across**2)
+    lower = config.top + config.scale * (bottom + LOWER_HIDDEN + 0.25 * EDGE_CURVATURE * across**2)
     lower = np.maximum(lower, upper + 0.01 * config.scale)
     return TeethRows(upper, lower, middle, yaw=yaw, lines=USUAL_LINES)
