@@ -24,7 +24,7 @@ COLOURS = {  # linear in the photo's values, where a white surface in its light 
 }  # fmt: skip
 SLIVER = 0.002  # squared inter-ocular distances: smaller openings are edges of the raster and no mouth
 ROW = (0.5, 0.65)  # in such a share of an open mouth's columns the photo must show its inside, to be kept
-TALL = (0.09, 0.12)  # the same, of how high that is, in inter-ocular distances: a mere strip drawn out shows no teeth
+TALL = (0.08, 0.095)  # the same, of how high that is, in inter-ocular distances: a mere strip drawn out shows no teeth
 GUMS = (0.07, 0.11)  # the same: over the teeth that the photo shows, gums begin between so high and so high
 GUM = np.array([0.80, 0.52, 0.52], np.float32)  # what gums have of the light of teeth
 BESIDE, CORNER = (0.12, 0.25), 0.12  # the same: so far a row of teeth goes on to the sides, and how fast it gets darker

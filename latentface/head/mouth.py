@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 import torch
 from scipy import ndimage
+from torch import Tensor
 
 from latentface.arrays import Float32Array, Float64Array, Pixels
 from latentface.errors import InputError, UsageError
@@ -30,6 +31,11 @@ from latentface.networks.mouth import MouthConfig, MouthNet, surroundings
 
 #: `--mouth`: the other photo's own mouth where it shows one, always that, or always a painted one.
 MouthSource = Literal["auto", "own", "painted"]
+
+#: Where the upper teeth of the photo are not seen: their colour beside white, the median of smiles, a little dimmed.
+USUAL_TEETH = np.array([0.92, 0.87, 0.82], np.float32)
+#: Factors by which painted teeth are brought to that light, at most, and how far they take on its tint.
+MOST_TONE, TINT = (0.75, 1.35), 0.4
 
 #: Canvas pixels by which the network is told of a wider opening, so that what it paints reaches beneath the lips' edge.
 REACH = 1.0
@@ -78,6 +84,7 @@ def paint_mouth(
     network: MouthNet,
     teeth: TeethRows | None = None,
     style: MouthStyle | None = None,
+    tone: Tone | None = None,
 ) -> Pixels:
     """The photo [H, W, 3] with the opening [H, W] (0 to 1) painted; outside it, and a soft edge, not a bit changes.
 
@@ -88,6 +95,7 @@ def paint_mouth(
         network: what paints.
         teeth: where the rows of teeth stand; as most people have them unless given. For a clip compute them once.
         style: how this mouth departs from what is usual.
+        tone: how bright its teeth are; as the network has it unless given.
 
     Raises:
         UsageError: shapes that do not belong together, or an opening beyond 0 to 1.
@@ -107,7 +115,10 @@ def paint_mouth(
     look = style or MouthStyle()
     with torch.no_grad():
         painted = network(planes, torch.tensor([[look.teeth, look.inside, look.tongue]]))[0]
-    painted = shade_lips((painted.clamp(-1, 1) + 1) * 127.5, covered, 1)
+    painted = (painted.clamp(-1, 1) + 1) * 127.5
+    if tone is not None:
+        painted = _toned(painted, hints[0] * torch.from_numpy(covered > 0.9), tone)
+    painted = shade_lips(painted, covered, 1)
     inside = dim_slit(in_photo_colours(painted, image, told), image, covered, 1)
     return lay_canvas(photo, opening, inside, matrix, config, 1)
 
@@ -126,7 +137,7 @@ def fill_mouth(
     """`lay_mouth` or `paint_mouth`, as `is_taken` decides. Raises what that raises."""
     if is_taken(source, own, opening, frame, network.config) and own is not None:
         return lay_mouth(photo, opening, frame, own, network.config, tone)
-    return paint_mouth(photo, opening, frame, network, teeth, style)
+    return paint_mouth(photo, opening, frame, network, teeth, style, tone)
 
 
 def is_taken(
@@ -159,6 +170,21 @@ def usual_teeth(covered: Float32Array, frame: MouthFrame, config: MouthConfig) -
     height = np.arange(config.height) + 1.0
     upper, lower = np.interp([0.04, 0.96], whole, height)
     return usual_rows(float(upper), float(lower), config, yaw=frame.yaw)
+
+
+def _toned(painted: Tensor, upper: Tensor, tone: Tone) -> Tensor:
+    """Colours [3, h, w] (0 to 255) with the upper teeth, [h, w] (0 to 1), in the tone of the photo's own."""
+    light = painted.mean(0)
+    there = upper > 0.5
+    if not bool(there.any()):
+        return painted
+    bright = float(light[there].quantile(0.8))
+    teeth = painted[:, there & (light >= bright)].mean(1)
+    aim = torch.from_numpy(USUAL_TEETH * tone.white if tone.teeth is None else tone.teeth).float()
+    tint = (aim + 8) / (teeth + 8)
+    gain = tint.mean().clamp(*MOST_TONE) * (tint / tint.mean()) ** TINT
+    share = upper * ((light / max(bright, 1.0) - 0.5) / 0.3).clamp(0, 1)
+    return painted * (1 + share * (gain[:, None, None] - 1))
 
 
 def _widen(covered: Float32Array, pixels: float) -> Float32Array:
