@@ -284,6 +284,14 @@ class TransferOptions:
         minimum=1,
         applies_to=_SOLVED,
     )
+    flips: int | None = option(
+        None,
+        "Measure all choices that differ from both faces and from the best choice in at most so many rows; by default "
+        "2, or 1 where the head in the photo decides what is seen.",
+        minimum=1,
+        maximum=2,
+        applies_to=_SOLVED,
+    )
 
     def __post_init__(self) -> None:
         check(self)

@@ -123,10 +123,11 @@ class Transferrer:
 
     @property
     def _quick(self) -> TransferOptions:
-        """The options if the photo does not show the latent: fewer refinement steps unless their number is given."""
-        return (
-            self.options if self.options.refine_steps is not None else replace(self.options, refine_steps=QUICK_STEPS)
-        )
+        """The options if the photo does not show the latent: a shorter search unless its length is given."""
+        steps, flips = self.options.refine_steps, self.options.flips
+        if flips is None and self.options.solver != "exhaustive":
+            flips = 1
+        return replace(self.options, refine_steps=QUICK_STEPS if steps is None else steps, flips=flips)
 
     def _placer(self, identity: Face, made: Transfer) -> Placer | None:
         return make_placer(identity, self.generator, made.reference, self.options.place, self.composite, note=self.note)

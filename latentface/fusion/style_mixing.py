@@ -37,6 +37,7 @@ _RIDGE = 1e-3
 _RATE, _MOST_WEIGHT = 0.05, 1.5
 _EXPRESSION_RATE, _EXPRESSION_STEPS = 0.1, 30
 _ROUNDS, _EXPRESSION_ROUNDS = 10, 1
+_FLIPS = 2
 _NEAR = 0.1  # quantile of the rise in cost over which a measured choice loses its say in the model
 
 MeasureCallback = Callable[[int, float], None]
@@ -227,11 +228,11 @@ class _Search:
         if self.options.solver == "exhaustive":
             self.measure(rules.choices())
             return self._best(rules)
-        count = len(rules.rows)
+        count, far = len(rules.rows), self.options.flips or _FLIPS
         # both faces, with all flips of one and two units: each is right about its own side; what expressions move of
         # all rows belongs together, so that few rows are seldom the best
-        far = 1 if self.options.units == "expression" else 2
-        seen: dict[Choice, int] = {(False,) * count: far, (True,) * count: 2}
+        few = 1 if self.options.units == "expression" else far
+        seen: dict[Choice, int] = {(False,) * count: few, (True,) * count: far}
         self.measure(each for end, flips in seen.items() for each in _neighbours(end, flips))
         for _ in range(self.options.rounds or 0):
             try:
@@ -240,7 +241,7 @@ class _Search:
                 break
             seen[answer] = 1
             self.measure(_neighbours(answer, 1))
-        self.measure(_neighbours(self._best(rules), 2))
+        self.measure(_neighbours(self._best(rules), far))
         return self._best(rules)
 
     def _best(self, rules: Rules) -> Choice:
