@@ -88,7 +88,7 @@ def _own(
         colours.append(sample(photo, source))
     there = (inside > 0.5) & (np.maximum(*weights) > 0.5)
     columns = there.any(axis=0).sum() / max(int((inside > 0.5).any(axis=0).sum()), 1)
-    _grow(weights[0], colours[0], unit)
+    grow_row(weights[0], colours[0], unit)
     upper, lower = weights
     share = (upper / np.maximum(upper + lower, 1e-6))[..., None]
     mixed = colours[0] * share + colours[1] * (1 - share)
@@ -96,7 +96,7 @@ def _own(
     return mixed.astype(np.float32), np.maximum(upper, lower).astype(np.float32), float(row)
 
 
-def _grow(weight: Float32Array, colour: Float32Array, unit: float) -> None:
+def grow_row(weight: Float32Array, colour: Float32Array, unit: float) -> None:
     """Let a row of upper teeth go on upwards, into gums, and to both sides, into the cheeks' shadow; in place.
 
     Args:
@@ -123,7 +123,7 @@ def _grow(weight: Float32Array, colour: Float32Array, unit: float) -> None:
     grown = source * (1 - gum) + source * GUM * gum
     grown = grown * (np.exp(-away / (CORNER * unit)))[None, :, None] * np.exp(-2.0 * above)[..., None]
     fresh = np.where(rows <= end + 0.5, 1 - ramp(away / unit, *BESIDE)[None], 0)
-    replaced = fresh >= weight
+    replaced = (fresh > 0) & (fresh >= weight)
     colour[replaced] = grown[replaced]
     weight[replaced] = fresh[replaced]
 

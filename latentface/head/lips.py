@@ -69,13 +69,13 @@ def cut_lips(
 
     whole = (layers == 0).reshape(blocks).all(axis=(1, 3))[mixed] & (weight.min(axis=(1, 2)) > 0)[:, 0]
     light = (skin[mixed].mean(axis=1) + DARKEST) / (mean(plain).mean(axis=1) + DARKEST)
-    light = _spread(mixed, whole, np.clip(light, 0.5, 2), LIGHT * scene.unit)
+    light = spread_light(mixed, whole, np.clip(light, 0.5, 2), LIGHT * scene.unit)
     skin[mixed] = np.where(total > 0, mean(source) * light[:, None], skin[mixed])
     return share, skin
 
 
-def _spread(there: BoolArray, known: BoolArray, values: Float32Array, width: float) -> Float32Array:
-    """Values [N] of the pixels in a mask [H, W], smoothed over a width, from those that are known, [N]; 1 far away."""
+def spread_light(there: BoolArray, known: BoolArray, values: Float32Array, width: float) -> Float32Array:
+    """Factors [N] of the pixels in a mask [H, W], smoothed over a width, from those that are known, [N]; 1 far away."""
     maps = np.zeros((2, *there.shape), np.float32)
     maps[:, there] = known * (values - 1), known
     difference, weight = ndimage.gaussian_filter(maps, (0, width, width))[:, there]

@@ -101,6 +101,12 @@ def test_refinement_never_makes_it_worse_and_mostly_better() -> None:
     assert min(gains) > 1e-3
 
 
+def test_fewer_flips_measure_less_and_never_find_better() -> None:
+    few, many = (splice(rounds=1, solver="cbc", flips=flips) for flips in (1, 2))
+    assert few.measured < 0.7 * many.measured
+    assert few.objective >= many.objective - 1e-6
+
+
 def test_style_channels_split_a_row_into_two_that_make_the_whole() -> None:
     identity, expression = latents(GENERATOR, 0)
     everything = splice(units="styles", layers=f"0-{GENERATOR.config.num_ws - 1}")

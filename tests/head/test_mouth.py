@@ -211,3 +211,9 @@ def test_the_built_in_network_paints_bright_teeth_before_the_dark():
     assert teeth[0] - teeth[2] < 60  # ivory at most
     none = paint_mouth(before, opening, frame, network, TeethRows(nothing, nothing, config.width / 2))
     assert none[103:108, 90:110].mean() < teeth.mean() - 30
+    bare = np.full(3, 250, np.float32)
+    toned = paint_mouth(
+        before, opening, frame, network, TeethRows(edge, nothing, config.width / 2), tone=Tone(bare * 0.4, bare)
+    ).astype(float)
+    assert toned[103:108, 90:110].mean() < 0.9 * teeth.mean()  # dark teeth of the photo's own
+    assert toned[114:122, 90:110].mean() == pytest.approx(dark.mean(), rel=0.05)

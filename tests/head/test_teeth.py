@@ -61,7 +61,7 @@ def test_usual_teeth_keep_apart_and_go_along_with_the_lip_in_part():
         assert each.upper_edge[0] < each.upper_edge[48]  # the row rises to the sides
     assert 0 < low.upper_edge[48] - high.upper_edge[48] < 6
     wide = usual_rows(10.0, 50.0, CONFIG)
-    assert wide.lower_edge[48] > 45  # lower teeth stand with the lower lip
+    assert wide.lower_edge[48] > 50  # lower teeth stand behind the lower lip
 
 
 def test_edges_that_do_not_belong_together():

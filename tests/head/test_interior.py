@@ -1,0 +1,32 @@
+"""A row of teeth goes on behind the lips that slide off it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from latentface.head.interior import grow_row
+
+UNIT = 80.0
+WHITE, LIP = (220.0, 215.0, 205.0), (190.0, 90.0, 90.0)
+
+
+def test_a_row_of_teeth_goes_on_upwards_without_the_lip_that_shines_into_its_edge() -> None:
+    weight, colour = np.zeros((60, 80), np.float32), np.full((60, 80, 3), LIP, np.float32)
+    weight[30:40, 20:60] = 1.0
+    colour[30:40, 20:60] = WHITE
+    colour[30, 20:60] = LIP  # the edge of the mask is a little too high
+    weight[30, 25:30] = 0.9
+    grow_row(weight, colour, UNIT)
+    above = colour[26:40, 22:58]
+    assert (weight[26:40, 22:58] > 0.95).all()
+    assert (above[..., 0] - above[..., 1]).max() < 40  # no line of lip, whose red is 100 beyond its green
+    assert above.mean() > 180
+    gums = colour[16:20, 22:58].mean(axis=(0, 1))
+    assert gums[0] > 1.3 * gums[1]
+    assert (colour[45:] == LIP).all() and not weight[45:].any()
+
+
+def test_nothing_grows_from_nothing() -> None:
+    weight, colour = np.full((8, 8), 0.5, np.float32), np.full((8, 8, 3), 9, np.float32)
+    grow_row(weight, colour, UNIT)
+    assert (weight == 0.5).all() and (colour == 9).all()
