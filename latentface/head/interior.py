@@ -25,8 +25,8 @@ COLOURS = {  # linear in the photo's values, where a white surface in its light 
 SLIVER = 0.002  # squared inter-ocular distances: smaller openings are edges of the raster and no mouth
 ROW = (0.5, 0.65)  # in such a share of an open mouth's columns the photo must show its inside, to be kept
 TALL = (0.08, 0.095)  # the same, of how high that is, in inter-ocular distances: a mere strip drawn out shows no teeth
-GUMS = (0.07, 0.11)  # the same: over the teeth that the photo shows, gums begin between so high and so high
-GUM = np.array([0.80, 0.52, 0.52], np.float32)  # what gums have of the light of teeth
+GUMS = (0.09, 0.13)  # the same: over the teeth that the photo shows, gums begin between so high and so high
+GUM = np.array([0.88, 0.62, 0.62], np.float32)  # what gums have of the light of teeth
 BESIDE, CORNER = (0.12, 0.25), 0.12  # the same: so far a row of teeth goes on to the sides, and how fast it gets darker
 FALL = {"tongue": 1.1, "gums_lower": 1.6}  # how fast light falls behind the lips, an inter-ocular distance
 CAVITY = np.array([0.085, 0.03, 0.025], np.float32)
@@ -121,7 +121,7 @@ def grow_row(weight: Float32Array, colour: Float32Array, unit: float) -> None:
     above = np.maximum(top - rows, 0) / unit
     gum = ramp(above, *GUMS)[..., None]
     grown = source * (1 - gum) + source * GUM * gum
-    grown = grown * (np.exp(-away / (CORNER * unit)))[None, :, None] * np.exp(-2.0 * above)[..., None]
+    grown = grown * (np.exp(-away / (CORNER * unit)))[None, :, None] * np.exp(-above)[..., None]
     fresh = np.where(rows <= end + 0.5, 1 - ramp(away / unit, *BESIDE)[None], 0)
     replaced = (fresh > 0) & (fresh >= weight)
     colour[replaced] = grown[replaced]
