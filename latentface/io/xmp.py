@@ -16,6 +16,7 @@ from latentface.io.provenance import COMPOSITE, GENERATED, SourceType, descripti
 _DESCRIPTION = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}Description"
 _KIND = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType"
 _TOOL = "{http://ns.adobe.com/xap/1.0/}CreatorTool"
+_MANIFEST = "{http://purl.org/dc/terms/}provenance"
 _RESOURCE = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}resource"
 #: What no longer holds of a picture that was turned upright and written anew: its turn, and parts appended to the file.
 _STALE = (r"tiff:Orientation", r"GCamera:\w+", r"Container:\w+", r"hdrgm:\w+", r"HDRGainMap:\w+")
@@ -77,6 +78,11 @@ def claimed(packet: bytes) -> str | None:
 def creator(packet: bytes) -> str | None:
     """The program that a packet names."""
     return _property(packet, _TOOL)
+
+
+def manifest_address(packet: bytes) -> str | None:
+    """Where a packet says that the Content Credentials are (C2PA specification 2.4, 11.5); None if it does not."""
+    return _property(packet, _MANIFEST)
 
 
 def _property(packet: bytes, name: str) -> str | None:
