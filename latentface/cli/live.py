@@ -44,7 +44,7 @@ BEHIND = 200  # frames that the recording may lag behind; then the camera waits 
 
 
 def animate_live(report: Report, source: Path, camera: str, options: AnimateOptions, flags: dict[str, Any]) -> None:
-    """Run until the camera ends, the window is closed, the time is up or Ctrl-C; what is recorded is marked and signed."""
+    """Run until the camera ends, the window is closed, the time is up or Ctrl-C; recordings are marked and signed."""
     if flags["output"] is None and (was_given("mark") or was_given("sign")):
         raise UsageError("live pictures are neither marked nor signed, but recordings are; give -o FILE to record")
     publisher = build_publisher(report, "animate", flags, [source], asdict(options))

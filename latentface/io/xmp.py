@@ -18,8 +18,15 @@ _KIND = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType"
 _TOOL = "{http://ns.adobe.com/xap/1.0/}CreatorTool"
 _MANIFEST = "{http://purl.org/dc/terms/}provenance"
 _RESOURCE = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}resource"
-#: What no longer holds of a picture that was turned upright and written anew: its turn, and parts appended to the file.
-_STALE = (r"tiff:Orientation", r"GCamera:\w+", r"Container:\w+", r"hdrgm:\w+", r"HDRGainMap:\w+")
+#: What no longer holds of a picture that was turned upright and written anew: its turn, its size, and appended parts.
+_STALE = (
+    r"tiff:(?:Orientation|ImageWidth|ImageLength)",
+    r"exif:Pixel[XY]Dimension",
+    r"GCamera:\w+",
+    r"Container:\w+",
+    r"hdrgm:\w+",
+    r"HDRGainMap:\w+",
+)
 _OURS, _CLAIM = (r"xmp:CreatorTool",), (r"\w+:DigitalSourceType",)
 _START, _END = b"<x:xmpmeta", b"</x:xmpmeta>"
 _LARGEST = 4 << 20  # bytes of a packet

@@ -157,9 +157,9 @@ def _of_credentials(found: Credentials | None) -> str:
 
 
 def _kinds(found: Credentials) -> str:
-    """What signed sources were, if a network made them, which the result itself need not say."""
+    """What signed sources say of themselves, if it is that a network made them; the result itself need not say so."""
     made = [kind for kind in found.earlier_types if _NETWORK in kind and kind != found.source_type]
-    return f", one of them {TERMS_IN_WORDS.get(made[0], made[0])}" if made else ""
+    return f"; a source says of itself: {TERMS_IN_WORDS.get(made[0], made[0])}" if made else ""
 
 
 def _actions(found: Credentials) -> str:
@@ -175,8 +175,8 @@ def _of_marks(marks: tuple[MarkReading, ...]) -> str:
     by = f" by the votes of {best.frames} frames" if best.frames > 1 else ""
     return (
         f"Invisible mark: found{by}, {best.wrong_bits} of 48 bits wrong, certain to {best.confidence:.0%}: a face was "
-        f"made by `latentface {best.payload.kind}`, number {best.payload.number}; a face without a mark is taken for a "
-        f"marked one with a probability of {FALSE_ALARMS:.1g}."
+        f"made by `latentface {best.payload.kind}`, number {best.payload.number}; one in "
+        f"{1e-6 / FALSE_ALARMS:.1f} million faces without a mark is taken for a marked one."
     )
 
 
@@ -189,8 +189,10 @@ def _of_metadata(found: Verification) -> str:
 
 
 def _conclusion(found: Verification) -> str:
+    broken = found.credentials is not None and found.credentials.state == "invalid"
     if found.made_by_network:
-        return "A trained network made or changed this."
+        return "A trained network made or changed this." + broken * " Its Content Credentials do not hold."
     if found.made_by_network is False:
         return "A camera that a trusted signer vouches for took this."
-    return "Nothing says that a trained network made or changed this; that is no proof that none did."
+    nothing = "Nothing says that a trained network made or changed this; that is no proof that none did."
+    return "Its Content Credentials do not hold. " * broken + nothing
