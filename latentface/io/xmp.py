@@ -51,7 +51,7 @@ def _tree(packet: bytes) -> ElementTree.Element | None:
         return None
     for opening, closing in _BOUNDS:
         start, end = packet.find(opening), packet.rfind(closing)
-        if 0 <= start < end:
+        if start >= 0:
             try:
                 return ElementTree.fromstring(packet[start : end + len(closing)].decode())
             except (ElementTree.ParseError, UnicodeDecodeError):

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from latentface._version import __version__
 from latentface.errors import InputError
@@ -22,6 +22,9 @@ from latentface.io.kinds import picture_kind_of
 from latentface.io.provenance import COMPOSITE, GENERATED, TERMS, SourceType
 from latentface.provenance.certificate import find_certificate
 from latentface.provenance.manifest_store import FlawError, check_form, digest_unhashed, holds_remnants
+
+if TYPE_CHECKING:
+    import c2pa
 
 #: MIME types of the files that are signed, by their suffix.
 SIGNED: Final = {
@@ -125,12 +128,24 @@ def sign(path: Path, story: Story, source_type: SourceType) -> None:
             c2pa.Builder(_manifest(story, source_type, path), context=context) as builder,
         ):
             for number, (source, kind) in enumerate(_ingredients(story)):
-                with source.open("rb") as stream:
-                    builder.add_ingredient(json.dumps(_ingredient(number, source_type)), kind, stream)
+                _add(builder, source, kind, _ingredient(number, source_type))
             with atomic_path(path) as temporary, path.open("rb") as unsigned, temporary.open("w+b") as signed:
                 builder.sign(signer, mime, unsigned, signed)
     except c2pa.C2paError as error:
         raise InputError(f"{path}: cannot be signed ({error}); check the certificate, or use --no-sign") from error
+
+
+def _add(builder: c2pa.Builder, source: Path, kind: str, ingredient: dict[str, str]) -> None:
+    """Add a source with its own credentials; InputError if they are such that no manifest can hold them."""
+    import c2pa
+
+    try:
+        with source.open("rb") as stream:
+            builder.add_ingredient(json.dumps(ingredient), kind, stream)
+    except c2pa.C2paError as error:
+        raise InputError(
+            f"{source}: its Content Credentials cannot be kept ({error}), so that the result is not signed; use --no-sign"
+        ) from error
 
 
 def _ingredients(story: Story) -> list[tuple[Path, str]]:

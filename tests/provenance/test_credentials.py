@@ -86,6 +86,14 @@ def test_a_certificate_that_does_not_fit_is_told(photo: Path, tmp_path: Path, mo
         signed(tmp_path / "b.png", photo)
 
 
+def test_sources_whose_credentials_cannot_be_kept_are_named(photo: Path, tmp_path: Path) -> None:
+    first = signed(tmp_path / "first.jpg")
+    data = first.read_bytes()
+    first.write_bytes(data.replace(b"c2pa.claim.v2", b"c2pa.claim.v7"))
+    with pytest.raises(InputError, match=r"first.jpg: its Content Credentials cannot be kept .* --no-sign"):
+        signed(tmp_path / "second.jpg", first)
+
+
 def test_without_the_package_it_is_told_that_there_are_some(
     photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
