@@ -34,7 +34,7 @@ from latentface.io.images import list_photos, read_image
 from latentface.io.provenance import COMPOSITE
 from latentface.io.video import read_clip
 from latentface.provenance.mark import Marker
-from latentface.provenance.payload import BITS, FALSE_ALARMS, KINDS, MOST_ERRORS, Payload
+from latentface.provenance.payload import BITS, FALSE_ALARMS, MOST_ERRORS, Payload, codeword
 from latentface.provenance.publish import marker
 from latentface.training import mark_attacks
 from latentface.training.mark import load_faces
@@ -169,8 +169,7 @@ def words_of_chance(
 def chance(tool: Marker, folder: Path, count: int) -> None:
     """Words of unmarked crops by their distance from the nearest codeword, beside the binomial."""
     words = np.concatenate(list(words_of_chance(tool, folder, count)))
-    payloads = (Payload(KINDS[n >> 11 & 7], n >> 14, n & 2047) for n in range(2**17))
-    codes = torch.from_numpy(np.stack([payload.to_bits() for payload in payloads])).float() * 2 - 1
+    codes = torch.from_numpy(np.stack([codeword(data) for data in range(2**17)])).float() * 2 - 1
     nearest = []
     for batch in torch.from_numpy(words).float().mul(2).sub(1).split(512):
         nearest.append(((BITS - (batch @ codes.T).max(1).values) / 2).int())

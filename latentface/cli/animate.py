@@ -87,7 +87,7 @@ SQUARES = ("crop", "driver_crop")
 )  # fmt: skip
 @flag("--seconds", type=click.FloatRange(min=0), section=LIVE, applies_to=WATCHED, help="Stop after this many seconds.")
 @offline_flag
-@provenance_flags(RECORDED)
+@provenance_flags()
 @report_flags
 def animate(report: Report, source: Path, driving: tuple[str, ...], **flags: Any) -> None:
     """Move the faces of a photo as the face in a driving clip moves; the result has the size of the photo.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
+from queue import Full, Queue
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +17,9 @@ import numpy as np
 
 from latentface import api
 from latentface.arrays import Float64Array, Pixels
+from latentface.cli.command import was_given
 from latentface.cli.faces import find_faces
+from latentface.cli.publishing import build_publisher
 from latentface.cli.report import Report
 from latentface.errors import InputError, UsageError
 from latentface.faces.crop import pick_face
@@ -32,13 +36,18 @@ from latentface.options import AnimateOptions
 
 if TYPE_CHECKING:
     from latentface.networks.motion import MotionModel
+    from latentface.provenance.publish import Publisher
 
 Viewer = Callable[["Pixels"], bool]  # shows a picture; False if the window was closed
 STEADY = 3  # consecutive frames that must match before it starts
+BEHIND = 200  # frames that the recording may lag behind; then the camera waits for it
 
 
 def animate_live(report: Report, source: Path, camera: str, options: AnimateOptions, flags: dict[str, Any]) -> None:
-    """Run until the camera ends, the window is closed, the time is up or Ctrl-C."""
+    """Run until the camera ends, the window is closed, the time is up or Ctrl-C; recordings are marked and signed."""
+    if flags["output"] is None and (was_given("mark") or was_given("sign")):
+        raise UsageError("live pictures are neither marked nor signed, but recordings are; give -o FILE to record")
+    publisher = build_publisher(report, "animate", flags, [source], asdict(options))
     photo = replace(srgb(read_photo(source)), alpha=None)
     model = api.load_animator(flags["network"], flags["device"]) if options.engine == "motion" else None
     photo, found = find_faces(source, photo, flags["landmarks"], report)
@@ -59,12 +68,12 @@ def animate_live(report: Report, source: Path, camera: str, options: AnimateOpti
             clip = replace(clip, frames=session.wait_for_face(clip))
         still = [face for face in found if face is not faces[0]]
         animation = api.animate(photo, clip, model, options, faces=faces, still=still, landmarks=flags["landmarks"])
-        shown = replace(animation.clip, frames=session.show(animation.clip))
+        shown = session.show(animation.clip)
         if flags["output"] is None:
             for _ in shown:
                 pass
         else:
-            video.write_clip(flags["output"], shown)
+            _record(flags["output"], animation.clip, shown, publisher)
     figures = session.figures()
     report.say(
         f"{figures['frames']} frames, {figures['frames_per_second']:.1f} a second, {figures['dropped']} missed; "
@@ -78,6 +87,39 @@ def animate_live(report: Report, source: Path, camera: str, options: AnimateOpti
             "missing": animation.report.missing, "exit_code": 0,
         }
     )  # fmt: skip
+
+
+def _record(path: Path, clip: Clip, shown: Iterator[Frame], publisher: Publisher) -> None:
+    """Show frames while a thread marks and writes them, since what is shown must not wait for that."""
+    frames: Queue[Frame | BaseException | None] = Queue(BEHIND)
+
+    def queued() -> Iterator[Frame]:
+        while (frame := frames.get()) is not None:
+            if isinstance(frame, BaseException):
+                raise frame
+            yield frame
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(lambda: video.write_clip(path, publisher.clip(replace(clip, frames=queued()))))
+        try:
+            for frame in shown:
+                _put(frames, frame, writing)
+            _put(frames, None, writing)
+        except BaseException as error:  # nothing is written then
+            _put(frames, error, writing)
+            raise
+        writing.result()
+    publisher.sign(path, clip.source_type)
+
+
+def _put(
+    frames: Queue[Frame | BaseException | None], item: Frame | BaseException | None, writing: Future[video.Written]
+) -> None:
+    """Queue an item, unless the writing has failed; its error is raised in the end."""
+    while not writing.done():
+        with suppress(Full):
+            frames.put(item, timeout=1)
+            return
 
 
 class _Session:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from PIL import Image
 
@@ -22,6 +23,15 @@ def read_iptc(image: Image.Image) -> bytes | None:
         block = getattr(image, "tag_v2", {}).get(_TIFF_TAG)
         block = block if isinstance(block, bytes) else _of_png(image.info.get(PNG_KEY))
     return block.rstrip(b"\0") if isinstance(block, bytes) and block[:1] == b"\x1c" else None
+
+
+def find_iptc(path: Path) -> bytes | None:
+    """The IPTC block of a file of any kind; None if there is none that can be read."""
+    try:
+        with Image.open(path) as image:
+            return read_iptc(image)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # no picture, or one that is broken
+        return None
 
 
 def _of_png(text: object) -> bytes | None:

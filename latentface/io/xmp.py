@@ -11,16 +11,29 @@ import re
 from pathlib import Path
 from xml.etree import ElementTree
 
+from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
+
 from latentface.io.provenance import COMPOSITE, GENERATED, SourceType, description, xmp_packet
 
 _DESCRIPTION = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}Description"
 _KIND = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType"
 _TOOL = "{http://ns.adobe.com/xap/1.0/}CreatorTool"
+_MANIFEST = "{http://purl.org/dc/terms/}provenance"
 _RESOURCE = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}resource"
-#: What no longer holds of a picture that was turned upright and written anew: its turn, and parts appended to the file.
-_STALE = (r"tiff:Orientation", r"GCamera:\w+", r"Container:\w+", r"hdrgm:\w+", r"HDRGainMap:\w+")
+#: What no longer holds of a picture that was turned upright and written anew: its turn, its size, and appended parts.
+_STALE = (
+    r"tiff:(?:Orientation|ImageWidth|ImageLength)",
+    r"exif:Pixel[XY]Dimension",
+    r"GCamera:\w+",
+    r"Container:\w+",
+    r"hdrgm:\w+",
+    r"HDRGainMap:\w+",
+)
 _OURS, _CLAIM = (r"xmp:CreatorTool",), (r"\w+:DigitalSourceType",)
-_START, _END = b"<x:xmpmeta", b"</x:xmpmeta>"
+#: Where a packet begins and ends; the outer element may be missing (XMP specification part 1, 7.3.3).
+_BOUNDS = ((b"<x:xmpmeta", b"</x:xmpmeta>"), (b"<rdf:RDF", b"</rdf:RDF>"))
+_PNG_KEY = b"XML:com.adobe.xmp"
 _LARGEST = 4 << 20  # bytes of a packet
 
 
@@ -34,13 +47,16 @@ def readable(packet: object) -> bytes | None:
 
 
 def _tree(packet: bytes) -> ElementTree.Element | None:
-    start, end = packet.find(_START), packet.rfind(_END)
-    if b"<!" in packet.replace(b"<![CDATA[", b"").replace(b"<!--", b"") or start < 0 or end < start:
+    if b"<!" in packet.replace(b"<![CDATA[", b"").replace(b"<!--", b""):
         return None
-    try:
-        return ElementTree.fromstring(packet[start : end + len(_END)].decode())
-    except (ElementTree.ParseError, UnicodeDecodeError):
-        return None
+    for opening, closing in _BOUNDS:
+        start, end = packet.find(opening), packet.rfind(closing)
+        if start >= 0:
+            try:
+                return ElementTree.fromstring(packet[start : end + len(closing)].decode())
+            except (ElementTree.ParseError, UnicodeDecodeError):
+                return None
+    return None
 
 
 def merged(packet: bytes | None, source_type: SourceType | None) -> str:
@@ -71,12 +87,17 @@ def _without(text: str, name: str) -> str:
 def claimed(packet: bytes) -> str | None:
     """The IPTC term of a packet's `DigitalSourceType`, such as `trainedAlgorithmicMedia`; None without one."""
     term = _property(packet, _KIND)
-    return None if term is None else term.strip().rsplit("/", 1)[-1] or None
+    return None if term is None else term.strip().rstrip("/").rsplit("/", 1)[-1] or None
 
 
 def creator(packet: bytes) -> str | None:
     """The program that a packet names."""
     return _property(packet, _TOOL)
+
+
+def manifest_address(packet: bytes) -> str | None:
+    """Where a packet says that the Content Credentials are (C2PA specification 2.4, 11.5); None if it does not."""
+    return _property(packet, _MANIFEST)
 
 
 def _property(packet: bytes, name: str) -> str | None:
@@ -96,6 +117,18 @@ def find_packet(path: Path) -> bytes | None:
     if not path.stat().st_size:
         return None
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        start = data.find(_START)
-        end = data.find(_END, start) if start >= 0 else -1
-        return readable(data[start : end + len(_END)]) if end > 0 else None
+        for opening, closing in _BOUNDS:
+            start = data.find(opening)
+            end = data.find(closing, start) if start >= 0 else -1
+            if end > 0:
+                return readable(data[start : end + len(closing)])
+        return _compressed(path) if data.find(_PNG_KEY) >= 0 else None
+
+
+def _compressed(path: Path) -> bytes | None:
+    """The packet of a PNG file that compresses it."""
+    try:
+        with Image.open(path) as image:
+            return readable(image.text.get(_PNG_KEY.decode())) if isinstance(image, PngImageFile) else None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # broken, which is not told here
+        return None

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import mmap
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from latentface._version import __version__
 from latentface.errors import InputError
@@ -19,6 +21,10 @@ from latentface.io.atomic import atomic_path
 from latentface.io.kinds import picture_kind_of
 from latentface.io.provenance import COMPOSITE, GENERATED, TERMS, SourceType
 from latentface.provenance.certificate import find_certificate
+from latentface.provenance.manifest_store import FlawError, check_form, digest_unhashed, holds_remnants
+
+if TYPE_CHECKING:
+    import c2pa
 
 #: MIME types of the files that are signed, by their suffix.
 SIGNED: Final = {
@@ -33,8 +39,8 @@ _SETTINGS: Final = {
     "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},
     "builder": {"thumbnail": {"enabled": False}},
 }
-_UNTRUSTED: Final = "signingCredential.untrusted"
-_JUMBF: Final = b"jumdc2pa"  # in every file with Content Credentials
+_UNTRUSTED, _EXPIRED = ".untrusted", "signingCredential.expired"
+_UNHASHED: Final = "latentface.unhashed"  # our assertion about what C2PA's hash of MP4 files leaves out
 INSTALL: Final = "pip install 'latentface[c2pa]'"
 
 
@@ -58,15 +64,18 @@ class Credentials:
     """The Content Credentials of a file.
 
     Attributes:
-        state: "valid", or "invalid" if the file or the credentials were changed after signing; "unread" where the
-            package c2pa-python is missing.
+        state: "valid"; "invalid" if the file or the credentials were changed after signing; "expired" if they were not,
+            but the certificate has expired and nothing shows that it was signed before; "unread" where the package
+            c2pa-python is missing; "lost" if the metadata name some that are gone; "elsewhere" if they name an address.
         trusted: whether the signer is on a list of trust; none is built in.
         signer: the name in the certificate.
         generator: the program that signed.
         actions: what was done, by the names of C2PA, such as "c2pa.edited".
         source_type: the last digital source type that an action names, by its IPTC term.
+        earlier_types: those of the files that it was made from, as far as they are signed.
         ingredients: how many files it was made from; signed_ingredients: how many of these had credentials.
-        problems: codes of what is wrong, by C2PA.
+        problems: what is wrong, by codes of C2PA or in words.
+        address: where they are, if elsewhere.
     """
 
     state: str
@@ -75,9 +84,11 @@ class Credentials:
     generator: str | None = None
     actions: tuple[str, ...] = ()
     source_type: str | None = None
+    earlier_types: tuple[str, ...] = ()
     ingredients: int = 0
     signed_ingredients: int = 0
     problems: tuple[str, ...] = ()
+    address: str | None = None
 
 
 def is_available() -> bool:
@@ -91,14 +102,11 @@ def can_sign(path: Path) -> bool:
 
 
 def holds_credentials(path: Path) -> bool:
-    """Whether a file seems to hold Content Credentials, which needs no package to find out."""
-    with path.open("rb") as file:
-        before = b""
-        while block := file.read(1 << 20):
-            if _JUMBF in before + block:
-                return True
-            before = block[-len(_JUMBF) :]
-    return False
+    """Whether a file holds Content Credentials or remnants of them, which needs no package to find out."""
+    if not path.stat().st_size:
+        return False
+    with _bytes_of(path) as data:
+        return holds_remnants(data)
 
 
 def sign(path: Path, story: Story, source_type: SourceType) -> None:
@@ -117,15 +125,27 @@ def sign(path: Path, story: Story, source_type: SourceType) -> None:
         with (
             c2pa.Context(c2pa.Settings.from_dict(_SETTINGS)) as context,
             c2pa.Signer.from_info(info) as signer,
-            c2pa.Builder(_manifest(story, source_type), context=context) as builder,
+            c2pa.Builder(_manifest(story, source_type, path), context=context) as builder,
         ):
             for number, (source, kind) in enumerate(_ingredients(story)):
-                with source.open("rb") as stream:
-                    builder.add_ingredient(json.dumps(_ingredient(number, source_type)), kind, stream)
+                _add(builder, source, kind, _ingredient(number, source_type))
             with atomic_path(path) as temporary, path.open("rb") as unsigned, temporary.open("w+b") as signed:
                 builder.sign(signer, mime, unsigned, signed)
     except c2pa.C2paError as error:
         raise InputError(f"{path}: cannot be signed ({error}); check the certificate, or use --no-sign") from error
+
+
+def _add(builder: c2pa.Builder, source: Path, kind: str, ingredient: dict[str, str]) -> None:
+    """Add a source with its own credentials; InputError if they are such that no manifest can hold them."""
+    import c2pa
+
+    try:
+        with source.open("rb") as stream:
+            builder.add_ingredient(json.dumps(ingredient), kind, stream)
+    except c2pa.C2paError as error:
+        raise InputError(
+            f"{source}: its Content Credentials cannot be kept ({error}), so that the result is not signed; use --no-sign"
+        ) from error
 
 
 def _ingredients(story: Story) -> list[tuple[Path, str]]:
@@ -147,8 +167,8 @@ def _ingredient(number: int, source_type: SourceType) -> dict[str, str]:
     return {"title": title, "relationship": relation, "instance_id": f"source-{number}", "label": f"source-{number}"}
 
 
-def _manifest(story: Story, source_type: SourceType) -> dict[str, Any]:
-    """The manifest: created, or opened, edited and composited, by which verb with which settings."""
+def _manifest(story: Story, source_type: SourceType, path: Path) -> dict[str, Any]:
+    """The manifest of a file: created, or opened, edited and composited, by which verb with which settings."""
     agent = {"name": "latentface", "version": __version__}
     common = {"softwareAgent": agent, "digitalSourceType": TERMS + source_type}
     names = [f"source-{number}" for number in range(len(_ingredients(story)))]
@@ -165,52 +185,110 @@ def _manifest(story: Story, source_type: SourceType) -> dict[str, Any]:
     return {
         "claim_generator_info": [agent],
         "title": "generated picture" if source_type == GENERATED else "edited picture",
-        "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": actions}}],
+        "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": actions}}, *_unhashed(path)],
     }
 
 
+def _unhashed(path: Path) -> Iterator[dict[str, Any]]:
+    """What C2PA's hash of an MP4 file leaves out, as an assertion of ours."""
+    if path.suffix.lower() == ".mp4":
+        with _bytes_of(path) as data:
+            yield {"label": _UNHASHED, "data": {"sha256": digest_unhashed(data)}}
+
+
+@contextmanager
+def _bytes_of(path: Path) -> Iterator[mmap.mmap]:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        yield data
+
+
 def read_credentials(path: Path) -> Credentials | None:
-    """The credentials of a file of any program; None if it has none."""
+    """The credentials of a file of any program; None if it has none, nor remnants of any."""
     kind = mime_type(path)
-    if kind is None or not holds_credentials(path):
+    if not holds_credentials(path):
         return None
+    if kind is None:
+        return Credentials("invalid", problems=("files of this kind hold none",))
     if not is_available():
         return Credentials("unread")
+    with _bytes_of(path) as data:
+        found = _read(path, kind, data)
+        try:
+            check_form(data, kind)
+        except FlawError as flaw:
+            return replace(found, state="invalid", problems=(*found.problems, str(flaw)))
+    return found
+
+
+def _read(path: Path, kind: str, data: mmap.mmap) -> Credentials:
+    """What c2pa-python says of the credentials of a file; data: its bytes."""
     import c2pa
 
     try:
         with c2pa.Context(c2pa.Settings.from_dict(_SETTINGS)) as context, path.open("rb") as stream:
             reader = c2pa.Reader.try_create(kind, stream, context=context)
             if reader is None:
-                return None
+                return Credentials("invalid", problems=("its manifest cannot be found",))
             with reader:
-                return _tell(json.loads(reader.json()))
+                store = json.loads(reader.json())
     except c2pa.C2paError as error:
         return Credentials("invalid", problems=(" ".join(str(error).split()),))
+    if store.get("active_manifest") not in store.get("manifests", {}):
+        return Credentials("invalid", problems=("its manifest is not in the store",))
+    found = _tell(store)
+    signed = [each["data"] for each in _assertions(store, _UNHASHED)]
+    if signed and signed[-1].get("sha256") != digest_unhashed(data):
+        return replace(
+            found, state="invalid", problems=(*found.problems, "the type of file or its padding was changed")
+        )
+    return found
+
+
+def _assertions(store: dict[str, Any], label: str, active: bool = True) -> list[dict[str, Any]]:
+    """Assertions whose label starts so, of the active manifest, or of all others."""
+    return [
+        assertion
+        for name, manifest in store["manifests"].items()
+        if (name == store["active_manifest"]) == active
+        for assertion in manifest.get("assertions", ())
+        if assertion["label"].startswith(label)
+    ]
+
+
+def _terms(actions: list[dict[str, Any]]) -> tuple[str, ...]:
+    found = (action.get("digitalSourceType") for action in actions)
+    return tuple(kind.rsplit("/", 1)[-1] for kind in found if kind)
 
 
 def _tell(store: dict[str, Any]) -> Credentials:
     """What a store of manifests says, as C2PA's JSON has it."""
     manifest = store["manifests"][store["active_manifest"]]
-    actions = [
-        action
-        for assertion in manifest.get("assertions", ())
-        if assertion["label"].startswith("c2pa.actions")
-        for action in assertion["data"].get("actions", ())
-    ]
-    found = store.get("validation_results", {}).get("activeManifest", {}).get("failure", ())
-    problems = tuple(dict.fromkeys(each["code"] for each in found if each["code"] != _UNTRUSTED))
-    types = [action["digitalSourceType"] for action in actions if action.get("digitalSourceType")]
-    programs, signature = manifest.get("claim_generator_info") or [{}], manifest.get("signature_info", {})
-    ingredients = manifest.get("ingredients", ())
+    actions, earlier = (
+        [action for each in _assertions(store, "c2pa.actions", active) for action in each["data"].get("actions", ())]
+        for active in (True, False)
+    )
+    wrong = (each["code"] for each in store.get("validation_status", ()))
+    problems = tuple(dict.fromkeys(code for code in wrong if not code.endswith(_UNTRUSTED)))
+    state = "invalid" if store.get("validation_state") not in ("Valid", "Trusted") else "valid"
+    signature, ingredients = manifest.get("signature_info", {}), manifest.get("ingredients", ())
     return Credentials(
-        state="invalid" if problems or store.get("validation_state") == "Invalid" else "valid",
+        state="expired" if problems == (_EXPIRED,) else state,
         trusted=store.get("validation_state") == "Trusted",
         signer=signature.get("common_name") or signature.get("issuer"),
-        generator=" ".join(filter(None, (programs[0].get("name"), programs[0].get("version")))) or None,
+        generator=_generator(manifest),
         actions=tuple(action["action"] for action in actions),
-        source_type=types[-1].rsplit("/", 1)[-1] if types else None,
+        source_type=_terms(actions)[-1] if _terms(actions) else None,
+        earlier_types=tuple(dict.fromkeys(_terms(earlier))),
         ingredients=len(ingredients),
         signed_ingredients=sum("active_manifest" in each for each in ingredients),
-        problems=problems,
+        problems=() if state == "valid" else problems,
     )
+
+
+def _generator(manifest: dict[str, Any]) -> str | None:
+    """The program that signed; manifests of C2PA 1 name it as browsers do, with its libraries behind it."""
+    for program in manifest.get("claim_generator_info") or ():
+        if program.get("name"):
+            return " ".join(filter(None, (program["name"], program.get("version"))))
+    words = manifest.get("claim_generator", "").split()
+    return words[0].replace("_", " ").replace("/", " ") if words else None

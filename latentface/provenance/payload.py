@@ -56,9 +56,7 @@ class Payload:
 
     def to_bits(self) -> NDArray[np.uint8]:
         """The 48 bits to put into pixels."""
-        data = (self.version << _KIND | KINDS.index(self.kind)) << _NUMBER | self.number
-        word = data << _CHECK | _remainder(data << _CHECK)
-        return _to_bits(word ^ _SCRAMBLE)
+        return codeword((self.version << _KIND | KINDS.index(self.kind)) << _NUMBER | self.number)
 
     @classmethod
     def from_bits(cls, bits: NDArray[np.uint8]) -> tuple[Payload, int] | None:
@@ -68,8 +66,15 @@ class Payload:
         data = 2**_DATA if pattern is None else (word ^ pattern) >> _CHECK
         if pattern is None or data >= 2**_DATA:
             return None
-        kind, version = KINDS[data >> _NUMBER & 2**_KIND - 1], data >> _NUMBER + _KIND
-        return cls(kind, version, data & 2**_NUMBER - 1), pattern.bit_count()
+        kind, version = data >> _NUMBER & 2**_KIND - 1, data >> _NUMBER + _KIND
+        named = KINDS[kind] if kind < len(KINDS) else KINDS[0]  # a later release may know more kinds
+        return cls(named, version, data & 2**_NUMBER - 1), pattern.bit_count()
+
+
+def codeword(data: int) -> NDArray[np.uint8]:
+    """The 48 bits that stand for 17 bits of data, 0 ... 2**17 - 1."""
+    word = data << _CHECK | _remainder(data << _CHECK)
+    return _to_bits(word ^ _SCRAMBLE)
 
 
 def _to_bits(word: int) -> NDArray[np.uint8]:

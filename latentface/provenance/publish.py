@@ -12,6 +12,7 @@ import numpy as np
 from latentface.faces.crop import FaceCrop
 from latentface.io.clip import Clip
 from latentface.io.images import Photo, write_photo
+from latentface.io.iptc import find_iptc
 from latentface.io.provenance import SourceType
 from latentface.io.xmp import find_packet
 from latentface.options import ProvenanceOptions
@@ -61,19 +62,30 @@ class Publisher:
         return self.sheet(path, photo)
 
     def sheet(self, path: str | os.PathLike[str], photo: Photo) -> Photo:
-        """Write and sign a picture that shows several faces, which is not marked."""
+        """Write and sign a picture that shows several faces, which is not marked.
+
+        A picture that brings neither an XMP packet nor IPTC data, such as a generated one, gets those of its source,
+        since they say whose work that is.
+        """
+        source = self._source()
+        if photo.xmp is None and photo.iptc is None and source is not None:
+            photo = replace(photo, xmp=find_packet(source), iptc=find_iptc(source))
         write_photo(path, photo)
         self.sign(Path(path), photo.source_type)
         return photo
 
     def clip(self, clip: Clip) -> Clip:
         """The clip to write: with a mark in every frame that shows a face, and the XMP packet of its source."""
-        source = next((each for each in self.story.sources[:1] if each.is_file()), None)
+        source = self._source()
         if clip.xmp is None and source is not None:
             clip = replace(clip, xmp=find_packet(source))
         if not self.options.mark or clip.source_type is None:
             return clip
         return marker().mark_clip(clip, self.story.verb)
+
+    def _source(self) -> Path | None:
+        """The file that was edited, if there is one."""
+        return next((each for each in self.story.sources[:1] if each.is_file()), None)
 
     def sign(self, path: Path, source_type: SourceType | None) -> None:
         """Sign a finished file, if it can be; a note tells when credentials of the source are lost for that reason."""
@@ -84,7 +96,11 @@ class Publisher:
             return
         for source in self.story.sources:
             if source.is_file() and credentials.mime_type(source) and credentials.holds_credentials(source):
-                reason = credentials.INSTALL if self.options.sign and not credentials.is_available() else "sign it"
+                reason = "sign it"
+                if path.suffix.lower() not in credentials.SIGNED:
+                    reason = f"end its name in {', '.join(credentials.SIGNED)}"
+                elif self.options.sign:
+                    reason = credentials.INSTALL
                 self.note(f"{source}: its Content Credentials are not in {path.name}; to keep them, {reason}")
 
 

@@ -14,7 +14,7 @@ from latentface.io.images import is_photo_file, read_photo
 from latentface.io.provenance import TERMS
 from latentface.io.video import read_clip
 from latentface.io.video_reader import is_animation
-from latentface.io.xmp import claimed, creator, find_packet
+from latentface.io.xmp import claimed, creator, find_packet, manifest_address
 from latentface.provenance.credentials import INSTALL, Credentials, read_credentials
 from latentface.provenance.mark import MarkReading
 from latentface.provenance.payload import FALSE_ALARMS
@@ -24,6 +24,12 @@ from latentface.provenance.publish import marker
 VOTES = 24
 _SEEN = 480
 _COMMENT = "DigitalSourceType: "
+_NETWORK = "rainedAlgorithmicMedia"  # part of the terms of all that a trained network made or changed
+_UNCHECKED = {
+    "unread": f"there are some; to check them, {INSTALL}",
+    "lost": "LOST: the metadata names some, but they are no longer in the file",
+    "elsewhere": "none in the file; the metadata says that they are at {address}, which was not asked",
+}
 
 #: What IPTC's terms mean (cv.iptc.org/newscodes/digitalsourcetype), in plain words.
 TERMS_IN_WORDS = {
@@ -40,6 +46,10 @@ TERMS_IN_WORDS = {
     "humanEdits": "edited by people",
     "digitalCreation": "made by people with software",
     "composite": "put together from several pictures",
+    "compositeCapture": "put together from several pictures of cameras",
+    "screenCapture": "a picture of a screen",
+    "virtualRecording": "recorded in a virtual world",
+    "dataDrivenMedia": "drawn from data",
 }
 
 
@@ -66,8 +76,10 @@ class Verification:
     @property
     def made_by_network(self) -> bool | None:
         """Whether a trained network made or changed it: True if anything says so, None if nothing is known."""
-        terms = {self.source_type, self.credentials.source_type if self.credentials else None}
-        if self.marks or any("rainedAlgorithmicMedia" in term for term in terms if term):
+        terms = {self.source_type}
+        if self.credentials is not None:
+            terms |= {self.credentials.source_type, *self.credentials.earlier_types}
+        if self.marks or any(_NETWORK in term for term in terms if term):
             return True
         signed = self.credentials is not None and self.credentials.state == "valid" and self.credentials.trusted
         return False if signed and "digitalCapture" in terms else None
@@ -97,10 +109,11 @@ def verify(path: str | os.PathLike[str]) -> Verification:
         found = marker().read_frames(_votes(clip))
         marks, comment = [] if found is None else [found], _comment(source)
     packet = find_packet(source)
-    term = claimed(packet) if packet else None
-    return Verification(
-        source, read_credentials(source), tuple(marks), term or comment, creator(packet) if packet else None
-    )
+    term, program, address = (read(packet) if packet else None for read in (claimed, creator, manifest_address))
+    signed = read_credentials(source)
+    if signed is None and address is not None:
+        signed = Credentials("elsewhere", address=address) if "://" in address else Credentials("lost")
+    return Verification(source, signed, tuple(marks), term or comment, program)
 
 
 def _votes(clip: Clip) -> Iterator[Frame]:
@@ -126,19 +139,33 @@ def _comment(path: Path) -> str | None:
 def _of_credentials(found: Credentials | None) -> str:
     if found is None:
         return "Content Credentials: none."
-    if found.state == "unread":
-        return f"Content Credentials: there are some; to check them, {INSTALL}."
+    if found.state in _UNCHECKED:
+        return f"Content Credentials: {_UNCHECKED[found.state].format(address=found.address)}."
     if found.state == "invalid":
         why = ", ".join(found.problems) or "unknown reason"
-        return f"Content Credentials: INVALID ({why}): the file or its credentials were changed after signing."
+        return (
+            f"Content Credentials: INVALID ({why}): the file or its credentials were changed after signing, "
+            "or are not as the standard has them."
+        )
     whom = f"signed by {found.signer or 'an unnamed signer'} with {found.generator or 'an unnamed program'}"
     trust = "" if found.trusted else "; nobody vouches here for who that is"
+    if found.state == "expired":
+        trust = ", whose certificate has expired; no time stamp shows that it was signed before"
     made = f"; made from {found.ingredients} files" if found.ingredients > 1 else ""
-    return f"Content Credentials: valid, unchanged since it was {whom}{trust}. It says: {_actions(found)}{made}."
+    state = "valid, unchanged" if found.state == "valid" else "unchanged"
+    return f"Content Credentials: {state} since it was {whom}{trust}. It says: {_actions(found)}{made}{_kinds(found)}."
+
+
+def _kinds(found: Credentials) -> str:
+    """What signed sources say of themselves, if it is that a network made them; the result itself need not say so."""
+    made = [kind for kind in found.earlier_types if _NETWORK in kind and kind != found.source_type]
+    return f"; a source says of itself: {TERMS_IN_WORDS.get(made[0], made[0])}" if made else ""
 
 
 def _actions(found: Credentials) -> str:
-    return ", ".join(action.rpartition(".")[2] for action in found.actions) or "nothing of what was done"
+    done = ", ".join(action.rpartition(".")[2] for action in found.actions) or "nothing of what was done"
+    kind = TERMS_IN_WORDS.get(found.source_type or "", found.source_type)
+    return f"{done} ({kind})" if kind else done
 
 
 def _of_marks(marks: tuple[MarkReading, ...]) -> str:
@@ -148,8 +175,8 @@ def _of_marks(marks: tuple[MarkReading, ...]) -> str:
     by = f" by the votes of {best.frames} frames" if best.frames > 1 else ""
     return (
         f"Invisible mark: found{by}, {best.wrong_bits} of 48 bits wrong, certain to {best.confidence:.0%}: a face was "
-        f"made by `latentface {best.payload.kind}`, number {best.payload.number}; a face without a mark is taken for a "
-        f"marked one with a probability of {FALSE_ALARMS:.1g}."
+        f"made by `latentface {best.payload.kind}`, number {best.payload.number}; one in "
+        f"{1e-6 / FALSE_ALARMS:.1f} million faces without a mark is taken for a marked one."
     )
 
 
@@ -162,8 +189,10 @@ def _of_metadata(found: Verification) -> str:
 
 
 def _conclusion(found: Verification) -> str:
+    broken = found.credentials is not None and found.credentials.state == "invalid"
     if found.made_by_network:
-        return "A trained network made or changed this."
+        return "A trained network made or changed this." + broken * " Its Content Credentials do not hold."
     if found.made_by_network is False:
         return "A camera that a trusted signer vouches for took this."
-    return "Nothing says that a trained network made or changed this; that is no proof that none did."
+    nothing = "Nothing says that a trained network made or changed this; that is no proof that none did."
+    return "Its Content Credentials do not hold. " * broken + nothing

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import html
+from pathlib import Path
 
 import gradio as gr
 
+from latentface.errors import InputError
 from latentface.provenance.verify import Verification, verify
 from latentface.studio.desk import Desk, explained
 
@@ -20,7 +22,12 @@ def build_verify(desk: Desk) -> None:
 
     @explained
     def check(path: str | None) -> str:
-        return "" if path is None else tell(verify(desk.shared.uploaded(path, "file")))
+        if path is None:
+            return ""
+        try:
+            return tell(verify(desk.shared.uploaded(path, "file")))
+        except InputError as error:  # which names a folder that nobody knows
+            raise InputError(str(error).replace(f"{Path(path).parent}/", "")) from error
 
     with gr.Row(equal_height=False):
         with gr.Column(scale=4, min_width=320):
@@ -34,5 +41,6 @@ def build_verify(desk: Desk) -> None:
 def tell(found: Verification) -> str:
     """What was found as HTML: what follows from it first, then a paragraph for each finding."""
     *findings, conclusion = found.meaning
-    lines = "".join(f"<p>{html.escape(line)}</p>" for line in findings)
+    parts = (html.escape(line).partition(":") for line in findings)
+    lines = "".join(f"<p><b>{what}:</b>{told}</p>" for what, _, told in parts)
     return f"<h3>{html.escape(conclusion)}</h3>{lines}"

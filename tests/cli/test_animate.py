@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import av
@@ -17,12 +18,16 @@ from latentface.cli import memory
 from latentface.editor import FaceEditor
 from latentface.faces import alignment
 from latentface.io.clip import Clip, Sound
+from latentface.io.provenance import COMPOSITE
 from latentface.io.video import read_clip, write_clip
 from latentface.motion import animator
+from latentface.provenance import credentials
+from latentface.provenance.credentials import read_credentials
 from tests.head.face_on_model import landmarks_of
 from tests.helpers.cli_desk import Desk, draw_photo
 from tests.helpers.films import film, moving
 from tests.helpers.head_picture import CENTRE, HEIGHT, SCALE, WIDTH, model, picture
+from tests.helpers.marks import mark_of
 from tests.helpers.motion_models import CONFIG, Wander, best_skin, write_motion_model
 
 
@@ -272,7 +277,8 @@ def test_heads_live(heads: Desk) -> None:
     assert len(list(read_clip(output))) == outcome.json["frames"] > 0
 
 
-def test_live_from_a_file_played_as_a_camera(studio: Desk) -> None:
+def test_live_from_a_file_played_as_a_camera(studio: Desk, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(credentials, "is_available", lambda: True)
     write_clip(studio.folder / "camera.mp4", Wander(20, rate=20).clip())
     output = studio.folder / "live.mp4"
     camera = f"camera:{studio.folder / 'camera.mp4'}"
@@ -284,6 +290,17 @@ def test_live_from_a_file_played_as_a_camera(studio: Desk) -> None:
     assert result["frames"] + result["dropped"] <= 20
     assert 0 < result["latency_mean"] <= result["latency_95"] <= result["latency_max"]
     assert len(list(read_clip(output))) == result["frames"]
+    signed = read_credentials(output)
+    assert signed is not None and signed.state == "valid" and mark_of(output) == COMPOSITE
+    unsigned = animate(studio, "--no-preview", "--no-calibrate", "--no-sign", "--no-mark", "-o", output, driving=camera)
+    assert unsigned.code == 0 and read_credentials(output) is None
+
+
+def test_a_recording_that_cannot_be_written_ends_the_show(studio: Desk) -> None:
+    write_clip(studio.folder / "camera.mp4", Wander(20, rate=20).clip())
+    camera, output = f"camera:{studio.folder / 'camera.mp4'}", studio.folder / "live.xyz"
+    outcome = animate(studio, "--no-preview", "--no-calibrate", "-o", output, driving=camera)
+    assert (outcome.code, "cannot write this kind of clip" in outcome.err) == (5, True)
 
 
 def test_live_waits_until_the_poses_match(studio: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -311,6 +328,8 @@ def test_live_with_nobody_to_show_it_to(studio: Desk) -> None:
     camera = f"camera:{studio.folder / 'driver.mp4'}"
     outcome = animate(studio, "--no-preview", driving=camera)
     assert (outcome.code, "no window to show the result in" in outcome.err) == (2, True)
+    outcome = animate(studio, "--no-mark", driving=camera)
+    assert (outcome.code, "recordings are" in outcome.err) == (2, True)
 
 
 def test_a_camera_that_is_not_there(studio: Desk) -> None:

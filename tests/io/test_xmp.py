@@ -7,6 +7,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from latentface._version import __version__
 from latentface.io.images import Photo, read_photo, write_photo
@@ -64,3 +66,30 @@ def test_a_packet_that_a_jpeg_cannot_hold_is_told(tmp_path: Path) -> None:
         write_photo(tmp_path / "a.jpg", Photo(np.zeros((8, 8, 3), np.uint8), xmp=large))
     again = read_photo(tmp_path / "a.jpg").xmp
     assert again is not None and b"Anna" not in again
+
+
+TERM = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+NAMESPACE = "xmlns:Iptc4xmpExt='http://iptc.org/std/Iptc4xmpExt/2008-02-29/'"
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        f"<rdf:Description {NAMESPACE} Iptc4xmpExt:DigitalSourceType='{TERM}'/>",
+        f"<rdf:Description {NAMESPACE}><Iptc4xmpExt:DigitalSourceType>\n {TERM}/</Iptc4xmpExt:DigitalSourceType>"
+        "</rdf:Description>",
+        f"<rdf:Description {NAMESPACE}><Iptc4xmpExt:DigitalSourceType rdf:resource='{TERM}'/></rdf:Description>",
+        f"<rdf:Description {NAMESPACE.replace('Iptc4xmpExt=', 'q=')} q:DigitalSourceType='{TERM}'/>",
+    ],
+)
+@pytest.mark.parametrize("outer", ["<x:xmpmeta xmlns:x='adobe:ns:meta/'>{}</x:xmpmeta>", "{}"])
+@pytest.mark.parametrize("name", ["a.jpg", "a.png"])
+def test_claims_of_other_programs_are_found(claim: str, outer: str, name: str, tmp_path: Path) -> None:
+    rdf = f"<rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'>{claim}</rdf:RDF>"
+    packet, path, text = outer.format(rdf), tmp_path / name, PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", packet, zip=True)
+    options = {"pnginfo": text} if name == "a.png" else {"xmp": packet.encode()}
+    Image.new("RGB", (8, 8)).save(path, **options)
+    found = find_packet(path)
+    assert found is not None and claimed(found) == GENERATED
+    assert claimed(merged(found, COMPOSITE).encode()) == GENERATED

@@ -11,11 +11,13 @@ import pytest
 from latentface.faces.alignment import crop_face
 from latentface.io.clip import Clip
 from latentface.io.images import Photo, read_photo, write_photo
-from latentface.io.provenance import COMPOSITE
+from latentface.io.provenance import COMPOSITE, GENERATED
+from latentface.io.xmp import claimed
 from latentface.options import ProvenanceOptions
 from latentface.provenance import credentials, publish
 from latentface.provenance.credentials import Story, read_credentials
 from latentface.provenance.publish import Publisher
+from tests.io.test_iptc import BLOCK
 from tests.io.test_xmp import CAPTURE
 from tests.provenance.marked import LANDMARKS, marker, smooth_face
 
@@ -68,6 +70,27 @@ def test_lost_credentials_of_the_source_are_told(source: Path, monkeypatch: pyte
     monkeypatch.setattr(credentials, "is_available", lambda: False)
     publisher.photo(source.with_name("out.png"), Photo(smooth_face(), source_type=COMPOSITE))
     assert len(told) == 1 and "latentface[c2pa]" in told[0]
+
+
+def test_a_generated_picture_says_whose_work_its_source_is(source: Path) -> None:
+    write_photo(source, replace(read_photo(source), iptc=BLOCK))
+    publisher = Publisher(Story("project", sources=(source,)), NEITHER)
+    path = source.with_name("projected.png")
+    made = publisher.photo(path, Photo(smooth_face(), source_type=GENERATED))
+    assert made.iptc == BLOCK and made.xmp is not None and b"Anna" in made.xmp
+    kept = read_photo(path)
+    assert kept.xmp is not None and claimed(kept.xmp) == GENERATED and kept.iptc == BLOCK
+    (source.parent / "a.latent.safetensors").write_bytes(b"no picture")
+    made = publisher.of(source.parent / "a.latent.safetensors").photo(path, Photo(smooth_face(), source_type=GENERATED))
+    assert made.xmp is None and made.iptc is None
+
+
+@pytest.mark.parametrize(("name", "advice"), [("out.gif", "end its name in .jpg"), ("out.png", "sign it")])
+def test_how_credentials_of_the_source_are_kept_is_told(name: str, advice: str, source: Path) -> None:
+    credentials.sign(source, Story("edit"), COMPOSITE)
+    told: list[str] = []
+    Publisher(Story("edit", sources=(source,)), NEITHER, told.append).sign(source.with_name(name), COMPOSITE)
+    assert len(told) == 1 and advice in told[0]
 
 
 def test_a_clip_takes_its_sources_packet_along(source: Path) -> None:

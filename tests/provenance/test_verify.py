@@ -67,6 +67,25 @@ def test_other_programs_files_are_read(tmp_path: Path, monkeypatch: pytest.Monke
     assert found.made_by_network is None and "no proof" in found.meaning[-1]
 
 
+@pytest.mark.parametrize(
+    ("address", "state", "told"),
+    [
+        ("https://example.org/a.c2pa", "elsewhere", "at https://example.org/a.c2pa"),
+        ("self#jumbf=/c2pa/x", "lost", "LOST"),
+    ],
+)
+def test_credentials_that_the_metadata_name_are_missed(
+    address: str, state: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "marker", marker)
+    packet = xmp_packet(None).replace(
+        "xmp:CreatorTool", f'xmlns:d="http://purl.org/dc/terms/" d:provenance="{address}" xmp:CreatorTool'
+    )
+    write_photo(tmp_path / "a.jpg", Photo(smooth_face(64), xmp=packet.encode()))
+    found = verify(tmp_path / "a.jpg")
+    assert found.credentials is not None and found.credentials.state == state and told in found.meaning[0]
+
+
 def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"no picture")
     for path in (tmp_path, tmp_path / "none.png", tmp_path / "a.png"):
@@ -77,9 +96,17 @@ def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
 def test_every_finding_has_words() -> None:
     capture = Credentials("valid", True, "A camera", "Firmware 1", ("c2pa.created",), "digitalCapture")
     told = Verification(Path("a.jpg"), capture, (), None, None)
-    assert told.made_by_network is False and "vouches for" in told.meaning[-1] and "nobody" not in told.meaning[0]
+    assert (
+        told.made_by_network is False and "vouches for" in told.meaning[-1] and "created (taken by" in told.meaning[0]
+    )
+    assert "nobody" not in told.meaning[0]
     broken = Verification(Path("a.jpg"), Credentials("invalid", problems=("some.code",)), (READING,), COMPOSITE, "x")
     assert broken.made_by_network and "INVALID (some.code)" in broken.meaning[0] and "4 frames" in broken.meaning[1]
+    earlier = Credentials(
+        "expired", signer="A lab", actions=("c2pa.edited",), ingredients=2, earlier_types=(GENERATED,)
+    )
+    told = Verification(Path("a.jpg"), earlier, (), None, None)
+    assert told.made_by_network and "made by a trained network" in told.meaning[0] and "has expired" in told.meaning[0]
     unread = Verification(Path("a.jpg"), Credentials("unread"), (), "digitalCapture", None)
     assert unread.made_by_network is None and "latentface[c2pa]" in unread.meaning[0]
     assert "taken by a camera" in unread.meaning[2]
