@@ -39,7 +39,7 @@ from latentface.hub import load_latent as load_latent
 from latentface.hub import pick_device as pick_device
 from latentface.inversion import projector
 from latentface.inversion.cache import ProjectionCache
-from latentface.inversion.pivot_tuning import TunedDeltas
+from latentface.inversion.fine_tuning import TunedDeltas
 from latentface.inversion.projector import Projection, StepCallback
 from latentface.io import images
 from latentface.io.clip import Clip

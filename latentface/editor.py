@@ -14,7 +14,7 @@ from latentface.arrays import Pixels
 from latentface.emotion import EmotionSequence
 from latentface.errors import NoFaceFound, UsageError
 from latentface.faces.crop import FaceCrop, pick_face
-from latentface.inversion.pivot_tuning import TunedDeltas
+from latentface.inversion.fine_tuning import TunedDeltas
 from latentface.inversion.projector import Projection, StepCallback
 from latentface.io.clip import Clip
 from latentface.io.colour import srgb

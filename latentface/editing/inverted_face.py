@@ -17,7 +17,7 @@ from latentface.errors import NoFaceFound, UsageError
 from latentface.faces.crop import FaceCrop, frontality, largest_face, pick_face
 from latentface.faces.regions import visible_share
 from latentface.inversion.cache import ProjectionCache
-from latentface.inversion.pivot_tuning import TunedDeltas
+from latentface.inversion.fine_tuning import TunedDeltas
 from latentface.inversion.projector import Projection, StepCallback
 from latentface.io.colour import convert, srgb
 from latentface.io.images import Photo, read_photo

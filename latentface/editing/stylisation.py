@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from latentface.errors import InputError, NoFaceFound, UsageError
 from latentface.faces.alignment import crop_face
 from latentface.faces.crop import FaceCrop, map_points, pick_face
 from latentface.fields import smoothstep
+from latentface.inversion.fine_tuning import Checkpoint, OnStep
 from latentface.inversion.projector import Projection
 from latentface.io.colour import srgb
 from latentface.io.images import Photo, read_photo, to_tensor, to_uint8
@@ -28,7 +30,7 @@ from latentface.latents.latent import Latent
 from latentface.networks.precision import is_rough
 from latentface.options import CompositeOptions, ProjectOptions, StyleOptions, StyliseOptions
 from latentface.styles import detail, learning, texture
-from latentface.styles.learning import Example, OnStep
+from latentface.styles.learning import Example
 from latentface.styles.style import Style
 
 if TYPE_CHECKING:
@@ -85,6 +87,7 @@ def learn_style(
     name: str = "",
     landmarks: str = "builtin",
     on_step: OnStep | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
 ) -> Style:
     """Learn a style from one picture of a face (`styles.learning`), for this generator.
 
@@ -95,6 +98,8 @@ def learn_style(
         name: of the style; by default that of the file.
         landmarks: see `api.align`.
         on_step: called as on_step(step, loss).
+        checkpoint: a safetensors file in which an interrupted call leaves its state; the same call goes on from it, and
+            its result is the same. It is deleted at the end.
 
     Raises:
         InputError, NoFaceFound: the picture cannot be used.
@@ -107,9 +112,12 @@ def learn_style(
     points = torch.from_numpy(find_points(generator, pictures)).float().to(device)
     own = torch.from_numpy(crop.crop_landmarks).float()[None].to(device)
     example = Example(to_tensor(crop.image).to(device), _code(crop, generator, options.seed), own, faces, points)
+    run = hashlib.sha256(crop.image.tobytes() + repr((options, generator.fingerprint)).encode()).hexdigest()
+    kept = None if checkpoint is None else Checkpoint(Path(checkpoint), run)
     deltas = learning.learn(
-        generator, example, hub.perceptual(str(device)), options, rough=is_rough("auto", device), on_step=on_step
-    )
+        generator, example, hub.perceptual(str(device)), hub.face_networks(str(device)).identity, options,
+        rough=is_rough("auto", device), on_step=on_step, checkpoint=kept,
+    )  # fmt: skip
     given = "" if isinstance(picture, FaceCrop | np.ndarray) else Path(picture).stem
     return Style(deltas, crop.image, name or given or "style")
 

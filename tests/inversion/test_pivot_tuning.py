@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from latentface.errors import InputError, LatentfaceError, LatentMismatch
-from latentface.inversion.pivot_tuning import TunedDeltas, tune
+from latentface.inversion.fine_tuning import TunedDeltas
+from latentface.inversion.pivot_tuning import tune
 from latentface.inversion.projector import project
 from latentface.io.images import to_uint8
 from latentface.io.tensors import write_tensors
