@@ -18,10 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentface import api, hub, metrics
+from latentface import api, metrics
 from latentface.arrays import BoolArray, Pixels
 from latentface.completion.complete import complete_face
-from latentface.completion.optimisation import project_masked, synthesise_texture
+from latentface.completion.optimisation import project_masked
+from latentface.compositing.blending import blend_poisson
 from latentface.faces.alignment import crop_face
 from latentface.faces.crop import FaceCrop
 from latentface.io.images import to_tensor, write_image
@@ -55,7 +56,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     held_out = load_held_out(given.faces)
-    network, distance = load_completion(given.network), hub.perceptual("cpu")
+    network = load_completion(given.network)
 
     def ours(image: Pixels, hole: BoolArray, landmarks: np.ndarray) -> Pixels:
         return complete_face(image, hole, crop_face(image, landmarks, network.config.size), network=network)
@@ -76,11 +77,14 @@ def main() -> None:
         def projected(image: Pixels, hole: BoolArray, landmarks: np.ndarray) -> Pixels:
             side = len(image) - 0.5
             quad = np.array([(-0.5, -0.5), (-0.5, side), (side, side), (side, -0.5)])
-            crop = FaceCrop(image, landmarks, quad)
-            return project_masked(crop, hole, ours(image, hole, landmarks), generator, CompleteOptions.steps, 0)
+            crop, painted = FaceCrop(image, landmarks, quad), ours(image, hole, landmarks)
+            face = project_masked(crop, hole, painted, generator, CompleteOptions.steps, 0).astype(np.float32)
+            blended = blend_poisson(image.astype(np.float32), face, hole.astype(np.float32))
+            return np.where(hole[..., None], np.rint(blended).clip(0, 255).astype(np.uint8), image)
 
         def searched(image: Pixels, hole: BoolArray, landmarks: np.ndarray) -> Pixels:
-            return synthesise_texture(projected(image, hole, landmarks), image, hole, distance)
+            crop = crop_face(image, landmarks, network.config.size)
+            return complete_face(image, hole, crop, CompleteOptions(method="optimise"), network=network)
 
         both = {**methods, "projection": projected, "optimise": searched}
         measure(both, held_out, given.projection, given.lpips, None)

@@ -137,7 +137,7 @@ class CompletionNet(nn.Module):
         dtype = self.enter.weight.dtype
         start = plain = continue_into(picture, hole)
         if proposal is not None:
-            start = continue_into(picture - proposal, hole) + proposal * hole
+            start = continue_into(picture - proposal, hole) + proposal
         seen = torch.cat([start, hole, foreign], 1).to(dtype)
         x = self._enter(seen, guide.to(dtype))
         if proposal is not None:
