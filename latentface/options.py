@@ -596,7 +596,11 @@ class EvaluateOptions:
     perceptual: str = option(
         "perceptual", "Perceptual distance: perceptual (built in), or vgg16, alexnet or squeezenet1_1 for LPIPS."
     )
-    features: str = option("perceptual", "Network whose features sets are compared by; names as for the distance.")
+    features: str = option(
+        "perceptual",
+        "Network whose features sets are compared by: names as for the distance, or a TorchScript file, such as the "
+        "Inception of published FIDs, whose program is run.",
+    )
     crop: bool = option(False, "Compare sets by the largest face of each picture.")
     samples: int = option(1000, "Number of pictures that a generator makes.", minimum=2, maximum=1_000_000)
     psi: float = option(1.0, "Truncation of a generator's samples.", minimum=-2, maximum=2)

@@ -44,7 +44,7 @@ FACES, PSI = 24, 0.85
 GAZES = {"gaze-right": 1.5, "gaze-up": 1.2}
 SHAPE_SIDE = 32  # largest resolution of the layers that shape a face
 _SIDES = (256, 1024)  # of a stylised crop
-_FEATHER = 0.16  # share of a crop's side over which it fades into the photo
+_FACE = 0.45  # of the way from a crop's middle to its edges: what is nearer is shown in full
 
 
 @dataclass(frozen=True, eq=False)
@@ -290,7 +290,7 @@ def _placed(
 
 
 def _pasted(photo: Pixels, crop: FaceCrop, image: Pixels) -> Pixels:
-    """The photo with the whole square of a crop in it, which fades into it at its edges inside the photo."""
+    """The photo with a crop in it, which fades from the face outwards in a circle, so that no edge shows."""
     height, width = photo.shape[:2]
     low, high = np.floor(crop.quad.min(0)).astype(int), np.ceil(crop.quad.max(0)).astype(int) + 1
     x0, y0 = (int(each) for each in low.clip(0))
@@ -299,8 +299,8 @@ def _pasted(photo: Pixels, crop: FaceCrop, image: Pixels) -> Pixels:
         raise InputError("the face lies outside the photo; give the photo that the crop was made from")
     y, x = np.mgrid[y0:y1, x0:x1]
     inside = map_points(crop.from_photo, np.stack([x, y], -1)) / crop.size
-    depth = np.minimum(inside, 1 - inside).min(-1) / _FEATHER
-    mask: Float32Array = smoothstep(depth)[..., None]
+    away = np.linalg.norm(2 * inside - 1, axis=-1)  # 1 at the middles of the edges
+    mask: Float32Array = smoothstep((1 - away) / (1 - _FACE))[..., None]
     made: Pixels = photo.copy()
     patch = mask * resample(image, crop.to_photo, (x0, y0, x1, y1)) + (1 - mask) * photo[y0:y1, x0:x1]
     made[y0:y1, x0:x1] = np.rint(patch).clip(0, 255)
