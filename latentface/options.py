@@ -499,7 +499,7 @@ class StyleOptions:
     """
 
     learning_steps: int = option(
-        150, "Steps of fine-tuning; more follow the style picture more closely.", minimum=1, maximum=10_000
+        100, "Steps of fine-tuning; more follow the style picture more closely.", minimum=1, maximum=10_000
     )
     tuning_rate: float = option(0.002, "Learning rate of Adam.", minimum=1e-6, maximum=0.1)
     seed: int = option(0, "Seed of all random numbers.", minimum=0, maximum=2**63 - 1)
@@ -621,6 +621,10 @@ class ProvenanceOptions:
 
     mark: bool = option(True, "Put an invisible mark into the faces that a network changed or generated.")
     sign: bool = option(True, "Sign JPEG, PNG, WebP and MP4 files, if c2pa-python is installed (latentface[c2pa]).")
+
+
+#: What `latentface.complete` finds and removes.
+OCCLUDERS = ("glasses",)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -126,10 +126,11 @@ def _by_generator(
     options: StyliseOptions, learning: StyleOptions, project: Any, flags: dict[str, Any],
 ) -> tuple[Stylised, dict[str, object]]:  # fmt: skip
     from latentface import api
-    from latentface.editing.stylisation import stylise_face
+    from latentface.editing.stylisation import style_projection, stylise_face
     from latentface.styles.style import Style, mix
 
     generator = api.load_generator(flags["network"], flags["device"])
+    project = project or style_projection(generator, flags["seed"])
     # what costs nothing first: a style that cannot be used must not wait for a projection, nor a photo for learning
     opened = [_open(generator, path, flags["landmarks"]) for path in styles]
     face = build_finder(report, bar, generator, True, project, flags).face(source, flags["face"])

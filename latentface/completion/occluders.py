@@ -1,6 +1,8 @@
-"""What lies over a face and can be found: spectacles."""
+"""What lies over a face and can be found: one finder for each kind, in `FINDERS`."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from scipy import ndimage
@@ -13,21 +15,20 @@ from latentface.faces.regions import fill
 from latentface.head.drive import Driver
 from latentface.head.projector import Projector
 
-OCCLUDERS = ("glasses",)
 FRAME = 0.09  # inter-ocular distances around the frames: their edges and the shadows on the skin
 DARK = 0.55  # of the cheeks' light: lenses that are darker hide the eyes
 
 
 def find_occluder(kind: str, photo: Pixels, crop: FaceCrop) -> BoolArray:
-    """The pixels [H, W] of a photo where something of a kind, one of `OCCLUDERS`, lies over a face.
+    """The pixels [H, W] of a photo where something of a kind, one of `options.OCCLUDERS`, lies over a face.
 
     Raises:
         InputError: nothing of that kind was found; a mask says where it is.
         UsageError: the kind is unknown.
     """
-    if kind not in OCCLUDERS:
-        raise UsageError(f"cannot remove {kind!r}; expected one of {', '.join(OCCLUDERS)}")
-    found = _glasses(photo, crop)
+    if kind not in FINDERS:
+        raise UsageError(f"cannot remove {kind!r}; expected one of {', '.join(FINDERS)}")
+    found = FINDERS[kind](photo, crop)
     if found is None or not found.any():
         raise InputError(f"no {kind} found on this face; paint a mask over what is to be removed")
     return found
@@ -57,3 +58,7 @@ def _dark_lenses(photo: Pixels, frames: BoolArray, landmarks: Float64Array) -> B
         return np.zeros_like(frames)
     dark = np.median(light[enclosed]) < DARK * np.median(light[cheeks])
     return enclosed if dark else np.zeros_like(frames)
+
+
+#: The mask [H, W] of each kind for a photo uint8 [H, W, 3] and a face in it, or None where there is none.
+FINDERS: dict[str, Callable[[Pixels, FaceCrop], BoolArray | None]] = {"glasses": _glasses}

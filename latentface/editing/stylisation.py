@@ -42,6 +42,9 @@ PhotoSource = str | os.PathLike[str] | Pixels
 FACES, PSI = 24, 0.85
 #: Directions of the gaze and how far some of these faces look aside, so that a style learns to leave the gaze alone.
 GAZES = {"gaze-right": 1.5, "gaze-up": 1.2}
+#: Steps of projection from an encoder's latent. More come nearer to the photo, but a latent that has left the faces the
+#: generator knows is drawn less like the person in a style.
+STEPS = 30
 SHAPE_SIDE = 32  # largest resolution of the layers that shape a face
 _SIDES = (256, 1024)  # of a stylised crop
 _FACE = 0.45  # of the way from a crop's middle to its edges: what is nearer is shown in full
@@ -143,7 +146,7 @@ def stylise(
         options: how; by default `StyliseOptions()`.
         generator: the network; by default the default one.
         face: which face of the photo, counted from 1 as `align` returns them; by default the largest.
-        project: how the latent is found; by default by a search.
+        project: how the latent is found; by default by `style_projection`.
         learning: how a style is learnt from a picture.
         landmarks: see `api.align`.
         on_note: called with notes about photos with several faces, and poor projections.
@@ -161,7 +164,7 @@ def stylise(
         return restyle(whole, style_picture(style), options)
     generator = generator or api.load_generator()
     known = open_style(style, generator, learning, landmarks)
-    search = project or choose_projection(generator, likeness=True, seed=options.seed)
+    search = project or style_projection(generator, options.seed)
     finder = FaceFinder(generator, search, landmarks=landmarks, cache=api.projection_cache(), note=on_note)
     return stylise_face(finder.face(photo, face), generator, known, options)
 
@@ -248,6 +251,13 @@ def open_style(
         style = Style.load(style)
     style.check(generator)
     return style
+
+
+def style_projection(generator: Generator, seed: int = 0) -> ProjectOptions:
+    """The default projection of faces that are to be stylised: a short search, if it begins at an encoder's latent."""
+    if api.has_encoder(generator):
+        return ProjectOptions(steps=STEPS, seed=seed)
+    return choose_projection(generator, likeness=True, seed=seed)
 
 
 def style_picture(style: Style | PhotoSource) -> Pixels:
