@@ -135,7 +135,7 @@ SHEETS = (
 
 
 def make(sheet: Sheet) -> None:
-    """Run a sheet's commands in a folder of their own that holds the photo and the style pictures, and write its picture."""
+    """Run a sheet's commands in a folder with the photo and the style pictures, and write its picture."""
     home = Path.cwd()
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy(PHOTO, folder)

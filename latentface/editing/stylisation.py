@@ -47,7 +47,7 @@ GAZES = {"gaze-right": 1.5, "gaze-up": 1.2}
 STEPS = 30
 SHAPE_SIDE = 32  # largest resolution of the layers that shape a face
 _SIDES = (256, 1024)  # of a stylised crop
-_FACE = 0.45  # of the way from a crop's middle to its edges: what is nearer is shown in full
+_FACE = 0.55  # of the way from a crop's middle to its edges: what is nearer is shown in full
 
 
 @dataclass(frozen=True, eq=False)

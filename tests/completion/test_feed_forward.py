@@ -39,9 +39,7 @@ def test_what_lies_in_the_hole_has_no_influence_and_what_is_outside_stays(
     )
 
 
-def test_a_proposal_is_followed_at_the_size_of_the_crop(
-    network: CompletionNet, crop: tuple[Pixels, BoolArray]
-) -> None:
+def test_a_proposal_is_followed_at_the_size_of_the_crop(network: CompletionNet, crop: tuple[Pixels, BoolArray]) -> None:
     picture, hole = crop
     proposal = picture.copy()
     proposal[24:36:2, 20:40] = 255  # finer than the network's own size

@@ -74,7 +74,9 @@ def test_sets_are_compared_by_a_network_of_ones_own(desk: Desk) -> None:
     found = lf.evaluate(desk.folder / "made", desk.folder / "real", options)
     assert found.judges["features"].startswith(f"{script} (")
     means = [
-        torch.from_numpy(np.stack([lf.read_image(path).mean((0, 1)) for path in sorted((desk.folder / name).iterdir())]))
+        torch.from_numpy(
+            np.stack([lf.read_image(path).mean((0, 1)) for path in sorted((desk.folder / name).iterdir())])
+        )
         for name in ("made", "real")
     ]
     assert found.figures["fid"].value == pytest.approx(metrics.frechet_distance(*means), rel=1e-4)

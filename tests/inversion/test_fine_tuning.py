@@ -22,7 +22,11 @@ def ws() -> Tensor:
 
 
 def tuned_deltas(
-    generator: Generator, ws: Tensor, steps: int = 6, checkpoint: Checkpoint | None = None, on_step: OnStep | None = None
+    generator: Generator,
+    ws: Tensor,
+    steps: int = 6,
+    checkpoint: Checkpoint | None = None,
+    on_step: OnStep | None = None,
 ) -> TunedDeltas:
     """Deltas that make a picture darker, each step by another amount."""
 
@@ -130,5 +134,3 @@ def test_other_files_are_refused(tmp_path: Path, header: dict[str, str], message
     write_tensors(tmp_path / "a", {"x": torch.zeros(1)}, header)
     with pytest.raises(InputError, match=message):
         TunedDeltas.load(tmp_path / "a")
-
-

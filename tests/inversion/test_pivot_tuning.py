@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,12 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from latentface.errors import InputError, LatentfaceError, LatentMismatch
 from latentface.inversion.fine_tuning import TunedDeltas
 from latentface.inversion.pivot_tuning import tune
 from latentface.inversion.projector import project
 from latentface.io.images import to_uint8
-from latentface.io.tensors import write_tensors
 from latentface.networks.generator import Generator
 from latentface.networks.perceptual import PerceptualNet
 from tests.helpers.tiny_projection import CONFIG, QUICK, generate_pictures, make_generator, peak, same
