@@ -456,7 +456,7 @@ def animate(
     found = list(faces) if faces is not None else alignment.align(whole.rgb, size=DEFAULT_SIZE, landmarks=predictor)
     clips = [drivers] if isinstance(drivers, Clip) else list(drivers)
     if options.engine == "head":
-        networks = hub.mouth(), still, hub.spectacles()
+        networks = hub.mouth(), still, hub.finders()
         return head_engine.animate(whole, found, clips, hub.head_model(), predictor, options, *networks)
     return animator.animate(whole, found, clips, model or load_animator(), predictor, options, still)
 

@@ -38,7 +38,7 @@ def _glasses(photo: Pixels, crop: FaceCrop) -> BoolArray | None:
     model = hub.head_model()
     fit = api.fit_head(crop, photo)
     vertices = Projector(fit, model).vertices(fit)
-    spectacles = Driver(photo, model, vertices, finder=hub.spectacles()).spectacles
+    spectacles = Driver(photo, model, vertices, finders=hub.finders()).spectacles
     if spectacles is None:
         return None
     frames, around = np.zeros(photo.shape[:2], bool), np.zeros(photo.shape[:2], bool)

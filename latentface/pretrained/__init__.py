@@ -16,6 +16,8 @@ from latentface.pretrained import cache, imported
 from latentface.pretrained.catalogue import BUILTIN, DEFAULT_GENERATOR, PUBLISHED, Entry
 
 if TYPE_CHECKING:  # torch is imported in the functions that need it, because the catalogue is used without it
+    from torch import nn
+
     from latentface.latents.preconditioner import Preconditioner
     from latentface.latents.subspace import Subspace
     from latentface.networks.classifier import EmotionNet
@@ -60,6 +62,7 @@ __all__ = [
 
 Value = TypeVar("Value", "Subspace", "Preconditioner")
 Loaded = TypeVar("Loaded")
+Network = TypeVar("Network", bound="nn.Module")
 Config = TypeVar("Config")
 Given = ParamSpec("Given")
 
@@ -163,8 +166,8 @@ def read_preconditioner(name_or_path: str | os.PathLike[str]) -> Preconditioner:
 
 @_outside_inference_mode
 def _load(
-    name_or_path: str | os.PathLike[str], kind: str, build: Callable[[Config], Loaded], config: Callable[..., Config]
-) -> Loaded:
+    name_or_path: str | os.PathLike[str], kind: str, build: Callable[[Config], Network], config: Callable[..., Config]
+) -> Network:
     """A network by name or file, built from the fields of its configuration that the file holds."""
     from latentface.pretrained.native import build_network
 

@@ -1,4 +1,4 @@
-"""Things that get in front of faces, drawn as pictures with a mask: microphones, phones, cups, cloths, strands of hair.
+"""Things in front of faces, drawn as pictures with a mask: microphones, phones, cups, cloths, strands of hair.
 
 A picture is float32 [S, S, 4]: colours and how much of a pixel is covered, 0 to 1. Coordinates in it reach from -1 to 1,
 x to the right and y downwards; what belongs on the face lies in the middle, and what holds it up below.
@@ -114,10 +114,10 @@ def _strands(x: FloatArray, y: FloatArray, rng: np.random.Generator, texture: Pi
     curl, turns = rng.uniform(0.0, 0.12), rng.uniform(1, 5)
     for _ in range(rng.integers(1, 5)):
         root, lean, bow = rng.uniform(-0.5, 0.5), rng.normal(0, 0.35), rng.normal(0, 0.25)
-        low, wide = rng.uniform(0.1, 0.95), rng.uniform(0.02, 0.13)
+        low, wide = rng.uniform(0.1, 0.95), rng.uniform(0.04, 0.16)
         line = root + lean * y + bow * y**2 + curl * np.sin(turns * y + root * 9)
-        for _ in range(int(wide * 160) + 2):
-            offset, thick = rng.normal(0, wide / 2), rng.uniform(0.004, 0.014)
+        for _ in range(int(wide * 220) + 2):
+            offset, thick = rng.normal(0, wide / 2), rng.uniform(0.006, 0.016)
             path = (
                 line + offset * (1 - 0.6 * np.clip((y + 0.5) / (low + 0.5), 0, 1)) + 0.02 * np.sin(3 * y + offset * 90)
             )

@@ -27,7 +27,8 @@ CLOSED = np.array([[25, 35, 40], [85, 95, 60], [85, 95, 60], [85, 95, 60], [85, 
 class Hand:
     """A left hand with a part of its arm, flat and open.
 
-    Coordinates have the wrist at 0 and the middle finger's tip at a distance of 1: x across, y along, z out of its palm.
+    Coordinates have the wrist at 0 and the middle finger's tip at a distance of 1: x across, y along, z out of the
+    palm.
 
     Attributes:
         vertices: [V, 3].
@@ -49,7 +50,7 @@ class Hand:
             spread: degrees by which each finger is turned sideways, [5].
         """
         owner, along = self._fingers()
-        made = self.vertices.copy()
+        made: Float32Array = self.vertices.copy()
         for f in range(FINGERS):
             mine = owner == f
             joints, points = self.joints[f].astype(np.float64), self.vertices[mine].astype(np.float64)
@@ -186,7 +187,7 @@ def lit(albedo: FloatArray, facing: FloatArray, rng: np.random.Generator, gloss:
     diffuse = np.clip((facing @ lamp + wrap) / (1 + wrap), 0, None)
     sky = 0.6 - 0.4 * facing[..., 1]
     light = rng.uniform(0.4, 1.0) * diffuse + rng.uniform(0.15, 0.5) * sky
-    half = lamp + [0, 0, 1]
+    half = lamp + np.array([0, 0, 1])
     gleam = gloss * rng.uniform(0, 1) * np.clip(facing @ (half / np.linalg.norm(half)), 0, 1) ** rng.uniform(8, 60)
     made: FloatArray = np.clip(albedo * light[..., None] * rng.uniform(0.8, 1.4) + gleam[..., None], 0, 1)
     return made

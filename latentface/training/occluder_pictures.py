@@ -100,7 +100,7 @@ def _tinted(
     kind: str, things: Things, face: Float32Array, landmarks: Float64Array, rng: np.random.Generator
 ) -> Float32Array:
     """One of the things [SIDE, SIDE, 4]; a hand in the face's colour more often than not."""
-    made = things[kind][rng.integers(len(things[kind]))].astype(np.float32) / 255
+    made: Float32Array = things[kind][rng.integers(len(things[kind]))].astype(np.float32) / np.float32(255)
     if kind != "hand":
         return made * np.array([*(1 + rng.normal(0, 0.05, 3)), 1], np.float32)
     size = face.shape[0]

@@ -1,9 +1,9 @@
-"""Train the network that finds what is in front of faces: `python -m latentface.training.occluders --data FACES --out DIR`.
+"""Train the network that finds what is in front of faces: `python -m latentface.training.occluders`.
 
-FACES holds photographs (crops, and faces.jsonl with their landmarks), `--makehuman` a folder with MakeHuman's base.obj
-and skins. Rendered hands and drawn things are put in front of the faces (training.occluder_pictures), so that every
-pixel's truth is known. Some of the photographs show hands and hair in front of faces of their own: with `--start`,
-those on which that network sees something are left out. So the recipe is run twice, the second time from the first
+`--data` holds photographs (crops, and faces.jsonl with their landmarks), `--makehuman` a folder with MakeHuman's
+base.obj and skins. Rendered hands and drawn things are put in front of the faces (training.occluder_pictures), so that
+every pixel's truth is known. With `--start`, the faces on which that network sees something that was not put there are
+sampled more often: beards, hard shadows, wide open mouths. So the recipe is run twice, the second time from the first
 network.
 """
 
@@ -37,7 +37,8 @@ OPTIONS = LoopOptions(minutes=28.0, learning_rate=2e-3, average=0.998)
 HELD_OUT = 20  # every so-manieth face is not trained on
 SHARE_OCCLUDED = 0.8  # of a batch
 COMPRESSED = 0.3  # of the pictures are compressed with what was put in front
-SHOWS = 0.01  # a face of which more than this is found covered is not bare
+SEES = 0.01  # a face of which more than this is found covered is a hard one
+OFTEN = 4.0  # how much more often hard faces are sampled
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +95,10 @@ class OccluderTask:
         held_things: Things,
         config: OccluderConfig = CONFIG,
         batch: int = 16,
+        weights: Float64Array | None = None,
     ) -> None:
         self.faces, self.things, self.config, self.batch = faces, things, config, batch
+        self.weights = torch.from_numpy(np.ones(len(faces.pictures)) if weights is None else weights)
         rng = np.random.default_rng(0)
         self.held_kinds = [None if k % 4 == 0 else list(SHARES)[k % len(SHARES)] for k in range(len(held.pictures))]
         self.held = self._batch(held, held_things, self.held_kinds, rng)
@@ -106,7 +109,7 @@ class OccluderTask:
 
     def sample_batch(self, generator: torch.Generator) -> Batch:
         """Crops [N, 3, S, S] in [-1, 1] and how much of each pixel is in front of the face, [N, 1, S, S]."""
-        chosen = torch.randint(len(self.faces.pictures), (self.batch,), generator=generator).numpy()
+        chosen = torch.multinomial(self.weights, self.batch, replacement=True, generator=generator).numpy()
         rng = np.random.default_rng(int(torch.randint(2**31, (1,), generator=generator)))
         kinds = [
             str(rng.choice(list(SHARES), p=list(SHARES.values()))) if rng.random() < SHARE_OCCLUDED else None
@@ -138,7 +141,7 @@ class OccluderTask:
         return {
             "iou": float(overlap[kinds != ""].mean()),
             "iou_pixels": float(both[~bare].sum() / either[~bare].sum()),
-            "false_alarms": float((share > SHOWS).float().mean()),
+            "false_alarms": float((share > SEES).float().mean()),
             **figures,
         }
 
@@ -160,7 +163,8 @@ def _compressed(face: Float32Array, rng: np.random.Generator) -> Float32Array:
     """A picture [S, S, 3] in 0 to 1 after JPEG."""
     file = io.BytesIO()
     Image.fromarray(np.rint(face * 255).astype(np.uint8)).save(file, "JPEG", quality=int(rng.integers(40, 95)))
-    return np.asarray(Image.open(file), np.float32) / 255
+    made: Float32Array = np.asarray(Image.open(file), np.float32) / np.float32(255)
+    return made
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -171,16 +175,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     parts = [read_faces(folder) for folder in given.data]
     faces = Faces(*(np.concatenate(each) for each in zip(*((f.pictures, f.landmarks) for f in parts), strict=True)))
+    weights = np.ones(len(faces.pictures))
     if given.start is not None:
-        bare = covered_shares(load_occluders(given.start), faces) <= SHOWS
-        print(f"{(~bare).sum()} of {len(bare)} have something in front of them")
-        faces = faces[bare]
+        hard = covered_shares(load_occluders(given.start), faces) > SEES
+        print(f"{hard.sum()} of {len(hard)} are hard")
+        weights[hard] = OFTEN
     apart = np.arange(len(faces.pictures)) % HELD_OUT == 0
     hand = read_hand(given.makehuman / "base.obj")
     skins = [read_image(path) for path in sorted((given.makehuman / "skins").glob("*.jpg"))]
     things = render_things(hand, skins[:-2], faces[~apart].pictures, given.things, 1)
     held = render_things(hand, skins[-2:], faces[apart].pictures, 20, 2)
-    task = OccluderTask(faces[~apart], things, faces[apart], held)
+    task = OccluderTask(faces[~apart], things, faces[apart], held, weights=weights[~apart])
     print(Loop(task, given.out, loop_options(given, OPTIONS), given.device).run())
 
 
