@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from latentface import pretrained
+from latentface.arrays import FloatArray, Pixels
 from latentface.directions.meaning import is_known
 from latentface.emotions import recognition
 from latentface.emotions.recognition import Recogniser
@@ -128,6 +129,14 @@ def face_networks(device: str = "cpu") -> FaceNetworks:
         landmarks=lambda crops: crop_landmarks(landmarks, crops),
         perceptual=perceptual(device),
     )
+
+
+def embed_faces(crops: Pixels) -> FloatArray:
+    """Identity embeddings, unit vectors [N, D], of crops, uint8 RGB [N, S, S, 3]: see `networks.identity`."""
+    network = _faces("cpu")[0]
+    with torch.inference_mode():
+        found: FloatArray = network(torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 127.5 - 1).numpy()
+    return found
 
 
 def load_latent(path: str | os.PathLike[str], generator: Generator | None = None) -> Latent:
