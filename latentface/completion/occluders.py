@@ -1,4 +1,4 @@
-"""What lies over a face and can be found: spectacles."""
+"""What lies over a face and can be found: spectacles; hands and other things in front of it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from latentface.errors import InputError, UsageError
 from latentface.faces.crop import FaceCrop, inter_ocular
 from latentface.faces.regions import fill
 from latentface.head.drive import Driver
+from latentface.head.occluders import find_occluders
 from latentface.head.projector import Projector
 
-OCCLUDERS = ("glasses",)
+OCCLUDERS = ("glasses", "hand")
 FRAME = 0.09  # inter-ocular distances around the frames: their edges and the shadows on the skin
+SHADOW = 0.12  # the same around hands and other things
 DARK = 0.55  # of the cheeks' light: lenses that are darker hide the eyes
 
 
@@ -27,7 +29,7 @@ def find_occluder(kind: str, photo: Pixels, crop: FaceCrop) -> BoolArray:
     """
     if kind not in OCCLUDERS:
         raise UsageError(f"cannot remove {kind!r}; expected one of {', '.join(OCCLUDERS)}")
-    found = _glasses(photo, crop)
+    found = _glasses(photo, crop) if kind == "glasses" else _things(photo, crop)
     if found is None or not found.any():
         raise InputError(f"no {kind} found on this face; paint a mask over what is to be removed")
     return found
@@ -45,6 +47,16 @@ def _glasses(photo: Pixels, crop: FaceCrop) -> BoolArray | None:
     frames[spectacles.box.slices] = spectacles.distance == 0
     around[spectacles.box.slices] = spectacles.distance < FRAME * inter_ocular(crop.landmarks)
     return around | _dark_lenses(photo, frames, crop.landmarks)
+
+
+def _things(photo: Pixels, crop: FaceCrop) -> BoolArray | None:
+    """Whatever the network finds in front of the face, hand or not, and the shadows beside it."""
+    found = find_occluders(photo, crop.landmarks, hub.finders().occluders)
+    if found is None:
+        return None
+    covered = np.zeros(photo.shape[:2], bool)
+    covered[found.box.slices] = found.distance < SHADOW * inter_ocular(crop.landmarks)
+    return covered
 
 
 def _dark_lenses(photo: Pixels, frames: BoolArray, landmarks: Float64Array) -> BoolArray:

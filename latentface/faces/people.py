@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from latentface.arrays import FloatArray, Float64Array, Pixels
+from latentface.arrays import Float64Array, FloatArray, Pixels
 from latentface.faces import alignment
 from latentface.faces.alignment import LandmarkPredictor, crop_face
 from latentface.faces.crop import frontality
@@ -64,15 +64,16 @@ class People:
     Args:
         landmarks: the landmark predictor.
         embed: the identity embedding.
+        known: people who are known already, and may appear.
 
     Attributes:
         known: everybody so far, in the order of their numbers.
         cuts: frames, counted from 0, before which the film is cut.
     """
 
-    def __init__(self, landmarks: LandmarkPredictor, embed: Embed) -> None:
+    def __init__(self, landmarks: LandmarkPredictor, embed: Embed, known: Sequence[Person] = ()) -> None:
         self.landmarks, self.embed = landmarks, embed
-        self.known: list[Person] = []
+        self.known = [Person(each.number, each.look) for each in known]
         self.cuts: list[int] = []
         self._frame, self._searched = -1, -EVERY
         self._small: FloatArray | None = None
@@ -138,9 +139,7 @@ class People:
         distinct = [
             k
             for k, points in enumerate(places)
-            if all(
-                _overlap(alignment.box_around(points), alignment.box_around(each)) < 0.5 for each in places[:k]
-            )
+            if all(_overlap(alignment.box_around(points), alignment.box_around(each)) < 0.5 for each in places[:k])
         ]
         faces = [places[k] for k in distinct]
         absent = [person for person in self.known if person.tracker is None]
@@ -197,6 +196,29 @@ class People:
         """Cosines [P, F]."""
         made: FloatArray = np.stack([person.look for person in people]) @ looks.T
         return made
+
+
+class PersonTracker:
+    """Called with each frame as a `Tracker`, it returns the landmarks [68, 2] of one of the people, or None.
+
+    Attributes:
+        track: how often that person has come into the picture.
+        others: the landmarks of everybody else in the last frame.
+    """
+
+    def __init__(self, people: People, number: int) -> None:
+        self.people, self.number, self.track = people, number, 0
+        self.others: tuple[Float64Array, ...] = ()
+        self._seen = False
+
+    def __call__(self, picture: Pixels) -> Float64Array | None:
+        """Where that person is in uint8 RGB [H, W, 3]."""
+        here = self.people(picture)
+        points = here.pop(self.number, None)
+        self.others = tuple(here.values())
+        self.track += points is not None and not self._seen
+        self._seen = points is not None
+        return points
 
 
 def _overlap(a: Float64Array, b: Float64Array) -> float:

@@ -89,7 +89,7 @@ def find_occluders(photo: Pixels, landmarks: Float64Array, network: OccluderNet)
     """What is in front of a face in a photo, by its landmarks [68, 2]; None if there is nothing."""
     crop = crop_face(photo, landmarks, network.config.size)
     with torch.no_grad():
-        picture = torch.from_numpy(crop.image).permute(2, 0, 1)[None].float() / 127.5 - 1
+        picture = torch.tensor(crop.image).permute(2, 0, 1)[None].float() / 127.5 - 1
         logits = network(picture)[0, 0].float().numpy()
     mask = _certain(logits, crop)
     if mask is None:
