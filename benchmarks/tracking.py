@@ -1,6 +1,6 @@
 r"""Are people followed through cuts and crossings? `python benchmarks/tracking.py --clips 50`.
 
-Three people of the built-in generator walk through a clip of three shots: they cross, one in front of the other, and at
+Three people of the built-in generator walk through a clip of three shots: two cross, one in front of the other, and at
 each cut places, sizes, background and light change. Their heads turn and their faces move by the generator's directions.
 Truth is known.
 

@@ -138,10 +138,9 @@ class ProjectJob:
         check_name(self._files(photo.stem, 1).latent)
         name = self.naming.find(photo.stem, photo_sha256)
         settings = self.settings
-        known = None
-        if not settings.all_faces:
-            known = self.naming.largest(name, photo_sha256) if settings.face is None else settings.face
-            known = None if callable(known) else known
+        face = settings.face
+        known = None if settings.all_faces or face is not None else self.naming.largest(name, photo_sha256)
+        known = face if isinstance(face, int) else known
         if known:
             name = self.naming.find(photo.stem, photo_sha256, (known,))
             if self._done(entry, self._files(name, known), photo_sha256, known):

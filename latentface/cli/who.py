@@ -38,7 +38,7 @@ class ByPicture:
         return str(self.path)
 
 
-class Who(click.ParamType):
+class Who(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generic in newer versions of click only
     """A number from 1, a place, a file, or `ALL` where everybody can be meant."""
 
     name = "who"

@@ -150,7 +150,7 @@ class FaceFinder:
         """The face of one source, as found by `faces`."""
         return self.faces([(source, what, number)])[0]
 
-    def faces(self, wanted: Iterable[tuple[FaceSource, str, int | None]]) -> list[Face]:
+    def faces(self, wanted: Iterable[tuple[FaceSource, str, WhichFace]]) -> list[Face]:
         """Faces with their latents, from the cache or projected together.
 
         Args:

@@ -1,4 +1,4 @@
-"""Things in front of faces, drawn as pictures with a mask: microphones, phones, cups, cloths, strands of hair.
+"""Things in front of faces, drawn with a mask: microphones, phones, cups, cloths, strands of hair.
 
 A picture is float32 [S, S, 4]: colours and how much of a pixel is covered, 0 to 1. Coordinates in it reach from -1 to 1,
 x to the right and y downwards; what belongs on the face lies in the middle, and what holds it up below.
