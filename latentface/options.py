@@ -624,7 +624,7 @@ class ProvenanceOptions:
 
 
 #: What `latentface.complete` finds and removes.
-OCCLUDERS = ("glasses",)
+OCCLUDERS = ("glasses", "hand")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,7 +40,7 @@ from latentface.options import OCCLUDERS, CompleteOptions
 @report_flags
 def complete(
     report: Report, photo: Path, mask: Path | None, box: str | None, remove: str | None, regions: Path | None,
-    save_mask: Path | None, output: Path | None, face: int | None, device: str, **flags: Any,
+    save_mask: Path | None, output: Path | None, face: Any, device: str, **flags: Any,
 ) -> None:  # fmt: skip
     """Paint what a mask marks in a PHOTO of a face, so that it fits the rest; all else stays bit for bit as it is.
 

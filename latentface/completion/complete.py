@@ -20,7 +20,7 @@ from latentface.completion.texture import add_detail
 from latentface.compositing.warping import resample
 from latentface.errors import InputError, NoFaceFound, UsageError
 from latentface.faces.alignment import crop_face
-from latentface.faces.crop import FaceCrop, map_points, pick_face
+from latentface.faces.crop import FaceCrop, WhichFace, map_points, pick_face
 from latentface.io.images import Photo
 from latentface.io.provenance import COMPOSITE
 from latentface.networks.completion import CompletionNet, continue_into
@@ -54,7 +54,7 @@ def complete(
     box: Sequence[float] | None = None,
     remove: str | None = None,
     regions: Mask | None = None,
-    face: int | None = None,
+    face: WhichFace = None,
     options: CompleteOptions | None = None,
     device: str = "cpu",
     on_step: OnStep | None = None,
@@ -65,7 +65,7 @@ def complete(
         photo: uint8 RGB [H, W, 3], or a `Photo`, whose alpha channel and metadata are kept.
         mask: what to complete: a picture of the photo's size, white where it is to be painted, or an array [H, W].
         box: or a box of it, left, top, right and bottom in pixels.
-        remove: or what to find and remove: `glasses`.
+        remove: or what to find and remove: `glasses`, or `hand`, which is whatever is in front of the face.
         regions: which part of the face is to appear where: a picture of the photo's size in the colours of
             `latentface.completion.guides.COLOURS`, black where nothing is said.
         face: number of the face, in order of detection; by default the one with most of the hole in its crop.
@@ -102,7 +102,7 @@ def complete_face(
 
 
 def _find(
-    rgb: Pixels, mask: Mask | None, box: Sequence[float] | None, remove: str | None, face: int | None,
+    rgb: Pixels, mask: Mask | None, box: Sequence[float] | None, remove: str | None, face: WhichFace,
     options: CompleteOptions,
 ) -> tuple[BoolArray, FaceCrop]:  # fmt: skip
     """The hole and the face whose it is."""

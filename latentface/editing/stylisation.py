@@ -19,7 +19,7 @@ from latentface.editing.inverted_face import Face, FaceFinder, Note, choose_proj
 from latentface.editing.placement import find_points, synthesise
 from latentface.errors import InputError, NoFaceFound, UsageError
 from latentface.faces.alignment import crop_face
-from latentface.faces.crop import FaceCrop, map_points, pick_face
+from latentface.faces.crop import FaceCrop, WhichFace, map_points, pick_face
 from latentface.fields import smoothstep
 from latentface.inversion.fine_tuning import Checkpoint, OnStep
 from latentface.inversion.projector import Projection
@@ -131,7 +131,7 @@ def stylise(
     options: StyliseOptions | None = None,
     *,
     generator: Generator | None = None,
-    face: int | None = None,
+    face: WhichFace = None,
     project: ProjectOptions | None = None,
     learning: StyleOptions | None = None,
     landmarks: str = "builtin",

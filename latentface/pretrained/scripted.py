@@ -48,8 +48,8 @@ def load_script(path: str | os.PathLike[str]) -> Callable[[Tensor], Tensor]:
             found: Tensor = network(pictures, **more)
         except RuntimeError as reason:
             raise WeightsError(
-                f"{path} cannot take pictures {pictures.dtype} {list(pictures.shape)} ({_line(reason)}): give a network "
-                "of features, such as the Inception of the StyleGAN papers"
+                f"{path} cannot take pictures {pictures.dtype} {list(pictures.shape)} ({_line(reason)}): give a "
+                "network of features, such as the Inception of the StyleGAN papers"
             ) from reason
         return found
 

@@ -57,5 +57,7 @@ def test_there_is_a_finder_for_each_kind() -> None:
 def test_what_is_not_there_is_not_found(face: tuple[Pixels, FaceCrop]) -> None:
     with pytest.raises(InputError, match="no glasses found"):
         find_occluder("glasses", *face)
-    with pytest.raises(UsageError, match="expected one of glasses"):
+    with pytest.raises(InputError, match="no hand found"):
+        find_occluder("hand", *face)
+    with pytest.raises(UsageError, match="expected one of glasses, hand"):
         find_occluder("hat", *face)
