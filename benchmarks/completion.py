@@ -18,10 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from latentface import api, hub, metrics
+from latentface import api
 from latentface.arrays import BoolArray, Pixels
 from latentface.completion.complete import complete_face
-from latentface.completion.optimisation import project_masked, synthesise_texture
+from latentface.completion.optimisation import project_masked
+from latentface.compositing.blending import blend_poisson
+from latentface.evaluation.pairs import PairMeter
 from latentface.faces.alignment import crop_face
 from latentface.faces.crop import FaceCrop
 from latentface.io.images import to_tensor, write_image
@@ -31,6 +33,7 @@ from latentface.pretrained import load_completion, load_identity
 from latentface.training.completion_data import CompletionFaces, load_completion_faces, load_held_out
 from latentface.training.completion_holes import sample_hole
 
+MEASURES = ("lpips", "psnr", "ssim")
 KINDS = {"centre": "centre", "random": "strokes"}
 Method = Callable[[Pixels, BoolArray, np.ndarray], Pixels]
 
@@ -55,7 +58,7 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(1)
     held_out = load_held_out(given.faces)
-    network, distance = load_completion(given.network), hub.perceptual("cpu")
+    network = load_completion(given.network)
 
     def ours(image: Pixels, hole: BoolArray, landmarks: np.ndarray) -> Pixels:
         return complete_face(image, hole, crop_face(image, landmarks, network.config.size), network=network)
@@ -76,11 +79,14 @@ def main() -> None:
         def projected(image: Pixels, hole: BoolArray, landmarks: np.ndarray) -> Pixels:
             side = len(image) - 0.5
             quad = np.array([(-0.5, -0.5), (-0.5, side), (side, side), (side, -0.5)])
-            crop = FaceCrop(image, landmarks, quad)
-            return project_masked(crop, hole, ours(image, hole, landmarks), generator, CompleteOptions.steps, 0)
+            crop, painted = FaceCrop(image, landmarks, quad), ours(image, hole, landmarks)
+            face = project_masked(crop, hole, painted, generator, CompleteOptions.steps, 0).astype(np.float32)
+            blended = blend_poisson(image.astype(np.float32), face, hole.astype(np.float32))
+            return np.where(hole[..., None], np.rint(blended).clip(0, 255).astype(np.uint8), image)
 
         def searched(image: Pixels, hole: BoolArray, landmarks: np.ndarray) -> Pixels:
-            return synthesise_texture(projected(image, hole, landmarks), image, hole, distance)
+            crop = crop_face(image, landmarks, network.config.size)
+            return complete_face(image, hole, crop, CompleteOptions(method="optimise"), network=network)
 
         both = {**methods, "projection": projected, "optimise": searched}
         measure(both, held_out, given.projection, given.lpips, None)
@@ -88,7 +94,7 @@ def main() -> None:
 
 def measure(methods: dict[str, Method], faces: CompletionFaces, count: int, lpips: Path, sheet: Path | None) -> None:
     """Print the mean figures of each method for each kind of hole."""
-    network = SqueezeLpips(lpips).requires_grad_(False)
+    meter = PairMeter(SqueezeLpips(lpips).requires_grad_(False), load_identity(), lambda picture: None, MEASURES)
     chosen = np.linspace(0, len(faces) - 1, min(count, len(faces))).astype(int)
     rows: list[list[Pixels]] = []
     for name, kind in KINDS.items():
@@ -104,9 +110,8 @@ def measure(methods: dict[str, Method], faces: CompletionFaces, count: int, lpip
                 made = work(hidden, hole, landmarks)
                 seconds = time.perf_counter() - began
                 assert np.array_equal(made[~hole], image[~hole]), f"{method} changed pixels outside the hole"
-                a, b = to_tensor(made), to_tensor(image)
-                figures: list[Tensor] = [network(a, b), metrics.psnr(a, b), metrics.ssim(a, b)]
-                found[method].append((*(float(figure) for figure in figures), seconds))
+                figures = meter(made, image)
+                found[method].append((*(figures[measure] for measure in MEASURES), seconds))
                 row.append(made)
             rows.append(row)
         for method, values in found.items():

@@ -27,6 +27,7 @@ import torch.nn.functional as F
 from generator import draw
 
 from latentface import api, metrics, pretrained
+from latentface.evaluation.sets import scaled_kernel_distance
 from latentface.io.images import to_uint8
 from latentface.networks.generator import Generator
 from latentface.networks.lpips import SqueezeLpips
@@ -75,10 +76,9 @@ def as_images(faces: Portraits) -> torch.Tensor:
 def kernel(generator: Generator, squeeze: SqueezeLpips, held_out: Portraits) -> dict[str, float]:
     real = pooled(squeeze, as_images(held_out))
     made = pooled(squeeze, draw(generator, SAMPLES, PSI, 0))
-    scale = float(1 / real.double().square().sum(1).mean())
     return {
-        "kernel": metrics.kernel_distance(made, real, scale),
-        "kernel_of_halves": metrics.kernel_distance(real[::2], real[1::2], scale),
+        "kernel": scaled_kernel_distance(made, real),
+        "kernel_of_halves": scaled_kernel_distance(real[::2], real[1::2]),
         "frechet": metrics.frechet_distance(made, real),
     }
 

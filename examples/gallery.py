@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ from latentface.cli import run
 from latentface.cli.panels import contact_sheet
 
 PHOTO = Path(__file__).parent / "astronaut.jpg"
+STYLES = Path(__file__).parent / "styles"
 DOCS = Path(__file__).parent.parent / "docs"
 TITLE = """# Gallery
 
@@ -30,6 +32,7 @@ TITLE = """# Gallery
 """
 CROP = (slice(0, 340), slice(60, 400))  # rows and columns of the photo that a panel shows, at the photo's own size
 QUALITY = 92
+PICTURES = ("neon", "oil", "pencil", "clay", "pastel", "ink", "mosaic", "hatching")
 EMOTIONS = ("happiness", "sadness", "anger", "disgust", "fear", "surprise")
 
 
@@ -64,6 +67,17 @@ def frames(file: str, times: Sequence[float]) -> Pixels:
     return contact_sheet(panels, [f"{at:g} s" for at in times], len(panels))
 
 
+def styled() -> Pixels:
+    """Each style picture, and the face in its style."""
+    panels, titles = [], []
+    for name in PICTURES:
+        made = lf.read_image(f"{name}.png")
+        picture = Image.fromarray(lf.read_image(f"styles/{name}.jpg")).resize((made.shape[1], made.shape[0]))
+        panels += [np.asarray(picture), made]
+        titles += [f"{name}.jpg", "the face"]
+    return contact_sheet(panels, titles, 4)
+
+
 SHEETS = (
     edits(
         "before-after",
@@ -87,6 +101,14 @@ SHEETS = (
         "such as the ring of this suit, bend with it.",
         ("--set wink-left=1", "--set brows=1", "--set gaze-x=15", "--set yaw+=12", "--set roll+=10"),
         3,
+    ),
+    Sheet(
+        "styles",
+        "Styles",
+        "Eight style pictures, which were rendered by code, and the face drawn in the style of each. A style is learnt "
+        "once, in about two minutes, and kept in a file for other photos.",
+        tuple(f"latentface stylise astronaut.jpg --style styles/{name}.jpg -o {name}.png" for name in PICTURES),
+        styled,
     ),
     Sheet(
         "video",
@@ -113,10 +135,11 @@ SHEETS = (
 
 
 def make(sheet: Sheet) -> None:
-    """Run a sheet's commands in a folder of their own that holds the photo, and write its picture."""
+    """Run a sheet's commands in a folder with the photo and the style pictures, and write its picture."""
     home = Path.cwd()
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / PHOTO.name).write_bytes(PHOTO.read_bytes())
+        shutil.copy(PHOTO, folder)
+        shutil.copytree(STYLES, Path(folder) / STYLES.name)
         os.chdir(folder)
         try:
             for command in sheet.commands:

@@ -19,9 +19,10 @@ from latentface.emotion import Emotion, EmotionSequence
 from latentface.emotions import prediction, recognition
 from latentface.emotions.recognition import Reading, Recogniser
 from latentface.emotions.resume_log import Journal
-from latentface.errors import UsageError
+from latentface.errors import NoFaceFound, UsageError
 from latentface.faces import alignment
-from latentface.faces.crop import FaceCrop
+from latentface.faces.choice import Likeness
+from latentface.faces.crop import FaceCrop, pick_face
 from latentface.fusion import style_mixing
 from latentface.fusion.style_mixing import MeasureCallback, Transfer
 from latentface.head import fitting
@@ -39,7 +40,7 @@ from latentface.hub import load_latent as load_latent
 from latentface.hub import pick_device as pick_device
 from latentface.inversion import projector
 from latentface.inversion.cache import ProjectionCache
-from latentface.inversion.pivot_tuning import TunedDeltas
+from latentface.inversion.fine_tuning import TunedDeltas
 from latentface.inversion.projector import Projection, StepCallback
 from latentface.io import images
 from latentface.io.clip import Clip
@@ -260,6 +261,19 @@ def transfer(
     return style_mixing.fuse(first, second, generator, networks, options, on_measure, space, tuned, picture)
 
 
+def likeness(picture: Pixels, name: str = "the picture") -> Likeness:
+    """The rule that finds, among the faces of a photo, that of the person in a picture, uint8 RGB [H, W, 3].
+
+    Raises:
+        NoFaceFound: the picture shows no face.
+    """
+    try:
+        crop = pick_face(align(picture, DEFAULT_SIZE), None)
+    except NoFaceFound as error:
+        raise NoFaceFound(f"{name}: {error}") from None
+    return Likeness(name, hub.embed_faces(crop.image[None])[0], hub.embed_faces)
+
+
 def projection_cache() -> ProjectionCache:
     """The cache of projections, in the user's cache folder for latentface or the folder named by LATENTFACE_CACHE."""
     from latentface.pretrained.cache import folder
@@ -456,7 +470,7 @@ def animate(
     found = list(faces) if faces is not None else alignment.align(whole.rgb, size=DEFAULT_SIZE, landmarks=predictor)
     clips = [drivers] if isinstance(drivers, Clip) else list(drivers)
     if options.engine == "head":
-        networks = hub.mouth(), still, hub.spectacles()
+        networks = hub.mouth(), still, hub.finders()
         return head_engine.animate(whole, found, clips, hub.head_model(), predictor, options, *networks)
     return animator.animate(whole, found, clips, model or load_animator(), predictor, options, still)
 

@@ -13,8 +13,8 @@ from latentface import api
 from latentface.arrays import Pixels
 from latentface.emotion import EmotionSequence
 from latentface.errors import NoFaceFound, UsageError
-from latentface.faces.crop import FaceCrop, pick_face
-from latentface.inversion.pivot_tuning import TunedDeltas
+from latentface.faces.crop import FaceCrop, WhichFace, pick_face
+from latentface.inversion.fine_tuning import TunedDeltas
 from latentface.inversion.projector import Projection, StepCallback
 from latentface.io.clip import Clip
 from latentface.io.colour import srgb
@@ -114,7 +114,7 @@ class FaceEditor:
         photo: PhotoSource | FaceCrop,
         options: ProjectOptions | None = None,
         *,
-        face: int | None = None,
+        face: WhichFace = None,
         on_step: StepCallback | None = None,
     ) -> Projection:
         """Find a face and invert it into the generator's latent space.
@@ -151,8 +151,8 @@ class FaceEditor:
         expression: PhotoSource | Latent | Projection,
         options: TransferOptions | None = None,
         *,
-        face: int | None = None,
-        expression_face: int | None = None,
+        face: WhichFace = None,
+        expression_face: WhichFace = None,
         project: ProjectOptions | None = None,
         composite: CompositeOptions | None = None,
         on_note: Note | None = None,
@@ -194,7 +194,7 @@ class FaceEditor:
         driving: str | os.PathLike[str] | Clip | Sequence[str | os.PathLike[str] | Clip],
         options: AnimateOptions | None = None,
         *,
-        face: int | None = None,
+        face: WhichFace = None,
         network: str | os.PathLike[str] | None = None,
     ) -> Animation:
         """Move the faces of a photo like the faces in driving clips; see `latentface.animate`.
@@ -234,7 +234,7 @@ class FaceEditor:
         changes: Mapping[str, float],
         options: EditOptions | None = None,
         *,
-        face: int | None = None,
+        face: WhichFace = None,
         project: ProjectOptions | None = None,
         directions: str | os.PathLike[str] | None = None,
         composite: CompositeOptions | None = None,
@@ -285,7 +285,7 @@ class FaceEditor:
         changes: Mapping[str, float] | Keyframes,
         options: ClipOptions | None = None,
         *,
-        face: int | None = None,
+        face: WhichFace = None,
         on_note: Note | None = None,
     ) -> EditedClip:
         """Edit one face in every frame of a clip; its speech and blinks, the timestamps and the sound are kept.
@@ -322,7 +322,7 @@ class FaceEditor:
         options: SequenceOptions | None = None,
         drawing: VideoOptions | None = None,
         *,
-        face: int | None = None,
+        face: WhichFace = None,
         project: ProjectOptions | None = None,
         composite: CompositeOptions | None = None,
         style: StyleSource | None = None,
@@ -391,7 +391,7 @@ class FaceEditor:
         style: Style | PhotoSource,
         options: StyliseOptions | None = None,
         *,
-        face: int | None = None,
+        face: WhichFace = None,
         project: ProjectOptions | None = None,
         on_note: Note | None = None,
     ) -> Stylised:

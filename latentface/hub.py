@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from latentface import pretrained
+from latentface.arrays import FloatArray, Pixels
 from latentface.directions.meaning import is_known
 from latentface.emotions import recognition
 from latentface.emotions.recognition import Recogniser
@@ -22,6 +23,7 @@ from latentface.errors import LatentMismatch, UsageError
 from latentface.faces import alignment, dlib_landmarks
 from latentface.faces.expression_measures import crop_landmarks
 from latentface.fusion.objective import FaceNetworks
+from latentface.head.in_front import Finders
 from latentface.head.model import HeadModel
 from latentface.head.reader import HeadReader
 from latentface.io.tensors import is_safetensors
@@ -46,7 +48,6 @@ if TYPE_CHECKING:
     from latentface.networks.perceptual import FeatureDistance
     from latentface.networks.psp_encoder import PspEncoder
     from latentface.networks.rhythm import RhythmNet
-    from latentface.networks.spectacles import SpectaclesNet
 
 
 def pick_device(name: str = "auto") -> str:
@@ -128,6 +129,14 @@ def face_networks(device: str = "cpu") -> FaceNetworks:
         landmarks=lambda crops: crop_landmarks(landmarks, crops),
         perceptual=perceptual(device),
     )
+
+
+def embed_faces(crops: Pixels) -> FloatArray:
+    """Identity embeddings, unit vectors [N, D], of crops, uint8 RGB [N, S, S, 3]: see `networks.identity`."""
+    network = _faces("cpu")[0]
+    with torch.inference_mode():
+        found: FloatArray = network(torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 127.5 - 1).numpy()
+    return found
 
 
 def load_latent(path: str | os.PathLike[str], generator: Generator | None = None) -> Latent:
@@ -308,11 +317,14 @@ def completion(device: str = "cpu") -> CompletionNet:
 
 
 @lru_cache(maxsize=1)
-def spectacles() -> SpectaclesNet:
-    """The built-in network that finds spectacles, in bfloat16 where the processor supports it."""
-    network = pretrained.load_spectacles()
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network.bfloat16() if multiplies_bfloat16() else network
+def finders() -> Finders:
+    """The built-in networks that find what is in front of faces, in bfloat16 where the processor supports it."""
+    networks = pretrained.load_spectacles(), pretrained.load_occluders()
+    for network in networks:
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if multiplies_bfloat16():
+            network.bfloat16()
+    return Finders(*networks)
 
 
 def rhythm(model: str | os.PathLike[str] = "rhythm") -> RhythmNet:
@@ -328,7 +340,7 @@ def builtin_digest() -> str:
 def forget() -> None:
     """Release all loaded networks."""
     networks = (perceptual, _animator, _encoder, _named_encoder, _faces, _generator, _landmarks, _rhythm)
-    small = (head_model, head_reader, mark, mouth, completion, spectacles)
+    small = (head_model, head_reader, mark, mouth, completion, finders)
     for kept in (*networks, *small, _expressions, _preconditioner):
         kept.cache_clear()
 

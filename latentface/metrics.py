@@ -210,12 +210,20 @@ def kernel_distance(a: Tensor, b: Tensor, scale: float | None = None) -> float:
     first, second = a.double(), b.double()
     factor = 1 / a.shape[1] if scale is None else scale
 
-    def within(x: Tensor) -> Tensor:
-        kernel = (x @ x.T * factor + 1) ** 3
-        return (kernel.sum() - kernel.trace()) / (len(x) * (len(x) - 1))
+    def total(x: Tensor, y: Tensor) -> Tensor:
+        return torch.stack([((rows @ y.T * factor + 1) ** 3).sum() for rows in x.split(table_rows(len(y)))]).sum()
 
-    across = ((first @ second.T * factor + 1) ** 3).mean()
+    def within(x: Tensor) -> Tensor:
+        own = ((x.square().sum(1) * factor + 1) ** 3).sum()
+        return (total(x, x) - own) / (len(x) * (len(x) - 1))
+
+    across = total(first, second) / (len(first) * len(second))
     return float(within(first) + within(second) - 2 * across)
+
+
+def table_rows(columns: int) -> int:
+    """How many rows of a table with so many columns are held in memory together: some 64 MB of float64."""
+    return max(1, 2**23 // columns)
 
 
 def _ssim_terms(a: Tensor, b: Tensor, span: float) -> tuple[Tensor, Tensor]:

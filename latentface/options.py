@@ -507,7 +507,7 @@ class StyleOptions:
     """
 
     learning_steps: int = option(
-        150, "Steps of fine-tuning; more follow the style picture more closely.", minimum=1, maximum=10_000
+        100, "Steps of fine-tuning; more follow the style picture more closely.", minimum=1, maximum=10_000
     )
     tuning_rate: float = option(0.002, "Learning rate of Adam.", minimum=1e-6, maximum=0.1)
     seed: int = option(0, "Seed of all random numbers.", minimum=0, maximum=2**63 - 1)
@@ -604,7 +604,11 @@ class EvaluateOptions:
     perceptual: str = option(
         "perceptual", "Perceptual distance: perceptual (built in), or vgg16, alexnet or squeezenet1_1 for LPIPS."
     )
-    features: str = option("perceptual", "Network whose features sets are compared by; names as for the distance.")
+    features: str = option(
+        "perceptual",
+        "Network whose features sets are compared by: names as for the distance, or a TorchScript file, such as the "
+        "Inception of published FIDs, whose program is run.",
+    )
     crop: bool = option(False, "Compare sets by the largest face of each picture.")
     samples: int = option(1000, "Number of pictures that a generator makes.", minimum=2, maximum=1_000_000)
     psi: float = option(1.0, "Truncation of a generator's samples.", minimum=-2, maximum=2)
@@ -625,6 +629,10 @@ class ProvenanceOptions:
 
     mark: bool = option(True, "Put an invisible mark into the faces that a network changed or generated.")
     sign: bool = option(True, "Sign JPEG, PNG, WebP and MP4 files, if c2pa-python is installed (latentface[c2pa]).")
+
+
+#: What `latentface.complete` finds and removes.
+OCCLUDERS = ("glasses", "hand")
 
 
 @dataclass(frozen=True, kw_only=True)

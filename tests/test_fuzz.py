@@ -27,7 +27,7 @@ from latentface.errors import LatentfaceError
 from latentface.head.coefficients import parse_coefficients
 from latentface.head.fit import HeadFit
 from latentface.head.fitting import fit_head
-from latentface.inversion.pivot_tuning import TunedDeltas
+from latentface.inversion.fine_tuning import TunedDeltas
 from latentface.latents.latent import Direction, Latent
 from latentface.pretrained import read_expressions, read_preconditioner
 from latentface.pretrained.directions import read_directions, write_directions

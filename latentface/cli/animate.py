@@ -25,6 +25,7 @@ from latentface.cli.flags import (
 from latentface.cli.outputs import check_outputs, default_output, prepared_folder, write_film
 from latentface.cli.publishing import build_publisher, provenance_flags
 from latentface.cli.report import Report
+from latentface.cli.who import ALL
 from latentface.errors import UsageError
 from latentface.modes import unless, when
 from latentface.options import AnimateOptions
@@ -64,7 +65,7 @@ SQUARES = ("crop", "driver_crop")
     help="Motion model: the name of a built-in or published one, a file, or a URL.",
 )
 @device_flag_for(BY_KEYPOINTS)
-@face_flag(default="all; the largest in live use")
+@face_flag(default="all; the largest in live use", everybody=True)
 @landmarks_flag()
 @rate_flag((when(DRIVER, FRAMES),))
 @options_flags(AnimateOptions, sections=dict.fromkeys(SQUARES, FACES), also={"best_frame": RECORDED})
@@ -138,7 +139,7 @@ def _animate_file(
     report.notes(note for clip in clips for note in clip.notes)
     model = api.load_animator(flags["network"], flags["device"]) if options.engine == "motion" else None
     photo, faces = find_faces(source, photo, flags["landmarks"], report)
-    moving = [pick_face(faces, flags["face"], str(source))] if flags["face"] else faces
+    moving = faces if flags["face"] in (None, ALL) else [pick_face(faces, flags["face"], str(source))]
     still = [face for face in faces if all(face is not moved for moved in moving)]
     started = time.perf_counter()
     animation = api.animate(photo, clips, model, options, faces=moving, still=still, landmarks=flags["landmarks"])

@@ -16,14 +16,14 @@ from latentface.cli.publishing import build_publisher, provenance_flags
 from latentface.cli.report import Report
 from latentface.errors import UsageError
 from latentface.modes import when
-from latentface.options import CompleteOptions
+from latentface.options import OCCLUDERS, CompleteOptions
 
 
 @click.command(cls=Command, short_help="Paint holes in a photo of a face, or remove what lies over it.")
 @click.argument("photo", type=click.Path(path_type=Path))
 @flag("--mask", type=click.Path(path_type=Path), help="Picture of the photo's size, white where it is to be painted.")
 @flag("--box", metavar="LEFT,TOP,RIGHT,BOTTOM", help="Paint this rectangle, in pixels of the photo.")
-@flag("--remove", type=click.Choice(["glasses"]), help="Find this on the face, and paint over it.")
+@flag("--remove", type=click.Choice(OCCLUDERS), help="Find this on the face, and paint over it.")
 @flag(
     "--regions", type=click.Path(path_type=Path), applies_to=(when("harmonise", False),),
     help="Picture of the photo's size that says which part of the face is to appear where, in the colours of regions.",
@@ -40,7 +40,7 @@ from latentface.options import CompleteOptions
 @report_flags
 def complete(
     report: Report, photo: Path, mask: Path | None, box: str | None, remove: str | None, regions: Path | None,
-    save_mask: Path | None, output: Path | None, face: int | None, device: str, **flags: Any,
+    save_mask: Path | None, output: Path | None, face: Any, device: str, **flags: Any,
 ) -> None:  # fmt: skip
     """Paint what a mask marks in a PHOTO of a face, so that it fits the rest; all else stays bit for bit as it is.
 

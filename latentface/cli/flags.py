@@ -14,6 +14,7 @@ import click
 
 from latentface.cli.command import FACES, GENERAL, MESSAGES, NETWORKS, PASTING, PROJECTION, flag, was_given
 from latentface.cli.report import Bar, Report
+from latentface.cli.who import Who
 from latentface.errors import UsageError
 from latentface.modes import Condition, Either, unless, when
 from latentface.options import CompositeOptions, ProjectOptions
@@ -61,10 +62,13 @@ def landmarks_flag(applies_to: Conditions = ()) -> Callable[[F], F]:
     return flag("--landmarks", default="builtin", show_default=True, section=FACES, applies_to=applies_to, help=text)
 
 
-def face_flag(applies_to: Conditions = (), default: str = "the largest") -> Callable[[F], F]:
-    """Add --face."""
-    text = f"Number of the face to use; 1 is the one detected with the highest confidence.  [default: {default}]"
-    return flag("--face", type=click.IntRange(min=1), section=FACES, applies_to=applies_to, help=text)
+def face_flag(applies_to: Conditions = (), default: str = "the largest", everybody: bool = False) -> Callable[[F], F]:
+    """Add --face, also spelt --who; everybody: whether it may be `all`."""
+    text = (
+        "Whose face: its number (1 is the one detected with the highest confidence), its place (largest, left, middle, "
+        f"right{', or all' if everybody else ''}), or a picture of the person.  [default: {default}]"
+    )
+    return flag("--face", "--who", type=Who(everybody), section=FACES, applies_to=applies_to, help=text)
 
 
 def rate_flag(applies_to: Conditions = (), section: str = GENERAL) -> Callable[[F], F]:

@@ -21,6 +21,7 @@ from latentface.cli.command import was_given
 from latentface.cli.faces import find_faces
 from latentface.cli.publishing import build_publisher
 from latentface.cli.report import Report
+from latentface.cli.who import ALL
 from latentface.errors import InputError, UsageError
 from latentface.faces.crop import pick_face
 from latentface.faces.presence import best_face
@@ -51,6 +52,8 @@ def animate_live(report: Report, source: Path, camera: str, options: AnimateOpti
     photo = replace(srgb(read_photo(source)), alpha=None)
     model = api.load_animator(flags["network"], flags["device"]) if options.engine == "motion" else None
     photo, found = find_faces(source, photo, flags["landmarks"], report)
+    if flags["face"] == ALL:
+        raise UsageError("live, one face moves at a time; say which with --who")
     faces = [pick_face(found, flags["face"], str(source))]
     if options.mode == "relative":
         options = replace(options, best_frame=False)  # the frames of a camera cannot be inspected in advance

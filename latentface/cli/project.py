@@ -20,6 +20,7 @@ from latentface.cli.flags import (
 )
 from latentface.cli.publishing import build_publisher, provenance_flags
 from latentface.cli.report import Report
+from latentface.cli.who import ALL
 from latentface.errors import UsageError
 from latentface.options import DEFAULT_TUNE_STEPS, ProjectOptions
 
@@ -36,7 +37,7 @@ from latentface.options import DEFAULT_TUNE_STEPS, ProjectOptions
 @network_flag
 @device_flag
 @landmarks_flag()
-@face_flag()
+@face_flag(everybody=True)
 @flag("--all-faces", is_flag=True, section=FACES, help="Project every face of every photo.")
 @flag(
     "--tune", is_flag=True, section=PROJECTION,
@@ -60,6 +61,8 @@ def project(photos: tuple[Path, ...], report: Report, **flags: Any) -> int:
     """
     if flags.pop("tune") and not flags["tune_steps"]:
         flags["tune_steps"] = DEFAULT_TUNE_STEPS
+    if flags["face"] == ALL:
+        flags |= {"face": None, "all_faces": True}
     if flags["all_faces"] and flags["face"] is not None:
         raise UsageError("--face and --all-faces exclude each other; give one of them")
     check_flags({"tune_steps": flags["tune_steps"]})

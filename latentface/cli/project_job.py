@@ -24,7 +24,7 @@ from latentface.cli.outputs import (
 from latentface.cli.panels import compare_panels
 from latentface.cli.report import Bar, Report
 from latentface.errors import InputError, LatentfaceError, NoFaceFound, OutputError, WeightsError
-from latentface.faces.crop import FaceCrop, largest_face, pick_face
+from latentface.faces.crop import FaceCrop, WhichFace, face_number, largest_face
 from latentface.io import images
 from latentface.io.atomic import check_name
 from latentface.io.colour import srgb
@@ -49,7 +49,7 @@ class Settings:
     network: str
     device: str
     landmarks: str
-    face: int | None
+    face: WhichFace
     all_faces: bool
     batch: int
     overwrite: bool
@@ -138,7 +138,9 @@ class ProjectJob:
         check_name(self._files(photo.stem, 1).latent)
         name = self.naming.find(photo.stem, photo_sha256)
         settings = self.settings
-        known = None if settings.all_faces else settings.face or self.naming.largest(name, photo_sha256)
+        face = settings.face
+        known = None if settings.all_faces or face is not None else self.naming.largest(name, photo_sha256)
+        known = face if isinstance(face, int) else known
         if known:
             name = self.naming.find(photo.stem, photo_sha256, (known,))
             if self._done(entry, self._files(name, known), photo_sha256, known):
@@ -173,8 +175,7 @@ class ProjectJob:
         if self.settings.all_faces:
             return list(range(1, len(crops) + 1))
         if self.settings.face is not None:
-            pick_face(crops, self.settings.face, str(photo))
-            return [self.settings.face]
+            return [face_number(crops, self.settings.face, str(photo))]
         if len(crops) > 1:
             here = f"{photo}: {len(crops)} faces, taking the largest (face {largest})"
             self.report.note(f"{here}; see --face and --all-faces")

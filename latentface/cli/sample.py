@@ -157,7 +157,7 @@ def _latent_pictures(
 ) -> list[Picture]:
     """Read and check all latents before the first is synthesised; equal names get a number."""
     from latentface import api
-    from latentface.inversion.pivot_tuning import TunedDeltas
+    from latentface.inversion.fine_tuning import TunedDeltas
 
     def of_latent(latent: Latent, tuned: TunedDeltas | None) -> Pixels:
         picture: Pixels = api.synthesise(generator, latent, tuned)[0]

@@ -126,16 +126,17 @@ def _by_generator(
     options: StyliseOptions, learning: StyleOptions, project: Any, flags: dict[str, Any],
 ) -> tuple[Stylised, dict[str, object]]:  # fmt: skip
     from latentface import api
-    from latentface.editing.stylisation import stylise_face
+    from latentface.editing.stylisation import style_projection, stylise_face
     from latentface.styles.style import Style, mix
 
     generator = api.load_generator(flags["network"], flags["device"])
+    project = project or style_projection(generator, flags["seed"])
     # what costs nothing first: a style that cannot be used must not wait for a projection, nor a photo for learning
     opened = [_open(generator, path, flags["landmarks"]) for path in styles]
     face = build_finder(report, bar, generator, True, project, flags).face(source, flags["face"])
-    kept = flags["save_style"] is None or len(styles) > 1
+    alone = flags["save_style"] if len(styles) == 1 else None
     found = [
-        each if isinstance(each, Style) else _learn(report, bar, generator, path, each, learning, kept)
+        each if isinstance(each, Style) else _learn(report, bar, generator, path, each, learning, alone)
         for path, each in zip(styles, opened, strict=True)
     ]
     style = found[0] if len(found) == 1 and not was_given("shares") else mix(list(zip(found, weights, strict=True)))
@@ -155,15 +156,21 @@ def _open(generator: Generator, path: Path, landmarks: str) -> Style | FaceCrop:
 
 
 def _learn(
-    report: Report, bar: Bar, generator: Generator, path: Path, crop: FaceCrop, options: StyleOptions, kept: bool
+    report: Report, bar: Bar, generator: Generator, path: Path, crop: FaceCrop, options: StyleOptions, save: Path | None
 ) -> Style:
-    """A style learnt from a picture, and kept under its name."""
+    """A style learnt from a picture, and kept under its name unless it is to be saved elsewhere.
+
+    Interrupted, it leaves its state beside the style, and the same command goes on from there.
+    """
     from latentface.editing.stylisation import learn_style
 
+    target = save or default_output(path, f"style{SUFFIX}")
     bar.start(f"learning {path.stem}", options.learning_steps)
-    style = learn_style(crop, generator, options, name=path.stem, on_step=lambda step, loss: bar.step(step + 1))
-    if kept:
-        target = default_output(path, f"style{SUFFIX}")
+    style = learn_style(
+        crop, generator, options, name=path.stem, on_step=lambda step, loss: bar.step(step + 1),
+        checkpoint=target.with_suffix(f".part{SUFFIX}"),
+    )  # fmt: skip
+    if save is None:
         style.save(target)
         report.note(f"the style is kept in {target}; give this file to --style for other photos")
     return style

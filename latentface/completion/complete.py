@@ -12,7 +12,7 @@ import torch
 from latentface import api, hub
 from latentface.arrays import BoolArray, Float32Array, Pixels
 from latentface.completion import guides
-from latentface.completion.feed_forward import draw_in, paint
+from latentface.completion.feed_forward import fill_in, harmonise, paint
 from latentface.completion.holes import Mask, box_hole, check_face, check_hole, grown, read_hole
 from latentface.completion.occluders import find_occluder
 from latentface.completion.optimisation import project_masked, synthesise_texture
@@ -20,7 +20,7 @@ from latentface.completion.texture import add_detail
 from latentface.compositing.warping import resample
 from latentface.errors import InputError, NoFaceFound, UsageError
 from latentface.faces.alignment import crop_face
-from latentface.faces.crop import FaceCrop, map_points, pick_face
+from latentface.faces.crop import FaceCrop, WhichFace, map_points, pick_face
 from latentface.io.images import Photo
 from latentface.io.provenance import COMPOSITE
 from latentface.networks.completion import CompletionNet, continue_into
@@ -54,7 +54,7 @@ def complete(
     box: Sequence[float] | None = None,
     remove: str | None = None,
     regions: Mask | None = None,
-    face: int | None = None,
+    face: WhichFace = None,
     options: CompleteOptions | None = None,
     device: str = "cpu",
     on_step: OnStep | None = None,
@@ -65,7 +65,7 @@ def complete(
         photo: uint8 RGB [H, W, 3], or a `Photo`, whose alpha channel and metadata are kept.
         mask: what to complete: a picture of the photo's size, white where it is to be painted, or an array [H, W].
         box: or a box of it, left, top, right and bottom in pixels.
-        remove: or what to find and remove: `glasses`.
+        remove: or what to find and remove: `glasses`, or `hand`, which is whatever is in front of the face.
         regions: which part of the face is to appear where: a picture of the photo's size in the colours of
             `latentface.completion.guides.COLOURS`, black where nothing is said.
         face: number of the face, in order of detection; by default the one with most of the hole in its crop.
@@ -102,7 +102,7 @@ def complete_face(
 
 
 def _find(
-    rgb: Pixels, mask: Mask | None, box: Sequence[float] | None, remove: str | None, face: int | None,
+    rgb: Pixels, mask: Mask | None, box: Sequence[float] | None, remove: str | None, face: WhichFace,
     options: CompleteOptions,
 ) -> tuple[BoolArray, FaceCrop]:  # fmt: skip
     """The hole and the face whose it is."""
@@ -166,32 +166,33 @@ class _Work:
         """The photo with its hole painted."""
         crop, made = self.crop, self.crop.image
         if self.inner.any():
-            small = crop_face(self.filled, crop.landmarks, self.network.config.size)
-            guide = None if regions is None else guides.read_guide(regions, self.hole.shape, small)
-            made = paint(self.network, crop.image, self.inner, guide)
-            made = draw_in(self.generator, crop.image, self.inner, made)
+            guide = None if regions is None else guides.read_guide(regions, self.hole.shape, crop)
+            made = fill_in(self.network, self.generator, crop.image, self.inner, guide)
             if self.options.method == "optimise":
-                crop = self._searched(made, on_step)
+                steps, seed = self.options.steps, self.options.seed
+                found = project_masked(crop, self.inner, made, self.generator, steps, seed, on_step)
+                made = paint(self.network, crop.image, self.inner, guide, found)
+                crop = self._textured(made)
                 made = crop.image
         content = self._placed(crop, made, self.filled.astype(np.float32))
         if self.options.detail:
             content = add_detail(content, self.hole, max(1.0, crop.side / crop.size), hub.perceptual("cpu"))
         return self._within(content)
 
-    def _searched(self, painted: Pixels, on_step: OnStep | None) -> FaceCrop:
-        """The crop at the photo's resolution, completed by a search that starts at what the network painted."""
-        steps, seed = self.options.steps, self.options.seed
-        content = project_masked(self.crop, self.inner, painted, self.generator, steps, seed, on_step)
-        side = int(np.clip(8 * round(self.crop.side / 8), self.crop.size // 2, LARGEST))
+    def _textured(self, made: Pixels) -> FaceCrop:
+        """The completed crop at the photo's resolution, if that is higher, with texture in its hole."""
+        side = int(min(8 * round(self.crop.side / 8), LARGEST))
+        if side <= self.crop.size:
+            return replace(self.crop, image=made)
         fine = crop_face(self.filled, self.crop.landmarks, side)
-        made = synthesise_texture(content, fine.image, hidden(self.hole, fine), hub.perceptual("cpu"))
-        return replace(fine, image=made)
+        textured = synthesise_texture(made, fine.image, hidden(self.hole, fine), hub.perceptual("cpu"))
+        return replace(fine, image=textured)
 
     def harmonised(self) -> Pixels:
         """The photo with the hole's content in the colours of its surroundings."""
         if not self.inner.any():
             raise InputError("the mask lies beside the face; mark a region of the face")
-        made = paint(self.network, self.crop.image, self.inner, foreign=True)
+        made = harmonise(self.network, self.crop.image, self.inner)
         change = made.astype(np.float32) - self.crop.image
         # the change of colour is smooth; the region keeps its own detail
         middle = np.rint(change / 2 + 128).clip(0, 255).astype(np.uint8)

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from latentface.arrays import Float32Array, Float64Array, Pixels
+from latentface.completion.holes import check_size
 from latentface.errors import InputError
 from latentface.faces.alignment import crop_face
 from latentface.faces.crop import FaceCrop
@@ -89,9 +90,7 @@ def read_guide(regions: str | os.PathLike[str] | Pixels, size: tuple[int, int], 
         InputError: the picture cannot be read, has another size, or nothing is painted in it.
     """
     painted = read_image(regions) if isinstance(regions, str | os.PathLike) else regions
-    if painted.shape[:2] != size:
-        (height, width), (rows, columns) = size, painted.shape[:2]
-        raise InputError(f"the regions have {columns} x {rows} pixels and the photo {width} x {height}")
+    check_size(painted.shape, size, "picture of regions")
     palette = np.array([(0, 0, 0), *COLOURS.values()], np.int64)
     image = crop_face(painted, crop.landmarks, crop.size).image.astype(np.int64)
     nearest = ((image[:, :, None] - palette) ** 2).sum(axis=3).argmin(axis=2)

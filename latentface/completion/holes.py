@@ -35,11 +35,7 @@ def read_hole(mask: Mask, size: tuple[int, int]) -> BoolArray:
     values = np.asarray(read_image(mask) if isinstance(mask, str | os.PathLike) else mask)
     if values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[2] != 3) or values.dtype.kind not in "buf":
         raise UsageError(f"a mask of {values.dtype} {list(values.shape)}; expected bool, uint8 or float [H, W]")
-    if values.shape[:2] != size:
-        (height, width), (rows, columns) = size, values.shape[:2]
-        raise InputError(
-            f"the mask has {columns} x {rows} pixels and the photo {width} x {height}; give a mask of the photo's size"
-        )
+    check_size(values.shape, size, "mask")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise InputError("the mask contains NaN or infinity; expected numbers from 0 to 1")
     grey = values.mean(axis=2) if values.ndim == 3 else values
@@ -63,6 +59,16 @@ def box_hole(box: Sequence[float], size: tuple[int, int]) -> BoolArray:
         raise InputError(f"the box {left},{top},{right},{bottom} holds no pixel of the photo, {width} x {height}")
     hole[max(top, 0) : bottom, max(left, 0) : right] = True
     return check_hole(hole)
+
+
+def check_size(shape: Sequence[int], size: tuple[int, int], what: str) -> None:
+    """Raise InputError unless a picture of this shape [H, W, ...] has the photo's size (height, width)."""
+    if tuple(shape[:2]) != size:
+        (height, width), (rows, columns) = size, shape[:2]
+        raise InputError(
+            f"the {what} has {columns} x {rows} pixels and the photo {width} x {height}; give a {what} of the photo's "
+            "size"
+        )
 
 
 def check_hole(hole: BoolArray) -> BoolArray:

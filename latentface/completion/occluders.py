@@ -1,6 +1,8 @@
-"""What lies over a face and can be found: spectacles."""
+"""What lies over a face and can be found: one finder for each kind, in `FINDERS`."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from scipy import ndimage
@@ -11,23 +13,24 @@ from latentface.errors import InputError, UsageError
 from latentface.faces.crop import FaceCrop, inter_ocular
 from latentface.faces.regions import fill
 from latentface.head.drive import Driver
+from latentface.head.occluders import find_occluders
 from latentface.head.projector import Projector
 
-OCCLUDERS = ("glasses",)
 FRAME = 0.09  # inter-ocular distances around the frames: their edges and the shadows on the skin
+SHADOW = 0.12  # the same around hands and other things
 DARK = 0.55  # of the cheeks' light: lenses that are darker hide the eyes
 
 
 def find_occluder(kind: str, photo: Pixels, crop: FaceCrop) -> BoolArray:
-    """The pixels [H, W] of a photo where something of a kind, one of `OCCLUDERS`, lies over a face.
+    """The pixels [H, W] of a photo where something of a kind, one of `options.OCCLUDERS`, lies over a face.
 
     Raises:
         InputError: nothing of that kind was found; a mask says where it is.
         UsageError: the kind is unknown.
     """
-    if kind not in OCCLUDERS:
-        raise UsageError(f"cannot remove {kind!r}; expected one of {', '.join(OCCLUDERS)}")
-    found = _glasses(photo, crop)
+    if kind not in FINDERS:
+        raise UsageError(f"cannot remove {kind!r}; expected one of {', '.join(FINDERS)}")
+    found = FINDERS[kind](photo, crop)
     if found is None or not found.any():
         raise InputError(f"no {kind} found on this face; paint a mask over what is to be removed")
     return found
@@ -38,13 +41,23 @@ def _glasses(photo: Pixels, crop: FaceCrop) -> BoolArray | None:
     model = hub.head_model()
     fit = api.fit_head(crop, photo)
     vertices = Projector(fit, model).vertices(fit)
-    spectacles = Driver(photo, model, vertices, finder=hub.spectacles()).spectacles
+    spectacles = Driver(photo, model, vertices, finders=hub.finders()).spectacles
     if spectacles is None:
         return None
     frames, around = np.zeros(photo.shape[:2], bool), np.zeros(photo.shape[:2], bool)
     frames[spectacles.box.slices] = spectacles.distance == 0
     around[spectacles.box.slices] = spectacles.distance < FRAME * inter_ocular(crop.landmarks)
     return around | _dark_lenses(photo, frames, crop.landmarks)
+
+
+def _things(photo: Pixels, crop: FaceCrop) -> BoolArray | None:
+    """Whatever the network finds in front of the face, hand or not, and the shadows beside it."""
+    found = find_occluders(photo, crop.landmarks, hub.finders().occluders)
+    if found is None:
+        return None
+    covered = np.zeros(photo.shape[:2], bool)
+    covered[found.box.slices] = found.distance < SHADOW * inter_ocular(crop.landmarks)
+    return covered
 
 
 def _dark_lenses(photo: Pixels, frames: BoolArray, landmarks: Float64Array) -> BoolArray:
@@ -57,3 +70,7 @@ def _dark_lenses(photo: Pixels, frames: BoolArray, landmarks: Float64Array) -> B
         return np.zeros_like(frames)
     dark = np.median(light[enclosed]) < DARK * np.median(light[cheeks])
     return enclosed if dark else np.zeros_like(frames)
+
+
+#: The mask [H, W] of each kind for a photo uint8 [H, W, 3] and a face in it, or None where there is none.
+FINDERS: dict[str, Callable[[Pixels, FaceCrop], BoolArray | None]] = {"glasses": _glasses, "hand": _things}

@@ -8,7 +8,7 @@ hole are those whose patches of features are each like one of the surroundings, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from latentface import api, hub
 from latentface.arrays import BoolArray, Pixels
-from latentface.completion.feed_forward import fitted_in
+from latentface.errors import UsageError
 from latentface.faces.crop import FaceCrop
 from latentface.fields import resize
 from latentface.inversion import projector
@@ -50,7 +50,7 @@ def project_masked(
     crop: FaceCrop, hole: BoolArray, painted: Pixels, generator: Generator, steps: int, seed: int,
     on_step: OnStep | None = None,
 ) -> Pixels:  # fmt: skip
-    """The crop with the generator's face in its hole, fitted in seamlessly: uint8 RGB [S, S, 3].
+    """The generator's face that is like a crop outside its hole: uint8 RGB [S, S, 3].
 
     Args:
         crop: the face, at the generator's resolution.
@@ -67,13 +67,12 @@ def project_masked(
             on_step(step + 1, steps)
 
     options = ProjectOptions(steps=steps, seed=seed)
-    found = projector.project(
-        FaceCrop(painted, crop.landmarks, crop.quad), generator, options,
-        distance=hub.perceptual(str(generator.w_avg.device)), on_step=report,
-        start=api.start_of(FaceCrop(painted, crop.landmarks, crop.quad), generator, options.start, search=True),
+    shown = replace(crop, image=painted)
+    return projector.project(
+        shown, generator, options, distance=hub.perceptual(str(generator.w_avg.device)), on_step=report,
+        start=api.start_of(shown, generator, options.start, search=True),
         preconditioner=hub.preconditioner(generator), hidden=torch.from_numpy(hole.astype(np.float32))[None, None],
-    )  # fmt: skip
-    return fitted_in(crop.image, hole, found.image)
+    ).image  # fmt: skip
 
 
 def synthesise_texture(
@@ -82,8 +81,10 @@ def synthesise_texture(
 ) -> Pixels:  # fmt: skip
     """A picture with texture in its hole, uint8 RGB [H, W, 3].
 
+    Only sizes above the content's are synthesised: at its own the content is as fine as the picture.
+
     Args:
-        content: what the hole is to show, at a smaller size or that of the picture, with the same outline.
+        content: what the hole is to show, at a smaller size, with the same outline.
         surroundings: the picture, uint8 RGB [H, W, 3]; its hole is not looked at.
         hole: [H, W].
         distance: whose features are compared.
@@ -91,7 +92,9 @@ def synthesise_texture(
     """
     options = options or PatchOptions()
     height, width = surroundings.shape[:2]
-    factors = [f for f in (4, 2, 1) if min(height, width) // f >= content.shape[0] or f == 1]
+    factors = [factor for factor in (4, 2, 1) if min(height, width) // factor > content.shape[0]]
+    if not factors:
+        raise UsageError(f"texture for {width} x {height} pixels needs a content that is smaller, got {content.shape}")
     base = to_tensor(content)
     x = base
     for factor in factors:

@@ -19,9 +19,8 @@ from latentface.directions.meaning import DIRECTION, controls_among, is_known, m
 from latentface.editing.head_placement import HeadPlacer, Note
 from latentface.editing.keyframes import Keyframes
 from latentface.errors import NoFaceFound, UsageError
-from latentface.faces.alignment import box_around
-from latentface.faces.crop import FaceCrop, pick_face
-from latentface.faces.tracking import Box, Tracker
+from latentface.faces.crop import FaceCrop, WhichFace, face_number
+from latentface.faces.people import People, Person, PersonTracker
 from latentface.head.controls import check_changes, is_control, restrict
 from latentface.head.drive import Steady
 from latentface.head.expression_match import match_expression
@@ -63,7 +62,7 @@ class EditedClip:
 
 
 def edit_clip(
-    clip: Clip, change: ChangeOver, options: ClipOptions | None = None, *, face: int | None = None,
+    clip: Clip, change: ChangeOver, options: ClipOptions | None = None, *, face: WhichFace = None,
     landmarks: str = "builtin", name: str = "the clip", note: Note | None = None,
 ) -> EditedClip:  # fmt: skip
     """One face of a film, changed in every frame; times, sound and all other pixels stay.
@@ -150,12 +149,12 @@ class _ClipEditor:
     def __init__(self, change: ChangeOver, options: ClipOptions, landmarks: str, name: str, note: Note | None) -> None:
         self.change, self.options, self.landmarks, self.name = change, options, landmarks, name
         self.note, self.report = _once(note), ClipEditReport()
-        self._box: Box | None = None
-        self._beside: tuple[Box, ...] = ()
+        self._people: list[Person] = []
+        self._number = 1
         self._rest: HeadFit | None = None
         self.at_once = 1
 
-    def begin(self, frames: Iterator[Frame], face: int | None) -> None:
+    def begin(self, frames: Iterator[Frame], face: WhichFace) -> None:
         """Find the face in the first frames of the film, and what it looks like at rest."""
         follower, k = None, -1
         found: list[tuple[HeadFit, Float64Array] | None] = []
@@ -165,9 +164,8 @@ class _ClipEditor:
                 crop = self._find(picture, face)
                 if crop is None:
                     continue
-                self._box = _whole_box(crop)
                 self.at_once = HeadView.of(picture, crop.landmarks).at_once(free_cores())
-                follower = self._follower()
+                follower, _ = self._follower()
             if not found or k % (LOOKED_AT // RESTING) == 0:
                 found.append(follower(picture))
         if follower is None:
@@ -178,26 +176,22 @@ class _ClipEditor:
 
     def follow(self, clip: Clip) -> Iterator[_Step]:
         """The head in every frame."""
-        follower, track, rest = self._follower(), -1, self._rest
-        predictor = hub.landmark_predictor(self.landmarks)
-        beside = [Tracker(predictor, box, dense=True) for box in self._beside]
+        follower, tracker = self._follower()
+        track, rest = -1, self._rest
         for frame in clip:
             self.report.frames += 1
             picture = np.ascontiguousarray(frame.pixels[..., :3])
-            seen = [(each, each(picture)) for each in beside]
-            beside = [each for each, points in seen if points is not None and not each.track]  # no other one for it
-            others = tuple(points for each, points in seen if points is not None and not each.track)
             found = follower(picture)
             if found is None:
                 self.report.untouched += 1
                 yield _Step(frame)
                 continue
             fit, points = found
-            if track != follower.tracker.track:
-                rest = fit if rest is None or track >= 0 else rest
-                track, lids = follower.tracker.track, Lids(picture, points)
-                steady = HeadPlacer(picture, fit, others).steady
-            yield _Step(frame, fit, rest, steady, float(lids(picture, points).max()), others)
+            if track != tracker.track:
+                rest = fit if rest is None else rest
+                track, lids = tracker.track, Lids(picture, points)
+                steady = HeadPlacer(picture, fit, tracker.others).steady
+            yield _Step(frame, fit, rest, steady, float(lids(picture, points).max()), tracker.others)
 
     def render(self, step: _Step) -> Frame:
         """The edited frame."""
@@ -223,22 +217,21 @@ class _ClipEditor:
         made = replace(fit, expression=np.clip(fit.expression + moved, 0.0, most))
         return made.with_pose(*turn, relative=True)
 
-    def _follower(self) -> HeadFollower:
-        return HeadFollower(hub.head_model(), hub.landmark_predictor(self.landmarks), box=self._box)
+    def _follower(self) -> tuple[HeadFollower, PersonTracker]:
+        predictor = hub.landmark_predictor(self.landmarks)
+        tracker = PersonTracker(People(predictor, hub.embed_faces, self._people), self._number)
+        return HeadFollower(hub.head_model(), predictor, tracker=tracker), tracker
 
-    def _find(self, picture: Pixels, face: int | None) -> FaceCrop | None:
+    def _find(self, picture: Pixels, face: WhichFace) -> FaceCrop | None:
         try:
             crops = api.align(picture, landmarks=self.landmarks)
         except NoFaceFound:
             return None
-        chosen = pick_face(crops, face, f"{self.name}, in its first frame with a face,")
-        self._beside = tuple(_whole_box(crop) for crop in crops if crop is not chosen)
-        return chosen
-
-
-def _whole_box(crop: FaceCrop) -> Box:
-    left, top, right, bottom = box_around(crop.landmarks).astype(int).tolist()
-    return left, top, right, bottom
+        self._number = face_number(crops, face, f"{self.name}, in its first frame with a face,")
+        people = People(hub.landmark_predictor(self.landmarks), hub.embed_faces)
+        people.meet(picture, [crop.landmarks for crop in crops])
+        self._people = people.known
+        return crops[self._number - 1]
 
 
 def _once(note: Note | None) -> Note:

@@ -15,7 +15,7 @@ from latentface.editing.head_placement import HeadPlacer
 from latentface.editing.inverted_face import Face, FaceFinder, FaceSource
 from latentface.editing.placement import Placer, check_composite, find_points, make_placer, synthesise
 from latentface.errors import InputError, NoFaceFound, UsageError
-from latentface.faces.crop import FaceCrop
+from latentface.faces.crop import FaceCrop, WhichFace
 from latentface.fusion.style_mixing import Transfer
 from latentface.head.control_names import parse_parts
 from latentface.head.controls import restrict
@@ -72,8 +72,8 @@ class Transferrer:
         identity: FaceSource,
         expression: FaceSource,
         *,
-        face: int | None = None,
-        expression_face: int | None = None,
+        face: WhichFace = None,
+        expression_face: WhichFace = None,
     ) -> Result:
         """Put the expression of the second face onto the first one's photo.
 

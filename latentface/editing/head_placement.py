@@ -82,7 +82,7 @@ class HeadPlacer:
         self._projector = Projector(self.fit, self.model)
         beside = [map_points(self.view.matrix, other) for other in others]
         vertices = self._projector.vertices(self.fit)
-        self._driver = Driver(self.view.pixels, self.model, vertices, beside, steady, hub.spectacles())
+        self._driver = Driver(self.view.pixels, self.model, vertices, beside, steady, hub.finders())
 
     @property
     def steady(self) -> Steady:

@@ -14,10 +14,10 @@ import torch
 from latentface import api
 from latentface.arrays import Float64Array, Pixels
 from latentface.errors import NoFaceFound, UsageError
-from latentface.faces.crop import FaceCrop, frontality, largest_face, pick_face
+from latentface.faces.crop import FaceCrop, WhichFace, frontality, largest_face, pick_face
 from latentface.faces.regions import visible_share
 from latentface.inversion.cache import ProjectionCache
-from latentface.inversion.pivot_tuning import TunedDeltas
+from latentface.inversion.fine_tuning import TunedDeltas
 from latentface.inversion.projector import Projection, StepCallback
 from latentface.io.colour import convert, srgb
 from latentface.io.images import Photo, read_photo
@@ -146,11 +146,11 @@ class FaceFinder:
         self.project = choose_projection(generator) if project is None else project
         self.note, self.on_step = note or (lambda text: None), on_step
 
-    def face(self, source: FaceSource, number: int | None = None, what: str = "the photo") -> Face:
+    def face(self, source: FaceSource, number: WhichFace = None, what: str = "the photo") -> Face:
         """The face of one source, as found by `faces`."""
         return self.faces([(source, what, number)])[0]
 
-    def faces(self, wanted: Iterable[tuple[FaceSource, str, int | None]]) -> list[Face]:
+    def faces(self, wanted: Iterable[tuple[FaceSource, str, WhichFace]]) -> list[Face]:
         """Faces with their latents, from the cache or projected together.
 
         Args:
@@ -198,7 +198,7 @@ class FaceFinder:
     def _align(self, rgb: Pixels) -> list[FaceCrop]:
         return api.align(rgb, self.generator.config.resolution, self.landmarks)
 
-    def _find(self, source: FaceSource, what: str, number: int | None) -> _Found:
+    def _find(self, source: FaceSource, what: str, number: WhichFace) -> _Found:
         """Open a source: a latent, or a photo and the face in it."""
         if isinstance(source, str | os.PathLike) and Path(source).suffix.lower() == _SUFFIX:
             known = _Known(api.load_latent(source, self.generator), _tuning_beside(Path(source)))
@@ -213,7 +213,7 @@ class FaceFinder:
             )
         return _Found(known=known)
 
-    def _find_in_photo(self, source: str | os.PathLike[str] | Pixels, what: str, number: int | None) -> _Found:
+    def _find_in_photo(self, source: str | os.PathLike[str] | Pixels, what: str, number: WhichFace) -> _Found:
         photo = Photo(source) if isinstance(source, np.ndarray) else read_photo(source)
         name = what if isinstance(source, np.ndarray) else f"{what}, {os.fspath(source)}"
         for lost in photo.notes:
@@ -227,7 +227,7 @@ class FaceFinder:
         chosen = self._choose(crops, number, name)
         return _Found(photo, chosen, tuple(crop.landmarks for crop in crops if crop is not chosen))
 
-    def _choose(self, crops: Sequence[FaceCrop], number: int | None, name: str) -> FaceCrop:
+    def _choose(self, crops: Sequence[FaceCrop], number: WhichFace, name: str) -> FaceCrop:
         if number is not None:
             return pick_face(crops, number, name)
         if len(crops) > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,8 +19,9 @@ from latentface.editing.inverted_face import Face, FaceFinder, Note, choose_proj
 from latentface.editing.placement import find_points, synthesise
 from latentface.errors import InputError, NoFaceFound, UsageError
 from latentface.faces.alignment import crop_face
-from latentface.faces.crop import FaceCrop, map_points, pick_face
+from latentface.faces.crop import FaceCrop, WhichFace, map_points, pick_face
 from latentface.fields import smoothstep
+from latentface.inversion.fine_tuning import Checkpoint, OnStep
 from latentface.inversion.projector import Projection
 from latentface.io.colour import srgb
 from latentface.io.images import Photo, read_photo, to_tensor, to_uint8
@@ -28,7 +30,7 @@ from latentface.latents.latent import Latent
 from latentface.networks.precision import is_rough
 from latentface.options import CompositeOptions, ProjectOptions, StyleOptions, StyliseOptions
 from latentface.styles import detail, learning, texture
-from latentface.styles.learning import Example, OnStep
+from latentface.styles.learning import Example
 from latentface.styles.style import Style
 
 if TYPE_CHECKING:
@@ -40,9 +42,12 @@ PhotoSource = str | os.PathLike[str] | Pixels
 FACES, PSI = 24, 0.85
 #: Directions of the gaze and how far some of these faces look aside, so that a style learns to leave the gaze alone.
 GAZES = {"gaze-right": 1.5, "gaze-up": 1.2}
+#: Steps of projection from an encoder's latent. More come nearer to the photo, but a latent that has left the faces the
+#: generator knows is drawn less like the person in a style.
+STEPS = 30
 SHAPE_SIDE = 32  # largest resolution of the layers that shape a face
 _SIDES = (256, 1024)  # of a stylised crop
-_FEATHER = 0.16  # share of a crop's side over which it fades into the photo
+_FACE = 0.55  # of the way from a crop's middle to its edges: what is nearer is shown in full
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +90,7 @@ def learn_style(
     name: str = "",
     landmarks: str = "builtin",
     on_step: OnStep | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
 ) -> Style:
     """Learn a style from one picture of a face (`styles.learning`), for this generator.
 
@@ -95,6 +101,8 @@ def learn_style(
         name: of the style; by default that of the file.
         landmarks: see `api.align`.
         on_step: called as on_step(step, loss).
+        checkpoint: a safetensors file in which an interrupted call leaves its state; the same call goes on from it, and
+            its result is the same. It is deleted at the end.
 
     Raises:
         InputError, NoFaceFound: the picture cannot be used.
@@ -107,9 +115,12 @@ def learn_style(
     points = torch.from_numpy(find_points(generator, pictures)).float().to(device)
     own = torch.from_numpy(crop.crop_landmarks).float()[None].to(device)
     example = Example(to_tensor(crop.image).to(device), _code(crop, generator, options.seed), own, faces, points)
+    run = hashlib.sha256(crop.image.tobytes() + repr((options, generator.fingerprint)).encode()).hexdigest()
+    kept = None if checkpoint is None else Checkpoint(Path(checkpoint), run)
     deltas = learning.learn(
-        generator, example, hub.perceptual(str(device)), options, rough=is_rough("auto", device), on_step=on_step
-    )
+        generator, example, hub.perceptual(str(device)), hub.face_networks(str(device)).identity, options,
+        rough=is_rough("auto", device), on_step=on_step, checkpoint=kept,
+    )  # fmt: skip
     given = "" if isinstance(picture, FaceCrop | np.ndarray) else Path(picture).stem
     return Style(deltas, crop.image, name or given or "style")
 
@@ -120,7 +131,7 @@ def stylise(
     options: StyliseOptions | None = None,
     *,
     generator: Generator | None = None,
-    face: int | None = None,
+    face: WhichFace = None,
     project: ProjectOptions | None = None,
     learning: StyleOptions | None = None,
     landmarks: str = "builtin",
@@ -135,7 +146,7 @@ def stylise(
         options: how; by default `StyliseOptions()`.
         generator: the network; by default the default one.
         face: which face of the photo, counted from 1 as `align` returns them; by default the largest.
-        project: how the latent is found; by default by a search.
+        project: how the latent is found; by default by `style_projection`.
         learning: how a style is learnt from a picture.
         landmarks: see `api.align`.
         on_note: called with notes about photos with several faces, and poor projections.
@@ -153,7 +164,7 @@ def stylise(
         return restyle(whole, style_picture(style), options)
     generator = generator or api.load_generator()
     known = open_style(style, generator, learning, landmarks)
-    search = project or choose_projection(generator, likeness=True, seed=options.seed)
+    search = project or style_projection(generator, options.seed)
     finder = FaceFinder(generator, search, landmarks=landmarks, cache=api.projection_cache(), note=on_note)
     return stylise_face(finder.face(photo, face), generator, known, options)
 
@@ -242,6 +253,13 @@ def open_style(
     return style
 
 
+def style_projection(generator: Generator, seed: int = 0) -> ProjectOptions:
+    """The default projection of faces that are to be stylised: a short search, if it begins at an encoder's latent."""
+    if api.has_encoder(generator):
+        return ProjectOptions(steps=STEPS, seed=seed)
+    return choose_projection(generator, likeness=True, seed=seed)
+
+
 def style_picture(style: Style | PhotoSource) -> Pixels:
     """The picture of a style or its file, or a picture itself: uint8 RGB [H, W, 3] in sRGB."""
     if isinstance(style, np.ndarray):
@@ -282,7 +300,7 @@ def _placed(
 
 
 def _pasted(photo: Pixels, crop: FaceCrop, image: Pixels) -> Pixels:
-    """The photo with the whole square of a crop in it, which fades into it at its edges inside the photo."""
+    """The photo with a crop in it, which fades from the face outwards in a circle, so that no edge shows."""
     height, width = photo.shape[:2]
     low, high = np.floor(crop.quad.min(0)).astype(int), np.ceil(crop.quad.max(0)).astype(int) + 1
     x0, y0 = (int(each) for each in low.clip(0))
@@ -291,8 +309,8 @@ def _pasted(photo: Pixels, crop: FaceCrop, image: Pixels) -> Pixels:
         raise InputError("the face lies outside the photo; give the photo that the crop was made from")
     y, x = np.mgrid[y0:y1, x0:x1]
     inside = map_points(crop.from_photo, np.stack([x, y], -1)) / crop.size
-    depth = np.minimum(inside, 1 - inside).min(-1) / _FEATHER
-    mask: Float32Array = smoothstep(depth)[..., None]
+    away = np.linalg.norm(2 * inside - 1, axis=-1)  # 1 at the middles of the edges
+    mask: Float32Array = smoothstep((1 - away) / (1 - _FACE))[..., None]
     made: Pixels = photo.copy()
     patch = mask * resample(image, crop.to_photo, (x0, y0, x1, y1)) + (1 - mask) * photo[y0:y1, x0:x1]
     made[y0:y1, x0:x1] = np.rint(patch).clip(0, 255)

@@ -14,7 +14,14 @@ from latentface.errors import InputError, NoFaceFound, UsageError
 from latentface.evaluation.clips import ClipMeter
 from latentface.evaluation.figures import Evaluation, mean_figure
 from latentface.evaluation.pairs import PairMeter
-from latentface.evaluation.sets import SET_MEASURES, compare_sets, set_features
+from latentface.evaluation.sets import (
+    SET_MEASURES,
+    Extractor,
+    compare_sets,
+    pooled_extractor,
+    scripted_extractor,
+    set_features,
+)
 from latentface.faces.crop import FaceCrop, pick_face
 from latentface.io.atomic import sha256
 from latentface.io.clip import Clip
@@ -24,6 +31,7 @@ from latentface.io.video import read_clip
 from latentface.io.video_reader import is_animation
 from latentface.networks.generator import Generator
 from latentface.options import EvaluateOptions
+from latentface.pretrained.scripted import is_script, load_script
 
 Source = str | os.PathLike[str] | Generator
 OnStep = Callable[[int], None]
@@ -159,7 +167,7 @@ def _sets(made: Iterator[Pixels], real: Iterator[Pixels], options: EvaluateOptio
     unknown = [name for name in wanted if name not in SET_MEASURES]
     if unknown:
         raise UsageError(f"no measure {unknown[0]!r} of sets; expected {', '.join(SET_MEASURES)}")
-    network = pretrained.load_perceptual(options.features)
+    extract = _extractor(options.features)
     done = 0
 
     def counted(pictures: Iterator[Pixels]) -> Iterator[Pixels]:
@@ -169,10 +177,19 @@ def _sets(made: Iterator[Pixels], real: Iterator[Pixels], options: EvaluateOptio
             done += 1
             step(done)
 
-    ours, theirs = (set_features(network, counted(pictures)) for pictures in (made, real))
+    ours, theirs = (set_features(extract, counted(pictures)) for pictures in (made, real))
     figures = compare_sets(ours, theirs, wanted, options.seed)
+    scripted = is_script(options.features)
+    judge = _checked(options.features) if scripted else _named(options.features, "perceptual")
     note = f"{len(ours)} pictures against {len(theirs)}; figures depend on the features and on the counts"
-    return Evaluation("sets", figures, {"features": _named(options.features, "perceptual")}, {}, (note,))
+    return Evaluation("sets", figures, {"features": judge}, {}, (note,))
+
+
+def _extractor(features: str) -> Extractor:
+    """The features of a file of TorchScript, or of a perceptual network."""
+    if is_script(features):
+        return scripted_extractor(load_script(features), features)
+    return pooled_extractor(pretrained.load_perceptual(features))
 
 
 def _pictures(folder: Path, options: EvaluateOptions) -> Iterator[Pixels]:
@@ -210,4 +227,8 @@ def _largest(picture: Pixels) -> FaceCrop | None:
 
 def _named(network: str, kind: str) -> str:
     """A network's name and the beginning of its file's checksum."""
-    return f"{network} ({sha256(pretrained.resolve(network, kind=kind))[:12]})"
+    return _checked(network, pretrained.resolve(network, kind=kind))
+
+
+def _checked(name: str, path: Path | None = None) -> str:
+    return f"{name} ({sha256(path or Path(name))[:12]})"

@@ -2,50 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby, islice
 from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from latentface.arrays import Pixels
-from latentface.errors import UsageError
+from latentface.errors import UsageError, WeightsError
 from latentface.evaluation.figures import Figure, set_figure
 from latentface.io.images import to_tensor
-from latentface.metrics import frechet_distance, kernel_distance, pooled_features
+from latentface.metrics import frechet_distance, kernel_distance, pooled_features, table_rows
 from latentface.networks.perceptual import FeatureDistance
 
 SIDE = 256  # pixels: pictures are brought to this before a network looks at them
 BATCH = 16
 NEIGHBOURS = 3  # of precision and recall
 SET_MEASURES: Final = ("fid", "kid", "precision", "recall")
-_BLOCK = 2048  # rows of a table of distances that are held together
+_EQUAL = 1e-12  # of the squares of two features: a squared distance below is rounding
+
+#: Features [N, D] of N pictures uint8 [H, W, 3].
+Extractor = Callable[[Sequence[Pixels]], Tensor]
 
 
-def set_features(network: FeatureDistance, pictures: Iterable[Pixels]) -> Tensor:
-    """Features [N, D] of pictures uint8 [H, W, 3] of any sizes, which are read as they are needed."""
-    found, batch = [], []
-    for picture in pictures:
-        batch.append(_resized(picture))
-        if len(batch) == BATCH:
-            found.append(_features(network, batch))
-            batch = []
-    if batch:
-        found.append(_features(network, batch))
+def set_features(extract: Extractor, pictures: Iterable[Pixels]) -> Tensor:
+    """Features [N, D] of pictures uint8 [H, W, 3] of any sizes, which are read as they are needed.
+
+    Raises:
+        UsageError: there are no pictures.
+    """
+    stream = iter(pictures)
+    found = []
+    while batch := list(islice(stream, BATCH)):
+        found.append(extract(batch))
     if not found:
         raise UsageError("a set without pictures cannot be measured")
     return torch.cat(found)
 
 
-def _resized(picture: Pixels) -> Tensor:
-    image = to_tensor(picture)
-    return F.interpolate(image, (SIDE, SIDE), mode="bilinear", align_corners=False, antialias=True)
+def pooled_extractor(network: FeatureDistance) -> Extractor:
+    """The last features of a perceptual network, averaged over pictures that are brought to `SIDE` pixels."""
+
+    @torch.no_grad()
+    def extract(batch: Sequence[Pixels]) -> Tensor:
+        size = (SIDE, SIDE)
+        images = [F.interpolate(to_tensor(each), size, mode="bilinear", antialias=True) for each in batch]
+        return pooled_features(network, torch.cat(images)).float().cpu()
+
+    return extract
 
 
-@torch.no_grad()
-def _features(network: FeatureDistance, batch: list[Tensor]) -> Tensor:
-    return pooled_features(network, torch.cat(batch)).float().cpu()
+def scripted_extractor(network: Callable[[Tensor], Tensor], name: str) -> Extractor:
+    """The features of a network that takes pictures uint8 [N, 3, H, W] as they are, such as Inception.
+
+    Args:
+        network: its features are [N, D], or [N, D, 1, 1].
+        name: of the network, for messages.
+
+    Raises:
+        WeightsError: features of another shape, or not finite.
+    """
+
+    @torch.no_grad()
+    def extract(batch: Sequence[Pixels]) -> Tensor:
+        found = []
+        for _, group in groupby(batch, lambda each: each.shape):
+            images = torch.from_numpy(np.stack(list(group))).permute(0, 3, 1, 2)
+            features = network(images).float().cpu()
+            features = features.flatten(1) if features.ndim == 4 and features.shape[2:] == (1, 1) else features
+            if features.ndim != 2 or len(features) != len(images) or not torch.isfinite(features).all():
+                raise WeightsError(
+                    f"{name} gives features {list(features.shape)} for {len(images)} pictures: expected finite numbers "
+                    f"[{len(images)}, D]; give a network of features, such as Inception without its last layer"
+                )
+            found.append(features)
+        return torch.cat(found)
+
+    return extract
 
 
 def compare_sets(a: Tensor, b: Tensor, measures: Iterable[str] = SET_MEASURES, seed: int = 0) -> dict[str, Figure]:
@@ -91,8 +127,10 @@ def precision(a: Tensor, b: Tensor, neighbours: int = NEIGHBOURS) -> float:
 
 
 def _distances(a: Tensor, b: Tensor) -> Iterable[Tensor]:
-    """Distances of a's features to all of b's, some rows at a time."""
+    """Distances of a's features to all of b's, some rows at a time; those of equal features are exactly zero."""
     wide = b.double()
-    for block in torch.split(a, _BLOCK):
-        # not by the product of the features: a distance to itself must be zero
-        yield torch.cdist(block.double(), wide, compute_mode="donot_use_mm_for_euclid_dist")
+    own = wide.square().sum(1)
+    for block in a.double().split(table_rows(len(b))):
+        together = block.square().sum(1)[:, None] + own
+        square = together - 2 * block @ wide.T
+        yield torch.where(square > _EQUAL * together, square, 0).clamp(min=0).sqrt()

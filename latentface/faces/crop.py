@@ -7,7 +7,7 @@ an integer is the centre of a pixel.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -176,13 +176,27 @@ def largest_face(crops: Sequence[FaceCrop]) -> int:
     return 1 + max(range(len(crops)), key=lambda k: crops[k].side)
 
 
-def pick_face(crops: Sequence[FaceCrop], face: int | None, name: str = "the photo") -> FaceCrop:
-    """The face with this number, counted from 1 in order of score (None: the largest); InputError if there is none."""
+#: Which face of a photo: its number from 1 in order of score, a rule that tells it, or None for the largest.
+WhichFace = int | Callable[[Sequence[FaceCrop]], int] | None
+
+
+def pick_face(crops: Sequence[FaceCrop], face: WhichFace, name: str = "the photo") -> FaceCrop:
+    """The face that is meant; InputError if there is none."""
+    return crops[face_number(crops, face, name) - 1]
+
+
+def face_number(crops: Sequence[FaceCrop], face: WhichFace, name: str = "the photo") -> int:
+    """The number of the face that is meant, counted from 1 in order of score; InputError if there is none."""
     if face is None:
         face = largest_face(crops)
+    if callable(face):
+        try:
+            face = face(crops)
+        except InputError as error:
+            raise InputError(f"{name}: {error}") from None
     if face < 1:
         raise UsageError(f"face {face}: faces are counted from 1")
     if face > len(crops):
         has = "1 face" if len(crops) == 1 else f"{len(crops)} faces"
         raise InputError(f"{name} has {has}, so there is no face {face}; choose a number from 1 to {len(crops)}")
-    return crops[face - 1]
+    return face

@@ -24,14 +24,28 @@ def best_face(
 
     A copy is never larger than the picture.
     """
-    for scale in dict.fromkeys(min(1.0, side / max(picture.shape[:2])) for side in sides):
-        size = tuple(max(1, round(side * scale)) for side in picture.shape[1::-1])
-        copy = picture if scale == 1 else np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX))
-        boxes, _ = alignment.detect_faces(np.ascontiguousarray(copy))
-        if len(boxes):
-            factors = np.array(picture.shape[1::-1]) / size
-            return np.asarray(landmarks(picture, boxes[:1] * np.tile(factors, 2))[0])
+    for side in dict.fromkeys(min(side, max(picture.shape[:2])) for side in sides):
+        faces = find_faces(picture, landmarks, side, most=1)
+        if len(faces):
+            return faces[0]
     return None
+
+
+def find_faces(
+    picture: Pixels, landmarks: LandmarkPredictor, side: int, most: int | None = None
+) -> Sequence[Float64Array]:
+    """Landmarks [68, 2] of all faces in a copy with this long side at most, best first; `most`: of so many only."""
+    scale = min(1.0, side / max(picture.shape[:2]))
+    size = tuple(max(1, round(length * scale)) for length in picture.shape[1::-1])
+    copy = picture if scale == 1 else np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX))
+    boxes, _ = alignment.detect_faces(np.ascontiguousarray(copy))
+    if not len(boxes):
+        return ()
+    factors = np.array(picture.shape[1::-1]) / size
+    found: Sequence[Float64Array] = [
+        np.asarray(points) for points in landmarks(picture, boxes[:most] * np.tile(factors, 2))
+    ]
+    return found
 
 
 def shows_face(square: Pixels) -> bool:

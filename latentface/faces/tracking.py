@@ -1,4 +1,7 @@
-"""Tracking of one face through a film: detected in a small copy, then searched near its last position until lost."""
+"""Tracking of faces through a film: detected in a small copy, then searched near their last position until lost.
+
+`Tracker` follows one face, whosever it is. `People` follows everybody, and knows them again by their identity.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from latentface.faces.square import Square, shrink
 
 Box = tuple[int, int, int, int]
 
-_SEARCH_SIDE = 480  # long side of the copy in which a face is searched; faces of 8 % or more of it are found
+SEARCH_SIDE = 480  # long side of the copy in which a face is searched; faces of 8 % or more of it are found
 _FARTHEST = 0.5  # largest motion of a face between two looks, in sides of its square; a larger one means another face
 _LARGEST_CHANGE = 1.5  # of that side
 _HARDLY = 0.04  # motion from frame to frame, in sides, beyond which the detector checks the face again
@@ -46,10 +49,18 @@ class Tracker:
 
     def __call__(self, picture: Pixels) -> Float64Array | None:
         """Landmarks [68, 2] of the tracked face in uint8 RGB [H, W, 3], or None if the picture shows no face."""
-        points = self._follow(picture)
-        if points is None:
-            points = best_face(picture, self.landmarks, (_SEARCH_SIDE,))
-            self.track += points is not None
+        points = self.follow(picture)
+        if points is not None:
+            return points
+        points = best_face(picture, self.landmarks, (SEARCH_SIDE,))
+        self.track += points is not None
+        return self._keep(points)
+
+    def follow(self, picture: Pixels) -> Float64Array | None:
+        """The same face near its last position, [68, 2], or None, without a search, if it is not there any more."""
+        return self._keep(self._follow(picture))
+
+    def _keep(self, points: Float64Array | None) -> Float64Array | None:
         self.box = None if points is None else _whole(alignment.box_around(points))
         self._last = points if self._dense else None
         return points

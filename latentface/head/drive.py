@@ -28,13 +28,13 @@ from latentface.head.eye_contour import Eye, find_eyes, mesh_eye
 from latentface.head.eyes import BLEND, BROWS, FOLDS, SIDES, find_blink, open_eye, with_lids
 from latentface.head.field import Field, Scene, find_field, keep_inside
 from latentface.head.geometry import Box, ramp
+from latentface.head.in_front import Finders, InFront, find_in_front
 from latentface.head.interior import SLIVER, Opening, dark, fill, find_opening
 from latentface.head.lips import close_mouth, cut_lips
 from latentface.head.model import HeadModel
 from latentface.head.shading import Gain, find_light, relight
 from latentface.head.shown_mouth import Shown, find_shown
-from latentface.head.spectacles import Spectacles, avoid, find_spectacles, hold
-from latentface.networks.spectacles import SpectaclesNet
+from latentface.head.spectacles import Spectacles, avoid, hold
 from latentface.ops.raster import sample
 from latentface.ops.warp import move, read
 
@@ -134,7 +134,7 @@ class Driver:
         before: the head's vertices as they lie in the photo, [V, 3].
         others: landmarks [68, 2] of the photo's other faces, which keep still.
         steady: of another frame of the same film, so that the frames agree.
-        finder: what finds spectacles, which keep their shape; without it there are none.
+        finders: what finds spectacles, which keep their shape, and occluders, which stay; without them there are none.
 
     Raises:
         UsageError: the photo is not uint8 RGB, or the vertices are not the model's.
@@ -147,11 +147,11 @@ class Driver:
         before: npt.ArrayLike,
         others: Sequence[Float64Array] = (),
         steady: Steady | None = None,
-        finder: SpectaclesNet | None = None,
+        finders: Finders | None = None,
     ) -> None:
         if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
             raise UsageError(f"the photo is {photo.dtype} {list(photo.shape)}: expected uint8 RGB [H, W, 3]")
-        self.photo, self.model, self._steady, self._finder = photo, model, steady, finder
+        self.photo, self.model, self._steady, self._finders = photo, model, steady, finders
         self.scene = Scene.of(model, _check(model, before), photo.shape[0], photo.shape[1], others)
 
     @cached_property
@@ -197,11 +197,17 @@ class Driver:
         return np.full(3, np.clip(110 + 0.55 * bright, 0, 255), np.float32)
 
     @cached_property
+    def in_front(self) -> InFront:
+        """What the photo shows in front of the face."""
+        if self._finders is None:
+            return InFront()
+        worn = None if self._steady is None else self._steady.spectacles
+        return find_in_front(self.photo, self.scene, self.eyes, self._finders, worn)
+
+    @property
     def spectacles(self) -> Spectacles | None:
         """The spectacles that the photo shows, or None."""
-        if self._finder is None or (self._steady is not None and not self._steady.spectacles):
-            return None
-        return find_spectacles(self.photo, self.scene, self.eyes, self._finder, sure=self._steady is not None)
+        return self.in_front.spectacles
 
     @cached_property
     def folds(self) -> list[tuple[float, float]]:
@@ -280,7 +286,11 @@ class Driver:
         shift = with_lids(field, blinks, self._beside_frames)
         if self.spectacles is not None:
             avoid(self.spectacles, scene, to, shift, box)
-        motion = Motion(box, shift, relight(self.light, scene, field))
+        still, gain = self.in_front.occluders, relight(self.light, scene, field)
+        if still is not None:
+            still.hold(shift, box)
+            gain = still.unlit(gain, box)
+        motion = Motion(box, shift, gain)
         moved = motion.move(photo)
         if change is not None:
             self._fold(moved, field, change)
@@ -292,6 +302,8 @@ class Driver:
             hole, lips = self._open_mouth(moved, to, field, opening, paint, plain)
         elif opening is None and self.shown.mask.any():
             close_mouth(photo, scene, self.shown, moved, to, field)
+        if still is not None:
+            still.lay(photo, moved, box)
         result = photo.copy()
         np.clip(np.rint(moved, out=moved), 0, 255, out=moved)
         result[box.slices] = moved  # whole numbers by now
@@ -334,6 +346,8 @@ class Driver:
         share, skin = cut_lips(self.photo, self.scene, self.shown, moved, after, field, opening.box)
         hole = np.zeros(opening.kept.shape, np.float32)
         hole[here] = opening.amount * share[here]
+        if self.in_front.occluders is not None:
+            hole *= self.in_front.occluders.uncovered(opening.box)
         filled = plain or hole.sum() < 2 * SLIVER * self.scene.unit**2
         painted = fill(opening, self.scene, after) if filled else dark(opening)
         if paint is not None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from latentface.errors import LatentfaceError
 from latentface.faces.crop import FaceCrop
-from latentface.inversion.pivot_tuning import TunedDeltas
+from latentface.inversion.fine_tuning import TunedDeltas
 from latentface.latents.latent import Latent
 from latentface.options import ProjectOptions
 

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from latentface.arrays import Float32Array, Pixels
 from latentface.errors import UsageError
 from latentface.faces.crop import FaceCrop, near_features
-from latentface.inversion.pivot_tuning import TunedDeltas, tune
+from latentface.inversion.fine_tuning import TunedDeltas
+from latentface.inversion.pivot_tuning import tune
 from latentface.inversion.search import Comparison, Search, WStatistics, measure_w, shrink
 from latentface.io.images import to_tensor, to_uint8
 from latentface.latents.latent import Latent

@@ -15,7 +15,8 @@ import numpy as np
 from latentface.arrays import Float64Array, Pixels
 from latentface.errors import InputError
 from latentface.faces.alignment import LandmarkPredictor
-from latentface.faces.tracking import Box, Tracker
+from latentface.faces.people import PersonTracker
+from latentface.faces.tracking import Tracker
 from latentface.head.fit import NECK_JOINT, HeadFit
 from latentface.head.fitting import fit_head
 from latentface.head.gaze import PITCH_AT_ONE, YAW_AT_ONE, Gaze
@@ -83,14 +84,18 @@ class HeadFollower:
         model, landmarks: the morphable head and the landmark network.
         person: a fit of the person; by default the first fit of each track is used, so that a new person gets a fit of
             their own.
-        box: the position of the face to track, as for `Tracker`; by default the best-scored face is tracked.
+        tracker: what finds the face in each picture; by default the best-scored face is tracked.
     """
 
     def __init__(
-        self, model: HeadModel, landmarks: LandmarkPredictor, person: HeadFit | None = None, box: Box | None = None
+        self,
+        model: HeadModel,
+        landmarks: LandmarkPredictor,
+        person: HeadFit | None = None,
+        tracker: Tracker | PersonTracker | None = None,
     ) -> None:
         self.model, self.person = model, person
-        self.tracker = Tracker(landmarks, box, dense=True)
+        self.tracker = Tracker(landmarks, dense=True) if tracker is None else tracker
         self._known = person is not None
         self._last: HeadFit | None = None
 

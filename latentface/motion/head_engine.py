@@ -24,6 +24,7 @@ from latentface.head.drive import MOST_TURN, Driver
 from latentface.head.fit import HeadFit
 from latentface.head.fitting import fit_head
 from latentface.head.gaze import Gaze
+from latentface.head.in_front import Finders
 from latentface.head.model import HeadModel
 from latentface.head.painting import paint_opening
 from latentface.head.projector import Projector
@@ -35,7 +36,6 @@ from latentface.motion.driver import together
 from latentface.motion.head_driver import HeadDriver, HeadMotion, neck_joint
 from latentface.motion.in_order import free_cores, in_order
 from latentface.networks.mouth import MouthNet
-from latentface.networks.spectacles import SpectaclesNet
 from latentface.options import AnimateOptions
 
 LARGEST_GAZE = 20.0  # degrees
@@ -107,7 +107,7 @@ class MovingHead:
         photo: the picture, its alpha moves along.
         landmarks: [68, 2] of the face in it.
         others: landmarks of the other faces in the picture, which must stay still.
-        finder: the network that finds spectacles; None if there are none.
+        finders: the networks that find what is in front of the face; None if there is nothing.
 
     Raises:
         InputError: the face is turned by more than 60 degrees, or the landmarks do not form a face.
@@ -120,7 +120,7 @@ class MovingHead:
         model: HeadModel,
         mouth: MouthNet | None = None,
         others: Sequence[Float64Array] = (),
-        finder: SpectaclesNet | None = None,
+        finders: Finders | None = None,
     ) -> None:
         self.photo, self.model, self.mouth = with_alpha(photo), model, mouth
         self.view = HeadView.of(photo.rgb, landmarks)
@@ -128,7 +128,7 @@ class MovingHead:
         self.square = Square.around(landmarks)
         self.projector = Projector(self.fit, model)
         beside = [map_points(self.view.matrix, other) for other in others]
-        self.driver = Driver(self.view.pixels, model, self.projector.vertices(self.fit), beside, finder=finder)
+        self.driver = Driver(self.view.pixels, model, self.projector.vertices(self.fit), beside, finders=finders)
         self.share: Float32Array | None = None
 
     def leave_room(self, others: Sequence[Square]) -> None:
@@ -165,7 +165,7 @@ def animate(
     photo: Photo, faces: Sequence[FaceCrop], drivers: Sequence[Clip], model: HeadModel,
     landmarks: LandmarkPredictor, options: AnimateOptions | None = None, mouth: MouthNet | None = None,
     still: Sequence[FaceCrop] = (),
-    finder: SpectaclesNet | None = None,
+    finders: Finders | None = None,
 ) -> Animation:  # fmt: skip
     """Move the heads in a photo like those in driving clips.
 
@@ -179,7 +179,7 @@ def animate(
         options: how; by default `AnimateOptions()`.
         mouth: the network that paints opened mouths; None for a plain filling.
         still: the other faces of the photo, which are kept still.
-        finder: the network that finds spectacles; None if nobody wears any.
+        finders: the networks that find what is in front of faces; None if there is nothing.
 
     Raises:
         UsageError: no face, no driver, neither one driver nor one for each face, or an unknown part in `options.only`.
@@ -192,7 +192,7 @@ def animate(
     all_faces = [*ordered, *still]
     moving = [
         MovingHead(
-            photo, face.landmarks, model, mouth, [each.landmarks for each in all_faces if each is not face], finder
+            photo, face.landmarks, model, mouth, [each.landmarks for each in all_faces if each is not face], finders
         )
         for face in ordered
     ]

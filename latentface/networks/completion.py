@@ -3,7 +3,8 @@
 Residual blocks of dilated convolutions at an eighth of the crop's side, which are trained one after the other, see
 the whole face (Yang et al., CVPR 2017, and Yang's dissertation; Yu and Koltun 2016 for the dilation). What they start
 from is the smooth continuation of the surroundings into the hole, and beside it the mirrored crop: an eye that is
-hidden resembles the one that is not.
+hidden resembles the one that is not. A proposal, such as the face that a generator synthesises for the crop, may be
+given; then they start from it, with what it differs by at the hole's rim continued into the hole.
 """
 
 from __future__ import annotations
@@ -104,12 +105,17 @@ class CompletionNet(nn.Module):
         self.open = nn.Conv2d(middle, 4 * fine, 3, padding=1)
         self.detail = nn.Conv2d(fine + 4 * 4, fine, 3, padding=1)
         self.colour = nn.Conv2d(fine, 3 * 4, 3, padding=1)
+        self.enter_proposal = nn.Conv2d(3 * FOLD**2, middle, 3, padding=1)
+        self.detail_proposal = nn.Conv2d(3 * 4, fine, 3, padding=1)
         with torch.no_grad():
             self.colour.weight.mul_(0.1)
+            for layer in (self.enter_proposal, self.detail_proposal):
+                layer.weight.zero_()
+                layer.bias.zero_()  # type: ignore[union-attr]
 
     def forward(
         self, picture: Tensor, hole: Tensor, foreign: Tensor | None = None, guide: Tensor | None = None,
-        blocks: int | None = None,
+        proposal: Tensor | None = None, blocks: int | None = None,
     ) -> Tensor:  # fmt: skip
         """The crops with their holes painted and foreign regions fitted in, [N, 3, S, S]; elsewhere as they were.
 
@@ -118,6 +124,7 @@ class CompletionNet(nn.Module):
             hole: [N, 1, S, S], 1 where the picture is to be painted and 0 elsewhere.
             foreign: [N, 1, S, S], 1 where the content stays and its colours may change; None: nowhere.
             guide: [N, REGIONS, S / 4, S / 4] in [0, 1], see `Region`; None or all zero: the network decides.
+            proposal: [N, 3, S, S] in [-1, 1], what the holes might show; None: nothing is known.
             blocks: how many of the residual blocks take part, when they are trained one by one; None: all.
 
         Raises:
@@ -126,11 +133,16 @@ class CompletionNet(nn.Module):
         foreign = torch.zeros_like(hole) if foreign is None else foreign
         if guide is None:
             guide = hole.new_zeros((len(hole), REGIONS, hole.shape[2] // FOLD, hole.shape[3] // FOLD))
-        _check(picture, hole, foreign, guide)
+        _check(picture, hole, foreign, guide, proposal)
         dtype = self.enter.weight.dtype
-        start = continue_into(picture, hole)
+        start = plain = continue_into(picture, hole)
+        if proposal is not None:
+            start = continue_into(picture - proposal, hole) + proposal
         seen = torch.cat([start, hole, foreign], 1).to(dtype)
-        x = kept = self.sink(self._enter(seen, guide.to(dtype)))  # [N, M, S/4, S/4]
+        x = self._enter(seen, guide.to(dtype))
+        if proposal is not None:
+            x = x + self.enter_proposal(F.pixel_unshuffle((start - plain).to(dtype), FOLD))
+        x = kept = self.sink(x)  # [N, M, S/4, S/4]
         # Features of the mirrored side lie beside each place: faces are nearly symmetric.
         x = self.down(F.relu(torch.cat([x, x.flip(3)], 1)))
         for block in self.blocks[:blocks]:
@@ -139,6 +151,8 @@ class CompletionNet(nn.Module):
         x = self.rise(torch.cat([F.relu(x), F.relu(kept)], 1))
         x = F.pixel_shuffle(F.relu(self.open(F.relu(x))), 2)  # [N, F, S/2, S/2]
         x = self.detail(torch.cat([x, F.pixel_unshuffle(seen[:, :4], 2)], 1))
+        if proposal is not None:
+            x = x + self.detail_proposal(F.pixel_unshuffle((start - plain).to(dtype), 2))
         change = F.pixel_shuffle(self.colour(F.relu(x)), 2).to(picture.dtype)
         return torch.lerp(picture, start + change, torch.maximum(hole, foreign))
 
@@ -152,7 +166,7 @@ class CompletionNet(nn.Module):
         return out
 
 
-def _check(picture: Tensor, hole: Tensor, foreign: Tensor, guide: Tensor) -> None:
+def _check(picture: Tensor, hole: Tensor, foreign: Tensor, guide: Tensor, proposal: Tensor | None) -> None:
     if picture.ndim != 4 or picture.shape[1] != 3 or picture.shape[2] % REACH or picture.shape[3] % REACH:
         raise UsageError(
             f"CompletionNet: pictures must be [N, 3, S, S], S a multiple of {REACH}, got {list(picture.shape)}"
@@ -160,6 +174,8 @@ def _check(picture: Tensor, hole: Tensor, foreign: Tensor, guide: Tensor) -> Non
     n, _, height, width = picture.shape
     wanted = {"hole": (hole, [n, 1, height, width]), "foreign": (foreign, [n, 1, height, width])}
     wanted["guide"] = (guide, [n, REGIONS, height // FOLD, width // FOLD])
+    if proposal is not None:
+        wanted["proposal"] = (proposal, [n, 3, height, width])
     for name, (each, shape) in wanted.items():
         if list(each.shape) != shape:
             raise UsageError(f"CompletionNet: {name} must be {shape}, got {list(each.shape)}")

@@ -16,6 +16,8 @@ from latentface.pretrained import cache, imported
 from latentface.pretrained.catalogue import BUILTIN, DEFAULT_GENERATOR, PUBLISHED, Entry
 
 if TYPE_CHECKING:  # torch is imported in the functions that need it, because the catalogue is used without it
+    from torch import nn
+
     from latentface.latents.preconditioner import Preconditioner
     from latentface.latents.subspace import Subspace
     from latentface.networks.classifier import EmotionNet
@@ -29,6 +31,7 @@ if TYPE_CHECKING:  # torch is imported in the functions that need it, because th
     from latentface.networks.mark import MarkNets
     from latentface.networks.motion import MotionModel
     from latentface.networks.mouth import MouthNet
+    from latentface.networks.occluders import OccluderNet
     from latentface.networks.perceptual import PerceptualNet
     from latentface.networks.psp_encoder import PspEncoder
     from latentface.networks.rhythm import RhythmNet
@@ -48,8 +51,10 @@ __all__ = [
     "load_mark",
     "load_motion",
     "load_mouth",
+    "load_occluders",
     "load_perceptual",
     "load_rhythm",
+    "load_spectacles",
     "read_expressions",
     "read_preconditioner",
     "resolve",
@@ -57,6 +62,8 @@ __all__ = [
 
 Value = TypeVar("Value", "Subspace", "Preconditioner")
 Loaded = TypeVar("Loaded")
+Network = TypeVar("Network", bound="nn.Module")
+Config = TypeVar("Config")
 Given = ParamSpec("Given")
 
 
@@ -157,6 +164,16 @@ def read_preconditioner(name_or_path: str | os.PathLike[str]) -> Preconditioner:
     return _read_value(name_or_path, "preconditioner", Preconditioner)
 
 
+@_outside_inference_mode
+def _load(
+    name_or_path: str | os.PathLike[str], kind: str, build: Callable[[Config], Network], config: Callable[..., Config]
+) -> Network:
+    """A network by name or file, built from the fields of its configuration that the file holds."""
+    from latentface.pretrained.native import build_network
+
+    return build_network(resolve(name_or_path, kind=kind), kind, lambda fields: build(config(**fields)))
+
+
 def _find(kind: str, read: Callable[[str], Value], fingerprints: Sequence[str]) -> Value | None:
     """The first built-in value of a kind that belongs to a generator with one of these fingerprints."""
     values = (read(entry.name) for entry in BUILTIN if entry.kind == kind)
@@ -177,44 +194,32 @@ def _read_value(name_or_path: str | os.PathLike[str], kind: str, build: Callable
         raise WeightsError(f"{os.fspath(path)} is damaged: {error}") from error
 
 
-@_outside_inference_mode
 def load_emotion(name_or_path: str | os.PathLike[str] = "emotion", device: str = "cpu") -> EmotionNet:
     """Load the emotion classifier; raises as `load_generator`."""
     from latentface.networks.classifier import EmotionConfig, EmotionNet
-    from latentface.pretrained.native import build_network
 
-    path = resolve(name_or_path, kind="emotion")
-    return build_network(path, "emotion", lambda config: EmotionNet(EmotionConfig(**config))).to(device)
+    return _load(name_or_path, "emotion", EmotionNet, EmotionConfig).to(device)
 
 
-@_outside_inference_mode
 def load_head_reader(name_or_path: str | os.PathLike[str] = "head-reader", device: str = "cpu") -> HeadReaderNet:
     """Load the network that estimates expression and gaze for the fit of heads; raises as `load_generator`."""
     from latentface.networks.head_reader import HeadReaderConfig, HeadReaderNet
-    from latentface.pretrained.native import build_network
 
-    path = resolve(name_or_path, kind="head-reader")
-    return build_network(path, "head-reader", lambda config: HeadReaderNet(HeadReaderConfig(**config))).to(device)
+    return _load(name_or_path, "head-reader", HeadReaderNet, HeadReaderConfig).to(device)
 
 
-@_outside_inference_mode
 def load_identity(name_or_path: str | os.PathLike[str] = "identity", device: str = "cpu") -> IdentityNet:
     """Load the identity embedding; raises as `load_generator`."""
     from latentface.networks.identity import IdentityConfig, IdentityNet
-    from latentface.pretrained.native import build_network
 
-    path = resolve(name_or_path, kind="identity")
-    return build_network(path, "identity", lambda config: IdentityNet(IdentityConfig(**config))).to(device)
+    return _load(name_or_path, "identity", IdentityNet, IdentityConfig).to(device)
 
 
-@_outside_inference_mode
 def load_landmarks(name_or_path: str | os.PathLike[str] = "landmarks", device: str = "cpu") -> LandmarkNet:
     """Load the 68-point landmark network; raises as `load_generator`."""
     from latentface.networks.landmarks import LandmarkConfig, LandmarkNet
-    from latentface.pretrained.native import build_network
 
-    path = resolve(name_or_path, kind="landmarks")
-    return build_network(path, "landmarks", lambda config: LandmarkNet(LandmarkConfig(**config))).to(device)
+    return _load(name_or_path, "landmarks", LandmarkNet, LandmarkConfig).to(device)
 
 
 @_outside_inference_mode
@@ -257,54 +262,46 @@ def load_perceptual(name_or_path: str | os.PathLike[str] = "perceptual", device:
     )
 
 
-@_outside_inference_mode
 def load_mark(name_or_path: str | os.PathLike[str] = "mark", device: str = "cpu") -> MarkNets:
     """Load the networks of the invisible mark, built in or from a file; raises as `load_generator`."""
     from latentface.networks.mark import MarkConfig, MarkNets
-    from latentface.pretrained.native import build_network
 
-    path = resolve(name_or_path, kind="mark")
-    return build_network(path, "mark", lambda config: MarkNets(MarkConfig(**config))).to(device)
+    return _load(name_or_path, "mark", MarkNets, MarkConfig).to(device)
 
 
-@_outside_inference_mode
 def load_completion(name_or_path: str | os.PathLike[str] = "completion", device: str = "cpu") -> CompletionNet:
     """Load the network that completes faces, built in or from a file; raises as `load_generator`."""
     from latentface.networks.completion import CompletionConfig, CompletionNet
-    from latentface.pretrained.native import build_network
 
-    path = resolve(name_or_path, kind="completion")
-    return build_network(path, "completion", lambda config: CompletionNet(CompletionConfig(**config))).to(device)
+    return _load(name_or_path, "completion", CompletionNet, CompletionConfig).to(device)
 
 
-@_outside_inference_mode
+def load_occluders(name_or_path: str | os.PathLike[str] = "occluders", device: str = "cpu") -> OccluderNet:
+    """Load the network that finds what is in front of a face, built in or from a file; raises as `load_generator`."""
+    from latentface.networks.occluders import OccluderConfig, OccluderNet
+
+    return _load(name_or_path, "occluders", OccluderNet, OccluderConfig).to(device)
+
+
 def load_spectacles(name_or_path: str | os.PathLike[str] = "spectacles", device: str = "cpu") -> SpectaclesNet:
     """Load the network that finds spectacles, built in or from a file; raises as `load_generator`."""
     from latentface.networks.spectacles import SpectaclesConfig, SpectaclesNet
-    from latentface.pretrained.native import build_network
 
-    path = resolve(name_or_path, kind="spectacles")
-    return build_network(path, "spectacles", lambda config: SpectaclesNet(SpectaclesConfig(**config))).to(device)
+    return _load(name_or_path, "spectacles", SpectaclesNet, SpectaclesConfig).to(device)
 
 
-@_outside_inference_mode
 def load_mouth(name_or_path: str | os.PathLike[str] = "mouth", device: str = "cpu") -> MouthNet:
     """Load the network that paints open mouths, built in or from a file; raises as `load_generator`."""
     from latentface.networks.mouth import MouthConfig, MouthNet
-    from latentface.pretrained.native import build_network
 
-    path = resolve(name_or_path, kind="mouth")
-    return build_network(path, "mouth", lambda config: MouthNet(MouthConfig(**config))).to(device)
+    return _load(name_or_path, "mouth", MouthNet, MouthConfig).to(device)
 
 
-@_outside_inference_mode
 def load_rhythm(name_or_path: str | os.PathLike[str] = "rhythm", device: str = "cpu") -> RhythmNet:
     """Load the network that predicts emotions, built in or made by `sequence fit`; raises as `load_generator`."""
     from latentface.networks.rhythm import RhythmConfig, RhythmNet
-    from latentface.pretrained.native import build_network
 
-    path = resolve(name_or_path, kind="rhythm")
-    return build_network(path, "rhythm", lambda config: RhythmNet(RhythmConfig(**config))).to(device)
+    return _load(name_or_path, "rhythm", RhythmNet, RhythmConfig).to(device)
 
 
 def resolve(name_or_path: str | os.PathLike[str], kind: str | None = None) -> Path:

@@ -212,6 +212,13 @@ BUILTIN: tuple[Entry, ...] = (
         summary="predicts emotions, trained on generated stories",
     ),
     Entry(
+        name="occluders",
+        kind="occluders",
+        file="occluders.safetensors",
+        licence="MIT",
+        summary="finds hands, microphones and other things in front of faces",
+    ),
+    Entry(
         name="spectacles",
         kind="spectacles",
         file="spectacles.safetensors",

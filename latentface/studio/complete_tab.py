@@ -11,12 +11,13 @@ from PIL import Image
 
 from latentface.arrays import BoolArray
 from latentface.errors import InputError
+from latentface.options import OCCLUDERS
 from latentface.studio.desk import Desk
 from latentface.studio.jobs import Work
 from latentface.studio.tool import Controls, Tool, flagged
 from latentface.studio.work import Workshop
 
-PAINTED, GLASSES, PASTED = "what is painted over", "glasses", "fit in what is painted over"
+PAINTED, PASTED = "what is painted over", "fit in what is painted over"
 OPAQUE = 16  # of 255: what is painted more faintly does not count
 MASK = "mask.png"
 
@@ -27,7 +28,7 @@ def _lay_out(desk: Desk) -> Controls:
         brush=gr.Brush(default_size=24, colors=["#ff3b30"], color_mode="fixed"), layers=False, transforms=(),
         buttons=[], elem_id="complete-photo",
     )  # fmt: skip
-    remove = gr.Radio([PAINTED, GLASSES, PASTED], value=PAINTED, label="Complete", elem_id="complete-what")
+    remove = gr.Radio([PAINTED, *OCCLUDERS, PASTED], value=PAINTED, label="Complete", elem_id="complete-what")
     search = gr.Checkbox(False, label="Search (a minute or more)", elem_id="complete-search")
     return {"photo": photo, "remove": remove, "search": search}
 
@@ -53,8 +54,8 @@ def painted(value: dict[str, Any] | None) -> tuple[str, BoolArray]:
 
 def _work(shop: Workshop, photo: dict[str, Any] | None, remove: str, search: bool) -> Work:
     path, hole = painted(photo)
-    if remove == GLASSES:
-        return shop.complete(path, remove="glasses", search=search)
+    if remove in OCCLUDERS:
+        return shop.complete(path, remove=remove, search=search)
     return shop.complete(path, hole, search=search, harmonise=remove == PASTED)
 
 
@@ -62,7 +63,7 @@ def _words(photo: dict[str, Any] | None, remove: str, search: bool) -> list[str]
     if not photo or not photo.get("background"):
         return []
     name = Path(str(photo["background"])).name
-    how = ["--remove", "glasses"] if remove == GLASSES else ["--mask", MASK, *flagged(harmonise=remove == PASTED)]
+    how = ["--remove", remove] if remove in OCCLUDERS else ["--mask", MASK, *flagged(harmonise=remove == PASTED)]
     return ["complete", name, *how, *flagged(method="optimise" if search and remove != PASTED else "")]
 
 

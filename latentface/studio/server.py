@@ -173,5 +173,5 @@ def warm_up() -> None:
     """Load the networks that the first photo needs, while the user still looks for one."""
     from latentface import hub
 
-    for load in (hub.landmark_predictor, hub.head_model, hub.head_reader, hub.mouth, hub.spectacles, hub.mark):
+    for load in (hub.landmark_predictor, hub.head_model, hub.head_reader, hub.mouth, hub.finders, hub.mark):
         load()

@@ -3,23 +3,22 @@
 The style picture is inverted; codes that share its upper rows, which shape the face, and take the lower ones from
 random faces are all trained to give the picture. That alone makes every face look where the style picture looks and
 forget its own features. So random faces are trained beside them: their features take the correlations of the style
-picture's, and their colours its colours; their deep features stay as they were, and so does the arrangement of light
-and dark in their eyes.
+picture's, and their colours its colours; their deep features stay as they were, and so do the arrangement of light
+and dark in their eyes and what a network of identities takes them for.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from latentface.errors import LatentfaceError, UsageError
-from latentface.inversion.pivot_tuning import TunedDeltas
+from latentface.errors import UsageError
+from latentface.inversion.fine_tuning import Checkpoint, OnStep, TunedDeltas, fine_tune
 from latentface.inversion.search import synthesise
 from latentface.networks.perceptual import FeatureDistance
 from latentface.networks.precision import convolving
@@ -27,9 +26,8 @@ from latentface.options import StyleOptions
 from latentface.styles.losses import ColourDistance, StyleDistance, eye_masks, middle, tone_difference
 
 if TYPE_CHECKING:
-    from latentface.networks.generator import Generator
+    from latentface.networks.generator import Generator, SynthesisNetwork
 
-OnStep = Callable[[int, float], None]
 BETAS = (0.0, 0.99)
 #: Shares of the steps in which the learning rate rises, at the beginning, and falls to zero, at the end.
 WARM_UP = 0.15
@@ -37,7 +35,7 @@ COOL_DOWN = 0.4
 #: Share of the rows below the upper ones that come from random faces.
 MIXED = 0.8
 #: Weights of the losses.
-LIKENESS, CORRELATIONS, COLOURS, STRUCTURE, TONE, EYES = 2.0, 1.5, 0.7, 0.7, 0.4, 0.5
+LIKENESS, CORRELATIONS, COLOURS, STRUCTURE, TONE, EYES, IDENTITY = 2.0, 1.5, 0.7, 0.7, 0.4, 0.5, 1.0
 #: Share of the learning rate in the layers up to 16 pixels, which hold the shape of a head.
 COARSE_SIDE, COARSE_SHARE = 16, 0.25
 _DEEP = 2  # number of the deepest feature maps that keep a face's structure
@@ -67,13 +65,17 @@ class Example:
 class _Lesson:
     """The losses of one example."""
 
-    def __init__(self, generator: Generator, example: Example, distance: FeatureDistance, rough: bool) -> None:
-        self.example, self.distance, self.rough = example, distance, rough
+    def __init__(
+        self, generator: Generator, example: Example, distance: FeatureDistance,
+        identity: Callable[[Tensor], Tensor], rough: bool,
+    ) -> None:  # fmt: skip
+        self.example, self.distance, self.identity, self.rough = example, distance, identity, rough
         side = example.picture.shape[2]
         with torch.no_grad():
             pictures = [synthesise(generator.synthesis, ws[None], None, rough) for ws in example.faces]
             self.plain = torch.cat(pictures)
             self.structure = [self.unit(self.features(picture))[-_DEEP:] for picture in pictures]
+            self.people = torch.cat([self.person(picture) for picture in pictures])
             features = self.features(example.picture)
             self.target = self.unit(features)
             self.style = StyleDistance(features)
@@ -87,12 +89,16 @@ class _Lesson:
         with convolving(self.rough, images.device):
             return tuple(each.float() for each in self.distance.features(images))
 
+    def person(self, images: Tensor) -> Tensor:
+        with convolving(self.rough, images.device):
+            return self.identity(images.clamp(-1, 1)).float()
+
     def unit(self, features: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         return tuple(self.distance.normalise(each) for each in features)
 
-    def loss(self, synthesis: nn.Module, own: Tensor, face: int) -> Tensor:
+    def loss(self, synthesis: SynthesisNetwork, own: Tensor, face: int) -> Tensor:
         """The loss for a code `own` that must give the style picture, and for a random face."""
-        images = synthesise(synthesis, torch.cat([own, self.example.faces[face : face + 1]]), None, self.rough)  # type: ignore[arg-type]
+        images = synthesise(synthesis, torch.cat([own, self.example.faces[face : face + 1]]), None, self.rough)
         features = self.features(images)
         unit = self.unit(features)
         likeness = self.distance.compare(tuple(each[:1] for each in unit), self.target, self.attention)
@@ -104,8 +110,9 @@ class _Lesson:
         plain = self.plain[face : face + 1]
         eyes = tone_difference(images[1:], plain, self.masks[face : face + 1])
         tone = tone_difference(F.avg_pool2d(images[1:], _POOLED), F.avg_pool2d(plain, _POOLED), self.window)
+        other = 1 - (self.person(images[1:]) * self.people[face]).sum()
         look = CORRELATIONS * correlations.log1p() + COLOURS * colours
-        kept = STRUCTURE * structure + TONE * tone + EYES * eyes
+        kept = STRUCTURE * structure + TONE * tone + EYES * eyes + IDENTITY * other
         return (LIKENESS * likeness + look + kept).sum()
 
 
@@ -113,10 +120,12 @@ def learn(
     generator: Generator,
     example: Example,
     distance: FeatureDistance,
+    identity: Callable[[Tensor], Tensor],
     options: StyleOptions | None = None,
     *,
     rough: bool = False,
     on_step: OnStep | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> TunedDeltas:
     """Fine-tune a copy of the generator's synthesis network to the style of one picture.
 
@@ -124,9 +133,11 @@ def learn(
         generator: left unchanged.
         example: the style picture and random faces of this generator.
         distance: the perceptual network, for the likeness and the correlations.
+        identity: images [N, 3, R, R] -> unit vectors [N, D], by which random faces remain who they are.
         options: steps, learning rate and seed.
         rough: convolve in bfloat16.
         on_step: called as on_step(step, loss before that step).
+        checkpoint: where the run can be interrupted.
 
     Returns:
         The differences of the parameters, in float16.
@@ -137,35 +148,20 @@ def learn(
     """
     options = options or StyleOptions()
     _check(generator, example)
-    source = torch.Generator().manual_seed(options.seed)
+    steps = options.learning_steps
     with torch.inference_mode(False), torch.enable_grad():
-        lesson = _Lesson(generator, example, distance, rough)
-        synthesis = copy.deepcopy(generator.synthesis).requires_grad_(True)
-        parameters = dict(synthesis.named_parameters())
-        before = {name: parameter.detach().clone() for name, parameter in parameters.items()}
-        groups = _by_pace(parameters)
-        optimiser = torch.optim.Adam([{"params": each} for each in groups.values()], lr=0.0, betas=BETAS)
-        for step in range(options.learning_steps):
-            for share, group in zip(groups, optimiser.param_groups, strict=True):
-                group["lr"] = share * options.tuning_rate * pace(step, options.learning_steps)
-            own = mixed_rows(generator, example.ws, source)
+        lesson = _Lesson(generator, example, distance, identity, rough)
+
+        def loss(synthesis: SynthesisNetwork, step: int) -> Tensor:
+            # a stream for each step, so that a run can be resumed
+            source = torch.Generator().manual_seed(options.seed * steps + step)
             face = int(torch.randint(len(example.faces), (1,), generator=source))
-            value = lesson.loss(synthesis, own, face)
-            if not torch.isfinite(value):
-                raise LatentfaceError(
-                    f"the style diverged: the loss at step {step} is {value.item()}; lower the learning rate "
-                    f"(now {options.tuning_rate:g})"
-                )
-            optimiser.zero_grad(set_to_none=True)
-            value.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-            if on_step is not None:
-                on_step(step, value.item())
-    deltas = {
-        f"synthesis.{name}": (parameter.detach() - before[name]).to("cpu", torch.float16)
-        for name, parameter in parameters.items()
-    }
-    return TunedDeltas(deltas, generator.fingerprint)
+            return lesson.loss(synthesis, mixed_rows(generator, example.ws, source), face)
+
+        return fine_tune(
+            generator, loss, steps=steps, rate=lambda step: options.tuning_rate * pace(step, steps), betas=BETAS,
+            share=pace_share, on_step=on_step, checkpoint=checkpoint,
+        )  # fmt: skip
 
 
 def mixed_rows(generator: Generator, ws: Tensor, source: torch.Generator) -> Tensor:
@@ -184,13 +180,9 @@ def pace(step: int, steps: int) -> float:
     return min(1.0, (step + 1) / max(1.0, WARM_UP * steps), (steps - step) / max(1.0, COOL_DOWN * steps))
 
 
-def _by_pace(parameters: Mapping[str, nn.Parameter]) -> dict[float, list[nn.Parameter]]:
-    """The parameters by the share of the learning rate that they follow."""
-    groups: dict[float, list[nn.Parameter]] = {1.0: [], COARSE_SHARE: []}
-    for name, parameter in parameters.items():
-        coarse = int(name.split(".")[0].removeprefix("b")) <= COARSE_SIDE
-        groups[COARSE_SHARE if coarse else 1.0].append(parameter)
-    return {share: group for share, group in groups.items() if group}
+def pace_share(name: str) -> float:
+    """The share of the learning rate that a parameter of the synthesis network follows, by its name."""
+    return COARSE_SHARE if int(name.split(".")[0].removeprefix("b")) <= COARSE_SIDE else 1.0
 
 
 def _check(generator: Generator, example: Example) -> None:

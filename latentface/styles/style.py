@@ -12,7 +12,7 @@ from torch import Tensor
 
 from latentface.arrays import Pixels
 from latentface.errors import InputError, LatentMismatch, UsageError
-from latentface.inversion.pivot_tuning import TunedDeltas
+from latentface.inversion.fine_tuning import TunedDeltas
 from latentface.io.tensors import read_tensors, write_tensors
 
 if TYPE_CHECKING:

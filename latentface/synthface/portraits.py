@@ -30,11 +30,11 @@ from latentface.faces.crop import ffhq_quad
 from latentface.fields import resize
 from latentface.head.fit import HeadFit
 from latentface.head.geometry import Box, Surface, ramp
+from latentface.head.in_front import Finders
 from latentface.head.model import HeadModel
 from latentface.head.projector import Projector
 from latentface.io.atomic import atomic_path
 from latentface.networks.mouth import MouthNet
-from latentface.networks.spectacles import SpectaclesNet
 from latentface.ops.raster import normals
 from latentface.synthface.portrait_actions import KINDS, Relight, sample_action
 from latentface.synthface.portrait_sources import Part, SourceFace, is_trusted, plan, read_faces
@@ -67,16 +67,16 @@ class Rig:
         fit: its head.
         model: the head that was fitted.
         mouth: the network that paints opened mouths.
-        finder: the network that finds spectacles.
+        finders: the networks that find what is in front of the face.
     """
 
-    def __init__(self, photo: Pixels, fit: HeadFit, model: HeadModel, mouth: MouthNet, finder: SpectaclesNet) -> None:
+    def __init__(self, photo: Pixels, fit: HeadFit, model: HeadModel, mouth: MouthNet, finders: Finders) -> None:
         from latentface.head.drive import Driver
 
         self.photo, self.fit, self.model, self.mouth = photo, fit, model, mouth
         self._projector = Projector(fit, model)
         before = self._projector.vertices(fit)
-        self._driver = Driver(photo, model, before, finder=finder)
+        self._driver = Driver(photo, model, before, finders=finders)
         self._frame = ffhq_quad(fit.landmarks(model, before))
 
     def sample(self, kind: int, seed: int) -> RiggedPortrait:
@@ -211,13 +211,13 @@ def _write_shard(job: _Job) -> Path:
     from latentface import hub
     from latentface.io.images import read_image
 
-    model, mouth, finder = hub.head_model(), hub.mouth(), hub.spectacles()
+    model, mouth, finders = hub.head_model(), hub.mouth(), hub.finders()
     made: list[RiggedPortrait] = []
     rig, of = None, -1
     for part in job.parts:
         if rig is None or part.face != of:
             of = part.face
-            rig = Rig(read_image(job.faces[of].path), job.fits[of], model, mouth, finder)
+            rig = Rig(read_image(job.faces[of].path), job.fits[of], model, mouth, finders)
         made.append(rig.sample(part.kind, part.seed))
     shown = [job.faces[part.face] for part in job.parts]
     own = [job.fits[part.face] for part in job.parts]

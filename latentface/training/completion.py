@@ -5,8 +5,9 @@
 Residual blocks join one after the other (`STAGES`). Pictures are compared in and around their
 holes by absolute difference, by a perceptual distance and by the texture of its features; in the last stage a
 discriminator of patches, in the same features, joins in, and its weight rises while that of the reconstruction falls
-(Yang et al., CVPR 2017, trained both together from the start). Progress goes to curves.csv and sheet.png; the run
-resumes from checkpoint.pt.
+(Yang et al., CVPR 2017, trained both together from the start). In the very last most pictures are twice as large, and
+what the generator synthesises for what the network has painted is given as a proposal. Progress goes to curves.csv and
+sheet.png; the run resumes from checkpoint.pt.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import copy
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,10 +25,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from latentface import api, hub
 from latentface.io.atomic import atomic_path
 from latentface.io.images import write_image
 from latentface.io.provenance import COMPOSITE
-from latentface.networks.completion import CompletionConfig, CompletionNet
+from latentface.networks.completion import FOLD, CompletionConfig, CompletionNet
 from latentface.networks.lpips import Lpips, SqueezeLpips
 from latentface.networks.perceptual import DistilledVgg, FeatureDistance
 from latentface.pretrained.native import write_network
@@ -35,21 +38,31 @@ from latentface.training.generator import side_by_side
 from latentface.training.loop import append_means
 from latentface.training.picture_losses import TEXTURE_MAPS, texture
 
+Propose = Callable[[Tensor], Tensor]  # pictures with painted holes -> what a generator makes of them
+
 SHRUNK = 64  # side of whole pictures, when the teacher is shown these
 JUDGED = (1, 2, 3)  # maps of the teacher that the discriminator sees: 1/2, 1/4 and 1/8 of the picture's side
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of the training: how many blocks take part, on pictures of which side, and for how many pictures."""
+    """A part of the training.
+
+    blocks: how many take part. side: of the pictures. pictures: how many are seen. adversarial: with a discriminator.
+    proposed: share of the steps whose pictures have the generator's side and a proposal.
+    """
 
     blocks: int
     side: int
     pictures: int
     adversarial: bool = False
+    proposed: float = 0.0
 
 
-STAGES = (Stage(2, 128, 5_000), Stage(4, 128, 5_000), Stage(7, 128, 7_000), Stage(7, 128, 9_000, adversarial=True))
+STAGES = (
+    Stage(2, 128, 5_000), Stage(4, 128, 5_000), Stage(7, 128, 7_000), Stage(7, 128, 9_000, adversarial=True),
+    Stage(7, 128, 6_000, adversarial=True, proposed=0.8),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -100,9 +113,9 @@ class CompletionTrainer:
 
     def __init__(
         self, recipe: CompletionRecipe, config: CompletionConfig, faces: CompletionFaces, held_out: CompletionFaces,
-        teacher: FeatureDistance, measure: Lpips, out: Path,
+        teacher: FeatureDistance, measure: Lpips, out: Path, propose: Propose,
     ) -> None:  # fmt: skip
-        self.recipe, self.faces, self.held_out, self.out = recipe, faces, held_out, out
+        self.recipe, self.faces, self.held_out, self.out, self.propose = recipe, faces, held_out, out, propose
         self.teacher, self.lpips = teacher.requires_grad_(False), measure.requires_grad_(False)
         with torch.random.fork_rng():
             torch.manual_seed(recipe.seed)
@@ -145,10 +158,9 @@ class CompletionTrainer:
         random = np.random.default_rng([recipe.seed, self.steps])  # a stream a step, so that runs resume exactly
         for group in self.optimiser.param_groups:
             group["lr"] = recipe.rate * self._falling()
-        chosen = random.choice(len(self.faces), recipe.batch, p=self.faces.weights)
-        batch = make_batch(self.faces, chosen.tolist(), stage.side, random)
+        batch, proposal = self._batch(stage, random)
         with torch.autocast("cpu", torch.bfloat16):
-            made = self.network(batch.shown, batch.hole, batch.foreign, batch.guide, stage.blocks)
+            made = self.network(batch.shown, batch.hole, batch.foreign, batch.guide, proposal, stage.blocks)
             terms = self._compare(made, batch, random, stage.adversarial)
         weight = 1.0 if not stage.adversarial else 1 - (1 - recipe.annealed) * done
         loss = weight * terms["pixel"] + recipe.perceptual * terms["perceptual"] + recipe.texture * terms["texture"]
@@ -158,13 +170,34 @@ class CompletionTrainer:
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimiser.step()
-        self.seen += recipe.batch
+        self.seen += len(batch.truth)
         self.steps += 1
-        keep = 0.5 ** (recipe.batch / min(recipe.ema_pictures, self.seen / 4 + 1))
+        keep = 0.5 ** (len(batch.truth) / min(recipe.ema_pictures, self.seen / 4 + 1))
         with torch.no_grad():
             for slow, fast in zip(self.averaged.parameters(), self.network.parameters(), strict=True):
                 slow.lerp_(fast, 1 - keep)
         self.recent.append({name: float(term.detach()) for name, term in terms.items()})
+
+    def _batch(self, stage: Stage, random: np.random.Generator) -> tuple[Batch, Tensor | None]:
+        """What a step is shown: small pictures or, with a proposal, half as many large ones."""
+        large = random.random() < stage.proposed
+        count = self.recipe.batch // 2 if large else self.recipe.batch
+        chosen = random.choice(len(self.faces), count, p=self.faces.weights).tolist()
+        if not large:
+            return make_batch(self.faces, chosen, stage.side, random), None
+        batch = make_batch(self.faces, chosen, self.faces.images.shape[-1], random, recoloured=0)
+        return batch, self._proposed(batch)
+
+    @torch.no_grad()
+    def _proposed(self, batch: Batch) -> Tensor:
+        """What the generator makes of large pictures whose holes the averaged network has painted at its own size."""
+        side = self.network.config.size
+        small, hole = F.adaptive_avg_pool2d(batch.shown, side), F.adaptive_max_pool2d(batch.hole, side)
+        guide = F.adaptive_max_pool2d(batch.guide, side // FOLD)
+        with torch.autocast("cpu", torch.bfloat16):
+            painted = self.averaged(small, hole, guide=guide).float()
+            painted = F.interpolate(painted, size=batch.shown.shape[2:], mode="bicubic", align_corners=False)
+            return self.propose(torch.lerp(batch.shown, painted, batch.hole)).float().clamp(-1, 1)
 
     def _falling(self) -> float:
         """What the rates are multiplied by: a warm-up, then half a cosine down to a twentieth."""
@@ -204,22 +237,26 @@ class CompletionTrainer:
         return loss
 
     @torch.no_grad()
-    def measure(self, count: int = 48) -> dict[str, float]:
-        """LPIPS and absolute difference of completed held-out faces, with the blocks of now."""
+    def measure(self, count: int = 32) -> dict[str, float]:
+        """LPIPS and absolute difference of completed held-out faces, as the stage of now completes them."""
         chosen = np.linspace(0, len(self.held_out) - 1, min(count, len(self.held_out))).astype(int).tolist()
-        side, blocks = self.network.config.size, self.stage[0].blocks
-        batch = make_batch(self.held_out, chosen, side, np.random.default_rng(self.recipe.seed))
-        made = []
+        stage, random = self.stage[0], np.random.default_rng(self.recipe.seed)
+        made, hidden, distances, error = [], [], [], 0.0
         for k in range(0, len(chosen), 8):
-            part = slice(k, k + 8)
-            guide = torch.zeros_like(batch.guide[part])
-            made.append(self.averaged(batch.shown[part], batch.hole[part], batch.foreign[part], guide, blocks))
-        drawn = torch.cat(made).clamp(-1, 1)
-        shown = batch.shown * (1 - batch.hole)
-        sheet = side_by_side(torch.cat([shown[:32:2], shown[1:32:2]]), torch.cat([drawn[:32:2], drawn[1:32:2]]))
+            if stage.proposed:
+                batch = make_batch(self.held_out, chosen[k : k + 8], self.held_out.images.shape[-1], random, 0)
+            else:
+                batch = make_batch(self.held_out, chosen[k : k + 8], self.network.config.size, random)
+            proposal = self._proposed(batch) if stage.proposed else None
+            drawn = self.averaged(batch.shown, batch.hole, batch.foreign, None, proposal, stage.blocks).clamp(-1, 1)
+            made.append(drawn)
+            hidden.append(batch.shown * (1 - batch.hole))
+            distances.append(self.lpips(drawn, batch.truth))
+            error += float((drawn - batch.truth).abs().sum() / batch.changed.sum() / 3) * len(drawn)
+        left, right = torch.cat(hidden)[:32], torch.cat(made)[:32]
+        sheet = side_by_side(torch.cat([left[::2], left[1::2]]), torch.cat([right[::2], right[1::2]]))
         write_image(self.out / "sheet.png", sheet, source_type=COMPOSITE)
-        error = (drawn - batch.truth).abs().sum() / batch.changed.sum() / 3
-        return {"lpips": float(self.lpips(drawn, batch.truth).mean()), "error": float(error)}
+        return {"lpips": float(torch.cat(distances).mean()), "error": error / len(chosen)}
 
     def _log(self) -> None:
         """A line in curves.csv; every tenth with the held-out measurements, and a sheet to look at."""
@@ -267,6 +304,19 @@ def _mean(decisions: list[Tensor], weights: list[Tensor]) -> Tensor:
     return torch.stack(means).mean()
 
 
+def load_proposals() -> Propose:
+    """What the built-in generator makes of aligned faces [N, 3, 256, 256] by its encoder."""
+    generator = api.load_generator()
+    encoder = hub.encoder(generator)
+    assert encoder is not None, "the built-in generator comes with an encoder"
+
+    def propose(pictures: Tensor) -> Tensor:
+        images: Tensor = generator.synthesis(encoder(pictures).float(), noise_mode="const")
+        return images
+
+    return propose
+
+
 @click.command()
 @click.option("--faces", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--rigged", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Shards of driven faces.")
@@ -284,7 +334,7 @@ def main(faces: Path, rigged: Path | None, perceptual: Path, out: Path, minutes:
     training, held_out = load_completion_faces(faces, rigged)
     trainer = CompletionTrainer(
         CompletionRecipe(), CompletionConfig(), training, held_out, DistilledVgg(perceptual / "vgg19_distilled16x.npz"),
-        SqueezeLpips(perceptual / "lpips_squeeze.npz"), out,
+        SqueezeLpips(perceptual / "lpips_squeeze.npz"), out, load_proposals(),
     )  # fmt: skip
     network = trainer.run(minutes)
     path = out / "completion.safetensors"

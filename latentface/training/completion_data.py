@@ -100,8 +100,10 @@ def load_held_out(folder: Path) -> CompletionFaces:
     return CompletionFaces(torch.from_numpy(images).permute(0, 3, 1, 2), points, np.full(len(chosen), 1 / len(chosen)))
 
 
-def make_batch(faces: CompletionFaces, chosen: Sequence[int], side: int, random: np.random.Generator) -> Batch:
-    """Some of the faces, half of them mirrored, at a side in pixels, each with a hole or a foreign region."""
+def make_batch(
+    faces: CompletionFaces, chosen: Sequence[int], side: int, random: np.random.Generator, recoloured: float = FOREIGN
+) -> Batch:
+    """Some of the faces, half of them mirrored, at a side in pixels, each with a hole or, a share, a foreign region."""
     whole = faces.images.shape[-1]
     truth, holes, foreign, guides = [], [], [], []
     for index in chosen:
@@ -110,7 +112,7 @@ def make_batch(faces: CompletionFaces, chosen: Sequence[int], side: int, random:
             image, points = image.flip(2), points[list(MIRROR)] * (-1, 1) + (whole - 1, 0)
         points = (points + 0.5) * (side / whole) - 0.5
         hole, strange = sample_hole(points, side, random), np.zeros((side, side), np.float32)
-        if random.random() < FOREIGN:
+        if random.random() < recoloured:
             strange, hole = hole, strange
         truth.append(image)
         holes.append(hole)

@@ -129,11 +129,11 @@ def _half(pen: Pen, landmarks: Float64Array, side: int, random: Random) -> None:
 #: How often a kind of hole is taken, and what draws it.
 HOLES: dict[str, tuple[float, Callable[[Pen, Float64Array, int, Random], None]]] = {
     "centre": (0.12, _centre),
-    "boxes": (0.2, _boxes),
-    "strokes": (0.24, _strokes),
+    "boxes": (0.16, _boxes),
+    "strokes": (0.3, _strokes),
     "scratches": (0.08, _scratches),
     "spectacles": (0.1, _spectacles),
     "hand": (0.1, _hand),
     "feature": (0.1, _feature),
-    "half": (0.06, _half),
+    "half": (0.04, _half),
 }

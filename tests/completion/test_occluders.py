@@ -10,9 +10,10 @@ from PIL import Image, ImageDraw
 
 import latentface as lf
 from latentface.arrays import Pixels
-from latentface.completion.occluders import find_occluder
+from latentface.completion.occluders import FINDERS, find_occluder
 from latentface.errors import InputError, UsageError
 from latentface.faces.crop import FaceCrop
+from latentface.options import OCCLUDERS
 
 PHOTO = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
 
@@ -49,8 +50,14 @@ def test_frames_are_found_and_the_eyes_are_left(face: tuple[Pixels, FaceCrop]) -
         assert not found[y, x]
 
 
+def test_there_is_a_finder_for_each_kind() -> None:
+    assert tuple(FINDERS) == OCCLUDERS
+
+
 def test_what_is_not_there_is_not_found(face: tuple[Pixels, FaceCrop]) -> None:
     with pytest.raises(InputError, match="no glasses found"):
         find_occluder("glasses", *face)
-    with pytest.raises(UsageError, match="expected one of glasses"):
+    with pytest.raises(InputError, match="no hand found"):
+        find_occluder("hand", *face)
+    with pytest.raises(UsageError, match="expected one of glasses, hand"):
         find_occluder("hat", *face)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from latentface.completion.optimisation import PatchOptions, synthesise_texture
+from latentface.errors import UsageError
 from latentface.inversion.search import Comparison
 from latentface.networks.perceptual import PerceptualConfig, PerceptualNet
 from latentface.options import ProjectOptions
@@ -33,7 +35,9 @@ def test_texture_is_synthesised_in_the_hole_alone() -> None:
     picture = random.integers(80, 170, (64, 64, 3)).astype(np.uint8)
     hole = np.zeros((64, 64), bool)
     hole[20:44, 20:44] = True
-    content = np.where(hole[..., None], np.uint8(125), picture)
+    content = np.full((32, 32, 3), 125, np.uint8)
     made = synthesise_texture(content, picture, hole, distance(), PatchOptions(steps=6, content=1.0))
     assert np.array_equal(made[~hole], picture[~hole])
     assert made[24:40, 24:40].std() > 2  # the content was flat
+    with pytest.raises(UsageError, match="smaller"):
+        synthesise_texture(picture, picture, hole, distance())

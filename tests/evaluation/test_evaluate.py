@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import latentface as lf
-from latentface import api
+from latentface import api, metrics
 from latentface.errors import InputError, UsageError
 from tests.helpers.cli_desk import Desk, draw_photo
+from tests.pretrained.test_scripted import Means, save
 
 
 def put(path: Path, shift: int = 0, faces: tuple[int, ...] = (90,)) -> Path:
@@ -61,6 +63,23 @@ def test_other_folders_are_sets(desk: Desk) -> None:
     assert same.figures["fid"].value == pytest.approx(0, abs=1e-6)
     cropped = lf.evaluate(desk.folder / "made", desk.folder / "real", lf.EvaluateOptions(crop=True, measures="fid"))
     assert cropped.figures["fid"].value != found.figures["fid"].value
+
+
+def test_sets_are_compared_by_a_network_of_ones_own(desk: Desk) -> None:
+    for number in range(5):
+        put(desk.folder / f"made/m{number}.png", 3 * number)
+        put(desk.folder / f"real/r{number}.png", 2 * number)
+    script = save(Means(), desk.folder / "means.pt")
+    options = lf.EvaluateOptions(features=str(script), measures="fid")
+    found = lf.evaluate(desk.folder / "made", desk.folder / "real", options)
+    assert found.judges["features"].startswith(f"{script} (")
+    means = [
+        torch.from_numpy(
+            np.stack([lf.read_image(path).mean((0, 1)) for path in sorted((desk.folder / name).iterdir())])
+        )
+        for name in ("made", "real")
+    ]
+    assert found.figures["fid"].value == pytest.approx(metrics.frechet_distance(*means), rel=1e-4)
 
 
 def test_a_generator_is_measured_by_its_samples(desk: Desk) -> None:

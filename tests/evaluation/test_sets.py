@@ -10,8 +10,16 @@ import torch
 from sklearn.metrics.pairwise import polynomial_kernel
 from sklearn.neighbors import NearestNeighbors
 
-from latentface.errors import UsageError
-from latentface.evaluation.sets import SIDE, compare_sets, precision, scaled_kernel_distance, set_features
+from latentface.errors import UsageError, WeightsError
+from latentface.evaluation.sets import (
+    SIDE,
+    compare_sets,
+    pooled_extractor,
+    precision,
+    scaled_kernel_distance,
+    scripted_extractor,
+    set_features,
+)
 from latentface.metrics import kernel_distance
 from latentface.networks.perceptual import PerceptualConfig, PerceptualNet
 
@@ -68,7 +76,7 @@ def test_too_few_pictures_are_refused() -> None:
     with pytest.raises(UsageError, match="more than 3 pictures a set, got 3"):
         precision(features(9), features(3))
     with pytest.raises(UsageError, match="without pictures"):
-        set_features(small_network(), iter(()))
+        set_features(pooled_extractor(small_network()), iter(()))
 
 
 def small_network() -> PerceptualNet:
@@ -78,7 +86,7 @@ def small_network() -> PerceptualNet:
 def test_pictures_of_any_size_are_read_in_order_and_as_they_are_needed() -> None:
     random = np.random.default_rng(0)
     pictures = [random.integers(0, 256, (side, side + 8, 3), np.uint8) for side in (40, SIDE, 300)] * 7
-    network = small_network()
+    extract = pooled_extractor(small_network())
     read = []
 
     def stream() -> object:
@@ -86,8 +94,40 @@ def test_pictures_of_any_size_are_read_in_order_and_as_they_are_needed() -> None
             read.append(len(read))
             yield picture
 
-    found = set_features(network, stream())  # type: ignore[arg-type]
+    found = set_features(extract, stream())  # type: ignore[arg-type]
     assert found.shape == (21, 8) and read == list(range(21))
-    again = set_features(network, iter(pictures[1:2]))
+    again = set_features(extract, iter(pictures[1:2]))
     torch.testing.assert_close(found[1:2], again, rtol=1e-4, atol=1e-5)
     assert not math.isnan(float(found.sum()))
+
+
+def test_a_network_that_takes_pictures_as_they_are_sees_each_size_by_itself() -> None:
+    random = np.random.default_rng(0)
+    pictures = [random.integers(0, 256, (side, 40, 3), np.uint8) for side in (40, 40, 50, 40)]
+    seen = []
+
+    def means(images: torch.Tensor) -> torch.Tensor:
+        seen.append(tuple(images.shape))
+        assert images.dtype == torch.uint8
+        return images.float().mean((2, 3), keepdim=True)
+
+    found = set_features(scripted_extractor(means, "means"), pictures)
+    assert seen == [(2, 3, 40, 40), (1, 3, 50, 40), (1, 3, 40, 40)]
+    np.testing.assert_allclose(found.numpy(), [each.mean((0, 1)) for each in pictures], rtol=1e-5)
+    with pytest.raises(WeightsError, match=r"maps gives features \[2, 3, 40, 40\] for 2"):
+        set_features(scripted_extractor(lambda images: images.float(), "maps"), pictures)
+    with pytest.raises(WeightsError, match="finite"):
+        set_features(scripted_extractor(lambda images: means(images) * float("nan"), "maps"), pictures)
+
+
+def test_tables_are_held_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = features(41), features(50, 0.5, 1)
+    whole = {name: figure.value for name, figure in compare_sets(a, b).items()}
+    for module in ("latentface.metrics", "latentface.evaluation.sets"):
+        monkeypatch.setattr(f"{module}.table_rows", lambda columns: 7)
+    assert {name: figure.value for name, figure in compare_sets(a, b).items()} == pytest.approx(whole, rel=1e-9)
+
+
+def test_copies_among_the_pictures_are_at_no_distance() -> None:
+    a = features(6).repeat(5, 1) * 1000 + 7
+    assert precision(a, a) == 1.0  # spheres of no radius hold their own middle

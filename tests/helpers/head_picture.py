@@ -47,7 +47,7 @@ class Picture:
     layer: np.ndarray
 
     def driver(self) -> Driver:
-        return Driver(self.photo, model(), self.before, finder=hub.spectacles())
+        return Driver(self.photo, model(), self.before, finders=hub.finders())
 
     def landmark(self, k: int) -> np.ndarray:
         return self.before[model().landmarks[k], :2]

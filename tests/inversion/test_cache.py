@@ -16,7 +16,7 @@ from latentface.errors import InputError
 from latentface.faces.crop import FaceCrop
 from latentface.inversion import cache as projections
 from latentface.inversion.cache import ProjectionCache
-from latentface.inversion.pivot_tuning import TunedDeltas
+from latentface.inversion.fine_tuning import TunedDeltas
 from latentface.latents.latent import Latent
 from latentface.networks.generator import Generator
 from latentface.options import ProjectOptions

@@ -48,6 +48,16 @@ def test_a_guide_of_zeros_says_nothing(network: CompletionNet) -> None:
     assert not torch.equal(network(picture, hole, guide=guide), network(picture, hole))
 
 
+def test_a_proposal_is_fitted_to_the_rim_of_the_hole(network: CompletionNet) -> None:
+    picture, hole = inputs()
+    first = network(picture, hole, proposal=picture)
+    assert torch.allclose(network(picture, hole, proposal=picture + 0.3), first, atol=1e-5)
+    assert torch.equal(first * (1 - hole), picture * (1 - hole))
+    assert not torch.allclose(first, network(picture, hole), atol=1e-2)
+    with pytest.raises(UsageError, match="proposal must be"):
+        network(picture, hole, proposal=picture[:, :1])
+
+
 def test_blocks_begin_as_nothing(network: CompletionNet) -> None:
     picture, hole = inputs()
     assert torch.equal(network(picture, hole, blocks=0), network(picture, hole))

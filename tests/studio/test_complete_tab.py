@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from latentface.errors import InputError, UsageError
-from latentface.studio.complete_tab import COMPLETE, GLASSES, PAINTED, PASTED, painted
+from latentface.studio.complete_tab import COMPLETE, PAINTED, PASTED, painted
 from latentface.studio.results import Results
 from latentface.studio.work import Workshop
 
@@ -37,7 +37,7 @@ def test_what_is_painted_is_the_mask_at_the_photo_s_size(value: dict[str, object
         (PAINTED, False, "complete photo.png --mask mask.png"),
         (PAINTED, True, "complete photo.png --mask mask.png --method optimise"),
         (PASTED, True, "complete photo.png --mask mask.png --harmonise"),
-        (GLASSES, False, "complete photo.png --remove glasses"),
+        ("glasses", False, "complete photo.png --remove glasses"),
     ],
 )
 def test_the_tab_tells_the_command(value: dict[str, object], remove: str, search: bool, line: str) -> None:

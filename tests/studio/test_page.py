@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -277,6 +278,46 @@ def test_an_expression_goes_from_photo_to_photo(page: Page, astronaut: Path, two
     with Image.open(served.results / "two.transfer.png") as made, Image.open(two_people) as photo:
         assert made.size == photo.size
         assert "compositeWithTrainedAlgorithmicMedia" in str(made.info)
+
+
+def test_what_is_brushed_is_completed_and_nothing_else(page: Page, astronaut: Path, served: Served) -> None:
+    tab(page, "Complete")
+    page.locator("#complete-photo input[type=file]").first.set_input_files(str(astronaut))
+    canvas = page.locator("#complete-photo canvas").first
+    canvas.wait_for(timeout=LONG)
+    page.wait_for_timeout(1_000)  # the editor fits the photo to its frame without a sign that it has
+    box = canvas.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 0.42 * box["width"], box["y"] + 0.3 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.3 * box["height"], steps=8)
+    page.mouse.up()
+    expect(page.locator("#complete-command textarea")).to_have_value(re.compile("--mask"), timeout=LONG)
+    page.locator("#complete-go").click()
+    page.locator("#complete-files a").first.wait_for(timeout=LONG)
+    made, photo = (np.asarray(Image.open(path).convert("RGB")) for path in (complete_file(served), astronaut))
+    changed = (made != photo).any(axis=2)
+    assert 0.001 < changed.mean() < 0.1
+    rows, columns = np.nonzero(changed)
+    assert np.ptp(columns) > 2 * np.ptp(rows)  # a stroke across
+    page.get_by_label("glasses").check()
+    page.locator("#complete-go").click()
+    expect(page.locator("#complete-status")).to_contain_text("no glasses found", timeout=LONG)
+
+
+def complete_file(served: Served) -> Path:
+    return next(served.results.glob("*.complete.png"))
+
+
+def test_a_style_picture_without_a_face_is_explained(page: Page, astronaut: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (80, 80), "orange").save(tmp_path / "plain.png")
+    tab(page, "Style")
+    drop(page, "style-photo", astronaut)
+    page.wait_for_selector("#style-photo img", timeout=LONG)
+    drop(page, "style-style", tmp_path / "plain.png")
+    expect(page.locator("#style-command textarea")).to_have_value(re.compile("plain.png"), timeout=LONG)
+    page.locator("#style-go").click()
+    expect(page.locator("#style-status")).to_contain_text("shows no face", timeout=LONG)
 
 
 def test_a_video_is_rendered_and_plays(page: Page, astronaut: Path, served: Served) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from latentface.errors import InputError, LatentMismatch, UsageError
-from latentface.inversion.pivot_tuning import TunedDeltas
+from latentface.inversion.fine_tuning import TunedDeltas
 from latentface.io.tensors import write_tensors
 from latentface.networks.generator import Generator
 from latentface.styles.style import FORMAT, Style, mix

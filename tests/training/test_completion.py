@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +31,9 @@ def faces(count: int) -> CompletionFaces:
     return CompletionFaces(images, np.stack([places()] * count).astype(np.float64), np.full(count, 1 / count))
 
 
-def trainer(out: Path) -> CompletionTrainer:
+def trainer(out: Path, recipe: CompletionRecipe = RECIPE) -> CompletionTrainer:
     out.mkdir(exist_ok=True)
-    return CompletionTrainer(RECIPE, CONFIG, faces(3), faces(16), teacher(), teacher(), out)
+    return CompletionTrainer(recipe, CONFIG, faces(3), faces(16), teacher(), teacher(), out, lambda pictures: -pictures)
 
 
 def test_blocks_join_and_the_discriminator_comes_last(tmp_path: Path) -> None:
@@ -60,6 +61,21 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
     for a, b in zip(whole.averaged.parameters(), rest.averaged.parameters(), strict=True):
         assert torch.allclose(a, b, atol=1e-6)
     assert set(whole.measure(16)) == {"lpips", "error"} and (tmp_path / "whole" / "sheet.png").exists()
+
+
+def test_in_the_last_stage_large_pictures_come_with_a_proposal(tmp_path: Path) -> None:
+    stages = (Stage(2, 32, 8, adversarial=True, proposed=0.5),)
+    run, seen = trainer(tmp_path, replace(RECIPE, stages=stages)), []
+    while run.seen < 8:
+        before = run.seen
+        run._step()
+        seen.append(run.seen - before)
+    assert set(seen) == {1, 2}  # half as many large ones
+    batch, proposal = run._batch(replace(stages[0], proposed=1.0), np.random.default_rng(0))
+    assert proposal is not None and proposal.shape == batch.truth.shape == (1, 3, SIDE, SIDE)
+    outside = 1 - batch.hole
+    assert torch.allclose(proposal * outside, -batch.shown * outside, atol=1e-6)
+    assert set(run.measure(4)) == {"lpips", "error"}
 
 
 def test_windows_hold_some_of_what_changed() -> None:

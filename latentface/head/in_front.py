@@ -1,0 +1,40 @@
+"""What is in front of a face in a photo: spectacles, which go with the head, and other things, which stay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from latentface.arrays import Pixels
+from latentface.head.eye_contour import Eye
+from latentface.head.field import Scene
+from latentface.head.occluders import Occluders, find_occluders
+from latentface.head.spectacles import Spectacles, find_spectacles
+from latentface.networks.occluders import OccluderNet
+from latentface.networks.spectacles import SpectaclesNet
+
+
+@dataclass(frozen=True, eq=False)
+class Finders:
+    """The networks that find it."""
+
+    spectacles: SpectaclesNet
+    occluders: OccluderNet
+
+
+@dataclass(frozen=True)
+class InFront:
+    """What was found: None for each where there is none."""
+
+    spectacles: Spectacles | None = None
+    occluders: Occluders | None = None
+
+
+def find_in_front(
+    photo: Pixels, scene: Scene, eyes: tuple[Eye, Eye], finders: Finders, worn: bool | None = None
+) -> InFront:
+    """What is in front of the face of a scene; `worn`: whether it wears spectacles, if that is known."""
+    landmarks = scene.before[scene.model.landmarks, :2].astype(float)
+    spectacles = None
+    if worn is not False:
+        spectacles = find_spectacles(photo, scene, eyes, finders.spectacles, sure=worn is True)
+    return InFront(spectacles, find_occluders(photo, landmarks, finders.occluders))

@@ -1,0 +1,120 @@
+"""What is in front of a face and does not belong to it: found by a network, and kept still while the face moves.
+
+Hands, microphones, phones, cups, cloths and strands of hair stay where the photo has them; the skin beside them moves,
+and takes its colours from skin.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy import ndimage
+
+from latentface.arrays import BoolArray, Float32Array, Float64Array, Pixels
+from latentface.faces.alignment import crop_face
+from latentface.faces.crop import FaceCrop, map_points
+from latentface.faces.regions import fill
+from latentface.head.field import source_beside
+from latentface.head.geometry import Box, ramp
+from latentface.head.shading import Gain
+from latentface.networks.occluders import OccluderNet
+
+SURE = 1.5  # the logit that some of a thing must reach
+DOUBT = -0.5  # the logit from which on a place next to such belongs to it
+LEAST = 0.008  # of the face: what covers less of it than this is none
+PIECE = 0.002  # of the crop: smaller pieces are left out
+RIM = 0.018  # crop sides: so much skin around a thing stays with it, since its edge is known no better
+HIDDEN = 0.5  # of the lips: when more of them is covered, nobody knows how they move
+
+
+@dataclass(frozen=True)
+class Occluders:
+    """What is in front of a face.
+
+    Attributes:
+        box: a box of the photo.
+        distance: to it, in pixels, [H, W].
+        rim: how far from it nothing moves, in pixels.
+    """
+
+    box: Box
+    distance: Float32Array
+    rim: float
+
+    @property
+    def cover(self) -> Float32Array:
+        """How much of each pixel stays as it is, [H, W]."""
+        return 1 - ramp(self.distance, 0.4 * self.rim, self.rim)
+
+    def lay(self, photo: Pixels, picture: Float32Array, box: Box) -> None:
+        """Put the photo's own pixels over a picture [h, w, 3] of a box, in place."""
+        here, there = box.shared(self.box)
+        cover = self.cover[there][..., None]
+        picture[here] += cover * (photo[self.box.slices][there] - picture[here])
+
+    def uncovered(self, box: Box) -> Float32Array:
+        """How much of each pixel of a box is not covered, [h, w]."""
+        made = np.ones((box.height, box.width), np.float32)
+        here, there = box.shared(self.box)
+        made[here] -= self.cover[there]
+        return made
+
+    def hide(self, landmarks: Float64Array) -> bool:
+        """Whether they cover most of the lips, by landmarks [68, 2]."""
+        inner = landmarks[[60, 60, 61, 62, 63, 64, 64, 64, 65, 66, 67, 60]]
+        lips = np.concatenate([landmarks[48:60], 0.5 * landmarks[48:60] + 0.5 * inner])
+        return bool((self.box.read(self.distance, lips, np.inf) == 0).mean() > HIDDEN)
+
+    def hold(self, shift: Float32Array, box: Box) -> None:
+        """Let a field [h, w, 2] of a box leave them where they are and take no skin's colour from them, in place."""
+        here, there = box.shared(self.box)
+        if not self.distance[there].size:
+            return
+        places, field = box.places()[here], shift[here]
+        away = self.box.read(self.distance, places + field, np.inf)
+        own = self.distance[there] <= self.rim
+        source_beside(field, places, (away < self.rim) & ~own, ~own)
+        field[self.distance[there] <= 0.7 * self.rim] = 0
+
+    def unlit(self, gain: Gain, box: Box) -> Gain:
+        """A gain of a box that leaves their light alone."""
+        part = (slice(gain.step // 2, None, gain.step),) * 2
+        share = self.uncovered(box)[part]
+        return Gain(1 + (gain.values - 1) * share, gain.step)
+
+
+def find_occluders(photo: Pixels, landmarks: Float64Array, network: OccluderNet) -> Occluders | None:
+    """What is in front of a face in a photo, by its landmarks [68, 2]; None if there is nothing."""
+    crop = crop_face(photo, landmarks, network.config.size)
+    with torch.no_grad():
+        picture = torch.tensor(crop.image).permute(2, 0, 1)[None].float() / 127.5 - 1
+        logits = network(picture)[0, 0].float().numpy()
+    mask = _certain(logits, crop)
+    if mask is None:
+        return None
+    side = np.where(mask, np.maximum(logits, DOUBT), np.minimum(logits, DOUBT))
+    box = Box.around(crop.quad, 0, *photo.shape[:2])
+    if not box.width or not box.height:
+        return None
+    at = map_points(crop.from_photo, box.places())
+    values = ndimage.map_coordinates(side, [at[..., 1], at[..., 0]], order=1, mode="nearest")
+    found = values > DOUBT
+    if not found.any():
+        return None
+    distance = ndimage.distance_transform_edt(~found)
+    return Occluders(box, distance.astype(np.float32), max(1.5, RIM * crop.side))
+
+
+def _certain(logits: Float32Array, crop: FaceCrop) -> BoolArray | None:
+    """What of a crop is covered [S, S]: pieces that are large enough and somewhere sure; None if it is too little."""
+    labels, count = ndimage.label(logits > DOUBT)
+    index = np.arange(1, count + 1)
+    if not count:
+        return None
+    sure = ndimage.maximum(logits, labels, index) > SURE
+    large = ndimage.sum_labels(np.ones_like(logits), labels, index) > PIECE * logits.size
+    mask = np.isin(labels, index[sure & large])
+    face = fill(crop.crop_landmarks, (crop.size, crop.size))
+    return mask if mask[face].sum() > LEAST * face.sum() else None

@@ -1,0 +1,193 @@
+"""Train the network that finds what is in front of faces: `python -m latentface.training.occluders`.
+
+`--data` holds photographs (crops, and faces.jsonl with their landmarks), `--makehuman` a folder with MakeHuman's
+base.obj and skins. Rendered hands and drawn things are put in front of the faces (training.occluder_pictures), so that
+every pixel's truth is known. With `--start`, the faces on which that network sees something that was not put there are
+sampled more often: beards, hard shadows, wide open mouths. So the recipe is run twice, the second time from the first
+network.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from latentface.arrays import BoolArray, Float32Array, Float64Array, Pixels
+from latentface.errors import InputError
+from latentface.faces.regions import fill
+from latentface.io.images import read_image
+from latentface.networks.occluders import OccluderConfig, OccluderNet
+from latentface.pretrained import load_occluders
+from latentface.synthface.hands import read_hand
+from latentface.training.loop import Loop, LoopOptions, command_line, loop_options
+from latentface.training.occluder_pictures import SHARES, Things, put_in_front, render_things
+from latentface.training.portraits import read_rows
+from latentface.training.spectacles import Batch, varied
+
+CONFIG = OccluderConfig()
+OPTIONS = LoopOptions(minutes=28.0, learning_rate=2e-3, average=0.998)
+HELD_OUT = 20  # every so-manieth face is not trained on
+SHARE_OCCLUDED = 0.8  # of a batch
+COMPRESSED = 0.3  # of the pictures are compressed with what was put in front
+SEES = 0.01  # a face of which more than this is found covered is a hard one
+OFTEN = 4.0  # how much more often hard faces are sampled
+
+
+@dataclass(frozen=True, eq=False)
+class Faces:
+    """Crops uint8 [N, S, S, 3] and their landmarks in pixels [N, 68, 2]."""
+
+    pictures: Pixels
+    landmarks: Float64Array
+
+    def __getitem__(self, chosen: BoolArray) -> Faces:
+        return Faces(self.pictures[chosen], self.landmarks[chosen])
+
+
+def read_faces(folder: Path, size: int = CONFIG.size) -> Faces:
+    """The crops of a folder, made as small as the network sees them.
+
+    Raises:
+        InputError: no faces there.
+    """
+    rows = read_rows(folder)
+    if not rows:
+        raise InputError(f"{folder}: no faces to put things in front of")
+    pictures = np.empty((len(rows), size, size, 3), np.uint8)
+    points = np.empty((len(rows), 68, 2))
+    for k, row in enumerate(rows):
+        crop = Image.fromarray(read_image(folder / "crops" / str(row["name"])))
+        pictures[k] = np.asarray(crop.resize((size, size), Image.Resampling.BOX))
+        points[k] = (np.asarray(row["landmarks"]) + 0.5) * size / crop.width - 0.5
+    return Faces(pictures, points)
+
+
+def covered_shares(network: OccluderNet, faces: Faces) -> Float32Array:
+    """How much of each face, from brows to chin, the network finds covered, [N]."""
+    shares = np.empty(len(faces.pictures), np.float32)
+    with torch.no_grad():
+        for start in range(0, len(shares), 64):
+            part = torch.from_numpy(faces.pictures[start : start + 64]).permute(0, 3, 1, 2).float() / 127.5 - 1
+            found = (network(part)[:, 0] > 0).numpy()
+            for k, mask in enumerate(found, start):
+                shares[k] = mask[fill(faces.landmarks[k], (mask.shape[1], mask.shape[0]))].mean()
+    return shares
+
+
+class OccluderTask:
+    """Batches, loss and figures: what `Loop` needs of faces and things to train on, and of those to measure on."""
+
+    kind = "occluders"
+
+    def __init__(
+        self,
+        faces: Faces,
+        things: Things,
+        held: Faces,
+        held_things: Things,
+        config: OccluderConfig = CONFIG,
+        batch: int = 16,
+        weights: Float64Array | None = None,
+    ) -> None:
+        self.faces, self.things, self.config, self.batch = faces, things, config, batch
+        self.weights = torch.from_numpy(np.ones(len(faces.pictures)) if weights is None else weights)
+        rng = np.random.default_rng(0)
+        self.held_kinds = [None if k % 4 == 0 else list(SHARES)[k % len(SHARES)] for k in range(len(held.pictures))]
+        self.held = self._batch(held, held_things, self.held_kinds, rng)
+
+    def build(self) -> OccluderNet:
+        """A fresh network."""
+        return OccluderNet(self.config)
+
+    def sample_batch(self, generator: torch.Generator) -> Batch:
+        """Crops [N, 3, S, S] in [-1, 1] and how much of each pixel is in front of the face, [N, 1, S, S]."""
+        chosen = torch.multinomial(self.weights, self.batch, replacement=True, generator=generator).numpy()
+        rng = np.random.default_rng(int(torch.randint(2**31, (1,), generator=generator)))
+        kinds = [
+            str(rng.choice(list(SHARES), p=list(SHARES.values()))) if rng.random() < SHARE_OCCLUDED else None
+            for _ in chosen
+        ]
+        return varied(*self._batch(self.faces[chosen], self.things, kinds, rng), generator)
+
+    def loss(self, network: OccluderNet, batch: Batch) -> Tensor:
+        """Cross-entropy, and what is missing of the overlap (soft Dice loss)."""
+        colours, truth = batch
+        logits = network(colours).float()
+        share = logits.sigmoid()
+        both = (share * truth).sum((1, 2, 3)) + 8
+        dice = 1 - 2 * both / (share.sum((1, 2, 3)) + truth.sum((1, 2, 3)) + 16)
+        loss: Tensor = 2 * F.binary_cross_entropy_with_logits(logits, truth) + 0.5 * dice.mean()
+        return loss
+
+    def measure(self, network: OccluderNet) -> Mapping[str, float]:
+        """Intersection over union on held-out faces, of all and of each kind, and what is found on bare ones."""
+        colours, truth = self.held
+        found = torch.cat([network(part).float() for part in torch.split(colours, 64)])[:, 0] > 0
+        there = truth[:, 0] > 0.5
+        both, either = ((each.sum((1, 2))).float() for each in (found & there, found | there))
+        overlap = (both / either.clamp(min=1)).numpy()
+        kinds = np.array([kind or "" for kind in self.held_kinds])
+        figures = {f"iou_{kind}": float(overlap[kinds == kind].mean()) for kind in SHARES if (kinds == kind).any()}
+        bare = torch.from_numpy(kinds == "")
+        share = found[bare].float().mean((1, 2))
+        return {
+            "iou": float(overlap[kinds != ""].mean()),
+            "iou_pixels": float(both[~bare].sum() / either[~bare].sum()),
+            "false_alarms": float((share > SEES).float().mean()),
+            **figures,
+        }
+
+    def _batch(self, faces: Faces, things: Things, kinds: Sequence[str | None], rng: np.random.Generator) -> Batch:
+        colours, truth = [], []
+        for picture, points, kind in zip(faces.pictures, faces.landmarks, kinds, strict=True):
+            face = picture.astype(np.float32) / 255
+            mask = np.zeros(face.shape[:2], np.float32)
+            if kind is not None:
+                made = put_in_front(face, points, things, rng, kind)
+                face, mask = made.colours, made.mask
+            colours.append(_compressed(face, rng) if rng.random() < COMPRESSED else face)
+            truth.append(mask[None])
+        pictures = torch.from_numpy(np.stack(colours)).permute(0, 3, 1, 2)
+        return (pictures * 2 - 1).contiguous(), torch.from_numpy(np.stack(truth))
+
+
+def _compressed(face: Float32Array, rng: np.random.Generator) -> Float32Array:
+    """A picture [S, S, 3] in 0 to 1 after JPEG."""
+    file = io.BytesIO()
+    Image.fromarray(np.rint(face * 255).astype(np.uint8)).save(file, "JPEG", quality=int(rng.integers(40, 95)))
+    made: Float32Array = np.asarray(Image.open(file), np.float32) / np.float32(255)
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line of this recipe."""
+    parser = command_line("latentface.training.occluders", __doc__, OPTIONS, data="folder of photographs")
+    parser.add_argument("--makehuman", type=Path, required=True, help="folder of MakeHuman's base.obj and skins/")
+    parser.add_argument("--things", type=int, default=150, help="things of a kind (default: %(default)s)")
+    given = parser.parse_args(arguments)
+    parts = [read_faces(folder) for folder in given.data]
+    faces = Faces(*(np.concatenate(each) for each in zip(*((f.pictures, f.landmarks) for f in parts), strict=True)))
+    weights = np.ones(len(faces.pictures))
+    if given.start is not None:
+        hard = covered_shares(load_occluders(given.start), faces) > SEES
+        print(f"{hard.sum()} of {len(hard)} are hard")
+        weights[hard] = OFTEN
+    apart = np.arange(len(faces.pictures)) % HELD_OUT == 0
+    hand = read_hand(given.makehuman / "base.obj")
+    skins = [read_image(path) for path in sorted((given.makehuman / "skins").glob("*.jpg"))]
+    things = render_things(hand, skins[:-2], faces[~apart].pictures, given.things, 1)
+    held = render_things(hand, skins[-2:], faces[apart].pictures, 20, 2)
+    task = OccluderTask(faces[~apart], things, faces[apart], held, weights=weights[~apart])
+    print(Loop(task, given.out, loop_options(given, OPTIONS), given.device).run())
+
+
+if __name__ == "__main__":
+    main()
