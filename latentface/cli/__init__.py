@@ -37,6 +37,7 @@ COMMANDS = {
     "doctor": "doctor",
     "edit": "edit",
     "evaluate": "evaluate",
+    "faces": "list_faces",
     "project": "project",
     "sample": "sample",
     "sequence": "sequence",

@@ -187,7 +187,11 @@ class HeadPlacer:
 
     @cached_property
     def _mouth_hidden(self) -> bool:
-        return is_mouth_hidden(self.view.pixels, self.fit.landmarks(self.model, self._projector.vertices(self.fit)))
+        points, still = (
+            self.fit.landmarks(self.model, self._projector.vertices(self.fit)),
+            self._driver.in_front.occluders,
+        )
+        return is_mouth_hidden(self.view.pixels, points) or (still is not None and still.hide(points))
 
     def _limit_turn(self, after: HeadFit) -> HeadFit:
         turns = np.subtract(after.pose, self.fit.pose)

@@ -204,6 +204,12 @@ class Driver:
         worn = None if self._steady is None else self._steady.spectacles
         return find_in_front(self.photo, self.scene, self.eyes, self._finders, worn)
 
+    @cached_property
+    def behind(self) -> Pixels:
+        """The photo without what stays still in front of the face: what moves."""
+        still = self.in_front.occluders
+        return self.photo if still is None else still.behind(self.photo)
+
     @property
     def spectacles(self) -> Spectacles | None:
         """The spectacles that the photo shows, or None."""
@@ -269,10 +275,10 @@ class Driver:
         Raises:
             UsageError: the vertices are not the model's.
         """
-        photo, model, scene, to = self.photo, self.model, self.scene, _check(self.model, after)
+        photo, model, scene, to = self.behind, self.model, self.scene, _check(self.model, after)
         field = find_field(scene, to)
         if field is None:
-            return Driven(photo.copy())
+            return Driven(self.photo.copy())
         box = field.box
         field = replace(field, shift=keep_inside(field.shift, box.places(), (photo.shape[1], photo.shape[0])))
         blend = BLEND if self.spectacles is None else 0.25 * BLEND  # frames do not move with lids
@@ -303,8 +309,8 @@ class Driver:
         elif opening is None and self.shown.mask.any():
             close_mouth(photo, scene, self.shown, moved, to, field)
         if still is not None:
-            still.lay(photo, moved, box)
-        result = photo.copy()
+            still.lay(self.photo, moved, box)
+        result = self.photo.copy()
         np.clip(np.rint(moved, out=moved), 0, 255, out=moved)
         result[box.slices] = moved  # whole numbers by now
         return Driven(result, box, opening, field, hole, lips, motion)
@@ -343,11 +349,12 @@ class Driver:
     ) -> tuple[Float32Array, Float32Array]:
         """Put the mouth's inside behind the lips, with a smooth edge between them; `Driven.hole` and `Driven.lips`."""
         there, here = field.box.shared(opening.box)
-        share, skin = cut_lips(self.photo, self.scene, self.shown, moved, after, field, opening.box)
+        share, skin = cut_lips(self.behind, self.scene, self.shown, moved, after, field, opening.box)
         hole = np.zeros(opening.kept.shape, np.float32)
         hole[here] = opening.amount * share[here]
         if self.in_front.occluders is not None:
             hole *= self.in_front.occluders.uncovered(opening.box)
+            self.in_front.occluders.lay(self.photo, skin, opening.box)
         filled = plain or hole.sum() < 2 * SLIVER * self.scene.unit**2
         painted = fill(opening, self.scene, after) if filled else dark(opening)
         if paint is not None:

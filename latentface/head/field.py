@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from latentface.arrays import BoolArray, Float32Array, Float64Array, Int64Array
+from latentface.arrays import Float32Array, Float64Array, Int64Array
 from latentface.faces.neighbours import held, within
 from latentface.head.geometry import Box, Surface, affine, eye_distance, ramp
 from latentface.head.model import HeadModel
@@ -288,19 +288,6 @@ def _continue(
     if theirs is not None:
         coarse *= 1 - theirs[..., None]
     return enlarge(coarse.astype(np.float32), step, mesh, layer)
-
-
-def source_beside(shift: Float32Array, places: Float32Array, wrong: BoolArray, right: BoolArray | None = None) -> None:
-    """Let wrong places [H, W] of a field [H, W, 2] come from where the nearest right one comes from, in place.
-
-    right: which may stand in for them, [H, W]; by default all that are not wrong.
-    """
-    fit = ~wrong if right is None else right & ~wrong
-    if not wrong.any() or not fit.any():
-        return
-    rows, columns = ndimage.distance_transform_edt(~fit, return_distances=False, return_indices=True)
-    source = (places + shift)[rows[wrong], columns[wrong]]
-    shift[wrong] = source - places[wrong]
 
 
 def keep_inside(shift: Float32Array, places: Float32Array, size: tuple[int, int]) -> Float32Array:

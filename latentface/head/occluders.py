@@ -1,7 +1,6 @@
 """What is in front of a face and does not belong to it: found by a network, and kept still while the face moves.
 
-Hands, microphones, phones, cups, cloths and strands of hair stay where the photo has them; the skin beside them moves,
-and takes its colours from skin.
+Hands, microphones, phones, cups, cloths and strands of hair stay where the photo has them; the face moves behind them.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from latentface.arrays import BoolArray, Float32Array, Float64Array, Pixels
 from latentface.faces.alignment import crop_face
 from latentface.faces.crop import FaceCrop, map_points
 from latentface.faces.regions import fill
-from latentface.head.field import source_beside
 from latentface.head.geometry import Box, ramp
 from latentface.head.shading import Gain
 from latentface.networks.occluders import OccluderNet
@@ -25,7 +23,7 @@ SURE = 1.5  # the logit that some of a thing must reach
 DOUBT = -0.5  # the logit from which on a place next to such belongs to it
 LEAST = 0.008  # of the face: what covers less of it than this is none
 PIECE = 0.002  # of the crop: smaller pieces are left out
-RIM = 0.018  # crop sides: so much skin around a thing stays with it, since its edge is known no better
+RIM = 0.012  # crop sides: so much skin around a thing stays with it, since its edge is known no better
 HIDDEN = 0.5  # of the lips: when more of them is covered, nobody knows how they move
 
 
@@ -67,22 +65,39 @@ class Occluders:
         lips = np.concatenate([landmarks[48:60], 0.5 * landmarks[48:60] + 0.5 * inner])
         return bool((self.box.read(self.distance, lips, np.inf) == 0).mean() > HIDDEN)
 
+    def behind(self, photo: Pixels) -> Pixels:
+        """The photo with what is around them in their place, smoothly, so that skin that comes into view is skin."""
+        hidden = self.distance <= 1.2 * self.rim
+        if hidden.all():
+            return photo
+        part = photo[self.box.slices].astype(np.float32)
+        smooth = _blurred(part, ~hidden, 1.5 * self.rim)
+        rows, columns = ndimage.distance_transform_edt(hidden, return_distances=False, return_indices=True)
+        filled = np.where(hidden[..., None], smooth[rows, columns], part)
+        filled = np.where(hidden[..., None], _blurred(filled, np.ones_like(hidden), self.rim), part)
+        made = photo.copy()
+        made[self.box.slices] = np.rint(filled).clip(0, 255)
+        return made
+
     def hold(self, shift: Float32Array, box: Box) -> None:
-        """Let a field [h, w, 2] of a box leave them where they are and take no skin's colour from them, in place."""
+        """Let a field [h, w, 2] of a box leave them where they are, in place."""
         here, there = box.shared(self.box)
-        if not self.distance[there].size:
-            return
-        places, field = box.places()[here], shift[here]
-        away = self.box.read(self.distance, places + field, np.inf)
-        own = self.distance[there] <= self.rim
-        source_beside(field, places, (away < self.rim) & ~own, ~own)
-        field[self.distance[there] <= 0.7 * self.rim] = 0
+        shift[here][self.distance[there] <= 0.7 * self.rim] = 0
 
     def unlit(self, gain: Gain, box: Box) -> Gain:
         """A gain of a box that leaves their light alone."""
         part = (slice(gain.step // 2, None, gain.step),) * 2
         share = self.uncovered(box)[part]
         return Gain(1 + (gain.values - 1) * share, gain.step)
+
+
+def _blurred(picture: Float32Array, known: BoolArray, width: float) -> Float32Array:
+    """A picture [H, W, 3] blurred by a Gaussian, of which only known pixels count."""
+    share = known.astype(np.float32)
+    weight = ndimage.gaussian_filter(share, width)
+    blurred = ndimage.gaussian_filter(picture * share[..., None], (width, width, 0))
+    made: Float32Array = blurred / np.maximum(weight, 1e-4)[..., None]
+    return made
 
 
 def find_occluders(photo: Pixels, landmarks: Float64Array, network: OccluderNet) -> Occluders | None:

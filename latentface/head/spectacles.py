@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from latentface.arrays import BoolArray, Float32Array, Float64Array, Pixels
 from latentface.head.eye_contour import Eye
-from latentface.head.field import Scene, source_beside
+from latentface.head.field import Scene
 from latentface.head.geometry import Box, affine
 from latentface.networks.spectacles import SpectaclesConfig, SpectaclesNet
 from latentface.ops.raster import sample
@@ -122,7 +122,11 @@ def avoid(spectacles: Spectacles, scene: Scene, after: Float32Array, shift: Floa
     rigid = places @ matrix.T + offset - places
     away = spectacles.box.read(spectacles.distance, places + shift[here], np.inf)
     wrong = (away < max(1.5, ON * scene.unit)) & (np.linalg.norm(shift[here] - rigid, axis=2) > 1.0)
-    source_beside(shift[here], places, wrong)
+    if not wrong.any() or wrong.all():
+        return
+    rows, columns = ndimage.distance_transform_edt(wrong, return_distances=False, return_indices=True)
+    source = (places + shift[here])[rows[wrong], columns[wrong]]
+    shift[here][wrong] = source - places[wrong]
 
 
 def _rigid(scene: Scene, after: Float32Array) -> tuple[Float64Array, Float64Array]:

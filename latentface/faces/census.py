@@ -1,0 +1,62 @@
+"""Who is in a film, when, and what they look like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from latentface.arrays import Float64Array, Pixels
+from latentface.faces.alignment import crop_face
+from latentface.faces.crop import ffhq_quad, frontality
+from latentface.faces.people import People
+
+GAP = 0.5  # seconds: somebody who is away for less has not left
+SIDE = 256
+
+
+@dataclass
+class Appearance:
+    """Somebody in a film.
+
+    Attributes:
+        number: from 1, as faces are numbered in the first frame that shows any, then in the order of appearance.
+        picture: their best picture, an aligned crop, uint8 RGB [256, 256, 3].
+        time: when it was taken, in seconds.
+        spans: when they are seen, from and to in seconds.
+        frames: in how many frames.
+    """
+
+    number: int
+    picture: Pixels
+    time: float
+    spans: list[tuple[float, float]] = field(default_factory=list)
+    frames: int = 0
+    merit: float = 0.0
+
+    def see(self, picture: Pixels, points: Float64Array, time: float) -> None:
+        """Take a frame at a time into account that shows them at landmarks [68, 2]."""
+        self.frames += 1
+        if self.spans and time - self.spans[-1][1] < GAP:
+            self.spans[-1] = (self.spans[-1][0], time)
+        else:
+            self.spans.append((time, time))
+        merit = _merit(points)
+        if merit > 1.2 * self.merit:
+            self.merit, self.time, self.picture = merit, time, crop_face(picture, points, SIDE).image
+
+
+def take_census(frames: Iterable[tuple[float, Pixels]], people: People) -> list[Appearance]:
+    """Everybody in frames, each a time in seconds and uint8 RGB [H, W, 3], in the order of their numbers."""
+    found: dict[int, Appearance] = {}
+    for time, picture in frames:
+        for number, points in people(picture).items():
+            if number not in found:
+                found[number] = Appearance(number, crop_face(picture, points, SIDE).image, time)
+            found[number].see(picture, points, time)
+    return [found[number] for number in sorted(found)]
+
+
+def _merit(points: Float64Array) -> float:
+    """How good a picture of a face is: large, and from the front."""
+    quad = ffhq_quad(points)
+    return float(((quad[3] - quad[0]) ** 2).sum() ** 0.5) * (0.2 + frontality(points))

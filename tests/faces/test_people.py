@@ -1,0 +1,117 @@
+"""People followed through cuts and crossings: coloured blocks, whose colour is their identity."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from latentface.arrays import Pixels
+from latentface.faces import alignment
+from latentface.faces.census import take_census
+from latentface.faces.people import People, PersonTracker
+
+SIZE, SIDE = (120, 320), 60
+RED, BROWN, PALE = (220, 60, 60), (130, 130, 40), (200, 190, 220)
+Blocks = dict[tuple[int, int, int], tuple[int, int]]  # left upper corners by colour
+
+
+def frame(blocks: Blocks, ground: int = 0) -> Pixels:
+    """Blocks of people on a ground of one grey; later ones are in front."""
+    picture = np.full((*SIZE, 3), ground, np.uint8)
+    for colour, (x, y) in blocks.items():
+        picture[y : y + SIDE, x : x + SIDE] = colour
+    return picture
+
+
+def boxes(picture: Pixels) -> np.ndarray:
+    """The boxes of blocks that are seen to the greater part."""
+    scale = SIZE[1] / picture.shape[1]
+    found = []
+    for colour in (RED, BROWN, PALE):
+        rows, columns = np.nonzero(np.abs(picture.astype(int) - colour).max(axis=2) < 30)
+        if len(rows) * scale**2 > 0.6 * SIDE**2:
+            found.append([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
+    return np.array(found, float).reshape(-1, 4)
+
+
+class Places:
+    """Landmarks on a grid in a box."""
+
+    def __call__(self, picture: Pixels, given: np.ndarray) -> np.ndarray:
+        made = []
+        for box in given:
+            near = [each for each in boxes(picture) if np.abs(each - box).max() < 0.8 * SIDE]
+            x0, y0, x1, y1 = min(near, key=lambda each: np.abs(each - box).sum()) if near else box
+            made.append(MOULD * [x1 - x0, y1 - y0] + [x0, y0])
+        return np.array(made)
+
+
+def _mould() -> np.ndarray:
+    from tests.helpers.faces import face_points
+
+    points = np.asarray(face_points(), float)
+    return (points - points.min(axis=0)) / np.ptp(points, axis=0)
+
+
+MOULD = _mould()
+
+
+def embed(crops: Pixels) -> np.ndarray:
+    """The colour of a crop's middle, as a unit vector around grey."""
+    middle = crops[:, 56:72, 56:72].astype(float).mean(axis=(1, 2)) - 130.0
+    return middle / np.maximum(np.linalg.norm(middle, axis=1, keepdims=True), 1e-6)
+
+
+@pytest.fixture(autouse=True)
+def blocks_are_faces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alignment, "detect_faces", lambda picture: (boxes(picture), np.ones(len(boxes(picture)))))
+    monkeypatch.setattr("latentface.faces.tracking.shows_face", lambda square: True)
+
+
+def colour_at(picture: Pixels, points: np.ndarray) -> tuple[int, ...]:
+    column, row = points.mean(axis=0).astype(int)
+    return tuple(picture[row, column].tolist())
+
+
+def test_numbers_stay_with_people_after_a_cut() -> None:
+    people = People(Places(), embed)
+    first = frame({RED: (10, 30), BROWN: (230, 30)})
+    for _ in range(4):
+        before = {number: colour_at(first, points) for number, points in people(first).items()}
+    second = frame({BROWN: (20, 40), RED: (200, 20), PALE: (110, 20)}, ground=120)
+    after = {number: colour_at(second, points) for number, points in people(second).items()}
+    assert people.cuts == [4]
+    assert len(before) == 2 and {number: after[number] for number in before} == before
+    assert sorted(after) == [1, 2, 3] and after[3] == PALE
+
+
+def test_numbers_stay_with_people_who_cross() -> None:
+    people = People(Places(), embed)
+    start = None
+    for step in range(0, 221, 10):
+        picture = frame({RED: (10 + step, 34), BROWN: (230 - step, 26)})
+        here = {number: colour_at(picture, points) for number, points in people(picture).items()}
+        start = start or here
+    assert start is not None and here == start and len(people.known) == 2
+
+
+def test_one_of_them_is_tracked_and_the_others_are_told() -> None:
+    people = People(Places(), embed)
+    picture = frame({RED: (10, 30), BROWN: (230, 30)})
+    people.meet(picture, Places()(picture, boxes(picture)))
+    tracker = PersonTracker(People(Places(), embed, people.known), 2)
+    points = tracker(picture)
+    assert points is not None and colour_at(picture, points) == BROWN
+    assert [colour_at(picture, other) for other in tracker.others] == [RED] and tracker.track == 1
+    assert tracker(frame({RED: (10, 30)})) is None
+    assert tracker(picture) is not None and tracker.track == 2
+
+
+def test_a_census_tells_when_each_is_seen() -> None:
+    both, one = frame({RED: (10, 30), BROWN: (230, 30)}), frame({RED: (10, 30)})
+    pictures = [both] * 10 + [one] * 20 + [both] * 10
+    found = take_census(((k / 10, each) for k, each in enumerate(pictures)), People(Places(), embed))
+    assert [each.number for each in found] == [1, 2]
+    assert found[0].spans == [(0.0, 3.9)] and found[0].frames == 40
+    assert found[1].spans[0] == (0.0, 0.9) and found[1].spans[1][1] == 3.9 and len(found[1].spans) == 2
+    assert found[0].picture.shape == (256, 256, 3)
