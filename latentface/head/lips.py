@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 
 from latentface.arrays import BoolArray, Float32Array, Int64Array, Pixels
@@ -11,9 +14,11 @@ from latentface.head.geometry import Box, ramp
 from latentface.head.shown_mouth import Shown, smooth_edges
 from latentface.ops.raster import sample
 
+_Value = TypeVar("_Value", bound=np.generic)
+
 EDGE = 0.03  # inter-ocular distances: the edge of lips is smoothed along by so much
 LINE, DARK = 0.008, 0.38  # half the thickness of the line between closed lips, and the light it takes
-LIGHT = 0.02  # the same: over so much the light that a change brings is smoothed on the rim of lips
+LIGHT_WIDTH, LIGHTS = 0.02, (0.5, 2.0)  # the light that a change brings to the rim of lips: smoothed by so much, within
 DARKEST = 12  # of 255: what is darker tells little of light
 SAMPLES = 3  # along each side of a pixel that lies on the edge of a lip
 
@@ -49,29 +54,31 @@ def cut_lips(
     if shown.mask.any():  # and teeth that the fit takes for lip belong to what lies behind
         ragged |= _without_specks((layers == 0) & shown.is_inside(source), mouth)
     hole = smooth_edges(ragged, EDGE * SAMPLES * scene.unit)
-    plain = source
-    source, near = shown.off_teeth(source, scene.unit)
-    blocks = (box.height, SAMPLES, box.width, SAMPLES)
-    share = hole.reshape(blocks).mean(axis=(1, 3), dtype=np.float32)
+    pushed, near = shown.off_teeth(source, scene.unit)
+    share = _by_pixel(hole).mean(axis=2, dtype=np.float32)
     here, there = box.shared(field.box)
     skin = np.zeros((box.height, box.width, 3), np.float32)
     skin[here] = moved[there]
-    mixed = (share < 1) & (hole | mouth | near).reshape(blocks).any(axis=(1, 3))
+    mixed = (share < 1) & _by_pixel(hole | mouth | near).any(axis=2)
     counts = ~hole & (mouth | (layers == 0))
-    weight = counts.reshape(blocks).transpose(0, 2, 1, 3)[mixed].astype(np.float32)[..., None]
-    total = weight.sum(axis=(1, 2))
-
-    def mean(sources: Float32Array) -> Float32Array:
-        """The photo's colours [N, 3] there, in the mixed pixels."""
-        colours = sample(photo, sources.reshape(*blocks, 2).transpose(0, 2, 1, 3, 4)[mixed])
-        averaged: Float32Array = (colours * weight).sum(axis=(1, 2)) / np.maximum(total, 1)
-        return averaged
-
-    whole = (layers == 0).reshape(blocks).all(axis=(1, 3))[mixed] & (weight.min(axis=(1, 2)) > 0)[:, 0]
-    light = (skin[mixed].mean(axis=1) + DARKEST) / (mean(plain).mean(axis=1) + DARKEST)
-    light = spread_light(mixed, whole, np.clip(light, 0.5, 2), LIGHT * scene.unit)
-    skin[mixed] = np.where(total > 0, mean(source) * light[:, None], skin[mixed])
+    known = _by_pixel((layers == 0) & ~hole).all(axis=2)[mixed]
+    weights = _by_pixel(counts)[mixed][..., None].astype(np.float32)
+    total = weights.sum(axis=1)
+    plain, clean = (
+        (sample(photo, _by_pixel(places)[mixed]) * weights).sum(axis=1) / np.maximum(total, 1)
+        for places in (source, pushed)
+    )
+    light = (skin[mixed].mean(axis=1) + DARKEST) / (plain.mean(axis=1) + DARKEST)
+    light = spread_light(mixed, known, np.clip(light, *LIGHTS), LIGHT_WIDTH * scene.unit)
+    skin[mixed] = np.where(total > 0, clean * light[:, None], skin[mixed])
     return share, skin
+
+
+def _by_pixel(samples: npt.NDArray[_Value]) -> npt.NDArray[_Value]:
+    """Samples [H * SAMPLES, W * SAMPLES, ...] by the pixel they lie in, [H, W, SAMPLES**2, ...]."""
+    height, width = samples.shape[0] // SAMPLES, samples.shape[1] // SAMPLES
+    blocks = samples.reshape(height, SAMPLES, width, SAMPLES, *samples.shape[2:])
+    return blocks.swapaxes(1, 2).reshape(height, width, SAMPLES**2, *samples.shape[2:])
 
 
 def spread_light(there: BoolArray, known: BoolArray, values: Float32Array, width: float) -> Float32Array:

@@ -18,7 +18,7 @@ from latentface.head.geometry import ramp
 from latentface.ops.raster import sample
 
 SMOOTH = 0.03  # inter-ocular distances: the ratio is smoothed by a Gaussian of this width
-LIMITS = (0.72, 1.28)  # of the ratio
+LIMITS = (0.72, 1.14)  # of the ratio; what brightens a gleam more than that looks like a lamp
 LEAST = 0.25  # no skin is darker than this part of the brightest: what the harmonics say below is not believed
 ROUNDS = 4
 FINE = 1.0  # pixels at which the ratio is found, in deviations of that Gaussian
