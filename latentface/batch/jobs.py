@@ -112,11 +112,11 @@ def _search(root: Path, suffixes: frozenset[str], own: Path | None) -> Iterator[
                 yield Found(str((here / name).absolute()), here.relative_to(root).as_posix().removeprefix("."))
 
 
-def suffixes_of(clips: bool) -> frozenset[str]:
-    """Suffixes of the files that a verb takes from folders: of photos, and of clips if it can use them."""
+def suffixes_of(photos: bool, clips: bool) -> frozenset[str]:
+    """Suffixes of the files that a verb takes from folders: of photos, of clips, or of both."""
     from latentface.io.images import PHOTO_SUFFIXES
 
-    return PHOTO_SUFFIXES | CLIP_SUFFIXES if clips else PHOTO_SUFFIXES
+    return (PHOTO_SUFFIXES if photos else frozenset()) | (CLIP_SUFFIXES if clips else frozenset())
 
 
 class Names:

@@ -32,6 +32,7 @@ FULL_OR_FORBIDDEN = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 COMMANDS = {
     "animate": "animate",
     "batch": "batch",
+    "check": "check",
     "complete": "complete",
     "directions": "directions",
     "doctor": "doctor",

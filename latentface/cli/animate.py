@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 CAMERA = "camera:"
 DRIVER = "the driver"
 LIVE_CAMERA, FILE, FRAMES = "a camera", "a file", "a folder of frames"
+RESULT, SHOWN = "the result", "pictures that are only shown"
 RECORDED, WATCHED = (unless(DRIVER, LIVE_CAMERA),), (when(DRIVER, LIVE_CAMERA),)
 BY_KEYPOINTS = (when("engine", "motion"),)
 SQUARES = ("crop", "driver_crop")
@@ -88,7 +89,7 @@ SQUARES = ("crop", "driver_crop")
 )  # fmt: skip
 @flag("--seconds", type=click.FloatRange(min=0), section=LIVE, applies_to=WATCHED, help="Stop after this many seconds.")
 @offline_flag
-@provenance_flags()
+@provenance_flags((unless(RESULT, SHOWN),))
 @report_flags
 def animate(report: Report, source: Path, driving: tuple[str, ...], **flags: Any) -> None:
     """Move the faces of a photo as the face in a driving clip moves; the result has the size of the photo.
@@ -103,7 +104,8 @@ def animate(report: Report, source: Path, driving: tuple[str, ...], **flags: Any
     if live and len(driving) > 1:
         raise UsageError("a camera can move one face only; give one --driving")
     frames = any(Path(word).is_dir() for word in driving)
-    check_flags({DRIVER: LIVE_CAMERA if live else FRAMES if frames else FILE})
+    result = SHOWN if live and flags["output"] is None else "a file"
+    check_flags({DRIVER: LIVE_CAMERA if live else FRAMES if frames else FILE, RESULT: result})
     options = build_options(AnimateOptions, flags)
     files = [word.removeprefix(CAMERA) for word in driving]
     if live:

@@ -162,7 +162,7 @@ def _run(verb: str, words: tuple[str, ...], inputs: tuple[str, ...], settings: S
     if settings.jobs and settings.engine == "ray":
         raise UsageError("--jobs has no effect with --engine ray, which uses all cores of the cluster")
     given = [*inputs, *_listed(settings.listed)]
-    found = find_inputs(given, suffixes_of(VERBS[verb].clips), settings.output)
+    found = find_inputs(given, suffixes_of(VERBS[verb].photos, VERBS[verb].clips), settings.output)
     jobs = list(plan(verb, words, found, settings))
     if not jobs:
         raise UsageError("no inputs; give files, folders or URLs, or a list of them with --list")

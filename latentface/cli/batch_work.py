@@ -24,18 +24,20 @@ class Verb:
         parameter: the input's name among the command's parameters.
         ending: of the results' names before the suffix; empty where the command names its results.
         suffix: of results; empty for that of a picture or a clip, as the input has it.
-        clips: whether folders are searched for clips, too.
+        photos, clips: what folders are searched for.
     """
 
     source: tuple[str, ...]
     parameter: str
     ending: str = ""
     suffix: str = ""
+    photos: bool = True
     clips: bool = False
 
 
 VERBS: Final = {
     "animate": Verb(("--source",), "source", "animate", ".mp4"),
+    "check": Verb((), "clips", "check", ".json", photos=False, clips=True),
     "edit": Verb((), "source", "edit", clips=True),
     "project": Verb((), "photos"),
     "transfer": Verb(("--identity",), "identity", "transfer", clips=True),

@@ -17,7 +17,6 @@ import numpy as np
 
 from latentface import api
 from latentface.arrays import Float64Array, Pixels
-from latentface.cli.command import was_given
 from latentface.cli.faces import find_faces
 from latentface.cli.publishing import build_publisher
 from latentface.cli.report import Report
@@ -46,8 +45,6 @@ BEHIND = 200  # frames that the recording may lag behind; then the camera waits 
 
 def animate_live(report: Report, source: Path, camera: str, options: AnimateOptions, flags: dict[str, Any]) -> None:
     """Run until the camera ends, the window is closed, the time is up or Ctrl-C; recordings are marked and signed."""
-    if flags["output"] is None and (was_given("mark") or was_given("sign")):
-        raise UsageError("live pictures are neither marked nor signed, but recordings are; give -o FILE to record")
     publisher = build_publisher(report, "animate", flags, [source], asdict(options))
     photo = replace(srgb(read_photo(source)), alpha=None)
     model = api.load_animator(flags["network"], flags["device"]) if options.engine == "motion" else None

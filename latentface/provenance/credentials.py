@@ -144,7 +144,7 @@ def _add(builder: c2pa.Builder, source: Path, kind: str, ingredient: dict[str, s
             builder.add_ingredient(json.dumps(ingredient), kind, stream)
     except c2pa.C2paError as error:
         raise InputError(
-            f"{source}: its Content Credentials cannot be kept ({error}), so that the result is not signed; use --no-sign"
+            f"{source}: its Content Credentials cannot be kept ({error}), so the result is not signed; use --no-sign"
         ) from error
 
 

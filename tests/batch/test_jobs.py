@@ -16,23 +16,25 @@ def put(folder: Path, *names: str) -> None:
 
 def test_folders_are_searched_at_all_depths_in_order(tmp_path: Path) -> None:
     put(tmp_path, "b.jpg", "a.PNG", "deep/er/c.webp", "notes.txt", ".hidden.jpg", ".cache/d.jpg", "film.mp4")
-    found = list(find_inputs([str(tmp_path)], suffixes_of(clips=False)))
+    found = list(find_inputs([str(tmp_path)], suffixes_of(photos=True, clips=False)))
     assert [(Path(each.source).name, each.folder) for each in found] == [
         ("a.PNG", ""), ("b.jpg", ""), ("c.webp", "deep/er"),
     ]  # fmt: skip
-    with_clips = find_inputs([str(tmp_path)], suffixes_of(clips=True))
+    with_clips = find_inputs([str(tmp_path)], suffixes_of(photos=True, clips=True))
     assert "film.mp4" in {each.file_name for each in with_clips}
 
 
 def test_results_are_not_taken_for_inputs(tmp_path: Path) -> None:
     put(tmp_path, "a.jpg", "out/a.edit.png")
-    found = list(find_inputs([str(tmp_path)], suffixes_of(clips=False), str(tmp_path / "out")))
+    found = list(find_inputs([str(tmp_path)], suffixes_of(photos=True, clips=False), str(tmp_path / "out")))
     assert [each.file_name for each in found] == ["a.jpg"]
 
 
 def test_files_and_addresses_are_taken_as_they_are(tmp_path: Path) -> None:
     put(tmp_path, "no_suffix")
-    found = list(find_inputs([str(tmp_path / "no_suffix"), "s3://bucket/deep/x.jpg"], suffixes_of(clips=False)))
+    found = list(
+        find_inputs([str(tmp_path / "no_suffix"), "s3://bucket/deep/x.jpg"], suffixes_of(photos=True, clips=False))
+    )
     assert found == [Found(str(tmp_path / "no_suffix")), Found("s3://bucket/deep/x.jpg")]
     assert found[1].file_name == "x.jpg"
 
@@ -41,7 +43,7 @@ def test_files_and_addresses_are_taken_as_they_are(tmp_path: Path) -> None:
 def test_what_is_missing_is_named(tmp_path: Path, name: str, words: str) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=words) as caught:
-        list(find_inputs([str(tmp_path / name)], suffixes_of(clips=True)))
+        list(find_inputs([str(tmp_path / name)], suffixes_of(photos=True, clips=True)))
     assert name in str(caught.value)
 
 

@@ -329,7 +329,7 @@ def test_live_with_nobody_to_show_it_to(studio: Desk) -> None:
     outcome = animate(studio, "--no-preview", driving=camera)
     assert (outcome.code, "no window to show the result in" in outcome.err) == (2, True)
     outcome = animate(studio, "--no-mark", driving=camera)
-    assert (outcome.code, "recordings are" in outcome.err) == (2, True)
+    assert (outcome.code, "--no-mark has no effect with pictures that are only shown" in outcome.err) == (2, True)
 
 
 def test_a_camera_that_is_not_there(studio: Desk) -> None:
