@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
@@ -23,12 +24,13 @@ from latentface.faces.alignment import crop_face
 from latentface.faces.crop import FaceCrop, WhichFace, map_points, pick_face
 from latentface.io.images import Photo
 from latentface.io.provenance import COMPOSITE
-from latentface.networks.completion import CompletionNet, continue_into
+from latentface.networks.completion import REACH, CompletionNet, continue_into
 from latentface.options import CompleteOptions
 
 Picture = TypeVar("Picture", Photo, Pixels)
 OnStep = Callable[[int, int], None]
 LARGEST = 768  # side of the crop in which texture is searched
+NATIVE = (0.75, 1.5)  # photo's pixels for one of the crop between which the network paints in the photo itself
 TOUCHED = 0.02  # share of a crop's pixel in the hole from which on it is hidden
 
 
@@ -164,20 +166,39 @@ class _Work:
 
     def completed(self, regions: Mask | None, on_step: OnStep | None) -> Pixels:
         """The photo with its hole painted."""
-        crop, made = self.crop, self.crop.image
+        crop, made, within = self.crop, self.crop.image, None
         if self.inner.any():
             guide = None if regions is None else guides.read_guide(regions, self.hole.shape, crop)
-            made = fill_in(self.network, self.generator, crop.image, self.inner, guide)
+            made, proposal = fill_in(self.network, self.generator, crop.image, self.inner, guide)
             if self.options.method == "optimise":
                 steps, seed = self.options.steps, self.options.seed
-                found = project_masked(crop, self.inner, made, self.generator, steps, seed, on_step)
-                made = paint(self.network, crop.image, self.inner, guide, found)
+                proposal = project_masked(crop, self.inner, made, self.generator, steps, seed, on_step)
+                made = paint(self.network, crop.image, self.inner, guide, proposal)
+            if guide is None and NATIVE[0] < crop.side / crop.size < NATIVE[1]:
+                within = self._painted(proposal)  # finer than what would come through the crop
+            elif self.options.method == "optimise":
                 crop = self._textured(made)
                 made = crop.image
-        content = self._placed(crop, made, self.filled.astype(np.float32))
+        content = self._placed(crop, made, self.filled.astype(np.float32)) if within is None else within
         if self.options.detail:
             content = add_detail(content, self.hole, max(1.0, crop.side / crop.size), hub.perceptual("cpu"))
         return self._within(content)
+
+    def _painted(self, proposal: Pixels) -> Float32Array:
+        """The photo painted once more from a proposal in the crop, in its own pixels, which are not resampled."""
+        side = REACH * math.ceil(self.crop.side / REACH)
+        left, top = (round(float(each)) for each in self.crop.quad.mean(axis=0) - (side - 1) / 2)
+        height, width = self.hole.shape
+        columns, rows = np.arange(left, left + side), np.arange(top, top + side)
+        inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))
+        at = np.ix_(rows.clip(0, height - 1), columns.clip(0, width - 1))
+        view, hole = self.filled[at], self.hole[at] & inside
+        shown = resample(proposal, self.crop.to_photo, (left, top, left + side, top + side))
+        made = paint(self.network, view, hole, proposal=np.rint(shown).clip(0, 255).astype(np.uint8))
+        result: Float32Array = self.filled.astype(np.float32)
+        y, x = np.nonzero(hole)
+        result[rows[y], columns[x]] = made[y, x]
+        return result
 
     def _textured(self, made: Pixels) -> FaceCrop:
         """The completed crop at the photo's resolution, if that is higher, with texture in its hole."""

@@ -62,19 +62,19 @@ def harmonise(network: CompletionNet, crop: Pixels, region: BoolArray) -> Pixels
 def fill_in(
     network: CompletionNet, generator: Generator, crop: Pixels, hole: BoolArray, guide: Float32Array | None = None,
     passes: int = PASSES,
-) -> Pixels:  # fmt: skip
-    """The crop, uint8 RGB [R, R, 3], with a face in its hole [R, R] that the network and the generator agree upon.
+) -> tuple[Pixels, Pixels]:  # fmt: skip
+    """The crop with a face in its hole, and the proposal behind it, both uint8 RGB [R, R, 3].
 
     Args:
         network: the completion network.
         generator: a network with an encoder, at the crop's resolution.
         crop: an aligned face; what lies in the hole has no influence.
-        hole: what to paint.
+        hole: [R, R], where to paint.
         guide: planes [REGIONS, R / 4, R / 4] as `guides` makes them; None leaves it to the networks.
         passes: how often the encoder looks.
     """
-    painted = paint(network, crop, hole, guide)
+    painted = proposal = paint(network, crop, hole, guide)
     for _ in range(passes):
         proposal = api.synthesise(generator, api.encode(painted, generator))[0]
         painted = paint(network, crop, hole, guide, proposal)
-    return painted
+    return painted, proposal

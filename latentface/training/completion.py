@@ -78,7 +78,7 @@ class CompletionRecipe:
     adversarial: float = 0.06  # at the end of the last stage
     annealed: float = 0.4  # what is left of the absolute difference then
     window: int = 96  # side of what the teacher is shown
-    ema_pictures: int = 4_000
+    ema_pictures: int = 4_000  # half-life of the average, which begins anew in each stage
     warm_up: int = 1_000
     seed: int = 0
 
@@ -172,7 +172,7 @@ class CompletionTrainer:
         self.optimiser.step()
         self.seen += len(batch.truth)
         self.steps += 1
-        keep = 0.5 ** (len(batch.truth) / min(recipe.ema_pictures, self.seen / 4 + 1))
+        keep = 0.5 ** (len(batch.truth) / min(recipe.ema_pictures, done * stage.pictures / 4 + 1))
         with torch.no_grad():
             for slow, fast in zip(self.averaged.parameters(), self.network.parameters(), strict=True):
                 slow.lerp_(fast, 1 - keep)
