@@ -1,8 +1,8 @@
 r"""Are people followed through cuts and crossings? `python benchmarks/tracking.py --clips 50`.
 
-Three people of the built-in generator walk through a clip of three shots: two cross, one in front of the other, and at
-each cut places, sizes, background and light change. Their heads turn and their faces move by the generator's directions.
-Truth is known.
+Three people of the built-in generator walk through a clip of three shots: two cross, one in front of the other, and
+at each cut places, sizes, background and light change. Heads turn and faces move by the generator's directions, so
+that the truth is known.
 
 - idf1: identity F1 (Ristani et al. 2016): how many of the faces get the number of their person, by the best assignment
   of numbers to people over a clip;
