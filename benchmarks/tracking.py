@@ -164,14 +164,15 @@ def measure(heads: list[Head], rng: np.random.Generator, counts: dict[str, float
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=50)
+    parser.add_argument("--cast", type=int, default=CAST, help="people to choose from (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     counts = dict.fromkeys(("seconds", "frames", "true", "found", "right", "known", "cuts", "swaps_after_cuts"), 0.0)
-    cast = people(CAST)
+    cast = people(given.cast)
     for clip in range(given.clips):
         number = given.seed + clip
         rng = np.random.default_rng(number)
-        measure([cast[k] for k in rng.choice(CAST, PEOPLE, replace=False)], rng, counts)
+        measure([cast[k] for k in rng.choice(given.cast, PEOPLE, replace=False)], rng, counts)
     print(
         json.dumps(
             {
