@@ -1,8 +1,8 @@
 r"""Are people followed through cuts and crossings? `python benchmarks/tracking.py --clips 50`.
 
-Three people of the built-in generator walk through a clip of three shots: two cross, one in front of the other, and at
-each cut places, sizes, background and light change. Their heads turn and their faces move by the generator's directions.
-Truth is known.
+Three people of the built-in generator walk through a clip of three shots: two cross, one in front of the other, and
+at each cut places, sizes, background and light change. Heads turn and faces move by the generator's directions, so
+that the truth is known.
 
 - idf1: identity F1 (Ristani et al. 2016): how many of the faces get the number of their person, by the best assignment
   of numbers to people over a clip;
@@ -164,14 +164,15 @@ def measure(heads: list[Head], rng: np.random.Generator, counts: dict[str, float
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clips", type=int, default=50)
+    parser.add_argument("--cast", type=int, default=CAST, help="people to choose from (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     counts = dict.fromkeys(("seconds", "frames", "true", "found", "right", "known", "cuts", "swaps_after_cuts"), 0.0)
-    cast = people(CAST)
+    cast = people(given.cast)
     for clip in range(given.clips):
         number = given.seed + clip
         rng = np.random.default_rng(number)
-        measure([cast[k] for k in rng.choice(CAST, PEOPLE, replace=False)], rng, counts)
+        measure([cast[k] for k in rng.choice(given.cast, PEOPLE, replace=False)], rng, counts)
     print(
         json.dumps(
             {

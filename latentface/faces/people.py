@@ -26,6 +26,7 @@ Embed = Callable[[Pixels], FloatArray]
 SAME = 0.55  # cosine from which on two pictures show one person
 CUT = 25.0  # mean difference, of 255, of small copies of two frames between which the film is cut
 EVERY = 6  # frames after which all of a picture is searched for new faces
+AGAIN = 2  # the same while somebody known is not in the picture
 MET = 0.1  # intersection over union of two faces' boxes from which on they may be mistaken for each other
 SIDE = 128  # of the crops that are compared
 SMALL = (32, 18)
@@ -99,8 +100,8 @@ class People:
             if person.points is None:
                 person.tracker = None
         self._tell_apart(picture)
-        missing = len(followed) > len(self.present) or (not self.present and self._frame % 2 == 0)
-        if missing or self._frame - self._searched >= EVERY:
+        lost, absent = len(followed) > len(self.present), len(self.known) > len(self.present)
+        if lost or self._frame - self._searched >= (AGAIN if absent else EVERY):
             self._search(picture)
         return {person.number: person.points for person in self.present if person.points is not None}
 

@@ -61,7 +61,7 @@ def cut_lips(
     skin[here] = moved[there]
     mixed = (share < 1) & _by_pixel(hole | mouth | near).any(axis=2)
     counts = ~hole & (mouth | (layers == 0))
-    known = _by_pixel((layers == 0) & ~hole).all(axis=2)[mixed]
+    known = np.asarray(_by_pixel((layers == 0) & ~hole).all(axis=2))[mixed]
     weights = _by_pixel(counts)[mixed][..., None].astype(np.float32)
     total = weights.sum(axis=1)
     plain, clean = (
@@ -77,8 +77,9 @@ def cut_lips(
 def _by_pixel(samples: npt.NDArray[_Value]) -> npt.NDArray[_Value]:
     """Samples [H * SAMPLES, W * SAMPLES, ...] by the pixel they lie in, [H, W, SAMPLES**2, ...]."""
     height, width = samples.shape[0] // SAMPLES, samples.shape[1] // SAMPLES
-    blocks = samples.reshape(height, SAMPLES, width, SAMPLES, *samples.shape[2:])
-    return blocks.swapaxes(1, 2).reshape(height, width, SAMPLES**2, *samples.shape[2:])
+    blocks = samples.reshape(height, SAMPLES, width, SAMPLES, *samples.shape[2:]).swapaxes(1, 2)
+    grouped: npt.NDArray[_Value] = blocks.reshape(height, width, SAMPLES**2, *samples.shape[2:])
+    return grouped
 
 
 def spread_light(there: BoolArray, known: BoolArray, values: Float32Array, width: float) -> Float32Array:

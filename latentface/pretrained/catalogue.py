@@ -19,7 +19,7 @@ class Entry:
     Attributes:
         name: its name for the user. kind: "generator", "encoder", "landmarks", "perceptual", "emotion",
             "identity", "directions", "expressions", "preconditioner", "motion", "mark", "mouth", "completion",
-            "rhythm", "spectacles", "head" or "head-reader".
+            "occluders", "rhythm", "spectacles", "head" or "head-reader".
         file: name in `WEIGHTS_DIR`; the model card beside it has the suffix .md.
         licence: SPDX identifier. summary: one line for the list.
     """

@@ -1,7 +1,7 @@
 """Things in front of faces, drawn with a mask: microphones, phones, cups, cloths, strands of hair.
 
-A picture is float32 [S, S, 4]: colours and how much of a pixel is covered, 0 to 1. Coordinates in it reach from -1 to 1,
-x to the right and y downwards; what belongs on the face lies in the middle, and what holds it up below.
+A picture is float32 [S, S, 4]: colours and how much of a pixel is covered, 0 to 1. Coordinates in it reach from -1 to
+1, x to the right and y downwards; what belongs on the face lies in the middle, and what holds it up below.
 """
 
 from __future__ import annotations

@@ -24,6 +24,19 @@ def face() -> tuple[Pixels, FaceCrop]:
     return photo, lf.align(photo)[0]
 
 
+def test_a_thing_in_front_of_the_face_is_found(face: tuple[Pixels, FaceCrop]) -> None:
+    photo, crop = face
+    made = photo.copy()
+    (x, y), unit = crop.landmarks[30], np.linalg.norm(crop.landmarks[36] - crop.landmarks[45])
+    rows, columns = np.mgrid[: photo.shape[0], : photo.shape[1]]
+    thing = (np.abs(columns - x) < 0.3 * unit) & (rows > y) & (rows < y + 1.4 * unit)
+    made[thing] = (40, 60, 200)
+    found = find_occluder("hand", made, crop)
+    assert (found & thing).sum() > 0.8 * thing.sum()
+    with pytest.raises(InputError, match="no hand found"):
+        find_occluder("hand", photo, crop)
+
+
 def frames(photo: Pixels, crop: FaceCrop) -> tuple[Pixels, np.ndarray]:
     """The photo with a pair of dark glasses' frames drawn on, and where they are."""
     eyes = crop.landmarks[36:42].mean(0), crop.landmarks[42:48].mean(0)

@@ -30,5 +30,5 @@ def test_wrong_shapes_are_refused(wrong, told):
 
 
 def test_patches_of_another_size_are_refused():
-    with pytest.raises(UsageError, match=r"expected patches \[N, 3, 80, 176\]"):
+    with pytest.raises(UsageError, match=r"expected pictures \[N, 3, 80, 176\]"):
         SpectaclesNet(SpectaclesConfig())(torch.zeros(1, 3, 80, 80))

@@ -1,0 +1,66 @@
+"""The recipe of the network that finds what is in front of faces, on plain faces."""
+
+import numpy as np
+import pytest
+
+from latentface.errors import InputError
+from latentface.networks.occluders import OccluderConfig
+from latentface.pretrained import load_occluders
+from latentface.training.loop import Loop, LoopOptions
+from latentface.training.occluder_pictures import SHARES, SIDE, put_in_front
+from latentface.training.occluders import Faces, OccluderTask, covered_shares, read_faces
+from tests.helpers.curves import read_curve
+from tests.helpers.faces import face_points
+from tests.helpers.portrait_folder import write_folder
+
+SMALL = OccluderConfig(32, (6, 8, 8))
+OPTIONS = LoopOptions(
+    steps=40, measure_every=20, warm_up=4, learning_rate=8e-3, average=0.9, bfloat16=False, minutes=None
+)
+
+
+def faces(count: int) -> Faces:
+    """Plain skin, no two of one colour."""
+    colours = np.random.default_rng(0).uniform(120, 220, (count, 1, 1, 3))
+    points = face_points((16, 12), 8)
+    return Faces(np.broadcast_to(colours, (count, 32, 32, 3)).astype(np.uint8), np.stack([points] * count))
+
+
+def things() -> dict[str, np.ndarray]:
+    """A blue disc of each kind."""
+    y, x = np.mgrid[:SIDE, :SIDE] - SIDE / 2
+    disc = np.zeros((1, SIDE, SIDE, 4), np.uint8)
+    disc[0, np.hypot(x, y) < 0.3 * SIDE] = (20, 40, 200, 255)
+    return dict.fromkeys(SHARES, disc)
+
+
+def test_things_are_learnt(tmp_path, gently):
+    task = OccluderTask(faces(24), things(), faces(8), things(), SMALL, batch=12)
+    path = Loop(task, tmp_path, OPTIONS).run()
+    first, last = read_curve(tmp_path)
+    assert last["loss"] < 0.8 * first["loss"] and last["iou"] > 0.5 and "iou_hand" in last
+    network = load_occluders(path)
+    covered = np.stack([put_in_front(f / np.float32(255), p, things(), np.random.default_rng(7), "blob").colours
+                        for f, p in zip(faces(4).pictures, faces(4).landmarks, strict=True)])  # fmt: skip
+    occluded = Faces(np.rint(covered * 255).astype(np.uint8), faces(4).landmarks)
+    assert covered_shares(network, occluded).min() > covered_shares(network, faces(4)).max()
+
+
+def test_hard_faces_are_sampled_more_often():
+    import torch
+
+    many = faces(10)
+    weights = np.zeros(10)
+    weights[3] = 1.0
+    task = OccluderTask(many, things(), faces(4), things(), SMALL, batch=2, weights=weights)
+    chosen = torch.multinomial(task.weights, 5, replacement=True)
+    assert (chosen == 3).all()
+
+
+def test_crops_are_read_at_the_networks_size(tmp_path):
+    folder = write_folder(tmp_path, 3)
+    found = read_faces(folder, 64)
+    assert found.pictures.shape == (3, 64, 64, 3) and 0 < found.landmarks.min() < found.landmarks.max() < 64
+    (folder / "faces.jsonl").write_text("")
+    with pytest.raises(InputError, match="no faces"):
+        read_faces(folder)
