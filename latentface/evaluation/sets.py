@@ -130,7 +130,7 @@ def _distances(a: Tensor, b: Tensor) -> Iterable[Tensor]:
     """Distances of a's features to all of b's, some rows at a time; those of equal features are exactly zero."""
     wide = b.double()
     own = wide.square().sum(1)
-    for block in a.double().split(table_rows(len(b))):
+    for block in torch.split(a.double(), table_rows(len(b))):
         together = block.square().sum(1)[:, None] + own
         square = together - 2 * block @ wide.T
         yield torch.where(square > _EQUAL * together, square, 0).clamp(min=0).sqrt()
