@@ -74,7 +74,7 @@ class Occluders:
         rows, columns = ndimage.distance_transform_edt(hidden, return_distances=False, return_indices=True)
         filled = np.where(hidden[..., None], smooth[rows, columns], part)
         filled = np.where(hidden[..., None], _blurred(filled, np.ones_like(hidden), self.rim), part)
-        made = photo.copy()
+        made: Pixels = photo.copy()
         made[self.box.slices] = np.rint(filled).clip(0, 255)
         return made
 
