@@ -295,7 +295,8 @@ class Driver:
         still, gain = self.in_front.occluders, relight(self.light, scene, field)
         if still is not None:
             still.hold(shift, box)
-            gain = still.unlit(gain, box)
+            part = (slice(gain.step // 2, None, gain.step),) * 2
+            gain = replace(gain, values=1 + (gain.values - 1) * still.uncovered(box)[part])
         motion = Motion(box, shift, gain)
         moved = motion.move(photo)
         if change is not None:

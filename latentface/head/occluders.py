@@ -16,7 +16,6 @@ from latentface.faces.alignment import crop_face
 from latentface.faces.crop import FaceCrop, map_points
 from latentface.faces.regions import fill
 from latentface.head.geometry import Box, ramp
-from latentface.head.shading import Gain
 from latentface.networks.occluders import OccluderNet
 
 SURE = 1.5  # the logit that some of a thing must reach
@@ -75,7 +74,7 @@ class Occluders:
         rows, columns = ndimage.distance_transform_edt(hidden, return_distances=False, return_indices=True)
         filled = np.where(hidden[..., None], smooth[rows, columns], part)
         filled = np.where(hidden[..., None], _blurred(filled, np.ones_like(hidden), self.rim), part)
-        made = photo.copy()
+        made: Pixels = photo.copy()
         made[self.box.slices] = np.rint(filled).clip(0, 255)
         return made
 
@@ -83,12 +82,6 @@ class Occluders:
         """Let a field [h, w, 2] of a box leave them where they are, in place."""
         here, there = box.shared(self.box)
         shift[here][self.distance[there] <= 0.7 * self.rim] = 0
-
-    def unlit(self, gain: Gain, box: Box) -> Gain:
-        """A gain of a box that leaves their light alone."""
-        part = (slice(gain.step // 2, None, gain.step),) * 2
-        share = self.uncovered(box)[part]
-        return Gain(1 + (gain.values - 1) * share, gain.step)
 
 
 def _blurred(picture: Float32Array, known: BoolArray, width: float) -> Float32Array:

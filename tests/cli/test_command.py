@@ -10,6 +10,7 @@ import pytest
 
 from latentface.cli import COMMANDS, cli
 from latentface.cli.command import GENERAL, MESSAGES, PASTING, PROJECTION, SECTIONS, Flag
+from latentface.cli.who import Who
 from latentface.options import CompositeOptions, ProjectOptions, TransferOptions
 from tests.helpers.cli_desk import Desk
 
@@ -129,7 +130,7 @@ def write(param: Flag) -> tuple[str, list[str]]:
         return param.spelled(), [param.spelled(), *WORDS[param.name].split()]
     if isinstance(param.type, click.Choice):
         return param.spelled(), [param.spelled(), next(c for c in param.type.choices if c != param.default)]
-    numeric = isinstance(param.type, click.types.IntParamType | click.types.FloatParamType)
+    numeric = isinstance(param.type, click.types.IntParamType | click.types.FloatParamType | Who)
     least, most = getattr(param.type, "min", None) or 0, getattr(param.type, "max", None)
     return param.spelled(), [param.spelled(), str(min(max(least, 1), most or 1e9)) if numeric else "none"]
 
