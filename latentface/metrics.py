@@ -211,7 +211,8 @@ def kernel_distance(a: Tensor, b: Tensor, scale: float | None = None) -> float:
     factor = 1 / a.shape[1] if scale is None else scale
 
     def total(x: Tensor, y: Tensor) -> Tensor:
-        return torch.stack([((rows @ y.T * factor + 1) ** 3).sum() for rows in x.split(table_rows(len(y)))]).sum()
+        parts = torch.split(x, table_rows(len(y)))
+        return torch.stack([((rows @ y.T * factor + 1) ** 3).sum() for rows in parts]).sum()
 
     def within(x: Tensor) -> Tensor:
         own = ((x.square().sum(1) * factor + 1) ** 3).sum()
