@@ -14,6 +14,7 @@ from latentface import api, hub
 from latentface.arrays import BoolArray, Float32Array, Pixels
 from latentface.completion import guides
 from latentface.completion.feed_forward import fill_in, harmonise, paint
+from latentface.completion.harmonisation import match_border
 from latentface.completion.holes import Mask, box_hole, check_face, check_hole, grown, read_hole
 from latentface.completion.occluders import find_occluder
 from latentface.completion.optimisation import project_masked, synthesise_texture
@@ -218,7 +219,8 @@ class _Work:
         # the change of colour is smooth; the region keeps its own detail
         middle = np.rint(change / 2 + 128).clip(0, 255).astype(np.uint8)
         shift = 2 * (self._placed(self.crop, middle, np.full(self.rgb.shape, 128, np.float32)) - 128)
-        return self._within(self.rgb + shift)
+        photo = self.rgb.astype(np.float32)
+        return self._within(match_border(photo, photo + shift, self.hole))
 
     def _placed(self, crop: FaceCrop, made: Pixels, beyond: Float32Array) -> Float32Array:
         """A picture of the crop where it lies in the photo, in the hole, and something else beyond the crop."""

@@ -21,9 +21,9 @@ SLIT = 0.4
 #: Softness of the edge between lip and mouth: deviation in canvas pixels.
 EDGE = 0.35
 #: The shade that the upper lip throws: its strength, and how far down it goes, in canvas pixels.
-SHADE, SHADE_DEPTH = 0.3, 1.6
+SHADE, SHADE_DEPTH = 0.25, 1.6
 #: How much darker it is between lips that all but touch, and the height, in canvas pixels, by which that is over.
-NARROW, NARROW_HEIGHT = 0.45, 4.5
+NARROW, NARROW_HEIGHT = 0.3, 3.5
 #: A photo whose colours stray less than this (0 to 255, root mean square) from one curve is black-and-white or tinted.
 COLOURLESS = 2.5
 
