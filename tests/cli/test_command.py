@@ -19,7 +19,7 @@ FITTED = {"perceptual_weight", "pixel_weight", "feature_weight", "precision"}
 SEARCH = {spec.name for spec in fields(ProjectOptions)} - {"steps", "start", "seed", "tune_steps", "tune_learning_rate"}
 NO_NOISE = {"noise_regularise"}  # noise maps are optimised on request only
 PROJECTING = SEARCH | {"steps", "start", "landmarks", "cache"}
-CHOICE = {"most_layers", "exact_layers", "contiguous", "keep", "finest", "solver", "time_limit", "rounds"}
+CHOICE = {"most_layers", "exact_layers", "contiguous", "keep", "finest", "solver", "time_limit", "rounds", "flips"}
 LIVE = {"calibrate", "preview", "virtual_camera", "seconds"}
 #: What belongs to animation by keypoints, beside --network and --device.
 KEYPOINTS = {"adapt_scale", "still_background", "crop", "driver_crop", "precision"}
@@ -47,7 +47,7 @@ MODES = {
     f"{TRANSFER} bert.png --place paste": {"mode"} | {"rate", "only", "mouth"} | NO_NOISE,
     f"{TRANSFER} bert.png --layers 3-4": {"mode"} | PASTE | CHOICE | {"rate"} | NO_NOISE,
     f"{TRANSFER} bert.png --layers paper": {"mode"} | PASTE | CHOICE | {"rate"} | NO_NOISE,
-    f"{TRANSFER} bert.png --solver exhaustive": {"mode"} | PASTE | {"time_limit", "rounds", "rate"} | NO_NOISE,
+    f"{TRANSFER} bert.png --solver exhaustive": {"mode"} | PASTE | {"time_limit", "rounds", "flips", "rate"} | NO_NOISE,
     f"{TRANSFER} bert.png --steps 0": {"mode"} | PASTE | SEARCH | {"rate"},
     f"{TRANSFER} bert.safetensors": {"mode"} | PASTE | {"expression_face", "rate"} | NO_NOISE,
     f"{TRANSFER} bert.mp4": {"mode"} | PASTE | {"expression_face", "strip", "rate"} | NO_NOISE,

@@ -51,7 +51,7 @@ def test_a_clip_is_read_and_its_comment_speaks_where_the_packet_is_gone(
     found = verify(path)
     assert found.source_type == GENERATED and found.credentials is not None and found.credentials.state == "valid"
     write_clip(path, replace(moving(3), source_type=GENERATED))
-    path.write_bytes(path.read_bytes().replace(b"<x:xmpmeta", b"<y:xmpmeta"))
+    path.write_bytes(path.read_bytes().replace(b"rdf:RDF", b"rdf:RDX"))
     found = verify(path)
     assert found.source_type == GENERATED and found.software is None and found.made_by_network
 

@@ -32,7 +32,7 @@ def face(grey: bool = False) -> tuple[np.ndarray, np.ndarray]:
 
 def rig(grey: bool = False) -> Rig:
     photo, points = face(grey)
-    return Rig(photo, fit_head(hub.head_model(), points, photo), hub.head_model(), hub.mouth(), hub.spectacles())
+    return Rig(photo, fit_head(hub.head_model(), points, photo), hub.head_model(), hub.mouth(), hub.finders())
 
 
 @pytest.fixture(scope="module")
