@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from latentface.arrays import Pixels
+from latentface.arrays import Float32Array, Pixels
 from latentface.faces import alignment
 from latentface.faces.crop import ffhq_quad, map_points, quad_to_matrix
 from latentface.faces.mark_region import mark_region
@@ -33,7 +33,7 @@ from latentface.faces.tracking import Tracker
 from latentface.io.images import list_photos, read_image
 from latentface.io.provenance import COMPOSITE
 from latentface.io.video import read_clip
-from latentface.provenance.mark import Marker
+from latentface.provenance.mark import LEAST_CONFIDENCE, Marker, confidence
 from latentface.provenance.payload import BITS, FALSE_ALARMS, MOST_ERRORS, Payload, codeword
 from latentface.provenance.publish import marker
 from latentface.training import mark_attacks
@@ -152,9 +152,8 @@ def clip(tool: Marker, path: Path, count: int = 12) -> None:
         print(f"CRF {crf}: {100 - 100 * wrong.mean() / BITS:.2f} % of bits, {good:.0%} of frames, {vote} wrong by vote")
 
 
-def words_of_chance(
-    tool: Marker, folder: Path, count: int
-) -> Iterator[np.ndarray[tuple[int, int], np.dtype[np.bool_]]]:
+def chance_readings(tool: Marker, folder: Path, count: int) -> Iterator[Float32Array]:
+    """The log odds [64, 48] of crops without a mark."""
     source = torch.Generator().manual_seed(0)
     for data in load_faces(folder):
         for _ in range(math.ceil(count * len(data) / 4155 / 64)):
@@ -163,18 +162,22 @@ def words_of_chance(
             light = mark_attacks.realigned(light, 128, source, strength=8.0)
             light = light * mark_attacks.uniform(0.8, 1.2, source) + mark_attacks.uniform(-20, 20, source)
             with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-                yield (tool.networks.reader(mark_attacks.rounded(light)) > 0).numpy()
+                yield tool.networks.reader(mark_attacks.rounded(light)).float().numpy()
 
 
 def chance(tool: Marker, folder: Path, count: int) -> None:
-    """Words of unmarked crops by their distance from the nearest codeword, beside the binomial."""
-    words = np.concatenate(list(words_of_chance(tool, folder, count)))
+    """Words of unmarked crops by their distance from the nearest codeword, beside the binomial, and their certainty."""
+    readings = list(chance_readings(tool, folder, count))
+    words = np.concatenate([odds > 0 for odds in readings])
+    sure = np.array([confidence(np.abs(each)) for odds in readings for each in odds])
     codes = torch.from_numpy(np.stack([codeword(data) for data in range(2**17)])).float() * 2 - 1
     nearest = []
     for batch in torch.from_numpy(words).float().mul(2).sub(1).split(512):
         nearest.append(((BITS - (batch @ codes.T).max(1).values) / 2).int())
     distance = torch.cat(nearest).numpy()
-    print(f"{len(words)} crops; accepted {np.sum(distance <= MOST_ERRORS)}, expected {len(words) * FALSE_ALARMS:.2g}")
+    near, certain = distance <= MOST_ERRORS, sure >= LEAST_CONFIDENCE
+    print(f"{len(words)} crops; words near a codeword {near.sum()}, expected {len(words) * FALSE_ALARMS:.2g}")
+    print(f"as sure as a mark {certain.sum()}; both, that is read as a mark {(near & certain).sum()}")
     for errors in range(2, 8):
         share = sum(math.comb(BITS, k) for k in range(errors + 1)) * 2.0 ** (17 - BITS)
         print(f"within {errors} errors: {np.mean(distance <= errors):.3g}, by the binomial {share:.3g}")

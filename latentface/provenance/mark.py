@@ -27,6 +27,8 @@ from latentface.provenance.payload import Payload
 
 #: Sides of FFHQ crops in photo pixels below which a face is too small to carry a mark.
 SMALLEST = 96
+#: The least confidence of a single frame's reading: marks have more, faces without one hardly ever that much.
+LEAST_CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ class Marker:
         if not len(boxes):
             return []
         faces = self.landmarks(photo, boxes)
-        readings = (_decode([self.odds(photo, points)]) for points in faces)
+        readings = (decode_odds([self.odds(photo, points)]) for points in faces)
         return [reading for reading in readings if reading is not None]
 
     def read_frames(self, frames: Iterable[Frame]) -> MarkReading | None:
@@ -125,7 +127,7 @@ class Marker:
             points = tracker(rgb)
             if points is not None:
                 odds.append(self.odds(rgb, points))
-        return _decode(odds)
+        return decode_odds(odds)
 
     def odds(self, photo: Pixels, landmarks: NDArray[np.floating]) -> Float32Array:
         """The log odds [48] that each bit is 1, read from the face that has these landmarks [68, 2]."""
@@ -152,7 +154,7 @@ def _light(photo: Pixels, quad: Float64Array) -> torch.Tensor:
     return torch.from_numpy(np.asarray(crop.reduce(2), np.float32))[None, None]
 
 
-def _decode(odds: Sequence[Float32Array]) -> MarkReading | None:
+def decode_odds(odds: Sequence[Float32Array]) -> MarkReading | None:
     """What one or more readings of 48 bits say together."""
     if not odds:
         return None
@@ -162,8 +164,14 @@ def _decode(odds: Sequence[Float32Array]) -> MarkReading | None:
         return None
     payload, wrong = found
     signs = payload.to_bits() * 2.0 - 1
-    sure = 1 / (1 + np.exp(-np.clip(total * signs, -30, 30)))
-    return MarkReading(payload, wrong, float(sure.mean()), len(odds))
+    if confidence(total * signs / len(odds)) < LEAST_CONFIDENCE:
+        return None
+    return MarkReading(payload, wrong, confidence(total * signs), len(odds))
+
+
+def confidence(odds: NDArray[np.floating]) -> float:
+    """The mean probability of bits by their log odds [48], 0.5 ... 1 for bits as they are read."""
+    return float((1 / (1 + np.exp(-np.clip(odds, -30, 30)))).mean())
 
 
 def _add(photo: Pixels, to_photo: Float64Array, mark: torch.Tensor) -> Pixels:

@@ -12,7 +12,7 @@ from latentface.arrays import Pixels
 from latentface.faces import alignment
 from latentface.io.clip import Clip
 from latentface.io.images import read_image
-from latentface.provenance.mark import SMALLEST, Marker
+from latentface.provenance.mark import SMALLEST, Marker, decode_odds
 from latentface.provenance.payload import Payload
 from latentface.provenance.publish import marker as builtin
 from tests.provenance.marked import LANDMARKS, marker, smooth_face
@@ -50,6 +50,15 @@ def test_small_clips_stay_and_frames_without_a_face_too() -> None:
     clip = Clip.of([rgba], 25, (160, 160), alpha=True)
     (frame,) = marker().mark_clip(clip, "edit")
     assert np.array_equal(frame.pixels, rgba)
+
+
+def test_a_word_that_is_hardly_certain_is_no_mark() -> None:
+    signs = PAYLOAD.to_bits().astype(np.float32) * 2 - 1
+    sure = decode_odds([signs * 6])
+    assert sure is not None and sure.payload == PAYLOAD and sure.confidence > 0.99
+    assert decode_odds([signs * 2.5]) is None  # as faces without a mark are read
+    assert decode_odds([signs * 2.5] * 100) is None  # and their frames, which are alike
+    assert decode_odds([]) is None
 
 
 def as_jpeg(image: Pixels, quality: int) -> Pixels:
