@@ -283,12 +283,14 @@ def test_an_expression_goes_from_photo_to_photo(page: Page, astronaut: Path, two
 
 def test_what_is_brushed_is_completed_and_nothing_else(page: Page, astronaut: Path, served: Served) -> None:
     tab(page, "Complete")
-    page.locator("#complete-photo input[type=file]").first.set_input_files(str(astronaut))
     canvas = page.locator("#complete-photo canvas").first
-    canvas.wait_for(timeout=LONG)
     command = page.locator("#complete-command textarea")
-    for _ in range(12):  # the editor gives no sign when it takes strokes
+    for _ in range(6):  # the editor gives no sign when it takes pictures and strokes
+        page.locator("#complete-photo input[type=file]").first.set_input_files(str(astronaut))
+        canvas.wait_for(timeout=LONG)
+        page.wait_for_timeout(1_500)
         brush(page, canvas)
+        page.wait_for_timeout(1_500)
         with suppress(AssertionError):
             expect(command).to_have_value(re.compile("--mask"), timeout=LONG / 12)
             break
