@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from latentface.arrays import BoolArray, Float32Array
 from latentface.compositing.blending import membrane
+from latentface.head.geometry import blur_known
 
 #: Pixels over which each side of the border is averaged, as a deviation, and how far around the region that looks.
 WIDTH, AROUND = 2.0, 8
@@ -44,10 +45,7 @@ def match_border(photo: Float32Array, content: Float32Array, region: BoolArray) 
 
 def _mean(picture: Float32Array, known: BoolArray) -> Float32Array:
     """A Gaussian mean of a picture [H, W, 3] over what is known of it; the nearest one far away."""
-    weight = ndimage.gaussian_filter(known.astype(np.float32), WIDTH)
-    total = ndimage.gaussian_filter(picture * known[..., None], (WIDTH, WIDTH, 0))
-    near = weight > 1e-3
-    mean: Float32Array = total / np.maximum(weight, 1e-3)[..., None]
-    at = ndimage.distance_transform_edt(~near, return_distances=False, return_indices=True)
+    mean, weight = blur_known(picture, known, WIDTH)
+    at = ndimage.distance_transform_edt(weight <= 1e-3, return_distances=False, return_indices=True)
     filled: Float32Array = mean[tuple(at)]
     return filled

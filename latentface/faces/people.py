@@ -124,26 +124,23 @@ class People:
         """Those who met and parted are looked at again; of two on one face, the one whose it is stays."""
         here = self.present
         boxes = {person.number: alignment.box_around(person.points) for person in here if person.points is not None}
-        for k, one in enumerate(here):
-            for other in here[k + 1 :]:
-                if _overlap(boxes[one.number], boxes[other.number]) > MET:
-                    one.doubtful = other.doubtful = True
         meeting = {
             person.number
             for person in here
             for other in here
             if other is not person and _overlap(boxes[person.number], boxes[other.number]) > MET
         }
+        for person in here:
+            person.doubtful |= person.number in meeting
         doubtful = [person for person in here if person.doubtful]
         if not doubtful or (meeting and self._frame % 2):
             return
-        places = [person.points for person in doubtful if person.points is not None]
-        distinct = [
-            k
-            for k, points in enumerate(places)
-            if all(_overlap(alignment.box_around(points), alignment.box_around(each)) < 0.5 for each in places[:k])
+        faces = [
+            person.points
+            for k, person in enumerate(doubtful)
+            if person.points is not None
+            and all(_overlap(boxes[person.number], boxes[other.number]) < 0.5 for other in doubtful[:k])
         ]
-        faces = [places[k] for k in distinct]
         absent = [person for person in self.known if person.tracker is None]
         likeness = self._likeness([*doubtful, *absent], self._looks(picture, faces))
         for person in doubtful:

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
-from latentface.arrays import Float32Array, Float64Array, Int64Array
+from latentface.arrays import BoolArray, Float32Array, Float64Array, Int64Array
 from latentface.head.model import HeadModel
 from latentface.ops.raster import Raster, rasterise
 
@@ -145,3 +146,12 @@ def affine(after: Float32Array, before: Float32Array) -> tuple[Float64Array, Flo
     ones = np.concatenate([after[:, :2], np.ones((len(after), 1))], axis=1).astype(np.float64)
     solution = np.linalg.lstsq(ones, before[:, :2].astype(np.float64), rcond=None)[0]
     return solution[:2].T, solution[2]
+
+
+def blur_known(picture: Float32Array, known: BoolArray, width: float) -> tuple[Float32Array, Float32Array]:
+    """A picture [H, W, C] blurred by a Gaussian of which only known pixels count, and their weight in it, [H, W]."""
+    share = known.astype(np.float32)
+    weight = ndimage.gaussian_filter(share, width)
+    blurred = ndimage.gaussian_filter(picture * share[..., None], (width, width, 0))
+    mean: Float32Array = blurred / np.maximum(weight, 1e-4)[..., None]
+    return mean, weight

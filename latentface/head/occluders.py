@@ -15,7 +15,7 @@ from latentface.arrays import BoolArray, Float32Array, Float64Array, Pixels
 from latentface.faces.alignment import crop_face
 from latentface.faces.crop import FaceCrop, map_points
 from latentface.faces.regions import fill
-from latentface.head.geometry import Box, ramp
+from latentface.head.geometry import Box, blur_known, ramp
 from latentface.networks.occluders import OccluderNet
 
 SURE = 1.5  # the logit that some of a thing must reach
@@ -70,10 +70,10 @@ class Occluders:
         if hidden.all():
             return photo
         part = photo[self.box.slices].astype(np.float32)
-        smooth = _blurred(part, ~hidden, 1.5 * self.rim)
+        smooth = blur_known(part, ~hidden, 1.5 * self.rim)[0]
         rows, columns = ndimage.distance_transform_edt(hidden, return_distances=False, return_indices=True)
         filled = np.where(hidden[..., None], smooth[rows, columns], part)
-        filled = np.where(hidden[..., None], _blurred(filled, np.ones_like(hidden), self.rim), part)
+        filled = np.where(hidden[..., None], blur_known(filled, np.ones_like(hidden), self.rim)[0], part)
         made: Pixels = photo.copy()
         made[self.box.slices] = np.rint(filled).clip(0, 255)
         return made
@@ -82,15 +82,6 @@ class Occluders:
         """Let a field [h, w, 2] of a box leave them where they are, in place."""
         here, there = box.shared(self.box)
         shift[here][self.distance[there] <= 0.7 * self.rim] = 0
-
-
-def _blurred(picture: Float32Array, known: BoolArray, width: float) -> Float32Array:
-    """A picture [H, W, 3] blurred by a Gaussian, of which only known pixels count."""
-    share = known.astype(np.float32)
-    weight = ndimage.gaussian_filter(share, width)
-    blurred = ndimage.gaussian_filter(picture * share[..., None], (width, width, 0))
-    made: Float32Array = blurred / np.maximum(weight, 1e-4)[..., None]
-    return made
 
 
 def find_occluders(photo: Pixels, landmarks: Float64Array, network: OccluderNet) -> Occluders | None:
