@@ -580,6 +580,7 @@ class EditOptions:
         choices=("auto", "head", "warp", "paste"),
         applies_to=_SHOWN_IN_PHOTO,
     )
+    only: str = parts_option((when("place", "auto", "head"), when("crop", False)))
     crop: bool = option(False, "Show only the generated face, without the photo around it.")
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from latentface.cli.changes import read_keyframes
-from latentface.cli.flags import build_options
+from latentface.cli.flags import CLIP, FRAMES, build_options, kind_of_any
 from latentface.cli.outputs import check_outputs, default_output, prepared_folder, write_film
 from latentface.cli.publishing import build_publisher
 from latentface.cli.report import Report
@@ -32,9 +32,11 @@ def edit_clip(
     check_outputs([target, flags["save_preset"]], [source, flags["preset"], flags["curves"]])
 
     from latentface.editing.clip_edit import change_by_name
+    from latentface.head.control_names import parse_parts
 
+    change = change_by_name(keyframes, parse_parts(flags["only"]))
     publisher = build_publisher(report, "edit", flags, [source], {"set": dict(keyframes.constant)})
-    told = _change(report, source, target, change_by_name(keyframes), flags, ", ".join(keyframes.names), publisher)
+    told = _change(report, source, target, change, flags, ", ".join(keyframes.names), publisher)
     if flags["save_preset"]:
         from latentface.cli.presets import save_preset
 
@@ -46,25 +48,40 @@ def edit_clip(
 def transfer_to_clip(
     report: Report, identity: Path, expression: Path, output: Path | None, flags: dict[str, Any]
 ) -> None:
-    """Give a clip's face the expression of a photo with the options of `latentface transfer`, and report."""
+    """Give a clip's face the expression of a photo or another clip with the options of `transfer`, and report."""
     target = output or default_output(identity, "transfer.mp4")
     check_outputs([target], [identity, expression])
 
+    change = _expression_of(report, expression, flags)
+    settings = {"strength": flags["strength"], "only": flags["only"]}
+    publisher = build_publisher(report, "transfer", flags, [identity, expression], settings)
+    told = _change(report, identity, target, change, flags, f"the expression of {expression.name}", publisher)
+    report.result({"command": "transfer", **told, "expression": str(expression), "exit_code": 0})
+
+
+def _expression_of(report: Report, expression: Path, flags: dict[str, Any]) -> ChangeOver:
+    """The change to the expression in a photo, or to that of another clip's frames."""
+    from latentface.editing.clip_edit import change_by_clip, change_to_expression
+    from latentface.head.control_names import parse_parts
+
+    strength, only = flags["strength"], parse_parts(flags["only"])
+    if kind_of_any(expression) in (CLIP, FRAMES):
+        from latentface.io.clip import parse_rate
+        from latentface.io.video import read_clip
+
+        driver = read_clip(expression, parse_rate(flags["rate"]) if flags["rate"] else None)
+        report.notes(driver.notes)
+        return change_by_clip(driver, strength, only, flags["landmarks"])
+
     from latentface import api
     from latentface.cli.faces import find_faces
-    from latentface.editing.clip_edit import change_to_expression
     from latentface.faces.crop import pick_face
-    from latentface.head.control_names import parse_parts
     from latentface.io.colour import srgb
     from latentface.io.images import read_photo
 
     photo, faces = find_faces(expression, srgb(read_photo(expression)), flags["landmarks"], report)
     theirs = api.fit_head(pick_face(faces, flags["expression_face"], str(expression)), photo.rgb)
-    change = change_to_expression(theirs, flags["strength"], parse_parts(flags["only"]))
-    settings = {"strength": flags["strength"], "only": flags["only"]}
-    publisher = build_publisher(report, "transfer", flags, [identity, expression], settings)
-    told = _change(report, identity, target, change, flags, f"the expression of {expression.name}", publisher)
-    report.result({"command": "transfer", **told, "expression": str(expression), "exit_code": 0})
+    return change_to_expression(theirs, strength, only)
 
 
 def _change(

@@ -71,7 +71,7 @@ FIELDS = {spec.name: (STILL,) for spec in fields(TransferOptions) if spec.name n
     "--expression",
     required=True,
     type=click.Path(path_type=Path),
-    help="Photo or latent file that shows the expression; or a clip or folder of frames, which gives a clip.",
+    help="Photo, clip, folder of frames or latent file that shows the expression; a clip or frames give a clip.",
 )
 @flag(
     "-o",
@@ -107,13 +107,14 @@ def transfer(report: Report, identity: Path, expression: Path, output: Path | No
 
     Besides the result, a strip shows identity, expression, generated face and result side by side. If the expression
     is a clip, the result is a clip with one frame for each of its frames, and with its sound. If the identity is a
-    clip, its face is tracked and gets the photo's expression in every frame; its speech and blinks are kept.
+    clip, its face is tracked and gets the expression of the photo, or of the other clip's frames; with --mode relative
+    its own speech and blinks go on under it.
     """
     facts = tell_sources(identity, expression)
     check_flags(facts)
     if facts[IDENTITY] in (CLIP, FRAMES):
-        if facts[EXPRESSION] != PHOTO:
-            raise UsageError(f"{expression}: a clip's face gets the expression of a photo; this is {facts[EXPRESSION]}")
+        if facts[EXPRESSION] == LATENT:
+            raise UsageError(f"{expression}: a clip's face gets the expression of a photo or a clip, not of a latent")
         from latentface.cli.edit_clip import transfer_to_clip
 
         transfer_to_clip(report, identity, expression, output, flags)

@@ -19,7 +19,8 @@ from latentface.editing.inverted_face import Face, Note
 from latentface.editing.placement import Placer, check_composite, find_points, make_placer
 from latentface.errors import UsageError
 from latentface.faces.head_pose import HeadPose, head_pose
-from latentface.head.controls import Change, apply_changes, check_changes
+from latentface.head.control_names import parse_parts
+from latentface.head.controls import Change, apply_changes, check_changes, restrict
 from latentface.head.fit import HeadFit
 from latentface.io.images import Photo
 from latentface.io.provenance import COMPOSITE, GENERATED
@@ -80,6 +81,7 @@ class Retoucher:
         self.note = note or (lambda text: None)
         text = self.options.layers
         self.rows = None if text == "all" else parse_rows(text, generator.config.num_ws)
+        self.only = parse_parts(self.options.only)
         self._network = face.tune(generator)
         self.reference = self._synthesise(face.latent)
         self._w = w_samples(generator)
@@ -102,6 +104,8 @@ class Retoucher:
         pasted = self.face.photo is None or self.face.crop is None or self.options.crop
         if controls and (pasted or place != "head"):
             raise UsageError(f"{', '.join(controls)} moves the head in a photo and has no effect on a generated face")
+        if self.only and (pasted or place != "head"):
+            raise UsageError(f"only {self.options.only} applies to a photo's head; this edit shows a generated face")
         if far > FAR and (pasted or place != "head"):
             words = ", ".join(f"{direction.name} {strength:g}" for direction, strength in steps)
             self.note(
@@ -170,7 +174,8 @@ class Retoucher:
             rest, points = find_points(self.generator, pictures)
             turn = any(_moves(direction) == HEAD for direction, _ in others)
             after = placer.read(self.reference, rest, image, points, turn)
-        return apply_changes(meaning_of(known).apply(after), controls)
+        after = apply_changes(meaning_of(known).apply(after), controls)
+        return restrict(placer.fit, after, self.only) if self.only else after
 
     def _turn(self, before: HeadPose, after: HeadPose) -> Motion:
         angles = {"yaw": after.yaw - before.yaw, "pitch": after.pitch - before.pitch}

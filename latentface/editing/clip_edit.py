@@ -21,6 +21,7 @@ from latentface.editing.keyframes import Keyframes
 from latentface.errors import NoFaceFound, UsageError
 from latentface.faces.crop import FaceCrop, WhichFace, face_number
 from latentface.faces.people import People, Person, PersonTracker
+from latentface.head.control_names import check_parts
 from latentface.head.controls import check_changes, is_control, restrict
 from latentface.head.drive import Steady
 from latentface.head.expression_match import match_expression
@@ -29,14 +30,17 @@ from latentface.head.geometry import ramp
 from latentface.head.view import HeadView
 from latentface.io.clip import Clip, Frame
 from latentface.io.provenance import COMPOSITE
-from latentface.motion.driver import LOOKED_AT
-from latentface.motion.head_driver import HeadFollower
+from latentface.motion.driver import LOOKED_AT, Latest
+from latentface.motion.head_driver import HeadDriver, HeadFollower, HeadMotion
+from latentface.motion.head_engine import HeadRetargeting
 from latentface.motion.in_order import free_cores, in_order
 from latentface.motion.lids import Lids
-from latentface.options import ClipOptions
+from latentface.options import AnimateOptions, ClipOptions
 
-#: The head of a frame at a time in seconds, changed.
-ChangeOver = Callable[[HeadFit, float], HeadFit]
+#: A head, changed.
+Change = Callable[[HeadFit], HeadFit]
+#: The change at a time in seconds of a face that looks so at rest; asked for with increasing times.
+ChangeOver = Callable[[Fraction, HeadFit], Change]
 
 RESTING = 12  # frames, of the first `LOOKED_AT`, whose median is the face at rest
 #: Degrees of yaw or pitch over which an edit fades, since a head that is turned farther cannot be fitted.
@@ -71,7 +75,8 @@ def edit_clip(
 
     Args:
         clip: the film.
-        change: what becomes of the head at a time; see `change_by_name` and `options.mode`.
+        change: what becomes of the head at a time; see `change_by_name`, `change_to_expression`, `change_by_clip` and
+            `options.mode`.
         options: how; by default `ClipOptions()`.
         face: which face of the first frame that shows any, counted from 1; by default the largest.
         landmarks: as `latentface.align` takes it.
@@ -89,8 +94,12 @@ def edit_clip(
     return EditedClip(replace(clip, frames=frames, source_type=COMPOSITE), editor.report)
 
 
-def change_by_name(keyframes: Keyframes) -> ChangeOver:
+def change_by_name(keyframes: Keyframes, only: Sequence[str] = ()) -> ChangeOver:
     """What directions of known meaning and controls, by name, do to a head over time.
+
+    Args:
+        keyframes: their values.
+        only: parts of the face that change, as `restrict` takes them; all if empty.
 
     Raises:
         UsageError: a name that is neither, or a value out of a control's range.
@@ -103,9 +112,11 @@ def change_by_name(keyframes: Keyframes) -> ChangeOver:
                 "direction of expression or pose, a control such as blink or yaw, or an ARKit shape"
             )
 
-    def change(fit: HeadFit, seconds: float) -> HeadFit:
-        return move_head(fit, keyframes.at(seconds))
+    def change(time: Fraction, rest: HeadFit) -> Change:
+        values = keyframes.at(float(time))
+        return _of_parts(lambda fit: move_head(fit, values), only)
 
+    check_parts(only)
     for seconds in sorted({time for keys in keyframes.keys.values() for time, _ in keys} | {0.0}):
         check_changes(controls_among(keyframes.at(seconds), shapes), shapes)
     return change
@@ -120,12 +131,56 @@ def change_to_expression(theirs: HeadFit, strength: float = 1.0, only: Sequence[
         only: parts of the face that change, as `restrict` takes them; all if empty.
     """
     model = hub.head_model()
+    check_parts(only)
+    made = _of_parts(lambda fit: match_expression(model, fit, theirs, strength), only)
+    return lambda time, rest: made
 
-    def change(fit: HeadFit, seconds: float) -> HeadFit:
-        after = match_expression(model, fit, theirs, strength)
-        return restrict(fit, after, only) if only else after
+
+def change_by_clip(
+    driver: Clip, strength: float = 1.0, only: Sequence[str] = (), landmarks: str = "builtin"
+) -> ChangeOver:
+    """The expression of the face in another clip, at each time that of its frame, as `change_to_expression` takes it.
+
+    Args:
+        driver: the other clip; its last frame is held when it ends first.
+        strength: how much of the difference, 1 for all of it.
+        only: parts of the face that change, as `restrict` takes them; all if empty.
+        landmarks: as `latentface.align` takes it.
+
+    Raises:
+        UsageError: an unknown part.
+        NoFaceFound: raised by the first change; no frame of the driver shows a face.
+    """
+    check_parts(only)
+    seen: list[tuple[HeadRetargeting, Latest[HeadMotion]]] = []
+
+    def change(time: Fraction, rest: HeadFit) -> Change:
+        if not seen:
+            seen.append(_heads_of(driver, rest, landmarks))
+        person, latest = seen[0]
+        motion = latest(time)
+        if motion is None:
+            return lambda fit: fit
+        return change_to_expression(person(motion), strength, only)(time, rest)
 
     return change
+
+
+def _heads_of(driver: Clip, rest: HeadFit, landmarks: str) -> tuple[HeadRetargeting, Latest[HeadMotion]]:
+    """The driver's own head for its motions, and its motion over time.
+
+    The person is fitted where the face is most like the one at rest without its expression.
+    """
+    model, predictor = hub.head_model(), hub.landmark_predictor(landmarks)
+    calm = replace(rest, expression=np.zeros_like(rest.expression)).landmarks(model)
+    heads = HeadDriver(driver, model, predictor, AnimateOptions(), calm)
+    own = HeadRetargeting(heads.person, heads.reference, AnimateOptions(mode="absolute"))
+    return own, Latest(iter(heads))
+
+
+def _of_parts(change: Change, only: Sequence[str]) -> Change:
+    """The same change of some parts alone; of all if empty."""
+    return (lambda fit: restrict(fit, change(fit), only)) if only else change
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,13 +188,14 @@ class _Step:
     """A frame, and what is known of the head in it; None where there is no head.
 
     Attributes:
-        fit: the head. rest: the same at rest. steady: what frames of its track share. shut: how far its eyes have
-            closed, 0..1. others: landmarks [68, 2] of the faces beside it, which keep still.
+        fit: the head. rest: the same at rest. change: what becomes of it. steady: what frames of its track share.
+        shut: how far its eyes have closed, 0..1. others: landmarks [68, 2] of the faces beside it, which keep still.
     """
 
     frame: Frame
     fit: HeadFit | None = None
     rest: HeadFit | None = None
+    change: Change | None = None
     steady: Steady | None = None
     shut: float = 0.0
     others: tuple[Float64Array, ...] = ()
@@ -187,27 +243,28 @@ class _ClipEditor:
                 yield _Step(frame)
                 continue
             fit, points = found
+            rest = fit if rest is None else rest
             if track != tracker.track:
-                rest = fit if rest is None else rest
                 track, lids = tracker.track, Lids(picture, points)
                 steady = HeadPlacer(picture, fit, tracker.others).steady
-            yield _Step(frame, fit, rest, steady, float(lids(picture, points).max()), tracker.others)
+            change = self.change(frame.time, rest)
+            yield _Step(frame, fit, rest, change, steady, float(lids(picture, points).max()), tracker.others)
 
     def render(self, step: _Step) -> Frame:
         """The edited frame."""
         frame, fit = step.frame, step.fit
-        if fit is None or step.rest is None:
+        if fit is None or step.rest is None or step.change is None:
             return frame
         picture = np.ascontiguousarray(frame.pixels[..., :3])
         placer = HeadPlacer(picture, fit, step.others, self.note, step.steady)
-        made: Pixels = placer.place(self._changed(placer.fit, step.rest, frame.time, step.shut))
+        made: Pixels = placer.place(self._changed(placer.fit, step.rest, step.change, step.shut))
         return replace(frame, pixels=np.dstack([made, frame.pixels[..., 3:]]))
 
-    def _changed(self, fit: HeadFit, rest: HeadFit, time: Fraction, shut: float) -> HeadFit:
+    def _changed(self, fit: HeadFit, rest: HeadFit, change: Change, shut: float) -> HeadFit:
         """The head of a frame after the edit; eyes that are shut stay so, since there is none to open."""
         absolute = self.options.mode == "absolute"
         before = fit if absolute else rest
-        after = self.change(before, float(time))
+        after = change(before)
         turned = np.array([max(abs(fit.yaw), abs(fit.pitch))])
         share = float(1 - ramp(turned, *TURNED)[0])
         moved = share * (after.expression - before.expression)

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from latentface.cli import run
 from latentface.io.clip import Clip
 from latentface.io.video import read_clip, write_clip
+from latentface.latents.latent import Latent
 
 ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
 SIZE = (180, 180)
@@ -58,6 +60,19 @@ def test_transfer_gives_a_clip_the_expression_of_a_photo(
     assert json.loads(out)["frames"] == 3 and len(list(read_clip(target))) == 3
 
 
+def test_transfer_gives_a_clip_the_expression_of_another(
+    film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    smiling, target = tmp_path / "smiling.mp4", tmp_path / "out.mp4"
+    assert called(capsys, "edit", film, "--at", 0, "jaw+=0", "--at", 0.4, "jaw+=0.6", "-o", smiling)[0] == 0
+    code, out, err = called(capsys, "transfer", "--identity", film, "--expression", smiling, "-o", target, "--json")
+    assert code == 0, err
+    assert json.loads(out)["frames"] == 3
+    before, after = ([f.pixels.astype(int) for f in read_clip(path)] for path in (film, target))
+    changes = [np.abs(a - b).mean() for a, b in zip(before, after, strict=True)]
+    assert changes[2] > 1.5 * changes[0]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -71,13 +86,16 @@ def test_transfer_gives_a_clip_the_expression_of_a_photo(
         (["edit", "FILM", "--set", "smile=1", "-o", "FILM"], "is an input"),
         (["edit", "PHOTO", "--set", "smile=1", "--at", "1", "smile=1"], "--at has no effect with a photo"),
         (["edit", "PHOTO", "--set", "smile=1", "--mode", "absolute"], "--mode has no effect with a photo"),
-        (["transfer", "--identity", "FILM", "--expression", "FILM"], "gets the expression of a photo"),
+        (["transfer", "--identity", "FILM", "--expression", "LATENT"], "of a photo or a clip, not of a latent"),
+        (["edit", "FILM", "--set", "smile=1", "--only", "nose"], "no part nose"),
+        (["edit", "PHOTO", "--set", "smile=1", "--only", "lips", "--place", "paste"], "--only has no effect"),
         (["transfer", "--identity", "FILM", "--expression", "PHOTO", "--layers", "3"], "--layers has no effect"),
     ],
 )
 def test_what_makes_no_sense_is_said(
     words: list[str], message: str, film: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    places = {"FILM": film, "PHOTO": ASTRONAUT}
+    Latent(torch.zeros(14, 256), "0" * 64).save(film.with_name("latent.safetensors"))
+    places = {"FILM": film, "PHOTO": ASTRONAUT, "LATENT": film.with_name("latent.safetensors")}
     code, _, err = called(capsys, *(places.get(word, word) for word in words))
     assert code in (2, 5) and message in err and "Traceback" not in err

@@ -12,7 +12,14 @@ from PIL import Image
 import latentface
 from latentface import hub
 from latentface.arrays import Float64Array, Pixels
-from latentface.editing.clip_edit import EYES, ChangeOver, change_by_name, change_to_expression, edit_clip
+from latentface.editing.clip_edit import (
+    EYES,
+    ChangeOver,
+    change_by_clip,
+    change_by_name,
+    change_to_expression,
+    edit_clip,
+)
 from latentface.editing.head_placement import HeadPlacer
 from latentface.editing.keyframes import Keyframes
 from latentface.errors import InputError, NoFaceFound, UsageError
@@ -61,7 +68,7 @@ def gap(picture: Pixels, placer: HeadPlacer) -> float:
 def test_every_frame_changes_as_its_edited_twin(placer: HeadPlacer, film: list[Pixels]) -> None:
     made = edited(film, change_by_name(Keyframes({"brows": 1.0})))
     fit = placer.fit.with_expression(jawOpen=JAWS[-1], relative=True)
-    twin = placer.place(change_by_name(Keyframes({"brows": 1.0}))(fit, 0.0))
+    twin = placer.place(change_by_name(Keyframes({"brows": 1.0}))(Fraction(0), fit)(fit))
     unit = np.linalg.norm(np.subtract(*(placer.fit.landmarks(placer.model)[k] for k in (36, 45))))
     was, wanted, came = (points(picture, placer)[17:27, 1] / unit for picture in (film[-1], twin, made[-1]))
     assert (wanted - was).mean() < -0.03
@@ -111,6 +118,17 @@ def test_the_expression_of_a_photo(placer: HeadPlacer) -> None:
     part = slice(mouth[:, 1].min(), mouth[:, 1].max()), slice(mouth[:, 0].min(), mouth[:, 0].max())
     changes = [np.abs(each[1][part].astype(int) - placer.photo[part]).mean() for each in (made, brows)]
     assert changes[0] > 2.5 * changes[1]  # brows pull on the nose, and that on the upper lip
+
+
+def test_the_expression_of_another_clip_is_added_or_takes_the_place_of_the_own(
+    placer: HeadPlacer, film: list[Pixels]
+) -> None:
+    still = [placer.photo] * len(film)
+    driven = edited(still, change_by_clip(clip_of(film)))
+    own = gap(film[-1], placer) - gap(film[0], placer)
+    assert gap(driven[-1], placer) - gap(driven[0], placer) == pytest.approx(own, rel=0.5)
+    replaced = edited(film, change_by_clip(clip_of(still), only=("lips",)), ClipOptions(mode="absolute"))
+    assert abs(gap(replaced[-1], placer) - gap(replaced[0], placer)) < 0.4 * own
 
 
 def test_frames_without_a_face_stay_and_are_counted(placer: HeadPlacer) -> None:
