@@ -1,6 +1,6 @@
 """latentface's own network files: safetensors with the network's kind and config, read strictly.
 
-The file of a network grown from a built-in one contains only the differences (`Base`).
+The file of a network grown from a built-in one, or with a built-in one inside, contains only the differences (`Base`).
 """
 
 from __future__ import annotations
@@ -28,11 +28,26 @@ Network = TypeVar("Network", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Base:
-    """The built-in network that another was grown from: its name, the SHA-256 of its file, and its fingerprint."""
+    """The built-in network that another was grown from or contains.
+
+    Attributes:
+        name: its name.
+        sha256: of its file.
+        fingerprint: of a generator, else empty.
+        prefix: of its tensors' names in the other network; empty where that was grown from it and is of its kind.
+    """
 
     name: str
     sha256: str
-    fingerprint: str
+    fingerprint: str = ""
+    prefix: str = ""
+
+    @staticmethod
+    def inside(name: str | os.PathLike[str], prefix: str) -> Base | None:
+        """The network `name` as a part of another; None for a file, which another machine need not have."""
+        from latentface.pretrained.catalogue import BUILTIN  # imported here, because these tables are read through it
+
+        return next((Base(entry.name, entry.sha256, prefix=prefix) for entry in BUILTIN if entry.name == name), None)
 
 
 @dataclass(frozen=True)
@@ -126,13 +141,13 @@ def _read_base(base: Base, kind: str, source: str) -> dict[str, torch.Tensor]:
     from latentface.pretrained import resolve  # imported here, because it reads networks through this module
     from latentface.pretrained.catalogue import BUILTIN
 
-    entries = [entry for entry in BUILTIN if (entry.name, entry.kind) == (base.name, kind)]
+    entries = [entry for entry in BUILTIN if entry.name == base.name and (base.prefix or entry.kind == kind)]
     if not entries or entries[0].sha256 != base.sha256:
         what = "does not include it" if not entries else "has a different network with that name"
-        raise WeightsError(
-            f"{source} was grown from {base.name}, and this version of latentface {what}: update one of them"
-        )
-    return read_network(resolve(base.name, kind=kind)).state
+        how = "uses" if base.prefix else "was grown from"
+        raise WeightsError(f"{source} {how} {base.name}, and this version of latentface {what}: update one of them")
+    state = read_network(resolve(base.name, kind=entries[0].kind)).state
+    return {f"{base.prefix}{name}": value for name, value in state.items()}
 
 
 def build_network(path: str | os.PathLike[str], kind: str, build: Callable[[dict[str, Any]], Network]) -> Network:
