@@ -18,6 +18,7 @@ from torch import nn
 
 from latentface.errors import LatentfaceError, UsageError, WeightsError
 from latentface.io.tensors import read_tensors, write_tensors
+from latentface.pretrained.packing import pack, unpack
 
 FORMAT = "latentface"
 FORMAT_VERSION = "1"
@@ -71,28 +72,31 @@ def write_network(
     dtype: torch.dtype = torch.float16,
     base: Base | None = None,
 ) -> None:
-    """Write a network: floating-point tensors in `dtype` (float16 or float32), others as they are.
+    """Write a network: floating-point tensors in `dtype`, others as they are.
 
-    With a base, tensors equal to the base's are omitted.
+    The type is float16, float32, or int8 for what `packing` makes of them. With a base, tensors equal to the base's are omitted.
 
     Raises:
         WeightsError: a tensor contains NaN or infinity, or exceeds the range of `dtype`.
         OutputError: the file cannot be written.
     """
-    if dtype not in (torch.float16, torch.float32):
-        raise UsageError(f"network files contain torch.float16 or torch.float32, not {dtype}")
-    tensors = {name: value.to(dtype) if value.is_floating_point() else value for name, value in state.items()}
-    _check_finite(tensors, f"cannot write {os.fspath(path)} in {dtype}")
-    metadata = {"format": FORMAT, "format_version": FORMAT_VERSION, "kind": kind}
+    if dtype not in (torch.float16, torch.float32, torch.int8):
+        raise UsageError(f"network files contain torch.float16, torch.float32 or torch.int8, not {dtype}")
+    tensors, metadata = dict(state), {"format": FORMAT, "format_version": FORMAT_VERSION, "kind": kind}
     if base is not None:
         metadata["base"] = json.dumps(asdict(base), sort_keys=True)
         known = _read_base(base, kind, os.fspath(path))
         tensors = {k: v for k, v in tensors.items() if k not in known or not torch.equal(known[k], v.to(known[k]))}
+    if dtype == torch.int8:
+        tensors = pack(tensors)
+    else:
+        tensors = {name: value.to(dtype) if value.is_floating_point() else value for name, value in tensors.items()}
+    _check_finite(tensors, f"cannot write {os.fspath(path)} in {dtype}")
     write_tensors(path, tensors, {**metadata, "config": json.dumps(dict(config), sort_keys=True)})
 
 
 def read_network(path: str | os.PathLike[str], what: str = WHAT) -> NativeFile:
-    """Read a file written by `write_network`; half precision becomes float32.
+    """Read a file written by `write_network`; half precision and eight bits become float32.
 
     Args:
         path: the file.
@@ -120,7 +124,10 @@ def read_network(path: str | os.PathLike[str], what: str = WHAT) -> NativeFile:
             f"{os.fspath(path)} has config {reprlib.repr(config)}, expected names and values: give {what}"
         )
     _check_finite(tensors, f"{os.fspath(path)} is damaged")
-    state = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
+    try:
+        state = unpack(tensors)
+    except ValueError as error:
+        raise WeightsError(f"{os.fspath(path)} is damaged ({error}); download it again") from error
     base = _base_of(header, os.fspath(path))
     if base is not None:
         state = {**_read_base(base, header["kind"], os.fspath(path)), **state}

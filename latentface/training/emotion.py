@@ -116,9 +116,9 @@ def gather(faces: Path, rigged: Path) -> tuple[FaceData, int]:
 
 
 def share_landmarks(path: Path, landmarks: str) -> None:
-    """Write a network file again without the landmark network inside, where that is a built-in one."""
-    file = read_network(path)
-    write_network(path, file.kind, file.config, file.state, base=Base.inside(landmarks, "landmarks."))
+    """Write a network file again in eight bits, without the landmark network inside where that is a built-in one."""
+    file, base = read_network(path), Base.inside(landmarks, "landmarks.")
+    write_network(path, file.kind, file.config, file.state, torch.int8, base)
 
 
 def main(arguments: list[str] | None = None) -> None:
