@@ -74,7 +74,8 @@ def write_network(
 ) -> None:
     """Write a network: floating-point tensors in `dtype`, others as they are.
 
-    The type is float16, float32, or int8 for what `packing` makes of them. With a base, tensors equal to the base's are omitted.
+    The type is float16, float32, or int8 for what `packing` makes of them. With a base, tensors equal to the base's are
+    omitted.
 
     Raises:
         WeightsError: a tensor contains NaN or infinity, or exceeds the range of `dtype`.
