@@ -1,7 +1,7 @@
 """Accuracy of the emotion classifier and the identity embedding.
 
     python -m latentface.synthface.dataset --heads heads.npz -o DIR --count 1000 --first 900000 --views 5
-    python benchmarks/recognition.py --renders DIR --photos DIR --smiles anna bob
+    python benchmarks/recognition.py --renders DIR --photos DIR --smiles anna bob --faces FACES
 
 The renders must be of heads that the training never saw, several views each. Gates: emotion named on 90 % of them;
 mean cosine above 0.7 between pictures of one person, below 0.3 between two people; every photo whose name is given with
@@ -26,6 +26,7 @@ from latentface.networks.identity import IdentityNet
 from latentface.training.faces import load_faces
 from latentface.training.identity import CHANGES, Whole, cosines
 from latentface.training.landmark_augmentation import augment
+from latentface.training.people import load_photographs, same_picture
 
 NAMES = [emotion.value for emotion in Emotion]
 COPIES = 8
@@ -33,17 +34,6 @@ COPIES = 8
 
 def verdict(met: bool) -> str:
     return "met" if met else "MISSED"
-
-
-def verification(vectors: torch.Tensor, persons: torch.Tensor, among: torch.Tensor) -> float:
-    """Share of right answers to "is this one person?" at the best threshold, both kinds of pairs weighing alike."""
-    table = vectors @ vectors.T
-    same = (persons[:, None] == persons[None]) & ~torch.eye(len(persons), dtype=torch.bool)
-    ours, others = table[same].sort().values, table[among].sort().values
-    levels = torch.linspace(-1, 1, 401)
-    accepted = 1 - torch.searchsorted(ours, levels) / len(ours)
-    refused = torch.searchsorted(others, levels) / len(others)
-    return float(((accepted + refused) / 2).max())
 
 
 def on_renders(folder: Path, emotion: EmotionNet, identity: IdentityNet) -> None:
@@ -66,13 +56,24 @@ def on_renders(folder: Path, emotion: EmotionNet, identity: IdentityNet) -> None
         print(f"    {name:9}" + "".join(f"{count:10d}" for count in counts))
     vectors = torch.cat([identity(part) for part in crops])
     means = cosines(vectors, heads)
-    different = heads[:, None] != heads[None]
-    alike = different & (heads[:, None] // 2 == heads[None] // 2)
+    others = cosines(vectors, heads, heads[:, None] // 2 == heads[None] // 2)
     print(f"identity, mean cosine: one person {means['same']:.3f} (gate 0.7: {verdict(means['same'] > 0.7)}), "
           f"two people {means['different']:.3f} (gate 0.3: {verdict(means['different'] < 0.3)}), "
-          f"look-alikes of one skin and hair {means['look_alike']:.3f}")  # fmt: skip
-    print(f"  same or not, right: {verification(vectors, heads, different):.1%}; "
-          f"against look-alikes {verification(vectors, heads, alike):.1%}")  # fmt: skip
+          f"look-alikes of one skin and hair {others['different']:.3f}")  # fmt: skip
+    print(f"  same or not, right: {means['accuracy']:.1%}; against look-alikes {others['accuracy']:.1%}")
+
+
+def on_people(folder: Path, identity: IdentityNet) -> None:
+    """The gate of the embedding on photographs of people who were held out from training."""
+    held = load_photographs(folder)[1]
+    parts = torch.split(torch.arange(len(held)), 64)
+    vectors = torch.cat([identity(held.crops(part, torch.device("cpu"))) for part in parts])
+    persons, apart = held.labels["person"], ~same_picture(held.images)
+    found = cosines(vectors, persons, apart)
+    met = verdict(found["same"] >= 0.6 and found["different"] <= 0.1)
+    print(f"people: {len(held)} photographs of {len(torch.unique(persons))} who were held out\n"
+          f"  mean cosine of one person {found['same']:.3f}, of two {found['different']:.3f} (gate 0.6, 0.1: {met}); "
+          f"same or not, right: {found['accuracy']:.1%}")  # fmt: skip
 
 
 def on_photos(folder: Path, smiles: set[str], emotion: EmotionNet, identity: IdentityNet) -> None:
@@ -109,17 +110,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--renders", type=Path, help="folder of shards with several views a head")
     parser.add_argument("--photos", type=Path, help="folder of portraits of different people")
+    parser.add_argument("--faces", type=Path, help="folder of photographs with people (faces.jsonl, crops)")
     parser.add_argument("--smiles", nargs="*", default=[], help="names, without suffix, of the photos that smile")
     parser.add_argument("--emotion", default="emotion", help="network: built-in name or file")
     parser.add_argument("--identity", default="identity", help="network: built-in name or file")
     given = parser.parse_args()
-    if not given.renders and not given.photos:
-        parser.error("nothing to measure: give --renders DIR, or --photos DIR, or both")
+    if not (given.renders or given.photos or given.faces):
+        parser.error("nothing to measure: give --renders DIR, --photos DIR or --faces DIR")
     torch.set_num_threads(1)
     emotion, identity = pretrained.load_emotion(given.emotion), pretrained.load_identity(given.identity)
     with torch.no_grad():
         if given.renders:
             on_renders(given.renders, emotion, identity)
+        if given.faces:
+            on_people(given.faces, identity)
         if given.photos:
             on_photos(given.photos, set(given.smiles), emotion, identity)
 

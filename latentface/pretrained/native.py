@@ -1,6 +1,6 @@
 """latentface's own network files: safetensors with the network's kind and config, read strictly.
 
-The file of a network grown from a built-in one contains only the differences (`Base`).
+The file of a network grown from a built-in one, or with a built-in one inside, contains only the differences (`Base`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch import nn
 
 from latentface.errors import LatentfaceError, UsageError, WeightsError
 from latentface.io.tensors import read_tensors, write_tensors
+from latentface.pretrained.packing import pack, unpack
 
 FORMAT = "latentface"
 FORMAT_VERSION = "1"
@@ -28,11 +29,26 @@ Network = TypeVar("Network", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Base:
-    """The built-in network that another was grown from: its name, the SHA-256 of its file, and its fingerprint."""
+    """The built-in network that another was grown from or contains.
+
+    Attributes:
+        name: its name.
+        sha256: of its file.
+        fingerprint: of a generator, else empty.
+        prefix: of its tensors' names in the other network; empty where that was grown from it and is of its kind.
+    """
 
     name: str
     sha256: str
-    fingerprint: str
+    fingerprint: str = ""
+    prefix: str = ""
+
+    @staticmethod
+    def inside(name: str | os.PathLike[str], prefix: str) -> Base | None:
+        """The network `name` as a part of another; None for a file, which another machine need not have."""
+        from latentface.pretrained.catalogue import BUILTIN  # imported here, because these tables are read through it
+
+        return next((Base(entry.name, entry.sha256, prefix=prefix) for entry in BUILTIN if entry.name == name), None)
 
 
 @dataclass(frozen=True)
@@ -56,28 +72,32 @@ def write_network(
     dtype: torch.dtype = torch.float16,
     base: Base | None = None,
 ) -> None:
-    """Write a network: floating-point tensors in `dtype` (float16 or float32), others as they are.
+    """Write a network: floating-point tensors in `dtype`, others as they are.
 
-    With a base, tensors equal to the base's are omitted.
+    The type is float16, float32, or int8 for what `packing` makes of them. With a base, tensors equal to the base's are
+    omitted.
 
     Raises:
         WeightsError: a tensor contains NaN or infinity, or exceeds the range of `dtype`.
         OutputError: the file cannot be written.
     """
-    if dtype not in (torch.float16, torch.float32):
-        raise UsageError(f"network files contain torch.float16 or torch.float32, not {dtype}")
-    tensors = {name: value.to(dtype) if value.is_floating_point() else value for name, value in state.items()}
-    _check_finite(tensors, f"cannot write {os.fspath(path)} in {dtype}")
-    metadata = {"format": FORMAT, "format_version": FORMAT_VERSION, "kind": kind}
+    if dtype not in (torch.float16, torch.float32, torch.int8):
+        raise UsageError(f"network files contain torch.float16, torch.float32 or torch.int8, not {dtype}")
+    tensors, metadata = dict(state), {"format": FORMAT, "format_version": FORMAT_VERSION, "kind": kind}
     if base is not None:
         metadata["base"] = json.dumps(asdict(base), sort_keys=True)
         known = _read_base(base, kind, os.fspath(path))
         tensors = {k: v for k, v in tensors.items() if k not in known or not torch.equal(known[k], v.to(known[k]))}
+    if dtype == torch.int8:
+        tensors = pack(tensors)
+    else:
+        tensors = {name: value.to(dtype) if value.is_floating_point() else value for name, value in tensors.items()}
+    _check_finite(tensors, f"cannot write {os.fspath(path)} in {dtype}")
     write_tensors(path, tensors, {**metadata, "config": json.dumps(dict(config), sort_keys=True)})
 
 
 def read_network(path: str | os.PathLike[str], what: str = WHAT) -> NativeFile:
-    """Read a file written by `write_network`; half precision becomes float32.
+    """Read a file written by `write_network`; half precision and eight bits become float32.
 
     Args:
         path: the file.
@@ -105,7 +125,10 @@ def read_network(path: str | os.PathLike[str], what: str = WHAT) -> NativeFile:
             f"{os.fspath(path)} has config {reprlib.repr(config)}, expected names and values: give {what}"
         )
     _check_finite(tensors, f"{os.fspath(path)} is damaged")
-    state = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
+    try:
+        state = unpack(tensors)
+    except ValueError as error:
+        raise WeightsError(f"{os.fspath(path)} is damaged ({error}); download it again") from error
     base = _base_of(header, os.fspath(path))
     if base is not None:
         state = {**_read_base(base, header["kind"], os.fspath(path)), **state}
@@ -126,13 +149,13 @@ def _read_base(base: Base, kind: str, source: str) -> dict[str, torch.Tensor]:
     from latentface.pretrained import resolve  # imported here, because it reads networks through this module
     from latentface.pretrained.catalogue import BUILTIN
 
-    entries = [entry for entry in BUILTIN if (entry.name, entry.kind) == (base.name, kind)]
+    entries = [entry for entry in BUILTIN if entry.name == base.name and (base.prefix or entry.kind == kind)]
     if not entries or entries[0].sha256 != base.sha256:
         what = "does not include it" if not entries else "has a different network with that name"
-        raise WeightsError(
-            f"{source} was grown from {base.name}, and this version of latentface {what}: update one of them"
-        )
-    return read_network(resolve(base.name, kind=kind)).state
+        how = "uses" if base.prefix else "was grown from"
+        raise WeightsError(f"{source} {how} {base.name}, and this version of latentface {what}: update one of them")
+    state = read_network(resolve(base.name, kind=entries[0].kind)).state
+    return {f"{base.prefix}{name}": value for name, value in state.items()}
 
 
 def build_network(path: str | os.PathLike[str], kind: str, build: Callable[[dict[str, Any]], Network]) -> Network:

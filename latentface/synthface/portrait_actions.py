@@ -41,6 +41,19 @@ INCIDENTAL: Final = {
     "mouthDimple": 0.4, "mouthFrown": 0.3, "mouthLeft": 0.3, "mouthRight": 0.3, "jawLeft": 0.2, "jawRight": 0.2,
     "noseSneer": 0.2, "mouthRollLower": 0.3, "mouthShrugLower": 0.3,
 }  # fmt: skip
+#: How mouths differ in an emotion: chance, share of the emotion's own shapes of mouth and jaw that is left, and what
+#: is added at full strength. People shout or press their lips in anger, and are surprised with hardly open lips.
+MOUTHS: Final[dict[Emotion, tuple[tuple[float, float, dict[str, float]], ...]]] = {
+    Emotion.HAPPINESS: ((0.6, 1.0, {"mouthUpperUp": 0.5, "mouthLowerDown": 0.3, "jawOpen": 0.12}),),
+    Emotion.ANGER: (
+        (0.35, 0.15, {"mouthPress": 0.6, "mouthFrown": 0.2, "mouthShrugLower": 0.3}),
+        (0.3, 1.0, {"jawOpen": 0.4, "mouthUpperUp": 0.3, "mouthStretch": 0.2}),
+    ),
+    Emotion.SURPRISE: ((0.35, 0.35, {"mouthFunnel": 0.15}),),
+    Emotion.SADNESS: ((0.3, 0.4, {}), (0.15, 0.7, {"jawOpen": 0.25, "mouthLowerDown": 0.3})),
+    Emotion.DISGUST: ((0.25, 0.8, {"jawOpen": 0.3, "mouthLowerDown": 0.3}),),
+    Emotion.FEAR: ((0.3, 1.0, {"jawOpen": 0.4}), (0.25, 0.4, {})),
+}
 TURNS: Final = (8.0, 4.0, 2.0)  # standard deviations of yaw, pitch and roll that a head is turned by, degrees
 MOST_TURN: Final = (18.0, 10.0, 5.0)
 MOST_POSE: Final = (35.0, 25.0, 20.0)  # heads that are turned further already are turned no further
@@ -90,14 +103,23 @@ def sample_action(fit: HeadFit, kind: int, rng: np.random.Generator) -> tuple[He
 def emotion(names: tuple[str, ...], kind: int, strength: float, rng: np.random.Generator) -> Float64Array:
     """Weights [E] of an emotion, varied as people and moments vary."""
     made = np.zeros(len(names))
+    left, extra = _mouth(tuple(Emotion)[kind], rng)
     for name, amount in ACTION_UNITS[tuple(Emotion)[kind]].items():
-        vary = float(np.clip(rng.normal(1.0, 0.2), 0.3, 1.4))
-        _add(made, names, name, amount * strength * vary, rng)
-    if KINDS[kind] == Emotion.HAPPINESS.value and rng.random() < 0.6:  # with teeth
-        _add(made, names, "mouthUpperUp", 0.5 * strength, rng)
-        _add(made, names, "mouthLowerDown", 0.3 * strength, rng)
-        _add(made, names, "jawOpen", float(rng.uniform(0, 0.25)) * strength, rng)
+        vary = float(np.clip(rng.normal(1.0, 0.25), 0.2, 1.5))
+        _add(made, names, name, amount * strength * vary * (left if name.startswith(("mouth", "jaw")) else 1.0), rng)
+    for name, amount in extra.items():
+        _add(made, names, name, amount * strength * float(rng.uniform(0.5, 1.2)), rng)
     return made
+
+
+def _mouth(emotion: Emotion, rng: np.random.Generator) -> tuple[float, dict[str, float]]:
+    """One of the `MOUTHS` of an emotion: the share of its own shapes that is left, and what is added."""
+    chance = rng.random()
+    for share, left, extra in MOUTHS.get(emotion, ()):
+        chance -= share
+        if chance < 0:
+            return left, extra
+    return 1.0, {}
 
 
 def speech(names: tuple[str, ...], strength: float, rng: np.random.Generator) -> Float64Array:

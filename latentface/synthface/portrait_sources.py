@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,12 +31,14 @@ PEOPLE = {
     "digitalcorps": ("fellows", r"(?:fellows_\d{4}_|social-)(.+?)(?:-headshot)?\.\w+$"),
     "london": ("london", r"inst_(canada_\d{3})|inst_\w+_front_(\d{3})"),
 }
+#: The first picture of each person (the last: of each drawing) in `caltech`, whose files are numbered person by person.
+CALTECH_FIRST = (
+    1, 22, 42, 47, 69, 90, 113, 133, 138, 159, 164, 169, 174, 194, 215, 240, 262, 267, 286, 306, 326, 346, 366, 388,
+    389, 390, 391, 392, 393, 398, 418,
+)  # fmt: skip
 #: How often a photo of a collection serves beside one of another; 1 for those that are not named. Official portraits
-#: are of older people and many, and hundreds of `caltech` are of 27 people.
-WEIGHTS = {
-    "t2i": 1.3, "vta": 0.7, "interfaces": 0.8, "caltech": 0.15,
-    "gpo_225x275": 0.6, "clerk_335x410": 0.6, "voteview": 0.6,
-}  # fmt: skip
+#: are of older people and many.
+WEIGHTS = {"t2i": 1.3, "vta": 0.7, "interfaces": 0.8, "gpo_225x275": 0.6, "clerk_335x410": 0.6, "voteview": 0.6}
 LEAST_CONFIDENCE = 0.75  # of a fit that is trusted
 LEAST_JAW = 80.0  # pixels: a narrower face was enlarged too far to show skin
 LEAST_INSIDE = 0.75  # of the crop
@@ -101,6 +104,9 @@ def person_of(name: str, source: str) -> str:
         if found is not None:
             who = next(group for group in found.groups() if group)
             return f"{people}/{who.lower().replace('_', '-')}"
+    numbered = re.search(r"image_(\d{4})", name) if source == "caltech" else None
+    if numbered is not None:
+        return f"caltech/{bisect_right(CALTECH_FIRST, int(numbered[1]))}"
     return f"{source}/{name}"
 
 

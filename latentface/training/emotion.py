@@ -1,12 +1,10 @@
-"""Train the built-in emotion classifier: `python -m latentface.training.emotion --data DIR... --out DIR`.
+"""Train the built-in emotion classifier: `python -m latentface.training.emotion --faces DIR --rigged DIR --out DIR`.
 
-Each DIR holds the renderer's shards (FFHQ crops with landmarks, mask and emotion; below 0 where they show none). Every
-render has a head of its own, or shares it with the views beside it, so the last pictures show heads that the training
-never saw. `--faces` and `--rigged` add photographed people driven by the head (photo_landmarks), and the held-out
-people measure. The classifier stands on a trained landmark network, which stays as it is: the points it finds in each
-picture and in augmented copies are kept, and the layers above it learn from those. The augmentation is that of the
-landmarks, but leaves the brows where the emotion puts them. Loss: cross-entropy with smoothed labels, since weak
-expressions can look alike.
+It learns from people driven by the head through the emotions, and from photographs that are surely happy or neutral
+(`photo_emotions`); driven pictures of the people who are held out measure it. The classifier stands on a trained
+landmark network, which stays as it is: the points it finds in each picture and in augmented copies are kept, and the
+layers above it learn from those. The augmentation is that of the landmarks, but leaves the brows where the emotion puts
+them. Loss: cross-entropy with smoothed labels, since weak expressions can look alike.
 """
 
 from __future__ import annotations
@@ -23,10 +21,12 @@ from latentface.networks.classifier import EmotionConfig, EmotionNet, observe
 from latentface.networks.landmarks import LandmarkNet
 from latentface.networks.trunk import framed_part
 from latentface.pretrained import load_landmarks
-from latentface.training.faces import FaceData, join, load_faces
+from latentface.pretrained.native import Base, read_network, write_network
+from latentface.training.faces import FaceData, join
 from latentface.training.landmark_augmentation import AugmentOptions, augment
 from latentface.training.loop import Loop, LoopOptions, command_line, loop_options
-from latentface.training.photo_landmarks import load_emotions, names_of_held_people
+from latentface.training.photo_emotions import load_driven, load_photographs
+from latentface.training.photo_landmarks import names_of_held_people
 
 OPTIONS = LoopOptions(
     steps=1200, minutes=None, learning_rate=1e-3, weight_decay=3e-2, warm_up=100, average=0.99, measure_every=400
@@ -108,33 +108,32 @@ class EmotionTask:
         return {"held_out_accuracy": float((answers == self.held.labels["emotion"]).float().mean())}
 
 
-def gather(folders: list[Path], faces: Path | None, rigged: Path | None) -> tuple[FaceData, int]:
-    """What to learn from, and how many of the last pictures are held out.
+def gather(faces: Path, rigged: Path) -> tuple[FaceData, int]:
+    """What to learn from, and how many of the last pictures are held out."""
+    apart = names_of_held_people(faces)
+    learnt, held = load_driven(rigged, apart)
+    return join([learnt, load_photographs(faces, rigged / "fits.jsonl", apart), held]), len(held)
 
-    Raises:
-        UsageError: photographs without driven pictures of them, or the reverse.
-    """
-    renders = load_faces(folders, ("emotion",))
-    renders = renders.chosen(torch.nonzero(renders.labels["emotion"] >= 0)[:, 0])
-    if faces is None and rigged is None:
-        return renders, 500
-    if faces is None or rigged is None:
-        raise UsageError("give --faces with --rigged: who is held out is known by the photographs")
-    learnt, held = load_emotions(rigged, names_of_held_people(faces))
-    return join([renders, learnt, held]), len(held)
+
+def share_landmarks(path: Path, landmarks: str) -> None:
+    """Write a network file again in eight bits, without the landmark network inside where that is a built-in one."""
+    file, base = read_network(path), Base.inside(landmarks, "landmarks.")
+    write_network(path, file.kind, file.config, file.state, torch.int8, base)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """The command line of this recipe."""
-    parser = command_line("latentface.training.emotion", __doc__, OPTIONS)
+    parser = command_line("latentface.training.emotion", __doc__, OPTIONS, data=None)
     parser.add_argument("--landmarks", default="landmarks", help="landmark network: built-in name or file")
-    parser.add_argument("--faces", type=Path, help="folder of photographs (faces.jsonl, crops)")
-    parser.add_argument("--rigged", type=Path, help="folder of shards of these people driven by the head")
+    parser.add_argument("--faces", type=Path, required=True, help="folder of photographs (faces.jsonl, crops)")
+    parser.add_argument("--rigged", type=Path, required=True, help="folder of shards of them driven by the head")
     given = parser.parse_args(arguments)
     options = loop_options(given, OPTIONS)
-    data, held_out = gather(given.data, given.faces, given.rigged)
+    data, held_out = gather(given.faces, given.rigged)
     task = EmotionTask(data, load_landmarks(given.landmarks, given.device), held_out, bfloat16=options.bfloat16)
-    print(Loop(task, given.out, options, given.device).run())
+    path = Loop(task, given.out, options, given.device).run()
+    share_landmarks(path, given.landmarks)
+    print(path)
 
 
 if __name__ == "__main__":

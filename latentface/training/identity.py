@@ -1,17 +1,17 @@
-"""Train the built-in identity embedding on renders: `python -m latentface.training.identity --data DIR --out DIR`.
+"""Train the built-in identity embedding: `python -m latentface.training.identity --faces DIR --rigged DIR --out DIR`.
 
-DIR holds shards made with `synthface.dataset --views 5`: each person in several expressions, poses, lights and places,
-and beside each a look-alike of the same skin and hair. First the trunk learns: a batch takes all views of some pairs of
-look-alikes, and the loss is the supervised contrastive one (Khosla et al. 2020, eq. 2): each picture must find the
-others of the same person. Then the last layer is set in closed form, by linear discriminant analysis of the trunk's
-features and a trained landmark network's points. The last persons are held out. The augmentation recolours and covers
-as for the landmarks, but bends the face little.
+It learns from photographs and from pictures of the same people driven by the head (`people`). First the trunk learns: a
+batch takes several pictures of some people, and the loss is the supervised contrastive one (Khosla et al. 2020, eq. 2):
+each picture must find the others of the same person. Then the last layer is set in closed form, by linear discriminant
+analysis of the trunk's features and a trained landmark network's points. Some people with several photographs are held
+out. The augmentation recolours and covers as for the landmarks, but bends the face little.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -22,12 +22,13 @@ from latentface.networks.identity import IdentityConfig, IdentityNet
 from latentface.networks.landmarks import LandmarkNet
 from latentface.networks.trunk import FaceTrunk, TrunkConfig
 from latentface.pretrained import load_landmarks
-from latentface.pretrained.native import write_network
-from latentface.training.faces import FaceData, load_faces
+from latentface.pretrained.native import Base, write_network
+from latentface.training.faces import FaceData
 from latentface.training.landmark_augmentation import AugmentOptions, augment
 from latentface.training.loop import Loop, LoopOptions, command_line, loop_options
+from latentface.training.people import load_people, same_picture
 
-CONFIG = TrunkConfig()
+CONFIG = TrunkConfig(input_size=80)
 OPTIONS = LoopOptions(minutes=25.0)
 CHANGES = AugmentOptions(
     rotation=7.0, log_scale=0.06, log_stretch=0.01, bend=0.002, brow_lift=(0.0, 0.0), background_share=0.7,
@@ -46,45 +47,74 @@ def contrastive_loss(vectors: Tensor, persons: Tensor, temperature: float = TEMP
     return -(chances.masked_fill(~same, 0.0).sum(1) / same.sum(1)).mean()
 
 
-def cosines(vectors: Tensor, persons: Tensor) -> dict[str, float]:
-    """Mean cosines of unit vectors [N, D] between pictures: of one person, of two, and of look-alikes (2k, 2k + 1)."""
+def cosines(vectors: Tensor, persons: Tensor, apart: Tensor | None = None) -> dict[str, float]:
+    """What unit vectors [N, D] say of pairs of pictures of persons [N].
+
+    Args:
+        vectors: of the pictures.
+        persons: a number for each.
+        apart: bool [N, N], which pairs count; None: all of two pictures.
+
+    Returns:
+        The mean cosines `same` of one person and `different` of two, and `accuracy`: the share of right answers to
+        whether a pair shows one person, at the best threshold, both kinds of pairs weighing alike.
+    """
     table = vectors @ vectors.T
+    counted = torch.ones_like(table, dtype=torch.bool) if apart is None else apart
+    counted = counted & ~torch.eye(len(table), dtype=torch.bool, device=table.device)
     same = persons[:, None] == persons[None]
-    alike = (persons[:, None] // 2 == persons[None] // 2) & ~same
-    groups = {"same": same & ~torch.eye(len(vectors), dtype=torch.bool), "different": ~same, "look_alike": alike}
-    return {name: float(table[pairs].mean()) for name, pairs in groups.items()}
+    ours, others = table[same & counted], table[~same & counted]
+    return {"same": float(ours.mean()), "different": float(others.mean()), "accuracy": verification(ours, others)}
+
+
+def verification(ours: Tensor, others: Tensor) -> float:
+    """Share of right answers at the best threshold, by the cosines of pairs of one person [N] and of two [M]."""
+    levels = torch.linspace(-1, 1, 401, device=ours.device)
+    accepted = 1 - torch.searchsorted(ours.sort().values, levels) / len(ours)
+    refused = torch.searchsorted(others.sort().values, levels) / len(others)
+    return float(((accepted + refused) / 2).max())
 
 
 class IdentityTask:
-    """Batches, loss and figures: what `Loop` needs of the data. The last `held_out` pairs are for measuring."""
+    """Batches, loss and figures: what `Loop` needs of the data.
+
+    Args:
+        data: pictures to train on, with the label `person`.
+        held: photographs of other people, with the same label; each of several.
+        config: shape of the trunk.
+        people: persons in a batch.
+        views: pictures of each.
+    """
 
     kind = "trunk"
 
-    def __init__(self, data: FaceData, config: TrunkConfig = CONFIG, held_out: int = 50, pairs: int = 8) -> None:
-        self.data, self.config, self.pairs = data, config, pairs
-        self.persons = data.labels["head"]
-        order = torch.unique(self.persons // 2, return_inverse=True)[1]
-        self.members = [torch.nonzero(order == pair)[:, 0] for pair in range(int(order.max()) + 1)]
-        counts = torch.unique(self.persons, return_counts=True)[1]
-        if counts.min() < 2 or len(self.members) < held_out + pairs:
-            raise InputError(
-                f"{len(counts)} persons of {int(counts.min())} pictures or more: expected at least "
-                f"{2 * (held_out + pairs)} of 2; render them with latentface.synthface.dataset --views 5"
-            )
-        self.held = torch.cat(self.members[-held_out:])
-        self.members = self.members[:-held_out]
+    def __init__(
+        self, data: FaceData, held: FaceData, config: TrunkConfig = CONFIG, people: int = 40, views: int = 3
+    ) -> None:
+        self.data, self.held, self.config, self.people, self.views = data, held, config, people, views
+        found = torch.unique(data.labels["person"])
+        if len(found) < people:
+            raise InputError(f"{len(found)} people: expected at least {people}, as many as a batch takes")
+        self.members = [torch.nonzero(data.labels["person"] == person)[:, 0] for person in found]
+        self.apart = ~same_picture(held.images)
 
     def build(self) -> FaceTrunk:
         """A fresh trunk."""
         return FaceTrunk(self.config)
 
     def sample_batch(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """All views of some pairs, augmented: framed pictures [N, 3, S, S] and persons [N]."""
-        picked = torch.randperm(len(self.members), generator=generator, device=generator.device)[: self.pairs]
-        chosen = torch.cat([self.members[pair] for pair in picked.tolist()])
+        """Several augmented pictures of some people: framed pictures [N, 3, S, S] and persons [N]."""
+        picked = torch.randperm(len(self.members), generator=generator, device=generator.device)[: self.people]
+        chosen = torch.cat([self._views_of(self.members[person], generator) for person in picked.tolist()])
         images, points, masks = self.data.batch(chosen, generator.device)
         framed, _ = augment(images, points, masks, self.config, CHANGES, generator)
-        return framed, self.persons[chosen].to(generator.device)
+        return framed, self.data.labels["person"][chosen].to(generator.device)
+
+    def _views_of(self, members: Tensor, generator: torch.Generator) -> Tensor:
+        """Some of a person's pictures, each as seldom twice as their number allows."""
+        order = torch.cat([torch.randperm(len(members), generator=generator, device=generator.device).cpu()
+                           for _ in range(-(-self.views // len(members)))])  # fmt: skip
+        return members[order[: self.views]]
 
     def loss(self, network: FaceTrunk, batch: tuple[Tensor, Tensor]) -> Tensor:
         """Contrastive loss of a batch."""
@@ -92,14 +122,15 @@ class IdentityTask:
         return contrastive_loss(F.normalize(network(framed).float(), dim=1), persons)
 
     def measure(self, network: FaceTrunk) -> Mapping[str, float]:
-        """Mean cosines of the trunk's features on the held-out persons."""
+        """What the trunk's features say of the held-out people."""
         return self.compare(lambda crops: F.normalize(network(network.frame(crops)), dim=1))
 
     @torch.no_grad()
     def compare(self, embed: Callable[[Tensor], Tensor], device: str = "cpu") -> dict[str, float]:
-        """Mean cosines on the held-out persons of an embedding of crops."""
-        parts = [embed(self.data.crops(part, torch.device(device))).cpu() for part in torch.split(self.held, 64)]
-        return cosines(torch.cat(parts), self.persons[self.held])
+        """What an embedding of crops says of pairs of the held-out people's photographs (see `cosines`)."""
+        parts = torch.split(torch.arange(len(self.held)), 64)
+        vectors = torch.cat([embed(self.held.crops(part, torch.device(device))).cpu() for part in parts])
+        return cosines(vectors, self.held.labels["person"], self.apart)
 
 
 @dataclass(frozen=True)
@@ -118,12 +149,12 @@ def settle(network: IdentityNet, task: IdentityTask, generator: torch.Generator)
     The directions in which people differ most are kept, each in units of what it differs within a person; what is
     common to all faces leaves the cosines.
     """
-    seen, persons = [], []
-    for members in task.members:
-        crops, _ = augment(*task.data.batch(members, generator.device), Whole(), CHANGES, generator)
+    seen = []
+    for chosen in torch.split(torch.arange(len(task.data)), 64):
+        crops, _ = augment(*task.data.batch(chosen, generator.device), Whole(), CHANGES, generator)
         seen.append(network.describe(crops).double())
-        persons.append(task.persons[members].to(generator.device))
-    weight, bias = discriminant(torch.cat(seen), torch.cat(persons), network.config.features)
+    persons = task.data.labels["person"].to(generator.device)
+    weight, bias = discriminant(torch.cat(seen), persons, network.config.features)
     network.out.weight.copy_(weight)
     network.out.bias.copy_(bias)
 
@@ -148,17 +179,20 @@ def discriminant(vectors: Tensor, persons: Tensor, features: int) -> tuple[Tenso
 
 def main(arguments: list[str] | None = None) -> None:
     """The command line of this recipe."""
-    parser = command_line("latentface.training.identity", __doc__, OPTIONS)
+    parser = command_line("latentface.training.identity", __doc__, OPTIONS, data=None)
+    parser.add_argument("--faces", type=Path, required=True, help="folder of photographs (faces.jsonl, crops)")
+    parser.add_argument("--rigged", type=Path, required=True, help="folder of shards of them driven by the head")
     parser.add_argument("--landmarks", default="landmarks", help="landmark network: built-in name or file")
     given = parser.parse_args(arguments)
     options = loop_options(given, OPTIONS)
-    task = IdentityTask(load_faces(given.data, ("head",)))
+    task = IdentityTask(*load_people(given.faces, given.rigged))
     loop = Loop(task, given.out, options, given.device)
     loop.run()
     network = join(loop.averaged, load_landmarks(given.landmarks, given.device))
     settle(network, task, torch.Generator(loop.device).manual_seed(given.seed))
     path = given.out / "identity.safetensors"
-    write_network(path, "identity", asdict(network.config), network.state_dict())
+    base = Base.inside(given.landmarks, "landmarks.")
+    write_network(path, "identity", asdict(network.config), network.state_dict(), torch.int8, base)
     print(" ".join(f"{name} {value:.4f}" for name, value in task.compare(network, given.device).items()))
     print(path)
 

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from latentface.arrays import Float32Array
-from latentface.emotion import Emotion
 from latentface.errors import InputError
 from latentface.faces.crop import MIRROR
 from latentface.io.images import read_image
@@ -154,27 +153,6 @@ def load_driven(rigged: Path, mesh: Path, held: frozenset[str]) -> FaceData:
         raise InputError(f"{mesh}: none of the driven faces was read alike twice")
     pictures = shards["images"].astype(np.uint8, copy=False)
     return FaceData(*shrink([pictures[k] for k in chosen], points[chosen]))
-
-
-def load_emotions(rigged: Path, held: frozenset[str]) -> tuple[FaceData, FaceData]:
-    """Driven pictures that show an emotion, with it as their label: those to train on, and those of people `held`.
-
-    Raises:
-        InputError: no shards, or none of either.
-    """
-    shards = load_shards(rigged, ("images", "name", "landmarks", "kind"))
-    kind = shards["kind"].astype(np.int64)
-    emotional, apart = kind < len(Emotion), np.isin(shards["name"], list(held))
-    parts = []
-    for wanted in (emotional & ~apart, emotional & apart):
-        chosen = np.nonzero(wanted)[0]
-        if not len(chosen):
-            raise InputError(f"{rigged}: no driven face to train on, or none to measure on, shows an emotion")
-        pictures = shards["images"].astype(np.uint8, copy=False)
-        images, points = shrink([pictures[k] for k in chosen], shards["landmarks"].astype(np.float32)[chosen])
-        labels = {"emotion": torch.from_numpy(kind[chosen])}
-        parts.append(FaceData(images, points, labels=labels))
-    return parts[0], parts[1]
 
 
 def opening(points: Float32Array) -> Float32Array:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from latentface import hub
 from latentface.faces.crop import MIRROR
+from latentface.head.fit import HeadFit
 from latentface.training.photo_landmarks import mesh_weights
 from tests.helpers.drawn_faces import mean_shape
 from tests.helpers.drawn_people import draw_person
@@ -89,3 +92,24 @@ def write_mesh(path: Path, names: list[str]) -> Path:
 def mirror_points(points: np.ndarray) -> np.ndarray:
     """Landmarks [68, 2] of such a picture's mirror image."""
     return np.asarray(points[list(MIRROR)] * [-1, 1] + [SIDE - 1, 0])
+
+
+def fit_of(shapes: Mapping[str, float]) -> HeadFit:
+    """An average head that looks into the camera, with weights of some shapes."""
+    names = hub.head_model().expression_names
+    weights = np.array([shapes.get(name, 0.0) for name in names])
+    return HeadFit(names, np.zeros(2), weights, 0.0, 0.0, 0.0, 5.0, np.full(2, 64.0), np.zeros((68, 3)), np.arange(17))
+
+
+def write_fits(path: Path, faces: Path, smiling: Iterable[int]) -> Path:
+    """The heads of the people of a folder, as `synthface.portraits` keeps them: some smile, the others are neutral."""
+    smile = fit_of({"mouthSmileLeft": 0.7, "mouthSmileRight": 0.7}).to_json()
+    calm, happy = fit_of({}).to_json(), set(smiling)
+    rows = [json.loads(line) for line in (faces / "faces.jsonl").read_text().splitlines()]
+    path.write_text(
+        "".join(
+            f'{{"name": {json.dumps(row["name"])}, "fit": {smile if k in happy else calm}}}\n'
+            for k, row in enumerate(rows)
+        )
+    )
+    return path

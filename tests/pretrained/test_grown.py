@@ -85,6 +85,25 @@ def test_a_base_of_another_kind_is_refused(base: Generator, tmp_path: Path) -> N
     assert read_network(tmp_path / "b.safetensors").base is None
 
 
+def test_a_built_in_network_inside_another_is_not_stored_again(tmp_path: Path) -> None:
+    network, inside = pretrained.load_emotion(), Base.inside("landmarks", "landmarks.")
+    assert inside is not None and Base.inside(tmp_path / "landmarks", "landmarks.") is None
+    state = network.state_dict() | {
+        f"landmarks.{name}": value for name, value in pretrained.load_landmarks().state_dict().items()
+    }
+    path = tmp_path / "emotion.safetensors"
+    write_network(path, "emotion", asdict(network.config), state, base=inside)
+    stored, header = read_tensors(path, WeightsError, "")
+    assert stored.keys() == {name for name in state if not name.startswith("landmarks.")}
+    read = read_network(path).state
+    assert read.keys() == state.keys() and all(torch.equal(read[name], state[name]) for name in state)
+    spoilt = json.dumps({**json.loads(header["base"]), "sha256": "0" * 64})
+    del header["format"]
+    write_tensors(path, stored, {**header, "format": "latentface", "base": spoilt})
+    with pytest.raises(WeightsError, match="uses landmarks, and this version of latentface has a different network"):
+        pretrained.load_emotion(path)
+
+
 def test_the_encoder_of_the_base_serves_what_was_grown_from_it(base: Generator, grown: Generator) -> None:
     z = torch.randn(2, 256, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():

@@ -88,3 +88,10 @@ def test_light_changes_in_most_pictures_from_all_sides() -> None:
     changed = np.array([light.numbers for light in lights if light != Relight()])
     assert 90 < len(changed) < 150
     assert (changed[:, :2].min(axis=0) < -0.2).all() and (changed[:, :2].max(axis=0) > 0.2).all()
+
+
+def test_mouths_differ_in_an_emotion() -> None:
+    names = hub.head_model().expression_names
+    angry = np.array([emotion(names, 4, 1.0, np.random.default_rng(seed)) for seed in range(60)])
+    pressed, jaw = (angry[:, names.index(name)] for name in ("mouthPressLeft", "jawOpen"))
+    assert 0.2 < (pressed > 0.2).mean() < 0.5 and jaw[pressed > 0.2].max() < 0.2 < np.median(jaw[pressed == 0])

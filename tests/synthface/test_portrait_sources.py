@@ -58,6 +58,12 @@ def test_names_tell_who_is_in_a_picture(first: tuple[str, str], second: tuple[st
     assert person_of(*first) == person_of(*second)
 
 
+def test_numbered_photographs_are_of_people_in_order() -> None:
+    names = [f"caltech_101_ObjectCategories_Faces_image_{k:04d}.jpg" for k in (1, 21, 22, 418, 435)]
+    first, same, second, last, also = (person_of(name, "caltech") for name in names)
+    assert first == same != second and last == also and len({first, second, last}) == 3
+
+
 def test_other_names_tell_nothing(tmp_path: Path) -> None:
     assert person_of("london_inst_canada_001f.jpg", "london") != person_of(
         "london_inst_neutral_front_001_03.jpg", "london"

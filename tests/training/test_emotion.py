@@ -8,12 +8,14 @@ import pytest
 import torch
 
 from latentface import pretrained
-from latentface.errors import UsageError
+from latentface.errors import UsageError, WeightsError
+from latentface.io.tensors import read_tensors
 from latentface.training import emotion
-from latentface.training.emotion import EmotionTask
+from latentface.training.emotion import EmotionTask, gather
 from latentface.training.loop import Loop, LoopOptions
 from tests.helpers.curves import read_curve
-from tests.helpers.drawn_people import landmark_network, write_people
+from tests.helpers.drawn_people import landmark_network
+from tests.helpers.portrait_folder import write_driven, write_fits, write_folder
 
 OPTIONS = LoopOptions(
     steps=100, measure_every=50, warm_up=4, learning_rate=5e-3, average=0.9, bfloat16=False, minutes=None
@@ -59,9 +61,21 @@ def test_too_few_pictures_are_refused(people):
 
 
 def test_command_line(tmp_path, capsys):
-    folder = write_people(tmp_path / "data", people=200)
+    faces, driven = write_folder(tmp_path / "faces", 14), write_driven(tmp_path / "driven", 14)
+    write_fits(driven / "fits.jsonl", faces, smiling=range(7))
     out = tmp_path / "out"
-    emotion.main(["--data", str(folder), "--out", str(out), "--steps", "1", "--device", "cpu", "--float32"])
+    words = ["--faces", str(faces), "--rigged", str(driven), "--out", str(out)]
+    emotion.main([*words, "--steps", "1", "--device", "cpu", "--float32"])
     assert str(out / "emotion.safetensors") in capsys.readouterr().out
+    stored = read_tensors(out / "emotion.safetensors", WeightsError, "")[0]
+    assert stored and not any(name.startswith("landmarks.") for name in stored)  # that network is built in
     network = pretrained.load_emotion(out / "emotion.safetensors")
     assert network(torch.zeros(1, 3, 64, 64)).shape == (1, 7)
+
+
+def test_who_is_held_out_comes_last(tmp_path):
+    faces, driven = write_folder(tmp_path / "faces", 14), write_driven(tmp_path / "driven", 14)
+    write_fits(driven / "fits.jsonl", faces, smiling=range(7))
+    data, held_out = gather(faces, driven)
+    assert held_out == 2 and data.labels["emotion"][-2:].tolist() == [1, 1]
+    assert len(data) == 14 + 2 * min((data.labels["emotion"] == 0).sum().item(), 7)

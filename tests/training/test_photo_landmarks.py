@@ -7,10 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from latentface.emotion import Emotion
-from latentface.errors import InputError, UsageError
+from latentface.errors import InputError
 from latentface.faces.crop import MIRROR
-from latentface.training.emotion import gather
 from latentface.training.photo_landmarks import (
     BROWS_GAIN,
     MOST_APART,
@@ -19,14 +17,12 @@ from latentface.training.photo_landmarks import (
     SIDE,
     agreed,
     load_driven,
-    load_emotions,
     load_photos,
     mesh_weights,
     opening,
     stretch_brows,
 )
 from tests.helpers import portrait_folder
-from tests.helpers.drawn_faces import write_shards
 from tests.helpers.portrait_folder import mesh_of, mirror_points, places, write_driven, write_folder, write_mesh
 
 
@@ -93,25 +89,3 @@ def test_driven_pictures_whose_lids_are_smeared_are_left_out(tmp_path: Path) -> 
     assert opening(arrays["landmarks"])[2].min() > apart.max()
     np.savez(driven / "shard-00000.npz", **arrays)
     assert len(load_driven(driven, mesh, frozenset())) == 3
-
-
-def test_emotions_of_driven_people_come_with_their_names_and_speech_with_none(tmp_path: Path) -> None:
-    driven = write_driven(tmp_path / "driven", 4)
-    with np.load(driven / "shard-00000.npz") as shard:
-        arrays = dict(shard)
-    arrays["kind"] = np.array([2, 1, len(Emotion), 3])  # the third speaks
-    np.savez(driven / "shard-00000.npz", **arrays)
-    learnt, held = load_emotions(driven, frozenset({"person001.png"}))
-    assert learnt.labels["emotion"].tolist() == [2, 3] and held.labels["emotion"].tolist() == [1]
-    assert learnt.images.shape == (2, 3, SIDE, SIDE)
-    with pytest.raises(InputError, match="none to measure on"):
-        load_emotions(driven, frozenset())
-
-
-def test_emotions_need_photographs_and_driven_pictures(tmp_path: Path) -> None:
-    renders = write_shards(tmp_path / "data", count=6, shards=1, side=SIDE)
-    faces, driven = write_folder(tmp_path / "faces", 14), write_driven(tmp_path / "driven", 14)
-    data, held_out = gather([renders], faces, driven)
-    assert len(data) == 6 + 14 and held_out == 2 and data.labels["emotion"][-1] == 1
-    with pytest.raises(UsageError, match="--faces with --rigged"):
-        gather([renders], None, driven)

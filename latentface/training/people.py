@@ -1,0 +1,87 @@
+"""People for the recipe of the identity embedding: photographs of them, and pictures in which the head drives them.
+
+Some have several photographs (`portrait_sources.person_of`), most have one, and `synthface.portraits` gives each of
+them other expressions, views and lights.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from latentface.errors import InputError
+from latentface.io.images import read_image
+from latentface.synthface.portrait_sources import SourceFace, read_faces
+from latentface.training.data import load_shards
+from latentface.training.faces import FaceData, join
+from latentface.training.photo_landmarks import shrink
+
+HELD_OUT_STRIDE: Final = 4  # of the people with several photographs, every which is only measured on
+COMPARED: Final = 32  # pixels of a side at which photographs are compared
+SAME_PICTURE: Final = 0.98  # correlation above which two files hold one photograph
+
+
+def load_people(faces: Path, rigged: Path) -> tuple[FaceData, FaceData]:
+    """Pictures to train on, with a number for each `person`; and the photographs of people who are held out.
+
+    Args:
+        faces: folder of photographs (see `portrait_sources`).
+        rigged: folder of shards of these people driven by the head (see `synthface.portraits`).
+
+    Raises:
+        InputError: no photographs, no shards, or nobody with several photographs.
+    """
+    learnt, held = load_photographs(faces)
+    people = {face.name: face.person for face in read_faces(faces)}
+    return join([learnt, _load_driven(rigged, people, set(held.labels["person"].tolist()))]), held
+
+
+def load_photographs(faces: Path) -> tuple[FaceData, FaceData]:
+    """The photographs of a folder: those to train on, and all of every fourth person with several.
+
+    Raises:
+        InputError: no photographs, or nobody with several.
+    """
+    known = read_faces(faces)
+    photographs = Counter(face.person for face in known)
+    several = sorted(person for person, count in photographs.items() if count > 1)
+    if not several:
+        raise InputError(f"{faces}: nobody has several photographs, and so nobody can be recognised")
+    held = set(several[::HELD_OUT_STRIDE])
+    return (
+        _load([face for face in known if face.person not in held]),
+        _load([face for face in known if face.person in held]),
+    )
+
+
+def _load(faces: Sequence[SourceFace]) -> FaceData:
+    places = np.stack([face.landmarks for face in faces]).astype(np.float32)
+    images, points = shrink([read_image(face.path) for face in faces], places)
+    return FaceData(images, points, labels={"person": torch.tensor([face.person for face in faces])})
+
+
+def _load_driven(rigged: Path, people: dict[str, int], held: set[int]) -> FaceData:
+    shards = load_shards(rigged, ("images", "name", "landmarks"))
+    persons = np.array([people.get(str(name), -1) for name in shards["name"]])
+    chosen = np.nonzero((persons >= 0) & ~np.isin(persons, list(held)))[0]
+    if not len(chosen):
+        raise InputError(f"{rigged}: no picture shows a person of the photographs who is not held out")
+    pictures = shards["images"].astype(np.uint8, copy=False)
+    images, points = shrink([pictures[k] for k in chosen], shards["landmarks"].astype(np.float32)[chosen])
+    return FaceData(images, points, labels={"person": torch.from_numpy(persons[chosen])})
+
+
+def same_picture(images: torch.Tensor) -> torch.Tensor:
+    """Which of the pictures uint8 [N, 3, H, H] are one photograph, cut out or stored anew: bool [N, N].
+
+    Their middles are compared by correlation, which a change of brightness or contrast does not alter.
+    """
+    small = F.interpolate(images.float(), (COMPARED, COMPARED), mode="area")[:, :, COMPARED // 4 :, 4:-4].flatten(1)
+    centred = F.normalize(small - small.mean(1, keepdim=True), dim=1)
+    return centred @ centred.T > SAME_PICTURE
