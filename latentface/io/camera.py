@@ -13,9 +13,9 @@ import av
 
 from latentface.errors import InputError
 from latentface.io.clip import Clip, Frame
+from latentface.io.framing import Framing
 from latentface.io.paths import is_address
 from latentface.io.video import read_clip
-from latentface.io.framing import Framing
 from latentface.io.video_reader import decode
 
 _DEVICES = {"linux": ("/dev/video{}", "v4l2"), "darwin": ("{}", "avfoundation"), "win32": ("video={}", "dshow")}
