@@ -67,7 +67,7 @@ class Film:
 
     def _timed(self, container: Any) -> Iterator[tuple[Any, Fraction | None]]:
         for frame in decode(container, self._note_broken_end):
-            time = _time(container, frame)
+            time = _time(frame)
             yield frame, None if time is None else snap(time - self.start, self.rate, frame.time_base)
 
     def _damage(self, count: int, last: Fraction) -> str:
@@ -92,7 +92,7 @@ def open_film(path: Path) -> Clip:
             notes = list(_notes(path, frame))
             has_alpha = any(part.is_alpha for part in frame.format.components)
             rate = _rate(stream)
-            promised, start = _promised(stream), _time(container, frame) or Fraction(0)
+            promised, start = _promised(stream), _time(frame) or Fraction(0)
             end = None if promised is not None else _end(container, stream)
             margins = margins_of(path, stream.id, (frame.width, frame.height))
             framing = Framing(has_alpha, Fraction(stream.sample_aspect_ratio or 1), margins, Turn.of(frame))
@@ -159,7 +159,10 @@ def _ready(graph: Any) -> Iterator[Any]:
 
 
 def _decoded(container: Any, on_broken_end: Callable[[], None] | None = None) -> Iterator[Any]:
-    """The frames of a container's first video stream, by a decoder that keeps alpha where there is some."""
+    """The frames of a container's first video stream, by a decoder that keeps alpha where there is some.
+
+    Those of an AVI file are shown when they are decoded.
+    """
     stream = film_stream(container)
     decoder = stream.codec_context
     if stream.metadata.get("alpha_mode") == "1":
@@ -177,6 +180,8 @@ def _decoded(container: Any, on_broken_end: Callable[[], None] | None = None) ->
             frames = decoder.decode(None)
         for frame in frames:
             frame.time_base = frame.time_base or stream.time_base
+            if _is_avi(container):
+                frame.pts = frame.dts
             yield frame
 
 
@@ -311,10 +316,9 @@ def _is_avi(container: Any) -> bool:
     return str(container.format.name) == "avi"
 
 
-def _time(container: Any, frame: Any) -> Fraction | None:
-    """When a frame is shown, in the file's own seconds; of an AVI file, when it is decoded."""
-    ticks = frame.dts if _is_avi(container) else frame.pts
-    return None if ticks is None else Fraction(ticks) * Fraction(frame.time_base)
+def _time(frame: Any) -> Fraction | None:
+    """When a frame is shown, in the file's own seconds."""
+    return None if frame.pts is None else Fraction(frame.pts) * Fraction(frame.time_base)
 
 
 def _rate(stream: Any) -> Fraction:
