@@ -139,7 +139,8 @@ def import_command(report: Report, file: Path, output: Path | None, **flags: Any
 
     generator = api.load_generator(flags["network"])
     direction = from_array(read_array(file, flags["key"]), generator, flags["name"] or file.stem)
-    _keep(report, "directions import", [direction], output, direction.name)
+    with prepared_folder(output and output.parent):
+        _keep(report, "directions import", [direction], output, direction.name)
 
 
 @directions.command("fit")
@@ -198,11 +199,12 @@ def fit_command(report: Report, folders: tuple[Path, ...], output: Path | None, 
 
     generator = api.load_generator(flags["network"], flags["device"])
     others = [api.load_direction(name, generator) for name in flags["orthogonal_to"]]
-    found = _learn(_gather(report, generator, folders, options, flags), generator, options, others, flags)
-    for direction in found:
-        report.say(f"{direction.name}: held-out accuracy {(direction.metadata or {})['accuracy']}")
-    stem = flags["name"] or (found[0].name if len(found) == 1 else "fitted")
-    _keep(report, "directions fit", found, output, stem)
+    with prepared_folder(output and output.parent):
+        found = _learn(_gather(report, generator, folders, options, flags), generator, options, others, flags)
+        for direction in found:
+            report.say(f"{direction.name}: held-out accuracy {(direction.metadata or {})['accuracy']}")
+        stem = flags["name"] or (found[0].name if len(found) == 1 else "fitted")
+        _keep(report, "directions fit", found, output, stem)
 
 
 def read_array(path: Path, key: str | None = None) -> NDArray[np.floating]:

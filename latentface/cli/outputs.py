@@ -213,11 +213,15 @@ def changed(made: Made, options: ProjectOptions, fingerprint: str, landmarks: st
 
 
 @contextmanager
-def prepared_folder(folder: Path) -> Iterator[None]:
+def prepared_folder(folder: Path | None) -> Iterator[None]:
     """Create the output folder and check that it is writable, before any work; remove it if it stays empty.
 
-    Raises OutputError if the folder cannot be created or written.
+    None is for results that go elsewhere, such as into the cache. Raises OutputError if the folder cannot be created or
+    written.
     """
+    if folder is None:
+        yield
+        return
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)

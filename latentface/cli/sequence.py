@@ -19,7 +19,7 @@ from latentface.cli.flags import (
     report_flags,
     seed_flag,
 )
-from latentface.cli.outputs import check_outputs
+from latentface.cli.outputs import check_outputs, prepared_folder
 from latentface.cli.report import Report
 from latentface.emotion import Emotion, EmotionSequence
 from latentface.errors import InputError, NoFaceFound
@@ -77,13 +77,17 @@ def read(report: Report, film: Path, output: Path, **flags: Any) -> None:
     check_outputs([output], [film])
     options = build_options(ReadOptions, flags)
     clip = video.read_clip(film, rate=parse_rate(flags["rate"]) if flags["rate"] else None)
-    report.note(INFORM)
     recogniser = api.find_recogniser(flags["recogniser"], flags["device"])
     facts = {
         "looks": options.looks, "rate": str(clip.rate), "recogniser": flags["recogniser"],
         "landmarks": flags["landmarks"],
     }  # fmt: skip
-    with Journal(output.with_suffix(".looks.jsonl"), film_facts(film) | facts) as journal, report.progress() as bar:
+    with (
+        prepared_folder(output.parent),
+        Journal(output.with_suffix(".looks.jsonl"), film_facts(film) | facts) as journal,
+        report.progress() as bar,
+    ):
+        report.note(INFORM)
         _say_state(report, journal)
         bar.start("reading", round(clip.count / float(clip.rate) * options.looks) if clip.count else 0)
 
@@ -153,11 +157,11 @@ def fit(report: Report, files: tuple[Path, ...], output: Path, steps: int, seed:
     check_outputs([output], files)
     sequences = [EmotionSequence.load(path) for path in files]
     run = output.with_name(f"{output.name}.run")
-    with report.progress() as bar:
+    with prepared_folder(output.parent), report.progress() as bar:
         bar.start("learning", steps)
         fitted = fit(sequences, run, replace(FEW_OPTIONS, steps=steps, seed=seed), on_step=bar.step)
-    with atomic_path(output) as temporary:
-        shutil.copyfile(fitted.path, temporary)
+        with atomic_path(output) as temporary:
+            shutil.copyfile(fitted.path, temporary)
     shutil.rmtree(run)
     ours, chain = fitted.figures["perplexity"], fitted.chain["perplexity"]
     report.say(
@@ -202,7 +206,8 @@ def predict(report: Report, output: Path, first: str, seconds: float, **flags: A
     from latentface import api
 
     drawn = api.predict_emotions(begin, seconds, flags["seed"], flags["temperature"], flags["model"])
-    drawn.save(output)
+    with prepared_folder(output.parent):
+        drawn.save(output)
     report.say(f"{_summary(drawn)} -> {output}")
     report.result(
         {

@@ -9,6 +9,7 @@ import click
 
 from latentface.cli.command import Group, check_flags, flag
 from latentface.cli.flags import device_flag, report_flags
+from latentface.cli.outputs import prepared_folder
 from latentface.cli.report import Report
 from latentface.errors import InputError, UsageError
 from latentface.modes import when
@@ -66,6 +67,11 @@ def motion(report: Report, clips: tuple[Path, ...], **flags: Any) -> None:
     if flags["output"] is None and not flags["check_only"]:
         raise UsageError("-o FOLDER is needed: where the run goes (or --check-only)")
     check_flags()
+    with prepared_folder(flags["output"]):
+        _train_motion(report, clips, flags)
+
+
+def _train_motion(report: Report, clips: tuple[Path, ...], flags: dict[str, Any]) -> None:
     from latentface.training.motion import run_on_clips
     from latentface.training.motion_clips import find_clips, gather
 

@@ -10,7 +10,7 @@ import click
 
 from latentface.cli.command import Command, flag
 from latentface.cli.flags import network_flag, report_flags
-from latentface.cli.outputs import check_outputs
+from latentface.cli.outputs import check_outputs, prepared_folder
 from latentface.cli.report import Report
 
 SUFFIXES = {"rosinality": ".pt", "state-dict": ".pt", "onnx": ".onnx"}
@@ -70,7 +70,8 @@ def export_weights(report: Report, network: str, format: str, output: Path | Non
 
     path = output or Path(f"{Path(network).stem or 'network'}{SUFFIXES[format]}")
     check_outputs([path], [network])
-    notes = convert.export(pretrained.load_generator(network), path, format)
+    with prepared_folder(path.parent):
+        notes = convert.export(pretrained.load_generator(network), path, format)
     for note in notes:
         report.note(f"{path}: {note}")
     report.say(f"{network}: {path}")

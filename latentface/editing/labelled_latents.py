@@ -216,7 +216,7 @@ def _shards(folders: Sequence[Path]) -> Iterator[tuple[Pixels, Int64Array]]:
 
 def _listed(folder: Path) -> list[Path]:
     try:
-        return list(folder.iterdir())
+        return [path for path in folder.iterdir() if not path.name.startswith(".")]
     except OSError as error:
         raise InputError(
             f"{folder} cannot be read as a folder: {error.strerror}; give a folder for each class"

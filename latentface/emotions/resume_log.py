@@ -12,6 +12,7 @@ import json
 import math
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -53,11 +54,15 @@ class Journal:
             whole = self._check(head) if found else 0
             self.replaced = found and not whole
             self._file = self.path.open("r+b" if whole else "wb")
+        except OSError as error:
+            raise self._unwritable(error) from error
+        try:
             self._file.truncate(whole)
             self._file.seek(whole)
             if not whole:
                 self._write(head)
         except OSError as error:
+            self._close()
             raise self._unwritable(error) from error
 
     def add(self, look: Look) -> None:
@@ -82,7 +87,7 @@ class Journal:
 
     def remove(self) -> None:
         """Close and delete the file."""
-        self._file.close()
+        self._close()
         self.path.unlink(missing_ok=True)
 
     def __enter__(self) -> Journal:
@@ -91,7 +96,11 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        self._close()
+
+    def _close(self) -> None:
+        with suppress(OSError):  # of what could not be written before, which has been told
+            self._file.close()
 
     def _check(self, head: str) -> int:
         """Number of bytes in complete lines if the file begins with this head, 0 otherwise; counts its looks."""

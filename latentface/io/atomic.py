@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from latentface.errors import OutputError
 from latentface.io.paths import LONGEST_NAME, advice, short_stem, short_suffix
@@ -48,6 +50,21 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+class WholeWrites(io.BufferedIOBase):
+    """A file that is written through Python alone.
+
+    Pillow's encoders write to the number of a file themselves, and take it for a success when a disk that becomes full
+    holds only part of what they wrote. This one tells no number.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def write(self, content: Any) -> int:
+        """Write everything; raises OSError if that is impossible."""
+        return self._file.write(content)
 
 
 def sha256(path: str | os.PathLike[str]) -> str:

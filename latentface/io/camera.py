@@ -13,9 +13,10 @@ import av
 
 from latentface.errors import InputError
 from latentface.io.clip import Clip, Frame
+from latentface.io.framing import Framing
 from latentface.io.paths import is_address
 from latentface.io.video import read_clip
-from latentface.io.video_reader import decode, to_pixels
+from latentface.io.video_reader import decode
 
 _DEVICES = {"linux": ("/dev/video{}", "v4l2"), "darwin": ("{}", "avfoundation"), "win32": ("video={}", "dshow")}
 PATIENCE = 5.0  # seconds without a frame after which a camera counts as gone
@@ -98,7 +99,8 @@ class Camera:
             reason = getattr(error, "strerror", None) or str(error)
             raise InputError(f"camera {self.source}: cannot open {place} ({reason})") from error
         self.rate = Fraction(stream.average_rate or stream.guessed_rate or 25).limit_denominator(1001 * 1000)
-        return (Frame(to_pixels(frame, False, Fraction(1)), Fraction(0)) for frame in decode(container))
+        framing = Framing()
+        return (Frame(framing.pixels(frame), Fraction(0)) for frame in decode(container))
 
     def _paced(self, clip: Clip) -> Iterator[Frame]:
         for frame in clip:

@@ -17,7 +17,7 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError, features
 
 from latentface.arrays import Pixels
 from latentface.errors import InputError, OutputError, UsageError
-from latentface.io.atomic import atomic_path
+from latentface.io.atomic import WholeWrites, atomic_path
 from latentface.io.colour import read_in_srgb
 from latentface.io.iptc import PNG_KEY, jpeg_segment, png_text, read_iptc
 from latentface.io.kinds import picture_kind, picture_kind_of
@@ -170,8 +170,8 @@ def write_image(
         warnings.warn(f"{target}: {note}", stacklevel=2)
     if icc:
         options["icc_profile"] = icc
-    with atomic_path(target) as temporary:
-        image.save(temporary, format=kind, **options)
+    with atomic_path(target) as temporary, temporary.open("wb") as file:
+        image.save(WholeWrites(file), format=kind, **options)
 
 
 def write_photo(path: str | os.PathLike[str], photo: Photo) -> None:

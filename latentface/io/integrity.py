@@ -16,6 +16,7 @@ from latentface.errors import InputError
 from latentface.io.clip import Frame
 from latentface.io.media import open_media
 from latentface.io.video import read_clip
+from latentface.io.video_reader import film_stream
 
 #: What the header of a file may say.
 FACTS = ("container", "bit_rate", "video", "pixels", "audio")
@@ -75,8 +76,11 @@ def _probe(path: Path) -> dict[str, str | int]:
     try:
         with open_media(path) as container:
             facts: dict[str, Any] = {"container": container.format.name, "bit_rate": container.bit_rate}
-            for kind, streams in (("video", container.streams.video), ("audio", container.streams.audio)):
-                for stream in streams[:1]:
+            for kind, stream in (
+                ("video", film_stream(container)),
+                ("audio", next(iter(container.streams.audio), None)),
+            ):
+                if stream is not None:
                     facts[kind] = stream.codec_context.name if stream.codec_context else "unknown"
                     facts["pixels"] = facts.get("pixels") or getattr(stream.codec_context, "pix_fmt", None)
     except (av.FFmpegError, OSError):

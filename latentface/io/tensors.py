@@ -1,7 +1,11 @@
-"""Named tensors and text metadata in a safetensors file: nothing is ever executed, equal content is equal bytes."""
+"""Named tensors and text metadata in a safetensors file: nothing is ever executed, equal content is equal bytes.
+
+Checkpoints of trainings, and files for other tools, are in torch's own format.
+"""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Mapping
@@ -34,6 +38,18 @@ def write_tensors(
     content = _sorted_header(safetensors.torch.save(plain, dict(metadata)))
     with atomic_path(path) as temporary:
         temporary.write_bytes(content)
+
+
+def write_torch(path: str | os.PathLike[str], value: object) -> None:
+    """Write a value as `torch.save` does, whole or not at all.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    content = io.BytesIO()  # on a full disk torch itself fails without telling the reason
+    torch.save(value, content)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
 
 
 def read_tensors(

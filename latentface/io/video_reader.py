@@ -11,12 +11,15 @@ from typing import Any, TypeVar
 import av
 import numpy as np
 from av.codec.context import Flags
+from av.stream import Disposition
 from PIL import Image, ImageSequence
 
 from latentface.arrays import Pixels
 from latentface.errors import InputError
 from latentface.io.clip import Clip, Frame, Sound
-from latentface.io.dynamic_range import note_of, to_srgb
+from latentface.io.cropping import margins_of
+from latentface.io.dynamic_range import note_of
+from latentface.io.framing import Framing, Turn
 from latentface.io.images import list_photos, read_photo
 from latentface.io.kinds import CAN_MOVE, picture_kind_of
 from latentface.io.media import open_media
@@ -29,33 +32,6 @@ _BROKEN_END = "its last frame is damaged and left out"
 
 
 @dataclass(frozen=True)
-class Turn:
-    """How a film is brought upright: its sides change places, and then its rows or columns their order."""
-
-    transposed: bool
-    rows: int  # 1, or -1 for the reverse order
-    columns: int
-
-    @classmethod
-    def of(cls, frame: Any) -> Turn | None:
-        """That of the display matrix of a film's first frame (ISO 14496-12, 6.2.2); None without one.
-
-        To be asked once a film: a frame that has been asked lives on until Python collects its garbage.
-        """
-        matrix = frame.side_data.get("DISPLAYMATRIX")
-        if matrix is None:
-            return None
-        a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()  # x' = a x + c y, y' = b x + d y
-        across, down = (c, b) if abs(b) > abs(a) else (a, d)
-        return cls(abs(b) > abs(a), -1 if down < 0 else 1, -1 if across < 0 else 1)
-
-    def upright(self, pixels: Pixels) -> Pixels:
-        """Pixels [H, W, C] as they are to be seen."""
-        turned = pixels.transpose(1, 0, 2) if self.transposed else pixels
-        return np.ascontiguousarray(turned[:: self.rows, :: self.columns])
-
-
-@dataclass(frozen=True)
 class Film:
     """A video file as its header and first frame describe it; going through it decodes it anew each time."""
 
@@ -64,9 +40,7 @@ class Film:
     start: Fraction  # of the first frame, in the file's own seconds
     expected: int | None  # frames that the file's index promises
     end: Fraction | None  # in the file's own seconds, where there is no such index
-    alpha: bool
-    aspect: Fraction  # of a pixel, width by height
-    turn: Turn | None
+    framing: Framing
     notes: list[str]  # of its clip, for what is seen at the end only
 
     def __iter__(self) -> Iterator[Frame]:
@@ -74,7 +48,7 @@ class Film:
         try:
             with open_media(self.path) as container:
                 for frame, last in increasing(self._timed(container), 1 / self.rate):
-                    yield Frame(to_pixels(frame, self.alpha, self.aspect, self.turn), last)
+                    yield Frame(self.framing.pixels(frame), last)
                     count += 1
         except (av.FFmpegError, OSError) as error:
             raise InputError(f"{self._damage(count, last)} ({_reason(error)})") from None
@@ -93,7 +67,7 @@ class Film:
 
     def _timed(self, container: Any) -> Iterator[tuple[Any, Fraction | None]]:
         for frame in decode(container, self._note_broken_end):
-            time = _time(container, frame)
+            time = _time(frame)
             yield frame, None if time is None else snap(time - self.start, self.rate, frame.time_base)
 
     def _damage(self, count: int, last: Fraction) -> str:
@@ -107,9 +81,9 @@ def open_film(path: Path) -> Clip:
         with open_media(path) as container:
             if container.format.name.endswith("_pipe") or container.format.name == "image2":
                 raise still(path)
-            if not container.streams.video:
+            stream = film_stream(container)
+            if stream is None:
                 raise InputError(f"{path}: no video stream in this file (or it is cut off); give a clip with pictures")
-            stream = container.streams.video[0]
             if stream.codec_context is None:
                 raise InputError(f"{path}: its video stream is of an unknown kind, or damaged; give a clip that plays")
             frame = next(_decoded(container), None)
@@ -118,11 +92,11 @@ def open_film(path: Path) -> Clip:
             notes = list(_notes(path, frame))
             has_alpha = any(part.is_alpha for part in frame.format.components)
             rate = _rate(stream)
-            promised, start = _promised(stream), _time(container, frame) or Fraction(0)
+            promised, start = _promised(stream), _time(frame) or Fraction(0)
             end = None if promised is not None else _end(container, stream)
-            aspect = Fraction(stream.sample_aspect_ratio or 1)
-            turn = Turn.of(frame)
-            height, width = to_pixels(frame, has_alpha, aspect, turn).shape[:2]
+            margins = margins_of(path, stream.id, (frame.width, frame.height))
+            framing = Framing(has_alpha, Fraction(stream.sample_aspect_ratio or 1), margins, Turn.of(frame))
+            height, width = framing.pixels(frame).shape[:2]
             heard = Fraction(0) if _is_avi(container) else start  # an AVI's sound does not wait for its decoder
             sound = Sound(path, heard) if any(track.codec_context for track in container.streams.audio[:1]) else None
     except (av.FFmpegError, OSError) as error:
@@ -130,8 +104,14 @@ def open_film(path: Path) -> Clip:
             f"{path}: not a clip that can be played, or cut off ({_reason(error)}); readable up to frame 0; "
             "save or download it again"
         ) from None
-    film = Film(path, rate, start, promised, end, has_alpha, aspect, turn, notes)
+    film = Film(path, rate, start, promised, end, framing, notes)
     return Clip(film, rate, (width, height), promised, has_alpha, sound, notes=notes)
+
+
+def film_stream(container: Any) -> Any:
+    """The first video stream of a container that is no cover picture; None without one."""
+    films = (s for s in container.streams.video if not s.disposition & Disposition.attached_pic)
+    return next(films, None)
 
 
 def _notes(path: Path, frame: Any) -> tuple[str, ...]:
@@ -179,8 +159,11 @@ def _ready(graph: Any) -> Iterator[Any]:
 
 
 def _decoded(container: Any, on_broken_end: Callable[[], None] | None = None) -> Iterator[Any]:
-    """The frames of a container's first video stream, by a decoder that keeps alpha where there is some."""
-    stream = container.streams.video[0]
+    """The frames of a container's first video stream, by a decoder that keeps alpha where there is some.
+
+    Those of an AVI file are shown when they are decoded.
+    """
+    stream = film_stream(container)
     decoder = stream.codec_context
     if stream.metadata.get("alpha_mode") == "1":
         decoder = av.CodecContext.create(_ALPHA_DECODERS[decoder.name], "r")
@@ -197,6 +180,8 @@ def _decoded(container: Any, on_broken_end: Callable[[], None] | None = None) ->
             frames = decoder.decode(None)
         for frame in frames:
             frame.time_base = frame.time_base or stream.time_base
+            if _is_avi(container):
+                frame.pts = frame.dts
             yield frame
 
 
@@ -229,13 +214,6 @@ def increasing(
         yield from spread(step)
         raise
     yield from spread(step)
-
-
-def to_pixels(frame: Any, alpha: bool, aspect: Fraction, turn: Turn | None = None) -> Pixels:
-    """uint8 [H, W, 3 or 4] as it is meant to be seen: in sRGB, with square pixels, turned upright."""
-    size = {"width": max(1, round(frame.width * aspect)), "height": frame.height} if aspect != 1 else {}
-    pixels = to_srgb(frame, alpha, **size)
-    return pixels if turn is None else turn.upright(pixels)
 
 
 def snap(time: Fraction, rate: Fraction, tick: Fraction) -> Fraction:
@@ -338,10 +316,9 @@ def _is_avi(container: Any) -> bool:
     return str(container.format.name) == "avi"
 
 
-def _time(container: Any, frame: Any) -> Fraction | None:
-    """When a frame is shown, in the file's own seconds; of an AVI file, when it is decoded."""
-    ticks = frame.dts if _is_avi(container) else frame.pts
-    return None if ticks is None else Fraction(ticks) * Fraction(frame.time_base)
+def _time(frame: Any) -> Fraction | None:
+    """When a frame is shown, in the file's own seconds."""
+    return None if frame.pts is None else Fraction(frame.pts) * Fraction(frame.time_base)
 
 
 def _rate(stream: Any) -> Fraction:

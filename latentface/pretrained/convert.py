@@ -12,6 +12,7 @@ import torch
 
 from latentface.errors import UsageError, WeightsError
 from latentface.io.atomic import atomic_path
+from latentface.io.tensors import write_torch
 from latentface.networks.config import GeneratorConfig
 from latentface.networks.generator import Generator
 from latentface.ops import make_filter
@@ -50,7 +51,7 @@ def write_rosinality(generator: Generator, path: Path) -> tuple[str, ...]:
     for n in range(len(config.resolutions) - 1):
         state[f"convs.{2 * n}.conv.blur.kernel"] = kernel
         state[f"to_rgbs.{n}.upsample.kernel"] = kernel
-    _save({"g_ema": state, "latent_avg": generator.w_avg.cpu()}, path)
+    write_torch(path, {"g_ema": state, "latent_avg": generator.w_avg.cpu()})
     widths = [config.channels(r) for r in config.resolutions]
     usual = any(widths == [min(base // r, 512) for r in config.resolutions] for base in (16384, 32768))
     note = "the widths of z, w or the channels differ from those in rosinality's own code, which cannot load this file"
@@ -67,7 +68,7 @@ def write_state_dict(generator: Generator, path: Path) -> tuple[str, ...]:
         if last == "noise_const" or layer.endswith(".skip"):
             state[f"{layer}.resample_filter"] = kernel
     state.update({f"synthesis.b{r}.resample_filter": kernel for r in config.resolutions})
-    _save(state, path)
+    write_torch(path, state)
     return _clamp_note(config)
 
 
@@ -114,11 +115,6 @@ FORMATS: Mapping[str, Callable[[Generator, Path], tuple[str, ...]]] = {
 
 def _plain(generator: Generator) -> Tensors:
     return {name: value.detach().cpu().contiguous() for name, value in generator.state_dict().items()}
-
-
-def _save(value: Any, path: Path) -> None:
-    with atomic_path(path) as temporary:
-        torch.save(value, temporary)
 
 
 def _require(config: GeneratorConfig, name: str, value: Any, format: str) -> None:

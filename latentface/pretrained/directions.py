@@ -67,7 +67,7 @@ def find_directions(fingerprint: str) -> dict[str, Direction]:
     A file in the user's folder that cannot be read counts as absent.
     """
     found = dict(built_in(fingerprint))
-    for path in sorted(folder().glob(f"*{SUFFIX}")):
+    for path in sorted(folder().glob(f"[!.]*{SUFFIX}")):  # a name with a dot is of a file that was being written
         with suppress(WeightsError):
             found |= {name: own for name, own in read_directions(path).items() if own.fingerprint == fingerprint}
     return found

@@ -21,7 +21,7 @@ from PIL import Image
 
 from latentface.arrays import Pixels
 from latentface.errors import InputError, LatentfaceError
-from latentface.io.atomic import atomic_path
+from latentface.io.atomic import WholeWrites, atomic_path
 from latentface.studio.jobs import JobQueue
 from latentface.studio.session import Session, Subject
 from latentface.studio.work import Workshop
@@ -101,8 +101,8 @@ class Shared:
         with self._lock:
             if name not in self._held:
                 path = self._folder / f"{name}.jpg"
-                with atomic_path(path) as temporary:
-                    Image.fromarray(pixels).save(temporary, "JPEG", quality=92, subsampling=0)
+                with atomic_path(path) as temporary, temporary.open("wb") as file:
+                    Image.fromarray(pixels).save(WholeWrites(file), "JPEG", quality=92, subsampling=0)
                 self._held[name] = path
             self._held.move_to_end(name)
             while len(self._held) > self._most:

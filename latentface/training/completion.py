@@ -26,9 +26,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from latentface import api, hub
-from latentface.io.atomic import atomic_path
 from latentface.io.images import write_image
 from latentface.io.provenance import COMPOSITE
+from latentface.io.tensors import write_torch
 from latentface.networks.completion import FOLD, CompletionConfig, CompletionNet
 from latentface.networks.lpips import Lpips, SqueezeLpips
 from latentface.networks.perceptual import DistilledVgg, FeatureDistance
@@ -265,8 +265,7 @@ class CompletionTrainer:
 
     def _save(self) -> None:
         parts = {name: part.state_dict() for name, part in self._parts().items()}
-        with atomic_path(self.out / "checkpoint.pt") as partial:
-            torch.save({**parts, "seen": self.seen, "steps": self.steps}, partial)
+        write_torch(self.out / "checkpoint.pt", {**parts, "seen": self.seen, "steps": self.steps})
 
     def _resume(self) -> None:
         state = torch.load(self.out / "checkpoint.pt", weights_only=True)

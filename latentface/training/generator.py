@@ -28,9 +28,9 @@ from torch import nn
 
 from latentface import pretrained
 from latentface.arrays import Pixels
-from latentface.io.atomic import atomic_path
 from latentface.io.images import to_uint8, write_image
 from latentface.io.provenance import COMPOSITE
+from latentface.io.tensors import write_torch
 from latentface.networks.encoder import LatentEncoder
 from latentface.networks.generator import Generator, GeneratorConfig
 from latentface.networks.perceptual import DistilledVgg, FeatureDistance
@@ -244,8 +244,7 @@ class PairTrainer:
             "stage": self.stage_index, "seen": self.seen, "steps": self.steps, "pair": self.pair.state_dict(),
             "average": self.average.state_dict(), "optimizer": self.optimizer.state_dict(),
         }  # fmt: skip
-        with atomic_path(self.out / "checkpoint.pt") as partial:
-            torch.save(state, partial)
+        write_torch(self.out / "checkpoint.pt", state)
 
     def _resume(self) -> None:
         state = torch.load(self.out / "checkpoint.pt", weights_only=True)

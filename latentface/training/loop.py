@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from latentface.errors import InputError, UsageError, WeightsError
 from latentface.io.atomic import atomic_path
+from latentface.io.tensors import write_torch
 from latentface.pretrained.native import read_network, write_network
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -185,8 +186,7 @@ class Loop(Generic[Network, Batch]):
             "best": self.best,
             "config": self.config,
         }
-        with atomic_path(self.out / "checkpoint.pt") as temporary:
-            torch.save(state, temporary)
+        write_torch(self.out / "checkpoint.pt", state)
 
     def _resume(self) -> None:
         path = self.out / "checkpoint.pt"

@@ -22,7 +22,7 @@ from PIL import Image
 from torch import Tensor
 
 from latentface.faces.mark_region import mark_region
-from latentface.io.atomic import atomic_path
+from latentface.io.tensors import write_torch
 from latentface.networks.mark import BITS, SIDE, MarkConfig, MarkNets
 from latentface.pretrained.native import write_network
 from latentface.training import mark_attacks as attacks
@@ -183,8 +183,7 @@ class MarkRun:
     def _save(self) -> None:
         state = {name: part.state_dict() for name, part in self.parts.items()}
         state |= {"generator": self.generator.get_state(), "step": self.step, "curve": self.curve}
-        with atomic_path(self.out / "checkpoint.pt") as temporary:
-            torch.save(state, temporary)
+        write_torch(self.out / "checkpoint.pt", state)
         write_curve(self.out, self.curve)
 
     def _resume(self) -> None:

@@ -29,9 +29,11 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from latentface.api import pick_device
-from latentface.io.atomic import atomic_path
+from latentface.errors import OutputError
 from latentface.io.images import to_uint8, write_image
+from latentface.io.paths import advice
 from latentface.io.provenance import COMPOSITE
+from latentface.io.tensors import write_torch
 from latentface.networks.motion import MotionConfig, MotionModel
 from latentface.networks.motion.discriminator import MultiScaleDiscriminator
 from latentface.networks.motion.geometry import Keypoints
@@ -196,11 +198,14 @@ class MotionTrainer:
         row = {"resolution": self.stage.resolution, "seen": self.seen, "psnr": score, "time": round(time.time())}
         path = self.out / "curves.csv"
         new = not path.exists()
-        with open(path, "a", newline="") as stream:
-            writer = csv.DictWriter(stream, [*row, *TERMS])
-            if new:
-                writer.writeheader()
-            writer.writerow(row | {name: f"{value:.5f}" for name, value in means.items()})
+        try:
+            with open(path, "a", newline="") as stream:
+                writer = csv.DictWriter(stream, [*row, *TERMS])
+                if new:
+                    writer.writeheader()
+                writer.writerow(row | {name: f"{value:.5f}" for name, value in means.items()})
+        except OSError as error:
+            raise OutputError(f"cannot write {path}: {error.strerror}{advice(error.errno)}") from error
 
     def _parts(self) -> dict[str, nn.Module | torch.optim.Optimizer | None]:
         return {
@@ -210,8 +215,9 @@ class MotionTrainer:
 
     def _save(self) -> None:
         state = {name: part.state_dict() for name, part in self._parts().items() if part is not None}
-        with atomic_path(self.out / "checkpoint.pt") as partial:
-            torch.save(state | {"stage": self.stage_index, "seen": self.seen, "steps": self.steps}, partial)
+        write_torch(
+            self.out / "checkpoint.pt", state | {"stage": self.stage_index, "seen": self.seen, "steps": self.steps}
+        )
 
     def _resume(self) -> None:
         state = torch.load(self.out / "checkpoint.pt", map_location=self.device, weights_only=True)

@@ -40,7 +40,8 @@ def find_clips(roots: Sequence[Path]) -> list[Path]:
         if root.is_file():
             found.add(root)
             continue
-        for path in root.rglob("*"):
+        shown = (path for path in root.rglob("*") if not any(part[0] == "." for part in path.relative_to(root).parts))
+        for path in shown:  # what is hidden was left by a run that was killed
             suffix = path.suffix.lower()
             if suffix in VIDEO_SUFFIXES:
                 found.add(path)

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from latentface.io.atomic import atomic_path
+from latentface.io.tensors import write_torch
 from latentface.networks.lpips import SqueezeLpips
 from latentface.networks.mouth import PLANES, MouthConfig, MouthNet, Plane
 from latentface.networks.perceptual import FeatureDistance
@@ -200,8 +200,7 @@ class MouthRun:
     def _save(self) -> None:
         state = {name: part.state_dict() for name, part in self.parts.items()}
         state |= {"generator": self.generator.get_state(), "step": self.step, "curve": self.curve}
-        with atomic_path(self.out / "checkpoint.pt") as temporary:
-            torch.save(state, temporary)
+        write_torch(self.out / "checkpoint.pt", state)
         if self.curve:
             write_curve(self.out, self.curve)
 

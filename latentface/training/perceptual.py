@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from latentface.arrays import Float64Array
 from latentface.errors import UsageError
-from latentface.io.atomic import atomic_path
+from latentface.io.tensors import write_torch
 from latentface.networks.lpips import SqueezeLpips
 from latentface.networks.perceptual import (
     DistilledVgg,
@@ -158,8 +158,7 @@ class Distillation:
     def checkpoint(self, path: Path) -> None:
         """Write everything a later sitting needs."""
         state = {name: getattr(self, name).state_dict() for name in ("student", "optimiser")}
-        with atomic_path(path) as temporary:
-            torch.save({**state, "pool": self.pool, "steps_done": self.steps_done, "seconds": self.seconds}, temporary)
+        write_torch(path, {**state, "pool": self.pool, "steps_done": self.steps_done, "seconds": self.seconds})
 
     def resume(self, path: Path) -> None:
         """Continue where `checkpoint` stopped."""

@@ -27,9 +27,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from latentface.inversion.search import WStatistics, measure_w
-from latentface.io.atomic import atomic_path
 from latentface.io.images import write_image
 from latentface.io.provenance import COMPOSITE
+from latentface.io.tensors import write_torch
 from latentface.networks.lpips import Lpips, SqueezeLpips
 from latentface.networks.perceptual import DistilledVgg, FeatureDistance
 from latentface.training.adversary import ProjectedDiscriminator, augment
@@ -283,8 +283,7 @@ class PortraitTrainer:
             "optimizer": self.optimizer.state_dict(), "adversary": self.adversary.state_dict(),
             "against": self.against.state_dict(),
         }  # fmt: skip
-        with atomic_path(self.out / "checkpoint.pt") as partial:
-            torch.save(state, partial)
+        write_torch(self.out / "checkpoint.pt", state)
 
     def _resume(self) -> None:
         state = torch.load(self.out / "checkpoint.pt", map_location=self.device, weights_only=True)

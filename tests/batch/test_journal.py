@@ -9,6 +9,7 @@ from latentface.batch.jobs import Job, Outcome
 from latentface.batch.journal import Journal
 from latentface.errors import InputError, OutputError
 from tests.helpers.batch_works import shout, texts
+from tests.helpers.full_disk import little_room
 
 
 def write(path: Path, *outcomes: Outcome) -> None:
@@ -70,6 +71,14 @@ def test_a_journal_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot write"):
         write(tmp_path / "file/batch.jsonl")
+
+
+def test_a_disk_that_is_full_is_told_and_costs_only_the_last_line(tmp_path: Path) -> None:
+    path, job = done(tmp_path)
+    with little_room(path.stat().st_size + 5), pytest.raises(OutputError, match=r"cannot write .*batch\.jsonl"):
+        write(path, shout(job))
+    with Journal(path, "1") as journal:
+        assert journal.is_done(job)
 
 
 def test_names_in_any_encoding_come_back(tmp_path: Path) -> None:

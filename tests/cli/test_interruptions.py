@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -17,15 +20,21 @@ from latentface import api, hub
 from latentface.faces import alignment
 from latentface.io.clip import Sound
 from latentface.io.video import write_clip
-from latentface.latents.latent import Direction
+from latentface.latents.latent import Direction, Latent
 from latentface.pretrained.directions import write_directions
+from latentface.training import motion
+from latentface.training.stories import stories
 from tests.helpers.cli_desk import Desk, Outcome
 from tests.helpers.films import film
-from tests.helpers.motion_models import Wander, best_skin, write_motion_model
+from tests.helpers.motion_models import CONFIG, Wander, best_skin, write_motion_model
 from tests.helpers.stand_in_networks import stand_in_networks
 
 NAMES = ("happiness", "joy", "neutral")  # the last may be learnt like any other, and no emotion is led there
 QUICK = ("--steps", 2, "--no-cache")
+OWN = """
+import latentface
+teller = latentface.Recogniser(lambda crops: [[0.2, 0.8]] * len(crops), ("neutral", "surprised"), 64)
+"""
 
 #: Verb -> its words but for the network and the output.
 VERBS: dict[str, tuple[object, ...]] = {
@@ -35,11 +44,28 @@ VERBS: dict[str, tuple[object, ...]] = {
     "transfer": ("--identity", "in/anna.png", "--expression", "in/ben.png", *QUICK),
     "video": ("in/anna.png", "--emotions", "happiness", "--seconds", 0.4, "--place", "warp", *QUICK),
     "animate": ("--source", "in/anna.png", "--driving", "in/driver.mp4", "--engine", "motion"),
+    "stylise": ("in/anna.png", "--style", "in/ben.png", "--learning-steps", 2, "--steps", 2),
+    "directions import": ("in/axis.npy",),
+    "directions show": ("joy",),
+    "directions fit": ("in/calm", "in/glad", "--folds", 2),
+    "sequence predict": ("--seconds", 5),
+    "sequence read": ("in/driver.mp4", "--recogniser", "in/own.py:teller"),
+    "sequence fit": (*(f"in/story-{k}.json" for k in range(12)), "--steps", 2),
+    "weights export": ("--format", "rosinality"),
+    "train motion": ("in/driver.mp4", "--pairs", 2, "--batch", 2),
+    "check": ("in/driver.mp4",),
 }
+WITHOUT_NETWORK = ("sequence predict", "sequence read", "sequence fit", "train motion", "check")
+WITHOUT_DEVICE = ("directions import", "weights export", "sequence predict", "sequence fit", "check")
+#: What a run that goes on later leaves of its state, beside the results or under their folder.
+STATE = re.compile(r"\.run/|/checkpoint\.pt|/curves\.csv|\.part\.safetensors|\.looks\.jsonl")
 #: Where each verb writes to, its suffix included; a second way where clips can be folders of frames.
 OUTPUTS = [
     ("sample", "out/s.png"), ("project", "out"), ("edit", "out/e.jpg"), ("transfer", "out/t.webp"),
-    ("video", "out/v.mp4"), ("video", "out/frames"), ("animate", "out/a.webm"),
+    ("video", "out/v.mp4"), ("video", "out/frames"), ("animate", "out/a.webm"), ("stylise", "out/s.png"),
+    ("directions import", "out/d.safetensors"), ("directions show", "out/d.png"),
+    ("directions fit", "out/f.safetensors"), ("sequence predict", "out/p.json"), ("sequence read", "out/r.json"), ("sequence fit", "out/m.safetensors"),
+    ("weights export", "out/w.pt"), ("train motion", "out/run"), ("check", "out/c.csv"),
 ]  # fmt: skip
 
 
@@ -59,17 +85,35 @@ def bench(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
     write_motion_model(desk.folder / "model.safetensors")
     spoken = film(desk.folder / "spoken.mkv", [0, 40, 80], sound="flac")
     write_clip(desk.folder / "in" / "driver.mp4", Wander(3).clip(Sound(spoken)))
+    gather_examples(desk.folder / "in", fingerprint)
+    monkeypatch.setattr(motion, "COMPACT", replace(CONFIG, resolution=64))
+    monkeypatch.setattr(motion, "perceptual_distance", lambda vgg19: torch.nn.MSELoss())
     return desk
+
+
+def gather_examples(folder: Path, fingerprint: str) -> None:
+    """What directions, orders of emotions and readings of them are learnt from."""
+    np.save(folder / "axis.npy", np.ones(8, np.float32))
+    (folder / "own.py").write_text(OWN)
+    for k, story in enumerate(stories(12, 0)):
+        story.save(folder / f"story-{k}.json")
+    for name, centre in (("calm", 0.0), ("glad", 1.0)):
+        for k in range(4):
+            (folder / name).mkdir(exist_ok=True)
+            Latent(torch.full((6, 8), centre + 0.1 * k), fingerprint).save(folder / name / f"{k}.latent.safetensors")
 
 
 def start(bench: Desk, verb: str, output: str) -> Outcome:
     network = "model.safetensors" if verb == "animate" else bench.network
-    return bench.run(verb, *VERBS[verb], "--network", network, "--device", "cpu", "-o", output)
+    chosen = () if verb in WITHOUT_NETWORK else ("--network", network)
+    device = () if verb in WITHOUT_DEVICE else ("--device", "cpu")
+    return bench.run(*verb.split(), *VERBS[verb], *chosen, *device, "-o", output)
 
 
 def written(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, hidden ones too, and what it holds."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """Every file below a folder, hidden ones too, and what it holds; without the state of runs that go on later."""
+    files = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+    return {name: path.read_bytes() for name, path in files.items() if not STATE.search(f"/{name}")}
 
 
 def failing(stage: int, fault: BaseException | None) -> tuple[Callable[..., object], list[str]]:

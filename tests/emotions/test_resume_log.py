@@ -11,6 +11,7 @@ import pytest
 from latentface.emotions.resume_log import Journal, film_facts
 from latentface.emotions.smoothing import Look
 from latentface.errors import InputError, OutputError
+from tests.helpers.full_disk import little_room
 
 SEEN = [
     Look(Fraction(0), (0.94, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01), (0, 0, 9, 9), 1),
@@ -95,3 +96,13 @@ def test_films_are_known_again(tmp_path: Path) -> None:
     (tmp_path / "frames" / "0.png").write_bytes(b"x")
     assert film_facts(tmp_path / "frames") != film_facts(tmp_path)
     json.dumps(film_facts(tmp_path / "frames"))
+
+
+@pytest.mark.parametrize("size", [4, 90])
+def test_a_disk_that_is_full_is_told_once(size: int, tmp_path: Path) -> None:
+    with little_room(size), pytest.raises(OutputError, match=r"j: .*has room"), Journal(tmp_path / "j", {}) as journal:
+        for look in SEEN:
+            journal.add(look)
+    keep(tmp_path / "j", SEEN)
+    with Journal(tmp_path / "j", {}) as again:
+        assert list(again)[-1] == SEEN[-1]

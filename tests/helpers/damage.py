@@ -64,7 +64,7 @@ def damaged_json(draw: st.DrawFn, content: Any) -> bytes:
                 if isinstance(node, dict) and draw(st.integers(0, 4)) == 0:
                     del node[key]
                 else:
-                    node[key] = draw(st.sampled_from(ODD))
+                    node[key] = copy.deepcopy(draw(st.sampled_from(ODD)))  # the next change may be within it
                 break
             node = node[key]
     return json.dumps(made).encode()

@@ -9,7 +9,8 @@ import safetensors.torch
 import torch
 
 from latentface.errors import InputError, OutputError, WeightsError
-from latentface.io.tensors import read_tensors, write_tensors
+from latentface.io.tensors import read_tensors, write_tensors, write_torch
+from tests.helpers.full_disk import little_room
 
 TENSORS = {
     "b": torch.arange(6.0).reshape(2, 3),
@@ -98,3 +99,14 @@ def test_tensors_read_in_inference_mode_serve_outside(tmp_path: Path) -> None:
     weight = tensors["b"].requires_grad_()
     weight.square().sum().backward()
     assert weight.grad is not None and torch.equal(weight.grad, 2 * TENSORS["b"])
+
+
+def test_torchs_own_files_are_whole_or_not_there(tmp_path: Path) -> None:
+    value = {"a": torch.arange(3000.0), "steps": 7}
+    write_torch(tmp_path / "a.pt", value)
+    before = (tmp_path / "a.pt").read_bytes()
+    again = torch.load(tmp_path / "a.pt", weights_only=True)
+    assert torch.equal(again["a"], value["a"]) and again["steps"] == 7
+    with little_room(2000), pytest.raises(OutputError, match=r"a\.pt: .*; choose a place that has room"):
+        write_torch(tmp_path / "a.pt", value)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.pt"] and (tmp_path / "a.pt").read_bytes() == before

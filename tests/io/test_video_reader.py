@@ -12,6 +12,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 from PIL import Image
 
 from latentface.errors import InputError
@@ -304,3 +305,33 @@ def test_a_stream_of_an_unknown_kind_is_told(tmp_path: Path) -> None:
     (tmp_path / "b.mp4").write_bytes((tmp_path / "a.mp4").read_bytes().replace(b"avc1", b"zzzz"))
     with pytest.raises(InputError, match=r"b\.mp4: its video stream is of an unknown kind"):
         list(read_clip(tmp_path / "b.mp4"))
+
+
+def test_an_interlaced_avi_keeps_its_times(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.avi"), "w") as container:
+        stream = container.add_stream("mpeg2video", rate=25, options={"flags": "+ildct+ilme", "top": "1"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for k in range(10):
+            frame = av.VideoFrame.from_ndarray(picture(k), format="rgb24")
+            frame.pts, frame.time_base = k, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    clip = read_clip(tmp_path / "a.avi")
+    assert any("interlaced" in note for note in clip.notes)
+    assert [frame.time for frame in clip] == [Fraction(k, 25) for k in range(10)]
+
+
+def test_a_cover_picture_is_no_film(tmp_path: Path) -> None:
+    write_clip(tmp_path / "a.mp4", moving(3))
+    with av.open(str(tmp_path / "a.mp4")) as given, av.open(str(tmp_path / "b.mp4"), "w") as container:
+        cover = container.add_stream("png", rate=25)
+        cover.width, cover.height, cover.pix_fmt, cover.disposition = 32, 32, "rgb24", Disposition.attached_pic
+        stream = container.add_stream_from_template(given.streams.video[0])
+        for packet in cover.encode(av.VideoFrame.from_ndarray(picture(0, (32, 32)), format="rgb24")):
+            container.mux(packet)
+        for packet in given.demux():
+            if packet.size:
+                packet.stream = stream
+                container.mux(packet)
+    clip = read_clip(tmp_path / "b.mp4")
+    assert (clip.size, len(list(clip))) == ((64, 48), 3)
