@@ -1,12 +1,12 @@
 """Train the built-in emotion classifier: `python -m latentface.training.emotion --data DIR... --out DIR`.
 
 Each DIR holds the renderer's shards (FFHQ crops with landmarks, mask and emotion; below 0 where they show none). Every
-render has a head of its own, or shares it with the views beside it, so the last pictures show heads that the training
-never saw. `--faces` and `--rigged` add photographed people driven by the head (photo_landmarks), and the held-out
-people measure. The classifier stands on a trained landmark network, which stays as it is: the points it finds in each
-picture and in augmented copies are kept, and the layers above it learn from those. The augmentation is that of the
-landmarks, but leaves the brows where the emotion puts them. Loss: cross-entropy with smoothed labels, since weak
-expressions can look alike.
+render shows a different head, or shares it only with neighbouring views, so the last pictures show heads that the
+training never saw. `--faces` and `--rigged` add photographed people driven by a head model (photo_landmarks); the
+network is then measured on held-out people. The classifier is built on a trained landmark network, which stays frozen:
+its output for each picture and for augmented copies is computed once, and the layers above it learn from that. The
+augmentation is that of the landmarks, but leaves the brows where the emotion puts them. Loss: cross-entropy with
+smoothed labels, since weak expressions can look alike.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ OPTIONS = LoopOptions(
 )
 CHANGES = AugmentOptions(brow_lift=(-0.006, 0.008), bend=0.004, occluder_share=0.2, soften_share=0.4)
 SMOOTHING = 0.05
-NOISE = 0.2  # standard deviations by which what is observed is shaken
+NOISE = 0.2  # noise added to the observations, in their standard deviations
 
 
 class EmotionTask:
     """Batches, loss and figures: what `Loop` needs of the data. The last `held_out` pictures are for measuring.
 
-    copies: how many augmented copies of each of the others are seen. bfloat16: whether they are seen in that.
+    copies: number of augmented copies of each of the others. bfloat16: whether observations are computed in bfloat16.
     """
 
     kind = "emotion"
@@ -65,7 +65,7 @@ class EmotionTask:
 
     @torch.no_grad()
     def _see(self, data: FaceData, seed: int | None) -> Tensor:
-        """What is observed in the pictures as they are, or augmented: float16 [N, W]."""
+        """The observations of the landmark network on plain or augmented pictures: float16 [N, W]."""
         device = next(self.landmarks.parameters()).device
         generator = torch.Generator(device).manual_seed(seed or 0)
         parts = []
@@ -79,7 +79,7 @@ class EmotionTask:
         return torch.cat(parts)
 
     def build(self) -> EmotionNet:
-        """A fresh network on the trained landmark network, which learns no more."""
+        """A fresh network on the frozen landmark network."""
         network = EmotionNet(EmotionConfig(self.landmarks.config))
         network.landmarks.load_state_dict(self.landmarks.state_dict())
         network.landmarks.requires_grad_(False)
@@ -88,7 +88,7 @@ class EmotionTask:
         return network
 
     def sample_batch(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """What is observed [N, W], shaken, and emotions [N]."""
+        """Observations [N, W] with noise, and emotions [N]."""
         device = generator.device
         chosen = torch.randint(len(self.seen), (self.batch,), generator=generator, device=device).cpu()
         seen = self.seen[chosen].to(device).float()
@@ -101,7 +101,7 @@ class EmotionTask:
         return F.cross_entropy(network.head(network.embed(seen)).float(), emotions, label_smoothing=SMOOTHING)
 
     def measure(self, network: EmotionNet) -> Mapping[str, float]:
-        """Share of the held-out pictures whose emotion is named."""
+        """Accuracy on the held-out pictures."""
         parts = torch.split(torch.arange(len(self.held)), 64)
         device = network.mean.device
         answers = torch.cat([network(self.held.crops(part, device)).argmax(1).cpu() for part in parts])
@@ -109,7 +109,7 @@ class EmotionTask:
 
 
 def gather(folders: list[Path], faces: Path | None, rigged: Path | None) -> tuple[FaceData, int]:
-    """What to learn from, and how many of the last pictures are held out.
+    """The training data, and the number of pictures at its end that are held out.
 
     Raises:
         UsageError: photographs without driven pictures of them, or the reverse.
@@ -119,7 +119,7 @@ def gather(folders: list[Path], faces: Path | None, rigged: Path | None) -> tupl
     if faces is None and rigged is None:
         return renders, 500
     if faces is None or rigged is None:
-        raise UsageError("give --faces with --rigged: who is held out is known by the photographs")
+        raise UsageError("give --faces together with --rigged: the photographs determine who is held out")
     learnt, held = load_emotions(rigged, names_of_held_people(faces))
     return join([renders, learnt, held]), len(held)
 

@@ -1,11 +1,11 @@
 """Train the built-in identity embedding on renders: `python -m latentface.training.identity --data DIR --out DIR`.
 
 DIR holds shards made with `synthface.dataset --views 5`: each person in several expressions, poses, lights and places,
-and beside each a look-alike of the same skin and hair. First the trunk learns: a batch takes all views of some pairs of
-look-alikes, and the loss is the supervised contrastive one (Khosla et al. 2020, eq. 2): each picture must find the
-others of the same person. Then the last layer is set in closed form, by linear discriminant analysis of the trunk's
-features and a trained landmark network's points. The last persons are held out. The augmentation recolours and covers
-as for the landmarks, but bends the face little.
+and next to each person a look-alike with the same skin and hair. First the trunk is trained: a batch contains all views
+of some pairs of look-alikes, and the loss is supervised contrastive (Khosla et al. 2020, eq. 2): each picture must find
+the others of the same person. Then the last layer is set in closed form, by linear discriminant analysis of the trunk's
+features and a trained landmark network's points. The last persons are held out. The augmentation changes colours and
+occludes as for the landmarks, but hardly deforms the face.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SHRINKAGE = 0.003
 
 
 def contrastive_loss(vectors: Tensor, persons: Tensor, temperature: float = TEMPERATURE) -> Tensor:
-    """Supervised contrastive loss of unit vectors [N, D] of the persons [N]; every person must be there twice."""
+    """Supervised contrastive loss of unit vectors [N, D] of persons [N]; every person must occur at least twice."""
     logits = vectors @ vectors.T / temperature
     itself = torch.eye(len(vectors), dtype=torch.bool, device=vectors.device)
     chances = logits.masked_fill(itself, -torch.inf).log_softmax(1)
@@ -47,7 +47,7 @@ def contrastive_loss(vectors: Tensor, persons: Tensor, temperature: float = TEMP
 
 
 def cosines(vectors: Tensor, persons: Tensor) -> dict[str, float]:
-    """Mean cosines of unit vectors [N, D] between pictures: of one person, of two, and of look-alikes (2k, 2k + 1)."""
+    """Mean cosines between unit vectors [N, D]: of one person, of two people, and of look-alikes (2k, 2k + 1)."""
     table = vectors @ vectors.T
     same = persons[:, None] == persons[None]
     alike = (persons[:, None] // 2 == persons[None] // 2) & ~same
@@ -104,7 +104,7 @@ class IdentityTask:
 
 @dataclass(frozen=True)
 class Whole:
-    """The frame that shows a crop as it is."""
+    """The frame that contains the whole crop, unchanged."""
 
     input_size: int = 128
     frame_scale: float = 1.0
@@ -115,8 +115,8 @@ class Whole:
 def settle(network: IdentityNet, task: IdentityTask, generator: torch.Generator) -> None:
     """Set the last layer by linear discriminant analysis (Fisher 1936) of an augmented copy of each training picture.
 
-    The directions in which people differ most are kept, each in units of what it differs within a person; what is
-    common to all faces leaves the cosines.
+    The directions in which people differ most are kept, each scaled by its deviation within a person; the part that all
+    faces share is removed.
     """
     seen, persons = [], []
     for members in task.members:
@@ -138,7 +138,7 @@ def discriminant(vectors: Tensor, persons: Tensor, features: int) -> tuple[Tenso
     spread = vectors - means[index]
     within = spread.T @ spread / (len(vectors) - len(counts))
     within += SHRINKAGE * within.trace() / len(within) * torch.eye(len(within)).to(within)
-    between = means.T.cov() - within * (len(counts) / len(vectors))  # less what a mean of few pictures scatters
+    between = means.T.cov() - within * (len(counts) / len(vectors))  # minus the variance of a mean of few pictures
     whiten = torch.linalg.inv(torch.linalg.cholesky(within))
     axes = torch.linalg.eigh(whiten @ between @ whiten.T)[1].flip(1)[:, :features]  # most different first
     weight = axes.T @ whiten
@@ -164,7 +164,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def join(trunk: FaceTrunk, landmarks: LandmarkNet) -> IdentityNet:
-    """A network on copies of a trained trunk and a trained landmark network, its last layer still to be set."""
+    """A network on copies of a trained trunk and a trained landmark network, with its last layer still unset."""
     with torch.random.fork_rng():
         network = IdentityNet(IdentityConfig(trunk.config, landmarks.config))
     network.trunk.load_state_dict(trunk.state_dict())
