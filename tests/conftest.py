@@ -15,16 +15,15 @@ from latentface.provenance import credentials
 from tests.helpers.cli_desk import Desk, PixelDistance, find_blobs, place_points, write_tiny
 from tests.helpers.weight_server import serving
 
-
 #: Files of tests that take longest, most of all first: with several workers these are not what the others wait for.
 LONGEST = (
     "tests/test_docs.py",
-    "tests/studio/test_work_tabs.py",
-    "tests/studio/test_edit_tab.py",
+    "tests/studio/browser/test_work_tabs.py",
+    "tests/studio/browser/test_edit_tab.py",
     "tests/training/test_motion.py",
     "tests/training/test_portrait_generator.py",
     "tests/training/test_generator.py",
-    "tests/studio/test_page.py",
+    "tests/studio/browser/test_page.py",
     "tests/training/test_growth.py",
     "tests/studio/test_server.py",
     "tests/test_wheel.py",
