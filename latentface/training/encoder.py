@@ -27,10 +27,11 @@ from latentface.training.data import Pairs, join, load_pairs
 from latentface.training.loop import Loop, LoopOptions, command_line, loop_options
 from latentface.training.picture_losses import views
 
-HELD_OUT = 500  # held-out renders, at the end of the data BATCH = 16 DEFAULTS = LoopOptions(minutes=30.0,
-learning_rate=1.2e-3, measure_every=200) PERCEPTUAL, LATENT, DELTAS, PRIOR = 1.5, 0.3, 0.02, 0.01  # weights of the
-terms of the loss, relative to that of the pixels Batch = tuple[Tensor, Tensor, Tensor, Tensor, int]  # degraded and
-clean pictures, weights of pixels, w of samples, a seed
+HELD_OUT = 500  # held-out renders, at the end of the data
+BATCH = 16
+DEFAULTS = LoopOptions(minutes=30.0, learning_rate=1.2e-3, measure_every=200)
+PERCEPTUAL, LATENT, DELTAS, PRIOR = 1.5, 0.3, 0.02, 0.01  # weights of the loss terms, relative to the pixels'
+Batch = tuple[Tensor, Tensor, Tensor, Tensor, int]  # degraded, clean, pixels' weights, w of samples, a seed
 
 
 class EncoderTask:

@@ -37,7 +37,7 @@ HELD_OUT = 500  # held-out renders, at the end of the data
 TRAINED_FROM = 64
 BATCH = 8
 DEFAULTS = LoopOptions(minutes=60.0, learning_rate=2e-3, weight_decay=0.0, measure_every=250)
-PERCEPTUAL, TEXTURE = 1.5, 1.0  # weights of the terms of the loss, relative to that of the pixels
+PERCEPTUAL, TEXTURE = 1.5, 1.0  # weights of the loss terms, relative to the pixels'
 FEATURES, LATENT_NOISE = 3.0, 0.03  # weight of pixels at eyes and mouth, and noise on w, as for the base
 Batch = tuple[Tensor, Tensor, Tensor, list[Tensor], int]  # pictures, pixels' weights, w, noise maps, a seed
 

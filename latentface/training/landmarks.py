@@ -25,10 +25,13 @@ from latentface.training.landmark_definition import redefine
 from latentface.training.loop import Loop, LoopOptions, command_line, loop_options
 from latentface.training.photo_landmarks import load_driven, load_photos, names_of_held_people
 
-CONFIG = LandmarkConfig(input_size=128)  # eyes are then 22 pixels wide; at 96 they are 16 pixels wide, and blinks are
-missed CHANGES = AugmentOptions() OPTIONS = LoopOptions(minutes=25.0) SHARES = (0.5, 0.35, 0.15)  # shares of
-photographs, driven faces and renders in a batch #: Pairs of points that move relative to each other: lips and lids that
-close, brows over the corners of eyes, corners of the mouth. MOTIONS = (
+CONFIG = LandmarkConfig(input_size=128)  # eyes are 22 pixels wide; at 96 they have 16, and blinks are missed
+CHANGES = AugmentOptions()
+OPTIONS = LoopOptions(minutes=25.0)
+SHARES = (0.5, 0.35, 0.15)  # shares of photographs, driven faces and renders in a batch
+#: Pairs of points that move relative to each other: lips and lids that close, brows over the corners of eyes, corners
+#: of the mouth.
+MOTIONS = (
     (61, 67), (62, 66), (63, 65), (37, 41), (38, 40), (43, 47), (44, 46),
     (17, 36), (19, 36), (19, 39), (21, 39), (22, 42), (24, 42), (24, 45), (26, 45),
     (48, 54), (48, 51), (54, 51), (48, 57), (54, 57),

@@ -28,11 +28,12 @@ from latentface.training.prior import Whitening, set_layer
 from latentface.training.scene_coder import code_all, read_coder
 from latentface.training.transport import carry, fit, orthogonal, sparse_axes
 
-LAYERS = 4 PAIRS, HELD_OUT, BATCH = 160_000, 2_000, 512 ROUNDS, AXES, PRINCIPAL = 200, 48, 64  # of the transport;
-number of principal axes that are used in addition to those of the factors CLEARANCE = 1.5  # standard deviations from
-the kink of the leaky ReLU at which a layer starts: almost linear CLOUD = 60_000  # samples whose mean and covariance
-are matched to those of the codes DEFAULTS = LoopOptions(steps=27_000, minutes=None, learning_rate=1e-3,
-weight_decay=0.0, measure_every=1000)
+LAYERS = 4
+PAIRS, HELD_OUT, BATCH = 160_000, 2_000, 512
+ROUNDS, AXES, PRINCIPAL = 200, 48, 64  # of the transport; principal axes beside those of the factors
+CLEARANCE = 1.5  # standard deviations from the kink of the leaky ReLU at which a layer starts: almost linear
+CLOUD = 60_000  # samples whose mean and covariance are matched to those of the codes
+DEFAULTS = LoopOptions(steps=27_000, minutes=None, learning_rate=1e-3, weight_decay=0.0, measure_every=1000)
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,11 @@
     python -m latentface.training.motion --data DIR --out DIR            # rendered clips, the compact network
     latentface train motion CLIPS... -o DIR                              # the user's own clips
 
-Self-supervised as Siarohin et al. 2019 have it: of two frames of a clip one is rebuilt from the other by the motion
-between their keypoints, which are to follow random bends of the picture. Rendered clips know more: where 68 landmarks
-are. With `guide_weight` the keypoints stand on some of them, the field learns where all of them go, and each place that
-the keypoints next to it move it. This comes first and without drawing, which is quick; drawing is learnt after. Logs to
+Self-supervised after Siarohin et al. 2019: one of two frames of a clip is reconstructed from the other by the motion
+between their keypoints, which must be equivariant to random deformations of the picture. Rendered clips also have 68
+known landmarks. With `guide_weight`, the keypoints are placed on some of them, the motion field is fitted to all of
+them, and each pixel is made to follow its nearest keypoints. This is trained first, without the generator, which is
+quick; the generator is trained afterwards. Logs to
 curves.csv, draws sheet.png, resumes from checkpoint.pt (our own tensors, read with weights_only). On several GPUs:
 `torchrun --nproc-per-node N -m latentface.training.motion ...`.
 """
@@ -89,7 +90,7 @@ class MotionTrainer:
         return self.average
 
     def _enter_stage(self, index: int) -> None:
-        """Build the networks of a stage, with what the stage before has learnt."""
+        """Build the networks of a stage, initialised from the previous stage."""
         before = {name: part.state_dict() for name, part in self._parts().items() if part} if index else {}
         self.stage_index, self.seen, self._recent = index, 0, list[dict[str, float]]()
         recipe = self.recipe
@@ -107,7 +108,7 @@ class MotionTrainer:
             generator = self.model.generator
             share, there = generator.final.bias, generator.dense_motion_network.occlusion.bias
             assert share is not None and there is not None
-            with torch.no_grad():  # begin by showing the warped source, all of it
+            with torch.no_grad():  # start by showing the warped source, without occlusion
                 share[3] = there[0] = 2.0
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         if self.ranks > 1 and self.device != "cpu":
@@ -184,7 +185,7 @@ class MotionTrainer:
                 value.copy_(now[name])
 
     def _log(self) -> None:
-        """A line in curves.csv, empty where the stage has no such term.
+        """Append a line to curves.csv; terms that the stage lacks stay empty.
 
         Every fourth has the held-out PSNR of the averaged model, and comes with a sheet to look at.
         """
@@ -235,7 +236,7 @@ def held_out_pairs(clips: Clips, resolution: int, count: int = 32) -> Iterator[t
 
 @torch.no_grad()
 def held_out_psnr(model: MotionModel, clips: Clips, resolution: int, sheet: Path | None = None) -> float:
-    """Mean PSNR in dB of rebuilt frames; `sheet` gets source, driving, prediction and warped source of each."""
+    """Mean PSNR in dB of reconstructed frames; `sheet` collects source, driving, prediction and warped source."""
     device = next(model.parameters()).device
     errors, rows = [], []
     for source, driving in held_out_pairs(clips, resolution):
@@ -251,7 +252,7 @@ def held_out_psnr(model: MotionModel, clips: Clips, resolution: int, sheet: Path
 
 
 def perceptual_distance(vgg19: Path | None) -> nn.Module:
-    """VGG-19 when its file is given, else the network that comes with the package."""
+    """VGG-19 if its file is given, otherwise the built-in perceptual network."""
     from latentface.pretrained import load_perceptual
 
     return losses.Vgg19(vgg19) if vgg19 else losses.BuiltinDistance(load_perceptual())
@@ -273,7 +274,7 @@ def run_on_clips(
     clips: Clips, output: Path, size: str, vgg19: Path | None, adversarial: bool, pairs: int | None,
     batch: int | None, minutes: float, device: str,
 ) -> Path:  # fmt: skip
-    """Train on anybody's clips by the reference's recipe; returns the file. One clip in twenty is held out."""
+    """Train on a user's clips with the recipe of the paper; returns the file. One clip in twenty is held out."""
     recipe = Recipe(network=COMPACT if size == "compact" else MotionConfig())
     resolution = recipe.network.resolution
     stage = Stage(resolution, pairs or recipe.stages[0].pairs, batch or recipe.stages[0].batch)
