@@ -1,4 +1,4 @@
-"""Named tensors and text metadata in a safetensors file: nothing is ever executed, equal content is equal bytes."""
+"""Named tensors and text metadata in safetensors files: nothing is executed, and equal content gives equal bytes."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ _BROKEN_END = "its last frame is damaged and left out"
 
 @dataclass(frozen=True)
 class Turn:
-    """How a film is brought upright: its sides change places, and then its rows or columns their order."""
+    """The transformation that turns a film upright: a transposition, then reversals of rows or columns."""
 
     transposed: bool
     rows: int  # 1, or -1 for the reverse order
@@ -38,9 +38,9 @@ class Turn:
 
     @classmethod
     def of(cls, frame: Any) -> Turn | None:
-        """That of the display matrix of a film's first frame (ISO 14496-12, 6.2.2); None without one.
+        """The turn by the display matrix of a film's first frame (ISO 14496-12, 6.2.2); None without one.
 
-        To be asked once a film: a frame that has been asked lives on until Python collects its garbage.
+        Call it once for each film: it keeps the frame alive until the next garbage collection.
         """
         matrix = frame.side_data.get("DISPLAYMATRIX")
         if matrix is None:
@@ -57,7 +57,7 @@ class Turn:
 
 @dataclass(frozen=True)
 class Film:
-    """A video file as its header and first frame describe it; going through it decodes it anew each time."""
+    """A video file as described by its header and first frame; each iteration decodes it again."""
 
     path: Path
     rate: Fraction
@@ -67,7 +67,7 @@ class Film:
     alpha: bool
     aspect: Fraction  # of a pixel, width by height
     turn: Turn | None
-    notes: list[str]  # of its clip, for what is seen at the end only
+    notes: list[str]  # of its clip, for problems that are found only at the end
 
     def __iter__(self) -> Iterator[Frame]:
         count, last = 0, Fraction(0)
@@ -102,7 +102,7 @@ class Film:
 
 
 def open_film(path: Path) -> Clip:
-    """Read header and first frame of a video file; raises InputError when there is nothing to see in it."""
+    """Read the header and the first frame of a video file; raises InputError if it contains no picture."""
     try:
         with open_media(path) as container:
             if container.format.name.endswith("_pipe") or container.format.name == "image2":
@@ -184,7 +184,7 @@ def _decoded(container: Any, on_broken_end: Callable[[], None] | None = None) ->
     decoder = stream.codec_context
     if stream.metadata.get("alpha_mode") == "1":
         decoder = av.CodecContext.create(_ALPHA_DECODERS[decoder.name], "r")
-    decoder.thread_type = "SLICE"  # frames decoded at once would be lost with a damaged one
+    decoder.thread_type = "SLICE"  # with several threads, good frames would be lost together with a damaged one
     decoder.flags |= Flags.unaligned  # what a stream crops is cropped to the pixel
     packets = container.demux(stream)
     for packet in packets:
@@ -203,10 +203,10 @@ def _decoded(container: Any, on_broken_end: Callable[[], None] | None = None) ->
 def increasing(
     timed: Iterable[tuple[Item, Fraction | None]], step: Fraction, most: int = 8
 ) -> Iterator[tuple[Item, Fraction]]:
-    """Items with times that increase: those of one time share the span until the next, those of none follow by `step`.
+    """Items with increasing times: equal times are spread until the next one; missing times follow by `step`.
 
-    Raw streams have no times, some AVI files the same time for two frames. An item is held back until the next one's
-    time is known, and at most `most` of them.
+    Raw streams have no times, and some AVI files have the same time for two frames. Items are held back, at most `most`
+    of them, until the time of the next one is known.
     """
     held: list[Item] = []
     start = Fraction(0)
@@ -232,14 +232,14 @@ def increasing(
 
 
 def to_pixels(frame: Any, alpha: bool, aspect: Fraction, turn: Turn | None = None) -> Pixels:
-    """uint8 [H, W, 3 or 4] as it is meant to be seen: in sRGB, with square pixels, turned upright."""
+    """A frame for display, uint8 [H, W, 3 or 4]: in sRGB, with square pixels, upright."""
     size = {"width": max(1, round(frame.width * aspect)), "height": frame.height} if aspect != 1 else {}
     pixels = to_srgb(frame, alpha, **size)
     return pixels if turn is None else turn.upright(pixels)
 
 
 def snap(time: Fraction, rate: Fraction, tick: Fraction) -> Fraction:
-    """The multiple of 1 / rate that a time stands for when a file can count in whole ticks only, else the time."""
+    """The multiple of 1 / rate that a time was rounded from by the ticks of the file, or else the time."""
     exact = round(time * rate) / rate
     return exact if abs(exact - time) <= tick else time
 
@@ -261,7 +261,7 @@ class Animation:
 
 
 def open_animation(path: Path) -> Clip:
-    """Go through an animated picture once for its delays; raises InputError for a still or damaged one."""
+    """Read the delays of an animated picture; raises InputError for a still or damaged one."""
     delays: list[int] = []
     alpha, size = False, (0, 0)
     try:
