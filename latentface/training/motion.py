@@ -42,6 +42,8 @@ from latentface.training import motion_losses as losses
 from latentface.training.motion_data import Clips, load_rendered, sample_pairs
 from latentface.training.motion_recipe import BUILTIN, COMPACT, TERMS, Recipe, Stage, grow, staged, start_from, step_of
 
+LOGGED = 50  # steps from one line of the curves, and checkpoint, to the next
+
 
 class MotionTrainer:
     """`run` trains to the end of the last stage, or until the time is up."""
@@ -75,7 +77,7 @@ class MotionTrainer:
         while True:
             while self.seen < self.stage.pairs:
                 self._step()
-                if self.steps % 50 == 0 and self.rank == 0:
+                if self.steps % LOGGED == 0 and self.rank == 0:
                     self._log()
                     self._save()
                 if time.monotonic() > until:
@@ -192,7 +194,7 @@ class MotionTrainer:
         means = {name: float(np.mean([row[name] for row in self._recent])) for name in self._recent[0]}
         self._recent.clear()
         score = ""
-        if self.steps % 200 == 0 and len(self.held_out):
+        if self.steps % (4 * LOGGED) == 0 and len(self.held_out):
             score = f"{held_out_psnr(self.average, self.held_out, self.stage.resolution, self.out / 'sheet.png'):.3f}"
         row = {"resolution": self.stage.resolution, "seen": self.seen, "psnr": score, "time": round(time.time())}
         path = self.out / "curves.csv"
