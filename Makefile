@@ -20,9 +20,9 @@ $(STAMP): setup.py pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(BIN)/python examples/demo.py demo
 
-# two files at a time, each with one thread
+# two files at a time, each with one thread, the longest first (tests/conftest.py)
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # the site, in build/site; any warning is an error
 docs: $(STAMP)

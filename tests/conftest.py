@@ -9,10 +9,45 @@ import pytest
 
 from latentface import hub
 from latentface.faces import alignment
+from latentface.ops import native, raster, warp
 from latentface.pretrained import download
 from latentface.provenance import credentials
 from tests.helpers.cli_desk import Desk, PixelDistance, find_blobs, place_points, write_tiny
 from tests.helpers.weight_server import serving
+
+#: Files of tests that take longest, most of all first: with several workers these are not what the others wait for.
+LONGEST = (
+    "tests/test_docs.py",
+    "tests/studio/browser/test_work_tabs.py",
+    "tests/studio/browser/test_edit_tab.py",
+    "tests/training/test_motion.py",
+    "tests/training/test_portrait_generator.py",
+    "tests/training/test_generator.py",
+    "tests/studio/browser/test_page.py",
+    "tests/training/test_growth.py",
+    "tests/studio/test_server.py",
+    "tests/test_wheel.py",
+    "tests/test_notebooks.py",
+    "tests/latents/test_preconditioner.py",
+    "tests/training/test_identity.py",
+    "tests/training/test_encoder.py",
+    "tests/ops/test_compiler.py",
+    "tests/cli/test_real.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first."""
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.nodeid.split("::")[0], len(ranks)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def built_operations() -> None:
+    """The native operations, from the user's cache: tests that name caches of their own would build them anew."""
+    native.library("cpu")
+    raster._library()
+    warp._library()
 
 
 @pytest.fixture(scope="session")

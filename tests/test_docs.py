@@ -17,7 +17,7 @@ from latentface.emotion import Emotion
 from latentface.head.control_names import CONTROLS
 from latentface.pretrained.catalogue import BUILTIN
 from tests.helpers.marks import mark_of
-from tests.helpers.snippets import OTHERS, ROOT, Snippet, commands, furnish, pages, run_page, snippets
+from tests.helpers.snippets import OTHERS, ROOT, Snippet, commands, furnish, hurry, pages, run_page, snippets
 
 BLOCKS = [snippet for page in pages() for snippet in snippets(page)]
 PYTHON = [block for block in BLOCKS if block.language == "python"]
@@ -44,6 +44,7 @@ def desk(furnished: Path, tmp_path: Path, own_cache: Path, monkeypatch: pytest.M
     for path in furnished.iterdir():
         (tmp_path / path.name).symlink_to(path)
     monkeypatch.chdir(tmp_path)
+    hurry(monkeypatch)
     return tmp_path
 
 

@@ -107,6 +107,19 @@ def test_nothing_asks_for_what_only_posix_has() -> None:
     assert asked == set()
 
 
+#: What Windows has not, or allows to administrators alone; `getuid` is asked for only where it is there.
+UNIX_ONLY = {"SIGHUP", "SIGKILL", "chown", "fork", "geteuid", "killpg", "mkfifo", "setsid", "symlink", "symlink_to"}
+
+
+def test_nothing_calls_what_windows_has_not() -> None:
+    called = set()
+    for path in Path(latentface.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and node.attr in UNIX_ONLY:
+                called.add((path.name, node.attr))
+    assert called == set()
+
+
 def test_a_network_opens_and_a_cache_is_locked_without_them(tmp_path: Path) -> None:
     statement = f"""
 import sys
@@ -128,8 +141,8 @@ print(cache.adopt(entry, "mine").read_bytes().decode())
 
 #: What need not be there, or not work, when a module is imported: rendering, windows, cameras, web pages, extras.
 OPTIONAL = {
-    "EGL", "OpenGL", "gradio", "lpips", "moderngl", "onnx", "onnxruntime", "onnxscript", "pillow_heif", "pyvirtualcam",
-    "skimage", "tkinter", "torchvision",
+    "EGL", "OpenGL", "c2pa", "cryptography", "gradio", "lpips", "mediapipe", "moderngl", "onnx", "onnxruntime",
+    "onnxscript", "pillow_heif", "pyvirtualcam", "ray", "skimage", "tkinter", "torchvision",
 }  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from latentface.cli import checks
+from latentface.ops import compiler
 from latentface.pretrained.catalogue import BUILTIN
 
 ROOT = Path(__file__).parent.parent
@@ -81,6 +82,9 @@ def call(python: Path, folder: Path, *words: str) -> str:
     program = python.with_name("latentface.exe" if os.name == "nt" else "latentface")
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     environment["LATENTFACE_CACHE"] = str(folder / "cache")
+    if not (folder / "cache").exists():  # how native operations are built is tested elsewhere
+        (folder / "cache").mkdir()
+        (folder / "cache" / "ops").symlink_to(compiler.folder())
     done = subprocess.run(
         [str(program), *words], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
     )

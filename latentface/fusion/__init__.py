@@ -1,1 +1,1 @@
-"""Chooses the part of a latent to take from another one, at minimal cost."""
+"""Expression transfer between latents: chooses which part of one latent replaces that of another."""

@@ -9,11 +9,11 @@ BETAS, EPSILON = (0.9, 0.999), 1e-8
 
 
 class Adam:
-    """Changes a tensor by its gradients, in place (Kingma and Ba 2015, algorithm 1).
+    """Updates a tensor by its gradients, in place (Kingma and Ba 2015, algorithm 1).
 
     Args:
         weights: the tensor.
-        rate: how far a step goes.
+        rate: the learning rate.
     """
 
     def __init__(self, weights: Tensor, rate: float) -> None:

@@ -1,7 +1,8 @@
-"""Which units to take: a quadratic pseudo-Boolean program, linearised and solved as an integer linear program by PuLP.
+"""Chooses units by a quadratic pseudo-Boolean program, linearised and solved as an integer linear program by PuLP.
 
-A unit is taken from the expression (1) or left (0). What a choice costs is known around a centre: the change by
-flipping each unit, and what flipping two together adds (Fortet's linearisation: y <= x, y <= x', y >= x + x' - 1).
+Each unit is taken from the expression (1) or not (0). The cost of a choice is modelled around a centre: the change by
+flipping each unit, and the additional change by flipping two together (Fortet's linearisation: y <= x, y <= x', y >= x
++ x' - 1).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _DIGITS = 6
 
 
 class NoChoice(UsageError):
-    """Nothing obeys the rules, or nothing that is not known already."""
+    """No choice obeys the rules, or all that do have been measured already."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Rules:
 
 @dataclass(frozen=True, eq=False)
 class CostModel:
-    """Costs near a centre: base there, single [U] for each flip, pair [U, U] (upper triangle) more for two flips."""
+    """Costs near a centre: its own, `single` [U] added by a flip, `pair` [U, U] (upper triangle) added by two flips."""
 
     centre: Choice
     base: float
@@ -70,7 +71,7 @@ class CostModel:
     pair: Float64Array
 
     def predict(self, choice: Choice) -> float:
-        """The cost the model gives to a choice; exact up to two flips from the centre."""
+        """The modelled cost of a choice; exact up to two flips from the centre."""
         flips = np.not_equal(choice, self.centre).astype(float)
         return float(self.base + self.single @ flips + flips @ self.pair @ flips)
 
@@ -84,15 +85,15 @@ def solve(
 ) -> Choice:
     """The allowed choice of least cost by the model.
 
-    known: choices around which everything is known up to that many flips: the answer lies farther off.
+    known: choices around which everything has been measured up to that many flips; the answer lies farther away.
 
     Raises:
-        UsageError: the solver is not there, no choice obeys the rules, or the time ran out before the least was found.
+        UsageError: the solver is not installed, no choice obeys the rules, or the time ran out before it finished.
     """
     problem = pulp.LpProblem("layers", pulp.LpMinimize)
     taken = [problem.add_variable(f"x{u}", cat=pulp.LpBinary) for u in range(len(rules.rows))]
     flips = [1 - x if on else x for x, on in zip(taken, model.centre, strict=True)]
-    # solvers stumble over coefficients of very different size; costs are of the order of 1
+    # solvers are inaccurate with coefficients of very different size; costs are of the order of 1
     single, pair = np.round(model.single, _DIGITS), np.round(np.triu(model.pair, 1), _DIGITS)
     terms = [cost * flip for cost, flip in zip(single.tolist(), flips, strict=True)]
     for i, j in np.argwhere(pair).tolist():
@@ -156,7 +157,7 @@ def _run(problem: pulp.LpProblem, name: str, seconds: float) -> None:
 def find_solver(name: str, seconds: float) -> pulp.LpSolver:
     """A PuLP solver by name: cbc (comes with PuLP), or any that PuLP knows and this machine has (HiGHS, GLPK_CMD ...).
 
-    Raises UsageError, with the names there are, when it is not there.
+    Raises UsageError, which lists the available names, if it is not installed.
     """
     settings = {"msg": False, "timeLimit": seconds}
     if name == "cbc":

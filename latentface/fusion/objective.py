@@ -1,7 +1,7 @@
-"""What a spliced latent costs: how far its picture is from one face's appearance and from another's expression.
+"""The cost of a spliced latent: the distance of its picture from one face in appearance and from another in expression.
 
-Each part is divided by its value at the other end, so that 0 is agreement and 1 is as far as the other face is: the
-appearance parts by those of the expression's own latent, the expression parts by those of the identity's.
+Each term is normalised so that 0 is agreement and 1 is the distance between the two faces: appearance terms are divided
+by their value for the expression's own latent, expression terms by their value for the identity's.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from latentface.networks.perceptual import FeatureDistance
 if TYPE_CHECKING:
     from latentface.networks.generator import Generator
 
-#: Smallest end-to-end difference that is divided by: below it two faces agree in that part.
+#: Smallest divisor: two faces that differ by less agree in that term.
 _AGREEMENT = 1e-3
 _BATCH = 8
 
 
 @dataclass(frozen=True, eq=False)
 class FaceNetworks:
-    """The networks that look at faces. All are called with FFHQ crops [N, 3, R, R] in [-1, 1].
+    """The networks that measure faces. All are called with FFHQ crops [N, 3, R, R] in [-1, 1].
 
     Attributes:
         identity: -> unit vectors [N, D].
@@ -57,11 +57,11 @@ class Costs:
 
 
 class Objective:
-    """The costs of latents between an identity's and an expression's, drawn with the identity's noise maps.
+    """The costs of latents between an identity's and an expression's, synthesised with the identity's noise maps.
 
-    other: the generator that draws the expression's face, where it is not the same, as after pivot tuning.
-    shown: the crop of the expression's photo [1, 3, R, R] in [-1, 1], which expressions are compared with (Yang 2019
-    compares with both photos themselves); without it, that is the drawn face.
+    other: the generator of the expression's face if it differs, as after pivot tuning.
+    shown: the crop of the expression's photo [1, 3, R, R] in [-1, 1], with which expressions are compared (Yang 2019
+    compares with both photos); without it, they are compared with the synthesised face.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Objective:
         return Costs(torch.cat([c.appearance for c in found]).cpu(), torch.cat([c.expression for c in found]).cpu())
 
     def _parts(self, pictures: Tensor) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-        """Identity and perceptual distance [N] to the one end; landmark geometry and emotion [N] to the other."""
+        """Identity and perceptual distance [N] to one face; landmark geometry and emotion [N] to the other."""
         networks = self.networks
         identity = 1 - F.cosine_similarity(networks.identity(pictures), self.embedding)
         stilled = torch.where(self.still > 0, pictures, self.picture)

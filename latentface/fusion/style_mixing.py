@@ -1,10 +1,10 @@
-"""The fuser: two latents -> the rows (or style channels) to take from the expression's -> one latent.
+"""Splices two latents: chooses the rows (or style channels) that are taken from the expression's latent.
 
 After Yang 2019 (Unconstrained Facial Expression Transfer using Style-based Generator, chapter 6): s' = A s1 + B s2 with
 diagonal 0/1 A and B, A + B = 1, that minimises the distance of g(s') from face 1 in appearance and from face 2 in
 expression. What each row and each pair of rows does to both is measured through the generator; an integer program picks
-the rows, and is asked again around its answer, until measuring finds nothing better. Where it is known what expressions
-move in W+ (`Subspace`), only that part of a row is taken, so that what else the row carries stays the identity's.
+the rows, and is solved again around its answer until measurements find nothing better. If the subspace of expressions
+in W+ is known (`Subspace`), only that part of a row is taken, so that everything else in the row stays the identity's.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _RATE, _MOST_WEIGHT = 0.05, 1.5
 _EXPRESSION_RATE, _EXPRESSION_STEPS = 0.1, 30
 _ROUNDS, _EXPRESSION_ROUNDS = 10, 1
 _FLIPS = 2
-_NEAR = 0.1  # quantile of the rise in cost over which a measured choice loses its say in the model
+_NEAR = 0.1  # quantile of the rise in cost that sets the scale on which measured choices lose their weight in the model
 
 MeasureCallback = Callable[[int, float], None]
 
@@ -49,14 +49,14 @@ class Transfer:
 
     Attributes:
         latent: the spliced latent, with the identity's noise maps and metadata.
-        image: uint8 RGB [R, R, 3], what the generator draws from it.
-        reference: the same of the identity's own latent.
+        image: uint8 RGB [R, R, 3], its picture.
+        reference: the picture of the identity's own latent.
         layers: rows that come from the expression, in whole or in part.
-        weights: how much of each row's units is taken, mean over them, [num_ws]; strength included.
-        space: what expressions move, when only that part of the rows is taken.
+        weights: the taken fraction of each row, as a mean over its units, [num_ws]; includes the strength.
+        space: the subspace of expressions, if only that part of the rows is taken.
         appearance, expression: its two costs at strength 1, see `objective`.
         objective: both, weighted by `expression_weight`.
-        measured: latents that were drawn to find it.
+        measured: number of latents whose cost was measured.
     """
 
     latent: Latent
@@ -96,7 +96,7 @@ def fuse(
         generator: the network of both.
         networks: those that measure identity, emotion, landmarks and perceptual distance.
         options: how rows are chosen and weighed; by default `TransferOptions()`.
-        space: what expressions move in this generator's W+, where that is known.
+        space: the subspace of expressions in this generator's W+, if it is known.
         on_measure: called as on_measure(measured, best objective) as the search goes on.
         tuned: the generators that synthesise the identity's face and the expression's where they were tuned around
             these latents. What is spliced is synthesised by the identity's.
@@ -192,7 +192,7 @@ def paper_layers(config: GeneratorConfig) -> tuple[int, ...]:
 
 
 class _Tally:
-    """Counts what was drawn, and tells of it with the least objective so far."""
+    """Counts measured latents, and reports the count with the lowest objective so far."""
 
     def __init__(self, on_measure: MeasureCallback | None) -> None:
         self.count, self.least, self.on_measure = 0, float("inf"), on_measure
@@ -216,7 +216,7 @@ class _Search:
         return self.objective.ends[0] + moved
 
     def measure(self, choices: Iterable[Choice]) -> None:
-        """Draw what is not known yet, in one batched pass."""
+        """Measure the choices that are not known yet, in one batched pass."""
         new = [choice for choice in dict.fromkeys(choices) if choice not in self.known]
         if new:
             costs = self.objective.measure(self.splice(torch.tensor(new, dtype=torch.float32)))
@@ -251,7 +251,7 @@ class _Search:
         return min(allowed, key=self.known.__getitem__)
 
     def _model(self) -> CostModel:
-        """The quadratic model of all that is known, nearest to it where the costs are low, centred at the best."""
+        """The quadratic model of all measured costs, centred at the best choice and most exact where costs are low."""
         centre = min(self.known, key=self.known.__getitem__)
         count = len(centre)
         flips = np.not_equal(list(self.known), centre).astype(float)
@@ -327,9 +327,10 @@ def _units(
 def _expression(
     objective: Objective, space: Subspace, step: Tensor, free: tuple[int, ...], options: TransferOptions, tally: _Tally
 ) -> Tensor:
-    """What expressions move of a step [num_ws, w_dim]: as read from it, then refined in the rows that are free.
+    """The expression part of a step [num_ws, w_dim]: read off by the subspace, then refined in the rows that are free.
 
-    What is read is too little where expressions are hard to tell from faces, and takes on some of the other face.
+    The part that is read off is too small where expressions are hard to separate from identities, and contains some of
+    the other face's identity.
     """
     start = space.read(step)
     inside = torch.zeros(len(step), 1, device=step.device)

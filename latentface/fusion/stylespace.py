@@ -1,4 +1,4 @@
-"""StyleSpace (Wu et al. 2021): the style channels that a step in W+ is worth taking in, and the rest."""
+"""StyleSpace (Wu et al. 2021): splits a step in W+ into useful style channels and the rest."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from latentface.fusion.objective import Objective
     from latentface.networks.generator import Generator
 
-_RIDGE = 1e-3  # of the mean squared singular value, in the way back from styles to w
+_RIDGE = 1e-3  # ridge of the inverse map from styles to w, relative to the mean squared singular value
 
 
 def useful_halves(objective: Objective, step: Tensor, weight: float) -> Tensor:
-    """For each row the part of its step [num_ws, w_dim] that moves only the style channels worth moving.
+    """For each row the part of its step [num_ws, w_dim] that moves only the useful style channels.
 
-    Styles are affine in w: the channels' steps are A step, and the way back is ridge regression through all affine maps
-    that the row feeds.
+    Styles are affine in w: a step in w moves the channels by A step. The inverse is a ridge regression through all
+    affine maps that the row feeds.
     """
     readers = style_readers(objective.generator)
     gradients = _style_gradients(objective, [affine for affines in readers for affine in affines], weight)

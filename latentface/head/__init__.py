@@ -1,1 +1,1 @@
-"""The morphable head in a photo: its shape, its fit, and how it moves the photo's own pixels."""
+"""The morphable head model: its shape, its fit to a photo, and how it moves the photo's pixels."""

@@ -1,6 +1,6 @@
-"""What changes between two pictures of one person, as ARKit coefficients.
+"""The change between two pictures of one person, as ARKit coefficients and pose.
 
-It turns an edit of a drawn face into one of a photo.
+It transfers an edit of a synthesised face to a photo.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from latentface.head.reader import HeadReader
 
 Array = NDArray[np.float64]
 
-NOISE = 0.04  # weights below which a change is taken for noise
-GAZE_NOISE = 4.0  # degrees below which a reader's two gazes are taken for one
+NOISE = 0.04  # smaller changes of weights are considered noise
+GAZE_NOISE = 4.0  # degrees; two gaze readings that differ by less are considered equal
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class HeadChange:
     after: HeadFit
 
     def apply(self, fit: HeadFit, strength: float = 1.0, turn: bool = False) -> HeadFit:
-        """The change on another fit, `strength` times, its expression within 0..1; with `turn`, its pose too."""
+        """Apply the change to another fit, `strength` times, weights clipped to 0..1; with `turn`, the pose too."""
         changes = {name: strength * value for name, value in self.expression.items()}
         made = fit.with_expression(changes, relative=True)
         return made.with_pose(*(strength * angle for angle in self.pose), relative=True) if turn else made
@@ -51,15 +51,15 @@ def read_change(
 ) -> HeadChange:
     """The change of expression and pose between two pictures of one person.
 
-    The head is fitted to the first. What it misses there is held for the second, whose fit keeps the identity and
-    expects the pose and the expression of the first, so that only what changes in the pictures changes in the weights.
+    The head is fitted to the first picture. The fit of the second one keeps its identity and residual, with pose and
+    expression of the first as a prior, so that the weights change only where the pictures do.
 
     Args:
         model: the head.
         before: a picture uint8 RGB [H, W, 3] and its landmarks [68, 2], in its own pixels.
         after: another picture and its landmarks, in the same frame as the first (two drawings of an aligned crop).
-        reader: tells what landmarks do not show, and the gaze.
-        noise: changes of weights below this are left out, larger ones keep their size.
+        reader: reads the gaze, and expressions that landmarks do not show.
+        noise: smaller changes of weights are dropped; larger ones are kept unchanged.
 
     Raises:
         InputError: one of them shows no face that can be fitted.
@@ -78,9 +78,9 @@ def read_change(
 
 
 def _expected(fit: HeadFit, first: Reading, second: Reading) -> Reading:
-    """What a fit's face shows in another picture by what a reader says of both.
+    """The expected expression in another picture, from the readings of both pictures.
 
-    The difference of two readings is surer than either: what the reader gets wrong of the person cancels.
+    The difference of two readings is more reliable than either, since errors that depend on the person cancel.
     """
     told = np.isfinite(second.deviation)
     moved = np.where(told, second.expression - first.expression, 0.0)

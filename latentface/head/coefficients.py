@@ -1,7 +1,7 @@
 """Expression coefficients by ARKit's names: as vectors of a model's shapes, as dictionaries, and as JSON.
 
-ARKit's `browInnerUp` and `cheekPuff` are one shape each, here they have a left and a right side; a name without its
-side stands for both. ARKit's `tongueOut` has no counterpart in the model.
+ARKit's `browInnerUp` and `cheekPuff` are single shapes, whereas this model has a left and a right one; a name without
+its side stands for both. ARKit's `tongueOut` has no counterpart in the model.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ABSENT = "tongueOut"  # the one ARKit shape that the model lacks
 
 
 def indices_of(names: Sequence[str], name: str) -> list[int]:
-    """The shapes that an ARKit name means: one, or the left and the right of it; UsageError for an unknown name."""
+    """The indices of an ARKit name: one, or its left and right shape; UsageError for an unknown name."""
     found = [k for k, each in enumerate(names) if each in (name, f"{name}Left", f"{name}Right")]
     if name in names:  # jawLeft is itself, and "jaw" alone is no shape
         found = [names.index(name)]

@@ -1,4 +1,4 @@
-"""The controls of a head and the parts of a face by name, importable without numpy: help texts are made from them."""
+"""The controls of a head and the parts of a face by name, importable without numpy, since help texts list them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ CONTROLS: dict[str, Control] = {
     "roll": Control(-15, 15, "degrees that the head tilts to the subject's left shoulder"),
     NEUTRALISE: Control(0, 1, "share of the photo's own expression that is removed"),
 }
-#: Parts of the face by what their shapes' names begin with.
+#: Parts of the face, by the prefixes of their shapes' names.
 PARTS: dict[str, tuple[str, ...]] = {
     "eyes": ("eye", "cheekSquint"),
     "lips": ("mouth", "jaw", "cheekPuff"),
@@ -56,7 +56,7 @@ PARTS: dict[str, tuple[str, ...]] = {
 }
 
 
-#: What a change can be restricted to: parts, all of them together, and how the head is turned.
+#: What a change can be restricted to: single parts, all of them, and the pose of the head.
 PART_NAMES = (*PARTS, "expression", "pose")
 
 

@@ -1,4 +1,4 @@
-"""Direct controls of a fitted head: ARKit's shapes by name, and the controls that people ask for (blink, smile, yaw).
+"""Direct controls of a fitted head: ARKit's shapes by name, and named controls (blink, smile, yaw).
 
 A control either sets a value or adds to what the photo shows. Weights of shapes run from 0 to 1, angles are in degrees;
 "right" and "left" of a gaze or a turn are the viewer's.
@@ -22,7 +22,7 @@ from latentface.head.gaze import PITCH_AT_ONE, YAW_AT_ONE, Gaze
 
 @dataclass(frozen=True)
 class Change:
-    """What to do with a control: set it to a value, or with `relative` add the value to what the photo shows."""
+    """A change of a control: set it to a value or, with `relative`, add the value to what the photo shows."""
 
     value: float
     relative: bool = False
@@ -54,7 +54,7 @@ def check_changes(changes: Mapping[str, Change], shapes: Sequence[str]) -> None:
 
 
 def apply_changes(fit: HeadFit, changes: Mapping[str, Change]) -> HeadFit:
-    """The head after changes of its controls; the share to neutralise comes first, the others in their order.
+    """Apply changes of controls to a head; `neutralise` is applied first, the others in their order.
 
     Raises UsageError as `check_changes` does.
     """
@@ -66,7 +66,7 @@ def apply_changes(fit: HeadFit, changes: Mapping[str, Change]) -> HeadFit:
 
 
 def restrict(before: HeadFit, after: HeadFit, only: Sequence[str]) -> HeadFit:
-    """The head after a change of which some parts alone are taken: `PART_NAMES`.
+    """The head with a change restricted to some parts, named as in `PART_NAMES`.
 
     Raises UsageError for an unknown part.
     """
@@ -98,7 +98,7 @@ def _apply(fit: HeadFit, name: str, change: Change) -> HeadFit:
 
 
 def _scaled(weights: Mapping[str, float], value: float, down: Mapping[str, float]) -> dict[str, float]:
-    """Weights at a value; those of the downward side count against its sign."""
+    """Weights of the shapes at a value of the control; negative values use the weights of `down`."""
     factor = -value if weights is down and down else value
     return {shape: float(np.clip(factor * weight, -1, 1)) for shape, weight in weights.items()}
 

@@ -1,9 +1,9 @@
-"""Folds that an expression brings: the furrows that a head's mesh is too coarse for, as shading in the photo's light.
+"""Wrinkles of expressions, which the mesh is too coarse for, rendered as shading in the photo's light.
 
-Facial muscles fold the skin across their pull (Ekman and Friesen's action units name the furrows of each). Here
-furrows are grooves in a height map over the mean head's front, driven by shapes of the expression; where a shape grows,
-its grooves bend the skin's normals, and the photo is multiplied by the ratio of its light on them, with less light in
-the depth of a groove. Lengths of the map are centimetres of the mean head: x to its left, y up.
+Facial muscles fold the skin perpendicular to their pull (Ekman and Friesen list the wrinkles of each action unit). Here
+wrinkles are grooves in a height map over the front of the mean head, driven by expression shapes; when a shape grows,
+its grooves perturb the normals of the skin, and the photo is multiplied by the ratio of the shading, with less light at
+the bottom of a groove. Lengths of the map are centimetres of the mean head: x to its left, y up.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from latentface.ops.warp import read
 TEXEL = 0.04  # centimetres
 LEFT, RIGHT, BOTTOM, TOP = -8.0, 8.0, -9.0, 12.0  # of the map
 SHAPE = (len(np.arange(BOTTOM, TOP, TEXEL)), len(np.arange(LEFT, RIGHT, TEXEL)))
-SHOULDER, BULGE = 3.0, 0.42  # skin beside a groove swells: how much wider, and how high against the groove's depth
+SHOULDER, BULGE = 3.0, 0.42  # skin bulges beside a groove: width and height relative to the groove
 ABOVE = 0.15  # part of the light that comes from above in any photo
-HIDDEN = 4.5  # of the light per centimetre of depth, which a groove keeps out
-COLOURS = np.array([0.85, 1.0, 1.05], np.float32)  # shadows on skin keep its red
+HIDDEN = 4.5  # share of the light that a groove blocks, per centimetre of depth
+COLOURS = np.array([0.85, 1.0, 1.05], np.float32)  # shadows on skin stay reddish
 LIMITS = (0.45, 1.3)  # of the ratio
-LEAST = 0.15  # part of the face's light that is the least on a groove's side
-SMOOTH, ROUGH, YOUNG = 0.008, 0.03, 0.6  # deviations of the skin's own relief in the photo; the share smooth skin has
+LEAST = 0.15  # least shading of a groove's side, as a part of the face's light
+SMOOTH, ROUGH, YOUNG = 0.008, 0.03, 0.6  # deviations of the skin's texture; the depth of folds in smooth skin
 PATCH = 0.03  # inter-ocular distances: the relief is what is finer than this
-STRANGE = (0.35, 0.7)  # log ratio to the skin around at which it is hair rather than skin
+STRANGE = (0.35, 0.7)  # log ratio to the surrounding skin beyond which a pixel is considered hair
 
 
 @dataclass(frozen=True)
 class Fold:
-    """Grooves that belong together, and what digs them.
+    """A group of grooves and the shapes that drive it.
 
     Attributes:
-        lines: polylines of (x, y) of the head's left half; both halves have them.
+        lines: polylines of (x, y) on the left half of the head; they are mirrored to the right.
         width: deviation of a groove's profile. depth: at weight 1, in centimetres.
-        shapes: how much of each ARKit shape, by its name without a side, counts.
+        shapes: the weight of each ARKit shape, by its name without a side.
         across: the grooves cross the midline, and both sides' shapes drive both.
     """
 
@@ -89,7 +89,7 @@ FOLDS = (
 
 @dataclass(frozen=True)
 class FaceMap:
-    """Where pixels of a moved photo lie on the mean head's front.
+    """Maps pixels of a moved photo to the front of the mean head.
 
     Attributes:
         part: the pixels, as an index of arrays of the field's box.
@@ -107,7 +107,7 @@ class FaceMap:
 
     @classmethod
     def of(cls, scene: Scene, field: Field, likeness: Float32Array) -> FaceMap | None:
-        """That of the head's skin after a motion, or None if none is seen; likeness as `find_likeness` gave it."""
+        """The map for the skin after a motion, or None if none is seen; likeness is the result of `find_likeness`."""
         seen = field.layer == 0
         rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
         if not len(rows):
@@ -122,19 +122,19 @@ class FaceMap:
         return cls(part, mesh[..., :2], mesh[..., 2:], seen[part], read(likeness, source))
 
 
-#: What a smile that fades leaves behind: folds of the photo itself, each as a polyline, the width around it in
-#: centimetres, and the shapes whose fall smooths it.
+#: Folds of the photo itself that must fade when a smile is removed: a polyline, the width around it in centimetres,
+#: and the shapes whose decrease smooths it.
 FADING = (
     (((1.5, -0.2), (2.2, -1.1), (2.8, -2.2), (3.2, -3.3), (3.3, -4.2)), 0.55, {"mouthSmile": 0.7, "cheekSquint": 0.3}),
     (((1.9, 2.4), (2.9, 2.0), (4.0, 2.0), (5.0, 2.6)), 0.35, {"cheekSquint": 0.8}),
 )
 MOST_FADED = 0.75
-BAND = (0.012, 0.11)  # inter-ocular distances: folds are finer than the second, the skin's grain than the first
+BAND = (0.012, 0.11)  # inter-ocular distances: size of folds, between skin texture and cheeks
 
 
 @lru_cache(maxsize=1)
 def _fading_maps() -> tuple[Windowed, ...]:
-    """Where folds of the photo fade, over the head's left half, 0 to 1."""
+    """Maps of the regions where folds of the photo fade, over the left half of the head, 0 to 1."""
     y, x = np.meshgrid(np.arange(BOTTOM, TOP, TEXEL), np.arange(LEFT, RIGHT, TEXEL), indexing="ij")
     made = np.zeros((len(FADING), *x.shape), np.float32)
     for k, (line, width, _) in enumerate(FADING):
@@ -148,9 +148,9 @@ def _fading_maps() -> tuple[Windowed, ...]:
 
 
 def find_fading(names: tuple[str, ...], change: Float64Array) -> Float32Array | None:
-    """How far folds of the photo fade where a smile's shapes fall, [H, W] from 0 to 1; None if none does.
+    """How far folds of the photo fade when the shapes of a smile decrease, [H, W] from 0 to 1; None if none fades.
 
-    A nose that wrinkles digs the same folds again: they stay.
+    A wrinkled nose creates the same folds, so they stay.
     """
     grown = dict(zip(names, np.clip(change, 0, 1.5), strict=True))
     fallen = dict(zip(names, np.clip(-change, 0, 1.5), strict=True))
@@ -168,7 +168,7 @@ def find_fading(names: tuple[str, ...], change: Float64Array) -> Float32Array | 
 
 
 def fade(fading: Float32Array, scene: Scene, face: FaceMap, moved: Float32Array) -> None:
-    """Take folds off the moved photo [H, W, 3], in place: what is coarser than grain and finer than a cheek."""
+    """Remove folds from the moved photo [H, W, 3], in place: detail between skin texture and the shape of cheeks."""
     weight = read(fading, face.at, bounded=True) * face.skin * ramp(face.normals[..., 2], 0.1, 0.35)
     rows, columns = np.flatnonzero(weight.any(axis=1)), np.flatnonzero(weight.any(axis=0))
     if not len(rows):
@@ -185,19 +185,19 @@ def fade(fading: Float32Array, scene: Scene, face: FaceMap, moved: Float32Array)
 
 
 def _smoothed(values: Float32Array, where: BoolArray, width: float) -> Float32Array:
-    """Values [H, W, 3] smoothed by a Gaussian over the pixels that count."""
+    """Values [H, W, 3] smoothed by a Gaussian over the pixels of a mask."""
     share = where.astype(np.float32)
     total = ndimage.gaussian_filter(values * share[..., None], (width, width, 0), truncate=2.5)
     made: Float32Array = total / np.maximum(ndimage.gaussian_filter(share, width, truncate=2.5), 1e-3)[..., None]
     return made
 
 
-#: A map that is 0 outside a window, of which it holds the values there, and that window.
+#: A window of a map, and the window's position; the map is 0 outside it.
 Windowed = tuple[Float32Array, tuple[slice, slice]]
 
 
 def _windowed(maps: Float32Array) -> tuple[Windowed, ...]:
-    """Maps [F, H, W], each in the window outside of which it is 0."""
+    """Each of the maps [F, H, W], cropped to the window outside of which it is 0."""
     made = []
     for values in maps:
         rows, columns = (np.flatnonzero(values.any(axis=axis)) for axis in (1, 0))
@@ -208,13 +208,13 @@ def _windowed(maps: Float32Array) -> tuple[Windowed, ...]:
 
 @lru_cache(maxsize=8)
 def _smooth_maps(width: float) -> tuple[Windowed, ...]:
-    """Those of `_maps` under a Gaussian of a width in texels."""
+    """The maps of `_maps`, smoothed by a Gaussian of a width in texels."""
     return _windowed(ndimage.gaussian_filter(_maps(), (0, width, width)))
 
 
 @lru_cache(maxsize=1)
 def _maps() -> Float32Array:
-    """Height of every fold at weight 1 over the head's left half, 0 or less in grooves, [F, H, W] centimetres."""
+    """Height maps [F, H, W] of all folds at weight 1 on the head's left half, in centimetres, negative in grooves."""
     y, x = np.meshgrid(np.arange(BOTTOM, TOP, TEXEL), np.arange(LEFT, RIGHT, TEXEL), indexing="ij")
     made = np.zeros((len(FOLDS), *x.shape), np.float32)
     for k, fold in enumerate(FOLDS):
@@ -224,7 +224,7 @@ def _maps() -> Float32Array:
 
 
 def _dig(height: Float32Array, x: Float64Array, y: Float64Array, line: Float64Array, fold: Fold, phase: float) -> None:
-    """Add one groove along a smooth curve through points [N, 2], in place: skin is never ruled with a straight edge."""
+    """Add one groove along a smooth curve through points [N, 2], in place; skin has no straight folds."""
     way = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
     count = max(8, int(way[-1] / TEXEL))
     t = np.linspace(0, way[-1], count)
@@ -246,12 +246,12 @@ def _dig(height: Float32Array, x: Float64Array, y: Float64Array, line: Float64Ar
 
 
 def find_relief(names: tuple[str, ...], change: Float64Array, scale: float) -> Float32Array | None:
-    """The height map that a change of the expression brings, [H, W] centimetres; None if it brings no fold.
+    """The height map of a change of expression, [H, W] centimetres; None if it creates no fold.
 
     Args:
         names: the shapes, by ARKit name.
-        change: of their weights. Where they fall nothing is smoothed.
-        scale: pixels a centimetre: what is finer than these is smoothed.
+        change: of their weights; decreases are ignored.
+        scale: pixels per centimetre; detail finer than a pixel is smoothed away.
     """
     grown = dict(zip(names, np.clip(change, 0, 1.5), strict=True))
     weights = np.zeros((len(FOLDS), 2))  # left, right
@@ -280,7 +280,7 @@ def _half_pixel(scale: float) -> float:
 
 
 def roughness(photo: Pixels, scene: Scene) -> float:
-    """How much of a fold a skin makes, from the fine relief that it shows already: smooth skin folds less deeply."""
+    """Factor for the depth of folds from the skin's own texture: smooth skin folds less deeply."""
     width = max(PATCH * scene.unit, 1.0)
     values = np.log1p(photo[scene.box.slices].mean(axis=2))
     fine = values - ndimage.gaussian_filter(values, width)
@@ -298,13 +298,13 @@ def roughness(photo: Pixels, scene: Scene) -> float:
 
 
 def crease(relief: Float32Array, light: Float64Array, scene: Scene, face: FaceMap) -> tuple[BoolArray, Float32Array]:
-    """What the moved photo is multiplied by where folds lie: the pixels [h, w] of `face` and the ratios of them [N, 3].
+    """The shading of folds: a mask of the affected pixels [h, w] of `face`, and their factors [N, 3].
 
     Args:
-        relief: what `find_relief` gave, already as deep as this skin folds.
-        light: what `shading.find_light` gave, [4].
+        relief: the result of `find_relief`, scaled by `roughness`.
+        light: the result of `shading.find_light`, [4].
         scene: the head as it lies in the photo.
-        face: where the pixels lie on it.
+        face: the map from pixels to the head.
     """
     skin = face.skin & (face.normals[..., 2] > 0.2)
     height = np.where(skin, read(relief, face.at, bounded=True), 0)  # centimetres
@@ -328,7 +328,7 @@ def crease(relief: Float32Array, light: Float64Array, scene: Scene, face: FaceMa
 
 
 def find_likeness(photo: Pixels, scene: Scene) -> Float32Array:
-    """1 where a photo looks like the skin around it, 0 where it is much darker or lighter: hair; of the head's box."""
+    """1 where the photo looks like the skin around, 0 where it is much darker or lighter: hair; of the head's box."""
     values = np.log(ndimage.gaussian_filter(photo[scene.box.slices].mean(axis=2), 0.02 * scene.unit) + 8)
     inside = (scene.layer == 0).astype(np.float32)
     wide = 0.5 * scene.unit
@@ -343,6 +343,6 @@ def find_likeness(photo: Pixels, scene: Scene) -> Float32Array:
 
 
 def pixels_a_centimetre(scene: Scene) -> float:
-    """How large the mean head's centimetre is in the photo, by the distance between the eyes."""
+    """Pixels per centimetre of the mean head, by the distance between the eyes."""
     points = scene.model.neutral[scene.model.landmarks, :2]
     return scene.unit / float(np.linalg.norm(points[[36, 39]].mean(axis=0) - points[[42, 45]].mean(axis=0)))

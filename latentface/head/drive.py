@@ -38,21 +38,21 @@ from latentface.head.spectacles import Spectacles, avoid, hold
 from latentface.ops.raster import sample
 from latentface.ops.warp import move, read
 
-#: Degrees of yaw, pitch and roll that a photo's head is turned at most: what that brings into view is not in the photo.
+#: Largest turn of a photo's head, in degrees of yaw, pitch and roll: newly visible parts are missing in the photo.
 MOST_TURN = (20.0, 15.0, 15.0)
 COLOURLESS = 2  # largest difference between the channels of a photo without colour
-STILL = 2e-3  # pixels: what moves less is left alone
+STILL = 2e-3  # pixels: smaller motions are ignored
 BROW = 0.05  # inter-ocular distances: half of their thickness
-#: Inter-ocular distances from an iris beyond which lids no longer count where there are spectacles: frames and brows.
+#: Inter-ocular distances from an iris beyond which lids have no effect if there are spectacles (frames and brows).
 BEHIND_GLASS = (0.2, 0.26)
-BESIDE_FRAMES = (0.005, 0.025)  # the same: over so much beside frames lids come to count
-#: Paints an opened mouth, [H, W, 3] in 0 to 255, from what is known of it and a plain filling of the same shape.
+BESIDE_FRAMES = (0.005, 0.025)  # inter-ocular distances: width over which the effect of lids grows beside frames
+#: Paints an opened mouth, [H, W, 3] in 0 to 255, from its description and a plain filling of the same shape.
 Painter = Callable[[Opening, Float32Array], Float32Array]
 
 
 @dataclass(frozen=True, eq=False)
 class Motion:
-    """How pixels of a box moved: where each came from, lids included, [H, W, 2], and what their values are times."""
+    """The motion of the pixels of a box: the source of each, lids included, [H, W, 2], and the gain of their values."""
 
     box: Box
     shift: Float32Array
@@ -94,10 +94,9 @@ class Driven:
 
 @dataclass(frozen=True, eq=False)
 class Steady:
-    """What a frame of a film tells of the frames after it, see `Driver` for each.
+    """Measurements of one frame of a clip that later frames reuse; see `Driver` for each.
 
-    eyes: where the search for theirs begins. light, white, roughness: theirs as well. spectacles: whether they have
-    some.
+    eyes: start of the search for eyes. light, white, roughness: used unchanged. spectacles: whether there are any.
     """
 
     eyes: tuple[Eye, Eye]
@@ -126,15 +125,17 @@ def drive(
 
 
 class Driver:
-    """A photo and the head that is fitted to it, ready to move.
+    """A photo and the head fitted to it, prepared for moves.
 
     Args:
         photo: uint8 RGB [H, W, 3].
         model: the head.
         before: the head's vertices as they lie in the photo, [V, 3].
-        others: landmarks [68, 2] of the photo's other faces, which keep still.
-        steady: of another frame of the same film, so that the frames agree.
-        finders: what finds spectacles, which keep their shape, and occluders, which stay; without them there are none.
+        others: landmarks [68, 2] of the photo's other faces, which do not move.
+        steady: from another frame of the same clip, so that the frames are consistent.
+        finders: the networks that find spectacles, which keep their shape, and occluders, which do not move; without
+        them,
+            neither is searched for.
 
     Raises:
         UsageError: the photo is not uint8 RGB, or the vertices are not the model's.
@@ -177,7 +178,7 @@ class Driver:
         return int(np.ptp(head, axis=2).max(initial=0)) <= COLOURLESS
 
     def as_colourless(self, picture: Pixels) -> Pixels:
-        """The photo after a change, uint8 [H, W, 3], without colour if its head had none: paint brings some."""
+        """The changed photo, uint8 [H, W, 3], without colour if its head had none, since painting may add some."""
         if not self.is_grey:
             return picture
         grey = np.rint(picture.mean(axis=2, keepdims=True)).astype(np.uint8)
@@ -206,7 +207,7 @@ class Driver:
 
     @cached_property
     def behind(self) -> Pixels:
-        """The photo without what stays still in front of the face: what moves."""
+        """The photo without static occluders of the face: the part that moves."""
         still = self.in_front.occluders
         return self.photo if still is None else still.behind(self.photo)
 
@@ -217,7 +218,7 @@ class Driver:
 
     @cached_property
     def folds(self) -> list[tuple[float, float]]:
-        """How far over and below each eye its lids' skin is stretched: not as far as brows or frames of spectacles."""
+        """How far above and below each eye the skin of lids is stretched, limited by brows and by spectacles."""
         found = []
         for eye, side in zip(self.eyes, SIDES, strict=True):
             u = eye.across(np.linspace(0.2, 0.8, 7))
@@ -243,17 +244,17 @@ class Driver:
 
     @cached_property
     def likeness(self) -> Float32Array:
-        """How far the photo looks like skin in the head's box, [H, W]."""
+        """The likeness of the photo to skin in the head's box, [H, W]."""
         return find_likeness(self.photo, self.scene)
 
     @cached_property
     def roughness(self) -> float:
-        """How deep a fold the skin makes, 1 as a grown man's."""
+        """The relative depth of folds in this skin; 1 for an adult man."""
         return roughness(self.photo, self.scene) if self._steady is None else self._steady.roughness
 
     @property
     def steady(self) -> Steady:
-        """What the next frame of a film takes from this one."""
+        """The measurements that the next frame of a clip reuses."""
         return Steady(self.eyes, self.light, self.white, self.roughness, self.spectacles is not None)
 
     def drive(
@@ -268,7 +269,7 @@ class Driver:
         Args:
             after: where the vertices are to lie.
             paint: what paints the opened mouth; None for the plain filling.
-            plain: whether there is a plain filling; without it an opening beyond a sliver is dark, to be painted
+            plain: whether to add a plain filling; without it, all but very thin openings are left dark, to be painted
                 afterwards.
             change: of the expression's weights [E]; with it the skin also folds where they grow.
 
@@ -317,7 +318,7 @@ class Driver:
         return Driven(result, box, opening, field, hole, lips, motion)
 
     def _fold(self, moved: Float32Array, field: Field, change: Float64Array) -> None:
-        """Take folds off that the photo's own smile made, and add those of the new expression."""
+        """Remove folds of the photo's own smile, and add those of the new expression."""
         names, scene = self.model.expression_names, self.scene
         fading, relief = find_fading(names, change), find_relief(names, change, pixels_a_centimetre(scene))
         face = None if fading is None and relief is None else FaceMap.of(scene, field, self.likeness)

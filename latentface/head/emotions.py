@@ -1,4 +1,4 @@
-"""Emotions on a fitted head: action units that take the place of what the face shows."""
+"""Emotions on a fitted head: action units replace the expression that the face shows."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ACTION_UNITS: dict[Emotion, dict[str, float]] = {
         "jawOpen": 0.5, "mouthLowerDown": 1.25, "mouthUpperUp": 0.15, "mouthFrown": 0.25,
     },
 }  # fmt: skip
-#: The share of a full emotion at which nothing of the face's own expression is left beside it.
+#: The share of a full emotion from which on nothing of the face's own expression remains.
 _ALL = 0.7
 #: Shapes that an emotion leaves as they are: where the eyes look and whether they are closed.
 _KEPT = ("eyeLook", "eyeBlink")
@@ -50,13 +50,13 @@ _MOST, _MOST_OF = 1.25, {"browDown": 2.0, "eyeWide": 1.6}
 def with_emotions(fit: HeadFit, weights: Mapping[Emotion, float], own: float | None = None) -> HeadFit:
     """The head with emotions of these weights, 0 none and 1 full; a negative weight takes one off.
 
-    A face that smiles cannot be angry as well: its own expression gives way, and nothing of it is left from a weight of
-    .7 on, but for what it shows of the wanted emotion already.
+    A smiling face cannot be angry at the same time: its own expression is reduced, and from a weight of .7 on nothing
+    of it remains, except the part that belongs to the wanted emotion.
 
     Args:
         fit: the head.
         weights: of the emotions.
-        own: the share of the face's own expression that stays, 0..1; by default what the weights leave of it.
+        own: the share of the face's own expression that stays, 0..1; by default it follows from the weights.
     """
     names, shown = fit.expression_names, fit.expression
     added, agrees = np.zeros(len(names)), np.zeros(len(names))

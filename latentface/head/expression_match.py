@@ -1,14 +1,14 @@
-"""Gives a fitted head the expression of another person's, by what can be measured in both faces.
+"""Transfers an expression between the fitted heads of two people, by measures that can be compared between faces.
 
-A single photo does not tell a person's build from an expression: a fit takes low brows or narrow eyes for either as its
-priors have it, so that the difference of two people's weights says little of them. How far lips and lids are apart and
-how high brows and corners of the mouth stand can be measured. So the weights are the other head's, but those of the
-shapes in `MOVERS` are changed, as little as makes the measures equal:
+A single photo does not separate identity from expression: a fit explains low brows or narrow eyes by either, as its
+priors suggest, so the weights of two people cannot be compared directly. But the opening of lips and lids and the
+height of brows and mouth corners can be measured. So the weights of the other head are used, except that those of the
+shapes in `MOVERS` are changed by as little as makes the measures equal:
 
     min over d of  |(J (e' + d - e) - s (m' - m)) / exactness|^2 + |d / spread|^2,  with e' + d within bounds,
 
-for own weights e and measures m, the other's e' and m', the strength s and the measures' derivatives J. Measures are
-taken in the head's own frame, where the pose does not count, in inter-ocular distances.
+with own weights e and measures m, the other's e' and m', the strength s and the derivatives J of the measures. Measures
+are taken in the frame of the head, independent of its pose, in inter-ocular distances.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def _split(*pairs: tuple[tuple[int, int], ...]) -> tuple[Points, Points]:
 
 
 _RIGHT_LIDS, _LEFT_LIDS = (_split(pairs) for pairs in LID_PAIRS)
-#: By name: the landmarks whose mean height is measured, those over which it is, and how exactly it is to be met, in
-#: inter-ocular distances. Brows and differences between the sides are met less exactly: much of it is people's build.
+#: By name: the landmarks whose mean height is measured, those relative to which it is measured, and its tolerance in
+#: inter-ocular distances. Brows and asymmetries have larger tolerances, since they depend on the person.
 MEASURES: Mapping[str, tuple[Points, Points, float]] = MappingProxyType({
     "lips apart": (*_split(LIP_PAIRS), 0.006),
     "corners": ((48, 54), (62, 66), 0.006),
@@ -67,9 +67,10 @@ MOVERS = {
     "mouthFrown": 0.3, "eyeBlink": 0.3, "eyeWide": 0.3, "eyeSquint": 0.3, "browInnerUp": 0.5, "browOuterUp": 0.5,
     "browDown": 0.2,
 }  # fmt: skip
-#: Degrees up to which two gazes are taken for one, and from which they are believed to differ.
+#: Degrees up to which two gazes are considered equal, and from which on they are considered different.
 GAZE_NOISE = (6.0, 12.0)
-#: Bounds of the brows' weights, which are wider than the usual 0 to 1: people's brows differ by more than they move.
+#: Bounds of the brows' weights, which are wider than the usual 0 to 1, since brows differ between people by more than
+#: they move.
 BROW_LEAST, BROW_MOST = -0.5, 1.2
 
 
@@ -98,7 +99,8 @@ def match_expression(
         own: the head that gets the expression.
         theirs: another person's head, or the same person's in another photo.
         strength: how much of the difference, 1 for all of it.
-        extra: what to add to the change of each measure [M], in inter-ocular distances: what an earlier try missed.
+        extra: added to the change of each measure [M], in inter-ocular distances, such as the error of a previous
+        attempt.
 
     Returns:
         `own` with other weights, within 0 to 1 but for brows (`BROW_LEAST` to `BROW_MOST`) and for weights that were
@@ -129,7 +131,7 @@ def match_expression(
 
 
 def _asked(model: HeadModel, own: HeadFit, theirs: HeadFit, strength: float) -> Array:
-    """The change of the measures [M]; open eyes narrow by a part only, since narrow ones may be the other's build."""
+    """The wanted change of the measures [M]; open eyes narrow only in part, since narrow ones may be identity."""
     mine = measure_head(model, own)
     asked = strength * (measure_head(model, theirs) - mine)
     blink = np.mean([theirs.coefficients()[f"eyeBlink{side}"] for side in ("Left", "Right")])
@@ -142,7 +144,7 @@ def least_squares(rows: Array, wanted: Array, spread: Array, low: Array, high: A
     """The x [N] from low to high, which lie about 0, that minimises ``|rows x - wanted|^2 + |x / spread|^2``.
 
     By a primal active set (Nocedal and Wright 2006, section 16.5): steps end at the first bound, whose unknown is held
-    there; where the cost would fall off a bound, its unknown is let go.
+    there; a bound is released where the cost decreases away from it.
     """
     hessian, slope = rows.T @ rows + np.diag(spread**-2.0), rows.T @ wanted
     x, held = np.zeros(len(spread)), np.zeros(len(spread), bool)
@@ -169,7 +171,7 @@ def least_squares(rows: Array, wanted: Array, spread: Array, low: Array, high: A
 def _gaze(own: HeadFit, theirs: HeadFit) -> Array:
     """The weights [E] of a gaze that differs from the own as theirs does, against the camera.
 
-    People turn their heads and look into the camera all the same; two readings of that differ by some degrees.
+    People who turn their heads still look into the camera, and two readings of that differ by several degrees.
     """
     names = own.expression_names
     mine, other = (Gaze.of(names, fit.expression) for fit in (own, theirs))

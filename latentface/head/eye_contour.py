@@ -1,4 +1,4 @@
-"""Where an eye lies in a photo: the iris, the corners and the margins of the lids, more exact than landmarks tell.
+"""Locates an eye in a photo: iris, corners and lid margins, more exactly than the landmarks do.
 
 The iris is found by Daugman's operator (1993) on the sides that no lid covers: the circle over which the photo gets
 brightest outwards. The margins are arcs through two corners where the photo steps from dark lashes to bright skin, and
@@ -21,10 +21,10 @@ from latentface.ops.raster import sample
 #: outer corner, inner corner, the upper margin's two landmarks, the lower's, each pair from the outer corner on
 POINTS = {"left": (45, 42, (44, 43), (46, 47)), "right": (36, 39, (37, 38), (41, 40))}
 # all of the inter-ocular distance
-STEP = 0.01  # of the patch that is looked at
+STEP = 0.01  # of the patch that is searched
 WIDE, LOW, HIGH = 0.46, 0.36, 0.40  # how far the patch goes to the sides, down and up
 LENGTH = 0.44  # from corner to corner, about
-#: how much it costs to leave the landmarks: corners' u and v, outer then inner, and each margin's height and lean
+#: cost of deviations from the landmarks: u and v of the outer and inner corner, and height and slant of each margin
 NEAR = np.array([40.0, 60, 60, 60, 60, 0, 60, 0])
 RADII = (0.080, 0.088, 0.096, 0.104)  # of irises
 
@@ -36,7 +36,8 @@ class Eye:
     Attributes:
         origin: u = v = 0, in pixels. axes: u and v in pixels, rows of [2, 2].
         corners: u and v of the outer and of the inner corner, [2, 2].
-        upper: height and lean of the upper margin's arc over the corners' line. lower: of the lower one's, below it.
+        upper: height and slant of the upper margin's arc above the line of the corners; lower: of the lower one's,
+        below it.
         iris: u, v and radius of the iris.
     """
 
@@ -83,7 +84,7 @@ class Eye:
 
 
 def mesh_eye(model: HeadModel, vertices: Float32Array, side: str) -> Eye:
-    """An eye as a head's landmarks have it."""
+    """The eye according to the landmarks of the head."""
     points = vertices[model.landmarks, :2].astype(np.float64)
     outer, inner, above, below = POINTS[side]
     unit = float(np.linalg.norm(points[[36, 39]].mean(axis=0) - points[[42, 45]].mean(axis=0)))
@@ -104,9 +105,9 @@ def mesh_eye(model: HeadModel, vertices: Float32Array, side: str) -> Eye:
 
 
 def find_eyes(photo: Pixels, left: Eye, right: Eye, before: tuple[Eye, Eye] | None = None) -> tuple[Eye, Eye]:
-    """Both eyes as the photo shows them, near where a head's landmarks have them, and much alike.
+    """Find both eyes in the photo, near the landmarks of the head, with a preference for similar shapes.
 
-    before: as the frame before showed them, in a film; the search begins there and at the landmarks.
+    before: the eyes of the previous frame of a clip; the search starts from them and from the landmarks.
     """
     starts = (left, right)
     patches = [_Patch.of(photo, start) for start in starts]
@@ -163,7 +164,7 @@ class _Search:
     start: Float64Array
 
     def climb(self, rows: Float64Array, other: Float64Array | None) -> tuple[Float64Array, float]:
-        """The best parameters that small steps from rows [N, 8] reach, and their score; `other` is to be alike."""
+        """Local search from rows [N, 8]: the best parameters and their score; `other` should be similar."""
         best, reach = self.score(rows, other), 1.0
         while reach > 0.2:
             tried = rows[:, None] + reach * _MOVES
@@ -178,7 +179,7 @@ class _Search:
         return rows[best.argmax()], float(best.max())
 
     def score(self, rows: Float64Array, other: Float64Array | None) -> Float64Array:
-        """How well margins lie on edges, and how likely such eyes are, of rows [N, 8]: [N]."""
+        """The score [N] of rows [N, 8]: how well the margins lie on edges, and how likely such eyes are."""
         t = np.linspace(0.04, 0.96, 24)
         arch, lean = 4 * t * (1 - t), 4 * t * (1 - t) * (2 * t - 1)
         u = rows[:, :1] + t * (rows[:, 2:3] - rows[:, :1])
@@ -228,7 +229,7 @@ class _Patch:
 
 
 def _find_irises(patches: Sequence[_Patch], starts: Sequence[Eye]) -> list[Float64Array]:
-    """u, v and radius of both irises: the pair of the best sum among those that look the same way."""
+    """u, v and radius of both irises: the pair with the best sum of scores among those with a common gaze."""
     across, down = np.arange(-0.14, 0.141, 0.01), np.arange(-0.06, 0.071, 0.01)
     middles = [eye.corners.mean(axis=0) + np.array([0, (eye.upper[0] - eye.lower[0]) / 2]) for eye in starts]
     looks = [start.iris[0] for start in starts]
@@ -251,7 +252,7 @@ def _find_irises(patches: Sequence[_Patch], starts: Sequence[Eye]) -> list[Float
 def _iris_scores(
     patch: _Patch, middle: Float64Array, look: float, across: Float64Array, down: Float64Array
 ) -> Float32Array:
-    """How like an iris each circle is, [U, V, R]; where the head looks, `look`, its u is likely to be."""
+    """The score [U, V, R] of each circle as an iris; `look`, the direction of the head, is a prior of u."""
     sides = np.radians([-40, -25, -10, 5, 20, 140, 160, 175, 190, 205, 220])
     u, v, radius, angle = np.meshgrid(middle[0] + across, middle[1] + down, RADII, sides, indexing="ij")
     edge = [

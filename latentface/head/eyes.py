@@ -1,8 +1,9 @@
-"""How the lids slide over the eyeball, and the iris turns within the white.
+"""Moves lids over the eyeball, and the iris within the white.
 
-Skin over a lid's margin that moves is stretched between it and a fold at a fixed height, while the lashes go with the
-margin unchanged: a closed lid shows its own skin, and its lashes where the lids meet. Between them the photo's eyeball
-stays where it was; what the lids covered of it is its own mirror image. Lengths are inter-ocular distances.
+The skin above a moving lid margin is stretched between the margin and a fold at a fixed height, while the lashes move
+rigidly with the margin: a closed lid shows its own skin, and its lashes where the lids meet. Between the lids, the
+photo's eyeball stays in place; its parts that the lids covered are filled by its mirror image. Lengths are inter-ocular
+distances.
 """
 
 from __future__ import annotations
@@ -21,32 +22,32 @@ from latentface.ops.raster import sample
 
 SIDES = ("left", "right")
 BROWS = {"left": slice(22, 27), "right": slice(17, 22)}  # their landmarks
-LASHES = (0.030, 0.016)  # what inside the upper and the lower margin moves with the lid
-FOLDS = (0.115, 0.12)  # how high over the upper margin, and how far below the lower one, skin is stretched
+LASHES = (0.030, 0.016)  # width of the strip inside the upper and lower margin that moves with the lid
+FOLDS = (0.115, 0.12)  # how far above the upper and below the lower margin skin is stretched
 WIDER = 0.065  # how much wider than in the photo an eye opens, at most
-ROOM = 0.6  # or by this part of the room that is over it
-LIFT = 0.8  # of the skin over it: by so much it is drawn out with the brow, at most
+ROOM = 0.6  # or by this part of the space above it
+LIFT = 0.8  # largest stretch of the skin above it by a raised brow
 BLEND = 0.10  # over this distance beyond the fold the head's own motion takes over
 MEET = 0.18  # where closed lids meet, from the lower margin (0) to the upper (1)
-SHUT = 0.10  # the mesh's lids count as closed when this little of their opening is left
+SHUT = 0.10  # the lids of the mesh count as closed below this share of their opening
 
 
-#: v in the photo of a lid's skin, and how far it decides, 0 to 1
+#: v in the photo of a lid's skin, and its weight, 0 to 1
 Lid = tuple[Float64Array, Float32Array]
 
 
 @dataclass(frozen=True)
 class Blink:
-    """What an eye does in a box of the photo.
+    """The motion of an eye in a box of the photo.
 
     Attributes:
         box: where.
-        upper: where the upper lid's skin comes from, p + upper, [H, W, 2]. lower: the same of the lower lid's.
+        upper: displacement to the source p + upper of the upper lid's skin, [H, W, 2]; lower: of the lower lid's.
         over: 1 where the upper lid is seen, 0 where the lower one, [H, W].
-        weight: how far the lids' skin counts against the head's, [H, W].
-        eyeball: where the eyeball comes from, [H, W, 2].
+        weight: the weight of the lids' motion against the head's, [H, W].
+        eyeball: the source of the eyeball, [H, W, 2].
         open: 1 where the eyeball is seen, 0 where lids are, [H, W].
-        shade: what its light is multiplied by, [H, W].
+        shade: the factor of its brightness, [H, W].
         amount: how far the eye differs from the photo's, from 0 (not at all: the photo's pixels serve) to 1.
     """
 
@@ -65,13 +66,13 @@ def find_blink(
     eye: Eye, was: Eye, model: HeadModel, before: Float32Array, after: Float32Array, side: str, size: tuple[int, int],
     folds: tuple[float, float] = FOLDS, blend: float = BLEND,
 ) -> Blink | None:  # fmt: skip
-    """What an eye of a photo of that height and width does between two heads, or None if it stays as it is.
+    """The motion of an eye between two heads, or None if it does not move.
 
     The box may be empty.
 
     Args:
         eye: the eye as the photo shows it.
-        was: the eye as the head has it there (`mesh_eye`).
+        was: the eye according to the head (`mesh_eye`).
         model: the head.
         before: its vertices as they lie in the photo, [V, 3].
         after: where they are to lie, [V, 3].
@@ -114,7 +115,7 @@ def _amount(eye: Eye, now: Eye, gaze: Float64Array) -> float:
 
 
 def follow(eye: Eye, was: Eye, now: Eye, most: float = WIDER) -> Eye:
-    """An eye of a photo, changed as the mesh's own changed; it opens wider by `most` at most."""
+    """The photo's eye, changed like the mesh's eye; it opens wider by at most `most`."""
     u = np.linspace(0.2, 0.8, 9)
     gaps = []
     for each in (was, now):
@@ -138,7 +139,7 @@ def follow(eye: Eye, was: Eye, now: Eye, most: float = WIDER) -> Eye:
 
 
 def _seam(now: Eye, u: Float64Array) -> Float64Array:
-    """Coordinate v where the upper lid ends and the lower one begins; of a closed eye, where the upper lashes end."""
+    """Coordinate v of the border between upper and lower lid; of a closed eye, of the end of the upper lashes."""
     upper, lower = now.margins(u)
     shut = np.maximum(LASHES[0] + LASHES[1] - (upper - lower), 0)
     seam: Float64Array = (upper - LASHES[0] + lower + LASHES[1] - shut) / 2
@@ -151,7 +152,7 @@ def _upper_lid(
     """The upper lid's skin, up to a fold that is lifted with the brow."""
     height = v - now.margins(u)[0]  # less than 0 among the lashes
     margin_was = eye.margins(eye.across(now.along(u)))[0]
-    rise = np.minimum(lift, LIFT * fold)  # a narrow strip of skin is not drawn out over the room of a brow
+    rise = np.minimum(lift, LIFT * fold)  # a narrow strip of skin is not stretched as far as a raised brow
     stretched = np.maximum(fold + margin_was - now.margins(u)[0] + rise, 0.4 * fold)  # from the margin to the fold, now
     source = _stretch(height, fold, stretched)
     weight = (1 - ramp(height, 0.8 * stretched, stretched + blend)) * _beside(now, u)
@@ -168,13 +169,13 @@ def _lower_lid(eye: Eye, now: Eye, u: Float64Array, v: Float64Array, fold: float
 
 
 def _stretch(height: Float64Array, fold: float, stretched: Float64Array) -> Float64Array:
-    """The height that skin had which is at `height` now, if the fold moved from one height to another."""
+    """The former height of skin that is now at `height`, if the fold moved from one height to another."""
     source = np.where(height < 0, height, height * fold / stretched)
     return np.where(height > stretched, fold + height - stretched, source)
 
 
 def _beside(now: Eye, u: Float64Array) -> Float32Array:
-    """How far lids decide at u: not beside the corners."""
+    """The weight of lids at u; it is zero beyond the corners."""
     return 1 - ramp(np.abs(now.along(u) - 0.5) - 0.5, 0.0, 0.25)
 
 
@@ -188,7 +189,7 @@ def _lift(eye: Eye, now: Eye, u: Float64Array, brow: Float32Array, brow_now: Flo
 
 
 def _eyeball(eye: Eye, now: Eye, u: Float64Array, v: Float64Array, gaze: Float64Array) -> Float64Array:
-    """Where in the photo the eyeball at u and v comes from, once the iris has moved by `gaze`."""
+    """The source in the photo of the eyeball at u and v, after the iris has moved by `gaze`."""
     centre, radius, far = eye.iris[:2], eye.iris[2], float(np.hypot(*gaze))
     if far > 1e-4:
         away = np.hypot(u - centre[0] - gaze[0], v - centre[1] - gaze[1])
@@ -197,7 +198,7 @@ def _eyeball(eye: Eye, now: Eye, u: Float64Array, v: Float64Array, gaze: Float64
     upper, lower = _bare(eye, u)
     uncovered = (now.margins(u)[0] > upper + 1.32 * LASHES[0]) | (now.margins(u)[1] < lower - 1.32 * LASHES[1])
     hidden = ((v > upper) | (v < lower)) & (uncovered | (far > 1e-4))
-    # what the photo's lids covered is like what they did not, at the same distance from the iris' middle
+    # covered parts of the eyeball resemble visible parts at the same distance from the centre of the iris
     side = np.where(u < centre[0], -1.0, 1.0)
     distance = np.hypot(u - centre[0], v - centre[1])
     u_seen, v_seen = u, v
@@ -210,13 +211,13 @@ def _eyeball(eye: Eye, now: Eye, u: Float64Array, v: Float64Array, gaze: Float64
 
 
 def _bare(eye: Eye, u: Float64Array) -> tuple[Float64Array, Float64Array]:
-    """Between which heights at u the photo shows the eyeball without lashes."""
+    """The heights at u between which the photo shows the eyeball without lashes."""
     upper, lower = eye.margins(u)
     return upper - 1.3 * LASHES[0], lower + 1.3 * LASHES[1]
 
 
 def _shade(eye: Eye, now: Eye, u: Float64Array, v: Float64Array) -> Float32Array:
-    """The shadow of a lid that opened wider lies higher on the eyeball: where it is new, light is taken away."""
+    """The shadow of a lid that opens wider moves up on the eyeball: where it is new, the eyeball is darkened."""
     rise = np.clip((now.margins(u)[0] - eye.margins(u)[0]) / 0.03, 0, 1)
     below = (now.margins(u)[0] - LASHES[0] - v) / 0.05
     return (1 - 0.35 * rise * np.exp(-np.maximum(below, 0))).astype(np.float32)
@@ -225,7 +226,7 @@ def _shade(eye: Eye, now: Eye, u: Float64Array, v: Float64Array) -> Float32Array
 def with_lids(
     field: Field, blinks: Sequence[Blink], free: Callable[[Float32Array], Float32Array | float]
 ) -> Float32Array:
-    """The field with the lids' own motion, as far as `free` lets it count where it goes and where it comes from."""
+    """Combine the field with the motion of lids, weighted by `free` at the target and at the source."""
     if not blinks:
         return field.shift
     shift: Float32Array = field.shift.copy()

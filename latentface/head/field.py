@@ -1,13 +1,13 @@
-"""Where each pixel of the moved photo comes from: the field of a head's motion, continued beyond the head.
+"""The displacement field of a moving head: the source of each pixel of the moved photo, also around the head.
 
-The head's visible skin, before and after, gives the field on the face. Where the skin ends, or turns into view what
-the photo does not show, the field goes on smoothly: on a grid it minimises
+On the face, the field follows from the visible skin before and after. Beyond the skin, and where a turn reveals skin
+that the photo does not show, the field is continued smoothly: on a grid, it minimises
 
     sum c |d - d_mesh|^2 + |grad d|^2 + |d|^2 / l^2,
 
 with c the mesh's confidence and l the length over which it fades into neck, hair and background: longer for larger
-motions, so that nothing folds. A turn in the picture's plane is taken out first, as a similarity, and added within a
-window around head and hair: hair turns with the head. Other heads in the photo are held where they are.
+motions, so that nothing folds. An in-plane rotation is removed first, as a similarity, and added again within a
+window around head and hair, so that hair turns with the head. Other heads in the photo do not move.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ CELL = 0.1  # step of the grid, as a part of the inter-ocular distance
 FADE = 0.7  # length over which the field fades outside the head, the same
 SLACK = 1.6  # that length is at least this multiple of the longest displacement
 REACH = 3.0  # beyond this many lengths nothing moves
-DATA = 20.0  # weight of the mesh's field against its gradient
+DATA = 20.0  # weight of the mesh's field relative to smoothness
 WINDOW = 1.3  # the similarity's window fades over so many lengths
 HAIR = 1.2  # how much wider than the skull the window of the similarity is
 LIDS = tuple((which, side) for which in ("upper", "lower") for side in ("left", "right"))
-STILL = 0.02  # centimetres: what expressions move by less is the skull's
+STILL = 0.02  # centimetres: vertices that expressions move by less belong to the skull
 MOVED = 0.02  # pixels: a head that moves less does not move
-FARTHEST = 2 / 3  # of the way to the photo's border: no displacement reads beyond it
-ACCURACY, ROUNDS = 2e-4, 400  # of the field beyond the head: pixels by which a round may change it, and rounds at most
+FARTHEST = 2 / 3  # largest displacement, as a part of the distance to the photo's border
+ACCURACY, ROUNDS = 2e-4, 400  # convergence of the field beyond the head: change in pixels, and largest number of rounds
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,12 @@ class Scene:
     """A head as it lies in a photo.
 
     Attributes:
-        model, surface, before: the head, what of it hides what, and its vertices in the photo, [V, 3].
+        model, surface, before: the head, its occluding surface, and its vertices in the photo, [V, 3].
         size: the photo's height and width. unit: its inter-ocular distance in pixels.
         used: the vertices of the skin above the neck. skull: of the skull. still: those that no expression moves.
         box: the head's box. layer: what is seen in it: 0 skin, 1 mouth, 2 and 3 eyes, -1 none of the head, [H, W].
-        trust: how far each vertex's place is to be trusted, [V]. normals: the skin's, [V, 3].
-        others: landmarks [68, 2] of the photo's other faces, which keep still.
+        trust: confidence in the position of each vertex, [V]. normals: the skin's, [V, 3].
+        others: landmarks [68, 2] of the photo's other faces, which do not move.
     """
 
     model: HeadModel
@@ -72,13 +72,13 @@ class Scene:
     def of(
         cls, model: HeadModel, before: Float32Array, height: int, width: int, others: Sequence[Float64Array] = ()
     ) -> Scene:
-        """Look at a head in a photo of that size."""
+        """The scene of a head in a photo of that size."""
         surface, used, skull, still = _parts(model)
         box = Box.around(before[used, :2], 2, height, width).or_pixel
         seen = surface.seen(before, box)
         unit = eye_distance(model, before)
         nearest = box.read(seen.depth, before[:, :2], -np.inf)
-        # ears, and all behind them, seldom lie where the mesh has them
+        # ears, and everything behind them, are rarely where the mesh has them
         trust = (before[:, 2] >= nearest - 0.12 * unit) * ramp(model.neutral[:, 2], 3.0, 5.5)
         trust *= ramp(model.neutral[:, 1], -9.0, -7.5) * (1 - ramp(model.regions["ears"], 0.0, 0.3))
         return cls(
@@ -88,22 +88,22 @@ class Scene:
 
     @property
     def facing(self) -> Float32Array:
-        """How far the skin faces the viewer at each vertex, [V]."""
+        """How much the skin faces the viewer at each vertex, [V]."""
         return self.normals[:, 2]
 
     def confidence(self, after: Float32Array) -> Float32Array:
-        """How far motions are to be trusted, [V], given normals after them: in view before and after, and no neck."""
+        """Confidence in motions, [V], given the normals after them: of skin visible before and after; 0 on the neck."""
         trust: Float32Array = self.trust * ramp(np.minimum(self.facing, after[:, 2]), 0.15, 0.5)
         return np.maximum(trust, self._features)
 
     def held(self, box: Box, places: npt.NDArray[np.floating]) -> Float32Array | None:
-        """How far places [..., 2] of a box belong to other heads, 0 to 1; None where there is none."""
+        """How much places [..., 2] of a box belong to other heads, 0 to 1; None if there are none."""
         near = within((box.left, box.top, box.right, box.bottom), self.others)
         return held(places, self.before[self.model.landmarks, :2], near) if near else None
 
     @cached_property
     def solid(self) -> Float64Array:
-        """What makes of the places of `still` after a change, [N, 3], the affine map there by least squares, [4, N]."""
+        """The least-squares operator [4, N] from the places of `still` after a change, [N, 3], to their affine map."""
         inverse: Float64Array = np.asarray(np.linalg.pinv(_homogeneous(self.before[self.still])), np.float64)
         return inverse
 
@@ -128,13 +128,13 @@ class Scene:
 
     @cached_property
     def unfolding(self) -> Float32Array:
-        """0 on the lids and 1 off them, [V]: skin that a lid unfolds was not seen before."""
+        """0 on the lids and 1 elsewhere, [V]: skin that a lid unfolds was not visible before."""
         lids = np.max([self.model.regions[f"{which}_lid_{side}"] for which, side in LIDS], axis=0)
         return 1 - ramp(lids, 0.0, 0.06)
 
     @cached_property
     def _features(self) -> Float32Array:
-        """How far vertices are lips or lids, which always count, [V]."""
+        """How much vertices belong to lips or lids, which always have full confidence, [V]."""
         lips = np.max([self.model.regions[name] for name in ("upper_lip", "lower_lip", "inner_mouth")], axis=0)
         lids = np.max([self.model.regions[f"{which}_lid_{side}"] for which, side in LIDS], axis=0)
         return np.maximum(ramp(lips, 0.05, 0.4), ramp(lids, 0.05, 0.3))
@@ -153,7 +153,7 @@ def _parts(model: HeadModel) -> tuple[Surface, Int64Array, Int64Array, Int64Arra
 
 @dataclass(frozen=True)
 class Field:
-    """Displacements d of a box of the photo: the pixel at p comes from p + d(p).
+    """Displacements d in a box of the photo: the source of the pixel at p is p + d(p).
 
     Attributes:
         box: where; outside nothing moves.
@@ -171,7 +171,7 @@ class Field:
 
 
 def find_field(scene: Scene, after: Float32Array) -> Field | None:
-    """The field that a head's motion means for its photo, or None if none of the photo moves."""
+    """The field of a head's motion in its photo, or None if no pixel moves."""
     shift = scene.before[:, :2] - after[:, :2]
     longest = float(np.linalg.norm(shift[scene.used], axis=1).max())
     if longest < MOVED:
@@ -198,7 +198,7 @@ def find_field(scene: Scene, after: Float32Array) -> Field | None:
 
 @dataclass(frozen=True)
 class Turn:
-    """A similarity from the place after the change to that before, of the skull as a whole: p -> matrix p + offset."""
+    """The similarity of the skull from positions after the change to those before: p -> matrix p + offset."""
 
     matrix: Float64Array
     offset: Float64Array
@@ -207,7 +207,7 @@ class Turn:
 
     @classmethod
     def between(cls, scene: Scene, after: Float32Array) -> Turn:
-        """That of the skull's middle, as its vertices move that no expression touches."""
+        """The similarity by the vertices that no expression moves."""
         skull = scene.before[scene.skull].astype(np.float64)
         solid = scene.solid @ after[scene.still].astype(np.float64)
         u, s, vt = np.linalg.svd(solid[:2, :2].T)
@@ -219,7 +219,7 @@ class Turn:
         return cls(matrix, offset, (low + high) / 2, (high - low) / 2)
 
     def at(self, places: Float64Array, fade: float) -> Float64Array | None:
-        """The displacement it means at places [..., 2] within a window around head and hair; None if it is none.
+        """Its displacement at places [..., 2] within a window around head and hair; None if there is none.
 
         fade: the length over which the window fades.
         """
@@ -256,9 +256,9 @@ def _continue(
     step: int,
     fade: float,
 ) -> Float32Array:
-    """A smooth field [H, W, 2] that keeps to the mesh's where that is trusted, and fades elsewhere to the turn's.
+    """A smooth field [H, W, 2] that follows the mesh where it is trusted, and fades to that of the turn elsewhere.
 
-    Where other heads are it is 0.
+    On other heads it is 0.
 
     Args:
         mesh: displacements and how far they are trusted, [H, W, 3].
@@ -291,10 +291,10 @@ def _continue(
 
 
 def keep_inside(shift: Float32Array, places: Float32Array, size: tuple[int, int]) -> Float32Array:
-    """A displacement that reads nothing from outside the photo, of which nothing is known: shift and places [..., 2].
+    """Limit a displacement so that it does not read from outside the photo: shift and places [..., 2].
 
-    Nowhere it reaches beyond two thirds of the way to the photo's border: what lies beside the border is stretched, by
-    3 at most, and its last pixels are not drawn out into bars. size: the photo's width and height.
+    It never exceeds two thirds of the distance to the photo's border: the region beside the border is stretched, by at
+    most 3, and the outermost pixels are not smeared into bars. size: the photo's width and height.
     """
     last = np.array(size, np.float32) - 1
     limit = np.float32(FARTHEST) * np.where(shift > 0, last - places, places).clip(0)

@@ -1,4 +1,4 @@
-"""Fits the morphable head to a face: from landmarks, the eyes' pixels and a reader's word to a `HeadFit`."""
+"""Fits the morphable head to a face, from landmarks, the pixels of the eyes and a reader network: a `HeadFit`."""
 
 from __future__ import annotations
 
@@ -35,27 +35,27 @@ from latentface.head.solver import (
 
 Array = NDArray[np.float64]
 
-# Points that expressions move little: what the first guess of the pose is made from.
+# Points that expressions hardly move, for the initial pose.
 _RIGID = [27, 28, 29, 30, 31, 33, 35, 36, 39, 42, 45]
-_FACE_MISS = 0.12  # inter-ocular distances: landmarks that the model misses by more are those of no face
-# Gaps in inter-ocular distances: up to the first they are noise on closed lips or lids, from the second they are true.
+_FACE_MISS = 0.12  # inter-ocular distances: landmarks with a larger error are not those of a face
+# Gaps in inter-ocular distances: below the first they are noise of closed lips or lids, above the second they are real.
 _LIPS_SHUT, _LIDS_SHUT = (0.022, 0.045), (0.02, 0.05)
-_LIP_REST, _LID_REST = 0.012, 0.008  # what the model's own closed lips and lids measure
+_LIP_REST, _LID_REST = 0.012, 0.008  # gaps of the model's own closed lips and lids
 _FIRST, _FOLLOWED = 14, 6  # steps of the solver
 CHANGE = FitWeights(inner=0.01, brow=0.012, gap=0.006, symmetry=0.08, expression=0.3)  # between two drawn faces
 _SAME_PERSON = 0.15  # deviation of the identity from frame to frame
-READ_SPARSITY = 0.5  # what part of their linear cost shapes keep that a reader tells
+READ_SPARSITY = 0.5  # factor of the linear cost of shapes that a reader knows
 
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """What a reader says of a face before the landmarks are fitted.
+    """The output of a reader network, before the landmarks are fitted.
 
     Attributes:
-        expression: expected weights of the shapes, at most 1, [E]; below 0 where a shape must be seen plainly to count.
-        deviation: how uncertain each is, [E]; infinite for shapes that the reader does not tell, which then have the
-            prior that they have without a reader.
-        gaze: where the eyes look; its confidence says how far to believe it.
+        expression: expected weights of the shapes, at most 1, [E]; below 0 for shapes that need clear evidence.
+        deviation: the uncertainty of each, [E]; infinite for shapes that the reader does not predict, which keep their
+            usual prior.
+        gaze: where the eyes look, with a confidence.
     """
 
     expression: Array
@@ -80,8 +80,8 @@ def fit_head(
         landmarks: [68, 2] photo pixels, y down (`FaceCrop.landmarks`).
         photo: uint8 RGB [H, W, 3]; with it the gaze is read from the eyes. Without it the gaze is the reading's,
             else that of `start`, else straight ahead.
-        reading: what a reader network says; it settles what landmarks do not show.
-        start: the fit of the frame before, of the same person: quicker, and the identity hardly moves.
+        reading: the output of a reader network, which determines what landmarks do not show.
+        start: the fit of the previous frame of the same person; this is faster, and the identity hardly changes.
         definition: what the landmarks are; "mesh" for the model's own points on renders.
         weights: how far landmarks and priors are trusted; by default according to the definition.
 
@@ -95,7 +95,7 @@ def fit_head(
         gaze = Gaze.of(model.expression_names, start.expression)
     first = fitter.first(start, reading)
     if start is not None and photo is not None and reading is None:
-        gaze = fitter.read_eyes(first, photo)  # one frame on, the eyeballs are where they were but for a shift
+        gaze = fitter.read_eyes(first, photo)  # from frame to frame, the eyeballs only shift
     state = fitter.solve(first, fitter.prior(reading, gaze), start, _FIRST if start is None else _FOLLOWED)
     _check(state, fitter.miss(state))
     if photo is not None and (start is None or reading is not None):
@@ -114,8 +114,8 @@ def changed_fit(
 ) -> HeadFit:
     """The fit of another picture of the person of `before`, in the same frame.
 
-    The identity stays; what the model misses in the first picture is taken off the second's landmarks; pose and
-    expression are expected to stay (or the expression to be as `expected` says), so that noise changes little.
+    The identity is kept, and the residual of the first picture is subtracted from the landmarks of the second. Pose and
+    expression have those of the first as prior (or `expected`), so that noise changes little.
     """
     length = inter_ocular(np.asarray(landmarks_before, np.float64))
     fitter = _Fitter(model, landmarks_after, before.definition, CHANGE, length)
@@ -136,7 +136,7 @@ def changed_fit(
 
 
 class _Fitter:
-    """One face on its way through the solver; inside, lengths are inter-ocular distances and y is up."""
+    """The fit of one face; internally, lengths are in inter-ocular distances and y is up."""
 
     def __init__(
         self,
@@ -173,7 +173,7 @@ class _Fitter:
         return ExpressionPrior(mean, deviation, cost)
 
     def first(self, start: HeadFit | None, reading: Reading | None) -> State:
-        """Where the solver begins: at the frame before, or at the pose of the points that expressions hardly move."""
+        """The initial state: that of the previous frame, or the pose by the points that expressions hardly move."""
         if start is not None:
             if start.expression_names != self.names or len(start.identity) != len(self.points.identity):
                 raise UsageError("the fit to start from is another model's; start from one of this model")
@@ -251,7 +251,7 @@ class _Fitter:
 
 
 def confidence(miss: Array, identity: Array, yaw: float) -> float:
-    """How far a fit is believed, 0..1.
+    """The confidence in a fit, 0..1.
 
     It falls with the distances [68] between model and landmarks, in inter-ocular distances, with how unusual the
     identity is, and with the yaw in degrees.
@@ -263,7 +263,7 @@ def confidence(miss: Array, identity: Array, yaw: float) -> float:
 
 
 def shut_gaps(points: Array) -> Array:
-    """Landmarks [68, 2] in inter-ocular distances with lips and lids that are all but closed closed.
+    """Landmarks [68, 2] in inter-ocular distances, with nearly closed lips and lids closed completely.
 
     Predictors leave a gap of a few per cent between closed lips; a mesh that follows it shows a slit.
     """
@@ -287,7 +287,7 @@ def shut_gaps(points: Array) -> Array:
 
 
 def _check(state: State, miss: Array) -> None:
-    """InputError for what is no face, or none that shows enough of itself."""
+    """Raise InputError for landmarks that are not a face, or that are turned too far."""
     yaw, pitch, _ = pose_angles(state.rotation)
     if state.rotation[2, 2] <= 0 or float(miss[17:].mean()) > _FACE_MISS:
         raise InputError("the landmarks are not laid out as on a face; give a photo where the whole face can be seen")

@@ -1,8 +1,8 @@
-"""Where the eyes look, from their pixels: the place of the iris on an eyeball whose own place the fit knows.
+"""Estimates the gaze from pixels: the position of the iris on an eyeball whose position is known from the fit.
 
-The iris is the disc, of a known size, that is darkest against what lies around it within the opening of the lids
-(Daugman's integro-differential operator in spirit, 1993, on patches of a few pixels). Eyelids hide its top and its
-bottom, so how far up or down is known less well than how far aside.
+The iris is the disc of known size that is darkest relative to its surroundings within the opening of the lids (similar
+to Daugman's integro-differential operator, 1993, but on patches of a few pixels). Eyelids hide its top and bottom, so
+the pitch is less certain than the yaw.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ YAW_AT_ONE, PITCH_AT_ONE = 35.0, 30.0  # degrees at which an eyeLook shape has w
 
 _PATCH = 30  # side of the upright square that is cut out around an eye
 _REACH = 3.2  # centimetres that it covers
-_LARGEST = (36.0, 26.0)  # degrees of yaw and pitch that are looked at
+_LARGEST = (36.0, 26.0)  # range of the search, degrees of yaw and pitch
 _COARSE, _FINE = 4.0, 1.0  # steps in degrees of the two searches
 
 
 @dataclass(frozen=True)
 class Gaze:
-    """The eyes' own turn against the head, in degrees, and how sure that is, 0..1.
+    """The rotation of the eyes relative to the head, in degrees, and its confidence, 0..1.
 
     Positive yaw is to the subject's left, positive pitch is down.
     """
@@ -46,10 +46,10 @@ class Gaze:
         return np.array([chosen.get(name, 0.0) for name in names])
 
     def joined(self, eyes: Gaze) -> Gaze:
-        """This gaze, told by a reader, and that of `read_gaze` in one: the yaw their mean, the pitch that of the eyes.
+        """Combine this gaze of a reader with that of `read_gaze`: the mean yaw, and the pitch of the latter.
 
-        Half of each is steadier than either on photographs of people who look into the camera, and about as near as the
-        reader alone on renders. Where the lids hide the eyes, the reader's yaw counts alone. Its pitch is off by
+        On photographs of people who look into the camera, the mean yaw varies less than either; on renders it is about
+        as exact as the reader alone. If the lids hide the eyes, the yaw is the reader's. The reader's pitch is off by
         several degrees on those photographs.
         """
         share = 0.5 * min(1.0, 2 * eyes.confidence)

@@ -1,7 +1,7 @@
-"""What parts of the lips uncover: where it is, what of it the photo itself shows, and a plain filling for the rest.
+"""The interior of an opening mouth: its shape, the part that the photo shows, and a plain filling for the rest.
 
-Teeth that the photo shows are kept: what lies above the bite stays with the skull, what lies below goes with the jaw,
-and the lips slide over both. The rest is the head's own teeth, gums and tongue, shaded by depth in the photo's light.
+Visible teeth of the photo are kept: those above the bite stay with the skull, those below move with the jaw, and the
+lips slide over both. The rest is the head's own teeth, gums and tongue, shaded by depth in the photo's light.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from latentface.head.shown_mouth import FRINGE, Shown
 from latentface.ops.raster import normals, rasterise, sample
 
 PARTS = ("gums_upper", "gums_lower", "tongue", "teeth_upper", "teeth_lower")
-COLOURS = {  # linear in the photo's values, where a white surface in its light has 1
+COLOURS = {  # linear colour; a white surface in the photo's light has 1
     "gums_upper": (0.62, 0.34, 0.34), "gums_lower": (0.60, 0.33, 0.33), "tongue": (0.62, 0.32, 0.31),
     "teeth_upper": (0.92, 0.89, 0.82), "teeth_lower": (0.87, 0.83, 0.75),
 }  # fmt: skip
-SLIVER = 0.002  # squared inter-ocular distances: smaller openings are edges of the raster and no mouth
-ROW = (0.5, 0.65)  # in such a share of an open mouth's columns the photo must show its inside, to be kept
+SLIVER = 0.002  # squared inter-ocular distances: smaller openings are raster artefacts
+ROW = (0.5, 0.65)  # share of an open mouth's columns in which the photo must show the interior for it to be kept
 TALL = (0.08, 0.095)  # the same, of how high that is, in inter-ocular distances: a mere strip drawn out shows no teeth
 GUMS = (0.09, 0.13)  # the same: over the teeth that the photo shows, gums begin between so high and so high
-GUM = np.array([0.88, 0.62, 0.62], np.float32)  # what gums have of the light of teeth
+GUM = np.array([0.88, 0.62, 0.62], np.float32)  # brightness of gums relative to teeth
 BESIDE, CORNER = (0.12, 0.25), 0.12  # the same: so far a row of teeth goes on to the sides, and how fast it gets darker
 FALL = {"tongue": 1.1, "gums_lower": 1.6}  # how fast light falls behind the lips, an inter-ocular distance
 CAVITY = np.array([0.085, 0.03, 0.025], np.float32)
@@ -34,12 +34,12 @@ CAVITY = np.array([0.085, 0.03, 0.025], np.float32)
 
 @dataclass(frozen=True)
 class Opening:
-    """The opened mouth in a photo that was moved.
+    """The open mouth of a moved photo.
 
     Attributes:
         box: where in the photo; all arrays are of its size.
         shape: 1 inside the lips, 0 outside, before smoothing their edge, [H, W].
-        own: what the photo itself shows of it, moved to its place, [H, W, 3], 0 to 255.
+        own: the part that the photo shows, moved into place, [H, W, 3], 0 to 255.
         kept: how far that is to be kept, 0 to 1, [H, W], if any of it is.
         row: whether any of it is, 0 to 1: a few teeth of the photo's, or the edges of some, would stand out in a
             painted row.
@@ -129,7 +129,7 @@ def grow_row(weight: Float32Array, colour: Float32Array, unit: float) -> None:
 
 
 def dark(opening: Opening) -> Float32Array:
-    """A filling of the whole opening for those who paint over it, [H, W, 3], 0 to 255: the dark behind all."""
+    """A dark filling of the whole opening, [H, W, 3], 0 to 255, for callers that paint over it."""
     return np.broadcast_to(CAVITY * opening.light, (*opening.shape.shape, 3))
 
 

@@ -1,4 +1,4 @@
-"""The lips of a moved photo: where they part, and what their edges show."""
+"""The lips of a moved photo: where they part, and the pixels of their edges."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _Value = TypeVar("_Value", bound=np.generic)
 EDGE = 0.03  # inter-ocular distances: the edge of lips is smoothed along by so much
 LINE, DARK = 0.008, 0.38  # half the thickness of the line between closed lips, and the light it takes
 LIGHT_WIDTH, LIGHTS = 0.02, (0.5, 2.0)  # the light that a change brings to the rim of lips: smoothed by so much, within
-DARKEST = 12  # of 255: what is darker tells little of light
+DARKEST = 12  # of 255: darker pixels say little about light
 SAMPLES = 3  # along each side of a pixel that lies on the edge of a lip
 
 
@@ -43,7 +43,7 @@ def cut_lips(
     places = box.places(SAMPLES)
     layers = surface.layers(seen)
     mouth = layers == 1
-    # lips go on inwards as far as the photo shows them there
+    # lips continue inwards as far as the photo shows them
     rows, columns = _nearest(layers == 0, mouth)
     shift[mouth] = shift[rows, columns]
     source = places + shift
@@ -51,7 +51,7 @@ def cut_lips(
     above = places[rows, columns, 1] < places[mouth][:, 1]
     inwards[mouth] = shown.is_lip(source[mouth], above)
     ragged: BoolArray = mouth & ~inwards
-    if shown.mask.any():  # and teeth that the fit takes for lip belong to what lies behind
+    if shown.mask.any():  # and teeth that the fit labels as lip belong to the interior
         ragged |= _without_specks((layers == 0) & shown.is_inside(source), mouth)
     hole = smooth_edges(ragged, EDGE * SAMPLES * scene.unit)
     pushed, near = shown.off_teeth(source, scene.unit)
@@ -94,7 +94,7 @@ def spread_light(there: BoolArray, known: BoolArray, values: Float32Array, width
 def close_mouth(
     photo: Pixels, scene: Scene, shown: Shown, moved: Float32Array, after: Float32Array, field: Field
 ) -> None:
-    """Let lips meet that the photo shows apart: their rims without teeth, and a soft line between them.
+    """Close lips that are apart in the photo: without teeth at their rims, and with a soft line between them.
 
     Works on `moved`; see `cut_lips`.
     """
@@ -124,7 +124,7 @@ def _closed_line(scene: Scene, after: Float32Array, box: Box) -> Float32Array:
 
 
 def _without_specks(inside: BoolArray, mouth: BoolArray) -> BoolArray:
-    """Teeth that a fit takes for lip, without specks that are thin or apart from the mouth: highlights on a lip."""
+    """Teeth that the fit labels as lip, without thin or separate specks, which are highlights on a lip."""
     broad = ndimage.binary_opening(inside, iterations=SAMPLES) | mouth
     parts, _ = ndimage.label(broad)
     behind = np.unique(parts[mouth])

@@ -1,7 +1,7 @@
-"""What parted lips uncover in a photo: painted by `MouthNet`, or taken from another photo that shows its own teeth.
+"""Fills an opened mouth in a photo: painted by `MouthNet`, or taken from another photo that shows teeth.
 
-The caller moves the lips and says where they came apart; `MouthFrame` says where the upper jaw is. All work is done in
-the canvas of `MouthConfig` and laid into the photo at the photo's own resolution.
+The caller moves the lips and provides the opening; `MouthFrame` gives the position of the upper jaw. The mouth is
+computed in the canvas of `MouthConfig` and composited into the photo at the photo's own resolution.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from latentface.networks.mouth import MouthConfig, MouthNet, surroundings
 #: `--mouth`: the other photo's own mouth where it shows one, always that, or always a painted one.
 MouthSource = Literal["auto", "own", "painted"]
 
-#: Where the upper teeth of the photo are not seen: their colour beside white, the median of smiles, a little dimmed.
+#: Colour of the upper teeth relative to white if the photo does not show them: the median of smiles, slightly darker.
 USUAL_TEETH = np.array([0.92, 0.87, 0.82], np.float32)
-#: Factors by which painted teeth are brought to that light, at most, and how far they take on its tint.
+#: Largest factors by which painted teeth are adapted to that brightness, and how much of its tint they adopt.
 MOST_TONE, TINT = (0.75, 1.35), 0.4
 
 #: Canvas pixels by which the network is told of a wider opening, so that what it paints reaches beneath the lips' edge.
@@ -43,7 +43,7 @@ REACH = 1.0
 
 @dataclass(frozen=True)
 class MouthStyle:
-    """How a painted mouth departs from what is usual on such a face, in standard deviations of people, within -2 to 2.
+    """The deviation of a painted mouth from the average for such a face, in standard deviations, from -2 to 2.
 
     teeth: brightness of the teeth. inside: brightness of what is neither lip nor tooth. tongue: its redness.
     """
@@ -89,13 +89,13 @@ def paint_mouth(
     """The photo [H, W, 3] with the opening [H, W] (0 to 1) painted; outside it, and a soft edge, not a bit changes.
 
     Args:
-        photo: after the lips have moved; what it holds inside the opening is not looked at.
+        photo: after the lips have moved; its pixels inside the opening are ignored.
         opening: where the lips are parted.
         frame: where the upper jaw is.
         network: what paints.
-        teeth: where the rows of teeth stand; as most people have them unless given. For a clip compute them once.
-        style: how this mouth departs from what is usual.
-        tone: how bright its teeth are; as the network has it unless given.
+        teeth: the rows of teeth; by default those of an average person. For a clip, compute them once.
+        style: its deviation from the average.
+        tone: the brightness of its teeth; by default that of the network's output.
 
     Raises:
         UsageError: shapes that do not belong together, or an opening beyond 0 to 1.
@@ -156,7 +156,7 @@ def is_taken(
 
 
 def usual_teeth(covered: Float32Array, frame: MouthFrame, config: MouthConfig) -> TeethRows:
-    """Teeth as most people have them, behind an opening [H, W] in the canvas (see `MouthFrame.to_photo`).
+    """Average teeth behind an opening [H, W] in the canvas (see `MouthFrame.to_photo`).
 
     Raises:
         UsageError: the opening is empty.

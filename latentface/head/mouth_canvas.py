@@ -14,17 +14,18 @@ from latentface.arrays import Float32Array, Float64Array, Pixels
 from latentface.errors import InputError, UsageError
 from latentface.networks.mouth import MouthConfig
 
-#: Up to so many canvas pixels (about square millimetres) an opening is a dark line; from twice as many it is seen into.
+#: An opening of fewer canvas pixels (about square millimetres) is a dark line; the interior is visible from twice as
+#: many.
 LEAST_AREA = 15.0
-#: How bright such a line is beside the lips.
+#: Brightness of such a line relative to the lips.
 SLIT = 0.4
 #: Softness of the edge between lip and mouth: deviation in canvas pixels.
 EDGE = 0.35
 #: The shade that the upper lip throws: its strength, and how far down it goes, in canvas pixels.
 SHADE, SHADE_DEPTH = 0.25, 1.6
-#: How much darker it is between lips that all but touch, and the height, in canvas pixels, by which that is over.
+#: Darkening between lips that nearly touch, and the height, in canvas pixels, at which it ends.
 NARROW, NARROW_HEIGHT = 0.3, 3.5
-#: A photo whose colours stray less than this (0 to 255, root mean square) from one curve is black-and-white or tinted.
+#: A photo whose colours deviate less than this (0 to 255, RMS) from one curve is black-and-white or tinted.
 COLOURLESS = 2.5
 
 
@@ -32,7 +33,7 @@ COLOURLESS = 2.5
 class MouthFrame:
     """Where the upper jaw is in a photo.
 
-    In a clip, follow the head with it, not the lips: teeth then stay where they are while lips move over them.
+    In a clip, it should follow the head and not the lips, so that teeth stay in place while the lips move over them.
 
     Attributes:
         nose_base: [2] (x, y), landmark 33.
@@ -120,7 +121,7 @@ def lay_canvas(
     drawn = F.grid_sample(sharp[None], grid, mode="bicubic", padding_mode="border", align_corners=False)[0]
     colours = drawn.clamp(0, 255).permute(1, 2, 0).numpy()
     part = opening[top:bottom, left:right]
-    # softened outwards only: what the photo holds inside may be anything
+    # softened outwards only, since the photo's pixels inside are undefined
     alpha = np.maximum(part, ndimage.gaussian_filter(part, EDGE * pixel, truncate=3.0))[..., None]
     out: Pixels = photo.copy()
     before = photo[top:bottom, left:right]
@@ -129,7 +130,7 @@ def lay_canvas(
 
 
 def _sharpened(image: Tensor) -> Tensor:
-    """Twice the size, edges as steep again, and no value beyond its neighbours' in the image [3, h, w]."""
+    """The image [3, h, w] at twice the size, with edges as sharp as before and without overshoot."""
     double = F.interpolate(image[None], scale_factor=2.0, mode="bicubic", align_corners=False)
     soft = F.avg_pool2d(F.pad(double, (2, 2, 2, 2), mode="replicate"), 5, 1)
     around = F.pad(image[None], (1, 1, 1, 1), mode="replicate")
@@ -140,9 +141,9 @@ def _sharpened(image: Tensor) -> Tensor:
 
 
 def in_photo_colours(inside: Tensor, image: Tensor, covered: Tensor) -> Tensor:
-    """Colours [3, h, w] (0 to 255) made colourless, or tinted alike, where the photo [3, h, w] (-1 to 1) is so.
+    """Make colours [3, h, w] (0 to 255) grey or tinted if the photo [3, h, w] (-1 to 1) is.
 
-    The photo's colours as quadratic curves of its luminance: what strays from them is colour.
+    The photo's channels are fitted by quadratic curves of its luminance; the residual is its colourfulness.
     """
     luma = torch.tensor([0.299, 0.587, 0.114])
     seen = ((image + 1) * 127.5)[:, covered < 0.02]
@@ -157,7 +158,7 @@ def in_photo_colours(inside: Tensor, image: Tensor, covered: Tensor) -> Tensor:
 
 
 def dim_slit(inside: Tensor, image: Tensor, covered: Float32Array, fine: int) -> Tensor:
-    """Canvas colours [3, h, w] (0 to 255) faded to a dark lip where the opening is but a slit: nothing is seen in it.
+    """Canvas colours [3, h, w] (0 to 255), faded to a dark lip if the opening is only a slit, without visible interior.
 
     image: the photo in the canvas, -1 to 1.
     """
@@ -171,7 +172,7 @@ def dim_slit(inside: Tensor, image: Tensor, covered: Float32Array, fine: int) ->
 
 
 def shade_lips(inside: Tensor, covered: Float32Array, fine: int) -> Tensor:
-    """Colours [3, h, w] with the upper lip's shade on what lies right under it, and less light where lips are near."""
+    """Colours [3, h, w] with the shadow of the upper lip, and darker where the lips are close together."""
     opening = torch.from_numpy(covered) / fine
     under = 1 - SHADE * torch.exp(-((opening.cumsum(0) / SHADE_DEPTH) ** 2))
     near = 1 - NARROW * torch.exp(-((opening.sum(0) / NARROW_HEIGHT) ** 2))

@@ -1,6 +1,6 @@
-"""What is in front of a face and does not belong to it: found by a network, and kept still while the face moves.
+"""Occluders in front of a face: detected by a network, and kept in place while the face moves behind them.
 
-Hands, microphones, phones, cups, cloths and strands of hair stay where the photo has them; the face moves behind them.
+Examples are hands, microphones, phones, cups, cloths and strands of hair.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from latentface.faces.regions import fill
 from latentface.head.geometry import Box, blur_known, ramp
 from latentface.networks.occluders import OccluderNet
 
-SURE = 1.5  # the logit that some of a thing must reach
-DOUBT = -0.5  # the logit from which on a place next to such belongs to it
-LEAST = 0.008  # of the face: what covers less of it than this is none
+SURE = 1.5  # the logit that some pixel of an occluder must reach
+DOUBT = -0.5  # the logit from which on pixels connected to it belong to it
+LEAST = 0.008  # of the face: smaller coverage is ignored
 PIECE = 0.002  # of the crop: smaller pieces are left out
-RIM = 0.012  # crop sides: so much skin around a thing stays with it, since its edge is known no better
-HIDDEN = 0.5  # of the lips: when more of them is covered, nobody knows how they move
+RIM = 0.012  # crop sides: the width of skin around it that stays in place too, since its edge is uncertain
+HIDDEN = 0.5  # of the lips: if more of them is covered, their motion is unknown
 
 
 @dataclass(frozen=True)
 class Occluders:
-    """What is in front of a face.
+    """The occluders of a face.
 
     Attributes:
         box: a box of the photo.
         distance: to it, in pixels, [H, W].
-        rim: how far from it nothing moves, in pixels.
+        rim: width of the surrounding region that does not move, in pixels.
     """
 
     box: Box
@@ -65,7 +65,7 @@ class Occluders:
         return bool((self.box.read(self.distance, lips, np.inf) == 0).mean() > HIDDEN)
 
     def behind(self, photo: Pixels) -> Pixels:
-        """The photo with what is around them in their place, smoothly, so that skin that comes into view is skin."""
+        """The photo with occluders replaced by their surroundings, smoothly, so that uncovered areas look like skin."""
         hidden = self.distance <= 1.2 * self.rim
         if hidden.all():
             return photo
@@ -79,13 +79,13 @@ class Occluders:
         return made
 
     def hold(self, shift: Float32Array, box: Box) -> None:
-        """Let a field [h, w, 2] of a box leave them where they are, in place."""
+        """Exclude them from the motion of a field [h, w, 2] of a box, in place."""
         here, there = box.shared(self.box)
         shift[here][self.distance[there] <= 0.7 * self.rim] = 0
 
 
 def find_occluders(photo: Pixels, landmarks: Float64Array, network: OccluderNet) -> Occluders | None:
-    """What is in front of a face in a photo, by its landmarks [68, 2]; None if there is nothing."""
+    """Find the occluders of a face with landmarks [68, 2] in a photo; None if there are none."""
     crop = crop_face(photo, landmarks, network.config.size)
     with torch.no_grad():
         picture = torch.tensor(crop.image).permute(2, 0, 1)[None].float() / 127.5 - 1
@@ -107,7 +107,7 @@ def find_occluders(photo: Pixels, landmarks: Float64Array, network: OccluderNet)
 
 
 def _certain(logits: Float32Array, crop: FaceCrop) -> BoolArray | None:
-    """What of a crop is covered [S, S]: pieces that are large enough and somewhere sure; None if it is too little."""
+    """The covered part [S, S] of a crop: large enough components with a confident pixel; None if they are too small."""
     labels, count = ndimage.label(logits > DOUBT)
     index = np.arange(1, count + 1)
     if not count:

@@ -7,7 +7,7 @@ import numpy as np
 from latentface.arrays import Float64Array, Pixels
 from latentface.ops.raster import sample
 
-DARK = 0.4  # of the cheeks' light: no lip is as dark, whoever's it is
+DARK = 0.4  # of the brightness of the cheeks: no person's lips are as dark
 SHARE = 0.7  # of the lips that must be as dark
 
 

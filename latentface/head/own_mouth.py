@@ -23,10 +23,10 @@ from latentface.head.mouth_canvas import (
 )
 from latentface.networks.mouth import MouthConfig
 
-#: How much of the difference of two skins' tints is taken for the light's.
+#: The share of the difference between two skin tints that is attributed to the light.
 TINT = 0.25
 LUMA = np.array([0.299, 0.587, 0.114])
-#: An own mouth is taken for openings up to so many times as high; beyond, its teeth would be drawn out.
+#: The mouth is used for openings up to this factor higher; beyond it, the teeth would look stretched.
 MOST_STRETCH = 1.6
 
 
@@ -37,7 +37,7 @@ class OwnMouth:
     Attributes:
         colours: of the canvas, [h, w, 3], 0 to 255. opening: [h, w], 0 to 1.
         skin: the mean colour [3] (0 to 255) of the skin around it.
-        fine: in times of the canvas' own resolution.
+        fine: resolution relative to the canvas.
     """
 
     colours: Float32Array
@@ -89,7 +89,7 @@ def lay_mouth(
 ) -> Pixels:
     """The photo with another's open mouth in its own opening, in this photo's light: column by column from lip to lip.
 
-    The light is told by the teeth that this photo shows itself, by `tone`, or else by the skin around the mouths.
+    The light is estimated from the photo's own teeth, given by `tone`, or otherwise from the skin around both mouths.
 
     Raises:
         InputError: the opening is more than `MOST_STRETCH` times as high as the other mouth (see `fits`).
@@ -119,9 +119,9 @@ def fits(own: OwnMouth, opening: Float32Array, frame: MouthFrame, config: MouthC
 
 
 def _gain(own: OwnMouth, skin: Float64Array, tone: Tone | None) -> Float64Array:
-    """Factors [3] that bring another's mouth into a photo with that skin [3] around its own.
+    """Gains [3] that adapt the colours of another mouth to a photo with the given skin colour [3].
 
-    Teeth look white beside any skin: the colour of the light tints them, and skin tells little of that.
+    Teeth are white beside any skin: only the colour of the light tints them, about which skin says little.
     """
     here, there, trust = skin, own.skin, TINT
     if tone is not None and tone.teeth is not None:
@@ -153,7 +153,7 @@ def _columns(covered: Float32Array) -> tuple[int, int, Float64Array, Float64Arra
 
 
 def _stretch(covered: Float32Array, own: Float32Array) -> float:
-    """How many times as high an opening is as another: the means over the middle half of their columns."""
+    """The ratio of the heights of two openings, by the means over the middle half of their columns."""
     heights = []
     for part in (covered, own):
         if not (part > 0.5).any():

@@ -18,7 +18,7 @@ from latentface.head.own_mouth import OwnMouth, Tone, take_mouth
 from latentface.head.teeth import TeethRows
 from latentface.networks.mouth import MouthConfig, MouthNet
 
-SHOWS_TEETH = 0.5  # a photo whose `Opening.row` is beyond it has teeth of its own
+SHOWS_TEETH = 0.5  # a photo with a larger `Opening.row` shows a row of teeth
 
 
 def paint_opening(
@@ -28,13 +28,13 @@ def paint_opening(
     source: MouthSource = "painted",
     other: OwnMouth | None = None,
 ) -> Pixels:
-    """The moved photo with what its parted lips uncover filled.
+    """Fill the interior of the opened mouth in the moved photo.
 
-    Where the photo shows a row of teeth, that stays and the rest is painted. Two people's teeth never share a mouth:
-    if the other's are taken, all of them are.
+    A row of teeth that the photo shows is kept and the rest is painted. The teeth of two people are never mixed: if the
+    other person's mouth is used, all of it is.
 
     Args:
-        driven: what `head.drive` gave.
+        driven: the result of `head.drive`.
         upper_jaw: landmarks [68, 2], photo pixels, of the head's skull: of its pose without its expression, so that
             teeth stay where they are while lips move over them.
         network: what paints.
@@ -71,7 +71,7 @@ def paint_opening(
 def _rows(
     mask: Float32Array, kept: Float32Array, row: float, box: Box, frame: MouthFrame, config: MouthConfig
 ) -> TeethRows:
-    """Teeth as most people have them, or in line with the row that the photo shows."""
+    """Average teeth, or teeth aligned with the row that the photo shows."""
     covered = sample_canvas(mask, frame.to_photo(config), config)[0].numpy()
     usual = usual_teeth(covered, frame, config)
     firm = kept > 0.5
@@ -91,7 +91,7 @@ def _rows(
 
 
 def shown_mouth(driver: Driver, upper_jaw: Float64Array, config: MouthConfig) -> OwnMouth | None:
-    """The open mouth that a photo shows, to be laid into another; None where its lips hide all but a slit of it."""
+    """The open mouth of a photo, for use in another photo; None if it is open only by a slit."""
     shown, mask = driver.shown, np.zeros(driver.photo.shape[:2], np.float32)
     mask[shown.box.slices] = shown.mask | shown.gap
     try:

@@ -1,6 +1,6 @@
 """Where the 68 landmarks lie on the head model, and how the jaw line slides over it as the head turns.
 
-Two definitions are known. "mesh" is the model's own vertices. "annotated" is what people click on and landmark
+Two definitions are known. "mesh" is the model's own vertices. "annotated" is where people mark landmarks, as landmark
 predictors learn: brows on the upper edge of the hair, lips on the edge of the red, lid points at thirds of the eye.
 """
 
@@ -21,19 +21,19 @@ Definition = Literal["annotated", "mesh"]
 
 JAW = 17  # the first landmarks are the jaw line's
 LEFT_EYE, RIGHT_EYE = slice(36, 42), slice(42, 48)  # left in the picture, which is the subject's right
-# Pairs of upper and lower points whose gap says how far lips and lids are apart.
+# Pairs of upper and lower points whose distance is the opening of lips and lids.
 LIP_PAIRS = ((61, 67), (62, 66), (63, 65))
 LID_PAIRS = (((37, 41), (38, 40)), ((43, 47), (44, 46)))
 
 _SLICES = 13  # vertices in which a jaw point may lie, from behind it to the front of the cheek
 _BEHIND, _BEFORE = 1.0, 4.5  # centimetres of depth that they span
-_FACE_CENTRE = np.array([0.0, 1.5])  # about which the jaw line is sorted by direction, centimetres
-_RED_UPPER, _RED_LOWER = 0.64, 0.9  # share of the way from the inner lip line to the mesh's outer one where red ends
+_FACE_CENTRE = np.array([0.0, 1.5])  # centre for sorting the jaw line by direction, centimetres
+_RED_UPPER, _RED_LOWER = 0.64, 0.9  # end of the red between the mesh's inner and outer lip line
 # How far below the mesh's brow points the brow's upper edge lies, in inter-ocular distances, from the tip inwards.
 _BROW_DROP = (0.085, 0.058, 0.053, 0.057, 0.095)
 _NOSE_DROP = -0.032  # the same of the outer points of the nose's base: where the nostrils' wings end
-# How far the marked points of the jaw line lie from the model's towards the next one (below 0: the one before), from
-# the ear to beside the chin, in parts of the way.
+# Offsets of annotated points of the jaw line from the model's towards the next point (below 0: the previous one), from
+# the ear to beside the chin, as fractions of the distance.
 _JAW_SHIFT = (0.4, 0.2, 0.28, 0.2, -0.07, -0.4, -0.2, -0.1)
 
 

@@ -1,4 +1,4 @@
-"""One person's head projected many times: what expression and pose leave as it is, is computed once."""
+"""Projects one person's head many times: everything that does not depend on expression and pose is computed once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Projector:
     """A fitted head, ready to be projected with other expressions, poses, scales and places.
 
     Args:
-        fit: the head. What the model misses of it moves along, as in `HeadFit.project`.
+        fit: the head. Its residual moves along, as in `HeadFit.project`.
         model: the head that was fitted.
 
     Raises:
@@ -32,7 +32,7 @@ class Projector:
         self._skull[: len(fit.jaw)] = self._rest[fit.jaw]
 
     def vertices(self, fit: HeadFit) -> Float64Array:
-        """Vertices in photo pixels, [V, 3], of this person's head as a changed fit has it; see `HeadFit.project`.
+        """Vertices in photo pixels, [V, 3], of a changed fit of this person; see `HeadFit.project`.
 
         Raises:
             UsageError: it is another person's.

@@ -1,4 +1,4 @@
-"""Reads expression and gaze from a face's pixels, which start the fit where landmarks say little."""
+"""Reads expression and gaze from the pixels of a face, as a prior of the fit where landmarks say little."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from latentface.head.gaze import PITCH_AT_ONE, YAW_AT_ONE, Gaze
 from latentface.io.images import to_tensor
 from latentface.networks.head_reader import ANGLE_UNIT, ANGLES, HeadReaderNet
 
-# Shapes, by the beginning of their names, that are left to the landmarks: the network's answer is no nearer the truth
-# than none, or it makes the fit worse.
+# Prefixes of shapes for which only landmarks are used: the network's prediction is no better than none, or makes the
+# fit worse.
 UNTOLD = ("cheekPuff", "eyeBlink", "jawForward", "mouthPucker", "mouthRoll")
-# What is taken off shapes, by the beginning of their names: the network sees raised brows and wide eyes in many a
-# photographed face at rest.
+# Bias that is subtracted from shapes, by prefix: the network predicts raised brows and wide eyes for many neutral
+# photographed faces.
 AT_REST = {"browInnerUp": 0.2, "eyeWide": 0.2}
-CAUTION = 1.0  # how much wider the deviations are than the network says
-_LOST = 15.0  # degrees of deviation at which a gaze counts for nothing
+CAUTION = 1.0  # factor of the deviations that the network predicts
+_LOST = 15.0  # degrees of deviation at which the confidence of a gaze is zero
 
 
 class HeadReader:
-    """Reads faces with a `HeadReaderNet`; each answer is the mean of the picture's and of its mirror image's.
+    """Reads faces with a `HeadReaderNet`; the outputs for a picture and its mirror image are averaged.
 
     Attributes:
         names: the shapes that the network answers.
@@ -43,8 +43,8 @@ class HeadReader:
         Args:
             photo: uint8 RGB [H, W, 3].
             landmarks: [68, 2] photo pixels.
-            names: the shapes to answer, in order (`HeadModel.expression_names`); of shapes that the network does not
-                tell, the deviation is infinite.
+            names: the shapes to read, in order (`HeadModel.expression_names`); shapes that the network does not predict
+                have an infinite deviation.
 
         Raises:
             UsageError: landmarks of another shape, or that span no face.
@@ -82,7 +82,7 @@ class HeadReader:
 
 
 def mirror_order(names: tuple[str, ...]) -> tuple[list[int], Float64Array]:
-    """Where each of the network's E + 4 answers is found in that for the mirrored picture, and its sign there."""
+    """For each of the network's E + 4 outputs, its index and sign in the output for the mirrored picture."""
     swapped = [n.replace("Left", "*").replace("Right", "Left").replace("*", "Right") for n in names]
     count = len(names)
     order = [names.index(name) for name in swapped] + list(range(count, count + ANGLES))

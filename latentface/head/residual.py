@@ -1,8 +1,8 @@
-"""What the model misses at the landmarks, spread smoothly over the head.
+"""Extends the residual of the fit at the landmarks smoothly over the head.
 
-Displacements at the 68 landmarks are continued to all vertices by Gaussian radial basis functions in two widths: a wide
-one, fitted with a ridge, that bends the face gently, and a narrow one that takes up the rest, so that the landmarks
-are met exactly. Distances are measured on a head with its mouth open, so that the lips move apart from each other.
+Displacements at the 68 landmarks are interpolated at all vertices by Gaussian radial basis functions of two widths: a
+wide one, fitted by ridge regression, and a narrow one for the rest, so that landmarks are matched exactly. Distances
+are measured on a head with its mouth open, so that the lips move apart from each other.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _BALLS = ("eyeball_left", "eyeball_right")  # regions that move as one piece
 
 @dataclass(frozen=True, eq=False)
 class _Basis:
-    """The head on which distances are measured, and the functions [V, 51] of the landmarks that do not slide."""
+    """The head on which distances are measured, and the basis functions [V, 51] of all landmarks but the jaw line."""
 
     spread: Array
     wide: Floats
@@ -37,7 +37,7 @@ class _Basis:
 
 @lru_cache(maxsize=4)
 def _basis(model: HeadModel, definition: Definition) -> _Basis:
-    """What of a field is the same for all faces; kept for the last few models."""
+    """The part of the interpolation that is the same for all faces; cached for the last few models."""
     expression = model.expression_vector({"jawOpen": _OPEN})
     spread = model.vertices(None, expression).astype(np.float64)
     points = face_points(model, definition)
@@ -48,7 +48,7 @@ def _basis(model: HeadModel, definition: Definition) -> _Basis:
 
 
 def spread_displacement(model: HeadModel, definition: Definition, jaw: NDArray[np.int64], moved: Array) -> Array:
-    """Displacements [V, 3] of all vertices, which meet those of the landmarks exactly.
+    """Displacements [V, 3] of all vertices that interpolate those of the landmarks.
 
     Args:
         model: the head.

@@ -1,8 +1,8 @@
-"""The light on a face, and what a changed shape makes of it.
+"""The light on a face, and relighting of changed shapes.
 
-Skin reflects about as Lambert says: of the light from all around, spherical harmonics of the first order carry most
-(Basri and Jacobs 2003), so that the photo's value is a + b . n for a surface with normal n. Where the skin turns, the
-photo is multiplied by the ratio of what that says after and before, smoothed.
+Skin is approximately Lambertian, so first-order spherical harmonics describe most of its shading (Basri and Jacobs
+2003): the photo's value is a + b . n for a surface with normal n. Where normals change, the photo is multiplied by the
+smoothed ratio of that value after and before.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from latentface.head.geometry import ramp
 from latentface.ops.raster import sample
 
 SMOOTH = 0.03  # inter-ocular distances: the ratio is smoothed by a Gaussian of this width
-LIMITS = (0.72, 1.14)  # of the ratio; what brightens a gleam more than that looks like a lamp
-LEAST = 0.25  # no skin is darker than this part of the brightest: what the harmonics say below is not believed
+LIMITS = (0.72, 1.14)  # limit of the ratio; a stronger highlight looks artificial
+LEAST = 0.25  # lower limit of the shading, as a part of the brightest: harmonics are unreliable below it
 ROUNDS = 4
 FINE = 1.0  # pixels at which the ratio is found, in deviations of that Gaussian
 
 
 def find_light(photo: Pixels, scene: Scene) -> Float64Array:
-    """A and b of the light, [4], by least squares over the face, from which brows, shadows and gleams drop out."""
+    """A and b of the light, [4], by robust least squares over the face, without brows, shadows and highlights."""
     model = scene.model
     skin = (scene.trust > 0.9) & (scene.facing > 0.3)
     for name, weights in model.regions.items():
@@ -50,14 +50,14 @@ def find_light(photo: Pixels, scene: Scene) -> Float64Array:
 
 @dataclass(frozen=True)
 class Gain:
-    """What a photo's values are multiplied by in a box: `values` [h, w] at every `step`th pixel from step // 2 on."""
+    """The gain of a photo's values in a box: `values` [h, w] at every `step`th pixel from step // 2 on."""
 
     values: Float32Array
     step: int
 
 
 def relight(light: Float64Array, scene: Scene, field: Field) -> Gain:
-    """What the photo is multiplied by after a change: 1 where its light stays."""
+    """The gain of the photo after a change: 1 where its light stays the same."""
     before, after = (light[0] + normals @ light[1:] for normals in (scene.normals, field.normals))
     least = LEAST * max(float(before.max()), 1e-6)
     change = np.log(np.maximum(after, least) / np.maximum(before, least))

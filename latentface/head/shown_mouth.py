@@ -1,6 +1,6 @@
-"""What a photo itself shows of the mouth's inside: where its lips are apart, and the edges of what lies between.
+"""The interior of the mouth that a photo shows: where the lips are apart, and its exact border.
 
-The fit has that up to a few pixels; the rest is told by colour, of lips and of what is not like them.
+The fit is accurate to a few pixels; the exact border is found by colour, which differs between lips and interior.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from latentface.head.field import Scene
 from latentface.head.geometry import Box
 from latentface.ops.warp import read
 
-THIN = 0.022  # inter-ocular distances: a thinner gap between the photo's lips shows nothing worth keeping
-APART = 0.14  # teeth and lips differ by so much in redness and light
-SHADOW = 0.75  # of the light of lips: beside a row of teeth, the dark of the mouth's corners has less
-RED = 0.6  # twice the redness that no tooth has
-FRINGE, RIM = 0.028, 0.10  # the same: teeth shine into so much of a lip, and so much of it is squeezed to hide that
+THIN = 0.022  # inter-ocular distances: a thinner gap between the lips is not kept
+APART = 0.14  # least difference between teeth and lips in redness and brightness
+SHADOW = 0.75  # of the brightness of lips: the dark corners of the mouth beside a row of teeth have less
+RED = 0.6  # twice the largest redness of teeth
+FRINGE, RIM = 0.028, 0.10  # inter-ocular distances: lip lit by teeth, and lip compressed to hide it
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Shown:
     Attributes:
         box: where. mask: there or not, [H, W].
         teeth: the median of its brighter part, as far as there is any, [3].
-        gap: where the head has the mouth open, [H, W]. middle: the row that parts upper from lower lip, [W].
+        gap: where the mouth of the fitted head is open, [H, W]. middle: the row between upper and lower lip, [W].
         bite: the row at which upper teeth end and what goes with the jaw begins; infinity if all are upper teeth.
     """
 
@@ -60,7 +60,7 @@ class Shown:
         return around
 
     def is_inside(self, places: Float32Array) -> BoolArray:
-        """Whether the photo shows the mouth's inside at places [..., 2], with a contour smoother than pixels are."""
+        """Whether the photo shows the interior at places [..., 2], with a contour of subpixel smoothness."""
         if not self.mask.any():
             return np.zeros(places.shape[:-1], bool)
         inside: BoolArray = self.share(places) > 0.35
@@ -76,7 +76,7 @@ class Shown:
 
     @cached_property
     def _away(self) -> Float32Array:
-        """The nearest place without mouth inside, seen from each pixel's, and how far it lies in it, [H, W, 3]."""
+        """For each pixel, the offset to the nearest place outside the interior, and its depth inside, [H, W, 3]."""
         outside = ndimage.distance_transform_edt(~self.mask)
         depth = outside - ndimage.distance_transform_edt(self.mask) + np.where(self.mask, 0.5, -0.5)
         smooth = ndimage.gaussian_filter(depth, 1.0)
@@ -86,9 +86,9 @@ class Shown:
         return away
 
     def off_teeth(self, places: Float32Array, unit: float) -> tuple[Float32Array, BoolArray]:
-        """Places of lips [..., 2] moved off the mouth's inside, whose light mixes into the pixels beside it.
+        """Places of lips [..., 2], moved away from the interior, whose light mixes into adjacent pixels.
 
-        The rim of the lips is squeezed for it. Also returned is which places moved, [...].
+        This compresses the rim of the lips. Also returns which places moved, [...].
         """
         if not self.mask.any():
             return places, np.zeros(places.shape[:-1], bool)
@@ -111,7 +111,7 @@ class Shown:
 
 
 def find_shown(photo: Pixels, scene: Scene) -> Shown:
-    """Look between the lips of a photo."""
+    """Find the interior of the mouth in a photo."""
     model, before, unit = scene.model, scene.before, scene.unit
     lips = np.concatenate([model.loops["mouth"], model.landmarks[48:68]])
     box = Box.around(before[lips, :2], 0.15 * unit, *scene.size).or_pixel
@@ -152,7 +152,7 @@ def _bite(photo: Pixels, mask: BoolArray) -> float:
 
 
 def _middle(photo: Pixels, region: BoolArray, shown: bool) -> Float32Array:
-    """For each column the row that parts the lips: the middle of what lies between, or the dark line of closed ones."""
+    """For each column, the row between the lips: the middle of the interior, or the dark line of closed lips."""
     rows = np.arange(len(region))[:, None]
     count = region.sum(axis=0)
     if shown:
@@ -169,10 +169,10 @@ def _middle(photo: Pixels, region: BoolArray, shown: bool) -> Float32Array:
 
 
 def inside_lips(photo: Pixels, inside: BoolArray, lower_lip: BoolArray, unit: float) -> BoolArray:
-    """What a photo shows between its lips, where a fit has it up to a few pixels: by what differs from lips.
+    """The visible interior between the lips, given a fit that is accurate to a few pixels, by its difference from lips.
 
-    Lip that the fit lets in is left out, and teeth that it takes for lip are let in, both along a rim. Nothing is
-    left where what lies between looks like lip all over: the lips are closed.
+    Within a rim, lip pixels inside the fitted opening are removed, and teeth outside it are added. The result is empty
+    if everything in the opening looks like lip, since the lips are then closed.
     """
     depth = ndimage.distance_transform_edt(inside)
     if not inside.any():
@@ -188,7 +188,7 @@ def inside_lips(photo: Pixels, inside: BoolArray, lower_lip: BoolArray, unit: fl
     size = float(np.square(tooth - lip).sum())
     if size < APART**2 or (tooth[0] > RED and tooth[1] > 0.6 * lip[1]):
         return np.zeros_like(inside)
-    # 0 for lip, 1 for what is inside: teeth by their colour, what lies behind them by its dark
+    # 0 for lip, 1 for the interior: teeth by their colour, the rest by its darkness
     score = (np.stack([2 * red, light], axis=2) - lip) @ (tooth - lip) / size
     dark = np.where(outside < 2, (0.5 * lip[1] - light) / (0.2 * lip[1]), 0)
     pale = 2 * red < 0.5 * (lip[0] + tooth[0])
@@ -203,7 +203,7 @@ def inside_lips(photo: Pixels, inside: BoolArray, lower_lip: BoolArray, unit: fl
     wide = [
         k + 1 for k, piece in enumerate(ndimage.find_objects(labels)) if piece[1].stop - piece[1].start > 0.3 * unit
     ]
-    kept = np.isin(labels, wide)  # a row of teeth, and no gleam on a lip
+    kept = np.isin(labels, wide)  # a row of teeth, not a highlight on a lip
     shadow = inside & (light < SHADOW * lip[1])
     smooth: BoolArray = smooth_edges(_to_corners(kept, inside, shadow), 0.025 * unit)
     if ndimage.distance_transform_edt(smooth).max() < max(1.2, THIN * unit):
@@ -212,7 +212,7 @@ def inside_lips(photo: Pixels, inside: BoolArray, lower_lip: BoolArray, unit: fl
 
 
 def _to_corners(mask: BoolArray, inside: BoolArray, shadow: BoolArray) -> BoolArray:
-    """A row of teeth that goes on to the corners of the mouth: in their shadow it has no colour of its own."""
+    """Extend a row of teeth to the corners of the mouth, where it has no distinct colour in the shadow."""
     columns, all_ = (np.flatnonzero(each.any(axis=0)) for each in (mask, inside))
     made: BoolArray = mask.copy()
     if not len(columns):
@@ -230,7 +230,7 @@ def _to_corners(mask: BoolArray, inside: BoolArray, shadow: BoolArray) -> BoolAr
 
 
 def smooth_edges(mask: BoolArray, width: float) -> BoolArray:
-    """All between the top and the bottom of each column, both smoothed along: a row of teeth has no ragged edge."""
+    """Fill each column between its top and bottom, both smoothed along the row, so that edges are not ragged."""
     columns = np.flatnonzero(mask.any(axis=0))
     made = np.zeros_like(mask)
     if not len(columns):

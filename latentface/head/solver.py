@@ -25,7 +25,7 @@ from latentface.head.pose import small_rotation
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-# Shapes that a face does not show together; a name without its side stands for both sides.
+# Shapes that exclude each other; a name without its side stands for both sides.
 OPPOSED = (
     ("jawLeft", "jawRight"), ("mouthLeft", "mouthRight"), ("mouthSmile", "mouthFrown"), ("eyeWide", "eyeSquint"),
     ("eyeWide", "eyeBlink"), ("mouthPucker", "mouthStretch"), ("mouthPucker", "mouthSmile"),
@@ -33,8 +33,8 @@ OPPOSED = (
     ("mouthFunnel", "mouthRollLower"), ("mouthFunnel", "mouthRollUpper"), ("mouthRollLower", "mouthLowerDown"),
     ("mouthRollUpper", "mouthUpperUp"), ("mouthFunnel", "mouthSmile"), ("browDown", "browOuterUp"),
 )  # fmt: skip
-# Shapes that faces seldom show, or that landmarks mistake for a person's build: what part of the usual deviation they
-# have, by the beginning of their names. Their linear cost is as much larger.
+# Shapes that are rare, or that landmarks confuse with identity: factor of their prior deviation, by prefix of their
+# names. Their linear cost is larger by the inverse factor.
 RARE = {
     "jawForward": 0.35, "jawLeft": 0.5, "jawRight": 0.5, "mouthLeft": 0.5, "mouthRight": 0.5, "noseSneer": 0.6,
     "cheekPuff": 0.5, "mouthFunnel": 0.7, "mouthShrug": 0.7, "mouthRoll": 0.7, "mouthClose": 0.5,
@@ -68,7 +68,7 @@ EXACT = FitWeights(inner=0.006, brow=0.006, jaw_normal=0.02, jaw_along=0.1, gap=
 
 @dataclass(frozen=True, eq=False)
 class ExpressionPrior:
-    """What is known of the expression before the landmarks: means and deviations [E], both of which may be zero.
+    """The prior of the expression: means and deviations [E], both of which may be zero.
 
     A deviation of zero holds a shape at its mean. cost [E] is the linear cost of a shape.
     """
@@ -96,7 +96,7 @@ class State:
 
 @dataclass(frozen=True, eq=False)
 class CameraPrior:
-    """Where the head is expected: a state's pose and camera, and how far others may deviate from it.
+    """The prior of pose and camera: an expected state, and deviations from it.
 
     Attributes:
         state: what is expected.
@@ -305,7 +305,7 @@ class LandmarkFit:
 
 
 def rarity(names: tuple[str, ...]) -> Array:
-    """What part [E] of the usual deviation each shape has (see RARE)."""
+    """Factor [E] of the prior deviation of each shape (see RARE)."""
     return np.array([next((part for stem, part in RARE.items() if n.startswith(stem)), 1.0) for n in names])
 
 

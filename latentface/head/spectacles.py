@@ -1,7 +1,7 @@
-"""Spectacles: found by a network, and kept whole while the face moves.
+"""Spectacles: detected by a network, and kept rigid while the face moves.
 
-Where their frames lie, the photo moves with the eyeballs, rigidly, and the skin's own motion comes in by and by around
-them, slowly enough that nothing shows twice and brows keep their shape.
+On the frames, the photo moves rigidly with the eyeballs; around them, the motion blends into that of the skin, slowly
+enough that nothing appears twice and brows keep their shape.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from latentface.networks.spectacles import SpectaclesConfig, SpectaclesNet
 from latentface.ops.raster import sample
 
 # all of the inter-ocular distance
-AROUND = 0.10  # over this distance the skin's own motion comes in
-ROOM = 3.0  # or over this multiple of what it moves, if that is further: brows are drawn out by half their height
-ON = 0.025  # what is nearer to the middle of a frame is frame
-#: Parts of the patch: with less frame there are no spectacles; where it is known that there are some, with less.
-LIDS = 0.035  # what is so near to an eye's opening is lids and lashes
-PIECE = 0.15  # a piece of frame is as long as this
-DOUBT = -1.0  # the logit from which on a place is kept clear of skin: frames have edges that are hardly seen
+AROUND = 0.10  # distance over which the motion blends into that of the skin
+ROOM = 3.0  # or this multiple of a larger motion, so that brows are stretched by at most half their height
+ON = 0.025  # half the thickness of a frame
+#: Least share of the patch that is frame if there are spectacles, and if it is known that there are some.
+LIDS = 0.035  # pixels this close to an eye's opening are lids and lashes
+PIECE = 0.15  # least length of a piece of frame
+DOUBT = -1.0  # the logit from which on skin may not take a place's colour: edges of frames are faint
 LEAST, LEAST_SURE = 0.006, 0.002
 
 
@@ -37,7 +37,7 @@ class Spectacles:
     Attributes:
         box: a box of the photo.
         distance: to the frames, in pixels, [H, W].
-        behind: 1 where nothing of a frame lies between a place and an eye, as behind glass, [H, W].
+        behind: 1 where no frame lies between a place and an eye, as behind a lens, [H, W].
     """
 
     box: Box
@@ -58,7 +58,7 @@ def patch_places(left: Float64Array, right: Float64Array, config: SpectaclesConf
 def find_spectacles(
     photo: Pixels, scene: Scene, eyes: tuple[Eye, Eye], network: SpectaclesNet, sure: bool = False
 ) -> Spectacles | None:
-    """The spectacles in a photo, or None if it shows none; `sure`: it is known that it shows some."""
+    """Find the spectacles in a photo, or None; `sure`: it is known that there are some."""
     config = network.config
     left, right = (eye.places(eye.iris[:1], eye.iris[1:2])[0] for eye in eyes)
     patch = sample(photo, patch_places(left, right, config).astype(np.float32))
@@ -113,7 +113,7 @@ def hold(spectacles: Spectacles, scene: Scene, after: Float32Array, shift: Float
 
 
 def avoid(spectacles: Spectacles, scene: Scene, after: Float32Array, shift: Float32Array, box: Box) -> None:
-    """Let no place of a field [H, W, 2] take skin's colour from the frames, in place: it takes its neighbour's."""
+    """Prevent skin in a field [H, W, 2] from sampling the frames, in place; it samples its neighbours instead."""
     here, there = box.shared(spectacles.box)
     if not spectacles.distance[there].size:
         return

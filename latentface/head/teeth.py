@@ -1,4 +1,4 @@
-"""Where two rows of teeth stand behind the lips, in the frame of `MouthNet`, and the planes that tell the network so.
+"""The rows of teeth behind the lips, in the canvas of `MouthNet`, and their encoding as input planes of the network.
 
 The tooth widths are the usual mesio-distal ones of permanent teeth (Wheeler's Dental Anatomy), along a half ellipse for
 an arch. A pixel of the canvas is about a millimetre: 64 of them are the distance between the eyes, 63 mm in adults.
@@ -20,15 +20,15 @@ LOWER_WIDTHS = (5.4, 5.9, 6.8, 7.0, 7.2, 11.0, 10.5)
 ARCH_HALF_WIDTH, ARCH_DEPTH = 30.0, 40.0  # mm
 EYE_DISTANCE = 63.0  # mm
 
-#: The usual edge of the upper incisors: .38 eye distances below the base of the nose, rising to the sides, and how far
-#: it goes along when the whole lip sits higher or lower; medians and a regression over 860 photos of smiles.
+#: Average edge of the upper incisors: .38 eye distances below the base of the nose, rising to the sides, and how much
+#: it follows when the whole lip is higher or lower; medians and a regression over 860 photos of smiles.
 EDGE_BASE, EDGE_BY_LIP, EDGE_CURVATURE = 0.180, 0.746, -0.72
 #: How far, in eye distances, the lower teeth end below the edge of the lower lip, which hides them in most open mouths.
 LOWER_HIDDEN = 0.02
 #: How clearly teeth are told apart in most photos.
 USUAL_LINES = 0.7
 LINE_WIDTH = 0.014  # deviation of the line between two teeth, in eye distances
-_NARROWEST = 0.022  # teeth that are seen narrower than this, from the side, run into one
+_NARROWEST = 0.022  # teeth that appear narrower than this, from the side, are not separated
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,9 +58,9 @@ class TeethRows:
 
 
 def tooth_borders(widths: tuple[float, ...], yaw: float) -> Float64Array:
-    """Where the borders between teeth are seen across, in mm from the midline, in order, those of both sides.
+    """Horizontal positions of the borders between teeth, in mm from the midline, sorted, for both sides.
 
-    A head that is turned by yaw shows one side of the arch foreshortened; what is hidden behind the turn is left out.
+    A yaw of the head foreshortens one side of the arch; hidden borders are left out.
     """
     angle = np.linspace(0, np.pi / 2, 1001)
     x, z = ARCH_HALF_WIDTH * np.sin(angle), ARCH_DEPTH * (1 - np.cos(angle))
@@ -101,7 +101,7 @@ def teeth_planes(rows: TeethRows, config: MouthConfig) -> Float32Array:
 def usual_rows(
     upper_lip: float, lower_lip: float, config: MouthConfig, midline: float | None = None, yaw: float = 0.0
 ) -> TeethRows:
-    """Teeth as most people have them. upper_lip, lower_lip: the middle of the opening's borders, down the canvas."""
+    """Average teeth. upper_lip, lower_lip: the middle of the opening's borders, down the canvas."""
     middle = config.width / 2 if midline is None else midline
     across = np.asarray((np.arange(config.width) + 0.5 - middle) / config.scale, dtype=np.float64)
     lip, bottom = ((edge - config.top) / config.scale for edge in (upper_lip, lower_lip))

@@ -1,8 +1,8 @@
-"""The part of a photo that a head's motion reaches, in a copy that is shrunk where the head is very large.
+"""The part of a photo that a head's motion affects, as a copy that is scaled down if the head is very large.
 
-A head is moved by fields that hold many times the memory of the pixels they move. They are smooth, so those of a very
-large head are found on a smaller copy, and the photo's own pixels move by them at full size. What a copy shows anew,
-such as an opened mouth, is enlarged.
+The fields that move a head take many times the memory of the moved pixels. They are smooth, so those of a very large
+head are computed on a smaller copy, and then move the photo's pixels at full size. New content of the copy, such as an
+opened mouth, is enlarged.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from latentface.ops.raster import sample
 from latentface.ops.warp import move, read
 
 LARGEST = 400  # pixels between the eyes in a copy
-AROUND = 5.0  # inter-ocular distances beyond the landmarks: no field reaches as far
-NEW = (16.0, 40.0)  # of 255: where a copy differs by as much from its own moved pixels, it shows something else
+AROUND = 5.0  # inter-ocular distances beyond the landmarks, further than any field reaches
+NEW = (16.0, 40.0)  # of 255: if a copy differs by more from its own moved pixels, it has new content there
 PLAIN = np.ones((1, 1), np.float32)  # the gain where light stays
 MOST_AT_ONCE = 12_000_000  # pixels of copies that are moved at once; each takes some 80 bytes meanwhile
 ROWS = 128  # of the photo that are moved together
@@ -61,7 +61,7 @@ class HeadView:
         return np.array([[1 / k, 0, shift[0]], [0, 1 / k, shift[1]], [0, 0, 1.0]])
 
     def at_once(self, most: int) -> int:
-        """How many moves of this view are made at once, up to `most`: as many as memory allows, but one."""
+        """The number of moves of this view to compute together, from 1 up to `most`, as memory allows."""
         height, width = self.pixels.shape[:2]
         return min(most, max(1, MOST_AT_ONCE // int(height * width)))
 

@@ -1,4 +1,4 @@
-"""A camera, a stream, or a file played as a camera: always the newest frame, with the time it was taken."""
+"""Reads a camera, a stream, or a file played in real time: always the newest frame, with its time stamp."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PATIENCE = 5.0  # seconds without a frame after which a camera counts as gone
 
 
 class Camera:
-    """Reads in a thread of its own; whoever is slower than the camera misses frames instead of falling behind.
+    """Reads frames in a thread of its own; a consumer that is slower than the camera misses frames instead of lagging.
 
     Args:
         source: a device's number or name, a stream's address, or a file, which is played at its own pace.
@@ -53,7 +53,7 @@ class Camera:
         self._thread.join(PATIENCE)
 
     def clip(self) -> Clip:
-        """The frames from now on; it can be gone through once, and ends with the camera."""
+        """The frames from now on; the clip can be iterated over once, and ends with the camera."""
         first = self._newest(after=Fraction(-1))
         if first is None:
             raise InputError(f"camera {self.source}: it gives no picture; check it in another program")
@@ -61,7 +61,7 @@ class Camera:
         return Clip(self._follow(), self.rate, size)
 
     def age(self, moment: Fraction) -> float:
-        """Seconds since a frame of that time was taken."""
+        """Seconds since the frame with that time stamp was taken."""
         return time.monotonic() - self.start - float(moment)
 
     def _follow(self) -> Iterator[Frame]:
@@ -71,7 +71,7 @@ class Camera:
             yield frame
 
     def _newest(self, after: Fraction) -> Frame | None:
-        """The newest frame when it is newer than that, else the next one; None at the end."""
+        """The newest frame if it is newer than `after`, otherwise the next one; None at the end."""
         with self._news:
             arrived = self._news.wait_for(
                 lambda: self._ended or (self._frame is not None and self._frame.time > after), PATIENCE
@@ -120,7 +120,7 @@ class Camera:
                     self._news.notify_all()
                 if self._stop.is_set():
                     break
-        except Exception as error:  # whatever it is belongs to the thread that waits for frames
+        except Exception as error:  # any error is passed on to the thread that waits for frames
             self._error = error if isinstance(error, InputError) else InputError(f"camera {self.source}: {error}")
         finally:
             with self._news:

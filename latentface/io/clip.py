@@ -147,7 +147,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class _Anew:
-    """Frames that are made anew each time they are gone through."""
+    """Frames that are computed again in each iteration."""
 
     make: Callable[[], Iterator[Frame]]
 
@@ -156,7 +156,7 @@ class _Anew:
 
 
 def _made(source: Iterable[Item], make: Callable[[Iterable[Item]], Iterator[Frame]]) -> Iterable[Frame]:
-    """What `make` makes of a source: to be gone through once if the source is an iterator, else as often as wanted."""
+    """The result of `make` on a source: iterable once if the source is an iterator, otherwise repeatedly."""
     return make(source) if isinstance(source, Iterator) else _Anew(lambda: make(source))
 
 

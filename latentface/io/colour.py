@@ -1,10 +1,9 @@
-"""Colour, managed in one place: a photo's own profile comes in, clips and networks work in sRGB.
+"""Colour management: photos keep their own profile; clips and networks work in sRGB.
 
-A photo keeps its pixels and its profile for as long as it stays a photo: what an edit does not touch stays as it was,
-and any program shows it as before. Networks see crops in sRGB, and what they synthesise goes into a photo in the
-photo's own colours (`convert`). A clip has no profile; its colours are sRGB, and `srgb` brings a photo there; so are
-those of sheets. Grey and CMYK pictures become sRGB when they are read (relative colorimetric, ICC.1:2022), since they
-are RGB from then on.
+A photo keeps its pixels and its profile, so that unedited parts do not change. Networks get crops in sRGB, and the
+pixels that they synthesise are converted to the profile of the photo (`convert`). Clips and contact sheets have no
+profile; their colours are sRGB, to which `srgb` converts a photo. Grey and CMYK pictures are converted to sRGB when
+they are read (relative colorimetric, ICC.1:2022), since they are RGB from then on.
 """
 
 from __future__ import annotations
@@ -24,11 +23,11 @@ if TYPE_CHECKING:
 
 UNREADABLE = "its colour profile cannot be read; its colours are taken for sRGB"
 _BAND = 256  # rows
-_ALIKE = 2  # of 255: the profiles that cameras and programs write for sRGB differ by as much
+_ALIKE = 2  # of 255: the sRGB profiles of different cameras and programs differ by as much
 
 
 def srgb(photo: Photo) -> Photo:
-    """The photo with its colours in sRGB, and no profile: itself where it is in sRGB, or says nothing, already."""
+    """The photo converted to sRGB, without a profile; unchanged if it is in sRGB already or has no profile."""
     if photo.icc is None:
         return photo
     if _to_srgb(photo.icc, "RGB") is None:
@@ -37,7 +36,7 @@ def srgb(photo: Photo) -> Photo:
 
 
 def convert(rgb: Pixels, icc: bytes | None, wanted: bytes | None = None) -> Pixels:
-    """Pixels uint8 RGB [H, W, 3] of one profile in the colours of another: themselves where both are alike.
+    """Convert pixels uint8 RGB [H, W, 3] from one profile to another; unchanged if both profiles are equivalent.
 
     No profile, or one that cannot be read, stands for sRGB.
     """
@@ -46,7 +45,7 @@ def convert(rgb: Pixels, icc: bytes | None, wanted: bytes | None = None) -> Pixe
 
 
 def read_in_srgb(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, tuple[str, ...]]:
-    """A grey or CMYK picture by its own profile as sRGB, still grey or now RGB, and notes; others stay as they are."""
+    """Convert a grey or CMYK picture to sRGB (or sRGB's grey) by its profile, with notes; others are unchanged."""
     kind = {"L": "GRAY", "LA": "GRAY", "CMYK": "CMYK"}.get(image.mode)
     if kind is None or not icc:
         return image, ()
@@ -77,7 +76,7 @@ def _to_srgb(icc: bytes, mode: str) -> Any:
 
 @functools.lru_cache(maxsize=8)
 def _between(icc: bytes | None, wanted: bytes | None) -> Any:
-    """Pillow's transform from one profile to another; None where it changes a lattice of colours by next to nothing."""
+    """Pillow's transform from one profile to another; None if it hardly changes a lattice of colours."""
     from PIL import ImageCms
 
     def profile(icc: bytes | None) -> ImageCms.ImageCmsProfile:

@@ -1,7 +1,7 @@
-"""Frames of clips -> sRGB: standard ones, those of wider gamuts, and HDR by PQ or HLG, whose brightness is mapped.
+"""Converts frames of clips to sRGB: standard and wide gamuts, and HDR with PQ or HLG, which is tone-mapped.
 
-A clip says by numbers of ITU-T H.273 how its values become colours. FFmpeg's scaler goes by their matrix and range;
-here stands what it leaves out: primaries other than those of BT.709, and the curves of HDR (ITU-R BT.2100). HDR is
+A clip specifies its colours by code points of ITU-T H.273. FFmpeg's scaler handles their matrix and range; this module
+adds primaries other than those of BT.709, and the transfer curves of HDR (ITU-R BT.2100). HDR is
 shown with its reference white of 203 cd/m^2 (ITU-R BT.2408) as white; what is brighter is rolled off.
 """
 
@@ -18,7 +18,7 @@ _PQ, _HLG = 16, 18  # transfer characteristics
 _UNKNOWN = 2  # in each of the three tables of H.273
 _BT709, _SD = 1, (1280, 576)  # a picture without a matrix is BT.709 when it is wider or higher than this
 _REFERENCE_WHITE, _PEAK = 203.0, 1000.0  # cd/m^2
-_KNEE = 0.6  # of reference white: darker light, faces among it, stays as it is
+_KNEE = 0.6  # of reference white: darker light, which includes faces, is unchanged
 _LEVELS = 16383
 
 #: Primaries of H.273 -> the matrix from their linear RGB to that of BT.709.
@@ -30,7 +30,7 @@ _TO_BT709 = {
 
 
 def note_of(frame: Any) -> str | None:
-    """What to say about the colours of a clip with such frames; None when they are standard ones."""
+    """A note about the colours of a clip with such frames; None if they are standard."""
     if frame.color_trc in (_PQ, _HLG):
         name = "PQ" if frame.color_trc == _PQ else "HLG"
         return f"an HDR clip ({name}): its brightness is mapped to that of a standard screen"

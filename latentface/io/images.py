@@ -34,7 +34,7 @@ PHOTO_SUFFIXES = frozenset(
 )
 _WRITERS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 _LONGEST = {"JPEG": 65_500, "WEBP": 16_383}  # pixels of a side that these hold
-BAND = 256  # rows of a picture that are brought to another form together
+BAND = 256  # rows of a picture that are converted together
 _JPEG_XMP = 65_504  # bytes
 _BITS, _PLANES = 258, 284  # tags of TIFF
 
@@ -88,7 +88,7 @@ def read_photo(path: str | os.PathLike[str]) -> Photo:
 
 
 def _read(source: Path) -> Photo:
-    """The picture of a file; of one whose metadata stop the decoder, read without them."""
+    """Read the picture of a file; if its metadata stop the decoder, read it without them."""
     try:
         with source.open("rb") as file:
             return _decode(source, file)
@@ -116,7 +116,7 @@ def _decode(source: Path, file: IO[bytes]) -> Photo:
 def list_photos(folder: str | os.PathLike[str]) -> list[Path]:
     """The picture files directly in a folder, sorted by name; InputError when it is no folder or has none.
 
-    A picture is what is called one by its suffix, or is one by its content.
+    A file counts as a picture by its suffix or by its content.
     """
     root = Path(folder)
     try:
@@ -133,7 +133,7 @@ def list_photos(folder: str | os.PathLike[str]) -> list[Path]:
 
 
 def is_photo_file(path: Path) -> bool:
-    """Whether a file is called a picture by its suffix, or is one by its content."""
+    """Whether a file is a picture by its suffix or by its content."""
     return path.suffix.lower() in PHOTO_SUFFIXES or picture_kind_of(path) is not None
 
 
@@ -254,8 +254,8 @@ def _check_file(source: Path) -> None:
 def _identify(file: IO[bytes], head: bytes) -> Image.Image:
     """The picture in a file by the first of Pillow's formats that takes it; UnidentifiedImageError when none does.
 
-    What Image.open does but for its guard against large pictures, a number for the whole process that others rely on:
-    ours allows 200 MP and names the size it refuses.
+    Like Image.open, but without its limit on the size, which is a setting of the whole process that other code may
+    rely on: our own limit is 200 MP, and its error names the size.
     """
     Image.preinit()
     tried = set[str]()
@@ -269,7 +269,7 @@ def _identify(file: IO[bytes], head: bytes) -> Image.Image:
                 if answer and not isinstance(answer, str):  # a text says what is missing to read it
                     file.seek(0)
                     return make(file, "")
-            except (SyntaxError, IndexError, TypeError, struct.error):  # how a format says that the file is none
+            except (SyntaxError, IndexError, TypeError, struct.error):  # the file is not of this format
                 continue
     raise UnidentifiedImageError
 
@@ -284,7 +284,7 @@ def _check_size(source: Path, size: tuple[int, int]) -> None:
 
 
 def _check_layout(source: Path, image: Image.Image) -> None:
-    """Refuse what Pillow reads wrongly without a word: more than 8 bits in planes of one colour each."""
+    """Reject files that Pillow reads wrongly without an error: more than 8 bits, with a plane for each colour."""
     tags = getattr(image, "tag_v2", {})
     if tags.get(_PLANES, 1) == 2 and max(tags.get(_BITS, (8,))) > 8:
         raise InputError(
@@ -294,7 +294,7 @@ def _check_layout(source: Path, image: Image.Image) -> None:
 
 
 def _register_heic() -> None:
-    """Teach Pillow HEIC when the user has the plug-in; without it the file stays unidentified and is explained."""
+    """Register the HEIC plug-in with Pillow if it is installed; otherwise HEIC is rejected with an explanation."""
     if importlib.util.find_spec("pillow_heif") is not None:
         importlib.import_module("pillow_heif").register_heif_opener()
 

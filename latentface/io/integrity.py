@@ -1,4 +1,4 @@
-"""Whether clips are whole: what the file says of itself, whether all of it decodes, and how much the frames differ."""
+"""Checks clips: the header, whether the whole file decodes, and how much consecutive frames differ."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from latentface.io.media import open_media
 from latentface.io.video import read_clip
 from latentface.io.video_reader import film_stream
 
-#: What the header of a file may say.
+#: What the header of a file may contain.
 FACTS = ("container", "bit_rate", "video", "pixels", "audio")
 
 
 @dataclass(frozen=True)
 class Integrity:
-    """What is known of a clip.
+    """The result of a check.
 
     Attributes:
         path: the file.
         problem: what is wrong with it, or None for a clip that decodes to its end.
-        facts: what its header says, by `FACTS`, as far as it is read.
+        facts: entries of its header, by `FACTS`, as far as they can be read.
         width, height: of a frame, in pixels.
         rate: frames a second.
         frames: how many were decoded.
@@ -56,7 +56,7 @@ class Integrity:
 
 
 def check_clip(path: str | os.PathLike[str]) -> Integrity:
-    """Probe and decode a clip; one that is broken is no error, but told in `problem`, with what was read before."""
+    """Probe and decode a clip; a broken clip is not an error but is described in `problem`."""
     found = Integrity(Path(path))
     differences = _Differences()
     try:
@@ -72,7 +72,7 @@ def check_clip(path: str | os.PathLike[str]) -> Integrity:
 
 
 def _probe(path: Path) -> dict[str, str | int]:
-    """What the header of a file says; empty for one that FFmpeg does not know, such as an animated WebP."""
+    """The entries of a file's header; empty for formats that FFmpeg does not know, such as animated WebP."""
     try:
         with open_media(path) as container:
             facts: dict[str, Any] = {"container": container.format.name, "bit_rate": container.bit_rate}

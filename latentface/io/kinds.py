@@ -1,4 +1,4 @@
-"""What a file is: its content says so, whatever its name ends in."""
+"""Recognises kinds of files by their content, whatever their suffix."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ENOUGH = 32  # bytes
 
 
 def picture_kind(head: bytes) -> PictureKind | None:
-    """The kind of picture that a file's first 32 bytes announce; None when it is no picture, or one of a rare kind."""
+    """The kind of picture by the first 32 bytes of a file; None if it is not a picture, or of a rare kind."""
     for beginning, kind in _BEGINNINGS:
         if head.startswith(beginning):
             return kind
@@ -30,7 +30,7 @@ def picture_kind(head: bytes) -> PictureKind | None:
         return "WEBP"
     if head[:2] == b"BM" and head[6:10] == bytes(4):  # two letters begin many texts; the reserved zeros do not follow
         return "BMP"
-    if head[4:8] == b"ftyp":  # of a HEIF file with the brand mif1 alone the list of compatible ones tells more
+    if head[4:8] == b"ftyp":  # for a HEIF file with the generic brand mif1, the list of compatible brands is decisive
         brands = (head[8:12], *(head[k : k + 4] for k in range(16, len(head) - 3, 4)))
         if head[8:12] in (*_AVIF_BRANDS, b"mif1", b"msf1") and any(brand in _AVIF_BRANDS for brand in brands):
             return "AVIF"
@@ -39,7 +39,7 @@ def picture_kind(head: bytes) -> PictureKind | None:
 
 
 def picture_kind_of(path: str | os.PathLike[str]) -> PictureKind | None:
-    """The kind of picture that a file's content announces; None also for a file that is missing or cannot be read."""
+    """The kind of picture by the content of a file; None also if the file is missing or cannot be read."""
     try:
         with Path(path).open("rb") as file:
             return picture_kind(file.read(_ENOUGH))

@@ -1,4 +1,4 @@
-"""A file opened by FFmpeg, whatever it is called and whatever its tags hold."""
+"""Opens files with FFmpeg, whatever characters their names and tags contain."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ from latentface.io.paths import address
 
 
 def open_media(path: str | os.PathLike[str]) -> Any:
-    """PyAV's container of a file, to be read; tags that are not UTF-8 are replaced. Raises what `av.open` raises."""
+    """Open a file for reading with PyAV; invalid UTF-8 in tags is replaced. Raises the errors of `av.open`."""
     return av.open(address(path), metadata_errors="replace")

@@ -1,7 +1,7 @@
-"""What a picture file holds beside its pixels: read as far as it can be, and never a reason to lose the picture.
+"""Metadata of picture files: read as far as possible; damaged metadata never prevent the picture from being read.
 
-A block of EXIF data is written by cameras, phones and programs of every quality. Here it is taken apart tag by tag
-where it cannot be taken as a whole, and a file whose metadata stop a decoder is read once more without them.
+EXIF blocks are written by cameras, phones and programs of every quality. A block that cannot be used as a whole is read
+tag by tag, and a file whose metadata stop a decoder is read again without them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from PIL import Image
 from latentface.io.kinds import picture_kind
 from latentface.io.provenance import software
 
-#: What Pillow's decoders raise on files that are damaged, or whose metadata are.
+#: Exceptions of Pillow's decoders for damaged files or metadata.
 BROKEN = (
     *(OSError, SyntaxError, ValueError, EOFError, ArithmeticError, LookupError, TypeError, RuntimeError),
     *(AttributeError, struct.error),
@@ -32,7 +32,7 @@ _LARGE = 1024  # bytes of one value: a thumbnail, a program's settings, an archi
 
 
 def read_exif(image: Image.Image) -> tuple[bytes | None, int, tuple[str, ...]]:
-    """The EXIF block of a picture without its orientation, the orientation (1 ... 8), and notes about what is lost."""
+    """The EXIF block of a picture without its orientation, the orientation (1 ... 8), and notes about lost tags."""
     try:
         exif = image.getexif()
         found = dict(exif)
@@ -52,7 +52,7 @@ def read_exif(image: Image.Image) -> tuple[bytes | None, int, tuple[str, ...]]:
 
 
 def _sound_part(exif: Image.Exif) -> bytes | None:
-    """The tags of the block that can be written each by itself, without its inner directories; None when none can."""
+    """The tags of the block that can be written individually, without nested directories; None if there are none."""
     kept = Image.Exif()
     for tag, value in exif.items():
         alone = Image.Exif()
@@ -101,9 +101,9 @@ def _length(value: object) -> int:
 
 
 def without_metadata(data: bytes) -> Iterator[BytesIO]:
-    """A JPEG or PNG file without what is not its picture: first with its colour profile, then without it too.
+    """Yield a JPEG or PNG file without its metadata: first with its colour profile, then without it.
 
-    Nothing comes for other files, and for those that hold nothing to leave out.
+    Yields nothing for other files, and for files without metadata.
     """
     cut = {"JPEG": _plain_jpeg, "PNG": _plain_png}.get(picture_kind(data[:32]) or "")
     if cut is None:

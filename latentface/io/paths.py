@@ -1,4 +1,4 @@
-"""Names of files: as FFmpeg, a terminal and a file system take them."""
+"""File names in the forms that FFmpeg, terminals and file systems accept."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ _NO_FOLDER = frozenset((errno.ENOENT, errno.ENOTDIR))
 
 
 def address(path: str | os.PathLike[str]) -> str:
-    """A path as FFmpeg's address of a file: it takes what comes before a colon for a protocol, so that is said."""
+    """A path as a URL for FFmpeg, with an explicit protocol, since FFmpeg takes text before a colon for one."""
     return f"file:{os.fspath(path)}"
 
 
 def is_address(text: str) -> bool:
-    """Whether a text is an address (`rtsp://...`, `http://...`); all else is a path, whatever colons it holds."""
+    """Whether a text is a URL (`rtsp://...`, `http://...`); everything else is a path, even with colons."""
     scheme, separator, _ = text.partition("://")
     return bool(separator) and scheme.isascii() and scheme.replace("+", "").isalnum()
 
 
 def printable(text: str | os.PathLike[str]) -> str:
-    """A name as it can be shown and written into files: what is not UTF-8 in it becomes U+FFFD."""
+    """A name that can be displayed and written into files: bytes that are not UTF-8 become U+FFFD."""
     return re.sub("[\ud800-\udfff]", "\ufffd", os.fspath(text))
 
 
 def short_stem(path: Path) -> str:
-    """The beginning of a name without its suffix, in so few bytes that a temporary name can be made with it."""
+    """The beginning of a name without its suffix, short enough to be part of a temporary name."""
     return os.fsencode(path.stem)[:_SHORT].decode("utf-8", "ignore")
 
 
 def short_suffix(path: Path) -> str:
-    """The suffix of a name, since many writers choose their format by it; none where it is too long to be one."""
+    """The suffix of a name, since many writers choose their format by it; empty if it is too long to be one."""
     return path.suffix if len(os.fsencode(path.suffix)) <= _SHORT_SUFFIX else ""
 
 
 def reason(error: Exception) -> str:
-    """What is wrong, in words, without Python's numbers and without the name, which the message has already."""
+    """The reason of an error in words, without its number and without the file name."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join(text.split())
 
 
 def advice(number: int | None) -> str:
-    """What to do about a system error of that number when something is written; empty where only its text helps."""
+    """Advice about a system error with that number during writing; empty if there is none."""
     if number in _FULL:
         return "; choose a place that has room"
     if number in _FORBIDDEN:

@@ -1,11 +1,11 @@
-"""What a written file says of its origin, and where each kind of file keeps that.
+"""The origin that is stated in written files, and where each file format stores it.
 
-The rule: the mark travels with the pixels. Whatever knows where its pixels come from says so in `source_type` of the
-`Photo` or `Clip` it gives, and the writers put that into the file:
+The statement travels with the pixels: code that knows where pixels come from sets `source_type` of the `Photo` or
+`Clip` that it returns, and the writers store it in the file:
 
 - `GENERATED` (IPTC trainedAlgorithmicMedia): every pixel was synthesised by a network, as in samples, in the picture of
   a projection and in what an edit gives with `crop`.
-- `COMPOSITE` (IPTC compositeWithTrainedAlgorithmicMedia): a photo in which a network had a hand: edits, transfers,
+- `COMPOSITE` (IPTC compositeWithTrainedAlgorithmicMedia): a photo that a network changed in part: edits, transfers,
   animations and videos of photos, and sheets that show the two side by side.
 - None: no network made any pixel (photos as they were read, crops of them, renderings of 3D heads) or nothing is known
   of the pixels, as of a bare array. The file then names the program alone, and claims nothing.
@@ -42,7 +42,7 @@ def software() -> str:
 
 
 def description(source_type: SourceType | None) -> str:
-    """The part of an XMP packet that says which program wrote the file, and what its content is unless that is None."""
+    """The part of an XMP packet that names the program and, unless it is None, the source type."""
     kind = "" if source_type is None else f' Iptc4xmpExt:DigitalSourceType="{TERMS}{source_type}"'
     return (
         '<rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"'
@@ -51,7 +51,7 @@ def description(source_type: SourceType | None) -> str:
 
 
 def xmp_packet(source_type: SourceType | None) -> str:
-    """The XMP packet of a picture or clip that brings none of its own; source_type: as for `description`."""
+    """The XMP packet of a picture or clip that has none of its own; source_type: as for `description`."""
     return (
         '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
         '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'

@@ -1,8 +1,8 @@
-"""The sound of one file on its way into another: copied packet by packet, or decoded and encoded anew.
+"""Transfers the sound of one file to another, by copying packets or by decoding and encoding.
 
 Packets are copied where the container takes their codec and their times can be relied on. Everything else is decoded,
-its times are mended (gaps become silence, what overlaps is cut), and it is brought to a rate and a layout of speakers
-that the encoder takes. Times count from the clip's first frame.
+its timing is repaired (gaps become silence, overlaps are cut), and it is converted to a sample rate and a channel
+layout that the encoder accepts. Times count from the clip's first frame.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from latentface.errors import InputError
 from latentface.io.clip import Sound
 from latentface.io.media import open_media
 
-#: The usual layout of so many channels, for files that do not say which channel belongs to which speaker.
+#: The usual layout for a number of channels, for files that do not specify one.
 LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "quad", 5: "5.0(side)", 6: "5.1(side)", 7: "6.1", 8: "7.1"}
 _FALLBACKS = ("5.1", "stereo")  # where the encoder does not take the sound's own layout
 _PROBED = 200  # packets: about 4 s
@@ -68,7 +68,7 @@ class SoundTrack:
             self.container.mux(packet)
 
     def close(self) -> None:
-        """The sound ends with the picture; what an encoder still holds back is dropped with the rest."""
+        """End the sound with the picture; anything the encoder still holds back is dropped."""
         if self.source is not None:
             self.source.close()
             self.source = None
@@ -106,7 +106,7 @@ class SoundTrack:
         last: int | None = None
         for packet in self._read(lambda: self.source.demux(stream)):
             if packet.pts is None or 0 < shift >= packet.pts + (packet.duration or 0):
-                continue  # from 0 on everything is taken: what lies before is the decoder's run-up
+                continue  # from 0 on everything is taken: earlier packets prime the decoder
             packet.pts -= shift
             if last is not None and packet.pts <= last:
                 packet.pts = last + 1  # a muxer refuses times that stand still
@@ -151,7 +151,7 @@ class SoundTrack:
             return str(layout.name)
         if layout.nb_channels not in LAYOUTS:
             raise InputError(
-                f"{self.sound.path}: its sound has {layout.nb_channels} channels and does not say which is which; "
+                f"{self.sound.path}: its sound has {layout.nb_channels} channels and does not specify their layout; "
                 f"expected at most {max(LAYOUTS)}; leave the sound out, or mix it down first"
             )
         return LAYOUTS[layout.nb_channels]
@@ -182,7 +182,7 @@ class SoundTrack:
 
 
 class _Mended:
-    """Sound brought to one rate and layout, without gaps: silence fills them, and what overlaps is cut off."""
+    """Converts sound to one rate and layout; gaps are filled with silence, and overlaps are cut."""
 
     def __init__(self, rate: int, layout: str) -> None:
         self.rate, self.layout = rate, layout
@@ -190,7 +190,7 @@ class _Mended:
         self.graph: Any = None
 
     def take(self, frame: Any, time: Fraction) -> Iterator[Any]:
-        """What has become ready with this frame, which is heard at that time, in seconds."""
+        """The output that is complete after this frame, which starts at that time in seconds."""
         form = (frame.sample_rate, frame.format.name, frame.layout.name)
         if form != self.form:  # streams may change between two programmes
             yield from self.rest()
@@ -201,7 +201,7 @@ class _Mended:
         yield from self._ready()
 
     def rest(self) -> Iterator[Any]:
-        """What is left when no more comes."""
+        """The remaining output at the end."""
         if self.graph is not None:
             self.graph.push(None)
             yield from self._ready()

@@ -133,7 +133,7 @@ def write_clip(
 def _pour(
     clip: Clip, sink: Sink, keep_partial: bool, on_frame: FrameCallback | None
 ) -> tuple[Written, BaseException | None]:
-    """Put every frame into the sink; with keep_partial an error is given back instead of raised."""
+    """Put every frame into the sink; with keep_partial, an error is returned instead of raised."""
     count, end, stopped = 0, Fraction(0), None
     closed = False
     try:

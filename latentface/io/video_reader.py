@@ -33,7 +33,7 @@ _BROKEN_END = "its last frame is damaged and left out"
 
 @dataclass(frozen=True)
 class Film:
-    """A video file as its header and first frame describe it; going through it decodes it anew each time."""
+    """A video file as described by its header and first frame; each iteration decodes it again."""
 
     path: Path
     rate: Fraction
@@ -76,7 +76,7 @@ class Film:
 
 
 def open_film(path: Path) -> Clip:
-    """Read header and first frame of a video file; raises InputError when there is nothing to see in it."""
+    """Read the header and the first frame of a video file; raises InputError if it contains no picture."""
     try:
         with open_media(path) as container:
             if container.format.name.endswith("_pipe") or container.format.name == "image2":
@@ -167,7 +167,7 @@ def _decoded(container: Any, on_broken_end: Callable[[], None] | None = None) ->
     decoder = stream.codec_context
     if stream.metadata.get("alpha_mode") == "1":
         decoder = av.CodecContext.create(_ALPHA_DECODERS[decoder.name], "r")
-    decoder.thread_type = "SLICE"  # frames decoded at once would be lost with a damaged one
+    decoder.thread_type = "SLICE"  # with several threads, good frames would be lost together with a damaged one
     decoder.flags |= Flags.unaligned  # what a stream crops is cropped to the pixel
     packets = container.demux(stream)
     for packet in packets:
@@ -188,10 +188,10 @@ def _decoded(container: Any, on_broken_end: Callable[[], None] | None = None) ->
 def increasing(
     timed: Iterable[tuple[Item, Fraction | None]], step: Fraction, most: int = 8
 ) -> Iterator[tuple[Item, Fraction]]:
-    """Items with times that increase: those of one time share the span until the next, those of none follow by `step`.
+    """Items with increasing times: equal times are spread until the next one; missing times follow by `step`.
 
-    Raw streams have no times, some AVI files the same time for two frames. An item is held back until the next one's
-    time is known, and at most `most` of them.
+    Raw streams have no times, and some AVI files have the same time for two frames. Items are held back, at most `most`
+    of them, until the time of the next one is known.
     """
     held: list[Item] = []
     start = Fraction(0)
@@ -217,7 +217,7 @@ def increasing(
 
 
 def snap(time: Fraction, rate: Fraction, tick: Fraction) -> Fraction:
-    """The multiple of 1 / rate that a time stands for when a file can count in whole ticks only, else the time."""
+    """The multiple of 1 / rate that a time was rounded from by the ticks of the file, or else the time."""
     exact = round(time * rate) / rate
     return exact if abs(exact - time) <= tick else time
 
@@ -239,7 +239,7 @@ class Animation:
 
 
 def open_animation(path: Path) -> Clip:
-    """Go through an animated picture once for its delays; raises InputError for a still or damaged one."""
+    """Read the delays of an animated picture; raises InputError for a still or damaged one."""
     delays: list[int] = []
     alpha, size = False, (0, 0)
     try:

@@ -19,7 +19,7 @@ from latentface.io.sound_track import SoundFormat, SoundTrack
 from latentface.io.xmp import merged
 
 _BT709, _LIMITED = 1, 1  # numbers of ITU-T H.273 and of FFmpeg
-_LARGE = 6_000_000  # pixels of a frame beyond which x264 is not to hold dozens of them: 70 bytes a pixel
+_LARGE = 6_000_000  # pixels of a frame beyond which x264 may not buffer dozens of frames, at 70 bytes a pixel
 _FRUGAL = "rc-lookahead=2:sync-lookahead=0:bframes=0:sliced-threads=1"
 _FINEST_TICK = Fraction(1, 10_000)
 _GIF_TICK = Fraction(1, 100)
@@ -69,7 +69,7 @@ class Sink(Protocol):
         """Finish the file or folder."""
 
     def abandon(self) -> None:
-        """Let go of the file or folder without finishing it."""
+        """Close the file or folder without finishing it."""
 
 
 class FilmSink:
@@ -139,7 +139,7 @@ class FilmSink:
         return image.reformat(format=self.pixels, dst_colorspace=_BT709, dst_color_range=_LIMITED)
 
     def _quantise(self, image: Any) -> Any:
-        """A palette of its own for each frame: one for the whole clip would have to see all frames first."""
+        """A palette for each frame: a palette for the whole clip would require reading all frames first."""
         if self.palette is None:
             self.palette = _palette_graph(image)
         self.palette.push(image)

@@ -1,7 +1,7 @@
-"""XMP packets of other programs: read, kept, and completed with what this program has to say.
+"""XMP packets of other programs: they are read and kept, with this program's own statements added.
 
-A packet is kept as text: what this program replaces is taken out of it, its own description is put in, and all else
-stays byte by byte. Packets that are no plain XML, or declare entities, are left out.
+A packet is kept as text: properties that this program replaces are removed, its own description is inserted, and the
+rest stays byte for byte. Packets that are not plain XML, or declare entities, are dropped.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _KIND = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType"
 _TOOL = "{http://ns.adobe.com/xap/1.0/}CreatorTool"
 _MANIFEST = "{http://purl.org/dc/terms/}provenance"
 _RESOURCE = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}resource"
-#: What no longer holds of a picture that was turned upright and written anew: its turn, its size, and appended parts.
+#: Properties that become wrong when a picture is turned and rewritten: orientation, size, and appended parts.
 _STALE = (
     r"tiff:(?:Orientation|ImageWidth|ImageLength)",
     r"exif:Pixel[XY]Dimension",
@@ -38,7 +38,7 @@ _LARGEST = 4 << 20  # bytes of a packet
 
 
 def readable(packet: object) -> bytes | None:
-    """A packet as Pillow gives it, if it is one that can be kept; None otherwise."""
+    """A packet that Pillow returned, as bytes, if it can be kept; None otherwise."""
     data = packet.encode() if isinstance(packet, str) else packet
     if not isinstance(data, bytes) or len(data) > _LARGEST or b"</rdf:RDF>" not in data:
         return None
@@ -60,10 +60,10 @@ def _tree(packet: bytes) -> ElementTree.Element | None:
 
 
 def merged(packet: bytes | None, source_type: SourceType | None) -> str:
-    """The packet of a file that is written: that of the photo, with what this program says of it.
+    """The packet of a written file: that of the photo, with this program's statements.
 
-    packet: as `readable` gives it. The claim of a generated picture that was edited stays that it was generated; where
-    nothing is known (None) the photo's own claim stays.
+    packet: a result of `readable`. An edited picture that was generated keeps that claim; if the source type is unknown
+    (None), the photo's own claim is kept.
     """
     if packet is None:
         return xmp_packet(source_type)

@@ -1,1 +1,1 @@
-"""The page in the browser: its engine (`session`, `jobs`, `work`) knows nothing of the page (`page`, `server`)."""
+"""The page in the browser. Its engine (`session`, `jobs`, `work`) does not depend on the page (`page`, `server`)."""

@@ -1,4 +1,4 @@
-"""Lines of time as tables: emotions one after the other, and changes of a clip from one time to another."""
+"""Timelines as tables: consecutive emotions, and changes of a clip with a start and an end."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ SHORTEST_FADE = 0.04  # seconds: a frame
 
 
 def filled(rows: Rows) -> Iterator[tuple[int, Sequence[object]]]:
-    """The lines of a table that say something, with their numbers from 1; an emptied table has one line of nothing."""
+    """The non-empty rows of a table with their numbers, counted from 1; a cleared table still has one empty row."""
     for number, row in enumerate(rows, 1):
         if row and row[0] is not None and str(row[0]).strip() not in ("", "nan"):
             yield number, row
 
 
 def parse_blocks(rows: Rows) -> EmotionSequence:
-    """Emotions one after the other: emotion, seconds and strength a line.
+    """Parse consecutive emotions: emotion, seconds and strength in each row.
 
     Raises UsageError, which names the line, for anything else.
     """
@@ -61,7 +61,7 @@ class Block:
             raise UsageError(f"{self.slider.title} from {self.start:g} to {self.end}; expected seconds that rise")
 
     def keys(self, fade: float) -> tuple[tuple[float, float], ...]:
-        """Times and values: it eases in and out within the block, but not where the clip begins or ends."""
+        """The keyframes as times and values: the change eases in and out, except at the ends of the clip."""
         start, end = self.start, math.inf if self.end is None else self.end
         fade = min(max(fade, SHORTEST_FADE), (end - start) / 2)
         keys = [(start, 0.0), (start + fade, self.value)] if start else [(0.0, self.value)]
@@ -70,9 +70,10 @@ class Block:
 
 
 def parse_changes(rows: Rows) -> tuple[Block, ...]:
-    """Changes of a clip: what, by how much, from second, to second a line.
+    """Parse changes of a clip: what, by how much, from second, to second in each row.
 
-    Without the last, or with 0, a change lasts to the end. Raises UsageError, which names the line, for anything else.
+    Without the last value, or with 0, a change lasts until the end. Raises UsageError, which names the line, for
+    anything else.
     """
     known = {word.lower(): slider for slider in SLIDERS for word in (slider.name, slider.title)}
     blocks = []
@@ -80,7 +81,7 @@ def parse_changes(rows: Rows) -> tuple[Block, ...]:
         word = str(row[0]).strip()
         try:
             if word.lower() not in known:
-                raise UsageError(f"nothing is called {word!r}")
+                raise UsageError(f"there is no emotion or control {word!r}")
             value, start, end = (_number(each) for each in (*row[1:4], *[None] * (4 - len(row))))
             if value is None:
                 raise UsageError("by how much is missing")
@@ -101,7 +102,7 @@ def keyframes_of(blocks: Sequence[Block], fade: float) -> Keyframes:
 
     Args:
         blocks: the changes; those of one slider may follow each other.
-        fade: seconds in which a change comes and goes, `SHORTEST_FADE` at least.
+        fade: duration of easing in and out in seconds, at least `SHORTEST_FADE`.
 
     Raises:
         UsageError: two changes of one slider at the same time.

@@ -1,4 +1,4 @@
-"""What the page does, as command lines that do the same."""
+"""Command lines that do the same as the page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from latentface.studio.session import Edited
 
 
 def edit_commands(edited: Edited, suffix: str = ".png") -> str:
-    """The lines that edit the photo as the page did: one for each time that changes were applied, and the last."""
+    """The command lines of an edit: one for each time that changes were applied, and one for the current changes."""
     name, stem = edited.subject.name, Path(edited.subject.name).stem
     steps = [*edited.earlier, (edited.subject.number, edited.changes)]
     steps = [step for step in steps if step[1]]
@@ -28,5 +28,5 @@ def _edit(source: str, number: int, changes: Mapping[str, float], target: str) -
 
 
 def command(*words: str) -> str:
-    """A line for a shell: `latentface` and its words, quoted where that is needed."""
+    """A line for a shell: `latentface` and its arguments, quoted where necessary."""
     return shlex.join(["latentface", *words])

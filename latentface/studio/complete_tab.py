@@ -1,4 +1,4 @@
-"""The tab that completes faces: what is to go is painted over in the browser."""
+"""The tab that completes faces: the user paints over what is to be replaced."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from latentface.studio.tool import Controls, Tool, flagged
 from latentface.studio.work import Workshop
 
 PAINTED, PASTED = "what is painted over", "fit in what is painted over"
-OPAQUE = 16  # of 255: what is painted more faintly does not count
+OPAQUE = 16  # of 255: fainter strokes do not count
 MASK = "mask.png"
 
 
@@ -34,7 +34,7 @@ def _lay_out(desk: Desk) -> Controls:
 
 
 def painted(value: dict[str, Any] | None) -> tuple[str, BoolArray]:
-    """The photo's file and what is painted over it, bool [H, W], of the value of an image editor.
+    """The photo's file and the painted mask, bool [H, W], from the value of an image editor.
 
     Raises:
         InputError: there is no photo yet.

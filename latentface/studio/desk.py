@@ -1,4 +1,4 @@
-"""What all parts of the page share: the verbs, the queue, and the sessions of those who use it."""
+"""The state that all parts of the page share: the verbs, the queue, and the sessions of the users."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ MOST_PICTURES = 300
 
 
 class Recent(Generic[T]):
-    """Values by a key; those that were not used for longest are forgotten where there are many."""
+    """A dictionary of limited size that drops the least recently used values."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -62,9 +62,9 @@ class Recent(Generic[T]):
 
 
 class Shared:
-    """The folder of which the server hands files out: previews, and results, which lie elsewhere.
+    """The folder that the server serves: previews, and links to results, which lie elsewhere.
 
-    Each picture is written once and whole; the oldest go when there are many.
+    Each picture is written once and atomically; the oldest ones are deleted if there are too many.
     """
 
     def __init__(self, folder: Path, most: int = MOST_PICTURES) -> None:
@@ -73,7 +73,7 @@ class Shared:
         self._lock = threading.Lock()
 
     def uploaded(self, path: str | None, what: str) -> str:
-        """A file that was uploaded into the folder; InputError for none, and for any other file of this machine."""
+        """An uploaded file; InputError if there is none, and for any other file of this machine."""
         if not path:
             raise InputError(f"there is no {what} yet; drop or upload one first")
         if not Path(path).resolve().is_relative_to(self._folder.resolve()):
@@ -81,7 +81,7 @@ class Shared:
         return path
 
     def file(self, path: Path) -> str:
-        """A file of the same name and content in the folder, for one that lies elsewhere."""
+        """A file in the folder with the same name and content as one that lies elsewhere."""
         stamp = f"{path.resolve()} {path.stat().st_mtime_ns}"
         home = self._folder / hashlib.sha256(os.fsencode(stamp)).hexdigest()[:32]
         with self._lock:
@@ -92,11 +92,11 @@ class Shared:
         return str(home / path.name)
 
     def files(self, paths: Iterable[Path]) -> list[str]:
-        """The same of several files, without those that are gone."""
+        """`file` for several files, without those that no longer exist."""
         return [self.file(path) for path in paths if path.is_file()]
 
     def picture(self, pixels: Pixels) -> str:
-        """The file of a picture, uint8 RGB [H, W, 3], as JPEG: its name tells its content."""
+        """Write a picture, uint8 RGB [H, W, 3], as JPEG; its name is a hash of its content."""
         name = hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes()).hexdigest()[:32]
         with self._lock:
             if name not in self._held:
@@ -112,7 +112,7 @@ class Shared:
 
 @dataclass(frozen=True, eq=False)
 class Desk:
-    """What the page works with.
+    """The shared state of the page.
 
     Attributes:
         workshop: the verbs. shared: the files that the server hands out. queue: long work.
@@ -129,7 +129,7 @@ class Desk:
     forms: Recent[dict[str, Any]] = field(default_factory=lambda: Recent(MOST_FORMS))
 
     def subject(self, path: str, number: float = 0, *, clip: bool = False) -> Subject:
-        """The face of that number in an uploaded photo, or in a clip's first frame that shows any; 0: the largest."""
+        """The face of that number in a photo, or in the first frame of a clip with a face; 0 is the largest."""
         read = Subject.of_clip if clip else Subject.read
         known = self.subjects.get(path) or self.subjects.put(path, read(path))
         return known.choose(int(number)) if number else known
@@ -141,12 +141,12 @@ def new_token() -> str:
 
 
 def file_address(path: str) -> str:
-    """Where a browser finds a file of the shared folder, for an attribute of the page."""
+    """The URL of a file in the shared folder."""
     return html.escape(f"gradio_api/file={quote(path)}")
 
 
 def explained(function: Callable[P, R]) -> Callable[P, R]:
-    """The function, whose errors that the user can do something about are shown on the page as they are worded."""
+    """A decorator: errors that the user can act on are shown on the page with their message."""
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:

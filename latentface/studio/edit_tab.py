@@ -28,7 +28,7 @@ NO_PHOTO = "drop a photo first"
 
 @dataclass(frozen=True)
 class EditTab:
-    """The components that callbacks fill."""
+    """The components that callbacks update."""
 
     photo: gr.Image
     another: gr.Button
@@ -57,7 +57,7 @@ class EditTab:
         return self.shared.picture(edited.subject.window.pixels), self.shared.picture(edited.preview)
 
     def moved(self, session: Session) -> dict[Any, Any]:
-        """What changes while a slider moves."""
+        """The outputs that change while a slider moves."""
         now = session.present
         return {
             self.compare: self.pair(now),
@@ -68,7 +68,7 @@ class EditTab:
         }
 
     def shown(self, session: Session) -> dict[Any, Any]:
-        """The whole tab as the session has it."""
+        """All outputs of the tab, as the session has them."""
         subject, changes = session.present.subject, session.present.changes
         several = len(subject.faces) > 1
         framed = frame_faces(subject, [subject.number])[0] if several else None
@@ -88,7 +88,7 @@ class EditTab:
 
     @property
     def outputs(self) -> list[Any]:
-        """All that `shown` and `blank` fill."""
+        """The components that `shown` and `blank` update."""
         filled = [self.photo, self.another, self.compare, self.picker, self.face, *self.sliders, *self.presets]
         return [*filled, self.undo, self.redo, self.apply, self.command]
 
@@ -174,7 +174,7 @@ def _sliders() -> list[gr.Slider]:
 
 @dataclass(frozen=True)
 class Callbacks:
-    """What the tab's controls do: a session comes in by its token, and what is to be shown goes out."""
+    """The callbacks of the controls: they take the token of a session and return what is to be shown."""
 
     desk: Desk
     tab: EditTab
@@ -232,7 +232,7 @@ class Callbacks:
         return self._keep(token, engine.chosen(session, subject.face_at(*place)))
 
     def prepare(self, token: str) -> dict[Any, Any]:
-        """Show on its button what each preset makes of the face; the first slider's move finds all fitted by then."""
+        """Show the effect of each preset on its button; this also fits the head before the first slider moves."""
         session = self.desk.sessions.get(token)
         if session is None:
             return {each: gr.skip() for each in self.tab.presets}

@@ -1,4 +1,4 @@
-"""The verbs as named HTTP endpoints: what the page does, without a page. docs/studio.md shows how to call them."""
+"""The verbs as named HTTP endpoints, for use without the page; docs/studio.md shows how to call them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from latentface.studio.desk import Desk, explained
 from latentface.studio.jobs import Work, result_of
 from latentface.studio.session import Subject
 
-AT_ONCE = 1  # request of a verb: the queue does one thing after the other anyway
+AT_ONCE = 1  # concurrent requests of a verb: the queue runs one job at a time anyway
 
 
 def add_endpoints(desk: Desk) -> None:
-    """Define the endpoints within the page that is being built; nothing of them can be seen there."""
+    """Define the endpoints within the page that is being built; they are invisible there."""
     workshop, path = desk.workshop, partial(desk.shared.uploaded, what="file")
 
     def edit(photo: str, changes: Any, face: float, kind: str) -> list[str]:

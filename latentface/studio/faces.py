@@ -1,4 +1,4 @@
-"""Which face: where a photo or a clip shows several, they are shown with numbers, to be clicked or named."""
+"""The choice of a face: if a photo or a clip shows several, they are numbered, to be clicked or named."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def face_picker(name: str, height: int = 220) -> gr.Image:
 
 
 def face_choice(desk: Desk, source: gr.Image | gr.Video, name: str, *, everybody: bool = False) -> gr.Number:
-    """Which face of what is dropped on `source`: its value is a number from 1, or 0 for what the verb takes by itself.
+    """The choice of a face in the file dropped on `source`: a number from 1, or 0 for the default of the verb.
 
-    everybody: whether that is all faces, and not the largest.
+    everybody: whether that default is all faces instead of the largest.
     """
     number = gr.Number(
         0, label="Face", info=f"0 for {'all of them' if everybody else 'the largest'}", precision=0, minimum=0,

@@ -1,4 +1,4 @@
-"""What was done and undone, as values."""
+"""The history of undo and redo, as an immutable value."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ MOST = 100  # steps that can be undone
 
 @dataclass(frozen=True)
 class History(Generic[T]):
-    """A value with those before it and those that were undone.
+    """A value, the values before it, and those that were undone.
 
     Attributes:
         present: what is now.
-        past: what was, the oldest first.
-        future: what was undone, what comes next last.
-        label: what the present was made by; further steps of the same label take its place.
+        past: earlier values, oldest first.
+        future: undone values; the next one to redo is the last.
+        label: the step that led to the present value; further steps with the same label replace it.
     """
 
     present: T
@@ -29,7 +29,7 @@ class History(Generic[T]):
     def push(self, value: T, label: str = "") -> History[T]:
         """The history after one step more; what was undone is gone.
 
-        Steps that follow each other under one label, as those of a slider on its way do, are undone together.
+        Consecutive steps with the same label, such as those of a slider that is being dragged, are undone together.
         """
         past = self.past if label and label == self.label else (*self.past, self.present)
         return History(value, past[-MOST:], (), label)

@@ -1,4 +1,4 @@
-"""Where a tab shows its job: progress, what it looks like so far, its results, and a button that cancels it."""
+"""The panel of a tab that shows its job: progress, a preview, the results, and a button to cancel it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import gradio as gr
 from latentface.studio.desk import Desk, explained
 from latentface.studio.jobs import Job, Work
 
-TICK = 0.5  # seconds between two looks at a job
+TICK = 0.5  # seconds between two updates
 FILMS, PICTURES = (".mp4", ".webm"), (".png", ".jpg", ".webp", ".gif")
 
 
 def status_html(job: Job | None, empty: str = "") -> str:
-    """The state of a job in a line with a bar; without one, words that say what will be there."""
+    """The state of a job as a line with a progress bar; without a job, the given text."""
     if job is None:
         return f'<div class="empty">{html.escape(empty)}</div>' if empty else ""
     share = round(100 * job.share)
@@ -45,7 +45,7 @@ def curve_svg(values: Sequence[float]) -> str:
 
 @dataclass(frozen=True)
 class JobPanel:
-    """The components, and what ties them to the queue."""
+    """The components, and their connection to the queue."""
 
     desk: Desk
     token: gr.BrowserState
@@ -62,7 +62,7 @@ class JobPanel:
 
     @property
     def outputs(self) -> list[Any]:
-        """What a look at the job fills."""
+        """The components that an update fills."""
         return [self.status, self.curve, self.picture, self.film, self.files, self.cancel, self.timer, self.seen]
 
     def job(self, token: str) -> Job | None:
@@ -70,7 +70,7 @@ class JobPanel:
         return next((job for job in self.desk.queue.of(token) if job.title == self.kind), None)
 
     def look(self, token: str, seen: str = "") -> dict[Any, Any]:
-        """The job as it stands; seen: what was shown last, which is not sent again."""
+        """The current state of the job; seen: the state that was shown last, which is not sent again."""
         job = self.job(token)
         mark = "" if job is None else f"{job.number} {job.state} {id(job.picture)}"
         told: dict[Any, Any] = {
@@ -96,7 +96,7 @@ class JobPanel:
         }
 
     def submits(self, button: gr.Button, make: Callable[..., Work], inputs: Sequence[Any]) -> None:
-        """Let a button put work into the queue: what `make` gives for the inputs' values."""
+        """Let a button submit work to the queue, which `make` creates from the values of the inputs."""
 
         @explained
         def submit(token: str, *values: Any) -> dict[Any, Any]:
@@ -113,7 +113,7 @@ class JobPanel:
 
 
 def add_job_panel(desk: Desk, token: gr.BrowserState, kind: str, empty: str = "") -> JobPanel:
-    """A panel at this place of the page; empty: what it says before there is a job."""
+    """Add a panel to the page here; empty: its text before there is a job."""
     name = kind.lower()
     with gr.Row(equal_height=True, elem_classes="status"):
         status = gr.HTML(status_html(None, empty), elem_id=f"{name}-status", padding=False)

@@ -1,6 +1,6 @@
-"""Long work, one piece after the other, with progress, and to be cancelled at any time.
+"""A queue of jobs that report their progress and can be cancelled at any time; one runs at a time.
 
-A job belongs to no page: whoever reloads one, or closes it, finds the job and its results again.
+A job does not depend on a page: after a page is reloaded or closed, the job and its results can be found again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Cancelled(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """A piece of work, as it stands.
+    """The state of a job.
 
     Attributes:
         number: counted from 1.
@@ -58,7 +58,7 @@ class Job:
 
 
 class Progress:
-    """What a job tells while it works; every call raises `Cancelled` once it is not wanted any more."""
+    """Reports the progress of a job; every call raises `Cancelled` once the job has been cancelled."""
 
     def __init__(self, tell: Callable[[Callable[[Job], Job]], None]) -> None:
         self._tell = tell
@@ -80,7 +80,7 @@ Work = Callable[[Progress], Sequence[Path]]
 
 
 class JobQueue:
-    """Works off jobs in their order, in a thread of its own that begins with the first."""
+    """Runs jobs in order, in a thread of its own that starts with the first job."""
 
     def __init__(self) -> None:
         self._jobs: dict[int, Job] = {}
@@ -92,7 +92,7 @@ class JobQueue:
         self._closed = False
 
     def submit(self, title: str, work: Work, owner: str = "") -> Job:
-        """Put work at the end of the queue; UsageError where too much is waiting."""
+        """Put work at the end of the queue; UsageError if too many jobs are waiting."""
         with self._changed:
             if self._closed or len(self._work) >= MOST_WAITING:
                 raise UsageError(f"{len(self._work)} jobs are waiting already; cancel some, or wait for them")
@@ -108,7 +108,7 @@ class JobQueue:
             return job
 
     def get(self, number: int) -> Job:
-        """A job by its number; UsageError for one that there is not, or not any more."""
+        """A job by its number; UsageError if it does not exist, or no longer."""
         with self._changed:
             if number not in self._jobs:
                 raise UsageError(f"no job {number}; expected one of {', '.join(map(str, self._jobs)) or 'none yet'}")
@@ -120,7 +120,7 @@ class JobQueue:
             return [job for job in reversed(self._jobs.values()) if job.owner == owner]
 
     def cancel(self, number: int) -> None:
-        """Take a job out of the queue, or stop it where it next reports its progress; nothing for one that is over."""
+        """Remove a job from the queue, or stop it when it next reports its progress; does nothing to a finished one."""
         with self._changed:
             job = self._jobs.get(number)
             if job is None or job.is_over:
@@ -132,7 +132,7 @@ class JobQueue:
             self._changed.notify_all()
 
     def wait(self, number: int, timeout: float | None = None) -> Job:
-        """The job once it is over, or as it stands after so many seconds."""
+        """Wait for a job; returns its state when it is over, or after so many seconds."""
         with self._changed:
             self._changed.wait_for(lambda: self._jobs[number].is_over, timeout)
             return self._jobs[number]

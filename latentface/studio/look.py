@@ -1,4 +1,4 @@
-"""What the page looks like: its theme, in light and dark, and the rules that gradio's own lack."""
+"""The look of the page: its light and dark theme, and additional style rules."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ button.md { font-weight: 500; font-size: 14px; white-space: nowrap; }
 
 
 def theme() -> gr.themes.Base:
-    """Light cards on a quiet ground, or dark ones, with fonts that every machine has: nothing is loaded for it."""
+    """Light or dark cards on a plain background, with system fonts, so that nothing is downloaded."""
     made = gr.themes.Soft(
         primary_hue="indigo", secondary_hue="indigo", neutral_hue="slate", spacing_size="sm", radius_size="lg",
         font=FONTS, font_mono=MONO,

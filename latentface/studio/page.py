@@ -21,7 +21,7 @@ from latentface.studio.verify_tab import build_verify
 from latentface.studio.video_tab import VIDEO
 
 TOOLS = (TRANSFER, VIDEO, CLIPS, ANIMATE, STYLE, COMPLETE, PROJECT, MIX)
-KEEP_HOURS = 12  # uploads and previews, unless the server ends before
+KEEP_HOURS = 12  # lifetime of uploads and previews
 TITLE = (
     f'<header class="title">{LOGO}<div><h1>latentface studio</h1>'
     f"<p>Change expressions in photos and clips. They stay on this machine. Version {__version__}</p></div></header>"

@@ -18,7 +18,7 @@ EMPTY = "No jobs yet. What takes longer than a moment is listed here, and goes o
 
 
 def job_cards(jobs: Sequence[Job], shared: Shared) -> str:
-    """The jobs as they stand, each with its bar, or its results as links."""
+    """The current jobs, each with a progress bar, or with links to its results."""
     return "".join(_card(job, shared) for job in jobs) or status_html(None, EMPTY)
 
 
@@ -51,7 +51,7 @@ class QueueTab:
         return [self.cards, self.number, self.cancel, self.timer]
 
     def restore(self, token: str) -> dict[Any, Any]:
-        """All jobs as they stand."""
+        """The current state of all jobs."""
         jobs = self.desk.queue.of(token)
         going = [(f"{job.number}: {job.title}", job.number) for job in jobs if not job.is_over]
         return {
@@ -62,7 +62,7 @@ class QueueTab:
         }
 
     def refresh(self, token: str) -> dict[Any, Any]:
-        """The cards alone while jobs go on, so that a choice is kept; everything once they are over."""
+        """Only the cards while jobs are running, so that a selection is kept; everything once they are over."""
         jobs = self.desk.queue.of(token)
         over = all(job.is_over for job in jobs)
         return self.restore(token) if over else {self.cards: job_cards(jobs, self.desk.shared)}

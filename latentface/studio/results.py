@@ -1,4 +1,4 @@
-"""Where results land: a folder of the user's, in which nothing is overwritten."""
+"""The folder of results: it is chosen by the user, and nothing in it is overwritten."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Results:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def new(self, source: str | Path, ending: str) -> Path:
-        """A free name for what was made of a source: NAME.ending, or NAME-2.ending and so on.
+        """An unused name for a result of a source: NAME.ending, or NAME-2.ending and so on.
 
-        Only the last part of the source's name counts. Raises OutputError where the folder cannot be made.
+        Only the last part of the source's path is used. Raises OutputError where the folder cannot be made.
         """
         stem = short_stem(Path(Path(source).name)) or "untitled"
         with self._lock:

@@ -1,4 +1,4 @@
-"""The server of the page: on this machine alone unless there is a password, and nothing is loaded from elsewhere."""
+"""The server of the page: for this machine alone unless there is a password; it loads nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def check_host(host: str, password: str | None) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address is reached from this machine alone."""
+    """Whether an address can be reached only from this machine."""
     if host == "localhost":
         return True
     try:
@@ -48,7 +48,7 @@ def is_loopback(host: str) -> bool:
 
 
 def parse_auth(text: str) -> tuple[str, str]:
-    """USER:PASSWORD as two words; UsageError for another form, or a password of less than 8 characters."""
+    """Split USER:PASSWORD; UsageError for another form, or for a password of less than 8 characters."""
     user, colon, password = text.partition(":")
     if not user or not colon or len(password) < 8:
         raise UsageError("--auth takes USER:PASSWORD, with a password of 8 characters or more")
@@ -59,9 +59,10 @@ Handler = Callable[[Any, Any, Any], Awaitable[None]]
 
 
 class Guard:
-    """ASGI middleware: answers only requests made to this server under its own name, and says what a page may load.
+    """ASGI middleware: accepts only requests to the server's own host name, and restricts what the page may load.
 
-    A name that another site has pointed at this machine (DNS rebinding) is not its own. With a password any name goes.
+    This prevents DNS rebinding, where another site's name points at this machine. With a password, any name is
+    accepted.
     """
 
     def __init__(self, app: Handler, hosts: tuple[str, ...] | None) -> None:
@@ -109,7 +110,7 @@ async def _refuse(send: Any, why: str) -> None:
 
 @contextmanager
 def quiet_gradio() -> Iterator[Path]:
-    """Let gradio send and fetch nothing, and keep what is uploaded in a folder that goes when the block ends."""
+    """Keep gradio from using the network, and keep uploads in a folder that is deleted when the block ends."""
     with tempfile.TemporaryDirectory(prefix="latentface-studio-", ignore_cleanup_errors=True) as folder:
         settings = {
             "GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": folder, "HF_HUB_OFFLINE": "1",
@@ -125,7 +126,7 @@ def quiet_gradio() -> Iterator[Path]:
 
 
 def make_app(desk: Desk, host: str = "127.0.0.1", auth: tuple[str, str] | None = None) -> Any:
-    """The page as an ASGI application; to be made and served within `quiet_gradio`."""
+    """The page as an ASGI application; create and serve it within `quiet_gradio`."""
     import gradio as gr
     from fastapi import FastAPI
 
@@ -134,8 +135,8 @@ def make_app(desk: Desk, host: str = "127.0.0.1", auth: tuple[str, str] | None =
 
     check_host(host, None if auth is None else auth[1])
     page = build_page(desk)
-    # gradio takes any file of the machine for an upload, and any drawing for its own, until a page says that it is
-    # served; a mounted one never does
+    # gradio accepts any file of the machine as an upload, and any SVG as its own, until a page says that it is
+    # served; a mounted page never does
     page.has_launched = page.is_running = True
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Guard, hosts=(*LOCAL_NAMES, host) if auth is None else None)
@@ -147,7 +148,7 @@ def make_app(desk: Desk, host: str = "127.0.0.1", auth: tuple[str, str] | None =
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket at the address, the next free port from `port` on (0: any); UsageError where there is none."""
+    """A socket at the address, on the first free port from `port` on (0: any); UsageError if there is none."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for number in range(port, port + 100) if port else (0,):
         made = socket.socket(family, socket.SOCK_STREAM)
@@ -157,7 +158,7 @@ def bind(host: str, port: int) -> socket.socket:
         except OSError:
             made.close()
             continue
-        made.listen(WAITING)  # who is told the address at once may come before the server has started
+        made.listen(WAITING)  # a client that is told the address at once may connect before the server has started
         return made
     raise UsageError(f"no port from {port} to {port + 99} is free on {host}; name another with --port")
 
@@ -170,7 +171,7 @@ def make_server(app: Any) -> uvicorn.Server:
 
 
 def warm_up() -> None:
-    """Load the networks that the first photo needs, while the user still looks for one."""
+    """Load the networks that the first photo needs, while the user is still choosing one."""
     from latentface import hub
 
     for load in (hub.landmark_predictor, hub.head_model, hub.head_reader, hub.mouth, hub.finders, hub.mark):

@@ -1,4 +1,4 @@
-"""The engine of the page's editing: a photo fitted once, previews of its changed face, and what was done to it."""
+"""The engine of the editing tab: a head fitted to a photo once, previews of the changed face, and the history."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from latentface.editing.head_placement import HeadPlacer
 
 SIDE = 512  # pixels: the longer side of a preview
-REACH = 1.25  # of a face's FFHQ square, from its middle to each side of the preview
-NEAR = 0.8  # of that square: a thumbnail
-NEARLY_ALL = 0.6  # of the photo: a preview of more shows all of it
-KEPT = 4  # photos in a history: one that an edit was applied to holds its pixels
+REACH = 1.25  # half the side of the preview, in sides of the face's FFHQ square
+NEAR = 0.8  # the same for a thumbnail
+NEARLY_ALL = 0.6  # of the photo: a preview that covers more shows the whole photo
+KEPT = 4  # photos in a history, each with its pixels
 
 
 def _placer() -> type[HeadPlacer]:
-    """What moves heads; loaded with the first photo, not with the page."""
+    """The engine that moves heads; loaded with the first photo, not with the page."""
     from latentface.editing.head_placement import HeadPlacer
 
     return HeadPlacer
@@ -53,7 +53,7 @@ class Window:
 
     @classmethod
     def around(cls, rgb: Pixels, face: FaceCrop) -> Window:
-        """What lies around a face in a photo, uint8 RGB [H, W, 3]; the whole photo if that is most of it."""
+        """The surroundings of a face in a photo, uint8 RGB [H, W, 3]; the whole photo if they cover most of it."""
         height, width = rgb.shape[:2]
         middle, reach = face.quad.mean(axis=0), REACH * face.side
         left, top = np.clip(np.floor(middle - reach), 0, None).astype(int).tolist()
@@ -70,7 +70,7 @@ class Window:
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A photo, and the face in it that is edited.
+    """A photo and its edited face.
 
     Attributes:
         photo: as read.
@@ -88,7 +88,7 @@ class Subject:
 
     @classmethod
     def of(cls, photo: Photo, name: str, number: int | None = None, path: Path | None = None) -> Subject:
-        """The face of that number in a photo, or the largest; NoFaceFound or InputError where there is none."""
+        """The face of that number in a photo, or the largest; NoFaceFound or InputError if there is none."""
         from latentface import api
 
         upright, crops, _ = api.align_upright(photo)
@@ -98,12 +98,12 @@ class Subject:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str], number: int | None = None) -> Subject:
-        """The same of a photo's file; InputError for one that cannot be read."""
+        """`of` for a photo's file; InputError if it cannot be read."""
         return cls.of(read_photo(path), Path(path).name, number, Path(path))
 
     @classmethod
     def of_clip(cls, path: str | os.PathLike[str]) -> Subject:
-        """The largest face in a clip's first frame that shows any, among those that `editing.clip_edit` looks at."""
+        """The largest face in the first frame of a clip with a face, among those that `editing.clip_edit` searches."""
         from latentface import api
 
         for frame in islice(read_clip(path), LOOKED_AT):
@@ -132,12 +132,12 @@ class Subject:
 
     @cached_property
     def head(self) -> HeadPlacer:
-        """What moves the head in the photo at its full size; InputError for a head turned far away."""
+        """The engine for the head in the photo at full size; InputError for a head turned too far."""
         return _placer()(self.photo.rgb, self.face, self._others)
 
     @cached_property
     def window(self) -> Window:
-        """What previews show of the photo."""
+        """The part of the photo that previews show."""
         return Window.around(srgb(self.photo).rgb, self.face)
 
     @cached_property
@@ -148,7 +148,7 @@ class Subject:
 
     @property
     def _others(self) -> list[Float64Array]:
-        """Landmarks [68, 2] of the faces that keep still."""
+        """Landmarks [68, 2] of the other faces, which do not move."""
         return [face.landmarks for face in self.faces if face is not self.face]
 
     def preview(self, changes: Mapping[str, float]) -> Pixels:
@@ -178,9 +178,9 @@ class Subject:
 
 @dataclass(frozen=True, eq=False)
 class Edited:
-    """A subject with changes that are not applied yet.
+    """A subject with pending changes.
 
-    changes: values by the keys of `sliders`. earlier: those that were applied before, and the face of each.
+    changes: values by the keys of `sliders`. earlier: changes that were applied before, each with its face.
     """
 
     subject: Subject
@@ -189,11 +189,11 @@ class Edited:
 
     @property
     def preview(self) -> Pixels:
-        """What is to be seen of it, uint8 RGB [h, w, 3]."""
+        """Its preview, uint8 RGB [h, w, 3]."""
         return self.subject.preview(self.changes)
 
     def applied(self) -> Edited:
-        """The changed photo as a new subject to go on with, its faces found and fitted anew."""
+        """The changed photo as a new subject, with faces detected and fitted again."""
         subject = self.subject
         if not self.changes:
             return self
@@ -206,7 +206,7 @@ Session = History[Edited]
 
 
 def changed(session: Session, changes: Mapping[str, float]) -> Session:
-    """The session after its sliders were moved; a slider on its way makes one step."""
+    """The session after sliders were moved; dragging one slider is a single step."""
     before = session.present.changes
     moved = sorted(name for name in {*before, *changes} if before.get(name) != changes.get(name))
     if not moved:
@@ -216,13 +216,13 @@ def changed(session: Session, changes: Mapping[str, float]) -> Session:
 
 
 def applied(session: Session) -> Session:
-    """The session that goes on from the changed photo; InputError or NoFaceFound if no face is found in it."""
+    """The session that continues from the changed photo; InputError or NoFaceFound if no face is found in it."""
     made = session.present.applied()
     return session if made is session.present else forgetful(session.push(made))
 
 
 def chosen(session: Session, number: int) -> Session:
-    """The session at another face of its photo; what is changed on the face before is applied first."""
+    """The session with another face of its photo; pending changes of the previous face are applied first."""
     subject = session.present.subject
     if number == subject.number:
         return session
@@ -233,7 +233,7 @@ def chosen(session: Session, number: int) -> Session:
 
 
 def forgetful(session: Session) -> Session:
-    """The session without steps so far back that more than `KEPT` photos would be held."""
+    """The session without the oldest steps, so that at most `KEPT` photos are held."""
     photos: list[Photo] = []
     kept: list[Edited] = []
     for step in (session.present, *reversed(session.past)):

@@ -1,4 +1,4 @@
-"""The sliders of the page, its presets, and what their values do to a head."""
+"""The sliders and presets of the page, and the changes of the head that their values mean."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from latentface.emotion import Emotion
 from latentface.head.control_names import CONTROLS, NEUTRALISE
 
 STRONGEST = 3.0  # of an emotion; 2 is a full one
-#: Controls of which a photo often shows something that can be taken off.
+#: Controls whose value a photo often shows already, so that it can also be reduced.
 TWO_SIDED = ("blink", "smile", "jaw", "lips-apart", "frown")
 #: What the page calls controls whose name does not say it.
 TITLES = {
@@ -76,5 +76,5 @@ PRESETS: dict[str, dict[str, float]] = {
 
 
 def changes_of(values: Mapping[str, float]) -> dict[str, float]:
-    """What sliders ask for: values by their keys, without those that stand at 0."""
+    """The changes that sliders ask for: values by key, without sliders at 0."""
     return {name: float(value) for name, value in values.items() if value}

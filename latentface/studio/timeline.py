@@ -1,4 +1,4 @@
-"""Lines of time: a table of blocks to which lines are added, and the blocks as coloured stretches."""
+"""Timelines: a table of blocks to which rows can be added, and a picture of the blocks as coloured bars."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OTHER = "#a5b4fc"
 def block_table(
     name: str, label: str, headers: Sequence[str], fields: Sequence[Any], beginning: list[list[Any]]
 ) -> gr.Dataframe:
-    """A table, and above it a line of fields whose values are added to it: call it after laying them out.
+    """A table with a row of input fields above it, whose values can be added; call it after laying out the fields.
 
     Args:
         name: what the ids of its elements begin with.
@@ -50,7 +50,7 @@ def _lines(rows: Rows) -> list[list[Any]]:
 
 
 def show_line(function: Callable[..., str], inputs: Mapping[Any, Any], name: str) -> None:
-    """A line of time that is kept in step: `function` gives it for the inputs, components with their first values."""
+    """A timeline that is kept up to date: `function` renders it from the inputs, components with their first values."""
     line = gr.HTML(function(*inputs.values()), elem_id=name, padding=False)
     gr.on(
         [each.change for each in inputs], function, list(inputs), line,
@@ -59,7 +59,7 @@ def show_line(function: Callable[..., str], inputs: Mapping[Any, Any], name: str
 
 
 def line_of_emotions(rows: Rows) -> str:
-    """Emotions as coloured stretches, as wide as they are long; what is wrong with them, in words."""
+    """Emotions as coloured bars whose width is their duration; or an error message."""
     try:
         sequence = parse_blocks(rows)
     except UsageError as error:
@@ -73,7 +73,7 @@ def line_of_emotions(rows: Rows) -> str:
 
 
 def tracks_of_changes(rows: Rows, seconds: float) -> str:
-    """Changes of a clip as coloured stretches below each other, where they lie in it; or what is wrong with them.
+    """Changes of a clip as coloured bars below each other, at their times; or an error message.
 
     seconds: the clip's length, 0 if that is not known.
     """
@@ -100,5 +100,5 @@ def _tracks(blocks: Sequence[Block], last: float) -> Iterator[str]:
 
 
 def complaint(error: Exception) -> str:
-    """What is wrong, as it is worded."""
+    """The error message."""
     return f'<div class="job failed" role="alert">{html.escape(str(error))}</div>'

@@ -1,4 +1,4 @@
-"""A tab whose work goes into the queue: what goes in on its left, and on its right what becomes of it."""
+"""A tab whose work goes into the queue, with its inputs on the left and the job and its results on the right."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from latentface.studio.job_panel import JobPanel, add_job_panel
 from latentface.studio.jobs import Work
 from latentface.studio.work import CLIPS
 
-Controls = dict[str, Any]  # components by the name of what they say
+Controls = dict[str, Any]  # components by the name of their value
 DROPPED = (gr.Image, gr.Video, gr.File)
 
 
@@ -30,10 +30,10 @@ class Tool:
         title: of the tab and of its jobs.
         about: what it does, in a sentence.
         verb: on its button.
-        lay_out: makes its controls, and names those whose values count.
-        work: the work for a workshop and the controls' values by name; files that were dropped are checked.
-        words: the command that does the same, for the same values, files by their names; None where there is none.
-        preview: small pictures with captions for the desk and the same values; None for a verb that has no steps.
+        lay_out: creates the controls, and returns those whose values are used, by name.
+        work: creates the work from a workshop and the values by name; dropped files have been checked.
+        words: the equivalent command for the same values, with files by name; None if there is none.
+        preview: small pictures with captions for the same values; None for a verb without a preview.
     """
 
     title: str
@@ -46,7 +46,7 @@ class Tool:
 
     @property
     def name(self) -> str:
-        """What the ids of its elements begin with."""
+        """The prefix of the ids of its elements."""
         return self.title.lower()
 
 
@@ -66,7 +66,7 @@ class ToolTab:
         return [*self.controls.values(), *self.panel.outputs]
 
     def restore(self, token: str) -> dict[Any, Any]:
-        """The tab as it was when the page was left: what was entered, and the job as it stands."""
+        """Restore the tab as the user left it: the entered values, and the current state of the job."""
         values = self.desk.forms.get(self._key(token)) or {}
         entered = {
             control: gr.update(value=values[name])
@@ -80,7 +80,7 @@ class ToolTab:
         return self.tool.work(self.desk.workshop, **self._named(values, self._uploaded))
 
     def keep(self, token: str, *values: Any) -> str:
-        """Remember what is entered, and give the command that does the same."""
+        """Remember the entered values, and return the equivalent command."""
         self.desk.forms.put(self._key(token), dict(zip(self.controls, values, strict=True)))
         each, words = zip(values, self.controls.values(), strict=True), self.tool.words
         if words is None or not all(value for value, control in each if isinstance(control, DROPPED)):
@@ -140,7 +140,7 @@ def film_strip(pictures: Sequence[tuple[str, str]]) -> str:
 
 
 def photo_drop(label: str, name: str, height: int = 260) -> gr.Image:
-    """Where a photo is dropped; its value is the file's path."""
+    """A drop zone for a photo; its value is the path of the file."""
     return gr.Image(
         label=label, type="filepath", image_mode=None, sources=["upload", "clipboard", "webcam"], height=height,
         elem_id=name, placeholder="Drop a photo here\nor click to choose one", buttons=[],
@@ -148,7 +148,7 @@ def photo_drop(label: str, name: str, height: int = 260) -> gr.Image:
 
 
 def clip_drop(label: str, name: str) -> gr.Video:
-    """Where a clip is dropped, or recorded by the camera; its value is the file's path."""
+    """A drop zone for a clip, or a recording by the camera; its value is the path of the file."""
     return gr.Video(label=label, sources=["upload", "webcam"], height=260, elem_id=name, buttons=[])
 
 
@@ -163,7 +163,7 @@ def clip_kind(name: str) -> gr.Radio:
 
 
 def command_box(name: str, empty: str, *, visible: bool = True) -> gr.Textbox:
-    """The line that does the same."""
+    """The box with the equivalent command."""
     return gr.Textbox(
         label="The same on the command line", interactive=False, lines=1, max_lines=6, buttons=["copy"],
         elem_id=name, elem_classes="command", placeholder=empty, visible=visible,
@@ -176,7 +176,7 @@ def numbered(face: float | None) -> int | None:
 
 
 def flagged(**values: Any) -> list[str]:
-    """Words of a command for values that say something: `--face 2`, and none for 0, an empty list or False."""
+    """The options of a command for values: `--face 2`, and nothing for 0, an empty list or False."""
     words: list[str] = []
     for name, value in values.items():
         if not value:

@@ -39,7 +39,7 @@ def build_verify(desk: Desk) -> None:
 
 
 def tell(found: Verification) -> str:
-    """What was found as HTML: what follows from it first, then a paragraph for each finding."""
+    """The findings as HTML: the conclusion first, then a paragraph for each finding."""
     *findings, conclusion = found.meaning
     parts = (html.escape(line).partition(":") for line in findings)
     lines = "".join(f"<p><b>{what}:</b>{told}</p>" for what, _, told in parts)

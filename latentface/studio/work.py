@@ -1,4 +1,4 @@
-"""What the page lets the queue do: each verb as work that reports its progress and writes into the results' folder."""
+"""The work of the queue: each verb as a function that reports its progress and writes into the folder of results."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ LONGEST = 600.0  # seconds of an expression video
 
 @dataclass(frozen=True, eq=False)
 class Workshop:
-    """The verbs with one network. Every method checks what it is given at once, and returns what remains to be done.
+    """The verbs with one network. Every method checks its arguments immediately and returns the work as a function.
 
     Attributes:
         network: name or file of the generator, which is loaded when it is first needed.
@@ -91,7 +91,7 @@ class Workshop:
     def edit(
         self, photo: str, changes: Mapping[str, float], face: int | None = None, name: str = "", kind: str = "png"
     ) -> Work:
-        """A photo's file edited from nothing, as `latentface edit` does it.
+        """Edit a photo's file, as `latentface edit` does.
 
         Args:
             photo: the file.
@@ -194,10 +194,10 @@ class Workshop:
         name: str = "",
         kind: str = "mp4",
     ) -> Work:
-        """One face of a clip changed over time, as `latentface edit` does it."""
+        """Change one face of a clip over time, as `latentface edit` does."""
         _check_kind(kind, CLIPS)
         if not keyframes.names:
-            raise UsageError("nothing changes yet; add a line that says what")
+            raise UsageError("nothing changes yet; add a row to the table")
 
         def work(progress: Progress) -> Sequence[Path]:
             progress(0.02, "following the face of the clip")
@@ -208,7 +208,7 @@ class Workshop:
         return work
 
     def project(self, photo: str, steps: int = 100, face: int | None = None, name: str = "") -> Work:
-        """A photo's face as a latent, with what the network draws of it; 0 steps: as the encoder has it."""
+        """Invert the face of a photo to a latent and its picture; with 0 steps, the encoder's output is used."""
         options = ProjectOptions(steps=steps, seed=self.seed)
 
         def work(progress: Progress) -> Sequence[Path]:
@@ -281,13 +281,13 @@ class Workshop:
         self, photo: str, hole: BoolArray | None = None, *, remove: str | None = None, search: bool = False,
         harmonise: bool = False, name: str = "",
     ) -> Work:  # fmt: skip
-        """A photo's face completed, as `latentface complete` does it.
+        """Complete the face of a photo, as `latentface complete` does.
 
         Args:
             photo: the file.
             hole: bool [H, W], what is painted; or
             remove: what is found and removed.
-            search: whether a search follows on the networks; never for what is harmonised.
+            search: whether a search follows the network; never with harmonise.
             harmonise: whether what the hole shows stays, in colours that fit.
             name: what the result is named after; by default the file.
         """

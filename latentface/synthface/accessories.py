@@ -1,4 +1,4 @@
-"""What no asset folder brings: spectacles swept from curves around the eyes, beards grown as shells on the skin."""
+"""Generated accessories: spectacles, swept along curves around the eyes, and beards, grown as shells on the skin."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SIDES = 6  # of a rim's cross-section
 
 
 def make_glasses(head: HeadModel) -> list[Garment]:
-    """All pairs of `GLASSES`, fitted to the head's landmarks at rest; they follow nose and ears."""
+    """All models of `GLASSES`, fitted to the landmarks of the head at rest; they move with nose and ears."""
     return [_glasses(f"glasses_{name}", head, *shape) for name, shape in GLASSES.items()]
 
 

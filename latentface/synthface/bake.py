@@ -1,4 +1,4 @@
-"""What is computed once a head model, on the GPU's rasteriser: texel positions and soft self-shadowing."""
+"""Computes, once for each head model and on the GPU, the positions of texels and soft self-shadowing."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ def visibility(
     triangles: Int32Array,
     directions: int = 160,
 ) -> Float32Array:
-    """How far each vertex sees the sky, as nine real spherical-harmonic coefficients [V, 9] of a 0..1 visibility.
+    """Sky visibility (0..1) of each vertex as nine real spherical-harmonic coefficients, [V, 9].
 
-    Depth maps from directions on a Fibonacci sphere tell which are blocked; a weighted least-squares fit over the
+    Depth maps from directions on a Fibonacci sphere show which are blocked; a weighted least-squares fit over the
     hemisphere above each vertex gives the coefficients (precomputed radiance transfer: Sloan, Kautz, Snyder 2002).
     """
     sky = fibonacci_sphere(directions)
@@ -80,7 +80,7 @@ def _seen_from(
     direction: Float32Array,
     size: int = 512,
 ) -> Float32Array:
-    """1 where the vertex is lit from the direction, 0 where something stands before it."""
+    """1 where the vertex is lit from the direction, 0 where something blocks the light."""
     view = _orthographic(vertices, direction)
     program = context.program(vertex_shader=_DEPTH_VERTEX, fragment_shader=_DEPTH_FRAGMENT)
     depth = context.depth_texture((size, size))
@@ -95,7 +95,7 @@ def _seen_from(
     nearest = np.frombuffer(depth.read(), "f4").reshape(size, size)
     for resource in (buffer, index, depth, target, program):
         resource.release()
-    # A shift along the normal keeps a surface from shadowing itself.
+    # A shift along the normal prevents a surface from shadowing itself.
     lifted = vertices + 0.12 * normals
     clip = np.concatenate([lifted, np.ones((len(lifted), 1), np.float32)], 1) @ view.T
     column, row = (((clip[:, :2] + 1) / 2 * size).astype(int).clip(0, size - 1)).T

@@ -1,4 +1,4 @@
-"""A camera that looks through the face crop: perspective first, then the crop's own similarity in the image plane."""
+"""A camera that renders the aligned face crop: a perspective projection, then the crop's similarity transform."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class CropCamera:
 def crop_camera(landmarks: Float32Array, distance: float) -> CropCamera:
     """A camera at ``distance`` before the face, framed by the FFHQ crop of the 68 world landmarks [68, 3].
 
-    The crop is the one that alignment would cut from the uncropped picture: the landmarks are projected, the quad
-    computed on the image plane, and the plane mapped so that the quad fills the view.
+    The crop is the one that face alignment would cut from the uncropped picture: the landmarks are projected, the
+    crop's quad is computed in the image plane, and the plane is mapped so that the quad fills the view.
     """
     aim = landmarks[17:].mean(0)
     position = np.array([aim[0], aim[1], landmarks[:, 2].max() + distance], np.float32)

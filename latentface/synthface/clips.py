@@ -1,12 +1,12 @@
-"""Clips of one head that moves: ``python -m latentface.synthface.clips --heads heads.npz -o DIR --count 1000``.
+"""Render clips of moving heads: ``python -m latentface.synthface.clips --heads heads.npz -o DIR --count 1000``.
 
 A clip is a person (head, look, light, background: all fixed) and a motion (expression, pose, gaze, blinks and place in
-the picture: smooth curves through random moments). The camera keeps the upright frame of the resting face, so that the
-head moves in the picture as before a real camera. Any person can make any motion: two people with the same one are the
-ground truth of a motion transfer.
+the picture: smooth curves with random keyframes). The camera keeps the upright frame of the resting face, so that the
+head moves in the picture as it would in front of a real camera. Person and motion are independent: two people with the
+same motion are the ground truth of a motion transfer.
 
 Shards of 25 clips as ``DIR/clips-NNNNN.npz``: images uint8 [n, F, S, S, 3], landmarks float32 [n, F, 68, 2] (pixels).
-A killed run resumes: a shard is written whole or not at all, and one that is there is not drawn again.
+An interrupted run resumes: shards are written atomically, and existing ones are not rendered again.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from latentface.synthface.renderer import Render, Renderer
 from latentface.synthface.scene import EMOTIONS, INCIDENTAL, Scene, emotion_shapes, paired, sample_scene
 
 SHARD = 25
-MOMENT = 4.0  # frames from one random moment to the next
-# Standard deviations about the person's own: yaw, pitch, roll, gaze yaw, gaze pitch (degrees), x, y (half pictures),
+MOMENT = 4.0  # frames between keyframes
+# Standard deviations about the person's mean: yaw, pitch, roll, gaze yaw, gaze pitch (degrees), x, y (half pictures),
 # logarithm of the size.
 SPREAD: Final = np.array([15, 8, 7, 10, 6, 0.07, 0.06, 0.05])
 BOUNDS: Final = np.array([38, 20, 20, 25, 15, 0.16, 0.14, 0.12])
@@ -41,7 +41,7 @@ TALK: Final = ("jawOpen", "mouthFunnel", "mouthPucker", "mouthLowerDown", "mouth
 
 @dataclass(frozen=True, eq=False)
 class Motion:
-    """What moves, frame by frame: `course` [F, 8] in SPREAD's order, and each frame's weights of the head's shapes."""
+    """A motion: `course` [F, 8] in SPREAD's order, and the weights of the head's shapes in each frame."""
 
     course: Float32Array
     expressions: tuple[dict[str, float], ...]
@@ -51,7 +51,7 @@ class Motion:
 
 
 def sample_motion(seed: int, frames: int) -> Motion:
-    """A motion from a seed: curves without overshoot through moments about MOMENT frames apart."""
+    """Sample a motion: curves without overshoot through keyframes about MOMENT frames apart."""
     rng = np.random.default_rng([seed, 2])
     count = max(2, round(frames / MOMENT) + 1)
     course = _curve(np.clip(rng.normal(0, SPREAD, (count, len(SPREAD))), -BOUNDS, BOUNDS), frames)
@@ -72,7 +72,7 @@ def _curve(moments: Float64Array, frames: int) -> Float64Array:
 
 
 def _expression(rng: np.random.Generator) -> dict[str, float]:
-    """An emotion, incidental movements, and in half of the moments a mouth that speaks."""
+    """An emotion, incidental movements, and in half of the keyframes a speaking mouth."""
     shapes = emotion_shapes(EMOTIONS[rng.integers(len(EMOTIONS))], float(rng.uniform(0, 1)), rng)
     extra: dict[str, float] = {}
     for name in rng.choice(list(INCIDENTAL), size=2, replace=False):

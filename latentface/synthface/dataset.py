@@ -2,11 +2,11 @@
 
 Shards of 500 pictures as ``DIR/shard-NNNNN.npz``: images uint8 [n, S, S, 3] (face crops), landmarks float32 [n, 68, 2]
 (crop pixels), mask uint8 [n, S, S], emotion int64 [n], strength float32 [n], seed int64 [n], head int64 [n] (the
-person's number), factors float32 [n, P] (see factors.FactorCode). A killed run resumes: a shard is written whole or not
-at all, and one that is there is not drawn again.
+person's number), factors float32 [n, P] (see factors.FactorCode). An interrupted run resumes: shards are written
+atomically, and existing ones are not rendered again.
 
-``--views 5`` draws each person five times, in another expression, pose, light and place; persons 2k and 2k + 1 have the
-same skin and hair and differ by the head alone.
+``--views 5`` renders each person five times, with different expressions, poses, lights and positions; persons 2k and
+2k + 1 have the same skin and hair and differ only in the shape of the head.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SHARD = 500
 
 
 def render_shard(heads: Path, folder: Path, number: int, size: int, views: int = 1) -> Path:
-    """Draw the scenes with seeds number * SHARD ... into one shard, unless it is there."""
+    """Render the scenes with seeds number * SHARD ... into one shard, unless it exists."""
     from latentface.synthface.factors import FactorCode
     from latentface.synthface.library import load_library
     from latentface.synthface.renderer import Renderer
@@ -65,13 +65,13 @@ def render_dataset(
 ) -> None:
     """Draw ``count`` scenes (rounded up to whole shards) from seed ``first`` on, in worker processes.
 
-    Raises UsageError when a shard would hold a part of a person's ``views``.
+    Raises UsageError if a shard would contain only some of a person's ``views``.
     """
     if views < 1 or SHARD % views:
         raise UsageError(f"{views} views a person: expected a divisor of {SHARD}, the pictures of a shard")
     folder.mkdir(parents=True, exist_ok=True)
     numbers = range(first // SHARD, first // SHARD + -(-count // SHARD))
-    # One thread a process, in the software rasteriser and in BLAS: processes side by side beat threads that wait.
+    # One thread a process, in the software rasteriser and in BLAS: several processes are faster than several threads.
     for name in ("LP_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     with multiprocessing.get_context("spawn").Pool(workers) as pool:

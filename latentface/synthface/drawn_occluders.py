@@ -1,7 +1,7 @@
-"""Things in front of faces, drawn with a mask: microphones, phones, cups, cloths, strands of hair.
+"""Objects in front of faces, drawn with their masks: microphones, phones, cups, cloths, strands of hair.
 
-A picture is float32 [S, S, 4]: colours and how much of a pixel is covered, 0 to 1. Coordinates in it reach from -1 to
-1, x to the right and y downwards; what belongs on the face lies in the middle, and what holds it up below.
+A picture is float32 [S, S, 4]: colour and coverage (alpha), both 0 to 1. Its coordinates reach from -1 to 1, x to the
+right and y downwards; the part that covers the face lies in the middle, and its support (a handle, a hem) below.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ KINDS = ("microphone", "phone", "cup", "cloth", "strands", "blob")
 
 
 def render_occluder(kind: str, size: int, rng: np.random.Generator, texture: Pixels) -> Float32Array:
-    """A thing of a kind, one of `KINDS`, in a random shape, colour and light, [size, size, 4].
+    """Render an object of one of `KINDS` with a random shape, colour and light, [size, size, 4].
 
     Args:
-        kind: what it is.
+        kind: one of `KINDS`.
         size: pixels of a side.
-        rng: what everything is sampled from.
-        texture: a photograph [H, W, 3], from whose colours cloths and blobs are made now and then.
+        rng: source of all randomness.
+        texture: a photograph [H, W, 3]; cloths and blobs sometimes take their colours from it.
     """
     fine = 2 * size
     steps = (np.arange(fine, dtype=np.float32) + 0.5) * 2 / fine - 1

@@ -1,4 +1,4 @@
-"""Spectacles of all shapes, put on faces that wear none: with them, what is frame and what is glass is known.
+"""Draws spectacles of many shapes on pictures of faces, together with exact masks of frames and lenses.
 
 A patch of a face reaches from one temple to the other. Coordinates in it are inter-ocular distances from the middle
 between the eyes: u to the right of the picture, v upwards. Lenses are superellipses |x / a|^n + |y / b|^n = 1.
@@ -16,7 +16,7 @@ from latentface.arrays import Float32Array, FloatArray
 
 @dataclass(frozen=True, eq=False)
 class Worn:
-    """A patch with spectacles on: its colours [H, W, 3] in 0 to 1, and how much of a pixel is frame or glass [H, W]."""
+    """A patch with spectacles: colours [H, W, 3] in 0 to 1, and coverage by frame and by glass, [H, W] each."""
 
     colours: Float32Array
     frame: Float32Array
@@ -24,13 +24,13 @@ class Worn:
 
 
 def put_on(patch: Float32Array, step: float, high: float, rng: np.random.Generator) -> Worn:
-    """A patch [H, W, 3] (0 to 1) of a face with spectacles on that are drawn at random.
+    """Draw random spectacles on a patch [H, W, 3] (0 to 1) of a face.
 
     Args:
-        patch: from temple to temple.
-        step: inter-ocular distances that a pixel is wide.
-        high: how far the patch reaches over the eyes, in inter-ocular distances.
-        rng: what shapes, colours and light are drawn from.
+        patch: the face from temple to temple.
+        step: width of a pixel in inter-ocular distances.
+        high: height of the patch above the eyes, in inter-ocular distances.
+        rng: source of shapes, colours and light.
     """
     height, width = patch.shape[:2]
     across = (np.arange(width, dtype=np.float32) + 0.5) * step - width * step / 2
@@ -52,7 +52,7 @@ def put_on(patch: Float32Array, step: float, high: float, rng: np.random.Generat
 
 
 def _tilted(u: FloatArray, v: FloatArray, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
-    """Coordinates of spectacles that sit a little askew on a head that is a little turned."""
+    """Coordinates of spectacles that sit slightly askew on a slightly turned head."""
     angle, turn = rng.normal(0, 0.03), rng.normal(0, 0.06)
     u, v = u * np.cos(angle) + v * np.sin(angle), v * np.cos(angle) - u * np.sin(angle)
     return u * (1 + turn * u) + 0.15 * turn, v - rng.normal(0, 0.03)
@@ -161,7 +161,7 @@ class _Shape:
 def _behind_glass(
     colours: FloatArray, glass: FloatArray, u: FloatArray, v: FloatArray, rng: np.random.Generator
 ) -> FloatArray:
-    """What is seen through lenses: tinted a little, with reflections."""
+    """The patch as seen through slightly tinted lenses with reflections."""
     if rng.random() < 0.12:  # dark glasses
         tint = rng.uniform(0.03, 0.5) * (1 + rng.normal(0, 0.1, 3))
     else:
@@ -186,6 +186,6 @@ def _shadowed(colours: FloatArray, frame: FloatArray, step: float, rng: np.rando
 
 
 def _soft(inside: FloatArray, step: float) -> FloatArray:
-    """How much of a pixel lies where it is above 0: the edge is one pixel wide."""
+    """Coverage of each pixel by the region where the value is above 0: the edge is one pixel wide."""
     made: FloatArray = np.clip(inside / step + 0.5, 0, 1)
     return made

@@ -1,4 +1,4 @@
-"""A scene as a vector near unit spread: what a generator in training is told, and what directions are fitted to."""
+"""Encodes a scene as a vector of about unit variance, for training generators and fitting directions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hands in front of faces: those of a body mesh, bent at their joints, lit and rendered as pictures with a mask.
+"""Renders hands in front of faces, with masks: the hand of a body mesh, posed at its joints and lit at random.
 
 The mesh is MakeHuman's `base.obj` (CC0), whose groups `joint-l-finger-F-J` mark the joints of its left hand.
 """
@@ -27,8 +27,8 @@ CLOSED = np.array([[25, 35, 40], [85, 95, 60], [85, 95, 60], [85, 95, 60], [85, 
 class Hand:
     """A left hand with a part of its arm, flat and open.
 
-    Coordinates have the wrist at 0 and the middle finger's tip at a distance of 1: x across, y along, z out of the
-    palm.
+    The wrist is the origin and the tip of the middle finger lies at distance 1; x runs across the hand, y along it, and
+    z out of the palm.
 
     Attributes:
         vertices: [V, 3].
@@ -43,7 +43,7 @@ class Hand:
     joints: Float32Array
 
     def bent(self, closed: FloatArray, spread: FloatArray) -> Float32Array:
-        """The vertices [V, 3] of a hand whose fingers are bent.
+        """The vertices [V, 3] of the hand with bent fingers.
 
         Args:
             closed: how far each joint is closed, 0 flat to 1 a fist, [5, 3].
@@ -57,7 +57,7 @@ class Hand:
             axis = np.cross(joints[3] - joints[0], [0.0, 0.0, 1.0])
             axis /= np.linalg.norm(axis)
             side = np.array([0.0, 0.0, 1.0])
-            for j in (2, 1, 0):  # from the tip to the root: what lies beyond a joint turns about it
+            for j in (2, 1, 0):  # from the tip to the root: everything beyond a joint turns about it
                 turned = (points - joints[j]) @ _about(axis, closed[f, j] * CLOSED[f, j]).T
                 if j == 0:
                     turned = turned @ _about(side, spread[f]).T
@@ -67,7 +67,7 @@ class Hand:
         return made
 
     def _fingers(self) -> tuple[Int32Array, FloatArray]:
-        """The finger to which each vertex belongs [V], and how many of its joints lie before it, with fractions [V]."""
+        """The finger of each vertex [V], and the (fractional) number of joints between the palm and it [V]."""
         distance = np.empty((FINGERS, 3, len(self.vertices)))
         place = np.empty_like(distance)
         for f in range(FINGERS):
@@ -82,7 +82,7 @@ class Hand:
 
 
 def read_hand(path: str | Path) -> Hand:
-    """The left hand of MakeHuman's base mesh; raises InputError when the file is none."""
+    """The left hand of MakeHuman's base mesh; raises InputError for any other file."""
     mesh = read_obj(path)
     groups = np.array(mesh.groups)
 
@@ -117,7 +117,7 @@ def read_hand(path: str | Path) -> Hand:
 
 
 def render_hand(hand: Hand, skin: Pixels, size: int, rng: np.random.Generator) -> Float32Array:
-    """A hand in a random pose and light: colours and how much of a pixel it covers, 0 to 1, [size, size, 4].
+    """Render a hand in a random pose and light: colour and coverage, 0 to 1, [size, size, 4].
 
     Its wrist is near the bottom, where the arm leaves the picture.
 
@@ -156,7 +156,7 @@ def render_hand(hand: Hand, skin: Pixels, size: int, rng: np.random.Generator) -
 
 
 def _nearby(depth: Float32Array, size: int) -> FloatArray:
-    """How much light reaches a place [H, W] past what is in front of it nearby: creases between fingers are dark."""
+    """Ambient occlusion [H, W] by nearby surfaces: creases between fingers are dark."""
     covered = np.isfinite(depth)
     filled = np.where(covered, depth, 0)
     reach = 0.035 * size

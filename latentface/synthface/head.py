@@ -121,10 +121,10 @@ def load_ict_folder(folder: str | Path) -> HeadModel:
 
 
 def prepare(model: HeadModel) -> HeadModel:
-    """The model as it is drawn: without its undrawn shells, and with each triangle inside one texture tile.
+    """The model prepared for rendering: without helper shells, and with every triangle inside one texture tile.
 
     ICT-FaceKit gives a vertex one UV, so the triangles that join the face (tile u 0..1) to the back of the head (tile
-    1..2) stretch across the atlas. Their odd vertices are doubled, with the UV of the triangle's other corners.
+    1..2) stretch across the atlas. Vertices on the wrong side are duplicated with the UV of the other corners.
     """
     skip = [i for i, n in enumerate(model.material_names) if n in UNDRAWN_MATERIALS]
     kept = ~np.isin(model.triangle_material, skip)
@@ -167,7 +167,7 @@ def prepare(model: HeadModel) -> HeadModel:
 def _corner_sum(head: HeadModel) -> csr_matrix:
     """Sparse [V, T] matrix that adds each triangle's normal to its corners (ten times faster than np.add.at).
 
-    Vertices doubled at a texture seam lie at one place and share one normal.
+    Vertices duplicated at a texture seam share one position and one normal.
     """
     count = len(head.triangles)
     _, place = np.unique(head.vertices.round(4), axis=0, return_inverse=True)

@@ -22,7 +22,7 @@ REFERENCE_SKIN = np.array([0.45, 0.26, 0.18], np.float32)
 
 @dataclass(frozen=True, eq=False)
 class Library:
-    """A head, what it wears, and how far each of its vertices sees the sky.
+    """A head, its wardrobe, and the sky visibility of its vertices.
 
     ``visibility`` [V, 9]: spherical-harmonic sky visibility of every head vertex (see bake.visibility).
     """
@@ -33,7 +33,7 @@ class Library:
 
     @property
     def sizes(self) -> dict[str, int]:
-        """How many there are to choose from, for scene.sample_scene."""
+        """The number of skins and garments of each kind to choose from, for `scene.sample_scene`."""
         counts = {kind: len(self.wardrobe.of_kind(kind)) for kind in ("hair", "brow", "lash", "glasses", "beard")}
         return counts | {"skin": len(self.wardrobe.skins)}
 

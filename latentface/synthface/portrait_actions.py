@@ -1,4 +1,4 @@
-"""What rigged portraits do: expressions, gaze, small turns and light, sampled for a head that is fitted to a photo."""
+"""Samples expressions, gaze, small turns and light for rigged portraits, that is, for heads fitted to photos."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from latentface.head.emotions import ACTION_UNITS
 from latentface.head.fit import HeadFit
 from latentface.head.gaze import Gaze
 
-#: The emotions, and mouths that speak.
+#: The emotions, and speech.
 KINDS: Final = (*(emotion.value for emotion in Emotion), "speech")
 SPEECH: Final = len(KINDS) - 1
 
-#: Mouths of speech, by ARKit name: weights at their clearest. After the visemes of MPEG-4 (ISO/IEC 14496-2).
+#: Mouth shapes of speech: weights by ARKit name at full articulation. After the visemes of MPEG-4 (ISO/IEC 14496-2).
 VISEMES: Final[dict[str, dict[str, float]]] = {
     "p b m": {"mouthPress": 0.35, "mouthRollLower": 0.35, "mouthRollUpper": 0.25, "mouthClose": 0.05},
     "f v": {"mouthRollLower": 0.55, "mouthUpperUp": 0.35, "jawOpen": 0.06},
@@ -34,7 +34,7 @@ VISEMES: Final[dict[str, dict[str, float]]] = {
     "o": {"jawOpen": 0.3, "mouthFunnel": 0.6, "mouthPucker": 0.2},
     "u w": {"mouthPucker": 0.75, "mouthFunnel": 0.2, "jawOpen": 0.08},
 }
-#: What faces do beside an expression, with the largest usual weight.
+#: Incidental movements beside an expression, with their largest usual weight.
 INCIDENTAL: Final = {
     "jawOpen": 0.15, "mouthPucker": 0.3, "mouthSmile": 0.3, "mouthPress": 0.4, "browInnerUp": 0.3, "browDown": 0.35,
     "browOuterUp": 0.35, "eyeSquint": 0.4, "mouthUpperUp": 0.2, "mouthLowerDown": 0.3, "cheekPuff": 0.25,
@@ -54,20 +54,20 @@ MOUTHS: Final[dict[Emotion, tuple[tuple[float, float, dict[str, float]], ...]]] 
     Emotion.DISGUST: ((0.25, 0.8, {"jawOpen": 0.3, "mouthLowerDown": 0.3}),),
     Emotion.FEAR: ((0.3, 1.0, {"jawOpen": 0.4}), (0.25, 0.4, {})),
 }
-TURNS: Final = (8.0, 4.0, 2.0)  # standard deviations of yaw, pitch and roll that a head is turned by, degrees
+TURNS: Final = (8.0, 4.0, 2.0)  # standard deviations of added yaw, pitch and roll, degrees
 MOST_TURN: Final = (18.0, 10.0, 5.0)
-MOST_POSE: Final = (35.0, 25.0, 20.0)  # heads that are turned further already are turned no further
+MOST_POSE: Final = (35.0, 25.0, 20.0)  # heads that are already turned by more are not turned further
 LOOKS: Final = (8.0, 5.0)  # the same of the gaze's yaw and pitch
 MOST_LOOK: Final = (18.0, 12.0)
-SHUT = 0.45  # of eyeBlink: eyes that the photo shows closed stay so, since nobody knows what is behind
+SHUT = 0.45  # of eyeBlink: eyes that are closed in the photo stay closed, since the photo does not show the eyeball
 
 
 @dataclass(frozen=True)
 class Relight:
-    """A change of the light on skin: it is multiplied by exp(direction . n), n its normal, and by a tint.
+    """A change of the light on skin: colours are multiplied by exp(direction . n), with n the normal, and by a tint.
 
-    direction: to the viewer's right, up and towards the viewer. warmth: natural logarithm by which red grows and blue
-    falls.
+    direction: to the viewer's right, up and towards the viewer. warmth: natural logarithm of the factor by
+    which red is raised and blue lowered.
     """
 
     direction: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -75,19 +75,19 @@ class Relight:
 
     @property
     def numbers(self) -> tuple[float, float, float, float]:
-        """Direction and warmth, as shards keep them."""
+        """Direction and warmth as one vector, as stored in shards."""
         return *self.direction, self.warmth
 
 
 def sample_action(fit: HeadFit, kind: int, rng: np.random.Generator) -> tuple[HeadFit, float, Relight]:
     """A head with a sampled expression of a kind, gaze and turn; the expression's strength, 0..1; and a light.
 
-    The expression takes the place of the photo's own, so that people who smile in all photos do not smile on.
+    The expression replaces the one in the photo, so that people who always smile in photos do not keep smiling.
 
     Args:
         fit: the head as the photo shows it.
         kind: an index into `KINDS`.
-        rng: where chance comes from.
+        rng: source of randomness.
     """
     names = fit.expression_names
     strength = float(rng.uniform(0.35, 1.0))
@@ -147,7 +147,7 @@ def incidental(names: tuple[str, ...], rng: np.random.Generator, share: float) -
 
 
 def sample_light(rng: np.random.Generator) -> Relight:
-    """No change in two fifths of the pictures, else more light from somewhere and less from opposite."""
+    """Two fifths of the pictures are unchanged; others get more light from one side and less from the opposite one."""
     if rng.random() < 0.4:
         return Relight()
     angle = rng.uniform(0, 2 * np.pi)
@@ -165,7 +165,7 @@ def _add(made: Float64Array, names: tuple[str, ...], name: str, amount: float, r
 
 
 def _with_lids(fit: HeadFit, weights: Float64Array, rng: np.random.Generator) -> Float64Array:
-    """Weights [E] with lids as the photo has them, or closed: both or one, wholly or half."""
+    """Weights [E] with the lids as in the photo, or with one or both closed, fully or half."""
     names = fit.expression_names
     made: Float64Array = weights.copy()
     blinks, wide = indices_of(names, "eyeBlink"), indices_of(names, "eyeWide")

@@ -1,4 +1,4 @@
-"""Aligned faces on disk as the sources of rigged portraits: who is who, their fitted heads, and how often each serves.
+"""Aligned faces on disk as sources of rigged portraits: who is who, their fitted heads, and how often each one is used.
 
 A folder holds ``crops/NAME`` (aligned faces) and ``faces.jsonl`` with a row for each: ``name``, ``source`` (the
 collection), ``landmarks`` (68 points in the crop) and, where they are known, ``person``, ``jaw`` (width of the jaw
@@ -21,8 +21,8 @@ from latentface.arrays import Float64Array, Int64Array
 from latentface.errors import InputError, UsageError
 from latentface.head.fit import HeadFit
 
-#: Where the names of a collection tell who is in the picture: a name for the set of people, and what a person's number
-#: or name is within the file's. Two collections of one set share their people.
+#: Collections whose file names identify the person: a name for the set of people, and a pattern for the person within
+#: the file name. Two collections of one set share their people.
 PEOPLE = {
     "gpo_225x275": ("congress", r"images_([A-Z]\d{6})"),
     "clerk_335x410": ("congress", r"images_([A-Z]\d{6})"),
@@ -36,11 +36,11 @@ CALTECH_FIRST = (
     1, 22, 42, 47, 69, 90, 113, 133, 138, 159, 164, 169, 174, 194, 215, 240, 262, 267, 286, 306, 326, 346, 366, 388,
     389, 390, 391, 392, 393, 398, 418,
 )  # fmt: skip
-#: How often a photo of a collection serves beside one of another; 1 for those that are not named. Official portraits
-#: are of older people and many.
+#: Sampling weight of the photos of a collection; 1 for collections that are not listed. There are many official
+#: portraits, mostly of older people.
 WEIGHTS = {"t2i": 1.3, "vta": 0.7, "interfaces": 0.8, "gpo_225x275": 0.6, "clerk_335x410": 0.6, "voteview": 0.6}
-LEAST_CONFIDENCE = 0.75  # of a fit that is trusted
-LEAST_JAW = 80.0  # pixels: a narrower face was enlarged too far to show skin
+LEAST_CONFIDENCE = 0.75  # least confidence of a fit that is used
+LEAST_JAW = 80.0  # pixels: a narrower face was enlarged too much to show skin texture
 LEAST_INSIDE = 0.75  # of the crop
 
 
@@ -52,10 +52,10 @@ class SourceFace:
         number: its row in faces.jsonl, from 0.
         name: of its picture.
         source: the collection that it comes from.
-        person: a number that pictures of one person share as far as names tell.
+        person: a number shared by the pictures of one person, as far as file names tell.
         landmarks: [68, 2] pixels of the crop.
         path: its picture.
-        plain: whether it is sharp, and the crop hardly goes beyond its picture.
+        plain: whether it is sharp and its crop lies almost entirely inside the picture.
     """
 
     number: int
@@ -97,7 +97,7 @@ def read_faces(folder: Path) -> list[SourceFace]:
 
 
 def person_of(name: str, source: str) -> str:
-    """What pictures of one person have in common as far as their names tell; else the name itself."""
+    """A key shared by the pictures of one person, as far as file names tell; otherwise the file name itself."""
     if source in PEOPLE:
         people, pattern = PEOPLE[source]
         found = re.search(pattern, name)
@@ -111,13 +111,13 @@ def person_of(name: str, source: str) -> str:
 
 
 def is_trusted(face: SourceFace, fit: HeadFit | None) -> bool:
-    """Whether a face can be driven: it is plain, and its head (None: there is no fit) is believed."""
+    """Whether a face can be driven: it is plain, and its fit (None: there is none) has enough confidence."""
     return fit is not None and face.plain and fit.confidence >= LEAST_CONFIDENCE
 
 
 @dataclass(frozen=True)
 class Part:
-    """A picture to be made: of which face (its number), of which kind, and from which seed."""
+    """A picture to be rendered: the number of its face, its kind, and its seed."""
 
     face: int
     kind: int
@@ -127,15 +127,16 @@ class Part:
 def plan(
     faces: Sequence[SourceFace], count: int, kinds: int, seed: int, weights: Mapping[str, float] = WEIGHTS
 ) -> list[Part]:
-    """Which faces are driven to what, `count` pictures: kinds in equal parts, those of one face next to each other.
+    """Plan `count` pictures: equal numbers of each kind, with the pictures of one face next to each other.
 
-    A face serves as often as its collection weighs, a person with several photos hardly more often than one with one.
+    Faces are used in proportion to the weight of their collection; several photos of one person count hardly more than
+    one.
 
     Raises:
         UsageError: no faces.
     """
     if not faces:
-        raise UsageError("no face to drive: all were left out; give faces that can be seen well")
+        raise UsageError("no face to drive: all were left out; give sharp, unobstructed faces")
     photos = Counter(face.person for face in faces)
     share = np.array([weights.get(face.source, 1.0) / photos[face.person] ** 0.7 for face in faces])
     rng = np.random.default_rng(seed)

@@ -1,12 +1,14 @@
 """Rig portraits: ``python -m latentface.synthface.portraits FACES -o DIR --count 8000``.
 
-Faces of photographs (see `portrait_sources` for the folder) move as the head that is fitted to each: sampled
-expressions, gaze, small turns and light, with mouth and lids, and every number known. Shards of 500 pictures as
-``DIR/shard-NNNNN.npz``: images uint8 [n, S, S, 3], landmarks float32 [n, 68, 2] (pixels), coefficients float32 [n, E]
-(names in coefficient_names), pose float32 [n, 3] (yaw, pitch, roll in degrees), light float32 [n, 4] (see
-`portrait_actions.Relight`), kind int64 [n] (an index into kind_names), strength float32 [n], seed int64 [n], head int64
-[n] (the person's number), source int64 [n] (the photo's row in faces.jsonl), name [n] (the photo's), and
-source_coefficients and source_pose, those of the photo itself. A killed run resumes; ``DIR/fits.jsonl`` keeps fits.
+A head is fitted to each photographed face (see `portrait_sources` for the folder) and drives its pixels: expressions,
+gaze, small turns and light are sampled, mouths and lids are synthesised, and all parameters are recorded.
+
+Shards of 500 pictures as ``DIR/shard-NNNNN.npz``: images uint8 [n, S, S, 3], landmarks float32 [n, 68, 2] (pixels),
+coefficients float32 [n, E] (names in coefficient_names), pose float32 [n, 3] (yaw, pitch, roll in degrees), light
+float32 [n, 4] (see `portrait_actions.Relight`), kind int64 [n] (an index into kind_names), strength float32 [n], seed
+int64 [n], head int64 [n] (the person's number), source int64 [n] (the photo's row in faces.jsonl), name [n] (the
+photo's), and source_coefficients and source_pose, those of the photo itself. An interrupted run resumes;
+``DIR/fits.jsonl`` caches the fits.
 """
 
 from __future__ import annotations
@@ -43,14 +45,14 @@ Job = TypeVar("Job")
 Made = TypeVar("Made")
 
 SHARD = 500
-CELLS = 64  # a side of the grid on which light is changed
+CELLS = 64  # side of the grid on which light is changed
 MOST_GROWTH = 0.05  # of a head whose face is aligned anew
 CHUNK = 100  # faces that a process fits at a time
 
 
 @dataclass(frozen=True, eq=False)
 class RiggedPortrait:
-    """A driven face: the picture uint8 RGB [H, W, 3], its head, landmarks [68, 2], and what was sampled."""
+    """A driven face: the picture uint8 RGB [H, W, 3], its head, landmarks [68, 2], and the sampled parameters."""
 
     image: Pixels
     fit: HeadFit
@@ -60,14 +62,14 @@ class RiggedPortrait:
 
 
 class Rig:
-    """An aligned face and the head that is fitted to it.
+    """An aligned face and the head fitted to it.
 
     Args:
         photo: uint8 RGB [S, S, 3].
         fit: its head.
         model: the head that was fitted.
         mouth: the network that paints opened mouths.
-        finders: the networks that find what is in front of the face.
+        finders: the networks that find spectacles and occluders.
     """
 
     def __init__(self, photo: Pixels, fit: HeadFit, model: HeadModel, mouth: MouthNet, finders: Finders) -> None:
@@ -80,15 +82,15 @@ class Rig:
         self._frame = ffhq_quad(fit.landmarks(model, before))
 
     def sample(self, kind: int, seed: int) -> RiggedPortrait:
-        """The face as something of a kind (an index into `KINDS`) has it; the same for the same seed."""
+        """Drive the face by a random action of a kind (an index into `KINDS`); the same seed gives the same picture."""
         after, strength, light = sample_action(self.fit, kind, np.random.default_rng(seed))
         image, placed, landmarks = self.render(after, light)
         return RiggedPortrait(image, placed, landmarks, strength, light)
 
     def render(self, after: HeadFit, light: Relight) -> tuple[Pixels, HeadFit, Float64Array]:
-        """The face as a changed head has it: picture, the head where it lies in it, and its landmarks [68, 2].
+        """Drive the face by a changed head; returns the picture, the head in it, and its landmarks [68, 2].
 
-        The head is placed where the alignment of faces puts it, as in the photo.
+        The head is placed where face alignment would put it, as in the photo.
         """
         from latentface.head.painting import paint_opening
 
@@ -101,9 +103,9 @@ class Rig:
         return self._relit(image, vertices, light), placed, placed.landmarks(self.model, vertices)
 
     def _aligned(self, fit: HeadFit) -> HeadFit:
-        """The head shifted, and scaled a little, so that the square of its alignment lies where the photo's does.
+        """The head, shifted and slightly scaled so that its alignment square coincides with that of the photo.
 
-        A head that shrinks uncovers what the crop does not show, and mirrored hair takes its place.
+        A head that shrinks uncovers areas outside the crop, which are filled with mirrored pixels.
         """
         quad = ffhq_quad(fit.landmarks(self.model, self._projector.vertices(fit)))
         growth = float(np.linalg.norm(self._frame[2] - self._frame[0]) / np.linalg.norm(quad[2] - quad[0]))
@@ -116,7 +118,7 @@ class Rig:
         return Surface.of(self.model)
 
     def _relit(self, image: Pixels, vertices: Float64Array, light: Relight) -> Pixels:
-        """The picture in another light, which reaches hair and neck and fades beyond them."""
+        """The relit picture; the change of light extends to hair and neck and fades beyond them."""
         if light == Relight():
             return image
         size = image.shape[0]
@@ -133,10 +135,10 @@ class Rig:
 
 
 def spread(values: Float32Array, known: BoolArray) -> Float32Array:
-    """Values [H, W] where they are known, smoothly continued to where they are not, and fading to 0 far away."""
+    """Values [H, W], extended smoothly from where they are known to where they are not, fading to 0 far away."""
     weight = known.astype(np.float32)
     made = np.zeros_like(values)
-    for width in (10.0, 4.0, 1.2):  # from coarse to fine, each where it knows more
+    for width in (10.0, 4.0, 1.2):  # from coarse to fine: a finer level counts where more of it is known
         near = ndimage.gaussian_filter(weight, width)
         mean = ndimage.gaussian_filter(values * weight, width) / np.maximum(near, 1e-4)
         share = ramp(near, 0.05, 0.45)
@@ -153,7 +155,7 @@ def brighten(image: Pixels, gain: Float32Array) -> Pixels:
 
 
 def fit_faces(faces: Sequence[SourceFace], cache: Path, workers: int = 1) -> dict[str, HeadFit | None]:
-    """The head of each face by its name, None where none can be fitted; those that a cache file holds are not refitted.
+    """Fit a head to each face; returns them by name, None where no head can be fitted. Cached fits are reused.
 
     Raises:
         InputError: the cache is not what this function wrote, or a picture cannot be read.
@@ -177,7 +179,7 @@ def _read_cache(path: Path) -> dict[str, str]:
             row = json.loads(line)
             found[str(row["name"])] = json.dumps(row["fit"])
         except (KeyError, TypeError, ValueError):
-            raise InputError(f"{path} is no cache of fits (at {line[:60]!r}); delete it to fit anew") from None
+            raise InputError(f"{path} is not a cache of fits (at {line[:60]!r}); delete it to fit anew") from None
     return found
 
 
@@ -199,7 +201,7 @@ def _fit_chunk(faces: Sequence[SourceFace]) -> dict[str, str]:
 
 @dataclass(frozen=True, eq=False)
 class _Job:
-    """A shard to be written: its file, its parts, and the faces and heads that they are of, by number."""
+    """A shard to be written: its file, its parts, and their faces and heads by number."""
 
     path: Path
     parts: Sequence[Part]
@@ -251,7 +253,7 @@ def rig_portraits(folder: Path, output: Path, count: int, workers: int = 1, seed
         UsageError: no face of it can be driven.
     """
     output.mkdir(parents=True, exist_ok=True)
-    # One thread a process: processes side by side beat threads that wait.
+    # One thread a process: several processes are faster than threads that wait for each other.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     faces = read_faces(folder)
@@ -274,7 +276,7 @@ def rig_portraits(folder: Path, output: Path, count: int, workers: int = 1, seed
 
 
 def _map(work: Callable[[Job], Made], jobs: Sequence[Job], workers: int) -> Iterator[Made]:
-    """What `work` makes of each job, in order, in this process or in several."""
+    """Apply `work` to each job, in this process or in several; yields the results in order."""
     if workers == 1:
         yield from map(work, jobs)
         return

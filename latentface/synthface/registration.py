@@ -82,7 +82,7 @@ def _pairs(skin: Float32Array, head: HeadModel) -> tuple[Float32Array, Float32Ar
 
 
 def _front_point(skin: Float32Array, x: float, y: float) -> Float32Array:
-    """The skin's front-most point near (x, y): the mean depth of the close vertices, those behind it left out."""
+    """The front-most point of the skin near (x, y): the mean depth of nearby vertices, outliers behind excluded."""
     front = skin[(skin[:, 2] > 0.9) & (skin[:, 1] > 6.0)]
     distance = np.linalg.norm(front[:, :2] - np.array([x, y], np.float32), axis=1)
     nearest = np.argsort(distance)[:6]

@@ -31,14 +31,14 @@ GROUPS = {
     "iris": ("eye", IRIS),
     "sclera": ("eye", SCLERA),
 }
-# Linear colour, the rest depths between which the mouth goes from dark to lit (centimetres), gloss.
+# Linear colour, the depths at rest between which the mouth goes from dark to lit (centimetres), gloss.
 MOUTH_LOOKS: dict[str, dict[str, float | tuple[float, ...]]] = {
     "gums": {"base": (0.36, 0.10, 0.09), "depth_range": (4.0, 11.0), "gloss": 0.8},
     "teeth": {"base": (0.62, 0.56, 0.46), "depth_range": (5.5, 10.4), "gloss": 0.9},
 }
 OPEN_COLLAR = (1e3, 0.0, 0.0)
 ALPHA_CUTOFF = {"torso": 0.0, "brow": 0.25, "lash": 0.35, "hair": 0.35, "beard": 0.4, "glasses": 0.0}
-STRANDS = ("hair", "beard")  # what shines as hair does
+STRANDS = ("hair", "beard")  # materials with hair highlights
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ def create_context() -> moderngl.Context:
 
 
 class Renderer:
-    """Draws scenes of one library at ``size`` pixels; a pixel is the mean of supersample^2 shaded samples."""
+    """Renders scenes of one library at ``size`` pixels; each pixel is the mean of supersample^2 shaded samples."""
 
     def __init__(self, library: Library, size: int = 128, supersample: int = 2) -> None:
         self.library, self.head = library, library.head
@@ -90,11 +90,11 @@ class Renderer:
         self._backdrop = self.context.vertex_array(self._programs["backdrop"], [(corners, "2f", "place")])
 
     def sample(self, seed: int, views: int = 1) -> Render:
-        """Draw the scene of a seed; see `scene.sample_view` for more than one view of a person."""
+        """Render the scene of a seed; see `scene.sample_view` for several views of one person."""
         return self.render(sample_view(seed, views, self.library.sizes, len(self.head.identity_deltas)))
 
     def render(self, scene: Scene, camera: CropCamera | None = None) -> Render:
-        """Draw a scene, by default through the face crop. The same scene gives the same bytes on the same machine."""
+        """Render a scene, by default as a face crop. The same scene gives the same bytes on the same machine."""
         with self.context:  # another context may have been used since
             return self._render(scene, camera)
 
@@ -219,7 +219,7 @@ class Renderer:
         side, k = self.size * self.supersample, self.supersample
         pixels = np.frombuffer(self._target.read(components=4), np.uint8).reshape(side, side, 4)[::-1]
         mean = pixels.reshape(self.size, k, self.size, k, 4).mean((1, 3), dtype=np.float32)
-        rng = np.random.default_rng([scene.seed, 1])  # a stream of its own: the scene was drawn from the seed itself
+        rng = np.random.default_rng([scene.seed, 1])  # a stream of its own: the scene was sampled from the seed itself
         grain = rng.standard_normal(mean[..., :3].shape, np.float32) * np.float32(255 * scene.noise)
         image = np.clip(np.rint(mean[..., :3] + grain), 0, 255).astype(np.uint8)
         return image, np.rint(mean[..., 3]).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""What is in a picture: a person, an expression, a pose, light and surroundings, all sampled from one seed."""
+"""Scenes: a person, an expression, a pose, light and surroundings, all sampled from one seed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from latentface.emotion import Emotion
 
 EMOTIONS: Final = tuple(emotion.value for emotion in Emotion)
 
-EMOTION_ODDS: Final = (0.22, 0.26, 0.10, 0.12, 0.10, 0.10, 0.10)  # people before a camera smile more than they fear
+EMOTION_ODDS: Final = (0.22, 0.26, 0.10, 0.12, 0.10, 0.10, 0.10)  # people in photographs smile more than they fear
 
 # Action units of the emotions after EMFACS (Friesen and Ekman, 1983), spelled as the head's shapes (AU in the comment).
 # A name without _L/_R stands for both sides.
@@ -109,7 +109,7 @@ class Scene:
         )
 
 
-# What a person keeps from picture to picture besides the head itself.
+# What stays the same in all pictures of a person, besides the head itself.
 LOOK: Final = (
     "skin", "skin_tint", "skin_gamma", "iris", "hair", "hair_colour", "hair_scale", "stubble", "scalp", "brow", "lash",
     "glasses", "glasses_colour", "beard",
@@ -117,7 +117,7 @@ LOOK: Final = (
 
 
 def paired(name: str, weight: float, asymmetry: float = 0.0) -> dict[str, float]:
-    """Weights of a shape on both sides; asymmetry -1..1 takes from the left or the right."""
+    """Weights of a shape on both sides; an asymmetry of -1..1 weakens the left or the right one."""
     if name in UNPAIRED:
         return {name: weight}
     return {f"{name}_L": weight * (1 - max(asymmetry, 0.0)), f"{name}_R": weight * (1 + min(asymmetry, 0.0))}
@@ -169,10 +169,10 @@ def sample_scene(seed: int, wardrobe_sizes: dict[str, int], identity_modes: int 
 
 
 def sample_view(seed: int, views: int, wardrobe_sizes: dict[str, int], identity_modes: int = 100) -> Scene:
-    """The scene of a seed with the person that ``views`` seeds in a row share; with one view, `sample_scene`.
+    """The scene of a seed; ``views`` consecutive seeds share a person. With one view, this is `sample_scene`.
 
-    The person is that of the row's first seed. Rows come in pairs that share the LOOK, so that only the head itself
-    tells the two people apart.
+    The person is sampled from the first of these seeds. People come in pairs that share the LOOK, so that only the
+    shape of the head tells the two apart.
     """
 
     def sample(of: int) -> Scene:
@@ -270,7 +270,7 @@ GLASSES_COLOURS: Final = np.array(
 
 
 def _accessories(rng: np.random.Generator, sizes: dict[str, int]) -> _Accessories:
-    """Spectacles on some and beards on some; a stream of their own, so that they change nothing else of a seed."""
+    """Spectacles and beards for some people; a stream of their own, so that the rest of the scene is unchanged."""
     glasses, beard = sizes.get("glasses", 0), sizes.get("beard", 0)
     return {
         "glasses": int(rng.integers(glasses)) if glasses and rng.random() < 0.16 else None,

@@ -1,7 +1,7 @@
 """Style pictures: rendered heads drawn as ink, hatching, mosaic, oil, pastel, clay, neon and pencil.
 
 Each style is a function of a picture in 0..1 and of the mask of the person, for `latentface stylise`. Nothing in them
-is taken from the work of an artist. Sizes are shares of the picture's side, so that styles look alike at every size.
+is taken from the work of an artist. Sizes are fractions of the side, so that styles look the same at every size.
 
     python -m latentface.synthface.style_pictures --heads heads.npz -o FOLDER
 """
@@ -121,7 +121,7 @@ def mosaic(rgb: Float32Array, mask: Float32Array, rng: np.random.Generator) -> F
 
 
 def oil(rgb: Float32Array, mask: Float32Array, rng: np.random.Generator) -> Float32Array:
-    """Thick paint in warm lights and cold shadows: the mean of the most even of many strokes across each pixel."""
+    """Thick paint in warm lights and cold shadows: each pixel is the mean of the most uniform stroke through it."""
     side = len(rgb)
     warm = graded(luminance(rgb), (0.03, 0.05, 0.14), (0.42, 0.18, 0.12), (0.93, 0.62, 0.32), (1.0, 0.94, 0.76))
     base = np.clip(0.45 * _saturated(rgb, 1.6) + 0.55 * warm, 0, 1)
@@ -214,13 +214,13 @@ STYLES: Final[dict[str, Style]] = {
 
 
 def portray(name: str, render: Render) -> Float32Array:
-    """A rendered head in a style: RGB [S, S, 3] in 0..1. The same render gives the same picture."""
+    """Draw a rendered head in a style: RGB [S, S, 3] in 0..1. The same render gives the same picture."""
     rgb, mask = (each.astype(np.float32) / np.float32(255) for each in (render.image, render.mask))
     return STYLES[name](rgb, mask, np.random.default_rng(SITTERS[name][0]))
 
 
 def sit(name: str, renderer: Renderer) -> Render:
-    """The render behind a style's picture: a person who looks into the camera, upright."""
+    """Render the person of a style's picture, upright and looking into the camera."""
     seed, emotion, yaw = SITTERS[name]
     scene = sample_scene(seed, renderer.library.sizes, len(renderer.head.identity_deltas))
     scene = replace(scene, yaw=yaw, pitch=0.0, roll=0.0, gaze=(-yaw / 2, 0.0), glasses=None, noise=0.0, distance=110.0)

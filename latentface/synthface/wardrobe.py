@@ -14,7 +14,7 @@ from latentface.synthface.head import HeadModel, vertex_normals
 from latentface.synthface.registration import Registration, attach, texcoords_at
 from latentface.synthface.wavefront import Mesh, read_fitting, read_obj
 
-# How far garments stand off the skin at least, centimetres: two heads never fit to the millimetre.
+# Least distance of garments from the skin, centimetres: registration is not exact to the millimetre.
 CLEARANCE = {"hair": 0.35, "brow": 0.07, "lash": 0.02}
 ATLAS_SIZE = (512, 1024)  # height, width: the face tile (u in 0..1) beside the back-of-head tile (u in 1..2)
 

@@ -1,1 +1,1 @@
-"""Recipes that made the built-in weights: each `python -m latentface.training.NAME`, resumable, on a CPU or CUDA."""
+"""The recipes of the built-in weights: `python -m latentface.training.NAME`, resumable, on a CPU or with CUDA."""

@@ -1,8 +1,8 @@
 """A discriminator in the feature space of a pretrained network (Projected GAN, Sauer et al., NeurIPS 2021).
 
 Four maps of a frozen SqueezeNet are mixed by fixed random convolutions, across channels (section 3.2, CCM) and from
-coarse to fine scales (CSM); a small trained head judges each mixed map. What it needs to learn is little, so that some
-thousands of pictures, differentiably augmented (Zhao et al., NeurIPS 2020), do.
+coarse to fine scales (CSM); a small trained head classifies each mixed map. It has so little to learn that a
+few thousand pictures with differentiable augmentation (Zhao et al., NeurIPS 2020) are enough.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class ScaleHead(nn.Module):
 
 
 class ProjectedDiscriminator(nn.Module):
-    """Judges features of pictures, not pictures: `project` gives the features, `forward` the logits.
+    """Classifies features of pictures: `project` computes the features, `forward` their logits.
 
-    The backbone is not registered, so that a checkpoint holds the heads and the mixing alone.
+    The backbone is not registered as a submodule, so that a checkpoint contains only the heads and the mixing.
     """
 
     def __init__(self, backbone: FeatureDistance, seed: int = 0) -> None:

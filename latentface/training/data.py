@@ -17,7 +17,7 @@ from latentface.faces.crop import near_features
 
 KEYS = ("images", "landmarks", "mask", "emotion")
 
-CELLS = 32  # the grid that a picture's weights are kept on
+CELLS = 32  # side of the grid on which the weights of pixels are stored
 
 
 def load_shards(
@@ -47,7 +47,7 @@ def load_shards(
 def image_batch(images: NDArray[np.generic], chosen: Int64Array, resolution: int) -> torch.Tensor:
     """Pictures `chosen` of uint8 [n, S, S, 3] as float32 [N, 3, R, R] in [-1, 1], area-averaged down to `resolution`.
 
-    This is the training loop's own hot path for whole batches; single photos go through `latentface.io.images`.
+    This is the hot path of the training loop, for whole batches; single photos go through `latentface.io.images`.
     """
     batch = torch.from_numpy(np.ascontiguousarray(images[chosen])).permute(0, 3, 1, 2).float() / 127.5 - 1
     factor = batch.shape[-1] // resolution
@@ -56,12 +56,12 @@ def image_batch(images: NDArray[np.generic], chosen: Int64Array, resolution: int
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Scenes and their renders; a slice of it is a `Pairs` too.
+    """Scenes and their renders; slicing gives another `Pairs`.
 
     Attributes:
         images: uint8 [n, S, S, 3].
         factors: [n, P], see `synthface.factors`.
-        features: maps of eyes and mouth, uint8 [n, 32, 32], 255 right at them.
+        features: maps of eyes and mouth, uint8 [n, 32, 32], 255 at their landmarks.
     """
 
     images: NDArray[np.uint8]

@@ -2,9 +2,10 @@
 
     python -m latentface.training.directions --data DIR... --heads heads.npz --pair RUN/checkpoint.pt --out FILE
 
-The w of a render is what the scene coder of the generator's training makes of picture and scene: the code the generator
-learned to draw it from. Classes are the emotions against the neutral face, or the highest and lowest values of one
-factor of the scene; all other factors are conditions, so that no direction carries another one with it.
+The w of a render comes from the scene coder that was trained with the generator: it is the code from which the
+generator learned to synthesise that render. Classes are the emotions against the neutral face, or the highest and
+lowest values of one factor of the scene; the direction is conditioned on all other factors, so that it does not change
+them.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from latentface.synthface.scene import paired
 from latentface.training.data import image_batch, load_shards
 from latentface.training.scene_coder import SceneCoder
 
-#: The first rows draw shapes, up to 32 x 32 pixels; the finer ones colour, which an expression or a turn leaves alone.
+#: The first rows determine shapes, up to 32 x 32 pixels; finer rows determine colour, which no expression changes.
 SHAPE_ROWS = 8
 #: Direction -> the expression shapes whose mean weight is its score (without _L and _R: both sides).
 SHAPES = {
@@ -53,8 +54,8 @@ FACTORS = {
     "skin-light": ("skin_tone", (0, 1, 2), 1),
     "hair-light": ("hair_colour", (0, 1, 2), 1),
 }
-#: Share of the faces that have most, and least, of a factor or shape. 6 % blink, other shapes are seldom strong either;
-#: where a shape is weak in w, more faces keep chance (backgrounds) out of it.
+#: Fraction of the faces in either class: those with most and with least of a factor or shape. 6 % blink, and other
+#: shapes are seldom strong either; a shape that is weak in w needs more faces to average out chance correlations.
 FRACTION, RARE, FAINT = 0.3, 0.06, {"brows-up": 0.2, "pucker": 0.2}
 TURNS = ("yaw", "pitch")
 COLOURS = ("skin-light", "hair-light")  # on every row
@@ -62,7 +63,7 @@ COLOURS = ("skin-light", "hair-light")  # on every row
 
 @dataclass(frozen=True, eq=False)
 class Scenes:
-    """Codes w [N, w_dim] of N renders, their factors [N, P] and emotions [N], and the code that names the factors."""
+    """Codes w [N, w_dim] of N renders, their factors [N, P] and emotions [N], and the names of the factors."""
 
     w: torch.Tensor
     factors: Float64Array
@@ -98,7 +99,7 @@ def learn(scenes: Scenes, generator: Generator, options: DirectionOptions | None
 
 
 def spread_out(direction: Direction) -> Direction:
-    """What was learned on the first row, on every row that it concerns."""
+    """A direction that was learned on the first row, copied to every row that it applies to."""
     last = len(direction.values) if direction.name in COLOURS else SHAPE_ROWS
     values = torch.zeros_like(direction.values)
     values[:last] = direction.values[0]

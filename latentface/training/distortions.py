@@ -1,8 +1,8 @@
 """Distorted copies of pictures for training and measuring perceptual distances.
 
 Each distortion takes images [N, 3, H, W] in [-1, 1], a strength [N] in 0 ... 1 and a seeded torch.Generator, and
-returns images of the same shape in [-1, 1]. They cover what a projector meets on its way: a blurred picture, wrong
-colours, a shifted or bent face, grain, blocks and checkerboards such as generators leave, and somebody else's face.
+returns images of the same shape in [-1, 1]. They cover the errors that occur during projection: blur, wrong
+colours, a shifted or bent face, noise, the blocks and checkerboards that generators produce, and another person's face.
 """
 
 from __future__ import annotations

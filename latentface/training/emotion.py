@@ -33,13 +33,13 @@ OPTIONS = LoopOptions(
 )
 CHANGES = AugmentOptions(brow_lift=(-0.006, 0.008), bend=0.004, occluder_share=0.2, soften_share=0.4)
 SMOOTHING = 0.05
-NOISE = 0.2  # standard deviations by which what is observed is shaken
+NOISE = 0.2  # noise added to the observations, in their standard deviations
 
 
 class EmotionTask:
     """Batches, loss and figures: what `Loop` needs of the data. The last `held_out` pictures are for measuring.
 
-    copies: how many augmented copies of each of the others are seen. bfloat16: whether they are seen in that.
+    copies: number of augmented copies of each of the others. bfloat16: whether observations are computed in bfloat16.
     """
 
     kind = "emotion"
@@ -65,7 +65,7 @@ class EmotionTask:
 
     @torch.no_grad()
     def _see(self, data: FaceData, seed: int | None) -> Tensor:
-        """What is observed in the pictures as they are, or augmented: float16 [N, W]."""
+        """The observations of the landmark network on plain or augmented pictures: float16 [N, W]."""
         device = next(self.landmarks.parameters()).device
         generator = torch.Generator(device).manual_seed(seed or 0)
         parts = []
@@ -79,7 +79,7 @@ class EmotionTask:
         return torch.cat(parts)
 
     def build(self) -> EmotionNet:
-        """A fresh network on the trained landmark network, which learns no more."""
+        """A fresh network on the frozen landmark network."""
         network = EmotionNet(EmotionConfig(self.landmarks.config))
         network.landmarks.load_state_dict(self.landmarks.state_dict())
         network.landmarks.requires_grad_(False)
@@ -88,7 +88,7 @@ class EmotionTask:
         return network
 
     def sample_batch(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """What is observed [N, W], shaken, and emotions [N]."""
+        """Observations [N, W] with noise, and emotions [N]."""
         device = generator.device
         chosen = torch.randint(len(self.seen), (self.batch,), generator=generator, device=device).cpu()
         seen = self.seen[chosen].to(device).float()
@@ -101,7 +101,7 @@ class EmotionTask:
         return F.cross_entropy(network.head(network.embed(seen)).float(), emotions, label_smoothing=SMOOTHING)
 
     def measure(self, network: EmotionNet) -> Mapping[str, float]:
-        """Share of the held-out pictures whose emotion is named."""
+        """Accuracy on the held-out pictures."""
         parts = torch.split(torch.arange(len(self.held)), 64)
         device = network.mean.device
         answers = torch.cat([network(self.held.crops(part, device)).argmax(1).cpu() for part in parts])

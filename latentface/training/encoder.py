@@ -1,10 +1,11 @@
-"""The recipe of the built-in encoder: a crop -> ws of one generator, as the projector's start.
+"""The recipe of the built-in encoder, which maps a crop to ws of one generator: the start of a projection.
 
     python -m latentface.training.encoder --data DIR --generator FILE --teacher vgg19_distilled16x.npz --out DIR
 
-Each batch is half renders and half the generator's own samples, recoloured, and then spoilt as photos are (blur, noise,
-compression, things in front): the encoder must draw the unspoilt picture, by L1 and a perceptual distance through the
-frozen generator, and for the samples also find their w. An encoder that saw clean renders alone fails on photos.
+Each batch is half renders and half the generator's own samples, recoloured, and then degraded as photos are (blur,
+noise, compression, occlusion). The encoder must reconstruct the undegraded picture, by L1 and a perceptual distance
+through the frozen generator, and for samples also find their w. An encoder trained on clean renders alone fails on
+photos.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ from latentface.training.data import Pairs, join, load_pairs
 from latentface.training.loop import Loop, LoopOptions, command_line, loop_options
 from latentface.training.picture_losses import views
 
-HELD_OUT = 500  # the last renders: only measured
+HELD_OUT = 500  # held-out renders, at the end of the data
 BATCH = 16
 DEFAULTS = LoopOptions(minutes=30.0, learning_rate=1.2e-3, measure_every=200)
-PERCEPTUAL, LATENT, DELTAS, PRIOR = 1.5, 0.3, 0.02, 0.01  # weights of the loss's terms beside the pixels'
-Batch = tuple[Tensor, Tensor, Tensor, Tensor, int]  # spoilt and clean pictures, pixels' weights, w of samples, a seed
+PERCEPTUAL, LATENT, DELTAS, PRIOR = 1.5, 0.3, 0.02, 0.01  # weights of the loss terms, relative to the pixels'
+Batch = tuple[Tensor, Tensor, Tensor, Tensor, int]  # degraded, clean, pixels' weights, w of samples, a seed
 
 
 class EncoderTask:
@@ -106,7 +107,7 @@ class EncoderTask:
         return pixel + PERCEPTUAL * perceptual + LATENT * latent + DELTAS * deltas + PRIOR * prior
 
     def measure(self, network: LatentEncoder) -> Mapping[str, float]:
-        """PSNR in dB of unspoilt held-out renders drawn from their codes."""
+        """PSNR in dB of clean held-out renders, reconstructed from their codes."""
         batch, _ = self.held_out.batch(np.arange(min(64, len(self.held_out))), self.generator.config.resolution)
         drawn = torch.cat([self.generator.synthesis(network(part)) for part in torch.split(batch, 16)]).clamp(-1, 1)
         error = (drawn - batch).square().mean((1, 2, 3))

@@ -1,9 +1,9 @@
-"""What expressions move in W+: `python -m latentface.training.expressions --data DIR... --heads HEADS --out FILE`.
+"""Fit what expressions move in W+: `python -m latentface.training.expressions --data DIR... --heads HEADS --out FILE`.
 
-Each DIR holds the renderer's shards with their factors. Every render is brought to W+ by the generator's encoder, as a
-user's photo is. Latents are regressed on all factors of the scenes and the expression's factors on the latents
-(`subspace.Subspace.fit`). The last pictures are held out: for them it prints which share of the variance of the
-latents' expression the reader explains, and of the factors'.
+Each DIR holds the renderer's shards with their factors. Every render is inverted by the generator's encoder, as a
+user's photo would be. Latents are regressed on all factors of the scenes and the expression's factors on the latents
+(`subspace.Subspace.fit`). The last pictures are held out: for them, the explained share of the variance is printed, of
+the expression part of the latents and of the factors.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def encode_shards(folders: Sequence[Path], network: str) -> tuple[Tensor, Tensor
 
 
 def explained(found: Tensor, truth: Tensor) -> float:
-    """The share of the variance of truth [N, P] that is found."""
+    """The explained share of the variance of truth [N, P]."""
     return 1 - float((found - truth).square().sum() / (truth - truth.mean(0)).square().sum())
 
 

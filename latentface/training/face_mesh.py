@@ -2,8 +2,8 @@
 
 PICTURES holds aligned faces: photographs (`faces.jsonl` and `crops`) or shards (`shard-*.npz`). OUT.npz gets name [n]
 (a shard's seed), plain and mirrored, float32 [n, 478, 2]: the vertices as read in each picture, and as read in its
-mirror image, in pixels of the picture (not a number without a face). Needs the package mediapipe (0.10), a teacher
-only: nothing else in the project does.
+mirror image, in pixels of the picture (NaN if no face is found). Needs the package mediapipe (0.10), which
+serves only as a teacher and is used nowhere else in the project.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rendered faces with their ground truth, as the recipes of the networks that look at faces take them."""
+"""Rendered faces with their ground truth, as used by the recipes of all networks that analyse faces."""
 
 from __future__ import annotations
 

@@ -3,11 +3,12 @@
     python -m latentface.training.generator --data DIR --teacher vgg19_distilled16x.npz --out DIR
 
 Three steps. (1) A coder and a growing generator are trained together, render and scene -> w -> picture, by L1 at two
-scales (more at eyes and mouth), a perceptual distance and, in the last stage, the texture; with noise on w, so that the
-space between the codes draws faces too. The scene is known, so expression, pose and light reach w whole; an encoder
-alone gave every face the same mouth. (2) The mapping network is fitted so that mapped z are distributed as the codes.
-(3) `synthface-128.safetensors` is written, and beside it `coder.safetensors`, from which training.growth goes on. Step
-1 logs to curves.csv and resumes from checkpoint.pt (our own tensors, read with weights_only).
+scales (more at eyes and mouth), a perceptual distance and, in the last stage, the texture; with noise on w, so that
+codes between those of renders give faces too. Since the scene is known, w contains all of expression, pose and light;
+with an encoder alone, every face had the same mouth. (2) The mapping network is fitted so that mapped z are distributed
+like the codes. (3) `synthface-128.safetensors` is written, and beside it `coder.safetensors`, from which
+training.growth goes on. Step 1 logs to curves.csv and resumes from checkpoint.pt (our own tensors, read with
+weights_only).
 """
 
 from __future__ import annotations
@@ -40,15 +41,15 @@ from latentface.training.picture_losses import compare_pictures, perceptual_and_
 from latentface.training.prior import fit_mapping, move_codes
 from latentface.training.scene_coder import SceneCoder, code_all, write_coder
 
-HELD_OUT_SHARDS = 1  # the last ones: never trained on, only measured
+HELD_OUT_SHARDS = 1  # held out, at the end of the data
 
 
 @dataclass(frozen=True)
 class Stage:
     """`images` pictures at `resolution` in batches of `batch`.
 
-    A kept encoder is not trained on. `rate` multiplies the learning rates; a settling stage lowers them to a twentieth.
-    `texture` is the weight of the difference of textures (`looks.texture`).
+    A kept encoder is not trained further. `rate` multiplies the learning rates; a settling stage lowers them to a
+    twentieth. `texture` is the weight of the difference of textures (`looks.texture`).
     """
 
     resolution: int
@@ -75,10 +76,10 @@ class Recipe:
     learning_rate: float = 2e-3
     coder_learning_rate: float = 8e-4
     perceptual_weight: float = 1.5
-    feature_weight: float = 3.0  # of the pixels at eyes and mouth, on top of one
+    feature_weight: float = 3.0  # added to the weight 1 of the pixels at eyes and mouth
     spread_weight: float = 0.02
     latent_noise: float = 0.03
-    noise_strength: float = 0.05  # kept, so that noise maps stay a handle for the projector
+    noise_strength: float = 0.05  # kept above zero, so that noise maps stay useful for projection
     ema_images: int = 6_000  # half-life of the averaged weights
     seed: int = 0
 
@@ -109,7 +110,7 @@ class Pair(nn.Module):
             self.generator.get_parameter(name).zero_()
 
     def start_from(self, generator: Generator, encoder: LatentEncoder) -> None:
-        """Take over trained networks; codes lie about zero again, and the scene adds nothing to them yet."""
+        """Start from trained networks; codes are centred at zero again, and the scene contributes nothing yet."""
         self.generator.load_state_dict(generator.state_dict())
         self.coder.encoder.load_state_dict(encoder.trunk.state_dict())
         move_codes(self.generator, -encoder.centre)
@@ -218,7 +219,7 @@ class PairTrainer:
         self._recent.append(tuple(float(term.detach()) for term in (pixel, perceptual, texture, held)))
 
     def _set_rate(self) -> None:
-        """Warm up each stage, and let those settle that shall."""
+        """Warm up each stage, and lower the rates of settling stages."""
         rate = self.stage.rate * min(1.0, self.seen / 2000 + 0.05)
         if self.stage.settle:
             rate *= 0.05 + 0.475 * (1 + math.cos(math.pi * self.seen / self.stage.images))
@@ -298,7 +299,7 @@ def main(data: Path, teacher: Path, out: Path, minutes: float, threads: int, com
         begin = Pair(recipe, recipe.stages[0], pairs.factors.shape[1])
         encoder = pretrained.find_encoder(generator.fingerprint)
         if encoder is None:
-            raise click.UsageError(f"no built-in encoder is for {start}: its codes cannot be found")
+            raise click.UsageError(f"there is no built-in encoder for {start}, so its codes cannot be computed")
         begin.start_from(generator, encoder)
     held = HELD_OUT_SHARDS * 500
     trainer = PairTrainer(recipe, pairs[:-held], pairs[-held:], DistilledVgg(teacher), out, compiled, begin)

@@ -1,10 +1,11 @@
-"""The recipe of `synthface-256`: a trained generator with one block more, at twice the resolution.
+"""The recipe of `synthface-256`: a trained generator with one more block, at twice the resolution.
 
     python -m latentface.training.growth --data FACES256 --coder coder.safetensors --teacher VGG --out DIR
 
-The base's latents go on to mean what they meant: each render's w is what the coder of training.generator says of it at
-the base's resolution, and the blocks that give a face its shape (below `TRAINED_FROM` pixels) are kept as they are. So
-its encoder, directions and expressions serve the grown network too, and the file holds only what differs.
+Latents of the base keep their meaning: the w of each render is computed by the coder of `training.generator` at the
+resolution of the base, and the blocks that determine the shape of a face (below `TRAINED_FROM` pixels) are frozen. So
+the encoder, directions and expressions of the base work for the grown network too, and its file stores only what
+differs.
 """
 
 from __future__ import annotations
@@ -32,12 +33,12 @@ from latentface.training.loop import Loop, LoopOptions, command_line, loop_optio
 from latentface.training.picture_losses import compare_pictures, perceptual_and_texture
 from latentface.training.scene_coder import SceneCoder, code_all, read_coder
 
-HELD_OUT = 500  # the last renders: only measured
+HELD_OUT = 500  # held-out renders, at the end of the data
 TRAINED_FROM = 64
 BATCH = 8
 DEFAULTS = LoopOptions(minutes=60.0, learning_rate=2e-3, weight_decay=0.0, measure_every=250)
-PERCEPTUAL, TEXTURE = 1.5, 1.0  # weights of the loss's terms beside the pixels'
-FEATURES, LATENT_NOISE = 3.0, 0.03  # of the pixels at eyes and mouth, and on w, as for the base
+PERCEPTUAL, TEXTURE = 1.5, 1.0  # weights of the loss terms, relative to the pixels'
+FEATURES, LATENT_NOISE = 3.0, 0.03  # weight of pixels at eyes and mouth, and noise on w, as for the base
 Batch = tuple[Tensor, Tensor, Tensor, list[Tensor], int]  # pictures, pixels' weights, w, noise maps, a seed
 
 
@@ -61,7 +62,7 @@ class GrowthTask:
         self._drawing: tuple[Generator, Callable[..., Tensor]] | None = None
 
     def build(self) -> Generator:
-        """The base and a block that at first adds nothing."""
+        """The base and one more block, which initially contributes nothing."""
         network = Generator(self.config)
         network.load_state_dict(self.base.state_dict(), strict=False)
         new = network.synthesis.get_submodule(f"b{self.resolution}")
@@ -77,7 +78,7 @@ class GrowthTask:
         return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
     def sample_batch(self, random: torch.Generator) -> Batch:
-        """Renders, their codes with noise, noise maps, and where to look."""
+        """Renders, their codes with noise, noise maps, and the weights of pixels."""
         chosen = torch.randint(len(self.pairs) - HELD_OUT, (BATCH,), generator=random)
         images, weights = self.pairs.batch(chosen.numpy(), self.resolution, FEATURES)
         w = self.codes[chosen]

@@ -2,8 +2,9 @@
 
 ICT.npz holds the arrays of USC ICT's ICT-FaceKit, light version: vertices, triangles, triangle_material and
 material_names, identity_deltas, expression_deltas and expression_names, landmarks68, part_names and part_ranges.
-Nothing is learnt: the skin, the back of the head, teeth, gums, tongue and eyeballs are kept, the teeth and gums are
-sorted into upper and lower, the shapes get ARKit's names, gaze turns the eyeballs too, and regions are weighed.
+Nothing is learnt: the skin, the back of the head, teeth, gums, tongue and eyeballs are kept, teeth and gums are
+separated into upper and lower, the shapes get ARKit's names, gaze shapes also turn the eyeballs, and the weights of
+regions are computed.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ BROWS = {"right": range(17, 22), "left": range(22, 27)}
 
 
 def build(arrays: Arrays, modes: int = MODES) -> HeadModel:
-    """The head of ICT-FaceKit's arrays, with that many modes of identity."""
+    """Build the head from the arrays of ICT-FaceKit, with a number of modes of identity."""
     ranges = dict(zip((str(n) for n in arrays["part_names"]), arrays["part_ranges"].astype(int), strict=True))
     old = np.concatenate([np.arange(*ranges[name]) for name in KEPT])
     new = np.full(len(arrays["vertices"]), -1)
@@ -50,7 +51,7 @@ def build(arrays: Arrays, modes: int = MODES) -> HeadModel:
     expressions = arrays["expression_deltas"][:, old].astype(np.float32)
     turn_eyeballs(expressions, names, neutral, of)
     landmarks = new[arrays["landmarks68"]].astype(np.int64)
-    lower = np.linalg.norm(expressions[names.index("jawOpen")], axis=1) > 1.0  # cm: what hangs on the jaw
+    lower = np.linalg.norm(expressions[names.index("jawOpen")], axis=1) > 1.0  # cm: what moves with the jaw
     return HeadModel(
         neutral, arrays["identity_deltas"][:modes, old].astype(np.float32), expressions, names, triangles,
         find_parts(triangles, materials, neutral, of, lower), landmarks,
@@ -67,7 +68,7 @@ def arkit_name(name: str) -> str:
 def turn_eyeballs(
     expressions: Float32Array, names: Sequence[str], neutral: Float32Array, of: Mapping[str, Int64Array]
 ) -> None:
-    """Add to each eyeLook shape what it lacks: the eyeball turned by GAZE_DEGREES."""
+    """Add to each eyeLook shape the rotation of the eyeball, by GAZE_DEGREES."""
     for side, sign in SIDES.items():
         ball = of[f"eyeball_{side}"]
         centre = (neutral[ball].min(axis=0) + neutral[ball].max(axis=0)) / 2
@@ -89,7 +90,7 @@ def find_parts(
     """Triangle indices by part."""
     inside = np.isin(triangles[:, 0], of["gums_and_tongue"])
     hangs = lower[triangles].all(axis=1)
-    # gums reach as far as the teeth stand: on the jaw, what is further from any tooth than this is tongue
+    # gums surround the teeth: on the jaw, vertices further than this from any tooth belong to the tongue
     apart = np.zeros(len(neutral))
     apart[of["gums_and_tongue"]] = cKDTree(neutral[of["teeth"]]).query(neutral[of["gums_and_tongue"]])[0]
     tongue = inside & hangs & (apart[triangles].min(axis=1) > 0.35)
@@ -106,7 +107,7 @@ def find_parts(
 
 
 def find_mirror(neutral: Float32Array, of: Mapping[str, Int64Array]) -> Int64Array:
-    """For each vertex the one at its mirrored place, within the same part or that of the other side."""
+    """For each vertex, its mirror image: within the same part, or in the same part of the other side."""
     mirror = np.zeros(len(neutral), np.int64)
     other = {"eyeball_left": "eyeball_right", "eyeball_right": "eyeball_left"}
     for name, own in of.items():
@@ -116,7 +117,7 @@ def find_mirror(neutral: Float32Array, of: Mapping[str, Int64Array]) -> Int64Arr
 
 
 def find_loops(triangles: Int64Array, neutral: Float32Array, face: Int64Array) -> dict[str, Int64Array]:
-    """The rings where the face's skin ends, each in order, but for the one behind the ears."""
+    """The boundary loops of the skin, each in order, except the one behind the ears."""
     skin = triangles[np.isin(triangles[:, 0], face)]
     directed = np.concatenate([skin[:, [0, 1]], skin[:, [1, 2]], skin[:, [2, 0]]])
     present = set(map(tuple, directed.tolist()))
@@ -183,7 +184,7 @@ def weigh_regions(
 
 
 def split_lips(neutral: Float32Array, landmarks: Int64Array, face: Int64Array) -> tuple[BoolArray, BoolArray]:
-    """Which vertices of the face are red of the upper and of the lower lip, insides included."""
+    """The vertices of the upper and of the lower lip's red, including the insides of the lips."""
     points = neutral[landmarks]
     outline = points[48:60, :2]
     inside = np.zeros(len(neutral), bool)

@@ -1,4 +1,4 @@
-"""Train the reader of heads on renders: ``python -m latentface.training.head_reader --data DIR --out RUN``.
+"""Train the head reader on renders: ``python -m latentface.training.head_reader --data DIR --out RUN``.
 
 DIR holds the shards of `latentface.training.head_reader_data`. Pictures are mirrored (left and right shapes change
 places), framed a little differently each time, and given glasses, shadows, things in front of the face, other colours
@@ -35,12 +35,12 @@ DEVIATION_WEIGHT = 0.02
 
 @dataclass(frozen=True, eq=False)
 class HeadData:
-    """Pictures of heads and what is to be read from them.
+    """Pictures of heads and their labels.
 
     Attributes:
         images: uint8 [M, 3, H, H].
         points: landmarks, float32 [M, 68, 2] in their pixels.
-        labels: float32 [M, E + 4], as the network answers them.
+        labels: float32 [M, E + 4], in the order of the network's outputs.
         names: of the E shapes.
     """
 

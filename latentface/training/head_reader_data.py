@@ -1,7 +1,7 @@
 """Renders with known coefficients: ``python -m latentface.training.head_reader_data --heads heads.npz -o DIR``.
 
-Half the faces show an emotion as `synthface.scene` samples them, half a few of the head's shapes at random, so that
-every shape, gaze and turn occurs with and without the others. Shards of 500 pictures as ``DIR/shard-NNNNN.npz``:
+Half of the faces show an emotion as sampled by `synthface.scene`, the other half show a few random shapes, so that
+every shape, gaze and pose occurs with and without the others. Shards of 500 pictures as ``DIR/shard-NNNNN.npz``:
 images uint8 [n, S, S, 3] (FFHQ crops), landmarks float32 [n, 68, 2] (the mesh's own, crop pixels), expression float32
 [n, 53] (gaze included, as the eyeLook shapes) and their ARKit names [53], pose float32 [n, 3] (yaw, pitch, and roll as
 the crop, which is turned with the face, shows it), gaze float32 [n, 2] (degrees), identity float32 [n, I], distance
@@ -31,7 +31,7 @@ SHARD = 500
 
 @dataclass(frozen=True)
 class ExpressionOdds:
-    """How random faces vary: the share of them, shapes a face, and deviations in degrees."""
+    """How random faces vary: their share of all faces, shapes per face, and standard deviations in degrees."""
 
     random_share: float = 0.55
     units: tuple[int, int] = (1, 7)
@@ -46,13 +46,13 @@ class ExpressionOdds:
     gaze_limit: tuple[float, float] = (35.0, 25.0)
 
 
-# Units that a face does not show together: the second of a pair is dropped.
+# Shapes that exclude each other: the second of a pair is dropped.
 RIVALS = (
     ("jawLeft", "jawRight"), ("mouthLeft", "mouthRight"), ("mouthSmile", "mouthFrown"), ("eyeWide", "eyeSquint"),
     ("mouthPucker", "mouthStretch"), ("mouthFunnel", "mouthPress"), ("eyeWide", "eyeBlink"),
     ("browOuterUp", "browDown"),
 )  # fmt: skip
-# Shapes that only make sense beside another.
+# Shapes that only occur together with another one.
 NEEDS = {"mouthClose": "jawOpen"}
 
 
@@ -124,7 +124,7 @@ def frame_scene(renderer: Renderer, scene: Scene) -> tuple[CropCamera, tuple[flo
 
 
 def render_shard(renderer: Renderer, folder: Path, number: int, odds: ExpressionOdds) -> Path:
-    """Render the scenes with seeds number * SHARD ... into one shard, unless it is there."""
+    """Render the scenes with seeds number * SHARD ... into one shard, unless it exists."""
     path = folder / f"shard-{number:05d}.npz"
     if path.exists():
         return path

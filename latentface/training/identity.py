@@ -39,7 +39,7 @@ SHRINKAGE = 0.003
 
 
 def contrastive_loss(vectors: Tensor, persons: Tensor, temperature: float = TEMPERATURE) -> Tensor:
-    """Supervised contrastive loss of unit vectors [N, D] of the persons [N]; every person must be there twice."""
+    """Supervised contrastive loss of unit vectors [N, D] of persons [N]; every person must occur at least twice."""
     logits = vectors @ vectors.T / temperature
     itself = torch.eye(len(vectors), dtype=torch.bool, device=vectors.device)
     chances = logits.masked_fill(itself, -torch.inf).log_softmax(1)
@@ -135,7 +135,7 @@ class IdentityTask:
 
 @dataclass(frozen=True)
 class Whole:
-    """The frame that shows a crop as it is."""
+    """The frame that contains the whole crop, unchanged."""
 
     input_size: int = 128
     frame_scale: float = 1.0
@@ -146,8 +146,8 @@ class Whole:
 def settle(network: IdentityNet, task: IdentityTask, generator: torch.Generator) -> None:
     """Set the last layer by linear discriminant analysis (Fisher 1936) of an augmented copy of each training picture.
 
-    The directions in which people differ most are kept, each in units of what it differs within a person; what is
-    common to all faces leaves the cosines.
+    The directions in which people differ most are kept, each scaled by its deviation within a person; the part that all
+    faces share is removed.
     """
     seen = []
     for chosen in torch.split(torch.arange(len(task.data)), 64):
@@ -169,7 +169,7 @@ def discriminant(vectors: Tensor, persons: Tensor, features: int) -> tuple[Tenso
     spread = vectors - means[index]
     within = spread.T @ spread / (len(vectors) - len(counts))
     within += SHRINKAGE * within.trace() / len(within) * torch.eye(len(within)).to(within)
-    between = means.T.cov() - within * (len(counts) / len(vectors))  # less what a mean of few pictures scatters
+    between = means.T.cov() - within * (len(counts) / len(vectors))  # minus the variance of a mean of few pictures
     whiten = torch.linalg.inv(torch.linalg.cholesky(within))
     axes = torch.linalg.eigh(whiten @ between @ whiten.T)[1].flip(1)[:, :features]  # most different first
     weight = axes.T @ whiten
@@ -198,7 +198,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def join(trunk: FaceTrunk, landmarks: LandmarkNet) -> IdentityNet:
-    """A network on copies of a trained trunk and a trained landmark network, its last layer still to be set."""
+    """A network on copies of a trained trunk and a trained landmark network, with its last layer still unset."""
     with torch.random.fork_rng():
         network = IdentityNet(IdentityConfig(trunk.config, landmarks.config))
     network.trunk.load_state_dict(trunk.state_dict())

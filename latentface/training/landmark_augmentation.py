@@ -1,6 +1,6 @@
-"""Hard augmentation of face renders with landmarks, vectorised over a batch.
+"""Strong augmentation of face renders with landmarks, vectorised over a batch.
 
-A network trained on renders meets real photographs only if the training pictures vary more than photographs do: in
+A network trained on renders generalises to photographs only if the training pictures vary more than photographs do: in
 framing, face shape, light, colour, sharpness, compression, glasses, things in front of the face and what is behind
 it. Every function takes images float [N, 3, H, W] in [0, 1] and a torch.Generator on their device, and returns new
 images of the same kind.
@@ -23,10 +23,10 @@ Tensor = torch.Tensor
 
 @dataclass(frozen=True)
 class AugmentOptions:
-    """How far each change goes (standard deviations unless said otherwise) and how often it happens (a share).
+    """The size of each change (a standard deviation unless stated otherwise) and how often it is applied (a fraction).
 
     rotation is in degrees; shift, stretch and bend are parts of the side of the framed square. brow_lift is the range,
-    in sides of the crop, by which brows are moved up from the eyes: people differ more there than the heads.
+    in sides of the crop, by which brows are raised above the eyes: people differ more in this than the head model.
     """
 
     rotation: float = 11.0
@@ -84,7 +84,7 @@ def _normal(generator: torch.Generator, shape: tuple[int, ...], deviation: float
 
 
 def _chosen(generator: torch.Generator, count: int, share: float) -> Tensor:
-    """Indices of the pictures that a change happens to."""
+    """Indices of the pictures to which a change is applied."""
     return (torch.rand(count, generator=generator, device=generator.device) < share).nonzero()[:, 0]
 
 
@@ -162,10 +162,10 @@ def frame(
 
 
 def brow_shift(where: Tensor, points: Tensor, lift: Tensor) -> Tensor:
-    """How far below `where` [N, K, 2] the content of the lifted picture comes from: [N, K, 2], in crop units.
+    """Offsets [N, K, 2] from `where` down to the source of the picture with lifted brows, in crop units.
 
-    points: [N, 68, 2] of the picture before; lift: [N]. Nothing moves up to the upper lids; the shift is whole at the
-    brows and dies out over the forehead.
+    points: [N, 68, 2] of the picture before; lift: [N]. Nothing moves below the upper lids; the shift is
+    complete at the brows and fades over the forehead.
     """
     left, right = points[:, 36:42].mean(1, keepdim=True), points[:, 42:48].mean(1, keepdim=True)
     across = F.normalize(right - left, dim=2)
@@ -180,7 +180,7 @@ def brow_shift(where: Tensor, points: Tensor, lift: Tensor) -> Tensor:
 
 
 def replace_background(images: Tensor, masks: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Put smooth colours with texture, or a part of another picture, behind some of the heads."""
+    """Replace some backgrounds by smooth colours with texture, or by a part of another picture."""
     chosen = _chosen(generator, len(images), share)
     count, size = len(chosen), images.shape[-1]
     if count == 0:
@@ -244,7 +244,7 @@ def add_glasses(images: Tensor, points: Tensor, share: float, generator: torch.G
 
 
 def occlude(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Cover a part of some pictures by a turned ellipse or box of plain or textured colour (hands, hair, things)."""
+    """Cover a part of some pictures by a rotated ellipse or box of plain or textured colour (hands, hair, objects)."""
     chosen = _chosen(generator, len(images), share)
     count, size = len(chosen), images.shape[-1]
     if count == 0:
@@ -333,6 +333,6 @@ def compress(images: Tensor, share: float, generator: torch.Generator) -> Tensor
 
 
 def add_noise(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Gaussian noise of a strength that differs between pictures (none to 8 %)."""
+    """Gaussian noise whose strength varies between pictures (none to 8 %)."""
     strength = _uniform(generator, (len(images), 1, 1, 1), -0.03, 0.08).clamp(min=0)
     return images + torch.randn(images.shape, generator=generator, device=generator.device) * strength

@@ -1,10 +1,10 @@
-"""Where the mesh's landmarks and an annotator's differ, and how the labels are moved.
+"""Moves landmark labels from the vertices of the head model to where a human annotator would put them.
 
-Annotators click on what they see. The head model's landmarks are vertices, chosen on the bare mesh: those of the brows
-lie above the drawn brow, those of the outer lip line outside the red of the lips, and those of lids and lips at other
-distances along the contour than in the 68-point mark-up, where lid points stand a third of the eye apart and the lips'
-under and beside the peaks of Cupid's bow. The distances are measured on renders. Which rules to have, the one for the
-tips of the brows most of all, was decided by looking at dlib's points on fifteen portraits.
+Annotators mark what they see. The landmarks of the head model are vertices of the untextured mesh: those of the brows
+lie above the rendered brow, those of the outer lip line outside the red of the lips, and those of lids and lips at
+other distances along the contour than in the 68-point mark-up, where lid points stand a third of the eye apart and the
+lips' under and beside the peaks of Cupid's bow. The distances are measured on renders. The choice of rules, in
+particular of the one for the tips of the brows, is based on dlib's points on fifteen portraits.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ BROWS = tuple(range(17, 27))
 UPPER_LIP, LOWER_LIP = 0.55, 0.9
 # A brow's points lie on its upper edge, save the ends: the outer one on its darkest line, the inner one half-way.
 _TIPS = torch.tensor([1.0, 0.0, 0.0, 0.0, 0.5])
-_EDGE_REACH = (-0.1, 0.2)  # where along the way down from the label the upper edge is looked for, inter-ocular
-_DARK_REACH = (-0.1, 0.25)  # likewise the darkest line; beyond it come the lids
+_EDGE_REACH = (-0.1, 0.2)  # search range of the upper edge below the label, inter-ocular distances
+_DARK_REACH = (-0.1, 0.25)  # likewise of the darkest line; beyond it are the lids
 _STEP = 0.005
 _FRONTAL = 0.08  # tip of the nose from the middle between the eyes, in inter-ocular distances
 _ENOUGH = 20

@@ -1,10 +1,10 @@
 """Train the built-in 68-landmark network: `python -m latentface.training.landmarks --data DIR --out DIR`.
 
 Each DIR holds the renderer's shards (FFHQ crops with landmarks), whose labels are moved to where annotators put them
-(landmark_definition). `--photos` and `--rigged` add photographs of people and the same people driven by the head, each
-with the face mesh that was read in them (photo_landmarks); then the held-out photographs measure. The loss is the
-distance to the points in inter-ocular distances, that of what opens and rises (lips, lids, brows), and a weak pull of
-every heat map towards a small spot.
+(landmark_definition). `--photos` and `--rigged` add photographs of people and the same people driven by a head
+model, each with the face mesh that was detected in it (photo_landmarks); the error is then measured on held-out
+photographs. The loss is the distance to the landmarks in inter-ocular distances, the error of the distances that
+expressions change (lips, lids, brows), and a weak pull of every heat map towards a small spot.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ from latentface.training.landmark_definition import redefine
 from latentface.training.loop import Loop, LoopOptions, command_line, loop_options
 from latentface.training.photo_landmarks import load_driven, load_photos, names_of_held_people
 
-CONFIG = LandmarkConfig(input_size=128)  # eyes are 22 pixels wide then: at 96, and 16, blinks are missed
+CONFIG = LandmarkConfig(input_size=128)  # eyes are 22 pixels wide; at 96 they have 16, and blinks are missed
 CHANGES = AugmentOptions()
 OPTIONS = LoopOptions(minutes=25.0)
-SHARES = (0.5, 0.35, 0.15)  # of photographs, driven faces and renders in a batch
-#: Points that move against each other: lips and lids that close, brows over the corners of eyes, corners of the mouth.
+SHARES = (0.5, 0.35, 0.15)  # shares of photographs, driven faces and renders in a batch
+#: Pairs of points that move relative to each other: lips and lids that close, brows over the corners of eyes, corners
+#: of the mouth.
 MOTIONS = (
     (61, 67), (62, 66), (63, 65), (37, 41), (38, 40), (43, 47), (44, 46),
     (17, 36), (19, 36), (19, 39), (21, 39), (22, 42), (24, 42), (24, 45), (26, 45),
@@ -54,7 +55,7 @@ class LandmarkLoss:
 
 
 def load_annotated(folders: list[Path]) -> FaceData:
-    """All shards of the folders (see `load_faces`), their labels moved to where annotators put them."""
+    """All shards of the folders (see `load_faces`), with labels moved to where annotators would put them."""
     data = load_faces(folders)
     return replace(data, points=redefine(data.images, data.points))
 

@@ -1,7 +1,7 @@
-"""The loop that the recipes of the small networks share: rates, averaged weights, curves, checkpoints.
+"""The training loop that the recipes of small networks share: rates, averaged weights, curves, checkpoints.
 
-A stopped run continues from its checkpoint; one that is measured in steps ends with the same bytes as if it had not
-been stopped. The saved network is the running average of the weights.
+An interrupted run continues from its checkpoint; if its length is given in steps, the result has the same bytes as
+that of an uninterrupted run. The saved network is the running average of the weights.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ StepCallback = Callable[[int], None]
 class LoopOptions:
     """How to train.
 
-    start is a network file to begin from (`begin_from`) instead of random weights. steps ends the run, or minutes (of
-    the processor, over all sittings) when steps is None. learning_rate is the peak of a short warm-up and a cosine.
-    average is how much of the averaged weights a step keeps. keep_best names a figure of the curve: the network that
-    is saved then is that of its lowest value instead of the last.
+    start is a network file to begin from (`begin_from`) instead of random weights. The run ends after steps, or after
+    minutes of processor time (summed over all sessions) when steps is None. learning_rate is the peak of a short
+    warm-up and a cosine. average is the decay of the averaged weights. keep_best names a figure of the curve: the
+    network with its lowest value is then saved instead of the last one.
     """
 
     start: Path | None = None
@@ -54,7 +54,7 @@ class LoopOptions:
 
 
 class Task(Protocol[Network, Batch]):
-    """What is to be learnt: the network, whose `config` is a dataclass, and what its batches are."""
+    """A learning task: the network, whose `config` is a dataclass, its batches and its loss."""
 
     @property
     def kind(self) -> str:
@@ -78,11 +78,11 @@ def _tell(line: str) -> None:
 
 
 class Loop(Generic[Network, Batch]):
-    """One training run of a task: all its state, so that it can stop and go on. The global random state stays alone."""
+    """One resumable training run of a task, with all of its state. The global random state is left unchanged."""
 
     def __init__(self, task: Task[Network, Batch], out: Path, options: LoopOptions, device: str = "cpu") -> None:
         if options.steps is None and options.minutes is None:
-            raise UsageError("give steps or minutes: without either the training would never end")
+            raise UsageError("give steps or minutes: without them the training would never end")
         self.task, self.out, self.options, self.device = task, out, options, torch.device(device)
         with torch.random.fork_rng():
             torch.manual_seed(options.seed)
@@ -153,7 +153,7 @@ class Loop(Generic[Network, Batch]):
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimiser.step()
-        # early on the average must forget the random start
+        # early on, the average must forget the random initialisation
         keep = min(self.options.average, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             for slow, fast in zip(self.averaged.parameters(), self.network.parameters(), strict=True):
@@ -231,7 +231,7 @@ def begin_from(network: nn.Module, path: Path) -> None:
 
     Networks that look at faces share their trunk. Buffers, such as means of the data, are the task's own.
 
-    Raises WeightsError when that is nothing, or the file cannot be read.
+    Raises WeightsError if no parameter matches, or if the file cannot be read.
     """
     theirs = read_network(path).state
     shared = {}

@@ -1,10 +1,10 @@
-"""The recipe of a grown network's mapping: z -> w spread as the codes of renders are, and not only like a Gaussian.
+"""The recipe of a grown network's mapping: w of sampled z follow the distribution of the codes of renders.
 
     python -m latentface.training.mapping --network grown.safetensors --data FACES --coder coder.safetensors --out DIR
 
-Hair styles, brows, beards and spectacles are choices: codes come in clusters, and a Gaussian (`prior.fit_mapping`)
-draws what lies between them. Here the Gaussian is carried onto the codes (`transport`), and leaky ReLU layers learn the
-way. The codes, and what they draw, stay as they are.
+Hair styles, brows, beards and spectacles are discrete, so the codes form clusters, and a Gaussian (`prior.fit_mapping`)
+also samples what lies between them. Here the Gaussian is transported onto the codes (`transport`), and leaky ReLU
+layers learn that map. The codes, and the pictures they give, do not change.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from latentface.training.transport import carry, fit, orthogonal, sparse_axes
 
 LAYERS = 4
 PAIRS, HELD_OUT, BATCH = 160_000, 2_000, 512
-ROUNDS, AXES, PRINCIPAL = 200, 48, 64  # of the transport; principal axes that are looked along, beside the factors'
-CLEARANCE = 1.5  # deviations from a leaky ReLU's bend at which a layer starts: straight for most, and free to bend
-CLOUD = 60_000  # samples whose mean and covariance are made the codes'
+ROUNDS, AXES, PRINCIPAL = 200, 48, 64  # of the transport; principal axes beside those of the factors
+CLEARANCE = 1.5  # standard deviations from the kink of the leaky ReLU at which a layer starts: almost linear
+CLOUD = 60_000  # samples whose mean and covariance are matched to those of the codes
 DEFAULTS = LoopOptions(steps=27_000, minutes=None, learning_rate=1e-3, weight_decay=0.0, measure_every=1000)
 
 
@@ -45,7 +45,7 @@ class LadderConfig:
 
 
 class Ladder(nn.Module):
-    """Mapping layers in plain parameters, [N, width] -> [N, width]; the last is straight. Starts as the identity."""
+    """Mapping layers with plain parameters, [N, width] -> [N, width]; the last is linear. Starts as the identity."""
 
     def __init__(self, config: LadderConfig) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class Ladder(nn.Module):
         self.steps = [nn.Linear(config.width, config.width) for _ in range(config.layers)]
         for k, step in enumerate(self.steps):
             self.add_module(f"fc{k}", step)
-        below = 0.0  # what the layer before raised its output by
+        below = 0.0  # the offset that the previous layer added to its output
         with torch.no_grad():
             for k, step in enumerate(self.steps):
                 last = k == config.layers - 1
@@ -63,7 +63,7 @@ class Ladder(nn.Module):
                 below = up
 
     def forward(self, z: Tensor) -> Tensor:
-        """Where the layers carry z [N, width]: [N, width]."""
+        """The output [N, width] of the layers for z [N, width]."""
         *steps, last = self.steps
         for step in steps:
             z = F.leaky_relu(step(z), 0.2) * SQRT2
@@ -72,13 +72,13 @@ class Ladder(nn.Module):
 
 
 class MappingTask:
-    """Pairs of z and where the transport carries it, to be learnt by a ladder.
+    """Pairs of z and its transported point, to be learnt by a ladder.
 
     Args:
         codes: [n, D].
-        factors: [n, P], the scenes they were made of (`synthface.factors`). Clusters of codes show along the directions
-            that factors tell.
-        pairs: how many pairs of z and point are made.
+        factors: [n, P], the scenes behind the codes (`synthface.factors`). Clusters of codes are separated along the
+            directions that correlate with factors.
+        pairs: number of pairs.
         rounds: of the transport.
         seed: of z and of the transport's axes.
     """
@@ -105,7 +105,7 @@ class MappingTask:
         return Ladder(LadderConfig(self.points.shape[1], LAYERS))
 
     def sample_batch(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Pairs of z and the white point it is carried to, both [N, D], none of them held out."""
+        """Training pairs of z and its transported white point, both [N, D]."""
         chosen = torch.randint(HELD_OUT, len(self.z), (BATCH,), generator=generator)
         return self.z[chosen], self.points[chosen]
 
@@ -124,12 +124,12 @@ class MappingTask:
 
 
 def sphere(count: int, width: int, random: torch.Generator) -> Tensor:
-    """Random z [count, width] as the mapping network normalises them: of unit mean square."""
+    """Random z [count, width] with unit mean square, as normalised by the mapping network."""
     return normalise(torch.randn(count, width, generator=random))
 
 
 def factor_axes(points: Tensor, factors: Tensor) -> Tensor:
-    """What each factor of [n, P] that varies says of white points [n, D], by regression: unit directions [D, <= P]."""
+    """Unit directions [D, <= P] of white points [n, D] along which the varying factors [n, P] change, by regression."""
     spread = factors.std(0)
     known = (factors - factors.mean(0))[:, spread > 1e-3] / spread[spread > 1e-3]
     return F.normalize(points.T @ known, dim=0)
@@ -137,7 +137,7 @@ def factor_axes(points: Tensor, factors: Tensor) -> Tensor:
 
 @torch.no_grad()
 def install(ladder: Ladder, whitening: Whitening, generator: Generator, random: torch.Generator) -> Generator:
-    """A generator like this one whose mapping is the ladder's, its samples' mean and covariance made the codes'.
+    """A copy of the generator with the ladder as its mapping, and with mean and covariance matched to the codes.
 
     Raises ValueError where codes come near zero: the last layer's leaky ReLU, which StyleGAN2 has, would bend them.
     """
@@ -150,7 +150,7 @@ def install(ladder: Ladder, whitening: Whitening, generator: Generator, random: 
     network.load_state_dict(known, strict=False)
     drawn = ladder(sphere(CLOUD, config.w_dim, random))
     scales, axes = torch.linalg.eigh(torch.cov(drawn.T))
-    # axes that the ladder gave up are not blown up to full size
+    # axes that the ladder did not learn are not scaled up to full size
     even = axes * scales.clamp(min=1e-3).rsqrt() @ axes.T
     out = spread @ even
     *steps, last = ladder.steps

@@ -1,7 +1,7 @@
-"""What happens to marked pictures on their way: compression, other sizes, screenshots, video; for training the mark.
+"""Attacks on marked pictures, for training the mark: compression, resizing, screenshots, video.
 
-Each takes brightness [N, 1, R, R] in levels 0 ... 255 and a seeded generator. JPEG and H.264 are the real ones; the
-gradient passes them as if they did nothing (Zhang et al. 2021, "Towards robust deep hiding under non-differentiable
+Each takes brightness [N, 1, R, R] in levels 0 ... 255 and a seeded generator. JPEG and H.264 are the real codecs; the
+gradient passes through them unchanged (Zhang et al. 2021, "Towards robust deep hiding under non-differentiable
 distortions").
 """
 
@@ -22,7 +22,7 @@ Attack = Callable[[Tensor, torch.Generator], Tensor]
 
 
 def straight(changed: Tensor, images: Tensor) -> Tensor:
-    """The changed images, with the gradient of the unchanged ones."""
+    """The changed images, with the gradient of the unchanged ones (straight-through estimator)."""
     return images + (changed - images).detach()
 
 
@@ -80,7 +80,7 @@ def _pixels(images: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
 
 
 def nothing(images: Tensor, source: torch.Generator) -> Tensor:
-    """The file as it was written."""
+    """No attack."""
     return images
 
 
@@ -117,14 +117,14 @@ def video(images: Tensor, source: torch.Generator) -> Tensor:
     return as_h264(images, round(uniform(20, 31, source)))
 
 
-#: With what share of the batches each is met.
+#: The share of batches to which each is applied.
 ATTACKS: tuple[tuple[Attack, float], ...] = (
     (nothing, 0.08), (jpeg, 0.32), (smaller, 0.15), (screenshot, 0.2), (soft, 0.07), (video, 0.18),
 )  # fmt: skip
 
 
 def realigned(images: Tensor, side: int, source: torch.Generator, strength: float = 1.0) -> Tensor:
-    """The face found again, in a crop of that side: a little off in place, size and angle, as `align` is."""
+    """The realigned face in a crop of that side: slightly off in position, size and angle, as `align` is."""
     count = images.shape[0]
     off = torch.randn(count, 4, generator=source) * strength
     angle, scale = 0.005 * off[:, 0], torch.exp(0.006 * off[:, 1])

@@ -3,10 +3,11 @@
     python -m latentface.training.motion --data DIR --out DIR            # rendered clips, the compact network
     latentface train motion CLIPS... -o DIR                              # the user's own clips
 
-Self-supervised as Siarohin et al. 2019 have it: of two frames of a clip one is rebuilt from the other by the motion
-between their keypoints, which are to follow random bends of the picture. Rendered clips know more: where 68 landmarks
-are. With `guide_weight` the keypoints stand on some of them, the field learns where all of them go, and each place that
-the keypoints next to it move it. This comes first and without drawing, which is quick; drawing is learnt after. Logs to
+Self-supervised after Siarohin et al. 2019: one of two frames of a clip is reconstructed from the other by the motion
+between their keypoints, which must be equivariant to random deformations of the picture. Rendered clips also have 68
+known landmarks. With `guide_weight`, the keypoints are placed on some of them, the motion field is fitted to all of
+them, and each pixel is made to follow its nearest keypoints. This is trained first, without the generator, which is
+quick; the generator is trained afterwards. Logs to
 curves.csv, draws sheet.png, resumes from checkpoint.pt (our own tensors, read with weights_only). On several GPUs:
 `torchrun --nproc-per-node N -m latentface.training.motion ...`.
 """
@@ -43,6 +44,8 @@ from latentface.training import motion_losses as losses
 from latentface.training.motion_data import Clips, load_rendered, sample_pairs
 from latentface.training.motion_recipe import BUILTIN, COMPACT, TERMS, Recipe, Stage, grow, staged, start_from, step_of
 
+LOGGED = 50  # steps from one line of the curves, and checkpoint, to the next
+
 
 class MotionTrainer:
     """`run` trains to the end of the last stage, or until the time is up."""
@@ -76,7 +79,7 @@ class MotionTrainer:
         while True:
             while self.seen < self.stage.pairs:
                 self._step()
-                if self.steps % 50 == 0 and self.rank == 0:
+                if self.steps % LOGGED == 0 and self.rank == 0:
                     self._log()
                     self._save()
                 if time.monotonic() > until:
@@ -91,7 +94,7 @@ class MotionTrainer:
         return self.average
 
     def _enter_stage(self, index: int) -> None:
-        """Build the networks of a stage, with what the stage before has learnt."""
+        """Build the networks of a stage, initialised from the previous stage."""
         before = {name: part.state_dict() for name, part in self._parts().items() if part} if index else {}
         self.stage_index, self.seen, self._recent = index, 0, list[dict[str, float]]()
         recipe = self.recipe
@@ -109,7 +112,7 @@ class MotionTrainer:
             generator = self.model.generator
             share, there = generator.final.bias, generator.dense_motion_network.occlusion.bias
             assert share is not None and there is not None
-            with torch.no_grad():  # begin by showing the warped source, all of it
+            with torch.no_grad():  # start by showing the warped source, without occlusion
                 share[3] = there[0] = 2.0
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
         if self.ranks > 1 and self.device != "cpu":
@@ -186,14 +189,14 @@ class MotionTrainer:
                 value.copy_(now[name])
 
     def _log(self) -> None:
-        """A line in curves.csv, empty where the stage has no such term.
+        """Append a line to curves.csv; terms that the stage lacks stay empty.
 
         Every fourth has the held-out PSNR of the averaged model, and comes with a sheet to look at.
         """
         means = {name: float(np.mean([row[name] for row in self._recent])) for name in self._recent[0]}
         self._recent.clear()
         score = ""
-        if self.steps % 200 == 0 and len(self.held_out):
+        if self.steps % (4 * LOGGED) == 0 and len(self.held_out):
             score = f"{held_out_psnr(self.average, self.held_out, self.stage.resolution, self.out / 'sheet.png'):.3f}"
         row = {"resolution": self.stage.resolution, "seen": self.seen, "psnr": score, "time": round(time.time())}
         path = self.out / "curves.csv"
@@ -241,7 +244,7 @@ def held_out_pairs(clips: Clips, resolution: int, count: int = 32) -> Iterator[t
 
 @torch.no_grad()
 def held_out_psnr(model: MotionModel, clips: Clips, resolution: int, sheet: Path | None = None) -> float:
-    """Mean PSNR in dB of rebuilt frames; `sheet` gets source, driving, prediction and warped source of each."""
+    """Mean PSNR in dB of reconstructed frames; `sheet` collects source, driving, prediction and warped source."""
     device = next(model.parameters()).device
     errors, rows = [], []
     for source, driving in held_out_pairs(clips, resolution):
@@ -257,7 +260,7 @@ def held_out_psnr(model: MotionModel, clips: Clips, resolution: int, sheet: Path
 
 
 def perceptual_distance(vgg19: Path | None) -> nn.Module:
-    """VGG-19 when its file is given, else the network that comes with the package."""
+    """VGG-19 if its file is given, otherwise the built-in perceptual network."""
     from latentface.pretrained import load_perceptual
 
     return losses.Vgg19(vgg19) if vgg19 else losses.BuiltinDistance(load_perceptual())
@@ -279,7 +282,7 @@ def run_on_clips(
     clips: Clips, output: Path, size: str, vgg19: Path | None, adversarial: bool, pairs: int | None,
     batch: int | None, minutes: float, device: str,
 ) -> Path:  # fmt: skip
-    """Train on anybody's clips by the reference's recipe; returns the file. One clip in twenty is held out."""
+    """Train on a user's clips with the recipe of the paper; returns the file. One clip in twenty is held out."""
     recipe = Recipe(network=COMPACT if size == "compact" else MotionConfig())
     resolution = recipe.network.resolution
     stage = Stage(resolution, pairs or recipe.stages[0].pairs, batch or recipe.stages[0].batch)

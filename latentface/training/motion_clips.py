@@ -1,4 +1,4 @@
-"""The user's own clips for training: every one decoded first, those that teach nothing left out with a reason."""
+"""A user's own clips for training: all are decoded first, and unusable ones are left out with a reason."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DRM = re.compile(rb"sinf.{0,64}schm|encv|enca", re.DOTALL)  # boxes of common e
 
 @dataclass(frozen=True)
 class Checked:
-    """A clip and what was found: its frames, and why it is left out (empty when it is not)."""
+    """A checked clip: its frames, and the reason why it is left out (empty if it is not)."""
 
     path: Path
     frames: int
@@ -32,7 +32,7 @@ class Checked:
 
 
 def find_clips(roots: Sequence[Path]) -> list[Path]:
-    """Every video, and every folder that holds frames, in files and folders given; sorted. InputError for none."""
+    """All videos and folders of frames among the given files and folders, sorted; InputError if there are none."""
     found: set[Path] = set()
     for root in roots:
         if not root.exists():
@@ -48,12 +48,12 @@ def find_clips(roots: Sequence[Path]) -> list[Path]:
             elif suffix in PHOTO_SUFFIXES:
                 found.add(path.parent)
     if not found:
-        raise InputError(f"{', '.join(map(str, roots))}: no video and no folder of frames in there")
+        raise InputError(f"{', '.join(map(str, roots))}: no video and no folder of frames in these")
     return sorted(found)
 
 
 def person_of(path: Path) -> str:
-    """Who is in a clip: what its name says before the first #, as in id10001#video#start#end.mp4."""
+    """The person in a clip: the part of its name before the first #, as in id10001#video#start#end.mp4."""
     return path.stem.split("#")[0]
 
 

@@ -75,7 +75,7 @@ class Vgg19(nn.Module):
         return maps
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        """Sum over the five layers of the mean L1 distance to b, which gets no gradient."""
+        """Sum over the five layers of the mean L1 distance to b, which receives no gradient."""
         with torch.no_grad():
             truth = self.features(b)
         distances = [(x - y).abs().mean() for x, y in zip(self.features(a), truth, strict=True)]
@@ -150,7 +150,7 @@ def equivariance(driving: Keypoints, bent: Keypoints, bend: RandomBend) -> tuple
 
 
 def flow_error(field: Tensor, driving: Tensor, source: Tensor) -> Tensor:
-    """How far a field [N, h, w, 2] brings known places of the driving frame from the same in the source, mean L1.
+    """Mean L1 error of a field [N, h, w, 2] at known points: where it maps those of the driving frame in the source.
 
     driving, source: positions [N, M, 2] in [-1, 1] of the same M points.
     """
@@ -159,12 +159,12 @@ def flow_error(field: Tensor, driving: Tensor, source: Tensor) -> Tensor:
 
 
 def mask_error(mask: Tensor, places: Tensor, points: Tensor, spread: float = 0.06) -> Tensor:
-    """How far the motions' shares are from each place following the keypoints next to it: mean cross-entropy.
+    """Mean cross-entropy between the motion masks and masks in which each pixel follows its nearest keypoints.
 
-    A place's wanted shares are a softmax of its squared distances from the keypoints. Without this a training ends with
-    a few keypoints that move everything: a share of nothing gives the others' Jacobians nothing to learn from.
+    The target masks are a softmax of the squared distances from the keypoints. Without this term, a few keypoints end
+    up moving everything: where a keypoint has no weight in the mask, its Jacobian receives no gradient.
 
-    mask: shares [N, K + 1, h, w], the first of them the background's. places [N, M, 2], points [N, K, 2] in [-1, 1].
+    mask: weights [N, K + 1, h, w], the first of them of the background. places [N, M, 2], points [N, K, 2] in [-1, 1].
     """
     shares = warp(mask, places[:, :, None], align_corners=True)[:, 1:, :, 0]  # [N, K, M]
     wanted = (-torch.cdist(points, places).square() / (2 * spread**2)).softmax(1)
@@ -172,7 +172,7 @@ def mask_error(mask: Tensor, places: Tensor, points: Tensor, spread: float = 0.0
 
 
 def generator_gan(verdicts: dict[str, Maps]) -> Tensor:
-    """Least squares (Mao et al. 2017): the verdict on generated pictures should be 1."""
+    """Least squares (Mao et al. 2017): the discriminator's output on generated pictures should be 1."""
     return torch.stack([(1 - verdict).square().mean() for _, verdict in verdicts.values()]).sum()
 
 

@@ -1,4 +1,4 @@
-"""What a training of the motion model consists of: sizes, stages, weights of the losses, and the losses of a step."""
+"""The recipe of the motion model: sizes, stages, weights of the losses, and the losses of a step."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ TERMS = (
     "perceptual", "pixel", "warped", "equivariance", "places", "flow", "mask", "gan", "feature_matching",
     "discriminator",
 )  # fmt: skip
-MASK_SHARE = 0.02  # of the guide's weight: a nat is a large error, as half a picture is
-WARPED = 10.0  # weight of the warped source's L1 where nothing is drawn
+MASK_SHARE = 0.02  # relative to the weight of the guide: an error of one nat is about as bad as half a picture
+WARPED = 10.0  # weight of the L1 of the warped source in stages without the generator
 
 
 @dataclass(frozen=True)
 class Stage:
     """`pairs` pairs of frames at `resolution` in batches of `batch`.
 
-    With `motion_only` the generator is left out, which makes a pair nearly three times as quick, and the warped source
-    alone is compared.
+    With `motion_only` the generator is left out, which makes a step nearly three times as fast; only the warped source
+    is compared.
     """
 
     resolution: int
@@ -110,7 +110,7 @@ class Step(nn.Module):
     def _guide(
         self, batch: PairBatch, source: Keypoints, driving: Keypoints, motion: DenseMotion, weight: float
     ) -> dict[str, Tensor]:
-        """What known landmarks say of the keypoints' places, of where the field leads, and of who moves what."""
+        """The losses by known landmarks: of the keypoints' positions, of the motion field, and of the motion masks."""
         before, after = batch.source_landmarks, batch.driving_landmarks
         if not weight or before is None or after is None:
             return {}
@@ -124,7 +124,7 @@ class Step(nn.Module):
 class MotionStep(Step):
     """The losses of a stage without the generator.
 
-    They are the guide's, and the distance of the warped source from the driving frame, both at half size.
+    They are those by known landmarks, and the distance of the warped source from the driving frame, at half size.
     """
 
     def forward(
@@ -149,21 +149,21 @@ def step_of(recipe: Recipe, stage: Stage, model: MotionModel, perceptual: nn.Mod
 
 
 def staged(config: MotionConfig, resolution: int) -> MotionConfig:
-    """The network for smaller pictures: the motion is still found on pictures of the same size."""
+    """The network for smaller pictures; the motion is still estimated on pictures of the same size."""
     ratio = config.resolution / resolution
     own = None if config.keypoint_scale is None else config.keypoint_scale * ratio
     return replace(config, resolution=resolution, scale=config.scale * ratio, keypoint_scale=own)
 
 
 def start_from(model: MotionModel, state: Mapping[str, Tensor]) -> None:
-    """Take over those weights of another network that have a place of the same name and shape here."""
+    """Copy the weights of another network that exist here under the same name and in the same shape."""
     own = model.state_dict()
     learnt = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
     model.load_state_dict(own | {name: value for name, value in learnt.items() if not name.endswith("down.weight")})
 
 
 def grow(model: MotionModel, state: Mapping[str, Tensor]) -> None:
-    """Take over the weights of a network for smaller pictures; only the low passes before it differ."""
+    """Copy the weights of a network for smaller pictures; only the low-pass filters in front of it differ."""
     own = {name: value for name, value in model.state_dict().items() if name.endswith("down.weight")}
     learnt = {name: value for name, value in state.items() if not name.endswith("down.weight")}
     model.load_state_dict(learnt | own)

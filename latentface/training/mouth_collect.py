@@ -31,9 +31,9 @@ from latentface.training.mouth_openings import (
     learn_openings,
 )
 
-#: A source with many pictures of few people is thinned to this share.
+#: Only this share is kept of sources with many pictures of few people.
 THINNED = {"caltech": 0.6}
-#: Inner lips this far apart, in mouth widths, are most probably open: the segmentation looks at these more.
+#: Inner lips this far apart, in mouth widths, are most probably open; the segmentation samples these more often.
 PROBABLY_OPEN = 0.055
 #: An opening counts with this many pixels, and if this share of it is teeth or it is darker than skin by this (log).
 LEAST_PIXELS, LEAST_TEETH, DARK = 100, 0.12, -0.45
@@ -151,8 +151,8 @@ def styles_of(labels: list[MouthLabels]) -> Float32Array:
 def sampling_weights(sources: list[str], jaws: Float64Array, areas: Float64Array, teeth: Float64Array) -> Float32Array:
     """How often a mouth is trained on, [n].
 
-    More if it is sharp, if there is dark in it, and most if it is wide open, which is rare; less if its source is
-    large.
+    More often if it is sharp or has a dark interior, most often if it is wide open, which is rare; less often if its
+    source is large.
     """
     dark = areas * (1 - teeth)
     sharp = np.where(jaws >= 140, 1.5, 1.0)

@@ -1,4 +1,4 @@
-"""Photos of open mouths as the mouth network learns from them: canvases, openings, teeth and styles, in one file."""
+"""The training data of the mouth network: canvases of open mouths with openings, teeth and styles, in one file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ARRAYS = ("planes", "styles", "sources", "names", "weights")
 class MouthData:
     """planes: uint8 [n, 7, H + 16, W], a MouthNet's planes with the whole photo in the first three. styles: [n, 3].
 
-    sources: which collection a photo is of. names: of its file. weights: how often it is to be drawn.
+    sources: which collection a photo is of. names: of its file. weights: how often it is sampled.
     """
 
     planes: Pixels
@@ -140,7 +140,7 @@ def _floats(planes: Pixels) -> Tensor:
 
 
 def _widen(planes: Tensor, pixels: Tensor) -> Tensor:
-    """The opening grown by so many pixels [N], each 0 to 2: so that no tooth's rim stays outside to tell of it."""
+    """The opening dilated by so many pixels [N], each 0 to 2, so that no rim of a tooth remains visible outside it."""
     opening = planes[:, Plane.OPENING : Plane.OPENING + 1]
     grown = F.max_pool2d(opening, 3, 1, 1)
     twice = F.max_pool2d(grown, 3, 1, 1)

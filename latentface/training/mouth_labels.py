@@ -1,7 +1,7 @@
-"""What can be read off a photo of an open mouth: where teeth are, where their edges run, how they are spaced.
+"""Automatic labels of a photo of an open mouth: where teeth are, where their edges run, how they are spaced.
 
-These are labels without a person's hand: thresholds between lips, teeth and the dark, a parabola through the seen ends
-of the teeth, and the position and size of a row of usual teeth at which its borders best meet the dark lines.
+The labels come from thresholds between lips, teeth and the dark interior, a parabola through the visible ends of the
+teeth, and the position and size at which the gaps of an average row of teeth best match the dark lines.
 """
 
 from __future__ import annotations

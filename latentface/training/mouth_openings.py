@@ -1,9 +1,9 @@
-"""Where a mouth is open, to the pixel, from landmarks that are a pixel or two off.
+"""Pixel-accurate openings of mouths from landmarks that are off by a pixel or two.
 
-A small segmentation network is trained on the landmarks' own polygons. Their errors point every way, so that what the
-network can learn from thousands of them is the border that is really there; its answers follow lips and teeth closer
-than the polygons it was taught. It remembers single errors late, and is stopped early. Jaws that are wide open are too
-rare for it: there the contour of best contrast is looked for.
+A small segmentation network is trained on the polygons of the landmarks. Their errors have random directions, so that
+the network learns the true border from thousands of them: its predictions follow lips and teeth more closely than the
+polygons do. Training stops early, before the network memorises single errors. Wide open jaws are too rare for it; for
+these, the contour of highest contrast is searched for.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from latentface.arrays import Float64Array, Pixels
 from latentface.training.mouth_labels import LUMA, redness
 
-#: How many times steeper than its probabilities the edge of a found opening is.
+#: Factor by which the edge of a predicted opening is made steeper than the predicted probability.
 STEEPNESS = 3.0
 OUTER, INNER = slice(48, 60), slice(60, 68)
 
@@ -139,7 +139,7 @@ def _answers(network: OpeningNet, images: Tensor) -> Pixels:
         for start in range(0, len(images), 64):
             x = images[start : start + 64].float() / 127.5 - 1
             both = (network(x).sigmoid() + network(x.flip(3)).sigmoid().flip(3)) / 2
-            # as steep as an edge in a picture: what is open is wholly so
+            # as steep as an edge in a picture
             parts.append((((both - 0.5) * STEEPNESS + 0.5).clamp(0, 1) * 255).round().byte())
     return torch.cat(parts).numpy()
 

@@ -1,4 +1,4 @@
-"""Faces with things in front of them, whose masks are known: rendered hands and drawn things, pasted on photographs."""
+"""Faces with occluders whose masks are known: rendered hands and drawn objects, pasted onto photographs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def render_things(hand: Hand, skins: Sequence[Pixels], textures: Pixels, count: 
 
 @dataclass(frozen=True)
 class Occluded:
-    """A face [S, S, 3] (0 to 1) with things in front of it, and how much of a pixel is one, [S, S]."""
+    """A face [S, S, 3] (0 to 1) with occluders, and their coverage of each pixel, [S, S]."""
 
     colours: Float32Array
     mask: Float32Array

@@ -2,9 +2,8 @@
 
 `--data` holds photographs (crops, and faces.jsonl with their landmarks), `--makehuman` a folder with MakeHuman's
 base.obj and skins. Rendered hands and drawn things are put in front of the faces (training.occluder_pictures), so that
-every pixel's truth is known. With `--start`, the faces on which that network sees something that was not put there are
-sampled more often: beards, hard shadows, wide open mouths. So the recipe is run twice, the second time from the first
-network.
+every pixel's truth is known. With `--start`, faces on which that network produces false positives (beards, hard
+shadows, wide open mouths) are sampled more often. So the recipe is run twice, the second time from the first network.
 """
 
 from __future__ import annotations
@@ -34,10 +33,10 @@ from latentface.training.spectacles import Batch, varied
 
 CONFIG = OccluderConfig()
 OPTIONS = LoopOptions(minutes=28.0, learning_rate=2e-3, average=0.998)
-HELD_OUT = 20  # every so-manieth face is not trained on
+HELD_OUT = 20  # one face in so many is held out
 SHARE_OCCLUDED = 0.8  # of a batch
-COMPRESSED = 0.3  # of the pictures are compressed with what was put in front
-SEES = 0.01  # a face of which more than this is found covered is a hard one
+COMPRESSED = 0.3  # share of the pictures that are compressed together with the occluder
+SEES = 0.01  # a face with a larger falsely covered share is a hard one
 OFTEN = 4.0  # how much more often hard faces are sampled
 
 

@@ -6,9 +6,9 @@ student of its own, trained on faces alone, was fooled far more easily). It sees
 and learns the teacher's unit-length features at five scales, channel by channel, and how they differ between a picture
 and its copy.
 
-A projector searches for pictures that a distance calls near, and finds those it calls near by mistake: a student of
-distorted copies alone let LPIPS grow while its own distance fell. So half of each batch are copies that were moved down
-the student's own distance over many steps, on which the teacher then corrects it.
+A projection minimises the distance and thereby finds pictures that the student wrongly considers close: with a student
+trained only on distorted copies, LPIPS grew while the student's own distance fell. So half of each batch are copies
+that were moved by gradient descent on the student's own distance (lured), on which the teacher then corrects it.
 
 A stopped run continues from checkpoint.pt; log.csv keeps the curve.
 """
@@ -43,12 +43,12 @@ from latentface.training.data import image_batch, load_shards
 from latentface.training.distortions import distort, vary
 
 COLUMNS = ("step", "seconds", "loss", "feature_loss", "difference_loss", "spearman_teacher", "spearman_lpips")
-HELD_OUT = 256  # pictures at the end of the data that are only measured on
+HELD_OUT = 256  # held-out pictures at the end of the data
 
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """How to train: until `steps`, or `minutes` of training over all sittings when steps is None.
+    """How to train: until `steps`, or `minutes` of training over all sessions when steps is None.
 
     batch pictures a step, each `side` pixels; learning_rate is the peak of a warm-up and a cosine; difference_weight
     balances the two losses; shards limits how much data is held in memory. lured is the number of pairs of a batch
@@ -196,10 +196,10 @@ def start_from(student: PerceptualNet, teacher: DistilledVgg) -> None:
 
 
 def descend(network: FeatureDistance, pictures: Tensor, copies: Tensor, source: torch.Generator) -> Tensor:
-    """Copies moved a step down the network's distance from the pictures, as a generator's picture might move.
+    """Move copies by one gradient step of the network's distance from the pictures, as a projection would.
 
-    The gradient is averaged over random cells of 1 to 8 pixels, since a generator moves neighbours together, and
-    scaled to a random root mean square of up to 0.04 for each copy.
+    The gradient is averaged over random cells of 1 to 8 pixels, since a generator moves neighbouring pixels together,
+    and scaled to a random root mean square of up to 0.04 for each copy.
     """
     with torch.no_grad():
         target = network.unit_features(pictures)

@@ -28,8 +28,8 @@ from latentface.training.portraits import held_out_names, read_rows
 VERTICES: Final = 478
 SIDE: Final = 160  # pixels of the pictures to train on: the network sees a crop at 114
 LIDS: Final = (([37, 38], [41, 40]), ([43, 44], [47, 46]))
-MOST_SMEARED: Final = 0.06  # by which lids are further apart than the driving head has it, or less: the picture is torn
-MOST_APART: Final = 0.035  # of the inter-ocular distance, between what is read in a picture and in its mirror image
+MOST_SMEARED: Final = 0.06  # if the lids' opening differs by more from the driving head, the picture is torn
+MOST_APART: Final = 0.035  # of the inter-ocular distance, between the readings of a picture and of its mirror image
 
 #: Landmarks on the left of the picture and in the middle: weights of vertices. Lids (at thirds of the eye) and lips
 #: follow the delineations that people made of 38 portraits of the Face Research Lab; how brows are spaced, nose and jaw
@@ -55,8 +55,8 @@ OPPOSITE: Final[Mapping[int, int]] = {
     153: 380, 144: 373, 145: 374, 61: 291, 40: 270, 39: 269, 37: 267, 84: 314, 83: 313, 91: 321, 181: 405,
     78: 308, 95: 324, 191: 415, 82: 312, 81: 311, 87: 317, 178: 402,
 }  # fmt: skip
-#: The mesh holds brows back. Of the points 17-21: their mean height over the eye line as read in these portraits, as
-#: people delineated them, both in inter-ocular distances, and how far these differ where those differ by one.
+#: The mesh underestimates how far brows move. Of the points 17-21: their mean height over the eye line in these
+#: portraits by the mesh and as marked by people, in inter-ocular distances, and the gain of the latter over the former.
 BROWS_READ: Final = (0.224, 0.355, 0.398, 0.380, 0.308)
 BROWS_MEANT: Final = (0.205, 0.352, 0.404, 0.377, 0.297)
 BROWS_GAIN: Final = (1.6, 1.2, 1.1, 1.05, 1.1)
@@ -85,7 +85,7 @@ def stretch_brows(points: Float32Array) -> Float32Array:
 
 
 def agreed(plain: Float32Array, mirrored: Float32Array) -> tuple[Float32Array, NDArray[np.bool_]]:
-    """Landmarks [n, 68, 2] in which both readings agree, and whether they do, [n].
+    """The mean landmarks [n, 68, 2] of both readings, and whether the two agree, [n].
 
     Args:
         plain: vertices [n, 478, 2] as read in pictures; not a number where there is no face.

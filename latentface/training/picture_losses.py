@@ -1,4 +1,4 @@
-"""How drawings are compared with renders while a generator or an encoder trains."""
+"""Losses between synthesised pictures and targets, for training generators and encoders."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def compare_pictures(
 
 
 def texture(ours: tuple[Tensor, ...], theirs: tuple[Tensor, ...]) -> Tensor:
-    """How much the features' standard deviations within each place differ, in parts of their mean; summed over maps.
+    """Relative difference between the local standard deviations of features, summed over maps.
 
-    Strands of hair and pores cannot all be in a code. A loss that compares cell by cell is least where they are left
-    out; this one asks for as much of them as there is, wherever they lie.
+    A code cannot describe every strand of hair and every pore. A loss that compares cell by cell is lowest if they are
+    left out; this one asks for the right amount of texture, wherever it lies.
     """
     total = ours[0].new_zeros(())
     for a, b in zip(ours, theirs, strict=True):
@@ -65,9 +65,9 @@ def _deviation(features: Tensor) -> Tensor:
 
 
 def views(resolution: int, order: np.random.Generator) -> list[Callable[[torch.Tensor], torch.Tensor]]:
-    """What of a picture the perceptual distance is shown: so little that three views cost less than the whole.
+    """The parts of a picture that are compared perceptually: three views that together cost less than the whole.
 
-    The square from brows to chin, half the crop's side, is small in the picture and most of what a person looks at.
+    The square from brows to chin, half the crop's side, is a small part of the picture but matters most to viewers.
     """
     if resolution <= 32:
         return [lambda x: x]

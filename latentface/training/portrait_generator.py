@@ -1,14 +1,14 @@
-"""The recipe of `face-256`: a generator that draws rendered heads learns the skin, hair and eyes of photographs.
+"""The recipe of `face-256`: a generator of rendered heads is trained further on photographs.
 
     python -m latentface.training.portrait_generator --faces FACES --rigged RIGGED --perceptual DIR --out RUN
 
-An encoder and the generator are trained as an autoencoder of aligned photographs, beginning from the networks that
-draw renders, by L1, a perceptual distance and texture in windows (`picture_losses`). Half of the pictures are drawn
-from one w, without what the encoder adds by layer, so that w alone draws a person. Pictures of people driven by the
-head (`--rigged`) come with the change of expression that drove them: the code of the photo plus a linear map of that
-change must draw the driven picture. When reconstructions are good, a discriminator in pretrained feature space
-(`adversary`) judges them, and pictures of codes between those of two people. Progress goes to curves.csv and
-sheet.png; the run resumes from checkpoint.pt (our own tensors, read with weights_only).
+An encoder and the generator are trained as an autoencoder of aligned photographs, beginning from the networks that draw
+renders, by L1, a perceptual distance and texture in windows (`picture_losses`). Half of the pictures are synthesised
+from w alone, without the offsets that the encoder predicts for each layer, so that w alone describes a person. Pictures
+of people driven by the head (`--rigged`) come with the change of expression that drove them: the code of the photo plus
+a linear map of that change must draw the driven picture. When reconstructions are good, a discriminator in pretrained
+feature space (`adversary`) is trained on them, and on pictures of codes between those of two people. Progress goes to
+curves.csv and sheet.png; the run resumes from checkpoint.pt (our own tensors, read with weights_only).
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ class PortraitRecipe:
     prior: float = 0.01
     latent_noise: float = 0.04
     adversarial: float = 0.2
-    adversary_every: int = 2  # steps: more of them cost time that reconstructions use better
+    adversary_every: int = 2  # steps between updates; more frequent ones cost time that reconstructions use better
     adversary_from: int = 13_000  # pictures, before which there is no discriminator
-    adversary_alone: int = 800  # pictures that it learns from before the generator listens
+    adversary_alone: int = 800  # pictures that it learns from before it has an effect on the generator
     warm_up: int = 1_000
     pictures: int = 100_000  # of the whole run, over which the rates fall
     ema_images: int = 6_000  # half-life of the averaged weights
@@ -290,7 +290,7 @@ class PortraitTrainer:
         self.seen, self.steps = state["seen"], state["steps"]
         for pair, saved in ((self.pair, state["pair"]), (self.average, state["average"])):
             if saved["change.weight"].shape != pair.change.weight.shape:
-                saved["change.weight"] = pair.change.weight  # the run had no driven pictures until now
+                saved["change.weight"] = pair.change.weight  # the run has had no driven pictures until now
             pair.load_state_dict(saved)
         self.optimizer.load_state_dict(state["optimizer"])
         for group in self.optimizer.param_groups:

@@ -2,10 +2,10 @@
 
     python -m latentface.training.portrait_mapping --faces FACES --run RUN --out DIR
 
-The codes are what the encoder of RUN says of the photographs and their mirror images. As for the networks of renders
-(`mapping`), the Gaussian is carried onto them and leaky ReLU layers learn the way; that layers are four and learn from
-pairs in bulk keeps them from remembering single codes, which `benchmarks/memorisation.py` measures. Codes are raised
-away from zero first, where the last leaky ReLU would bend them; what they draw stays the same.
+The codes are the outputs of RUN's encoder for the photographs and their mirror images. As for the networks of renders
+(`mapping`), the Gaussian is transported onto them and leaky ReLU layers learn the map; four layers and a large number
+of pairs keep them from memorising single codes, which `benchmarks/memorisation.py` measures. Codes are first shifted
+away from zero, where the last leaky ReLU would distort them; the pictures they give stay the same.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ COLOURS = 4  # a side of the grid whose mean colours tell what a code draws
 def code_portraits(faces: Portraits, encoder: LatentEncoder) -> tuple[Tensor, Tensor]:
     """The codes w [2n, w_dim] of photographs and their mirror images, and what is known of them, [2n, P].
 
-    Known are the mean colours of a grid and where eyes and mouth are: along what tells clusters apart, the mapping
-    looks closer.
+    The known factors are the mean colours of a grid and the positions of eyes and mouth: the transport uses directions
+    that correlate with them, since these separate clusters.
     """
     codes, known = [], []
     for mirrored in (False, True):

@@ -28,15 +28,15 @@ from latentface.training.data import CELLS
 
 Row = Mapping[str, Any]
 
-#: How often a source is seen, a picture. Official portraits smile; Caltech's are few people, many times.
+#: Sampling weight of a source, per picture. Official portraits mostly smile; Caltech shows few people many times.
 SOURCE_WEIGHTS = {
     "t2i": 1.0, "faker": 0.8, "london": 0.8, "vta": 0.7, "interfaces": 0.6, "pif": 0.9, "digitalcorps": 0.9,
     "clerk_335x410": 0.5, "voteview": 0.4, "gpo_225x275": 0.25, "caltech": 0.2,
 }  # fmt: skip
 GREY = 12  # below this colourfulness a picture is black-and-white or tinted
-INSIDE = 0.85  # less of the crop in the picture, and what is learnt is reflected borders
-SHARP = 110  # a jaw of so many pixels in the source is counted in full, a narrower one is soft and counts less
-HELD_OUT_STRIDE = 12  # every twelfth usable face is never trained on
+INSIDE = 0.85  # if less of the crop lies in the picture, the network would learn reflected borders
+SHARP = 110  # jaw width in source pixels from which a face has full weight; narrower ones are blurred and count less
+HELD_OUT_STRIDE = 12  # one usable face in so many is held out
 HELD_OUT_SKIPPED = ("caltech", "gpo_225x275")
 
 
@@ -123,7 +123,7 @@ def load_portraits(folder: Path) -> tuple[Portraits, Portraits]:
 def pack(folder: Path, out: Path, megabytes: float, quality: int = 85) -> int:
     """Write a smaller folder of the same kind, of WebP pictures: the held-out faces, then those seen most often.
 
-    Returns how many faces came along before it was as large as asked.
+    Returns the number of faces that fitted into the requested size.
     """
     rows = read_rows(folder)
     held = held_out_names(rows)
@@ -165,7 +165,7 @@ def _load(folder: Path, rows: Sequence[Row]) -> Portraits:
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--megabytes", default=30.0, show_default=True)
 def main(faces: Path, out: Path, megabytes: float) -> None:
-    """Pack a folder of faces for a machine that takes little luggage."""
+    """Pack a folder of faces for a machine with little room for data."""
     click.echo(f"{pack(faces, out, megabytes)} faces", err=True)
 
 

@@ -1,4 +1,4 @@
-"""Fitting the mapping network to a cloud of codes, so that sampled z draw what the codes draw."""
+"""Fits the mapping network to the distribution of given codes, so that sampled z give pictures like theirs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import nn
 from latentface.networks.generator import Generator
 from latentface.networks.layers import SQRT2, EqualLinear
 
-# A leaky ReLU is a straight line where its input is positive. Inputs are kept this many standard deviations up there.
+# A leaky ReLU is linear for positive inputs. Inputs are kept this many standard deviations above zero.
 CLEARANCE = 6.0
 
 
@@ -40,11 +40,11 @@ def fit_mapping(generator: Generator, codes: torch.Tensor) -> torch.Tensor:
     """Set `generator.mapping` so that mapped z have the mean and covariance of codes [n, w_dim]; sets w_avg.
 
     In closed form: the layers are pushed onto the straight side of their leaky ReLUs, where the network is the affine
-    map w = mean + C^(1/2) z of the Gaussian with the codes' covariance C. That moves w by one constant, which the style
-    layers' biases take back: the pictures of the codes stay what they were.
+    map w = mean + C^(1/2) z of the Gaussian with the codes' covariance C. That shifts w by a constant, which
+    is subtracted again in the biases of the style layers, so that the codes give the same pictures as before.
 
     Returns:
-        That constant [w_dim]: the codes plus it now draw what the codes drew.
+        That constant [w_dim]: the codes plus this constant now give the pictures that the codes gave.
 
     Raises:
         ValueError: z is narrower than w, or there are fewer codes than dimensions.
@@ -69,7 +69,7 @@ def fit_mapping(generator: Generator, codes: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def move_codes(generator: Generator, by: torch.Tensor) -> None:
-    """Let w + by, by [w_dim], draw what w drew: the style layers' biases take it back."""
+    """Make w + by, by [w_dim], give the picture that w gave, by changing the biases of the style layers."""
     for name, module in generator.synthesis.named_modules():
         if name.endswith("affine") and isinstance(module, EqualLinear):
             module.bias.sub_(module.weight @ by / math.sqrt(module.weight.shape[1]))

@@ -1,8 +1,8 @@
 """Train a rhythm network on emotion sequences: `python -m latentface.training.rhythm --out DIR` makes the built-in one.
 
 Without --data it learns the generated stories of `latentface.training.stories`. Loss: negative log-likelihood of each
-segment's emotion, log seconds and strength from those before it. The figure that counts is the perplexity of the next
-emotion in sequences that were held out, beside that of a first-order Markov chain fitted on the same ones.
+segment's emotion, log seconds and strength from those before it. The figure of merit is the perplexity of the next
+emotion in held-out sequences, beside that of a first-order Markov chain fitted on the same ones.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class RhythmTask:
         self.held_out, self.chain = stacked(held_out), MarkovChain(learn)
 
     def build(self) -> RhythmNet:
-        """A fresh network that knows the measures' mean and deviation and leans on the chain."""
+        """A fresh network, initialised with the mean and deviation of the measures and with the Markov chain."""
         network = RhythmNet(self.config)
         there = counted(self.emotions)[:, 1:] & (self.emotions != BEGIN)[:, None]
         for k in range(there.shape[1]):
@@ -110,7 +110,7 @@ class Fitted:
 
     @property
     def beats_chain(self) -> bool:
-        """Whether it foresees emotions better than a first-order Markov chain does."""
+        """Whether it predicts emotions better than a first-order Markov chain does."""
         return self.figures["perplexity"] < self.chain["perplexity"]
 
 
@@ -123,7 +123,7 @@ def fit(
 ) -> Fitted:
     """Train a network on sequences that were read from films. A stopped run goes on in `out`.
 
-    The state that foresees one held-out part best is taken, and measured on another (see `held_apart`).
+    The state that predicts one held-out part best is kept, and is measured on another (see `held_apart`).
 
     Raises:
         InputError: fewer than 100 segments, or `out` holds a run on other sequences.
@@ -185,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     learn, held_out = (
         [to_numbers(story) for story in stories(*which)] for which in ((STORIES, SEED), (HELD_OUT, SEED + 1))
     )
-    options = replace(loop_options(given, OPTIONS), bfloat16=False)  # so small a network gains nothing by it
+    options = replace(loop_options(given, OPTIONS), bfloat16=False)  # so small a network gains nothing from it
     print(Loop(RhythmTask(learn, held_out), given.out, options, given.device).run())
 
 

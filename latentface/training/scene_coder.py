@@ -1,4 +1,4 @@
-"""Render and scene -> w: what ties the latent space of a generator in training to the faces it draws."""
+"""The coder of a generator in training: (render, scene) -> w."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KIND = "scene-coder"
 class SceneCoder(nn.Module):
     """Crops [N, 3, R, R] in [-1, 1] and factors [N, P] (`synthface.factors`) -> w [N, w_dim].
 
-    What a small encoder misses of a render, its scene says: w is the sum of the encoder's answer and a map of the
+    The scene supplies what a small encoder misses in the render: w is the sum of the encoder's output and a map of the
     factors, one linear layer plus a two-layer correction. The linear path keeps a step in one factor (a smile, a turn
     of the head) close to one direction of w.
     """

@@ -29,9 +29,9 @@ from latentface.training.portraits import read_rows
 
 CONFIG = SpectaclesConfig()
 OPTIONS = LoopOptions(minutes=15.0, learning_rate=2e-3, average=0.998)
-HELD_OUT = 20  # every so-manieth face is not trained on
+HELD_OUT = 20  # one face in so many is held out
 SHARE_WORN = 0.7  # of a batch
-WEARS = 0.01  # a face on which more of the patch than this is frame wears spectacles
+WEARS = 0.01  # a face wears spectacles if a larger share of its patch is frame
 
 Batch = tuple[Tensor, Tensor]
 

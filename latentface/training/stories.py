@@ -1,10 +1,10 @@
 """A generated corpus of emotion sequences with a long memory, and the lowest perplexity that a model can reach on it.
 
 No film was read for it. A story is a chain of arcs with the neutral face between them; an arc is a row of emotions such
-as surprise, fear, relief. Which arc comes next depends on the last two. So the last emotion alone tells little: after a
-neutral face anything may follow, and what does was decided several emotions ago. Now and then an emotion is left out or
-an arc broken off. Durations are log-normal about each emotion's own, strengths wander slowly; a story has a pace and a
-vigour of its own, that can be told from how it began.
+as surprise, fear, relief. Which arc comes next depends on the last two. So the last emotion alone says little: after a
+neutral face anything may follow, and what follows was decided several emotions ago. Now and then an emotion is left out
+or an arc broken off. Durations are log-normal about each emotion's own, strengths wander slowly; each story has its own
+pace and strength, which can be inferred from its beginning.
 
 The arcs are made up. They show whether a network can remember, not how people feel.
 """
@@ -51,14 +51,14 @@ _PLACE = {state: index for index, state in enumerate(_STATES)}
 
 
 def stories(count: int, seed: int) -> list[EmotionSequence]:
-    """That many stories; the same seed gives the same ones."""
+    """Sample stories; the same seed gives the same ones."""
     rng = np.random.default_rng(seed)
     start, step = _tables()
     return [_story(rng, start, step) for _ in range(count)]
 
 
 def best_perplexity(sequences: list[EmotionSequence]) -> float:
-    """Perplexity per emotion of one who knows the grammar: the forward algorithm of a hidden Markov model."""
+    """Perplexity per emotion of a predictor that knows the grammar: the forward algorithm of a hidden Markov model."""
     start, step = _tables()
     shown = np.array([_emotion(state).index for state in _STATES])
     nats, told = 0.0, 0

@@ -1,7 +1,7 @@
-"""Iterative distribution transfer (Pitie, Kokaram and Dahyot 2007): one cloud of points is carried onto another.
+"""Iterative distribution transfer (Pitie, Kokaram and Dahyot 2007): transports one set of points onto another.
 
-Each round looks at both clouds along a few orthogonal axes and moves every point by the monotone map between the two
-distributions there. Points end not far from where they began, so a small network can learn the way.
+Each round projects both sets onto a few orthogonal axes and moves every point by the monotone map between the two
+marginal distributions. Points do not move far, so a small network can learn the map.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Round:
 
 
 def fit(points: Tensor, goal: Tensor, axes: Callable[[int], Tensor], rounds: int) -> list[Round]:
-    """The rounds that carry points [N, D] to where goal [M, D] lies; axes(k) are those of round k, [D, K]."""
+    """Fit the rounds that transport points [N, D] onto the set `goal` [M, D]; axes(k) are those of round k, [D, K]."""
     found = []
     for k in range(rounds):
         along = axes(k)

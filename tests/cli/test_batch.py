@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,8 +13,9 @@ import pytest
 from filelock import FileLock
 
 from latentface.batch import local
-from latentface.batch.jobs import Job, Outcome, Work
+from latentface.batch.jobs import Job, Outcome
 from latentface.cli import batch as batch_command
+from tests.helpers.batch_works import run_here
 from tests.helpers.cli_desk import Desk
 from tests.helpers.cli_desk import Outcome as Done
 
@@ -25,11 +25,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
 @pytest.fixture
 def bench(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
     """A desk whose batches are done in this process."""
-
-    def run_here(jobs: Iterable[Job], work: Work, processes: int) -> Iterator[Outcome]:
-        return map(work, jobs)
-
-    monkeypatch.setattr(local, "run_local", lambda *words: (each for each in run_here(*words)))
+    monkeypatch.setattr(local, "run_local", run_here)
     return desk
 
 

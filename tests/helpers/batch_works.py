@@ -5,14 +5,20 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from latentface.batch.jobs import Job, Outcome
+from latentface.batch.jobs import Job, Outcome, Work
 from latentface.batch.places import deliver, digest, fetched, working_folder
 
 DEADLY = "deadly"  # kills whoever reads it
 ONCE = "once"  # kills whoever reads it first
+
+
+def run_here(jobs: Iterable[Job], work: Work, processes: int) -> Iterator[Outcome]:
+    """As `local.run_local`, in this process."""
+    yield from map(work, jobs)
 
 
 def shout(job: Job) -> Outcome:

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 import latentface as lf
+from latentface.batch import local
 from latentface.cli import run as run_command
 from latentface.io.clip import Clip
+from latentface.options import ProjectOptions, StyleOptions, StyliseOptions, TransferOptions, VideoOptions
+from tests.helpers.batch_works import run_here
 
 ROOT = Path(__file__).parent.parent.parent
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
-QUICK = {"project": ("--steps", "2"), "video": ("--fps", "3")}  # unless the example says how many
-PHOTOS = ("--identity", "--expression")  # of a transfer, which projects them
+#: What takes time, and how much of it a test takes at most; None and more become this.
+MOST: dict[type, dict[str, int]] = {
+    ProjectOptions: {"steps": 2, "tune_steps": 2},
+    TransferOptions: {"refine_steps": 1, "finest": 8},
+    StyleOptions: {"learning_steps": 2},
+    StyliseOptions: {"texture_steps": 2},
+}
+SLOW_CLIP = "3"  # frames a second
 #: Programs other than latentface that an example may call.
 OTHERS = ("make", "pip", "python")
 
@@ -77,6 +88,34 @@ def furnish(folder: Path) -> None:
     np.save(folder / "smile.npy", np.ones(lf.load_generator("synthface-128").config.w_dim, np.float32))
 
 
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every verb take few steps and frames, whatever an example asks for or leaves to the defaults.
+
+    The options are checked as they were given, and cut down afterwards. Batches run in this process.
+    """
+    for kind, most in MOST.items():
+        monkeypatch.setattr(kind, "__post_init__", _cut(kind.__post_init__, most))  # type: ignore[attr-defined]
+    check = VideoOptions.__post_init__
+
+    def slow_clip(options: VideoOptions) -> None:
+        check(options)
+        object.__setattr__(options, "fps", SLOW_CLIP)
+
+    monkeypatch.setattr(VideoOptions, "__post_init__", slow_clip)
+    monkeypatch.setattr(local, "run_local", run_here)
+
+
+def _cut(check: Callable[[Any], None], most: Mapping[str, int]) -> Callable[[Any], None]:
+    def checked(options: Any) -> None:
+        check(options)
+        for name, value in most.items():
+            given = getattr(options, name)
+            if name != "finest" or options.layers == "auto":  # it may not be set beside rows that are named
+                object.__setattr__(options, name, value if given is None else min(given, value))
+
+    return checked
+
+
 def run_page(page: Path) -> list[str]:
     """Run the blocks of a page in the working folder, Python ones in one namespace; what failed, with its line."""
     space: dict[str, Any] = {}
@@ -86,8 +125,7 @@ def run_page(page: Path) -> list[str]:
             name = re.match(r"# (\w+\.py)\n", snippet.text)
             if name:  # the block is a file that later blocks use
                 Path(name[1]).write_text(snippet.text, encoding="utf-8")
-            text = re.sub(r"\b(\w*steps)=\d+", r"\1=2", snippet.text)
-            exec(compile(text, f"{snippet.page}:{snippet.line}", "exec"), space)
+            exec(compile(snippet.text, f"{snippet.page}:{snippet.line}", "exec"), space)
         elif snippet.language == "sh":
             for words in commands(snippet):
                 if code := run_line(words):
@@ -102,15 +140,4 @@ def run_line(words: list[str]) -> int:
     """
     if words[0] != "latentface" or words[1:2] == ["studio"] or "--address" in words:
         return 0
-    quick = QUICK.get(words[1] if len(words) > 1 else "", ())
-    more = () if quick and quick[0] in words else quick
-    if "gatys" in words:
-        more = ("--texture-steps", "2")
-    elif "--style" in words and words[1] != "sample":
-        learning = words[1] == "stylise" and not any(word.endswith(".safetensors") for word in words)
-        more = (*more, "--steps", "2", *(("--learning-steps", "2") if learning else ()))
-    if words[1] == "transfer" and all(words[words.index(flag) + 1].endswith(".jpg") for flag in PHOTOS):
-        more = (*more, "--steps", "2", "--refine-steps", "1")
-    if "--tune" in words:
-        more = (*more, "--tune-steps", "2")
-    return run_command([*words[1:], *more])
+    return run_command(words[1:])

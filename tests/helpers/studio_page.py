@@ -83,6 +83,20 @@ def serving(folder: Path, *words: str) -> Iterator[Served]:
 
 
 @contextmanager
+def visit(served: Served, browser: Browser) -> Iterator[Page]:
+    """The page, of a user who was never here; whatever it asks for elsewhere is an error."""
+    context = browser.new_context(viewport={"width": 1400, "height": 1000}, accept_downloads=True)
+    context.set_default_timeout(LONG)
+    made, foreign = context.new_page(), list[str]()
+    made.on("request", lambda asked: foreign.append(asked.url))
+    go(made, served)
+    yield made
+    context.close()
+    local = (served.address, "data:", "blob:")
+    assert [url for url in foreign if not url.startswith(local)] == [], "the page loads something from elsewhere"
+
+
+@contextmanager
 def chromium(*flags: str) -> Iterator[Browser]:
     """Debian's browser, with further flags; without it this is an error, and no reason to skip."""
     path = shutil.which("chromium")
@@ -109,6 +123,23 @@ def drop_photo(page: Page, path: Path) -> None:
     """Drop a photo on the first tab, and wait for its preview."""
     drop(page, "edit-photo", path)
     page.wait_for_selector("#edit-compare img", timeout=LONG)
+
+
+def tab(page: Page, name: str) -> None:
+    """Go to a tab."""
+    page.get_by_role("tab", name=name).click()
+
+
+def on_picture(page: Page, picker: str, x: float, y: float) -> dict[str, float]:
+    """A place in a picker's picture, by shares of its width and height; the picture is fitted into its element."""
+    box = page.locator(f"{picker} img").bounding_box(timeout=LONG)
+    assert box is not None
+    ratio = page.evaluate(
+        "id => { const e = document.querySelector(id + ' img'); return e.naturalWidth / e.naturalHeight; }", picker
+    )
+    width = min(box["width"], box["height"] * ratio)
+    height = width / ratio
+    return {"x": (box["width"] - width) / 2 + x * width, "y": (box["height"] - height) / 2 + y * height}
 
 
 def preview(page: Page) -> np.ndarray:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -32,11 +32,11 @@ def jacobian() -> torch.Tensor:
     return left * sizes @ basis.T
 
 
-def fitted(samples: int = 20_000, deviations: torch.Tensor | None = None) -> Preconditioner:
-    noise = torch.randn(samples, 60, generator=torch.Generator().manual_seed(1))
+@cache
+def fitted(*deviations: float) -> Preconditioner:
+    noise = torch.randn(2000, 60, generator=torch.Generator().manual_seed(1))
     gradients = (noise @ jacobian()).view(-1, ROWS, WIDTH)
-    # a few thousand samples serve for the fit itself, whose matrix is as large as they are many
-    return Preconditioner.fit(gradients[:2000], torch.ones(WIDTH) if deviations is None else deviations, 2, "net")
+    return Preconditioner.fit(gradients, torch.tensor(deviations or [1.0] * WIDTH), 2, "net")
 
 
 def matrix(preconditioner: Preconditioner) -> torch.Tensor:
@@ -59,7 +59,7 @@ def test_steps_along_steep_directions_are_as_much_shorter_as_they_are_steeper() 
 
 def test_deviations_scale_the_coordinates() -> None:
     deviations = torch.tensor([0.5, 1.0, 2.0, 4.5])
-    found = fitted(deviations=deviations)
+    found = fitted(*deviations.tolist())
     torch.testing.assert_close(found.deviations, deviations / 2)
     coordinates = torch.randn(5, ROWS, WIDTH, generator=torch.Generator().manual_seed(2))
     flat = coordinates.flatten(1)
@@ -136,12 +136,12 @@ def test_one_row_is_searched_as_it_is_and_other_shapes_are_refused(tiny: tuple[G
 def test_a_search_in_its_coordinates_is_nearer_after_as_many_steps() -> None:
     generator = api.load_generator("synthface-128")
     with torch.no_grad():
-        ws = generator.mapping(torch.randn(8, 256, generator=torch.Generator().manual_seed(5)))
-        mixed = torch.where(torch.arange(12)[:, None] % 2 == 0, ws[:2], ws[2:4])  # in W+, not in W
-        targets = list(to_uint8(generator.synthesis(mixed).clamp(-1, 1)))
+        ws = generator.mapping(torch.randn(2, 256, generator=torch.Generator().manual_seed(5)))
+        mixed = torch.where(torch.arange(12)[:, None] % 2 == 0, ws[:1], ws[1:])  # in W+, not in W
+        target = to_uint8(generator.synthesis(mixed).clamp(-1, 1))[0]
     options = ProjectOptions(steps=20, start="mean", w_noise=0.0)
     plain, helped = (
-        np.mean([float(found.losses[-1]) for found in api.project(targets, generator, each)])  # type: ignore[call-overload]
+        float(api.project(target, generator, each).losses[-1])
         for each in (replace(options, preconditioner="none"), options)
     )
     assert helped < 0.9 * plain

@@ -74,7 +74,7 @@ def test_changes_of_one_kind_follow_each_other() -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        (["joy", 1, 0, 1], "row 2: nothing is called 'joy'"), (["fear", "much", 0, 1], "row 2"),
+        (["joy", 1, 0, 1], "row 2: there is no emotion or control 'joy'"), (["fear", "much", 0, 1], "row 2"),
         (["fear", None, 0, 1], "row 2: by how much"), (["fear", 9, 0, 1], "row 2: Fear by 9; expected .* 0 to 3"),
         (["fear", 1, 3, 2], "row 2: .*seconds that rise"), (["fear", 1, -1, 2], "row 2: .*seconds that rise"),
         (["fear", 1, float("inf"), None], "row 2: .*seconds that rise"),

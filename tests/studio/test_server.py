@@ -144,7 +144,7 @@ def test_a_clip_is_edited_by_a_program(served: Served, client: Client, film: Pat
     changes = [["Smile", 0.8, 0, None]]
     made = client.predict(clip=handle_file(film), changes=changes, api_name="/clip")
     assert [Path(path).name for path in made] == ["film.edit.mp4"]
-    with pytest.raises(AppError, match="nothing is called 'Nose'"):
+    with pytest.raises(AppError, match="there is no emotion or control 'Nose'"):
         client.predict(clip=handle_file(film), changes=[["Nose", 1]], api_name="/clip")
 
 

@@ -136,7 +136,7 @@ def test_faces_without_a_head_are_remembered(folder: Path) -> None:
     assert fit_faces(faces, folder / "fits.jsonl") == {"0.png": None}
     assert fit_faces(faces, folder / "fits.jsonl") == {"0.png": None}
     (folder / "fits.jsonl").write_text('{"name": 3}\n', encoding="utf-8")
-    with pytest.raises(InputError, match="no cache of fits"):
+    with pytest.raises(InputError, match="not a cache of fits"):
         fit_faces(faces, folder / "fits.jsonl")
 
 

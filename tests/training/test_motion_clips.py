@@ -52,5 +52,5 @@ def test_long_clips_keep_frames_spread_over_the_whole(tmp_path: Path) -> None:
 def test_clips_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         find_clips([tmp_path / "nothing"])
-    with pytest.raises(InputError, match="no video and no folder of frames"):
+    with pytest.raises(InputError, match="no video and no folder of frames in these"):
         find_clips([tmp_path])

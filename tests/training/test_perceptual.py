@@ -149,9 +149,10 @@ def test_rank_correlation_agrees_with_scipy() -> None:
     assert perceptual.spearman(a, b) == pytest.approx(spearmanr(a, b).statistic)
 
 
-def test_the_command_line_reads_shards_and_files(tmp_path: Path) -> None:
+def test_the_command_line_reads_shards_and_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.networks.test_perceptual import vgg_arrays
 
+    monkeypatch.setattr(perceptual, "HELD_OUT", 24)
     np.savez(tmp_path / "shard-00000.npz", images=smooth_images(perceptual.HELD_OUT + 8, side=96))
     np.savez(tmp_path / "teacher.npz", **vgg_arrays())
     where = ["--data", str(tmp_path), "--teacher", str(tmp_path / "teacher.npz"), "--out", str(tmp_path / "out")]
