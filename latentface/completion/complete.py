@@ -193,9 +193,11 @@ class _Work:
         columns, rows = np.arange(left, left + side), np.arange(top, top + side)
         inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))
         at = np.ix_(rows.clip(0, height - 1), columns.clip(0, width - 1))
-        view, hole = self.filled[at], self.hole[at] & inside
-        shown = resample(proposal, self.crop.to_photo, (left, top, left + side, top + side))
-        made = paint(self.network, view, hole, proposal=np.rint(shown).clip(0, 255).astype(np.uint8))
+        shown, covered = _laid(self.crop, proposal, (left, top, left + side, top + side))
+        # nothing is proposed in the view's corners beyond a turned crop: there the smooth continuation stays
+        view, hole = self.filled[at], self.hole[at] & inside & covered
+        proposal = np.where(covered[..., None], np.rint(shown).clip(0, 255).astype(np.uint8), view)
+        made = paint(self.network, view, hole, proposal=proposal)
         result: Float32Array = self.filled.astype(np.float32)
         y, x = np.nonzero(hole)
         result[rows[y], columns[x]] = made[y, x]
@@ -226,10 +228,8 @@ class _Work:
         """A picture of the crop where it lies in the photo, in the hole, and something else beyond the crop."""
         rows, columns = np.flatnonzero(self.hole.any(axis=1)), np.flatnonzero(self.hole.any(axis=0))
         x0, y0, x1, y1 = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
-        picture = resample(made, crop.to_photo, (int(x0), int(y0), int(x1), int(y1)))
-        places = np.stack(np.meshgrid(np.arange(x0, x1), np.arange(y0, y1)), axis=-1)
-        at = map_points(crop.from_photo, places.astype(np.float64))
-        within = ((at > -0.5) & (at < crop.size - 0.5)).all(axis=-1) & self.hole[y0:y1, x0:x1]
+        picture, covered = _laid(crop, made, (int(x0), int(y0), int(x1), int(y1)))
+        within = covered & self.hole[y0:y1, x0:x1]
         result: Float32Array = beyond.copy()
         result[y0:y1, x0:x1][within] = picture[within]
         return result
@@ -238,3 +238,12 @@ class _Work:
         result: Pixels = self.rgb.copy()
         result[self.hole] = np.rint(content[self.hole]).clip(0, 255).astype(np.uint8)
         return result
+
+
+def _laid(crop: FaceCrop, made: Pixels, box: tuple[int, int, int, int]) -> tuple[Float32Array, BoolArray]:
+    """A picture of the crop in a box of the photo, and where the box is covered by it."""
+    x0, y0, x1, y1 = box
+    places = np.stack(np.meshgrid(np.arange(x0, x1), np.arange(y0, y1)), axis=-1)
+    at = map_points(crop.from_photo, places.astype(np.float64))
+    covered = ((at > -0.5) & (at < crop.size - 0.5)).all(axis=-1)
+    return resample(made, crop.to_photo, box), covered
