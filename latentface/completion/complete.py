@@ -19,6 +19,7 @@ from latentface.completion.holes import Mask, box_hole, check_face, check_hole, 
 from latentface.completion.occluders import find_occluder
 from latentface.completion.optimisation import project_masked, synthesise_texture
 from latentface.completion.texture import add_detail
+from latentface.completion.tone import keep_tone
 from latentface.compositing.warping import resample
 from latentface.errors import InputError, NoFaceFound, UsageError
 from latentface.faces.alignment import crop_face
@@ -167,7 +168,7 @@ class _Work:
 
     def completed(self, regions: Mask | None, on_step: OnStep | None) -> Pixels:
         """The photo with its hole painted."""
-        crop, made, within = self.crop, self.crop.image, None
+        crop, made, native = self.crop, self.crop.image, None
         if self.inner.any():
             guide = None if regions is None else guides.read_guide(regions, self.hole.shape, crop)
             made, proposal = fill_in(self.network, self.generator, crop.image, self.inner, guide)
@@ -176,30 +177,35 @@ class _Work:
                 proposal = project_masked(crop, self.inner, made, self.generator, steps, seed, on_step)
                 made = paint(self.network, crop.image, self.inner, guide, proposal)
             if guide is None and NATIVE[0] < crop.side / crop.size < NATIVE[1]:
-                within = self._painted(proposal)  # finer than what would come through the crop
+                native = self._painted(proposal)  # finer than what would come through the crop
             elif self.options.method == "optimise":
                 crop = self._textured(made)
                 made = crop.image
-        content = self._placed(crop, made, self.filled.astype(np.float32)) if within is None else within
+        content, done = self._placed(crop, made, self.filled.astype(np.float32)) if native is None else native
+        content = smooth(content, self.hole & ~done)  # beyond the crop, what was painted goes on
+        content = keep_tone(content, self.rgb, self.hole)
         if self.options.detail:
             content = add_detail(content, self.hole, max(1.0, crop.side / crop.size), hub.perceptual("cpu"))
         return self._within(content)
 
-    def _painted(self, proposal: Pixels) -> Float32Array:
-        """The photo painted once more from a proposal in the crop, in its own pixels, which are not resampled."""
+    def _painted(self, proposal: Pixels) -> tuple[Float32Array, BoolArray]:
+        """The photo painted once more from a proposal in the crop, in its own pixels, and where it was painted."""
         side = REACH * math.ceil(self.crop.side / REACH)
         left, top = (round(float(each)) for each in self.crop.quad.mean(axis=0) - (side - 1) / 2)
         height, width = self.hole.shape
         columns, rows = np.arange(left, left + side), np.arange(top, top + side)
         inside = ((rows >= 0) & (rows < height))[:, None] & ((columns >= 0) & (columns < width))
         at = np.ix_(rows.clip(0, height - 1), columns.clip(0, width - 1))
-        view, hole = self.filled[at], self.hole[at] & inside
-        shown = resample(proposal, self.crop.to_photo, (left, top, left + side, top + side))
-        made = paint(self.network, view, hole, proposal=np.rint(shown).clip(0, 255).astype(np.uint8))
+        shown, covered = _laid(self.crop, proposal, (left, top, left + side, top + side))
+        # nothing is proposed in the view's corners beyond a turned crop: there the smooth continuation stays
+        view, hole = self.filled[at], self.hole[at] & inside & covered
+        proposal = np.where(covered[..., None], np.rint(shown).clip(0, 255).astype(np.uint8), view)
+        made = paint(self.network, view, hole, proposal=proposal)
         result: Float32Array = self.filled.astype(np.float32)
+        done = np.zeros_like(self.hole)
         y, x = np.nonzero(hole)
-        result[rows[y], columns[x]] = made[y, x]
-        return result
+        result[rows[y], columns[x]], done[rows[y], columns[x]] = made[y, x], True
+        return result, done
 
     def _textured(self, made: Pixels) -> FaceCrop:
         """The completed crop at the photo's resolution, if that is higher, with texture in its hole."""
@@ -218,23 +224,30 @@ class _Work:
         change = made.astype(np.float32) - self.crop.image
         # the change of colour is smooth; the region keeps its own detail
         middle = np.rint(change / 2 + 128).clip(0, 255).astype(np.uint8)
-        shift = 2 * (self._placed(self.crop, middle, np.full(self.rgb.shape, 128, np.float32)) - 128)
+        shift = 2 * (self._placed(self.crop, middle, np.full(self.rgb.shape, 128, np.float32))[0] - 128)
         photo = self.rgb.astype(np.float32)
         return self._within(match_border(photo, photo + shift, self.hole))
 
-    def _placed(self, crop: FaceCrop, made: Pixels, beyond: Float32Array) -> Float32Array:
-        """A picture of the crop where it lies in the photo, in the hole, and something else beyond the crop."""
+    def _placed(self, crop: FaceCrop, made: Pixels, beyond: Float32Array) -> tuple[Float32Array, BoolArray]:
+        """A picture of the crop where it lies in the photo's hole, something else elsewhere; and where it lies."""
         rows, columns = np.flatnonzero(self.hole.any(axis=1)), np.flatnonzero(self.hole.any(axis=0))
-        x0, y0, x1, y1 = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
-        picture = resample(made, crop.to_photo, (int(x0), int(y0), int(x1), int(y1)))
-        places = np.stack(np.meshgrid(np.arange(x0, x1), np.arange(y0, y1)), axis=-1)
-        at = map_points(crop.from_photo, places.astype(np.float64))
-        within = ((at > -0.5) & (at < crop.size - 0.5)).all(axis=-1) & self.hole[y0:y1, x0:x1]
-        result: Float32Array = beyond.copy()
-        result[y0:y1, x0:x1][within] = picture[within]
-        return result
+        x0, y0, x1, y1 = int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+        picture, covered = _laid(crop, made, (x0, y0, x1, y1))
+        result, done = beyond.copy(), np.zeros_like(self.hole)
+        done[y0:y1, x0:x1] = covered & self.hole[y0:y1, x0:x1]
+        result[done] = picture[done[y0:y1, x0:x1]]
+        return result, done
 
     def _within(self, content: Float32Array) -> Pixels:
         result: Pixels = self.rgb.copy()
         result[self.hole] = np.rint(content[self.hole]).clip(0, 255).astype(np.uint8)
         return result
+
+
+def _laid(crop: FaceCrop, made: Pixels, box: tuple[int, int, int, int]) -> tuple[Float32Array, BoolArray]:
+    """A picture of the crop in a box of the photo, and where the box is covered by it."""
+    x0, y0, x1, y1 = box
+    places = np.stack(np.meshgrid(np.arange(x0, x1), np.arange(y0, y1)), axis=-1)
+    at = map_points(crop.from_photo, places.astype(np.float64))
+    covered = np.asarray(((at > -0.5) & (at < crop.size - 0.5)).all(axis=-1))
+    return resample(made, crop.to_photo, box), covered

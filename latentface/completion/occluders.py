@@ -18,6 +18,8 @@ from latentface.head.projector import Projector
 
 FRAME = 0.09  # inter-ocular distances around the frames: their edges and the shadows on the skin
 SHADOW = 0.12  # the same around hands and other things
+FOLLOW = 0.4  # crop sides by which the view moves on after an arm that leaves it
+FOLLOWED = 3  # how often, each way
 DARK = 0.55  # of the cheeks' light: lenses that are darker hide the eyes
 
 
@@ -51,13 +53,31 @@ def _glasses(photo: Pixels, crop: FaceCrop) -> BoolArray | None:
 
 
 def _things(photo: Pixels, crop: FaceCrop) -> BoolArray | None:
-    """Whatever the network finds in front of the face, hand or not, and the shadows beside it."""
-    found = find_occluders(photo, crop.landmarks, hub.finders().occluders)
-    if found is None:
+    """Whatever the network finds in front of the face, hand or not, the shadows beside it, and the arm behind it."""
+    down, across = crop.quad[1] - crop.quad[0], crop.quad[3] - crop.quad[0]
+    covered, seen = _in_front(photo, crop.landmarks)
+    if not covered.any():
         return None
-    covered = np.zeros(photo.shape[:2], bool)
-    covered[found.box.slices] = found.distance < SHADOW * inter_ocular(crop.landmarks)
+    for way in (down, -across, across):
+        for step in range(1, FOLLOWED + 1):
+            more, view = _in_front(photo, crop.landmarks + FOLLOW * step * way)
+            labels, _ = ndimage.label(covered | (more & ~seen))
+            longer = np.isin(labels, np.unique(labels[covered]))
+            seen |= view
+            if longer.sum() == covered.sum():
+                break
+            covered = longer
     return covered
+
+
+def _in_front(photo: Pixels, landmarks: Float64Array) -> tuple[BoolArray, BoolArray]:
+    """What the network finds in the crop around landmarks [68, 2], and what of the photo that crop shows, [H, W]."""
+    found = find_occluders(photo, landmarks, hub.finders().occluders)
+    covered, view = np.zeros(photo.shape[:2], bool), np.zeros(photo.shape[:2], bool)
+    if found is not None:
+        view[found.box.slices] = True
+        covered[found.box.slices] = found.distance < SHADOW * inter_ocular(landmarks)
+    return covered, view
 
 
 def _dark_lenses(photo: Pixels, frames: BoolArray, landmarks: Float64Array) -> BoolArray:

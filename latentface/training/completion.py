@@ -61,7 +61,7 @@ class Stage:
 
 STAGES = (
     Stage(2, 128, 5_000), Stage(4, 128, 5_000), Stage(7, 128, 7_000), Stage(7, 128, 9_000, adversarial=True),
-    Stage(7, 128, 6_000, adversarial=True, proposed=0.8),
+    Stage(7, 128, 13_000, adversarial=True, proposed=0.8),
 )  # fmt: skip
 
 
@@ -78,7 +78,7 @@ class CompletionRecipe:
     adversarial: float = 0.06  # at the end of the last stage
     annealed: float = 0.4  # what is left of the absolute difference then
     window: int = 96  # side of what the teacher is shown
-    ema_pictures: int = 4_000  # half-life of the average, which begins anew in each stage
+    ema_pictures: int = 2_000  # half-life of the average, which begins anew in each stage
     warm_up: int = 1_000
     seed: int = 0
 

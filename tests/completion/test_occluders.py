@@ -74,3 +74,17 @@ def test_what_is_not_there_is_not_found(face: tuple[Pixels, FaceCrop]) -> None:
         find_occluder("hand", *face)
     with pytest.raises(UsageError, match="expected one of glasses, hand"):
         find_occluder("hat", *face)
+
+
+def test_an_arm_is_followed_beyond_the_crop(face: tuple[Pixels, FaceCrop]) -> None:
+    photo, crop = face
+    made = photo.copy()
+    (x, y), unit = crop.landmarks[57], np.linalg.norm(crop.landmarks[36] - crop.landmarks[45])
+    bottom = crop.quad[:, 1].max()
+    rows, columns = np.mgrid[: photo.shape[0], : photo.shape[1]]
+    arm = (np.abs(columns - x) < 0.4 * unit) & (rows > y - 0.2 * unit) & (rows < bottom + 1.2 * unit)
+    made[arm] = (40, 60, 200)
+    found = find_occluder("hand", made, crop)
+    beyond = arm & (rows > bottom)
+    assert beyond.sum() > 0.2 * arm.sum()
+    assert (found & beyond).sum() > 0.7 * beyond.sum()
