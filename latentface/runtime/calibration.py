@@ -49,10 +49,7 @@ def views_of(photo: Pixels, quad: Float64Array, size: int) -> Pixels:
     """Each view of a square [4, 2] of a photo: [V, size, size, 3]."""
     centre, right, down = quad.mean(0), quad[3] - quad[0], quad[1] - quad[0]
     return np.stack(
-        [
-            sample_quad(photo, centre + scale * (quad - centre) + x * right + y * down, size)
-            for x, y, scale in VIEWS
-        ]
+        [sample_quad(photo, centre + scale * (quad - centre) + x * right + y * down, size) for x, y, scale in VIEWS]
     )
 
 

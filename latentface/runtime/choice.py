@@ -9,9 +9,12 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
+import torch
+
+from latentface import pretrained
 from latentface.errors import UsageError, WeightsError
 from latentface.io.atomic import sha256
-from latentface.runtime.estimators import check_kind
+from latentface.pretrained import cache
 from latentface.runtime.quantisation import place
 from latentface.runtime.served import Served, read_served
 
@@ -36,39 +39,53 @@ def runtime(name: str) -> Iterator[None]:
         _chosen.reset(token)
 
 
-def quantised(path: Path, kind: str, folder: Path, device: str = "cpu") -> Served | None:
-    """The int8 form of the network in a file, from the user's cache `folder`; None if torch is to be used.
+def quantised(name: str, kind: str, device: str = "cpu") -> Served | None:
+    """The int8 form of a network, from the user's cache or the file it names (.onnx); None if torch is to be used.
 
     Raises:
-        WeightsError: the runtime is `onnx` and the network was not quantised, or onnxruntime is not installed.
-        UsageError: the runtime is `onnx` and the device is not the CPU.
+        WeightsError: the runtime is `onnx` and the network was not quantised, or onnxruntime is not installed, or the
+            file cannot be used.
+        UsageError: the runtime is `onnx` and the device is not the CPU, or `torch` and the file is an ONNX file.
     """
-    chosen = _chosen.get()
-    if chosen == "torch" or (chosen == "auto" and (device != "cpu" or not place(folder, "").parent.is_dir())):
+    chosen, own = _chosen.get(), Path(name).suffix.lower() == ".onnx"
+    if own and chosen == "torch":
+        raise UsageError(f"--runtime torch cannot run {name}: leave it out, or name the network that was quantised")
+    folder = cache.folder()
+    if chosen == "torch" or (
+        chosen == "auto" and not own and (device != "cpu" or not place(folder, "").parent.is_dir())
+    ):
         return None
     if device != "cpu":
-        raise UsageError(f"--runtime onnx runs on the CPU, and the device is {device}: leave one of them out")
-    found = place(folder, _digest(path, path.stat().st_mtime_ns))
-    if found.is_file() and (chosen == "onnx" or find_spec("onnxruntime") is not None):
-        return open_quantised(found, kind)
+        raise UsageError(f"onnxruntime runs on the CPU here, and the device is {device}: leave one of them out")
+    path = Path(name) if own else _place_of(name, kind, folder)
+    if own or (path is not None and path.is_file() and (chosen == "onnx" or find_spec("onnxruntime") is not None)):
+        assert path is not None
+        return _read(path, path.stat().st_mtime_ns if path.is_file() else 0, kind)
     if chosen == "auto":
         return None
     raise WeightsError(
-        f"{path.stem} is not quantised on this machine: first run latentface weights quantise {path.stem} "
-        "--calibrate FILES, or use --runtime auto"
+        f"{name} is not quantised on this machine: first run latentface weights quantise {name} --calibrate FILES, or "
+        "use --runtime auto"
     )
 
 
-def open_quantised(path: Path, kind: str) -> Served:
-    """A quantised estimator from its file, kept until the file changes; WeightsError if it is of another kind."""
-    return _read(path, path.stat().st_mtime_ns, kind)
+def forget() -> None:
+    """Release all quantised networks."""
+    _read.cache_clear()
+
+
+def _place_of(name: str, kind: str, folder: Path) -> Path | None:
+    """Where the cache keeps the int8 form of a network; None for dlib68, which is a predictor of another package."""
+    if name == "dlib68":
+        return None
+    path = pretrained.resolve(name, kind=kind)
+    return place(folder, _digest(path, path.stat().st_mtime_ns)) if path.is_file() else None
 
 
 @lru_cache(maxsize=8)
+@torch.inference_mode(False)
 def _read(path: Path, stamp: int, kind: str) -> Served:
-    served = read_served(path)
-    check_kind(served.metadata, kind, path)
-    return served
+    return read_served(path, kind)
 
 
 @lru_cache(maxsize=16)

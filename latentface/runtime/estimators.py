@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from latentface import pretrained
 from latentface.arrays import Float64Array
-from latentface.errors import UsageError, WeightsError
+from latentface.errors import UsageError
 from latentface.faces.alignment import frame_quad
 from latentface.faces.crop import ffhq_quad
 from latentface.faces.square import SIDE
@@ -38,6 +38,7 @@ class Estimator:
     Attributes:
         kind: `landmarks`, `head-reader` or `motion` (its keypoint detector).
         path: the file of its weights.
+        config: its shape, a frozen dataclass.
         network: pictures [N, 3, size, size] in [-1, 1] -> a tuple of tensors.
         outputs: their names.
         size: side of the pictures in pixels.
@@ -47,6 +48,7 @@ class Estimator:
 
     kind: str
     path: Path
+    config: Any
     network: nn.Module
     outputs: tuple[str, ...]
     size: int
@@ -89,13 +91,14 @@ def _framed(config: Any) -> Callable[[Float64Array], Float64Array]:
 def _landmarks(path: Path) -> Estimator:
     network = pretrained.load_landmarks(path)
     config = network.config
-    return Estimator(LANDMARKS, path, rewritten(_One(network)), ("points",), config.input_size, _framed(config), 0.05)
+    shown = rewritten(_One(network))
+    return Estimator(LANDMARKS, path, config, shown, ("points",), config.input_size, _framed(config), 0.05)
 
 
 def _head_reader(path: Path) -> Estimator:
     network = pretrained.load_head_reader(path)
-    outputs, size = ("means", "deviations"), network.config.input_size
-    return Estimator(HEAD_READER, path, rewritten(network), outputs, size, _framed(network.config), 0.5)
+    config, outputs = network.config, ("means", "deviations")
+    return Estimator(HEAD_READER, path, config, rewritten(network), outputs, config.input_size, _framed(config), 0.5)
 
 
 def _motion(path: Path) -> Estimator:
@@ -108,7 +111,8 @@ def _motion(path: Path) -> Estimator:
         corners: Float64Array = quad.mean(0) + half * np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, 1.0], [1.0, -1.0]])
         return corners
 
-    return Estimator(MOTION, path, _Points(model), ("value", "jacobian"), model.config.resolution, upright, 0.05)
+    config, outputs = model.config, ("value", "jacobian")
+    return Estimator(MOTION, path, config, _Points(model), outputs, config.resolution, upright, 0.05)
 
 
 class _One(nn.Module):
@@ -170,10 +174,3 @@ class _Norm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = F.group_norm(x, self.groups, eps=self.eps)
         return F.batch_norm(x, self.mean, self.variance, self.weight, self.bias, eps=0.0)
-
-
-def check_kind(metadata: dict[str, str], kind: str, path: Path) -> None:
-    """Raise WeightsError unless a quantised file holds an estimator of this kind."""
-    if metadata.get("kind") != kind:
-        came = metadata.get("kind", "something else")
-        raise WeightsError(f"{path} holds {came}; expected {kind}, from `latentface weights quantise`")

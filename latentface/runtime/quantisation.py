@@ -85,7 +85,9 @@ def quantise(name: str, photos: Iterable[Pixels], path: Path | None, folder: Pat
             f"{estimator.limit} points worse: calibrate on more faces, like those that it will see"
         )
     source = sha256(estimator.path)
-    content = _described(content, {"kind": estimator.kind, "source": source, **_figures(accuracy)})
+    facts = {"config": asdict(estimator.config), "accuracy": asdict(accuracy)}
+    told = {key: json.dumps(value) for key, value in facts.items()}
+    content = _described(content, {"kind": estimator.kind, "source": source, **told})
     path = path or place(folder, source)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
@@ -129,7 +131,7 @@ def to_int8(content: bytes, inputs: Sequence[Tensor]) -> bytes:
         first.write_bytes(content)
         quant_pre_process(first, second, skip_symbolic_shape=True)
         quantize_static(
-            second, third, Reader(), quant_format=QuantFormat.QOperator, op_types_to_quantize=["Conv"],
+            second, third, Reader(), quant_format=QuantFormat.QOperator, op_types_to_quantize=["Conv", "Gemm"],
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, per_channel=True,
         )  # fmt: skip
         return third.read_bytes()
@@ -154,7 +156,3 @@ def _described(content: bytes, facts: Mapping[str, str]) -> bytes:
     onnx.helper.set_model_props(model, dict(facts))
     described: bytes = model.SerializeToString()
     return described
-
-
-def _figures(accuracy: Accuracy) -> dict[str, str]:
-    return {"accuracy": json.dumps(asdict(accuracy))}

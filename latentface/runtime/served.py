@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -9,7 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from latentface.errors import UsageError, WeightsError
-from latentface.networks.motion import Keypoints
+from latentface.networks.head_reader import HeadReaderConfig
+from latentface.networks.landmarks import LandmarkConfig
+from latentface.networks.motion import Keypoints, MotionModel
 
 
 class Served(nn.Module):
@@ -49,18 +53,23 @@ class Served(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """The outputs for images [N, 3, S, S]; UsageError for another shape."""
         if list(images.shape[1:]) != self._shape:
-            raise UsageError(f"quantised network: expected [N, {', '.join(map(str, self._shape))}], got {list(images.shape)}")
+            expected = ", ".join(map(str, self._shape))
+            raise UsageError(f"quantised network: expected [N, {expected}], got {list(images.shape)}")
         given = {self._input: images.detach().cpu().float().contiguous().numpy()}
         return tuple(torch.from_numpy(each) for each in self._session.run(None, given))
 
 
-def read_served(path: Path) -> Served:
-    """A quantised network from its file; WeightsError if it cannot be read."""
+def read_served(path: Path, kind: str) -> Served:
+    """A quantised estimator from its file; WeightsError if it cannot be read or is of another kind."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from error
-    return Served(content, str(path))
+    served = Served(content, str(path))
+    came = served.metadata.get("kind", "something else")
+    if came != kind or "config" not in served.metadata:
+        raise WeightsError(f"{path} contains {came}; expected {kind}, from `latentface weights quantise`")
+    return served
 
 
 class ServedLandmarks(nn.Module):
@@ -68,14 +77,28 @@ class ServedLandmarks(nn.Module):
 
     def __init__(self, served: Served) -> None:
         super().__init__()
-        self.served = served
+        self.served, self.config = served, LandmarkConfig(**json.loads(served.metadata["config"]))
 
     def forward(self, images: Tensor) -> Tensor:
         """Landmarks [N, 68, 2] in crop units of images in [-1, 1]."""
-        return self.served(images)[0]  # type: ignore[no-any-return]
+        points: Tensor = self.served(images)[0]
+        return points
 
 
-class ServedKeypoints(nn.Module):
+class ServedHeadReader(nn.Module):
+    """In place of a `HeadReaderNet`: images [N, 3, S, S] -> means and deviations [N, E + 4]."""
+
+    def __init__(self, served: Served) -> None:
+        super().__init__()
+        self.served, self.config = served, HeadReaderConfig(**json.loads(served.metadata["config"]))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Means and standard deviations [N, E + 4] of images in [-1, 1]."""
+        found: tuple[Tensor, ...] = self.served(images)
+        return found
+
+
+class _ServedKeypoints(nn.Module):
     """In place of a `KeypointDetector`: pictures [N, 3, H, W] in [0, 1] -> `Keypoints`."""
 
     def __init__(self, served: Served) -> None:
@@ -83,5 +106,11 @@ class ServedKeypoints(nn.Module):
         self.served = served
 
     def forward(self, pictures: Tensor) -> Keypoints:
-        """The keypoints of pictures in [0, 1]."""
         return Keypoints(*self.served(pictures * 2 - 1))
+
+
+def with_keypoints(model: MotionModel, served: Served) -> MotionModel:
+    """A motion model that shares all but the keypoint detector with the given one."""
+    changed = copy.copy(model)
+    changed._modules = {**model._modules, "kp_detector": _ServedKeypoints(served)}
+    return changed
