@@ -106,10 +106,14 @@ def landmark_predictor(landmarks: str = "builtin") -> LandmarkPredictor:
 
     Args:
         landmarks: one of these two; `landmarks` or another network of that kind in `latentface weights list`, such as
-            `dlib-68`; a network file of latentface; or a dlib shape predictor, .dat or .dat.bz2.
+            `dlib-68`; a network file of latentface, also a quantised one (.onnx); or a dlib shape predictor, .dat or
+            .dat.bz2.
 
     Raises UnknownNetwork or WeightsError if it cannot be found or read.
     """
+    served = choice.quantised("landmarks" if landmarks == "builtin" else landmarks, "landmarks")
+    if served is not None:
+        return alignment.BuiltinLandmarks(ServedLandmarks(served))
     return _landmarks(landmarks, _stamp(landmarks))
 
 

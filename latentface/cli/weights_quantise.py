@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 def quantise_weights(
     report: Report, name: str, photos: tuple[Path, ...], more: tuple[Path, ...], output: Path | None
 ) -> None:
-    """Convert an estimator NAME to int8: landmarks, head-reader (expression, gaze, pose), or the keypoints of a motion
-    model such as synthface-motion.
+    """Convert an estimator to int8, which onnxruntime computes faster.
+
+    NAME is landmarks, head-reader (expression, gaze, pose) or a motion model such as synthface-motion (its keypoints).
 
     It is calibrated on every second face of the photos and measured on the others, and refused if its error grows too
     much: by more than .05 points of the inter-ocular distance for landmarks. Needs the extra `onnx`; what is written

@@ -51,9 +51,8 @@ def quantised(name: str, kind: str, device: str = "cpu") -> Served | None:
     if own and chosen == "torch":
         raise UsageError(f"--runtime torch cannot run {name}: leave it out, or name the network that was quantised")
     folder = cache.folder()
-    if chosen == "torch" or (
-        chosen == "auto" and not own and (device != "cpu" or not place(folder, "").parent.is_dir())
-    ):
+    nothing = device != "cpu" or not place(folder, "").parent.is_dir()
+    if chosen == "torch" or (chosen == "auto" and not own and nothing):
         return None
     if device != "cpu":
         raise UsageError(f"onnxruntime runs on the CPU here, and the device is {device}: leave one of them out")

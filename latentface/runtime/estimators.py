@@ -98,7 +98,7 @@ def _landmarks(path: Path) -> Estimator:
 def _head_reader(path: Path) -> Estimator:
     network = pretrained.load_head_reader(path)
     config, outputs = network.config, ("means", "deviations")
-    return Estimator(HEAD_READER, path, config, rewritten(network), outputs, config.input_size, _framed(config), 0.5)
+    return Estimator(HEAD_READER, path, config, rewritten(network), outputs, config.input_size, _framed(config), 0.1)
 
 
 def _motion(path: Path) -> Estimator:

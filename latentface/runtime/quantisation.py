@@ -1,8 +1,9 @@
 """Static int8 quantisation of estimators: calibrated on faces, measured on others, and refused if it costs accuracy.
 
-Activations are unsigned and weights signed 8-bit integers (U8S8), with one scale for each output channel of the weights;
-only convolutions are quantised, since they take most of the time and the rest (norms, the integral over heat maps)
-needs the range of float32. Ranges are the smallest and largest values seen (Jacob et al., CVPR 2018).
+Activations are unsigned and weights signed 8-bit integers (U8S8), with one scale for each output channel of weights.
+Only convolutions and fully connected layers are quantised: they hold nearly all weights and take most of the time, and
+the rest (norms, the integral over heat maps) needs the range of float32. Ranges are the smallest and largest values
+seen (Jacob et al., CVPR 2018).
 """
 
 from __future__ import annotations
