@@ -218,7 +218,7 @@ def composite_flags(photo: Condition) -> Callable[[F], F]:
 
 def finder_flags(
     photo: Condition, likeness: str = "the face is not pasted", landmarks: Conditions = ()
-) -> Callable[[F], F]:
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add --face, --cache, and what `project_flags` adds."""
     rest = project_flags(photo, likeness, landmarks)
     return lambda command: face_flag((photo,))(cache_flag(photo)(rest(command)))
@@ -226,7 +226,7 @@ def finder_flags(
 
 def project_flags(
     photo: Condition, likeness: str = "the face is not pasted", landmarks: Conditions = ()
-) -> Callable[[F], F]:
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add --landmarks and the options of `ProjectOptions` other than those of tuning, for `build_project`.
 
     Args:

@@ -78,10 +78,10 @@ def open_estimator(name: str) -> Estimator:
 
 
 def _kind(name: str, path: Path) -> str | None:
-    known = next((entry.kind for entry in (*BUILTIN, *PUBLISHED) if entry.name == name), None)
-    if known == LANDMARKS or known is None:  # dlib's files contain no network
+    known = {entry.name: entry.kind for entry in BUILTIN} | {entry.name: entry.kind for entry in PUBLISHED}
+    if known.get(name, LANDMARKS) == LANDMARKS:  # a file, or one of dlib, which contains no network
         return (read_metadata(path) or {}).get("kind")
-    return known
+    return known[name]
 
 
 def _framed(config: Any) -> Callable[[Float64Array], Float64Array]:
@@ -163,6 +163,9 @@ def _pooled(convolution: nn.Module) -> nn.Conv2d:
 
 class _Norm(nn.Module):
     """A group norm whose scale and shift are one batch norm, which runtimes compute in one pass."""
+
+    mean: Tensor
+    variance: Tensor
 
     def __init__(self, norm: nn.GroupNorm) -> None:
         super().__init__()

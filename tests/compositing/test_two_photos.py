@@ -69,7 +69,7 @@ def test_where_the_second_photo_ends_the_first_remains() -> None:
 
 
 def test_bad_input() -> None:
-    with pytest.raises(UsageError, match="expected .140, 160., as the first photo"):
+    with pytest.raises(UsageError, match="as the first photo"):
         blend_photos(DARK, LIGHT, (FIRST, SECOND), np.ones((3, 3), bool))
     region = np.zeros((140, 160), bool)
     with pytest.raises(InputError, match="nothing of the second photo lies in the mask"):

@@ -23,17 +23,17 @@ def test_auto_is_torch_where_nothing_is_quantised(own_cache: Path) -> None:
 def test_what_cannot_be(own_cache: Path) -> None:
     with pytest.raises(UsageError, match="expected auto, onnx, torch"), runtime("tensorrt"):
         pass
-    with runtime("torch"), pytest.raises(UsageError, match="--runtime torch cannot run a.onnx"):
+    with runtime("torch"), pytest.raises(UsageError, match="--runtime torch cannot run"):
         quantised("a.onnx", "landmarks")
     with runtime("onnx"):
         with pytest.raises(UsageError, match="the device is cuda"):
             quantised("landmarks", "landmarks", "cuda")
         with pytest.raises(WeightsError, match="dlib68 is not quantised"):
             quantised("dlib68", "landmarks")
-    with pytest.raises(WeightsError, match="a.onnx cannot be read"):
+    with pytest.raises(WeightsError, match="cannot be read: No such file"):
         quantised("a.onnx", "landmarks")
 
 
 def test_the_command_line_asks_for_it(own_cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["faces", str(PHOTO), "--runtime", "onnx"]) == 4
-    assert "builtin is not quantised on this machine: first run" in " ".join(capsys.readouterr().err.split())
+    assert "landmarks is not quantised on this machine: first run" in " ".join(capsys.readouterr().err.split())

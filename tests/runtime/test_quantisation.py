@@ -64,7 +64,7 @@ def test_the_command_writes_what_the_hub_serves(
 ) -> None:
     told(0.049, monkeypatch)
     hub.forget()
-    with hub.runtime("onnx"), pytest.raises(WeightsError, match="latentface weights quantise builtin --calibrate"):
+    with hub.runtime("onnx"), pytest.raises(WeightsError, match="latentface weights quantise landmarks --calibrate"):
         hub.landmark_predictor()
     torch_points = hub.landmark_predictor()(made.photo, PLACE)
     assert run(["weights", "quantise", "landmarks", "--calibrate", str(PHOTO), str(PHOTO), "--json"]) == 0
