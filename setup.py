@@ -88,6 +88,8 @@ setup(
         "heic": ["pillow-heif>=0.22"],
         # Content Credentials; it brings cryptography along
         "c2pa": ["c2pa-python>=0.38"],
+        # quantised networks; writing them takes the extra `onnx`
+        "runtime": ["onnxruntime"],
         "onnx": ONNX,
         # the linear heads of the published LPIPS; it brings torchvision along
         "lpips": ["lpips"],

@@ -78,6 +78,16 @@ def styled() -> Pixels:
     return contact_sheet(panels, titles, 4)
 
 
+def halves() -> Pixels:
+    """The photo, the other face, and both ways to join them."""
+    size = (CROP[1].stop - CROP[1].start, CROP[0].stop - CROP[0].start)
+    other = np.asarray(Image.open("other.png").convert("RGB").resize(size, Image.Resampling.LANCZOS))
+    files = ("astronaut.jpg", "spline.png", "feather.png")
+    photo, *joined = [np.ascontiguousarray(lf.read_image(file)[CROP]) for file in files]
+    titles = ["the photo", "another face", "the spline", "a narrow soft edge"]
+    return contact_sheet([photo, other, *joined], titles, 4)
+
+
 SHEETS = (
     edits(
         "before-after",
@@ -123,6 +133,18 @@ SHEETS = (
         "The aligned photo, its reconstruction by the default generator after pivotal tuning, and the difference.",
         ("latentface project astronaut.jpg --tune",),
         lambda: lf.read_image("astronaut.compare.png"),
+    ),
+    Sheet(
+        "composite",
+        "Two faces",
+        "One half of a face is that of a person who does not exist, blended in by the multiresolution spline that once "
+        "joined an apple and an orange; beside it, the same halves with a narrow soft edge.",
+        (
+            "latentface sample --seeds 6 -o other.png",
+            "latentface composite astronaut.jpg other.png --split right -o spline.png",
+            "latentface composite astronaut.jpg other.png --split right --blend feather --feather 0.02 -o feather.png",
+        ),
+        halves,
     ),
     Sheet(
         "samples",

@@ -34,6 +34,9 @@ from latentface.networks.encoder import LatentEncoder
 from latentface.networks.precision import multiplies_bfloat16
 from latentface.pretrained import directions as library
 from latentface.pretrained.catalogue import BUILTIN, DEFAULT_GENERATOR
+from latentface.runtime import choice
+from latentface.runtime.choice import runtime as runtime
+from latentface.runtime.served import ServedHeadReader, ServedLandmarks, with_keypoints
 
 if TYPE_CHECKING:
     from latentface.faces.alignment import LandmarkPredictor
@@ -92,7 +95,10 @@ def load_animator(network: str | os.PathLike[str] = "synthface-motion", device: 
 
     Raises: as for `load_generator`.
     """
-    return _animator(os.fspath(network), _stamp(network), pick_device(device))
+    device = pick_device(device)
+    model = _animator(os.fspath(network), _stamp(network), device)
+    served = choice.quantised(os.fspath(network), "motion", device)
+    return model if served is None else with_keypoints(model, served)
 
 
 def landmark_predictor(landmarks: str = "builtin") -> LandmarkPredictor:
@@ -100,10 +106,14 @@ def landmark_predictor(landmarks: str = "builtin") -> LandmarkPredictor:
 
     Args:
         landmarks: one of these two; `landmarks` or another network of that kind in `latentface weights list`, such as
-            `dlib-68`; a network file of latentface; or a dlib shape predictor, .dat or .dat.bz2.
+            `dlib-68`; a network file of latentface, also a quantised one (.onnx); or a dlib shape predictor, .dat or
+            .dat.bz2.
 
     Raises UnknownNetwork or WeightsError if it cannot be found or read.
     """
+    served = choice.quantised("landmarks" if landmarks == "builtin" else landmarks, "landmarks")
+    if served is not None:
+        return alignment.BuiltinLandmarks(ServedLandmarks(served))
     return _landmarks(landmarks, _stamp(landmarks))
 
 
@@ -285,13 +295,13 @@ def head_model() -> HeadModel:
     return HeadModel.load(pretrained.resolve("head", kind="head"))
 
 
-@lru_cache(maxsize=2)
 def head_reader(device: str = "cpu") -> HeadReader:
     """The built-in network that estimates expression and gaze.
 
     `head.change.read_change` takes the network, `head.fitting.fit_head` its output for a photo.
     """
-    return HeadReader(pretrained.load_head_reader(device=pick_device(device)))
+    served = choice.quantised("head-reader", "head-reader", pick_device(device))
+    return _head_reader(pick_device(device)) if served is None else HeadReader(ServedHeadReader(served))
 
 
 @lru_cache(maxsize=1)
@@ -340,7 +350,8 @@ def builtin_digest() -> str:
 def forget() -> None:
     """Release all loaded networks."""
     networks = (perceptual, _animator, _encoder, _named_encoder, _faces, _generator, _landmarks, _rhythm)
-    small = (head_model, head_reader, mark, mouth, completion, finders)
+    choice.forget()
+    small = (head_model, _head_reader, mark, mouth, completion, finders)
     for kept in (*networks, *small, _expressions, _preconditioner):
         kept.cache_clear()
 
@@ -387,6 +398,12 @@ def _animator(name: str, stamp: int, device: str) -> MotionModel:
     from latentface.networks.motion.inference import fold
 
     return fold(pretrained.load_motion(name, device=device))
+
+
+@lru_cache(maxsize=2)
+@torch.inference_mode(False)  # so that cached networks can be used outside inference mode as well
+def _head_reader(device: str) -> HeadReader:
+    return HeadReader(pretrained.load_head_reader(device=device))
 
 
 @lru_cache(maxsize=4)

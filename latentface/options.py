@@ -24,6 +24,8 @@ _SHOWN_IN_PHOTO = (when("crop", False),)
 _PASTED = (when("place", "paste"), when("crop", False))
 _SOLVED = (*_CHOSEN, unless("solver", "exhaustive"))
 
+#: The sides of a face that `composite --split` takes from the second photo.
+SPLITS = ("left", "right", "top", "bottom")
 #: Steps of pivotal tuning when no number is given (`--tune`).
 DEFAULT_TUNE_STEPS = 200
 
@@ -665,6 +667,38 @@ class CompleteOptions:
         80, "Steps of the search for the face.", minimum=1, maximum=10_000, applies_to=(when("method", "optimise"),)
     )
     seed: int = option(0, "Seed of all random numbers.", minimum=0, maximum=2**63 - 1)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlendOptions:
+    """How two photos are blended; see `latentface.compositing.two_photos.blend_photos`.
+
+    Raises:
+        UsageError: a value is out of bounds, or has no effect in the mode chosen by the other options.
+    """
+
+    blend: str = option(
+        "multiband",
+        "How: by the multiresolution spline, by the gradients of the second photo (poisson), or by a soft edge "
+        "(feather).",
+        choices=("multiband", "poisson", "feather"),
+    )
+    align: str = option(
+        "piecewise",
+        "How the second face is laid over the first: by a similarity transform of the landmarks, or so that each "
+        "landmark lies on its counterpart.",
+        choices=("similarity", "piecewise"),
+    )
+    feather: float = option(
+        0.2,
+        "Width of the soft edge, in inter-ocular distances.",
+        minimum=0.0,
+        maximum=2.0,
+        applies_to=(when("blend", "feather"),),
+    )
 
     def __post_init__(self) -> None:
         check(self)

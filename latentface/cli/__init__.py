@@ -34,6 +34,7 @@ COMMANDS = {
     "batch": "batch",
     "check": "check",
     "complete": "complete",
+    "composite": "composite",
     "directions": "directions",
     "doctor": "doctor",
     "edit": "edit",

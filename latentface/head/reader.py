@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Protocol
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -12,7 +15,7 @@ from latentface.faces.crop import ffhq_quad
 from latentface.head.fitting import Reading
 from latentface.head.gaze import PITCH_AT_ONE, YAW_AT_ONE, Gaze
 from latentface.io.images import to_tensor
-from latentface.networks.head_reader import ANGLE_UNIT, ANGLES, HeadReaderNet
+from latentface.networks.head_reader import ANGLE_UNIT, ANGLES, HeadReaderConfig
 
 # Prefixes of shapes for which only landmarks are used: the network's prediction is no better than none, or makes the
 # fit worse.
@@ -24,16 +27,28 @@ CAUTION = 1.0  # factor of the deviations that the network predicts
 _LOST = 15.0  # degrees of deviation at which the confidence of a gaze is zero
 
 
+class ExpressionEstimator(Protocol):
+    """A `networks.head_reader.HeadReaderNet`, or the same in another runtime."""
+
+    config: HeadReaderConfig
+
+    def __call__(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Means and standard deviations [N, E + 4] of images [N, 3, S, S] in [-1, 1]."""
+
+    def parameters(self) -> Iterator[torch.nn.Parameter]:
+        """The weights, which lie on the device of the network; none if it takes pictures on the CPU."""
+
+
 class HeadReader:
-    """Reads faces with a `HeadReaderNet`; the outputs for a picture and its mirror image are averaged.
+    """Reads faces with a network; the outputs for a picture and its mirror image are averaged.
 
     Attributes:
         names: the shapes that the network answers.
     """
 
-    def __init__(self, network: HeadReaderNet) -> None:
-        self._network = network.eval()
-        self._device = next(network.parameters()).device
+    def __init__(self, network: ExpressionEstimator) -> None:
+        self._network = network
+        self._device = next((each.device for each in network.parameters()), torch.device("cpu"))
         self.names = network.config.expression_names
         self._order = mirror_order(self.names)
 

@@ -97,14 +97,14 @@ class ResidualBlock(nn.Module):
         self.norm1 = group_norm(out_channels)
         same = stride == 1 and in_channels == out_channels
         self.skip = nn.Identity() if same else nn.Conv2d(in_channels, out_channels, 1, bias=False)
+        self.pool: nn.Module = nn.Identity() if stride == 1 else nn.AvgPool2d(2)
         self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
         """The block's maps of x [N, in, r, r]: [N, out, r / stride, r / stride]."""
         y = F.relu(self.norm0(self.conv0(x)))
         y = self.norm1(self.conv1(y))
-        short = x if self.stride == 1 else F.avg_pool2d(x, 2)
-        return F.relu(y + self.skip(short))
+        return F.relu(y + self.skip(self.pool(x)))
 
 
 def group_norm(channels: int) -> nn.GroupNorm:

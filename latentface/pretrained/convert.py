@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Mapping
-from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -14,11 +12,11 @@ from latentface.errors import UsageError, WeightsError
 from latentface.io.atomic import atomic_path
 from latentface.io.tensors import write_torch
 from latentface.networks.config import GeneratorConfig
+from latentface.networks.exporting import to_onnx
 from latentface.networks.generator import Generator
 from latentface.ops import make_filter
 from latentface.pretrained.readers.names import to_rosinality
 
-ONNX_PACKAGES = ("onnx", "onnxscript")
 RATE = GeneratorConfig.lr_multiplier
 
 Tensors = dict[str, torch.Tensor]
@@ -85,23 +83,11 @@ class _Drawing(torch.nn.Module):
 
 def write_onnx(generator: Generator, path: Path) -> tuple[str, ...]:
     """Write the synthesis network: input `ws` [N, num_ws, w_dim], output `image` [N, C, R, R], any N, stored noise."""
-    missing = [name for name in ONNX_PACKAGES if find_spec(name) is None]
-    if missing:
-        raise WeightsError(f"ONNX needs the packages {' and '.join(missing)}: pip install 'latentface[onnx]'")
     config = generator.config
     ws = torch.zeros(2, config.num_ws, config.w_dim, device=generator.w_avg.device)
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # the exporter emits warnings about itself
-        program = torch.onnx.export(
-            _Drawing(generator).eval(), (ws,), input_names=["ws"], output_names=["image"], dynamo=True,
-            dynamic_shapes={"ws": {0: torch.export.Dim("N")}}, verbose=False,
-        )  # fmt: skip
-    assert program is not None
-    model = program.model_proto
-    for part in (model.graph, *model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
-        part.ClearField("metadata_props")  # stack traces contain private paths of this machine
+    content = to_onnx(_Drawing(generator), ws, "ws", ["image"])
     with atomic_path(path) as temporary:
-        temporary.write_bytes(model.SerializeToString())
+        temporary.write_bytes(content)
     return ("the file contains only the synthesis network with its stored noise, not the mapping network",)
 
 
