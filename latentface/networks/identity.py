@@ -25,7 +25,7 @@ class IdentityConfig:
 
     trunk: TrunkConfig = field(default_factory=TrunkConfig)
     landmarks: LandmarkConfig = field(default_factory=LandmarkConfig)
-    features: int = 32
+    features: int = 128
 
     def __post_init__(self) -> None:
         if isinstance(self.trunk, Mapping):  # mappings if they come from a file

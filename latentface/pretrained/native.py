@@ -71,10 +71,12 @@ def write_network(
     state: Mapping[str, torch.Tensor],
     dtype: torch.dtype = torch.float16,
     base: Base | None = None,
+    exact: tuple[str, ...] = (),
 ) -> None:
     """Write a network: floating-point tensors in `dtype`, others as they are.
 
-    The type is float16, float32, or int8 for what `packing` makes of them. With a base, tensors equal to the base's are
+    The type is float16, float32, or int8 for what `packing` makes of them, but for names that begin as `exact` says,
+    which stay in float16. With a base, tensors equal to the base's are
     omitted.
 
     Raises:
@@ -89,7 +91,7 @@ def write_network(
         known = _read_base(base, kind, os.fspath(path))
         tensors = {k: v for k, v in tensors.items() if k not in known or not torch.equal(known[k], v.to(known[k]))}
     if dtype == torch.int8:
-        tensors = pack(tensors)
+        tensors = pack(tensors, exact)
     else:
         tensors = {name: value.to(dtype) if value.is_floating_point() else value for name, value in tensors.items()}
     _check_finite(tensors, f"cannot write {os.fspath(path)} in {dtype}")

@@ -16,16 +16,17 @@ STEP = ".step"  # ends the name of a tensor's steps
 LEAST = 4096  # numbers of a tensor that is worth packing
 
 
-def pack(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def pack(state: Mapping[str, torch.Tensor], exact: tuple[str, ...] = ()) -> dict[str, torch.Tensor]:
     """The large matrices and kernels as int8 of the same shape, each with its steps; all else in float16.
 
-    Tensors that are not floating-point, or have one axis, or whose numbers do not fill blocks, are not packed.
+    Tensors that are not floating-point, or have one axis, or whose numbers do not fill blocks, are not packed; nor are
+    those whose names begin as `exact` says, such as matrices whose columns are of very different magnitude.
     """
     packed: dict[str, torch.Tensor] = {}
     for name, value in state.items():
         if not value.is_floating_point():
             packed[name] = value
-        elif value.ndim < 2 or value.numel() < LEAST or value.numel() % BLOCK:
+        elif value.ndim < 2 or value.numel() < LEAST or value.numel() % BLOCK or name.startswith(exact):
             packed[name] = value.to(torch.float16)
         else:
             blocks = value.detach().float().reshape(-1, BLOCK)

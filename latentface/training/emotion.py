@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from latentface.emotion import Emotion
 from latentface.errors import UsageError
 from latentface.networks.classifier import EmotionConfig, EmotionNet, observe
 from latentface.networks.landmarks import LandmarkNet
@@ -60,6 +61,8 @@ class EmotionTask:
         self.held = data.part(count, len(data))
         self.emotions = data.labels["emotion"][:count].repeat(1 + copies)
         self.seen = torch.cat([self._see(data.part(0, count), seed) for seed in (None, *range(1, 1 + copies))])
+        shown = torch.bincount(self.emotions, minlength=len(Emotion)).double()
+        self.chances = 1 / shown[self.emotions]  # all emotions that are shown are seen equally often
         plain = self.seen[:count].float()
         self.mean, self.deviation = plain.mean(0), plain.std(0).clamp(min=1e-3)
 
@@ -90,7 +93,8 @@ class EmotionTask:
     def sample_batch(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Observations [N, W] with noise, and emotions [N]."""
         device = generator.device
-        chosen = torch.randint(len(self.seen), (self.batch,), generator=generator, device=device).cpu()
+        chances = self.chances.to(device)
+        chosen = torch.multinomial(chances, self.batch, replacement=True, generator=generator).cpu()
         seen = self.seen[chosen].to(device).float()
         noise = torch.randn(seen.shape, generator=generator, device=device)
         return seen + NOISE * self.deviation.to(device) * noise, self.emotions[chosen].to(device)

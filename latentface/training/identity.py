@@ -192,7 +192,7 @@ def main(arguments: list[str] | None = None) -> None:
     settle(network, task, torch.Generator(loop.device).manual_seed(given.seed))
     path = given.out / "identity.safetensors"
     base = Base.inside(given.landmarks, "landmarks.")
-    write_network(path, "identity", asdict(network.config), network.state_dict(), torch.int8, base)
+    write_network(path, "identity", asdict(network.config), network.state_dict(), torch.int8, base, exact=("out.",))
     print(" ".join(f"{name} {value:.4f}" for name, value in task.compare(network, given.device).items()))
     print(path)
 

@@ -41,6 +41,11 @@ def test_numbers_are_kept_to_half_a_step_of_their_block() -> None:
     torch.testing.assert_close(found["bias"], state["bias"].half().float(), rtol=0, atol=0)
 
 
+def test_names_that_are_to_be_exact_are_not_packed() -> None:
+    packed = pack(weights(), exact=("ker",))
+    assert packed["kernel"].dtype == torch.float16 and "kernel" + STEP not in packed and "empty" + STEP in packed
+
+
 def test_what_was_packed_packs_to_the_same_bytes() -> None:
     once = unpack(pack(weights()))
     twice = unpack(pack(once))

@@ -133,4 +133,4 @@ def test_command_line(tmp_path, capsys):
     stored = read_tensors(out / "identity.safetensors", WeightsError, "")[0]
     assert stored and not any(name.startswith("landmarks.") for name in stored)  # that network is built in
     network = pretrained.load_identity(out / "identity.safetensors")
-    assert network(torch.zeros(1, 3, 64, 64)).shape == (1, 32)
+    assert network(torch.zeros(1, 3, 64, 64)).shape == (1, 128)
