@@ -10,7 +10,7 @@ import av
 from latentface.io.paths import address
 
 #: Before release 19, PyAV rejects tags that are not UTF-8 unless it is told otherwise; later ones escape them.
-LENIENT: Final = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+LENIENT: Final[dict[str, Any]] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 
 def open_media(path: str | os.PathLike[str]) -> Any:
