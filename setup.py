@@ -77,8 +77,8 @@ setup(
         "loky",
         # files with URLs
         "fsspec",
-        # the transfer curve of a frame
-        "av>=17.1",
+        # from 17.1 on frames know their transfer curve; with 19 sound that starts late is copied with other times
+        "av>=17.1,<19",
         'tomli; python_version < "3.11"',
     ],
     extras_require={

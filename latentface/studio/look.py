@@ -52,6 +52,7 @@ button.md { font-weight: 500; font-size: 14px; white-space: nowrap; }
 .status { align-items: center; }
 .empty { display: grid; place-items: center; min-height: 340px; border: 1px dashed var(--border-color-primary);
   border-radius: var(--block-radius); color: var(--body-text-color-subdued); text-align: center; padding: 16px; }
+#complete-photo .empty { color: var(--body-text-color-subdued) !important; }
 .job { padding: 6px 2px; } .job.failed { color: #b91c1c; } .dark .job.failed { color: #fca5a5; }
 .job progress { appearance: none; display: block; width: 100%; height: 8px; border: 0; margin-top: 6px; }
 .job progress::-webkit-progress-bar { background: var(--border-color-primary); border-radius: 4px; }
