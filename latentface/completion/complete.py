@@ -176,7 +176,7 @@ class _Work:
                 steps, seed = self.options.steps, self.options.seed
                 proposal = project_masked(crop, self.inner, made, self.generator, steps, seed, on_step)
                 made = paint(self.network, crop.image, self.inner, guide, proposal)
-            if guide is None and NATIVE[0] < crop.side / crop.size < NATIVE[1]:
+            if NATIVE[0] < crop.side / crop.size < NATIVE[1]:
                 native = self._painted(proposal)  # finer than what would come through the crop
             elif self.options.method == "optimise":
                 crop = self._textured(made)

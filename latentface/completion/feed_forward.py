@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from latentface import api
 from latentface.arrays import BoolArray, Float32Array, Pixels
+from latentface.completion.guidance import follow_guide
 from latentface.io.images import to_tensor, to_uint8
 from latentface.networks.completion import FOLD, CompletionNet
 from latentface.networks.generator import Generator
@@ -71,10 +72,13 @@ def fill_in(
         crop: an aligned face; what lies in the hole has no influence.
         hole: [R, R], where to paint.
         guide: planes [REGIONS, R / 4, R / 4] as `guides` makes them; None leaves it to the networks.
+            The network hardly heeds it; the proposal is made to fit it.
         passes: how often the encoder looks.
     """
     painted = proposal = paint(network, crop, hole, guide)
     for _ in range(passes):
-        proposal = api.synthesise(generator, api.encode(painted, generator))[0]
+        codes = api.encode(painted, generator)
+        codes = codes if guide is None else follow_guide(codes, guide, hole, generator)
+        proposal = api.synthesise(generator, codes)[0]
         painted = paint(network, crop, hole, guide, proposal)
     return painted, proposal

@@ -79,7 +79,7 @@ def read_guide(regions: str | os.PathLike[str] | Pixels, size: tuple[int, int], 
     """The guide that a painted picture of regions gives: [REGIONS, S / 4, S / 4].
 
     What is painted stands for the whole of its region, in place of where the face's landmarks have it; all else is as
-    these have it.
+    these have it. Lips without the inside of a mouth are closed.
 
     Args:
         regions: a picture of the photo's size, in `COLOURS` on black, as a file or uint8 RGB [H, W, 3].
@@ -103,4 +103,6 @@ def read_guide(regions: str | os.PathLike[str] | Pixels, size: tuple[int, int], 
             continue
         share = (nearest == number).reshape(crop.size // FOLD, FOLD, -1, FOLD).mean(axis=(1, 3))
         planes[region] = share >= 0.5
+    if (nearest == 1 + list(COLOURS).index(Region.LIPS)).any() and not (nearest == len(COLOURS)).any():
+        planes[Region.MOUTH] = 0
     return planes

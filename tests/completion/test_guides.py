@@ -33,6 +33,7 @@ def test_what_is_painted_takes_the_place_of_its_region_alone() -> None:
     made, plain = read_guide(painted, (SIDE, SIDE), crop), region_planes(crop.crop_landmarks, SIDE)
     assert made[Region.LIPS].any() and not np.array_equal(made[Region.LIPS], plain[Region.LIPS])
     assert np.array_equal(made[Region.EYES], plain[Region.EYES])
+    assert plain[Region.MOUTH].any() and not made[Region.MOUTH].any()  # lips alone are closed
     with pytest.raises(InputError, match="nothing is painted"):
         read_guide(photo, (SIDE, SIDE), crop)
     with pytest.raises(InputError, match="9 x 9 pixels"):
