@@ -31,6 +31,7 @@ TITLE = """# Gallery
 `python examples/gallery.py` made this page and every picture on it from one photo, with the commands shown.
 """
 CROP = (slice(0, 340), slice(60, 400))  # rows and columns of the photo that a panel shows, at the photo's own size
+OTHER = "seed00006"  # the face that the photo is joined to
 QUALITY = 92
 PICTURES = ("neon", "oil", "pencil", "clay", "pastel", "ink", "mosaic", "hatching")
 EMOTIONS = ("happiness", "sadness", "anger", "disgust", "fear", "surprise")
@@ -79,13 +80,11 @@ def styled() -> Pixels:
 
 
 def halves() -> Pixels:
-    """The photo, the other face, and both ways to join them."""
-    size = (CROP[1].stop - CROP[1].start, CROP[0].stop - CROP[0].start)
-    other = np.asarray(Image.open("other.png").convert("RGB").resize(size, Image.Resampling.LANCZOS))
-    files = ("astronaut.jpg", "spline.png", "feather.png")
-    photo, *joined = [np.ascontiguousarray(lf.read_image(file)[CROP]) for file in files]
-    titles = ["the photo", "another face", "the spline", "a narrow soft edge"]
-    return contact_sheet([photo, other, *joined], titles, 4)
+    """Both faces, the generated one first, and both ways to join them."""
+    generated, *joined = [lf.read_image(file) for file in (f"faces/{OTHER}.png", "spline.png", "feather.png")]
+    size = (generated.shape[1], generated.shape[0])
+    photo = np.asarray(Image.fromarray(lf.read_image("astronaut.jpg")[CROP]).resize(size, Image.Resampling.LANCZOS))
+    return contact_sheet([generated, photo, *joined], ["a face", "the photo", "the spline", "a narrow soft edge"], 4)
 
 
 SHEETS = (
@@ -137,12 +136,13 @@ SHEETS = (
     Sheet(
         "composite",
         "Two faces",
-        "One half of a face is that of a person who does not exist, blended in by the multiresolution spline that once "
-        "joined an apple and an orange; beside it, the same halves with a narrow soft edge.",
+        "One half is the photo and the other a face that does not exist, joined by the multiresolution spline, which "
+        "is known for joining an apple and an orange; beside it, the same halves with a narrow soft edge.",
         (
-            "latentface sample --seeds 6 -o other.png",
-            "latentface composite astronaut.jpg other.png --split right -o spline.png",
-            "latentface composite astronaut.jpg other.png --split right --blend feather --feather 0.02 -o feather.png",
+            "latentface sample --seeds 6 -o faces",
+            f"latentface composite faces/{OTHER}.png astronaut.jpg --split right -o spline.png",
+            f"latentface composite faces/{OTHER}.png astronaut.jpg --split right --blend feather --feather 0.02 "
+            "-o feather.png",
         ),
         halves,
     ),

@@ -93,4 +93,4 @@ def _laid_over(
     if piecewise:
         moved = warp_piecewise(np.rint(patch).clip(0, 255).astype(np.uint8), map_points(matrix, points), target)
         patch = moved.astype(np.float32)
-    return patch, covered
+    return patch, np.asarray(covered)

@@ -50,5 +50,5 @@ def test_expressions_are_compared_as_they_are() -> None:
 
 
 def test_the_built_in_network_agrees_with_itself_on_a_face(made: Made) -> None:
-    accuracy = compare(LANDMARKS, made.estimator.network, made.estimator.network, made.inputs)
+    accuracy = compare(LANDMARKS, made.estimator.network, made.estimator.network, made.inputs[:1])
     assert accuracy.worse == 0 and 0.1 < accuracy.float32 < 2

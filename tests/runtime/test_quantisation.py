@@ -43,7 +43,7 @@ def test_exact_and_quantised_estimates_agree(made: Made) -> None:
         for content in (made.exact, made.int8)
     )
     assert same < 1e-4 < close < 0.01
-    accuracy = compare("landmarks", made.estimator.network, Served(made.int8, "net"), made.inputs)
+    accuracy = compare("landmarks", made.estimator.network, Served(made.int8, "net"), made.inputs[:1])
     assert accuracy.worse < 0.15  # one face calibrates badly: many are needed for .05
 
 
