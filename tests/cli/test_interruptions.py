@@ -64,7 +64,8 @@ OUTPUTS = [
     ("video", "out/v.mp4"), ("video", "out/frames"), ("animate", "out/a.webm"),
     ("directions import", "out/d.safetensors"), ("directions show", "out/d.png"),
     ("directions fit", "out/f.safetensors"), ("sequence predict", "out/p.json"), ("sequence read", "out/r.json"),
-    ("sequence fit", "out/m.safetensors"),    ("weights export", "out/w.pt"), ("train motion", "out/run"), ("check", "out/c.csv"),
+    ("sequence fit", "out/m.safetensors"), ("weights export", "out/w.pt"), ("train motion", "out/run"),
+    ("check", "out/c.csv"),
 ]  # fmt: skip
 
 
