@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from latentface.arrays import Pixels
 
@@ -166,6 +166,6 @@ def _number(file: BinaryIO, span: Span) -> int:
     return int.from_bytes(file.read(min(span[1] - span[0], 8)), "big")
 
 
-def _read(file: BinaryIO, form: str, at: int) -> tuple[int, ...]:
+def _read(file: BinaryIO, form: str, at: int) -> tuple[Any, ...]:
     file.seek(at)
     return struct.unpack(form, file.read(struct.calcsize(form)))

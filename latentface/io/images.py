@@ -10,7 +10,7 @@ import warnings
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
 from PIL import Image, PngImagePlugin, UnidentifiedImageError, features
@@ -171,7 +171,7 @@ def write_image(
     if icc:
         options["icc_profile"] = icc
     with atomic_path(target) as temporary, temporary.open("wb") as file:
-        image.save(WholeWrites(file), format=kind, **options)
+        image.save(cast(Any, WholeWrites(file)), format=kind, **options)
 
 
 def write_photo(path: str | os.PathLike[str], photo: Photo) -> None:

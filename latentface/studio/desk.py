@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar, cast
 from urllib.parse import quote
 
 import gradio as gr
@@ -102,7 +102,7 @@ class Shared:
             if name not in self._held:
                 path = self._folder / f"{name}.jpg"
                 with atomic_path(path) as temporary, temporary.open("wb") as file:
-                    Image.fromarray(pixels).save(WholeWrites(file), "JPEG", quality=92, subsampling=0)
+                    Image.fromarray(pixels).save(cast(Any, WholeWrites(file)), "JPEG", quality=92, subsampling=0)
                 self._held[name] = path
             self._held.move_to_end(name)
             while len(self._held) > self._most:

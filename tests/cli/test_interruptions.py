@@ -44,13 +44,12 @@ VERBS: dict[str, tuple[object, ...]] = {
     "transfer": ("--identity", "in/anna.png", "--expression", "in/ben.png", *QUICK),
     "video": ("in/anna.png", "--emotions", "happiness", "--seconds", 0.4, "--place", "warp", *QUICK),
     "animate": ("--source", "in/anna.png", "--driving", "in/driver.mp4", "--engine", "motion"),
-    "stylise": ("in/anna.png", "--style", "in/ben.png", "--learning-steps", 2, "--steps", 2),
     "directions import": ("in/axis.npy",),
     "directions show": ("joy",),
     "directions fit": ("in/calm", "in/glad", "--folds", 2),
     "sequence predict": ("--seconds", 5),
     "sequence read": ("in/driver.mp4", "--recogniser", "in/own.py:teller"),
-    "sequence fit": (*(f"in/story-{k}.json" for k in range(12)), "--steps", 2),
+    "sequence fit": (*(f"in/story-{k}.json" for k in range(12)), "--steps", 1),
     "weights export": ("--format", "rosinality"),
     "train motion": ("in/driver.mp4", "--pairs", 2, "--batch", 2),
     "check": ("in/driver.mp4",),
@@ -58,15 +57,15 @@ VERBS: dict[str, tuple[object, ...]] = {
 WITHOUT_NETWORK = ("sequence predict", "sequence read", "sequence fit", "train motion", "check")
 WITHOUT_DEVICE = ("directions import", "weights export", "sequence predict", "sequence fit", "check")
 #: What a run that goes on later leaves of its state, beside the results or under their folder.
-STATE = re.compile(r"\.run/|/checkpoint\.pt|/curves\.csv|\.part\.safetensors|\.looks\.jsonl")
+STATE = re.compile(r"\.run/|/checkpoint\.pt|/curves\.csv|\.looks\.jsonl")
 #: Where each verb writes to, its suffix included; a second way where clips can be folders of frames.
 OUTPUTS = [
     ("sample", "out/s.png"), ("project", "out"), ("edit", "out/e.jpg"), ("transfer", "out/t.webp"),
-    ("video", "out/v.mp4"), ("video", "out/frames"), ("animate", "out/a.webm"), ("stylise", "out/s.png"),
+    ("video", "out/v.mp4"), ("video", "out/frames"), ("animate", "out/a.webm"),
     ("directions import", "out/d.safetensors"), ("directions show", "out/d.png"),
-    ("directions fit", "out/f.safetensors"), ("sequence predict", "out/p.json"),
-    ("sequence read", "out/r.json"), ("sequence fit", "out/m.safetensors"),
-    ("weights export", "out/w.pt"), ("train motion", "out/run"), ("check", "out/c.csv"),
+    ("directions fit", "out/f.safetensors"), ("sequence predict", "out/p.json"), ("sequence read", "out/r.json"),
+    ("sequence fit", "out/m.safetensors"), ("weights export", "out/w.pt"), ("train motion", "out/run"),
+    ("check", "out/c.csv"),
 ]  # fmt: skip
 
 
