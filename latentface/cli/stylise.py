@@ -114,9 +114,9 @@ def parse_shares(text: str | None, count: int) -> list[float]:
         found = [float(part) for part in text.split(",")]
     except ValueError:
         found = []
-    if len(found) != count or not all(-2 <= share <= 2 for share in found):
+    if len(found) != count or not all(-2 <= share <= 2 for share in found) or not any(found):
         raise UsageError(
-            f"--shares {text!r}: expected {count} numbers from -2 to 2, one for each --style, such as 0.3,0.7"
+            f"--shares {text!r}: expected {count} numbers from -2 to 2, not all 0, one for each --style: 0.3,0.7"
         )
     return found
 

@@ -110,6 +110,7 @@ def _decode(source: Path, file: IO[bytes]) -> Photo:
         _check_size(source, image.size)
         _check_layout(source, image)
         image.load()
+        _check_numbers(source, image)
         return _to_photo(image)
 
 
@@ -308,6 +309,15 @@ def _unidentified(source: Path) -> str:
     return f"{source}: not a picture, or a damaged one; give a JPEG, PNG, WebP, TIFF, BMP or GIF file"
 
 
+def _check_numbers(source: Path, image: Image.Image) -> None:
+    if image.mode != "F":
+        return
+    values = np.asarray(image)
+    broken = sum(int((~np.isfinite(values[top : top + BAND])).sum()) for top in range(0, len(values), BAND))
+    if broken:
+        raise InputError(f"{source}: {broken} of its pixels are not numbers (NaN or infinite); write finite values")
+
+
 def _to_photo(image: Image.Image) -> Photo:
     icc = image.info.get("icc_profile")
     rgb_like = image.mode in ("RGB", "RGBA", "RGBX", "P", "PA")
@@ -365,14 +375,14 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
         return image
     values = np.asarray(image)
     bands = [slice(top, top + BAND) for top in range(0, len(values), BAND)]
-    peak = max(float(np.nan_to_num(values[band].astype(np.float64)).max(initial=0.0)) for band in bands)
+    peak = max(float(values[band].max(initial=0)) for band in bands)
     if image.mode == "F":
         white = 1.0 if peak <= 1 else 255.0 if peak <= 255 else 65535.0 if peak <= 65535 else peak
     else:
         white = 65535.0 if peak <= 65535 else 4294967295.0
     made = np.empty(values.shape, np.uint8)
     for band in bands:
-        scaled = np.nan_to_num(values[band].astype(np.float64)) * (255.0 / white)
+        scaled = values[band].astype(np.float64) * (255.0 / white)
         made[band] = np.rint(scaled).clip(0, 255)
     return Image.fromarray(made)
 

@@ -47,6 +47,7 @@ def test_bad_input_is_told_in_one_line(desk: Desk) -> None:
         ((plain, "--style", photo), 3, "no face found"),
         ((photo, "--style", photo, "--strength", "nan"), 2, "strength"),
         ((photo, "--style", photo, "--shares", "1,2"), 2, "--shares"),
+        ((photo, "--style", photo, "--shares", "0"), 2, "not all 0"),
         ((photo, "--style", photo, "--method", "gatys", "--place", "face"), 2, "--place has no effect"),
         ((photo, "--style", empty, "--learning-steps", 5), 2, "--learning-steps has no effect"),
         ((photo, "--style", photo, "-o", "a.pdf"), 5, "cannot write"),

@@ -459,3 +459,12 @@ def test_a_photo_is_turned_with_its_alpha():
     np.testing.assert_array_equal(upright.alpha, np.rot90(photo.alpha))
     assert upright.exif == b"x" and upright.rgb.flags.c_contiguous
     np.testing.assert_array_equal(turned(upright, 3).rgb, photo.rgb)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_pixels_that_are_not_numbers_are_refused(tmp_path, value):
+    values = np.full((40, 30), 0.5, np.float32)
+    values[3, 4] = values[20, 7] = value
+    Image.fromarray(values).save(tmp_path / "float.tif")
+    with pytest.raises(InputError, match="2 of its pixels are not numbers"):
+        read_image(tmp_path / "float.tif")
