@@ -23,7 +23,7 @@ from latentface.faces.tracking import SEARCH_SIDE, Box, Tracker
 #: Unit vectors [N, D] of crops, uint8 RGB [N, S, S, 3]: the scalar product of two is high for pictures of one person.
 Embed = Callable[[Pixels], FloatArray]
 
-SAME = 0.45  # cosine from which on two pictures show one person
+SAME = 0.3  # cosine from which on two pictures show one person
 #: Mean difference, of 255, of small copies of two frames between which the film is cut; a false cut costs little.
 CUT = 12.0
 EVERY = 6  # frames after which all of a picture is searched for new faces
