@@ -59,6 +59,7 @@ SOURCE, CHANGED = "the source", "the edit"
 BY_STRENGTHS, OF_PICTURES = "--set or --preset", "nothing but --strip or --grid"
 OF_PHOTO, BY_SET = is_photo(SOURCE), when(CHANGED, BY_STRENGTHS)
 OF_CLIP, STILL = when(SOURCE, CLIP, FRAMES), when(SOURCE, PHOTO, LATENT)
+WITH_HEAD = when(SOURCE, PHOTO, CLIP, FRAMES)
 
 
 @click.command(cls=Command, short_help="Change the expression, gaze or pose of a face in a photo or a clip.")
@@ -107,11 +108,11 @@ OF_CLIP, STILL = when(SOURCE, CLIP, FRAMES), when(SOURCE, PHOTO, LATENT)
 @device_flag_for((STILL,))
 @seed_flag_for((STILL,))
 @style_flag((STILL,))
-@options_flags(EditOptions, also={"layers": (STILL,), "place": (OF_PHOTO,), "crop": (OF_PHOTO,)})
+@options_flags(EditOptions, also={"layers": (STILL,), "place": (OF_PHOTO,), "only": (WITH_HEAD,), "crop": (OF_PHOTO,)})
 @composite_flags(OF_PHOTO)
-@face_flag((when(SOURCE, PHOTO, CLIP, FRAMES),))
+@face_flag((WITH_HEAD,))
 @cache_flag(OF_PHOTO)
-@project_flags(OF_PHOTO, "the generated face is not shown", (when(SOURCE, PHOTO, CLIP, FRAMES),))
+@project_flags(OF_PHOTO, "the generated face is not shown", (WITH_HEAD,))
 @provenance_flags()
 @report_flags
 def edit(report: Report, source: Path, output: Path | None, **flags: Any) -> None:

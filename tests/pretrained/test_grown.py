@@ -92,7 +92,7 @@ def test_a_built_in_network_inside_another_is_not_stored_again(tmp_path: Path) -
         f"landmarks.{name}": value for name, value in pretrained.load_landmarks().state_dict().items()
     }
     path = tmp_path / "emotion.safetensors"
-    write_network(path, "emotion", asdict(network.config), state, base=inside)
+    write_network(path, "emotion", asdict(network.config), state, torch.float32, inside)
     stored, header = read_tensors(path, WeightsError, "")
     assert stored.keys() == {name for name in state if not name.startswith("landmarks.")}
     read = read_network(path).state
