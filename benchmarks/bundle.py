@@ -35,7 +35,7 @@ from latentface.io.images import list_photos, read_image, to_tensor, to_uint8, w
 from latentface.io.provenance import COMPOSITE
 from latentface.networks.generator import Generator
 from latentface.networks.lpips import SqueezeLpips
-from latentface.options import DEFAULT_TUNE_STEPS, ProjectOptions
+from latentface.options.projection import DEFAULT_TUNE_STEPS, ProjectOptions
 from latentface.training.data import image_batch, load_shards
 from latentface.training.portraits import load_portraits
 

@@ -28,7 +28,7 @@ from latentface.faces.alignment import crop_face
 from latentface.faces.crop import FaceCrop
 from latentface.io.images import to_tensor, write_image
 from latentface.networks.lpips import SqueezeLpips
-from latentface.options import CompleteOptions
+from latentface.options.photos import CompleteOptions
 from latentface.pretrained import load_completion, load_identity
 from latentface.training.completion_data import CompletionFaces, load_completion_faces, load_held_out
 from latentface.training.completion_holes import sample_hole

@@ -19,7 +19,7 @@ from latentface.arrays import Pixels
 from latentface.compositing.compositor import composite
 from latentface.faces.alignment import crop_face
 from latentface.faces.crop import FaceCrop
-from latentface.options import CompositeOptions
+from latentface.options.photos import CompositeOptions
 
 #: A frontal face in inter-ocular distances about the point between the eyes.
 JAW = [(-1.1 * np.cos(t), 0.2 + 1.5 * np.sin(t)) for t in np.linspace(0, np.pi, 17)]

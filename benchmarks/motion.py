@@ -37,7 +37,7 @@ from latentface.networks.lpips import SqueezeLpips
 from latentface.networks.motion import Encoded, MotionConfig, MotionModel
 from latentface.networks.motion.inference import fold
 from latentface.networks.precision import convolving
-from latentface.options import AnimateOptions
+from latentface.options.clips import AnimateOptions
 
 FIRST_SEED, CLIPS, FRAMES, SHOWN = 1_000_000, 50, 9, (2, 4, 6, 8)
 COLUMNS = ("L1", "AKD", "AED", "PSNR", "SSIM", "MS-SSIM", "LPIPS")

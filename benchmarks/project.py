@@ -31,7 +31,7 @@ from latentface.io.images import list_photos, read_image, to_tensor, to_uint8, w
 from latentface.io.provenance import COMPOSITE
 from latentface.networks.generator import Generator, GeneratorConfig
 from latentface.networks.lpips import SqueezeLpips
-from latentface.options import ProjectOptions
+from latentface.options.projection import ProjectOptions
 
 CLASSIC = ProjectOptions(
     start="mean",

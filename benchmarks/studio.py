@@ -16,7 +16,7 @@ from playwright.sync_api import Page
 from latentface.editor import FaceEditor
 from latentface.io.images import write_photo
 from latentface.io.video import write_clip
-from latentface.options import VideoOptions
+from latentface.options.clips import VideoOptions
 from latentface.studio.session import Subject
 from latentface.studio.sliders import SLIDERS
 from tests.helpers.studio_page import LONG, Served, chromium, drop, drop_photo, go, serving, set_slider

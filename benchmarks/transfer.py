@@ -40,7 +40,8 @@ from latentface.io.images import list_photos, read_image, to_tensor, write_image
 from latentface.io.provenance import COMPOSITE
 from latentface.networks.generator import Generator
 from latentface.networks.lpips import SqueezeLpips
-from latentface.options import CompositeOptions, ProjectOptions, TransferOptions
+from latentface.options.photos import CompositeOptions, TransferOptions
+from latentface.options.projection import ProjectOptions
 from latentface.synthface.camera import crop_camera
 from latentface.synthface.library import load_library
 from latentface.synthface.pose import Pose, eyeballs, shape

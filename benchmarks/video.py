@@ -41,7 +41,7 @@ from latentface.io.images import list_photos, to_tensor, write_image
 from latentface.io.provenance import COMPOSITE
 from latentface.io.video import write_clip
 from latentface.latents.latent import Latent
-from latentface.options import SequenceOptions, VideoOptions
+from latentface.options.clips import SequenceOptions, VideoOptions
 from latentface.pretrained import load_emotion, load_identity, load_landmarks
 
 FPS, SECONDS = 10, 0.8  # seconds for each of the two emotions: 16 frames a video

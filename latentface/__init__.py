@@ -56,23 +56,11 @@ if TYPE_CHECKING:
     from latentface.motion.animator import Animation
     from latentface.networks.generator import Generator, GeneratorConfig
     from latentface.networks.motion import MotionModel
-    from latentface.options import (
-        AnimateOptions,
-        ClipOptions,
-        CompleteOptions,
-        CompositeOptions,
-        DirectionOptions,
-        EditOptions,
-        EvaluateOptions,
-        ProjectOptions,
-        ProvenanceOptions,
-        ReadOptions,
-        SequenceOptions,
-        StyleOptions,
-        StyliseOptions,
-        TransferOptions,
-        VideoOptions,
-    )
+    from latentface.options.clips import AnimateOptions, ClipOptions, ReadOptions, SequenceOptions, VideoOptions
+    from latentface.options.photos import CompleteOptions, CompositeOptions, EditOptions, TransferOptions
+    from latentface.options.projection import DirectionOptions, ProjectOptions
+    from latentface.options.results import EvaluateOptions, ProvenanceOptions
+    from latentface.options.styles import StyleOptions, StyliseOptions
     from latentface.pretrained import load_emotion, load_identity, load_landmarks, load_perceptual, load_rhythm
     from latentface.provenance.credentials import Story
     from latentface.provenance.publish import Publisher
@@ -81,22 +69,22 @@ if TYPE_CHECKING:
 
 # public name -> module that defines it
 _HOMES = {
-    "AnimateOptions": "latentface.options",
+    "AnimateOptions": "latentface.options.clips",
     "Animation": "latentface.motion.animator",
     "Clip": "latentface.io.clip",
-    "ClipOptions": "latentface.options",
-    "CompleteOptions": "latentface.options",
+    "ClipOptions": "latentface.options.clips",
+    "CompleteOptions": "latentface.options.photos",
     "Completion": "latentface.completion.complete",
-    "CompositeOptions": "latentface.options",
+    "CompositeOptions": "latentface.options.photos",
     "Direction": "latentface.latents.latent",
-    "DirectionOptions": "latentface.options",
+    "DirectionOptions": "latentface.options.projection",
     "Edit": "latentface.editing.attribute_edit",
-    "EditOptions": "latentface.options",
+    "EditOptions": "latentface.options.photos",
     "EditedClip": "latentface.editing.clip_edit",
     "Emotion": "latentface.emotion",
     "EmotionSegment": "latentface.emotion",
     "EmotionSequence": "latentface.emotion",
-    "EvaluateOptions": "latentface.options",
+    "EvaluateOptions": "latentface.options.results",
     "Evaluation": "latentface.evaluation.figures",
     "FaceCrop": "latentface.faces.crop",
     "FaceEditor": "latentface.editor",
@@ -113,26 +101,26 @@ _HOMES = {
     "NoFaceFound": "latentface.errors",
     "OutputError": "latentface.errors",
     "Photo": "latentface.io.images",
-    "ProjectOptions": "latentface.options",
+    "ProjectOptions": "latentface.options.projection",
     "Projection": "latentface.inversion.projector",
-    "ReadOptions": "latentface.options",
-    "ProvenanceOptions": "latentface.options",
+    "ReadOptions": "latentface.options.clips",
+    "ProvenanceOptions": "latentface.options.results",
     "Publisher": "latentface.provenance.publish",
     "Reading": "latentface.emotions.recognition",
     "Recogniser": "latentface.emotions.recognition",
-    "SequenceOptions": "latentface.options",
+    "SequenceOptions": "latentface.options.clips",
     "Sound": "latentface.io.clip",
     "Story": "latentface.provenance.credentials",
     "Style": "latentface.styles.style",
-    "StyleOptions": "latentface.options",
-    "StyliseOptions": "latentface.options",
+    "StyleOptions": "latentface.options.styles",
+    "StyliseOptions": "latentface.options.styles",
     "Stylised": "latentface.editing.stylisation",
     "Transfer": "latentface.fusion.style_mixing",
-    "TransferOptions": "latentface.options",
+    "TransferOptions": "latentface.options.photos",
     "UnknownNetwork": "latentface.errors",
     "UsageError": "latentface.errors",
     "Verification": "latentface.provenance.verify",
-    "VideoOptions": "latentface.options",
+    "VideoOptions": "latentface.options.clips",
     "WeightsError": "latentface.errors",
     "Written": "latentface.io.video",
     "align": "latentface.api",

@@ -51,7 +51,9 @@ from latentface.latents.latent import Latent, is_latent_file
 from latentface.modes import check_effect, spell_value, when
 from latentface.motion import animator, head_engine
 from latentface.motion.animator import Animation
-from latentface.options import AnimateOptions, CompositeOptions, ProjectOptions, ReadOptions, TransferOptions
+from latentface.options.clips import AnimateOptions, ReadOptions
+from latentface.options.photos import CompositeOptions, TransferOptions
+from latentface.options.projection import ProjectOptions
 
 if TYPE_CHECKING:
     from latentface.networks.generator import Generator

@@ -21,17 +21,10 @@ from latentface.io.colour import srgb
 from latentface.io.images import Photo, read_photo
 from latentface.io.video import read_clip
 from latentface.latents.latent import Latent
-from latentface.options import (
-    AnimateOptions,
-    ClipOptions,
-    CompositeOptions,
-    EditOptions,
-    ProjectOptions,
-    SequenceOptions,
-    StyliseOptions,
-    TransferOptions,
-    VideoOptions,
-)
+from latentface.options.clips import AnimateOptions, ClipOptions, SequenceOptions, VideoOptions
+from latentface.options.photos import CompositeOptions, EditOptions, TransferOptions
+from latentface.options.projection import ProjectOptions
+from latentface.options.styles import StyliseOptions
 from latentface.pretrained.catalogue import DEFAULT_GENERATOR
 from latentface.styles.style import Style
 

@@ -18,7 +18,8 @@ from latentface.faces.crop import largest_face, pick_face
 from latentface.io.images import to_tensor, write_image
 from latentface.networks.config import GeneratorConfig
 from latentface.networks.psp_encoder import PspConfig, PspEncoder
-from latentface.options import EditOptions, ProjectOptions, TransferOptions
+from latentface.options.photos import EditOptions, TransferOptions
+from latentface.options.projection import ProjectOptions
 from tests.helpers.checkpoint_writers import make, rosinality_state
 from tests.helpers.cli_desk import PixelDistance, draw_photo, find_blobs, place_points, write_tiny
 

@@ -10,15 +10,10 @@ import pytest
 
 from latentface.errors import UsageError
 from latentface.modes import check_effect, check_modes, either, spell_value, unless, when
-from latentface.options import (
-    AnimateOptions,
-    CompositeOptions,
-    EditOptions,
-    ProjectOptions,
-    TransferOptions,
-    VideoOptions,
-    option,
-)
+from latentface.options.clips import AnimateOptions, VideoOptions
+from latentface.options.fields import option
+from latentface.options.photos import CompositeOptions, EditOptions, TransferOptions
+from latentface.options.projection import ProjectOptions
 
 
 @dataclass(frozen=True)

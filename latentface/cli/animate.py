@@ -28,7 +28,7 @@ from latentface.cli.report import Report
 from latentface.cli.who import ALL
 from latentface.errors import UsageError
 from latentface.modes import unless, when
-from latentface.options import AnimateOptions
+from latentface.options.clips import AnimateOptions
 
 if TYPE_CHECKING:
     from latentface.io.clip import Clip

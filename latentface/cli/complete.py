@@ -16,7 +16,7 @@ from latentface.cli.publishing import build_publisher, provenance_flags
 from latentface.cli.report import Report
 from latentface.errors import UsageError
 from latentface.modes import when
-from latentface.options import OCCLUDERS, CompleteOptions
+from latentface.options.photos import OCCLUDERS, CompleteOptions
 
 
 @click.command(cls=Command, short_help="Paint holes in a photo of a face, or remove what lies over it.")

@@ -15,7 +15,7 @@ from latentface.cli.outputs import check_outputs, default_output, prepared_folde
 from latentface.cli.publishing import build_publisher, provenance_flags
 from latentface.cli.report import Report
 from latentface.errors import UsageError
-from latentface.options import SPLITS, BlendOptions
+from latentface.options.photos import SPLITS, BlendOptions
 
 
 @click.command(cls=Command, short_help="Blend two photos of faces along a mask, or each with one half.")

@@ -24,7 +24,7 @@ from latentface.cli.report import Report
 from latentface.errors import InputError, UsageError
 from latentface.io.paths import reason
 from latentface.modes import unless, when
-from latentface.options import DirectionOptions
+from latentface.options.projection import DirectionOptions
 
 if TYPE_CHECKING:
     import numpy as np

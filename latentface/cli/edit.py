@@ -42,7 +42,9 @@ from latentface.cli.report import Report
 from latentface.errors import OutputError, UsageError
 from latentface.head.control_names import CONTROLS, describe_controls
 from latentface.modes import when
-from latentface.options import ClipOptions, CompositeOptions, EditOptions, ProjectOptions
+from latentface.options.clips import ClipOptions
+from latentface.options.photos import CompositeOptions, EditOptions
+from latentface.options.projection import ProjectOptions
 
 if TYPE_CHECKING:
     from latentface.arrays import Pixels

@@ -14,7 +14,7 @@ from latentface.cli.outputs import check_outputs, default_output, prepared_folde
 from latentface.cli.publishing import build_publisher
 from latentface.cli.report import Report
 from latentface.errors import OutputError
-from latentface.options import ClipOptions
+from latentface.options.clips import ClipOptions
 
 if TYPE_CHECKING:
     from latentface.editing.clip_edit import ChangeOver

@@ -14,7 +14,7 @@ from latentface.cli.flags import build_options, offline_flag, options_flags, rep
 from latentface.cli.outputs import check_outputs, prepared_folder
 from latentface.cli.report import Report
 from latentface.errors import UsageError
-from latentface.options import EvaluateOptions
+from latentface.options.results import EvaluateOptions
 
 
 @click.command(cls=Command, short_help="Measure results against references.")

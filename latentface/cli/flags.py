@@ -17,7 +17,8 @@ from latentface.cli.report import Bar, Report
 from latentface.cli.who import Who
 from latentface.errors import UsageError
 from latentface.modes import Condition, Either, unless, when
-from latentface.options import CompositeOptions, ProjectOptions
+from latentface.options.photos import CompositeOptions
+from latentface.options.projection import ProjectOptions
 from latentface.pretrained.catalogue import DEFAULT_GENERATOR
 
 if TYPE_CHECKING:

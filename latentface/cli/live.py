@@ -32,7 +32,7 @@ from latentface.io.colour import srgb
 from latentface.io.images import read_photo
 from latentface.motion import calibration
 from latentface.motion.driver import keypoints_of
-from latentface.options import AnimateOptions
+from latentface.options.clips import AnimateOptions
 
 if TYPE_CHECKING:
     from latentface.networks.motion import MotionModel

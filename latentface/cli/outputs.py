@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from latentface.errors import InputError, OutputError, UsageError
 from latentface.io.atomic import check_name, sha256
-from latentface.options import ProjectOptions
+from latentface.options.projection import ProjectOptions
 
 if TYPE_CHECKING:
     from latentface.cli.report import Bar

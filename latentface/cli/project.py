@@ -22,7 +22,7 @@ from latentface.cli.publishing import build_publisher, provenance_flags
 from latentface.cli.report import Report
 from latentface.cli.who import ALL
 from latentface.errors import UsageError
-from latentface.options import DEFAULT_TUNE_STEPS, ProjectOptions
+from latentface.options.projection import DEFAULT_TUNE_STEPS, ProjectOptions
 
 
 @click.command(cls=Command, short_help="Invert photos of faces into latent codes.")

@@ -30,7 +30,7 @@ from latentface.io.atomic import check_name
 from latentface.io.colour import srgb
 from latentface.io.paths import printable
 from latentface.io.provenance import COMPOSITE, GENERATED
-from latentface.options import ProjectOptions
+from latentface.options.projection import ProjectOptions
 
 if TYPE_CHECKING:
     from latentface.editor import FaceEditor

@@ -10,7 +10,7 @@ from latentface.cli.command import ORIGIN, was_given
 from latentface.cli.flags import Conditions, build_options, options_flags
 from latentface.cli.report import Report
 from latentface.errors import UsageError
-from latentface.options import ProvenanceOptions
+from latentface.options.results import ProvenanceOptions
 
 if TYPE_CHECKING:
     from latentface.provenance.publish import Publisher

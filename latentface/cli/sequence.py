@@ -24,7 +24,7 @@ from latentface.cli.report import Report
 from latentface.emotion import Emotion, EmotionSequence
 from latentface.errors import InputError, NoFaceFound
 from latentface.modes import when
-from latentface.options import ReadOptions
+from latentface.options.clips import ReadOptions
 
 if TYPE_CHECKING:
     from latentface.emotions.recognition import Reading

@@ -28,7 +28,7 @@ from latentface.cli.publishing import build_publisher, provenance_flags
 from latentface.cli.report import Bar, Report, face_facts
 from latentface.errors import OutputError, UsageError
 from latentface.modes import when
-from latentface.options import StyleOptions, StyliseOptions
+from latentface.options.styles import StyleOptions, StyliseOptions
 
 if TYPE_CHECKING:
     from latentface.editing.stylisation import Stylised

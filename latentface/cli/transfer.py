@@ -36,7 +36,8 @@ from latentface.cli.publishing import build_publisher, provenance_flags
 from latentface.cli.report import Report, face_facts
 from latentface.errors import OutputError, UsageError
 from latentface.modes import either, unless, when
-from latentface.options import ClipOptions, CompositeOptions, TransferOptions
+from latentface.options.clips import ClipOptions
+from latentface.options.photos import CompositeOptions, TransferOptions
 
 if TYPE_CHECKING:
     from latentface.arrays import Pixels

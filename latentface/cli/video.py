@@ -33,7 +33,8 @@ from latentface.cli.report import Report, face_facts
 from latentface.emotion import Emotion, EmotionSequence
 from latentface.errors import OutputError, UsageError
 from latentface.modes import either, when
-from latentface.options import CompositeOptions, SequenceOptions, VideoOptions
+from latentface.options.clips import SequenceOptions, VideoOptions
+from latentface.options.photos import CompositeOptions
 
 if TYPE_CHECKING:
     pass

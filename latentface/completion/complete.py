@@ -27,7 +27,7 @@ from latentface.faces.crop import FaceCrop, WhichFace, map_points, pick_face
 from latentface.io.images import Photo
 from latentface.io.provenance import COMPOSITE
 from latentface.networks.completion import REACH, CompletionNet, continue_into
-from latentface.options import CompleteOptions
+from latentface.options.photos import CompleteOptions
 
 Picture = TypeVar("Picture", Photo, Pixels)
 OnStep = Callable[[int, int], None]

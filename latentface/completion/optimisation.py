@@ -25,7 +25,7 @@ from latentface.inversion.projector import StepState
 from latentface.io.images import to_tensor, to_uint8
 from latentface.networks.generator import Generator
 from latentface.networks.perceptual import FeatureDistance
-from latentface.options import ProjectOptions
+from latentface.options.projection import ProjectOptions
 
 OnStep = Callable[[int, int], None]
 

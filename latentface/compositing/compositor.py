@@ -21,7 +21,7 @@ from latentface.errors import UsageError
 from latentface.faces.crop import FaceCrop, inter_ocular, map_points
 from latentface.faces.regions import fill, outline, uncovered
 from latentface.fields import SMALL_SIDE, blur, resize, smoothstep
-from latentface.options import CompositeOptions
+from latentface.options.photos import CompositeOptions
 
 #: Points that an expression hardly moves, used to register a face; brows, lids, mouth and chin move with expressions.
 STEADY = (*range(27, 36), 36, 39, 42, 45)

@@ -10,7 +10,7 @@ from latentface.compositing.blending import blend_alpha, blend_poisson, pyramid_
 from latentface.compositing.warping import fit_similarity, resample, warp_piecewise
 from latentface.errors import InputError, UsageError
 from latentface.faces.crop import inter_ocular, map_points
-from latentface.options import SPLITS, BlendOptions
+from latentface.options.photos import SPLITS, BlendOptions
 
 
 def blend_photos(

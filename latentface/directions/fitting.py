@@ -23,7 +23,7 @@ from latentface.errors import InputError, UsageError
 from latentface.latents.latent import Direction
 from latentface.latents.rows import parse_rows
 from latentface.networks.generator import Generator
-from latentface.options import DirectionOptions
+from latentface.options.projection import DirectionOptions
 
 _FLOOR = 1e-3  # share of the largest variance: an axis along which latents hardly vary carries no information
 _NOTHING = 1e-7  # share of the largest variance: anything below is rounding error

@@ -26,7 +26,7 @@ from latentface.io.images import Photo
 from latentface.io.provenance import COMPOSITE, GENERATED
 from latentface.latents.latent import Direction, Latent
 from latentface.latents.rows import parse_rows
-from latentface.options import CompositeOptions, EditOptions
+from latentface.options.photos import CompositeOptions, EditOptions
 from latentface.pretrained import directions as library
 
 if TYPE_CHECKING:

@@ -35,7 +35,7 @@ from latentface.motion.head_driver import HeadDriver, HeadFollower, HeadMotion
 from latentface.motion.head_engine import HeadRetargeting
 from latentface.motion.in_order import free_cores, in_order
 from latentface.motion.lids import Lids
-from latentface.options import AnimateOptions, ClipOptions
+from latentface.options.clips import AnimateOptions, ClipOptions
 
 #: A head, changed.
 Change = Callable[[HeadFit], HeadFit]

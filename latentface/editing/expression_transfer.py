@@ -26,7 +26,7 @@ from latentface.io.images import Photo
 from latentface.io.provenance import COMPOSITE, GENERATED
 from latentface.latents.latent import Latent
 from latentface.networks.generator import Generator
-from latentface.options import CompositeOptions, TransferOptions
+from latentface.options.photos import CompositeOptions, TransferOptions
 
 #: Largest number of frames kept while searching a face in a clip that can be read only once.
 MOST_AHEAD = 48

@@ -32,7 +32,8 @@ from latentface.head.fit import HeadFit
 from latentface.io.clip import Clip, Frame, parse_rate
 from latentface.io.provenance import COMPOSITE, GENERATED
 from latentface.latents.latent import Direction, Latent
-from latentface.options import CompositeOptions, SequenceOptions, VideoOptions
+from latentface.options.clips import SequenceOptions, VideoOptions
+from latentface.options.photos import CompositeOptions
 
 if TYPE_CHECKING:
     from latentface.networks.generator import Generator

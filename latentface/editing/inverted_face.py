@@ -22,7 +22,7 @@ from latentface.inversion.projector import Projection, StepCallback
 from latentface.io.colour import convert, srgb
 from latentface.io.images import Photo, read_photo
 from latentface.latents.latent import Latent
-from latentface.options import ProjectOptions
+from latentface.options.projection import ProjectOptions
 
 if TYPE_CHECKING:
     from latentface.networks.generator import Generator

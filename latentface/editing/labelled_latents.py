@@ -20,7 +20,7 @@ from latentface.faces.crop import FaceCrop, pick_face
 from latentface.io.colour import srgb
 from latentface.io.images import is_photo_file, read_photo
 from latentface.io.paths import reason
-from latentface.options import ProjectOptions
+from latentface.options.projection import ProjectOptions
 
 if TYPE_CHECKING:
     from latentface.networks.generator import Generator

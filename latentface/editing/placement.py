@@ -17,7 +17,7 @@ from latentface.io.images import to_tensor, to_uint8
 from latentface.latents.latent import Latent
 from latentface.modes import check_modes
 from latentface.networks.generator import Generator
-from latentface.options import CompositeOptions
+from latentface.options.photos import CompositeOptions
 
 Placer = Compositor | ExpressionMap | HeadPlacer
 

@@ -28,7 +28,9 @@ from latentface.io.images import Photo, read_photo, to_tensor, to_uint8
 from latentface.io.provenance import COMPOSITE, GENERATED
 from latentface.latents.latent import Latent
 from latentface.networks.precision import is_rough
-from latentface.options import CompositeOptions, ProjectOptions, StyleOptions, StyliseOptions
+from latentface.options.photos import CompositeOptions
+from latentface.options.projection import ProjectOptions
+from latentface.options.styles import StyleOptions, StyliseOptions
 from latentface.styles import detail, learning, texture
 from latentface.styles.learning import Example
 from latentface.styles.style import Style

@@ -33,7 +33,7 @@ from latentface.faces.tracking import Tracker
 from latentface.io.clip import Clip, Frame
 from latentface.io.images import to_tensor
 from latentface.networks.classifier import EmotionNet
-from latentface.options import ReadOptions
+from latentface.options.clips import ReadOptions
 
 Classify = Callable[[Pixels], ArrayLike | torch.Tensor]
 LookCallback = Callable[[int, Look], None]

@@ -23,7 +23,7 @@ from latentface.arrays import Float64Array
 from latentface.emotion import Emotion, EmotionSequence
 from latentface.errors import UsageError
 from latentface.latents.latent import Direction, Latent, check_same_generator
-from latentface.options import SequenceOptions
+from latentface.options.clips import SequenceOptions
 
 BLINK_SECONDS = (0.18, 0.36)  # shortest and longest
 _CLOSED, _OPENING = 0.3, 0.5  # shares of a blink after which the eyes are closed, and start to open

@@ -30,7 +30,7 @@ from latentface.io.kinds import picture_kind_of
 from latentface.io.video import read_clip
 from latentface.io.video_reader import is_animation
 from latentface.networks.generator import Generator
-from latentface.options import EvaluateOptions
+from latentface.options.results import EvaluateOptions
 from latentface.pretrained.scripted import is_script, load_script
 
 Source = str | os.PathLike[str] | Generator

@@ -29,7 +29,7 @@ from latentface.latents.rows import parse_rows
 from latentface.latents.subspace import Subspace
 from latentface.networks.config import GeneratorConfig
 from latentface.networks.generator import Generator
-from latentface.options import TransferOptions
+from latentface.options.photos import TransferOptions
 
 #: The paper's fixed choice takes the layers of this resolution: 4 and 5 of StyleGAN's 18, counted from 0.
 PAPER_RESOLUTION = 16

@@ -14,7 +14,7 @@ from latentface.errors import LatentfaceError
 from latentface.faces.crop import FaceCrop
 from latentface.inversion.fine_tuning import TunedDeltas
 from latentface.latents.latent import Latent
-from latentface.options import ProjectOptions
+from latentface.options.projection import ProjectOptions
 
 #: Incremented whenever a projection of the same crop, networks and options gives a different result.
 FORMAT = 2

@@ -25,7 +25,7 @@ from latentface.latents.latent import Latent
 from latentface.latents.preconditioner import Preconditioner
 from latentface.networks.perceptual import FeatureDistance
 from latentface.networks.precision import is_rough
-from latentface.options import ProjectOptions
+from latentface.options.projection import ProjectOptions
 
 if TYPE_CHECKING:
     from latentface.networks.generator import Generator

@@ -22,7 +22,7 @@ from latentface.inversion.schedule import COMPARED_SIDE, Pace, coarse_sides, lea
 from latentface.latents.preconditioner import Preconditioner
 from latentface.networks.perceptual import FeatureDistance
 from latentface.networks.precision import convolving, is_rough
-from latentface.options import ProjectOptions
+from latentface.options.projection import ProjectOptions
 
 if TYPE_CHECKING:
     from latentface.networks.generator import Generator, SynthesisNetwork

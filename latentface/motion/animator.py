@@ -23,7 +23,7 @@ from latentface.motion.background import carry_along
 from latentface.motion.driver import Driver, DriverReport, Retargeting, together
 from latentface.networks.motion import Keypoints, MotionModel
 from latentface.networks.precision import convolving, is_rough
-from latentface.options import AnimateOptions
+from latentface.options.clips import AnimateOptions
 
 State = TypeVar("State")
 StateIn = TypeVar("StateIn", contravariant=True)

@@ -26,7 +26,7 @@ from latentface.io.images import to_tensor
 from latentface.motion.one_euro import OneEuro
 from latentface.networks.motion import Keypoints, MotionModel
 from latentface.networks.motion.geometry import invert, multiply
-from latentface.options import AnimateOptions
+from latentface.options.clips import AnimateOptions
 
 State = TypeVar("State")  # the state of the face in a frame: keypoints, or the motion of a head
 Seen: TypeAlias = "tuple[Fraction, State | None]"  # time and state of a frame; None: the source stays still

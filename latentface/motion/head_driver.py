@@ -25,7 +25,7 @@ from latentface.io.clip import Clip, Frame
 from latentface.motion.driver import DriverReport, Seen, choose_reference, follow
 from latentface.motion.lids import Lids
 from latentface.motion.one_euro import OneEuro
-from latentface.options import AnimateOptions
+from latentface.options.clips import AnimateOptions
 
 SMOOTH = 0.5  # strength of the filter if the options give none
 _ANGLE, _PLACE, _SIZE = 30.0, 6.0, 0.3  # degrees, centimetres and log of size that the filter treats like a weight of 1

@@ -36,7 +36,7 @@ from latentface.motion.driver import together
 from latentface.motion.head_driver import HeadDriver, HeadMotion, neck_joint
 from latentface.motion.in_order import free_cores, in_order
 from latentface.networks.mouth import MouthNet
-from latentface.options import AnimateOptions
+from latentface.options.clips import AnimateOptions
 
 LARGEST_GAZE = 20.0  # degrees
 LARGEST_PLACE = 1.0  # largest displacement of a neck in centimetres

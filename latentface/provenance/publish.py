@@ -15,7 +15,7 @@ from latentface.io.images import Photo, write_photo
 from latentface.io.iptc import find_iptc
 from latentface.io.provenance import SourceType
 from latentface.io.xmp import find_packet
-from latentface.options import ProvenanceOptions
+from latentface.options.results import ProvenanceOptions
 from latentface.provenance import credentials
 from latentface.provenance.credentials import Story
 from latentface.provenance.mark import Marker

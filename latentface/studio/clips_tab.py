@@ -10,7 +10,7 @@ import gradio as gr
 from latentface.arrays import Pixels
 from latentface.errors import LatentfaceError, UsageError
 from latentface.io.video import read_clip
-from latentface.options import ClipOptions
+from latentface.options.clips import ClipOptions
 from latentface.studio.blocks import keyframes_of, parse_changes
 from latentface.studio.desk import Desk
 from latentface.studio.faces import face_choice

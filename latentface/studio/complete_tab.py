@@ -11,7 +11,7 @@ from PIL import Image
 
 from latentface.arrays import BoolArray
 from latentface.errors import InputError
-from latentface.options import OCCLUDERS
+from latentface.options.photos import OCCLUDERS
 from latentface.studio.desk import Desk
 from latentface.studio.jobs import Work
 from latentface.studio.tool import Controls, Tool, flagged

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from latentface.errors import UsageError
-from latentface.options import ClipOptions, VideoOptions
+from latentface.options.clips import ClipOptions, VideoOptions
 from latentface.studio.blocks import keyframes_of, parse_blocks, parse_changes
 from latentface.studio.desk import Desk, explained
 from latentface.studio.jobs import Work, result_of

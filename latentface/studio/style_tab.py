@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from latentface.options import StyleOptions, StyliseOptions
+from latentface.options.styles import StyleOptions, StyliseOptions
 from latentface.studio.desk import Desk
 from latentface.studio.faces import face_choice
 from latentface.studio.jobs import Work

@@ -9,7 +9,7 @@ import gradio as gr
 
 from latentface.errors import InputError
 from latentface.latents.latent import is_latent_file
-from latentface.options import ProjectOptions
+from latentface.options.projection import ProjectOptions
 from latentface.studio.desk import Desk
 from latentface.studio.faces import face_choice
 from latentface.studio.jobs import Work

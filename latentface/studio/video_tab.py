@@ -12,7 +12,7 @@ from latentface.directions.meaning import EMOTION_UNIT
 from latentface.emotion import Emotion
 from latentface.errors import UsageError
 from latentface.head.control_names import NEUTRALISE
-from latentface.options import SequenceOptions, VideoOptions
+from latentface.options.clips import SequenceOptions, VideoOptions
 from latentface.studio.blocks import parse_blocks
 from latentface.studio.desk import Desk
 from latentface.studio.faces import face_choice

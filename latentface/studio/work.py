@@ -20,17 +20,10 @@ from latentface.io.images import Photo, read_photo
 from latentface.io.provenance import GENERATED
 from latentface.io.video import read_clip, write_clip
 from latentface.latents.rows import parse_rows
-from latentface.options import (
-    AnimateOptions,
-    ClipOptions,
-    CompleteOptions,
-    ProjectOptions,
-    SequenceOptions,
-    StyleOptions,
-    StyliseOptions,
-    TransferOptions,
-    VideoOptions,
-)
+from latentface.options.clips import AnimateOptions, ClipOptions, SequenceOptions, VideoOptions
+from latentface.options.photos import CompleteOptions, TransferOptions
+from latentface.options.projection import ProjectOptions
+from latentface.options.styles import StyleOptions, StyliseOptions
 from latentface.provenance.credentials import Story
 from latentface.provenance.publish import Publisher
 from latentface.studio.jobs import Progress, Work

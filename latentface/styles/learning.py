@@ -22,7 +22,7 @@ from latentface.inversion.fine_tuning import Checkpoint, OnStep, TunedDeltas, fi
 from latentface.inversion.search import synthesise
 from latentface.networks.perceptual import FeatureDistance
 from latentface.networks.precision import convolving
-from latentface.options import StyleOptions
+from latentface.options.styles import StyleOptions
 from latentface.styles.losses import ColourDistance, StyleDistance, eye_masks, middle, tone_difference
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from latentface.emotion import Emotion
 from latentface.errors import UsageError, WeightsError
 from latentface.latents.latent import Direction
 from latentface.networks.generator import Generator
-from latentface.options import DirectionOptions
+from latentface.options.projection import DirectionOptions
 from latentface.pretrained.directions import write_directions
 from latentface.synthface.factors import FactorCode
 from latentface.synthface.library import load_library

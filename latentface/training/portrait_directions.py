@@ -30,7 +30,7 @@ from latentface.latents.latent import Direction
 from latentface.latents.subspace import Subspace
 from latentface.networks.encoder import LatentEncoder
 from latentface.networks.generator import Generator
-from latentface.options import DirectionOptions
+from latentface.options.projection import DirectionOptions
 from latentface.pretrained.directions import write_directions
 from latentface.pretrained.native import write_network
 from latentface.training.data import image_batch, load_shards

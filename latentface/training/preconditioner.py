@@ -21,7 +21,7 @@ from latentface.latents.preconditioner import Preconditioner
 from latentface.networks.generator import Generator
 from latentface.networks.perceptual import FeatureDistance
 from latentface.networks.precision import is_rough
-from latentface.options import ProjectOptions
+from latentface.options.projection import ProjectOptions
 from latentface.pretrained.native import write_network
 
 DIRECTIONS, SAMPLES, BATCH = 128, 3000, 8

@@ -14,7 +14,8 @@ from latentface.cli import COMMANDS
 from latentface.cli.sample import parse_seeds
 from latentface.errors import UsageError
 from latentface.io.images import read_image
-from latentface.options import ProjectOptions, check_bounds, option
+from latentface.options.fields import check_bounds, option
+from latentface.options.projection import ProjectOptions
 from tests.helpers.cli_desk import Desk
 
 

@@ -11,7 +11,8 @@ import pytest
 from latentface.cli import COMMANDS, cli
 from latentface.cli.command import GENERAL, MESSAGES, PASTING, PROJECTION, SECTIONS, Flag
 from latentface.cli.who import Who
-from latentface.options import CompositeOptions, ProjectOptions, TransferOptions
+from latentface.options.photos import CompositeOptions, TransferOptions
+from latentface.options.projection import ProjectOptions
 from tests.helpers.cli_desk import Desk
 
 PASTE = {spec.name for spec in fields(CompositeOptions)}

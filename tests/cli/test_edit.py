@@ -22,7 +22,8 @@ from latentface.faces.head_pose import HeadPose
 from latentface.io.colour import srgb
 from latentface.io.images import read_image, read_photo, write_image
 from latentface.latents.latent import Direction, Latent
-from latentface.options import CompositeOptions, EditOptions, ProjectOptions
+from latentface.options.photos import CompositeOptions, EditOptions
+from latentface.options.projection import ProjectOptions
 from latentface.pretrained.directions import place, write_directions
 from tests.helpers.cli_desk import Desk, draw_photo
 from tests.helpers.profiles import encode, rgb_profile, to_linear

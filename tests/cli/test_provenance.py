@@ -16,7 +16,8 @@ from latentface.io.images import read_image
 from latentface.io.provenance import COMPOSITE, GENERATED
 from latentface.io.video import write_clip
 from latentface.latents.latent import Direction
-from latentface.options import EditOptions, VideoOptions
+from latentface.options.clips import VideoOptions
+from latentface.options.photos import EditOptions
 from latentface.pretrained.directions import write_directions
 from tests.helpers.cli_desk import Desk
 from tests.helpers.marks import mark_of

@@ -16,7 +16,8 @@ from latentface.editor import FaceEditor
 from latentface.io.clip import Clip
 from latentface.io.images import Photo, read_image
 from latentface.io.video import read_clip, write_clip
-from latentface.options import ProjectOptions, TransferOptions
+from latentface.options.photos import TransferOptions
+from latentface.options.projection import ProjectOptions
 from tests.helpers.cli_desk import Desk, draw_photo, place_points
 from tests.helpers.stand_in_networks import stand_in_networks
 

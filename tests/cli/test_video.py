@@ -21,7 +21,8 @@ from latentface.io.clip import Clip
 from latentface.io.images import read_image
 from latentface.io.video import read_clip
 from latentface.latents.latent import Direction
-from latentface.options import CompositeOptions, SequenceOptions, VideoOptions
+from latentface.options.clips import SequenceOptions, VideoOptions
+from latentface.options.photos import CompositeOptions
 from latentface.pretrained.directions import write_directions
 from tests.helpers.cli_desk import Desk, Outcome, draw_photo
 from tests.helpers.stand_in_networks import stand_in_networks

@@ -13,7 +13,7 @@ from latentface.arrays import Pixels
 from latentface.completion.occluders import FINDERS, find_occluder
 from latentface.errors import InputError, UsageError
 from latentface.faces.crop import FaceCrop
-from latentface.options import OCCLUDERS
+from latentface.options.photos import OCCLUDERS
 
 PHOTO = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
 

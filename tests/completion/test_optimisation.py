@@ -10,7 +10,7 @@ from latentface.completion.optimisation import PatchOptions, synthesise_texture
 from latentface.errors import UsageError
 from latentface.inversion.search import Comparison
 from latentface.networks.perceptual import PerceptualConfig, PerceptualNet
-from latentface.options import ProjectOptions
+from latentface.options.projection import ProjectOptions
 
 
 def distance() -> PerceptualNet:

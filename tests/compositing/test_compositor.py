@@ -15,7 +15,7 @@ from latentface.compositing.compositor import OUTLINE, STEADY, Compositor, compo
 from latentface.errors import UsageError
 from latentface.faces.alignment import crop_face
 from latentface.faces.crop import map_points
-from latentface.options import CompositeOptions
+from latentface.options.photos import CompositeOptions
 from tests.helpers.faces import face_points, scene
 
 BLENDS = ["alpha", "multiband", "poisson"]

@@ -7,7 +7,7 @@ import pytest
 
 from latentface.compositing.two_photos import blend_photos, split_region
 from latentface.errors import InputError, UsageError
-from latentface.options import BlendOptions
+from latentface.options.photos import BlendOptions
 from tests.helpers.cli_desk import face_points
 
 FIRST = face_points() * 80 + (40, 30)

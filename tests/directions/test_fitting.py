@@ -15,7 +15,7 @@ from latentface.emotion import Emotion
 from latentface.errors import InputError, LatentMismatch, UsageError, WeightsError
 from latentface.latents.latent import Direction, Latent
 from latentface.networks.generator import Generator, GeneratorConfig
-from latentface.options import DirectionOptions
+from latentface.options.projection import DirectionOptions
 from latentface.pretrained.directions import find_directions, folder, pick, place, read_directions, write_directions
 from latentface.training.directions import FACTORS, SHAPES
 

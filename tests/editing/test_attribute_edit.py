@@ -15,7 +15,7 @@ from latentface.editing.placement import synthesise
 from latentface.errors import LatentMismatch, UsageError
 from latentface.latents.latent import Direction
 from latentface.networks.generator import Generator
-from latentface.options import EditOptions
+from latentface.options.photos import EditOptions
 
 
 @pytest.fixture

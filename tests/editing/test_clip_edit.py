@@ -26,7 +26,7 @@ from latentface.errors import InputError, NoFaceFound, UsageError
 from latentface.faces.neighbours import held
 from latentface.io.clip import Clip
 from latentface.io.provenance import COMPOSITE
-from latentface.options import ClipOptions
+from latentface.options.clips import ClipOptions
 
 ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
 SIDE = 256

@@ -17,7 +17,7 @@ from latentface.faces.crop import FaceCrop
 from latentface.io.clip import Clip, Frame
 from latentface.io.images import Photo, read_photo
 from latentface.latents.latent import Latent
-from latentface.options import TransferOptions
+from latentface.options.photos import TransferOptions
 
 PORTRAIT = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
 QUICK = TransferOptions(layers="0-8", units="expression", refine_steps=2)

@@ -19,7 +19,7 @@ from latentface.emotions.sequencer import Repertoire
 from latentface.errors import UsageError
 from latentface.latents.latent import Direction
 from latentface.networks.generator import Generator
-from latentface.options import SequenceOptions, VideoOptions
+from latentface.options.clips import SequenceOptions, VideoOptions
 from latentface.pretrained.directions import write_directions
 from tests.helpers.cli_desk import Desk
 

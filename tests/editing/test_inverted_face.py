@@ -24,7 +24,9 @@ from latentface.io.colour import UNREADABLE
 from latentface.io.images import Photo
 from latentface.latents.latent import Direction, Latent
 from latentface.networks.generator import Generator
-from latentface.options import ProjectOptions, SequenceOptions, TransferOptions, VideoOptions
+from latentface.options.clips import SequenceOptions, VideoOptions
+from latentface.options.photos import TransferOptions
+from latentface.options.projection import ProjectOptions
 from tests.helpers.cli_desk import Desk, draw_photo, place_points
 from tests.helpers.profiles import rgb_profile
 from tests.helpers.stand_in_networks import stand_in_networks

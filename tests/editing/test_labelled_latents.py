@@ -14,7 +14,7 @@ from latentface.errors import InputError, UsageError
 from latentface.io.images import read_image
 from latentface.latents.latent import Latent
 from latentface.networks.generator import Generator
-from latentface.options import ProjectOptions
+from latentface.options.projection import ProjectOptions
 from tests.helpers.cli_desk import Desk
 
 

@@ -15,7 +15,7 @@ from latentface.editing.inverted_face import Face
 from latentface.editing.placement import find_points, make_placer, synthesise
 from latentface.io.images import to_uint8
 from latentface.networks.generator import Generator
-from latentface.options import CompositeOptions
+from latentface.options.photos import CompositeOptions
 from tests.helpers.stand_in_networks import stand_in_networks
 
 

@@ -23,7 +23,7 @@ from latentface.errors import LatentMismatch, NoFaceFound, UsageError
 from latentface.io.provenance import COMPOSITE, GENERATED
 from latentface.networks.generator import Generator
 from latentface.networks.perceptual import PerceptualNet
-from latentface.options import StyleOptions, StyliseOptions
+from latentface.options.styles import StyleOptions, StyliseOptions
 from latentface.styles.style import Style
 from tests.helpers.cli_desk import Desk, draw_photo
 

@@ -17,7 +17,7 @@ from latentface.faces import alignment
 from latentface.io.clip import Clip, Frame
 from latentface.networks.classifier import EmotionConfig, EmotionNet
 from latentface.networks.landmarks import LandmarkConfig
-from latentface.options import ReadOptions
+from latentface.options.clips import ReadOptions
 from tests.helpers.looks import read_back
 from tests.helpers.motion_models import Wander, best_skin, wandering
 from tests.helpers.skin_faces import Points, find_skin

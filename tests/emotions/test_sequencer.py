@@ -21,7 +21,7 @@ from latentface.emotions.sequencer import (
 )
 from latentface.errors import LatentMismatch, UsageError
 from latentface.latents.latent import Direction, Latent
-from latentface.options import SequenceOptions
+from latentface.options.clips import SequenceOptions
 
 ROWS, WIDTH = 6, 5
 EASINGS = ("linear", "cosine", "spline", "slerp")

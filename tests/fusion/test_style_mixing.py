@@ -10,7 +10,7 @@ from latentface.fusion.style_mixing import Transfer, fuse, paper_layers
 from latentface.fusion.stylespace import style_readers
 from latentface.latents.subspace import Subspace
 from latentface.networks.config import GeneratorConfig
-from latentface.options import TransferOptions
+from latentface.options.photos import TransferOptions
 from tests.helpers.tiny_networks import latents, tiny_generator, tiny_networks
 
 GENERATOR, NETWORKS = tiny_generator(), tiny_networks()

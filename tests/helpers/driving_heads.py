@@ -10,7 +10,7 @@ import pytest
 from latentface import hub
 from latentface.faces import alignment
 from latentface.io.clip import Clip, Frame
-from latentface.options import AnimateOptions
+from latentface.options.clips import AnimateOptions
 from tests.head.face_on_model import landmarks_of
 from tests.helpers.head_picture import CENTRE, HEIGHT, SCALE, WIDTH, model, picture
 

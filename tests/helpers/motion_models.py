@@ -13,7 +13,7 @@ import torch
 from latentface.arrays import Pixels
 from latentface.io.clip import Clip, Sound
 from latentface.networks.motion import MotionConfig, MotionModel
-from latentface.options import AnimateOptions
+from latentface.options.clips import AnimateOptions
 from latentface.pretrained.native import write_network
 
 CONFIG = MotionConfig(

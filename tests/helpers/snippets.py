@@ -17,7 +17,10 @@ import latentface as lf
 from latentface.batch import local
 from latentface.cli import run as run_command
 from latentface.io.clip import Clip
-from latentface.options import ProjectOptions, StyleOptions, StyliseOptions, TransferOptions, VideoOptions
+from latentface.options.clips import VideoOptions
+from latentface.options.photos import TransferOptions
+from latentface.options.projection import ProjectOptions
+from latentface.options.styles import StyleOptions, StyliseOptions
 from tests.helpers.batch_works import run_here
 
 ROOT = Path(__file__).parent.parent.parent

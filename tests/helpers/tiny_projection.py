@@ -11,7 +11,7 @@ from latentface.inversion.projector import Projection
 from latentface.io.images import to_uint8
 from latentface.networks.generator import Generator, GeneratorConfig
 from latentface.networks.perceptual import PerceptualConfig, PerceptualNet
-from latentface.options import ProjectOptions
+from latentface.options.projection import ProjectOptions
 
 CONFIG = GeneratorConfig(
     resolution=32, z_dim=8, w_dim=8, num_mapping_layers=2, channel_base=256, channel_max=8, lr_multiplier=1.0

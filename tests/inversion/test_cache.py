@@ -19,7 +19,7 @@ from latentface.inversion.cache import ProjectionCache
 from latentface.inversion.fine_tuning import TunedDeltas
 from latentface.latents.latent import Latent
 from latentface.networks.generator import Generator
-from latentface.options import ProjectOptions
+from latentface.options.projection import ProjectOptions
 from latentface.pretrained.native import write_network
 from tests.helpers.cli_desk import Desk, draw_photo
 

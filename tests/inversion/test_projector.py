@@ -18,7 +18,7 @@ from latentface.inversion.projector import Projection, StepState, project
 from latentface.io.images import to_tensor, to_uint8
 from latentface.networks.generator import Generator
 from latentface.networks.perceptual import PerceptualNet
-from latentface.options import ProjectOptions
+from latentface.options.projection import ProjectOptions
 from tests.helpers.tiny_projection import CONFIG, QUICK, generate_pictures, make_distance, make_generator, peak, same
 
 

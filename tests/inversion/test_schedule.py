@@ -8,7 +8,7 @@ import pytest
 
 from latentface.inversion import schedule
 from latentface.inversion.schedule import Pace
-from latentface.options import ProjectOptions
+from latentface.options.projection import ProjectOptions
 
 
 @pytest.mark.parametrize(("step", "expected"), [(0, 0.0), (1, 0.2), (5, 1.0), (74, 1.0), (75, 1.0), (99, None)])

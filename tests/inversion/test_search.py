@@ -15,7 +15,7 @@ from latentface.inversion import search
 from latentface.inversion.projector import project
 from latentface.networks.generator import Generator
 from latentface.networks.perceptual import PerceptualNet
-from latentface.options import ProjectOptions
+from latentface.options.projection import ProjectOptions
 from tests.helpers.tiny_projection import CONFIG, QUICK
 
 

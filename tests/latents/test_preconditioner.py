@@ -16,7 +16,7 @@ from latentface.io.images import to_uint8
 from latentface.latents.preconditioner import DAMPING, Preconditioner
 from latentface.networks.generator import Generator, GeneratorConfig
 from latentface.networks.perceptual import PerceptualConfig, PerceptualNet
-from latentface.options import ProjectOptions
+from latentface.options.projection import ProjectOptions
 from latentface.pretrained.native import write_network
 from latentface.training import preconditioner as recipe
 

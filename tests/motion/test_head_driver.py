@@ -10,7 +10,7 @@ import pytest
 from latentface import api
 from latentface.head.fitting import fit_head
 from latentface.motion.head_driver import HeadDriver, HeadMotion, neck_joint
-from latentface.options import AnimateOptions
+from latentface.options.clips import AnimateOptions
 from tests.helpers.driving_heads import OPTIONS, TABLE, clip_of, landmarks, see_by_first_pixel
 from tests.helpers.head_picture import model
 

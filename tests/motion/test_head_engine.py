@@ -18,7 +18,7 @@ from latentface.io.images import Photo
 from latentface.motion import head_engine
 from latentface.motion.head_driver import HeadMotion
 from latentface.motion.head_engine import HeadRetargeting, limit
-from latentface.options import AnimateOptions
+from latentface.options.clips import AnimateOptions
 from tests.helpers.driving_heads import FACELESS, OPTIONS, TABLE, clip_of, frame_of, landmarks, see_by_first_pixel
 from tests.helpers.head_picture import CENTRE, HEIGHT, WIDTH, model, picture, psnr
 

@@ -13,7 +13,7 @@ from latentface.io.clip import Clip
 from latentface.io.images import Photo, read_photo, write_photo
 from latentface.io.provenance import COMPOSITE, GENERATED
 from latentface.io.xmp import claimed
-from latentface.options import ProvenanceOptions
+from latentface.options.results import ProvenanceOptions
 from latentface.provenance import credentials, publish
 from latentface.provenance.credentials import Story, read_credentials
 from latentface.provenance.publish import Publisher

@@ -10,7 +10,7 @@ import torch
 from latentface.errors import LatentfaceError, UsageError
 from latentface.networks.generator import Generator
 from latentface.networks.perceptual import PerceptualConfig, PerceptualNet
-from latentface.options import StyleOptions
+from latentface.options.styles import StyleOptions
 from latentface.styles.learning import Example, learn, mixed_rows, pace
 from latentface.styles.losses import StyleDistance
 from tests.helpers.cli_desk import face_points

@@ -9,7 +9,7 @@ import torch
 from latentface.emotion import Emotion
 from latentface.latents.latent import Direction
 from latentface.networks.generator import Generator, GeneratorConfig
-from latentface.options import DirectionOptions
+from latentface.options.projection import DirectionOptions
 from latentface.synthface.factors import FactorCode
 from latentface.synthface.scene import UNPAIRED
 from latentface.training.directions import FACTORS, SHAPES, Scenes, learn

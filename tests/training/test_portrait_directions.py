@@ -10,7 +10,7 @@ import torch
 
 from latentface.emotion import Emotion
 from latentface.networks.generator import Generator
-from latentface.options import DirectionOptions
+from latentface.options.projection import DirectionOptions
 from latentface.pretrained.directions import read_directions, write_directions
 from latentface.training import portrait_directions as recipe
 from tests.helpers.portrait_folder import places, write_driven

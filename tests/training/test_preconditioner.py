@@ -7,7 +7,7 @@ import torch
 
 from latentface.networks.generator import Generator, GeneratorConfig
 from latentface.networks.perceptual import PerceptualConfig, PerceptualNet
-from latentface.options import ProjectOptions
+from latentface.options.projection import ProjectOptions
 from latentface.training import preconditioner as recipe
 
 
