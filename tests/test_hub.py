@@ -18,8 +18,9 @@ from latentface.faces.alignment import BuiltinLandmarks
 from latentface.faces.dlib_landmarks import DlibLandmarks
 from latentface.io.atomic import sha256
 from latentface.networks.generator import Generator
-from latentface.pretrained import cache, catalogue
-from latentface.pretrained.catalogue import BUILTIN, PUBLISHED
+from latentface.pretrained import cache, published
+from latentface.pretrained.catalogue import BUILTIN
+from latentface.pretrained.published import PUBLISHED
 from tests.helpers.cli_desk import draw_photo, write_tiny
 from tests.helpers.dlib_files import train_predictor
 
@@ -60,7 +61,7 @@ def test_dlib_68_opens_from_the_cache_when_it_was_fetched_by_hand(
     train_predictor(tmp_path / "a.dat")
     entry = replace(DLIB_68, sha256=sha256(tmp_path / "a.dat"))
     others = tuple(entry if each.name == entry.name else each for each in PUBLISHED)
-    for place in (pretrained, catalogue):
+    for place in (pretrained, published):
         monkeypatch.setattr(place, "PUBLISHED", others)
     packed = tmp_path / "a.dat.bz2"
     packed.write_bytes(bz2.compress((tmp_path / "a.dat").read_bytes()))

@@ -126,7 +126,7 @@ import sys
 sys.modules.update(dict.fromkeys({sorted(POSIX_ONLY - {"posix"})}))  # importing one is now an ImportError
 import latentface
 from latentface.pretrained import cache
-from latentface.pretrained.catalogue import PUBLISHED
+from latentface.pretrained.published import PUBLISHED
 print(latentface.load_generator("synthface-128").config.resolution)
 entry = next(entry for entry in PUBLISHED if not entry.sha256)
 open("mine", "wb").write(b"a network")

@@ -17,7 +17,7 @@ from latentface.cli.weights_quantise import quantise_weights
 from latentface.errors import UnknownNetwork, UsageError, WeightsError
 
 if TYPE_CHECKING:
-    from latentface.pretrained.catalogue import Published
+    from latentface.pretrained.published import Published
 
 COMMERCIAL = {True: "yes", False: "no", None: "not stated"}
 
@@ -83,7 +83,8 @@ def verify_weights(report: Report, names: tuple[str, ...]) -> int:
     """Compare the checksums of the networks named, or of all that are on this machine."""
     from latentface import pretrained
     from latentface.pretrained import cache
-    from latentface.pretrained.catalogue import BUILTIN, PUBLISHED
+    from latentface.pretrained.catalogue import BUILTIN
+    from latentface.pretrained.published import PUBLISHED
 
     checks: dict[str, Callable[[], Path]] = {e.name: partial(pretrained.resolve, e.name) for e in BUILTIN}
     here = [entry for entry in PUBLISHED if cache.path_of(entry).is_file()] + cache.fetched_urls()
@@ -138,7 +139,7 @@ def survey_published() -> list[dict[str, Any]]:
     from dataclasses import asdict
 
     from latentface.pretrained import cache
-    from latentface.pretrained.catalogue import PUBLISHED
+    from latentface.pretrained.published import PUBLISHED
 
     rows = []
     for entry in PUBLISHED:
@@ -160,7 +161,8 @@ def _entry(name: str) -> Published:
     from difflib import get_close_matches
 
     from latentface.pretrained import cache
-    from latentface.pretrained.catalogue import BUILTIN, PUBLISHED
+    from latentface.pretrained.catalogue import BUILTIN
+    from latentface.pretrained.published import PUBLISHED
 
     if cache.is_url(name):
         return cache.entry_of(name)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from latentface.errors import UnknownNetwork, UsageError, WeightsError
 from latentface.io.atomic import sha256
 from latentface.pretrained import cache, imported
-from latentface.pretrained.catalogue import BUILTIN, DEFAULT_GENERATOR, PUBLISHED, Entry
+from latentface.pretrained.catalogue import BUILTIN, DEFAULT_GENERATOR, Entry
+from latentface.pretrained.published import PUBLISHED
 
 if TYPE_CHECKING:  # torch is imported in the functions that need it, because the catalogue is used without it
     from torch import nn

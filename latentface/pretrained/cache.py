@@ -22,8 +22,8 @@ from urllib.parse import unquote, urlsplit
 
 from latentface.errors import OutputError, WeightsError
 from latentface.io.atomic import atomic_path, sha256
-from latentface.pretrained.catalogue import Published
 from latentface.pretrained.download import Refusal, check, download, part_of, settle
+from latentface.pretrained.published import Published
 
 logger = logging.getLogger(__name__)
 

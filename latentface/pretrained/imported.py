@@ -7,7 +7,8 @@ from pathlib import Path
 
 from latentface.errors import UsageError
 from latentface.pretrained import cache
-from latentface.pretrained.catalogue import BUILTIN, PUBLISHED
+from latentface.pretrained.catalogue import BUILTIN
+from latentface.pretrained.published import PUBLISHED
 
 NAME = re.compile(r"\w[\w.-]{0,79}", re.ASCII)
 SUFFIX = ".safetensors"

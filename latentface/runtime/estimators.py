@@ -26,7 +26,8 @@ from latentface.faces.square import SIDE
 from latentface.io.tensors import read_metadata
 from latentface.networks.motion import MotionModel
 from latentface.networks.trunk import ResidualBlock
-from latentface.pretrained.catalogue import BUILTIN, PUBLISHED
+from latentface.pretrained.catalogue import BUILTIN
+from latentface.pretrained.published import PUBLISHED
 
 LANDMARKS, HEAD_READER, MOTION = "landmarks", "head-reader", "motion"
 

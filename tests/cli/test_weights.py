@@ -12,7 +12,7 @@ import torch
 from latentface import pretrained
 from latentface.cli import run
 from latentface.networks.generator import Generator, GeneratorConfig
-from latentface.pretrained import catalogue
+from latentface.pretrained import published
 from latentface.pretrained.native import write_network
 from tests.helpers.weight_server import CONTENT, WeightHandler, entry
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("own_cache")
 @pytest.fixture(autouse=True)
 def one_entry(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     known = (entry(f"{server}/file"), replace(entry(), name="by-hand", file="hand.pkl"))
-    for module in (catalogue, pretrained):
+    for module in (published, pretrained):
         monkeypatch.setattr(module, "PUBLISHED", known)
 
 

@@ -15,8 +15,9 @@ from latentface.errors import UnknownNetwork, WeightsError
 from latentface.io.atomic import sha256
 from latentface.pretrained import cache, catalogue
 from latentface.pretrained.cache import Access, access
-from latentface.pretrained.catalogue import BUILTIN, PUBLISHED, Entry, Published
+from latentface.pretrained.catalogue import BUILTIN, Entry
 from latentface.pretrained.lpips import HEADS
+from latentface.pretrained.published import PUBLISHED, Published
 from tests.helpers.weight_server import entry
 
 pytestmark = pytest.mark.usefixtures("own_cache")

@@ -16,8 +16,8 @@ from latentface import hub, metrics
 from latentface.errors import UnknownNetwork, WeightsError
 from latentface.networks.lpips import BACKBONES, Lpips
 from latentface.pretrained import cache, load_perceptual
-from latentface.pretrained.catalogue import PUBLISHED
 from latentface.pretrained.lpips import find_heads, read_heads, read_lpips
+from latentface.pretrained.published import PUBLISHED
 from tests.helpers.lpips_references import CHANNELS, distances, layers, state_of
 
 
