@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from latentface.errors import InputError
+from latentface.io.kinds import CLIP_SUFFIXES
 from latentface.io.paths import is_address
-
-CLIP_SUFFIXES = frozenset({".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".3gp"})
 
 
 @dataclass(frozen=True)

@@ -293,7 +293,7 @@ def _moves(words: tuple[str, ...]) -> bool:
 
 
 def _is_moving(source: str) -> bool:
-    from latentface.batch.jobs import CLIP_SUFFIXES
+    from latentface.io.kinds import CLIP_SUFFIXES
 
     if is_address(source):
         return Path(source).suffix.lower() in CLIP_SUFFIXES

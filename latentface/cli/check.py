@@ -32,8 +32,9 @@ def check(report: Report, clips: tuple[str, ...], output: Path | None) -> int:
     Of each, the header is read, every frame is decoded, and its difference from the one before is measured. A clip that
     is broken is reported with what is wrong, and the rest go on; the exit code is 3 then.
     """
-    from latentface.batch.jobs import CLIP_SUFFIXES, find_inputs
+    from latentface.batch.jobs import find_inputs
     from latentface.io.integrity import check_clip
+    from latentface.io.kinds import CLIP_SUFFIXES
 
     if output is not None and output.suffix.lower() not in (".csv", ".json"):
         raise UsageError(f"{output}: cannot write this kind of report; end its name in .csv or .json")

@@ -8,6 +8,10 @@ from typing import Final, Literal
 
 PictureKind = Literal["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "HEIC"]
 
+#: Suffixes by which clips are found in folders.
+CLIP_SUFFIXES: Final = frozenset(
+    (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".3gp")
+)
 #: The kinds of pictures that can hold an animation.
 CAN_MOVE: Final = frozenset(("GIF", "PNG", "WEBP"))
 _BEGINNINGS: tuple[tuple[bytes, PictureKind], ...] = (

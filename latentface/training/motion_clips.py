@@ -14,10 +14,11 @@ from PIL import Image
 from latentface.arrays import Pixels
 from latentface.errors import InputError
 from latentface.io.images import PHOTO_SUFFIXES
+from latentface.io.kinds import CLIP_SUFFIXES
 from latentface.io.video import read_clip
 from latentface.training.motion_data import Clips
 
-VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".gif", ".webp", ".mpg", ".mpeg", ".ts"})
+VIDEO_SUFFIXES = CLIP_SUFFIXES | {".gif", ".webp"}
 KEPT = 32  # frames of a clip that are kept for training, evenly spread
 _DRM = re.compile(rb"sinf.{0,64}schm|encv|enca", re.DOTALL)  # boxes of common encryption in an MP4 header
 
