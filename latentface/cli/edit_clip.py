@@ -18,6 +18,7 @@ from latentface.options.clips import ClipOptions
 
 if TYPE_CHECKING:
     from latentface.editing.clip_edit import ChangeOver
+    from latentface.io.clip import Clip
     from latentface.provenance.publish import Publisher
 
 KINDS = (".mp4", ".webm", ".gif", ".webp", "")
@@ -66,12 +67,7 @@ def _expression_of(report: Report, expression: Path, flags: dict[str, Any]) -> C
 
     strength, only = flags["strength"], parse_parts(flags["only"])
     if kind_of_any(expression) in (CLIP, FRAMES):
-        from latentface.io.clip import parse_rate
-        from latentface.io.video import read_clip
-
-        driver = read_clip(expression, parse_rate(flags["rate"]) if flags["rate"] else None)
-        report.notes(driver.notes)
-        return change_by_clip(driver, strength, only, flags["landmarks"])
+        return change_by_clip(_open(report, expression, flags), strength, only, flags["landmarks"])
 
     from latentface import api
     from latentface.cli.faces import find_faces
@@ -82,6 +78,16 @@ def _expression_of(report: Report, expression: Path, flags: dict[str, Any]) -> C
     photo, faces = find_faces(expression, srgb(read_photo(expression)), flags["landmarks"], report)
     theirs = api.fit_head(pick_face(faces, flags["expression_face"], str(expression)), photo.rgb)
     return change_to_expression(theirs, strength, only)
+
+
+def _open(report: Report, path: Path, flags: dict[str, Any]) -> Clip:
+    """A clip or a folder of frames, its notes reported."""
+    from latentface.io.clip import parse_rate
+    from latentface.io.video import read_clip
+
+    clip = read_clip(path, parse_rate(flags["rate"]) if flags["rate"] else None)
+    report.notes(clip.notes)
+    return clip
 
 
 def _change(
@@ -101,12 +107,9 @@ def _change(
     options: ClipOptions = build_options(ClipOptions, flags)
 
     from latentface.editing.clip_edit import edit_clip
-    from latentface.io.clip import parse_rate
-    from latentface.io.video import read_clip
 
     began = time.perf_counter()
-    clip = read_clip(source, parse_rate(flags["rate"]) if flags["rate"] else None)
-    report.notes(clip.notes)
+    clip = _open(report, source, flags)
     with prepared_folder(target.parent):
         made = edit_clip(
             clip, change, options, face=flags["face"], landmarks=flags["landmarks"], name=str(source), note=report.note

@@ -76,8 +76,7 @@ def write_network(
     """Write a network: floating-point tensors in `dtype`, others as they are.
 
     The type is float16, float32, or int8 for what `packing` makes of them, but for names that begin as `exact` says,
-    which stay in float16. With a base, tensors equal to the base's are
-    omitted.
+    which stay in float16. With a base, tensors equal to the base's are omitted.
 
     Raises:
         WeightsError: a tensor contains NaN or infinity, or exceeds the range of `dtype`.

@@ -16,11 +16,10 @@ import torch
 from torch.nn import functional as F
 
 from latentface.errors import InputError
-from latentface.io.images import read_image
 from latentface.synthface.portrait_sources import SourceFace, read_faces
 from latentface.training.data import load_shards
 from latentface.training.faces import FaceData, join
-from latentface.training.photo_landmarks import shrink
+from latentface.training.photo_landmarks import driven, photographed
 
 HELD_OUT_STRIDE: Final = 4  # of the people with several photographs, every which is only measured on
 COMPARED: Final = 32  # pixels of a side at which photographs are compared
@@ -61,9 +60,7 @@ def load_photographs(faces: Path) -> tuple[FaceData, FaceData]:
 
 
 def _load(faces: Sequence[SourceFace]) -> FaceData:
-    places = np.stack([face.landmarks for face in faces]).astype(np.float32)
-    images, points = shrink([read_image(face.path) for face in faces], places)
-    return FaceData(images, points, labels={"person": torch.tensor([face.person for face in faces])})
+    return photographed(faces, "person", torch.tensor([face.person for face in faces]))
 
 
 def _load_driven(rigged: Path, people: dict[str, int], held: set[int]) -> FaceData:
@@ -72,9 +69,7 @@ def _load_driven(rigged: Path, people: dict[str, int], held: set[int]) -> FaceDa
     chosen = np.nonzero((persons >= 0) & ~np.isin(persons, list(held)))[0]
     if not len(chosen):
         raise InputError(f"{rigged}: no picture shows a person of the photographs who is not held out")
-    pictures = shards["images"].astype(np.uint8, copy=False)
-    images, points = shrink([pictures[k] for k in chosen], shards["landmarks"].astype(np.float32)[chosen])
-    return FaceData(images, points, labels={"person": torch.from_numpy(persons[chosen])})
+    return driven(shards, chosen, "person", persons)
 
 
 def same_picture(images: torch.Tensor) -> torch.Tensor:

@@ -18,12 +18,11 @@ from latentface.emotion import Emotion
 from latentface.errors import InputError
 from latentface.head.coefficients import indices_of
 from latentface.head.fit import HeadFit
-from latentface.io.images import read_image
 from latentface.synthface.portrait_sources import is_trusted, read_faces
 from latentface.synthface.portraits import fit_faces
 from latentface.training.data import load_shards
 from latentface.training.faces import FaceData
-from latentface.training.photo_landmarks import shrink
+from latentface.training.photo_landmarks import driven, photographed
 
 SMILES: Final = 0.4  # mean weight of the smile from which a face is happy
 #: Mean weights of both sides below which a face is neutral: about what fits of plain faces differ by.
@@ -58,9 +57,7 @@ def load_driven(rigged: Path, held: frozenset[str]) -> tuple[FaceData, FaceData]
         chosen = np.nonzero(wanted)[0]
         if not len(chosen):
             raise InputError(f"{rigged}: no driven face to train on, or none to measure on, shows an emotion")
-        pictures = shards["images"].astype(np.uint8, copy=False)
-        images, points = shrink([pictures[k] for k in chosen], shards["landmarks"].astype(np.float32)[chosen])
-        parts.append(FaceData(images, points, labels={"emotion": torch.from_numpy(kind[chosen])}))
+        parts.append(driven(shards, chosen, "emotion", kind))
     return parts[0], parts[1]
 
 
@@ -89,9 +86,5 @@ def load_photographs(faces: Path, fits: Path, held: frozenset[str]) -> FaceData:
         raise InputError(f"{fits}: no photograph of {faces} is surely happy, or none surely neutral")
     rng = np.random.default_rng(0)
     chosen = np.concatenate([rng.permutation(places)[:count] for places in found.values()])
-    images, points = shrink(
-        [read_image(photos[k].path) for k in chosen],
-        np.stack([photos[k].landmarks for k in chosen]).astype(np.float32),
-    )
     labels = torch.tensor([emotion.index for emotion in found]).repeat_interleave(count)
-    return FaceData(images, points, labels={"emotion": labels})
+    return photographed([photos[k] for k in chosen], "emotion", labels)

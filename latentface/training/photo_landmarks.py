@@ -20,7 +20,7 @@ from latentface.arrays import Float32Array
 from latentface.errors import InputError
 from latentface.faces.crop import MIRROR
 from latentface.io.images import read_image
-from latentface.synthface.portrait_sources import person_of
+from latentface.synthface.portrait_sources import SourceFace, person_of
 from latentface.training.data import load_shards
 from latentface.training.faces import FaceData
 from latentface.training.portraits import held_out_names, read_rows
@@ -108,6 +108,21 @@ def shrink(images: Sequence[NDArray[np.uint8]], points: Float32Array) -> tuple[t
     scale = SIDE / images[0].shape[0]
     moved = torch.from_numpy(points).float() * scale + (scale - 1) / 2
     return torch.cat(small).round().to(torch.uint8), moved
+
+
+def photographed(faces: Sequence[SourceFace], label: str, values: torch.Tensor) -> FaceData:
+    """Photographs with the landmarks that their folder knows, and values [n] of one label."""
+    places = np.stack([face.landmarks for face in faces]).astype(np.float32)
+    return FaceData(*shrink([read_image(face.path) for face in faces], places), labels={label: values})
+
+
+def driven(
+    shards: Mapping[str, NDArray[np.generic]], chosen: NDArray[np.intp], label: str, values: NDArray[np.int64]
+) -> FaceData:
+    """The pictures `chosen` of driven faces with their landmarks, and their values of one label of all shards [n]."""
+    pictures = shards["images"].astype(np.uint8, copy=False)
+    images, points = shrink([pictures[k] for k in chosen], shards["landmarks"].astype(np.float32)[chosen])
+    return FaceData(images, points, labels={label: torch.from_numpy(values[chosen])})
 
 
 def load_photos(faces: Path, mesh: Path) -> tuple[FaceData, FaceData]:
