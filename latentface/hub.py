@@ -328,8 +328,8 @@ def completion(device: str = "cpu") -> CompletionNet:
 
 @lru_cache(maxsize=1)
 def finders() -> Finders:
-    """The built-in networks that find what is in front of faces, in bfloat16 where the processor supports it."""
-    networks = pretrained.load_spectacles(), pretrained.load_occluders()
+    """The built-in networks that find what is in front of faces and behind them; bfloat16 where it is supported."""
+    networks = pretrained.load_spectacles(), pretrained.load_occluders(), pretrained.load_matte()
     for network in networks:
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if multiplies_bfloat16():

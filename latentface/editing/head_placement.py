@@ -15,7 +15,7 @@ from latentface.faces.alignment import box_around
 from latentface.faces.crop import FaceCrop, map_points
 from latentface.head.change import read_change
 from latentface.head.controls import restrict
-from latentface.head.drive import MOST_TURN, Driver, Motion, Steady
+from latentface.head.drive import MOST_TURN, Driver, Steady
 from latentface.head.expression_match import (
     EXACTNESS,
     LIPS_APART,
@@ -23,6 +23,7 @@ from latentface.head.expression_match import (
     measure_points,
 )
 from latentface.head.fit import HeadFit
+from latentface.head.motion import Motion
 from latentface.head.mouth import MouthSource
 from latentface.head.occlusion import is_mouth_hidden
 from latentface.head.own_mouth import OwnMouth

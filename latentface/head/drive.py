@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from latentface.arrays import Float32Array, Float64Array, Pixels
 from latentface.errors import UsageError
+from latentface.head.background import Background, find_background
 from latentface.head.creases import (
     FaceMap,
     crease,
@@ -32,41 +33,22 @@ from latentface.head.in_front import Finders, InFront, find_in_front
 from latentface.head.interior import SLIVER, Opening, dark, fill, find_opening
 from latentface.head.lips import close_mouth, cut_lips
 from latentface.head.model import HeadModel
-from latentface.head.shading import Gain, find_light, relight
+from latentface.head.motion import Motion
+from latentface.head.shading import find_light, relight
 from latentface.head.shown_mouth import Shown, find_shown
 from latentface.head.spectacles import Spectacles, avoid, hold
 from latentface.ops.raster import sample
-from latentface.ops.warp import move, read
 
 #: Largest turn of a photo's head, in degrees of yaw, pitch and roll: newly visible parts are missing in the photo.
 MOST_TURN = (20.0, 15.0, 15.0)
 COLOURLESS = 2  # largest difference between the channels of a photo without colour
-STILL = 2e-3  # pixels: smaller motions are ignored
+OUTLINE = 0.02  # inter-ocular distances: smaller motions around the head are not seen in its background
 BROW = 0.05  # inter-ocular distances: half of their thickness
 #: Inter-ocular distances from an iris beyond which lids have no effect if there are spectacles (frames and brows).
 BEHIND_GLASS = (0.2, 0.26)
 BESIDE_FRAMES = (0.005, 0.025)  # inter-ocular distances: width over which the effect of lids grows beside frames
 #: Paints an opened mouth, [H, W, 3] in 0 to 255, from its description and a plain filling of the same shape.
 Painter = Callable[[Opening, Float32Array], Float32Array]
-
-
-@dataclass(frozen=True, eq=False)
-class Motion:
-    """The motion of the pixels of a box: the source of each, lids included, [H, W, 2], and the gain of their values."""
-
-    box: Box
-    shift: Float32Array
-    gain: Gain
-
-    def gains(self, rows: slice) -> Float32Array:
-        """The gain of every pixel of some of the box's rows, [h, W]."""
-        step, (first, last, _) = self.gain.step, rows.indices(self.box.height)
-        places = (Box(0, first, self.box.width, last).places() - np.float32(step // 2)) / np.float32(step)
-        return read(self.gain.values, places)
-
-    def move(self, photo: Pixels) -> Float32Array:
-        """The photo's pixels in the box after the motion, [H, W, 3]."""
-        return move(photo, self.box.left, self.box.top, self.shift, STILL, self.gain.values, self.gain.step)
 
 
 @dataclass(frozen=True)
@@ -211,6 +193,15 @@ class Driver:
         still = self.in_front.occluders
         return self.photo if still is None else still.behind(self.photo)
 
+    @cached_property
+    def background(self) -> Background | None:
+        """What stands behind the head, and keeps still; in a clip of its own, where heads move little, none."""
+        if self._finders is None or self._finders.matte is None or self._steady is not None:
+            return None
+        scene = self.scene
+        landmarks = scene.before[self.model.landmarks, :2].astype(float)
+        return find_background(self.behind, landmarks, scene.layer >= 0, scene.box, self._finders.matte)
+
     @property
     def spectacles(self) -> Spectacles | None:
         """The spectacles that the photo shows, or None."""
@@ -298,8 +289,7 @@ class Driver:
             still.hold(shift, box)
             part = (slice(gain.step // 2, None, gain.step),) * 2
             gain = replace(gain, values=1 + (gain.values - 1) * still.uncovered(box)[part])
-        motion = Motion(box, shift, gain)
-        moved = motion.move(photo)
+        motion, moved = self._move(photo, Motion(box, shift, gain), field)
         if change is not None:
             self._fold(moved, field, change)
         for blink in blinks:
@@ -316,6 +306,13 @@ class Driver:
         np.clip(np.rint(moved, out=moved), 0, 255, out=moved)
         result[box.slices] = moved  # whole numbers by now
         return Driven(result, box, opening, field, hole, lips, motion)
+
+    def _move(self, photo: Pixels, motion: Motion, field: Field) -> tuple[Motion, Float32Array]:
+        """The photo after a motion, [H, W, 3] of its box, with its background where it was if that would be seen."""
+        moved, around = motion.move(photo), np.abs(field.shift[field.layer < 0])
+        if around.max(initial=0) < OUTLINE * self.scene.unit or self.background is None:
+            return motion, moved
+        return replace(motion, behind=self.background.keep_still(moved, motion)), moved
 
     def _fold(self, moved: Float32Array, field: Field, change: Float64Array) -> None:
         """Remove folds of the photo's own smile, and add those of the new expression."""

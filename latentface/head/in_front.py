@@ -9,16 +9,18 @@ from latentface.head.eye_contour import Eye
 from latentface.head.field import Scene
 from latentface.head.occluders import Occluders, find_occluders
 from latentface.head.spectacles import Spectacles, find_spectacles
+from latentface.networks.matte import MatteNet
 from latentface.networks.occluders import OccluderNet
 from latentface.networks.spectacles import SpectaclesNet
 
 
 @dataclass(frozen=True, eq=False)
 class Finders:
-    """The networks that find it."""
+    """The networks that find it; matte tells people from what stands behind them, which otherwise moves along."""
 
     spectacles: SpectaclesNet
     occluders: OccluderNet
+    matte: MatteNet | None = None
 
 
 @dataclass(frozen=True)

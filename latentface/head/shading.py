@@ -16,6 +16,7 @@ from latentface.arrays import Float32Array, Float64Array, Pixels
 from latentface.head.field import Field, Scene
 from latentface.head.geometry import ramp
 from latentface.ops.raster import sample
+from latentface.ops.warp import read
 
 SMOOTH = 0.03  # inter-ocular distances: the ratio is smoothed by a Gaussian of this width
 LIMITS = (0.72, 1.14)  # limit of the ratio; a stronger highlight looks artificial
@@ -54,6 +55,10 @@ class Gain:
 
     values: Float32Array
     step: int
+
+    def at(self, places: Float32Array) -> Float32Array:
+        """The gain at places [..., 2] in pixels of the box."""
+        return read(self.values, (places - np.float32(self.step // 2)) / np.float32(self.step))
 
 
 def relight(light: Float64Array, scene: Scene, field: Field) -> Gain:

@@ -16,8 +16,8 @@ from PIL import Image
 
 from latentface.arrays import Float32Array, Float64Array, Pixels
 from latentface.faces.crop import ffhq_quad
-from latentface.head.drive import STILL, Motion
 from latentface.head.geometry import Box, ramp
+from latentface.head.motion import STILL, Motion
 from latentface.ops.raster import sample
 from latentface.ops.warp import move, read
 
@@ -105,12 +105,15 @@ class HeadView:
         lit = gain * move(self.pixels, box.left, box.top + first, shift, STILL, PLAIN, 1)
         change = picture[box.slices][rows] - lit
         new = ramp(np.abs(change).max(axis=2), *NEW)[..., None]
-        planes = np.dstack([shift * k, gain, change, new, new * lit])
+        behind = np.zeros(new.shape, np.float32) if motion.behind is None else motion.behind[rows, :, None]
+        planes = np.dstack([shift * k, gain, change, new, new * lit, behind])
         corner = np.array([part.left, part.top + first * k], np.float32)
         places = (band.places() - corner + np.float32(0.5)) / np.float32(k) - np.float32(0.5)
-        shift, gain, change, new, lit = np.split(read(planes, places), (2, 3, 6, 7), axis=2)
+        shift, gain, change, new, lit, behind = np.split(read(planes, places), (2, 3, 6, 7, 10), axis=2)
         moved = gain * move(photo, band.left, band.top, shift, STILL, PLAIN, 1)
-        return np.rint((1 - new) * moved + lit + change).clip(0, 255).astype(np.uint8), shift
+        made = (1 - new) * moved + lit + change
+        made += behind * (photo[band.slices] - made)
+        return np.rint(made).clip(0, 255).astype(np.uint8), shift
 
 
 def _moved(alpha: Pixels, box: Box, shift: Float32Array) -> Pixels:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # torch is imported in the functions that need it, because th
     from latentface.networks.landmarks import LandmarkNet
     from latentface.networks.lpips import Lpips
     from latentface.networks.mark import MarkNets
+    from latentface.networks.matte import MatteNet
     from latentface.networks.motion import MotionModel
     from latentface.networks.mouth import MouthNet
     from latentface.networks.occluders import OccluderNet
@@ -50,6 +51,7 @@ __all__ = [
     "load_identity",
     "load_landmarks",
     "load_mark",
+    "load_matte",
     "load_motion",
     "load_mouth",
     "load_occluders",
@@ -275,6 +277,13 @@ def load_completion(name_or_path: str | os.PathLike[str] = "completion", device:
     from latentface.networks.completion import CompletionConfig, CompletionNet
 
     return _load(name_or_path, "completion", CompletionNet, CompletionConfig).to(device)
+
+
+def load_matte(name_or_path: str | os.PathLike[str] = "matte", device: str = "cpu") -> MatteNet:
+    """Load the network that tells people from backgrounds, built in or from a file; raises as `load_generator`."""
+    from latentface.networks.matte import MatteConfig, MatteNet
+
+    return _load(name_or_path, "matte", MatteNet, MatteConfig).to(device)
 
 
 def load_occluders(name_or_path: str | os.PathLike[str] = "occluders", device: str = "cpu") -> OccluderNet:

@@ -18,8 +18,8 @@ class Entry:
 
     Attributes:
         name: its name for the user. kind: "generator", "encoder", "landmarks", "perceptual", "emotion",
-            "identity", "directions", "expressions", "preconditioner", "motion", "mark", "mouth", "completion",
-            "occluders", "rhythm", "spectacles", "head" or "head-reader".
+            "identity", "directions", "expressions", "preconditioner", "motion", "mark", "matte", "mouth",
+            "completion", "occluders", "rhythm", "spectacles", "head" or "head-reader".
         summary: one line for the list.
         licence: SPDX identifier.
     """
@@ -82,6 +82,7 @@ BUILTIN: tuple[Entry, ...] = (
     Entry("mouth", "mouth", "paints open mouths in photos: teeth and the inside of the mouth"),
     Entry("completion", "completion", "completes faces: paints holes, fits pasted regions to their surroundings"),
     Entry("perceptual", "perceptual", "perceptual distance for projection"),
+    Entry("matte", "matte", "tells people from what stands behind them, trained on photographs"),
     Entry("rhythm", "rhythm", "predicts emotions, trained on generated stories"),
     Entry("occluders", "occluders", "finds hands, microphones and other things in front of faces"),
     Entry("spectacles", "spectacles", "finds spectacles in photos: their frames and their glass"),

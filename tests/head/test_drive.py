@@ -108,7 +108,7 @@ def test_a_driver_does_the_same_again_and_again():
     first = driver.drive(after).photo
     driver.drive(place({"mouthPucker": 1.0}))
     assert np.array_equal(first, driver.drive(after).photo)
-    assert np.array_equal(first, drive(scene.photo, model(), scene.before, after).photo)
+    assert np.array_equal(first, scene.driver().drive(after).photo)
 
 
 def test_without_a_compiler_it_is_the_same_picture():

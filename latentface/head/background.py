@@ -1,0 +1,212 @@
+"""What stands behind people in a photo: it keeps still while a head moves in front of it.
+
+A photo I is people in front of a background B, I = P + (1 - a) B, with the share a of each pixel that belongs to people
+and their premultiplied colours P. A motion M moves P and a but not B:
+
+    M(P) + (1 - M(a)) B  =  M(I) - M((1 - a) B) + (1 - M(a)) B,
+
+so that no motion gives the photo back. A network tells the shares in the face's crop. Around it they are those of
+similar colours at similar places in it. A guided filter (He, Sun and Tang 2013, with coefficients on a small copy, He
+and Sun 2015) makes them as sharp as the photo.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from latentface.arrays import BoolArray, Float32Array, Float64Array, Pixels
+from latentface.faces.alignment import crop_face
+from latentface.faces.crop import FaceCrop, map_points
+from latentface.head.geometry import Box, blur_known, ramp
+from latentface.head.motion import Motion
+from latentface.networks.matte import MatteNet
+from latentface.ops.raster import sample
+from latentface.ops.warp import mirrored, read
+
+MARGIN = 0.7  # crop sides around the crop in which the background keeps still
+CELLS = 288  # the longer side of the small copy of all that
+RADIUS = 4  # of the guided filter's windows, in its pixels
+SMOOTH = 1e-3  # variance of colours, in 0 to 1, below which a window has no edge
+BORDER = 0.03  # of the crop's side: so near its border the network is less certain
+CERTAIN = (0.1, 0.9)  # shares below and above which pixels tell those around the crop
+NEIGHBOURS, PLACE = 8, 0.35  # of those, so many count; a crop side weighs as much as that difference of a colour
+SHOULDERS = 0.88  # of the crop's height: what lies below a person there is a person
+NECK = 4  # pixels of the small copy: what is thinner than twice that connects nothing
+LEAST, MOST = 0.2, 0.8  # shares of people that count as none and as all
+PERSON = 0.02  # share from which on a pixel is no pure background
+CLEAR = (0.5, 3.0)  # pixels of the small copy: over this distance from people the background begins
+VISIBLE = 0.004  # share of background around the face: with less there is none
+
+
+@dataclass(frozen=True, eq=False)
+class Background:
+    """The background of a photo.
+
+    Attributes:
+        share: how much of each pixel is background, [H, W]; 0 far from the face, where none is known.
+        picture: the background alone, filled where people hide it, uint8 [H, W, 3].
+    """
+
+    share: Float32Array
+    picture: Pixels
+
+    @cached_property
+    def seen(self) -> Pixels:
+        """What the photo shows of it, premultiplied, uint8 [H, W, 3]."""
+        made: Pixels = np.rint(self.share[..., None] * self.picture).astype(np.uint8)
+        return made
+
+    def keep_still(self, moved: Float32Array, motion: Motion) -> Float32Array:
+        """Put the background back in a moved photo, [h, w, 3] of the motion's box, in place.
+
+        Returns:
+            How much of each pixel is background before and after the motion, [h, w].
+        """
+        here, picture = self.share[motion.box.slices], self.picture[motion.box.slices]
+        places = motion.box.places() + motion.shift
+        free = read(self.share, places)  # what is free of people after the motion
+        found = motion.moves & (free > 0)
+        clear = found & (free == 1) & (here == 1)
+        moved[clear] = picture[clear]
+        rows, columns = np.nonzero(found & ~clear)
+        there = mirrored(places[rows, columns], (self.share.shape[0], self.share.shape[1]))
+        gains = motion.gain.at(np.stack([columns, rows], axis=1).astype(np.float32))
+        share = free[rows, columns][:, None]
+        moved[rows, columns] += share * picture[rows, columns] - gains[:, None] * sample(self.seen, there)
+        return np.minimum(here, free)
+
+
+def find_background(
+    photo: Pixels, landmarks: Float64Array, people: BoolArray, head: Box, network: MatteNet
+) -> Background | None:
+    """Find the background around a face with landmarks [68, 2]; None if there is none to be seen.
+
+    Args:
+        photo: uint8 RGB [H, W, 3].
+        landmarks: of the face.
+        people: which pixels of the head's box certainly belong to it, [h, w].
+        head: that box.
+        network: what tells people from backgrounds.
+    """
+    crop = crop_face(photo, landmarks, network.config.size)
+    box = Box.around(crop.quad, MARGIN * crop.side, *photo.shape[:2])
+    if not box.width or not box.height:
+        return None
+    part = photo[box.slices]
+    step = max(1, -(-max(box.height, box.width) // CELLS))
+    small = blocks(part, step) / np.float32(255)
+    corner = np.array([box.left, box.top], np.float32)
+    places = (Box(0, 0, small.shape[1], small.shape[0]).places() + np.float32(0.5)) * step - np.float32(0.5) + corner
+    found = sharpen(_people(crop, network, small, places), small, part, step)
+    share = 1 - ((found - LEAST) / (MOST - LEAST)).clip(0, 1)
+    here, there = head.shared(box)
+    share[there][people[here]] = 0
+    distance = ndimage.distance_transform_edt(share > 1 - PERSON) / step
+    share = share * ramp(distance, *CLEAR)
+    if share.mean() < VISIBLE:
+        return None
+    everywhere, picture = np.zeros(photo.shape[:2], np.float32), photo.copy()
+    everywhere[box.slices], picture[box.slices] = share, fill_behind(part, share, step)
+    return Background(everywhere, picture)
+
+
+def _people(crop: FaceCrop, network: MatteNet, colours: Float32Array, places: Float32Array) -> Float32Array:
+    """How much of the pixels of a small copy, [h, w, 3] in 0 to 1, belongs to people, [h, w].
+
+    places: of its pixels in the photo, [h, w, 2].
+    """
+    with torch.no_grad():
+        picture = torch.tensor(crop.image).permute(2, 0, 1)[None].float() / 127.5 - 1
+        shares = network(picture)[0, 0].float().sigmoid().numpy()
+    at = map_points(crop.from_photo, places).astype(np.float32)
+    made = read(shares, at)
+    side = (at + np.float32(0.5)) / crop.size
+    inside = ((side > BORDER) & (side < 1 - BORDER)).all(axis=-1)
+    tell = inside & ((made < CERTAIN[0]) | (made > CERTAIN[1]))
+    tell[1::2] = tell[:, 1::2] = False  # neighbours tell the same
+    if tell.any() and not inside.all():
+        place = np.stack([np.abs(side[..., 0] - 0.5), side[..., 1]], axis=-1)  # bodies are symmetric
+        features = np.concatenate([colours, PLACE * place], axis=-1)
+        _, nearest = cKDTree(features[tell]).query(features[~inside], min(NEIGHBOURS, int(tell.sum())))
+        alike = made[tell][nearest].reshape(len(nearest), -1).mean(axis=1)
+        beside = made[~inside]  # the share at the crop's border
+        over = side[..., 1][~inside] < SHOULDERS
+        made[~inside] = np.where(over, np.minimum(alike, beside), np.maximum(alike, beside))
+    low = side[..., 1] > SHOULDERS  # below shoulders there are bodies
+    made[low] = np.maximum.accumulate(np.where(low, made, 0), axis=0)[low]
+    return made * _connected(made > 0.5, ((side > 0.4) & (side < 0.6)).all(axis=-1))
+
+
+def _connected(people: BoolArray, face: BoolArray) -> BoolArray:
+    """The part of people [h, w] to which a face is connected by a neck at least, and hair around it."""
+    labels, _ = ndimage.label(ndimage.binary_opening(people, iterations=NECK))
+    mine = np.unique(labels[face & (labels > 0)])
+    made: BoolArray = ndimage.binary_dilation(np.isin(labels, mine), iterations=2 * NECK) if len(mine) else people
+    return made
+
+
+def _on_small(places: Float32Array, step: int) -> Float32Array:
+    """Places [..., 2] of a picture on a copy with a pixel for each step x step ones."""
+    made: Float32Array = (places + np.float32(0.5)) / np.float32(step) - np.float32(0.5)
+    return made
+
+
+def sharpen(values: Float32Array, small: Float32Array, picture: Pixels, step: int) -> Float32Array:
+    """Values as sharp as a picture [H, W, 3], by a guided filter.
+
+    Args:
+        values: on a small copy of the picture, [h, w].
+        small: that copy, [h, w, 3] in 0 to 1, with a pixel for each step x step ones.
+        picture: uint8.
+        step: the size of the blocks.
+    """
+
+    def mean(x: Float32Array) -> Float32Array:
+        made: Float32Array = ndimage.uniform_filter(x, (2 * RADIUS + 1, 2 * RADIUS + 1, 0)[: x.ndim], mode="nearest")
+        return made
+
+    colours, level = mean(small), mean(values)
+    products = (small[..., :, None] * small[..., None, :]).reshape(*values.shape, 9)
+    spread = mean(products).reshape(*values.shape, 3, 3) - colours[..., :, None] * colours[..., None, :]
+    common = mean(small * values[..., None]) - colours * level[..., None]
+    slopes = np.linalg.solve(spread + SMOOTH * np.eye(3, dtype=np.float32), common[..., None])[..., 0]
+    offset = level - (slopes * colours).sum(axis=-1)
+    planes = mean(np.dstack([slopes, offset]).astype(np.float32))
+    at = read(planes, _on_small(Box(0, 0, picture.shape[1], picture.shape[0]).places(), step))
+    made: Float32Array = (at[..., :3] * (picture / np.float32(255))).sum(axis=-1) + at[..., 3]
+    return made
+
+
+def fill_behind(picture: Pixels, share: Float32Array, step: int) -> Pixels:
+    """A picture [H, W, 3] whose background, [H, W] of each pixel, is continued over everything else.
+
+    Smoothly, on a copy with a pixel for each step x step ones.
+    """
+    known = (share == share.max()).astype(np.float32)
+    weight = blocks(known, step)
+    filled: Float32Array = blocks(picture * known[..., None], step) / np.maximum(weight, np.float32(1e-6))[..., None]
+    certain, width = weight > 0, 1.0
+    while not certain.all() and width < 4 * max(weight.shape):
+        spread, reach = blur_known(filled, certain, width)
+        reached = ~certain & (reach > 0.02)
+        filled[reached] = spread[reached]
+        certain, width = certain | reached, 1.5 * width
+    part = np.nonzero(share < 1)
+    smooth, made = read(filled, _on_small(np.stack(part[::-1], axis=1).astype(np.float32), step)), np.array(picture)
+    made[part] = np.rint(smooth + share[part][:, None] * (picture[part] - smooth)).clip(0, 255)
+    return made
+
+
+def blocks(values: Float32Array | Pixels, step: int) -> Float32Array:
+    """Means over blocks of step x step pixels; the last ones reach over the edge, where the last pixel is repeated."""
+    pad = [(0, -size % step) for size in values.shape[:2]] + [(0, 0)] * (values.ndim - 2)
+    wide = np.pad(values.astype(np.float32), pad, mode="edge")
+    rows, columns = wide.shape[0] // step, wide.shape[1] // step
+    made: Float32Array = wide.reshape(rows, step, columns, step, *values.shape[2:]).mean(axis=(1, 3))
+    return made

@@ -1,0 +1,46 @@
+"""How the pixels of a photo move with a head, and their light with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from latentface.arrays import BoolArray, Float32Array, Pixels
+from latentface.head.geometry import Box
+from latentface.head.shading import Gain
+from latentface.ops.warp import move
+
+STILL = 2e-3  # pixels: smaller motions are ignored
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """The motion of the pixels of a box.
+
+    Attributes:
+        box: a box of the photo.
+        shift: the source of each pixel, relative to it, lids included, [H, W, 2].
+        gain: of their values.
+        behind: how much of each pixel is background before and after the motion, and keeps still, [H, W]; None without.
+    """
+
+    box: Box
+    shift: Float32Array
+    gain: Gain
+    behind: Float32Array | None = None
+
+    @property
+    def moves(self) -> BoolArray:
+        """Which pixels move, [H, W]."""
+        found: BoolArray = (np.abs(self.shift[..., 0]) > STILL) | (np.abs(self.shift[..., 1]) > STILL)
+        return found
+
+    def gains(self, rows: slice) -> Float32Array:
+        """The gain of every pixel of some of the box's rows, [h, W]."""
+        first, last, _ = rows.indices(self.box.height)
+        return self.gain.at(Box(0, first, self.box.width, last).places())
+
+    def move(self, photo: Pixels) -> Float32Array:
+        """The photo's pixels in the box after the motion, [H, W, 3]."""
+        return move(photo, self.box.left, self.box.top, self.shift, STILL, self.gain.values, self.gain.step)

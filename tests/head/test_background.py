@@ -1,0 +1,126 @@
+"""The background keeps still behind a moving head: a bluish one, and a network that takes bluish for background."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from latentface import hub
+from latentface.head.background import Background, blocks, fill_behind, find_background, sharpen
+from latentface.head.drive import Driver
+from latentface.head.motion import Motion
+from latentface.head.shading import Gain
+from latentface.networks.matte import MatteConfig, MatteNet
+from tests.helpers.head_picture import model, picture, place
+
+
+class TakesBlueForBackground(MatteNet):
+    """Logits of -8 where there is more blue than red, and of 8 elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__(MatteConfig(128, (4, 4)))
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        smooth = torch.nn.functional.avg_pool2d(pictures, 5, 1, 2)
+        return torch.where(smooth[:, 2:] > smooth[:, :1], -8.0, 8.0)
+
+
+def driver(photo: np.ndarray, matte: bool) -> Driver:
+    finders = replace(hub.finders(), matte=TakesBlueForBackground() if matte else None)
+    return Driver(photo, model(), picture().before, finders=finders)
+
+
+def around(layer: np.ndarray, pixels: int) -> np.ndarray:
+    """What lies farther from the head than so many pixels, over its chin."""
+    far = ~ndimage.binary_dilation(layer >= 0, iterations=pixels)
+    far[200:] = False
+    return far
+
+
+@pytest.fixture(scope="module")
+def turned() -> tuple[np.ndarray, np.ndarray]:
+    """A turn of the head with the background still, and moving along."""
+    after = place(roll=9)
+    still, along = (driver(picture().photo, matte).drive(after).photo for matte in (True, False))
+    return still, along
+
+
+def test_it_keeps_still_while_the_head_turns(turned: tuple[np.ndarray, np.ndarray]) -> None:
+    still, along = turned
+    scene = Driver(picture().photo, model(), place(roll=9)).scene
+    both = np.full(picture().layer.shape, -1)
+    both[scene.box.slices] = scene.layer
+    far = around(np.maximum(both, picture().layer), 14)
+    photo = picture().photo.astype(int)
+    assert far.sum() > 10_000
+    assert np.abs(still.astype(int) - photo)[far].max() <= 1
+    assert np.abs(along.astype(int) - photo)[far].max() > 40  # without the network it is drawn along
+
+
+def test_the_head_itself_moves_as_without_it(turned: tuple[np.ndarray, np.ndarray]) -> None:
+    still, along = turned
+    scene = Driver(picture().photo, model(), place(roll=9)).scene
+    inner = np.zeros(picture().layer.shape, bool)
+    inner[scene.box.slices] = ndimage.binary_erosion(scene.layer >= 0, iterations=6)
+    inner[200:] = False
+    assert np.abs(still.astype(int) - along)[inner].max() <= 1
+
+
+def test_what_the_head_leaves_is_filled_with_background(turned: tuple[np.ndarray, np.ndarray]) -> None:
+    still, _ = turned
+    scene = Driver(picture().photo, model(), place(roll=9)).scene
+    now = np.full(picture().layer.shape, -1)
+    now[scene.box.slices] = scene.layer
+    left = (picture().layer >= 0) & around(now, 8)
+    assert left.sum() > 100
+    assert (still[left][:, 2].astype(int) - still[left][:, 0]).mean() > 20  # bluish, as the background is
+
+
+def test_small_motions_do_not_look_for_it() -> None:
+    made = driver(picture().photo, True)
+    made.drive(place({"browInnerUp": 0.2}))
+    assert "background" not in vars(made)
+
+
+def test_where_only_people_are_there_is_none() -> None:
+    photo = picture().photo.copy()
+    photo[..., 2] = photo[..., 0] // 2
+    scene = driver(photo, True).scene
+    landmarks = scene.before[model().landmarks, :2].astype(float)
+    assert find_background(photo, landmarks, scene.layer >= 0, scene.box, TakesBlueForBackground()) is None
+
+
+def test_no_motion_changes_nothing() -> None:
+    source = np.random.default_rng(0)
+    share = source.uniform(0, 1, (20, 30)).astype(np.float32)
+    background = Background(share, source.integers(0, 256, (20, 30, 3), np.uint8))
+    box = driver(picture().photo, False).scene.box.around([(0, 0), (29, 19)], 0, 20, 30)
+    moved = source.uniform(0, 255, (20, 30, 3)).astype(np.float32)
+    before = moved.copy()
+    shift, gain = np.full((20, 30, 2), 1e-3, np.float32), Gain(np.ones((1, 1), np.float32), 1)
+    behind = background.keep_still(moved, Motion(box, shift, gain))
+    assert np.array_equal(moved, before) and np.abs(behind - share).max() < 2e-3
+
+
+def test_a_fill_continues_what_is_known() -> None:
+    scene = np.zeros((60, 80, 3), np.uint8)
+    scene[:, :40], scene[:, 40:] = (200, 60, 60), (60, 60, 200)
+    share = np.ones((60, 80), np.float32)
+    share[20:40, 10:30] = share[20:40, 50:70] = 0
+    hidden = scene.copy()
+    hidden[share == 0] = (0, 255, 0)
+    filled = fill_behind(hidden, share, 2)
+    assert np.array_equal(filled[share == 1], scene[share == 1])
+    assert np.abs(filled.astype(int) - scene)[share == 0].max() < 30
+
+
+def test_values_become_as_sharp_as_the_picture() -> None:
+    picture_ = np.full((64, 64, 3), 40, np.uint8)
+    picture_[:, 37:] = (220, 200, 180)
+    soft = ndimage.gaussian_filter((np.arange(16) * 4.0 + 2 > 37).astype(np.float32)[None].repeat(16, 0), 1.0)
+    sharp = sharpen(soft, blocks(picture_, 4) / np.float32(255), picture_, 4)
+    assert sharp[:, :37].max() < 0.2 and sharp[:, 37:].min() > 0.8
