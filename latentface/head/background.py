@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -24,10 +25,12 @@ from latentface.arrays import BoolArray, Float32Array, Float64Array, Pixels
 from latentface.faces.alignment import crop_face
 from latentface.faces.crop import FaceCrop, map_points
 from latentface.head.geometry import Box, blur_known, ramp
-from latentface.head.motion import Motion
 from latentface.networks.matte import MatteNet
 from latentface.ops.raster import sample
 from latentface.ops.warp import mirrored, read
+
+if TYPE_CHECKING:
+    from latentface.head.motion import Motion
 
 MARGIN = 0.7  # crop sides around the crop in which the background keeps still
 CELLS = 288  # the longer side of the small copy of all that
