@@ -53,9 +53,11 @@ VERBS: dict[str, tuple[object, ...]] = {
     "weights export": ("--format", "rosinality"),
     "train motion": ("in/driver.mp4", "--pairs", 2, "--batch", 2),
     "check": ("in/driver.mp4",),
+    "composite": ("in/anna.png", "in/ben.png", "--split", "right"),
+    "faces": ("in/driver.mp4",),
 }
-WITHOUT_NETWORK = ("sequence predict", "sequence read", "sequence fit", "train motion", "check")
-WITHOUT_DEVICE = ("directions import", "weights export", "sequence predict", "sequence fit", "check")
+WITHOUT_NETWORK = ("sequence predict", "sequence read", "sequence fit", "train motion", "check", "composite", "faces")
+WITHOUT_DEVICE = ("composite", "faces", "directions import", "weights export", "sequence predict", "sequence fit", "check")
 #: What a run that goes on later leaves of its state, beside the results or under their folder.
 STATE = re.compile(r"\.run/|/checkpoint\.pt|/curves\.csv|\.looks\.jsonl")
 #: Where each verb writes to, its suffix included; a second way where clips can be folders of frames.
@@ -65,7 +67,7 @@ OUTPUTS = [
     ("directions import", "out/d.safetensors"), ("directions show", "out/d.png"),
     ("directions fit", "out/f.safetensors"), ("sequence predict", "out/p.json"), ("sequence read", "out/r.json"),
     ("sequence fit", "out/m.safetensors"), ("weights export", "out/w.pt"), ("train motion", "out/run"),
-    ("check", "out/c.csv"),
+    ("check", "out/c.csv"), ("composite", "out/j.png"), ("faces", "out/who.png"),
 ]  # fmt: skip
 
 
