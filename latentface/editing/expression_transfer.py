@@ -21,6 +21,7 @@ from latentface.head.control_names import parse_parts
 from latentface.head.controls import restrict
 from latentface.head.fit import HeadFit
 from latentface.head.mouth import MouthSource
+from latentface.head.own_mouth import OwnMouth
 from latentface.io.clip import Clip, Frame
 from latentface.io.images import Photo
 from latentface.io.provenance import COMPOSITE, GENERATED
@@ -106,9 +107,9 @@ class Transferrer:
         if identity.photo is not None and not made.layers:
             photo = replace(identity.photo, source_type=COMPOSITE)
         elif placer is not None and identity.photo is not None:
-            other = self._other(identity, expression) if by_head else None
-            if isinstance(placer, HeadPlacer) and other is not None:
-                rgb = self._place_head(placer, other.fit, other)
+            shown = self._shown(identity, expression) if by_head else None
+            if isinstance(placer, HeadPlacer) and shown is not None:
+                rgb = self._place_head(placer, *shown)
             else:
                 rgb = self._place(identity, placer, made.reference, made.image)
             photo = replace(identity.photo, rgb=rgb, source_type=COMPOSITE)
@@ -132,14 +133,15 @@ class Transferrer:
     def _placer(self, identity: Face, made: Transfer) -> Placer | None:
         return make_placer(identity, self.generator, made.reference, self.options.place, self.composite, note=self.note)
 
-    def _other(self, identity: Face, expression: Face) -> HeadPlacer | None:
-        """The head in the expression's photo; None, with a note, if none can be fitted."""
+    def _shown(self, identity: Face, expression: Face) -> tuple[HeadFit, OwnMouth | None] | None:
+        """The head in the expression's photo and its open mouth; None, with a note, if none can be fitted."""
         assert expression.photo is not None and expression.crop is not None
         try:
-            return HeadPlacer(identity.in_own_colours(expression.photo.rgb, expression.photo.icc), expression.crop)
+            head = HeadPlacer(identity.in_own_colours(expression.photo.rgb, expression.photo.icc), expression.crop)
         except InputError as error:
             self._warn_of_no_head(error)
             return None
+        return head.fit, None if self.options.mouth == "painted" else head.shown_mouth()
 
     def _fit(self, frame: Pixels, crop: FaceCrop, before: HeadFit | None) -> HeadFit | None:
         """The head in a frame; None, with a note, if none can be fitted."""
@@ -152,17 +154,15 @@ class Transferrer:
     def _warn_of_no_head(self, error: InputError) -> None:
         self.note(f"the expression's face: {error}; its expression is estimated from the synthesised face")
 
-    def _place_head(self, placer: HeadPlacer, theirs: HeadFit, other: HeadPlacer | None = None) -> Pixels:
-        """The photo with the expression of a head in another photo or, without that, in a frame.
+    def _place_head(self, placer: HeadPlacer, theirs: HeadFit, own: OwnMouth | None = None) -> Pixels:
+        """The photo with the expression of a head in another photo, which may show its own mouth."""
+        mouth: MouthSource = self.options.mouth  # type: ignore[assignment]
+        only = parse_parts(self.options.only)
+        return placer.place_expression(theirs, self.options.strength, only, mouth=mouth, other=own)
 
-        Frames are not measured again, which keeps a clip steady.
-        """
-        o, only = self.options, parse_parts(self.options.only)
-        if other is None:
-            return placer.place_expression(theirs, o.strength, only, looks=0)
-        mouth: MouthSource = o.mouth  # type: ignore[assignment]
-        own = None if mouth == "painted" else other.shown_mouth()
-        return placer.place_expression(theirs, o.strength, only, mouth=mouth, other=own)
+    def _follow_head(self, placer: HeadPlacer, theirs: HeadFit) -> Pixels:
+        """The photo with the expression of a head in a frame; not measured again, which keeps a clip steady."""
+        return placer.place_expression(theirs, self.options.strength, parse_parts(self.options.only), looks=0)
 
     def _place(self, identity: Face, placer: Placer, reference: Pixels, image: Pixels) -> Pixels:
         """The photo with the expression of the synthesised face."""
@@ -236,7 +236,7 @@ class Transferrer:
             if crop is not None and self._by_head and isinstance(placer, HeadPlacer):
                 head = self._fit(np.ascontiguousarray(frame.pixels[..., :3]), crop, head)
             if crop is not None and head is not None and isinstance(placer, HeadPlacer):
-                picture = self._place_head(placer, head)
+                picture = self._follow_head(placer, head)
             elif crop is not None or picture is None:
                 theirs = theirs if crop is None else self.finder.follow(crop, theirs)
                 latent = made.carry(theirs - first.ws)

@@ -119,8 +119,8 @@ class HeadPlacer:
             other: the other photo's own mouth, likewise.
         """
         extra = np.zeros(len(EXACTNESS))
-        before, wanted, tries = None, extra, []
-        for look in range(looks + 1):
+        before, wanted, least, best = None, extra, np.inf, None
+        for _ in range(looks + 1):
             after = match_expression(self.model, self.fit, theirs, strength, extra)
             after = restrict(self.fit, after, only) if only else after
             placed = self._drive(after, mouth, other)
@@ -130,9 +130,12 @@ class HeadPlacer:
                 before = self._measure(self.view.pixels, self.fit)
                 wanted = self._measure_mesh(after) - self._measure_mesh(self.fit)
             missed = wanted - (self._measure(placed.picture, after) - before)
-            tries.append((float(np.square(missed / EXACTNESS).sum()), look, placed))
+            error = float(np.square(missed / EXACTNESS).sum())
+            if best is None or error < least:  # one is kept at a time: those of large photos take much memory
+                least, best = error, placed
             extra = np.clip(extra + missed, extra - MOST_EXTRA, extra + MOST_EXTRA)
-        return self._enlarge(min(tries)[2])
+        assert best is not None
+        return self._enlarge(best)
 
     def shown_mouth(self) -> OwnMouth | None:
         """The open mouth in the photo, for use in another photo; None if it is nearly closed."""

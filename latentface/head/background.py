@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from PIL import Image
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
@@ -44,6 +45,8 @@ NECK = 4  # pixels of the small copy: what is thinner than twice that connects n
 LEAST, MOST = 0.2, 0.8  # shares of people that count as none and as all
 PERSON = 0.02  # share from which on a pixel is no pure background
 CLEAR = (0.5, 3.0)  # pixels of the small copy: over this distance from people the background begins
+MEANT = 0.25  # a pixel of the small copy of which so much is background has the background's colour
+ROWS = 128  # of the photo that are computed together, which bounds the memory needed
 VISIBLE = 0.004  # share of background around the face: with less there is none
 
 
@@ -103,7 +106,7 @@ def find_background(
         return None
     part = photo[box.slices]
     step = max(1, -(-max(box.height, box.width) // CELLS))
-    small = blocks(part, step) / np.float32(255)
+    small = reduced(part, step) / np.float32(255)
     corner = np.array([box.left, box.top], np.float32)
     places = (Box(0, 0, small.shape[1], small.shape[0]).places() + np.float32(0.5)) * step - np.float32(0.5) + corner
     found = sharpen(_people(crop, network, small, places), small, part, step)
@@ -180,9 +183,12 @@ def sharpen(values: Float32Array, small: Float32Array, picture: Pixels, step: in
     common = mean(small * values[..., None]) - colours * level[..., None]
     slopes = np.linalg.solve(spread + SMOOTH * np.eye(3, dtype=np.float32), common[..., None])[..., 0]
     offset = level - (slopes * colours).sum(axis=-1)
-    planes = mean(np.dstack([slopes, offset]).astype(np.float32))
-    at = read(planes, _on_small(Box(0, 0, picture.shape[1], picture.shape[0]).places(), step))
-    made: Float32Array = (at[..., :3] * (picture / np.float32(255))).sum(axis=-1) + at[..., 3]
+    planes = mean(np.dstack([slopes / np.float32(255), offset]).astype(np.float32))
+    made = np.empty(picture.shape[:2], np.float32)
+    for top in range(0, len(made), ROWS):
+        band = slice(top, min(top + ROWS, len(made)))
+        at = read(planes, _on_small(Box(0, top, picture.shape[1], band.stop).places(), step))
+        made[band] = (at[..., :3] * picture[band]).sum(axis=-1) + at[..., 3]
     return made
 
 
@@ -191,10 +197,10 @@ def fill_behind(picture: Pixels, share: Float32Array, step: int) -> Pixels:
 
     Smoothly, on a copy with a pixel for each step x step ones.
     """
-    known = (share == share.max()).astype(np.float32)
-    weight = blocks(known, step)
-    filled: Float32Array = blocks(picture * known[..., None], step) / np.maximum(weight, np.float32(1e-6))[..., None]
-    certain, width = weight > 0, 1.0
+    known = share == share.max()
+    weight = reduced(255 * known.astype(np.uint8), step) / np.float32(255)
+    filled = reduced(picture * known[..., None], step) / np.maximum(weight, np.float32(MEANT))[..., None]
+    certain, width = weight >= min(MEANT, weight.max()), 1.0
     while not certain.all() and width < 4 * max(weight.shape):
         spread, reach = blur_known(filled, certain, width)
         reached = ~certain & (reach > 0.02)
@@ -206,10 +212,6 @@ def fill_behind(picture: Pixels, share: Float32Array, step: int) -> Pixels:
     return made
 
 
-def blocks(values: Float32Array | Pixels, step: int) -> Float32Array:
-    """Means over blocks of step x step pixels; the last ones reach over the edge, where the last pixel is repeated."""
-    pad = [(0, -size % step) for size in values.shape[:2]] + [(0, 0)] * (values.ndim - 2)
-    wide = np.pad(values.astype(np.float32), pad, mode="edge")
-    rows, columns = wide.shape[0] // step, wide.shape[1] // step
-    made: Float32Array = wide.reshape(rows, step, columns, step, *values.shape[2:]).mean(axis=(1, 3))
-    return made
+def reduced(picture: Pixels, step: int) -> Float32Array:
+    """Means over blocks of step x step pixels of a picture, uint8 [H, W] or [H, W, 3], rounded."""
+    return np.asarray(Image.fromarray(picture).reduce(step), np.float32)

@@ -29,6 +29,7 @@ from latentface.provenance.payload import Payload
 SMALLEST = 96
 #: The least confidence of a single frame's reading: marks have more, faces without one hardly ever that much.
 LEAST_CONFIDENCE = 0.95
+ROWS = 256  # of the photo that are marked together, which bounds the memory needed
 
 
 @dataclass(frozen=True)
@@ -177,12 +178,14 @@ def confidence(odds: NDArray[np.floating]) -> float:
 def _add(photo: Pixels, to_photo: Float64Array, mark: torch.Tensor) -> Pixels:
     """The photo with the mark [1, 1, 128, 128] added, in levels; to_photo: the map from the crop of that size."""
     rows, columns = _extent(to_photo, mark[0, 0].numpy(), photo.shape[0], photo.shape[1])
-    y, x = np.mgrid[rows, columns]
-    places = map_points(np.linalg.inv(to_photo), np.stack([x, y], axis=-1))
-    grid = torch.from_numpy((places + 0.5) * (2 / SIDE) - 1).float()[None]
-    added = F.grid_sample(mark, grid, mode="bicubic", padding_mode="zeros", align_corners=False)[0, 0].numpy()
-    made: Pixels = photo.copy()
-    made[rows, columns] = np.rint(photo[rows, columns] + added[..., None]).clip(0, 255)
+    from_photo, made = np.linalg.inv(to_photo), np.array(photo)
+    for top in range(rows.start, rows.stop, ROWS):
+        band = slice(top, min(top + ROWS, rows.stop))
+        y, x = np.mgrid[band, columns]
+        places = map_points(from_photo, np.stack([x, y], axis=-1))
+        grid = torch.from_numpy((places + 0.5) * (2 / SIDE) - 1).float()[None]
+        added = F.grid_sample(mark, grid, mode="bicubic", padding_mode="zeros", align_corners=False)[0, 0].numpy()
+        made[band, columns] = np.rint(photo[band, columns] + added[..., None]).clip(0, 255)
     return made
 
 

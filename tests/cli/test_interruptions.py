@@ -57,7 +57,15 @@ VERBS: dict[str, tuple[object, ...]] = {
     "faces": ("in/driver.mp4",),
 }
 WITHOUT_NETWORK = ("sequence predict", "sequence read", "sequence fit", "train motion", "check", "composite", "faces")
-WITHOUT_DEVICE = ("composite", "faces", "directions import", "weights export", "sequence predict", "sequence fit", "check")
+WITHOUT_DEVICE = (
+    "composite",
+    "faces",
+    "directions import",
+    "weights export",
+    "sequence predict",
+    "sequence fit",
+    "check",
+)
 #: What a run that goes on later leaves of its state, beside the results or under their folder.
 STATE = re.compile(r"\.run/|/checkpoint\.pt|/curves\.csv|\.looks\.jsonl")
 #: Where each verb writes to, its suffix included; a second way where clips can be folders of frames.
