@@ -51,7 +51,7 @@ class Payload:
     def of(cls, kind: str, pixels: NDArray[np.uint8]) -> Payload:
         """The payload of this release for pixels that a verb made; verbs that have no name here are "other"."""
         version = int(__version__.split(".")[1]) % 2**_VERSION
-        digest = hashlib.sha256(np.ascontiguousarray(pixels)).digest()
+        digest = hashlib.sha256(np.ascontiguousarray(pixels).data).digest()
         return cls(kind if kind in KINDS else "other", version, int.from_bytes(digest[:2], "big") % 2**_NUMBER)
 
     def to_bits(self) -> NDArray[np.uint8]:
