@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from itertools import islice
+from itertools import chain, islice, repeat
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from latentface.head.fit import HeadFit
 from latentface.head.geometry import ramp
 from latentface.head.view import HeadView
 from latentface.io.clip import Clip, Frame
+from latentface.io.kept_frames import KeptFrames, pack, unpack
 from latentface.io.provenance import COMPOSITE
 from latentface.motion.driver import LOOKED_AT, Latest
 from latentface.motion.head_driver import HeadDriver, HeadFollower, HeadMotion
@@ -67,7 +68,7 @@ class EditedClip:
 
 def edit_clip(
     clip: Clip, change: ChangeOver, options: ClipOptions | None = None, *, face: WhichFace = None,
-    landmarks: str = "builtin", name: str = "the clip", note: Note | None = None,
+    landmarks: str = "builtin", name: str = "the clip", note: Note | None = None, kept: KeptFrames | None = None,
 ) -> EditedClip:  # fmt: skip
     """One face of a film, changed in every frame; times, sound and all other pixels stay.
 
@@ -82,15 +83,17 @@ def edit_clip(
         landmarks: as `latentface.align` takes it.
         name: of the clip, for messages.
         note: told what the user should know, in one line.
+        kept: the frames that an earlier run has finished, and that this one finishes. The face is followed through the
+            former again, since its state is needed afterwards, but they are not rendered again.
 
     Raises:
         NoFaceFound: none of the first frames shows a face.
         InputError: it has fewer faces than `face`.
     """
-    editor = _ClipEditor(change, options or ClipOptions(), landmarks, name, note)
+    editor = _ClipEditor(change, options or ClipOptions(), landmarks, name, note, kept)
     beginning, clip = clip.ahead(LOOKED_AT)
     editor.begin(islice(beginning, LOOKED_AT), face)
-    frames = in_order(editor.follow(clip), editor.render, 0 if clip.once and clip.count is None else editor.at_once)
+    frames = editor.frames(clip, 0 if clip.once and clip.count is None else editor.at_once)
     return EditedClip(replace(clip, frames=frames, source_type=COMPOSITE), editor.report)
 
 
@@ -190,6 +193,7 @@ class _Step:
     Attributes:
         fit: the head. rest: the same at rest. change: what becomes of it. steady: what frames of its track share.
         shut: how far its eyes have closed, 0..1. others: landmarks [68, 2] of the faces beside it, which keep still.
+        record: of the finished frame, if an earlier run has kept it.
     """
 
     frame: Frame
@@ -199,12 +203,21 @@ class _Step:
     steady: Steady | None = None
     shut: float = 0.0
     others: tuple[Float64Array, ...] = ()
+    record: bytes | None = None
 
 
 class _ClipEditor:
-    def __init__(self, change: ChangeOver, options: ClipOptions, landmarks: str, name: str, note: Note | None) -> None:
+    def __init__(
+        self,
+        change: ChangeOver,
+        options: ClipOptions,
+        landmarks: str,
+        name: str,
+        note: Note | None = None,
+        kept: KeptFrames | None = None,
+    ) -> None:
         self.change, self.options, self.landmarks, self.name = change, options, landmarks, name
-        self.note, self.report = _once(note), ClipEditReport()
+        self.note, self.report, self.kept = _once(note), ClipEditReport(), kept
         self._people: list[Person] = []
         self._number = 1
         self._rest: HeadFit | None = None
@@ -230,17 +243,33 @@ class _ClipEditor:
         if heads:
             self._rest = replace(heads[0], expression=np.median([fit.expression for fit in heads], axis=0))
 
+    def frames(self, clip: Clip, workers: int) -> Iterator[Frame]:
+        """The finished frames, computed by so many workers; what has been kept is taken from there."""
+        for frame, record in in_order(self.follow(clip), self.finish, workers):
+            if self.kept is not None and record:
+                self.kept.add(record)
+            yield frame
+
+    def finish(self, step: _Step) -> tuple[Frame, bytes]:
+        """The finished frame, and the record to keep; empty if there is one already, or none is wanted."""
+        before = step.frame.pixels
+        if step.record is not None:
+            return replace(step.frame, pixels=unpack(step.record, before)), b""
+        made = self.render(step)
+        return made, pack(made.pixels, before) if self.kept is not None else b""
+
     def follow(self, clip: Clip) -> Iterator[_Step]:
         """The head in every frame."""
         follower, tracker = self._follower()
         track, rest = -1, self._rest
-        for frame in clip:
+        records: Iterator[bytes | None] = iter(self.kept.records() if self.kept is not None else ())
+        for frame, record in zip(clip, chain(records, repeat(None)), strict=False):
             self.report.frames += 1
             picture = np.ascontiguousarray(frame.pixels[..., :3])
             found = follower(picture)
             if found is None:
                 self.report.untouched += 1
-                yield _Step(frame)
+                yield _Step(frame, record=record)
                 continue
             fit, points = found
             rest = fit if rest is None else rest
@@ -248,7 +277,7 @@ class _ClipEditor:
                 track, lids = tracker.track, Lids(picture, points)
                 steady = HeadPlacer(picture, fit, tracker.others).steady
             change = self.change(frame.time, rest)
-            yield _Step(frame, fit, rest, change, steady, float(lids(picture, points).max()), tracker.others)
+            yield _Step(frame, fit, rest, change, steady, float(lids(picture, points).max()), tracker.others, record)
 
     def render(self, step: _Step) -> Frame:
         """The edited frame."""
