@@ -46,6 +46,7 @@ ChangeOver = Callable[[Fraction, HeadFit], Change]
 RESTING = 12  # frames, of the first `LOOKED_AT`, whose median is the face at rest
 #: Degrees of yaw or pitch over which an edit fades, since a head that is turned farther cannot be fitted.
 TURNED = (42.0, 57.0)
+FADE = 0.25  # seconds in which an edit comes back after a face was lost, and that of a mouth goes when it is hidden
 #: Shapes of lids and eyeballs.
 EYES = ("eyeBlink", "eyeWide", "eyeSquint", "eyeLook")
 
@@ -188,22 +189,34 @@ def _of_parts(change: Change, only: Sequence[str]) -> Change:
 
 @dataclass(frozen=True, eq=False)
 class _Step:
-    """A frame, and what is known of the head in it; None where there is no head.
+    """A frame, and what is to be done with the head in it.
 
     Attributes:
-        fit: the head. rest: the same at rest. change: what becomes of it. steady: what frames of its track share.
-        shut: how far its eyes have closed, 0..1. others: landmarks [68, 2] of the faces beside it, which keep still.
+        placer: what moves the head; None where there is none.
+        after: the head after the edit.
+        share: of the change of the mouth.
         record: of the finished frame, if an earlier run has kept it.
     """
 
     frame: Frame
-    fit: HeadFit | None = None
-    rest: HeadFit | None = None
-    change: Change | None = None
-    steady: Steady | None = None
-    shut: float = 0.0
-    others: tuple[Float64Array, ...] = ()
+    placer: HeadPlacer | None = None
+    after: HeadFit | None = None
+    share: float = 1.0
     record: bytes | None = None
+
+
+class _Fade:
+    """A share that reaches what it is to be within `FADE` seconds, so that nothing jumps from frame to frame."""
+
+    def __init__(self, value: float, time: Fraction | None = None) -> None:
+        self.value, self._time = value, time
+
+    def __call__(self, aim: float, time: Fraction) -> float:
+        """The share in the next frame; the first one has its aim."""
+        step = 1.0 if self._time is None else float(time - self._time) / FADE
+        self.value += float(np.clip(aim - self.value, -step, step))
+        self._time = time
+        return self.value
 
 
 class _ClipEditor:
@@ -261,7 +274,8 @@ class _ClipEditor:
     def follow(self, clip: Clip) -> Iterator[_Step]:
         """The head in every frame."""
         follower, tracker = self._follower()
-        track, rest = -1, self._rest
+        track, rest, missed = -1, self._rest, None
+        steady: Steady | None = None
         records: Iterator[bytes | None] = iter(self.kept.records() if self.kept is not None else ())
         for frame, record in zip(clip, chain(records, repeat(None)), strict=False):
             self.report.frames += 1
@@ -269,33 +283,37 @@ class _ClipEditor:
             found = follower(picture)
             if found is None:
                 self.report.untouched += 1
+                missed = frame.time
                 yield _Step(frame, record=record)
                 continue
             fit, points = found
             rest = fit if rest is None else rest
-            if track != tracker.track:
-                track, lids = tracker.track, Lids(picture, points)
-                steady = HeadPlacer(picture, fit, tracker.others).steady
+            anew = track != tracker.track
+            placer = HeadPlacer(picture, fit, tracker.others, self.note, None if anew else steady)
+            if anew:
+                track, steady, lids = tracker.track, placer.steady, Lids(picture, points)
+                there = _Fade(0.0, missed) if missed is not None and not tracker.people.is_cut else _Fade(1.0)
+                mouth = _Fade(1.0)
+            shut = float(lids(picture, points).max())
             change = self.change(frame.time, rest)
-            yield _Step(frame, fit, rest, change, steady, float(lids(picture, points).max()), tracker.others, record)
+            after = self._changed(placer.fit, rest, change, shut, there(1.0, frame.time))
+            yield _Step(frame, placer, after, mouth(1.0 - placer.hides(after), frame.time), record)
 
     def render(self, step: _Step) -> Frame:
         """The edited frame."""
-        frame, fit = step.frame, step.fit
-        if fit is None or step.rest is None or step.change is None:
+        frame = step.frame
+        if step.placer is None or step.after is None:
             return frame
-        picture = np.ascontiguousarray(frame.pixels[..., :3])
-        placer = HeadPlacer(picture, fit, step.others, self.note, step.steady)
-        made: Pixels = placer.place(self._changed(placer.fit, step.rest, step.change, step.shut))
+        made: Pixels = step.placer.place(step.after, share=step.share)
         return replace(frame, pixels=np.dstack([made, frame.pixels[..., 3:]]))
 
-    def _changed(self, fit: HeadFit, rest: HeadFit, change: Change, shut: float) -> HeadFit:
-        """The head of a frame after the edit; eyes that are shut stay so, since there is none to open."""
+    def _changed(self, fit: HeadFit, rest: HeadFit, change: Change, shut: float, there: float) -> HeadFit:
+        """The head of a frame after a share of the edit; shut eyes stay so, since there is none to open."""
         absolute = self.options.mode == "absolute"
         before = fit if absolute else rest
         after = change(before)
         turned = np.array([max(abs(fit.yaw), abs(fit.pitch))])
-        share = float(1 - ramp(turned, *TURNED)[0])
+        share = there * float(1 - ramp(turned, *TURNED)[0])
         moved = share * (after.expression - before.expression)
         moved[[name.startswith(EYES) for name in fit.expression_names]] *= 1 - shut
         most = np.maximum(fit.expression, np.maximum(after.expression, 1.0))
