@@ -9,6 +9,7 @@ import av
 import numpy as np
 import pytest
 from PIL import Image, ImageSequence
+from scipy.ndimage import gaussian_filter
 
 from latentface.arrays import Pixels
 from latentface.errors import InputError, OutputError
@@ -125,6 +126,18 @@ def test_a_gif_has_no_delays_that_browsers_slow_down(rate: int, tmp_path: Path) 
     assert sum(delays) == pytest.approx(1000, abs=25)
     assert bool(written.notes) == (rate > 50)
     assert all("it has 50" in note for note in written.notes)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.webm", "a.gif", "a.webp"])
+def test_the_same_frames_give_the_same_bytes(name: str, tmp_path: Path) -> None:
+    source = np.random.default_rng(0)
+    clouds = [gaussian_filter(source.uniform(0, 255, (150, 200, 3)), (3, 3, 0)).astype(np.uint8) for _ in range(6)]
+    kept, seen = [], set()
+    for size in (1, 4_097, 70_001, 30, 150_003, 9, 12_345, 88_888):  # of memory, so that encoders find other places
+        write_clip(tmp_path / name, Clip.of(clouds, 25, (200, 150)))
+        seen.add((tmp_path / name).read_bytes())
+        kept.append(np.full(size, size % 251, np.uint8))
+    assert len(seen) == 1
 
 
 def test_an_encoders_fault_is_not_blamed_on_the_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
