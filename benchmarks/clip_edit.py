@@ -155,10 +155,10 @@ def main() -> None:
 
     for edit in (*EDITS, None):
         unedited, clip, photo = (mean("moving", name, edit) for name in ("unedited", "clip", "photo"))
-        rough, was = mean("moving", "rough_out", edit), mean("moving", "rough_in", edit)
+        rough, was, twin = (mean("moving", name, edit) for name in ("rough_out", "rough_in", "rough_twin"))
         print(
-            f"{edit or 'all':8s} unedited {unedited:.2f} px, clip {clip:.2f}, photo {photo:.2f}: ratio {clip / photo:.2f}; "
-            f"roughness {rough:.2f} of {was:.2f}: ratio {rough / was:.2f} (twin {mean('moving', 'rough_twin', edit):.2f})"
+            f"{edit or 'all':6s} unedited {unedited:.2f} px, clip {clip:.2f}, photo {photo:.2f}: {clip / photo:.2f}; "
+            f"roughness {rough:.2f}, input {was:.2f}: {rough / was:.2f}, twin {twin:.2f}"
         )
     if rows["still"]:
         print(f"still: {mean('still', 'moves_out'):.2f} px, the input {mean('still', 'moves_in'):.2f}, "
