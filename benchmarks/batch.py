@@ -1,7 +1,7 @@
 """What many files cost: `python benchmarks/batch.py PHOTOS --count 200 --processes 1 2`.
 
-Does a command on many files as `latentface batch` does, by default a projection by the encoder alone, and prints for
-each number of processes:
+Does a command on many files as `latentface batch` does, by default a projection by the encoder alone, unsigned since
+a signature has its time, and prints for each number of processes:
 
 - photos a second by the clock, and by processor time: other programs disturb the latter less, and where a photo takes
   as much of it with two processes as with one, two idle cores take half the time;
@@ -34,7 +34,7 @@ from latentface.batch.local import run_local
 from latentface.cli.batch_work import work
 from latentface.io.images import list_photos
 
-VERB = "project --steps 0"
+VERB = "project --steps 0 --no-sign"
 
 
 def measured(job: Job) -> Outcome:
