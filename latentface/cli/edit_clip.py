@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from latentface._version import __version__
 from latentface.cli.changes import read_keyframes
 from latentface.cli.flags import CLIP, FRAMES, build_options, kind_of_any
 from latentface.cli.outputs import check_outputs, default_output, prepared_folder, write_film
 from latentface.cli.publishing import build_publisher
 from latentface.cli.report import Report
-from latentface.errors import OutputError
+from latentface.errors import LatentfaceError, OutputError
+from latentface.io.kept_frames import film_facts
 from latentface.options.clips import ClipOptions
 
 if TYPE_CHECKING:
     from latentface.editing.clip_edit import ChangeOver
     from latentface.io.clip import Clip
+    from latentface.io.kept_frames import KeptFrames
     from latentface.provenance.publish import Publisher
 
 KINDS = (".mp4", ".webm", ".gif", ".webp", "")
@@ -37,7 +41,8 @@ def edit_clip(
 
     change = change_by_name(keyframes, parse_parts(flags["only"]))
     publisher = build_publisher(report, "edit", flags, [source], {"set": dict(keyframes.constant)})
-    told = _change(report, source, target, change, flags, ", ".join(keyframes.names), publisher)
+    facts = {"set": keyframes.constant, "keys": keyframes.keys, "only": flags["only"]}
+    told = _change(report, source, target, change, flags, ", ".join(keyframes.names), facts, publisher)
     if flags["save_preset"]:
         from latentface.cli.presets import save_preset
 
@@ -56,7 +61,9 @@ def transfer_to_clip(
     change = _expression_of(report, expression, flags)
     settings = {"strength": flags["strength"], "only": flags["only"]}
     publisher = build_publisher(report, "transfer", flags, [identity, expression], settings)
-    told = _change(report, identity, target, change, flags, f"the expression of {expression.name}", publisher)
+    theirs = {"theirs": film_facts(expression), "their_face": str(flags["expression_face"])}
+    what = f"the expression of {expression.name}"
+    told = _change(report, identity, target, change, flags, what, settings | theirs, publisher)
     report.result({"command": "transfer", **told, "expression": str(expression), "exit_code": 0})
 
 
@@ -97,9 +104,13 @@ def _change(
     change: ChangeOver,
     flags: dict[str, Any],
     what: str,
+    facts: Mapping[str, object],
     publisher: Publisher,
 ) -> dict[str, object]:
-    """Change the face of a clip and write it; returns the facts to report."""
+    """Change the face of a clip and write it; returns the facts to report.
+
+    facts: what the change is, so that no frame of another change is taken for one of an interrupted run.
+    """
     if target.suffix.lower() not in KINDS:
         raise OutputError(
             f"{target}: the result is a clip; end the name in {', '.join(KINDS[:-1])}, or give it no suffix"
@@ -110,10 +121,13 @@ def _change(
 
     began = time.perf_counter()
     clip = _open(report, source, flags)
-    with prepared_folder(target.parent):
+    how = {name: str(flags[name]) for name in ("face", "landmarks")} | {"options": asdict(options)}
+    whole = {**film_facts(source), **how, **facts, "rate": str(clip.rate), "version": __version__}
+    with prepared_folder(target.parent), keeping_frames(report, target, whole) as kept:
         made = edit_clip(
-            clip, change, options, face=flags["face"], landmarks=flags["landmarks"], name=str(source), note=report.note
-        )
+            clip, change, options, face=flags["face"], landmarks=flags["landmarks"], name=str(source),
+            note=report.note, kept=kept,
+        )  # fmt: skip
         film = made.clip if flags.get("sound", True) else replace(made.clip, sound=None)
         with report.progress() as bar:
             written = write_film(bar, "editing", target, film, publisher, keep_partial=flags.get("keep_partial", False))
@@ -129,3 +143,24 @@ def _change(
         "source": str(source), "output": str(target), "frames": written.frames, "rate": str(clip.rate),
         "sound": written.sound, "untouched": left, "options": asdict(options), "seconds": round(seconds, 3),
     }  # fmt: skip
+
+
+@contextmanager
+def keeping_frames(report: Report, target: Path, facts: Mapping[str, object]) -> Iterator[KeptFrames]:
+    """The finished frames in TARGET.run, from which the same command goes on after an interruption."""
+    from latentface.io.kept_frames import KeptFrames
+
+    with KeptFrames(target.with_name(f"{target.name}.run") / "frames", facts) as kept:
+        if kept.found:
+            report.note(f"continuing after {kept.found} frames that are kept in {kept.path.parent}")
+        elif kept.replaced:
+            report.note(f"{kept.path.parent} was made from another clip or with other options; starting again")
+        try:
+            yield kept
+        except (KeyboardInterrupt, SystemExit, OutputError):
+            report.note(f"{kept.count} frames are kept in {kept.path.parent}; the same command continues from there")
+            raise
+        except LatentfaceError:  # the same command would end in the same way
+            kept.remove()
+            raise
+        kept.remove()

@@ -69,9 +69,10 @@ def read(report: Report, film: Path, output: Path, **flags: Any) -> None:
     is damaged, the part before the damage is written and the exit code is 3.
     """
     from latentface import api
-    from latentface.emotions.resume_log import Journal, film_facts
+    from latentface.emotions.resume_log import Journal
     from latentface.io import video
     from latentface.io.clip import parse_rate
+    from latentface.io.kept_frames import film_facts
 
     check_flags({FILM: FRAMES if film.is_dir() else FILE})
     check_outputs([output], [film])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from itertools import islice
+from itertools import chain, islice, repeat
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from latentface.head.fit import HeadFit
 from latentface.head.geometry import ramp
 from latentface.head.view import HeadView
 from latentface.io.clip import Clip, Frame
+from latentface.io.kept_frames import KeptFrames, pack, unpack
 from latentface.io.provenance import COMPOSITE
 from latentface.motion.driver import LOOKED_AT, Latest
 from latentface.motion.head_driver import HeadDriver, HeadFollower, HeadMotion
@@ -45,6 +46,7 @@ ChangeOver = Callable[[Fraction, HeadFit], Change]
 RESTING = 12  # frames, of the first `LOOKED_AT`, whose median is the face at rest
 #: Degrees of yaw or pitch over which an edit fades, since a head that is turned farther cannot be fitted.
 TURNED = (42.0, 57.0)
+FADE = 0.25  # seconds in which an edit comes back after a face was lost, and that of a mouth goes when it is hidden
 #: Shapes of lids and eyeballs.
 EYES = ("eyeBlink", "eyeWide", "eyeSquint", "eyeLook")
 
@@ -67,7 +69,7 @@ class EditedClip:
 
 def edit_clip(
     clip: Clip, change: ChangeOver, options: ClipOptions | None = None, *, face: WhichFace = None,
-    landmarks: str = "builtin", name: str = "the clip", note: Note | None = None,
+    landmarks: str = "builtin", name: str = "the clip", note: Note | None = None, kept: KeptFrames | None = None,
 ) -> EditedClip:  # fmt: skip
     """One face of a film, changed in every frame; times, sound and all other pixels stay.
 
@@ -82,15 +84,17 @@ def edit_clip(
         landmarks: as `latentface.align` takes it.
         name: of the clip, for messages.
         note: told what the user should know, in one line.
+        kept: the frames that an earlier run has finished, and that this one finishes. The face is followed through the
+            former again, since its state is needed afterwards, but they are not rendered again.
 
     Raises:
         NoFaceFound: none of the first frames shows a face.
         InputError: it has fewer faces than `face`.
     """
-    editor = _ClipEditor(change, options or ClipOptions(), landmarks, name, note)
+    editor = _ClipEditor(change, options or ClipOptions(), landmarks, name, note, kept)
     beginning, clip = clip.ahead(LOOKED_AT)
     editor.begin(islice(beginning, LOOKED_AT), face)
-    frames = in_order(editor.follow(clip), editor.render, 0 if clip.once and clip.count is None else editor.at_once)
+    frames = editor.frames(clip, 0 if clip.once and clip.count is None else editor.at_once)
     return EditedClip(replace(clip, frames=frames, source_type=COMPOSITE), editor.report)
 
 
@@ -185,26 +189,48 @@ def _of_parts(change: Change, only: Sequence[str]) -> Change:
 
 @dataclass(frozen=True, eq=False)
 class _Step:
-    """A frame, and what is known of the head in it; None where there is no head.
+    """A frame, and what is to be done with the head in it.
 
     Attributes:
-        fit: the head. rest: the same at rest. change: what becomes of it. steady: what frames of its track share.
-        shut: how far its eyes have closed, 0..1. others: landmarks [68, 2] of the faces beside it, which keep still.
+        placer: what moves the head; None where there is none.
+        after: the head after the edit.
+        share: of the change of the mouth.
+        record: of the finished frame, if an earlier run has kept it.
     """
 
     frame: Frame
-    fit: HeadFit | None = None
-    rest: HeadFit | None = None
-    change: Change | None = None
-    steady: Steady | None = None
-    shut: float = 0.0
-    others: tuple[Float64Array, ...] = ()
+    placer: HeadPlacer | None = None
+    after: HeadFit | None = None
+    share: float = 1.0
+    record: bytes | None = None
+
+
+class _Fade:
+    """A share that reaches what it is to be within `FADE` seconds, so that nothing jumps from frame to frame."""
+
+    def __init__(self, value: float, time: Fraction | None = None) -> None:
+        self.value, self._time = value, time
+
+    def __call__(self, aim: float, time: Fraction) -> float:
+        """The share in the next frame; the first one has its aim."""
+        step = 1.0 if self._time is None else float(time - self._time) / FADE
+        self.value += float(np.clip(aim - self.value, -step, step))
+        self._time = time
+        return self.value
 
 
 class _ClipEditor:
-    def __init__(self, change: ChangeOver, options: ClipOptions, landmarks: str, name: str, note: Note | None) -> None:
+    def __init__(
+        self,
+        change: ChangeOver,
+        options: ClipOptions,
+        landmarks: str,
+        name: str,
+        note: Note | None = None,
+        kept: KeptFrames | None = None,
+    ) -> None:
         self.change, self.options, self.landmarks, self.name = change, options, landmarks, name
-        self.note, self.report = _once(note), ClipEditReport()
+        self.note, self.report, self.kept = _once(note), ClipEditReport(), kept
         self._people: list[Person] = []
         self._number = 1
         self._rest: HeadFit | None = None
@@ -230,43 +256,64 @@ class _ClipEditor:
         if heads:
             self._rest = replace(heads[0], expression=np.median([fit.expression for fit in heads], axis=0))
 
+    def frames(self, clip: Clip, workers: int) -> Iterator[Frame]:
+        """The finished frames, computed by so many workers; what has been kept is taken from there."""
+        for frame, record in in_order(self.follow(clip), self.finish, workers):
+            if self.kept is not None and record:
+                self.kept.add(record)
+            yield frame
+
+    def finish(self, step: _Step) -> tuple[Frame, bytes]:
+        """The finished frame, and the record to keep; empty if there is one already, or none is wanted."""
+        before = step.frame.pixels
+        if step.record is not None:
+            return replace(step.frame, pixels=unpack(step.record, before)), b""
+        made = self.render(step)
+        return made, pack(made.pixels, before) if self.kept is not None else b""
+
     def follow(self, clip: Clip) -> Iterator[_Step]:
         """The head in every frame."""
         follower, tracker = self._follower()
-        track, rest = -1, self._rest
-        for frame in clip:
+        track, rest, missed = -1, self._rest, None
+        steady: Steady | None = None
+        records: Iterator[bytes | None] = iter(self.kept.records() if self.kept is not None else ())
+        for frame, record in zip(clip, chain(records, repeat(None)), strict=False):
             self.report.frames += 1
             picture = np.ascontiguousarray(frame.pixels[..., :3])
             found = follower(picture)
             if found is None:
                 self.report.untouched += 1
-                yield _Step(frame)
+                missed = frame.time
+                yield _Step(frame, record=record)
                 continue
             fit, points = found
             rest = fit if rest is None else rest
-            if track != tracker.track:
-                track, lids = tracker.track, Lids(picture, points)
-                steady = HeadPlacer(picture, fit, tracker.others).steady
+            anew = track != tracker.track
+            placer = HeadPlacer(picture, fit, tracker.others, self.note, None if anew else steady)
+            if anew:
+                track, steady, lids = tracker.track, placer.steady, Lids(picture, points)
+                there = _Fade(0.0, missed) if missed is not None and not tracker.people.is_cut else _Fade(1.0)
+                mouth = _Fade(1.0)
+            shut = float(lids(picture, points).max())
             change = self.change(frame.time, rest)
-            yield _Step(frame, fit, rest, change, steady, float(lids(picture, points).max()), tracker.others)
+            after = self._changed(placer.fit, rest, change, shut, there(1.0, frame.time))
+            yield _Step(frame, placer, after, mouth(1.0 - placer.hides(after), frame.time), record)
 
     def render(self, step: _Step) -> Frame:
         """The edited frame."""
-        frame, fit = step.frame, step.fit
-        if fit is None or step.rest is None or step.change is None:
+        frame = step.frame
+        if step.placer is None or step.after is None:
             return frame
-        picture = np.ascontiguousarray(frame.pixels[..., :3])
-        placer = HeadPlacer(picture, fit, step.others, self.note, step.steady)
-        made: Pixels = placer.place(self._changed(placer.fit, step.rest, step.change, step.shut))
+        made: Pixels = step.placer.place(step.after, share=step.share)
         return replace(frame, pixels=np.dstack([made, frame.pixels[..., 3:]]))
 
-    def _changed(self, fit: HeadFit, rest: HeadFit, change: Change, shut: float) -> HeadFit:
-        """The head of a frame after the edit; eyes that are shut stay so, since there is none to open."""
+    def _changed(self, fit: HeadFit, rest: HeadFit, change: Change, shut: float, there: float) -> HeadFit:
+        """The head of a frame after a share of the edit; shut eyes stay so, since there is none to open."""
         absolute = self.options.mode == "absolute"
         before = fit if absolute else rest
         after = change(before)
         turned = np.array([max(abs(fit.yaw), abs(fit.pitch))])
-        share = float(1 - ramp(turned, *TURNED)[0])
+        share = there * float(1 - ramp(turned, *TURNED)[0])
         moved = share * (after.expression - before.expression)
         moved[[name.startswith(EYES) for name in fit.expression_names]] *= 1 - shut
         most = np.maximum(fit.expression, np.maximum(after.expression, 1.0))

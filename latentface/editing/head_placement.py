@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from latentface import api, hub
-from latentface.arrays import Float64Array, Pixels
+from latentface.arrays import BoolArray, Float64Array, Pixels
 from latentface.errors import InputError
 from latentface.faces.alignment import box_around
 from latentface.faces.crop import FaceCrop, map_points
@@ -77,10 +77,13 @@ class HeadPlacer:
             fit = face if isinstance(face, HeadFit) else api.fit_head(face, photo)
         except InputError as error:
             raise InputError(f"{error}; or choose another way with place=warp") from None
-        points = face.landmarks(self.model) if isinstance(face, HeadFit) else face.landmarks
+        self._projector = Projector(fit, self.model)
+        if isinstance(face, HeadFit):
+            points = fit.landmarks(self.model, self._projector.vertices(fit))
+        else:
+            points = face.landmarks
         self.view = HeadView.of(photo, points)
         self.fit: HeadFit = fit.mapped(self.view.matrix)
-        self._projector = Projector(self.fit, self.model)
         beside = [map_points(self.view.matrix, other) for other in others]
         vertices = self._projector.vertices(self.fit)
         self._driver = Driver(self.view.pixels, self.model, vertices, beside, steady, hub.finders())
@@ -90,12 +93,20 @@ class HeadPlacer:
         """The state that the next frame of a film takes from this one, see `Driver`."""
         return self._driver.steady
 
-    def place(self, after: HeadFit, mouth: MouthSource = "painted", other: OwnMouth | None = None) -> Pixels:
+    def place(
+        self, after: HeadFit, mouth: MouthSource = "painted", other: OwnMouth | None = None, share: float | None = None
+    ) -> Pixels:
         """The photo with the head in the state `after`, a changed `fit`; without a change, the photo itself.
 
-        mouth, other: what fills the opened mouth, as for `paint_opening`.
+        mouth, other: what fills the opened mouth, as for `paint_opening`. share: how much of the change of the mouth is
+        made, 0 to 1; by default all of it, but none if something hides the mouth.
         """
-        return self._enlarge(self._drive(after, mouth, other))
+        return self._enlarge(self._drive(after, mouth, other, share))
+
+    def hides(self, after: HeadFit) -> bool:
+        """Whether `after` moves a mouth that something hides, and that should not move therefore."""
+        mouth = self._of_mouth
+        return bool((after.expression[mouth] != self.fit.expression[mouth]).any()) and self._mouth_hidden
 
     def place_expression(
         self,
@@ -156,9 +167,10 @@ class HeadPlacer:
         change = read_change(self.model, (reference, points), (image, image_points), hub.head_reader())
         return change.apply(self.fit, turn=turn)
 
-    def _drive(self, after: HeadFit, mouth: MouthSource, other: OwnMouth | None) -> _Placed:
+    def _drive(self, after: HeadFit, mouth: MouthSource, other: OwnMouth | None, share: float | None = None) -> _Placed:
         """The view with the head in the state `after`, as far as it can be moved."""
-        limited = self._keep_hidden(self._limit_turn(after))
+        share = 1.0 - self.hides(after) if share is None else share
+        limited = self._limit_mouth(self._limit_turn(after), share)
         change = limited.expression - self.fit.expression
         moved = self._driver.drive(self._projector.vertices(limited), plain=False, change=change)
         driven = paint_opening(moved, self._projector.skull(limited), self.mouth, mouth, other)
@@ -181,13 +193,19 @@ class HeadPlacer:
         box = box_around(fit.landmarks(self.model, self._projector.vertices(fit)))
         return measure_points(hub.landmark_predictor()(picture, box[None])[0], fit.roll)
 
-    def _keep_hidden(self, after: HeadFit) -> HeadFit:
-        """The head with its mouth unchanged if something is in front of it, which must not move."""
-        mouth = np.array([name.startswith(("mouth", "jaw", "nose", "cheek")) for name in after.expression_names])
-        if not (after.expression[mouth] != self.fit.expression[mouth]).any() or not self._mouth_hidden:
+    def _limit_mouth(self, after: HeadFit, share: float) -> HeadFit:
+        """The head with a share of the change of its mouth: something in front of it must not move."""
+        if share == 1:
             return after
         self.note("something hides the mouth: it is left unchanged, and only the rest of the face is edited")
-        return replace(after, expression=np.where(mouth, self.fit.expression, after.expression))
+        before = self.fit.expression
+        part = before + share * (after.expression - before)
+        return replace(after, expression=np.where(self._of_mouth, part, after.expression))
+
+    @cached_property
+    def _of_mouth(self) -> BoolArray:
+        """Which shapes move the mouth."""
+        return np.array([name.startswith(("mouth", "jaw", "nose", "cheek")) for name in self.fit.expression_names])
 
     @cached_property
     def _mouth_hidden(self) -> bool:

@@ -7,7 +7,6 @@ their frames are classified again.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -23,7 +22,6 @@ from latentface.emotions.smoothing import Look
 from latentface.errors import InputError, OutputError
 
 FORMAT = "latentface-looks-1"
-_HEAD = 1 << 20  # bytes of a film that identify it, together with its size
 
 
 class Journal:
@@ -125,16 +123,6 @@ class Journal:
 
     def _unwritable(self, error: OSError) -> OutputError:
         return OutputError(f"cannot write {self.path}: {error.strerror}; choose a folder that exists and has room")
-
-
-def film_facts(path: Path) -> dict[str, object]:
-    """What identifies a film file, or the pictures of a folder: names, sizes, and the SHA-256 of the beginning."""
-    if path.is_dir():
-        listing = sorted((part.name, part.stat().st_size) for part in path.iterdir())
-        return {"film": path.name, "pictures": hashlib.sha256(repr(listing).encode()).hexdigest()}
-    with path.open("rb") as stream:
-        beginning = hashlib.sha256(stream.read(_HEAD)).hexdigest()
-    return {"film": path.name, "bytes": path.stat().st_size, "beginning": beginning}
 
 
 def _look(line: bytes) -> Look:

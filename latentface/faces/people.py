@@ -107,6 +107,11 @@ class People:
         return {person.number: person.points for person in self.present if person.points is not None}
 
     @property
+    def is_cut(self) -> bool:
+        """Whether the film is cut before the last frame."""
+        return self.cuts[-1:] == [self._frame]
+
+    @property
     def present(self) -> list[Person]:
         """Those in the last picture."""
         return [person for person in self.known if person.tracker is not None]
@@ -201,7 +206,7 @@ class PersonTracker:
     """Called with each frame as a `Tracker`, it returns the landmarks [68, 2] of one of the people, or None.
 
     Attributes:
-        track: how often that person has come into the picture.
+        track: how often that person has come into the picture, or been in it after a cut.
         others: the landmarks of everybody else in the last frame.
     """
 
@@ -215,7 +220,7 @@ class PersonTracker:
         here = self.people(picture)
         points = here.pop(self.number, None)
         self.others = tuple(here.values())
-        self.track += points is not None and not self._seen
+        self.track += points is not None and (self.people.is_cut or not self._seen)
         self._seen = points is not None
         return points
 

@@ -21,6 +21,9 @@ _LARGEST_CHANGE = 1.5  # of that side
 _HARDLY = 0.04  # motion from frame to frame, in sides, beyond which the detector checks the face again
 _ALIKE, _GRID = 12.0, 24  # mean difference, of 255, between similar pictures of a face, on a grid of this size
 _TRUSTED = 3  # frames for which a face that hardly changes is not checked again
+#: Frames for which a face that the detector loses is followed nevertheless, and the largest difference to its last
+#: picture meanwhile.
+_PATIENCE, _AKIN = 6, 20.0
 
 
 class Tracker:
@@ -84,14 +87,13 @@ class Tracker:
         small = shrink(square, _GRID)
         self._unseen += 1
         still = max(moved, abs(side - before)) <= _HARDLY * before
-        alike = self._seen is not None and np.abs(small.astype(np.int16) - self._seen).mean() <= _ALIKE
-        if still and alike and self._unseen < _TRUSTED:
+        different = np.inf if self._seen is None else float(np.abs(small.astype(np.int16) - self._seen).mean())
+        if still and different <= _ALIKE and self._unseen < _TRUSTED:
             return points
-        self._seen, self._unseen = None, 0
-        if not shows_face(square):
-            return None
-        self._seen = small
-        return points
+        if shows_face(square):
+            self._seen, self._unseen = small, 0
+            return points
+        return points if still and different <= _AKIN and self._unseen < _TRUSTED + _PATIENCE else None
 
 
 def _whole(box: Float64Array) -> Box:

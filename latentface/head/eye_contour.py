@@ -186,8 +186,8 @@ class _Search:
         line = rows[:, 1:2] + t * (rows[:, 3:4] - rows[:, 1:2])
         upper = line + rows[:, 4:5] * arch + rows[:, 5:6] * lean
         lower = line - rows[:, 6:7] * arch - rows[:, 7:8] * lean
-        rise = np.tanh(self.patch.read(self.patch.rise, u, upper) / 0.10)
-        fall = np.tanh(np.abs(self.patch.read(self.patch.rise, u, lower)) / 0.10)  # from dark lashes or from white
+        edge = self.patch.read(self.patch.edge, np.concatenate([u, u]), np.concatenate([upper, lower]))
+        rise, fall = edge[: len(u)], np.abs(edge[len(u) :])  # the lower edge: from dark lashes or from white
         length = rows[:, 2] - rows[:, 0]
         edges = length / LENGTH * ((rise - 0.2).mean(axis=1) + 0.5 * (fall - 0.15).mean(axis=1))
         near = np.abs(u - self.iris[0]).argmin(axis=1)[:, None]
@@ -208,10 +208,10 @@ class _Search:
 
 @dataclass(frozen=True)
 class _Patch:
-    """The photo in an eye's frame: its light, and how it gets brighter upwards, both of unit deviation."""
+    """The photo in an eye's frame: its light, of unit deviation, and how clearly it gets brighter upwards, -1 to 1."""
 
     light: Float32Array
-    rise: Float32Array
+    edge: Float32Array
 
     @classmethod
     def of(cls, photo: Pixels, eye: Eye) -> _Patch:
@@ -219,7 +219,7 @@ class _Patch:
         light = sample(photo, eye.places(u, v)).mean(axis=2)
         light = (light - np.median(light)) / max(float(light.std()), 4.0)
         soft = ndimage.gaussian_filter(light, 1.2)
-        return cls(soft, ndimage.gaussian_filter(light, 1.6, order=(1, 0)))
+        return cls(soft, np.tanh(ndimage.gaussian_filter(light, 1.6, order=(1, 0)) / 0.10))
 
     def read(self, values: Float32Array, u: Float64Array, v: Float64Array) -> Float32Array:
         row = np.clip(np.rint((v + LOW) / STEP).astype(int), 0, values.shape[0] - 1)

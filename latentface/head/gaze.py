@@ -157,8 +157,8 @@ class _Eye:
 
     def scores(self, irises: Array) -> Array:
         """How much darker the disc of the iris is than the eye around it, for centres [M, 2] of it: [M]."""
-        squared = ((irises[:, None] - self.places[None]) ** 2).sum(2)
-        distance = np.sqrt(squared)
+        across, down = (irises[:, None, k] - self.places[None, :, k] for k in (0, 1))
+        distance = np.sqrt(across**2 + down**2)
         disc = _soft(0.95 * IRIS_RADIUS - distance) * self.weights
         rest = self.weights - _soft(1.1 * IRIS_RADIUS - distance) * self.weights
         area = disc.sum(1)

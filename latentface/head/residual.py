@@ -43,7 +43,8 @@ def _basis(model: HeadModel, definition: Definition) -> _Basis:
     points = face_points(model, definition)
     centres = _landmarks(spread, points, points.vertices[:JAW, 0])[JAW:]
     width = points.inter_ocular
-    wide, narrow = (_gaussian(spread, centres, k * width) for k in (_WIDE, _NARROW))
+    away = _squared_distances(spread, centres)
+    wide, narrow = (_gaussian(away, k * width) for k in (_WIDE, _NARROW))
     return _Basis(spread, wide, narrow, points)
 
 
@@ -60,9 +61,9 @@ def spread_displacement(model: HeadModel, definition: Definition, jaw: NDArray[n
     points, width = basis.points, basis.points.inter_ocular
     centres = _landmarks(basis.spread, points, jaw)
     made = np.zeros((len(basis.spread), 3))
-    left = moved
+    left, away = moved, _squared_distances(basis.spread, centres[:JAW])
     for deviation, kept, ridge in ((_WIDE, basis.wide, _RIDGE), (_NARROW, basis.narrow, 0.0)):
-        sliding = _gaussian(basis.spread, centres[:JAW], deviation * width)
+        sliding = _gaussian(away, deviation * width)
         own = np.concatenate([_landmarks(sliding, points, jaw), _landmarks(kept, points, jaw)], 1)
         coefficients = np.linalg.solve(own + (ridge + 1e-9) * np.eye(68), left)
         single = coefficients.astype(np.float32)
@@ -82,7 +83,12 @@ def _landmarks(values: NDArray[np.floating], points: FacePoints, jaw: NDArray[np
     return made
 
 
-def _gaussian(places: Array, centres: Array, deviation: float) -> Floats:
+def _squared_distances(places: Array, centres: Array) -> Floats:
     squared = (places**2).sum(1)[:, None] + (centres**2).sum(1) - 2 * places @ centres.T
-    made: Floats = np.exp((np.maximum(squared, 0) / (-2 * deviation**2)).astype(np.float32))
+    made: Floats = np.maximum(squared, 0).astype(np.float32)
+    return made
+
+
+def _gaussian(squared: Floats, deviation: float) -> Floats:
+    made: Floats = np.exp(squared / np.float32(-2 * deviation**2))
     return made

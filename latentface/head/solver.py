@@ -15,6 +15,7 @@ Everything is in inter-ocular distances of the landmarks, so that no weight depe
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -151,12 +152,13 @@ class LandmarkFit:
         for step in range(steps):
             if step % 3 == 0 and step < 10:
                 state = self.slide_jaw(state)
-            residual, jacobian, normal = self._linearise(state)
-            cost = self._cost(state, residual)
+            whitening = self._whitening(self._normals(state))
+            residual, jacobian = self._linearise(state, whitening)
+            hessian, cost = jacobian.T @ jacobian, self._cost(state, residual)
             gain = 0.0
             for _ in range(6):
-                candidate = self._advance(state, residual, jacobian, damping)
-                after = self._cost(candidate, self._residuals(candidate, normal))
+                candidate = self._advance(state, hessian.copy(), jacobian.T @ residual, damping)
+                after = self._cost(candidate, self._residuals(candidate, whitening))
                 gain = cost - after
                 if gain >= 0:
                     state, damping = candidate, max(damping / 4, 1e-7)
@@ -214,9 +216,9 @@ class LandmarkFit:
         made[27:] = np.eye(2) / w.inner
         return made
 
-    def _residuals(self, state: State, normal: Array) -> Array:
+    def _residuals(self, state: State, whitening: Array) -> Array:
         miss = self.project(state) - self.seen
-        own = np.einsum("lij,lj->li", self._whitening(normal), miss).ravel()
+        own = _whiten(whitening, miss).ravel()
         gaps = (self._differences @ miss).ravel() / self.weights.gap
         left, right = self._pairs
         e = state.expression
@@ -224,8 +226,8 @@ class LandmarkFit:
         sides = (e[left] - e[right]) / self.weights.symmetry
         return np.concatenate([own, gaps, sides, e[first] * e[second] / self.weights.opposed])
 
-    def _linearise(self, state: State) -> tuple[Array, Array, Array]:
-        """Residuals [R], their Jacobian [R, K + E + 6] and the normals of the jaw line that weigh them."""
+    def _linearise(self, state: State, whitening: Array) -> tuple[Array, Array]:
+        """Residuals [R] and their Jacobian [R, K + E + 6]."""
         p = self.points
         rows = np.arange(JAW) * p.strips.shape[1] + state.jaw
         modes = p.modes.reshape(len(p.modes), -1, 3).copy()
@@ -233,7 +235,7 @@ class LandmarkFit:
         count = len(modes)
         turned = self.shape(state) @ state.rotation.T
         flow = np.empty((count + 6, 68, 2))
-        flow[:count] = state.scale * modes @ state.rotation[:2].T
+        flow[:count] = (state.scale * modes.reshape(-1, 3) @ state.rotation[:2].T).reshape(count, 68, 2)
         x, y, z = turned.T
         zero, one = np.zeros(68), np.ones(68)
         # derivative of s (d x p) for a small rotation d, then of log s, then of t
@@ -243,11 +245,10 @@ class LandmarkFit:
         flow[count + 3] = state.scale * turned[:, :2]
         flow[count + 4] = np.stack([one, zero], 1)
         flow[count + 5] = np.stack([zero, one], 1)
-        normal = self._normals(state)
-        own = np.einsum("lij,nlj->nli", self._whitening(normal), flow).reshape(count + 6, -1)
+        own = _whiten(whitening, flow).reshape(count + 6, -1)
         gaps = (self._differences @ flow).reshape(count + 6, -1) / self.weights.gap
         priors = self._prior_jacobian(state)
-        return self._residuals(state, normal), np.concatenate([own.T, gaps.T, priors]), normal
+        return self._residuals(state, whitening), np.concatenate([own.T, gaps.T, priors])
 
     def _prior_jacobian(self, state: State) -> Array:
         k, count = len(state.identity), len(state.identity) + len(state.expression) + 6
@@ -269,12 +270,10 @@ class LandmarkFit:
         placed = np.zeros(0) if self.camera is None else self.camera.residual(state)
         return 0.5 * float(residual @ residual + away @ away + shown @ shown + placed @ placed) + linear
 
-    def _advance(self, state: State, residual: Array, jacobian: Array, damping: float) -> State:
-        """The state after one damped step, its expression within bounds."""
+    def _advance(self, state: State, hessian: Array, gradient: Array, damping: float) -> State:
+        """The state after one damped step, its expression within bounds; changes both arrays."""
         k, e = len(state.identity), len(state.expression)
         free, e_at = self._free, state.expression
-        hessian = jacobian.T @ jacobian
-        gradient = jacobian.T @ residual
         precision = np.full(k + e + 6, 0.0)
         precision[:k] = self.identity_deviation**-2
         spread = np.where(free, self.prior.deviation, 1.0)
@@ -304,6 +303,12 @@ class LandmarkFit:
         )
 
 
+def _whiten(weights: Array, vectors: Array) -> Array:
+    """Weights [68, 2, 2] times vectors [..., 68, 2]."""
+    made: Array = weights[..., 0] * vectors[..., :1] + weights[..., 1] * vectors[..., 1:]
+    return made
+
+
 def rarity(names: tuple[str, ...]) -> Array:
     """Factor [E] of the prior deviation of each shape (see RARE)."""
     return np.array([next((part for stem, part in RARE.items() if n.startswith(stem)), 1.0) for n in names])
@@ -317,6 +322,7 @@ def home_column(points: FacePoints) -> Integers:
     return nearest
 
 
+@lru_cache(maxsize=8)
 def side_pairs(names: tuple[str, ...]) -> tuple[Integers, Integers]:
     """Indices of the shapes of the left side and of the same ones of the right, gaze left out."""
     stems = [n.removesuffix("Left") for n in names if n.endswith("Left") and n.removesuffix("Left") + "Right" in names]
@@ -325,6 +331,7 @@ def side_pairs(names: tuple[str, ...]) -> tuple[Integers, Integers]:
     return np.array(left, np.int64), np.array(right, np.int64)
 
 
+@lru_cache(maxsize=8)
 def opposed_pairs(names: tuple[str, ...]) -> tuple[Integers, Integers]:
     """Indices of the shapes of OPPOSED that the model has, side by side."""
     pairs = []

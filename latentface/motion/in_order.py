@@ -15,10 +15,10 @@ Made = TypeVar("Made")
 def in_order(steps: Iterator[Step], make: Callable[[Step], Made], workers: int) -> Iterator[Made]:
     """The result of each step; while one is pending, `workers` more are computed and the next step is prepared.
 
-    Without workers nothing is computed in advance, as required for live use.
+    Without workers, as for live use, only the next step is prepared, by a second core, while a result is computed.
     """
     if not workers:
-        yield from map(make, steps)
+        yield from _one_ahead(steps, make)
         return
     with ThreadPoolExecutor(1) as looking, ThreadPoolExecutor(workers) as making:
         waiting: deque[Future[Made]] = deque()
@@ -31,6 +31,15 @@ def in_order(steps: Iterator[Step], make: Callable[[Step], Made], workers: int) 
                 yield waiting.popleft().result()
         for each in waiting:
             yield each.result()
+
+
+def _one_ahead(steps: Iterator[Step], make: Callable[[Step], Made]) -> Iterator[Made]:
+    with ThreadPoolExecutor(1) as looking:
+        end = object()
+        coming: Future[Step | object] = looking.submit(next, steps, end)
+        while (step := coming.result()) is not end:
+            coming = looking.submit(next, steps, end)
+            yield make(step)  # type: ignore[arg-type]
 
 
 def free_cores() -> int:

@@ -50,10 +50,10 @@ class Motion:
         return len(self.course)
 
 
-def sample_motion(seed: int, frames: int) -> Motion:
-    """Sample a motion: curves without overshoot through keyframes about MOMENT frames apart."""
+def sample_motion(seed: int, frames: int, moment: float = MOMENT) -> Motion:
+    """Sample a motion: curves without overshoot through keyframes about `moment` frames apart."""
     rng = np.random.default_rng([seed, 2])
-    count = max(2, round(frames / MOMENT) + 1)
+    count = max(2, round(frames / moment) + 1)
     course = _curve(np.clip(rng.normal(0, SPREAD, (count, len(SPREAD))), -BOUNDS, BOUNDS), frames)
     moments = [_expression(rng) for _ in range(count)]
     names = sorted({name for moment in moments for name in moment})

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +14,17 @@ import torch
 from PIL import Image
 
 from latentface.cli import run
+from latentface.cli.edit_clip import keeping_frames
+from latentface.cli.report import Report
+from latentface.editing.clip_edit import _ClipEditor
+from latentface.errors import InputError, OutputError
 from latentface.io.clip import Clip
+from latentface.io.kept_frames import pack
 from latentface.io.video import read_clip, write_clip
 from latentface.latents.latent import Latent
 
-ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
+ROOT = Path(__file__).parents[2]
+ASTRONAUT = ROOT / "examples" / "astronaut.jpg"
 SIZE = (180, 180)
 
 
@@ -71,6 +80,53 @@ def test_transfer_gives_a_clip_the_expression_of_another(
     before, after = ([f.pixels.astype(int) for f in read_clip(path)] for path in (film, target))
     changes = [np.abs(a - b).mean() for a, b in zip(before, after, strict=True)]
     assert changes[2] > 1.5 * changes[0]
+
+
+KILLED = """
+import os, signal, sys
+from latentface.cli import run
+from latentface.io.kept_frames import KeptFrames
+add = KeptFrames.add
+def add_two(kept, record):
+    add(kept, record)
+    if kept.count == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+KeptFrames.add = add_two
+run(sys.argv[1:])
+"""
+
+
+def test_a_run_that_was_killed_goes_on_where_it_stood(
+    film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def words(name: str) -> list[str]:
+        return ["edit", str(film), "--set", "jaw+=0.6", "--no-sign", "-o", str(tmp_path / name)]
+
+    killed = subprocess.run([sys.executable, "-c", KILLED, *words("a.mp4")], cwd=ROOT, check=False)
+    assert killed.returncode == -signal.SIGKILL and not (tmp_path / "a.mp4").exists()
+    with pytest.MonkeyPatch.context() as patch:
+        rendered: list[object] = []
+        render = _ClipEditor.render
+        patch.setattr(_ClipEditor, "render", lambda editor, step: rendered.append(step) or render(editor, step))
+        code, _, err = called(capsys, *words("a.mp4"))
+    assert code == 0 and "continuing after 2 frames" in err and len(rendered) == 1
+    assert called(capsys, *words("b.mp4"))[0] == 0
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "b.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "kept"), [(KeyboardInterrupt(), 2), (OutputError("disk full"), 2), (InputError("no face"), 0)]
+)
+def test_what_would_fail_again_keeps_no_frames(fault: BaseException, kept: int, tmp_path: Path) -> None:
+    target, facts = tmp_path / "out.mp4", {"film": "a"}
+    with pytest.raises(type(fault)), keeping_frames(Report(), target, facts) as frames:
+        for _ in range(2):
+            frames.add(pack(np.zeros((4, 4, 3), np.uint8), np.ones((4, 4, 3), np.uint8)))
+        raise fault
+    with keeping_frames(Report(), target, facts) as frames:
+        assert frames.found == kept
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from latentface.arrays import Float64Array, Pixels
 from latentface.editing.clip_edit import (
     EYES,
     ChangeOver,
+    _Fade,
     change_by_clip,
     change_by_name,
     change_to_expression,
@@ -74,6 +75,21 @@ def test_every_frame_changes_as_its_edited_twin(placer: HeadPlacer, film: list[P
     assert (wanted - was).mean() < -0.03
     assert (came - was).mean() == pytest.approx((wanted - was).mean(), rel=0.4)
     assert (made[0] != film[0]).any() and (made[0][:, :8] == film[0][:, :8]).all()
+
+
+def test_a_share_reaches_its_aim_within_a_quarter_of_a_second() -> None:
+    share = _Fade(1.0)
+    values = [share(aim, Fraction(k, 25)) for k, aim in enumerate([0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0])]
+    assert values == pytest.approx([0.0, 0.16, 0.32, 0.48, 0.64, 0.8, 0.96, 1.0])
+    assert _Fade(0.0, Fraction(1))(1.0, Fraction(28, 25)) == pytest.approx(0.48)
+
+
+def test_a_mouth_changes_by_its_share(placer: HeadPlacer) -> None:
+    after = placer.fit.with_expression(jawOpen=0.5, relative=True)
+    half = placer.fit.with_expression(jawOpen=0.25, relative=True)
+    assert not placer.hides(after)
+    assert np.array_equal(placer.place(after, share=0.0), placer.photo)
+    assert np.abs(placer.place(after, share=0.5).astype(int) - placer.place(half)).max() <= 1
 
 
 def test_speech_goes_on_under_a_relative_edit_and_not_under_an_absolute_one(

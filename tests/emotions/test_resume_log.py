@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
-from latentface.emotions.resume_log import Journal, film_facts
+from latentface.emotions.resume_log import Journal
 from latentface.emotions.smoothing import Look
 from latentface.errors import InputError, OutputError
 from tests.helpers.full_disk import little_room
@@ -84,18 +83,6 @@ def test_another_film_or_other_options_begin_anew(tmp_path: Path) -> None:
 def test_a_place_that_takes_no_file(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot write"):
         Journal(tmp_path / "none" / "j", {})
-
-
-def test_films_are_known_again(tmp_path: Path) -> None:
-    (tmp_path / "a.mp4").write_bytes(b"x" * 100)
-    before = film_facts(tmp_path / "a.mp4")
-    assert before == film_facts(tmp_path / "a.mp4")
-    (tmp_path / "a.mp4").write_bytes(b"x" * 99 + b"y")
-    assert film_facts(tmp_path / "a.mp4") != before
-    (tmp_path / "frames").mkdir()
-    (tmp_path / "frames" / "0.png").write_bytes(b"x")
-    assert film_facts(tmp_path / "frames") != film_facts(tmp_path)
-    json.dumps(film_facts(tmp_path / "frames"))
 
 
 @pytest.mark.parametrize("size", [4, 90])

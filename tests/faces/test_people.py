@@ -108,6 +108,8 @@ def test_one_of_them_is_tracked_and_the_others_are_told() -> None:
     assert [colour_at(picture, other) for other in tracker.others] == [RED] and tracker.track == 1
     assert tracker(frame({RED: (10, 30)})) is None
     assert [tracker(picture) is not None for _ in range(3)][-1] and tracker.track == 2
+    assert tracker(frame({RED: (200, 20), BROWN: (20, 40)}, ground=120)) is not None
+    assert tracker.people.is_cut and tracker.track == 3  # another shot
 
 
 def test_a_census_tells_when_each_is_seen() -> None:

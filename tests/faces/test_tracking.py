@@ -47,6 +47,19 @@ def test_in_a_film_a_face_that_hardly_moves_is_made_out_every_third_time(
     assert tracker(wandering(20, face=False)) is None  # which looks otherwise
 
 
+def test_in_a_film_a_face_that_the_detector_loses_for_a_moment_is_followed_on(
+    made_up: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker = Tracker(Points(), dense=True)
+    for k in range(3):
+        assert tracker(wandering(k)) is not None
+    monkeypatch.setattr(alignment, "best_score", lambda picture: -9.0)
+    monkeypatch.setattr(alignment, "detect_faces", lambda photo: (np.empty((0, 4)), np.empty(0)))
+    followed = [tracker(wandering(3 + k)) is not None for k in range(12)]
+    assert followed[:4] == [True] * 4 and not any(followed[-3:])
+    assert tracker.track == 1
+
+
 def test_a_jump_is_another_face(made_up: None) -> None:
     tracker = Tracker(Points())
     tracker(wandering(0))

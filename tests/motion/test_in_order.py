@@ -25,16 +25,19 @@ def test_two_are_made_at_once() -> None:
     assert list(in_order(iter(range(4)), make, 2)) == [0, 1, 2, 3]
 
 
-def test_without_workers_nothing_is_done_ahead() -> None:
+def test_without_workers_only_the_next_step_is_prepared_meanwhile() -> None:
     taken: list[int] = []
+    second = threading.Event()
 
     def steps() -> Iterator[int]:
-        for k in range(3):
+        for k in range(9):
             taken.append(k)
+            if k == 1:
+                second.set()
             yield k
 
-    results = in_order(steps(), lambda k: k, 0)
-    assert next(results) == 0 and taken == [0]
+    results = in_order(steps(), lambda k: second.wait(10) and k, 0)
+    assert next(results) == 0 and taken == [0, 1]
 
 
 @pytest.mark.parametrize("workers", [0, 2])
