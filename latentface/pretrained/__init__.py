@@ -37,6 +37,7 @@ if TYPE_CHECKING:  # torch is imported in the functions that need it, because th
     from latentface.networks.psp_encoder import PspEncoder
     from latentface.networks.rhythm import RhythmNet
     from latentface.networks.spectacles import SpectaclesNet
+    from latentface.networks.translation import TranslationNet
 
 __all__ = [
     "find_encoder",
@@ -56,6 +57,7 @@ __all__ = [
     "load_perceptual",
     "load_rhythm",
     "load_spectacles",
+    "load_translation",
     "read_expressions",
     "read_preconditioner",
     "resolve",
@@ -275,6 +277,13 @@ def load_completion(name_or_path: str | os.PathLike[str] = "completion", device:
     from latentface.networks.completion import CompletionConfig, CompletionNet
 
     return _load(name_or_path, "completion", CompletionNet, CompletionConfig).to(device)
+
+
+def load_translation(name_or_path: str | os.PathLike[str] = "translation", device: str = "cpu") -> TranslationNet:
+    """Load a network that translates between two kinds of pictures; raises as `load_generator`."""
+    from latentface.networks.translation import TranslationConfig, TranslationNet
+
+    return _load(name_or_path, "translation", TranslationNet, TranslationConfig).to(device)
 
 
 def load_occluders(name_or_path: str | os.PathLike[str] = "occluders", device: str = "cpu") -> OccluderNet:

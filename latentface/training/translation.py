@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from latentface import pretrained
+from latentface.api import pick_device
 from latentface.faces.expression_measures import crop_landmarks
 from latentface.io.images import to_uint8, write_image
 from latentface.io.provenance import COMPOSITE
@@ -35,6 +36,7 @@ from latentface.training.adversary import ProjectedDiscriminator
 from latentface.training.loop import append_means
 from latentface.training.translation_data import Kind, load_photographs, load_renders
 
+WIDTH = 48  # of the discriminators' heads
 SHOWN = 16  # pictures of each kind on the sheet
 
 
@@ -65,16 +67,18 @@ class TranslationTrainer:
 
     def __init__(
         self, recipe: TranslationRecipe, config: TranslationConfig, a: Kind, b: Kind, backbone: FeatureDistance,
-        landmarks: LandmarkNet | None, out: Path,
+        landmarks: LandmarkNet | None, out: Path, device: str = "cpu",
     ) -> None:  # fmt: skip
-        self.recipe, self.a, self.b, self.out = recipe, a, b, out
-        self.backbone, self.landmarks = backbone.requires_grad_(False), landmarks
+        self.recipe, self.a, self.b, self.out, self.device = recipe, a, b, out, torch.device(device)
+        self.backbone = backbone.requires_grad_(False).to(device)
+        self.landmarks = None if landmarks is None else landmarks.to(device)
         with torch.random.fork_rng():
             torch.manual_seed(recipe.seed)
             self.network = TranslationNet(config)
             #: One for each kind: whether a picture is of the kind a, and of the kind b.
-            self.adversaries = nn.ModuleList(ProjectedDiscriminator(backbone, recipe.seed + k) for k in range(2))
-        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.adversaries = nn.ModuleList(ProjectedDiscriminator(backbone, recipe.seed + k, WIDTH) for k in range(2))
+        self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.adversaries.to(device)
         self.averaged = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.optimiser = torch.optim.Adam(self.network.parameters(), recipe.rate, betas=(0.5, 0.99))
         learnt = [each for each in self.adversaries.parameters() if each.requires_grad]
@@ -102,8 +106,8 @@ class TranslationTrainer:
         random = np.random.default_rng([recipe.seed, self.steps])  # a stream a step, so that runs resume exactly
         for group in self.optimiser.param_groups:
             group["lr"] = recipe.rate * min(1.0, (self.seen + 20) / recipe.warm_up)
-        a, b = self.a.sample(recipe.batch, random), self.b.sample(recipe.batch, random)
-        with torch.autocast("cpu", torch.bfloat16):
+        a, b = (kind.sample(recipe.batch, random).to(self.device) for kind in (self.a, self.b))
+        with torch.autocast(self.device.type, torch.bfloat16):
             terms = self._compare(a, b)
         loss = torch.stack([weight * terms[name] for name, weight in self._weights().items()]).sum()
         self.optimiser.zero_grad(set_to_none=True)
@@ -191,7 +195,7 @@ class TranslationTrainer:
         rows = []
         for kind, back in ((self.a, False), (self.b, True)):
             chosen = torch.linspace(0, len(kind) - 1, SHOWN).long()
-            pictures = kind.images[chosen].float() / 127.5 - 1
+            pictures = kind.images[chosen].to(self.device).float() / 127.5 - 1
             made = self.averaged(pictures, back=back)
             rows += [pictures, made.attention.expand(-1, 3, -1, -1) * 2 - 1, made.picture.clamp(-1, 1)]
         tiles = to_uint8(torch.stack(rows).flatten(0, 1))
@@ -205,7 +209,7 @@ class TranslationTrainer:
         self.show()
 
     def _resume(self) -> None:
-        state = torch.load(self.out / "checkpoint.pt", weights_only=True)
+        state = torch.load(self.out / "checkpoint.pt", map_location=self.device, weights_only=True)
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
         self.seen, self.steps = state["seen"], state["steps"]
@@ -219,6 +223,20 @@ def save(network: TranslationNet, path: Path, dtype: torch.dtype = torch.float16
     """Write the network file."""
     write_network(path, "translation", asdict(network.config), network.state_dict(), dtype)
     return path
+
+
+def run_on_faces(
+    a: Kind, b: Kind, output: Path, perceptual: str, attention: bool, pictures: int, minutes: float, device: str,
+) -> Path:  # fmt: skip
+    """Train on a user's faces of two kinds; returns the network file. Raises as `pretrained.load_perceptual`."""
+    device = pick_device(device)
+    config = TranslationConfig(size=a.images.shape[-1], attention=attention)
+    output.mkdir(parents=True, exist_ok=True)
+    trainer = TranslationTrainer(
+        TranslationRecipe(pictures=pictures), config, a, b, pretrained.load_perceptual(perceptual, device),
+        pretrained.load_landmarks(device=device), output, device,
+    )  # fmt: skip
+    return save(trainer.run(minutes), output / "translation.safetensors")
 
 
 @click.command()
