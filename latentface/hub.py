@@ -327,8 +327,8 @@ def completion(device: str = "cpu") -> CompletionNet:
     return network
 
 
-def translation(model: str | os.PathLike[str] = "translation", device: str = "cpu") -> TranslationNet:
-    """The network that makes renders look like photographs and back, or one from `latentface train translate`."""
+def translation(model: str | os.PathLike[str], device: str = "cpu") -> TranslationNet:
+    """A network from `latentface train translate`, by its file."""
     return _translation(os.fspath(model), _stamp(model), device)
 
 

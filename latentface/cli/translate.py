@@ -21,8 +21,8 @@ from latentface.options.photos import TranslateOptions
 @click.command(cls=Command, short_help="Translate the face in a photo to another kind of picture.")
 @click.argument("source", type=click.Path(path_type=Path), metavar="PHOTO|FOLDER")
 @flag(
-    "--model", default="translation", show_default=True, section=NETWORKS,
-    help="The built-in network, from rendered faces to photographs, or a file from `latentface train translate`.",
+    "--model", required=True, type=click.Path(path_type=Path), section=NETWORKS,
+    help="File of the network, from `latentface train translate`.",
 )  # fmt: skip
 @flag(
     "-o", "--output", type=click.Path(path_type=Path),
@@ -39,13 +39,12 @@ from latentface.options.photos import TranslateOptions
 @device_flag
 @report_flags
 def translate(
-    report: Report, source: Path, model: str, output: Path | None, attention: Path | None, landmarks: str, face: Any,
+    report: Report, source: Path, model: Path, output: Path | None, attention: Path | None, landmarks: str, face: Any,
     device: str, **flags: Any,
 ) -> None:  # fmt: skip
     """Translate the face in a PHOTO, or in each photo of a FOLDER, to the other kind of pictures that a network knows.
 
-    The built-in network makes renders look like photographs; --back does the reverse. `latentface train translate`
-    trains one on two folders of pictures.
+    `latentface train translate` trains the network on two folders of pictures.
     """
     check_flags()
     sources, targets, maps = _names(source, output, attention)
@@ -69,7 +68,7 @@ def translate(
     report.result(
         {
             "command": "translate", "photos": [str(each) for each in sources], "outputs": [str(t) for t in targets],
-            "attention": [str(each) for each in maps], "model": model, "options": asdict(options),
+            "attention": [str(each) for each in maps], "model": str(model), "options": asdict(options),
             "seconds": round(time.perf_counter() - began, 3), "exit_code": 0,
         }
     )  # fmt: skip

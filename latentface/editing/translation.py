@@ -43,16 +43,14 @@ class Translation:
 
 
 def translate(
-    photo: Photo | Pixels | str | os.PathLike[str], model: str | os.PathLike[str] | TranslationNet = "translation",
+    photo: Photo | Pixels | str | os.PathLike[str], model: str | os.PathLike[str] | TranslationNet,
     options: TranslateOptions | None = None, *, face: WhichFace = None, landmarks: str = "builtin", device: str = "cpu",
 ) -> Translation:  # fmt: skip
     """Translate a face to the other kind of pictures that a network was trained on.
 
-    The built-in network makes rendered faces look like photographs, and with `back` photographs like renders.
-
     Args:
         photo: a photo, uint8 RGB [H, W, 3], or a file.
-        model: `translation`, a file from `latentface train translate`, or a network.
+        model: a file from `latentface train translate`, or a network.
         options: which way, and what is shown; by default `TranslateOptions()`.
         face: number of the face, in order of detection, or a rule; by default the largest.
         landmarks: as for `latentface.align`.

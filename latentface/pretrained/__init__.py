@@ -279,11 +279,11 @@ def load_completion(name_or_path: str | os.PathLike[str] = "completion", device:
     return _load(name_or_path, "completion", CompletionNet, CompletionConfig).to(device)
 
 
-def load_translation(name_or_path: str | os.PathLike[str] = "translation", device: str = "cpu") -> TranslationNet:
-    """Load a network that translates between two kinds of pictures; raises as `load_generator`."""
+def load_translation(path: str | os.PathLike[str], device: str = "cpu") -> TranslationNet:
+    """Load a network that translates between two kinds of pictures, from a file; raises as `load_generator`."""
     from latentface.networks.translation import TranslationConfig, TranslationNet
 
-    return _load(name_or_path, "translation", TranslationNet, TranslationConfig).to(device)
+    return _load(path, "translation", TranslationNet, TranslationConfig).to(device)
 
 
 def load_occluders(name_or_path: str | os.PathLike[str] = "occluders", device: str = "cpu") -> OccluderNet:

@@ -15,9 +15,9 @@ from torch.nn import functional as F
 from latentface import api
 from latentface.errors import InputError, NoFaceFound
 from latentface.faces.crop import pick_face
-from latentface.io.images import list_photos, read_photo
+from latentface.io.images import list_photos, read_image, read_photo
 from latentface.training.data import load_shards
-from latentface.training.portraits import Portraits, load_portraits
+from latentface.training.portraits import Row, held_out_names, read_rows, row_weight, usable
 
 FEWEST = 8  # pictures of a kind
 
@@ -60,13 +60,23 @@ def load_renders(folder: Path, size: int, count: int | None = None) -> Kind:
 
 
 def load_photographs(folder: Path, size: int) -> tuple[Kind, Kind]:
-    """The photographs of a folder of faces to train on, and those that are held out; raises as `load_portraits`."""
+    """The photographs of a folder of faces to train on, and those that are held out (see `portraits`).
 
-    def part(portraits: Portraits) -> Kind:
-        return Kind(shrunk(portraits.images, size), portraits.weights)
+    Raises:
+        InputError: no faces there.
+    """
+    rows = read_rows(folder)
+    held = held_out_names(rows)
 
-    training, held = load_portraits(folder)
-    return part(training), part(held)
+    def part(chosen: Sequence[Row]) -> Kind:
+        images = np.stack([read_image(folder / "crops" / row["name"]) for row in chosen])
+        weights = np.array([row_weight(row) for row in chosen])
+        return Kind(shrunk(torch.from_numpy(images).permute(0, 3, 1, 2), size), weights / weights.sum())
+
+    if not held:
+        raise InputError(f"{folder}: too few faces in colour that fill their crop, none to measure on")
+    known = usable(rows)
+    return part([row for row in known if row["name"] not in held]), part([row for row in known if row["name"] in held])
 
 
 def find_faces(
