@@ -80,8 +80,8 @@ class Moments(nn.Module):
     def forward(self, real: Sequence[Tensor], made: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """The loss of features [N, C, h, w] of made pictures, and the mean gap, both scalars.
 
-        The gap is in deviations of real features. The loss has the gradient of half its square, with means over many
-        batches in place of those of this one, which would be noise.
+        The gap is in what a level's real features deviate by on average. The loss has the gradient of half its square,
+        with means over many batches in place of those of this one, which would be noise.
         """
         self.steps += 1
         loss, gaps = [], []
@@ -90,9 +90,10 @@ class Moments(nn.Module):
             theirs, ours = (self._running(f"{kind}{level}", _moments(each).detach()) for kind, each in
                             (("real", a), ("made", b)))  # fmt: skip
             mean, square = theirs
-            scale = torch.stack([(square - mean.square()).clamp(min=1e-6).sqrt(), square.clamp(min=1e-6)])
+            deviation = (square - mean.square()).clamp(min=1e-6).sqrt().mean()
+            scale = torch.stack([deviation, square.mean().clamp(min=1e-6)])[:, None]
             gap = ((ours - theirs) / scale).clamp(-1, 1)
-            loss.append((gap * now / scale).mean())
+            loss.append((gap * (now - ours) / scale).mean())
             gaps.append(gap.abs().mean())
         return torch.stack(loss).mean(), torch.stack(gaps).mean()
 

@@ -14,7 +14,7 @@ CONFIG = TranslationConfig(size=32, fine=4, coarse=8, dilations=(1, 2))
 def network(attention: bool = True) -> TranslationNet:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return TranslationNet(TranslationConfig(32, 4, 8, [1, 2], attention))  # type: ignore[arg-type]  # as in files
+        return TranslationNet(TranslationConfig(32, 4, 8, [1, 2], attention)).requires_grad_(False)  # type: ignore[arg-type]  # as in files
 
 
 def pictures() -> torch.Tensor:

@@ -43,7 +43,7 @@ def redness(pictures: torch.Tensor) -> float:
 
 
 def test_it_learns_the_light_of_the_other_kind_and_back(tmp_path: Path) -> None:
-    recipe = replace(RECIPE, pictures=160, batch=4, rate=3e-3, cycle=1.0, content=0.0)
+    recipe = replace(RECIPE, pictures=100, batch=4, rate=4e-3, cycle=1.0, content=0.0)
     run = trainer(tmp_path, recipe)
     plain, red = (kind.images.float() / 127.5 - 1 for kind in kinds())
     network = run.run()
@@ -52,7 +52,7 @@ def test_it_learns_the_light_of_the_other_kind_and_back(tmp_path: Path) -> None:
     whole = redness(red) - redness(plain)
     assert (redness(there) - redness(plain)) / whole > 0.2
     assert (redness(red) - redness(back)) / whole > 0.2
-    assert run.seen == 160 and (tmp_path / "sheet.png").exists()
+    assert run.seen == 100 and (tmp_path / "sheet.png").exists()
     assert "fooled=" in (tmp_path / "curves.csv").read_text()
 
 
@@ -98,7 +98,7 @@ def test_a_users_faces_give_a_network_that_keeps_landmarks(tmp_path: Path) -> No
     )
     network = pretrained.load_translation(path)
     assert network.config == TranslationConfig(size=64)
-    assert "landmarks=" in (tmp_path / "curves.csv").read_text() or (tmp_path / "checkpoint.pt").exists()
+    assert (tmp_path / "checkpoint.pt").exists()
     small = save(network, tmp_path / "small.safetensors", torch.int8)
     assert small.stat().st_size < 0.6 * path.stat().st_size
     picture = kinds(64)[0].images[:1].float() / 127.5 - 1
