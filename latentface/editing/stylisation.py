@@ -297,16 +297,12 @@ def _placed(
         rgb = Compositor(photo.rgb, crop, composite or CompositeOptions(match_colour=False)).place(image)
     else:
         ground = detail.recolour(photo.rgb, crop.image, image)
-        rgb = pasted(ground, crop, image)
+        rgb = _pasted(ground, crop, image)
     return replace(photo, rgb=rgb, source_type=COMPOSITE)
 
 
-def pasted(photo: Pixels, crop: FaceCrop, image: Pixels, clear: float = _FACE, order: float = 2.0) -> Pixels:
-    """The photo with a crop in it, which fades towards its edges, so that no edge shows.
-
-    clear: of the way from its middle to its edges, what is shown in full. order: of the norm that measures the way; 2
-    makes it fade in circles, infinity in squares.
-    """
+def _pasted(photo: Pixels, crop: FaceCrop, image: Pixels) -> Pixels:
+    """The photo with a crop in it, which fades from the face outwards in a circle, so that no edge shows."""
     height, width = photo.shape[:2]
     low, high = np.floor(crop.quad.min(0)).astype(int), np.ceil(crop.quad.max(0)).astype(int) + 1
     x0, y0 = (int(each) for each in low.clip(0))
@@ -315,8 +311,8 @@ def pasted(photo: Pixels, crop: FaceCrop, image: Pixels, clear: float = _FACE, o
         raise InputError("the face lies outside the photo; give the photo that the crop was made from")
     y, x = np.mgrid[y0:y1, x0:x1]
     inside = map_points(crop.from_photo, np.stack([x, y], -1)) / crop.size
-    away = np.linalg.norm(2 * inside - 1, ord=order, axis=-1)  # 1 at the middles of the edges
-    mask: Float32Array = smoothstep((1 - away) / (1 - clear))[..., None]
+    away = np.linalg.norm(2 * inside - 1, axis=-1)  # 1 at the middles of the edges
+    mask: Float32Array = smoothstep((1 - away) / (1 - _FACE))[..., None]
     made: Pixels = photo.copy()
     patch = mask * resample(image, crop.to_photo, (x0, y0, x1, y1)) + (1 - mask) * photo[y0:y1, x0:x1]
     made[y0:y1, x0:x1] = np.rint(patch).clip(0, 255)

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from latentface import api, hub
-from latentface.arrays import Pixels
-from latentface.editing.stylisation import pasted
-from latentface.faces.alignment import crop_face
-from latentface.faces.crop import FaceCrop, WhichFace, pick_face
+from latentface.arrays import Float32Array, Pixels
+from latentface.compositing.warping import resample
+from latentface.faces.crop import FaceCrop, WhichFace, map_points, pick_face
+from latentface.fields import smoothstep
 from latentface.io.images import Photo, read_photo, to_tensor, to_uint8
 from latentface.io.provenance import COMPOSITE
 from latentface.networks.translation import Translated, TranslationNet
 from latentface.options.photos import TranslateOptions
 
-_LARGEST = 1024  # side of the crop in which a translation is brought to the photo's resolution
 _CLEAR = 0.8  # of the way from a crop's middle to its edges: what is nearer is shown in full
 
 
@@ -73,12 +72,14 @@ def translate(
     image, attention = to_uint8(made.picture.clamp(-1, 1))[0], _grey(made.attention)
     if options.place == "crop":
         return Translation(Photo(image, source_type=COMPOSITE), image, attention, crop)
-    large = crop_face(photo.rgb, crop.landmarks, int(np.clip(round(crop.side), crop.size, _LARGEST)))
-    change = _at(made.picture.clamp(-1, 1) - to_tensor(crop.image), large.size)
-    changed = to_uint8((to_tensor(large.image) + change).clamp(-1, 1))[0]
-    placed = replace(photo, rgb=pasted(photo.rgb, large, changed, _CLEAR, np.inf), source_type=COMPOSITE)
-    seen = _grey(_at(made.attention, large.size).clamp(0, 1))
-    return Translation(placed, image, pasted(np.zeros_like(photo.rgb), large, seen, _CLEAR, np.inf), crop)
+    # half of the change, as a picture about grey: the photo keeps its detail, and all that does not change
+    change = to_uint8((made.picture.clamp(-1, 1) - to_tensor(crop.image)) / 2)[0]
+    grey = to_uint8(torch.zeros(1, 3, 1, 1))[0, 0, 0, 0]
+    box, shift = _placed(change, crop, photo.rgb.shape, float(grey))
+    rgb, seen = photo.rgb.copy(), np.zeros_like(photo.rgb)
+    rgb[box] = np.rint(photo.rgb[box] + 2 * shift).clip(0, 255)
+    seen[box] = np.rint(_placed(attention, crop, photo.rgb.shape)[1]).clip(0, 255)
+    return Translation(replace(photo, rgb=rgb, source_type=COMPOSITE), image, seen, crop)
 
 
 def translate_crop(network: TranslationNet, crop: Pixels, back: bool = False) -> Translated:
@@ -88,8 +89,21 @@ def translate_crop(network: TranslationNet, crop: Pixels, back: bool = False) ->
         return Translated(*(each.cpu() for each in network(to_tensor(crop).to(device), back)))
 
 
-def _at(planes: Tensor, side: int) -> Tensor:
-    return F.interpolate(planes, (side, side), mode="bicubic", align_corners=False)
+def _placed(
+    picture: Pixels, crop: FaceCrop, shape: Sequence[int], zero: float = 0.0
+) -> tuple[tuple[slice, slice], Float32Array]:
+    """A picture of the crop, less `zero`, in the photo: the part that it covers, and its values there [h, w, 3].
+
+    They fade to nothing towards the crop's edges, so that no edge shows.
+    """
+    low, high = np.floor(crop.quad.min(0)).astype(int), np.ceil(crop.quad.max(0)).astype(int) + 1
+    x0, y0 = (int(each) for each in low.clip(0))
+    x1, y1 = min(int(high[0]), shape[1]), min(int(high[1]), shape[0])
+    y, x = np.mgrid[y0:y1, x0:x1]
+    inside = map_points(crop.from_photo, np.stack([x, y], -1)) / (crop.size - 1)
+    away = np.abs(2 * inside - 1).max(axis=-1)  # 1 at the edges
+    mask: Float32Array = smoothstep((1 - away) / (1 - _CLEAR))[..., None]
+    return np.s_[y0:y1, x0:x1], mask * (resample(picture, crop.to_photo, (x0, y0, x1, y1)) - zero)
 
 
 def _grey(attention: Tensor) -> Pixels:

@@ -99,7 +99,7 @@ def find_faces(
         except (NoFaceFound, InputError) as error:
             on_picture(path, str(error))
             continue
-        found.append(torch.from_numpy(np.ascontiguousarray(crop.image)).permute(2, 0, 1))
+        found.append(torch.from_numpy(crop.image.copy()).permute(2, 0, 1))
         on_picture(path, None)
     return of_equal_weight(_enough(found, folder))
 
