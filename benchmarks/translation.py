@@ -38,6 +38,7 @@ def main() -> None:
     parser.add_argument("--lpips", type=Path, required=True)
     parser.add_argument("--network", nargs="+", required=True)
     parser.add_argument("--first", type=int, default=3000, help="so many renders were trained on")
+    parser.add_argument("--count", type=int, default=500, help="so many after these are measured on")
     parser.add_argument("--sheet", type=Path)
     parser.add_argument("--write", type=Path, help="folder for all renders, translated by the last network")
     given = parser.parse_args()
@@ -45,7 +46,8 @@ def main() -> None:
     shards = load_shards(given.data, ("images", "landmarks"))
     images = torch.from_numpy(shards["images"].astype(np.uint8, copy=False)).permute(0, 3, 1, 2)
     points = torch.from_numpy(shards["landmarks"].astype(np.float32))
-    held, truth = images[given.first :], redefine(images[given.first :], points[given.first :])
+    chosen = slice(given.first, given.first + given.count)
+    held, truth = images[chosen], redefine(images[chosen], points[chosen])
     meter = Meter(load_photographs(given.faces, held.shape[-1])[1], given.lpips)
     plain = held.float() / 127.5 - 1
     before = meter.landmarks(plain)

@@ -19,7 +19,7 @@ from latentface.io.images import list_photos, read_image, read_photo
 from latentface.training.data import load_shards
 from latentface.training.portraits import Row, held_out_names, read_rows, row_weight, usable
 
-FEWEST = 8  # pictures of a kind
+FEWEST = 4  # pictures of a kind
 
 
 @dataclass(frozen=True, eq=False)
