@@ -124,7 +124,7 @@ def _train_motion(report: Report, clips: tuple[Path, ...], flags: dict[str, Any]
 )  # fmt: skip
 @flag(
     "--pictures", type=click.IntRange(min=1), default=8_000, show_default=True,
-    help="How many pictures of each kind are seen, each time it is seen.",
+    help="Pictures of each kind to train on in all; the same one is seen several times.",
 )  # fmt: skip
 @flag("--minutes", type=click.FloatRange(min=0), default=float("inf"), help="Stop after this many minutes.")
 @device_flag
@@ -150,7 +150,7 @@ def translate(report: Report, first: Path, second: Path, output: Path, **flags: 
     with prepared_folder(output):
         kinds = [find_faces(folder, size, on_picture) for folder in (first, second)]
         report.say(f"{len(kinds[0])} faces of the first kind, {len(kinds[1])} of the second")
-        path = run_on_faces(*kinds, output=output, **flags)
+        path = run_on_faces(kinds[0], kinds[1], output, **flags)
     report.say(f"translation -> {path}")
     report.result(
         {

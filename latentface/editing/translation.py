@@ -108,4 +108,5 @@ def _placed(
 
 def _grey(attention: Tensor) -> Pixels:
     """Attention [1, 1, S, S] in [0, 1] as uint8 RGB [S, S, 3]."""
-    return to_uint8((2 * attention - 1).expand(-1, 3, -1, -1))[0]
+    grey: Pixels = to_uint8((2 * attention - 1).expand(-1, 3, -1, -1))[0]
+    return grey

@@ -83,10 +83,12 @@ class Translator(nn.Module):
         self.detail = nn.Conv2d(config.fine + 12, config.fine, 3, padding=1)
         self.leave = nn.Conv2d(config.fine + 12, 12 + 4 * config.attention, 3, padding=1)
         with torch.no_grad():
+            for layer in (self.open, self.leave):  # alike for the pixels of a cell, or a checkerboard shows (ICNR)
+                layer.weight.copy_(layer.weight[::4].repeat_interleave(4, 0))
+                layer.bias.zero_()  # type: ignore[union-attr]
             self.leave.weight.mul_(0.1)
             self.leave.weight[:12, config.fine :] = 0
             self.leave.weight[range(12), range(config.fine, config.fine + 12), 1, 1] = 1
-            self.leave.bias[:12] = 0  # type: ignore[index]
             self.leave.bias[12:] = ATTENTIVE  # type: ignore[index]
 
     def forward(self, pictures: Tensor) -> Translated:

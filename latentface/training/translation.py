@@ -69,6 +69,8 @@ class TranslationRecipe:
 class Moments(nn.Module):
     """Running means of features and of their squares, by level and channel, of real and of made pictures."""
 
+    steps: Tensor
+
     def __init__(self, channels: Sequence[int], keep: float = 0.95) -> None:
         super().__init__()
         self.keep = keep
@@ -101,7 +103,8 @@ class Moments(nn.Module):
         """A running mean with a batch added to it, without the bias of its beginning at zero (Kingma and Ba 2015)."""
         kept = self.get_buffer(name)
         kept.lerp_(now, 1 - self.keep)
-        return kept / (1 - self.keep ** float(self.steps))
+        mean: Tensor = kept / (1 - self.keep ** float(self.steps))
+        return mean
 
 
 def _moments(features: Tensor) -> Tensor:
@@ -124,7 +127,8 @@ class TranslationTrainer:
             torch.manual_seed(recipe.seed)
             self.network = TranslationNet(config)
             #: One for each kind: whether a picture is of the kind a, and of the kind b.
-            self.adversaries = nn.ModuleList(ProjectedDiscriminator(backbone, recipe.seed + k, WIDTH) for k in range(2))
+            self.of_a, self.of_b = (ProjectedDiscriminator(backbone, recipe.seed + k, WIDTH) for k in range(2))
+        self.adversaries = nn.ModuleList([self.of_a, self.of_b])
         widths = [len(each) for each in backbone.channel_weights() if each is not None]
         self.moments = nn.ModuleList(Moments(widths) for _ in range(2)).to(device)
         self.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -199,15 +203,14 @@ class TranslationTrainer:
         }
         self.adversaries.requires_grad_(False)
         count = len(a)
-        of_a, of_b = self.adversaries
         fake_b, fake_a = ([each[part] for each in ours] for part in (slice(count), slice(count, None)))
-        terms["fooled"] = -(of_a(of_a.mix(fake_a)).mean() + of_b(of_b.mix(fake_b)).mean())
+        terms["fooled"] = -(self.of_a(self.of_a.mix(fake_a)).mean() + self.of_b(self.of_b.mix(fake_b)).mean())
         real_a, real_b = ([each[part] for each in known] for part in (slice(count), slice(count, None)))
         found = [
             moments(*each) for moments, each in zip(self.moments, ((real_a, fake_a), (real_b, fake_b)), strict=True)
         ]
         terms["moments"], terms["gap"] = found[0][0] + found[1][0], found[1][1]
-        for each in self.adversaries:
+        for each in (self.of_a, self.of_b):
             each.heads.requires_grad_(True)
         if self.landmarks is not None:
             terms["landmarks"] = self._shift(there.picture, a)
@@ -217,7 +220,7 @@ class TranslationTrainer:
         """A step of both discriminators, on features of originals (a, then b) and of pictures made (b, then a)."""
         count = len(known[0]) // 2
         loss = known[0].new_zeros(())
-        for k, adversary in enumerate(self.adversaries):
+        for k, adversary in enumerate((self.of_a, self.of_b)):
             real = [each[k * count : (k + 1) * count] for each in known]
             fake = [each[(1 - k) * count : (2 - k) * count] for each in ours]
             loss = loss + adversary.hinge(adversary.mix(real), adversary.mix(fake))
@@ -242,7 +245,8 @@ class TranslationTrainer:
         after = crop_landmarks(self.landmarks, made).float()
         eyes = (before[:, 42:48].mean(1) - before[:, 36:42].mean(1)).norm(dim=1).clamp(min=0.05)
         # a smooth distance: what is below half a per cent counts by its square
-        return ((((after - before).square().sum(2) / eyes[:, None].square()) + 2.5e-5).sqrt() - 5e-3).mean()
+        shift: Tensor = ((((after - before).square().sum(2) / eyes[:, None].square()) + 2.5e-5).sqrt() - 5e-3).mean()
+        return shift
 
     @torch.no_grad()
     def show(self) -> None:

@@ -49,7 +49,7 @@ def shrunk(images: Tensor, size: int) -> Tensor:
     """Pictures uint8 [n, 3, S, S] at a side of `size`."""
     if images.shape[-1] == size:
         return images
-    parts = [F.interpolate(part.float(), (size, size), mode="area") for part in images.split(256)]
+    parts = [F.interpolate(part.float(), (size, size), mode="area") for part in torch.split(images, 256)]
     return torch.cat(parts).round().to(torch.uint8)
 
 
