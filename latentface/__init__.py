@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from latentface.editing.clip_edit import EditedClip
     from latentface.editing.keyframes import Keyframes
     from latentface.editing.stylisation import Stylised, learn_style, stylise
+    from latentface.editing.translation import Translation, translate
     from latentface.editor import FaceEditor
     from latentface.emotion import Emotion, EmotionSegment, EmotionSequence
     from latentface.emotions.recognition import Reading, Recogniser
@@ -57,7 +58,13 @@ if TYPE_CHECKING:
     from latentface.networks.generator import Generator, GeneratorConfig
     from latentface.networks.motion import MotionModel
     from latentface.options.clips import AnimateOptions, ClipOptions, ReadOptions, SequenceOptions, VideoOptions
-    from latentface.options.photos import CompleteOptions, CompositeOptions, EditOptions, TransferOptions
+    from latentface.options.photos import (
+        CompleteOptions,
+        CompositeOptions,
+        EditOptions,
+        TransferOptions,
+        TranslateOptions,
+    )
     from latentface.options.projection import DirectionOptions, ProjectOptions
     from latentface.options.results import EvaluateOptions, ProvenanceOptions
     from latentface.options.styles import StyleOptions, StyliseOptions
@@ -117,6 +124,8 @@ _HOMES = {
     "Stylised": "latentface.editing.stylisation",
     "Transfer": "latentface.fusion.style_mixing",
     "TransferOptions": "latentface.options.photos",
+    "TranslateOptions": "latentface.options.photos",
+    "Translation": "latentface.editing.translation",
     "UnknownNetwork": "latentface.errors",
     "UsageError": "latentface.errors",
     "Verification": "latentface.provenance.verify",
@@ -148,6 +157,7 @@ _HOMES = {
     "to_tensor": "latentface.io.images",
     "to_uint8": "latentface.io.images",
     "transfer": "latentface.api",
+    "translate": "latentface.editing.translation",
     "verify": "latentface.provenance.verify",
     "write_clip": "latentface.io.video",
     "write_image": "latentface.io.images",
@@ -203,6 +213,8 @@ __all__ = [
     "Stylised",
     "Transfer",
     "TransferOptions",
+    "TranslateOptions",
+    "Translation",
     "UnknownNetwork",
     "UsageError",
     "Verification",
@@ -235,6 +247,7 @@ __all__ = [
     "to_tensor",
     "to_uint8",
     "transfer",
+    "translate",
     "verify",
     "write_clip",
     "write_image",

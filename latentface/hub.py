@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from latentface.networks.perceptual import FeatureDistance
     from latentface.networks.psp_encoder import PspEncoder
     from latentface.networks.rhythm import RhythmNet
+    from latentface.networks.translation import TranslationNet
 
 
 def pick_device(name: str = "auto") -> str:
@@ -326,6 +327,11 @@ def completion(device: str = "cpu") -> CompletionNet:
     return network
 
 
+def translation(model: str | os.PathLike[str], device: str = "cpu") -> TranslationNet:
+    """A network from `latentface train translate`, by its file."""
+    return _translation(os.fspath(model), _stamp(model), device)
+
+
 @lru_cache(maxsize=1)
 def finders() -> Finders:
     """The built-in networks that find what is in front of faces and behind them; bfloat16 where it is supported."""
@@ -349,7 +355,7 @@ def builtin_digest() -> str:
 
 def forget() -> None:
     """Release all loaded networks."""
-    networks = (perceptual, _animator, _encoder, _named_encoder, _faces, _generator, _landmarks, _rhythm)
+    networks = (perceptual, _animator, _encoder, _named_encoder, _faces, _generator, _landmarks, _rhythm, _translation)
     choice.forget()
     small = (head_model, _head_reader, mark, mouth, completion, finders)
     for kept in (*networks, *small, _expressions, _preconditioner):
@@ -429,3 +435,11 @@ def _faces(device: str) -> tuple[IdentityNet, EmotionNet, LandmarkNet]:
 @torch.inference_mode(False)  # so that cached networks can be used outside inference mode as well
 def _rhythm(name: str, stamp: int) -> RhythmNet:
     return pretrained.load_rhythm(name)
+
+
+@lru_cache(maxsize=2)
+@torch.inference_mode(False)  # so that cached networks can be used outside inference mode as well
+def _translation(name: str, stamp: int, device: str) -> TranslationNet:
+    network = pretrained.load_translation(name, device=device)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network

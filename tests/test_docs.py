@@ -112,6 +112,7 @@ def test_what_is_not_run_needs_the_network_a_camera_or_a_shell() -> None:
         "show happiness",
         "_LATENTFACE_COMPLETE",
         "torchrun",
+        "train translate",
     )
     for block in BLOCKS:
         for line in block.text.splitlines() if block.language == "text" else []:

@@ -14,6 +14,7 @@ NAMES = [
     "AnimateOptions", "Animation", "MotionModel", "animate", "load_animator",
     "Style", "StyleOptions", "StyliseOptions", "Stylised", "learn_style", "stylise",
     "EvaluateOptions", "Evaluation", "evaluate", "CompleteOptions", "Completion", "complete",
+    "TranslateOptions", "Translation", "translate",
     "ProvenanceOptions", "Publisher", "Story", "Verification", "verify",
     "HeadFit", "fit_head", "ClipOptions", "EditedClip", "Keyframes",
     "Clip", "CompositeOptions", "Direction", "Emotion", "EmotionSegment", "EmotionSequence", "FaceCrop", "FaceEditor",

@@ -47,6 +47,7 @@ COMMANDS = {
     "stylise": "stylise",
     "train": "train",
     "transfer": "transfer",
+    "translate": "translate",
     "verify": "verify",
     "video": "video",
     "weights": "weights",

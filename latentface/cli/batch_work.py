@@ -41,6 +41,7 @@ VERBS: Final = {
     "edit": Verb((), "source", "edit", clips=True),
     "project": Verb((), "photos"),
     "transfer": Verb(("--identity",), "identity", "transfer", clips=True),
+    "translate": Verb((), "source", "translate"),
     "video": Verb((), "source", "video", ".mp4"),
 }
 

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 TRAINED = (when("check_only", False),)
 
 
-@click.group(cls=Group, short_help="Train networks on your own clips.")
+@click.group(cls=Group, short_help="Train networks on your own clips and pictures.")
 def train() -> None:
-    """Train networks on your own clips."""
+    """Train networks on your own clips and pictures."""
 
 
 @train.command(short_help="Train a motion model for `animate`.")
@@ -105,3 +105,56 @@ def _train_motion(report: Report, clips: tuple[Path, ...], flags: dict[str, Any]
     path = run_on_clips(data, **{name: value for name, value in flags.items() if name != "check_only"})
     report.say(f"motion model -> {path}")
     report.result({**facts, "network": str(path), "exit_code": 0})
+
+
+@train.command(short_help="Train a network for `translate`.")
+@flag("--a", "first", required=True, type=click.Path(path_type=Path), help="Folder of pictures of the first kind.")
+@flag("--b", "second", required=True, type=click.Path(path_type=Path), help="Folder of pictures of the second kind.")
+@flag(
+    "-o", "--output", required=True, type=click.Path(path_type=Path),
+    help="Folder of the run; an existing run is resumed.",
+)  # fmt: skip
+@flag(
+    "--perceptual", default="perceptual", show_default=True,
+    help="Whose features the discriminators see: the built-in network, or torchvision's squeezenet1_1 (.pth).",
+)  # fmt: skip
+@flag(
+    "--attention/--no-attention", default=True, show_default=True,
+    help="Copy what need not change, by an attention map.",
+)  # fmt: skip
+@flag(
+    "--pictures", type=click.IntRange(min=1), default=8_000, show_default=True,
+    help="Pictures of each kind to train on in all; the same one is seen several times.",
+)  # fmt: skip
+@flag("--minutes", type=click.FloatRange(min=0), default=float("inf"), help="Stop after this many minutes.")
+@device_flag
+@report_flags
+def translate(report: Report, first: Path, second: Path, output: Path, **flags: Any) -> None:
+    """Train a network that translates faces between two kinds of pictures, such as renders and photographs.
+
+    No picture needs a counterpart of the other kind. The largest face of each picture is cut out; pictures without
+    one are listed and left out. The result is OUTPUT/translation.safetensors.
+    """
+    check_flags()
+    from latentface.networks.translation import TranslationConfig
+    from latentface.training.translation import run_on_faces
+    from latentface.training.translation_data import find_faces
+
+    size, left_out = TranslationConfig().size, []
+
+    def on_picture(path: Path, reason: str | None) -> None:
+        if reason:
+            left_out.append({"path": str(path), "reason": reason})
+            report.say(f"left out: {path}: {reason}")
+
+    with prepared_folder(output):
+        kinds = [find_faces(folder, size, on_picture) for folder in (first, second)]
+        report.say(f"{len(kinds[0])} faces of the first kind, {len(kinds[1])} of the second")
+        path = run_on_faces(kinds[0], kinds[1], output, **flags)
+    report.say(f"translation -> {path}")
+    report.result(
+        {
+            "command": "train translate", "faces": [len(kind) for kind in kinds], "left_out": left_out,
+            "network": str(path), "exit_code": 0,
+        }
+    )  # fmt: skip

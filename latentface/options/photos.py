@@ -1,4 +1,4 @@
-"""How faces in photos are edited, transferred, completed and blended."""
+"""How faces in photos are edited, transferred, completed, translated and blended."""
 
 from __future__ import annotations
 
@@ -198,6 +198,26 @@ class CompleteOptions:
         80, "Steps of the search for the face.", minimum=1, maximum=10_000, applies_to=(when("method", "optimise"),)
     )
     seed: int = option(0, "Seed of all random numbers.", minimum=0, maximum=2**63 - 1)
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslateOptions:
+    """How a face is translated to another kind of picture; see `latentface.translate`.
+
+    Raises:
+        UsageError: a value is out of bounds.
+    """
+
+    back: bool = option(False, "Translate the other way, from the second kind of pictures to the first.")
+    place: str = option(
+        "photo",
+        "What is shown: the photo with the translated face and its surroundings in it (photo), or these alone at the "
+        "network's own size (crop).",
+        choices=("photo", "crop"),
+    )
 
     def __post_init__(self) -> None:
         check(self)

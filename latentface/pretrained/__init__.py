@@ -38,6 +38,7 @@ if TYPE_CHECKING:  # torch is imported in the functions that need it, because th
     from latentface.networks.psp_encoder import PspEncoder
     from latentface.networks.rhythm import RhythmNet
     from latentface.networks.spectacles import SpectaclesNet
+    from latentface.networks.translation import TranslationNet
 
 __all__ = [
     "find_encoder",
@@ -58,6 +59,7 @@ __all__ = [
     "load_perceptual",
     "load_rhythm",
     "load_spectacles",
+    "load_translation",
     "read_expressions",
     "read_preconditioner",
     "resolve",
@@ -284,6 +286,13 @@ def load_matte(name_or_path: str | os.PathLike[str] = "matte", device: str = "cp
     from latentface.networks.matte import MatteConfig, MatteNet
 
     return _load(name_or_path, "matte", MatteNet, MatteConfig).to(device)
+
+
+def load_translation(path: str | os.PathLike[str], device: str = "cpu") -> TranslationNet:
+    """Load a network that translates between two kinds of pictures, from a file; raises as `load_generator`."""
+    from latentface.networks.translation import TranslationConfig, TranslationNet
+
+    return _load(path, "translation", TranslationNet, TranslationConfig).to(device)
 
 
 def load_occluders(name_or_path: str | os.PathLike[str] = "occluders", device: str = "cpu") -> OccluderNet:

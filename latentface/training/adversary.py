@@ -1,8 +1,8 @@
 """A discriminator in the feature space of a pretrained network (Projected GAN, Sauer et al., NeurIPS 2021).
 
-Four maps of a frozen SqueezeNet are mixed by fixed random convolutions, across channels (section 3.2, CCM) and from
-coarse to fine scales (CSM); a small trained head classifies each mixed map. It has so little to learn that a
-few thousand pictures with differentiable augmentation (Zhao et al., NeurIPS 2020) are enough.
+Four maps of a frozen network, such as SqueezeNet, are mixed by fixed random convolutions, across channels (section
+3.2, CCM) and from coarse to fine scales (CSM); a small trained head classifies each mixed map. It has so little to
+learn that a few thousand pictures with differentiable augmentation (Zhao et al., NeurIPS 2020) are enough.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
+from latentface.errors import UsageError
 from latentface.networks.perceptual import FeatureDistance
 
-LEVELS = (0, 1, 2, 6)  # which of SqueezeNet's seven maps: 1/2, 1/4, 1/8 and 1/16 of the picture's side
-CHANNELS = (64, 128, 256, 512)
+#: By the number of a backbone's maps, those at 1/2, 1/4, 1/8 and 1/16 of the picture's side: of SqueezeNet and of the
+#: built-in perceptual network.
+LEVELS = {7: (0, 1, 2, 6), 5: (1, 2, 3, 4)}
 MIXED = (32, 64, 96, 128)  # channels after the random mixing
 WIDTH = 96  # of the trained heads
 
@@ -25,14 +27,14 @@ WIDTH = 96  # of the trained heads
 class ScaleHead(nn.Module):
     """One trained head: maps [N, C, r, r] -> logits [N, 1, s, s], s about 4, all layers spectrally normalised."""
 
-    def __init__(self, channels: int, halvings: int) -> None:
+    def __init__(self, channels: int, halvings: int, width: int = WIDTH) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for _ in range(halvings):
-            layers += [spectral_norm(nn.Conv2d(channels, WIDTH, 4, stride=2, padding=1)), nn.LeakyReLU(0.2)]
-            channels = WIDTH
-        layers += [spectral_norm(nn.Conv2d(channels, WIDTH, 3, padding=1)), nn.LeakyReLU(0.2)]
-        layers.append(spectral_norm(nn.Conv2d(WIDTH, 1, 3, padding=1)))
+            layers += [spectral_norm(nn.Conv2d(channels, width, 4, stride=2, padding=1)), nn.LeakyReLU(0.2)]
+            channels = width
+        layers += [spectral_norm(nn.Conv2d(channels, width, 3, padding=1)), nn.LeakyReLU(0.2)]
+        layers.append(spectral_norm(nn.Conv2d(width, 1, 3, padding=1)))
         self.layers = nn.Sequential(*layers)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -47,24 +49,32 @@ class ProjectedDiscriminator(nn.Module):
     The backbone is not registered as a submodule, so that a checkpoint contains only the heads and the mixing.
     """
 
-    def __init__(self, backbone: FeatureDistance, seed: int = 0) -> None:
+    def __init__(self, backbone: FeatureDistance, seed: int = 0, width: int = WIDTH) -> None:
         super().__init__()
         self._backbone = [backbone.requires_grad_(False)]
+        weights = backbone.channel_weights()
+        if len(weights) not in LEVELS or None in weights:
+            raise UsageError(f"no discriminator on {type(backbone).__name__}: give SqueezeNet or the built-in network")
+        self.levels = LEVELS[len(weights)]
+        channels = [len(each) for each in (weights[level] for level in self.levels) if each is not None]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.across = nn.ModuleList([nn.Conv2d(c, m, 1) for c, m in zip(CHANNELS, MIXED, strict=True)])
+            self.across = nn.ModuleList([nn.Conv2d(c, m, 1) for c, m in zip(channels, MIXED, strict=True)])
             coarser = [*MIXED[1:], 0]
             self.down = nn.ModuleList(
                 [nn.Conv2d(c, m, 3, padding=1) for c, m in zip(coarser[:-1], MIXED[:-1], strict=True)]
             )
             self.across.requires_grad_(False)
             self.down.requires_grad_(False)
-            self.heads = nn.ModuleList([ScaleHead(m, h) for m, h in zip(MIXED, (4, 3, 2, 1), strict=True)])
+            self.heads = nn.ModuleList([ScaleHead(m, h, width) for m, h in zip(MIXED, (4, 3, 2, 1), strict=True)])
 
     def project(self, images: Tensor) -> list[Tensor]:
         """Mixed maps of pictures [N, 3, S, S] in [-1, 1], finest first; gradients reach the pictures."""
-        found = self._backbone[0].features(images)
-        maps = [mix(found[level]) for mix, level in zip(self.across, LEVELS, strict=True)]
+        return self.mix(self._backbone[0].features(images))
+
+    def mix(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """`project` for the backbone's feature maps of pictures, all of them, finest first."""
+        maps = [mix(features[level]) for mix, level in zip(self.across, self.levels, strict=True)]
         for k in range(len(maps) - 2, -1, -1):
             above = F.interpolate(maps[k + 1], size=maps[k].shape[-2:], mode="bilinear", align_corners=False)
             maps[k] = maps[k] + self.down[k](above)

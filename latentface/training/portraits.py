@@ -107,7 +107,7 @@ def held_out_names(rows: Sequence[Row]) -> frozenset[str]:
     told = [row["name"] for row in rows if row.get("held_out")]
     if told:  # a packed folder says so, since its order is another
         return frozenset(told)
-    eligible = [row for row in _usable(rows) if row["source"] not in HELD_OUT_SKIPPED]
+    eligible = [row for row in usable(rows) if row["source"] not in HELD_OUT_SKIPPED]
     return frozenset(row["name"] for row in eligible[::HELD_OUT_STRIDE])
 
 
@@ -115,9 +115,9 @@ def load_portraits(folder: Path) -> tuple[Portraits, Portraits]:
     """The photographs to train on and those that are held out; raises InputError for a folder without faces."""
     rows = read_rows(folder)
     held = held_out_names(rows)
-    usable = _usable(rows)
-    training = [row for row in usable if row["name"] not in held]
-    return _load(folder, training), _load(folder, [row for row in usable if row["name"] in held])
+    known = usable(rows)
+    training = [row for row in known if row["name"] not in held]
+    return _load(folder, training), _load(folder, [row for row in known if row["name"] in held])
 
 
 def pack(folder: Path, out: Path, megabytes: float, quality: int = 85) -> int:
@@ -129,7 +129,7 @@ def pack(folder: Path, out: Path, megabytes: float, quality: int = 85) -> int:
     held = held_out_names(rows)
     (out / "crops").mkdir(parents=True, exist_ok=True)
     kept, size = [], 0
-    for row in sorted(_usable(rows), key=lambda row: (row["name"] not in held, -row_weight(row))):
+    for row in sorted(usable(rows), key=lambda row: (row["name"] not in held, -row_weight(row))):
         picture = Image.fromarray(read_image(folder / "crops" / row["name"]))
         path = out / "crops" / f"{Path(row['name']).stem}.webp"
         picture.save(path, quality=quality)
@@ -147,7 +147,8 @@ def row_weight(row: Row) -> float:
     return SOURCE_WEIGHTS.get(str(row["source"]), 0.5) * min(1.0, float(row["jaw"]) / SHARP) ** 2
 
 
-def _usable(rows: Sequence[Row]) -> list[Row]:
+def usable(rows: Sequence[Row]) -> list[Row]:
+    """The rows of faces in colour that fill their crop."""
     return [row for row in rows if row["colour"] > GREY and row["inside"] >= INSIDE]
 
 

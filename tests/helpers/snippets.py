@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,12 @@ import latentface as lf
 from latentface.batch import local
 from latentface.cli import run as run_command
 from latentface.io.clip import Clip
+from latentface.networks.translation import TranslationConfig, TranslationNet
 from latentface.options.clips import VideoOptions
 from latentface.options.photos import TransferOptions
 from latentface.options.projection import ProjectOptions
 from latentface.options.styles import StyleOptions, StyliseOptions
+from latentface.pretrained.native import write_network
 from tests.helpers.batch_works import run_here
 
 ROOT = Path(__file__).parent.parent.parent
@@ -88,6 +90,10 @@ def furnish(folder: Path) -> None:
         lf.write_clip(folder / name, Clip.of(frames, 5, small.size))
     assert run_command(["weights", "export", "--network", "synthface-128", "--format", "rosinality", "-o",
                         str(folder / "network.pkl")]) == 0  # fmt: skip
+    translation = TranslationNet(TranslationConfig(fine=4, coarse=8, dilations=(1,)))
+    write_network(
+        folder / "translation.safetensors", "translation", asdict(translation.config), translation.state_dict()
+    )
     np.save(folder / "smile.npy", np.ones(lf.load_generator("synthface-128").config.w_dim, np.float32))
 
 
