@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from latentface.provenance.credentials import Story
     from latentface.provenance.publish import Publisher
     from latentface.provenance.verify import Verification, verify
+    from latentface.retargeting.retargeter import Retargeter, load_retargeter
     from latentface.styles.style import Style
 
 # public name -> module that defines it
@@ -109,6 +110,7 @@ _HOMES = {
     "Reading": "latentface.emotions.recognition",
     "Recogniser": "latentface.emotions.recognition",
     "SequenceOptions": "latentface.options.clips",
+    "Retargeter": "latentface.retargeting.retargeter",
     "Sound": "latentface.io.clip",
     "Story": "latentface.provenance.credentials",
     "Style": "latentface.styles.style",
@@ -137,6 +139,7 @@ _HOMES = {
     "load_identity": "latentface.pretrained",
     "load_landmarks": "latentface.pretrained",
     "load_perceptual": "latentface.pretrained",
+    "load_retargeter": "latentface.retargeting.retargeter",
     "load_rhythm": "latentface.pretrained",
     "predict_emotions": "latentface.api",
     "project": "latentface.api",
@@ -194,6 +197,7 @@ __all__ = [
     "ReadOptions",
     "Reading",
     "Recogniser",
+    "Retargeter",
     "SequenceOptions",
     "Sound",
     "Story",
@@ -224,6 +228,7 @@ __all__ = [
     "load_identity",
     "load_landmarks",
     "load_perceptual",
+    "load_retargeter",
     "load_rhythm",
     "predict_emotions",
     "project",

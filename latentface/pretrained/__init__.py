@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # torch is imported in the functions that need it, because th
     from latentface.networks.occluders import OccluderNet
     from latentface.networks.perceptual import PerceptualNet
     from latentface.networks.psp_encoder import PspEncoder
+    from latentface.networks.retargeting import RetargetNet
     from latentface.networks.rhythm import RhythmNet
     from latentface.networks.spectacles import SpectaclesNet
 
@@ -54,6 +55,7 @@ __all__ = [
     "load_mouth",
     "load_occluders",
     "load_perceptual",
+    "load_retargeting",
     "load_rhythm",
     "load_spectacles",
     "read_expressions",
@@ -296,6 +298,13 @@ def load_mouth(name_or_path: str | os.PathLike[str] = "mouth", device: str = "cp
     from latentface.networks.mouth import MouthConfig, MouthNet
 
     return _load(name_or_path, "mouth", MouthNet, MouthConfig).to(device)
+
+
+def load_retargeting(name_or_path: str | os.PathLike[str] = "synthface-retarget", device: str = "cpu") -> RetargetNet:
+    """Load a network for retargeting, built in or made by `train retarget`; raises as `load_generator`."""
+    from latentface.networks.retargeting import RetargetConfig, RetargetNet
+
+    return _load(name_or_path, "retarget", RetargetNet, RetargetConfig).to(device)
 
 
 def load_rhythm(name_or_path: str | os.PathLike[str] = "rhythm", device: str = "cpu") -> RhythmNet:

@@ -1,0 +1,211 @@
+"""Retargeting against ground truth from the rig: a person with the expression, gaze and turn of another.
+
+    python -m latentface.synthface.casts --heads heads.npz -o CAST --people 50 --own 90 --shared 20
+    python benchmarks/retargeting.py CAST joint=RUN/retarget.safetensors image=... keypoints=... [--tsne codes.png]
+
+The networks were trained on the first people's own expressions. Measured on expressions that they never saw, told by
+one person and shown by another: the absolute difference (of 0..1), SSIM, landmarks (per cent of the inter-ocular
+distance) and expression coefficients, the latter two as the built-in networks read them from result and truth.
+Baselines: the person's mean picture, and the picture of the person's own whose landmarks are the most similar.
+
+Codes: a classifier of people and a regressor of expressions learn from codes of the training pictures and are measured
+on those of unseen expressions; the regressor also on people that the network never saw. Then the same people as new
+ones, fitted to 1, 3, 5 and 10 pictures.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from latentface import hub, pretrained
+from latentface.metrics import landmark_error, ssim
+from latentface.networks.retargeting import Person, RetargetNet
+from latentface.networks.trunk import framed_part
+from latentface.retargeting.people import fit_person
+from latentface.training.head_reader import frame_plainly
+from latentface.training.retargeting_data import Cast, load_rendered
+
+Shown = Callable[[Cast, Cast], Tensor]
+STEPS = (1, 7, 19)  # how far the one who shows an expression is from the one who tells it
+
+
+def as_pictures(cast: Cast) -> Tensor:
+    """The pictures [n, 3, R, R] in [-1, 1]."""
+    return cast.images.float() / 127.5 - 1
+
+
+class Readers:
+    """What the built-in networks read from pictures: landmarks and expressions."""
+
+    def __init__(self) -> None:
+        self.landmarks, self.head = pretrained.load_landmarks(), pretrained.load_head_reader()
+
+    def points(self, pictures: Tensor) -> Tensor:
+        """Landmarks [n, 68, 2] in the landmark network's part of the crop."""
+        return torch.cat([self.landmarks(framed_part(part, self.landmarks.config)) for part in pictures.split(64)])
+
+    def expressions(self, pictures: Tensor) -> Tensor:
+        """Coefficients [n, E], without the angles."""
+        parts = [self.head(frame_plainly(part, self.head.config))[0] for part in pictures.split(64)]
+        return torch.cat(parts)[:, : len(self.head.config.expression_names)]
+
+
+def measure(readers: Readers, shown: Tensor, wanted: Tensor) -> dict[str, float]:
+    """The four figures of pictures against the truth."""
+    return {
+        "L1": float((shown - wanted).abs().mean()) / 2,
+        "SSIM": float(ssim(shown, wanted).mean()),
+        "landmarks %": 100 * float(landmark_error(readers.points(shown), readers.points(wanted)).mean()),
+        "expression": float((readers.expressions(shown) - readers.expressions(wanted)).abs().mean()),
+    }
+
+
+def codes_of(network: RetargetNet, cast: Cast) -> Tensor:
+    """The means of the codes [n, code]."""
+    return network.encode(as_pictures(cast), cast.landmarks).mean
+
+
+def by_network(network: RetargetNet) -> Shown:
+    """Told pictures -> the network's pictures of the people in the second cast."""
+    return lambda told, wanted: network.decode(codes_of(network, told), network.people(wanted.person))[0].clamp(-1, 1)
+
+
+def by_mean(own: Cast) -> Shown:
+    """The mean picture of each person."""
+    means = torch.stack([as_pictures(own[own.person == k]).mean(0) for k in range(len(own.names))])
+    return lambda told, wanted: means[wanted.person]
+
+
+def by_nearest(own: Cast) -> Shown:
+    """The person's own picture with the most similar landmarks, each set taken relative to the person's mean."""
+    mean = torch.stack([own.landmarks[own.person == k].mean(0) for k in range(len(own.names))])
+
+    def shown(told: Cast, wanted: Cast) -> Tensor:
+        found = []
+        for k in range(len(told)):
+            theirs = own[own.person == wanted.person[k]]
+            change = told.landmarks[k] - mean[told.person[k]]
+            distance = (theirs.landmarks - mean[wanted.person[k]] - change).square().sum((1, 2))
+            found.append(as_pictures(theirs[distance.argmin()[None]]))
+        return torch.cat(found)
+
+    return shown
+
+
+def compare(readers: Readers, shown: Shown, held: Cast) -> dict[str, float]:
+    """Figures over all pairs of `STEPS`."""
+    made, truth = [], []
+    for step in STEPS:
+        told, other = held.pairs(step)
+        told, other = told[:: len(STEPS)], other[:: len(STEPS)]
+        wanted = held[other]
+        made.append(shown(held[told], wanted))
+        truth.append(as_pictures(wanted))
+    return measure(readers, torch.cat(made), torch.cat(truth))
+
+
+def probe(network: RetargetNet, own: Cast, held: Cast, strangers: Cast) -> dict[str, float]:
+    """What codes tell: accuracy of a classifier of people, R2 of a regressor of what varies in the truth."""
+    from sklearn.neural_network import MLPClassifier, MLPRegressor
+    from sklearn.preprocessing import StandardScaler
+
+    scale = StandardScaler().fit(codes_of(network, own).numpy())
+    learnt, seen, strange = (scale.transform(codes_of(network, cast).numpy()) for cast in (own, held, strangers))
+    who = MLPClassifier((128,), early_stopping=True, max_iter=300, random_state=0).fit(learnt, own.person.numpy())
+    truths = [cast.truth for cast in (own, held, strangers)]
+    varies = truths[0].std(0) > 0.05
+    y = [truth[:, varies].numpy() for truth in truths]
+    target = StandardScaler().fit(y[0])
+    regressor = MLPRegressor((128,), early_stopping=True, max_iter=300, random_state=0).fit(
+        learnt, target.transform(y[0])
+    )
+
+    def explained(codes: NDArray[np.float64], truth: NDArray[np.float32]) -> float:
+        wanted = target.transform(truth)
+        return float(1 - np.square(regressor.predict(codes) - wanted).sum() / np.square(wanted - wanted.mean(0)).sum())
+
+    return {
+        "people": float(who.score(seen, held.person.numpy())), "chance": 1 / len(own.names),
+        "R2": explained(seen, y[1]), "R2 strangers": explained(strange, y[2]),
+    }  # fmt: skip
+
+
+def as_new(network: RetargetNet, readers: Readers, held: Cast, strangers: Cast, count: int) -> dict[str, float]:
+    """Figures of people that the network never saw, fitted to `count` pictures of their own expressions."""
+    own, truth = strangers.split()
+    made, wanted = [], []
+    for k in range(len(strangers.names)):
+        few = own[own.person == k]
+        few = few[torch.arange(count)]
+        with torch.enable_grad():
+            person = fit_person(network, as_pictures(few), few.landmarks, hub.perceptual("cpu"))
+        shown = truth[truth.person == k]
+        told = held[held.person == 3 * k]  # the same moments, told by somebody known
+        many = Person(person.vector.expand(len(told), -1), person.map.expand(len(told), -1, -1, -1))
+        made.append(network.decode(codes_of(network, told), many)[0].clamp(-1, 1))
+        wanted.append(as_pictures(shown))
+    return measure(readers, torch.cat(made), torch.cat(wanted))
+
+
+def scatter(network: RetargetNet, held: Cast, path: Path, people: int = 12) -> None:
+    """t-SNE of the codes of shared expressions, coloured by person (left) and by expression (right)."""
+    from PIL import Image, ImageDraw
+    from sklearn.manifold import TSNE
+
+    some = held[held.person < people]
+    places = TSNE(2, perplexity=15, random_state=0, init="pca").fit_transform(codes_of(network, some).numpy())
+    places = (places - places.min(0)) / np.ptp(places, axis=0) * 0.9 + 0.05
+    side = 480
+    sheet = Image.new("RGB", (2 * side + 20, side), (255, 255, 255))
+    pen = ImageDraw.Draw(sheet)
+    for left, labels in ((0, some.person.numpy()), (side + 20, some.moment.numpy())):
+        for (x, y), label in zip(places * side, labels, strict=True):
+            colour = f"hsl({int(label * 137.5) % 360}, 85%, {35 + 20 * (int(label) % 2)}%)"
+            pen.ellipse((left + x - 5, y - 5, left + x + 5, y + 5), fill=colour)
+    sheet.save(path)
+
+
+def tell(name: str, row: dict[str, float]) -> None:
+    print(f"  {name:28}" + "  ".join(f"{key} {value:.4f}" for key, value in row.items()), flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cast", type=Path)
+    parser.add_argument("networks", nargs="+", metavar="NAME=FILE")
+    parser.add_argument("--tsne", type=Path, help="write a picture of the first network's codes")
+    parser.add_argument("--new", default="1,3,5,10", help="pictures of new people; empty to leave them out")
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    networks = {name: pretrained.load_retargeting(path) for name, path in (each.split("=") for each in given.networks)}
+    whole, readers = load_rendered(given.cast), Readers()
+    known = len(next(iter(networks.values())).config.people)
+    own, held = whole.people(0, known).split()
+    strangers = whole.people(known, len(whole.names))
+    with torch.no_grad():
+        print(f"{known} people; expressions that were not trained on")
+        tell("the person's mean picture", compare(readers, by_mean(own), held))
+        tell("the nearest own picture", compare(readers, by_nearest(own), held))
+        for name, network in networks.items():
+            tell(name, compare(readers, by_network(network), held))
+        print("what codes tell")
+        for name, network in networks.items():
+            tell(name, probe(network, own, held, strangers.split()[1]))
+        first = next(iter(networks.values()))
+        if given.tsne:
+            scatter(first, held, given.tsne)
+        if given.new:
+            print(f"{len(strangers.names)} new people by the first network, pictures each")
+            for count in map(int, given.new.split(",")):
+                tell(str(count), as_new(first, readers, held, strangers, count))
+
+
+if __name__ == "__main__":
+    main()
