@@ -26,7 +26,7 @@ from torch import Tensor
 
 from latentface import hub, pretrained
 from latentface.metrics import landmark_error, ssim
-from latentface.networks.retargeting import Person, RetargetNet
+from latentface.networks.retargeting import RetargetNet
 from latentface.networks.trunk import framed_part
 from latentface.retargeting.people import fit_person
 from latentface.training.head_reader import frame_plainly
@@ -148,8 +148,7 @@ def as_new(network: RetargetNet, readers: Readers, held: Cast, strangers: Cast, 
             person = fit_person(network, as_pictures(few), few.landmarks, hub.perceptual("cpu"))
         shown = truth[truth.person == k]
         told = held[held.person == 3 * k]  # the same moments, told by somebody known
-        many = Person(person.vector.expand(len(told), -1), person.map.expand(len(told), -1, -1, -1))
-        made.append(network.decode(codes_of(network, told), many)[0].clamp(-1, 1))
+        made.append(network.decode(codes_of(network, told), person.expand(len(told)))[0].clamp(-1, 1))
         wanted.append(as_pictures(shown))
     return measure(readers, torch.cat(made), torch.cat(wanted))
 

@@ -3,7 +3,7 @@
 Each view has its encoder; the posteriors of the views that are given are multiplied with the prior (product of experts,
 MVAE: Wu and Goodman, NeurIPS 2018) into one code, which says what a face does and not whose it is. The decoder draws
 that in the picture of a person (conditional VAE: Sohn, Lee and Yan, NeurIPS 2015). A person is a vector, which scales
-and shifts the decoder's channels (FiLM: Perez et al., AAAI 2018), and a coarse map, which the decoder paints from.
+and shifts the decoder's channels (FiLM: Perez et al., AAAI 2018), and a small portrait, which the decoder changes.
 """
 
 from __future__ import annotations
@@ -38,10 +38,9 @@ class RetargetConfig:
     Attributes:
         people: names of the persons that it was trained on.
         views: what it encodes: "image", "keypoints" or both.
-        resolution: side of the pictures, 8 times the side of a person's map.
+        resolution: side of the pictures, twice that of a portrait.
         code: length of the code.
         person: length of a person's vector.
-        map_channels: channels of a person's map.
         widths: channels at 1/2, 1/4, 1/8 and 1/16 of the resolution.
         hidden: width of the layers for landmarks.
     """
@@ -51,7 +50,6 @@ class RetargetConfig:
     resolution: int = 96
     code: int = 32
     person: int = 64
-    map_channels: int = 24
     widths: tuple[int, int, int, int] = (32, 64, 96, 96)
     hidden: int = 128
 
@@ -85,10 +83,14 @@ class Code:
 
 @dataclass(frozen=True, eq=False)
 class Person:
-    """Who is shown: vectors [N, person] and maps [N, map_channels, S, S]."""
+    """Who is shown: vectors [N, person] and portraits [N, 3, R / 2, R / 2] in [-1, 1]."""
 
     vector: Tensor
-    map: Tensor
+    portrait: Tensor
+
+    def expand(self, count: int) -> Person:
+        """One person, `count` times."""
+        return Person(self.vector.expand(count, -1), self.portrait.expand(count, -1, -1, -1))
 
 
 def product(codes: Sequence[Code], given: Tensor | None = None) -> Code:
@@ -129,22 +131,25 @@ class _Decoder(nn.Module):
         condition = config.code + config.person
         self.start = nn.Linear(config.code, coarse * self.side**2)
         self.enter = _Conditioned(coarse, coarse, condition)
-        ins = (coarse + config.map_channels, eighth, quarter)
-        outs = (eighth, quarter, half)
+        ins, outs = (coarse, eighth + 12, quarter + 3), (eighth, quarter, half)
         self.rise = nn.ModuleList(_Conditioned(a, b, condition) for a, b in zip(ins, outs, strict=True))
         self.refine = nn.ModuleList(_Conditioned(b, b, condition) for b in outs)
         self.leave = nn.Conv2d(half, 12, 3, padding=1)  # four pixels at each place of the last map
+        nn.init.zeros_(self.leave.weight)  # the training begins with the portraits
         self.points = _perceptron(condition, config.hidden, 2 * POINTS)
 
     def forward(self, codes: Tensor, person: Person) -> tuple[Tensor, Tensor]:
         condition = torch.cat([codes, person.vector], 1)
         x = self.start(codes).unflatten(1, (-1, self.side, self.side)).contiguous(memory_format=torch.channels_last)
         x = self.enter(x, condition)
-        for level, (rise, refine) in enumerate(zip(self.rise, self.refine, strict=True)):
+        seen = (None, F.pixel_unshuffle(person.portrait, 2), person.portrait)
+        for rise, refine, portrait in zip(self.rise, self.refine, seen, strict=True):
             x = F.interpolate(x, scale_factor=2.0, mode="nearest")
-            x = rise(torch.cat([x, person.map.to(x)], 1) if level == 0 else x, condition)
+            x = rise(x if portrait is None else torch.cat([x, portrait.to(x)], 1), condition)
             x = x + refine(x, condition)
-        return F.pixel_shuffle(self.leave(x), 2).float(), self.points(condition).float().unflatten(1, (POINTS, 2))
+        plain = F.interpolate(person.portrait, scale_factor=2.0, mode="bilinear", align_corners=False)
+        pictures = plain + F.pixel_shuffle(self.leave(x), 2).float()
+        return pictures, self.points(condition).float().unflatten(1, (POINTS, 2))
 
 
 def _perceptron(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
@@ -172,7 +177,6 @@ class RetargetNet(nn.Module):
     def __init__(self, config: RetargetConfig) -> None:
         super().__init__()
         self.config = config
-        side = config.resolution // 8
         encoders: dict[str, nn.Module] = {}
         if IMAGE in config.views:
             encoders[IMAGE] = _image_encoder(config)
@@ -180,7 +184,8 @@ class RetargetNet(nn.Module):
             encoders[KEYPOINTS] = nn.Sequential(nn.Flatten(), _perceptron(2 * POINTS, config.hidden, 2 * config.code))
         self.encoders = nn.ModuleDict(encoders)
         self.vectors = nn.Parameter(0.3 * torch.randn(len(config.people), config.person))
-        self.maps = nn.Parameter(0.3 * torch.randn(len(config.people), config.map_channels, side, side))
+        side = config.resolution // 2
+        self.portraits = nn.Parameter(torch.zeros(len(config.people), 3, side, side))
         self.decoder = _Decoder(config)
 
     def encode(self, pictures: Tensor | None, landmarks: Tensor | None = None, given: Tensor | None = None) -> Code:
@@ -209,7 +214,7 @@ class RetargetNet(nn.Module):
 
     def people(self, numbers: Tensor) -> Person:
         """Persons that the network was trained on, by number [N]."""
-        return Person(self.vectors[numbers], self.maps[numbers])
+        return Person(self.vectors[numbers], self.portraits[numbers])
 
     def decode(self, codes: Tensor, person: Person) -> tuple[Tensor, Tensor]:
         """Pictures [N, 3, R, R] in [-1, 1] and landmarks [N, 68, 2] of persons who do what codes [N, code] say."""

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from latentface.errors import UsageError, WeightsError
@@ -17,8 +18,9 @@ from latentface.networks.retargeting import Person, RetargetNet
 FORMAT = "latentface-person"
 SUFFIX = ".person.safetensors"
 STEPS = 300
-RATE = 0.1  # of Adam at the start, in deviations of the known people; it falls to 0 along a cosine
-CLOSE = 2e-3  # weight of the squared distance from the mean person, in the units of the people that are known
+RATE = 0.1  # of Adam at the start, in the units below; it falls to 0 along a cosine
+TINT = 0.2  # of a portrait's pixels, a unit of the search as is the known people's deviation for vectors
+CLOSE = 2e-3  # weight of the squared distance from where the search begins, in these units
 PERCEPTUAL = 0.5  # weight of the perceptual distance beside the absolute difference
 StepCallback = Callable[[int, float], None]
 
@@ -31,10 +33,10 @@ def fit_person(
     steps: int = STEPS,
     on_step: StepCallback = lambda step, loss: None,
 ) -> Person:
-    """Fit a new person's vector and map to a few pictures, with the network frozen.
+    """Fit a new person's vector and portrait to a few pictures, with the network frozen.
 
-    The codes of the pictures are encoded once. The search begins with the mean of the people that the network was
-    trained on and is kept near it, in the units of their deviations, since a few pictures do not determine all.
+    The codes of the pictures are encoded once. The search begins with the mean vector of the people that the network
+    was trained on and the mean of the pictures, and is kept near these, since a few pictures do not determine all.
 
     Args:
         network: the network, with its parameters frozen.
@@ -51,26 +53,27 @@ def fit_person(
         raise UsageError("a new person needs at least one picture")
     with torch.no_grad():
         codes = network.encode(pictures, landmarks).mean
-    known = network.vectors.detach(), network.maps.detach()
-    spread = [each.std(0, keepdim=True, correction=0).clamp(min=1e-3) for each in known]
-    mean = [each.mean(0, keepdim=True) for each in known]
-    moved = [torch.zeros_like(each).requires_grad_() for each in mean]
-    optimiser = torch.optim.Adam(moved, lr=RATE)
+    known = network.vectors.detach()
+    deviation = known.std(0, keepdim=True, correction=0).clamp(min=1e-3)
+    vector, portrait = known.mean(0, keepdim=True), F.avg_pool2d(pictures, 2).mean(0, keepdim=True)
+    change = [torch.zeros_like(each).requires_grad_() for each in (vector, portrait)]
+
+    def moved() -> Person:
+        return Person(vector + deviation * change[0], portrait + TINT * change[1])
+
+    optimiser = torch.optim.Adam(change, lr=RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     for step in range(steps):
-        vector, place = (m + s * x for m, s, x in zip(mean, spread, moved, strict=True))
-        count = len(pictures)
-        made, _ = network.decode(codes, Person(vector.expand(count, -1), place.expand(count, -1, -1, -1)))
-        loss = (made - pictures).abs().mean() + PERCEPTUAL * perceptual(made, pictures).mean()
-        loss = loss + CLOSE * sum((x.square().mean() for x in moved), torch.zeros(()))
+        shown, _ = network.decode(codes, moved().expand(len(pictures)))
+        loss = (shown - pictures).abs().mean() + PERCEPTUAL * perceptual(shown, pictures).mean()
+        loss = loss + CLOSE * (change[0].square().mean() + change[1].square().mean())
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         schedule.step()
         on_step(step, float(loss.detach()))
     with torch.no_grad():
-        vector, place = (m + s * x for m, s, x in zip(mean, spread, moved, strict=True))
-    return Person(vector, place)
+        return moved()
 
 
 def save_person(path: str | os.PathLike[str], person: Person, network: RetargetNet) -> None:
@@ -80,7 +83,7 @@ def save_person(path: str | os.PathLike[str], person: Person, network: RetargetN
         OutputError: it cannot be written.
     """
     write_tensors(
-        path, {"vector": person.vector, "map": person.map}, {"format": FORMAT, "network": fingerprint(network)}
+        path, {"vector": person.vector, "portrait": person.portrait}, {"format": FORMAT, "network": fingerprint(network)}
     )
 
 
@@ -91,11 +94,11 @@ def load_person(path: str | os.PathLike[str], network: RetargetNet) -> Person:
         WeightsError: it is missing, damaged, no person's file, or was fitted with another network.
     """
     tensors, header = read_tensors(path, WeightsError, f"a person's file (*{SUFFIX})")
-    if header.get("format") != FORMAT or set(tensors) != {"vector", "map"}:
+    if header.get("format") != FORMAT or set(tensors) != {"vector", "portrait"}:
         raise WeightsError(f"{os.fspath(path)} is no person's file: make one with `latentface retarget --save-person`")
     if header.get("network") != fingerprint(network):
         raise WeightsError(f"{os.fspath(path)} was fitted with another network; fit the person again with this one")
-    return Person(tensors["vector"], tensors["map"])
+    return Person(tensors["vector"], tensors["portrait"])
 
 
 def fingerprint(network: RetargetNet) -> str:

@@ -81,11 +81,8 @@ class Retargeter:
 
     def show(self, codes: Tensor, who: str | Person) -> Pixels:
         """What codes [N, code] say, done by a person: uint8 RGB [N, R, R, 3]."""
-        person, count = self.person(who), len(codes)
         with torch.inference_mode():
-            pictures, _ = self.network.decode(
-                codes, Person(person.vector.expand(count, -1), person.map.expand(count, -1, -1, -1))
-            )
+            pictures, _ = self.network.decode(codes, self.person(who).expand(len(codes)))
         return to_uint8(pictures)
 
     def retarget(self, photo: Pixels, who: str | Person, face: WhichFace = None) -> Pixels:
@@ -130,7 +127,7 @@ class Retargeter:
         return self.network.vectors.device
 
     def _crop(self, photo: Pixels, face: WhichFace) -> FaceCrop:
-        return pick_face(alignment.align(photo, self.network.config.resolution, self.landmarks), face)
+        return pick_face(alignment.align(photo, size=self.network.config.resolution, landmarks=self.landmarks), face)
 
     def _encode(self, crops: Sequence[FaceCrop]) -> Tensor:
         pictures, landmarks = as_views(crops)

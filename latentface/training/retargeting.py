@@ -106,7 +106,7 @@ class RetargetTask:
     kind = f"{KIND}-training"
 
     def __init__(
-        self, cast: Cast, config: RetargetConfig, weights: Weights, perceptual: FeatureDistance, batch: int = 16
+        self, cast: Cast, config: RetargetConfig, weights: Weights, perceptual: FeatureDistance, batch: int = 8
     ) -> None:
         self.cast, self.held = cast.split()
         told, truth = self.held.pairs()
@@ -115,8 +115,12 @@ class RetargetTask:
         self.config, self.weights, self.perceptual, self.batch = config, weights, perceptual, batch
 
     def build(self) -> Trainee:
-        """A fresh network and classifier."""
-        return Trainee(self.config).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        """A fresh network, whose portraits are the mean pictures of the people, and a classifier."""
+        trainee = Trainee(self.config)
+        for number, portrait in enumerate(trainee.network.portraits.data):
+            pictures = self.cast.images[self.cast.person == number].float() / 127.5 - 1
+            portrait.copy_(F.avg_pool2d(pictures, 2).mean(0))
+        return trainee.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def sample_batch(self, generator: torch.Generator) -> RetargetBatch:
         """Pictures picked at random, with what the encoders see of them."""
@@ -184,11 +188,16 @@ def recolour(pictures: Tensor, random: Tensor) -> Tensor:
     return (pictures * contrast[:, :, None, None] + (brightness + tint)[:, :, None, None]).clamp(-1, 1)
 
 
-def finish(trained: Path, target: Path) -> Path:
-    """Write the network of a finished run without its classifier, in eight bits; returns the path."""
+def finish(trained: Path, target: Path, people: int | None = None) -> Path:
+    """Write the network of a finished run without its classifier, in eight bits; returns the path.
+
+    people: how many of the people stay in the file, the first ones; None for all.
+    """
     file = read_network(trained)
     state = {k.removeprefix(PREFIX): v for k, v in file.state.items() if k.startswith(PREFIX)}
-    write_network(target, KIND, file.config, state, dtype=torch.int8)
+    kept = {name: state[name][:people] for name in ("vectors", "portraits")}
+    config = {**file.config, "people": file.config["people"][:people]}
+    write_network(target, KIND, config, {**state, **kept}, dtype=torch.int8)
     return target
 
 
@@ -200,15 +209,16 @@ def run(
     views: tuple[str, ...],
     device: str,
     say: Callable[[str], object] = print,
+    kept: int | None = None,
 ) -> Path:
     """Train a network on a cast, or go on with the run in `out`; returns the network's file.
 
-    say: called with each line of the curve.
+    say: called with each line of the curve. kept: see `finish`.
     """
     config = RetargetConfig(cast.names, views, cast.images.shape[-1])
     task = RetargetTask(cast, config, weights, hub.perceptual(device))
     trained = Loop(task, out, options, device).run(say=say)
-    return finish(trained, out / f"{KIND}.safetensors")
+    return finish(trained, out / f"{KIND}.safetensors", kept)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -216,6 +226,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = command_line("latentface.training.retargeting", __doc__, OPTIONS, "folder of person-*.npz")
     parser.add_argument("--views", default=f"{IMAGE},{KEYPOINTS}", help="what is encoded (default: %(default)s)")
     parser.add_argument("--people", type=int, help="train on the first so many people only")
+    parser.add_argument("--keep", type=int, help="keep the first so many of them in the file (default: all)")
     parser.add_argument("--adversary", type=float, default=Weights.adversary, help="weight (default: %(default)s)")
     parser.add_argument("--divergence", type=float, default=Weights.divergence, help="weight (default: %(default)s)")
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -223,7 +234,8 @@ def main(arguments: list[str] | None = None) -> None:
     cast = load_rendered(given.data[0])
     cast = cast.people(0, given.people or len(cast.names))
     weights = replace(Weights(), adversary=given.adversary, divergence=given.divergence)
-    print(run(cast, given.out, loop_options(given, OPTIONS), weights, tuple(given.views.split(",")), given.device))
+    views = tuple(given.views.split(","))
+    print(run(cast, given.out, loop_options(given, OPTIONS), weights, views, given.device, kept=given.keep))
 
 
 if __name__ == "__main__":

@@ -176,7 +176,7 @@ def read_faces(path: Path, side: int, landmarks: LandmarkPredictor) -> list[Face
         InputError: the file cannot be read, or shows no face.
     """
     if path.suffix.lower() not in CLIP_SUFFIXES:
-        return [pick_face(alignment.align(read_image(path), side, landmarks), None)]
+        return [pick_face(alignment.align(read_image(path), size=side, landmarks=landmarks), None)]
     tracker, found, stride = Tracker(landmarks, dense=True), list[tuple[int, FaceCrop]](), 1
     for index, (picture, points) in enumerate(_tracked(path, tracker)):
         if points is not None and index % stride == 0:

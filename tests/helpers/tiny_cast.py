@@ -12,7 +12,7 @@ from latentface.pretrained.native import write_network
 from tests.helpers.faces import face_points
 
 SIDE = 32
-SHAPE = {"resolution": SIDE, "code": 4, "person": 8, "map_channels": 4, "widths": (8, 8, 8, 8), "hidden": 16}
+SHAPE = {"resolution": SIDE, "code": 4, "person": 8, "widths": (8, 8, 8, 8), "hidden": 16}
 
 
 def draw(colour: np.ndarray, height: float) -> tuple[np.ndarray, np.ndarray]:
@@ -42,11 +42,16 @@ def write_cast(folder: Path, people: int = 3, own: int = 20, shared: int = 5) ->
     return folder
 
 
-def tiny_network(people: tuple[str, ...] = ("anna", "ben")) -> RetargetNet:
+def tiny_network(
+    people: tuple[str, ...] = ("anna", "ben"), views: tuple[str, ...] = ("image", "keypoints")
+) -> RetargetNet:
     """A network that nothing has been taught."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return RetargetNet(RetargetConfig(people, **SHAPE)).eval().requires_grad_(False)
+        network = RetargetNet(RetargetConfig(people, views, **SHAPE)).eval().requires_grad_(False)
+        network.portraits.uniform_(-1, 1)
+        network.decoder.leave.weight.normal_(0, 0.05)
+        return network
 
 
 def write_tiny_network(path: Path) -> Path:

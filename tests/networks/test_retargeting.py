@@ -2,17 +2,20 @@
 
 import pytest
 import torch
+from torch import nn
 
 from latentface.errors import UsageError
 from latentface.networks.retargeting import Code, Person, RetargetConfig, RetargetNet, in_units, product
 
-SMALL = RetargetConfig(("anna", "ben"), resolution=32, code=4, person=5, map_channels=3, widths=(4, 6, 8, 8), hidden=8)
+SMALL = RetargetConfig(("anna", "ben"), resolution=32, code=4, person=5, widths=(4, 6, 8, 8), hidden=8)
 
 
 def network(config: RetargetConfig = SMALL) -> RetargetNet:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return RetargetNet(config).eval()
+        made = RetargetNet(config).eval()
+        nn.init.normal_(made.decoder.leave.weight, 0, 0.1)
+        return made
 
 
 def views(count: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
@@ -51,7 +54,7 @@ def test_either_view_suffices():
     masked = net.encode(pictures, landmarks, torch.tensor([[True, False]] * 3))
     torch.testing.assert_close(alone.mean, masked.mean)
     assert (net.encode(None, landmarks).mean - alone.mean).abs().max() > 1e-4
-    blind = network(RetargetConfig(("anna",), ("keypoints",), 32, 4, 5, 3, (4, 6, 8, 8), 8))
+    blind = network(RetargetConfig(("anna",), ("keypoints",), 32, 4, 5, (4, 6, 8, 8), 8))
     torch.testing.assert_close(blind.encode(pictures, landmarks).mean, blind.encode(None, landmarks).mean)
     with pytest.raises(UsageError, match="encodes keypoints"):
         blind.encode(pictures)
@@ -62,6 +65,15 @@ def test_samples_repeat_with_their_seed():
     first, second = (code.sample(torch.Generator().manual_seed(3)) for _ in range(2))
     assert torch.equal(first, second)
     assert float(first.std()) == pytest.approx(float(torch.tensor(-1.0).exp()), rel=0.1)
+
+
+def test_before_it_has_learnt_it_shows_the_portraits():
+    with torch.random.fork_rng():
+        net = RetargetNet(SMALL)
+    nn.init.constant_(net.portraits[0], 0.5)
+    nn.init.zeros_(net.decoder.leave.bias)
+    shown, _ = net.decode(torch.zeros(1, 4), net.people(torch.tensor([0])))
+    torch.testing.assert_close(shown, torch.full((1, 3, 32, 32), 0.5))
 
 
 def test_landmarks_in_units_of_the_crop():
@@ -86,6 +98,6 @@ def test_what_is_refused():
 def test_a_person_outside_the_network_can_be_shown():
     net, (pictures, landmarks) = network(), views()
     known = net.people(torch.tensor([0, 1]))
-    between = Person(known.vector.mean(0, keepdim=True), known.map.mean(0, keepdim=True))
+    between = Person(known.vector.mean(0, keepdim=True), known.portrait.mean(0, keepdim=True))
     shown, _ = net.decode(net.encode(pictures, landmarks).mean[:1], between)
     assert torch.isfinite(shown).all()

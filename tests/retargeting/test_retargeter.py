@@ -43,7 +43,7 @@ def test_a_way_leads_from_one_expression_to_the_other(model: Retargeter) -> None
     first, last = model.read(draw_photo((90,))), model.read(draw_photo((60,)), 1) + 1
     way = model.interpolate(first, last, "ben", 5)
     assert way.shape == (5, SIDE, SIDE, 3)
-    assert np.array_equal(way[0], model.show(first, "ben")[0])
+    assert np.abs(way[0].astype(int) - model.show(first, "ben")[0]).max() <= 1
     assert np.abs(way[-1].astype(int) - model.show(last, "ben")[0]).max() <= 1
     with pytest.raises(UsageError, match="2 or more"):
         model.interpolate(first, last, "ben", 1)

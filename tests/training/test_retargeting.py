@@ -35,13 +35,15 @@ def task(folder: Path, views: tuple[str, ...] = ("image", "keypoints"), **weight
 
 
 def test_another_person_is_shown_with_what_the_first_one_does(folder: Path, tmp_path: Path) -> None:
-    trained = Loop(task(folder), tmp_path / "run", OPTIONS).run(say=lambda line: None)
+    whole = task(folder)
+    loop = Loop(whole, tmp_path / "run", OPTIONS)
+    portraits = whole.measure(loop.averaged)["l1"]  # before it has learnt it shows the mean pictures
+    trained = loop.run(say=lambda line: None)
     first, last = read_curve(tmp_path / "run")
-    assert last["l1"] < 0.7 * first["l1"] and last["loss"] < first["loss"]
+    assert last["l1"] < 0.8 * portraits and last["loss"] < first["loss"]
     network = load_retargeting(finish(trained, tmp_path / "retarget.safetensors"))
     assert network.config.people == ("person-00000", "person-00001", "person-00002")
     assert not any(name.startswith("classifier") for name in network.state_dict())
-    whole = task(folder)
     found = whole.measure(_trainee(whole, network))
     assert found["l1"] == pytest.approx(last["l1"], abs=0.01)  # eight bits and no classifier change little
 
@@ -72,7 +74,7 @@ def test_one_view_is_enough(folder: Path, views: tuple[str, ...]) -> None:
     assert all(p.grad is not None for p in trainee.network.encoders.parameters())
 
 
-def test_the_classifier_learns_and_the_encoders_learn_the_opposite(folder: Path) -> None:
+def test_the_classifier_learns_and_the_encoders_learn_the_opposite() -> None:
     x = torch.tensor([1.0, 2.0], requires_grad=True)
     (reverse_gradient(x, 0.5) * torch.tensor([2.0, 4.0])).sum().backward()
     assert x.grad is not None and x.grad.tolist() == [-1.0, -2.0]
@@ -91,8 +93,8 @@ def test_the_command_line_trains_from_a_folder(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(retargeting.hub, "perceptual", lambda device: PixelDistance())
-    words = ["--data", str(folder), "--out", str(tmp_path / "run"), "--steps", "1", "--people", "2", "--float32"]
-    retargeting.main([*words, "--views", "keypoints", "--device", "cpu"])
+    words = ["--data", str(folder), "--out", str(tmp_path / "run"), "--steps", "1", "--people", "2", "--keep", "1"]
+    retargeting.main([*words, "--float32", "--views", "keypoints", "--device", "cpu"])
     made = Path(capsys.readouterr().out.split()[-1])
     config = load_retargeting(made).config
-    assert config.views == ("keypoints",) and len(config.people) == 2 and config.resolution == 32
+    assert config.views == ("keypoints",) and config.people == ("person-00000",) and config.resolution == 32
