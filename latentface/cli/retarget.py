@@ -78,11 +78,13 @@ def retarget(report: Report, faces: tuple[Path, ...], to: str, output: Path | No
     """
     if len(faces) > 2:
         raise UsageError(f"{len(faces)} faces: give a photo or a clip, or two photos to go from one to the other")
+    from latentface.io.images import PHOTO_SUFFIXES
+
     kinds = [kind_of_any(path) for path in faces]
     moving = any(kind in (CLIP, FRAMES) for kind in kinds)
     if moving and len(faces) == 2:
         raise UsageError("the way between two expressions starts and ends with a photo; give one clip, or two photos")
-    is_new = Path(to).is_dir() or (Path(to).is_file() and Path(to).suffix.lower() != ".safetensors")
+    is_new = Path(to).is_dir() or Path(to).suffix.lower() in PHOTO_SUFFIXES
     sources = TWO if len(faces) == 2 else {CLIP: MOVING, FRAMES: STILLS}.get(kinds[0], ONE)
     check_flags({SOURCES: sources, WHO: NEW if is_new else KNOWN})
     target = output or default_output(faces[0], "retarget.mp4" if moving else "retarget.png")

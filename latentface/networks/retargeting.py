@@ -3,7 +3,8 @@
 Each view has its encoder; the posteriors of the views that are given are multiplied with the prior (product of experts,
 MVAE: Wu and Goodman, NeurIPS 2018) into one code, which says what a face does and not whose it is. The decoder draws
 that in the picture of a person (conditional VAE: Sohn, Lee and Yan, NeurIPS 2015). A person is a vector, which scales
-and shifts the decoder's channels (FiLM: Perez et al., AAAI 2018), and a small portrait, which the decoder changes.
+and shifts the decoder's channels (FiLM: Perez et al., AAAI 2018), and a small portrait, which
+the decoder warps and repaints.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from latentface.errors import UsageError
 
 POINTS = 68
 IMAGE, KEYPOINTS = "image", "keypoints"
+CERTAIN = -4.0  # logarithm of the variance of an expert that has learnt nothing: the decoder must not take codes for noise
 
 
 def in_units(landmarks: NDArray[np.floating], side: int) -> Float32Array:
@@ -135,21 +137,46 @@ class _Decoder(nn.Module):
         self.rise = nn.ModuleList(_Conditioned(a, b, condition) for a, b in zip(ins, outs, strict=True))
         self.refine = nn.ModuleList(_Conditioned(b, b, condition) for b in outs)
         self.leave = nn.Conv2d(half, 12, 3, padding=1)  # four pixels at each place of the last map
-        nn.init.zeros_(self.leave.weight)  # the training begins with the portraits
         self.points = _perceptron(condition, config.hidden, 2 * POINTS)
+        self.cells = config.resolution // 8
+        self.flow = _perceptron(condition, config.hidden, 2 * self.cells**2)
+        _initialise(self)
+        for last in (self.leave, self.flow[-1]):  # the training begins with the portraits
+            nn.init.normal_(last.weight, 0, 1e-3)  # type: ignore[arg-type]
+
+    def warped(self, portraits: Tensor, condition: Tensor) -> Tensor:
+        """Portraits moved by a coarse flow, which the condition says."""
+        coarse = self.flow(condition).float().unflatten(1, (2, self.cells, self.cells))
+        shape = [len(portraits), 3, portraits.shape[2], portraits.shape[3]]
+        flow = F.interpolate(coarse, size=shape[2:], mode="bilinear", align_corners=False).permute(0, 2, 3, 1)
+        rest = torch.eye(2, 3, device=portraits.device).expand(len(portraits), -1, -1)
+        grid = F.affine_grid(rest, shape, align_corners=False) + flow
+        return F.grid_sample(portraits.float(), grid, padding_mode="border", align_corners=False)
 
     def forward(self, codes: Tensor, person: Person) -> tuple[Tensor, Tensor]:
         condition = torch.cat([codes, person.vector], 1)
         x = self.start(codes).unflatten(1, (-1, self.side, self.side)).contiguous(memory_format=torch.channels_last)
         x = self.enter(x, condition)
-        seen = (None, F.pixel_unshuffle(person.portrait, 2), person.portrait)
+        moved = self.warped(person.portrait, condition)
+        seen = (None, F.pixel_unshuffle(moved, 2), moved)
         for rise, refine, portrait in zip(self.rise, self.refine, seen, strict=True):
             x = F.interpolate(x, scale_factor=2.0, mode="nearest")
             x = rise(x if portrait is None else torch.cat([x, portrait.to(x)], 1), condition)
             x = x + refine(x, condition)
-        plain = F.interpolate(person.portrait, scale_factor=2.0, mode="bilinear", align_corners=False)
+        plain = F.interpolate(moved, scale_factor=2.0, mode="bilinear", align_corners=False)
         pictures = plain + F.pixel_shuffle(self.leave(x), 2).float()
         return pictures, self.points(condition).float().unflatten(1, (POINTS, 2))
+
+
+def _initialise(network: nn.Module) -> None:
+    """Weights that keep the variance from layer to layer (He et al., ICCV 2015), since nothing normalises it."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(module.weight, a=0.2, nonlinearity="leaky_relu")
+            assert module.bias is not None
+            nn.init.zeros_(module.bias)
+        if isinstance(module, _Conditioned):
+            nn.init.normal_(module.film.weight, 0, 0.03)
 
 
 def _perceptron(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
@@ -174,6 +201,9 @@ class RetargetNet(nn.Module):
     middle, so that the crop reaches from -1 to 1.
     """
 
+    points_mean: Tensor
+    points_scale: Tensor
+
     def __init__(self, config: RetargetConfig) -> None:
         super().__init__()
         self.config = config
@@ -183,6 +213,9 @@ class RetargetNet(nn.Module):
         if KEYPOINTS in config.views:
             encoders[KEYPOINTS] = nn.Sequential(nn.Flatten(), _perceptron(2 * POINTS, config.hidden, 2 * config.code))
         self.encoders = nn.ModuleDict(encoders)
+        _initialise(self.encoders)
+        self.register_buffer("points_mean", torch.zeros(POINTS, 2))  # of all people's landmarks
+        self.register_buffer("points_scale", torch.ones(1))  # how far they move from a person's mean
         self.vectors = nn.Parameter(0.3 * torch.randn(len(config.people), config.person))
         side = config.resolution // 2
         self.portraits = nn.Parameter(torch.zeros(len(config.people), 3, side, side))
@@ -206,8 +239,10 @@ class RetargetNet(nn.Module):
                 continue
             if tuple(value.shape[1:]) != shape:
                 raise UsageError(f"{view}: expected [N, {', '.join(map(str, shape))}], got {list(value.shape)}")
+            if view == KEYPOINTS:
+                value = (value - self.points_mean) / self.points_scale
             mean, log_variance = self.encoders[view](value).float().chunk(2, 1)
-            found.append(Code(mean, log_variance.clamp(-8, 8)))
+            found.append(Code(mean, (log_variance + CERTAIN).clamp(-8, 8)))
         if not found:
             raise UsageError(f"this network encodes {' and '.join(self.config.views)}; give at least one of these")
         return product(found, given)
@@ -218,5 +253,5 @@ class RetargetNet(nn.Module):
 
     def decode(self, codes: Tensor, person: Person) -> tuple[Tensor, Tensor]:
         """Pictures [N, 3, R, R] in [-1, 1] and landmarks [N, 68, 2] of persons who do what codes [N, code] say."""
-        pictures, landmarks = self.decoder(codes, person)
-        return pictures, landmarks
+        pictures, moved = self.decoder(codes, person)
+        return pictures, self.points_mean + self.points_scale * moved

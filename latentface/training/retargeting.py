@@ -26,7 +26,7 @@ from latentface.pretrained.native import read_network, write_network
 from latentface.training.loop import Loop, LoopOptions, command_line, loop_options
 from latentface.training.retargeting_data import Cast, load_rendered
 
-OPTIONS = LoopOptions(minutes=8.0, learning_rate=2e-3, measure_every=200, average=0.995, weight_decay=1e-4)
+OPTIONS = LoopOptions(minutes=8.0, learning_rate=2e-3, measure_every=200, warm_up=50, average=0.995, weight_decay=1e-4)
 KIND = "retarget"
 MEASURED = 96  # about so many pictures are measured for each line of the curve
 PREFIX = "network."
@@ -52,7 +52,7 @@ class Weights:
     keypoints: float = 2.0
     divergence: float = 3e-4
     adversary: float = 0.01
-    jitter: float = 0.004
+    jitter: float = 0.003
     left_out: float = 0.2
 
 
@@ -115,11 +115,15 @@ class RetargetTask:
         self.config, self.weights, self.perceptual, self.batch = config, weights, perceptual, batch
 
     def build(self) -> Trainee:
-        """A fresh network, whose portraits are the mean pictures of the people, and a classifier."""
+        """A fresh network, which knows the people's mean pictures and the scale of landmarks, and a classifier."""
         trainee = Trainee(self.config)
-        for number, portrait in enumerate(trainee.network.portraits.data):
-            pictures = self.cast.images[self.cast.person == number].float() / 127.5 - 1
-            portrait.copy_(F.avg_pool2d(pictures, 2).mean(0))
+        network, moved = trainee.network, []
+        for number, portrait in enumerate(network.portraits.data):
+            part = self.cast[self.cast.person == number]
+            portrait.copy_(F.avg_pool2d(part.images.float() / 127.5 - 1, 2).mean(0))
+            moved.append(part.landmarks - part.landmarks.mean(0))
+        network.points_mean.copy_(self.cast.landmarks.mean(0))
+        network.points_scale.copy_(torch.cat(moved).std())
         return trainee.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def sample_batch(self, generator: torch.Generator) -> RetargetBatch:
@@ -152,9 +156,9 @@ class RetargetTask:
         near = F.interpolate(batch.cast.features.to(drawn.device), size=pictures.shape[2:], mode="bilinear")
         loss = ((pictures - batch.pictures).abs() * (1 + weights.features * near)).mean()
         if weights.perceptual:
-            half = len(pictures) // 2  # it takes as long as all else
-            some = middle(pictures[:half]), middle(batch.pictures[:half])
-            loss = loss + weights.perceptual * self.perceptual(*some).mean()
+            some = max(1, len(pictures) // 4)  # it takes long
+            pair = middle(pictures[:some]), middle(batch.pictures[:some])
+            loss = loss + weights.perceptual * self.perceptual(*pair).mean()
         if KEYPOINTS in self.config.views:
             loss = loss + weights.keypoints * (landmarks - batch.cast.landmarks.to(drawn.device)).abs().mean()
         loss = loss + weights.divergence * code.divergence().mean()
