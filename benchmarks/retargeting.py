@@ -57,14 +57,22 @@ class Readers:
         return torch.cat(parts)[:, : len(self.head.config.expression_names)]
 
 
-def measure(readers: Readers, shown: Tensor, wanted: Tensor) -> dict[str, float]:
-    """The four figures of pictures against the truth."""
-    return {
-        "L1": float((shown - wanted).abs().mean()) / 2,
-        "SSIM": float(ssim(shown, wanted).mean()),
-        "landmarks %": 100 * float(landmark_error(readers.points(shown), readers.points(wanted)).mean()),
-        "expression": float((readers.expressions(shown) - readers.expressions(wanted)).abs().mean()),
-    }
+class Truth:
+    """What results are compared with, and what the built-in networks read from it."""
+
+    def __init__(self, readers: Readers, wanted: Cast) -> None:
+        self.readers, self.cast, self.pictures = readers, wanted, as_pictures(wanted)
+        self.points, self.expressions = readers.points(self.pictures), readers.expressions(self.pictures)
+
+    def measure(self, shown: Tensor) -> dict[str, float]:
+        """The four figures of pictures against the truth."""
+        error = landmark_error(self.readers.points(shown), self.points)
+        return {
+            "L1": float((shown - self.pictures).abs().mean()) / 2,
+            "SSIM": float(ssim(shown, self.pictures).mean()),
+            "landmarks %": 100 * float(error.mean()),
+            "expression": float((self.readers.expressions(shown) - self.expressions).abs().mean()),
+        }
 
 
 def codes_of(network: RetargetNet, cast: Cast) -> Tensor:
@@ -99,16 +107,12 @@ def by_nearest(own: Cast) -> Shown:
     return shown
 
 
-def compare(readers: Readers, shown: Shown, held: Cast) -> dict[str, float]:
-    """Figures over all pairs of `STEPS`."""
-    made, truth = [], []
-    for step in STEPS:
-        told, other = held.pairs(step)
-        told, other = told[:: len(STEPS)], other[:: len(STEPS)]
-        wanted = held[other]
-        made.append(shown(held[told], wanted))
-        truth.append(as_pictures(wanted))
-    return measure(readers, torch.cat(made), torch.cat(truth))
+def choose(held: Cast, count: int) -> tuple[Cast, Cast]:
+    """Told pictures, and what they look like shown by the persons `STEPS` further."""
+    pairs = [torch.stack(held.pairs(step), 1) for step in STEPS]
+    every = torch.cat(pairs)
+    told, other = every[torch.linspace(0, len(every) - 1, min(count, len(every))).long()].T
+    return held[told], held[other]
 
 
 def probe(network: RetargetNet, own: Cast, held: Cast, strangers: Cast) -> dict[str, float]:
@@ -118,12 +122,12 @@ def probe(network: RetargetNet, own: Cast, held: Cast, strangers: Cast) -> dict[
 
     scale = StandardScaler().fit(codes_of(network, own).numpy())
     learnt, seen, strange = (scale.transform(codes_of(network, cast).numpy()) for cast in (own, held, strangers))
-    who = MLPClassifier((128,), early_stopping=True, max_iter=300, random_state=0).fit(learnt, own.person.numpy())
+    who = MLPClassifier((128,), early_stopping=True, max_iter=100, random_state=0).fit(learnt, own.person.numpy())
     truths = [cast.truth for cast in (own, held, strangers)]
     varies = truths[0].std(0) > 0.05
     y = [truth[:, varies].numpy() for truth in truths]
     target = StandardScaler().fit(y[0])
-    regressor = MLPRegressor((128,), early_stopping=True, max_iter=300, random_state=0).fit(
+    regressor = MLPRegressor((128,), early_stopping=True, max_iter=100, random_state=0).fit(
         learnt, target.transform(y[0])
     )
 
@@ -137,20 +141,16 @@ def probe(network: RetargetNet, own: Cast, held: Cast, strangers: Cast) -> dict[
     }  # fmt: skip
 
 
-def as_new(network: RetargetNet, readers: Readers, held: Cast, strangers: Cast, count: int) -> dict[str, float]:
+def as_new(network: RetargetNet, truth: Truth, held: Cast, strangers: Cast, count: int) -> dict[str, float]:
     """Figures of people that the network never saw, fitted to `count` pictures of their own expressions."""
-    own, truth = strangers.split()
-    made, wanted = [], []
+    own, made = strangers.split()[0], []
     for k in range(len(strangers.names)):
-        few = own[own.person == k]
-        few = few[torch.arange(count)]
+        few = own[torch.nonzero(own.person == k)[:count, 0]]
         with torch.enable_grad():
             person = fit_person(network, as_pictures(few), few.landmarks, hub.perceptual("cpu"))
-        shown = truth[truth.person == k]
         told = held[held.person == 3 * k]  # the same moments, told by somebody known
         made.append(network.decode(codes_of(network, told), person.expand(len(told)))[0].clamp(-1, 1))
-        wanted.append(as_pictures(shown))
-    return measure(readers, torch.cat(made), torch.cat(wanted))
+    return truth.measure(torch.cat(made))
 
 
 def scatter(network: RetargetNet, held: Cast, path: Path, people: int = 12) -> None:
@@ -180,6 +180,8 @@ def main() -> None:
     parser.add_argument("cast", type=Path)
     parser.add_argument("networks", nargs="+", metavar="NAME=FILE")
     parser.add_argument("--tsne", type=Path, help="write a picture of the first network's codes")
+    parser.add_argument("--pairs", type=int, default=600)
+    parser.add_argument("--strangers", type=int, default=10, help="how many new people")
     parser.add_argument("--new", default="1,3,5,10", help="pictures of new people; empty to leave them out")
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -187,13 +189,15 @@ def main() -> None:
     whole, readers = load_rendered(given.cast), Readers()
     known = len(next(iter(networks.values())).config.people)
     own, held = whole.people(0, known).split()
-    strangers = whole.people(known, len(whole.names))
+    strangers = whole.people(known, min(len(whole.names), known + given.strangers))
+    told, wanted = choose(held, given.pairs)
     with torch.no_grad():
-        print(f"{known} people; expressions that were not trained on")
-        tell("the person's mean picture", compare(readers, by_mean(own), held))
-        tell("the nearest own picture", compare(readers, by_nearest(own), held))
+        truth = Truth(readers, wanted)
+        print(f"{known} people, {len(told)} pairs of expressions that were not trained on")
+        tell("the person's mean picture", truth.measure(by_mean(own)(told, wanted)))
+        tell("the nearest own picture", truth.measure(by_nearest(own)(told, wanted)))
         for name, network in networks.items():
-            tell(name, compare(readers, by_network(network), held))
+            tell(name, truth.measure(by_network(network)(told, wanted)))
         print("what codes tell")
         for name, network in networks.items():
             tell(name, probe(network, own, held, strangers.split()[1]))
@@ -202,8 +206,10 @@ def main() -> None:
             scatter(first, held, given.tsne)
         if given.new:
             print(f"{len(strangers.names)} new people by the first network, pictures each")
+            theirs = Truth(readers, strangers.split()[1])
+            tell("mean of all pictures", theirs.measure(by_mean(strangers.split()[0])(theirs.cast, theirs.cast)))
             for count in map(int, given.new.split(",")):
-                tell(str(count), as_new(first, readers, held, strangers, count))
+                tell(str(count), as_new(first, theirs, held, strangers, count))
 
 
 if __name__ == "__main__":

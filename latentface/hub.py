@@ -343,8 +343,8 @@ def rhythm(model: str | os.PathLike[str] = "rhythm") -> RhythmNet:
     return _rhythm(os.fspath(model), _stamp(model))
 
 
-def retargeting(network: str | os.PathLike[str] = "synthface-retarget", device: str = "cpu") -> RetargetNet:
-    """A network for retargeting: the built-in one, or a file from `latentface train retarget`."""
+def retargeting(network: str | os.PathLike[str], device: str = "cpu") -> RetargetNet:
+    """A network for retargeting, a file from `latentface train retarget`."""
     return _retargeting(os.fspath(network), _stamp(network), pick_device(device))
 
 

@@ -61,8 +61,8 @@ RATE = 12  # frames a second of a way between two expressions that is written as
     help="Steps of the fit of a new person.",
 )  # fmt: skip
 @flag(
-    "--network", default="synthface-retarget", show_default=True, section=NETWORKS,
-    help="The built-in network, or a file from `latentface train retarget`.",
+    "--network", required=True, section=NETWORKS,
+    help="File of a network from `latentface train retarget`.",
 )  # fmt: skip
 @device_flag
 @face_flag((when(SOURCES, ONE, TWO),))

@@ -3,8 +3,8 @@
 Each view has its encoder; the posteriors of the views that are given are multiplied with the prior (product of experts,
 MVAE: Wu and Goodman, NeurIPS 2018) into one code, which says what a face does and not whose it is. The decoder draws
 that in the picture of a person (conditional VAE: Sohn, Lee and Yan, NeurIPS 2015). A person is a vector, which scales
-and shifts the decoder's channels (FiLM: Perez et al., AAAI 2018), and a small portrait, which
-the decoder warps and repaints.
+and shifts the decoder's channels (FiLM: Perez et al., AAAI 2018), and a small portrait,
+which the decoder warps and repaints.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from latentface.errors import UsageError
 
 POINTS = 68
 IMAGE, KEYPOINTS = "image", "keypoints"
-CERTAIN = -4.0  # logarithm of the variance of an expert that has learnt nothing: the decoder must not take codes for noise
+CERTAIN = -4.0  # log variance of an expert that has learnt nothing: else the decoder takes codes for noise
 
 
 def in_units(landmarks: NDArray[np.floating], side: int) -> Float32Array:

@@ -300,11 +300,11 @@ def load_mouth(name_or_path: str | os.PathLike[str] = "mouth", device: str = "cp
     return _load(name_or_path, "mouth", MouthNet, MouthConfig).to(device)
 
 
-def load_retargeting(name_or_path: str | os.PathLike[str] = "synthface-retarget", device: str = "cpu") -> RetargetNet:
-    """Load a network for retargeting, built in or made by `train retarget`; raises as `load_generator`."""
+def load_retargeting(path: str | os.PathLike[str], device: str = "cpu") -> RetargetNet:
+    """Load a network for retargeting that `train retarget` made; raises as `load_generator`."""
     from latentface.networks.retargeting import RetargetConfig, RetargetNet
 
-    return _load(name_or_path, "retarget", RetargetNet, RetargetConfig).to(device)
+    return _load(path, "retarget", RetargetNet, RetargetConfig).to(device)
 
 
 def load_rhythm(name_or_path: str | os.PathLike[str] = "rhythm", device: str = "cpu") -> RhythmNet:

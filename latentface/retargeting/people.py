@@ -82,9 +82,8 @@ def save_person(path: str | os.PathLike[str], person: Person, network: RetargetN
     Raises:
         OutputError: it cannot be written.
     """
-    write_tensors(
-        path, {"vector": person.vector, "portrait": person.portrait}, {"format": FORMAT, "network": fingerprint(network)}
-    )
+    header = {"format": FORMAT, "network": fingerprint(network)}
+    write_tensors(path, {"vector": person.vector, "portrait": person.portrait}, header)
 
 
 def load_person(path: str | os.PathLike[str], network: RetargetNet) -> Person:

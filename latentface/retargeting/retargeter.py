@@ -38,7 +38,7 @@ class Retargeter:
     """Reads what faces do and shows it in the picture of a person.
 
     Attributes:
-        network: trained by `latentface train retarget`, or the built-in one.
+        network: trained by `latentface train retarget`.
         landmarks: the predictor of 68 landmarks.
         perceptual: a perceptual distance, for new people.
     """
@@ -147,10 +147,8 @@ class Retargeter:
             yield held, frame
 
 
-def load_retargeter(
-    network: str | os.PathLike[str] = "synthface-retarget", device: str = "cpu", landmarks: str = "builtin"
-) -> Retargeter:
-    """Open a network for retargeting by name or file, with what it needs to read faces.
+def load_retargeter(network: str | os.PathLike[str], device: str = "cpu", landmarks: str = "builtin") -> Retargeter:
+    """Open a network that `latentface train retarget` made, with what it needs to read faces.
 
     Raises:
         UnknownNetwork, WeightsError: it does not exist, or cannot be used.
