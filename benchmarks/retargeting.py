@@ -122,12 +122,14 @@ def probe(network: RetargetNet, own: Cast, held: Cast, strangers: Cast) -> dict[
 
     scale = StandardScaler().fit(codes_of(network, own).numpy())
     learnt, seen, strange = (scale.transform(codes_of(network, cast).numpy()) for cast in (own, held, strangers))
-    who = MLPClassifier((128,), early_stopping=True, max_iter=100, random_state=0).fit(learnt, own.person.numpy())
+    who = MLPClassifier(hidden_layer_sizes=(128,), early_stopping=True, max_iter=100, random_state=0).fit(
+        learnt, own.person.numpy()
+    )
     truths = [cast.truth for cast in (own, held, strangers)]
     varies = truths[0].std(0) > 0.05
     y = [truth[:, varies].numpy() for truth in truths]
     target = StandardScaler().fit(y[0])
-    regressor = MLPRegressor((128,), early_stopping=True, max_iter=100, random_state=0).fit(
+    regressor = MLPRegressor(hidden_layer_sizes=(128,), early_stopping=True, max_iter=100, random_state=0).fit(
         learnt, target.transform(y[0])
     )
 

@@ -68,7 +68,7 @@ def fit_person(
         loss = (shown - pictures).abs().mean() + PERCEPTUAL * perceptual(shown, pictures).mean()
         loss = loss + CLOSE * (change[0].square().mean() + change[1].square().mean())
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
         schedule.step()
         on_step(step, float(loss.detach()))

@@ -124,7 +124,8 @@ class RetargetTask:
             moved.append(part.landmarks - part.landmarks.mean(0))
         network.points_mean.copy_(self.cast.landmarks.mean(0))
         network.points_scale.copy_(torch.cat(moved).std())
-        return trainee.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        trainee.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return trainee
 
     def sample_batch(self, generator: torch.Generator) -> RetargetBatch:
         """Pictures picked at random, with what the encoders see of them."""
