@@ -57,7 +57,7 @@ RATE = 12  # frames a second of a way between two expressions that is written as
     help="Also write the new person to this file, for --to.",
 )  # fmt: skip
 @flag(
-    "--fit-steps", type=click.IntRange(1, 10_000), default=300, show_default=True, applies_to=(when(WHO, NEW),),
+    "--fit-steps", type=click.IntRange(1, 10_000), default=150, show_default=True, applies_to=(when(WHO, NEW),),
     help="Steps of the fit of a new person.",
 )  # fmt: skip
 @flag(

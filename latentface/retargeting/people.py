@@ -17,7 +17,7 @@ from latentface.networks.retargeting import Person, RetargetNet
 
 FORMAT = "latentface-person"
 SUFFIX = ".person.safetensors"
-STEPS = 300
+STEPS = 150
 RATE = 0.1  # of Adam at the start, in the units below; it falls to 0 along a cosine
 TINT = 0.2  # of a portrait's pixels, a unit of the search as is the known people's deviation for vectors
 CLOSE = 2e-3  # weight of the squared distance from where the search begins, in these units
