@@ -1,7 +1,7 @@
 """Retargeting against ground truth from the rig: a person with the expression, gaze and turn of another.
 
     python -m latentface.synthface.casts --heads heads.npz -o CAST --people 50 --own 90 --shared 20
-    python benchmarks/retargeting.py CAST joint=RUN/retarget.safetensors image=... keypoints=... [--tsne codes.png]
+    python benchmarks/retargeting.py CAST joint=RUN/retarget.safetensors image=... keypoints=...
 
 The networks were trained on the first people's own expressions. Measured on expressions that they never saw, told by
 one person and shown by another: the absolute difference (of 0..1), SSIM, landmarks (per cent of the inter-ocular
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from latentface import hub, pretrained
+from latentface.io.images import to_uint8
 from latentface.metrics import landmark_error, ssim
 from latentface.networks.retargeting import RetargetNet
 from latentface.networks.trunk import framed_part
@@ -164,13 +165,32 @@ def scatter(network: RetargetNet, held: Cast, path: Path, people: int = 12) -> N
     places = TSNE(2, perplexity=15, random_state=0, init="pca").fit_transform(codes_of(network, some).numpy())
     places = (places - places.min(0)) / np.ptp(places, axis=0) * 0.9 + 0.05
     side = 480
-    sheet = Image.new("RGB", (2 * side + 20, side), (255, 255, 255))
-    pen = ImageDraw.Draw(sheet)
+    canvas = Image.new("RGB", (2 * side + 20, side), (255, 255, 255))
+    pen = ImageDraw.Draw(canvas)
     for left, labels in ((0, some.person.numpy()), (side + 20, some.moment.numpy())):
         for (x, y), label in zip(places * side, labels, strict=True):
             colour = f"hsl({int(label * 137.5) % 360}, 85%, {35 + 20 * (int(label) % 2)}%)"
             pen.ellipse((left + x - 5, y - 5, left + x + 5, y + 5), fill=colour)
-    sheet.save(path)
+    canvas.save(path)
+
+
+def sheet(network: RetargetNet, held: Cast, path: Path, people: int = 4, moments: int = 8) -> None:
+    """For each of a few people: who tells, the person's pictures by the network, and the truth, one below the other.
+
+    The last row goes from the first told expression of the first person to the second one, shown by the last person.
+    """
+    from PIL import Image
+
+    rows = []
+    for k in range(people):
+        told, wanted = (held[held.person == number][torch.arange(moments)] for number in (k, k + people))
+        shown = by_network(network)(told, wanted)
+        rows += [as_pictures(told), shown, as_pictures(wanted)]
+    code = codes_of(network, held[held.person == 0][torch.tensor([7, 9])])
+    way = code[:1] + torch.linspace(0, 1, moments)[:, None] * (code[1:] - code[:1])
+    rows.append(network.decode(way, network.people(torch.full((moments,), people)))[0].clamp(-1, 1))
+    grid = torch.cat([torch.cat(list(row), 2) for row in rows], 1)
+    Image.fromarray(to_uint8(grid[None])[0]).save(path, quality=90)
 
 
 def tell(name: str, row: dict[str, float]) -> None:
@@ -182,6 +202,7 @@ def main() -> None:
     parser.add_argument("cast", type=Path)
     parser.add_argument("networks", nargs="+", metavar="NAME=FILE")
     parser.add_argument("--tsne", type=Path, help="write a picture of the first network's codes")
+    parser.add_argument("--sheet", type=Path, help="write what the first network shows, beside the truth")
     parser.add_argument("--pairs", type=int, default=600)
     parser.add_argument("--strangers", type=int, default=10, help="how many new people")
     parser.add_argument("--new", default="1,3,5,10", help="pictures of new people; empty to leave them out")
@@ -206,6 +227,8 @@ def main() -> None:
         first = next(iter(networks.values()))
         if given.tsne:
             scatter(first, held, given.tsne)
+        if given.sheet:
+            sheet(first, held, given.sheet)
         if given.new:
             print(f"{len(strangers.names)} new people by the first network, pictures each")
             theirs = Truth(readers, strangers.split()[1])
