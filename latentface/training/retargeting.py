@@ -30,6 +30,7 @@ OPTIONS = LoopOptions(minutes=8.0, learning_rate=2e-3, measure_every=200, warm_u
 KIND = "retarget"
 MEASURED = 96  # about so many pictures are measured for each line of the curve
 PREFIX = "network."
+LEAST_MOTION = 1e-3  # of landmarks, in half crops, if the pictures hardly differ
 CLASSIFIER = 0.1  # weight of the classifier's own loss
 
 
@@ -50,8 +51,8 @@ class Weights:
     features: float = 4.0
     perceptual: float = 0.5
     keypoints: float = 2.0
-    divergence: float = 3e-4
-    adversary: float = 0.01
+    divergence: float = 1e-3
+    adversary: float = 0.2
     jitter: float = 0.003
     left_out: float = 0.2
 
@@ -123,7 +124,7 @@ class RetargetTask:
             portrait.copy_(F.avg_pool2d(part.images.float() / 127.5 - 1, 2).mean(0))
             moved.append(part.landmarks - part.landmarks.mean(0))
         network.points_mean.copy_(self.cast.landmarks.mean(0))
-        network.points_scale.copy_(torch.cat(moved).std())
+        network.points_scale.copy_(torch.cat(moved).std().clamp(min=LEAST_MOTION))
         trainee.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         return trainee
 
