@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from latentface.provenance.credentials import Story
     from latentface.provenance.publish import Publisher
     from latentface.provenance.verify import Verification, verify
+    from latentface.retargeting.retargeter import Retargeter, load_retargeter
     from latentface.styles.style import Style
 
 # public name -> module that defines it
@@ -116,6 +117,7 @@ _HOMES = {
     "Reading": "latentface.emotions.recognition",
     "Recogniser": "latentface.emotions.recognition",
     "SequenceOptions": "latentface.options.clips",
+    "Retargeter": "latentface.retargeting.retargeter",
     "Sound": "latentface.io.clip",
     "Story": "latentface.provenance.credentials",
     "Style": "latentface.styles.style",
@@ -146,6 +148,7 @@ _HOMES = {
     "load_identity": "latentface.pretrained",
     "load_landmarks": "latentface.pretrained",
     "load_perceptual": "latentface.pretrained",
+    "load_retargeter": "latentface.retargeting.retargeter",
     "load_rhythm": "latentface.pretrained",
     "predict_emotions": "latentface.api",
     "project": "latentface.api",
@@ -204,6 +207,7 @@ __all__ = [
     "ReadOptions",
     "Reading",
     "Recogniser",
+    "Retargeter",
     "SequenceOptions",
     "Sound",
     "Story",
@@ -236,6 +240,7 @@ __all__ = [
     "load_identity",
     "load_landmarks",
     "load_perceptual",
+    "load_retargeter",
     "load_rhythm",
     "predict_emotions",
     "project",

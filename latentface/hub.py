@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from latentface.networks.mouth import MouthNet
     from latentface.networks.perceptual import FeatureDistance
     from latentface.networks.psp_encoder import PspEncoder
+    from latentface.networks.retargeting import RetargetNet
     from latentface.networks.rhythm import RhythmNet
     from latentface.networks.translation import TranslationNet
 
@@ -348,6 +349,11 @@ def rhythm(model: str | os.PathLike[str] = "rhythm") -> RhythmNet:
     return _rhythm(os.fspath(model), _stamp(model))
 
 
+def retargeting(network: str | os.PathLike[str], device: str = "cpu") -> RetargetNet:
+    """A network for retargeting, a file from `latentface train retarget`."""
+    return _retargeting(os.fspath(network), _stamp(network), pick_device(device))
+
+
 def builtin_digest() -> str:
     """A SHA-256 over the checksums of all built-in networks."""
     return hashlib.sha256("".join(entry.sha256 for entry in BUILTIN).encode()).hexdigest()
@@ -355,7 +361,10 @@ def builtin_digest() -> str:
 
 def forget() -> None:
     """Release all loaded networks."""
-    networks = (perceptual, _animator, _encoder, _named_encoder, _faces, _generator, _landmarks, _rhythm, _translation)
+    networks = (
+        perceptual, _animator, _encoder, _named_encoder, _faces, _generator, _landmarks, _retargeting, _rhythm,
+        _translation,
+    )  # fmt: skip
     choice.forget()
     small = (head_model, _head_reader, mark, mouth, completion, finders)
     for kept in (*networks, *small, _expressions, _preconditioner):
@@ -429,6 +438,12 @@ def _faces(device: str) -> tuple[IdentityNet, EmotionNet, LandmarkNet]:
     """The identity, emotion and landmark networks."""
     identity, emotion = pretrained.load_identity(device=device), pretrained.load_emotion(device=device)
     return identity, emotion, pretrained.load_landmarks(device=device)
+
+
+@lru_cache(maxsize=2)
+@torch.inference_mode(False)  # so that cached networks can be used outside inference mode as well
+def _retargeting(name: str, stamp: int, device: str) -> RetargetNet:
+    return pretrained.load_retargeting(name, device=device)
 
 
 @lru_cache(maxsize=2)

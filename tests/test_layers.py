@@ -17,7 +17,7 @@ MOST_FLOORS = 15
 #: Folders whose every module has a test file of its own, at the same place below tests/.
 MIRRORED = (
     "compositing", "directions", "editing", "emotions", "fusion", "inversion", "latents", "motion", "networks", "ops",
-    "runtime", "styles", "synthface", "training",
+    "retargeting", "runtime", "styles", "synthface", "training",
 )  # fmt: skip
 
 

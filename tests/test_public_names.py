@@ -11,7 +11,7 @@ import pytest
 import latentface
 
 NAMES = [
-    "AnimateOptions", "Animation", "MotionModel", "animate", "load_animator",
+    "AnimateOptions", "Animation", "MotionModel", "animate", "load_animator", "Retargeter", "load_retargeter",
     "Style", "StyleOptions", "StyliseOptions", "Stylised", "learn_style", "stylise",
     "EvaluateOptions", "Evaluation", "evaluate", "CompleteOptions", "Completion", "complete",
     "TranslateOptions", "Translation", "translate",

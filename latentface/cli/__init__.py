@@ -41,6 +41,7 @@ COMMANDS = {
     "evaluate": "evaluate",
     "faces": "list_faces",
     "project": "project",
+    "retarget": "retarget",
     "sample": "sample",
     "sequence": "sequence",
     "studio": "studio",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from latentface.cli.command import Group, check_flags, flag
-from latentface.cli.flags import device_flag, report_flags
+from latentface.cli.flags import device_flag, report_flags, seed_flag
 from latentface.cli.outputs import prepared_folder
 from latentface.cli.report import Report
 from latentface.errors import InputError, UsageError
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 TRAINED = (when("check_only", False),)
 
 
-@click.group(cls=Group, short_help="Train networks on your own clips and pictures.")
+@click.group(cls=Group, short_help="Train networks on your own pictures and clips.")
 def train() -> None:
-    """Train networks on your own clips and pictures."""
+    """Train networks on your own pictures and clips."""
 
 
 @train.command(short_help="Train a motion model for `animate`.")
@@ -155,6 +155,71 @@ def translate(report: Report, first: Path, second: Path, output: Path, **flags: 
     report.result(
         {
             "command": "train translate", "faces": [len(kind) for kind in kinds], "left_out": left_out,
+            "network": str(path), "exit_code": 0,
+        }
+    )  # fmt: skip
+
+
+@train.command(short_help="Train a network for `retarget` on a few people.")
+@click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FOLDERS...")
+@flag(
+    "-o", "--output", required=True, type=click.Path(path_type=Path),
+    help="Folder of the run; an existing run is resumed.",
+)  # fmt: skip
+@flag(
+    "--views", type=click.Choice(["both", "image", "keypoints"]), default="both", show_default=True,
+    help="What expressions are read from: pictures, landmarks, or both.",
+)  # fmt: skip
+@flag(
+    "--size", type=click.IntRange(32, 256), default=96, show_default=True,
+    help="Side of the pictures, a multiple of 16.",
+)  # fmt: skip
+@flag(
+    "--adversary", type=click.FloatRange(min=0), default=0.2, show_default=True,
+    help="How strongly a classifier of people is trained against the codes; 0 for not at all.",
+)  # fmt: skip
+@flag("--minutes", type=click.FloatRange(min=0, min_open=True), default=30.0, show_default=True, help="Processor time.")
+@flag("--steps", type=click.IntRange(min=1), help="Number of batches, instead of a time.")
+@device_flag
+@seed_flag
+@report_flags
+def retarget(report: Report, folders: tuple[Path, ...], output: Path, **flags: Any) -> None:
+    """Train retargeting on FOLDERS of people: in each a folder for every person, with pictures and clips of them.
+
+    Five to fifty people with a hundred pictures or a minute of film each. Every picture must show one person's face;
+    what cannot be used is listed with the reason and left out.
+    """
+    with prepared_folder(output):
+        _train_retarget(report, folders, output, flags)
+
+
+def _train_retarget(report: Report, folders: tuple[Path, ...], output: Path, flags: dict[str, Any]) -> None:
+    from dataclasses import replace
+
+    from latentface import api, hub
+    from latentface.networks.precision import multiplies_bfloat16
+    from latentface.training import retargeting
+    from latentface.training.retargeting_data import gather, people_in
+
+    device = api.pick_device(flags["device"])
+    with report.progress() as bar:
+        bar.start("reading", sum(map(len, people_in(folders).values())))
+        cast, left_out = gather(folders, flags["size"], hub.landmark_predictor(), bar.step)
+    for each in left_out:
+        report.say(f"left out: {each.path}: {each.reason}")
+    report.say(f"{len(cast)} pictures of {len(cast.names)} people")
+    options = replace(
+        retargeting.OPTIONS, steps=flags["steps"], minutes=flags["minutes"], seed=flags["seed"],
+        bfloat16=multiplies_bfloat16(),
+    )  # fmt: skip
+    views = ("image", "keypoints") if flags["views"] == "both" else (flags["views"],)
+    weights = replace(retargeting.Weights(), adversary=flags["adversary"])
+    path = retargeting.run(cast, output, options, weights, views, device, report.say)
+    report.say(f"network for retargeting -> {path}")
+    report.result(
+        {
+            "command": "train retarget", "people": list(cast.names), "pictures": len(cast),
+            "left_out": [{"path": str(each.path), "reason": each.reason} for each in left_out],
             "network": str(path), "exit_code": 0,
         }
     )  # fmt: skip

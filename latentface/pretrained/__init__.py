@@ -36,6 +36,7 @@ if TYPE_CHECKING:  # torch is imported in the functions that need it, because th
     from latentface.networks.occluders import OccluderNet
     from latentface.networks.perceptual import PerceptualNet
     from latentface.networks.psp_encoder import PspEncoder
+    from latentface.networks.retargeting import RetargetNet
     from latentface.networks.rhythm import RhythmNet
     from latentface.networks.spectacles import SpectaclesNet
     from latentface.networks.translation import TranslationNet
@@ -57,6 +58,7 @@ __all__ = [
     "load_mouth",
     "load_occluders",
     "load_perceptual",
+    "load_retargeting",
     "load_rhythm",
     "load_spectacles",
     "load_translation",
@@ -314,6 +316,13 @@ def load_mouth(name_or_path: str | os.PathLike[str] = "mouth", device: str = "cp
     from latentface.networks.mouth import MouthConfig, MouthNet
 
     return _load(name_or_path, "mouth", MouthNet, MouthConfig).to(device)
+
+
+def load_retargeting(path: str | os.PathLike[str], device: str = "cpu") -> RetargetNet:
+    """Load a network for retargeting that `train retarget` made; raises as `load_generator`."""
+    from latentface.networks.retargeting import RetargetConfig, RetargetNet
+
+    return _load(path, "retarget", RetargetNet, RetargetConfig).to(device)
 
 
 def load_rhythm(name_or_path: str | os.PathLike[str] = "rhythm", device: str = "cpu") -> RhythmNet:

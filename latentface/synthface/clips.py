@@ -55,7 +55,7 @@ def sample_motion(seed: int, frames: int, moment: float = MOMENT) -> Motion:
     rng = np.random.default_rng([seed, 2])
     count = max(2, round(frames / moment) + 1)
     course = _curve(np.clip(rng.normal(0, SPREAD, (count, len(SPREAD))), -BOUNDS, BOUNDS), frames)
-    moments = [_expression(rng) for _ in range(count)]
+    moments = [sample_expression(rng) for _ in range(count)]
     names = sorted({name for moment in moments for name in moment})
     weights = _curve(np.array([[moment.get(name, 0.0) for name in names] for moment in moments]), frames)
     expressions = [dict(zip(names, map(float, row), strict=True)) for row in weights]
@@ -71,7 +71,7 @@ def _curve(moments: Float64Array, frames: int) -> Float64Array:
     return values
 
 
-def _expression(rng: np.random.Generator) -> dict[str, float]:
+def sample_expression(rng: np.random.Generator) -> dict[str, float]:
     """An emotion, incidental movements, and in half of the keyframes a speaking mouth."""
     shapes = emotion_shapes(EMOTIONS[rng.integers(len(EMOTIONS))], float(rng.uniform(0, 1)), rng)
     extra: dict[str, float] = {}

@@ -24,6 +24,7 @@ from latentface.options.projection import ProjectOptions
 from latentface.options.styles import StyleOptions, StyliseOptions
 from latentface.pretrained.native import write_network
 from tests.helpers.batch_works import run_here
+from tests.helpers.tiny_cast import write_tiny_network
 
 ROOT = Path(__file__).parent.parent.parent
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
@@ -78,9 +79,11 @@ def furnish(folder: Path) -> None:
     small = photo.resize((photo.width // 2, photo.height // 2))
     for name in ("photo", "other", "painting", "a", "b", "astronaut"):
         small.save(folder / f"{name}.jpg", quality=95)
-    for name in ("photos", "results", "references"):
+    for name in ("photos", "results", "references", "carla"):
         (folder / name).mkdir()
         small.save(folder / name / "a.jpg", quality=95)
+    (folder / "run").mkdir()
+    write_tiny_network(folder / "run" / "retarget.safetensors")  # of anna and ben
     pixels = np.asarray(small)
     mask = np.zeros(pixels.shape, np.uint8)
     mask[45:60, 100:125] = 255

@@ -1,0 +1,100 @@
+"""The recipe of retargeting, on drawn people: it learns, resumes, and its codes are trained against a classifier."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from latentface.networks.retargeting import RetargetConfig
+from latentface.pretrained import load_retargeting
+from latentface.training import retargeting
+from latentface.training.loop import Loop, LoopOptions
+from latentface.training.retargeting import RetargetTask, Weights, finish, recolour, reverse_gradient
+from latentface.training.retargeting_data import load_rendered
+from tests.helpers.cli_desk import PixelDistance
+from tests.helpers.curves import read_curve
+from tests.helpers.tiny_cast import SHAPE, write_cast
+
+OPTIONS = LoopOptions(
+    steps=60, measure_every=30, warm_up=4, learning_rate=1e-2, average=0.9, bfloat16=False, minutes=None
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_cast(tmp_path_factory.mktemp("cast"))
+
+
+def task(folder: Path, views: tuple[str, ...] = ("image", "keypoints"), **weights: float) -> RetargetTask:
+    cast = load_rendered(folder)
+    config = RetargetConfig(cast.names, views, **SHAPE)
+    return RetargetTask(cast, config, replace(Weights(), **weights), PixelDistance(), batch=6)
+
+
+def test_another_person_is_shown_with_what_the_first_one_does(folder: Path, tmp_path: Path) -> None:
+    whole = task(folder)
+    loop = Loop(whole, tmp_path / "run", OPTIONS)
+    portraits = whole.measure(loop.averaged)["l1"]  # before it has learnt it shows the mean pictures
+    trained = loop.run(say=lambda line: None)
+    first, last = read_curve(tmp_path / "run")
+    assert last["l1"] < 0.8 * portraits and last["loss"] < first["loss"]
+    network = load_retargeting(finish(trained, tmp_path / "retarget.safetensors"))
+    assert network.config.people == ("person-00000", "person-00001", "person-00002")
+    assert not any(name.startswith("classifier") for name in network.state_dict())
+    found = whole.measure(_trainee(whole, network))
+    assert found["l1"] == pytest.approx(last["l1"], abs=0.01)  # eight bits and no classifier change little
+
+
+def _trainee(whole: RetargetTask, network: torch.nn.Module) -> retargeting.Trainee:
+    with torch.random.fork_rng():
+        trainee = whole.build()
+    trainee.network.load_state_dict(network.state_dict())
+    return trainee.eval().requires_grad_(False)
+
+
+def test_an_interrupted_run_goes_on_to_the_same_bytes(folder: Path, tmp_path: Path) -> None:
+    short = replace(OPTIONS, steps=4, measure_every=2)
+    whole = Loop(task(folder), tmp_path / "whole", short).run(say=lambda line: None)
+    Loop(task(folder), tmp_path / "parts", short).run(stop_after=2, say=lambda line: None)
+    parts = Loop(task(folder), tmp_path / "parts", short).run(say=lambda line: None)
+    assert parts.read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.parametrize("views", [("image",), ("keypoints",)])
+def test_one_view_is_enough(folder: Path, views: tuple[str, ...]) -> None:
+    whole = task(folder, views, adversary=0.0, perceptual=0.0)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        trainee = whole.build()
+    batch = whole.sample_batch(torch.Generator().manual_seed(0))
+    whole.loss(trainee, batch).backward()
+    assert all(p.grad is not None for p in trainee.network.encoders.parameters())
+
+
+def test_the_classifier_learns_and_the_encoders_learn_the_opposite() -> None:
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    (reverse_gradient(x, 0.5) * torch.tensor([2.0, 4.0])).sum().backward()
+    assert x.grad is not None and x.grad.tolist() == [-1.0, -2.0]
+
+
+def test_colours_change_by_a_gain_an_offset_and_a_tint() -> None:
+    grey = torch.zeros(2, 3, 4, 4)
+    same = recolour(grey + 0.25, torch.full((2, 5), 0.5))
+    torch.testing.assert_close(same, grey + 0.25)
+    bright = recolour(grey, torch.tensor([[0.5, 1.0, 0.5, 0.5, 0.5], [0.5, 0.5, 1.0, 0.5, 0.0]]))
+    torch.testing.assert_close(bright[0], grey[0] + 0.2)
+    torch.testing.assert_close(bright[1, :, 0, 0], torch.tensor([0.1, 0.0, -0.1]))
+
+
+def test_the_command_line_trains_from_a_folder(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(retargeting.hub, "perceptual", lambda device: PixelDistance())
+    words = ["--data", str(folder), "--out", str(tmp_path / "run"), "--steps", "1", "--people", "2", "--keep", "1"]
+    retargeting.main([*words, "--float32", "--views", "keypoints", "--device", "cpu"])
+    made = Path(capsys.readouterr().out.split()[-1])
+    config = load_retargeting(made).config
+    assert config.views == ("keypoints",) and config.people == ("person-00000",) and config.resolution == 32
