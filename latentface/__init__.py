@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         load_animator,
         load_direction,
         load_generator,
+        load_talking_head,
         predict_emotions,
         project,
         read_emotions,
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from latentface.motion.animator import Animation
     from latentface.networks.generator import Generator, GeneratorConfig
     from latentface.networks.motion import MotionModel
+    from latentface.networks.vid2vid import Vid2VidModel
     from latentface.options.clips import AnimateOptions, ClipOptions, ReadOptions, SequenceOptions, VideoOptions
     from latentface.options.photos import CompleteOptions, CompositeOptions, EditOptions, TransferOptions
     from latentface.options.projection import DirectionOptions, ProjectOptions
@@ -120,6 +122,7 @@ _HOMES = {
     "UnknownNetwork": "latentface.errors",
     "UsageError": "latentface.errors",
     "Verification": "latentface.provenance.verify",
+    "Vid2VidModel": "latentface.networks.vid2vid",
     "VideoOptions": "latentface.options.clips",
     "WeightsError": "latentface.errors",
     "Written": "latentface.io.video",
@@ -138,6 +141,7 @@ _HOMES = {
     "load_landmarks": "latentface.pretrained",
     "load_perceptual": "latentface.pretrained",
     "load_rhythm": "latentface.pretrained",
+    "load_talking_head": "latentface.api",
     "predict_emotions": "latentface.api",
     "project": "latentface.api",
     "read_clip": "latentface.io.video",
@@ -206,6 +210,7 @@ __all__ = [
     "UnknownNetwork",
     "UsageError",
     "Verification",
+    "Vid2VidModel",
     "VideoOptions",
     "WeightsError",
     "Written",
@@ -225,6 +230,7 @@ __all__ = [
     "load_landmarks",
     "load_perceptual",
     "load_rhythm",
+    "load_talking_head",
     "predict_emotions",
     "project",
     "read_clip",

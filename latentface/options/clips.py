@@ -8,7 +8,8 @@ from latentface.modes import check_effect, spell_value, when
 from latentface.options.fields import check, option, parts_option, precision_option
 
 _RELATIVE = (when("mode", "relative"),)
-_BY_KEYPOINTS = (when("engine", "motion"),)
+_BY_KEYPOINTS = (when("engine", "motion", "vid2vid"),)
+_FREE_VIEW = (when("engine", "vid2vid"),)
 _SHOWN_IN_PHOTO = (when("crop", False),)
 
 
@@ -42,8 +43,8 @@ class AnimateOptions:
     engine: str = option(
         "head",
         "What moves the face: head models fitted to the photo and to the driving clip, which move the photo's own "
-        "pixels (head), or the First Order Motion Model (motion).",
-        choices=("head", "motion"),
+        "pixels (head), the First Order Motion Model (motion), or a free-view talking head (vid2vid).",
+        choices=("head", "motion", "vid2vid"),
     )
     mode: str = option(
         "relative",
@@ -62,16 +63,44 @@ class AnimateOptions:
     smooth: float | None = option(
         None,
         "How much the driver's motion is smoothed (one-euro filter), from 0 to 1; by default 0.5 with heads and 0 with "
-        "the motion model.",
+        "the other engines.",
         minimum=0.0,
         maximum=1.0,
     )
     only: str = parts_option((when("engine", "head"),))
+    yaw: float | None = option(
+        None,
+        "Turn of the head in degrees, to its left (the viewer's right) if positive; see `view`.",
+        minimum=-60.0,
+        maximum=60.0,
+        applies_to=_FREE_VIEW,
+    )
+    pitch: float | None = option(
+        None,
+        "Nod of the head in degrees, down if positive; see `view`.",
+        minimum=-45.0,
+        maximum=45.0,
+        applies_to=_FREE_VIEW,
+    )
+    roll: float | None = option(
+        None,
+        "Tilt of the head in degrees, to its left shoulder if positive; see `view`.",
+        minimum=-45.0,
+        maximum=45.0,
+        applies_to=_FREE_VIEW,
+    )
+    view: str = option(
+        "hold",
+        "Hold the head at the given `yaw`, `pitch` and `roll` in every frame (hold), or add them to its movement "
+        "(add).",
+        choices=("hold", "add"),
+        applies_to=_FREE_VIEW,
+    )
     still_background: bool = option(False, "Keep the surroundings of the head still.", applies_to=_BY_KEYPOINTS)
     missing: str = option(
         "hold",
         "What to do in a frame without a driving face: repeat the last motion (hold), show the unchanged photo "
-        "(source), or end with an error (stop). ignore does not look for a face (motion model only).",
+        "(source), or end with an error (stop). ignore does not look for a face (not with heads).",
         choices=("hold", "source", "stop", "ignore"),
     )
     crop: float = option(

@@ -28,7 +28,7 @@ from latentface.networks.vid2vid.motion_field import VolumeMotion
 from latentface.synthface.portrait_sources import is_trusted, read_faces
 from latentface.synthface.portraits import fit_faces
 from latentface.training.loop import Loop, LoopOptions, begin_from, command_line, loop_options
-from latentface.training.motion_losses import BuiltinDistance, Pyramid, flow_error, mask_error
+from latentface.training.motion_losses import BuiltinDistance, Pyramid
 from latentface.training.vid2vid_data import COUNT, Frames, HeadPairs, PairSampler, read_frames
 
 COMPACT = Vid2VidConfig(

@@ -268,7 +268,11 @@ class _Placing:
         )
         angles = torch.where(self.mirror[:, None], head.angles * torch.tensor([-1.0, 1.0, -1.0]), head.angles)
         return replace(
-            head, canonical=canonical, deformation=deformation, angles=angles, translation=self._flipped(head.translation)
+            head,
+            canonical=canonical,
+            deformation=deformation,
+            angles=angles,
+            translation=self._flipped(head.translation),
         )
 
 

@@ -21,8 +21,8 @@ class Vid2VidConfig:
         num_keypoints: K.
         depth: layers of the volume, D. volume: channels of its features. compress: channels of those that are moved
             by every keypoint's motion for the motion field.
-        rigid: keypoints are s R (x_c + d) + t, and each moves its surroundings by the head's rotation and scale. Without,
-            as published, they are R x_c + t + d, and each moves its surroundings by a shift.
+        rigid: keypoints are s R (x_c + d) + t, and each moves its surroundings by the head's rotation and scale.
+            Without, as published, they are R x_c + t + d, and each moves its surroundings by a shift.
         variance: of the Gaussians that encode keypoints in the motion field.
         reader: "regression", one network for pose, expression and canonical keypoints; or "bins", as published, with a
             keypoint detector (an hourglass from a picture to a volume) and an estimator of pose and expression.
@@ -87,6 +87,9 @@ class Vid2VidConfig:
                 raise UsageError(f"{name}={getattr(self, name)!r} is not possible: use {' or '.join(known)}")
         if min(getattr(self, name) for name in POSITIVE) <= 0:
             raise UsageError(f"{', '.join(POSITIVE)} must be positive numbers")
+        self._check_shapes()
+
+    def _check_shapes(self) -> None:
         if self.generator_max != self.volume * self.depth:
             raise UsageError(
                 f"generator_max={self.generator_max} channels do not fill {self.volume} x {self.depth} of the volume"

@@ -1,4 +1,4 @@
-"""The complete free-view talking head, with the methods of the First Order model: `keypoints`, `encode` and `render`."""
+"""The complete free-view talking head, with the methods of the First Order model: `keypoints`, `encode`, `render`."""
 
 from __future__ import annotations
 
