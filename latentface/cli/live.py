@@ -32,10 +32,10 @@ from latentface.io.colour import srgb
 from latentface.io.images import read_photo
 from latentface.motion import calibration
 from latentface.motion.driver import keypoints_of
+from latentface.networks.motion import MotionModel
 from latentface.options.clips import AnimateOptions
 
 if TYPE_CHECKING:
-    from latentface.networks.motion import MotionModel
     from latentface.networks.vid2vid import Vid2VidModel
     from latentface.provenance.publish import Publisher
 
@@ -189,12 +189,12 @@ class _Session:
 def _sight(
     picture: Pixels, landmarks: Float64Array, model: MotionModel | Vid2VidModel | None, crop: float
 ) -> calibration.Sight:
-    """The points shown on a face: the keypoints of the motion model, or landmarks without one."""
+    """The points shown on a face: the keypoints of the motion model, or landmarks with other engines."""
     square = Square.around(landmarks, crop * 1.1)
-    if model is None:
-        points = np.asarray((landmarks - (square.left, square.top) + 0.5) / square.side * 2 - 1, np.float32)
+    if isinstance(model, MotionModel):
+        points = keypoints_of(square.cut(picture), model).value[0].cpu().numpy()
     else:
-        points = keypoints_of(square.cut(picture), model).value[0, :, :2].cpu().numpy()
+        points = np.asarray((landmarks - (square.left, square.top) + 0.5) / square.side * 2 - 1, np.float32)
     return calibration.Sight(picture, landmarks, square, points)
 
 

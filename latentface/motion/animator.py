@@ -80,7 +80,8 @@ class MovingFace(Generic[Points]):
     def __init__(
         self, picture: Pixels, landmarks: Float64Array, model: FaceModel[Points], options: AnimateOptions
     ) -> None:
-        self.model, self.options = model, options
+        self.model: FaceModel[Points] = model
+        self.options = options
         self.square = square_around(landmarks, model, options)
         self.shape = picture.shape[:2]
         cut = self.square.cut(picture)
@@ -89,7 +90,7 @@ class MovingFace(Generic[Points]):
         self.large = _to_tensor(cut).to(device)
         self.rough = is_rough(options.precision, device)
         with torch.inference_mode():
-            self.keypoints = model.keypoints(source)
+            self.keypoints: Points = model.keypoints(source)
             self.encoded = model.encode(source)
         self.mask = self._feather()
 

@@ -75,11 +75,12 @@ class Driver(Generic[Points]):
         self, clip: Clip, model: FaceModel[Points], landmarks: LandmarkPredictor, options: AnimateOptions,
         like: Float64Array,
     ) -> None:  # fmt: skip
-        self.model, self.options = model, options
+        self.model: FaceModel[Points] = model
+        self.options = options
         self.clip, (index, frame, points) = choose_reference(clip, landmarks, options, like)
         self.report = DriverReport(reference=index)
         self.square = Square.around(points, options.driver_crop * SIDE * model.config.square)
-        self.reference = keypoints_of(self.square.cut(frame.pixels[..., :3]), model)
+        self.reference: Points = keypoints_of(self.square.cut(frame.pixels[..., :3]), model)
 
     def __iter__(self) -> Iterator[Seen[Points]]:
         """Each frame's time and keypoints; None if the source should stay still.
@@ -95,7 +96,8 @@ class Driver(Generic[Points]):
         square = self.square.cut(frame.pixels[..., :3])
         if self.options.missing != "ignore" and not shows_face(square):
             return None
-        return keypoints_of(square, self.model)
+        found: Points = keypoints_of(square, self.model)
+        return found
 
 
 def follow(

@@ -77,7 +77,7 @@ class HeadFilter:
         """The filtered head of the frame at `time` in seconds; if time does not increase, the filter restarts."""
         parts = [head.angles / ANGLE_SPEED, head.scale, head.translation, head.deformation.flatten(1)]
         value = self.steady(torch.cat(parts, 1), time)
-        angles, scale, translation, deformation = value.split([part.shape[1] for part in parts], 1)
+        angles, scale, translation, deformation = torch.split(value, [part.shape[1] for part in parts], 1)
         return replace(
             head, angles=angles * ANGLE_SPEED, scale=scale, translation=translation,
             deformation=deformation.view_as(head.deformation),

@@ -243,8 +243,7 @@ def load_motion(name_or_path: str | os.PathLike[str] = "synthface-motion", devic
 
 @_outside_inference_mode
 def load_vid2vid(name_or_path: str | os.PathLike[str] = "vid2vid", device: str = "cpu") -> Vid2VidModel:
-    """Load a free-view talking head by name, URL, latentface file, or published checkpoint
-    (00000189-checkpoint.pth.tar).
+    """Load a free-view talking head by name, URL, latentface file, or published checkpoint (.pth.tar).
 
     Raises as `load_generator`.
     """

@@ -87,7 +87,7 @@ class Vid2VidTask:
             terms[name] = (terms[name] + term) / 2
         half = count // 2  # the first half is moved by the known heads, the second by those that were read
         heads = [
-            _joined(known[:half], found.detach()[half:])
+            Head.cat([known[:half], found.detach()[half:]])
             for known, found in ((batch.source_head, read[:count]), (batch.driving_head, read[count:]))
         ]
         generator = network.generator
@@ -115,11 +115,6 @@ class Vid2VidTask:
         figures = {"pose": (driving.angles - batch.driving_head.angles).abs().mean(), "keypoints": off}
         figures |= {"psnr": (-10 * error.log10()).mean(), "unmoved": (-10 * still.clamp(min=1e-6).log10()).mean()}
         return {name: float(value) for name, value in figures.items()}
-
-
-def _joined(first: Head, second: Head) -> Head:
-    parts = zip(first._parts(), second._parts(), strict=True)
-    return Head(*(torch.cat(pair) for pair in parts), rigid=True)
 
 
 def _reading_losses(read: Head, known: Head) -> dict[str, Tensor]:
@@ -169,16 +164,14 @@ def load_frames(faces: Path, rigged: list[Path], cache: Path) -> tuple[Frames, F
 
 def _all(parts: list[Frames]) -> Frames:
     """Frames of several folders as one; their people are counted on."""
-    heads = [part.head for part in parts]
-    head = heads[0]
-    for other in heads[1:]:
-        head = _joined(head, other)
-    first = np.cumsum([0, *(int(part.person.max()) + 1 for part in parts)])
+    first = np.cumsum([0, *(int(part.person.max()) + 1 for part in parts)]).tolist()
     return Frames(
-        torch.cat([part.pictures for part in parts]), head, torch.cat([part.points for part in parts]),
+        torch.cat([part.pictures for part in parts]),
+        Head.cat([part.head for part in parts]),
+        torch.cat([part.points for part in parts]),
         torch.cat([part.visible for part in parts]),
-        torch.cat([part.person + int(k) for part, k in zip(parts, first, strict=False)]),
-    )  # fmt: skip
+        torch.cat([part.person + k for part, k in zip(parts, first, strict=False)]),
+    )
 
 
 def main() -> None:

@@ -6,12 +6,14 @@ Every picture was made by a head model, so that its pose, expression and keypoin
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from latentface.arrays import BoolArray, Float64Array, Pixels
@@ -61,8 +63,7 @@ class Frames:
         return len(self.pictures)
 
     def __getitem__(self, item: Tensor) -> Frames:
-        head = Head(*(getattr(self.head, f.name)[item] for f in fields(Head)[:-1]), rigid=True)
-        return Frames(self.pictures[item], head, self.points[item], self.visible[item], self.person[item])
+        return Frames(self.pictures[item], self.head[item], self.points[item], self.visible[item], self.person[item])
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,11 +110,11 @@ def read_frames(folder: Path, fits: Mapping[str, HeadFit], photos: Mapping[str, 
     canonical, angles, scale, translation, deformation, points, visible = (
         torch.from_numpy(np.stack(part)) for part in zip(*rows, strict=True)
     )
-    parts = [part.float() for part in (canonical, angles, scale, translation, deformation)]
-    return Frames(pictures, Head(*parts, rigid=True), points.float(), visible, person)
+    head = Head(canonical.float(), angles.float(), scale.float(), translation.float(), deformation.float(), rigid=True)
+    return Frames(pictures, head, points.float(), visible, person)
 
 
-def _small(images: np.ndarray) -> Tensor:  # type: ignore[type-arg]
+def _small(images: NDArray[Any]) -> Tensor:
     """uint8 [n, S, S, 3] -> uint8 [n, 3, SIDE, SIDE], low-passed."""
     parts = []
     for k in range(0, len(images), 256):

@@ -106,11 +106,11 @@ class Vid2VidConfig:
     @property
     def inner(self) -> int:
         """Channels of the generator's maps between its halvings and doublings."""
-        return self.generator_width * 2**self.generator_blocks
+        return int(self.generator_width * 2**self.generator_blocks)
 
     @property
     def multiple(self) -> int:
         """Sides of pictures are multiples of this, so that every halving is exact."""
         motion = 2 ** (self.generator_blocks + self.dense_blocks)
         reading = round(2**self.keypoint_blocks / self.keypoint_scale) if self.reader == "bins" else 16
-        return max(motion, reading)
+        return int(max(motion, reading))

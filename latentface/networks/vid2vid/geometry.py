@@ -6,6 +6,7 @@ Positions are (x, y, z) in [-1, 1]: x to the right, y down, z towards the viewer
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -51,19 +52,27 @@ class Head:
             return transform(turned, shaped) + self.translation[:, None]
         return transform(turned, self.canonical) + self.translation[:, None] + self.deformation
 
-    def __getitem__(self, item: slice) -> Head:
-        return Head(*(part[item] for part in self._parts()), rigid=self.rigid)
+    def __getitem__(self, item: slice | Tensor) -> Head:
+        return self._each(lambda part: part[item])
 
     def expand(self, count: int) -> Head:
         """The same head for each of `count` frames."""
-        return Head(*(part.expand(count, *part.shape[1:]) for part in self._parts()), rigid=self.rigid)
+        return self._each(lambda part: part.expand(count, *part.shape[1:]))
 
     def detach(self) -> Head:
         """The same head outside the graph of gradients."""
-        return Head(*(part.detach() for part in self._parts()), rigid=self.rigid)
+        return self._each(lambda part: part.detach())
 
-    def _parts(self) -> list[Tensor]:
-        return [getattr(self, field.name) for field in fields(self)[:-1]]
+    @classmethod
+    def cat(cls, heads: Sequence[Head]) -> Head:
+        """The heads of several batches in one."""
+        names = [field.name for field in fields(cls)[:-1]]
+        return cls(**{name: torch.cat([getattr(head, name) for head in heads]) for name in names}, rigid=heads[0].rigid)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Head:
+        parts = (self.canonical, self.angles, self.scale, self.translation, self.deformation)
+        canonical, angles, scale, translation, deformation = map(change, parts)
+        return Head(canonical, angles, scale, translation, deformation, self.rigid)
 
 
 def transform(matrix: Tensor, points: Tensor) -> Tensor:

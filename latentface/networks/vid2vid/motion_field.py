@@ -56,11 +56,13 @@ class MotionFieldNetwork(nn.Module):
     def forward(self, volume: Tensor, source: Head, driving: Head) -> VolumeMotion:
         """The motion that takes a source's volume [N, C, D, h, w] to each driving frame."""
         small = F.relu(self.norm(self.compress(volume)))
-        size = tuple(volume.shape[2:])
-        motions = head_motions(source, driving, *size)  # [N, K + 1, D, h, w, 3]
+        depth, height, width = size = volume.shape[2:]
+        motions = head_motions(source, driving, depth, height, width)  # [N, K + 1, D, h, w, 3]
         repeated = small[:, None].expand(-1, motions.shape[1], -1, -1, -1, -1).flatten(0, 1)
         moved = warp_volume(repeated.float(), motions.flatten(0, 1), self.align_corners)
-        before, after = (volume_gaussians(head.value, *size, self.variance) for head in (source, driving))
+        before, after = (
+            volume_gaussians(head.value, depth, height, width, self.variance) for head in (source, driving)
+        )
         heat = F.pad(after - before, (0,) * 6 + (1, 0))[:, :, None]  # [N, K + 1, 1, D, h, w]
         candidates = torch.cat([heat, moved.view(*motions.shape[:2], -1, *size)], dim=2).flatten(1, 2)
         features = self.hourglass(candidates)
