@@ -74,15 +74,13 @@ class MovingFace(Generic[Points]):
 
     Args:
         picture: uint8 [H, W, 3], or [H, W, 4] with alpha.
-        landmarks: [68, 2] of the face in it.
+        square: of the face in it.
     """
 
-    def __init__(
-        self, picture: Pixels, landmarks: Float64Array, model: FaceModel[Points], options: AnimateOptions
-    ) -> None:
+    def __init__(self, picture: Pixels, square: Square, model: FaceModel[Points], options: AnimateOptions) -> None:
         self.model: FaceModel[Points] = model
         self.options = options
-        self.square = square_around(landmarks, model, options)
+        self.square = square
         self.shape = picture.shape[:2]
         cut = self.square.cut(picture)
         device = next(model.parameters()).device
@@ -171,7 +169,7 @@ def animate(
     options = options or AnimateOptions()
     ordered = order_faces(faces, drivers)
     picture = with_alpha(photo)
-    moving = [MovingFace(picture, face.landmarks, model, options) for face in ordered]
+    moving = [MovingFace(picture, square_around(f.landmarks, model, options), model, options) for f in ordered]
     seen = [
         Driver(clip, model, landmarks, options, face.landmarks) for clip, face in zip(drivers, ordered, strict=False)
     ]

@@ -14,6 +14,7 @@ from latentface.networks.motion.geometry import resize
 from latentface.networks.vid2vid.config import Vid2VidConfig
 from latentface.networks.vid2vid.geometry import Head, warp_volume
 from latentface.networks.vid2vid.motion_field import MotionFieldNetwork, VolumeMotion
+from latentface.networks.vid2vid.spade import SpadeDecoder
 from latentface.networks.vid2vid.volume import VolumeResidual
 
 SLOPE = 0.01  # of the leaky relu behind the flattened volume
@@ -48,7 +49,9 @@ class FreeViewGenerator(nn.Module):
             self.resblocks_3d.add_module(f"3dr{i}", VolumeResidual(config.volume))
         self.third = ConvNorm(config.generator_max, config.inner, slope=SLOPE)
         self.fourth = nn.Conv2d(config.inner, config.inner, 1)
-        self._add_decoder(config)
+        self.decoder = SpadeDecoder(config) if config.decoder == "spade" else None
+        if self.decoder is None:
+            self._add_decoder(config)
 
     def _add_decoder(self, config: Vid2VidConfig) -> None:
         self.resblocks_2d = nn.Sequential()
@@ -84,6 +87,9 @@ class FreeViewGenerator(nn.Module):
 
     def decode(self, features: Tensor) -> Tensor:
         """The picture in [0, 1], and the share if the network blends, of features [N, C, h, w]."""
+        if self.decoder is not None:
+            picture: Tensor = self.decoder(features)
+            return picture
         out = self.resblocks_2d(features)
         for block in self.up_blocks:
             out = block(out)

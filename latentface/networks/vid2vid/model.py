@@ -10,6 +10,7 @@ from latentface.networks.motion.model import Rendering
 from latentface.networks.vid2vid.config import Vid2VidConfig
 from latentface.networks.vid2vid.generator import Appearance, FreeViewGenerator
 from latentface.networks.vid2vid.geometry import Head
+from latentface.networks.vid2vid.published import BinnedReader
 from latentface.networks.vid2vid.reader import HeadRegression
 
 
@@ -22,7 +23,7 @@ class Vid2VidModel(nn.Module):
     def __init__(self, config: Vid2VidConfig) -> None:
         super().__init__()
         self.config = config
-        self.reader: nn.Module = HeadRegression(config)
+        self.reader: nn.Module = (HeadRegression if config.reader == "regression" else BinnedReader)(config)
         self.generator = FreeViewGenerator(config)
 
     def keypoints(self, pictures: Tensor) -> Head:
