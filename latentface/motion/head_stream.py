@@ -13,8 +13,8 @@ the network read in each frame. A stream contains, little-endian:
     I CRC-32 of everything before
 
 A state is three angles, scale, three translations and 3 K deformations, rounded to multiples of `STEPS` times the
-precision. Coded is the change since the frame before (the first frame: since zero), in order; the context of a number is
-its group, and how many of two others are not 0: the same number in the frame before, and the number before it.
+precision. Coded is the change since the frame before (the first frame: since zero), in order; the context of a number
+is its group, and how many of two others are not 0: the same number in the frame before, and the number before it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from latentface.arrays import Int64Array, Pixels
+from latentface.arrays import Float64Array, Int64Array, Pixels
 from latentface.errors import InputError, UsageError
 from latentface.faces.alignment import LandmarkPredictor
 from latentface.faces.square import Square
@@ -84,7 +84,7 @@ class HeadStream:
         return Head(canonical, angles, scale.exp(), translation, deformation.view(count, -1, 3), rigid=True)
 
 
-def _steps(keypoints: int, precision: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _steps(keypoints: int, precision: float) -> Float64Array:
     """The steps of a state's numbers, [7 + 3 K]."""
     return np.concatenate([np.full(count or 3 * keypoints, precision * step) for _, count, step in STEPS])
 
@@ -131,9 +131,7 @@ def pack_clip(
     )  # fmt: skip
 
 
-def _quantised(
-    head: Head, steps: np.ndarray[tuple[int], np.dtype[np.float64]], before: Int64Array | None
-) -> Int64Array:
+def _quantised(head: Head, steps: Float64Array, before: Int64Array | None) -> Int64Array:
     """The state of a head [1, ...] in steps; numbers that hardly changed stay as they were."""
     parts = [head.angles, head.scale.log(), head.translation, head.deformation.flatten(1)]
     exact = torch.cat(parts, 1)[0].double().cpu().numpy() / steps

@@ -248,9 +248,13 @@ def load_vid2vid(name_or_path: str | os.PathLike[str] = "vid2vid", device: str =
     Raises as `load_generator`.
     """
     from latentface.networks.vid2vid import Vid2VidConfig, Vid2VidModel
+    from latentface.pretrained.motion import is_torch_file
     from latentface.pretrained.native import build_network
+    from latentface.pretrained.vid2vid import read_published
 
     path = resolve(name_or_path, kind="vid2vid")
+    if is_torch_file(path):
+        return read_published(path).to(device)
     return build_network(path, "vid2vid", lambda config: Vid2VidModel(Vid2VidConfig(**config))).to(device)
 
 
