@@ -43,6 +43,7 @@ COMMANDS = {
     "project": "project",
     "sample": "sample",
     "sequence": "sequence",
+    "stream": "stream",
     "studio": "studio",
     "stylise": "stylise",
     "train": "train",

@@ -194,6 +194,12 @@ def to_bytes(stream: HeadStream, quality: int = 85) -> bytes:
     return content + struct.pack("<I", zlib.crc32(content))
 
 
+def payload_size(content: bytes) -> int:
+    """The bytes of a stream's file that are not header, picture or canonical keypoints: the movement."""
+    keypoints, length = HEADER.unpack_from(content)[2], HEADER.unpack_from(content)[-1]
+    return len(content) - HEADER.size - length - 6 * keypoints - 8
+
+
 def from_bytes(content: bytes) -> HeadStream:
     """The stream of a file.
 
