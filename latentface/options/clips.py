@@ -84,9 +84,7 @@ class AnimateOptions:
         maximum=1.0,
     )
     only: str = parts_option((when("engine", "head"),))
-    yaw: float | None = _angle_option(
-        "Turn of the head, to the viewer's right if positive", 60.0, _FREE_VIEW
-    )
+    yaw: float | None = _angle_option("Turn of the head, to the viewer's right if positive", 60.0, _FREE_VIEW)
     pitch: float | None = _angle_option("Nod of the head, down if positive", 45.0, _FREE_VIEW)
     roll: float | None = _angle_option("Tilt of the head, to its left shoulder if positive", 45.0, _FREE_VIEW)
     view: str = _view_option(_FREE_VIEW)

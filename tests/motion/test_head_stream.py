@@ -99,6 +99,6 @@ def test_damaged_streams_are_refused() -> None:
 
 def test_no_face_and_no_precision() -> None:
     with pytest.raises(NoFaceFound):
-        pack_clip(Wander(2, missing={0, 1}).clip(), MODEL, api.landmark_predictor())
+        pack_clip(Wander(2, faceless=(0, 1)).clip(), MODEL, api.landmark_predictor())
     with pytest.raises(UsageError, match="positive precision"):
         packed(1, precision=0.0)
