@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 
 from latentface.errors import UsageError
-from latentface.networks.vid2vid import Vid2VidConfig, Vid2VidModel
+from latentface.networks.vid2vid import Vid2VidModel
 from tests.helpers.talking_heads import CONFIG, heads, talking_head
 
 PICTURE = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
@@ -57,24 +55,3 @@ def test_wrong_shapes_are_refused() -> None:
         model.render(PICTURE, heads(2), heads(3))
     with pytest.raises(UsageError, match="expected as many of both"):
         model.render(PICTURE, heads(1), heads(1, keypoints=5))
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"depth": 0}, "depth=0 is not possible: use 1 or more"),
-        ({"resolution": 40}, "not a multiple of 16"),
-        ({"generator_max": 7}, "do not fill 2 x 3"),
-        ({"decoder": "mlp"}, "use residual or spade"),
-        ({"variance": 0.0}, "positive numbers"),
-        ({"decoder": "spade"}, "cannot blend"),
-        ({"reader": "bins", "resolution": 128, "keypoint_channels": 16}, "not a multiple of depth"),
-    ],
-)
-def test_impossible_sizes(change: dict[str, object], message: str) -> None:
-    with pytest.raises(UsageError, match=message):
-        replace(CONFIG, **change)
-
-
-def test_the_defaults_are_those_of_the_published_network() -> None:
-    assert (Vid2VidConfig().inner, Vid2VidConfig().multiple) == (256, 128)
