@@ -178,9 +178,8 @@ def measure_streams(clips: list[Path], lpips: SqueezeLpips, most: int) -> None:
             content = head_stream.to_bytes(head_stream.pack_clip(clip, model, landmarks, precision))
             made = [frame.pixels for frame in head_stream.play(head_stream.from_bytes(content), model)]
             bits = 8 * head_stream.payload_size(content) / len(truth)
-            print(
-                f"{path.name}: stream, precision {precision}: {bits:.0f} bits a frame, LPIPS {distance(made, truth):.4f}"
-            )
+            found = distance(made, truth)
+            print(f"{path.name}: stream, precision {precision}: {bits:.0f} bits a frame, LPIPS {found:.4f}", flush=True)
         for crf in (51, 47, 43, 39, 35, 31, 27):
             bits, made = x264(truth, crf)
             print(

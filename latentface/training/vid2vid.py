@@ -10,8 +10,9 @@ heads, or in half of the steps by those that the network read. The last step wri
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from latentface import hub, pretrained
+from latentface.errors import InputError, UsageError
 from latentface.io.images import read_image
 from latentface.networks.perceptual import FeatureDistance
 from latentface.networks.vid2vid import Head, Vid2VidConfig, Vid2VidModel
@@ -174,18 +176,36 @@ def _all(parts: list[Frames]) -> Frames:
     )
 
 
+def read_config(path: Path) -> Vid2VidConfig:
+    """The sizes of the built-in network, with those that a JSON file gives instead.
+
+    Raises:
+        InputError: the file cannot be read, or is not an object of the fields of `Vid2VidConfig`.
+        UsageError: the sizes are impossible, or do not fit rigged pictures.
+    """
+    try:
+        config = replace(COMPACT, **json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{path}: {error}; expected a JSON object of fields of Vid2VidConfig") from None
+    if (config.num_keypoints, config.rigid, config.reader, config.blend) != (COUNT, True, "regression", True):
+        raise UsageError(f"{path}: num_keypoints={COUNT}, rigid, blend and reader='regression' belong to the recipe")
+    return config
+
+
 def main() -> None:
     """Train, and write the network."""
     parser = command_line("latentface.training.vid2vid", __doc__, OPTIONS, data=None)
     parser.add_argument("--faces", type=Path, required=True, help="folder of photos (see synthface.portrait_sources)")
     parser.add_argument("--rigged", type=Path, nargs="+", required=True, help="folders of rigged pictures of them")
+    parser.add_argument("--config", type=Path, help="JSON file of other sizes (fields of Vid2VidConfig)")
     parser.add_argument("--batch", type=int, default=8)
     given = parser.parse_args()
     options = loop_options(given, OPTIONS)
+    config = read_config(given.config) if given.config else COMPACT
     train, held_out = load_frames(given.faces, given.rigged, given.rigged[0] / "fits.jsonl")
-    pairs, kept = PairSampler(train, COMPACT.resolution), PairSampler(held_out, COMPACT.resolution)
+    pairs, kept = PairSampler(train, config.resolution), PairSampler(held_out, config.resolution)
     shown = kept.sample(SHOWN, torch.Generator().manual_seed(options.seed))
-    task = Vid2VidTask(COMPACT, pairs, shown, hub.perceptual(given.device), given.batch)
+    task = Vid2VidTask(config, pairs, shown, hub.perceptual(given.device), given.batch)
     Loop(task, given.out, options, given.device).run()
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from latentface import hub
+from latentface.errors import LatentfaceError, UsageError
 from latentface.networks.vid2vid import Head
 from latentface.networks.vid2vid.geometry import head_motions
 from latentface.networks.vid2vid.motion_field import VolumeMotion
@@ -85,3 +86,16 @@ def test_folders_are_joined_and_people_counted_on(frames: Frames) -> None:
 
 def test_the_built_in_network_fits_the_recipe() -> None:
     assert (COMPACT.num_keypoints, COMPACT.rigid, COMPACT.blend, COMPACT.resolution) == (COUNT, True, True, 128)
+
+
+def test_sizes_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text('{"depth": 8, "generator_max": 64}')
+    assert vid2vid.read_config(path) == replace(COMPACT, depth=8, generator_max=64)
+    path.write_text('{"num_keypoints": 15}')
+    with pytest.raises(UsageError, match="num_keypoints=20"):
+        vid2vid.read_config(path)
+    for text in ('{"layers": 3}', "[1, 2", "[]", '{"depth": 5}'):
+        path.write_text(text)
+        with pytest.raises(LatentfaceError):
+            vid2vid.read_config(path)
