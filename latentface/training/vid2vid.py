@@ -22,7 +22,6 @@ from torch import Tensor
 
 from latentface import hub, pretrained
 from latentface.errors import InputError, UsageError
-from latentface.io.images import read_image
 from latentface.networks.perceptual import FeatureDistance
 from latentface.networks.vid2vid import Head, Vid2VidConfig, Vid2VidModel
 from latentface.networks.vid2vid.geometry import warp_volume
@@ -158,7 +157,7 @@ def load_frames(faces: Path, rigged: list[Path], cache: Path) -> tuple[Frames, F
     known = {name: fit for name, fit in fits.items() if fit is not None}
     parts = []
     for held_out in (False, True):
-        photos = {f.name: read_image(f.path) for f in trusted if (f.person % HELD_OUT == 0) == held_out}
+        photos = {f.name: f.path for f in trusted if (f.person % HELD_OUT == 0) == held_out}
         found = [read_frames(folder, known, photos, model) for folder in rigged]
         parts.append(_all(found))
     return parts[0], parts[1]

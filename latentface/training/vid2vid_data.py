@@ -16,13 +16,14 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from latentface.arrays import BoolArray, Float64Array, Pixels
+from latentface.arrays import BoolArray, Float64Array
 from latentface.errors import InputError
 from latentface.faces.crop import MIRROR
 from latentface.head.fit import HeadFit
 from latentface.head.model import HeadModel
 from latentface.head.points import face_points
 from latentface.head.pose import rotation_matrix
+from latentface.io.images import read_image
 from latentface.networks.vid2vid import Head
 from latentface.training.data import load_shards
 
@@ -79,13 +80,13 @@ class HeadPairs:
     visible: Tensor
 
 
-def read_frames(folder: Path, fits: Mapping[str, HeadFit], photos: Mapping[str, Pixels], model: HeadModel) -> Frames:
+def read_frames(folder: Path, fits: Mapping[str, HeadFit], photos: Mapping[str, Path], model: HeadModel) -> Frames:
     """The pictures of a folder of shards, and the photos that they were made of.
 
     Args:
         folder: written by `latentface.synthface.portraits`.
         fits: the heads of the photos, by name (`synthface.portraits.fit_faces`).
-        photos: uint8 [S, S, 3] by name; pictures made of other photos are left out.
+        photos: files by name, 256 px; pictures made of other photos are left out.
         model: the head that was fitted.
 
     Raises:
@@ -104,7 +105,9 @@ def read_frames(folder: Path, fits: Mapping[str, HeadFit], photos: Mapping[str, 
         shape.measure(fits[names[k]], shards["coefficients"][k], shards["pose"][k], shards["landmarks"][k])
         for k in chosen
     ]
-    pictures = torch.cat([_small(np.stack([photos[name] for name in people])), _small(shards["images"][chosen])])
+    pictures = torch.cat(
+        [_small(np.stack([read_image(photos[name]) for name in people])), _small(shards["images"][chosen])]
+    )
     number = {name: k for k, name in enumerate(people)}
     person = torch.tensor([*range(len(people)), *(number[names[k]] for k in chosen)])
     canonical, angles, scale, translation, deformation, points, visible = (

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
-from latentface.arrays import Pixels
 from latentface.head.fit import HeadFit
 from latentface.head.fitting import fit_head
 from tests.helpers.driving_heads import landmarks
@@ -22,10 +22,13 @@ def fits(count: int) -> dict[str, HeadFit]:
     return {f"person{k}.jpg": own.with_pose(4.0 * k, 2.0, -1.0 * k) for k in range(count)}
 
 
-def photos(count: int, seed: int = 0) -> dict[str, Pixels]:
+def write_photos(folder: Path, count: int, seed: int = 0) -> dict[str, Path]:
     """A picture of noise for each."""
+    folder.mkdir(parents=True)
     random = np.random.default_rng(seed)
-    return {f"person{k}.jpg": random.integers(0, 256, (SIDE, SIDE, 3), np.uint8) for k in range(count)}
+    for k in range(count):
+        Image.fromarray(random.integers(0, 256, (SIDE, SIDE, 3), np.uint8)).save(folder / f"person{k}.png")
+    return {f"person{k}.jpg": folder / f"person{k}.png" for k in range(count)}
 
 
 def changed(fit: HeadFit, k: int) -> HeadFit:

@@ -19,7 +19,7 @@ from latentface.training.loop import Loop, LoopOptions
 from latentface.training.vid2vid import COMPACT, Vid2VidTask
 from latentface.training.vid2vid_data import COUNT, Frames, PairSampler, read_frames
 from tests.helpers.head_picture import model
-from tests.helpers.rigged_heads import fits, photos, write_rigged
+from tests.helpers.rigged_heads import fits, write_photos, write_rigged
 from tests.helpers.talking_heads import CONFIG
 
 TINY = replace(CONFIG, num_keypoints=COUNT, reader_widths=(24, 48, 96, 160))
@@ -27,8 +27,8 @@ TINY = replace(CONFIG, num_keypoints=COUNT, reader_widths=(24, 48, 96, 160))
 
 @pytest.fixture(scope="module")
 def frames(tmp_path_factory: pytest.TempPathFactory) -> Frames:
-    folder = write_rigged(tmp_path_factory.mktemp("rigged") / "a", 2)
-    return read_frames(folder, fits(2), photos(2), model())
+    folder = tmp_path_factory.mktemp("rigged")
+    return read_frames(write_rigged(folder / "a", 2), fits(2), write_photos(folder / "b", 2), model())
 
 
 @pytest.fixture

@@ -19,13 +19,13 @@ from latentface.training.vid2vid_data import (
     read_frames,
 )
 from tests.helpers.head_picture import model
-from tests.helpers.rigged_heads import changed, fits, photos, write_rigged
+from tests.helpers.rigged_heads import changed, fits, write_photos, write_rigged
 
 
 @pytest.fixture(scope="module")
 def frames(tmp_path_factory: pytest.TempPathFactory) -> Frames:
-    folder = write_rigged(tmp_path_factory.mktemp("rigged") / "a", 3)
-    return read_frames(folder, fits(3), photos(3), model())
+    folder = tmp_path_factory.mktemp("rigged")
+    return read_frames(write_rigged(folder / "a", 3), fits(3), write_photos(folder / "b", 3), model())
 
 
 def test_keypoints_lie_where_the_landmarks_are(frames: Frames) -> None:

@@ -70,7 +70,9 @@ class CanonicalKeypoints(nn.Module):
         """The canonical keypoints of the person in each picture."""
         logits = self.kp(self.predictor(self.down(pictures))).float()
         weights = (logits / self.temperature).flatten(2).softmax(2)  # [N, K, D h w]
-        return weights @ volume_grid(*logits.shape[2:], logits).view(-1, 3)
+        depth, height, width = logits.shape[2:]
+        found: Tensor = weights @ volume_grid(depth, height, width, logits).view(-1, 3)
+        return found
 
 
 class Bottleneck(nn.Module):
