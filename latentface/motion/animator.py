@@ -173,8 +173,8 @@ def animate(
     seen = [
         Driver(clip, model, landmarks, options, face.landmarks) for clip, face in zip(drivers, ordered, strict=False)
     ]
-    places = [face.square for face in moving]
-    beside = [square_around(face.landmarks, model, options) for face in still]
+    places: list[Square] = [face.square for face in moving]
+    beside: list[Square] = [square_around(face.landmarks, model, options) for face in still]
     for face in moving:
         face.leave_room([place for place in [*places, *beside] if place is not face.square])
     transfers = [

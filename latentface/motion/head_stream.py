@@ -196,7 +196,8 @@ def to_bytes(stream: HeadStream, quality: int = 85) -> bytes:
 
 def payload_size(content: bytes) -> int:
     """The bytes of a stream's file that are not header, picture or canonical keypoints: the movement."""
-    keypoints, length = HEADER.unpack_from(content)[2], HEADER.unpack_from(content)[-1]
+    header = HEADER.unpack_from(content)
+    keypoints, length = int(header[2]), int(header[-1])
     return len(content) - HEADER.size - length - 6 * keypoints - 8
 
 

@@ -48,7 +48,7 @@ def read_published(path: Path) -> Vid2VidModel:
 
 def _state(parts: Mapping[str, Mapping[str, Tensor]], path: Path) -> dict[str, Tensor]:
     """The tensors of all parts under the names of `Vid2VidModel`, spectral normalisation applied."""
-    state = {}
+    state: dict[str, Tensor] = {}
     for part, tensors in parts.items():
         prefix = f"reader.{part}" if part in READERS else part
         state |= {f"{prefix}.{name.removeprefix('module.')}": value for name, value in tensors.items()}

@@ -39,7 +39,7 @@ def task(frames: Frames) -> Vid2VidTask:
 
 
 def test_heads_are_learnt_and_the_network_is_written(task: Vid2VidTask, tmp_path: Path) -> None:
-    options = LoopOptions(steps=8, minutes=None, measure_every=4, learning_rate=2e-3, warm_up=2, average=0.5)
+    options = LoopOptions(steps=6, minutes=None, measure_every=3, learning_rate=2e-3, warm_up=2, average=0.5)
     path = Loop(task, tmp_path, options).run(say=lambda line: None)
     rows = (tmp_path / "curves.csv").read_text().splitlines()
     assert rows[0] == "step,seconds,loss,pose,keypoints,psnr,unmoved"
