@@ -26,9 +26,8 @@ from latentface.io.images import to_tensor
 from latentface.motion.face_model import FaceModel, Points
 from latentface.motion.free_view import HeadFilter, HeadRetargeting
 from latentface.motion.one_euro import OneEuro
-from latentface.networks.motion import Keypoints
-from latentface.networks.motion.geometry import invert, multiply
-from latentface.networks.vid2vid import Head
+from latentface.networks.motion.geometry import Keypoints, invert, multiply
+from latentface.networks.vid2vid.geometry import Head
 from latentface.options.clips import AnimateOptions
 
 State = TypeVar("State")  # the state of the face in a frame: keypoints, the state or the motion of a head

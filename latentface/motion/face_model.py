@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from torch import Tensor, nn
 
-from latentface.networks.motion import Keypoints
-from latentface.networks.motion.generator import Prediction
-from latentface.networks.vid2vid import Head
+from latentface.networks.motion.geometry import Keypoints
+from latentface.networks.vid2vid.geometry import Head
+
+if TYPE_CHECKING:
+    from latentface.networks.motion.generator import Prediction
 
 Points = TypeVar("Points", Keypoints, Head)
 

@@ -12,8 +12,7 @@ from fractions import Fraction
 import torch
 
 from latentface.motion.one_euro import OneEuro
-from latentface.networks.vid2vid import Head
-from latentface.networks.vid2vid.geometry import transform
+from latentface.networks.vid2vid.geometry import Head, transform
 from latentface.options.clips import AnimateOptions
 
 NECK = (0.0, 0.24, -0.24)  # where skull and spine meet, in canonical units: a turn leaves it in place
