@@ -81,11 +81,12 @@ def read_people(faces: Path, rigged: Path, count: int) -> list[Person]:
     return people
 
 
-def animate(engine: str, source: Pixels, driver: Clip) -> list[Pixels]:
+def animate(engine: str, source: Pixels, driver: Clip, network: str) -> list[Pixels]:
     """The driven frames by an engine; the unmoved source where it finds no face."""
     options = AnimateOptions(engine=engine, best_frame=False, smooth=0.0)
     try:
-        made = api.animate(source, driver, options=options).clip
+        model = api.load_engine(engine, network if engine == "vid2vid" else None)
+        made = api.animate(source, driver, model, options).clip
         return [frame.pixels for frame in made][1:]
     except (NoFaceFound, InputError):
         return [source] * FRAMES
@@ -119,14 +120,14 @@ def compare(made: Pixels, truth: Pixels | None, photo: Pixels, lpips: SqueezeLpi
     return [*row, akd, float(metrics.psnr(a, b)), float(metrics.lpips(lpips, a, b))]
 
 
-def measure(people: list[Person], lpips: SqueezeLpips, sheet: Path | None) -> None:
+def measure(people: list[Person], network: str, lpips: SqueezeLpips, sheet: Path | None) -> None:
     """Print both tables, and write pictures of the first people."""
     rows: dict[tuple[str, str], list[list[float]]] = {}
     panels = []
     for k, person in enumerate(people):
         other = people[(k + 1) % len(people)]
-        same = {"truth": person.driven} | {name: animate(name, person.photo, person.clip) for name in ENGINES}
-        cross = {name: animate(name, person.photo, other.clip) for name in ENGINES}
+        same = {"truth": person.driven} | {name: animate(name, person.photo, person.clip, network) for name in ENGINES}
+        cross = {name: animate(name, person.photo, other.clip, network) for name in ENGINES}
         for name, frames in same.items():
             for made, truth, pose in zip(frames, person.driven, person.poses, strict=True):
                 row = [pose_error(made, pose), *compare(made, truth, person.photo, lpips)]
@@ -162,9 +163,9 @@ def x264(frames: list[Pixels], crf: int) -> tuple[float, list[Pixels]]:
     return 8 * sum(size for _, size in sizes[1:]) / (len(frames) - 1), decoded
 
 
-def measure_streams(clips: list[Path], lpips: SqueezeLpips, most: int) -> None:
+def measure_streams(clips: list[Path], network: str, lpips: SqueezeLpips, most: int) -> None:
     """Print bits a frame and LPIPS of streams, and of H.264 from small to large."""
-    model, landmarks = api.load_talking_head(), api.landmark_predictor()
+    model, landmarks = api.load_talking_head(network), api.landmark_predictor()
     from latentface.io.video import read_clip
 
     def distance(made: list[Pixels], truth: list[Pixels]) -> float:
@@ -192,6 +193,7 @@ def main() -> None:
     parser.add_argument("--faces", type=Path, help="folder of photos (see synthface.portrait_sources)")
     parser.add_argument("--rigged", type=Path, help="folder of rigged pictures of them, with fits.jsonl")
     parser.add_argument("--lpips", type=Path, required=True, help="SqueezeNet LPIPS weights, .npz")
+    parser.add_argument("--network", default="vid2vid", help="free-view talking head: built-in name or file")
     parser.add_argument("--clips", type=int, default=50, help="people to measure")
     parser.add_argument("--sheet", type=Path, help="contact sheet: photo, truth, engines; driver, engines")
     parser.add_argument("--streams", type=Path, nargs="+", help="clips of talking heads to pack")
@@ -200,9 +202,9 @@ def main() -> None:
     torch.set_num_threads(1)
     lpips = SqueezeLpips(given.lpips)
     if given.streams:
-        measure_streams(given.streams, lpips, given.frames)
+        measure_streams(given.streams, given.network, lpips, given.frames)
     elif given.faces and given.rigged:
-        measure(read_people(given.faces, given.rigged, given.clips), lpips, given.sheet)
+        measure(read_people(given.faces, given.rigged, given.clips), given.network, lpips, given.sheet)
     else:
         parser.error("nothing to measure: give --faces and --rigged, or --streams")
 
