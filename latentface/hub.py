@@ -362,7 +362,7 @@ def builtin_digest() -> str:
 
 def forget() -> None:
     """Release all loaded networks."""
-    networks = (perceptual, _animator, _encoder, _named_encoder, _faces, _generator, _landmarks, _rhythm)
+    networks = (perceptual, _animator, _talking_head, _encoder, _named_encoder, _faces, _generator, _landmarks, _rhythm)
     choice.forget()
     small = (head_model, _head_reader, mark, mouth, completion, finders)
     for kept in (*networks, *small, _expressions, _preconditioner):
