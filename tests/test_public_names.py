@@ -11,7 +11,7 @@ import pytest
 import latentface
 
 NAMES = [
-    "AnimateOptions", "Animation", "MotionModel", "animate", "load_animator",
+    "AnimateOptions", "Animation", "MotionModel", "Vid2VidModel", "animate", "load_animator", "load_talking_head",
     "Style", "StyleOptions", "StyliseOptions", "Stylised", "learn_style", "stylise",
     "EvaluateOptions", "Evaluation", "evaluate", "CompleteOptions", "Completion", "complete",
     "ProvenanceOptions", "Publisher", "Story", "Verification", "verify",
@@ -59,6 +59,7 @@ def test_unknown_name_is_an_attribute_error() -> None:
         ("animate", ["photo", "drivers", "model", "options"]),
         ("fit_head", ["crop", "photo"]),
         ("load_animator", ["network", "device"]),
+        ("load_talking_head", ["network", "device"]),
         ("project", ["crops", "generator", "options"]),
         ("read_image", ["path"]),
         ("write_image", ["path", "rgb"]),
