@@ -175,6 +175,7 @@ def measure_streams(clips: list[Path], network: str, lpips: SqueezeLpips, most: 
     for path in clips:
         truth = [frame.pixels[..., :3] for frame, _ in zip(read_clip(path), range(most), strict=False)]
         clip = Clip.of(truth, RATE, (truth[0].shape[1], truth[0].shape[0]))
+        print(f"{path.name}: the first frame alone, LPIPS {distance([truth[0]] * len(truth), truth):.4f}")
         for precision in (1.0, 4.0):
             content = head_stream.to_bytes(head_stream.pack_clip(clip, model, landmarks, precision))
             made = [frame.pixels for frame in head_stream.play(head_stream.from_bytes(content), model)]
