@@ -18,7 +18,7 @@ class Entry:
 
     Attributes:
         name: its name for the user. kind: "generator", "encoder", "landmarks", "perceptual", "emotion",
-            "identity", "directions", "expressions", "preconditioner", "motion", "mark", "mouth", "completion",
+            "identity", "directions", "expressions", "preconditioner", "motion", "vid2vid", "mark", "mouth", "completion",
             "occluders", "rhythm", "spectacles", "head" or "head-reader".
         summary: one line for the list.
         licence: SPDX identifier.
