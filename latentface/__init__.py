@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         load_animator,
         load_direction,
         load_generator,
+        load_talking_head,
         predict_emotions,
         project,
         read_emotions,
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from latentface.motion.animator import Animation
     from latentface.networks.generator import Generator, GeneratorConfig
     from latentface.networks.motion import MotionModel
+    from latentface.networks.vid2vid import Vid2VidModel
     from latentface.options.clips import AnimateOptions, ClipOptions, ReadOptions, SequenceOptions, VideoOptions
     from latentface.options.photos import (
         CompleteOptions,
@@ -131,6 +133,7 @@ _HOMES = {
     "UnknownNetwork": "latentface.errors",
     "UsageError": "latentface.errors",
     "Verification": "latentface.provenance.verify",
+    "Vid2VidModel": "latentface.networks.vid2vid",
     "VideoOptions": "latentface.options.clips",
     "WeightsError": "latentface.errors",
     "Written": "latentface.io.video",
@@ -150,6 +153,7 @@ _HOMES = {
     "load_perceptual": "latentface.pretrained",
     "load_retargeter": "latentface.retargeting.retargeter",
     "load_rhythm": "latentface.pretrained",
+    "load_talking_head": "latentface.api",
     "predict_emotions": "latentface.api",
     "project": "latentface.api",
     "read_clip": "latentface.io.video",
@@ -222,6 +226,7 @@ __all__ = [
     "UnknownNetwork",
     "UsageError",
     "Verification",
+    "Vid2VidModel",
     "VideoOptions",
     "WeightsError",
     "Written",
@@ -242,6 +247,7 @@ __all__ = [
     "load_perceptual",
     "load_retargeter",
     "load_rhythm",
+    "load_talking_head",
     "predict_emotions",
     "project",
     "read_clip",

@@ -37,6 +37,7 @@ from latentface.hub import load_animator as load_animator
 from latentface.hub import load_direction as load_direction
 from latentface.hub import load_generator as load_generator
 from latentface.hub import load_latent as load_latent
+from latentface.hub import load_talking_head as load_talking_head
 from latentface.hub import pick_device as pick_device
 from latentface.inversion import projector
 from latentface.inversion.cache import ProjectionCache
@@ -51,14 +52,16 @@ from latentface.latents.latent import Latent, is_latent_file
 from latentface.modes import check_effect, spell_value, when
 from latentface.motion import animator, head_engine
 from latentface.motion.animator import Animation
+from latentface.networks.motion import MotionModel
+from latentface.networks.vid2vid import Vid2VidModel
 from latentface.options.clips import AnimateOptions, ReadOptions
 from latentface.options.photos import CompositeOptions, TransferOptions
 from latentface.options.projection import ProjectOptions
 
 if TYPE_CHECKING:
     from latentface.networks.generator import Generator
-    from latentface.networks.motion import MotionModel
 
+ENGINE_NETWORKS = {"motion": "synthface-motion", "vid2vid": "vid2vid"}  # built in, by engine of `animate`
 FOLLOW_STEPS = 30  # steps of the search for a frame of a clip, which starts at the frame before
 FOLLOW_RATE = 0.08  # its learning rate: the default gets 3 % closer, but frames jitter a tenth more
 DEFAULT_SIZE = 256  # pixels: the resolution of the default generator
@@ -436,7 +439,7 @@ def synthesise(
 def animate(
     photo: Photo | Pixels,
     drivers: Clip | Sequence[Clip],
-    model: MotionModel | None = None,
+    model: MotionModel | Vid2VidModel | None = None,
     options: AnimateOptions | None = None,
     *,
     faces: Sequence[FaceCrop] | None = None,
@@ -448,8 +451,8 @@ def animate(
     Args:
         photo: uint8 RGB [H, W, 3], or a `Photo` with alpha.
         drivers: one `Clip` for all faces, or one for each face from left to right.
-        model: for the engine "motion", by default the built-in `synthface-motion`. If no options are given, a model
-            selects that engine.
+        model: for the engine "motion", by default the built-in `synthface-motion`; for "vid2vid", by default the
+            built-in `vid2vid`. If no options are given, a model selects its engine.
         options: how; by default `AnimateOptions()`.
         faces: the faces to move; by default all that are found.
         still: the other faces of the photo, which are kept still.
@@ -461,12 +464,12 @@ def animate(
     Raises:
         NoFaceFound: the photo, or a driver, shows no face.
         InputError: a face of the photo is turned by more than 60 degrees (engine "head").
-        UsageError: a model is given for an engine other than "motion", or the numbers of drivers and faces do not
-            match.
+        UsageError: a model is given for another engine than its own, or the numbers of drivers and faces do not match.
     """
-    options = options or (AnimateOptions() if model is None else AnimateOptions(engine="motion"))
-    if model is not None:
-        check_effect("model", (when("engine", "motion"),), {"engine": options.engine}, spell_value)
+    own = None if model is None else "vid2vid" if isinstance(model, Vid2VidModel) else "motion"
+    options = options or AnimateOptions(engine=own or "head")
+    if own is not None:
+        check_effect("model", (when("engine", own),), {"engine": options.engine}, spell_value)
     whole = srgb(photo if isinstance(photo, images.Photo) else images.Photo(photo))  # a clip has no profile
     predictor = landmark_predictor(landmarks)
     found = list(faces) if faces is not None else alignment.align(whole.rgb, size=DEFAULT_SIZE, landmarks=predictor)
@@ -474,7 +477,33 @@ def animate(
     if options.engine == "head":
         networks = hub.mouth(), still, hub.finders()
         return head_engine.animate(whole, found, clips, hub.head_model(), predictor, options, *networks)
-    return animator.animate(whole, found, clips, model or load_animator(), predictor, options, still)
+    if options.engine == "vid2vid":
+        head = model if isinstance(model, Vid2VidModel) else load_talking_head()
+        return animator.animate(whole, found, clips, head, predictor, options, still)
+    keypoints = model if isinstance(model, MotionModel) else load_animator()
+    return animator.animate(whole, found, clips, keypoints, predictor, options, still)
+
+
+def load_engine(
+    engine: str, network: str | os.PathLike[str] | None = None, device: str = "cpu"
+) -> MotionModel | Vid2VidModel | None:
+    """The network of an engine of `animate`, by default the built-in one; None for "head", which has several.
+
+    Raises:
+        UsageError: a network is given for the engine "head".
+    """
+    name = engine_network(engine, network)
+    if name is None:
+        return None
+    return load_talking_head(name, device) if engine == "vid2vid" else load_animator(name, device)
+
+
+def engine_network(engine: str, network: str | os.PathLike[str] | None = None) -> str | None:
+    """The network that an engine of `animate` uses: the given one, or the built-in one; raises as `load_engine`."""
+    if network is not None:
+        check_effect("network", (when("engine", *ENGINE_NETWORKS),), {"engine": engine}, spell_value)
+        return os.fspath(network)
+    return ENGINE_NETWORKS.get(engine)
 
 
 def read_emotions(

@@ -197,7 +197,8 @@ class FaceEditor:
             driving: a clip or its file; or one for each face from left to right.
             options: how; by default `AnimateOptions()`.
             face: only this face moves, counted from 1 as `align` returns them; by default all.
-            network: model for the engine "motion", by default `synthface-motion`; see `latentface.animate`.
+            network: model for the engine "motion" or "vid2vid", by default the built-in one; without options, it is one
+                for "motion". See `latentface.animate`.
 
         Returns:
             `Animation`: its `clip` is computed while it is written (`write_clip`), and its `report` is filled in
@@ -217,8 +218,8 @@ class FaceEditor:
         still = [each for each in faces if all(each is not moved for moved in chosen)]
         given = [driving] if isinstance(driving, str | os.PathLike | Clip) else driving
         clips = [clip if isinstance(clip, Clip) else read_clip(clip) for clip in given]
-        motion = options.engine == "motion" if options is not None else network is not None
-        model = api.load_animator(network or "synthface-motion", self.device) if motion or network else None
+        engine = options.engine if options is not None else "motion" if network else "head"
+        model = api.load_engine(engine, network, self.device)
         return api.animate(whole, clips, model, options, faces=chosen, still=still, landmarks=self.landmarks)
 
     def edit(

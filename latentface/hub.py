@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from latentface.networks.retargeting import RetargetNet
     from latentface.networks.rhythm import RhythmNet
     from latentface.networks.translation import TranslationNet
+    from latentface.networks.vid2vid import Vid2VidModel
 
 
 def pick_device(name: str = "auto") -> str:
@@ -101,6 +102,18 @@ def load_animator(network: str | os.PathLike[str] = "synthface-motion", device: 
     model = _animator(os.fspath(network), _stamp(network), device)
     served = choice.quantised(os.fspath(network), "motion", device)
     return model if served is None else with_keypoints(model, served)
+
+
+def load_talking_head(network: str | os.PathLike[str] = "vid2vid", device: str = "cpu") -> Vid2VidModel:
+    """Load a free-view talking head by built-in name or by file, a published checkpoint among them, and keep it.
+
+    Returns:
+        `Vid2VidModel` with the methods `keypoints(image)` -> the state of the head, and
+        `render(source, source_head, driving_head)` -> prediction, deformed, occlusion; pictures in [-1, 1].
+
+    Raises: as for `load_generator`.
+    """
+    return _talking_head(os.fspath(network), _stamp(network), pick_device(device))
 
 
 def landmark_predictor(landmarks: str = "builtin") -> LandmarkPredictor:
@@ -362,8 +375,8 @@ def builtin_digest() -> str:
 def forget() -> None:
     """Release all loaded networks."""
     networks = (
-        perceptual, _animator, _encoder, _named_encoder, _faces, _generator, _landmarks, _retargeting, _rhythm,
-        _translation,
+        perceptual, _animator, _talking_head, _encoder, _named_encoder, _faces, _generator, _landmarks, _retargeting,
+        _rhythm, _translation,
     )  # fmt: skip
     choice.forget()
     small = (head_model, _head_reader, mark, mouth, completion, finders)
@@ -413,6 +426,12 @@ def _animator(name: str, stamp: int, device: str) -> MotionModel:
     from latentface.networks.motion.inference import fold
 
     return fold(pretrained.load_motion(name, device=device))
+
+
+@lru_cache(maxsize=2)
+@torch.inference_mode(False)  # so that cached networks can be used outside inference mode as well
+def _talking_head(name: str, stamp: int, device: str) -> Vid2VidModel:
+    return pretrained.load_vid2vid(name, device=device)
 
 
 @lru_cache(maxsize=2)

@@ -102,8 +102,20 @@ def test_what_is_opened_in_inference_mode_is_kept_for_everybody(tmp_path: Path) 
     hub.forget()
     path = write_tiny(tmp_path / "tiny.safetensors", 1)
     with torch.inference_mode():
-        kept = [hub.load_generator(path), hub.rhythm(), hub.perceptual("cpu"), hub.load_animator()]
-    assert kept == [hub.load_generator(path), hub.rhythm(), hub.perceptual("cpu"), hub.load_animator()]
+        kept = [
+            hub.load_generator(path),
+            hub.rhythm(),
+            hub.perceptual("cpu"),
+            hub.load_animator(),
+            hub.load_talking_head(),
+        ]
+    assert kept == [
+        hub.load_generator(path),
+        hub.rhythm(),
+        hub.perceptual("cpu"),
+        hub.load_animator(),
+        hub.load_talking_head(),
+    ]
     for network in kept:
         assert not any(each.is_inference() for each in (*network.parameters(), *network.buffers()))
     image = torch.zeros(1, 3, 64, 64, requires_grad=True)

@@ -11,7 +11,8 @@ import pytest
 import latentface
 
 NAMES = [
-    "AnimateOptions", "Animation", "MotionModel", "animate", "load_animator", "Retargeter", "load_retargeter",
+    "AnimateOptions", "Animation", "MotionModel", "Vid2VidModel", "animate", "load_animator", "load_talking_head",
+    "Retargeter", "load_retargeter",
     "Style", "StyleOptions", "StyliseOptions", "Stylised", "learn_style", "stylise",
     "EvaluateOptions", "Evaluation", "evaluate", "CompleteOptions", "Completion", "complete",
     "TranslateOptions", "Translation", "translate",
@@ -60,6 +61,7 @@ def test_unknown_name_is_an_attribute_error() -> None:
         ("animate", ["photo", "drivers", "model", "options"]),
         ("fit_head", ["crop", "photo"]),
         ("load_animator", ["network", "device"]),
+        ("load_talking_head", ["network", "device"]),
         ("project", ["crops", "generator", "options"]),
         ("read_image", ["path"]),
         ("write_image", ["path", "rgb"]),

@@ -132,7 +132,7 @@ def test_kernels_are_inside(wheel: zipfile.ZipFile) -> None:
 
 def test_wheel_stays_small(wheel: zipfile.ZipFile) -> None:
     weights = sum(info.file_size for info in wheel.infolist() if info.filename.endswith(".safetensors"))
-    assert weights < 65e6
+    assert weights < 68e6
 
 
 def test_metadata(wheel: zipfile.ZipFile) -> None:

@@ -44,6 +44,7 @@ COMMANDS = {
     "retarget": "retarget",
     "sample": "sample",
     "sequence": "sequence",
+    "stream": "stream",
     "studio": "studio",
     "stylise": "stylise",
     "train": "train",

@@ -38,7 +38,7 @@ DRIVER = "the driver"
 LIVE_CAMERA, FILE, FRAMES = "a camera", "a file", "a folder of frames"
 RESULT, SHOWN = "the result", "pictures that are only shown"
 RECORDED, WATCHED = (unless(DRIVER, LIVE_CAMERA),), (when(DRIVER, LIVE_CAMERA),)
-BY_KEYPOINTS = (when("engine", "motion"),)
+BY_KEYPOINTS = (when("engine", "motion", "vid2vid"),)
 SQUARES = ("crop", "driver_crop")
 
 
@@ -59,11 +59,10 @@ SQUARES = ("crop", "driver_crop")
 )
 @flag(
     "--network",
-    default="synthface-motion",
-    show_default=True,
     section=NETWORKS,
     applies_to=BY_KEYPOINTS,
-    help="Motion model: the name of a built-in or published one, a file, or a URL.",
+    help="Motion model or talking head: the name of a built-in or published one, a file, or a URL.  [default: "
+    "synthface-motion; vid2vid with --engine vid2vid]",
 )
 @device_flag_for(BY_KEYPOINTS)
 @face_flag(default="all; the largest in live use", everybody=True)
@@ -139,7 +138,7 @@ def _animate_file(
     rate = parse_rate(flags["rate"]) if flags["rate"] else None
     clips: list[Clip] = [video.read_clip(word, rate=rate if Path(word).is_dir() else None) for word in driving]
     report.notes(note for clip in clips for note in clip.notes)
-    model = api.load_animator(flags["network"], flags["device"]) if options.engine == "motion" else None
+    model = api.load_engine(options.engine, flags["network"], flags["device"])
     photo, faces = find_faces(source, photo, flags["landmarks"], report)
     moving = faces if flags["face"] in (None, ALL) else [pick_face(faces, flags["face"], str(source))]
     still = [face for face in faces if all(face is not moved for moved in moving)]
@@ -158,7 +157,7 @@ def _animate_file(
     report.result(
         {
             "command": "animate", "source": str(source), "driving": list(driving), "engine": options.engine,
-            "network": None if model is None else flags["network"], "output": str(output),
+            "network": api.engine_network(options.engine, flags["network"]), "output": str(output),
             "frames": written.frames, "rate": str(clip.rate), "sound": written.sound,
             "faces": animation.report.faces, "missing": missing,
             "reference": [driver.reference for driver in animation.report.drivers], "seconds": round(seconds, 3),

@@ -32,10 +32,11 @@ from latentface.io.colour import srgb
 from latentface.io.images import read_photo
 from latentface.motion import calibration
 from latentface.motion.driver import keypoints_of
+from latentface.networks.motion import MotionModel
 from latentface.options.clips import AnimateOptions
 
 if TYPE_CHECKING:
-    from latentface.networks.motion import MotionModel
+    from latentface.networks.vid2vid import Vid2VidModel
     from latentface.provenance.publish import Publisher
 
 Viewer = Callable[["Pixels"], bool]  # shows a picture; False if the window was closed
@@ -47,7 +48,7 @@ def animate_live(report: Report, source: Path, camera: str, options: AnimateOpti
     """Run until the camera ends, the window is closed, the time is up or Ctrl-C; recordings are marked and signed."""
     publisher = build_publisher(report, "animate", flags, [source], asdict(options))
     photo = replace(srgb(read_photo(source)), alpha=None)
-    model = api.load_animator(flags["network"], flags["device"]) if options.engine == "motion" else None
+    model = api.load_engine(options.engine, flags["network"], flags["device"])
     photo, found = find_faces(source, photo, flags["landmarks"], report)
     if flags["face"] == ALL:
         raise UsageError("live, one face moves at a time; say which with --who")
@@ -82,7 +83,7 @@ def animate_live(report: Report, source: Path, camera: str, options: AnimateOpti
     report.result(
         {
             "command": "animate", "live": True, "source": str(source), "driving": camera, "engine": options.engine,
-            "network": None if model is None else flags["network"],
+            "network": api.engine_network(options.engine, flags["network"]),
             "output": None if flags["output"] is None else str(flags["output"]), **figures,
             "missing": animation.report.missing, "exit_code": 0,
         }
@@ -132,7 +133,7 @@ class _Session:
         self.began, self.taken_before, self.calibrated_after = time.monotonic(), 0, 0.0
 
     def calibrate(
-        self, clip: Clip, source: calibration.Sight, model: MotionModel | None, options: AnimateOptions
+        self, clip: Clip, source: calibration.Sight, model: MotionModel | Vid2VidModel | None, options: AnimateOptions
     ) -> Iterator[Frame]:
         """Show driver and source until they match, then pass on every frame."""
         frames, row, landmarks = iter(clip), 0, api.landmark_predictor(self.landmarks)
@@ -185,13 +186,15 @@ class _Session:
         }  # fmt: skip
 
 
-def _sight(picture: Pixels, landmarks: Float64Array, model: MotionModel | None, crop: float) -> calibration.Sight:
-    """The points shown on a face: the keypoints of the motion model, or landmarks without one."""
+def _sight(
+    picture: Pixels, landmarks: Float64Array, model: MotionModel | Vid2VidModel | None, crop: float
+) -> calibration.Sight:
+    """The points shown on a face: the keypoints of the motion model, or landmarks with other engines."""
     square = Square.around(landmarks, crop * 1.1)
-    if model is None:
-        points = np.asarray((landmarks - (square.left, square.top) + 0.5) / square.side * 2 - 1, np.float32)
-    else:
+    if isinstance(model, MotionModel):
         points = keypoints_of(square.cut(picture), model).value[0].cpu().numpy()
+    else:
+        points = np.asarray((landmarks - (square.left, square.top) + 0.5) / square.side * 2 - 1, np.float32)
     return calibration.Sight(picture, landmarks, square, points)
 
 

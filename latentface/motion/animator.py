@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -20,8 +20,8 @@ from latentface.io.clip import Clip, Frame
 from latentface.io.images import Photo, to_tensor, to_uint8
 from latentface.io.provenance import COMPOSITE
 from latentface.motion.background import carry_along
-from latentface.motion.driver import Driver, DriverReport, Retargeting, together
-from latentface.networks.motion import Keypoints, MotionModel
+from latentface.motion.driver import Driver, DriverReport, retargeting, together
+from latentface.motion.face_model import FaceModel, Points
 from latentface.networks.precision import convolving, is_rough
 from latentface.options.clips import AnimateOptions
 
@@ -69,17 +69,18 @@ class Moving(Protocol[StateIn]):
         """Render the face in a given state into a copy of the picture, in place."""
 
 
-class MovingFace:
+class MovingFace(Generic[Points]):
     """One face of a photo: the data that the model needs, computed once, and the blending of frames into the photo.
 
     Args:
         picture: uint8 [H, W, 3], or [H, W, 4] with alpha.
-        landmarks: [68, 2] of the face in it.
+        square: of the face in it.
     """
 
-    def __init__(self, picture: Pixels, landmarks: Float64Array, model: MotionModel, options: AnimateOptions) -> None:
-        self.model, self.options = model, options
-        self.square = Square.around(landmarks, options.crop * SIDE)
+    def __init__(self, picture: Pixels, square: Square, model: FaceModel[Points], options: AnimateOptions) -> None:
+        self.model: FaceModel[Points] = model
+        self.options = options
+        self.square = square
         self.shape = picture.shape[:2]
         cut = self.square.cut(picture)
         device = next(model.parameters()).device
@@ -87,11 +88,11 @@ class MovingFace:
         self.large = _to_tensor(cut).to(device)
         self.rough = is_rough(options.precision, device)
         with torch.inference_mode():
-            self.keypoints = model.keypoints(source)
+            self.keypoints: Points = model.keypoints(source)
             self.encoded = model.encode(source)
         self.mask = self._feather()
 
-    def place(self, base: Pixels, target: Keypoints) -> None:
+    def place(self, base: Pixels, target: Points) -> None:
         """Render the face with its keypoints at `target` into a copy of the picture, in place."""
         mask = self.mask
         if self.options.still_background:
@@ -135,10 +136,10 @@ class MovingFace:
 
         return np.minimum(along(self.square.top, height)[:, None], along(self.square.left, width)[None])
 
-    def _head(self, target: Keypoints) -> Float32Array:
+    def _head(self, target: Points) -> Float32Array:
         """A soft ellipse around the old and the new position of the head, [side, side]."""
         at = (np.arange(self.square.side) + 0.5) / self.square.side - 0.5
-        shift = (target.value - self.keypoints.value)[0].mean(0).cpu().numpy() / 2
+        shift = (target.value - self.keypoints.value)[0, :, :2].mean(0).cpu().numpy() / 2
         far = np.full((len(at), len(at)), np.inf)
         for x, y in ((0.0, 0.0), shift.tolist()):
             far = np.minimum(far, np.hypot((at - x)[None] / HEAD[0], (at - y)[:, None] / HEAD[1]))
@@ -146,7 +147,7 @@ class MovingFace:
 
 
 def animate(
-    photo: Photo, faces: Sequence[FaceCrop], drivers: Sequence[Clip], model: MotionModel,
+    photo: Photo, faces: Sequence[FaceCrop], drivers: Sequence[Clip], model: FaceModel[Points],
     landmarks: LandmarkPredictor, options: AnimateOptions | None = None, still: Sequence[FaceCrop] = (),
 ) -> Animation:  # fmt: skip
     """Move the faces of a photo like those in driving clips.
@@ -156,7 +157,7 @@ def animate(
         faces: the faces to move.
         drivers: one clip for all faces, or one for each face from left to right. The first clip determines timestamps,
             length and sound; the others are sampled at its times, and their last frame is held when they end.
-        model: the motion model.
+        model: the First Order or free-view model.
         landmarks: the landmark network, for the faces of the clips.
         options: how; by default `AnimateOptions()`.
         still: the other faces of the photo, which are kept still.
@@ -168,19 +169,24 @@ def animate(
     options = options or AnimateOptions()
     ordered = order_faces(faces, drivers)
     picture = with_alpha(photo)
-    moving = [MovingFace(picture, face.landmarks, model, options) for face in ordered]
+    moving = [MovingFace(picture, square_around(f.landmarks, model, options), model, options) for f in ordered]
     seen = [
         Driver(clip, model, landmarks, options, face.landmarks) for clip, face in zip(drivers, ordered, strict=False)
     ]
-    places = [face.square for face in moving]
-    beside = [Square.around(face.landmarks, options.crop * SIDE) for face in still]
+    places: list[Square] = [face.square for face in moving]
+    beside: list[Square] = [square_around(face.landmarks, model, options) for face in still]
     for face in moving:
         face.leave_room([place for place in [*places, *beside] if place is not face.square])
     transfers = [
-        Retargeting(face.keypoints, seen[min(i, len(seen) - 1)].reference, options) for i, face in enumerate(moving)
+        retargeting(face.keypoints, seen[min(i, len(seen) - 1)].reference, options) for i, face in enumerate(moving)
     ]
     frames = (move_frame(picture, moving, transfers, *step) for step in together(seen))
     return assemble(drivers[0], picture, frames, places, [driver.report for driver in seen])
+
+
+def square_around(landmarks: Float64Array, model: FaceModel[Points], options: AnimateOptions) -> Square:
+    """The square of a photo's face that a model moves."""
+    return Square.around(landmarks, options.crop * SIDE * model.config.square)
 
 
 def order_faces(faces: Sequence[FaceCrop], drivers: Sequence[Clip]) -> list[FaceCrop]:

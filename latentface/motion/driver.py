@@ -23,12 +23,14 @@ from latentface.faces.presence import best_face, shows_face
 from latentface.faces.square import SIDE, Square, shrink
 from latentface.io.clip import Clip, Frame
 from latentface.io.images import to_tensor
+from latentface.motion.face_model import FaceModel, Points
+from latentface.motion.free_view import HeadFilter, HeadRetargeting
 from latentface.motion.one_euro import OneEuro
-from latentface.networks.motion import Keypoints, MotionModel
-from latentface.networks.motion.geometry import invert, multiply
+from latentface.networks.motion.geometry import Keypoints, invert, multiply
+from latentface.networks.vid2vid.geometry import Head
 from latentface.options.clips import AnimateOptions
 
-State = TypeVar("State")  # the state of the face in a frame: keypoints, or the motion of a head
+State = TypeVar("State")  # the state of the face in a frame: keypoints, the state or the motion of a head
 Seen: TypeAlias = "tuple[Fraction, State | None]"  # time and state of a frame; None: the source stays still
 
 LOOKED_AT = 48  # frames among which the best one is searched; they are kept if a clip can be iterated over only once
@@ -53,7 +55,7 @@ class DriverReport:
     reference: int = 0
 
 
-class Driver:
+class Driver(Generic[Points]):
     """Keypoints of a driving clip, frame by frame, all detected in the square of the reference frame's face.
 
     Args:
@@ -69,29 +71,32 @@ class Driver:
     """
 
     def __init__(
-        self, clip: Clip, model: MotionModel, landmarks: LandmarkPredictor, options: AnimateOptions, like: Float64Array
-    ) -> None:
-        self.model, self.options = model, options
+        self, clip: Clip, model: FaceModel[Points], landmarks: LandmarkPredictor, options: AnimateOptions,
+        like: Float64Array,
+    ) -> None:  # fmt: skip
+        self.model: FaceModel[Points] = model
+        self.options = options
         self.clip, (index, frame, points) = choose_reference(clip, landmarks, options, like)
         self.report = DriverReport(reference=index)
-        self.square = Square.around(points, options.driver_crop * SIDE)
-        self.reference = keypoints_of(self.square.cut(frame.pixels[..., :3]), model)
+        self.square = Square.around(points, options.driver_crop * SIDE * model.config.square)
+        self.reference: Points = keypoints_of(self.square.cut(frame.pixels[..., :3]), model)
 
-    def __iter__(self) -> Iterator[Seen[Keypoints]]:
+    def __iter__(self) -> Iterator[Seen[Points]]:
         """Each frame's time and keypoints; None if the source should stay still.
 
         Raises:
             InputError: a frame shows no face, and `missing` is "stop".
         """
-        smooth = KeypointFilter(self.options.smooth) if self.options.smooth else None
+        smooth = smoother(self.reference, self.options.smooth) if self.options.smooth else None
         return follow(self.clip, self.see, smooth, self.options.missing, self.report)
 
-    def see(self, frame: Frame) -> Keypoints | None:
+    def see(self, frame: Frame) -> Points | None:
         """A frame's keypoints, or None if it shows no face in the square of the reference."""
         square = self.square.cut(frame.pixels[..., :3])
         if self.options.missing != "ignore" and not shows_face(square):
             return None
-        return keypoints_of(square, self.model)
+        found: Points = keypoints_of(square, self.model)
+        return found
 
 
 def follow(
@@ -167,7 +172,7 @@ def find_reference(
     return found[1:]
 
 
-def keypoints_of(square: Pixels, model: MotionModel) -> Keypoints:
+def keypoints_of(square: Pixels, model: FaceModel[Points]) -> Points:
     """The keypoints of the face in a square picture of any side."""
     device = next(model.parameters()).device
     with torch.inference_mode():
@@ -219,6 +224,18 @@ class KeypointFilter:
         """The filtered keypoints of the frame at `time` in seconds; if time does not increase, the filter restarts."""
         value = self.steady(torch.cat([keypoints.value[..., None], keypoints.jacobian], dim=-1), time)  # [N, K, 2, 3]
         return Keypoints(value[..., 0], value[..., 1:])
+
+
+def smoother(like: Points, strength: float) -> Callable[[Points, Fraction], Points]:
+    """The one-euro filter of a strength for points of this kind."""
+    return HeadFilter(strength) if isinstance(like, Head) else KeypointFilter(strength)
+
+
+def retargeting(source: Points, reference: Points, options: AnimateOptions) -> Callable[[Points], Points]:
+    """Driving points -> points of the source, given those of the driver's reference frame."""
+    if isinstance(source, Head):
+        return HeadRetargeting(source, reference, options)
+    return Retargeting(source, reference, options)
 
 
 class Latest(Generic[State]):

@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from latentface.modes import check_effect, spell_value, when
+from latentface.errors import UsageError
+from latentface.modes import Condition, check_effect, spell_value, when
 from latentface.options.fields import check, option, parts_option, precision_option
 
 _RELATIVE = (when("mode", "relative"),)
-_BY_KEYPOINTS = (when("engine", "motion"),)
+_BY_KEYPOINTS = (when("engine", "motion", "vid2vid"),)
+_FREE_VIEW = (when("engine", "vid2vid"),)
 _SHOWN_IN_PHOTO = (when("crop", False),)
+
+
+def _angle_option(what: str, most: float, applies_to: tuple[Condition, ...] = ()) -> Any:
+    return option(None, f"{what}, in degrees; see `view`.", minimum=-most, maximum=most, applies_to=applies_to)
+
+
+def _view_option(applies_to: tuple[Condition, ...] = ()) -> Any:
+    return option(
+        "hold",
+        "Hold the head at the given `yaw`, `pitch` and `roll` in every frame (hold), or add them to its movement "
+        "(add).",
+        choices=("hold", "add"),
+        applies_to=applies_to,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +59,8 @@ class AnimateOptions:
     engine: str = option(
         "head",
         "What moves the face: head models fitted to the photo and to the driving clip, which move the photo's own "
-        "pixels (head), or the First Order Motion Model (motion).",
-        choices=("head", "motion"),
+        "pixels (head), the First Order Motion Model (motion), or a free-view talking head (vid2vid).",
+        choices=("head", "motion", "vid2vid"),
     )
     mode: str = option(
         "relative",
@@ -62,16 +79,20 @@ class AnimateOptions:
     smooth: float | None = option(
         None,
         "How much the driver's motion is smoothed (one-euro filter), from 0 to 1; by default 0.5 with heads and 0 with "
-        "the motion model.",
+        "the other engines.",
         minimum=0.0,
         maximum=1.0,
     )
     only: str = parts_option((when("engine", "head"),))
+    yaw: float | None = _angle_option("Turn of the head, to the viewer's right if positive", 60.0, _FREE_VIEW)
+    pitch: float | None = _angle_option("Nod of the head, down if positive", 45.0, _FREE_VIEW)
+    roll: float | None = _angle_option("Tilt of the head, to its left shoulder if positive", 45.0, _FREE_VIEW)
+    view: str = _view_option(_FREE_VIEW)
     still_background: bool = option(False, "Keep the surroundings of the head still.", applies_to=_BY_KEYPOINTS)
     missing: str = option(
         "hold",
         "What to do in a frame without a driving face: repeat the last motion (hold), show the unchanged photo "
-        "(source), or end with an error (stop). ignore does not look for a face (motion model only).",
+        "(source), or end with an error (stop). ignore does not look for a face (not with heads).",
         choices=("hold", "source", "stop", "ignore"),
     )
     crop: float = option(
@@ -94,8 +115,55 @@ class AnimateOptions:
 
     def __post_init__(self) -> None:
         check(self)
+        _check_view(self)
         if self.missing == "ignore":
             check_effect("missing='ignore'", _BY_KEYPOINTS, {"engine": self.engine}, spell_value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackOptions:
+    """How a clip becomes a keypoint stream; see `latentface.motion.head_stream`.
+
+    Raises:
+        UsageError: a value is out of bounds.
+    """
+
+    precision: float = option(
+        1.0,
+        "Factor of the steps to which the head's numbers are rounded: more takes fewer bits.",
+        minimum=0.1,
+        maximum=16.0,
+    )
+    picture_quality: int = option(85, "Quality of the one picture that is sent (JPEG).", minimum=1, maximum=95)
+    driver_crop: float = option(
+        1.0, "Size of the square around the face, as a factor of the default.", minimum=0.7, maximum=2.0
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewOptions:
+    """From where the head of a keypoint stream is seen.
+
+    Raises:
+        UsageError: a value is out of bounds, or `view` is set without an angle.
+    """
+
+    yaw: float | None = _angle_option("Turn of the head, to the viewer's right if positive", 60.0)
+    pitch: float | None = _angle_option("Nod of the head, down if positive", 45.0)
+    roll: float | None = _angle_option("Tilt of the head, to its left shoulder if positive", 45.0)
+    view: str = _view_option()
+
+    def __post_init__(self) -> None:
+        check(self)
+        _check_view(self)
+
+
+def _check_view(options: AnimateOptions | ViewOptions) -> None:
+    if options.view != "hold" and options.yaw is options.pitch is options.roll is None:
+        raise UsageError(f"view={options.view!r} has no effect without yaw, pitch or roll; give one of them")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,6 +40,7 @@ if TYPE_CHECKING:  # torch is imported in the functions that need it, because th
     from latentface.networks.rhythm import RhythmNet
     from latentface.networks.spectacles import SpectaclesNet
     from latentface.networks.translation import TranslationNet
+    from latentface.networks.vid2vid import Vid2VidModel
 
 __all__ = [
     "find_encoder",
@@ -62,6 +63,7 @@ __all__ = [
     "load_rhythm",
     "load_spectacles",
     "load_translation",
+    "load_vid2vid",
     "read_expressions",
     "read_preconditioner",
     "resolve",
@@ -243,6 +245,23 @@ def load_motion(name_or_path: str | os.PathLike[str] = "synthface-motion", devic
     if is_torch_file(path):
         return read_published(path).to(device)
     return build_network(path, "motion", lambda config: MotionModel(MotionConfig(**config))).to(device)
+
+
+@_outside_inference_mode
+def load_vid2vid(name_or_path: str | os.PathLike[str] = "vid2vid", device: str = "cpu") -> Vid2VidModel:
+    """Load a free-view talking head by name, URL, latentface file, or published checkpoint (.pth.tar).
+
+    Raises as `load_generator`.
+    """
+    from latentface.networks.vid2vid import Vid2VidConfig, Vid2VidModel
+    from latentface.pretrained.motion import is_torch_file
+    from latentface.pretrained.native import build_network
+    from latentface.pretrained.vid2vid import read_published
+
+    path = resolve(name_or_path, kind="vid2vid")
+    if is_torch_file(path):
+        return read_published(path).to(device)
+    return build_network(path, "vid2vid", lambda config: Vid2VidModel(Vid2VidConfig(**config))).to(device)
 
 
 @_outside_inference_mode

@@ -18,7 +18,7 @@ class Entry:
 
     Attributes:
         name: its name for the user. kind: "generator", "encoder", "landmarks", "perceptual", "emotion",
-            "identity", "directions", "expressions", "preconditioner", "motion", "mark", "matte", "mouth",
+            "identity", "directions", "expressions", "preconditioner", "motion", "vid2vid", "mark", "matte", "mouth",
             "completion", "occluders", "translation", "rhythm", "spectacles", "head" or "head-reader".
         summary: one line for the list.
         licence: SPDX identifier.
@@ -77,6 +77,7 @@ BUILTIN: tuple[Entry, ...] = (
     Entry("synthface-128-expressions", "expressions", "the part that expressions move in the latents of synthface-128"),
     Entry("synthface-128-preconditioner", "preconditioner", "coordinates for projections into it in few steps"),
     Entry("synthface-motion", "motion", "First Order Motion Model at 128 px, trained on rendered clips"),
+    Entry("vid2vid", "vid2vid", "free-view talking head at 128 px, trained on rigged portraits"),
     Entry("landmarks", "landmarks", "68 face landmarks, trained on photographs and rendered heads"),
     Entry("mark", "mark", "an invisible mark of 48 bits in faces: puts it in and reads it"),
     Entry("mouth", "mouth", "paints open mouths in photos: teeth and the inside of the mouth"),

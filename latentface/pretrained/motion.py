@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from latentface.networks.motion import MotionConfig, MotionModel
 from latentface.pretrained.native import fill
 
 PARTS = ("generator", "kp_detector")
-_SCALES = {5: 0.5, 13: 0.25, 29: 0.125}  # side of the anti-aliasing kernel -> scale
+SCALES = {5: 0.5, 13: 0.25, 29: 0.125}  # side of the anti-aliasing kernel -> scale
 WHAT = "a checkpoint of the First Order Motion Model (vox-cpk.pth.tar), or a motion model made by latentface"
 
 
@@ -40,16 +40,8 @@ def read_published(path: Path) -> MotionModel:
         WeightsError: the file is of another kind, damaged, or its tensors do not match the architecture. Only
             num_batches_tracked, which is unused and not in old files, may be missing.
     """
-    checkpoint = _load(path)
-    if not isinstance(checkpoint, dict) or not all(isinstance(checkpoint.get(part), Mapping) for part in PARTS):
-        found = ", ".join(map(str, checkpoint)) if isinstance(checkpoint, dict) else type(checkpoint).__name__
-        raise WeightsError(
-            f"{path} contains no generator and kp_detector (found {found[:120] or 'nothing'}): give {WHAT}"
-        )
-    state = {f"{part}.{name}": value for part in PARTS for name, value in checkpoint[part].items()}
-    odd = [name for name, value in state.items() if not isinstance(value, Tensor)]
-    if odd:
-        raise WeightsError(f"{path}: {odd[0]} is not a tensor: give {WHAT}")
+    parts = load_checkpoint(path, PARTS, WHAT)
+    state = {f"{part}.{name}": value for part in PARTS for name, value in parts[part].items()}
     try:
         with torch.device("meta"):  # the model uses the tensors of the file themselves
             model = MotionModel(infer_config(state))
@@ -68,12 +60,12 @@ def infer_config(state: Mapping[str, Tensor]) -> MotionConfig:
     keypoints = _hourglass(state, "kp_detector.predictor")
     motion = _hourglass(state, f"{dense}.hourglass")
     first = len(state["generator.first.conv.bias"])
-    downs = _widths(state, "generator.down_blocks")
+    downs = block_widths(state, "generator.down_blocks")
     down = state.get(f"{dense}.down.weight")
     final = len(state["generator.final.bias"])
     return MotionConfig(
         num_keypoints=len(state["kp_detector.kp.bias"]),
-        scale=1.0 if down is None else _SCALES[down.shape[-1]],
+        scale=1.0 if down is None else SCALES[down.shape[-1]],
         keypoint_width=state["kp_detector.kp.weight"].shape[1] - 3,
         keypoint_max=max(keypoints),
         keypoint_blocks=len(keypoints),
@@ -91,10 +83,10 @@ def infer_config(state: Mapping[str, Tensor]) -> MotionConfig:
 
 
 def _hourglass(state: Mapping[str, Tensor], name: str) -> list[int]:
-    return _widths(state, f"{name}.encoder.down_blocks")
+    return block_widths(state, f"{name}.encoder.down_blocks")
 
 
-def _widths(state: Mapping[str, Tensor], name: str) -> list[int]:
+def block_widths(state: Mapping[str, Tensor], name: str) -> list[int]:
     """Output channels of the blocks `name`.0, .1, ..."""
     widths: list[int] = []
     while (bias := state.get(f"{name}.{len(widths)}.conv.bias")) is not None:
@@ -104,13 +96,31 @@ def _widths(state: Mapping[str, Tensor], name: str) -> list[int]:
     return widths
 
 
-def _load(path: Path) -> Any:
+def load_checkpoint(path: Path, parts: Sequence[str], what: str) -> dict[str, Mapping[str, Tensor]]:
+    """The named parts of a torch file, each with its tensors; `what` says in messages which file is expected.
+
+    Raises:
+        WeightsError: the file is damaged, contains more than tensors, or lacks a part.
+    """
+    checkpoint = _load(path, what)
+    if not isinstance(checkpoint, dict) or not all(isinstance(checkpoint.get(part), Mapping) for part in parts):
+        found = ", ".join(map(str, checkpoint)) if isinstance(checkpoint, dict) else type(checkpoint).__name__
+        wanted = " and ".join([", ".join(parts[:-1]), parts[-1]])
+        raise WeightsError(f"{path} contains no {wanted} (found {found[:120] or 'nothing'}): give {what}")
+    values = {f"{part}.{name}": value for part in parts for name, value in checkpoint[part].items()}
+    odd = [name for name, value in values.items() if not isinstance(value, Tensor)]
+    if odd:
+        raise WeightsError(f"{path}: {odd[0]} is not a tensor: give {what}")
+    return {part: checkpoint[part] for part in parts}
+
+
+def _load(path: Path, what: str) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"{path} contains more than tensors or is damaged; nothing in it was executed: give {WHAT}"
+            f"{path} contains more than tensors or is damaged; nothing in it was executed: give {what}"
         ) from error
     except (OSError, EOFError, RuntimeError, ValueError, KeyError, AttributeError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())[:120]
-        raise WeightsError(f"{path} is damaged or not a torch file ({reason}): give {WHAT}") from error
+        raise WeightsError(f"{path} is damaged or not a torch file ({reason}): give {what}") from error

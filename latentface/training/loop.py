@@ -158,6 +158,8 @@ class Loop(Generic[Network, Batch]):
         with torch.no_grad():
             for slow, fast in zip(self.averaged.parameters(), self.network.parameters(), strict=True):
                 slow.lerp_(fast, 1 - keep)
+            for mean, latest in zip(self.averaged.buffers(), self.network.buffers(), strict=True):
+                mean.copy_(latest)  # statistics of batch norms, which are averages already
         return float(loss.detach())
 
     def _log(self) -> str:

@@ -24,6 +24,7 @@ CHOICE = {"most_layers", "exact_layers", "contiguous", "keep", "finest", "solver
 LIVE = {"calibrate", "preview", "virtual_camera", "seconds"}
 #: What belongs to animation by keypoints, beside --network and --device.
 KEYPOINTS = {"adapt_scale", "still_background", "crop", "driver_crop", "precision"}
+VIEW = {"yaw", "pitch", "roll", "view"}
 
 #: What belongs to photos and latents, not to clips.
 STILL = {"strip", "grid", "directions", "save_latent", "style", "seed", *SEARCH, "steps", "start", "cache"}
@@ -75,12 +76,14 @@ MODES = {
     "video a.safetensors --like film.mp4": PASTE
     | (PROJECTING - {"landmarks"})
     | {"place", "crop", "face", "first", "rate"},
-    f"{ANIMATE} clip.mp4": LIVE | KEYPOINTS | {"rate"},
-    f"{ANIMATE} clip.mp4 --engine motion": LIVE | {"rate", "only"},
-    f"{ANIMATE} frames --engine motion": LIVE | {"only"},
-    f"{ANIMATE} clip.mp4 --mode absolute": LIVE | KEYPOINTS | {"rate", "best_frame"},
-    f"{ANIMATE} clip.mp4 --engine motion --mode absolute": LIVE | {"rate", "adapt_scale", "best_frame", "only"},
-    f"{ANIMATE} camera:none --engine motion": {"rate", "sound", "keep_partial", "best_frame", "only", "mark", "sign"},
+    f"{ANIMATE} clip.mp4": LIVE | KEYPOINTS | VIEW | {"rate"},
+    f"{ANIMATE} clip.mp4 --engine motion": LIVE | VIEW | {"rate", "only"},
+    f"{ANIMATE} clip.mp4 --engine vid2vid": LIVE | {"rate", "only"},
+    f"{ANIMATE} frames --engine motion": LIVE | VIEW | {"only"},
+    f"{ANIMATE} clip.mp4 --mode absolute": LIVE | KEYPOINTS | VIEW | {"rate", "best_frame"},
+    f"{ANIMATE} clip.mp4 --engine motion --mode absolute": LIVE | VIEW | {"rate", "adapt_scale", "best_frame", "only"},
+    f"{ANIMATE} camera:none --engine motion": VIEW
+    | {"rate", "sound", "keep_partial", "best_frame", "only", "mark", "sign"},
     "retarget anna.png --to x": {"steps", "save_person", "fit_steps", "rate"},
     "retarget anna.png bert.png --to x": {"save_person", "fit_steps", "rate"},
     "retarget anna.png --to bert.png": {"steps", "rate"},

@@ -122,7 +122,8 @@ def test_a_face_s_square_does_not_undo_the_motion_of_the_face_beside_it() -> Non
 
 def test_at_the_edge_of_its_square_a_moved_face_meets_the_photo() -> None:
     photo = np.random.default_rng(0).integers(0, 255, (140, 180, 3), np.uint8)
-    face = animator.MovingFace(photo, face_points() * 40 + (70, 50), motion_model(), by_keypoints())
+    square = animator.square_around(face_points() * 40 + (70, 50), motion_model(), by_keypoints())
+    face = animator.MovingFace(photo, square, motion_model(), by_keypoints())
     face.mask[:] = 1  # no soft edge helps
     frame = photo.copy()
     to = Keypoints(face.keypoints.value + 0.2, face.keypoints.jacobian)

@@ -8,16 +8,21 @@ from torch import Tensor, nn
 
 
 class ConvNorm(nn.Module):
-    """conv - norm - relu. Once its norm is folded into its convolution (`inference.fold`), the norm is an identity."""
+    """conv - norm - relu. Once its norm is folded into its convolution (`inference.fold`), the norm is an identity.
 
-    def __init__(self, inputs: int, outputs: int, kernel: int = 3) -> None:
+    slope: of the relu below 0.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 3, slope: float = 0.0) -> None:
         super().__init__()
         self.conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
         self.norm: nn.Module = nn.BatchNorm2d(outputs)
+        self.slope = slope
 
     def forward(self, x: Tensor) -> Tensor:
         """The block at the same size: [N, in, h, w] -> [N, out, h, w]."""
-        return F.relu(self.norm(self.conv(x)))
+        y = self.norm(self.conv(x))
+        return F.leaky_relu(y, self.slope) if self.slope else F.relu(y)
 
 
 class Same(ConvNorm):

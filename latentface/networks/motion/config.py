@@ -74,6 +74,11 @@ class MotionConfig:
             )
 
     @property
+    def square(self) -> float:
+        """Side of the square around a face, relative to `faces.square.SIDE` FFHQ crops."""
+        return 1.0
+
+    @property
     def keypoints_at(self) -> float:
         """The scale at which keypoints are found."""
         return self.scale if self.keypoint_scale is None else self.keypoint_scale

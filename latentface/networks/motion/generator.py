@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -76,20 +77,29 @@ class OcclusionAwareGenerator(nn.Module):
 
     def deform(self, source: Tensor, drawn: Prediction) -> Tensor:
         """The warped source [N, C, H, W] alone."""
-        height, width = source.shape[2:]
-        field = resize_field(drawn.motion.field, height, width, self.blend)
-        return warp(source, field, self.align_corners)
+        return deform(source, drawn, self.blend, self.align_corners)
 
     def compose(self, source: Tensor, drawn: Prediction) -> Tensor:
-        """The finished frame at the size of a source [N, C, H, W] in [0, 1].
+        """The finished frame at the size of a source [N, C, H, W] in [0, 1]; see `compose`."""
+        return compose(source, drawn, self.deform)
 
-        If the network blends, a source larger than the encoded one contributes its detail; channels after the third
-        (alpha) are warped.
-        """
-        height, width = source.shape[2:]
-        painted = resize(drawn.painted, height, width)
-        if drawn.share is None and source.shape[1] == 3:
-            return painted
-        deformed = self.deform(source, drawn)
-        painted = torch.cat([painted, deformed[:, 3:]], dim=1)
-        return painted if drawn.share is None else torch.lerp(painted, deformed, resize(drawn.share, height, width))
+
+def deform(source: Tensor, drawn: Prediction, resize_corners: bool, align_corners: bool) -> Tensor:
+    """The source [N, C, H, W] warped by the field of a prediction, which is resized to its size."""
+    height, width = source.shape[2:]
+    return warp(source, resize_field(drawn.motion.field, height, width, resize_corners), align_corners)
+
+
+def compose(source: Tensor, drawn: Prediction, warped: Callable[[Tensor, Prediction], Tensor]) -> Tensor:
+    """The finished frame at the size of a source [N, C, H, W] in [0, 1], by a function that warps it.
+
+    If the network blends, a source larger than the encoded one contributes its detail; channels after the third (alpha)
+    are warped.
+    """
+    height, width = source.shape[2:]
+    painted = resize(drawn.painted, height, width)
+    if drawn.share is None and source.shape[1] == 3:
+        return painted
+    deformed = warped(source, drawn)
+    painted = torch.cat([painted, deformed[:, 3:]], dim=1)
+    return painted if drawn.share is None else torch.lerp(painted, deformed, resize(drawn.share, height, width))
