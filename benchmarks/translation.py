@@ -48,11 +48,13 @@ def main() -> None:
     points = torch.from_numpy(shards["landmarks"].astype(np.float32))
     chosen = slice(given.first, given.first + given.count)
     held, truth = images[chosen], redefine(images[chosen], points[chosen])
-    meter = Meter(load_photographs(given.faces, held.shape[-1])[1], given.lpips)
+    photographs = load_photographs(given.faces, held.shape[-1])[1]
+    meter = Meter(photographs, given.lpips)
     plain = held.float() / 127.5 - 1
     before = meter.landmarks(plain)
     meter.report("plain renders", held)
     print(f"  landmarks of plain renders from the truth: {apart(before, units(truth, held.shape[-1])):.2f} %")
+    meter.report("in the colours of photographs", uint8(recoloured(plain, photographs.images.float() / 127.5 - 1)))
     for name in given.network:
         network = load_translation(name)
         made, attention = translated(network, plain)
@@ -116,6 +118,14 @@ def translated(network: TranslationNet, pictures: Tensor, back: bool = False) ->
     """Translated pictures and their attention."""
     made = [network(part, back) for part in pictures.split(32)]
     return torch.cat([each.picture for each in made]).clamp(-1, 1), torch.cat([each.attention for each in made])
+
+
+def recoloured(pictures: Tensor, like: Tensor) -> Tensor:
+    """Pictures whose colours have the mean and the deviation of others', channel by channel, over each set."""
+    (mean, spread), (wanted, width) = (
+        (each.mean((0, 2, 3), keepdim=True), each.std((0, 2, 3), keepdim=True)) for each in (pictures, like)
+    )
+    return ((pictures - mean) / spread * width + wanted).clamp(-1, 1)
 
 
 def uint8(pictures: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ class Entry:
     Attributes:
         name: its name for the user. kind: "generator", "encoder", "landmarks", "perceptual", "emotion",
             "identity", "directions", "expressions", "preconditioner", "motion", "vid2vid", "mark", "matte", "mouth",
-            "completion", "occluders", "translation", "rhythm", "spectacles", "head" or "head-reader".
+            "completion", "occluders", "rhythm", "spectacles", "head" or "head-reader".
         summary: one line for the list.
         licence: SPDX identifier.
     """

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
+from latentface.errors import UsageError
+from latentface.networks.perceptual import PerceptualConfig, PerceptualNet
 from latentface.training.adversary import ProjectedDiscriminator, augment
 from tests.helpers.tiny_portraits import backbone
 
@@ -48,3 +51,13 @@ def test_augmentation_repeats_from_its_seed() -> None:
     pictures = torch.rand(3, 3, 64, 64)
     a, b, c = (augment(pictures, torch.Generator().manual_seed(seed)) for seed in (5, 5, 6))
     assert torch.equal(a, b) and not torch.equal(a, c)
+
+
+def test_it_sees_through_the_built_in_network_as_well_and_no_other() -> None:
+    adversary = ProjectedDiscriminator(PerceptualNet(PerceptualConfig((4, 6, 8, 8, 8), (1,) * 5)), width=8)
+    with torch.no_grad():
+        pictures = torch.zeros(2, 3, 64, 64)
+        assert [each.shape[-1] for each in adversary.project(pictures)] == [32, 16, 8, 4]
+        assert adversary(adversary.project(pictures)).shape == (2, 4)
+    with pytest.raises(UsageError, match="no discriminator on PerceptualNet"):
+        ProjectedDiscriminator(PerceptualNet(PerceptualConfig((4, 4), (1, 1))))
