@@ -175,7 +175,7 @@ def translate(report: Report, first: Path, second: Path, output: Path, **flags: 
     help="Side of the pictures, a multiple of 16.",
 )  # fmt: skip
 @flag(
-    "--adversary", type=click.FloatRange(min=0), default=0.2, show_default=True,
+    "--adversary", type=click.FloatRange(min=0), default=0.0, show_default=True,
     help="How strongly a classifier of people is trained against the codes; 0 for not at all.",
 )  # fmt: skip
 @flag("--minutes", type=click.FloatRange(min=0, min_open=True), default=30.0, show_default=True, help="Processor time.")

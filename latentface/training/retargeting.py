@@ -43,7 +43,8 @@ class Weights:
         perceptual: of the perceptual distance.
         keypoints: of the landmarks' error.
         divergence: of the divergence from the prior, a nat.
-        adversary: of the reversed gradient; 0 for none.
+        adversary: of the reversed gradient; 0, the default, for none: it was measured to hide people from its own
+            classifier only.
         jitter: standard deviation of landmarks before they are encoded, in half crops.
         left_out: chance of either view.
     """
@@ -51,8 +52,8 @@ class Weights:
     features: float = 4.0
     perceptual: float = 0.5
     keypoints: float = 2.0
-    divergence: float = 1e-3
-    adversary: float = 0.2
+    divergence: float = 3e-4
+    adversary: float = 0.0
     jitter: float = 0.003
     left_out: float = 0.2
 

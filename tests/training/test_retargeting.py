@@ -35,7 +35,7 @@ def task(folder: Path, views: tuple[str, ...] = ("image", "keypoints"), **weight
 
 
 def test_another_person_is_shown_with_what_the_first_one_does(folder: Path, tmp_path: Path) -> None:
-    whole = task(folder)
+    whole = task(folder, adversary=0.05)
     loop = Loop(whole, tmp_path / "run", OPTIONS)
     portraits = whole.measure(loop.averaged)["l1"]  # before it has learnt it shows the mean pictures
     trained = loop.run(say=lambda line: None)
