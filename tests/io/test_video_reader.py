@@ -79,14 +79,14 @@ def test_what_an_edit_list_hides_is_not_shown(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.webm"])
 def test_a_broken_last_frame_costs_only_itself(name: str, tmp_path: Path) -> None:
-    write_clip(tmp_path / name, moving(20))
+    write_clip(tmp_path / name, moving(23))  # the last packet of so many is the last frame's
     with av.open(str(tmp_path / name)) as container:
         last = [bytes(packet) for packet in container.demux(video=0) if packet.size][-1]
     content = (tmp_path / name).read_bytes()
     assert content.count(last) == 1
     (tmp_path / f"broken-{name}").write_bytes(content.replace(last, b"\xff" * len(last)))
     clip = read_clip(tmp_path / f"broken-{name}")
-    assert [number(frame.pixels) for frame in clip] == list(range(19))
+    assert [number(frame.pixels) for frame in clip] == list(range(22))
     assert list(clip.notes) == [f"{tmp_path / f'broken-{name}'}: its last frame is damaged and left out"]
     assert write_clip(tmp_path / "out.mp4", read_clip(tmp_path / f"broken-{name}")).notes == tuple(clip.notes)
 
@@ -104,9 +104,9 @@ def test_cut_off_film_says_how_far_it_could_be_read(tmp_path: Path) -> None:
     shown = []
     with pytest.raises(InputError, match=r"readable up to frame (\d+) \(\d\.\d\d s\)") as caught:
         for frame in read_clip(tmp_path / "cut.mp4"):
-            shown.append(number(frame.pixels))
+            shown.append((round(frame.time * 25), number(frame.pixels)))
     assert 10 < len(shown) < 60
-    assert shown == list(range(len(shown)))
+    assert shown == sorted(shown) and all(told == number(picture(k)) for k, told in shown)
     assert f"frame {len(shown)} " in str(caught.value)
 
 
