@@ -106,7 +106,14 @@ def pose_error(picture: Pixels, wanted: Float64Array) -> float:
 
 @torch.inference_mode()
 def compare(made: Pixels, truth: Pixels | None, photo: Pixels, lpips: SqueezeLpips) -> list[float]:
-    """Identity, AKD, PSNR and LPIPS; the last three need the truth."""
+    """Identity, AKD, PSNR and LPIPS; the last three need the truth. Not numbers where no face is found."""
+    try:
+        return _compare(made, truth, photo, lpips)
+    except NoFaceFound:
+        return [float("nan")] * (1 if truth is None else 4)
+
+
+def _compare(made: Pixels, truth: Pixels | None, photo: Pixels, lpips: SqueezeLpips) -> list[float]:
     crops = [alignment.align(picture, size=128, landmarks=api.landmark_predictor()) for picture in (made, photo)]
     codes = hub.embed_faces(np.stack([found[0].image for found in crops]))
     row = [float(np.linalg.norm(codes[0] - codes[1]))]
@@ -141,7 +148,12 @@ def measure(people: list[Person], network: str, lpips: SqueezeLpips, sheet: Path
         print(f"{k + 1} of {len(people)}", flush=True)
     print(f"{len(people)} clips, {FRAMES} frames of each\n{'':32}    pose  identity  AKD  PSNR  LPIPS")
     for (what, name), values in rows.items():
-        print(f"{what}, {name:16}" + "".join(f"{value:9.3f}" for value in np.nanmean(values, axis=0)))
+        missing = int(np.isnan(np.array(values)).any(axis=1).sum())
+        print(
+            f"{what}, {name:16}"
+            + "".join(f"{value:9.3f}" for value in np.nanmean(values, axis=0))
+            + f"  {missing} without a face"
+        )
     if sheet:
         write_image(sheet, np.concatenate(panels), source_type=COMPOSITE)
 
