@@ -74,7 +74,7 @@ def continue_into(picture: Tensor, hole: Tensor) -> Tensor:
     return picture * known + above * hole
 
 
-class _Block(nn.Module):
+class DilatedBlock(nn.Module):
     """x + conv1(relu(conv0(relu(x)))), the first convolution dilated; the second starts at zero."""
 
     def __init__(self, channels: int, dilation: int) -> None:
@@ -85,6 +85,7 @@ class _Block(nn.Module):
         nn.init.zeros_(self.conv1.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
+        """The same shape, [N, C, H, W]."""
         out: Tensor = x + self.conv1(F.relu(self.conv0(F.relu(x))))
         return out
 
@@ -97,9 +98,9 @@ class CompletionNet(nn.Module):
         self.config = config
         fine, middle, coarse = config.fine, config.middle, config.coarse
         self.enter = nn.Conv2d((3 + 1 + 1) * FOLD**2 + 2 + REGIONS + 1, middle, 3, padding=1)
-        self.sink = _Block(middle, 1)
+        self.sink = DilatedBlock(middle, 1)
         self.down = nn.Conv2d(2 * middle, coarse, 2, 2)
-        self.blocks = nn.ModuleList(_Block(coarse, dilation) for dilation in config.dilations)
+        self.blocks = nn.ModuleList(DilatedBlock(coarse, dilation) for dilation in config.dilations)
         self.up = nn.Conv2d(coarse, middle, 1)
         self.rise = nn.Conv2d(2 * middle, middle, 3, padding=1)
         self.open = nn.Conv2d(middle, 4 * fine, 3, padding=1)

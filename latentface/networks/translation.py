@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latentface.errors import UsageError
+from latentface.networks.completion import DilatedBlock
 
 FOLD = 4  # pixels beside each other that become channels
 ATTENTIVE = 1.0  # logit of the attention before training
@@ -56,21 +57,6 @@ class Translated(NamedTuple):
     content: Tensor
 
 
-class _Block(nn.Module):
-    """x + conv1(relu(conv0(relu(x)))), the first convolution dilated; the second starts at zero."""
-
-    def __init__(self, channels: int, dilation: int) -> None:
-        super().__init__()
-        self.conv0 = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation)
-        self.conv1 = nn.Conv2d(channels, channels, 1)
-        nn.init.zeros_(self.conv1.weight)
-        nn.init.zeros_(self.conv1.bias)  # type: ignore[arg-type]
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = x + self.conv1(F.relu(self.conv0(F.relu(x))))
-        return out
-
-
 class Translator(nn.Module):
     """The generator of one direction. Before training, the transformed picture is the input."""
 
@@ -78,7 +64,7 @@ class Translator(nn.Module):
         super().__init__()
         self.attentive = config.attention
         self.enter = nn.Conv2d(3 * FOLD**2, config.coarse, 3, padding=1)
-        self.blocks = nn.ModuleList(_Block(config.coarse, dilation) for dilation in config.dilations)
+        self.blocks = nn.ModuleList(DilatedBlock(config.coarse, dilation) for dilation in config.dilations)
         self.open = nn.Conv2d(config.coarse, 4 * config.fine, 3, padding=1)
         self.detail = nn.Conv2d(config.fine + 12, config.fine, 3, padding=1)
         self.leave = nn.Conv2d(config.fine + 12, 12 + 4 * config.attention, 3, padding=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -74,3 +75,29 @@ def check_shape(height: int, width: int, widths: Sequence[int]) -> None:
         raise UsageError(f"widths must be positive numbers, got {tuple(widths)}")
     if min(height, width) < unit or height % unit or width % unit:
         raise UsageError(f"height and width must be multiples of {unit}, got {height} and {width}")
+
+
+@dataclass(frozen=True)
+class CropMapConfig:
+    """Shape of a CropMap.
+
+    size: pixels of a side of its picture, a face as `latentface.align` crops it. widths: channels at 1/1, 1/2, 1/4 ...
+    of the picture.
+    """
+
+    size: int = 128
+    widths: tuple[int, ...] = (12, 20, 32, 48, 64)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "widths", tuple(self.widths))  # a list when it comes from a file
+        if len(self.widths) < 2:
+            raise UsageError(f"widths must be two numbers or more, got {self.widths}")
+        check_shape(self.size, self.size, self.widths)
+
+
+class CropMap(UNet):
+    """Crops [N, 3, S, S] in [-1, 1] -> logits [N, 1, S, S] of one property of each pixel."""
+
+    def __init__(self, config: CropMapConfig) -> None:
+        super().__init__(config.size, config.size, config.widths, 1)
+        self.config = config
