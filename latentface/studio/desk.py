@@ -117,6 +117,7 @@ class Desk:
     Attributes:
         workshop: the verbs. shared: the files that the server hands out. queue: long work.
         sessions: what is edited on the first tab, by the token that a browser keeps.
+        changing: held while a session is read, changed and kept, since a page asks for several things at once.
         subjects: photos on the other tabs whose faces were found, by file.
         forms: what is entered on the other tabs, by token and tab.
     """
@@ -125,6 +126,7 @@ class Desk:
     shared: Shared
     queue: JobQueue = field(default_factory=JobQueue)
     sessions: Recent[Session] = field(default_factory=lambda: Recent(MOST_SESSIONS))
+    changing: threading.Lock = field(default_factory=threading.Lock)
     subjects: Recent[Subject] = field(default_factory=lambda: Recent(MOST_SUBJECTS))
     forms: Recent[dict[str, Any]] = field(default_factory=lambda: Recent(MOST_FORMS))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -44,6 +44,7 @@ class EditTab:
     kind: gr.Radio
     save: gr.Button
     command: gr.Textbox
+    turn: gr.Number
     shared: Shared
 
     def blank(self) -> dict[Any, Any]:
@@ -74,6 +75,7 @@ class EditTab:
         framed = frame_faces(subject, [subject.number])[0] if several else None
         values = {each: changes.get(slider.key, 0.0) for each, slider in zip(self.sliders, SLIDERS, strict=True)}
         rest: dict[Any, Any] = {
+            self.turn: session.turn,
             self.photo: gr.update(value=None, visible=False),
             self.compare: gr.update(visible=True, value=self.pair(session.present)),
             self.another: gr.update(visible=True),
@@ -90,7 +92,7 @@ class EditTab:
     def outputs(self) -> list[Any]:
         """The components that `shown` and `blank` update."""
         filled = [self.photo, self.another, self.compare, self.picker, self.face, *self.sliders, *self.presets]
-        return [*filled, self.undo, self.redo, self.apply, self.command]
+        return [*filled, self.undo, self.redo, self.apply, self.command, self.turn]
 
 
 def build_edit(desk: Desk, token: gr.BrowserState) -> tuple[EditTab, JobPanel]:
@@ -123,8 +125,8 @@ def build_edit(desk: Desk, token: gr.BrowserState) -> tuple[EditTab, JobPanel]:
         button.click(partial(callbacks.preset, changes), [token], **loaded)
     tab.reset.click(partial(callbacks.preset, {}), [token], **loaded)
     gr.on(
-        [event for slider in sliders for event in (slider.input, slider.release)], callbacks.move, [token, *sliders],
-        [tab.compare, tab.undo, tab.redo, tab.apply, tab.command],
+        [event for slider in sliders for event in (slider.input, slider.release)], callbacks.move,
+        [token, tab.turn, *sliders], tab.outputs,
         trigger_mode="always_last", show_progress="hidden", queue=False, api_visibility="private",
     )  # fmt: skip
     panel.submits(tab.save, callbacks.save, [token, tab.kind])
@@ -154,6 +156,7 @@ def _left() -> dict[str, Any]:
         )  # fmt: skip
         made["save"] = gr.Button("Save at full resolution", elem_id="edit-save", variant="primary", min_width=200)
     made["command"] = command_box("edit-command", "nothing changed yet")
+    made["turn"] = gr.Number(0, visible="hidden")
     return made
 
 
@@ -188,6 +191,8 @@ class Callbacks:
         return session
 
     def _keep(self, token: str, session: Session) -> dict[Any, Any]:
+        """Keep a session in which something else than a slider's move changed, and show it."""
+        session = replace(session, turn=session.turn + 1)
         shown = self.tab.shown(session)
         self.desk.sessions.put(token, session)
         return shown
@@ -197,39 +202,50 @@ class Callbacks:
         """A photo was dropped."""
         path = self.desk.shared.uploaded(path, "photo")
         held = token or new_token()  # the page may still be loading
-        return {self.token: held, **self._keep(held, Session(Edited(Subject.read(path))))}
+        opened = Session(Edited(Subject.read(path)))
+        with self.desk.changing:
+            before = self.desk.sessions.get(held)
+            return {self.token: held, **self._keep(held, replace(opened, turn=before.turn if before else 0))}
 
     @explained
     def step(self, step: Any, token: str) -> dict[Any, Any]:
         """Undo, redo, or apply."""
-        return self._keep(token, step(self.session(token)))
+        with self.desk.changing:
+            return self._keep(token, step(self.session(token)))
 
     @explained
     def preset(self, changes: dict[str, float], token: str) -> dict[Any, Any]:
         """All sliders are set at once."""
-        return self._keep(token, engine.changed(self.session(token), changes))
+        return self.step(partial(engine.changed, changes=changes), token)
 
     @explained
-    def move(self, token: str, *values: float) -> dict[Any, Any]:
-        """A slider moved."""
+    def move(self, token: str, turn: float, *values: float) -> dict[Any, Any]:
+        """A slider moved, on a page that showed the sliders of that turn.
+
+        A page reports a typed value once more when the box is left. If it is left for the button that undoes, the
+        report may come after the undoing, and must not set the value again.
+        """
         changes = changes_of(dict(zip((slider.key for slider in SLIDERS), values, strict=True)))
-        session = engine.changed(self.session(token), changes)
-        moved = self.tab.moved(session)
-        self.desk.sessions.put(token, session)
+        with self.desk.changing:
+            session = self.session(token)
+            if turn != session.turn:
+                return self.tab.shown(session)
+            session = engine.changed(session, changes)
+            moved = self.tab.moved(session)
+            self.desk.sessions.put(token, session)
         return moved
 
     @explained
     def choose(self, token: str, number: int) -> dict[Any, Any]:
         """A face was chosen by its number."""
-        return self._keep(token, engine.chosen(self.session(token), number))
+        return self.step(partial(engine.chosen, number=number), token)
 
     @explained
     def pick(self, token: str, event: gr.SelectData) -> dict[Any, Any]:
         """A face was clicked at."""
-        session = self.session(token)
-        subject = session.present.subject
+        subject = self.session(token).present.subject
         place: Sequence[float] = np.divide(event.index, frame_faces(subject, [])[1]).tolist()
-        return self._keep(token, engine.chosen(session, subject.face_at(*place)))
+        return self.choose(token, subject.face_at(*place))
 
     def prepare(self, token: str) -> dict[Any, Any]:
         """Show the effect of each preset on its button; this also fits the head before the first slider moves."""

@@ -132,11 +132,10 @@ def tab(page: Page, name: str) -> None:
 
 def on_picture(page: Page, picker: str, x: float, y: float) -> dict[str, float]:
     """A place in a picker's picture, by shares of its width and height; the picture is fitted into its element."""
+    loaded = "id => { const e = document.querySelector(id + ' img'); return e && e.naturalWidth / e.naturalHeight; }"
+    ratio = page.wait_for_function(loaded, arg=picker, timeout=LONG).json_value()  # until then 0 / 0
     box = page.locator(f"{picker} img").bounding_box(timeout=LONG)
     assert box is not None
-    ratio = page.evaluate(
-        "id => { const e = document.querySelector(id + ' img'); return e.naturalWidth / e.naturalHeight; }", picker
-    )
     width = min(box["width"], box["height"] * ratio)
     height = width / ratio
     return {"x": (box["width"] - width) / 2 + x * width, "y": (box["height"] - height) / 2 + y * height}
