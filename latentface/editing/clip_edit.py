@@ -204,6 +204,11 @@ class _Step:
     share: float = 1.0
     record: bytes | None = None
 
+    @property
+    def face(self) -> Float64Array | None:
+        """The landmarks [68, 2] of the face that is drawn; None where there is none."""
+        return None if self.placer is None or self.after is None else self.placer.landmarks(self.after)
+
 
 class _Fade:
     """A share that reaches what it is to be within `FADE` seconds, so that nothing jumps from frame to frame."""
@@ -267,7 +272,7 @@ class _ClipEditor:
         """The finished frame, and the record to keep; empty if there is one already, or none is wanted."""
         before = step.frame.pixels
         if step.record is not None:
-            return replace(step.frame, pixels=unpack(step.record, before)), b""
+            return replace(step.frame, pixels=unpack(step.record, before), face=step.face), b""
         made = self.render(step)
         return made, pack(made.pixels, before) if self.kept is not None else b""
 
@@ -305,7 +310,7 @@ class _ClipEditor:
         if step.placer is None or step.after is None:
             return frame
         made: Pixels = step.placer.place(step.after, share=step.share)
-        return replace(frame, pixels=np.dstack([made, frame.pixels[..., 3:]]))
+        return replace(frame, pixels=np.dstack([made, frame.pixels[..., 3:]]), face=step.face)
 
     def _changed(self, fit: HeadFit, rest: HeadFit, change: Change, shut: float, there: float) -> HeadFit:
         """The head of a frame after a share of the edit; shut eyes stay so, since there is none to open."""

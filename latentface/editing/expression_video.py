@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -32,6 +31,7 @@ from latentface.head.fit import HeadFit
 from latentface.io.clip import Clip, Frame, parse_rate
 from latentface.io.provenance import COMPOSITE, GENERATED
 from latentface.latents.latent import Direction, Latent
+from latentface.motion.in_order import free_cores, in_order
 from latentface.options.clips import SequenceOptions, VideoOptions
 from latentface.options.photos import CompositeOptions
 
@@ -43,7 +43,6 @@ FULL = {
     "happiness": 2.75, "sadness": 2.5, "surprise": 3.0, "anger": 3.0, "disgust": 3.0, "fear": 3.0,
     "eyes-closed": 8.0, "yaw": 0.076, "pitch": 0.146,
 }  # fmt: skip
-_AHEAD = 2  # frames that are computed at the same time
 _MOST, _TRIALS = 1.5, 7  # range and resolution of the strength of a face's own emotion
 
 
@@ -138,14 +137,7 @@ class HeadPerformance:
 
     def __iter__(self) -> Iterator[Frame]:
         times = frame_times(self.timeline.seconds, self.count)
-        ahead = self.placer.view.at_once(_AHEAD)
-        with ThreadPoolExecutor(ahead) as pool:  # NumPy and the rasteriser release the interpreter's lock
-            waiting = deque(pool.submit(self._frame, time) for time in times[:ahead])
-            for number in range(self.count):
-                pixels = waiting.popleft().result()
-                if number + ahead < self.count:
-                    waiting.append(pool.submit(self._frame, times[number + ahead]))
-                yield Frame(pixels, number / self.rate)
+        return in_order(enumerate(times.tolist()), self._frame, self.placer.view.at_once(free_cores()))
 
     @property
     def clip(self) -> Clip:
@@ -169,9 +161,12 @@ class HeadPerformance:
         made = made.with_pose(float(self.yaw(at)[0]), float(self.pitch(at)[0]), relative=True)
         return restrict(self.placer.fit, made, self.only) if self.only else made
 
-    def _frame(self, time: float) -> Pixels:
-        pixels = self.placer.place(self.head(time))
-        return pixels if self.alpha is None else np.dstack([pixels, self.alpha])
+    def _frame(self, step: tuple[int, float]) -> Frame:
+        number, time = step
+        head = self.head(time)
+        pixels = self.placer.place(head)
+        pixels = pixels if self.alpha is None else np.dstack([pixels, self.alpha])
+        return Frame(pixels, number / self.rate, self.placer.landmarks(head))
 
 
 def perform(

@@ -103,6 +103,12 @@ class HeadPlacer:
         """
         return self._enlarge(self._drive(after, mouth, other, share))
 
+    def landmarks(self, after: HeadFit) -> Float64Array:
+        """The face's landmarks [68, 2] in the photo with the head in the state `after`."""
+        turned = self._limit_turn(after)
+        points: Float64Array = turned.landmarks(self.model, self._projector.vertices(turned))
+        return map_points(np.linalg.inv(self.view.matrix), points)
+
     def hides(self, after: HeadFit) -> bool:
         """Whether `after` moves a mouth that something hides, and that should not move therefore."""
         mouth = self._of_mouth

@@ -15,7 +15,7 @@ from scipy.optimize import linear_sum_assignment
 
 from latentface.arrays import Float64Array, FloatArray, Pixels
 from latentface.faces import alignment
-from latentface.faces.alignment import LandmarkPredictor, crop_face
+from latentface.faces.alignment import LandmarkPredictor, glance
 from latentface.faces.crop import frontality
 from latentface.faces.presence import find_faces
 from latentface.faces.tracking import SEARCH_SIDE, Box, Tracker
@@ -193,7 +193,7 @@ class People:
         person.tracker, person.points = Tracker(self.landmarks, box, dense=True), points
 
     def _looks(self, picture: Pixels, faces: Sequence[Float64Array]) -> FloatArray:
-        return self.embed(np.stack([crop_face(picture, points, SIDE).image for points in faces]))
+        return self.embed(np.stack([glance(picture, points, SIDE).image for points in faces]))
 
     @staticmethod
     def _likeness(people: Sequence[Person], looks: FloatArray) -> FloatArray:

@@ -72,8 +72,8 @@ class Tracker:
         """The face near its last position, or None if there is no face there, or not the same one."""
         if self.box is None:
             return None
-        if self._last is not None and isinstance(self.landmarks, BuiltinLandmarks):
-            points: Float64Array = self.landmarks.look_again(picture, self._last[None])[0]
+        if self._last is not None:
+            points = look_near(self.landmarks, picture, self._last)
         else:
             points = np.asarray(self.landmarks(picture, np.array([self.box], np.float64))[0])
         now = alignment.box_around(points)
@@ -94,6 +94,14 @@ class Tracker:
             self._seen, self._unseen = small, 0
             return points
         return points if still and different <= _AKIN and self._unseen < _TRUSTED + _PATIENCE else None
+
+
+def look_near(landmarks: LandmarkPredictor, picture: Pixels, known: Float64Array) -> Float64Array:
+    """Landmarks [68, 2] of a face where they are roughly known; the built-in predictor needs one pass for that."""
+    if isinstance(landmarks, BuiltinLandmarks):
+        found: Float64Array = landmarks.look_again(picture, known[None])[0]
+        return found
+    return np.asarray(landmarks(picture, alignment.box_around(known)[None])[0])
 
 
 def _whole(box: Float64Array) -> Box:

@@ -12,7 +12,7 @@ import torch
 from scipy import ndimage
 
 from latentface.arrays import BoolArray, Float32Array, Float64Array, Pixels
-from latentface.faces.alignment import crop_face
+from latentface.faces.alignment import glance
 from latentface.faces.crop import FaceCrop, map_points
 from latentface.faces.regions import fill
 from latentface.head.geometry import Box, blur_known, ramp
@@ -86,7 +86,7 @@ class Occluders:
 
 def find_occluders(photo: Pixels, landmarks: Float64Array, network: OccluderNet) -> Occluders | None:
     """Find the occluders of a face with landmarks [68, 2] in a photo; None if there are none."""
-    crop = crop_face(photo, landmarks, network.config.size)
+    crop = glance(photo, landmarks, network.config.size)
     with torch.no_grad():
         picture = torch.tensor(crop.image).permute(2, 0, 1)[None].float() / 127.5 - 1
         logits = network(picture)[0, 0].float().numpy()

@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from latentface.arrays import Pixels
+from latentface.arrays import Float64Array, Pixels
 from latentface.errors import UsageError
 from latentface.io.provenance import SourceType
 
@@ -24,10 +24,17 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One frame: pixels uint8 RGB [H, W, 3], or RGBA [H, W, 4] in a clip with alpha; time in seconds."""
+    """One frame.
+
+    Attributes:
+        pixels: uint8 RGB [H, W, 3], or RGBA [H, W, 4] in a clip with alpha.
+        time: in seconds.
+        face: the landmarks [68, 2] of a face that was drawn into it, by what drew it; None if nobody knows any.
+    """
 
     pixels: Pixels
     time: Fraction
+    face: Float64Array | None = None
 
 
 @dataclass(frozen=True)
@@ -48,8 +55,8 @@ class Clip:
     Attributes:
         frames: `Frame`s of one size. A list or another reusable iterable, such as a clip read from a file, can be
             iterated over repeatedly. An iterator, such as a generator or a camera, yields each frame only once
-            (`once`); use `ahead` to inspect its beginning without losing frames. The results of `map` and `resampled`
-            behave like the clip they are made from.
+            (`once`); use `ahead` to inspect its beginning without losing frames. The results of `map`, `through`
+            and `resampled` behave like the clip they are made from.
         rate: exact frames a second; for a variable rate the mean, while the frames have their own times.
         size: width and height in pixels.
         count: the number of frames, if it is known in advance.
@@ -134,15 +141,20 @@ class Clip:
         """The clip with a function applied to every picture; size: the new (width, height), if it changes."""
 
         def edited(frames: Iterable[Frame]) -> Iterator[Frame]:
-            return (Frame(edit(frame.pixels), frame.time) for frame in frames)
+            for frame in frames:
+                yield Frame(edit(frame.pixels), frame.time, frame.face if size is None else None)
 
-        return replace(self, frames=_made(self.frames, edited), size=size or self.size)
+        return replace(self.through(edited), size=size or self.size)
+
+    def through(self, change: Callable[[Iterable[Frame]], Iterator[Frame]]) -> Clip:
+        """The clip with its frames as a generator function changes them, which sees them all in order."""
+        return replace(self, frames=_made(self.frames, change))
 
     def resampled(self, rate: Fraction | int) -> Clip:
         """The clip at a constant rate: the frame at k / rate is the latest one; frames are repeated or dropped."""
         chosen = as_rate(rate)
-        frames = _made(self.frames, lambda frames: _resample(frames, self.rate, chosen))
-        return replace(self, frames=frames, rate=chosen, count=None)
+        made = self.through(lambda frames: _resample(frames, self.rate, chosen))
+        return replace(made, rate=chosen, count=None)
 
 
 @dataclass(frozen=True)
@@ -186,11 +198,11 @@ def _resample(frames: Iterable[Frame], old: Fraction, new: Fraction) -> Iterator
     k, shown = 0, None
     for frame in frames:
         while shown is not None and k / new < frame.time:
-            yield Frame(shown.pixels, k / new)
+            yield replace(shown, time=k / new)
             k += 1
         shown = frame
     if shown is not None:
         end = shown.time + 1 / old
         while k / new < end:
-            yield Frame(shown.pixels, k / new)
+            yield replace(shown, time=k / new)
             k += 1

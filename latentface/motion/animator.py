@@ -65,8 +65,10 @@ class Animation:
 class Moving(Protocol[StateIn]):
     """A face of a photo that can be rendered in any state."""
 
-    def place(self, base: Pixels, target: StateIn, /) -> None:
-        """Render the face in a given state into a copy of the picture, in place."""
+    square: Square
+
+    def place(self, base: Pixels, target: StateIn, /) -> Float64Array | None:
+        """Render the face in a given state into a copy of the picture, in place; its landmarks [68, 2] if known."""
 
 
 class MovingFace(Generic[Points]):
@@ -206,12 +208,15 @@ def move_frame(
     driving: Sequence[Seen | None],
 ) -> Frame:  # fmt: skip
     """The picture with every face moved according to the state of its driver; None keeps a face still."""
-    frame = picture.copy()
+    frame, landmarks, largest = picture.copy(), None, 0
     for i, (face, transfer) in enumerate(zip(moving, transfers, strict=True)):
         shown = driving[min(i, len(driving) - 1)]
-        if shown is not None:
-            face.place(frame, transfer(shown))
-    return Frame(frame, time)
+        if shown is None:
+            continue
+        points = face.place(frame, transfer(shown))
+        if face.square.side > largest:
+            landmarks, largest = points, face.square.side
+    return Frame(frame, time, landmarks)
 
 
 def assemble(

@@ -25,6 +25,7 @@ from latentface.io.clip import Clip, Frame
 from latentface.io.images import to_tensor
 from latentface.motion.face_model import FaceModel, Points
 from latentface.motion.free_view import HeadFilter, HeadRetargeting
+from latentface.motion.in_order import free_cores, in_order
 from latentface.motion.one_euro import OneEuro
 from latentface.networks.motion.geometry import Keypoints, invert, multiply
 from latentface.networks.vid2vid.geometry import Head
@@ -156,8 +157,13 @@ def find_reference(
     """
     found: tuple[float, int, Frame, Float64Array] | None = None
     index = -1
-    for index, frame in enumerate(frames):
-        points = best_face(frame.pixels[..., :3], landmarks) if index % step == 0 else None
+
+    def search(numbered: tuple[int, Frame]) -> tuple[int, Frame, Float64Array | None]:
+        index, frame = numbered
+        return index, frame, best_face(frame.pixels[..., :3], landmarks) if index % step == 0 else None
+
+    searched = in_order(enumerate(frames), search, free_cores()) if best else map(search, enumerate(frames))
+    for index, frame, points in searched:
         if points is None:
             continue
         distance = unlikeness(points, like) if best else 0.0

@@ -145,20 +145,23 @@ class MovingHead:
             share = smoothstep(0.5 + (away(other) - away(self.square)) / SEAM)
             self.share = share if self.share is None else self.share * share
 
-    def place(self, base: Pixels, target: HeadFit) -> None:
-        """Render the head in the state `target` into a copy of the picture, with its alpha if it has one, in place."""
-        driven = self.driver.drive(self.projector.vertices(target), plain=self.mouth is None)
+    def place(self, base: Pixels, target: HeadFit) -> Float64Array:
+        """Render the head in the state `target` into a copy of the picture, in place; returns its landmarks [68, 2]."""
+        vertices = self.projector.vertices(target)
+        landmarks = map_points(np.linalg.inv(self.view.matrix), target.landmarks(self.model, vertices))
+        driven = self.driver.drive(vertices, plain=self.mouth is None)
         if driven.motion is None:
-            return
+            return landmarks
         moved = driven.photo if self.mouth is None else paint_opening(driven, self.projector.skull(target), self.mouth)
         made = self.view.enlarge(self.driver.as_colourless(moved), driven.motion, self.photo)
         part = self.view.part(driven.motion.box)
         if self.share is None:
             base[part.slices] = made
-            return
+            return landmarks
         there, _ = self.view.box.shared(part)
         change = (made - self.photo[part.slices].astype(np.float32)) * self.share[there][..., None]
         base[part.slices] = np.rint(base[part.slices] + change).clip(0, 255).astype(np.uint8)
+        return landmarks
 
 
 def animate(

@@ -6,8 +6,8 @@ that crops and other sizes of the photo do not matter. Pixels outside the face's
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from latentface.faces import alignment
 from latentface.faces.alignment import LandmarkPredictor
 from latentface.faces.crop import ffhq_quad, map_points, quad_to_matrix
 from latentface.faces.mark_region import mark_region
-from latentface.faces.tracking import Tracker
+from latentface.faces.tracking import Tracker, look_near
 from latentface.io.clip import Clip, Frame
 from latentface.networks.mark import SIDE, MarkNets
 from latentface.provenance.payload import Payload
@@ -29,6 +29,7 @@ from latentface.provenance.payload import Payload
 SMALLEST = 96
 #: The least confidence of a single frame's reading: marks have more, faces without one hardly ever that much.
 LEAST_CONFIDENCE = 0.95
+LOOK_EVERY = 4  # frames of a clip; between them the drawn face is known well enough
 ROWS = 256  # of the photo that are marked together, which bounds the memory needed
 
 
@@ -96,20 +97,17 @@ class Marker:
         """
         if min(clip.size) < SMALLEST:
             return clip
-        tracker = Tracker(self.landmarks, dense=True)
-        payload: Payload | None = None
 
-        def marked(pixels: Pixels) -> Pixels:
-            nonlocal payload
-            rgb = np.ascontiguousarray(pixels[..., :3])
-            payload = payload or Payload.of(kind, rgb)
-            points = tracker(rgb)
-            made = None if points is None else self.mark_face(rgb, points, payload)
-            if made is None:
-                return pixels
-            return made if pixels.shape[2] == 3 else np.concatenate([made, pixels[..., 3:]], axis=2)
+        def marked(frames: Iterable[Frame]) -> Iterator[Frame]:
+            faces, payload = FaceFinder(self.landmarks), None
+            for frame in frames:
+                rgb = np.ascontiguousarray(frame.pixels[..., :3])
+                payload = payload or Payload.of(kind, rgb)
+                points = faces(rgb, frame.face)
+                made = None if points is None else self.mark_face(rgb, points, payload)
+                yield frame if made is None else replace(frame, pixels=np.dstack([made, frame.pixels[..., 3:]]))
 
-        return clip.map(marked)
+        return clip.through(marked)
 
     def read(self, photo: Pixels) -> list[MarkReading]:
         """The marks of all faces of a photo, uint8 RGB [H, W, 3], best detected face first."""
@@ -135,6 +133,27 @@ class Marker:
         with torch.no_grad():
             odds: Float32Array = self.networks.reader(_light(photo, ffhq_quad(landmarks)))[0].numpy()
         return odds
+
+
+class FaceFinder:
+    """Finds the face of each frame of a film, as the reader of its mark will find it.
+
+    If the landmarks of a drawn face are known, the network looks at some of the frames alone, and what it sees
+    elsewhere than they say is added to those of the frames between. Otherwise the face is tracked.
+    """
+
+    def __init__(self, landmarks: LandmarkPredictor) -> None:
+        self._landmarks, self._tracker = landmarks, Tracker(landmarks, dense=True)
+        self._frames, self._offset = 0, np.zeros(2)
+
+    def __call__(self, picture: Pixels, drawn: Float64Array | None) -> Float64Array | None:
+        """Landmarks [68, 2] in uint8 RGB [H, W, 3], or None if it shows no face; drawn: `Frame.face`."""
+        if drawn is None:
+            return self._tracker(picture)
+        if self._frames % LOOK_EVERY == 0:
+            self._offset = look_near(self._landmarks, picture, drawn) - drawn
+        self._frames += 1
+        return drawn + self._offset
 
 
 def _light(photo: Pixels, quad: Float64Array) -> torch.Tensor:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+import torch
 
 from latentface.motion.in_order import free_cores, in_order
 
@@ -50,6 +51,18 @@ def test_an_error_in_a_step_or_in_the_work_arrives(workers: int) -> None:
         list(in_order(broken(), lambda k: k, workers))
     with pytest.raises(ZeroDivisionError):
         list(in_order(iter([1, 0]), lambda k: 1 // k, workers))
+
+
+def test_libraries_compute_with_one_thread_while_several_work() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        results = in_order(iter(range(3)), lambda k: torch.get_num_threads(), 2)
+        assert next(results) == 1 == torch.get_num_threads()
+        assert list(results) == [1, 1] and torch.get_num_threads() == 2
+        assert list(in_order(iter(range(2)), lambda k: torch.get_num_threads(), 0)) == [2, 2]
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_there_is_a_core() -> None:

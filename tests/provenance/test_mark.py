@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from latentface.arrays import Pixels
+from latentface.arrays import Float64Array, Pixels
 from latentface.faces import alignment
 from latentface.io.clip import Clip
 from latentface.io.images import read_image
-from latentface.provenance.mark import SMALLEST, Marker, decode_odds
+from latentface.provenance.mark import LOOK_EVERY, SMALLEST, FaceFinder, Marker, decode_odds
 from latentface.provenance.payload import Payload
 from latentface.provenance.publish import marker as builtin
 from tests.provenance.marked import LANDMARKS, marker, smooth_face
@@ -50,6 +50,23 @@ def test_small_clips_stay_and_frames_without_a_face_too() -> None:
     clip = Clip.of([rgba], 25, (160, 160), alpha=True)
     (frame,) = marker().mark_clip(clip, "edit")
     assert np.array_equal(frame.pixels, rgba)
+
+
+def test_a_drawn_face_is_looked_at_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[float] = []
+
+    def landmarks(photo: Pixels, boxes: Float64Array) -> Float64Array:
+        looked.append(float(boxes[0, 0]))
+        return np.add(drawn, (1.0, 2.0))[None]  # the network sees it a little elsewhere
+
+    faces, picture, drawn = FaceFinder(landmarks), smooth_face(160), LANDMARKS + 3.0
+    for k in range(LOOK_EVERY + 1):
+        drawn = drawn + 0.5
+        found = faces(picture, drawn)
+        assert found is not None and np.allclose(found - drawn, (1.0, 2.0))
+        assert len(looked) == 1 + k // LOOK_EVERY
+    monkeypatch.setattr(alignment, "detect_faces", lambda photo: (np.empty((0, 4)), np.empty(0)))
+    assert faces(picture, None) is None and len(looked) == 2
 
 
 def test_a_word_that_is_hardly_certain_is_no_mark() -> None:
