@@ -51,7 +51,7 @@ def test_wrong_shapes_are_refused() -> None:
     model = talking_head()
     with pytest.raises(UsageError, match=r"\[1, 3, 16, 16\]; expected \[N, 3, 32, 32\]"):
         model.keypoints(PICTURE[:, :, ::2, ::2])
-    with pytest.raises(UsageError, match="2 source heads for 3 driving frames"):
+    with pytest.raises(UsageError, match="2 source keypoints for 3 driving frames"):
         model.render(PICTURE, heads(2), heads(3))
     with pytest.raises(UsageError, match="expected as many of both"):
         model.render(PICTURE, heads(1), heads(1, keypoints=5))
