@@ -127,7 +127,6 @@ def _animate_file(
     from latentface import api
     from latentface.faces.crop import pick_face
     from latentface.io import video
-    from latentface.io.clip import parse_rate
     from latentface.io.colour import srgb
     from latentface.io.images import read_photo
 
@@ -135,7 +134,7 @@ def _animate_file(
     publisher = build_publisher(report, "animate", flags, [source, *drivers], asdict(options))
     photo = srgb(read_photo(source))
     report.notes(f"{source}: {text}" for text in photo.notes)
-    rate = parse_rate(flags["rate"]) if flags["rate"] else None
+    rate = flags["rate"]
     clips: list[Clip] = [video.read_clip(word, rate=rate if Path(word).is_dir() else None) for word in driving]
     report.notes(note for clip in clips for note in clip.notes)
     model = api.load_engine(options.engine, flags["network"], flags["device"])

@@ -89,10 +89,9 @@ def _expression_of(report: Report, expression: Path, flags: dict[str, Any]) -> C
 
 def _open(report: Report, path: Path, flags: dict[str, Any]) -> Clip:
     """A clip or a folder of frames, its notes reported."""
-    from latentface.io.clip import parse_rate
     from latentface.io.video import read_clip
 
-    clip = read_clip(path, parse_rate(flags["rate"]) if flags["rate"] else None)
+    clip = read_clip(path, flags["rate"])
     report.notes(clip.notes)
     return clip
 

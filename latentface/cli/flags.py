@@ -96,10 +96,22 @@ def face_flag(applies_to: Conditions = (), default: str = "the largest", everybo
     return flag("--face", "--who", type=Who(everybody), section=FACES, applies_to=applies_to, help=text)
 
 
+class Rate(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generic in newer versions of click only
+    """A frame rate, given as `parse_rate` reads it, as a Fraction; UsageError for anything else."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read a word."""
+        from latentface.io.clip import parse_rate  # imported here, because --help must not need numpy
+
+        return parse_rate(value)
+
+
 def rate_flag(applies_to: Conditions = (), section: str = GENERAL) -> Callable[[F], F]:
     """Add --rate."""
     text = "Frame rate of a folder of frames, such as 25 or 30000/1001."
-    return flag("--rate", section=section, applies_to=applies_to, help=text)
+    return flag("--rate", type=Rate(), section=section, applies_to=applies_to, help=text)
 
 
 def keep_partial_flag(applies_to: Conditions = (), section: str = GENERAL) -> Callable[[F], F]:

@@ -72,10 +72,9 @@ def _in_clip(report: Report, source: Path, flags: dict[str, Any]) -> tuple[list[
     from latentface import hub
     from latentface.faces.census import take_census
     from latentface.faces.people import People
-    from latentface.io.clip import parse_rate
     from latentface.io.video import read_clip
 
-    clip = read_clip(source, parse_rate(flags["rate"]) if flags["rate"] else None)
+    clip = read_clip(source, flags["rate"])
     report.notes(clip.notes)
     people = People(hub.landmark_predictor(flags["landmarks"]), hub.embed_faces)
     frames = ((float(frame.time), np.ascontiguousarray(frame.pixels[..., :3])) for frame in clip)

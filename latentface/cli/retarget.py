@@ -130,14 +130,13 @@ def _write(
     """Write the result; returns how many pictures it has."""
     import numpy as np
 
-    from latentface.io.clip import Clip, parse_rate
+    from latentface.io.clip import Clip
     from latentface.io.images import Photo, read_image
     from latentface.io.provenance import GENERATED
     from latentface.io.video import read_clip
 
     if kind_of_any(faces[0]) in (CLIP, FRAMES):
-        rate = parse_rate(flags["rate"]) if flags["rate"] else None
-        clip = model.retarget_clip(read_clip(faces[0], rate), person)
+        clip = model.retarget_clip(read_clip(faces[0], flags["rate"]), person)
         return write_film(bar, "retargeting", target, clip, publisher).frames
     codes = [model.read(read_image(face), flags["face"]) for face in faces]
     if len(codes) == 1:

@@ -71,13 +71,12 @@ def read(report: Report, film: Path, output: Path, **flags: Any) -> None:
     from latentface import api
     from latentface.emotions.resume_log import Journal
     from latentface.io import video
-    from latentface.io.clip import parse_rate
     from latentface.io.kept_frames import film_facts
 
     check_flags({FILM: FRAMES if film.is_dir() else FILE})
     check_outputs([output], [film])
     options = build_options(ReadOptions, flags)
-    clip = video.read_clip(film, rate=parse_rate(flags["rate"]) if flags["rate"] else None)
+    clip = video.read_clip(film, rate=flags["rate"])
     recogniser = api.find_recogniser(flags["recogniser"], flags["device"])
     facts = {
         "looks": options.looks, "rate": str(clip.rate), "recogniser": flags["recogniser"],

@@ -194,11 +194,9 @@ def _clip(
     flags: dict[str, Any],
     publisher: Publisher,
 ) -> dict[str, object]:
-    from latentface.io.clip import parse_rate
     from latentface.io.video import read_clip
 
-    rate = parse_rate(flags["rate"]) if flags["rate"] else None
-    driver: Clip = read_clip(expression, rate)
+    driver: Clip = read_clip(expression, flags["rate"])
     report.notes(driver.notes)
     face = transferrer.finder.face(identity, flags["face"], "the identity")
     clip, told, made = transferrer.clip(face, driver, str(expression))

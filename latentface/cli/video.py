@@ -152,10 +152,9 @@ def choose_sequence(flags: dict[str, Any], seed: int) -> EmotionSequence:
         found = EmotionSequence.load(flags["sequence"])
     else:
         from latentface import api
-        from latentface.io.clip import parse_rate
         from latentface.io.video import read_clip
 
-        film = read_clip(flags["like"], parse_rate(flags["rate"]) if flags["rate"] else None)
+        film = read_clip(flags["like"], flags["rate"])
         found = api.read_emotions(film, landmarks=flags["landmarks"]).sequence
     return found.lasting(seconds) if seconds else found
 
