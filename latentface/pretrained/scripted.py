@@ -36,7 +36,7 @@ def load_script(path: str | os.PathLike[str]) -> Callable[[Tensor], Tensor]:
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # torch prefers torch.export; the files are older
+            warnings.simplefilter("ignore")  # torch prefers torch.export; the files are older
             network = torch.jit.load(os.fspath(path), map_location="cpu").eval()  # type: ignore[no-untyped-call]
             names = {argument.name for argument in network.forward.schema.arguments}
     except (RuntimeError, ValueError, AttributeError) as reason:

@@ -38,7 +38,7 @@ class Narrow(nn.Module):
 
 def save(network: nn.Module, path: Path) -> Path:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore")  # of TorchScript itself
         torch.jit.script(network).save(path)
     return path
 
