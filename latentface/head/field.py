@@ -30,6 +30,7 @@ from latentface.ops.warp import block_sums, enlarge, relax
 CELL = 0.1  # step of the grid, as a part of the inter-ocular distance
 FADE = 0.7  # length over which the field fades outside the head, the same
 SLACK = 1.6  # that length is at least this multiple of the longest displacement
+NECK, JAW = 0.8, 0.9  # the neck's length below the chin, and half the width of the jaw, the same
 REACH = 3.0  # beyond this many lengths nothing moves
 DATA = 20.0  # weight of the mesh's field relative to smoothness
 WINDOW = 1.3  # the similarity's window fades over so many lengths
@@ -95,6 +96,21 @@ class Scene:
         """Confidence in motions, [V], given the normals after them: of skin visible before and after; 0 on the neck."""
         trust: Float32Array = self.trust * ramp(np.minimum(self.facing, after[:, 2]), 0.15, 0.5)
         return np.maximum(trust, self._features)
+
+    def carried(self, after: Float32Array, places: npt.NDArray[np.floating]) -> Float32Array:
+        """How far places [..., 2] move with the head: 1 down to the chin, and 0 from the collar on.
+
+        Shoulders keep still while a head tilts; between, the neck bends. Bodies stand straighter than heads do, so
+        down is the direction along a side of the photo that is nearest to the head's own.
+        """
+        nose, chin = self.model.landmarks[[27, 8]]
+        axis = int(np.argmax(np.abs(self.before[chin, :2] - self.before[nose, :2])))
+        away = places - (self.before[chin, :2] + after[chin, :2]) / 2
+        below = away[..., axis] * np.sign(self.before[chin, axis] - self.before[nose, axis])
+        beside = np.abs(away[..., 1 - axis])
+        length = max(NECK * self.unit, SLACK * float(np.linalg.norm(self.before[chin, :2] - after[chin, :2])))
+        shoulders = 0.5 * np.maximum(beside - JAW * self.unit, 0)  # they rise towards the neck
+        return 1 - ramp(((below + shoulders) / length).astype(np.float32), 0.0, 1.0)
 
     def held(self, box: Box, places: npt.NDArray[np.floating]) -> Float32Array | None:
         """How much places [..., 2] of a box belong to other heads, 0 to 1; None if there are none."""
@@ -192,7 +208,8 @@ def find_field(scene: Scene, after: Float32Array) -> Field | None:
         layer = np.where(theirs > 0.5, np.int8(-1), layer)
     step = max(2, round(CELL * scene.unit))
     blocks = block_middles(box, step)
-    shift = _continue(mesh, layer, Turn.between(scene, after).at(blocks, fade), scene.held(box, blocks), step, fade)
+    turned = Turn.between(scene, after).at(blocks, fade)
+    shift = _continue(mesh, layer, turned, scene.carried(after, blocks), scene.held(box, blocks), step, fade)
     return Field(box, shift, layer, seen, facing, trust)
 
 
@@ -252,6 +269,7 @@ def _continue(
     mesh: Float32Array,
     layer: npt.NDArray[np.int8],
     fixed: Float64Array | None,
+    carried: Float32Array,
     theirs: Float32Array | None,
     step: int,
     fade: float,
@@ -264,6 +282,7 @@ def _continue(
         mesh: displacements and how far they are trusted, [H, W, 3].
         layer: what is seen, [H, W]; the skin, 0, counts.
         fixed: the turn's displacement, to which the field fades, at the middles of the grid's cells, [R, C, 2].
+        carried: how far the cells move with the head at all, [R, C].
         theirs: how far the cells belong to other heads, [R, C].
         step: pixels from cell to cell of the grid on which the field is found.
         fade: the length over which it fades.
@@ -285,8 +304,7 @@ def _continue(
     coarse *= 1 - ramp(far, REACH * 0.5, REACH * 0.95)[..., None]
     if fixed is not None:
         coarse += fixed
-    if theirs is not None:
-        coarse *= 1 - theirs[..., None]
+    coarse *= (carried if theirs is None else carried * (1 - theirs))[..., None]
     return enlarge(coarse.astype(np.float32), step, mesh, layer)
 
 

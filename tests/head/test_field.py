@@ -82,6 +82,17 @@ def test_nothing_is_cut_at_the_boxs_edge(scene, after):
     assert max(np.abs(edge).max() for edge in edges) < 0.02
 
 
+def test_shoulders_stay_while_the_head_tilts(scene):
+    after = place(roll=12)
+    field = find_field(scene, after)
+    chin = (scene.before[model().landmarks[8], :2] + after[model().landmarks[8], :2]) / 2
+    collar = int(chin[1] + 0.95 * scene.unit) - field.box.top
+    assert 0 < collar < field.box.height
+    assert np.abs(field.shift[collar:]).max() < 0.01
+    beside = int(chin[1] + 0.4 * scene.unit) - field.box.top, int(chin[0] + 1.8 * scene.unit) - field.box.left
+    assert np.abs(field.shift[beside]).max() < 0.01 and np.abs(field.shift[beside[0]]).max() > 1
+
+
 def test_a_yawing_head_keeps_its_outline(scene):
     field = find_field(scene, place(yaw=15))
     outline = [0, 1, 2]  # of the side that turns away from the picture's edge
