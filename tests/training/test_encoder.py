@@ -50,7 +50,7 @@ def test_the_recipe_teaches_it(
     assert len(both) == 128
     task = recipe.EncoderTask(generator, AbsoluteDistance(), both)
     untrained = task.measure(task.build().eval().requires_grad_(False))["psnr"]
-    path = Loop(task, tmp_path, LoopOptions(steps=60, warm_up=5, average=0.9, measure_every=60, bfloat16=False)).run()
+    path = Loop(task, tmp_path, LoopOptions(steps=20, warm_up=5, average=0.8, measure_every=20, bfloat16=False)).run()
     network = pretrained.load_encoder(path)
     assert task.measure(network)["psnr"] > untrained + 1
     assert network.config.fingerprint == generator.fingerprint
