@@ -66,7 +66,8 @@ setup(
         "pillow>=11.3",
         "dlib-bin",
         "scikit-learn",
-        "pulp>=3.3.1",
+        # from release 4 on the solver CBC comes in an extra of 550 MB, and results are read otherwise
+        "pulp>=3.3.1,<4",
         "click>=8.2",
         "rich",
         # torch.uint16

@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pulp
@@ -161,8 +160,7 @@ def find_solver(name: str, seconds: float) -> pulp.LpSolver:
     """
     settings = {"msg": False, "timeLimit": seconds}
     if name == "cbc":
-        inside = Path(getattr(pulp.apis.coin_api, "pulp_cbc_path", ""))  # where PuLP 3 keeps it; PuLP 4 finds its own
-        solver = pulp.COIN_CMD(path=str(inside) if inside.is_file() else None, **settings)
+        solver = pulp.COIN_CMD(path=pulp.apis.coin_api.pulp_cbc_path, **settings)  # PULP_CBC_CMD is deprecated
     else:
         known = {each.lower(): each for each in pulp.listSolvers()}
         if name.lower() not in known:
