@@ -58,6 +58,8 @@ MEASURES: Mapping[str, tuple[Points, Points, float]] = MappingProxyType({
 EXACTNESS: Array = np.array([exactness for *_, exactness in MEASURES.values()])
 
 LIPS_APART, LIDS_APART = 0, 2  # the places of these measures
+#: Landmarks follow lids in part: from two faces' measures, their openings are expected to differ by so many times more.
+LIDS_RANGE = 1.4
 #: Eyes count as closing from this weight on; others narrow by this part of their opening at most.
 BLINK, NARROWER = 0.3, 0.35
 
@@ -135,8 +137,8 @@ def _asked(model: HeadModel, own: HeadFit, theirs: HeadFit, strength: float) -> 
     mine = measure_head(model, own)
     asked = strength * (measure_head(model, theirs) - mine)
     blink = np.mean([theirs.coefficients()[f"eyeBlink{side}"] for side in ("Left", "Right")])
-    if blink < BLINK:
-        asked[LIDS_APART] = max(asked[LIDS_APART], -NARROWER * mine[LIDS_APART])
+    most = NARROWER if blink < BLINK else 1.0
+    asked[LIDS_APART] = max(LIDS_RANGE * asked[LIDS_APART], -most * mine[LIDS_APART])
     return asked
 
 
