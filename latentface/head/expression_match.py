@@ -42,22 +42,25 @@ def _split(*pairs: tuple[tuple[int, int], ...]) -> tuple[Points, Points]:
 
 _RIGHT_LIDS, _LEFT_LIDS = (_split(pairs) for pairs in LID_PAIRS)
 #: By name: the landmarks whose mean height is measured, those relative to which it is measured, and its tolerance in
-#: inter-ocular distances. Brows and asymmetries have larger tolerances, since they depend on the person.
+#: inter-ocular distances. Brows and asymmetries have larger tolerances, since they depend on the person. The tails of
+#: brows are left out: hair and the frames of spectacles cover them.
 MEASURES: Mapping[str, tuple[Points, Points, float]] = MappingProxyType({
     "lips apart": (*_split(LIP_PAIRS), 0.006),
     "corners": ((48, 54), (62, 66), 0.006),
     "lids apart": (*_split(*LID_PAIRS), 0.004),
-    "outer brows": ((17, 18, 19, 24, 25, 26), _EYE_CORNERS, 0.015),
+    "outer brows": ((18, 19, 24, 25), _EYE_CORNERS, 0.015),
     "inner brows": ((20, 21, 22, 23), _EYE_CORNERS, 0.015),
     "corners' difference": ((48,), (54,), 0.03),
     "lids' difference": (_RIGHT_LIDS[0] + _LEFT_LIDS[1], _RIGHT_LIDS[1] + _LEFT_LIDS[0], 0.02),
-    "outer brows' difference": ((17, 18, 19), (24, 25, 26), 0.05),
+    "outer brows' difference": ((18, 19), (24, 25), 0.05),
     "inner brows' difference": ((20, 21), (22, 23), 0.05),
 })  # fmt: skip
 #: The last of each of these, [M].
 EXACTNESS: Array = np.array([exactness for *_, exactness in MEASURES.values()])
 
 LIPS_APART, LIDS_APART = 0, 2  # the places of these measures
+#: Part of a head's pitch that remains in its measures: a fit mistakes brows and corners for pitch by as much.
+PITCH_KEPT = 0.25
 #: Landmarks follow lids in part: from two faces' measures, their openings are expected to differ by so many times more.
 LIDS_RANGE = 1.4
 #: Eyes count as closing from this weight on; others narrow by this part of their opening at most.
@@ -77,9 +80,10 @@ BROW_LEAST, BROW_MOST = -0.5, 1.2
 
 
 def measure_head(model: HeadModel, fit: HeadFit) -> Array:
-    """The `MEASURES` [M] of a fitted head as if it were seen from the front."""
-    points = _landmarks(model, fit)
-    made: Array = _weights() @ points[:, 1] / inter_ocular(points[:, :2])
+    """The `MEASURES` [M] of a fitted head as if it were seen from the front, but for a part of its pitch."""
+    points, nod = _landmarks(model, fit), np.radians(PITCH_KEPT * fit.pitch)
+    heights = points[:, 1] * np.cos(nod) - points[:, 2] * np.sin(nod)
+    made: Array = _weights() @ heights / inter_ocular(points[:, :2])
     return made
 
 
