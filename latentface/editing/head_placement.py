@@ -33,8 +33,8 @@ from latentface.head.view import HeadView
 
 Note = Callable[[str], None]
 
-#: Largest correction in another attempt, in inter-ocular distances, [M]. Lids are not corrected: it is known how far they
-#: were moved, whereas landmarks often stay where lids were.
+#: Largest correction in another attempt, in inter-ocular distances, [M]. Lids are not corrected: how far they moved is
+#: known, whereas landmarks often stay where lids were.
 MOST_EXTRA = np.array([{"lips apart": 0.06, "lids apart": 0.0, "lids' difference": 0.0}.get(n, 0.03) for n in MEASURES])
 
 
