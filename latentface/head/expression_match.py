@@ -8,7 +8,7 @@ shapes in `MOVERS` are changed by as little as makes the measures equal:
     min over d of  |(J (e' + d - e) - s (m' - m)) / exactness|^2 + |d / spread|^2,  with e' + d within bounds,
 
 with own weights e and measures m, the other's e' and m', the strength s and the derivatives J of the measures. Measures
-are taken in the frame of the head, independent of its pose, in inter-ocular distances.
+are taken in the frame of the head, but for a part of its pitch, in inter-ocular distances.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ MEASURES: Mapping[str, tuple[Points, Points, float]] = MappingProxyType({
 EXACTNESS: Array = np.array([exactness for *_, exactness in MEASURES.values()])
 
 LIPS_APART, LIDS_APART = 0, 2  # the places of these measures
-#: Part of a head's pitch that remains in its measures: a fit mistakes brows and corners for pitch by as much.
+#: Part of a head's pitch that is left in its measures, since a fit takes some of what a face does for pitch.
 PITCH_KEPT = 0.25
 #: Landmarks follow lids in part: from two faces' measures, their openings are expected to differ by so many times more.
 LIDS_RANGE = 1.4

@@ -36,12 +36,12 @@ def test_skin_beside_frames_moves_further_the_further_it_is_asked_to_but_never_f
         shift = np.zeros((box.height, box.width, 2), np.float32)
         shift[..., 1] = asked * unit
         hold(found, scene.driver().scene, scene.before, shift, box)
-        assert np.abs(np.diff(shift[..., 1], axis=0)).max() < 0.75
+        assert np.abs(np.diff(shift[..., 1], axis=0)).max() < 0.5
         assert np.abs(shift[found.distance < 1]).max() < 0.1
         moved.append(shift[..., 1])
     assert (moved[1] >= moved[0] - 1e-3).all() and (moved[2] >= moved[1] - 1e-3).all()
     beside = (found.distance > 0.14 * unit) & (found.distance < 0.16 * unit)
-    assert moved[1][beside].mean() > 0.05 * unit
+    assert moved[1][beside].mean() > 0.035 * unit
 
 
 def test_frames_turn_with_the_head():
