@@ -18,7 +18,7 @@ from latentface.head.controls import restrict
 from latentface.head.drive import MOST_TURN, Driver, Steady
 from latentface.head.expression_match import (
     EXACTNESS,
-    LIPS_APART,
+    MEASURES,
     match_expression,
     measure_points,
 )
@@ -33,8 +33,9 @@ from latentface.head.view import HeadView
 
 Note = Callable[[str], None]
 
-#: Largest correction in another attempt, in inter-ocular distances: of the lips, and of anything else.
-MOST_EXTRA = np.where(np.arange(len(EXACTNESS)) == LIPS_APART, 0.06, 0.03)
+#: Largest correction in another attempt, in inter-ocular distances, [M]. Lids are not corrected: how far they moved is
+#: known, whereas landmarks often stay where lids were.
+MOST_EXTRA = np.array([{"lips apart": 0.06, "lids apart": 0.0, "lids' difference": 0.0}.get(n, 0.03) for n in MEASURES])
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +126,7 @@ class HeadPlacer:
     ) -> Pixels:
         """The photo with the expression of another person's head.
 
-        The change of lips, lids and brows is measured in the result, and the remaining error is corrected.
+        The change of lips, corners of the mouth and brows is measured in the result, and the remaining error corrected.
 
         Args:
             theirs: the head in the other photo.
@@ -147,7 +148,7 @@ class HeadPlacer:
                 before = self._measure(self.view.pixels, self.fit)
                 wanted = self._measure_mesh(after) - self._measure_mesh(self.fit)
             missed = wanted - (self._measure(placed.picture, after) - before)
-            error = float(np.square(missed / EXACTNESS).sum())
+            error = float(np.square(missed / EXACTNESS)[MOST_EXTRA > 0].sum())
             if best is None or error < least:  # one is kept at a time: those of large photos take much memory
                 least, best = error, placed
             extra = np.clip(extra + missed, extra - MOST_EXTRA, extra + MOST_EXTRA)

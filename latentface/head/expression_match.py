@@ -8,7 +8,7 @@ shapes in `MOVERS` are changed by as little as makes the measures equal:
     min over d of  |(J (e' + d - e) - s (m' - m)) / exactness|^2 + |d / spread|^2,  with e' + d within bounds,
 
 with own weights e and measures m, the other's e' and m', the strength s and the derivatives J of the measures. Measures
-are taken in the frame of the head, independent of its pose, in inter-ocular distances.
+are taken in the frame of the head, but for a part of its pitch, in inter-ocular distances.
 """
 
 from __future__ import annotations
@@ -42,22 +42,27 @@ def _split(*pairs: tuple[tuple[int, int], ...]) -> tuple[Points, Points]:
 
 _RIGHT_LIDS, _LEFT_LIDS = (_split(pairs) for pairs in LID_PAIRS)
 #: By name: the landmarks whose mean height is measured, those relative to which it is measured, and its tolerance in
-#: inter-ocular distances. Brows and asymmetries have larger tolerances, since they depend on the person.
+#: inter-ocular distances. Brows and asymmetries have larger tolerances, since they depend on the person. The tails of
+#: brows are left out: hair and the frames of spectacles cover them.
 MEASURES: Mapping[str, tuple[Points, Points, float]] = MappingProxyType({
     "lips apart": (*_split(LIP_PAIRS), 0.006),
     "corners": ((48, 54), (62, 66), 0.006),
     "lids apart": (*_split(*LID_PAIRS), 0.004),
-    "outer brows": ((17, 18, 19, 24, 25, 26), _EYE_CORNERS, 0.015),
+    "outer brows": ((18, 19, 24, 25), _EYE_CORNERS, 0.015),
     "inner brows": ((20, 21, 22, 23), _EYE_CORNERS, 0.015),
     "corners' difference": ((48,), (54,), 0.03),
     "lids' difference": (_RIGHT_LIDS[0] + _LEFT_LIDS[1], _RIGHT_LIDS[1] + _LEFT_LIDS[0], 0.02),
-    "outer brows' difference": ((17, 18, 19), (24, 25, 26), 0.05),
+    "outer brows' difference": ((18, 19), (24, 25), 0.05),
     "inner brows' difference": ((20, 21), (22, 23), 0.05),
 })  # fmt: skip
 #: The last of each of these, [M].
 EXACTNESS: Array = np.array([exactness for *_, exactness in MEASURES.values()])
 
 LIPS_APART, LIDS_APART = 0, 2  # the places of these measures
+#: Part of a head's pitch that is left in its measures, since a fit takes some of what a face does for pitch.
+PITCH_KEPT = 0.25
+#: Landmarks follow lids in part: from two faces' measures, their openings are expected to differ by so many times more.
+LIDS_RANGE = 1.4
 #: Eyes count as closing from this weight on; others narrow by this part of their opening at most.
 BLINK, NARROWER = 0.3, 0.35
 
@@ -75,9 +80,10 @@ BROW_LEAST, BROW_MOST = -0.5, 1.2
 
 
 def measure_head(model: HeadModel, fit: HeadFit) -> Array:
-    """The `MEASURES` [M] of a fitted head as if it were seen from the front."""
-    points = _landmarks(model, fit)
-    made: Array = _weights() @ points[:, 1] / inter_ocular(points[:, :2])
+    """The `MEASURES` [M] of a fitted head as if it were seen from the front, but for a part of its pitch."""
+    points, nod = _landmarks(model, fit), np.radians(PITCH_KEPT * fit.pitch)
+    heights = points[:, 1] * np.cos(nod) - points[:, 2] * np.sin(nod)
+    made: Array = _weights() @ heights / inter_ocular(points[:, :2])
     return made
 
 
@@ -135,8 +141,8 @@ def _asked(model: HeadModel, own: HeadFit, theirs: HeadFit, strength: float) -> 
     mine = measure_head(model, own)
     asked = strength * (measure_head(model, theirs) - mine)
     blink = np.mean([theirs.coefficients()[f"eyeBlink{side}"] for side in ("Left", "Right")])
-    if blink < BLINK:
-        asked[LIDS_APART] = max(asked[LIDS_APART], -NARROWER * mine[LIDS_APART])
+    most = NARROWER if blink < BLINK else 1.0
+    asked[LIDS_APART] = max(LIDS_RANGE * asked[LIDS_APART], -most * mine[LIDS_APART])
     return asked
 
 

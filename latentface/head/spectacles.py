@@ -1,7 +1,7 @@
 """Spectacles: detected by a network, and kept rigid while the face moves.
 
-On the frames, the photo moves rigidly with the eyeballs; around them, the motion blends into that of the skin, slowly
-enough that nothing appears twice and brows keep their shape.
+On the frames, the photo moves rigidly with the eyeballs. Beside them, skin moves against them by at most a third of its
+distance to them, so that nothing appears twice and brows are stretched by at most half their height.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from latentface.networks.spectacles import SpectaclesConfig, SpectaclesNet
 from latentface.ops.raster import sample
 
 # all of the inter-ocular distance
-AROUND = 0.10  # distance over which the motion blends into that of the skin
-ROOM = 3.0  # or this multiple of a larger motion, so that brows are stretched by at most half their height
 ON = 0.025  # half the thickness of a frame
-#: Least share of the patch that is frame if there are spectacles, and if it is known that there are some.
+EDGE = 0.02  # width of the strip beside frames that moves rigidly with them
+ROOM = 1 / 3  # how far skin may move against frames, as a part of its distance to that strip
 LIDS = 0.035  # pixels this close to an eye's opening are lids and lashes
 PIECE = 0.15  # least length of a piece of frame
 DOUBT = -1.0  # the logit from which on skin may not take a place's colour: edges of frames are faint
+#: Least share of the patch that is frame if there are spectacles, and if it is known that there are some.
 LEAST, LEAST_SURE = 0.006, 0.002
 
 
@@ -104,12 +104,11 @@ def hold(spectacles: Spectacles, scene: Scene, after: Float32Array, shift: Float
     # how far from the frames a place comes to lie: as far as the place that it comes from rigidly
     at = (source - [spectacles.box.left, spectacles.box.top]).transpose(2, 0, 1)[::-1]
     away = ndimage.map_coordinates(spectacles.distance, at, order=1, mode="nearest")
-    apart = np.linalg.norm(shift[here] - rigid, axis=2)
-    near = apart[away < 0.4 * scene.unit]
-    room = max(AROUND * scene.unit, ROOM * float(near.max(initial=0)))
-    t = np.clip(away / room - 0.02 * scene.unit / room, 0, 1)[..., None]
-    share = t * t * (3 - 2 * t)
-    shift[here] = share * shift[here] + (1 - share) * rigid
+    apart = shift[here] - rigid
+    most = ROOM * np.maximum(away - EDGE * scene.unit, 0)
+    beyond = np.linalg.norm(apart, axis=2) / np.maximum(most, 1e-3)
+    limited = apart / np.sqrt(np.sqrt(1 + beyond**4))[..., None]
+    shift[here] = rigid + limited
 
 
 def avoid(spectacles: Spectacles, scene: Scene, after: Float32Array, shift: Float32Array, box: Box) -> None:

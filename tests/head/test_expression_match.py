@@ -12,7 +12,10 @@ from latentface import hub
 from latentface.errors import UsageError
 from latentface.head.expression_match import (
     BROW_LEAST,
+    LIDS_APART,
+    LIDS_RANGE,
     MEASURES,
+    NARROWER,
     least_squares,
     match_expression,
     measure_head,
@@ -45,11 +48,20 @@ def head(seed: int, expression: dict[str, float], pose: tuple[float, float, floa
 def test_what_is_measured_in_another_person_is_reached(expression: dict[str, float], name: str) -> None:
     own, theirs = head(1, {"mouthSmileLeft": 0.4, "mouthSmileRight": 0.4}, (8.0, -4.0, 5.0)), head(2, expression)
     asked = measure_head(MODEL, theirs) - measure_head(MODEL, own)
+    asked[LIDS_APART] *= LIDS_RANGE
     moved = measure_head(MODEL, match_expression(MODEL, own, theirs)) - measure_head(MODEL, own)
     place = NAMES.index(name)
     assert abs(asked[place]) > 0.02
     least = 0.55 if "brows" in name else 0.85  # brows are taken for build in part
     assert least < moved[place] / asked[place] < 1.15
+
+
+def test_open_eyes_stay_open_when_the_others_are_narrow() -> None:
+    own, theirs = head(1, {}), head(2, {"eyeSquintLeft": 1.0, "eyeSquintRight": 1.0})
+    narrow = replace(theirs, missing=theirs.missing * (1, 0, 1))
+    narrow.missing[[37, 38, 43, 44], 1] -= 0.6  # centimetres: lids that nearly meet
+    left = measure_head(MODEL, match_expression(MODEL, own, narrow))[LIDS_APART]
+    assert left == pytest.approx((1 - NARROWER) * measure_head(MODEL, own)[LIDS_APART], rel=0.1)
 
 
 def test_strength_scales_the_change_and_none_is_none() -> None:

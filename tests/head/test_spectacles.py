@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from latentface.head.spectacles import hold
 from tests.helpers.head_picture import frames, model, picture, place
 
 
@@ -25,6 +26,22 @@ def test_frames_stay_where_brows_rise_and_lids_close():
     bare = picture().driver().drive(place({"browInnerUp": 1.0, "browOuterUp": 1.0})).photo
     brow = np.rint(place({"browInnerUp": 1.0, "browOuterUp": 1.0})[model().landmarks[19], :2]).astype(int)
     assert bare[brow[1], brow[0]].mean() < 110  # without them the brows rise all the way
+
+
+def test_skin_beside_frames_moves_further_the_further_it_is_asked_to_but_never_folds():
+    scene = picture(spectacles=True)
+    found = scene.driver().spectacles
+    box, unit, moved = found.box, scene.driver().scene.unit, []
+    for asked in (0.03, 0.08, 0.2):
+        shift = np.zeros((box.height, box.width, 2), np.float32)
+        shift[..., 1] = asked * unit
+        hold(found, scene.driver().scene, scene.before, shift, box)
+        assert np.abs(np.diff(shift[..., 1], axis=0)).max() < 0.5
+        assert np.abs(shift[found.distance < 1]).max() < 0.1
+        moved.append(shift[..., 1])
+    assert (moved[1] >= moved[0] - 1e-3).all() and (moved[2] >= moved[1] - 1e-3).all()
+    beside = (found.distance > 0.14 * unit) & (found.distance < 0.16 * unit)
+    assert moved[1][beside].mean() > 0.035 * unit
 
 
 def test_frames_turn_with_the_head():
