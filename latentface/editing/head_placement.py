@@ -30,6 +30,7 @@ from latentface.head.own_mouth import OwnMouth
 from latentface.head.painting import paint_opening, shown_mouth
 from latentface.head.projector import Projector
 from latentface.head.view import HeadView
+from latentface.io.memory import give_back
 
 Note = Callable[[str], None]
 
@@ -178,10 +179,11 @@ class HeadPlacer:
 
     def _enlarge(self, placed: _Placed) -> Pixels:
         """The whole photo with its view changed."""
+        give_back(self.photo)
         made: Pixels = self.photo.copy()
         if placed.motion is not None:
             part = self.view.part(placed.motion.box)
-            made[part.slices] = self.view.enlarge(placed.picture, placed.motion, self.photo)
+            self.view.put(made[part.slices], placed.picture, placed.motion, self.photo)
         return made
 
     def _measure_mesh(self, fit: HeadFit) -> Float64Array:
