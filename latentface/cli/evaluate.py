@@ -11,7 +11,7 @@ import click
 
 from latentface.cli.command import Command, flag
 from latentface.cli.flags import build_options, offline_flag, options_flags, report_flags
-from latentface.cli.outputs import check_outputs, prepared_folder
+from latentface.cli.outputs import check_outputs, naming, prepared_folder
 from latentface.cli.report import Report
 from latentface.errors import UsageError
 from latentface.options.results import EvaluateOptions
@@ -45,7 +45,8 @@ def evaluate(report: Report, files: tuple[Path, ...], network: str | None, table
     reference = files[-1] if network or len(files) == 2 else None
     with prepared_folder(table and table.parent), report.progress() as bar:
         bar.start("measuring", 0)
-        found = measure(result, reference, options, bar.step)
+        with naming(*files):
+            found = measure(result, reference, options, bar.step)
         if table is not None:
             if not found.rows:
                 raise UsageError("--csv has no effect on sets and on clips by themselves, which have one row")
