@@ -174,6 +174,7 @@ class HeadPlacer:
         limited = self._limit_mouth(self._limit_turn(after), share)
         change = limited.expression - self.fit.expression
         moved = self._driver.drive(self._projector.vertices(limited), plain=False, change=change)
+        give_back(self.photo)
         driven = paint_opening(moved, self._projector.skull(limited), self.mouth, mouth, other)
         return _Placed(self._driver.as_colourless(driven), moved.motion)
 
