@@ -34,7 +34,7 @@ man: $(STAMP)
 
 # about 20 minutes of damaged pictures, clips, latents, settings and weights
 fuzz: $(STAMP)
-	LATENTFACE_FUZZ_EXAMPLES=3000 $(BIN)/python -m pytest tests/io/test_fuzz.py tests/test_fuzz.py
+	LATENTFACE_FUZZ_EXAMPLES=6000 $(BIN)/python -m pytest tests/io/test_fuzz.py tests/test_fuzz.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

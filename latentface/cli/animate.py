@@ -22,7 +22,7 @@ from latentface.cli.flags import (
     rate_flag,
     report_flags,
 )
-from latentface.cli.outputs import check_outputs, default_output, prepared_folder, write_film
+from latentface.cli.outputs import check_outputs, default_output, naming, prepared_folder, write_film
 from latentface.cli.publishing import build_publisher, provenance_flags
 from latentface.cli.report import Report
 from latentface.cli.who import ALL
@@ -142,7 +142,8 @@ def _animate_file(
     moving = faces if flags["face"] in (None, ALL) else [pick_face(faces, flags["face"], str(source))]
     still = [face for face in faces if all(face is not moved for moved in moving)]
     started = time.perf_counter()
-    animation = api.animate(photo, clips, model, options, faces=moving, still=still, landmarks=flags["landmarks"])
+    with naming(*drivers):
+        animation = api.animate(photo, clips, model, options, faces=moving, still=still, landmarks=flags["landmarks"])
     clip = animation.clip if flags["sound"] else replace(animation.clip, sound=None)
     with report.progress() as bar:
         written = write_film(bar, "animating", output, clip, publisher, keep_partial=flags["keep_partial"])

@@ -11,7 +11,7 @@ import click
 
 from latentface.cli.command import Command, check_flags, flag
 from latentface.cli.flags import build_options, device_flag, face_flag, options_flags, report_flags
-from latentface.cli.outputs import check_outputs, default_output, prepared_folder
+from latentface.cli.outputs import check_outputs, default_output, naming, prepared_folder
 from latentface.cli.publishing import build_publisher, provenance_flags
 from latentface.cli.report import Report
 from latentface.errors import UsageError
@@ -65,10 +65,11 @@ def complete(
     with prepared_folder(target.parent), report.progress() as bar:
         if options.method == "optimise":
             bar.start("searching", options.steps)
-        made = paint(
-            source, mask, box=None if box is None else read_box(box), remove=remove, regions=regions, face=face,
-            options=options, device=device, on_step=lambda step, steps: bar.step(step),
-        )  # fmt: skip
+        with naming(photo, mask, regions):
+            made = paint(
+                source, mask, box=None if box is None else read_box(box), remove=remove, regions=regions, face=face,
+                options=options, device=device, on_step=lambda step, steps: bar.step(step),
+            )  # fmt: skip
         publisher.sheet(target, made.photo)
         if save_mask is not None:
             write_image(save_mask, made.hole[..., None].repeat(3, axis=2).astype("uint8") * 255)

@@ -11,7 +11,7 @@ import click
 from latentface.cli.command import Command, check_flags, flag
 from latentface.cli.faces import find_faces
 from latentface.cli.flags import build_options, landmarks_flag, offline_flag, options_flags, report_flags
-from latentface.cli.outputs import check_outputs, default_output, prepared_folder
+from latentface.cli.outputs import check_outputs, default_output, naming, prepared_folder
 from latentface.cli.publishing import build_publisher, provenance_flags
 from latentface.cli.report import Report
 from latentface.errors import UsageError
@@ -62,7 +62,8 @@ def composite(
         photos.append(photo)
         points.append(pick_face(faces, None, str(path)).landmarks)
     base, size = photos[0], photos[0].rgb.shape[:2]
-    region = read_hole(mask, size) if mask is not None else split_region(points[0], size, split or "")
+    with naming(mask):
+        region = read_hole(mask, size) if mask is not None else split_region(points[0], size, split or "")
     made = blend_photos(base.rgb, photos[1].rgb, (points[0], points[1]), region, options)
     report.notes(f"{target}: {text}" for text in lost_metadata(target, base))
     with prepared_folder(target.parent):

@@ -221,6 +221,8 @@ def _write(
     if "output" in files:
         made = retoucher.edit(changes)
         photo, far = made.photo, made.excess
+        if not (flags["strip"] or flags["grid"]):
+            retoucher.forget()
         whole = not retoucher.options.crop
         publisher.photo(files["output"], photo, retoucher.face.photo, retoucher.face.crop if whole else None)
         if "latent" in files:

@@ -11,7 +11,7 @@ import click
 
 from latentface.cli.command import Command, flag
 from latentface.cli.flags import build_options, offline_flag, options_flags, report_flags
-from latentface.cli.outputs import check_outputs, prepared_folder
+from latentface.cli.outputs import check_outputs, naming, prepared_folder
 from latentface.cli.report import Report
 from latentface.errors import UsageError
 from latentface.options.results import EvaluateOptions
@@ -39,16 +39,19 @@ def evaluate(report: Report, files: tuple[Path, ...], network: str | None, table
 
     from latentface import api
     from latentface.evaluation.evaluate import evaluate as measure
+    from latentface.io.atomic import atomic_path
 
     result = api.load_generator(network) if network else files[0]
     reference = files[-1] if network or len(files) == 2 else None
-    with report.progress() as bar:
+    with prepared_folder(table and table.parent), report.progress() as bar:
         bar.start("measuring", 0)
-        found = measure(result, reference, options, bar.step)
-    if table is not None:
-        if not found.rows:
-            raise UsageError("--csv has no effect on sets and on clips by themselves, which have one row")
-        _write(table, found.to_csv())
+        with naming(*files):
+            found = measure(result, reference, options, bar.step)
+        if table is not None:
+            if not found.rows:
+                raise UsageError("--csv has no effect on sets and on clips by themselves, which have one row")
+            with atomic_path(table) as temporary:
+                temporary.write_text(found.to_csv(), encoding="utf-8")
     report.notes(found.notes)
     report.say(found.table())
     report.say("measured by " + ", ".join(f"{role}: {name}" for role, name in found.judges.items()))
@@ -59,10 +62,3 @@ def evaluate(report: Report, files: tuple[Path, ...], network: str | None, table
             "options": asdict(options), "seconds": round(time.perf_counter() - began, 3), "exit_code": 0,
         }
     )  # fmt: skip
-
-
-def _write(table: Path, text: str) -> None:
-    from latentface.io.atomic import atomic_path
-
-    with prepared_folder(table.parent), atomic_path(table) as temporary:
-        temporary.write_text(text, encoding="utf-8")

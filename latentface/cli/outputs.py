@@ -242,6 +242,18 @@ def prepared_folder(folder: Path | None) -> Iterator[None]:
                 path.rmdir()
 
 
+@contextmanager
+def naming(*paths: Path | None) -> Iterator[None]:
+    """Put the names of these files before the message of an InputError that names none of them."""
+    known = [str(path) for path in paths if path is not None]
+    try:
+        yield
+    except InputError as error:
+        if not known or any(name in str(error) for name in known):
+            raise
+        raise type(error)(f"{', '.join(known)}: {error}") from None
+
+
 def unique(paths: Iterable[Path]) -> list[Path]:
     """The paths without repetitions of the same file, in order."""
     seen: dict[Path, Path] = {}

@@ -19,7 +19,7 @@ from latentface.cli.flags import (
     rate_flag,
     report_flags,
 )
-from latentface.cli.outputs import check_outputs, default_output, prepared_folder, write_film
+from latentface.cli.outputs import check_outputs, default_output, naming, prepared_folder, write_film
 from latentface.cli.publishing import build_publisher, provenance_flags
 from latentface.cli.report import Bar, Report
 from latentface.errors import InputError, UsageError
@@ -96,8 +96,10 @@ def retarget(report: Report, faces: tuple[Path, ...], to: str, output: Path | No
 
     model = load_retargeter(flags["network"], flags["device"], flags["landmarks"])
     with prepared_folder(target.parent), report.progress() as bar:
-        person = _enrol(model, Path(to), flags, bar) if is_new else model.person(to)
-        pictures = _write(model, faces, person, target, flags, publisher, bar)
+        with naming(Path(to)):
+            person = _enrol(model, Path(to), flags, bar) if is_new else model.person(to)
+        with naming(*faces):
+            pictures = _write(model, faces, person, target, flags, publisher, bar)
     report.say(f"{pictures} pictures -> {target}")
     report.result(
         {

@@ -12,7 +12,7 @@ import click
 from latentface.cli.command import NETWORKS, Group, flag
 from latentface.cli.faces import find_faces
 from latentface.cli.flags import build_options, device_flag, landmarks_flag, offline_flag, options_flags, report_flags
-from latentface.cli.outputs import check_outputs, default_output, prepared_folder, write_film
+from latentface.cli.outputs import check_outputs, default_output, naming, prepared_folder, write_film
 from latentface.cli.publishing import build_publisher, provenance_flags
 from latentface.cli.report import Report
 from latentface.options.clips import AnimateOptions, PackOptions, ViewOptions
@@ -59,7 +59,8 @@ def pack(report: Report, clip: Path, output: Path | None, network: str, device: 
     report.notes(read.notes)
     model, landmarks = api.load_talking_head(network, device), api.landmark_predictor(flags["landmarks"])
     with prepared_folder(target.parent):
-        made = head_stream.pack_clip(read, model, landmarks, options.precision, options.driver_crop)
+        with naming(clip):
+            made = head_stream.pack_clip(read, model, landmarks, options.precision, options.driver_crop)
         content = head_stream.to_bytes(made, options.picture_quality)
         with atomic_path(target) as partial:
             partial.write_bytes(content)
@@ -109,7 +110,7 @@ def unpack(
     try:
         sent = head_stream.from_bytes(file.read_bytes())
     except OSError as error:
-        raise InputError(f"{file} cannot be read: {error.strerror}") from None
+        raise InputError(f"{file}: cannot be read ({error.strerror}); check the path") from None
     except InputError as error:
         raise InputError(f"{file}: {error}") from None
     model = api.load_talking_head(network, device)

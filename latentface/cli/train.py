@@ -9,7 +9,7 @@ import click
 
 from latentface.cli.command import Group, check_flags, flag
 from latentface.cli.flags import device_flag, report_flags, seed_flag
-from latentface.cli.outputs import prepared_folder
+from latentface.cli.outputs import naming, prepared_folder
 from latentface.cli.report import Report
 from latentface.errors import InputError, UsageError
 from latentface.modes import when
@@ -202,7 +202,7 @@ def _train_retarget(report: Report, folders: tuple[Path, ...], output: Path, fla
     from latentface.training.retargeting_data import gather, people_in
 
     device = api.pick_device(flags["device"])
-    with report.progress() as bar:
+    with report.progress() as bar, naming(*folders):
         bar.start("reading", sum(map(len, people_in(folders).values())))
         cast, left_out = gather(folders, flags["size"], hub.landmark_predictor(), bar.step)
     for each in left_out:

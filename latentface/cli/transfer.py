@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -169,11 +169,12 @@ def _photo(
 
     made = transferrer.photo(identity, expression, face=flags["face"], expression_face=flags["expression_face"])
     report.notes(f"{target}: {text}" for text in lost_metadata(target, made.photo))
+    photos = made.identity.photo is not None or made.expression.photo is not None
+    panels = None if strip is None else make_strip(transferrer, made)
+    made = replace(made, expression=replace(made.expression, photo=None))  # large ones take much memory
     publisher.photo(target, made.photo, made.identity.photo, made.identity.crop)
-    if strip is not None:
-        photos = made.identity.photo is not None or made.expression.photo is not None
-        mark = COMPOSITE if photos else GENERATED
-        publisher.sheet(strip, Photo(make_strip(transferrer, made), source_type=mark))
+    if strip is not None and panels is not None:
+        publisher.sheet(strip, Photo(panels, source_type=COMPOSITE if photos else GENERATED))
     found = made.transfer
     layers = ", ".join(map(str, found.layers)) or "none"
     report.say(f"rows {layers} of the expression; objective {found.objective:.3f} -> {target}")

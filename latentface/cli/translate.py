@@ -11,7 +11,7 @@ import click
 
 from latentface.cli.command import NETWORKS, Command, check_flags, flag
 from latentface.cli.flags import build_options, device_flag, face_flag, landmarks_flag, options_flags, report_flags
-from latentface.cli.outputs import check_outputs, default_output, prepared_folder
+from latentface.cli.outputs import check_outputs, default_output, naming, prepared_folder
 from latentface.cli.publishing import build_publisher, provenance_flags
 from latentface.cli.report import Report
 from latentface.errors import UsageError
@@ -60,7 +60,8 @@ def translate(
     with prepared_folder(targets[0].parent), prepared_folder(maps[0].parent if maps else None):
         network = hub.translation(model, api.pick_device(device))
         for number, photo in enumerate(sources):
-            made = translated(read_photo(photo), network, options, face=face, landmarks=landmarks, device=device)
+            with naming(photo):
+                made = translated(read_photo(photo), network, options, face=face, landmarks=landmarks, device=device)
             publisher.of(photo).photo(targets[number], made.photo)
             if maps:
                 write_image(maps[number], made.attention)

@@ -11,7 +11,7 @@ import click
 
 from latentface.cli.command import Command, flag
 from latentface.cli.flags import offline_flag, report_flags
-from latentface.cli.outputs import check_outputs
+from latentface.cli.outputs import check_outputs, naming
 from latentface.cli.report import Report
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ def quantise_weights(
     files = [file for given in (*photos, *more) for file in _files(given)]
     if output is not None:
         check_outputs([output], files)
-    done = quantise(name, _pixels(files), output, cache.folder())
+    with naming(*photos, *more):
+        done = quantise(name, _pixels(files), output, cache.folder())
     smaller, accuracy = done.bytes[1] / done.bytes[0], done.accuracy
     report.say(
         f"{name}: {done.path}, {done.bytes[0] / 1e6:.1f} MB, {smaller:.2f} times smaller than in float32; error "

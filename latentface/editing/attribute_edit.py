@@ -118,6 +118,10 @@ class Retoucher:
             photo = replace(self.face.photo, rgb=rgb, source_type=COMPOSITE)
         return Edit(photo, latent, image, self.reference, far)
 
+    def forget(self) -> None:
+        """Release what is kept for further edits, which is much for a large photo."""
+        self._placers.clear()
+
     def _synthesise(self, latent: Latent) -> Pixels:
         image: Pixels = placement.synthesise(self._network, latent, latent.ws[None])[0]
         return image

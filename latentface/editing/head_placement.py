@@ -30,6 +30,7 @@ from latentface.head.own_mouth import OwnMouth
 from latentface.head.painting import paint_opening, shown_mouth
 from latentface.head.projector import Projector
 from latentface.head.view import HeadView
+from latentface.io.memory import give_back
 
 Note = Callable[[str], None]
 
@@ -180,15 +181,17 @@ class HeadPlacer:
         limited = self._limit_mouth(self._limit_turn(after), share)
         change = limited.expression - self.fit.expression
         moved = self._driver.drive(self._projector.vertices(limited), plain=False, change=change)
+        give_back(self.photo)
         driven = paint_opening(moved, self._projector.skull(limited), self.mouth, mouth, other)
         return _Placed(self._driver.as_colourless(driven), moved.motion)
 
     def _enlarge(self, placed: _Placed) -> Pixels:
         """The whole photo with its view changed."""
+        give_back(self.photo)
         made: Pixels = self.photo.copy()
         if placed.motion is not None:
             part = self.view.part(placed.motion.box)
-            made[part.slices] = self.view.enlarge(placed.picture, placed.motion, self.photo)
+            self.view.put(made[part.slices], placed.picture, placed.motion, self.photo)
         return made
 
     def _measure_mesh(self, fit: HeadFit) -> Float64Array:

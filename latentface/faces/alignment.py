@@ -17,7 +17,7 @@ from scipy import ndimage
 from latentface.arrays import Float64Array, Pixels
 from latentface.errors import NoFaceFound, UsageError
 from latentface.faces.crop import MIRROR, FaceCrop, ffhq_quad, map_points, quad_to_matrix
-from latentface.io.images import to_tensor
+from latentface.io.images import resized, to_tensor
 from latentface.networks.landmarks import LandmarkConfig
 
 Detector = Callable[[Pixels], tuple[Float64Array, Float64Array]]
@@ -126,7 +126,7 @@ def _detect_turned(photo: Pixels, detect: Detector) -> tuple[int, Float64Array, 
     height, width = photo.shape[:2]
     scale = min(1.0, _COARSE_SIDE / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = np.asarray(Image.fromarray(photo).resize(size, Image.Resampling.BOX)) if scale < 1 else photo
+    small = resized(photo, size, Image.Resampling.BOX) if scale < 1 else photo
     best: tuple[int, Float64Array, Float64Array] = (0, np.empty((0, 4)), np.empty(0))
     for turns in (1, 2, 3):
         boxes, scores = detect(np.ascontiguousarray(np.rot90(small, turns)))
@@ -180,7 +180,7 @@ def _detect_at(
     height, width = photo.shape[:2]
     copy_size = max(1, round(width * scale)), max(1, round(height * scale))
     resample = Image.Resampling.BOX if scale < 0.5 else Image.Resampling.BILINEAR
-    copy = np.asarray(Image.fromarray(photo).resize(copy_size, resample))
+    copy = resized(photo, copy_size, resample)
     found, scores, _ = detector.run(np.ascontiguousarray(copy), 0, threshold)
     boxes = np.array([[r.left(), r.top(), r.right() + 1, r.bottom() + 1] for r in found], np.float64).reshape(-1, 4)
     ratio = np.array([width / copy_size[0], height / copy_size[1]] * 2)
@@ -328,12 +328,12 @@ def _cut_out(photo: Pixels, quad: Float64Array, size: int) -> tuple[Pixels, Floa
     reach = 4 * shrink
     first = np.maximum(np.floor(low * full / small) - reach, 0).astype(int)
     last = np.minimum(np.ceil(high * full / small) + reach, full).astype(int)
-    part = Image.fromarray(np.ascontiguousarray(photo[first[1] : last[1], first[0] : last[0]]))
+    part = photo[first[1] : last[1], first[0] : last[0]]
     x0, y0 = (low * full / small - first).tolist()
     x1, y1 = (high * full / small - first).tolist()
     w, h = (high - low).astype(int).tolist()
-    region = part.resize((w, h), Image.Resampling.LANCZOS, box=(x0, y0, min(x1, part.width), min(y1, part.height)))
-    return np.asarray(region), quad - low
+    box = (x0, y0, min(x1, part.shape[1]), min(y1, part.shape[0]))
+    return resized(part, (w, h), Image.Resampling.LANCZOS, box), quad - low
 
 
 def _outside(region: Pixels, quad: Float64Array, margin: int) -> tuple[int, int, int, int]:

@@ -197,6 +197,9 @@ def face_number(crops: Sequence[FaceCrop], face: WhichFace, name: str = "the pho
     if face < 1:
         raise UsageError(f"face {face}: faces are counted from 1")
     if face > len(crops):
-        has = "1 face" if len(crops) == 1 else f"{len(crops)} faces"
-        raise InputError(f"{name} has {has}, so there is no face {face}; choose a number from 1 to {len(crops)}")
+        if len(crops) == 1:
+            raise InputError(f"{name} has 1 face, so there is no face {face}; leave the number out")
+        raise InputError(
+            f"{name} has {len(crops)} faces, so there is no face {face}; choose a number from 1 to {len(crops)}"
+        )
     return face

@@ -12,13 +12,14 @@ and Sun 2015) makes them as sharp as the photo.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from PIL import Image
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
@@ -26,6 +27,7 @@ from latentface.arrays import BoolArray, Float32Array, Float64Array, Pixels
 from latentface.faces.alignment import crop_face
 from latentface.faces.crop import FaceCrop, map_points
 from latentface.head.geometry import Box, blur_known, ramp
+from latentface.io.images import reduced
 from latentface.networks.matte import MatteNet
 from latentface.ops.raster import sample
 from latentface.ops.warp import mirrored, read
@@ -65,7 +67,9 @@ class Background:
     @cached_property
     def seen(self) -> Pixels:
         """What the photo shows of it, premultiplied, uint8 [H, W, 3]."""
-        made: Pixels = np.rint(self.share[..., None] * self.picture).astype(np.uint8)
+        made = np.empty_like(self.picture)
+        for band in bands(len(made)):
+            np.rint(self.share[band, :, None] * self.picture[band], out=made[band], casting="unsafe")
         return made
 
     def keep_still(self, moved: Float32Array, motion: Motion) -> Float32Array:
@@ -74,18 +78,22 @@ class Background:
         Returns:
             How much of each pixel is background before and after the motion, [h, w].
         """
-        here, picture = self.share[motion.box.slices], self.picture[motion.box.slices]
-        places = motion.box.places() + motion.shift
-        free = read(self.share, places)  # what is free of people after the motion
-        found = motion.moves & (free > 0)
-        clear = found & (free == 1) & (here == 1)
-        moved[clear] = picture[clear]
-        rows, columns = np.nonzero(found & ~clear)
-        there = mirrored(places[rows, columns], (self.share.shape[0], self.share.shape[1]))
-        gains = motion.gain.at(np.stack([columns, rows], axis=1).astype(np.float32))
-        share = free[rows, columns][:, None]
-        moved[rows, columns] += share * picture[rows, columns] - gains[:, None] * sample(self.seen, there)
-        return np.minimum(here, free)
+        box, moves = motion.box, motion.moves
+        here, picture = self.share[box.slices], self.picture[box.slices]
+        behind = np.empty_like(here)
+        for band in bands(box.height):
+            places = Box(box.left, box.top + band.start, box.right, box.top + band.stop).places() + motion.shift[band]
+            free = read(self.share, places)  # what is free of people after the motion
+            found = moves[band] & (free > 0)
+            clear = found & (free == 1) & (here[band] == 1)
+            moved[band][clear] = picture[band][clear]
+            rows, columns = np.nonzero(found & ~clear)
+            there = mirrored(places[rows, columns], (self.share.shape[0], self.share.shape[1]))
+            gains = motion.gain.at(np.stack([columns, rows + band.start], axis=1).astype(np.float32))
+            change = free[rows, columns][:, None] * picture[band][rows, columns]
+            moved[band][rows, columns] += change - gains[:, None] * sample(self.seen, there)
+            behind[band] = np.minimum(here[band], free)
+        return behind
 
 
 def find_background(
@@ -106,20 +114,37 @@ def find_background(
         return None
     part = photo[box.slices]
     step = max(1, -(-max(box.height, box.width) // CELLS))
-    small = reduced(part, step) / np.float32(255)
+    small = reduced(part, step).astype(np.float32) / np.float32(255)
     corner = np.array([box.left, box.top], np.float32)
     places = (Box(0, 0, small.shape[1], small.shape[0]).places() + np.float32(0.5)) * step - np.float32(0.5) + corner
-    found = sharpen(_people(crop, network, small, places), small, part, step)
-    share = 1 - ((found - LEAST) / (MOST - LEAST)).clip(0, 1)
+    share = sharpen(_people(crop, network, small, places), small, part, step)
+    for band in bands(len(share)):
+        share[band] = 1 - ((share[band] - LEAST) / (MOST - LEAST)).clip(0, 1)
     here, there = head.shared(box)
     share[there][people[here]] = 0
-    distance = ndimage.distance_transform_edt(share > 1 - PERSON) / step
-    share = share * ramp(distance, *CLEAR)
+    pure = share > 1 - PERSON
+    for band in bands(len(share)):
+        share[band] *= ramp(_distance(pure, band, math.ceil(CLEAR[1] * step)) / step, *CLEAR)
     if share.mean() < VISIBLE:
         return None
     everywhere, picture = np.zeros(photo.shape[:2], np.float32), photo.copy()
     everywhere[box.slices], picture[box.slices] = share, fill_behind(part, share, step)
     return Background(everywhere, picture)
+
+
+def bands(rows: int) -> Iterator[slice]:
+    """The rows of a picture, in bands."""
+    return (slice(top, min(top + ROWS, rows)) for top in range(0, rows, ROWS))
+
+
+def _distance(pure: BoolArray, band: slice, most: int) -> Float64Array:
+    """How far the pixels in a band of a picture are from those that are not pure; beyond `most` it may be any more."""
+    first = max(band.start - most, 0)
+    near = pure[first : band.stop + most]
+    if near.all():
+        return np.full((band.stop - band.start, pure.shape[1]), np.inf)
+    found: Float64Array = ndimage.distance_transform_edt(near)[band.start - first : band.stop - first]
+    return found
 
 
 def _people(crop: FaceCrop, network: MatteNet, colours: Float32Array, places: Float32Array) -> Float32Array:
@@ -185,9 +210,8 @@ def sharpen(values: Float32Array, small: Float32Array, picture: Pixels, step: in
     offset = level - (slopes * colours).sum(axis=-1)
     planes = mean(np.dstack([slopes / np.float32(255), offset]).astype(np.float32))
     made = np.empty(picture.shape[:2], np.float32)
-    for top in range(0, len(made), ROWS):
-        band = slice(top, min(top + ROWS, len(made)))
-        at = read(planes, _on_small(Box(0, top, picture.shape[1], band.stop).places(), step))
+    for band in bands(len(made)):
+        at = read(planes, _on_small(Box(0, band.start, picture.shape[1], band.stop).places(), step))
         made[band] = (at[..., :3] * picture[band]).sum(axis=-1) + at[..., 3]
     return made
 
@@ -198,7 +222,7 @@ def fill_behind(picture: Pixels, share: Float32Array, step: int) -> Pixels:
     Smoothly, on a copy with a pixel for each step x step ones.
     """
     known = share == share.max()
-    weight = reduced(255 * known.astype(np.uint8), step) / np.float32(255)
+    weight = reduced(255 * known.astype(np.uint8), step).astype(np.float32) / np.float32(255)
     filled = reduced(picture * known[..., None], step) / np.maximum(weight, np.float32(MEANT))[..., None]
     certain, width = weight >= min(MEANT, weight.max()), 1.0
     while not certain.all() and width < 4 * max(weight.shape):
@@ -206,12 +230,10 @@ def fill_behind(picture: Pixels, share: Float32Array, step: int) -> Pixels:
         reached = ~certain & (reach > 0.02)
         filled[reached] = spread[reached]
         certain, width = certain | reached, 1.5 * width
-    part = np.nonzero(share < 1)
-    smooth, made = read(filled, _on_small(np.stack(part[::-1], axis=1).astype(np.float32), step)), np.array(picture)
-    made[part] = np.rint(smooth + share[part][:, None] * (picture[part] - smooth)).clip(0, 255)
+    made = np.array(picture)
+    for band in bands(len(made)):
+        part = np.nonzero(share[band] < 1)
+        places = np.stack([part[1], part[0] + band.start], axis=1).astype(np.float32)
+        smooth, seen = read(filled, _on_small(places, step)), picture[band][part]
+        made[band][part] = np.rint(smooth + share[band][part][:, None] * (seen - smooth)).clip(0, 255)
     return made
-
-
-def reduced(picture: Pixels, step: int) -> Float32Array:
-    """Means over blocks of step x step pixels of a picture, uint8 [H, W] or [H, W, 3], rounded."""
-    return np.asarray(Image.fromarray(picture).reduce(step), np.float32)

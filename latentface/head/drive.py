@@ -272,7 +272,7 @@ class Driver:
         if field is None:
             return Driven(self.photo.copy())
         box = field.box
-        field = replace(field, shift=keep_inside(field.shift, box.places(), (photo.shape[1], photo.shape[0])))
+        field = replace(field, shift=keep_inside(field.shift, box, (photo.shape[1], photo.shape[0])))
         blend = BLEND if self.spectacles is None else 0.25 * BLEND  # frames do not move with lids
         found = (
             find_blink(eye, was, model, scene.before, to, side, scene.size, folds, blend)
@@ -309,8 +309,8 @@ class Driver:
 
     def _move(self, photo: Pixels, motion: Motion, field: Field) -> tuple[Motion, Float32Array]:
         """The photo after a motion, [H, W, 3] of its box, with its background where it was if that would be seen."""
-        moved, around = motion.move(photo), np.abs(field.shift[field.layer < 0])
-        if around.max(initial=0) < OUTLINE * self.scene.unit or self.background is None:
+        moved, around = motion.move(photo), np.abs(field.shift[field.layer < 0]).max(initial=0)
+        if around < OUTLINE * self.scene.unit or self.background is None:
             return motion, moved
         return replace(motion, behind=self.background.keep_still(moved, motion)), moved
 

@@ -39,6 +39,7 @@ LIDS = tuple((which, side) for which in ("upper", "lower") for side in ("left", 
 STILL = 0.02  # centimetres: vertices that expressions move by less belong to the skull
 MOVED = 0.02  # pixels: a head that moves less does not move
 FARTHEST = 2 / 3  # largest displacement, as a part of the distance to the photo's border
+ROWS = 128  # of a box that are limited together, which bounds the memory needed
 ACCURACY, ROUNDS = 2e-4, 400  # convergence of the field beyond the head: change in pixels, and largest number of rounds
 
 
@@ -308,16 +309,20 @@ def _continue(
     return enlarge(coarse.astype(np.float32), step, mesh, layer)
 
 
-def keep_inside(shift: Float32Array, places: Float32Array, size: tuple[int, int]) -> Float32Array:
-    """Limit a displacement so that it does not read from outside the photo: shift and places [..., 2].
+def keep_inside(shift: Float32Array, box: Box, size: tuple[int, int]) -> Float32Array:
+    """Limit a displacement [H, W, 2] in a box so that it does not read from outside the photo.
 
     It never exceeds two thirds of the distance to the photo's border: the region beside the border is stretched, by at
     most 3, and the outermost pixels are not smeared into bars. size: the photo's width and height.
     """
-    last = np.array(size, np.float32) - 1
-    limit = np.float32(FARTHEST) * np.where(shift > 0, last - places, places).clip(0)
-    share = (np.abs(shift) / np.maximum(limit, 1e-3)).clip(max=1e4)
-    for _ in range(3):
-        share *= share  # the eighth power, and below its root: quicker than powers
-    bent = shift / np.sqrt(np.sqrt(np.sqrt(1 + share)))  # exact to .1 % up to a third of the way
-    return np.asarray(bent.clip(-limit, limit), np.float32)
+    last, made = np.array(size, np.float32) - 1, np.empty(shift.shape, np.float32)
+    for top in range(0, box.height, ROWS):
+        band = shift[top : top + ROWS]
+        places = Box(box.left, box.top + top, box.right, box.top + top + len(band)).places()
+        limit = np.float32(FARTHEST) * np.where(band > 0, last - places, places).clip(0)
+        share = (np.abs(band) / np.maximum(limit, 1e-3)).clip(max=1e4)
+        for _ in range(3):
+            share *= share  # the eighth power, and below its root: quicker than powers
+        bent = band / np.sqrt(np.sqrt(np.sqrt(1 + share)))  # exact to .1 % up to a third of the way
+        np.clip(bent, -limit, limit, out=made[top : top + ROWS])
+    return made

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from latentface.arrays import Float32Array, Float64Array, Pixels
 from latentface.faces.crop import ffhq_quad
 from latentface.head.geometry import Box, ramp
 from latentface.head.motion import STILL, Motion
+from latentface.io.images import reduced
 from latentface.ops.raster import sample
 from latentface.ops.warp import move, read
 
@@ -51,7 +51,7 @@ class HeadView:
         box = Box.around(landmarks, AROUND * unit, *photo.shape[:2]).or_pixel
         factor = max(1, math.ceil(unit / LARGEST))
         part = photo[box.slices]
-        return cls(box, factor, part if factor == 1 else np.asarray(Image.fromarray(part).reduce(factor)))
+        return cls(box, factor, part if factor == 1 else reduced(part, factor))
 
     @property
     def matrix(self) -> Float64Array:
@@ -76,25 +76,33 @@ class HeadView:
         )
 
     def enlarge(self, picture: Pixels, motion: Motion, photo: Pixels) -> Pixels:
-        """The photo's pixels in `part(motion.box)` after a motion.
+        """The photo's pixels in `part(motion.box)` after a motion; arguments as for `put`."""
+        part = self.part(motion.box)
+        made = np.empty((part.height, part.width, photo.shape[2]), np.uint8)
+        self.put(made, picture, motion, photo)
+        return made
+
+    def put(self, result: Pixels, picture: Pixels, motion: Motion, photo: Pixels) -> None:
+        """Write the photo's pixels in `part(motion.box)` after a motion into an array of its size.
 
         Args:
+            result: the array, uint8 with the channels of the photo.
             picture: the copy after it, uint8 RGB.
             motion: how it was moved.
             photo: the whole photo, uint8 [H, W, 3], or [H, W, 4] with alpha, which moves along.
         """
         box, part = motion.box, self.part(motion.box)
         if self.factor == 1:
-            made = picture[box.slices]
-            return made if photo.shape[2] == 3 else np.dstack([made, _moved(photo[..., 3:], part, motion.shift)])
+            result[..., :3] = picture[box.slices]
+            if photo.shape[2] == 4:
+                result[..., 3:] = _moved(photo[..., 3:], part, motion.shift)
+            return
         colours, alpha = np.ascontiguousarray(photo[..., :3]), np.ascontiguousarray(photo[..., 3:])
-        result = np.empty((part.height, part.width, photo.shape[2]), np.uint8)
         for top in range(0, part.height, ROWS):
             band = Box(part.left, part.top + top, part.right, min(part.top + top + ROWS, part.bottom))
             result[top : top + ROWS, :, :3], shift = self._enlarge_band(band, picture, motion, colours)
             if photo.shape[2] == 4:
                 result[top : top + ROWS, :, 3:] = _moved(alpha, band, shift)
-        return result
 
     def _enlarge_band(self, band: Box, picture: Pixels, motion: Motion, photo: Pixels) -> tuple[Pixels, Float32Array]:
         """A band of the photo after a motion, RGB, and its displacements."""

@@ -21,6 +21,7 @@ from latentface.io.atomic import WholeWrites, atomic_path
 from latentface.io.colour import read_in_srgb
 from latentface.io.iptc import PNG_KEY, jpeg_segment, png_text, read_iptc
 from latentface.io.kinds import picture_kind, picture_kind_of
+from latentface.io.memory import give_back
 from latentface.io.metadata import BROKEN, LEFT_OUT, exif_to_write, read_exif, without_metadata
 from latentface.io.provenance import SourceType, software, xmp_packet
 from latentface.io.xmp import merged, readable
@@ -73,7 +74,9 @@ def read_photo(path: str | os.PathLike[str]) -> Photo:
     source = Path(path)
     _check_file(source)
     try:
-        return _read(source)
+        photo = _read(source)
+        give_back(photo.rgb)  # Pillow's own copy
+        return photo
     except Image.DecompressionBombError as error:  # of a picture within the file
         raise InputError(f"{source}: {error}; make the picture smaller first") from None
     except MemoryError:
@@ -163,6 +166,7 @@ def write_image(
     if kind is None:
         raise OutputError(f"{target}: cannot write this kind of picture; end the name in .png, .jpg or .webp")
     _check_sides(target, kind, rgb)
+    give_back(rgb)
     image = Image.fromarray(np.ascontiguousarray(rgb))
     if alpha is not None and kind != "JPEG":
         image.putalpha(Image.fromarray(np.ascontiguousarray(alpha)))
@@ -197,6 +201,32 @@ def turned(photo: Photo, quarters: int) -> Photo:
     """The photo turned against the clock by that many quarters."""
     alpha = None if photo.alpha is None else np.ascontiguousarray(np.rot90(photo.alpha, quarters))
     return replace(photo, rgb=np.ascontiguousarray(np.rot90(photo.rgb, quarters)), alpha=alpha)
+
+
+def resized(
+    rgb: Pixels, size: tuple[int, int], method: Image.Resampling, box: tuple[float, float, float, float] | None = None
+) -> Pixels:
+    """A picture, uint8 [H, W, 3], or a box of it, at another width and height: as by Pillow's `resize`, to the bit.
+
+    Pillow's copy of the picture takes four bytes a pixel, which is much for a large one; here it is made in bands.
+    """
+    left, top, right, bottom = box or (0, 0, rgb.shape[1], rgb.shape[0])
+    narrow = np.empty((rgb.shape[0], size[0], 3), np.uint8)
+    for first in range(0, len(rgb), BAND):
+        band = Image.fromarray(np.ascontiguousarray(rgb[first : first + BAND]))
+        place = (left, 0, right, band.height)
+        narrow[first : first + BAND] = np.asarray(band.resize((size[0], band.height), method, place))
+    return np.asarray(Image.fromarray(narrow).resize(size, method, (0, top, size[0], bottom)))
+
+
+def reduced(picture: Pixels, factor: int) -> Pixels:
+    """Means over blocks of factor x factor pixels of a picture, uint8 [H, W] or [H, W, 3]: as by Pillow's `reduce`.
+
+    In bands, for the reason that `resized` gives.
+    """
+    rows = factor * -(-BAND // factor)
+    bands = (picture[first : first + rows] for first in range(0, len(picture), rows))
+    return np.concatenate([np.asarray(Image.fromarray(np.ascontiguousarray(band)).reduce(factor)) for band in bands])
 
 
 def to_tensor(rgb: Pixels) -> torch.Tensor:

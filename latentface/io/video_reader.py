@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,6 +30,7 @@ from latentface.io.metadata import BROKEN
 Item = TypeVar("Item")
 _DEFAULT_DELAY = 100  # milliseconds: what browsers show for a frame without a delay
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own leave the alpha plane aside
+_UNTIMED = 300  # frames without a time with which a stream may begin
 _BROKEN_END = "its last frame is damaged and left out"
 
 
@@ -86,19 +89,21 @@ def open_film(path: Path) -> Clip:
                 raise InputError(f"{path}: no video stream in this file (or it is cut off); give a clip with pictures")
             if stream.codec_context is None:
                 raise InputError(f"{path}: its video stream is of an unknown kind, or damaged; give a clip that plays")
-            frame = next(_decoded(container), None)
+            frames = _decoded(container)
+            frame = next(frames, None)
             if frame is None:
                 raise InputError(f"{path}: the video stream holds no frame; give a clip that plays")
             notes = list(_notes(path, frame))
             has_alpha = any(part.is_alpha for part in frame.format.components)
             rate = _rate(stream)
-            promised, start = _promised(stream), _time(frame) or Fraction(0)
+            speaks = any(track.codec_context for track in container.streams.audio[:1])
+            promised, start = _promised(stream), _start(chain([frame], frames if speaks else ()), rate)
             end = None if promised is not None else _end(container, stream)
             margins = margins_of(path, stream.id, (frame.width, frame.height))
             framing = Framing(has_alpha, Fraction(stream.sample_aspect_ratio or 1), margins, Turn.of(frame))
             height, width = framing.pixels(frame).shape[:2]
             heard = Fraction(0) if _is_avi(container) else start  # an AVI's sound does not wait for its decoder
-            sound = Sound(path, heard) if any(track.codec_context for track in container.streams.audio[:1]) else None
+            sound = Sound(path, heard) if speaks else None
     except (av.FFmpegError, OSError) as error:
         raise InputError(
             f"{path}: not a clip that can be played, or cut off ({_reason(error)}); readable up to frame 0; "
@@ -319,6 +324,20 @@ def _is_avi(container: Any) -> bool:
 def _time(frame: Any) -> Fraction | None:
     """When a frame is shown, in the file's own seconds."""
     return None if frame.pts is None else Fraction(frame.pts) * Fraction(frame.time_base)
+
+
+def _start(frames: Iterable[Any], rate: Fraction) -> Fraction:
+    """When the first frame is shown, in the file's own seconds.
+
+    Streams that were cut without new times begin with frames that have none; those are counted back from the first one
+    that has, so that the sound stays with them.
+    """
+    with suppress(av.FFmpegError, OSError):  # of later frames, which reading them tells in its turn
+        for count, frame in enumerate(islice(frames, _UNTIMED)):
+            time = _time(frame)
+            if time is not None:
+                return time - count / rate
+    return Fraction(0)
 
 
 def _rate(stream: Any) -> Fraction:

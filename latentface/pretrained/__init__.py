@@ -379,7 +379,9 @@ def resolve(name_or_path: str | os.PathLike[str], kind: str | None = None) -> Pa
     if path.exists():
         return path
     near = difflib.get_close_matches(name.lower(), [*known, *published, *imported.names()], n=3, cutoff=0.4)
-    offer = f"did you mean {' or '.join(near)}?" if near else f"built in: {', '.join(known)}"
+    offer = f"did you mean {' or '.join(near)}?" if near else "check the path"
+    if known and not near:
+        offer = f"built in: {', '.join(known)}"
     raise UnknownNetwork(f"no {kind or 'network'} and no file is called {name!r}: {offer} (latentface weights list)")
 
 

@@ -13,6 +13,7 @@ from latentface.faces.crop import FaceCrop
 from latentface.io.clip import Clip
 from latentface.io.images import Photo, write_photo
 from latentface.io.iptc import find_iptc
+from latentface.io.memory import give_back
 from latentface.io.provenance import SourceType
 from latentface.io.xmp import find_packet
 from latentface.options.results import ProvenanceOptions
@@ -55,6 +56,7 @@ class Publisher:
             before: the photo before the edit; if its pixels are the same, there is nothing to mark.
             face: the face before the edit, in the same photo; the best detected face if None.
         """
+        give_back(photo.rgb)
         if self.options.mark and photo.source_type is not None and not _same(before, photo):
             near = None if face is None else face.landmarks
             marked = marker().mark(photo.rgb, Payload.of(self.story.verb, photo.rgb), near)

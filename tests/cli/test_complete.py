@@ -48,7 +48,7 @@ def test_a_hole_is_painted_and_every_other_pixel_stays(small: Path) -> None:
         (["--box", "900,0,950,9"], 3, "no pixel"),
         (["--box", "1,1,9,9", "--steps", "3"], 2, "--steps has no effect"),
         (["--box", "1,1,340,300"], 3, "whole face"),
-        (["--remove", "glasses"], 3, "no glasses found"),
+        (["--remove", "glasses"], 3, "photo.png: no glasses found"),
         (["--mask", "none.png"], 3, "none.png"),
     ],
 )

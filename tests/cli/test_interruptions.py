@@ -4,6 +4,7 @@ under any name, what is finished is whole, and the next run works."""
 from __future__ import annotations
 
 import errno
+import importlib
 import os
 import re
 import secrets
@@ -17,20 +18,27 @@ import pytest
 import torch
 
 from latentface import api, hub
+from latentface.completion import complete
+from latentface.editing import stylisation
 from latentface.faces import alignment
 from latentface.io.clip import Sound
 from latentface.io.video import write_clip
 from latentface.latents.latent import Direction, Latent
+from latentface.motion.head_stream import pack_clip, to_bytes
+from latentface.networks.translation import TranslationConfig, TranslationNet
 from latentface.pretrained.directions import write_directions
 from latentface.training import motion
 from latentface.training.stories import stories
-from tests.helpers.cli_desk import Desk, Outcome
+from latentface.training.translation import save
+from tests.helpers.cli_desk import Desk, Outcome, place_points
 from tests.helpers.films import film
 from tests.helpers.motion_models import CONFIG, Wander, best_skin, write_motion_model
 from tests.helpers.stand_in_networks import stand_in_networks
+from tests.helpers.talking_heads import talking_head, write_talking_head
+from tests.helpers.tiny_cast import write_tiny_network
 
 NAMES = ("happiness", "joy", "neutral")  # the last may be learnt like any other, and no emotion is led there
-QUICK = ("--steps", 2, "--no-cache")
+QUICK = ("--steps", 2)  # of a projection, which only the first run needs
 OWN = """
 import latentface
 teller = latentface.Recogniser(lambda crops: [[0.2, 0.8]] * len(crops), ("neutral", "surprised"), 64)
@@ -55,19 +63,32 @@ VERBS: dict[str, tuple[object, ...]] = {
     "check": ("in/driver.mp4",),
     "composite": ("in/anna.png", "in/ben.png", "--split", "right"),
     "faces": ("in/driver.mp4",),
-}
-WITHOUT_NETWORK = ("sequence predict", "sequence read", "sequence fit", "train motion", "check", "composite", "faces")
+    "complete": ("in/anna.png", "--box", "40,40,60,60", "--save-mask", "out/mask.png"),
+    "stylise": (
+        "in/anna.png", "--style", "in/ben.png", "--save-style", "out/b.style.safetensors", "--learning-steps", 1, *QUICK
+    ),
+    "evaluate": ("in/anna.png", "in/anna.png", "--measures", "psnr"),
+    "weights import": ("in/tiny.safetensors", "--as", "mine", "--overwrite"),
+    "translate": ("in", "--model", "in/pictures.safetensors", "--attention", "out/maps"),
+    "retarget": ("in/anna.png", "--to", "in/ben.png", "--fit-steps", 1, "--save-person", "out/ben.person.safetensors"),
+    "stream pack": ("in/driver.mp4",),
+    "stream unpack": ("in/call.heads",),
+}  # fmt: skip
+WITHOUT_NETWORK = (
+    "sequence predict", "sequence read", "sequence fit", "train motion", "check", "composite", "faces", "complete",
+    "evaluate", "weights import", "translate",
+)  # fmt: skip
 WITHOUT_DEVICE = (
-    "composite",
-    "faces",
-    "directions import",
-    "weights export",
-    "sequence predict",
-    "sequence fit",
-    "check",
-)
+    "composite", "faces", "directions import", "weights export", "sequence predict", "sequence fit", "check",
+    "evaluate", "weights import",
+)  # fmt: skip
+#: Verbs whose network is no generator.
+NETWORKS = {
+    "animate": "motion.safetensors", "retarget": "people.safetensors", "stream pack": "head.safetensors",
+    "stream unpack": "head.safetensors",
+}  # fmt: skip
 #: What a run that goes on later leaves of its state, beside the results or under their folder.
-STATE = re.compile(r"\.run/|/checkpoint\.pt|/curves\.csv|\.looks\.jsonl")
+STATE = re.compile(r"\.run/|/checkpoint\.pt|/curves\.csv|\.looks\.jsonl|\.part\.safetensors")
 #: Where each verb writes to, its suffix included; a second way where clips can be folders of frames.
 OUTPUTS = [
     ("sample", "out/s.png"), ("project", "out"), ("edit", "out/e.jpg"), ("transfer", "out/t.webp"),
@@ -75,7 +96,9 @@ OUTPUTS = [
     ("directions import", "out/d.safetensors"), ("directions show", "out/d.png"),
     ("directions fit", "out/f.safetensors"), ("sequence predict", "out/p.json"), ("sequence read", "out/r.json"),
     ("sequence fit", "out/m.safetensors"), ("weights export", "out/w.pt"), ("train motion", "out/run"),
-    ("check", "out/c.csv"), ("composite", "out/j.png"), ("faces", "out/who.png"),
+    ("check", "out/c.csv"), ("composite", "out/j.png"), ("faces", "out/who.png"), ("complete", "out/c.png"),
+    ("stylise", "out/d.png"), ("evaluate", "out/e.csv"), ("weights import", "out"), ("translate", "out"),
+    ("retarget", "out/r.png"), ("stream pack", "out/c.heads"), ("stream unpack", "out/u.mp4"),
 ]  # fmt: skip
 
 
@@ -83,22 +106,43 @@ OUTPUTS = [
 def bench(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
     """The desk with two photos, a driver with sound, directions, a motion model and a folder for results."""
     monkeypatch.setenv("LATENTFACE_CACHE", str(desk.folder / "cache"))
-    monkeypatch.setattr(api, "face_networks", stand_in_networks)
+    for module in (api, hub):
+        monkeypatch.setattr(module, "face_networks", stand_in_networks)
+    monkeypatch.setattr(stylisation, "FACES", 1)
+    for name, small in (("SIDE", 48), ("GRID", (-1, 1))):
+        monkeypatch.setattr(importlib.import_module("latentface.cli.edit"), name, small)
     monkeypatch.setattr(hub, "encoder", lambda generator: lambda crops: torch.zeros(len(crops), 6, 8))
     monkeypatch.setattr(alignment, "best_score", best_skin)
+    monkeypatch.setattr(complete, "complete_face", lambda rgb, hole, *_, **__: np.where(hole[..., None], 0, rgb))
     source, fingerprint = torch.Generator().manual_seed(0), api.load_generator(desk.network).fingerprint
     (desk.folder / "cache" / "directions").mkdir(parents=True)
     made = [Direction(torch.randn(6, 8, generator=source), fingerprint, name) for name in NAMES]
     write_directions(desk.folder / "cache" / "directions" / "made.safetensors", made)
     desk.photo("in/anna.png")
     desk.photo("in/ben.png", faces=(80,))
-    write_motion_model(desk.folder / "model.safetensors")
+    gather_networks(desk)
     spoken = film(desk.folder / "spoken.mkv", [0, 40, 80], sound="flac")
     write_clip(desk.folder / "in" / "driver.mp4", Wander(3).clip(Sound(spoken)))
+    (desk.folder / "in" / "call.heads").write_bytes(call())
     gather_examples(desk.folder / "in", fingerprint)
     monkeypatch.setattr(motion, "COMPACT", replace(CONFIG, resolution=64))
     monkeypatch.setattr(motion, "perceptual_distance", lambda vgg19: torch.nn.MSELoss())
     return desk
+
+
+def call() -> bytes:
+    """A keypoint stream of three frames."""
+    return to_bytes(pack_clip(Wander(3).clip(), talking_head(), place_points))
+
+
+def gather_networks(desk: Desk) -> None:
+    """Networks of every kind but detectors, as small as they can be."""
+    write_motion_model(desk.folder / "motion.safetensors")
+    write_talking_head(desk.folder / "head.safetensors")
+    write_tiny_network(desk.folder / "people.safetensors")
+    shutil.copy(desk.network, desk.folder / "in" / "tiny.safetensors")
+    translation = TranslationNet(TranslationConfig(fine=4, coarse=8, dilations=(1,)))
+    save(translation, desk.folder / "in" / "pictures.safetensors")
 
 
 def gather_examples(folder: Path, fingerprint: str) -> None:
@@ -114,10 +158,14 @@ def gather_examples(folder: Path, fingerprint: str) -> None:
 
 
 def start(bench: Desk, verb: str, output: str) -> Outcome:
-    network = "model.safetensors" if verb == "animate" else bench.network
-    chosen = () if verb in WITHOUT_NETWORK else ("--network", network)
+    chosen = () if verb in WITHOUT_NETWORK else ("--network", NETWORKS.get(verb, bench.network))
     device = () if verb in WITHOUT_DEVICE else ("--device", "cpu")
-    return bench.run(*verb.split(), *VERBS[verb], *chosen, *device, "-o", output)
+    words = (*verb.split(), *VERBS[verb], *chosen, *device)
+    if verb == "weights import":  # into the user's cache
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("LATENTFACE_CACHE", output)
+            return bench.run(*words)
+    return bench.run(*words, "--csv" if verb == "evaluate" else "-o", output)
 
 
 def written(folder: Path) -> dict[str, bytes]:

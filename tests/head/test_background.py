@@ -10,10 +10,11 @@ import torch
 from scipy import ndimage
 
 from latentface import hub
-from latentface.head.background import Background, fill_behind, find_background, reduced, sharpen
+from latentface.head.background import Background, fill_behind, find_background, sharpen
 from latentface.head.drive import Driver
 from latentface.head.motion import Motion
 from latentface.head.shading import Gain
+from latentface.io.images import reduced
 from latentface.networks.matte import MatteConfig, MatteNet
 from tests.helpers.head_picture import model, picture, place
 
@@ -122,5 +123,5 @@ def test_values_become_as_sharp_as_the_picture() -> None:
     picture_ = np.full((64, 64, 3), 40, np.uint8)
     picture_[:, 37:] = (220, 200, 180)
     soft = ndimage.gaussian_filter((np.arange(16) * 4.0 + 2 > 37).astype(np.float32)[None].repeat(16, 0), 1.0)
-    sharp = sharpen(soft, reduced(picture_, 4) / np.float32(255), picture_, 4)
+    sharp = sharpen(soft, reduced(picture_, 4).astype(np.float32) / np.float32(255), picture_, 4)
     assert sharp[:, :37].max() < 0.2 and sharp[:, 37:].min() > 0.8

@@ -19,6 +19,7 @@ from PIL import Image, PngImagePlugin
 
 import latentface
 from latentface.errors import InputError, OutputError, UsageError
+from latentface.io import images
 from latentface.io.images import (
     MAX_PIXELS,
     Photo,
@@ -468,3 +469,12 @@ def test_pixels_that_are_not_numbers_are_refused(tmp_path, value):
     Image.fromarray(values).save(tmp_path / "float.tif")
     with pytest.raises(InputError, match="2 of its pixels are not numbers"):
         read_image(tmp_path / "float.tif")
+
+
+def test_pictures_are_resized_in_bands_as_pillow_does_it_at_once():
+    picture = np.random.default_rng(0).integers(0, 256, (2 * images.BAND + 9, 70, 3), dtype=np.uint8)
+    whole = Image.fromarray(picture)
+    for method, box in ((Image.Resampling.LANCZOS, (3.2, 7.7, 61.0, 500.4)), (Image.Resampling.BOX, None)):
+        assert np.array_equal(images.resized(picture, (31, 40), method, box), whole.resize((31, 40), method, box))
+    assert np.array_equal(images.reduced(picture, 3), whole.reduce(3))
+    assert np.array_equal(images.reduced(picture[..., 0], 3), whole.getchannel(0).reduce(3))

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -18,7 +19,7 @@ from PIL import Image
 from latentface.errors import InputError
 from latentface.io.images import write_image
 from latentface.io.video import read_clip, write_clip
-from latentface.io.video_reader import open_animation, open_stills, snap
+from latentface.io.video_reader import _start, open_animation, open_stills, snap
 from tests.helpers.films import film, moving, number, picture
 
 
@@ -335,3 +336,9 @@ def test_a_cover_picture_is_no_film(tmp_path: Path) -> None:
                 container.mux(packet)
     clip = read_clip(tmp_path / "b.mp4")
     assert (clip.size, len(list(clip))) == ((64, 48), 3)
+
+
+def test_a_clip_that_begins_with_frames_without_times_starts_before_the_first_time() -> None:
+    frames = [SimpleNamespace(pts=pts, time_base=Fraction(1, 10)) for pts in (None, None, 5)]
+    assert _start(iter(frames), Fraction(10)) == Fraction(3, 10)
+    assert _start(iter(frames[:2]), Fraction(10)) == 0

@@ -1,0 +1,21 @@
+"""Freed memory, of which a process of large photos keeps none."""
+
+from __future__ import annotations
+
+import ctypes
+
+from latentface.arrays import Pixels
+
+LARGE = 30_000_000  # pixels; below, taking memory from the system again costs more than it is worth
+
+
+def give_back(photo: Pixels) -> None:
+    """Return memory that is free by now to the system before or after work on a photo [H, W, 3], if that is large.
+
+    The C library keeps it otherwise, in pieces between which the next large array may find no place (see
+    `latentface.cli.memory`). Does nothing with C libraries other than glibc.
+    """
+    if photo.shape[0] * photo.shape[1] >= LARGE:
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
