@@ -52,7 +52,7 @@ class TranslationRecipe:
     """Every choice of the training; the weights of terms are beside the adversarial one.
 
     The cycle and the landmarks take turns, each at every second step, which makes a step a quarter cheaper.
-    pictures: of each kind, in all. batch: of each kind. cycle: of the mean absolute difference after there and back.
+    pictures: of each kind, in all; rate falls to a tenth meanwhile. batch: of each kind. cycle: of the mean absolute difference after there and back.
     moments: of the distance between moments. content: of that between deep features. landmarks: of the landmarks'
     shift in inter-ocular distances, from the first kind to the second. attention: of the mean attention. average:
     half-life of the averaged weights, in pictures.
@@ -63,10 +63,10 @@ class TranslationRecipe:
     rate: float = 1e-3
     adversary_rate: float = 3e-4
     cycle: float = 4.0
-    moments: float = 4.0
-    content: float = 0.5
-    landmarks: float = 60.0
-    attention: float = 0.05
+    moments: float = 16.0
+    content: float = 1.0
+    landmarks: float = 100.0
+    attention: float = 0.3
     average: float = 2_000
     warm_up: int = 100
     seed: int = 0
@@ -173,7 +173,7 @@ class TranslationTrainer:
         recipe = self.recipe
         random = np.random.default_rng([recipe.seed, self.steps])  # a stream a step, so that runs resume exactly
         for group in self.optimiser.param_groups:
-            group["lr"] = recipe.rate * min(1.0, (self.seen + 20) / recipe.warm_up)
+            group["lr"] = recipe.rate * min((self.seen + 20) / recipe.warm_up, 1 - 0.9 * self.seen / recipe.pictures)
         a, b = (kind.sample(recipe.batch, random).to(self.device) for kind in (self.a, self.b))
         with torch.autocast(self.device.type, torch.bfloat16):
             terms = self._compare(a, b, random)
