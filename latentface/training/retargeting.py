@@ -216,7 +216,8 @@ class Together:
     def companions(self, chosen: Tensor, random: Tensor) -> Tensor:
         """For each picture [m] one that shows the same, which may be itself; random [m] in 0..1 picks it."""
         group = self.group[chosen]
-        return self.sorted[self.first[group] + (random * self.count[group]).long()]
+        found: Tensor = self.sorted[self.first[group] + (random * self.count[group]).long()]
+        return found
 
 
 def middle(pictures: Tensor) -> Tensor:

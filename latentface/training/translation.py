@@ -52,7 +52,8 @@ class TranslationRecipe:
     """Every choice of the training; the weights of terms are beside the adversarial one.
 
     The cycle and the landmarks take turns, each at every second step, which makes a step a quarter cheaper.
-    pictures: of each kind, in all; rate falls to a tenth meanwhile. batch: of each kind. cycle: of the mean absolute difference after there and back.
+    pictures: of each kind, in all; rate falls to a tenth meanwhile. batch: of each kind. cycle: of the mean absolute
+    difference after there and back.
     moments: of the distance between moments. content: of that between deep features. landmarks: of the landmarks'
     shift in inter-ocular distances, from the first kind to the second. attention: of the mean attention. average:
     half-life of the averaged weights, in pictures.
@@ -62,12 +63,12 @@ class TranslationRecipe:
     batch: int = 4
     rate: float = 1e-3
     adversary_rate: float = 3e-4
-    cycle: float = 4.0
-    moments: float = 16.0
-    content: float = 1.0
-    landmarks: float = 100.0
-    attention: float = 0.3
-    average: float = 2_000
+    cycle: float = 10.0
+    moments: float = 40.0
+    content: float = 2.5
+    landmarks: float = 250.0
+    attention: float = 0.7
+    average: float = 1_000
     warm_up: int = 100
     seed: int = 0
 
