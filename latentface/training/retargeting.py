@@ -56,7 +56,7 @@ class Weights:
     perceptual: float = 0.5
     keypoints: float = 2.0
     divergence: float = 3e-4
-    agreement: float = 0.01
+    agreement: float = 0.005
     adversary: float = 0.0
     jitter: float = 0.003
     left_out: float = 0.2
@@ -254,13 +254,12 @@ def run(
     device: str,
     say: Callable[[str], object] = print,
     kept: int | None = None,
-    code: int = RetargetConfig.code,
 ) -> Path:
     """Train a network on a cast, or go on with the run in `out`; returns the network's file.
 
-    say: called with each line of the curve. kept: see `finish`. code: length of a code.
+    say: called with each line of the curve. kept: see `finish`.
     """
-    config = RetargetConfig(cast.names, views, cast.images.shape[-1], code)
+    config = RetargetConfig(cast.names, views, cast.images.shape[-1])
     task = RetargetTask(cast, config, weights, hub.perceptual(device))
     trained = Loop(task, out, options, device).run(say=say)
     return finish(trained, out / f"{KIND}.safetensors", kept)
@@ -273,7 +272,6 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--people", type=int, help="train on the first so many people only")
     parser.add_argument("--keep", type=int, help="keep the first so many of them in the file (default: all)")
     parser.add_argument("--adversary", type=float, default=Weights.adversary, help="weight (default: %(default)s)")
-    parser.add_argument("--code", type=int, default=RetargetConfig.code, help="its length (default: %(default)s)")
     parser.add_argument("--agreement", type=float, default=Weights.agreement, help="weight (default: %(default)s)")
     parser.add_argument("--divergence", type=float, default=Weights.divergence, help="weight (default: %(default)s)")
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -282,8 +280,7 @@ def main(arguments: list[str] | None = None) -> None:
     cast = cast.people(0, given.people or len(cast.names))
     weights = replace(Weights(), adversary=given.adversary, divergence=given.divergence, agreement=given.agreement)
     views = tuple(given.views.split(","))
-    options = loop_options(given, OPTIONS)
-    print(run(cast, given.out, options, weights, views, given.device, kept=given.keep, code=given.code))
+    print(run(cast, given.out, loop_options(given, OPTIONS), weights, views, given.device, kept=given.keep))
 
 
 if __name__ == "__main__":
