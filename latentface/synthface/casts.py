@@ -1,8 +1,9 @@
 """Render a cast: ``python -m latentface.synthface.casts --heads heads.npz -o DIR --people 50 --own 100 --shared 20``.
 
-Every person of a cast shows many expressions in one light, before one background, as in a clip of them. Most
-expressions are a person's own; the `shared` ones, with their gaze and turn of the head, are shown by everybody: they
-are the ground truth of retargeting, what one person looks like with another's expression.
+Every person of a cast shows many expressions in one light, before one background, as in a clip of them. Most are
+shown by `TOGETHER` people, always others, from which a network can learn what two people have in common that do the
+same. The `shared` ones, with their gaze and turn of the head, are shown by everybody: they are the ground truth of
+retargeting, what one person looks like with another's expression.
 
 One file a person as ``DIR/person-NNNNN.npz``, the shared expressions first: images uint8 [n, S, S, 3] (FFHQ crops),
 landmarks float32 [n, 68, 2] (pixels), coefficients float32 [n, E] (names in coefficient_names), view float32 [n, 5]
@@ -27,6 +28,7 @@ from latentface.synthface.scene import Scene, paired, sample_scene
 TURN = np.array([7.0, 4.0, 1.5, 8.0, 5.0])  # standard deviations of `view`, degrees
 MOST = 2.5  # of them
 BLINKS = 0.06  # share of pictures with closed or half-closed eyes
+TOGETHER = 4  # people who show an expression that not everybody shows
 NOISE = 0.003  # most noise of the camera: a network of few pictures should not learn it
 
 
@@ -73,7 +75,7 @@ def render_cast(
     for number in range(first, first + people):
         path = folder / f"person-{number:05d}.npz"
         if not path.exists():
-            moments = [(seed, k) for k in range(shared)] + [(seed, number + 1, k) for k in range(own)]
+            moments = [(seed, k) for k in range(shared)] + [(seed, k, (number + k) // TOGETHER) for k in range(own)]
             person = person_scene(renderer, number)
             renders = [renderer.render(with_moment(person, moment)) for moment in moments]
             write_person(path, renders, renderer.head.expression_names, shared)
@@ -86,7 +88,7 @@ def render_cast(
 @click.option("--heads", required=True, type=click.Path(exists=True, path_type=Path), help="Made by synthface.build.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path))
 @click.option("--people", default=50, show_default=True)
-@click.option("--own", default=100, show_default=True, help="Expressions of each person alone.")
+@click.option("--own", default=100, show_default=True, help="Expressions of each person that few others show.")
 @click.option("--shared", default=20, show_default=True, help="Expressions that everybody shows.")
 @click.option("--size", default=96, show_default=True)
 @click.option("--first", default=0, show_default=True, help="Number of the first person.")

@@ -1,10 +1,12 @@
 """Train retargeting: ``python -m latentface.training.retargeting --data DIR --out RUN --minutes 8``.
 
 DIR holds what `latentface.synthface.casts` rendered; `latentface train retarget` trains on folders of pictures. The
-network reconstructs each picture and its landmarks from a code and the person's own parameters. What a code says about
-the person is removed by the divergence from the prior, and by a classifier of people whose gradient reaches the
-encoders reversed (domain-adversarial training: Ganin et al., JMLR 2016). Pictures are recoloured before they are
-encoded, landmarks shaken, and either view is left out now and then, so that one suffices.
+network reconstructs each picture and its landmarks from a code and the person's own parameters. If a rig says that
+several people do the same, the code of one reconstructs another, and their codes are drawn together: a code has no use
+for the person then. Without a rig, only the divergence from the prior removes what a code says about the person, and a
+classifier of people whose gradient reaches the encoders reversed (domain-adversarial training: Ganin et al., JMLR
+2016). Pictures are recoloured before they are encoded, landmarks shaken, and either view is left out now and then, so
+that one suffices.
 """
 
 from __future__ import annotations
@@ -43,6 +45,7 @@ class Weights:
         perceptual: of the perceptual distance.
         keypoints: of the landmarks' error.
         divergence: of the divergence from the prior, a nat.
+        agreement: of the squared distance between codes of people who do the same.
         adversary: of the reversed gradient; 0, the default, for none: it was measured to hide people from its own
             classifier only.
         jitter: standard deviation of landmarks before they are encoded, in half crops.
@@ -53,6 +56,7 @@ class Weights:
     perceptual: float = 0.5
     keypoints: float = 2.0
     divergence: float = 3e-4
+    agreement: float = 0.005
     adversary: float = 0.0
     jitter: float = 0.003
     left_out: float = 0.2
@@ -92,9 +96,21 @@ class Trainee(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class RetargetBatch:
-    """Pictures, what the encoders see of them, which views count, and the noise of the codes."""
+    """Pictures, what the encoders see of them, which views count, and the noise of the codes.
 
-    cast: Cast
+    Attributes:
+        told: who is encoded.
+        order: [N], each one's code is decoded as the picture and person of that number, who does the same.
+        shown: `told` in that order.
+        pictures: what is to be shown.
+        seen, shaken: pictures and landmarks of those who are told, as the encoders see them.
+        given: which views count.
+        seed: of the codes' noise.
+    """
+
+    told: Cast
+    order: Tensor
+    shown: Cast
     pictures: Tensor
     seen: Tensor
     shaken: Tensor
@@ -112,6 +128,7 @@ class RetargetTask:
     ) -> None:
         self.cast, self.held = cast.split()
         told, truth = self.held.pairs()
+        self.together = None if self.cast.truth is None else Together(self.cast.truth)
         every = slice(None, None, max(1, len(told) // MEASURED))
         self.told, self.truth = self.held[told[every]], self.held[truth[every]]
         self.config, self.weights, self.perceptual, self.batch = config, weights, perceptual, batch
@@ -130,43 +147,49 @@ class RetargetTask:
         return trainee
 
     def sample_batch(self, generator: torch.Generator) -> RetargetBatch:
-        """Pictures picked at random, with what the encoders see of them."""
+        """Pictures picked at random, in pairs that do the same if a rig says so, with what the encoders see of them."""
         device = generator.device
 
         def uniform(*shape: int) -> Tensor:
             return torch.rand(*shape, generator=generator, device=device)
 
         chosen = torch.randint(len(self.cast), (self.batch,), generator=generator, device=device).cpu()
-        part = self.cast[chosen]
-        pictures = (part.images.to(device).float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
-        noise = torch.randn(part.landmarks.shape, generator=generator, device=device)
-        shaken = part.landmarks.to(device) + self.weights.jitter * noise
+        order, half = torch.arange(self.batch), self.batch // 2
+        if self.together is not None:
+            chosen[half : 2 * half] = self.together.companions(chosen[:half], uniform(half).cpu())
+            order[: 2 * half] = order[: 2 * half].roll(half)
+        told = self.cast[chosen]
+        pictures = (told.images.to(device).float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
+        noise = torch.randn(told.landmarks.shape, generator=generator, device=device)
+        shaken = told.landmarks.to(device) + self.weights.jitter * noise
         given = torch.ones(self.batch, len(self.config.views), dtype=torch.bool, device=device)
         if len(self.config.views) > 1:  # one at most is left out of each sample
             which = uniform(self.batch)
             for k in range(2):
                 given[:, k] = (which < k * self.weights.left_out) | (which >= (k + 1) * self.weights.left_out)
         seed = int(torch.randint(2**31, (1,), generator=generator, device=device))
-        return RetargetBatch(part, pictures, recolour(pictures, uniform(self.batch, 5)), shaken, given, seed)
+        seen = recolour(pictures, uniform(self.batch, 5))
+        return RetargetBatch(told, order, told[order], pictures[order], seen, shaken, given, seed)
 
     def loss(self, trainee: Trainee, batch: RetargetBatch) -> Tensor:
-        """Errors of picture and landmarks, divergence, and the classifier's cross-entropy (reversed for codes)."""
+        """Errors of picture and landmarks, divergence and disagreement of codes, and the classifier's cross-entropy."""
         network, weights = trainee.network, self.weights
         code = network.encode(batch.seen, batch.shaken, batch.given)
         drawn = code.sample(torch.Generator(batch.pictures.device).manual_seed(batch.seed))
-        numbers = batch.cast.person.to(drawn.device)
-        pictures, landmarks = network.decode(drawn, network.people(numbers))
-        near = F.interpolate(batch.cast.features.to(drawn.device), size=pictures.shape[2:], mode="bilinear")
+        shown = batch.shown
+        pictures, landmarks = network.decode(drawn, network.people(shown.person.to(drawn.device)))
+        near = F.interpolate(shown.features.to(drawn.device), size=pictures.shape[2:], mode="bilinear")
         loss = ((pictures - batch.pictures).abs() * (1 + weights.features * near)).mean()
         if weights.perceptual:
             some = max(1, len(pictures) // 4)  # it takes long
             pair = middle(pictures[:some]), middle(batch.pictures[:some])
             loss = loss + weights.perceptual * self.perceptual(*pair).mean()
         if KEYPOINTS in self.config.views:
-            loss = loss + weights.keypoints * (landmarks - batch.cast.landmarks.to(drawn.device)).abs().mean()
+            loss = loss + weights.keypoints * (landmarks - shown.landmarks.to(drawn.device)).abs().mean()
         loss = loss + weights.divergence * code.divergence().mean()
+        loss = loss + weights.agreement * (code.mean - code.mean[batch.order]).square().sum(1).mean()
         told = reverse_gradient(drawn, weights.adversary / CLASSIFIER) if weights.adversary else drawn.detach()
-        return loss + CLASSIFIER * F.cross_entropy(trainee.classifier(told).float(), numbers)
+        return loss + CLASSIFIER * F.cross_entropy(trainee.classifier(told).float(), batch.told.person.to(told.device))
 
     def measure(self, trainee: Trainee) -> Mapping[str, float]:
         """Errors of held-out pictures: a shared expression, told by one person and shown by the next one."""
@@ -181,6 +204,20 @@ class RetargetTask:
             "divergence": float(code.divergence().mean()),
             "who": float((trainee.classifier(code.mean).argmax(1).cpu() == told.person).float().mean()),
         }  # fmt: skip
+
+
+class Together:
+    """Which pictures show the same expression, gaze and turn, as the truth [n, E] of a rig says."""
+
+    def __init__(self, truth: Tensor) -> None:
+        _, self.group, self.count = torch.unique(truth, dim=0, return_inverse=True, return_counts=True)
+        self.sorted, self.first = self.group.argsort(), self.count.cumsum(0) - self.count
+
+    def companions(self, chosen: Tensor, random: Tensor) -> Tensor:
+        """For each picture [m] one that shows the same, which may be itself; random [m] in 0..1 picks it."""
+        group = self.group[chosen]
+        found: Tensor = self.sorted[self.first[group] + (random * self.count[group]).long()]
+        return found
 
 
 def middle(pictures: Tensor) -> Tensor:
@@ -235,12 +272,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--people", type=int, help="train on the first so many people only")
     parser.add_argument("--keep", type=int, help="keep the first so many of them in the file (default: all)")
     parser.add_argument("--adversary", type=float, default=Weights.adversary, help="weight (default: %(default)s)")
+    parser.add_argument("--agreement", type=float, default=Weights.agreement, help="weight (default: %(default)s)")
     parser.add_argument("--divergence", type=float, default=Weights.divergence, help="weight (default: %(default)s)")
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     given = parser.parse_args(arguments)
     cast = load_rendered(given.data[0])
     cast = cast.people(0, given.people or len(cast.names))
-    weights = replace(Weights(), adversary=given.adversary, divergence=given.divergence)
+    weights = replace(Weights(), adversary=given.adversary, divergence=given.divergence, agreement=given.agreement)
     views = tuple(given.views.split(","))
     print(run(cast, given.out, loop_options(given, OPTIONS), weights, views, given.device, kept=given.keep))
 

@@ -55,6 +55,22 @@ def _trainee(whole: RetargetTask, network: torch.nn.Module) -> retargeting.Train
     return trainee.eval().requires_grad_(False)
 
 
+def test_codes_are_decoded_as_somebody_else_who_does_the_same(folder: Path) -> None:
+    whole = task(folder)
+    truth = torch.tensor([[0.1], [0.7], [0.1], [0.5], [0.1]])
+    together = retargeting.Together(truth)
+    found = {int(together.companions(torch.tensor([2]), torch.tensor([x]))) for x in (0.0, 0.4, 0.99)}
+    assert found == {0, 2, 4} and together.companions(torch.tensor([1, 3]), torch.tensor([0.9, 0.1])).tolist() == [1, 3]
+    own = whole.cast = replace(whole.cast, truth=torch.arange(len(whole.cast)).remainder(20)[:, None].float())
+    assert own.truth is not None
+    whole.together = retargeting.Together(own.truth)
+    batch = whole.sample_batch(torch.Generator().manual_seed(0))
+    assert batch.told.truth is not None and batch.shown.truth is not None
+    assert torch.equal(batch.told.truth, batch.shown.truth)
+    assert torch.equal(batch.shown.person, batch.told.person[batch.order])
+    assert not torch.equal(batch.shown.person, batch.told.person)
+
+
 def test_an_interrupted_run_goes_on_to_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     short = replace(OPTIONS, steps=4, measure_every=2)
     whole = Loop(task(folder), tmp_path / "whole", short).run(say=lambda line: None)

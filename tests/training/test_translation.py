@@ -43,7 +43,7 @@ def redness(pictures: torch.Tensor) -> float:
 
 
 def test_it_learns_the_light_of_the_other_kind_and_back(tmp_path: Path) -> None:
-    recipe = replace(RECIPE, pictures=100, batch=4, rate=4e-3, cycle=1.0, content=0.0, moments=16.0)
+    recipe = replace(RECIPE, pictures=100, batch=4, rate=4e-3, cycle=2.0, content=0.0, moments=16.0)
     run = trainer(tmp_path, recipe)
     plain, red = (kind.images.float() / 127.5 - 1 for kind in kinds())
     network = run.run()
