@@ -110,7 +110,7 @@ class Scene:
         below = away[..., axis] * np.sign(self.before[chin, axis] - self.before[nose, axis])
         beside = np.abs(away[..., 1 - axis])
         length = max(NECK * self.unit, SLACK * float(np.linalg.norm(self.before[chin, :2] - after[chin, :2])))
-        shoulders = 0.5 * np.maximum(beside - JAW * self.unit, 0)  # they rise towards the neck
+        shoulders = 0.75 * np.maximum(beside - JAW * self.unit, 0)  # they rise towards the neck
         return 1 - ramp(((below + shoulders) / length).astype(np.float32), 0.0, 1.0)
 
     def held(self, box: Box, places: npt.NDArray[np.floating]) -> Float32Array | None:
