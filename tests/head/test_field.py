@@ -113,7 +113,7 @@ def test_a_head_cheek_to_cheek_is_not_dragged_along(after):
     x, y = (np.rint(other[17:]).astype(int) - [beside.box.left, beside.box.top]).T
     inside = (x < beside.box.width) & (y < beside.box.height) & (x >= 0) & (y >= 0)
     x, y = x[inside], y[inside]
-    assert len(x) and np.abs(alone.shift[y, x]).max() > 0.5
+    assert len(x) and np.abs(alone.shift[y, x]).max() > 0.3
     assert np.abs(beside.shift[y, x]).max() < 0.01
     nose = np.rint(after[model().landmarks[30], :2]).astype(int) - [beside.box.left, beside.box.top]
     assert np.allclose(beside.shift[nose[1], nose[0]], alone.shift[nose[1], nose[0]], atol=0.05)
