@@ -65,9 +65,11 @@ def face_choice(desk: Desk, source: gr.Image | gr.Video, name: str, *, everybody
     @explained
     def found(path: str | None, chosen: float) -> dict[Any, Any]:
         count = len(see(path, 0).faces) if path else 0
-        kept, several = (chosen if chosen <= count else 0), count > 1
-        picture = framed(path, kept) if path and several else None
-        return {number: gr.update(value=kept, visible=several), picker: gr.update(value=picture, visible=several)}
+        there, several = chosen <= count, count > 1
+        picture = framed(path, chosen if there else 0) if path and several else None
+        # a number that is there is not set again: a click may have changed it meanwhile
+        shown = gr.update(visible=several) if there else gr.update(value=0, visible=several)
+        return {number: shown, picker: gr.update(value=picture, visible=several)}
 
     @explained
     def clicked(path: str, event: gr.SelectData) -> int:

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
-LONG = 120_000  # milliseconds that anything may take on a machine that has other things to do
+LONG = 300_000  # milliseconds that anything may take on a machine that has other things to do
 #: Chromium without a sandbox (tests run as root), and without anything of its own that goes to the network.
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",

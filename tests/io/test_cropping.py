@@ -37,7 +37,9 @@ def with_pixel_crop(path: Path, **margins: int) -> Path:
     made = bytearray(path.read_bytes())
     padding = made.index(b"\xec\x01")
     tracks = made.index(b"\x16\x54\xae\x6b", padding)
-    track = made.index(b"\xae", tracks + 4)
+    track = tracks + 4 + 9 - made[tracks + 4].bit_length()
+    track += 6 if made[track] == 0xBF else 0  # behind the checksum, which is another one each time
+    assert made[track] == 0xAE
     video = made.index(b"\xe0", made.index(b"V_MPEG4", track))
     for place, more in ((padding + 1, -len(crops)), *((at, len(crops)) for at in (tracks + 4, track + 1, video + 1))):
         length = 9 - made[place].bit_length()
