@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
+from latentface.io.memory import c_function
 
 # parameters of glibc's mallopt (malloc.h)
 TRIM_THRESHOLD, MMAP_MAX = -1, -4
@@ -16,5 +16,5 @@ def keep_memory() -> bool:
     page: at 1024 px this costs more than everything in a layer except the convolution. It applies to the whole process,
     so it is meant for programs, not for libraries. Returns whether the C library is glibc.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    mallopt = c_function("mallopt")
     return mallopt is not None and bool(mallopt(MMAP_MAX, 0)) and bool(mallopt(TRIM_THRESHOLD, KEPT))

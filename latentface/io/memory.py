@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import sys
+from collections.abc import Callable
 
 from latentface.arrays import Pixels
 
@@ -15,7 +17,14 @@ def give_back(photo: Pixels) -> None:
     The C library keeps it otherwise, in pieces between which the next large array may find no place (see
     `latentface.cli.memory`). Does nothing with C libraries other than glibc.
     """
-    if photo.shape[0] * photo.shape[1] >= LARGE:
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)
+    trim = c_function("malloc_trim")
+    if trim is not None and photo.shape[0] * photo.shape[1] >= LARGE:
+        trim(0)
+
+
+def c_function(name: str) -> Callable[..., int] | None:
+    """A function of this process's C library; None if it has none of that name, and on Windows, where none is found."""
+    if sys.platform == "win32":
+        return None
+    found: Callable[..., int] | None = getattr(ctypes.CDLL(None), name, None)
+    return found
