@@ -48,8 +48,9 @@ def write_torch(path: str | os.PathLike[str], value: object) -> None:
     """
     content = io.BytesIO()  # on a full disk torch itself fails without telling the reason
     torch.save(value, content)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(content.getbuffer())
+    # a view that ends here: one that an error's traceback holds keeps the buffer from being freed
+    with atomic_path(path) as temporary, temporary.open("wb") as file, content.getbuffer() as view:
+        file.write(view)
 
 
 def read_tensors(
