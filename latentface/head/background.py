@@ -13,7 +13,6 @@ and Sun 2015) makes them as sharp as the photo.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -26,7 +25,7 @@ from scipy.spatial import cKDTree
 from latentface.arrays import BoolArray, Float32Array, Float64Array, Pixels
 from latentface.faces.alignment import crop_face
 from latentface.faces.crop import FaceCrop, map_points
-from latentface.head.geometry import Box, blur_known, ramp
+from latentface.head.geometry import Box, bands, blur_known, ramp
 from latentface.io.images import reduced
 from latentface.networks.matte import MatteNet
 from latentface.ops.raster import sample
@@ -48,7 +47,6 @@ LEAST, MOST = 0.2, 0.8  # shares of people that count as none and as all
 PERSON = 0.02  # share from which on a pixel is no pure background
 CLEAR = (0.5, 3.0)  # pixels of the small copy: over this distance from people the background begins
 MEANT = 0.25  # a pixel of the small copy of which so much is background has the background's colour
-ROWS = 128  # of the photo that are computed together, which bounds the memory needed
 VISIBLE = 0.004  # share of background around the face: with less there is none
 
 
@@ -82,7 +80,7 @@ class Background:
         here, picture = self.share[box.slices], self.picture[box.slices]
         behind = np.empty_like(here)
         for band in bands(box.height):
-            places = Box(box.left, box.top + band.start, box.right, box.top + band.stop).places() + motion.shift[band]
+            places = box.rows(band).places() + motion.shift[band]
             free = read(self.share, places)  # what is free of people after the motion
             found = moves[band] & (free > 0)
             clear = found & (free == 1) & (here[band] == 1)
@@ -130,11 +128,6 @@ def find_background(
     everywhere, picture = np.zeros(photo.shape[:2], np.float32), photo.copy()
     everywhere[box.slices], picture[box.slices] = share, fill_behind(part, share, step)
     return Background(everywhere, picture)
-
-
-def bands(rows: int) -> Iterator[slice]:
-    """The rows of a picture, in bands."""
-    return (slice(top, min(top + ROWS, rows)) for top in range(0, rows, ROWS))
 
 
 def _distance(pure: BoolArray, band: slice, most: int) -> Float64Array:

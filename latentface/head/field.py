@@ -22,7 +22,7 @@ from scipy import ndimage
 
 from latentface.arrays import Float32Array, Float64Array, Int64Array
 from latentface.faces.neighbours import held, within
-from latentface.head.geometry import Box, Surface, affine, eye_distance, ramp
+from latentface.head.geometry import Box, Surface, affine, bands, eye_distance, ramp
 from latentface.head.model import HeadModel
 from latentface.ops.raster import Raster, normals
 from latentface.ops.warp import block_sums, enlarge, relax
@@ -39,7 +39,6 @@ LIDS = tuple((which, side) for which in ("upper", "lower") for side in ("left", 
 STILL = 0.02  # centimetres: vertices that expressions move by less belong to the skull
 MOVED = 0.02  # pixels: a head that moves less does not move
 FARTHEST = 2 / 3  # largest displacement, as a part of the distance to the photo's border
-ROWS = 128  # of a box that are limited together, which bounds the memory needed
 ACCURACY, ROUNDS = 2e-4, 400  # convergence of the field beyond the head: change in pixels, and largest number of rounds
 
 
@@ -316,13 +315,12 @@ def keep_inside(shift: Float32Array, box: Box, size: tuple[int, int]) -> Float32
     most 3, and the outermost pixels are not smeared into bars. size: the photo's width and height.
     """
     last, made = np.array(size, np.float32) - 1, np.empty(shift.shape, np.float32)
-    for top in range(0, box.height, ROWS):
-        band = shift[top : top + ROWS]
-        places = Box(box.left, box.top + top, box.right, box.top + top + len(band)).places()
-        limit = np.float32(FARTHEST) * np.where(band > 0, last - places, places).clip(0)
-        share = (np.abs(band) / np.maximum(limit, 1e-3)).clip(max=1e4)
+    for band in bands(box.height):
+        part, places = shift[band], box.rows(band).places()
+        limit = np.float32(FARTHEST) * np.where(part > 0, last - places, places).clip(0)
+        share = (np.abs(part) / np.maximum(limit, 1e-3)).clip(max=1e4)
         for _ in range(3):
             share *= share  # the eighth power, and below its root: quicker than powers
-        bent = band / np.sqrt(np.sqrt(np.sqrt(1 + share)))  # exact to .1 % up to a third of the way
-        np.clip(bent, -limit, limit, out=made[top : top + ROWS])
+        bent = part / np.sqrt(np.sqrt(np.sqrt(1 + share)))  # exact to .1 % up to a third of the way
+        np.clip(bent, -limit, limit, out=made[band])
     return made

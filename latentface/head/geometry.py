@@ -5,6 +5,7 @@ Coordinates are photo pixels (column, row; integers are pixels' centres), depth 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,13 @@ from scipy import ndimage
 from latentface.arrays import BoolArray, Float32Array, Float64Array, Int64Array
 from latentface.head.model import HeadModel
 from latentface.ops.raster import Raster, rasterise
+
+ROWS = 128  # of a picture that are computed together, which bounds the memory needed
+
+
+def bands(rows: int) -> Iterator[slice]:
+    """The rows of a picture, in bands."""
+    return (slice(top, min(top + ROWS, rows)) for top in range(0, rows, ROWS))
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,10 @@ class Box:
         made[..., 0] = (np.arange(self.width * scale) + 0.5) / scale - 0.5 + self.left
         made[..., 1] = ((np.arange(self.height * scale) + 0.5) / scale - 0.5 + self.top)[:, None]
         return made
+
+    def rows(self, band: slice) -> Box:
+        """A band of its rows, which are counted from its first one."""
+        return Box(self.left, self.top + band.start, self.right, self.top + band.stop)
 
     def read(self, values: npt.NDArray[Any], places: npt.ArrayLike, beyond: Any) -> npt.NDArray[Any]:
         """Values [H, W] of this box at the pixels nearest to places [..., 2], and `beyond` outside it."""

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from latentface.arrays import Float32Array, Float64Array, Pixels
 from latentface.faces.crop import ffhq_quad
-from latentface.head.geometry import Box, ramp
+from latentface.head.geometry import Box, bands, ramp
 from latentface.head.motion import STILL, Motion
 from latentface.io.images import reduced
 from latentface.ops.raster import sample
@@ -26,7 +26,6 @@ AROUND = 5.0  # inter-ocular distances beyond the landmarks, further than any fi
 NEW = (16.0, 40.0)  # of 255: if a copy differs by more from its own moved pixels, it has new content there
 PLAIN = np.ones((1, 1), np.float32)  # the gain where light stays
 MOST_AT_ONCE = 12_000_000  # pixels of copies that are moved at once; each takes some 80 bytes meanwhile
-ROWS = 128  # of the photo that are moved together
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,11 +97,11 @@ class HeadView:
                 result[..., 3:] = _moved(photo[..., 3:], part, motion.shift)
             return
         colours, alpha = np.ascontiguousarray(photo[..., :3]), np.ascontiguousarray(photo[..., 3:])
-        for top in range(0, part.height, ROWS):
-            band = Box(part.left, part.top + top, part.right, min(part.top + top + ROWS, part.bottom))
-            result[top : top + ROWS, :, :3], shift = self._enlarge_band(band, picture, motion, colours)
+        for band in bands(part.height):
+            rows = part.rows(band)
+            result[band, :, :3], shift = self._enlarge_band(rows, picture, motion, colours)
             if photo.shape[2] == 4:
-                result[top : top + ROWS, :, 3:] = _moved(alpha, band, shift)
+                result[band, :, 3:] = _moved(alpha, rows, shift)
 
     def _enlarge_band(self, band: Box, picture: Pixels, motion: Motion, photo: Pixels) -> tuple[Pixels, Float32Array]:
         """A band of the photo after a motion, RGB, and its displacements."""

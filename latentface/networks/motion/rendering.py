@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
@@ -52,7 +53,7 @@ class Rendering:
     occlusion: Tensor
 
 
-class RenderingModel(nn.Module, Generic[SourceT, StateT]):
+class RenderingModel(nn.Module, ABC, Generic[SourceT, StateT]):
     """Finds keypoints in pictures, and renders a source with its keypoints moved.
 
     Pictures are [N, 3, H, W] in [-1, 1]; the generator sees [0, 1], as published weights expect.
@@ -60,9 +61,9 @@ class RenderingModel(nn.Module, Generic[SourceT, StateT]):
 
     generator: Any  # a module with `encode`, `compose` and `deform`
 
+    @abstractmethod
     def keypoints(self, pictures: Tensor) -> StateT:
         """The keypoints of pictures [N, 3, H, W]; UsageError for another shape."""
-        raise NotImplementedError
 
     def encode(self, source: Tensor) -> SourceT:
         """Encode a source [N, 3, H, W] for `render`, once for many frames; UsageError for another shape."""
@@ -107,5 +108,6 @@ class RenderingModel(nn.Module, Generic[SourceT, StateT]):
         frame: Tensor = self.generator.compose((repeated + 1) / 2, drawn) * 2 - 1
         return frame
 
+    @abstractmethod
     def _check(self, pictures: Tensor) -> None:
-        raise NotImplementedError
+        """Raise UsageError for pictures of a shape that the model cannot take."""
