@@ -34,10 +34,20 @@ class Square:
 
     def cut(self, picture: Pixels) -> Pixels:
         """The pixels [side, side, C] inside it, with the border pixels of the picture repeated beyond it."""
-        height, width = picture.shape[:2]
-        rows = np.clip(np.arange(self.top, self.top + self.side), 0, height - 1)
-        columns = np.clip(np.arange(self.left, self.left + self.side), 0, width - 1)
-        return np.ascontiguousarray(picture[rows][:, columns])
+        (top, bottom, above, below), (left, right, before, after) = (
+            _within(first, self.side, size)
+            for first, size in zip((self.top, self.left), picture.shape[:2], strict=True)
+        )
+        part = picture[top:bottom, left:right]
+        if above or below or before or after:
+            return np.pad(part, ((above, below), (before, after), (0, 0)), mode="edge")
+        return np.ascontiguousarray(part)
+
+
+def _within(first: int, side: int, size: int) -> tuple[int, int, int, int]:
+    """Which of `size` pixels lie in a range of `side`, at least one, and how many are missing before and after."""
+    low, high = min(max(first, 0), size - 1), max(min(first + side, size), 1)
+    return low, high, min(max(-first, 0), side - 1), min(max(first + side - size, 0), side - 1)
 
 
 def shrink(square: Pixels, side: int) -> Pixels:

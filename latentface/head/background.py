@@ -15,7 +15,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -26,13 +25,10 @@ from latentface.arrays import BoolArray, Float32Array, Float64Array, Pixels
 from latentface.faces.alignment import crop_face
 from latentface.faces.crop import FaceCrop, map_points
 from latentface.head.geometry import Box, bands, blur_known, ramp
+from latentface.head.motion import STILL, Motion
 from latentface.io.images import reduced
 from latentface.networks.matte import MatteNet
-from latentface.ops.raster import sample
-from latentface.ops.warp import mirrored, read
-
-if TYPE_CHECKING:
-    from latentface.head.motion import Motion
+from latentface.ops.warp import keep_background, read
 
 MARGIN = 0.7  # crop sides around the crop in which the background keeps still
 CELLS = 288  # the longer side of the small copy of all that
@@ -76,22 +72,10 @@ class Background:
         Returns:
             How much of each pixel is background before and after the motion, [h, w].
         """
-        box, moves = motion.box, motion.moves
-        here, picture = self.share[box.slices], self.picture[box.slices]
-        behind = np.empty_like(here)
-        for band in bands(box.height):
-            places = box.rows(band).places() + motion.shift[band]
-            free = read(self.share, places)  # what is free of people after the motion
-            found = moves[band] & (free > 0)
-            clear = found & (free == 1) & (here[band] == 1)
-            moved[band][clear] = picture[band][clear]
-            rows, columns = np.nonzero(found & ~clear)
-            there = mirrored(places[rows, columns], (self.share.shape[0], self.share.shape[1]))
-            gains = motion.gain.at(np.stack([columns, rows + band.start], axis=1).astype(np.float32))
-            change = free[rows, columns][:, None] * picture[band][rows, columns]
-            moved[band][rows, columns] += change - gains[:, None] * sample(self.seen, there)
-            behind[band] = np.minimum(here[band], free)
-        return behind
+        box, gain = motion.box, motion.gain
+        return keep_background(
+            moved, box.left, box.top, motion.shift, STILL, gain.values, gain.step, self.share, self.picture, self.seen
+        )
 
 
 def find_background(

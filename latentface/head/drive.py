@@ -27,7 +27,7 @@ from latentface.head.creases import (
 )
 from latentface.head.eye_contour import Eye, find_eyes, mesh_eye
 from latentface.head.eyes import BLEND, BROWS, FOLDS, SIDES, find_blink, open_eye, with_lids
-from latentface.head.field import Field, Scene, find_field, keep_inside
+from latentface.head.field import Field, Scene, find_field
 from latentface.head.geometry import Box, ramp
 from latentface.head.in_front import Finders, InFront, find_in_front
 from latentface.head.interior import SLIVER, Opening, dark, fill, find_opening
@@ -272,7 +272,6 @@ class Driver:
         if field is None:
             return Driven(self.photo.copy())
         box = field.box
-        field = replace(field, shift=keep_inside(field.shift, box, (photo.shape[1], photo.shape[0])))
         blend = BLEND if self.spectacles is None else 0.25 * BLEND  # frames do not move with lids
         found = (
             find_blink(eye, was, model, scene.before, to, side, scene.size, folds, blend)
@@ -309,7 +308,9 @@ class Driver:
 
     def _move(self, photo: Pixels, motion: Motion, field: Field) -> tuple[Motion, Float32Array]:
         """The photo after a motion, [H, W, 3] of its box, with its background where it was if that would be seen."""
-        moved, around = motion.move(photo), np.abs(field.shift[field.layer < 0]).max(initial=0)
+        moved = motion.move(photo)
+        some = (slice(None, None, 4),) * 2  # the field around a head is smooth
+        around = np.abs(field.shift[some][field.layer[some] < 0]).max(initial=0)
         if around < OUTLINE * self.scene.unit or self.background is None:
             return motion, moved
         return replace(motion, behind=self.background.keep_still(moved, motion)), moved

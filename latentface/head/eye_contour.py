@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from latentface.arrays import Float32Array, Float64Array, Pixels
+from latentface.arrays import Float32Array, Float64Array, Int64Array, Pixels
 from latentface.head.model import HeadModel
 from latentface.ops.raster import sample
 
@@ -92,7 +93,7 @@ def mesh_eye(model: HeadModel, vertices: Float32Array, side: str) -> Eye:
     along *= unit / np.linalg.norm(along)
     across = np.array([along[1], -along[0]]) * (1 if along[0] > 0 else -1)
     origin, axes = (points[inner] + points[outer]) / 2, np.stack([along, across])
-    iris = vertices[(model.regions[f"eyeball_{side}"] > 0.5) & (model.neutral[:, 2] > 9.35), :2].mean(axis=0)
+    iris = vertices[_iris(model, side), :2].mean(axis=0)
     bare = Eye(origin, axes, np.zeros((2, 2)), np.zeros(2), np.zeros(2), np.zeros(3))
     corners = np.stack(bare.frame(points[[outer, inner]]), axis=1)
     arcs = []
@@ -102,6 +103,13 @@ def mesh_eye(model: HeadModel, vertices: Float32Array, side: str) -> Eye:
         arch = 4 * t * (1 - t)
         arcs.append(np.linalg.solve(np.stack([arch, arch * (2 * t - 1)], axis=1), sign * v))
     return Eye(origin, axes, corners, arcs[0], arcs[1], np.array([*bare.frame(iris), RADII[1]]))
+
+
+@lru_cache(maxsize=8)
+def _iris(model: HeadModel, side: str) -> Int64Array:
+    """The vertices of an eyeball that lie in front."""
+    found: Int64Array = np.flatnonzero((model.regions[f"eyeball_{side}"] > 0.5) & (model.neutral[:, 2] > 9.35))
+    return found
 
 
 def find_eyes(photo: Pixels, left: Eye, right: Eye, before: tuple[Eye, Eye] | None = None) -> tuple[Eye, Eye]:

@@ -22,10 +22,10 @@ from scipy import ndimage
 
 from latentface.arrays import Float32Array, Float64Array, Int64Array
 from latentface.faces.neighbours import held, within
-from latentface.head.geometry import Box, Surface, affine, bands, eye_distance, ramp
+from latentface.head.geometry import Box, Surface, affine, eye_distance, extent, ramp
 from latentface.head.model import HeadModel
 from latentface.ops.raster import Raster, normals
-from latentface.ops.warp import block_sums, enlarge, relax
+from latentface.ops.warp import block_sums, enlarge, keep_inside, relax
 
 CELL = 0.1  # step of the grid, as a part of the inter-ocular distance
 FADE = 0.7  # length over which the field fades outside the head, the same
@@ -38,7 +38,9 @@ HAIR = 1.2  # how much wider than the skull the window of the similarity is
 LIDS = tuple((which, side) for which in ("upper", "lower") for side in ("left", "right"))
 STILL = 0.02  # centimetres: vertices that expressions move by less belong to the skull
 MOVED = 0.02  # pixels: a head that moves less does not move
-FARTHEST = 2 / 3  # largest displacement, as a part of the distance to the photo's border
+#: Largest displacement, as a part of the distance to the photo's border: what lies beside the border is stretched, by 3
+#: at most, and the outermost pixels are not smeared into bars.
+FARTHEST = 2 / 3
 ACCURACY, ROUNDS = 2e-4, 400  # convergence of the field beyond the head: change in pixels, and largest number of rounds
 
 
@@ -189,7 +191,7 @@ class Field:
 def find_field(scene: Scene, after: Float32Array) -> Field | None:
     """The field of a head's motion in its photo, or None if no pixel moves."""
     shift = scene.before[:, :2] - after[:, :2]
-    longest = float(np.linalg.norm(shift[scene.used], axis=1).max())
+    longest = float(np.sqrt(np.square(shift[scene.used]).sum(axis=1).max()))
     if longest < MOVED:
         return None
     fade = max(FADE * scene.unit, SLACK * longest)
@@ -210,7 +212,8 @@ def find_field(scene: Scene, after: Float32Array) -> Field | None:
     blocks = block_middles(box, step)
     turned = Turn.between(scene, after).at(blocks, fade)
     shift = _continue(mesh, layer, turned, scene.carried(after, blocks), scene.held(box, blocks), step, fade)
-    return Field(box, shift, layer, seen, facing, trust)
+    inside = keep_inside(shift, box.left, box.top, scene.size, FARTHEST)
+    return Field(box, inside, layer, seen, facing, trust)
 
 
 @dataclass(frozen=True)
@@ -229,10 +232,10 @@ class Turn:
         solid = scene.solid @ after[scene.still].astype(np.float64)
         u, s, vt = np.linalg.svd(solid[:2, :2].T)
         matrix = np.linalg.inv(u @ vt * s.mean())
-        middle = (skull.min(axis=0) + skull.max(axis=0)) / 2
+        middle = np.mean(extent(skull), axis=0)
         there = (_homogeneous(middle[None]) @ solid)[0]
         offset = middle[:2] - matrix @ there[:2]
-        low, high = after[scene.used, :2].min(axis=0), after[scene.used, :2].max(axis=0)
+        low, high = extent(after[scene.used, :2])
         return cls(matrix, offset, (low + high) / 2, (high - low) / 2)
 
     def at(self, places: Float64Array, fade: float) -> Float64Array | None:
@@ -306,21 +309,3 @@ def _continue(
         coarse += fixed
     coarse *= (carried if theirs is None else carried * (1 - theirs))[..., None]
     return enlarge(coarse.astype(np.float32), step, mesh, layer)
-
-
-def keep_inside(shift: Float32Array, box: Box, size: tuple[int, int]) -> Float32Array:
-    """Limit a displacement [H, W, 2] in a box so that it does not read from outside the photo.
-
-    It never exceeds two thirds of the distance to the photo's border: the region beside the border is stretched, by at
-    most 3, and the outermost pixels are not smeared into bars. size: the photo's width and height.
-    """
-    last, made = np.array(size, np.float32) - 1, np.empty(shift.shape, np.float32)
-    for band in bands(box.height):
-        part, places = shift[band], box.rows(band).places()
-        limit = np.float32(FARTHEST) * np.where(part > 0, last - places, places).clip(0)
-        share = (np.abs(part) / np.maximum(limit, 1e-3)).clip(max=1e4)
-        for _ in range(3):
-            share *= share  # the eighth power, and below its root: quicker than powers
-        bent = part / np.sqrt(np.sqrt(np.sqrt(1 + share)))  # exact to .1 % up to a third of the way
-        np.clip(bent, -limit, limit, out=made[band])
-    return made

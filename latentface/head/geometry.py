@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,12 @@ ROWS = 128  # of a picture that are computed together, which bounds the memory n
 def bands(rows: int) -> Iterator[slice]:
     """The rows of a picture, in bands."""
     return (slice(top, min(top + ROWS, rows)) for top in range(0, rows, ROWS))
+
+
+def extent(points: npt.ArrayLike) -> tuple[Float64Array, Float64Array]:
+    """The least and the largest coordinates of points [N, D], both [D]."""
+    columns = np.ascontiguousarray(np.asarray(points, np.float64).T)  # numpy is slow along the first of two axes
+    return columns.min(axis=1), columns.max(axis=1)
 
 
 @dataclass(frozen=True)
@@ -86,13 +93,14 @@ class Box:
     @classmethod
     def around(cls, points: npt.ArrayLike, margin: float, height: int, width: int) -> Box:
         """That of points [N, 2] and a margin, within a photo; it may be empty."""
-        low, high = np.min(points, axis=0) - margin, np.max(points, axis=0) + margin
+        low, high = extent(points)
+        low, high = low - margin, high + margin
         left, top = np.clip(np.floor(low), 0, [width, height]).astype(int)
         right, bottom = np.clip(np.ceil(high) + 1, 0, [width, height]).astype(int)
         return cls(int(left), int(top), int(max(right, left)), int(max(bottom, top)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Surface:
     """The triangles that hide each other in a photo: skin, and caps over the openings of mouth and eyes.
 
@@ -102,15 +110,20 @@ class Surface:
         rings: the cap's rings, in the order of their layers.
     """
 
-    triangles: Int64Array
+    triangles: npt.NDArray[np.int32]
     layer: npt.NDArray[np.int8]
     rings: tuple[Int64Array, ...]
 
-    @property
-    def skin(self) -> Int64Array:
+    @cached_property
+    def skin(self) -> npt.NDArray[np.int32]:
         """The skin's triangles, [T, 3]."""
-        skin: Int64Array = self.triangles[self.layer == 0]
+        skin: npt.NDArray[np.int32] = self.triangles[self.layer == 0]
         return skin
+
+    @cached_property
+    def _layer_or_none(self) -> npt.NDArray[np.int8]:
+        """The layer of each triangle, and last the -1 of no triangle, which an index of -1 reads."""
+        return np.append(self.layer, np.int8(-1))
 
     @classmethod
     def of(cls, model: HeadModel) -> Surface:
@@ -122,7 +135,7 @@ class Surface:
             fan = np.stack([ring, np.roll(ring, -1), middle], axis=1)
             triangles += [fan, fan[:, ::-1]]  # seen from either side
             layers.append(np.full(2 * len(fan), k + 1, np.int8))
-        return cls(np.concatenate(triangles), np.concatenate(layers), rings)
+        return cls(np.concatenate(triangles).astype(np.int32), np.concatenate(layers), rings)
 
     def closed(self, values: Float32Array) -> Float32Array:
         """Values of the model's vertices [V, C], and those of the caps' middles after them."""
@@ -136,7 +149,7 @@ class Surface:
 
     def layers(self, raster: Raster) -> npt.NDArray[np.int8]:
         """The layer seen at each pixel, -1 where there is none, [H, W]."""
-        return np.where(raster.covered, self.layer[raster.index], np.int8(-1))
+        return self._layer_or_none[raster.index]
 
 
 def eye_distance(model: HeadModel, vertices: Float32Array) -> float:

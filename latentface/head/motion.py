@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from latentface.arrays import BoolArray, Float32Array, Pixels
+from latentface.arrays import Float32Array, Pixels
 from latentface.head.geometry import Box
 from latentface.head.shading import Gain
 from latentface.ops.warp import move
@@ -29,12 +27,6 @@ class Motion:
     shift: Float32Array
     gain: Gain
     behind: Float32Array | None = None
-
-    @property
-    def moves(self) -> BoolArray:
-        """Which pixels move, [H, W]."""
-        found: BoolArray = (np.abs(self.shift[..., 0]) > STILL) | (np.abs(self.shift[..., 1]) > STILL)
-        return found
 
     def gains(self, rows: slice) -> Float32Array:
         """The gain of every pixel of some of the box's rows, [h, W]."""

@@ -31,7 +31,11 @@ SIGNATURES: dict[str, list[Any]] = {
     "lf_relax": [_DOUBLES, _DOUBLES, _SMALL, _SMALL, _REAL, _REAL, _SMALL, _DOUBLES],
     "lf_enlarge": [_FLOATS, _SMALL, _SMALL, _SMALL, _FLOATS, _LAYERS, _SMALL, _SMALL, _FLOATS],
     "lf_move": [_BYTES, *[_SMALL] * 4, _FLOATS, _SMALL, _SMALL, _FLOAT, _FLOATS, _SMALL, _SMALL, _SMALL, _FLOATS],
-}
+    "lf_keep_background": [
+        _BYTES, _BYTES, _FLOATS, *[_SMALL] * 4, _FLOATS, _SMALL, _SMALL, _FLOAT, _FLOATS, *[_SMALL] * 3, _FLOATS, _FLOATS,
+    ],
+    "lf_keep_inside": [_FLOATS, *[_SMALL] * 6, _FLOAT, _FLOATS],
+}  # fmt: skip
 
 
 def block_sums(mesh: Floats, layer: Layers, step: int) -> Doubles:
@@ -141,11 +145,7 @@ def move(
         gain: factor for moved pixels, float32, at every `step`th pixel from pixel step // 2 on.
         step: spacing of the gains in pixels.
     """
-    height, width = shift.shape[:2]
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-        raise ValueError(f"the picture is {picture.dtype} {list(picture.shape)}: expected uint8 [H, W, 3]")
-    if not (0 <= left <= picture.shape[1] - width and 0 <= top <= picture.shape[0] - height):
-        raise ValueError(f"a part of {width} x {height} at {left}, {top} lies outside of {list(picture.shape[:2])}")
+    height, width = _check_part(picture, left, top, shift)
     moves, gains = np.ascontiguousarray(shift, np.float32), np.ascontiguousarray(gain, np.float32)
     found = _library()
     if found is None:
@@ -156,6 +156,70 @@ def move(
         gains, *gains.shape, step, out,
     )  # fmt: skip
     return out
+
+
+def keep_background(
+    moved: Floats, left: int, top: int, shift: Floats, still: float, gain: Floats, step: int,
+    share: Floats, background: npt.NDArray[np.uint8], seen: npt.NDArray[np.uint8],
+) -> Floats:  # fmt: skip
+    """Put a background back in a part of a picture that `move` made, float32 [h, w, 3], in place.
+
+    What came along of it is taken off, and what is free after the motion gets the background that stands there.
+
+    Args:
+        moved, left, top, shift, still, gain, step: the result and the arguments of `move`.
+        share: how much of each pixel of the picture is background, float32 [H, W].
+        background: it alone, uint8 [H, W, 3].
+        seen: the same, times `share`.
+
+    Returns:
+        How much of each pixel is background before and after the motion, float32 [h, w].
+    """
+    height, width = _check_part(background, left, top, shift)
+    if moved.shape != (height, width, 3) or moved.dtype != np.float32 or not moved.flags.c_contiguous:
+        raise ValueError(f"moved {moved.dtype} {list(moved.shape)}: expected contiguous float32 {[height, width, 3]}")
+    if share.shape != background.shape[:2] or seen.shape != background.shape:
+        raise ValueError(f"share {list(share.shape)} and seen {list(seen.shape)} of {list(background.shape)} pixels")
+    moves, gains = np.ascontiguousarray(shift, np.float32), np.ascontiguousarray(gain, np.float32)
+    found = _library()
+    if found is None:
+        return _keep_reference(moved, left, top, moves, np.float32(still), gains, step, share, background, seen)
+    behind = np.empty((height, width), np.float32)
+    found.lf_keep_background(
+        np.ascontiguousarray(background), np.ascontiguousarray(seen), np.ascontiguousarray(share, np.float32),
+        *share.shape, left, top, moves, height, width, still, gains, *gains.shape, step, moved, behind,
+    )  # fmt: skip
+    return behind
+
+
+def keep_inside(shift: Floats, left: int, top: int, size: tuple[int, int], most: float) -> Floats:
+    """Bend displacements [h, w, 2] of a part of a picture so that they do not read from outside it.
+
+    None exceeds a part of the distance to the picture's edge on its side; up to a third of that it changes by .1 % at
+    most.
+
+    Args:
+        shift: float32.
+        left: the first column of the part.
+        top: its first row.
+        size: height and width of the picture.
+        most: that part, below 1.
+    """
+    moves = np.ascontiguousarray(shift, np.float32)
+    height, width = moves.shape[:2]
+    found = _library()
+    if found is not None:
+        out = np.empty_like(moves)
+        found.lf_keep_inside(moves, height, width, left, top, *size, most, out)
+        return out
+    places = np.stack(np.meshgrid(np.arange(width) + left, np.arange(height) + top), axis=2).astype(np.float32)
+    last = np.array([size[1] - 1, size[0] - 1], np.float32)
+    limit = np.float32(most) * np.where(moves > 0, last - places, places).clip(0)
+    part = (np.abs(moves) / np.maximum(limit, np.float32(1e-3))).clip(max=1e4)
+    for _ in range(3):
+        part = part * part  # the eighth power, and below its root: quicker than powers
+    bent: Floats = np.clip(moves / np.sqrt(np.sqrt(np.sqrt(1 + part))), -limit, limit)
+    return bent
 
 
 def read(values: Floats, places: Floats, bounded: bool = False) -> Floats:
@@ -185,6 +249,15 @@ def mirrored(places: Floats, size: tuple[int, int]) -> Floats:
     last = np.array([size[1] - 1, size[0] - 1], np.float32)
     made: Floats = last - np.abs(last - np.abs(places))
     return made
+
+
+def _check_part(picture: npt.NDArray[np.uint8], left: int, top: int, shift: Floats) -> tuple[int, int]:
+    height, width = shift.shape[:2]
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+        raise ValueError(f"the picture is {picture.dtype} {list(picture.shape)}: expected uint8 [H, W, 3]")
+    if not (0 <= left <= picture.shape[1] - width and 0 <= top <= picture.shape[0] - height):
+        raise ValueError(f"a part of {width} x {height} at {left}, {top} lies outside of {list(picture.shape[:2])}")
+    return height, width
 
 
 def _check_mesh(mesh: Floats, layer: Layers) -> tuple[int, int]:
@@ -236,17 +309,43 @@ def _move_reference(
 ) -> Floats:
     height, width = shift.shape[:2]
     out: Floats = picture[top : top + height, left : left + width].astype(np.float32)
-    far = ~((np.abs(shift[..., 0]) <= still) & (np.abs(shift[..., 1]) <= still))
-    rows, columns = np.nonzero(far)
-    at = np.stack([columns + left, rows + top], axis=1).astype(np.float32) + shift[far]
-    u, v = (
-        np.clip((each - step // 2).astype(np.float32) / np.float32(step), np.float32(0), np.float32(count - 1))
-        for each, count in ((columns, gain.shape[1]), (rows, gain.shape[0]))
-    )
-    u0, v0 = u.astype(np.int64), v.astype(np.int64)
-    u1, v1 = np.minimum(u0 + 1, gain.shape[1] - 1), np.minimum(v0 + 1, gain.shape[0] - 1)
-    du, dv = u - u0.astype(np.float32), v - v0.astype(np.float32)
-    high = gain[v0, u0] + du * (gain[v0, u1] - gain[v0, u0])
-    low = gain[v1, u0] + du * (gain[v1, u1] - gain[v1, u0])
-    out[far] = sample(picture, mirrored(at, (picture.shape[0], picture.shape[1]))) * (high + dv * (low - high))[:, None]
+    rows, columns = np.nonzero(_far(shift, still))
+    at = mirrored(_sources(shift, left, top)[rows, columns], (picture.shape[0], picture.shape[1]))
+    out[rows, columns] = sample(picture, at) * _gains(gain, step, rows, columns)
     return out
+
+
+def _keep_reference(
+    moved: Floats, left: int, top: int, shift: Floats, still: np.float32, gain: Floats, step: int, share: Floats,
+    background: npt.NDArray[np.uint8], seen: npt.NDArray[np.uint8],
+) -> Floats:  # fmt: skip
+    part = slice(top, top + shift.shape[0]), slice(left, left + shift.shape[1])
+    here, there, places = share[part], background[part], _sources(shift, left, top)
+    free = read(share, places)
+    found = _far(shift, still) & (free > 0)
+    clear = found & (free == 1) & (here == 1)
+    moved[clear] = there[clear]
+    rows, columns = np.nonzero(found & ~clear)
+    came = sample(seen, mirrored(places[rows, columns], (share.shape[0], share.shape[1]))) * _gains(gain, step, rows, columns)
+    moved[rows, columns] += free[rows, columns][:, None] * there[rows, columns] - came
+    behind: Floats = np.minimum(here, free)
+    return behind
+
+
+def _far(shift: Floats, still: np.float32) -> npt.NDArray[np.bool_]:
+    """Which displacements [h, w, 2] move anything, [h, w]."""
+    far: npt.NDArray[np.bool_] = ~((np.abs(shift[..., 0]) <= still) & (np.abs(shift[..., 1]) <= still))
+    return far
+
+
+def _sources(shift: Floats, left: int, top: int) -> Floats:
+    """Where the pixels of a part of a picture come from, [h, w, 2]."""
+    columns, rows = np.arange(shift.shape[1]) + left, np.arange(shift.shape[0]) + top
+    sources: Floats = np.stack(np.meshgrid(columns, rows), axis=2).astype(np.float32) + shift
+    return sources
+
+
+def _gains(gain: Floats, step: int, rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64]) -> Floats:
+    """Gains at pixels, [N, 1], from those at every `step`th pixel from pixel step // 2 on."""
+    places = np.stack([columns - step // 2, rows - step // 2], axis=1).astype(np.float32) / np.float32(step)
+    return read(gain, places)[:, None]

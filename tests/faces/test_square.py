@@ -81,3 +81,12 @@ def test_a_face_is_looked_for_in_copies_of_growing_size(monkeypatch: pytest.Monk
     assert points is not None and np.abs(points - expected).max() < 8  # two pixels of the copy
     assert best_face(np.zeros((40, 60, 3), np.uint8), place_points, (90, 360)) is None
     assert seen[2:] == [60]  # a copy is never larger than the picture, nor looked at twice
+
+
+@pytest.mark.parametrize(("left", "top"), [(0, 0), (-3, 5), (5, -3), (-20, 30), (30, -20), (3, 2)])
+@pytest.mark.parametrize("side", [1, 4, 30])
+def test_a_square_repeats_the_border_of_its_picture(left: int, top: int, side: int) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (9, 12, 3), dtype=np.uint8)
+    rows, columns = np.clip(np.arange(top, top + side), 0, 8), np.clip(np.arange(left, left + side), 0, 11)
+    cut = Square(left, top, side).cut(picture)
+    assert np.array_equal(cut, picture[rows][:, columns]) and cut.flags.c_contiguous

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from latentface.head.field import Scene, find_field, keep_inside
-from latentface.head.geometry import Box
+from latentface.head.field import FARTHEST, Scene, find_field
+from latentface.ops.warp import keep_inside
 from tests.helpers.head_picture import HEIGHT, WIDTH, model, place
 
 
@@ -124,7 +124,7 @@ def test_a_head_cheek_to_cheek_is_not_dragged_along(after):
 def test_nothing_is_read_from_outside_the_photo_and_no_bars_are_drawn(pushed: tuple[float, float]) -> None:
     y, x = np.mgrid[:120, :200].astype(np.float32)
     places = np.stack([x, y], -1)
-    shift = keep_inside(np.broadcast_to(np.float32(pushed), places.shape), Box(0, 0, 200, 120), (200, 120))
+    shift = keep_inside(np.broadcast_to(np.float32(pushed), places.shape), 0, 0, (120, 200), FARTHEST)
     read = places + shift
     assert read.min() >= 0 and read[..., 0].max() <= 199 and read[..., 1].max() <= 119
     for axis, steps in ((0, np.diff(read[..., 0], axis=1)), (1, np.diff(read[..., 1], axis=0))):

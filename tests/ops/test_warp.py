@@ -10,7 +10,7 @@ import pytest
 
 from latentface.ops import native
 from latentface.ops.raster import sample
-from latentface.ops.warp import block_sums, enlarge, mirrored, move, read, relax
+from latentface.ops.warp import block_sums, enlarge, keep_background, keep_inside, mirrored, move, read, relax
 
 SIZE = (53, 47)
 
@@ -86,6 +86,44 @@ def test_moving_is_the_same_to_the_bit_as_sampling(step: int) -> None:
     places = mirrored(np.stack([x, y], axis=2).astype(np.float32) + shift, (60, 50))
     assert (places >= -1e-3).all() and (places <= [49.001, 59.001]).all()
     assert np.array_equal(plain[5:], sample(picture, places)[5:])
+
+
+@pytest.mark.parametrize("step", [1, 4])
+def test_keeping_the_background_still_is_the_same_to_the_bit(step: int) -> None:
+    random = np.random.default_rng(5)
+    background = random.integers(0, 256, (60, 50, 3), dtype=np.uint8)
+    share = random.uniform(0, 1, (60, 50)).astype(np.float32)
+    share[:, :20], share[30:] = 1, 0
+    seen = np.rint(share[..., None] * background).astype(np.uint8)
+    shift = random.normal(0, 6, (50, 40, 2)).astype(np.float32)
+    shift[:5] = 0.001
+    gain = random.uniform(0.7, 1.3, (-(-50 // step), -(-40 // step))).astype(np.float32)
+    moved = random.uniform(0, 255, (50, 40, 3)).astype(np.float32)
+    parts = []
+
+    def keep() -> np.ndarray:
+        parts.append(moved.copy())
+        return keep_background(parts[-1], 6, 7, shift, 0.002, gain, step, share, background, seen)
+
+    behind, reference = both(keep)
+    assert np.array_equal(behind, reference) and np.array_equal(*parts)
+    here = share[7:57, 6:46]
+    assert (behind <= here).all() and (behind[(here == 1)] > 0).any()
+    assert np.array_equal(parts[0][:5], moved[:5]), "what does not move stays"
+    clear = (behind == 1) & (np.abs(shift) > 0.002).any(axis=2)
+    assert clear.any() and np.array_equal(parts[0][clear], background[7:57, 6:46][clear])
+    with pytest.raises(ValueError, match="contiguous"):
+        keep_background(moved[:, ::-1], 6, 7, shift, 0.002, gain, step, share, background, seen)
+    with pytest.raises(ValueError, match="share"):
+        keep_background(moved, 6, 7, shift, 0.002, gain, step, share[:9], background, seen)
+
+
+def test_bending_displacements_inside_is_the_same_to_the_bit() -> None:
+    random = np.random.default_rng(6)
+    shift = random.normal(0, 20, (30, 40, 2)).astype(np.float32)
+    shift[:2] = 0
+    made, reference = both(keep_inside, shift, 5, 8, (38, 50), 0.6)
+    assert np.array_equal(made, reference) and np.array_equal(made[:2], shift[:2])
 
 
 def test_shapes_that_do_not_belong_together_are_refused(mesh: tuple[np.ndarray, np.ndarray]) -> None:

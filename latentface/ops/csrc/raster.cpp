@@ -40,6 +40,13 @@ inline int32_t at_most(int64_t value) { return static_cast<int32_t>(value >> 8);
 
 bool set_up(const float* vertices, const int32_t* corners, int32_t number, int height, int width, int cull,
             Triangle& made) {
+    const float right = static_cast<float>(width), bottom = static_cast<float>(height);
+    const float* v0 = vertices + 3 * static_cast<int64_t>(corners[0]);
+    const float* v1 = vertices + 3 * static_cast<int64_t>(corners[1]);
+    const float* v2 = vertices + 3 * static_cast<int64_t>(corners[2]);
+    if (std::max({v0[0], v1[0], v2[0]}) < -1.0f || std::min({v0[0], v1[0], v2[0]}) > right ||
+        std::max({v0[1], v1[1], v2[1]}) < -1.0f || std::min({v0[1], v1[1], v2[1]}) > bottom)
+        return false;  // outside; most are, if only the lips are wanted
     Corner found[3];
     for (int k = 0; k < 3; ++k) {
         const float* v = vertices + 3 * static_cast<int64_t>(corners[k]);

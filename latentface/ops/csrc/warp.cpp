@@ -87,6 +87,36 @@ inline void sample(const uint8_t* picture, int32_t height, int32_t width, float 
     for (int c = 0; c < 3; ++c) out[c] = sum[c] * gain;
 }
 
+// values [H, W, C] at a place, bilinearly; beyond the first and last ones the nearest is taken
+inline void read(const float* values, int32_t height, int32_t width, int32_t channels, float x, float y, float* out) {
+    x = std::clamp(x, 0.0f, static_cast<float>(width - 1));
+    y = std::clamp(y, 0.0f, static_cast<float>(height - 1));
+    const int32_t left = static_cast<int32_t>(x), top = static_cast<int32_t>(y);
+    const int32_t right = std::min(left + 1, width - 1), bottom = std::min(top + 1, height - 1);
+    const float dx = x - static_cast<float>(left), dy = y - static_cast<float>(top);
+    const float* above = values + static_cast<int64_t>(top) * width * channels;
+    const float* below = values + static_cast<int64_t>(bottom) * width * channels;
+    for (int32_t c = 0; c < channels; ++c) {
+        const float a = above[left * channels + c], b = below[left * channels + c];
+        const float high = a + dx * (above[right * channels + c] - a);
+        const float low = b + dx * (below[right * channels + c] - b);
+        out[c] = high + dy * (low - high);
+    }
+}
+
+// factors [rows, columns] that are known at every `step`th pixel from pixel step / 2 on
+struct Gain {
+    const float* values;
+    int32_t rows, columns, step;
+
+    float at(int32_t x, int32_t y) const {
+        float made;
+        read(values, rows, columns, 1, static_cast<float>(x - step / 2) / static_cast<float>(step),
+             static_cast<float>(y - step / 2) / static_cast<float>(step), &made);
+        return made;
+    }
+};
+
 }  // namespace
 
 extern "C" {
@@ -98,25 +128,12 @@ int lf_read(const float* values, int32_t height, int32_t width, int32_t channels
     const float far_x = static_cast<float>(width - 1), far_y = static_cast<float>(height - 1);
 #pragma omp parallel for schedule(static)
     for (int64_t k = 0; k < count; ++k) {
-        float x = places[2 * k], y = places[2 * k + 1];
+        const float x = places[2 * k], y = places[2 * k + 1];
         float* to = out + k * channels;
-        if (bounded && !(x >= 0.0f && x <= far_x && y >= 0.0f && y <= far_y)) {
+        if (bounded && !(x >= 0.0f && x <= far_x && y >= 0.0f && y <= far_y))
             std::fill(to, to + channels, 0.0f);
-            continue;
-        }
-        x = std::clamp(x, 0.0f, far_x);
-        y = std::clamp(y, 0.0f, far_y);
-        const int32_t left = static_cast<int32_t>(x), top = static_cast<int32_t>(y);
-        const int32_t right = std::min(left + 1, width - 1), bottom = std::min(top + 1, height - 1);
-        const float dx = x - static_cast<float>(left), dy = y - static_cast<float>(top);
-        const float* above = values + static_cast<int64_t>(top) * width * channels;
-        const float* below = values + static_cast<int64_t>(bottom) * width * channels;
-        for (int32_t c = 0; c < channels; ++c) {
-            const float a = above[left * channels + c], b = below[left * channels + c];
-            const float high = a + dx * (above[right * channels + c] - a);
-            const float low = b + dx * (below[right * channels + c] - b);
-            to[c] = high + dy * (low - high);
-        }
+        else
+            read(values, height, width, channels, x, y, to);
     }
     return 0;
 }
@@ -210,12 +227,9 @@ int lf_enlarge(const float* grid, int32_t rows, int32_t columns, int32_t step, c
 int lf_move(const uint8_t* picture, int32_t height, int32_t width, int32_t left, int32_t top, const float* shift,
             int32_t h, int32_t w, float still, const float* gain, int32_t gh, int32_t gw, int32_t step, float* out) {
     const float far_x = static_cast<float>(width - 1), far_y = static_cast<float>(height - 1);
+    const Gain gains = {gain, gh, gw, step};
 #pragma omp parallel for schedule(static)
-    for (int32_t y = 0; y < h; ++y) {
-        const float v = std::clamp(static_cast<float>(y - step / 2) / static_cast<float>(step), 0.0f,
-                                   static_cast<float>(gh - 1));
-        const int32_t v0 = static_cast<int32_t>(v), v1 = std::min(v0 + 1, gh - 1);
-        const float dv = v - static_cast<float>(v0);
+    for (int32_t y = 0; y < h; ++y)
         for (int32_t x = 0; x < w; ++x) {
             const int64_t pixel = static_cast<int64_t>(y) * w + x;
             const float dx = shift[2 * pixel], dy = shift[2 * pixel + 1];
@@ -225,18 +239,66 @@ int lf_move(const uint8_t* picture, int32_t height, int32_t width, int32_t left,
                 for (int c = 0; c < 3; ++c) to[c] = static_cast<float>(from[c]);
                 continue;
             }
-            const float u = std::clamp(static_cast<float>(x - step / 2) / static_cast<float>(step), 0.0f,
-                                       static_cast<float>(gw - 1));
-            const int32_t u0 = static_cast<int32_t>(u), u1 = std::min(u0 + 1, gw - 1);
-            const float du = u - static_cast<float>(u0);
-            const float* above = gain + static_cast<int64_t>(v0) * gw;
-            const float* below = gain + static_cast<int64_t>(v1) * gw;
-            const float high = above[u0] + du * (above[u1] - above[u0]);
-            const float low = below[u0] + du * (below[u1] - below[u0]);
             sample(picture, height, width, mirrored(static_cast<float>(x + left) + dx, far_x),
-                      mirrored(static_cast<float>(y + top) + dy, far_y), high + dv * (low - high), to);
+                   mirrored(static_cast<float>(y + top) + dy, far_y), gains.at(x, y), to);
         }
-    }
+    return 0;
+}
+
+// moved [h, w, 3], a part of a picture from `left` and `top` on after lf_move, with the background [H, W, 3] where it
+// was: share [H, W] of each pixel is background, and `seen` the background times that share. The background that came
+// along is taken off, and what is free after the motion gets the background that stands there. behind [h, w]: how much
+// of each pixel is background before and after.
+int lf_keep_background(const uint8_t* background, const uint8_t* seen, const float* share, int32_t height,
+                       int32_t width, int32_t left, int32_t top, const float* shift, int32_t h, int32_t w, float still,
+                       const float* gain, int32_t gh, int32_t gw, int32_t step, float* moved, float* behind) {
+    const float far_x = static_cast<float>(width - 1), far_y = static_cast<float>(height - 1);
+    const Gain gains = {gain, gh, gw, step};
+#pragma omp parallel for schedule(static)
+    for (int32_t y = 0; y < h; ++y)
+        for (int32_t x = 0; x < w; ++x) {
+            const int64_t pixel = static_cast<int64_t>(y) * w + x;
+            const int64_t there = static_cast<int64_t>(y + top) * width + x + left;
+            const float dx = shift[2 * pixel], dy = shift[2 * pixel + 1];
+            const float at_x = static_cast<float>(x + left) + dx, at_y = static_cast<float>(y + top) + dy;
+            float free;
+            read(share, height, width, 1, at_x, at_y, &free);
+            behind[pixel] = std::min(share[there], free);
+            if (!(free > 0.0f) || (std::fabs(dx) <= still && std::fabs(dy) <= still)) continue;
+            const uint8_t* own = background + 3 * there;
+            float* to = moved + 3 * pixel;
+            if (free == 1.0f && share[there] == 1.0f) {
+                for (int c = 0; c < 3; ++c) to[c] = static_cast<float>(own[c]);
+                continue;
+            }
+            float came[3];
+            sample(seen, height, width, mirrored(at_x, far_x), mirrored(at_y, far_y), gains.at(x, y), came);
+            for (int c = 0; c < 3; ++c) to[c] += free * static_cast<float>(own[c]) - came[c];
+        }
+    return 0;
+}
+
+// out [h, w, 2]: displacements of a part of a picture from `left` and `top` on, bent so that none exceeds `most` of
+// the distance to the picture's edge on its side.
+int lf_keep_inside(const float* shift, int32_t h, int32_t w, int32_t left, int32_t top, int32_t height, int32_t width,
+                   float most, float* out) {
+    const float far[2] = {static_cast<float>(width - 1), static_cast<float>(height - 1)};
+#pragma omp parallel for schedule(static)
+    for (int32_t y = 0; y < h; ++y)
+        for (int32_t x = 0; x < w; ++x) {
+            const int64_t pixel = static_cast<int64_t>(y) * w + x;
+            const float place[2] = {static_cast<float>(x + left), static_cast<float>(y + top)};
+            for (int k = 0; k < 2; ++k) {
+                const float d = shift[2 * pixel + k];
+                const float limit = most * std::max(d > 0.0f ? far[k] - place[k] : place[k], 0.0f);
+                float share = std::min(std::fabs(d) / std::max(limit, 1e-3f), 1e4f);
+                share *= share;
+                share *= share;
+                share *= share;
+                const float bent = d / std::sqrt(std::sqrt(std::sqrt(1.0f + share)));
+                out[2 * pixel + k] = std::min(std::max(bent, -limit), limit);
+            }
+        }
     return 0;
 }
 
