@@ -447,7 +447,9 @@ def _landmarks(name: str, stamp: int) -> LandmarkPredictor:
         return dlib_landmarks.DlibLandmarks(dlib_landmarks.find_dlib68())
     path = pretrained.resolve("landmarks" if name == "builtin" else name, kind="landmarks")
     if path.is_file() and is_safetensors(path):
-        return alignment.BuiltinLandmarks(pretrained.load_landmarks(path))
+        network = pretrained.load_landmarks(path)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a fifth faster
+        return alignment.BuiltinLandmarks(network)
     return dlib_landmarks.DlibLandmarks(path)
 
 

@@ -52,4 +52,4 @@ def _within(first: int, side: int, size: int) -> tuple[int, int, int, int]:
 
 def shrink(square: Pixels, side: int) -> Pixels:
     """Resize a square picture with a low-pass filter."""
-    return np.asarray(Image.fromarray(square).resize((side, side), Image.Resampling.LANCZOS))
+    return np.asarray(Image.fromarray(square).resize((side, side), Image.Resampling.LANCZOS, reducing_gap=3.0))

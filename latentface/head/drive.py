@@ -156,8 +156,9 @@ class Driver:
     @cached_property
     def is_grey(self) -> bool:
         """Whether the photo's head has no colour."""
-        head = self.photo[self.scene.box.slices].astype(np.int16)
-        return int(np.ptp(head, axis=2).max(initial=0)) <= COLOURLESS
+        red, green, blue = np.moveaxis(self.photo[self.scene.box.slices], 2, 0)
+        most, least = (either(either(red, green), blue) for either in (np.maximum, np.minimum))
+        return int((most - least).max(initial=0)) <= COLOURLESS
 
     def as_colourless(self, picture: Pixels) -> Pixels:
         """The changed photo, uint8 [H, W, 3], without colour if its head had none, since painting may add some."""

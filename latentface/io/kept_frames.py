@@ -1,17 +1,17 @@
 """The finished frames of a run in a file, from which an interrupted run goes on.
 
 The first line says what is made of what. A record follows for each frame: the rectangle in which it differs from the
-source's frame, as a PNG. Records are only appended, so a killed process leaves at most one incomplete record at the
+source's frame, and the difference there, compressed. Records are only appended, so a killed process leaves at most one incomplete record at the
 end, which is discarded.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import struct
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -19,14 +19,14 @@ from types import TracebackType
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image
 
 from latentface.arrays import Pixels
 from latentface.errors import InputError, OutputError
 from latentface.io.paths import advice
 
-FORMAT = "latentface-frames-1"
-_HEAD = struct.Struct("<III")  # left, top, bytes of the PNG
+FORMAT = "latentface-frames-2"
+_HEAD = struct.Struct("<5I")  # left, top, width and height of the rectangle, bytes of its differences
+_LEVEL = 1  # of zlib: each higher one takes longer than it saves
 _LONGEST_LINE = 1 << 20
 _BEGINNING = 1 << 20  # bytes of a film that identify it, together with its size
 
@@ -82,7 +82,7 @@ class KeptFrames:
             stream.readline(_LONGEST_LINE)
             for _ in range(self.found):
                 head = stream.read(_HEAD.size)
-                yield head + stream.read(_HEAD.unpack(head)[2])
+                yield head + stream.read(_HEAD.unpack(head)[-1])
 
     def remove(self) -> None:
         """Close and delete the file, and its folder if that is empty then."""
@@ -113,28 +113,28 @@ class KeptFrames:
 
 def pack(made: Pixels, source: Pixels) -> bytes:
     """The record of a finished frame, uint8 [H, W, 3 or 4], by what it changes in the frame it was made from."""
-    differs = (made != source).any(axis=2)
-    rows, columns = np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0))
+    height, width, channels = made.shape
+    differs = (made != source).reshape(height, width * channels)
+    rows, columns = np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0)) // channels
     if not rows.size:
-        return _HEAD.pack(0, 0, 0)
-    top, left = int(rows[0]), int(columns[0])
-    picture = io.BytesIO()
-    part = np.ascontiguousarray(made[top : rows[-1] + 1, left : columns[-1] + 1])
-    Image.fromarray(part).save(picture, "PNG", compress_level=1)
-    return _HEAD.pack(left, top, picture.tell()) + picture.getvalue()
+        return _HEAD.pack(0, 0, 0, 0, 0)
+    there = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+    change = made[there] - source[there]  # modulo 256
+    packed = zlib.compress(change.tobytes(), _LEVEL)
+    return _HEAD.pack(there[1].start, there[0].start, change.shape[1], change.shape[0], len(packed)) + packed
 
 
 def unpack(record: bytes, source: Pixels) -> Pixels:
     """The finished frame of a record and the frame it was made from; InputError if it is damaged."""
-    left, top, size = _HEAD.unpack_from(record)
+    left, top, width, height, size = _HEAD.unpack_from(record)
     if not size:
         return source
     made: Pixels = source.copy()
+    part = made[top : top + height, left : left + width]
     try:
-        with Image.open(io.BytesIO(record[_HEAD.size :])) as picture:
-            part = np.asarray(picture)
-        made[top : top + part.shape[0], left : left + part.shape[1]] = part
-    except (OSError, SyntaxError, ValueError) as error:
+        change = zlib.decompressobj().decompress(record[_HEAD.size :], part.size)
+        part += np.frombuffer(change, np.uint8).reshape(height, width, -1)
+    except (zlib.error, ValueError) as error:
         raise InputError(f"a kept frame is damaged ({error}); delete the kept frames, and run again") from None
     return made
 
@@ -162,7 +162,7 @@ def _count(stream: BinaryIO, whole: int, size: int) -> tuple[int, int]:
     count = 0
     while whole + _HEAD.size <= size:
         stream.seek(whole)
-        end = whole + _HEAD.size + int(_HEAD.unpack(stream.read(_HEAD.size))[2])
+        end = whole + _HEAD.size + int(_HEAD.unpack(stream.read(_HEAD.size))[-1])
         if end > size:
             break
         count, whole = count + 1, end
