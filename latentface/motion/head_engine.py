@@ -42,6 +42,7 @@ LARGEST_GAZE = 20.0  # degrees
 LARGEST_PLACE = 1.0  # largest displacement of a neck in centimetres
 LARGEST_SIZE = 0.06  # natural logarithm
 SOFT = 0.6  # share of a limit from which motion slows down
+LIVE_WORKERS = 2  # frames of a live picture that are rendered at once; each more would make it later
 SEAM = 0.1  # sides of two heads' squares over which the motion of one passes into that of the other
 #: Opposite shapes: a decrease of one below the reference frame counts as an increase of the other.
 OPPOSED = (
@@ -214,8 +215,10 @@ def animate(
         return move_frame(picture, moving, transfers, *step)
 
     first = drivers[0]
-    workers = 0 if first.once and first.count is None else min(head.view.at_once(free_cores()) for head in moving)
-    frames = in_order(together(seen), render_frame, workers)
+    live = first.once and first.count is None
+    most = min(free_cores(), LIVE_WORKERS) if live else free_cores()
+    workers = min(head.view.at_once(most) for head in moving)
+    frames = in_order(together(seen), render_frame, workers, ahead=0 if live else 1)
     return assemble(first, picture, frames, [head.square for head in moving], [driver.report for driver in seen])
 
 

@@ -17,23 +17,28 @@ Step = TypeVar("Step")
 Made = TypeVar("Made")
 
 
-def in_order(steps: Iterator[Step], make: Callable[[Step], Made], workers: int) -> Iterator[Made]:
-    """The result of each step; while one is pending, `workers` more are computed and the next step is prepared.
+def in_order(
+    steps: Iterator[Step], make: Callable[[Step], Made], workers: int, *, ahead: int = 1
+) -> Iterator[Made]:
+    """The result of each step, computed by so many workers while the next step is prepared.
 
-    Without workers, as for live use, only the next step is prepared, by a second core, while a result is computed.
-    With several, each of them and the caller compute with one thread until the last result is taken.
+    With several workers, each of them and the caller compute with one thread until the last result is taken.
+
+    Args:
+        steps: what to compute, prepared one after the other.
+        make: computes one.
+        workers: how many are computed at once, 1 or more.
+        ahead: how many more wait for a worker, so that none is idle while the caller uses a result; 0 for live use,
+            where they would be late.
     """
-    with one_thread_each(workers > 1), _pool(1, workers > 1) as looking, _pool(max(workers, 1), workers > 1) as making:
+    with one_thread_each(workers > 1), _pool(1, workers > 1) as looking, _pool(workers, workers > 1) as making:
         waiting: deque[Future[Made]] = deque()
         end = object()
         coming: Future[Step | object] = looking.submit(next, steps, end)
         while (step := coming.result()) is not end:
             coming = looking.submit(next, steps, end)
-            if not workers:
-                yield make(step)  # type: ignore[arg-type]
-                continue
             waiting.append(making.submit(make, step))  # type: ignore[arg-type]
-            if len(waiting) > workers:
+            if len(waiting) >= workers + ahead:
                 yield waiting.popleft().result()
         for each in waiting:
             yield each.result()

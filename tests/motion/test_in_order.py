@@ -11,7 +11,7 @@ import torch
 from latentface.motion.in_order import free_cores, in_order
 
 
-@pytest.mark.parametrize("workers", [0, 1, 3])
+@pytest.mark.parametrize("workers", [1, 3])
 def test_results_come_in_order(workers: int) -> None:
     assert list(in_order(iter(range(20)), lambda k: k * k, workers)) == [k * k for k in range(20)]
 
@@ -26,7 +26,7 @@ def test_two_are_made_at_once() -> None:
     assert list(in_order(iter(range(4)), make, 2)) == [0, 1, 2, 3]
 
 
-def test_without_workers_only_the_next_step_is_prepared_meanwhile() -> None:
+def test_in_live_use_only_the_next_step_is_prepared_meanwhile() -> None:
     taken: list[int] = []
     second = threading.Event()
 
@@ -37,11 +37,11 @@ def test_without_workers_only_the_next_step_is_prepared_meanwhile() -> None:
                 second.set()
             yield k
 
-    results = in_order(steps(), lambda k: second.wait(10) and k, 0)
+    results = in_order(steps(), lambda k: second.wait(10) and k, 1, ahead=0)
     assert next(results) == 0 and taken == [0, 1]
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [1, 2])
 def test_an_error_in_a_step_or_in_the_work_arrives(workers: int) -> None:
     def broken() -> Iterator[int]:
         yield 1
@@ -60,7 +60,7 @@ def test_libraries_compute_with_one_thread_while_several_work() -> None:
         results = in_order(iter(range(3)), lambda k: torch.get_num_threads(), 2)
         assert next(results) == 1 == torch.get_num_threads()
         assert list(results) == [1, 1] and torch.get_num_threads() == 2
-        assert list(in_order(iter(range(2)), lambda k: torch.get_num_threads(), 0)) == [2, 2]
+        assert list(in_order(iter(range(2)), lambda k: torch.get_num_threads(), 1)) == [2, 2]
     finally:
         torch.set_num_threads(before)
 
