@@ -22,7 +22,7 @@ from scipy import ndimage
 
 from latentface.arrays import Float32Array, Float64Array, Int64Array
 from latentface.faces.neighbours import held, within
-from latentface.head.geometry import Box, Surface, affine, eye_distance, extent, ramp
+from latentface.head.geometry import Box, Surface, affine, extent, eye_distance, ramp
 from latentface.head.model import HeadModel
 from latentface.ops.raster import Raster, normals
 from latentface.ops.warp import block_sums, enlarge, keep_inside, relax

@@ -1,8 +1,8 @@
 """The finished frames of a run in a file, from which an interrupted run goes on.
 
 The first line says what is made of what. A record follows for each frame: the rectangle in which it differs from the
-source's frame, and the difference there, compressed. Records are only appended, so a killed process leaves at most one incomplete record at the
-end, which is discarded.
+source's frame, and the difference there, compressed. Records are only appended, so a killed process leaves at most one
+incomplete record at the end, which is discarded.
 """
 
 from __future__ import annotations

@@ -17,9 +17,7 @@ Step = TypeVar("Step")
 Made = TypeVar("Made")
 
 
-def in_order(
-    steps: Iterator[Step], make: Callable[[Step], Made], workers: int, *, ahead: int = 1
-) -> Iterator[Made]:
+def in_order(steps: Iterator[Step], make: Callable[[Step], Made], workers: int, *, ahead: int = 1) -> Iterator[Made]:
     """The result of each step, computed by so many workers while the next step is prepared.
 
     With several workers, each of them and the caller compute with one thread until the last result is taken.

@@ -32,7 +32,7 @@ SIGNATURES: dict[str, list[Any]] = {
     "lf_enlarge": [_FLOATS, _SMALL, _SMALL, _SMALL, _FLOATS, _LAYERS, _SMALL, _SMALL, _FLOATS],
     "lf_move": [_BYTES, *[_SMALL] * 4, _FLOATS, _SMALL, _SMALL, _FLOAT, _FLOATS, _SMALL, _SMALL, _SMALL, _FLOATS],
     "lf_keep_background": [
-        _BYTES, _BYTES, _FLOATS, *[_SMALL] * 4, _FLOATS, _SMALL, _SMALL, _FLOAT, _FLOATS, *[_SMALL] * 3, _FLOATS, _FLOATS,
+        _BYTES, _BYTES, _FLOATS, *[_SMALL] * 4, _FLOATS, _SMALL, _SMALL, _FLOAT, _FLOATS, *[_SMALL] * 3, *[_FLOATS] * 2,
     ],
     "lf_keep_inside": [_FLOATS, *[_SMALL] * 6, _FLOAT, _FLOATS],
 }  # fmt: skip
@@ -167,7 +167,13 @@ def keep_background(
     What came along of it is taken off, and what is free after the motion gets the background that stands there.
 
     Args:
-        moved, left, top, shift, still, gain, step: the result and the arguments of `move`.
+        moved: the result of `move`.
+        left: as for `move`.
+        top: as for `move`.
+        shift: as for `move`.
+        still: as for `move`.
+        gain: as for `move`.
+        step: as for `move`.
         share: how much of each pixel of the picture is background, float32 [H, W].
         background: it alone, uint8 [H, W, 3].
         seen: the same, times `share`.
@@ -326,7 +332,8 @@ def _keep_reference(
     clear = found & (free == 1) & (here == 1)
     moved[clear] = there[clear]
     rows, columns = np.nonzero(found & ~clear)
-    came = sample(seen, mirrored(places[rows, columns], (share.shape[0], share.shape[1]))) * _gains(gain, step, rows, columns)
+    at = mirrored(places[rows, columns], (share.shape[0], share.shape[1]))
+    came = sample(seen, at) * _gains(gain, step, rows, columns)
     moved[rows, columns] += free[rows, columns][:, None] * there[rows, columns] - came
     behind: Floats = np.minimum(here, free)
     return behind

@@ -18,7 +18,6 @@ def test_pixels_come_from_where_the_shift_says_in_their_new_light() -> None:
     gain = Gain(np.full((16, 16), 0.5, np.float32), 1)
     motion = Motion(box, shift, gain)
     moved = motion.move(photo)
-    assert motion.moves.sum() == 16 * 8 and not motion.moves[:, :8].any()
     assert np.array_equal(moved[:, :8], photo[4:20, 8:16])
     np.testing.assert_allclose(moved[:, 8:], 0.5 * photo[2:18, 19:27].astype(np.float32), atol=1e-3)
 
