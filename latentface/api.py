@@ -158,6 +158,7 @@ def project(
         distance=distance,
         on_step=on_step,
         start=start_of(crops, generator, options.start, search=options.steps > 0),
+        statistics=hub.w_statistics(generator),
         preconditioner=hub.preconditioner(generator, options.preconditioner),
     )
 
@@ -171,6 +172,7 @@ def follow(crop: FaceCrop, generator: Generator, before: torch.Tensor, steps: in
         options,
         distance=hub.perceptual(str(generator.w_avg.device)),
         start=before[None].to(generator.w_avg.device),
+        statistics=hub.w_statistics(generator),
         preconditioner=hub.preconditioner(generator),
     )
     return found.latent.ws

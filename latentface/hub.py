@@ -26,6 +26,7 @@ from latentface.fusion.objective import FaceNetworks
 from latentface.head.in_front import Finders
 from latentface.head.model import HeadModel
 from latentface.head.reader import HeadReader
+from latentface.inversion.search import WStatistics, measure_w
 from latentface.io.tensors import is_safetensors
 from latentface.latents.latent import Direction, Latent, check_fingerprint, extended
 from latentface.latents.preconditioner import Preconditioner
@@ -54,6 +55,9 @@ if TYPE_CHECKING:
     from latentface.networks.rhythm import RhythmNet
     from latentface.networks.translation import TranslationNet
     from latentface.networks.vid2vid import Vid2VidModel
+
+MOST_STATISTICS = 8  # networks whose statistics are kept, a megabyte each
+_W_STATISTICS: dict[tuple[str, str], WStatistics] = {}
 
 
 def pick_device(name: str = "auto") -> str:
@@ -297,6 +301,16 @@ def preconditioner(generator: Generator, name: str = "auto") -> Preconditioner |
     return found.extended(generator.config.num_ws, lineage[-1])
 
 
+def w_statistics(generator: Generator) -> WStatistics:
+    """Statistics of the w of a network, which are measured once for its weights."""
+    key = (generator.fingerprint, str(generator.w_avg.device))
+    if key not in _W_STATISTICS:
+        if len(_W_STATISTICS) == MOST_STATISTICS:
+            _W_STATISTICS.clear()
+        _W_STATISTICS[key] = measure_w(generator)
+    return _W_STATISTICS[key]
+
+
 @lru_cache(maxsize=4)
 @torch.inference_mode(False)  # so that cached networks can be used outside inference mode as well
 def perceptual(device: str) -> FeatureDistance:
@@ -382,6 +396,7 @@ def forget() -> None:
     small = (head_model, _head_reader, mark, mouth, completion, finders)
     for kept in (*networks, *small, _expressions, _preconditioner):
         kept.cache_clear()
+    _W_STATISTICS.clear()
 
 
 def _stamp(name: str | os.PathLike[str]) -> int:

@@ -335,13 +335,21 @@ class Search:
 
     def finish(self) -> tuple[Tensor, list[Tensor]]:
         """Latents ws [N, num_ws, w_dim] and noise maps of the best states, the last one included."""
+        if not self.options.steps:  # there is nothing to choose from
+            for crop in self.crops:
+                crop.keep(0.0)
+        else:
+            self._compare_last()
+        ws, *maps = join([crop.best for crop in self.crops])
+        return ws.expand(-1, self.generator.config.num_ws, -1).clone(), maps
+
+    def _compare_last(self) -> None:
+        """Keep the last states that are better than all before."""
         with torch.no_grad():
             ws = torch.cat([crop.ws for crop in self.crops])
             images = self.synthesise(ws, join([crop.maps for crop in self.crops]))
             for crop, total in zip(self.crops, self.objective(ws, images, self.comparison)[1].tolist(), strict=True):
                 crop.keep(total)
-        ws, *maps = join([crop.best for crop in self.crops])
-        return ws.expand(-1, self.generator.config.num_ws, -1).clone(), maps
 
 
 def join(parts: Sequence[Sequence[Tensor]]) -> list[Tensor]:
