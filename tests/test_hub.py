@@ -134,3 +134,20 @@ def test_the_digest_of_the_built_in_networks_tells_releases_apart(monkeypatch: p
     assert len(before) == 64 and before == hub.builtin_digest()
     monkeypatch.setattr(hub, "BUILTIN", (SimpleNamespace(sha256="0" * 64), *hub.BUILTIN[1:]))
     assert hub.builtin_digest() != before
+
+
+def test_statistics_of_w_are_measured_once_for_the_weights(
+    generator: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.forget()
+    first = hub.w_statistics(generator)
+    assert hub.w_statistics(generator) is first
+    with torch.no_grad():
+        generator.w_avg.add_(1)
+    changed = hub.w_statistics(generator)
+    assert changed is not first
+    monkeypatch.setattr(hub, "MOST_STATISTICS", 2)
+    with torch.no_grad():
+        generator.w_avg.add_(1)
+    hub.w_statistics(generator)
+    assert len(hub._W_STATISTICS) == 1, "the oldest were released"
