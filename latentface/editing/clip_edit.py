@@ -23,7 +23,6 @@ from latentface.faces.crop import FaceCrop, WhichFace, face_number
 from latentface.faces.people import People, Person, PersonTracker
 from latentface.head.control_names import check_parts
 from latentface.head.controls import check_changes, is_control, restrict
-from latentface.head.drive import Steady
 from latentface.head.expression_match import match_expression
 from latentface.head.fit import HeadFit
 from latentface.head.geometry import ramp
@@ -46,6 +45,7 @@ ChangeOver = Callable[[Fraction, HeadFit], Change]
 RESTING = 12  # frames, of the first `LOOKED_AT`, whose median is the face at rest
 #: Degrees of yaw or pitch over which an edit fades, since a head that is turned farther cannot be fitted.
 TURNED = (42.0, 57.0)
+SHUT = 0.5  # lids that have closed by more show nothing of an eye
 FADE = 0.25  # seconds in which an edit comes back after a face was lost, and that of a mouth goes when it is hidden
 #: Shapes of lids and eyeballs.
 EYES = ("eyeBlink", "eyeWide", "eyeSquint", "eyeLook")
@@ -195,6 +195,7 @@ class _Step:
         placer: what moves the head; None where there is none.
         after: the head after the edit.
         share: of the change of the mouth.
+        kept: how far the teeth that the frame shows are kept.
         record: of the finished frame, if an earlier run has kept it.
     """
 
@@ -202,6 +203,7 @@ class _Step:
     placer: HeadPlacer | None = None
     after: HeadFit | None = None
     share: float = 1.0
+    kept: float = 0.0
     record: bytes | None = None
 
     @property
@@ -239,12 +241,14 @@ class _ClipEditor:
         self._people: list[Person] = []
         self._number = 1
         self._rest: HeadFit | None = None
+        self._worn = False
         self.at_once = 1
 
     def begin(self, frames: Iterator[Frame], face: WhichFace) -> None:
         """Find the face in the first frames of the film, and what it looks like at rest."""
         follower, k = None, -1
         found: list[tuple[HeadFit, Float64Array] | None] = []
+        worn: list[bool] = []
         for k, frame in enumerate(frames):
             picture = np.ascontiguousarray(frame.pixels[..., :3])
             if follower is None:
@@ -255,11 +259,14 @@ class _ClipEditor:
                 follower, _ = self._follower()
             if not found or k % (LOOKED_AT // RESTING) == 0:
                 found.append(follower(picture))
+                if found[-1] is not None:
+                    worn.append(HeadPlacer(picture, found[-1][0]).wears_spectacles)
         if follower is None:
             raise NoFaceFound(f"{self.name}: no face in its first {k + 1} frames; begin the clip where one is seen")
         heads = [head[0] for head in found if head is not None]
         if heads:
             self._rest = replace(heads[0], expression=np.median([fit.expression for fit in heads], axis=0))
+            self._worn = sum(worn) > len(worn) / 2
 
     def frames(self, clip: Clip, workers: int) -> Iterator[Frame]:
         """The finished frames, computed by so many workers; what has been kept is taken from there."""
@@ -280,7 +287,6 @@ class _ClipEditor:
         """The head in every frame."""
         follower, tracker = self._follower()
         track, rest, missed = -1, self._rest, None
-        steady: Steady | None = None
         records: Iterator[bytes | None] = iter(self.kept.records() if self.kept is not None else ())
         for frame, record in zip(clip, chain(records, repeat(None)), strict=False):
             self.report.frames += 1
@@ -294,22 +300,26 @@ class _ClipEditor:
             fit, points = found
             rest = fit if rest is None else rest
             anew = track != tracker.track
-            placer = HeadPlacer(picture, fit, tracker.others, self.note, None if anew else steady)
             if anew:
-                track, steady, lids = tracker.track, placer.steady, Lids(picture, points)
-                there = _Fade(0.0, missed) if missed is not None and not tracker.people.is_cut else _Fade(1.0)
-                mouth = _Fade(1.0)
+                lids = Lids(picture, points)
+                track, first = tracker.track, HeadPlacer(picture, fit).steady
+                steady = replace(first, spectacles=self._worn)
             shut = float(lids(picture, points).max())
+            placer = HeadPlacer(picture, fit, tracker.others, self.note, replace(steady, shut=shut > SHUT))
+            if anew:
+                there = _Fade(0.0, missed) if missed is not None and not tracker.people.is_cut else _Fade(1.0)
+                mouth, teeth = _Fade(1.0), _Fade(placer.shows_row)
             change = self.change(frame.time, rest)
             after = self._changed(placer.fit, rest, change, shut, there(1.0, frame.time))
-            yield _Step(frame, placer, after, mouth(1.0 - placer.hides(after), frame.time), record)
+            share, kept = mouth(1.0 - placer.hides(after), frame.time), teeth(placer.shows_row, frame.time)
+            yield _Step(frame, placer, after, share, kept, record)
 
     def render(self, step: _Step) -> Frame:
         """The edited frame."""
         frame = step.frame
         if step.placer is None or step.after is None:
             return frame
-        made: Pixels = step.placer.place(step.after, share=step.share)
+        made: Pixels = step.placer.place(step.after, share=step.share, kept=step.kept)
         return replace(frame, pixels=np.dstack([made, frame.pixels[..., 3:]]), face=step.face)
 
     def _changed(self, fit: HeadFit, rest: HeadFit, change: Change, shut: float, there: float) -> HeadFit:

@@ -95,15 +95,35 @@ class HeadPlacer:
         """The state that the next frame of a film takes from this one, see `Driver`."""
         return self._driver.steady
 
+    @property
+    def wears_spectacles(self) -> bool:
+        """Whether the photo shows spectacles on the face."""
+        return self._driver.spectacles is not None
+
+    @property
+    def shows_row(self) -> float:
+        """Whether the photo shows a row of teeth that is worth keeping, 0 to 1."""
+        return self._driver.shows_row
+
     def place(
-        self, after: HeadFit, mouth: MouthSource = "painted", other: OwnMouth | None = None, share: float | None = None
+        self,
+        after: HeadFit,
+        mouth: MouthSource = "painted",
+        other: OwnMouth | None = None,
+        share: float | None = None,
+        kept: float | None = None,
     ) -> Pixels:
         """The photo with the head in the state `after`, a changed `fit`; without a change, the photo itself.
 
-        mouth, other: what fills the opened mouth, as for `paint_opening`. share: how much of the change of the mouth is
-        made, 0 to 1; by default all of it, but none if something hides the mouth.
+        Args:
+            after: that state.
+            mouth: what fills the opened mouth, as for `paint_opening`.
+            other: another photo's mouth, likewise.
+            share: how much of the change of the mouth is made, 0 to 1; by default all of it, but none if something
+                hides the mouth.
+            kept: how far a row of teeth that the photo shows is kept, 0 to 1; by default `shows_row`.
         """
-        return self._enlarge(self._drive(after, mouth, other, share))
+        return self._enlarge(self._drive(after, mouth, other, share, kept))
 
     def landmarks(self, after: HeadFit) -> Float64Array:
         """The face's landmarks [68, 2] in the photo with the head in the state `after`."""
@@ -175,12 +195,19 @@ class HeadPlacer:
         change = read_change(self.model, (reference, points), (image, image_points), hub.head_reader())
         return change.apply(self.fit, turn=turn)
 
-    def _drive(self, after: HeadFit, mouth: MouthSource, other: OwnMouth | None, share: float | None = None) -> _Placed:
+    def _drive(
+        self,
+        after: HeadFit,
+        mouth: MouthSource,
+        other: OwnMouth | None,
+        share: float | None = None,
+        kept: float | None = None,
+    ) -> _Placed:
         """The view with the head in the state `after`, as far as it can be moved."""
         share = 1.0 - self.hides(after) if share is None else share
         limited = self._limit_mouth(self._limit_turn(after), share)
         change = limited.expression - self.fit.expression
-        moved = self._driver.drive(self._projector.vertices(limited), plain=False, change=change)
+        moved = self._driver.drive(self._projector.vertices(limited), plain=False, change=change, kept=kept)
         give_back(self.photo)
         driven = paint_opening(moved, self._projector.skull(limited), self.mouth, mouth, other)
         return _Placed(self._driver.as_colourless(driven), moved.motion)

@@ -26,11 +26,11 @@ from latentface.head.creases import (
     roughness,
 )
 from latentface.head.eye_contour import Eye, find_eyes, mesh_eye
-from latentface.head.eyes import BLEND, BROWS, FOLDS, SIDES, find_blink, open_eye, with_lids
+from latentface.head.eyes import BLEND, BROWS, FOLDS, SIDES, find_blink, follow, open_eye, with_lids
 from latentface.head.field import Field, Scene, find_field
 from latentface.head.geometry import Box, ramp
 from latentface.head.in_front import Finders, InFront, find_in_front
-from latentface.head.interior import SLIVER, Opening, dark, fill, find_opening
+from latentface.head.interior import SLIVER, Opening, dark, fill, find_opening, shows_row
 from latentface.head.lips import close_mouth, cut_lips
 from latentface.head.model import HeadModel
 from latentface.head.motion import Motion
@@ -78,14 +78,17 @@ class Driven:
 class Steady:
     """Measurements of one frame of a clip that later frames reuse; see `Driver` for each.
 
-    eyes: start of the search for eyes. light, white, roughness: used unchanged. spectacles: whether there are any.
+    eyes: start of the search for eyes. mesh_eyes: those of the head. light, white, roughness: used unchanged.
+    spectacles: whether there are any. shut: the lids are closed, so that eyes are not searched but follow the head.
     """
 
     eyes: tuple[Eye, Eye]
+    mesh_eyes: tuple[Eye, Eye]
     light: Float64Array
     white: Float32Array
     roughness: float
     spectacles: bool
+    shut: bool = False
 
 
 def drive(
@@ -140,7 +143,11 @@ class Driver:
     @cached_property
     def eyes(self) -> tuple[Eye, Eye]:
         """The eyes as the photo shows them, left and right."""
-        return find_eyes(self.photo, *self._mesh_eyes, None if self._steady is None else self._steady.eyes)
+        steady = self._steady
+        if steady is None or not steady.shut:
+            return find_eyes(self.photo, *self._mesh_eyes, None if steady is None else steady.eyes)
+        left, right = map(follow, steady.eyes, steady.mesh_eyes, self._mesh_eyes)
+        return left, right
 
     @cached_property
     def _mesh_eyes(self) -> tuple[Eye, Eye]:
@@ -235,6 +242,11 @@ class Driver:
         return find_shown(self.photo, self.scene)
 
     @cached_property
+    def shows_row(self) -> float:
+        """Whether the photo shows a row of teeth that is worth keeping, 0 to 1."""
+        return shows_row(self.shown, self.scene.unit)
+
+    @cached_property
     def likeness(self) -> Float32Array:
         """The likeness of the photo to skin in the head's box, [H, W]."""
         return find_likeness(self.photo, self.scene)
@@ -247,7 +259,8 @@ class Driver:
     @property
     def steady(self) -> Steady:
         """The measurements that the next frame of a clip reuses."""
-        return Steady(self.eyes, self.light, self.white, self.roughness, self.spectacles is not None)
+        worn = self.spectacles is not None
+        return Steady(self.eyes, self._mesh_eyes, self.light, self.white, self.roughness, worn)
 
     def drive(
         self,
@@ -255,6 +268,7 @@ class Driver:
         paint: Painter | None = None,
         plain: bool = True,
         change: Float64Array | None = None,
+        kept: float | None = None,
     ) -> Driven:
         """Move the photo's pixels as the head moves to `after`, its vertices [V, 3]; see `drive`.
 
@@ -264,6 +278,7 @@ class Driver:
             plain: whether to add a plain filling; without it, all but very thin openings are left dark, to be painted
                 afterwards.
             change: of the expression's weights [E]; with it the skin also folds where they grow.
+            kept: how far a row of teeth that the photo shows is kept; by default `shows_row`.
 
         Raises:
             UsageError: the vertices are not the model's.
@@ -294,7 +309,8 @@ class Driver:
             self._fold(moved, field, change)
         for blink in blinks:
             open_eye(moved, photo, field, blink)
-        opening = find_opening(photo, scene, self.shown, to, field, self.white)
+        kept = self.shows_row if kept is None else kept
+        opening = find_opening(photo, scene, self.shown, to, field, self.white, kept)
         hole = lips = None
         if opening is not None and opening.amount:
             hole, lips = self._open_mouth(moved, to, field, opening, paint, plain)

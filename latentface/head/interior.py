@@ -58,24 +58,32 @@ class Opening:
     amount: float
 
 
+def shows_row(shown: Shown, unit: float) -> float:
+    """Whether a photo shows a row of teeth that is worth keeping, 0 to 1; unit: its inter-ocular distance."""
+    return float(ramp(shown.height / unit, *TALL))
+
+
 def find_opening(
-    photo: Pixels, scene: Scene, shown: Shown, after: Float32Array, field: Field, light: Float32Array
+    photo: Pixels, scene: Scene, shown: Shown, after: Float32Array, field: Field, light: Float32Array, kept: float
 ) -> Opening | None:
-    """The opening of the mouth after the change, or None if the lips are closed."""
+    """The opening of the mouth after the change, or None if the lips are closed.
+
+    kept: how far a row of teeth that the photo shows is kept, `shows_row` unless the frames of a film are to agree.
+    """
     box = scene.lips_box(after)
     inside = np.zeros((box.height, box.width), np.float32)
     here, there = box.shared(field.box)
     inside[here] = field.layer[there] == 1
     if not inside.any():
         return None
-    own, kept, row = _own(photo, scene, shown, after, box, inside)
-    return Opening(box, inside, own, kept, row, light, shown.teeth, scene.moved_lips(after))
+    own, moved, columns = _own(photo, scene, shown, after, box, inside)
+    return Opening(box, inside, own, moved, kept * columns, light, shown.teeth, scene.moved_lips(after))
 
 
 def _own(
     photo: Pixels, scene: Scene, shown: Shown, after: Float32Array, box: Box, inside: Float32Array
 ) -> tuple[Float32Array, Float32Array, float]:
-    """What the photo shows of the mouth's inside, moved, and how far to keep it: `Opening.own`, `kept` and `row`."""
+    """What the photo shows of the mouth's inside, moved: `Opening.own` and `kept`, and whether it is in every column."""
     if not shown.mask.any():
         return np.zeros((box.height, box.width, 3), np.float32), np.zeros((box.height, box.width), np.float32), 0.0
     places, unit = box.places(), scene.unit
@@ -92,8 +100,7 @@ def _own(
     upper, lower = weights
     share = (upper / np.maximum(upper + lower, 1e-6))[..., None]
     mixed = colours[0] * share + colours[1] * (1 - share)
-    row = ramp(columns, *ROW) * ramp(shown.height / unit, *TALL)
-    return mixed.astype(np.float32), np.maximum(upper, lower).astype(np.float32), float(row)
+    return mixed.astype(np.float32), np.maximum(upper, lower).astype(np.float32), float(ramp(columns, *ROW))
 
 
 def grow_row(weight: Float32Array, colour: Float32Array, unit: float) -> None:

@@ -28,6 +28,9 @@ PIECE = 0.15  # least length of a piece of frame
 DOUBT = -1.0  # the logit from which on skin may not take a place's colour: edges of frames are faint
 #: Least share of the patch that is frame if there are spectacles, and if it is known that there are some.
 LEAST, LEAST_SURE = 0.006, 0.002
+#: The same of the bridge between the eyes and of what lies below them, if it is not known: a drawn brow and lashes look
+#: like the upper half of a frame.
+LEAST_CORE, BRIDGE, BELOW = 0.002, (0.12, -0.15, 0.2), -0.12
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ def find_spectacles(
     patch = sample(photo, patch_places(left, right, config).astype(np.float32))
     with torch.no_grad():
         logits = network((torch.from_numpy(patch).permute(2, 0, 1)[None] / 127.5 - 1).float())[0, 0].float().numpy()
-    if float((logits > 0).mean()) < (LEAST_SURE if sure else LEAST):
+    if not _are_spectacles(logits > 0, config, sure):
         return None
     middle, along = (left + right) / 2, left - right
     wide, unit = config.width * config.step / 2, scene.unit
@@ -89,6 +92,17 @@ def find_spectacles(
     behind = np.isin(labels, labels[rows, columns]) & ~mask
     distance = ndimage.distance_transform_edt(~mask)
     return Spectacles(box, distance.astype(np.float32), behind.astype(np.float32))
+
+
+def _are_spectacles(frames: BoolArray, config: SpectaclesConfig, sure: bool) -> bool:
+    """Whether what looks like frames in the network's patch, [H, W], belongs to spectacles."""
+    if sure:
+        return float(frames.mean()) >= LEAST_SURE
+    u = np.abs(np.arange(config.width) + 0.5 - config.width / 2) * config.step
+    v = config.high - (np.arange(config.height) + 0.5) * config.step
+    half, low, high = BRIDGE
+    core = (v < BELOW)[:, None] | ((v > low) & (v < high))[:, None] & (u < half)
+    return float(frames.mean()) >= LEAST and float((frames & core).mean()) >= LEAST_CORE
 
 
 def hold(spectacles: Spectacles, scene: Scene, after: Float32Array, shift: Float32Array, box: Box) -> None:
