@@ -303,9 +303,10 @@ class _ClipEditor:
             if anew:
                 lids = Lids(picture, points)
                 track, first = tracker.track, HeadPlacer(picture, fit).steady
-                steady = replace(first, spectacles=self._worn)
+                steady = replace(first, worn=self._worn, spectacles=None)
             shut = float(lids(picture, points).max())
             placer = HeadPlacer(picture, fit, tracker.others, self.note, replace(steady, shut=shut > SHUT))
+            steady = replace(steady, spectacles=placer.steady.spectacles)
             if anew:
                 there = _Fade(0.0, missed) if missed is not None and not tracker.people.is_cut else _Fade(1.0)
                 mouth, teeth = _Fade(1.0), _Fade(placer.shows_row)

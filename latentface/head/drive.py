@@ -26,7 +26,7 @@ from latentface.head.creases import (
     roughness,
 )
 from latentface.head.eye_contour import Eye, find_eyes, mesh_eye
-from latentface.head.eyes import BLEND, BROWS, FOLDS, SIDES, find_blink, follow, open_eye, with_lids
+from latentface.head.eyes import BLEND, BROWS, FOLDS, SIDES, Blink, find_blink, follow, open_eye, with_lids
 from latentface.head.field import Field, Scene, find_field
 from latentface.head.geometry import Box, ramp
 from latentface.head.in_front import Finders, InFront, find_in_front
@@ -79,7 +79,7 @@ class Steady:
     """Measurements of one frame of a clip that later frames reuse; see `Driver` for each.
 
     eyes: start of the search for eyes. mesh_eyes: those of the head. light, white, roughness: used unchanged.
-    spectacles: whether there are any. shut: the lids are closed, so that eyes are not searched but follow the head.
+    worn: whether there are spectacles, and which the frame before showed. shut: the lids are closed, so that eyes are not searched but follow the head.
     """
 
     eyes: tuple[Eye, Eye]
@@ -87,7 +87,8 @@ class Steady:
     light: Float64Array
     white: Float32Array
     roughness: float
-    spectacles: bool
+    worn: bool
+    spectacles: Spectacles | None = None
     shut: bool = False
 
 
@@ -192,8 +193,9 @@ class Driver:
         """What the photo shows in front of the face."""
         if self._finders is None:
             return InFront()
-        worn = None if self._steady is None else self._steady.spectacles
-        return find_in_front(self.photo, self.scene, self.eyes, self._finders, worn)
+        steady = self._steady
+        known = (None, None) if steady is None else (steady.worn, steady.spectacles)
+        return find_in_front(self.photo, self.scene, self.eyes, self._finders, *known)
 
     @cached_property
     def behind(self) -> Pixels:
@@ -259,8 +261,8 @@ class Driver:
     @property
     def steady(self) -> Steady:
         """The measurements that the next frame of a clip reuses."""
-        worn = self.spectacles is not None
-        return Steady(self.eyes, self._mesh_eyes, self.light, self.white, self.roughness, worn)
+        worn = self.spectacles
+        return Steady(self.eyes, self._mesh_eyes, self.light, self.white, self.roughness, worn is not None, worn)
 
     def drive(
         self,
@@ -288,12 +290,7 @@ class Driver:
         if field is None:
             return Driven(self.photo.copy())
         box = field.box
-        blend = BLEND if self.spectacles is None else 0.25 * BLEND  # frames do not move with lids
-        found = (
-            find_blink(eye, was, model, scene.before, to, side, scene.size, folds, blend)
-            for eye, was, side, folds in zip(self.eyes, self._mesh_eyes, SIDES, self.folds, strict=True)
-        )
-        blinks = [each for each in found if each is not None]
+        blinks = self._blinks(to)
         if self.spectacles is not None:
             hold(self.spectacles, scene, to, field.shift, box)
         shift = with_lids(field, blinks, self._beside_frames)
@@ -322,6 +319,18 @@ class Driver:
         np.clip(np.rint(moved, out=moved), 0, 255, out=moved)
         result[box.slices] = moved  # whole numbers by now
         return Driven(result, box, opening, field, hole, lips, motion)
+
+    def _blinks(self, to: Float32Array) -> list[Blink]:
+        """How the lids and eyes move that do; those that are shut, of which nothing is known, move with the head."""
+        if self._steady is not None and self._steady.shut:
+            return []
+        scene = self.scene
+        blend = BLEND if self.spectacles is None else 0.25 * BLEND  # frames do not move with lids
+        found = (
+            find_blink(eye, was, self.model, scene.before, to, side, scene.size, folds, blend)
+            for eye, was, side, folds in zip(self.eyes, self._mesh_eyes, SIDES, self.folds, strict=True)
+        )
+        return [each for each in found if each is not None]
 
     def _move(self, photo: Pixels, motion: Motion, field: Field) -> tuple[Motion, Float32Array]:
         """The photo after a motion, [H, W, 3] of its box, with its background where it was if that would be seen."""

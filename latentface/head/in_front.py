@@ -32,11 +32,20 @@ class InFront:
 
 
 def find_in_front(
-    photo: Pixels, scene: Scene, eyes: tuple[Eye, Eye], finders: Finders, worn: bool | None = None
+    photo: Pixels,
+    scene: Scene,
+    eyes: tuple[Eye, Eye],
+    finders: Finders,
+    worn: bool | None = None,
+    before: Spectacles | None = None,
 ) -> InFront:
-    """What is in front of the face of a scene; `worn`: whether it wears spectacles, if that is known."""
+    """What is in front of the face of a scene.
+
+    worn: whether it wears spectacles, if that is known. before: those of the frame before, if it is one of a film.
+    """
     landmarks = scene.before[scene.model.landmarks, :2].astype(float)
     spectacles = None
     if worn is not False:
-        spectacles = find_spectacles(photo, scene, eyes, finders.spectacles, sure=worn is True)
+        glimpse = None if before is None else before.glimpse
+        spectacles = find_spectacles(photo, scene, eyes, finders.spectacles, worn is True, glimpse)
     return InFront(spectacles, find_occluders(photo, landmarks, finders.occluders))

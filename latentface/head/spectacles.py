@@ -26,11 +26,34 @@ ROOM = 1 / 3  # how far skin may move against frames, as a part of its distance 
 LIDS = 0.035  # pixels this close to an eye's opening are lids and lashes
 PIECE = 0.15  # least length of a piece of frame
 DOUBT = -1.0  # the logit from which on skin may not take a place's colour: edges of frames are faint
+KEPT = 0.65  # of what the frame before of a film showed
 #: Least share of the patch that is frame if there are spectacles, and if it is known that there are some.
 LEAST, LEAST_SURE = 0.006, 0.002
 #: The same of the bridge between the eyes and of what lies below them, if it is not known: a drawn brow and lashes look
 #: like the upper half of a frame.
 LEAST_CORE, BRIDGE, BELOW = 0.002, (0.12, -0.15, 0.2), -0.12
+
+
+@dataclass(frozen=True, eq=False)
+class Glimpse:
+    """What the network saw in one frame of a film.
+
+    Attributes:
+        logits: in its patch, [H, W].
+        irises: where those lay that the patch is placed by, left and right, [2, 2].
+        balls: the vertices of the eyeballs, [N, 3], with which frames go.
+    """
+
+    logits: Float32Array
+    irises: Float64Array
+    balls: Float32Array
+
+    def at(self, places: Float64Array, balls: Float32Array, config: SpectaclesConfig) -> Float32Array:
+        """The logits at places [..., 2] of another frame, in which the eyeballs lie elsewhere."""
+        matrix, offset = affine(balls, self.balls)
+        there = _in_patch(places @ matrix.T + offset, self.irises, config)
+        found: Float32Array = ndimage.map_coordinates(self.logits, there, order=1, mode="nearest")
+        return found
 
 
 @dataclass(frozen=True)
@@ -41,11 +64,13 @@ class Spectacles:
         box: a box of the photo.
         distance: to the frames, in pixels, [H, W].
         behind: 1 where no frame lies between a place and an eye, as behind a lens, [H, W].
+        glimpse: by which they were found.
     """
 
     box: Box
     distance: Float32Array
     behind: Float32Array
+    glimpse: Glimpse
 
 
 def patch_places(left: Float64Array, right: Float64Array, config: SpectaclesConfig) -> Float64Array:
@@ -58,26 +83,50 @@ def patch_places(left: Float64Array, right: Float64Array, config: SpectaclesConf
     return places
 
 
+def _in_patch(places: Float64Array, irises: Float64Array, config: SpectaclesConfig) -> Float64Array:
+    """Rows and columns in the patch, [2, ...], of places [..., 2] in its photo."""
+    left, right = irises
+    along = left - right
+    at = (places - (left + right) / 2) @ np.linalg.inv(np.stack([along, [along[1], -along[0]]]))
+    row = (config.high - at[..., 1]) / config.step - 0.5
+    return np.stack([row, at[..., 0] / config.step + config.width / 2 - 0.5])
+
+
 def find_spectacles(
-    photo: Pixels, scene: Scene, eyes: tuple[Eye, Eye], network: SpectaclesNet, sure: bool = False
+    photo: Pixels,
+    scene: Scene,
+    eyes: tuple[Eye, Eye],
+    network: SpectaclesNet,
+    sure: bool = False,
+    before: Glimpse | None = None,
 ) -> Spectacles | None:
-    """Find the spectacles in a photo, or None; `sure`: it is known that there are some."""
+    """Find the spectacles in a photo, or None.
+
+    Args:
+        photo: uint8 RGB [H, W, 3].
+        scene: the head in it.
+        eyes: the eyes in it, left and right.
+        network: what finds frames.
+        sure: it is known that there are some.
+        before: what the frame before showed, if it is a frame of a film: thin frames come and go from one to the next.
+    """
     config = network.config
-    left, right = (eye.places(eye.iris[:1], eye.iris[1:2])[0] for eye in eyes)
-    patch = sample(photo, patch_places(left, right, config).astype(np.float32))
+    left, right = irises = np.stack([eye.places(eye.iris[:1], eye.iris[1:2])[0] for eye in eyes])
+    balls = scene.before[_balls(scene)]
+    places = patch_places(left, right, config)
+    patch = sample(photo, places.astype(np.float32))
     with torch.no_grad():
         logits = network((torch.from_numpy(patch).permute(2, 0, 1)[None] / 127.5 - 1).float())[0, 0].float().numpy()
+    if before is not None:
+        logits = KEPT * before.at(places, balls, config) + (1 - KEPT) * logits
     if not _are_spectacles(logits > 0, config, sure):
         return None
-    middle, along = (left + right) / 2, left - right
-    wide, unit = config.width * config.step / 2, scene.unit
+    middle, wide, unit = (left + right) / 2, config.width * config.step / 2, scene.unit
     low = config.height * config.step - config.high
     corners = [middle - unit * np.array([wide, config.high]), middle + unit * np.array([wide, low])]
     box = Box.around(corners, unit * 1.2, *scene.size)
-    at = (box.places() - middle) @ np.linalg.inv(np.stack([along, [along[1], -along[0]]]))
-    row = (config.high - at[..., 1]) / config.step - 0.5
-    column = at[..., 0] / config.step + config.width / 2 - 0.5
-    mask: BoolArray = ndimage.map_coordinates(logits, [row, column], order=1, mode="constant", cval=-9.0) > DOUBT
+    there = _in_patch(box.places().astype(np.float64), irises, config)
+    mask: BoolArray = ndimage.map_coordinates(logits, there, order=1, mode="constant", cval=-9.0) > DOUBT
     for eye in eyes:  # lashes and the edges of an iris may look like frames
         u, v = eye.frame(box.places())
         upper, lower = eye.margins(u)
@@ -91,7 +140,8 @@ def find_spectacles(
     rows, columns = (np.rint([left, right]).astype(int) - [box.left, box.top]).T[::-1]
     behind = np.isin(labels, labels[rows, columns]) & ~mask
     distance = ndimage.distance_transform_edt(~mask)
-    return Spectacles(box, distance.astype(np.float32), behind.astype(np.float32))
+    glimpse = Glimpse(logits, irises, balls)
+    return Spectacles(box, distance.astype(np.float32), behind.astype(np.float32), glimpse)
 
 
 def _are_spectacles(frames: BoolArray, config: SpectaclesConfig, sure: bool) -> bool:
@@ -144,5 +194,12 @@ def avoid(spectacles: Spectacles, scene: Scene, after: Float32Array, shift: Floa
 
 def _rigid(scene: Scene, after: Float32Array) -> tuple[Float64Array, Float64Array]:
     """The map from places after a change to those before, of the eyeballs: frames go with them."""
-    balls = (scene.model.regions["eyeball_left"] > 0.5) | (scene.model.regions["eyeball_right"] > 0.5)
+    balls = _balls(scene)
     return affine(after[balls], scene.before[balls])
+
+
+def _balls(scene: Scene) -> BoolArray:
+    """Which vertices belong to the eyeballs, [V]."""
+    regions = scene.model.regions
+    found: BoolArray = (regions["eyeball_left"] > 0.5) | (regions["eyeball_right"] > 0.5)
+    return found
