@@ -79,7 +79,8 @@ class Steady:
     """Measurements of one frame of a clip that later frames reuse; see `Driver` for each.
 
     eyes: start of the search for eyes. mesh_eyes: those of the head. light, white, roughness: used unchanged.
-    worn: whether there are spectacles, and which the frame before showed. shut: the lids are closed, so that eyes are not searched but follow the head.
+    worn: whether there are spectacles. spectacles: those of the frame before. shut: the lids are closed, so that eyes
+    are not searched but follow the head.
     """
 
     eyes: tuple[Eye, Eye]
@@ -285,7 +286,7 @@ class Driver:
         Raises:
             UsageError: the vertices are not the model's.
         """
-        photo, model, scene, to = self.behind, self.model, self.scene, _check(self.model, after)
+        photo, scene, to = self.behind, self.scene, _check(self.model, after)
         field = find_field(scene, to)
         if field is None:
             return Driven(self.photo.copy())

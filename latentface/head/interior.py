@@ -83,7 +83,7 @@ def find_opening(
 def _own(
     photo: Pixels, scene: Scene, shown: Shown, after: Float32Array, box: Box, inside: Float32Array
 ) -> tuple[Float32Array, Float32Array, float]:
-    """What the photo shows of the mouth's inside, moved: `Opening.own` and `kept`, and whether it is in every column."""
+    """What the photo shows of the mouth's inside, moved: `Opening.own`, `kept`, and if it is in each column."""
     if not shown.mask.any():
         return np.zeros((box.height, box.width, 3), np.float32), np.zeros((box.height, box.width), np.float32), 0.0
     places, unit = box.places(), scene.unit

@@ -26,7 +26,7 @@ ROOM = 1 / 3  # how far skin may move against frames, as a part of its distance 
 LIDS = 0.035  # pixels this close to an eye's opening are lids and lashes
 PIECE = 0.15  # least length of a piece of frame
 DOUBT = -1.0  # the logit from which on skin may not take a place's colour: edges of frames are faint
-KEPT = 0.65  # of what the frame before of a film showed
+KEPT, MOST = 0.65, 5.0  # of what the frame before of a film showed; larger logits count as this one
 #: Least share of the patch that is frame if there are spectacles, and if it is known that there are some.
 LEAST, LEAST_SURE = 0.006, 0.002
 #: The same of the bridge between the eyes and of what lies below them, if it is not known: a drawn brow and lashes look
@@ -52,7 +52,7 @@ class Glimpse:
         """The logits at places [..., 2] of another frame, in which the eyeballs lie elsewhere."""
         matrix, offset = affine(balls, self.balls)
         there = _in_patch(places @ matrix.T + offset, self.irises, config)
-        found: Float32Array = ndimage.map_coordinates(self.logits, there, order=1, mode="nearest")
+        found: Float32Array = ndimage.map_coordinates(self.logits.clip(-MOST, MOST), there, order=1, mode="nearest")
         return found
 
 
@@ -118,7 +118,7 @@ def find_spectacles(
     with torch.no_grad():
         logits = network((torch.from_numpy(patch).permute(2, 0, 1)[None] / 127.5 - 1).float())[0, 0].float().numpy()
     if before is not None:
-        logits = KEPT * before.at(places, balls, config) + (1 - KEPT) * logits
+        logits = KEPT * before.at(places, balls, config) + (1 - KEPT) * np.clip(logits, -MOST, MOST)
     if not _are_spectacles(logits > 0, config, sure):
         return None
     middle, wide, unit = (left + right) / 2, config.width * config.step / 2, scene.unit

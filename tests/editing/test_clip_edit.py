@@ -25,6 +25,8 @@ from latentface.editing.head_placement import HeadPlacer
 from latentface.editing.keyframes import Keyframes
 from latentface.errors import InputError, NoFaceFound, UsageError
 from latentface.faces.neighbours import held
+from latentface.head import drive
+from latentface.head.in_front import InFront
 from latentface.io.clip import Clip
 from latentface.io.provenance import COMPOSITE
 from latentface.options.clips import ClipOptions
@@ -90,6 +92,30 @@ def test_a_mouth_changes_by_its_share(placer: HeadPlacer) -> None:
     assert not placer.hides(after)
     assert np.array_equal(placer.place(after, share=0.0), placer.photo)
     assert np.abs(placer.place(after, share=0.5).astype(int) - placer.place(half)).max() <= 1
+
+
+def test_teeth_are_kept_by_the_share_that_is_asked_for(placer: HeadPlacer) -> None:
+    after = placer.fit.with_expression(jawOpen=0.5, relative=True)
+    assert placer.shows_row == 1.0, "the astronaut smiles"
+    own, painted = placer.place(after), placer.place(after, kept=0.0)
+    assert np.array_equal(own, placer.place(after, kept=1.0)) and (own != painted).any()
+    lips = placer.fit.landmarks(placer.model)[48:68]
+    y, x = np.nonzero((own != painted).any(axis=2))
+    assert y.min() > lips[:, 1].min() - 6 and x.min() > lips[:, 0].min() - 6, "the mouth alone differs"
+
+
+def test_spectacles_are_decided_upon_by_several_frames(
+    placer: HeadPlacer, film: list[Pixels], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[bool | None] = []
+
+    def find(*arguments: object) -> InFront:
+        seen.append(arguments[4])  # whether they are known to be worn
+        return InFront()
+
+    monkeypatch.setattr(drive, "find_in_front", find)
+    edited(film, change_by_name(Keyframes({"jaw+": 0.3})))
+    assert seen[-len(film) :] == [False] * len(film) and seen[0] is None
 
 
 def test_speech_goes_on_under_a_relative_edit_and_not_under_an_absolute_one(

@@ -1,8 +1,13 @@
 """Spectacles are found, and stay whole."""
 
-import numpy as np
+from dataclasses import replace
 
-from latentface.head.spectacles import hold
+import numpy as np
+import pytest
+
+from latentface import hub
+from latentface.head.drive import Driver
+from latentface.head.spectacles import _are_spectacles, find_spectacles, hold, patch_places
 from tests.helpers.head_picture import frames, model, picture, place
 
 
@@ -67,3 +72,41 @@ def test_skin_never_takes_the_colour_of_frames():
     bare = picture().driver().drive(after).photo
     darker = (driven[over].mean(axis=1) < 32) & (bare[over].mean(axis=1) > 90)
     assert darker.mean() < 0.01
+
+
+def test_a_drawn_brow_alone_is_no_frame():
+    config = hub.finders().spectacles.config
+    u, v = patch_places(np.array([0.5, 0.0]), np.array([-0.5, 0.0]), config).transpose(2, 0, 1)
+    brows = (np.abs(v + 0.22) < 0.03) & (np.abs(np.abs(u) - 0.5) < 0.25)  # rows go down
+    rims = np.abs(np.hypot(np.abs(u) - 0.5, v) - 0.3) < 0.03
+    assert brows.mean() > 0.006 and not _are_spectacles(brows, config, sure=False)
+    assert _are_spectacles(rims, config, sure=False)
+    assert _are_spectacles(brows, config, sure=True), "if spectacles are worn, these are parts of them"
+
+
+def test_frames_that_fade_in_one_frame_of_a_film_are_remembered_where_the_head_has_gone():
+    scene, step = picture(spectacles=True), np.array([4, 3])
+    known = scene.driver().spectacles
+    moved = np.roll(scene.photo, step[::-1], axis=(0, 1))
+    bare = np.roll(picture().photo, step[::-1], axis=(0, 1))
+    driver = Driver(bare, model(), scene.before + np.append(step, 0).astype(np.float32))
+    network = hub.finders().spectacles
+
+    def logits(photo, before):
+        found = find_spectacles(photo, driver.scene, driver.eyes, network, True, before)
+        return None if found is None else found.glimpse.logits
+
+    assert logits(bare, None) is None
+    kept, seen = logits(bare, known.glimpse), logits(moved, None)
+    assert kept is not None and ((kept > -1) & (seen > 0)).sum() > 0.6 * (seen > 0).sum()
+
+
+def test_shut_eyes_of_a_film_are_not_searched_and_go_with_the_head():
+    scene, step = picture(), np.array([5.0, -3.0, 0.0], np.float32)
+    first = scene.driver()
+    blank = np.full_like(scene.photo, 120)  # nothing to be found in it
+    shut = Driver(blank, model(), scene.before + step, steady=replace(first.steady, shut=True))
+    for eye, was in zip(shut.eyes, first.eyes, strict=True):
+        assert eye.iris == pytest.approx(was.iris, abs=1e-3)
+        assert eye.places(*eye.iris[:2]) == pytest.approx(was.places(*was.iris[:2]) + step[:2], abs=0.1)
+    assert shut._blinks(place({"eyeWide": 1.0})) == [] != first._blinks(place({"eyeWide": 1.0}))
