@@ -20,6 +20,9 @@ THIN = 0.022  # inter-ocular distances: a thinner gap between the lips is not ke
 APART = 0.14  # least difference between teeth and lips in redness and brightness
 SHADOW = 0.75  # of the brightness of lips: the dark corners of the mouth beside a row of teeth have less
 RED = 0.6  # twice the largest redness of teeth
+LARGER = 1.5  # times the area in which the fitted lips are apart: a larger interior is a shadow on closed lips
+LOWER = 0.4  # of the light of upper teeth: lower ones have more, and what is darker below a dark line are none
+PALE = 0.8  # of the light of lips: what is darker between them are no teeth
 FRINGE, RIM = 0.028, 0.10  # inter-ocular distances: lip lit by teeth, and lip compressed to hide it
 
 
@@ -123,9 +126,11 @@ def find_shown(photo: Pixels, scene: Scene) -> Shown:
     for x, y in np.rint(middles - [box.left, box.top]).astype(int):
         reach = max(1, round(0.02 * unit))
         red[max(y - reach, 0) : y + reach + 1, max(x - 2 * reach, 0) : x + 2 * reach + 1] = True
-    mask = inside_lips(photo[box.slices], layer == 1, red & (layer != 1), unit)
-    depth = ndimage.distance_transform_edt(mask).astype(np.float32)
     gap = layer == 1
+    mask = inside_lips(photo[box.slices], gap, red & ~gap, unit)
+    if mask.sum() > LARGER * gap.sum():
+        mask = np.zeros_like(mask)
+    depth = ndimage.distance_transform_edt(mask).astype(np.float32)
     bite = _bite(photo[box.slices], mask) + box.top
     below = mask & (np.arange(box.top, box.bottom)[:, None] >= bite)
     if below.sum() < 0.25 * mask.sum():  # a piece of the lower teeth goes with the lower lip
@@ -147,7 +152,7 @@ def _bite(photo: Pixels, mask: BoolArray) -> float:
     light = np.where(kept, photo[:, columns].mean(axis=2), 0).sum(axis=1)[rows] / kept.sum(axis=1)[rows]
     k = 2 + int(np.argmin(light[2:-2]))
     above, below = light[:k].max(), light[k:].max()
-    two = above > max(1.7 * light[k], 0.8 * light.max()) and below > 1.4 * light[k]
+    two = above > max(1.7 * light[k], 0.8 * light.max()) and below > max(1.4 * light[k], LOWER * above)
     return float(rows[k]) if two else np.inf
 
 
@@ -252,10 +257,14 @@ def smooth_edges(mask: BoolArray, width: float) -> BoolArray:
 
 
 def _teeth(photo: Pixels, depth: Float32Array, unit: float) -> Float32Array | None:
-    """The value of the brighter half of what the photo shows between its lips."""
+    """The value of the brighter half of what the photo shows between its lips; None if that is no row of teeth."""
     pixels = photo[depth > max(1.5, 0.015 * unit)].astype(np.float32)
     if len(pixels) < (0.12 * unit) ** 2:
         return None
     bright = pixels.mean(axis=1)
-    chosen = pixels[bright >= np.quantile(bright, 0.6)]
-    return np.asarray(np.median(chosen, axis=0), np.float32)
+    teeth = np.median(pixels[bright >= np.quantile(bright, 0.6)], axis=0)
+    away = ndimage.distance_transform_edt(depth == 0)
+    lips = photo[(away > max(1.0, 0.02 * unit)) & (away < max(3.0, 0.08 * unit))]
+    if teeth.mean() < PALE * np.median(lips.mean(axis=1)):
+        return None
+    return np.asarray(teeth, np.float32)
