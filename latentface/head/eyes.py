@@ -23,6 +23,7 @@ from latentface.ops.raster import sample
 SIDES = ("left", "right")
 BROWS = {"left": slice(22, 27), "right": slice(17, 22)}  # their landmarks
 LASHES = (0.030, 0.016)  # width of the strip inside the upper and lower margin that moves with the lid
+AT_REST = 0.5  # of it, while lids keep still, moves with the eyeball, or a glance would stop at the lashes
 FOLDS = (0.115, 0.12)  # how far above the upper and below the lower margin skin is stretched
 WIDER = 0.065  # how much wider than in the photo an eye opens, at most
 ROOM = 0.6  # or by this part of the space above it
@@ -98,7 +99,8 @@ def find_blink(
     skin = [(eye.places(u_was, source) - places).astype(np.float32) for source, _ in lids]
     over = ramp((v - _seam(now, u)) * now.unit, -0.75, 0.75)
     upper, lower = now.margins(u)
-    inside = np.minimum(upper - LASHES[0] - v, v - lower - LASHES[1]) * now.unit
+    lashes = np.array(LASHES) * (1 - AT_REST * (1 - ramp(_closing(eye, now), 0.006, 0.03)))
+    inside = np.minimum(upper - lashes[0] - v, v - lower - lashes[1]) * now.unit
     eyeball = _eyeball(eye, now, u, v, gaze)
     return Blink(
         box, skin[0], skin[1], over, np.where(over > 0.5, lids[0][1], lids[1][1]), eyeball.astype(np.float32),
@@ -108,10 +110,15 @@ def find_blink(
 
 def _amount(eye: Eye, now: Eye, gaze: Float64Array) -> float:
     """How far an eye differs from the photo's, from 0 to 1."""
+    change = max(_closing(eye, now), float(np.hypot(*gaze)))
+    return float(ramp(change * eye.unit, 0.15, 0.8))
+
+
+def _closing(eye: Eye, now: Eye) -> float:
+    """How far lids have moved, at most."""
     t = np.linspace(0, 1, 9)
     margins = zip(eye.margins(eye.across(t)), now.margins(now.across(t)), strict=True)
-    change = max(*(float(np.abs(was - is_now).max()) for was, is_now in margins), float(np.hypot(*gaze)))
-    return float(ramp(change * eye.unit, 0.15, 0.8))
+    return max(float(np.abs(was - is_now).max()) for was, is_now in margins)
 
 
 def follow(eye: Eye, was: Eye, now: Eye, most: float = WIDER) -> Eye:
@@ -133,7 +140,7 @@ def follow(eye: Eye, was: Eye, now: Eye, most: float = WIDER) -> Eye:
     corners = eye.corners + now.corners - was.corners
     gaze = now.iris[:2] - was.iris[:2]
     far = float(np.hypot(*gaze))
-    gaze = gaze * max(far - 0.006, 0) / max(far, 1e-9)  # a head that turns carries the corners past the iris a little
+    gaze = gaze * ramp(far, 0.004, 0.012)  # a head that turns carries the corners past the iris a little
     iris = np.array([*(eye.iris[:2] + gaze), eye.iris[2]])
     return Eye(now.origin + (eye.origin - was.origin), now.axes, corners, upper, lower, iris)
 
