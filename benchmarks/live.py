@@ -1,15 +1,16 @@
 """How fast a played camera moves a photo: `python benchmarks/live.py --source photo.jpg --driving clip.mp4`.
 
 By processor time, which other programs disturb less than the clock: milliseconds a frame to follow the driver's face
-and to render the photo's. Live, one core follows the next frame while another renders, so the slower of the two gives
-the frames a second, and what is seen is late by no more than both and the wait for the slower one. `--clock` also
-plays the clip as a camera through the command's own loop, and reports what the clock says.
+and to render the photo's. Live, the next frame is followed while two are rendered, so two cores show as many frames a
+second as both times together allow. `--clock` also plays the clip as a camera through the command's own loop, and
+reports what the clock says.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,14 @@ from latentface.motion.head_driver import HeadDriver
 from latentface.motion.head_engine import HeadRetargeting, MovingHead
 from latentface.options.clips import AnimateOptions
 
+#: Stands in for the package, since no picture is to be shown.
+NO_CAMERA = """
+class Camera:
+    def __init__(self, **options): pass
+    def __enter__(self): return self
+    def __exit__(self, *error): pass
+    def send(self, picture): pass
+"""
 FIRST = 4  # frames that are not counted, since the first ones prepare the photo
 
 
@@ -49,21 +58,22 @@ def stages(source: Path, driving: Path, count: int) -> dict[str, float]:
         move_frame(picture, [head], [transfer], moment, [motion])
         times.append((seen - began, time.process_time() - seen))
     follow, render = 1000 * np.mean(times[FIRST:], axis=0)
-    slower = max(follow, render)
+    most = 2000 / (follow + render)
     return {
-        "follow_ms": round(follow, 1), "render_ms": round(render, 1),
-        "frames_per_second_on_two_cores": round(1000 / slower, 1), "latency_ms": round(slower + render, 1),
+        "follow_ms": round(follow, 1), "render_ms": round(render, 1), "most_frames_a_second_on_two_cores": round(most, 1)
     }  # fmt: skip
 
 
 def by_the_clock(source: Path, driving: Path) -> dict[str, float]:
-    """What `latentface animate --driving camera:FILE` reports."""
+    """What `latentface animate --driving camera:FILE` reports, shown by a virtual camera that does nothing."""
     with tempfile.TemporaryDirectory() as folder:
-        words = ["animate", "--source", source, "--driving", f"camera:{driving}", "-o", Path(folder) / "live.mp4"]
-        flags = ["--no-preview", "--no-calibrate", "--json"]
+        (Path(folder) / "pyvirtualcam.py").write_text(NO_CAMERA)
+        words = ["animate", "--source", source, "--driving", f"camera:{driving}", "--virtual-camera"]
         done = subprocess.run(
-            [sys.executable, "-m", "latentface", *map(str, words), *flags], capture_output=True, text=True, check=True
-        )
+            [sys.executable, "-m", "latentface", *map(str, words), "--no-preview", "--no-calibrate", "--json"],
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([folder, *sys.path])},
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
     told = json.loads(done.stdout)
     return {name: told[name] for name in ("frames", "dropped", "frames_per_second", "latency_mean", "latency_95")}
 
