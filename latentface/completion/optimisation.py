@@ -25,6 +25,7 @@ from latentface.inversion.projector import StepState
 from latentface.io.images import to_tensor, to_uint8
 from latentface.networks.generator import Generator
 from latentface.networks.perceptual import FeatureDistance
+from latentface.ops.adam import Adam
 from latentface.options.projection import ProjectOptions
 
 OnStep = Callable[[int, int], None]
@@ -110,7 +111,7 @@ def synthesise_texture(
 def _synthesise(x: Tensor, place: Tensor, content: Tensor, distance: FeatureDistance, options: PatchOptions) -> Tensor:
     """One scale: the picture [1, 3, h, w] after its steps; only places [1, 1, h, w] above 0 change."""
     known, change = x, torch.zeros_like(x, requires_grad=True)
-    optimiser = torch.optim.Adam([change], options.rate, betas=(0.8, 0.9))
+    optimiser = Adam(change, options.rate, betas=(0.8, 0.9))
     small = min(content.shape[2], x.shape[2]), min(content.shape[3], x.shape[3])
     wanted = F.adaptive_avg_pool2d(content, small)
     weight = F.adaptive_avg_pool2d(place, small)
@@ -123,9 +124,7 @@ def _synthesise(x: Tensor, place: Tensor, content: Tensor, distance: FeatureDist
         loss = torch.stack([_apart(a, place, b) for a, b in zip(maps, nearest, strict=True)]).sum()
         drift = ((F.adaptive_avg_pool2d(made, small) - wanted).square() * weight).sum() / weight.sum().clamp(min=1) / 3
         rough = (made.diff(dim=2).abs().mean() + made.diff(dim=3).abs().mean()) * options.smoothness
-        optimiser.zero_grad(set_to_none=True)
-        (loss + options.content * drift + rough).backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+        optimiser.step(torch.autograd.grad(loss + options.content * drift + rough, change)[0])
     return (known + change * place).detach().clamp(-1, 1)
 
 
