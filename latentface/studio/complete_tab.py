@@ -66,6 +66,6 @@ def _words(photo: dict[str, Any] | None, remove: str, search: bool) -> list[str]
 
 
 COMPLETE = Tool(
-    "Complete", "Paints over what you brush out of a face, or takes off glasses or a hand.", "Complete the face", _lay_out,
-    _work, _words,
+    "Complete", "Paints over what you brush out of a face, or takes off glasses or a hand.", "Complete the face",
+    _lay_out, _work, _words,
 )  # fmt: skip

@@ -6,9 +6,8 @@ Residual blocks join one after the other (`STAGES`). Pictures are compared in an
 holes by absolute difference, by a perceptual distance and by the texture of its features; in the last stage a
 discriminator of patches, in the same features, joins in, and its weight rises while that of the reconstruction falls
 (Yang et al., CVPR 2017, trained both together from the start). In the very last most pictures are twice as large, and
-what the generator synthesises for what the network has painted is given as a proposal. With `--weights` this stage
-begins from a network that has been through the others. Progress goes to curves.csv and sheet.png; the run resumes from
-checkpoint.pt.
+what the generator synthesises for what the network has painted is given as a proposal. Progress goes to curves.csv and
+sheet.png; the run resumes from checkpoint.pt.
 """
 
 from __future__ import annotations
@@ -33,7 +32,6 @@ from latentface.io.tensors import write_torch
 from latentface.networks.completion import FOLD, CompletionConfig, CompletionNet
 from latentface.networks.lpips import Lpips, SqueezeLpips
 from latentface.networks.perceptual import DistilledVgg, FeatureDistance
-from latentface.pretrained import load_completion
 from latentface.pretrained.native import write_network
 from latentface.training.completion_data import Batch, CompletionFaces, load_completion_faces, make_batch
 from latentface.training.generator import side_by_side
@@ -62,8 +60,8 @@ class Stage:
 
 
 STAGES = (
-    Stage(2, 128, 5_000), Stage(4, 128, 5_000), Stage(7, 128, 5_500), Stage(7, 128, 9_000, adversarial=True),
-    Stage(7, 128, 5_500, adversarial=True, proposed=0.85),
+    Stage(2, 128, 5_000), Stage(4, 128, 5_000), Stage(7, 128, 7_000), Stage(7, 128, 9_000, adversarial=True),
+    Stage(7, 128, 13_000, adversarial=True, proposed=0.8),
 )  # fmt: skip
 
 
@@ -75,11 +73,11 @@ class CompletionRecipe:
     batch: int = 12
     rate: float = 1.2e-3
     critic_rate: float = 5e-4
-    perceptual: float = 4.5
+    perceptual: float = 3.0
     texture: float = 0.1
     adversarial: float = 0.06  # at the end of the last stage
     annealed: float = 0.4  # what is left of the absolute difference then
-    window: int = 128  # side of what the teacher is shown
+    window: int = 96  # side of what the teacher is shown
     ema_pictures: int = 2_000  # half-life of the average, which begins anew in each stage
     warm_up: int = 1_000
     seed: int = 0
@@ -115,7 +113,7 @@ class CompletionTrainer:
 
     def __init__(
         self, recipe: CompletionRecipe, config: CompletionConfig, faces: CompletionFaces, held_out: CompletionFaces,
-        teacher: FeatureDistance, measure: Lpips, out: Path, propose: Propose, start: CompletionNet | None = None,
+        teacher: FeatureDistance, measure: Lpips, out: Path, propose: Propose,
     ) -> None:  # fmt: skip
         self.recipe, self.faces, self.held_out, self.out, self.propose = recipe, faces, held_out, out, propose
         self.teacher, self.lpips = teacher.requires_grad_(False), measure.requires_grad_(False)
@@ -124,14 +122,11 @@ class CompletionTrainer:
             self.network = CompletionNet(config)
             widths = [len(weights) for weights in teacher.channel_weights() if weights is not None]
             self.critic = PatchCritic(tuple(widths[k] for k in JUDGED))
-        if start is not None:
-            self.network.load_state_dict(start.state_dict())
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.averaged = copy.deepcopy(self.network).eval().requires_grad_(False)
         self.optimiser = torch.optim.AdamW(self.network.parameters(), recipe.rate, betas=(0.9, 0.99), weight_decay=1e-4)
         self.against = torch.optim.Adam(self.critic.parameters(), recipe.critic_rate, betas=(0.0, 0.99))
-        self.first = 0 if start is None else recipe.pictures - recipe.stages[-1].pictures
-        self.seen, self.steps = self.first, 0
+        self.seen, self.steps = 0, 0
         self.recent: list[dict[str, float]] = []
         if (out / "checkpoint.pt").exists():
             self._resume()
@@ -207,8 +202,7 @@ class CompletionTrainer:
     def _falling(self) -> float:
         """What the rates are multiplied by: a warm-up, then half a cosine down to a twentieth."""
         share = min(1.0, self.seen / self.recipe.pictures)
-        warm = min(1.0, (self.seen - self.first + 100) / self.recipe.warm_up)
-        return (0.05 + 0.475 * (1 + math.cos(math.pi * share))) * warm
+        return (0.05 + 0.475 * (1 + math.cos(math.pi * share))) * min(1.0, (self.seen + 100) / self.recipe.warm_up)
 
     def _compare(self, made: Tensor, batch: Batch, random: np.random.Generator, adversarial: bool) -> dict[str, Tensor]:
         """Terms of the loss, each a scalar."""
@@ -330,12 +324,9 @@ def load_proposals() -> Propose:
     help="Folder of vgg19_distilled16x.npz and lpips_squeeze.npz; the latter measures only.",
 )  # fmt: skip
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path))
-@click.option("--weights", help="A completion network that has been through all stages but the last.")
 @click.option("--minutes", default=float("inf"), help="Stop after this long (resumable).")
 @click.option("--threads", default=1, show_default=True)
-def main(
-    faces: Path, rigged: Path | None, perceptual: Path, out: Path, weights: str | None, minutes: float, threads: int
-) -> None:
+def main(faces: Path, rigged: Path | None, perceptual: Path, out: Path, minutes: float, threads: int) -> None:
     """Train the network that completes faces."""
     torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
@@ -343,7 +334,6 @@ def main(
     trainer = CompletionTrainer(
         CompletionRecipe(), CompletionConfig(), training, held_out, DistilledVgg(perceptual / "vgg19_distilled16x.npz"),
         SqueezeLpips(perceptual / "lpips_squeeze.npz"), out, load_proposals(),
-        None if weights is None else load_completion(weights),
     )  # fmt: skip
     network = trainer.run(minutes)
     path = out / "completion.safetensors"

@@ -130,7 +130,7 @@ def _half(pen: Pen, landmarks: Float64Array, side: int, random: Random) -> None:
 HOLES: dict[str, tuple[float, Callable[[Pen, Float64Array, int, Random], None]]] = {
     "centre": (0.12, _centre),
     "boxes": (0.16, _boxes),
-    "strokes": (0.5, _strokes),
+    "strokes": (0.3, _strokes),
     "scratches": (0.08, _scratches),
     "spectacles": (0.1, _spectacles),
     "hand": (0.1, _hand),
