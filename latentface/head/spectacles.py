@@ -56,9 +56,13 @@ def patch_places(left: Float64Array, right: Float64Array, config: SpectaclesConf
 
 
 def find_spectacles(
-    photo: Pixels, scene: Scene, eyes: tuple[Eye, Eye], network: SpectaclesNet, sure: bool = False
-) -> Spectacles | None:
-    """Find the spectacles in a photo, or None; `sure`: it is known that there are some."""
+    photo: Pixels, scene: Scene, eyes: tuple[Eye, Eye], network: SpectaclesNet, sure: bool = False,
+    doubt: float = DOUBT,
+) -> Spectacles | None:  # fmt: skip
+    """Find the spectacles in a photo, or None; `sure`: it is known that there are some.
+
+    Places whose logit is above `doubt` are frames: the lower it is, the more of faint rims is found.
+    """
     config = network.config
     left, right = (eye.places(eye.iris[:1], eye.iris[1:2])[0] for eye in eyes)
     patch = sample(photo, patch_places(left, right, config).astype(np.float32))
@@ -74,7 +78,7 @@ def find_spectacles(
     at = (box.places() - middle) @ np.linalg.inv(np.stack([along, [along[1], -along[0]]]))
     row = (config.high - at[..., 1]) / config.step - 0.5
     column = at[..., 0] / config.step + config.width / 2 - 0.5
-    mask: BoolArray = ndimage.map_coordinates(logits, [row, column], order=1, mode="constant", cval=-9.0) > DOUBT
+    mask: BoolArray = ndimage.map_coordinates(logits, [row, column], order=1, mode="constant", cval=-9.0) > doubt
     for eye in eyes:  # lashes and the edges of an iris may look like frames
         u, v = eye.frame(box.places())
         upper, lower = eye.margins(u)
