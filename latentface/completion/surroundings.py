@@ -21,6 +21,7 @@ SIDE = 2 * RADIUS + 1
 STEPS = (8, 4, 2, 1, 1)  # pixels to the neighbours whose shifts a patch tries
 SEARCH = 8  # steps around its match in which a patch tries another, at random
 DOUBT = 1.3  # by how much less a patch counts for each pixel that its middle lies deeper in the hole
+FOREHEAD = 0.5  # inter-ocular distances that the outline reaches above the brows
 BESIDE, WITHIN = 0.6, 0.25  # shares of the surroundings in what is shown, beside the face and within its outline
 SOFT = 4.0  # deviation in pixels over which one share passes into the other
 
@@ -37,7 +38,7 @@ def follow_surroundings(picture: Float32Array, hole: BoolArray, landmarks: Float
     if not len(matches.source) or not len(matches.place):
         return picture
     matches.search(np.random.default_rng(0))
-    face = fill(outline([landmarks], 0.0), (hole.shape[1], hole.shape[0])).astype(np.float32)
+    face = fill(outline([landmarks], FOREHEAD), (hole.shape[1], hole.shape[0])).astype(np.float32)
     share = BESIDE + (WITHIN - BESIDE) * ndimage.gaussian_filter(face, SOFT)[..., None]
     result: Float32Array = picture.copy()
     result[hole] = (picture + share * (matches.drawn() - picture))[hole]
