@@ -102,7 +102,7 @@ class _Matches:
         unit = float(np.percentile(self.apart, 75)) + 1e-3
         weight = (np.exp(-self.apart / (2 * unit)) * DOUBT**-self.depth + 1e-8).astype(np.float32)
         spread = np.zeros((4 * SIDE**2, self.number.size), np.float32)
-        spread[:-(SIDE**2), self.place] = (self.patches[self.at] * weight[:, None]).T
+        spread[: -(SIDE**2), self.place] = (self.patches[self.at] * weight[:, None]).T
         spread[-(SIDE**2) :, self.place] = weight
         size = self.shape[0] + 2 * RADIUS, self.shape[1] + 2 * RADIUS
         total = F.fold(torch.from_numpy(spread)[None], size, SIDE)[0].numpy()[:, RADIUS:-RADIUS, RADIUS:-RADIUS]
