@@ -18,6 +18,7 @@ from latentface.completion.harmonisation import match_border
 from latentface.completion.holes import Mask, box_hole, check_face, check_hole, grown, read_hole
 from latentface.completion.occluders import find_occluder
 from latentface.completion.optimisation import project_masked, synthesise_texture
+from latentface.completion.surroundings import follow_surroundings
 from latentface.completion.texture import add_detail
 from latentface.completion.tone import keep_tone
 from latentface.compositing.warping import resample
@@ -178,9 +179,13 @@ class _Work:
                 made = paint(self.network, crop.image, self.inner, guide, proposal)
             if NATIVE[0] < crop.side / crop.size < NATIVE[1]:
                 native = self._painted(proposal)  # finer than what would come through the crop
-            elif self.options.method == "optimise":
-                crop = self._textured(made)
-                made = crop.image
+            else:
+                points = map_points(crop.from_photo, crop.landmarks)
+                near = follow_surroundings(made.astype(np.float32), self.inner, points)
+                made = np.rint(near).clip(0, 255).astype(np.uint8)
+                if self.options.method == "optimise":
+                    crop = self._textured(made)
+                    made = crop.image
         content, done = self._placed(crop, made, self.filled.astype(np.float32)) if native is None else native
         content = smooth(content, self.hole & ~done)  # beyond the crop, what was painted goes on
         content = keep_tone(content, self.rgb, self.hole)
@@ -200,7 +205,8 @@ class _Work:
         # nothing is proposed in the view's corners beyond a turned crop: there the smooth continuation stays
         view, hole = self.filled[at], self.hole[at] & inside & covered
         proposal = np.where(covered[..., None], np.rint(shown).clip(0, 255).astype(np.uint8), view)
-        made = paint(self.network, view, hole, proposal=proposal)
+        made = paint(self.network, view, hole, proposal=proposal).astype(np.float32)
+        made = follow_surroundings(made, self.hole[at], self.crop.landmarks - (left, top))
         result: Float32Array = self.filled.astype(np.float32)
         done = np.zeros_like(self.hole)
         y, x = np.nonzero(hole)

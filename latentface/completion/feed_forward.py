@@ -32,7 +32,8 @@ def paint(
         crop: an aligned face.
         hole: what to paint.
         guide: planes [REGIONS, S / 4, S / 4] as `guides` makes them; None leaves it to the network.
-        proposal: uint8 RGB [S, S, 3], what the hole might show. Without one the hole is painted at the network's size.
+        proposal: uint8 RGB [S, S, 3], what the hole might show. Without one the hole is painted at the network's size;
+            with one it is also painted in the mirrored crop, and the mean of both is taken.
     """
     picture, place = to_tensor(crop), torch.from_numpy(hole.astype(np.float32))[None, None]
     planes = None if guide is None else torch.from_numpy(guide)[None]
@@ -45,6 +46,10 @@ def paint(
     given = [None if each is None else each.to(device) for each in (picture, place, planes, shown)]
     with torch.inference_mode():
         made = network(given[0], given[1], guide=given[2], proposal=given[3]).cpu()
+        if shown is not None:
+            mirrored = [None if each is None else each.flip(3) for each in given]
+            again = network(mirrored[0], mirrored[1], guide=mirrored[2], proposal=mirrored[3])
+            made = (made + again.flip(3).cpu()) / 2
         made = F.interpolate(made, size=crop.shape[:2], mode="bicubic", align_corners=False)
     return np.where(hole[..., None], to_uint8(made)[0], crop)
 

@@ -15,8 +15,10 @@ from latentface.faces.regions import fill
 from latentface.head.drive import Driver
 from latentface.head.occluders import find_occluders
 from latentface.head.projector import Projector
+from latentface.head.spectacles import find_spectacles
 
 FRAME = 0.09  # inter-ocular distances around the frames: their edges and the shadows on the skin
+FAINT = -3.0  # the logit from which on a place belongs to frames that are known to be there: rims may be faint
 SHADOW = 0.12  # the same around hands and other things
 FOLLOW = 0.4  # crop sides by which the view moves on after an arm that leaves it
 FOLLOWED = 3  # how often, each way
@@ -43,9 +45,11 @@ def _glasses(photo: Pixels, crop: FaceCrop) -> BoolArray | None:
     model = hub.head_model()
     fit = api.fit_head(crop, photo)
     vertices = Projector(fit, model).vertices(fit)
-    spectacles = Driver(photo, model, vertices, finders=hub.finders()).spectacles
-    if spectacles is None:
+    driver, finders = Driver(photo, model, vertices, finders=hub.finders()), hub.finders()
+    if driver.spectacles is None:
         return None
+    spectacles = find_spectacles(photo, driver.scene, driver.eyes, finders.spectacles, sure=True, doubt=FAINT)
+    assert spectacles is not None, "what is found with more doubt includes what was found"
     frames, around = np.zeros(photo.shape[:2], bool), np.zeros(photo.shape[:2], bool)
     frames[spectacles.box.slices] = spectacles.distance == 0
     around[spectacles.box.slices] = spectacles.distance < FRAME * inter_ocular(crop.landmarks)

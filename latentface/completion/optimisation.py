@@ -25,6 +25,7 @@ from latentface.inversion.projector import StepState
 from latentface.io.images import to_tensor, to_uint8
 from latentface.networks.generator import Generator
 from latentface.networks.perceptual import FeatureDistance
+from latentface.ops.adam import Adam
 from latentface.options.projection import ProjectOptions
 
 OnStep = Callable[[int, int], None]
@@ -41,7 +42,7 @@ class PatchOptions:
     steps: int = 24
     rate: float = 0.03
     maps: tuple[int, ...] = (1, 2)
-    content: float = 20.0
+    content: float = 200.0
     smoothness: float = 0.02
     most: int = 5_000
 
@@ -110,22 +111,20 @@ def synthesise_texture(
 def _synthesise(x: Tensor, place: Tensor, content: Tensor, distance: FeatureDistance, options: PatchOptions) -> Tensor:
     """One scale: the picture [1, 3, h, w] after its steps; only places [1, 1, h, w] above 0 change."""
     known, change = x, torch.zeros_like(x, requires_grad=True)
-    optimiser = torch.optim.Adam([change], options.rate, betas=(0.8, 0.9))
+    optimiser = Adam(change, options.rate, betas=(0.8, 0.9))
     small = min(content.shape[2], x.shape[2]), min(content.shape[3], x.shape[3])
     wanted = F.adaptive_avg_pool2d(content, small)
     weight = F.adaptive_avg_pool2d(place, small)
-    nearest: list[Tensor] = []
+    nearest: list[tuple[Tensor, Tensor]] = []
     for step in range(options.steps):
         made = known + change * place
         maps = [distance.unit_features(made)[k] for k in options.maps]
         if step % max(1, options.steps // 2) == 0:
             nearest = [_nearest(each.detach(), place, options.most) for each in maps]
-        loss = torch.stack([_apart(a, place, b) for a, b in zip(maps, nearest, strict=True)]).sum()
+        loss = torch.stack([_apart(a, place, *b) for a, b in zip(maps, nearest, strict=True)]).sum()
         drift = ((F.adaptive_avg_pool2d(made, small) - wanted).square() * weight).sum() / weight.sum().clamp(min=1) / 3
         rough = (made.diff(dim=2).abs().mean() + made.diff(dim=3).abs().mean()) * options.smoothness
-        optimiser.zero_grad(set_to_none=True)
-        (loss + options.content * drift + rough).backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+        optimiser.step(torch.autograd.grad(loss + options.content * drift + rough, change)[0])
     return (known + change * place).detach().clamp(-1, 1)
 
 
@@ -141,19 +140,23 @@ def _rows(place: Tensor, features: Tensor, known: bool) -> Tensor:
     return ((~touched) if known else (share.flatten() > 0)).nonzero()[:, 0]
 
 
-def _nearest(features: Tensor, place: Tensor, most: int) -> Tensor:
-    """For every patch in the hole the patch of the surroundings that is nearest to it, [K, 9 C]."""
+def _nearest(features: Tensor, place: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """For every patch in the hole the patch of the surroundings that is nearest to it [K, 9 C], and how alike they are.
+
+    An eye is like nothing around it, and must not become hair: likenesses [K] fall from 1 to 0 with the distance.
+    """
     rows, patches = _rows(place, features, known=True), _patches(features)
     source = patches[rows[:: max(1, len(rows) // most)]]
     target = patches[_rows(place, features, known=False)]
     if not len(source):  # the hole reaches everywhere
-        return target
+        return target, target.new_ones(len(target))
     half = source.square().sum(1) / 2
-    found = [(part @ source.T - half).argmax(1) for part in torch.split(target, 2_048)]
-    return source[torch.cat(found)]
+    found = source[torch.cat([(part @ source.T - half).argmax(1) for part in torch.split(target, 2_048)])]
+    apart = (target - found).square().sum(1)
+    return found, torch.exp(-((apart / apart.median().clamp(min=1e-6)) ** 2))
 
 
-def _apart(features: Tensor, place: Tensor, nearest: Tensor) -> Tensor:
-    """Mean squared difference between the patches in the hole and what they are to be like."""
+def _apart(features: Tensor, place: Tensor, nearest: Tensor, alike: Tensor) -> Tensor:
+    """Mean squared difference between the patches in the hole and what they are to be like, as far as they are."""
     ours = _patches(features)[_rows(place, features, known=False)]
-    return (ours - nearest).square().sum(1).mean() / 9
+    return ((ours - nearest).square().sum(1) * alike).mean() / 9

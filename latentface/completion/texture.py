@@ -26,7 +26,7 @@ BAND = 1.2  # pixels of the network's scale: what is finer is detail
 NEAR = 0.15  # of the features' distance: what a distance of all of the view counts
 AGREEING = 0.15  # of the features' distance: what it counts if a place's neighbours take theirs elsewhere
 PASSES = 3
-MOST_GAIN = 1.5
+STRONGEST = 3.0  # standard deviations of the detail around the hole: what is stronger belongs to an edge of its own
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +64,8 @@ def add_detail(picture: Float32Array, hole: BoolArray, scale: float, distance: F
     found = np.zeros_like(detail)
     found[rows[within], columns[within]] = detail[from_rows[within], from_columns[within]]
     found[inside & hole_at(inside, rows, columns, from_rows, from_columns, within)] = 0
+    most = STRONGEST * 1.48 * float(np.median(np.abs(detail[~inside])))
+    found = found.clip(-most, most)
     made = low + _mixed(detail, found, inside, 2 * CELL * scale)
     result: Float32Array = picture.copy()
     result[box][inside] = made[inside]

@@ -19,7 +19,6 @@ from torch import Tensor
 
 from latentface.arrays import Pixels
 from latentface.errors import UsageError
-from latentface.fusion.adam import Adam
 from latentface.fusion.integer_program import Choice, CostModel, NoChoice, Rules, solve
 from latentface.fusion.objective import FaceNetworks, Objective
 from latentface.fusion.stylespace import useful_halves
@@ -29,6 +28,7 @@ from latentface.latents.rows import parse_rows
 from latentface.latents.subspace import Subspace
 from latentface.networks.config import GeneratorConfig
 from latentface.networks.generator import Generator
+from latentface.ops.adam import Adam
 from latentface.options.photos import TransferOptions
 
 #: The paper's fixed choice takes the layers of this resolution: 4 and 5 of StyleGAN's 18, counted from 0.

@@ -99,6 +99,7 @@ def find_spectacles(
     network: SpectaclesNet,
     sure: bool = False,
     before: Glimpse | None = None,
+    doubt: float = DOUBT,
 ) -> Spectacles | None:
     """Find the spectacles in a photo, or None.
 
@@ -109,6 +110,7 @@ def find_spectacles(
         network: what finds frames.
         sure: it is known that there are some.
         before: what the frame before showed, if it is a frame of a film: thin frames come and go from one to the next.
+        doubt: places whose logit is above it are frames: the lower it is, the more of faint rims is found.
     """
     config = network.config
     left, right = irises = np.stack([eye.places(eye.iris[:1], eye.iris[1:2])[0] for eye in eyes])
@@ -126,7 +128,7 @@ def find_spectacles(
     corners = [middle - unit * np.array([wide, config.high]), middle + unit * np.array([wide, low])]
     box = Box.around(corners, unit * 1.2, *scene.size)
     there = _in_patch(box.places().astype(np.float64), irises, config)
-    mask: BoolArray = ndimage.map_coordinates(logits, there, order=1, mode="constant", cval=-9.0) > DOUBT
+    mask: BoolArray = ndimage.map_coordinates(logits, there, order=1, mode="constant", cval=-9.0) > doubt
     for eye in eyes:  # lashes and the edges of an iris may look like frames
         u, v = eye.frame(box.places())
         upper, lower = eye.margins(u)

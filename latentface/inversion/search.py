@@ -22,6 +22,7 @@ from latentface.inversion.schedule import COMPARED_SIDE, Pace, coarse_sides, lea
 from latentface.latents.preconditioner import Preconditioner
 from latentface.networks.perceptual import FeatureDistance
 from latentface.networks.precision import convolving, is_rough
+from latentface.ops.adam import Adam
 from latentface.options.projection import ProjectOptions
 
 if TYPE_CHECKING:
@@ -215,6 +216,7 @@ class _Crop:
             self.learnt.append(self.shared)
         for tensor in self.learnt:
             tensor.requires_grad_(True)
+        self.optimisers = [Adam(tensor, 0.0, BETAS) for tensor in self.learnt]
         self.pace = Pace(options.steps, options.flat)
         self.losses: list[float] = []
         self.best_loss = math.inf
@@ -233,6 +235,14 @@ class _Crop:
     def noise(self, *shape: int) -> Tensor:
         """Normal random numbers [1, *shape] from the crop's own generator."""
         return torch.randn(1, *shape, generator=self.stream).to(self.start)
+
+    def learn(self, rate: float) -> None:
+        """A step against the gradients, which are forgotten. Maps that a low resolution does not use have none."""
+        for tensor, optimiser in zip(self.learnt, self.optimisers, strict=True):
+            if tensor.grad is not None:
+                optimiser.rate = rate
+                optimiser.step(tensor.grad)
+                tensor.grad = None
 
     def keep(self, total: float) -> None:
         """Remember the current state if its loss, for the full image and without exploratory noise, is the lowest."""
@@ -274,7 +284,6 @@ class Search:
         if preconditioner is not None and preconditioner.directions.shape[1:] != rows.shape[1:]:
             raise UsageError(f"a preconditioner of {list(preconditioner.directions.shape)} for ws {list(rows.shape)}")
         self.crops = [_Crop(rows[k : k + 1], shapes, start is None, options, preconditioner) for k in range(count)]
-        self.optimiser = torch.optim.Adam([{"params": crop.learnt} for crop in self.crops], lr=0.0, betas=BETAS)
         self.active, self.present = list(range(count)), comparison
 
     def synthesise(self, ws: Tensor, maps: Sequence[Tensor], side: int | None = None) -> Tensor:
@@ -303,8 +312,6 @@ class Search:
         options, crops = self.options, [self.crops[k] for k in self.active]
         sigmas = [self.exploration * noise_strength(crop.pace.at, options.steps) for crop in crops]
         rates = [learning_rate(crop.pace.at, options.steps, options.learning_rate) for crop in crops]
-        for k, rate in zip(self.active, rates, strict=True):
-            self.optimiser.param_groups[k]["lr"] = rate
         # One resolution for all crops: they can end early only on full-size images, so until then they stay in step.
         side = side_at(crops[0].pace.at, options.steps, options.coarse, self.coarse, self.full)
         ws = torch.cat([crop.explored(sigma) for crop, sigma in zip(crops, sigmas, strict=True)])
@@ -318,10 +325,9 @@ class Search:
                 crop.pace.update(whole)
         if maps and options.noise_regularise:
             total = total + options.noise_regularise * noise_penalty(maps)
-        self.optimiser.zero_grad(set_to_none=True)
         total.sum().backward()  # type: ignore[no-untyped-call]
-        self.optimiser.step()
-        for crop in crops:
+        for crop, rate in zip(crops, rates, strict=True):
+            crop.learn(rate)
             normalise_noise(crop.maps)
             crop.pace.step += 1
         self._let_go()

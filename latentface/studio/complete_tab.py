@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -19,7 +18,7 @@ from latentface.studio.work import Workshop
 
 PAINTED, PASTED = "what is painted over", "fit in what is painted over"
 OPAQUE = 16  # of 255: fainter strokes do not count
-MASK = "mask.png"
+PHOTO, MASK = "photo.png", "mask.png"  # the editor does not say what the photo was called
 
 
 def _lay_out(desk: Desk) -> Controls:
@@ -55,19 +54,18 @@ def painted(value: dict[str, Any] | None) -> tuple[str, BoolArray]:
 def _work(shop: Workshop, photo: dict[str, Any] | None, remove: str, search: bool) -> Work:
     path, hole = painted(photo)
     if remove in OCCLUDERS:
-        return shop.complete(path, remove=remove, search=search)
-    return shop.complete(path, hole, search=search, harmonise=remove == PASTED)
+        return shop.complete(path, remove=remove, search=search, name=PHOTO)
+    return shop.complete(path, hole, search=search, harmonise=remove == PASTED, name=PHOTO)
 
 
 def _words(photo: dict[str, Any] | None, remove: str, search: bool) -> list[str]:
     if not photo or not photo.get("background"):
         return []
-    name = Path(str(photo["background"])).name
     how = ["--remove", remove] if remove in OCCLUDERS else ["--mask", MASK, *flagged(harmonise=remove == PASTED)]
-    return ["complete", name, *how, *flagged(method="optimise" if search and remove != PASTED else "")]
+    return ["complete", PHOTO, *how, *flagged(method="optimise" if search and remove != PASTED else "")]
 
 
 COMPLETE = Tool(
-    "Complete", "Paints over what you brush out of a face, or takes its glasses off.", "Complete the face", _lay_out,
-    _work, _words,
+    "Complete", "Paints over what you brush out of a face, or takes off glasses or a hand.", "Complete the face",
+    _lay_out, _work, _words,
 )  # fmt: skip

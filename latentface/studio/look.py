@@ -48,6 +48,10 @@ button.md { font-weight: 500; font-size: 14px; white-space: nowrap; }
 .video-container > .wrap, .video-container > .upload-container { flex: 1 1 0; min-height: 0; height: auto !important; }
 .row .wrap-inner { min-height: 40px; }
 
+/* A narrow column shows a file's name in several lines instead of none of it. */
+#style-style .filename { display: table-cell; width: 100%; padding: 4px; font-size: 13px; }
+#style-style .filename * { display: inline; white-space: normal; overflow-wrap: anywhere; }
+
 /* What becomes of it. */
 .status { align-items: center; }
 .empty { display: grid; place-items: center; min-height: 340px; border: 1px dashed var(--border-color-primary);

@@ -15,6 +15,7 @@ from torch import Tensor
 from latentface.errors import UsageError
 from latentface.networks.perceptual import MINIMUM_SIDE, FeatureDistance
 from latentface.networks.precision import convolving
+from latentface.ops.adam import Adam
 from latentface.styles.losses import StyleDistance
 
 OnStep = Callable[[int, float], None]
@@ -140,7 +141,7 @@ def _optimise(
     with torch.no_grad():
         wanted, look = [distance.normalise(each) for each in features(goal)[_DEEP]], StyleDistance(features(style))
     pixels = start.detach().clone().requires_grad_(True)
-    optimiser = torch.optim.Adam([pixels], lr=LEARNING_RATE, betas=(0.9, 0.99))
+    optimiser = Adam(pixels, LEARNING_RATE, betas=(0.9, 0.99))
     for step in range(steps):
         maps = features(pixels)
         kept = [
@@ -148,10 +149,8 @@ def _optimise(
         ]
         rough_edges = sum((pixels.diff(dim=axis)).abs().mean() for axis in (2, 3))
         loss = look(maps).sum() + CONTENT * torch.stack(kept).sum() + ROUGHNESS * rough_edges
-        optimiser.param_groups[0]["lr"] = LEARNING_RATE * min(1.0, 2 * (1 - step / steps))
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+        optimiser.rate = LEARNING_RATE * min(1.0, 2 * (1 - step / steps))
+        optimiser.step(torch.autograd.grad(loss, pixels)[0])
         with torch.no_grad():
             pixels.clamp_(-1, 1)
         if on_step is not None:

@@ -63,6 +63,14 @@ def test_frames_are_found_and_the_eyes_are_left(face: tuple[Pixels, FaceCrop]) -
         assert not found[y, x]
 
 
+def test_faint_rims_go_with_the_frames_that_are_seen(face: tuple[Pixels, FaceCrop]) -> None:
+    photo, crop = face
+    made, mask = frames(photo, crop)
+    faint = mask & (np.arange(photo.shape[1]) > crop.landmarks[45, 0])  # beyond the outer corner of an eye
+    made[faint] = (0.8 * photo[faint]).astype(np.uint8)
+    assert find_occluder("glasses", made, crop)[faint].mean() > 0.5
+
+
 def test_there_is_a_finder_for_each_kind() -> None:
     assert tuple(FINDERS) == OCCLUDERS
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from latentface.fusion.adam import Adam
+from latentface.ops.adam import Adam
 
 
 def test_steps_are_those_of_torch() -> None:
