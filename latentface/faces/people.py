@@ -8,7 +8,7 @@ tracks that met begin anew when they part, and after a cut nobody's place is kno
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,26 +16,26 @@ from scipy.optimize import linear_sum_assignment
 
 from latentface.arrays import Float64Array, FloatArray, Pixels
 from latentface.faces import alignment
-from latentface.faces.alignment import LandmarkPredictor, glance
+from latentface.faces.alignment import LandmarkPredictor
+from latentface.faces.appearance import Embed, Look, looks_of
 from latentface.faces.crop import frontality
 from latentface.faces.presence import find_scored
 from latentface.faces.tracking import SEARCH_SIDE, Box, Tracker
 
-#: Unit vectors [N, D] of crops, uint8 RGB [N, S, S, 3]: the scalar product of two is high for pictures of one person.
-Embed = Callable[[Pixels], FloatArray]
-
-SAME = 0.45  # cosine from which on two tracks show one person
-AGAINST = 0.1  # more of it is needed for somebody who got a number of their own
-STAY = 0.25  # what a settled track's own person is ahead of others, and half of that before it is settled
-#: Detection scores from which on a face may be somebody's who is known, and from which on it may be somebody new.
-WEAK, SURE = -0.5, 0.2
+SAME = 0.1  # likeness from which on two tracks show one person
+AGAINST = 0.25  # more of it is needed for somebody who got a number of their own
+STAY = 0.25  # what its own person is ahead of others, and whoever was lost where it began
+RECENT = 25  # frames for which it is known where somebody was lost
+#: Detection scores from which on a face may be somebody's who is known, from which on it is somebody new if it can be
+#: followed for a while, and from which on it is somebody new at once.
+WEAK, LIKELY, SURE = -0.5, -0.3, 0.0
 #: Mean difference, of 255, of small copies of two frames between which the film is cut; a false cut costs little.
 CUT = 12.0
+STRAYING = 1.0  # what a width that a track has strayed counts against a likeness
 EVERY = 6  # frames after which all of a picture is searched for new faces
 AGAIN = 2  # the same while somebody known is not in the picture
 SETTLED = 4  # pictures after which it is clear whose a track is
 MET = 0.1  # intersection over union of two faces' boxes from which on they may be mistaken for each other
-SIDE = 128  # of the crops that are compared
 SMALL = (32, 18)
 PICTURES = 24.0  # the mean over so many pictures is what a person looks like
 
@@ -46,17 +46,21 @@ class Person:
 
     Attributes:
         number: from 1, in the order in which they appear.
-        look: the mean of their identity embeddings, a unit vector [D].
+        look: on average.
+        box: of their face in the last picture of this shot that shows it, [4]; None after a cut.
+        seen: the number of that picture.
     """
 
     number: int
-    look: FloatArray
+    look: Look
+    box: Float64Array | None = None
+    seen: int = 0
     pictures: float = field(default=1.0)
 
-    def learn(self, vector: FloatArray) -> None:
-        """Take another picture's embedding [D] into account."""
+    def learn(self, look: Look) -> None:
+        """Take another picture into account."""
         self.pictures = min(self.pictures + 1, PICTURES)
-        self.look = _unit(self.look + (vector - self.look) / self.pictures)
+        self.look = self.look.towards(look, 1 / self.pictures)
 
 
 @dataclass(eq=False)
@@ -68,19 +72,27 @@ class _Track:
         points: its landmarks in the last picture, [68, 2].
         score: its best detection score.
         person: whose it is; None while nobody knows.
-        look: the mean of its last embeddings, [D], of which there were `pictures`.
+        look: that of its last pictures, of which there were `pictures`.
         founded: its person is known from this track alone.
         meets: it touches another track.
+        start: its first box, [4].
+        began: the number of its first picture.
+        speed: in widths of the face a picture, [2].
+        strayed: how far it was lately from where it was to be expected, in the same widths.
     """
 
     tracker: Tracker
     points: Float64Array
     score: float
+    start: Float64Array
+    began: int
     person: Person | None = None
-    look: FloatArray | None = None
+    look: Look | None = None
     pictures: int = 0
     founded: bool = False
     meets: bool = False
+    speed: Float64Array = field(default_factory=lambda: np.zeros(2))
+    strayed: float = 0.0
 
     @property
     def box(self) -> Float64Array:
@@ -92,10 +104,21 @@ class _Track:
         """Whether enough pictures of it have been compared."""
         return self.pictures >= SETTLED
 
-    def see(self, vector: FloatArray) -> None:
-        """Take another picture's embedding [D] into account."""
+    def see(self, look: Look) -> None:
+        """Take another picture into account."""
         self.pictures += 1
-        self.look = vector if self.look is None else _unit(self.look + (vector - self.look) / min(self.pictures, SETTLED))
+        self.look = look if self.look is None else self.look.towards(look, 1 / min(self.pictures, SETTLED))
+
+    def move(self, points: Float64Array) -> None:
+        """Take the landmarks of the next picture, and how far they are from where they were to be expected."""
+        moved = (points.mean(0) - self.points.mean(0)) / np.ptp(self.points[:, 0])
+        self.strayed = 0.7 * self.strayed + float(np.abs(moved - self.speed).max())
+        self.speed = self.speed + 0.3 * (moved - self.speed)
+        self.points = points
+
+    def right(self, look: Look) -> float:
+        """How probable it is that what looks so is what was followed."""
+        return (-1.0 if self.person is None else self.person.look.likeness(look)) - STRAYING * self.strayed
 
     def begin_anew(self) -> None:
         """What it looks like is not known any more, nor whose it is for sure."""
@@ -104,8 +127,9 @@ class _Track:
     def gain(self, person: Person) -> float:
         """How far it looks more like a person than strangers do; negative for strangers."""
         assert self.look is not None
-        stay = (STAY if self.settled else STAY / 2) if self.person is person else 0.0
-        return float(self.look @ person.look) - SAME - AGAINST * self.founded + stay
+        lost = self.person is None and person.box is not None and self.began - person.seen < RECENT
+        stays = self.person is person or (lost and person.box is not None and _overlap(self.start, person.box) > MET)
+        return self.look.likeness(person.look) - SAME - AGAINST * self.founded + STAY * stays
 
 
 class People:
@@ -144,12 +168,17 @@ class People:
         if self._is_cut(picture):
             self.cuts.append(self._frame)
             self._tracks = []
+            for person in self.known:
+                person.box = None
         before = len(self._tracks)
         self._follow(picture)
         often = AGAIN if len(self.known) > len(self._here) else EVERY
         if len(self._tracks) < before or self.is_cut or self._frame - self._searched >= often:
             self._search(picture)
         self._tell(picture)
+        for track in self._tracks:
+            if track.person is not None:
+                track.person.box, track.person.seen = track.box, self._frame
         return {number: track.points for number, track in sorted(self._here.items())}
 
     @property
@@ -178,12 +207,12 @@ class People:
             if points is None:
                 self._tracks.remove(track)
             else:
-                track.points = points
+                track.move(points)
         for k, track in enumerate(tuple(self._tracks)):
             rival = next((other for other in self._tracks[k + 1 :] if _overlap(track.box, other.box) >= 0.5), None)
             if track in self._tracks and rival is not None:
-                look = self._looks(picture, [track.points])[0]
-                self._tracks.remove(min((rival, track), key=lambda each: each.person.look @ look if each.person else -1.0))
+                look = looks_of(picture, [track.points], self.embed)[0]
+                self._tracks.remove(min((rival, track), key=lambda each: each.right(look)))
         for track in self._tracks:
             meets = any(other is not track and _overlap(track.box, other.box) > MET for other in self._tracks)
             if track.meets and not meets:
@@ -223,13 +252,13 @@ class People:
                 track.person, track.founded = pairs[i], False
             elif not track.founded:
                 track.person = None
-                if track.score >= SURE and frontality(track.points) > 0.2:
+                if track.score >= (LIKELY if track.settled else SURE) and frontality(track.points) > 0.2:
                     self._found(track)
         self._tracks = [track for track in self._tracks if track.person is not None or not track.settled]
 
     def _look_at(self, picture: Pixels, tracks: Sequence[_Track]) -> None:
-        for track, look in zip(tracks, self._looks(picture, [track.points for track in tracks]), strict=True):
-            if track.person is not None and (track.founded or (track.settled and track.person.look @ look > SAME)):
+        for track, look in zip(tracks, looks_of(picture, [track.points for track in tracks], self.embed), strict=True):
+            if track.person is not None and (track.founded or (track.settled and track.person.look.likeness(look) > SAME)):
                 track.person.learn(look)
             track.see(look)
 
@@ -241,15 +270,10 @@ class People:
         self.known.append(track.person)
 
     def _track(self, points: Float64Array, score: float) -> _Track:
-        left, top, right, bottom = alignment.box_around(points).astype(int).tolist()
+        start = alignment.box_around(points)
+        left, top, right, bottom = start.astype(int).tolist()
         box: Box = (left, top, right, bottom)
-        return _Track(Tracker(self.landmarks, box, dense=True), points, score)
-
-    def _looks(self, picture: Pixels, faces: Sequence[Float64Array]) -> FloatArray:
-        """Embeddings [F, D] of faces and of their mirror images together."""
-        crops = np.stack([glance(picture, points, SIDE).image for points in faces])
-        both = self.embed(np.concatenate([crops, crops[:, :, ::-1]]))
-        return _unit(both[: len(crops)] + both[len(crops) :])
+        return _Track(Tracker(self.landmarks, box, dense=True), points, score, start, self._frame)
 
 
 class PersonTracker:
@@ -273,12 +297,6 @@ class PersonTracker:
         self.track += points is not None and (self.people.is_cut or not self._seen)
         self._seen = points is not None
         return points
-
-
-def _unit(vectors: FloatArray) -> FloatArray:
-    """Vectors [..., D] of length 1."""
-    made: FloatArray = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return made
 
 
 def _overlap(a: Float64Array, b: Float64Array) -> float:
