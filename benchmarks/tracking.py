@@ -112,7 +112,7 @@ def make_shot(
 
 
 def walk(kind: str, rng: np.random.Generator) -> tuple[Float64Array, Float64Array]:
-    """The middle of each person's picture [PEOPLE, F, 2] in a shot, NaN for those who are not in it; and their sizes."""
+    """The middle of each person's picture in a shot, [PEOPLE, F, 2], NaN for those not in it; and their sizes."""
     t = np.linspace(0, 1, FRAMES)
     t = (t * t * (3 - 2 * t))[:, None]
     sides = rng.uniform(170, 240, PEOPLE)
@@ -172,7 +172,9 @@ def measure(film: Film) -> Counter[str]:
         there = np.flatnonzero(np.isfinite(boxes[:, 0]))
         likeness = overlap(boxes[there], np.array([box_around(here[n]) for n in numbers]).reshape(-1, 4))
         likeness[likeness < FOUND] = 0
-        pairs = [(there[i], numbers[j]) for i, j in zip(*linear_sum_assignment(-likeness)) if likeness[i, j] > 0]
+        pairs = [
+            (there[i], numbers[j]) for i, j in zip(*linear_sum_assignment(-likeness), strict=True) if likeness[i, j] > 0
+        ]
         counts["true"] += int((seen[there] >= SEEN).sum())
         counts["told"] += len(numbers)
         for i, number in pairs:

@@ -67,7 +67,8 @@ def _colours(picture: Pixels, points: Float64Array) -> tuple[Float64Array, Float
     """The colours of skin and clothes, as `Look` has them."""
     quad = ffhq_quad(points)
     side = float(np.linalg.norm(quad[3] - quad[0]))
-    x, y = quad.mean(0) + (0.0, _DOWN * side)
+    x, y = quad.mean(0)
+    y += _DOWN * side
     half = _WIDE * side / 2
     square = np.array([[x - half, y - half], [x - half, y + half], [x + half, y + half], [x + half, y - half]])
     linear = np.log((sample_quad(picture, square, _CELLS, 1) / 255.0) ** 2.2 + _DARKEST)

@@ -16,13 +16,13 @@ from scipy.optimize import linear_sum_assignment
 
 from latentface.arrays import Float64Array, FloatArray, Pixels
 from latentface.faces import alignment
-from latentface.faces.alignment import LandmarkPredictor
+from latentface.faces.alignment import LandmarkPredictor, glance
 from latentface.faces.appearance import Embed, Look, looks_of
-from latentface.faces.crop import frontality
-from latentface.faces.presence import find_scored
-from latentface.faces.tracking import SEARCH_SIDE, Box, Tracker
+from latentface.faces.crop import WhichFace, face_number, frontality
+from latentface.faces.presence import best_face, find_faces, find_scored
+from latentface.faces.tracking import SEARCH_SIDE, Box, Tracker, whole_box
 
-SAME = 0.1  # likeness from which on two tracks show one person
+SAME = 0.0  # likeness from which on two tracks show one person
 AGAINST = 0.25  # more of it is needed for somebody who got a number of their own
 STAY = 0.25  # what its own person is ahead of others, and whoever was lost where it began
 RECENT = 25  # frames for which it is known where somebody was lost
@@ -37,6 +37,7 @@ AGAIN = 2  # the same while somebody known is not in the picture
 SETTLED = 4  # pictures after which it is clear whose a track is
 MET = 0.1  # intersection over union of two faces' boxes from which on they may be mistaken for each other
 SMALL = (32, 18)
+CROP = 256  # side of the crops among which a person is chosen
 PICTURES = 24.0  # the mean over so many pictures is what a person looks like
 
 
@@ -181,6 +182,17 @@ class People:
                 track.person.box, track.person.seen = track.box, self._frame
         return {number: track.points for number, track in sorted(self._here.items())}
 
+    def find(self, picture: Pixels, faces: Sequence[Float64Array], number: int) -> Float64Array | None:
+        """Which of the faces [68, 2] of a picture is a person's; None if none is."""
+        likeness = [
+            [look.likeness(person.look) for person in self.known] for look in looks_of(picture, faces, self.embed)
+        ]
+        rows, columns = linear_sum_assignment(-np.array(likeness))
+        column = next(k for k, person in enumerate(self.known) if person.number == number)
+        return next(
+            (faces[i] for i, j in zip(rows, columns, strict=True) if j == column and likeness[i][j] > SAME), None
+        )
+
     @property
     def is_cut(self) -> bool:
         """Whether the film is cut before the last frame."""
@@ -258,8 +270,9 @@ class People:
 
     def _look_at(self, picture: Pixels, tracks: Sequence[_Track]) -> None:
         for track, look in zip(tracks, looks_of(picture, [track.points for track in tracks], self.embed), strict=True):
-            if track.person is not None and (track.founded or (track.settled and track.person.look.likeness(look) > SAME)):
-                track.person.learn(look)
+            person = track.person
+            if person is not None and (track.founded or (track.settled and person.look.likeness(look) > SAME)):
+                person.learn(look)
             track.see(look)
 
     def _found(self, track: _Track) -> None:
@@ -270,29 +283,81 @@ class People:
         self.known.append(track.person)
 
     def _track(self, points: Float64Array, score: float) -> _Track:
-        start = alignment.box_around(points)
-        left, top, right, bottom = start.astype(int).tolist()
-        box: Box = (left, top, right, bottom)
-        return _Track(Tracker(self.landmarks, box, dense=True), points, score, start, self._frame)
+        tracker = Tracker(self.landmarks, whole_box(points), dense=True)
+        return _Track(tracker, points, score, alignment.box_around(points), self._frame)
 
 
 class PersonTracker:
     """Called with each frame as a `Tracker`, it returns the landmarks [68, 2] of one of the people, or None.
 
+    Args:
+        people: who follows everybody.
+        who: who is meant of those in the first frame that shows any face, as `pick_face` takes it; by default the
+            largest.
+        name: of the clip, for messages.
+        lone: if nobody is meant in particular and that frame shows one face alone, follow the best face, whosever it
+            is, as `Tracker` does: nobody else is searched for, which takes less time.
+
     Attributes:
         track: how often that person has come into the picture, or been in it after a cut.
         others: the landmarks of everybody else in the last frame.
+        box: of that person's face in the last frame, in whole pixels, or None.
     """
 
-    def __init__(self, people: People, number: int) -> None:
-        self.people, self.number, self.track = people, number, 0
-        self.others: tuple[Float64Array, ...] = ()
+    def __init__(self, people: People, who: WhichFace = None, name: str = "the clip", *, lone: bool = False) -> None:
+        self.people, self.who, self.name = people, who, name
+        self.number: int | None = None
+        self.track, self.others = 0, tuple[Float64Array, ...]()
+        self._lone = lone and who is None
+        self._alone: Tracker | None = None
         self._seen = False
+        self.box: Box | None = None
+
+    def begin(self, picture: Pixels) -> Float64Array | None:
+        """Choose the person in the first frame with a face: their landmarks [68, 2], or None if it shows none.
+
+        Raises:
+            InputError: none of its faces is meant.
+        """
+        landmarks = self.people.landmarks
+        faces = find_faces(picture, landmarks, SEARCH_SIDE if self._lone else max(picture.shape))
+        if not faces:
+            return None
+        if self._lone and len(faces) == 1:
+            self._alone, self.number = Tracker(landmarks, dense=True), 1
+            return faces[0]
+        crops = [glance(picture, points, CROP) for points in faces]
+        self.number = face_number(crops, self.who, f"{self.name}, in its first frame with a face,")
+        self.people.meet(picture, faces)
+        return faces[self.number - 1]
+
+    def again(self) -> PersonTracker:
+        """The same for the same film from its beginning, with the person that was chosen."""
+        people = self.people
+        made = PersonTracker(People(people.landmarks, people.embed, people.known), self.who, self.name)
+        made.number = self.number
+        made._alone = None if self._alone is None else Tracker(people.landmarks, dense=True)
+        return made
+
+    def find(self, picture: Pixels) -> Float64Array | None:
+        """Landmarks [68, 2] of that person in any frame, which is searched; None if they are not in it."""
+        landmarks = self.people.landmarks
+        if self.number is None or self._alone is not None:
+            return best_face(picture, landmarks)
+        faces = find_faces(picture, landmarks, SEARCH_SIDE)
+        return self.people.find(picture, faces, self.number) if faces else None
 
     def __call__(self, picture: Pixels) -> Float64Array | None:
         """Where that person is in uint8 RGB [H, W, 3]."""
+        if self.number is None and self.begin(picture) is None:
+            return None
+        if self._alone is not None:
+            points = self._alone(picture)
+            self.track, self.box = self._alone.track, self._alone.box
+            return points
         here = self.people(picture)
-        points = here.pop(self.number, None)
+        points = here.pop(self.number, None) if self.number is not None else None
+        self.box = None if points is None else whole_box(points)
         self.others = tuple(here.values())
         self.track += points is not None and (self.people.is_cut or not self._seen)
         self._seen = points is not None

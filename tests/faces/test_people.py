@@ -67,7 +67,8 @@ def shows_block(square: Pixels) -> bool:
 
 @pytest.fixture(autouse=True)
 def blocks_are_faces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alignment, "detect_faces", lambda picture: (boxes(picture), np.ones(len(boxes(picture)))))
+    for name in ("detect_faces", "detect_weak"):
+        monkeypatch.setattr(alignment, name, lambda picture, *least: (boxes(picture), np.ones(len(boxes(picture)))))
     monkeypatch.setattr("latentface.faces.tracking.shows_face", shows_block)
 
 
