@@ -22,15 +22,16 @@ from latentface.faces.crop import WhichFace, face_number, frontality
 from latentface.faces.presence import best_face, find_faces, find_scored
 from latentface.faces.tracking import SEARCH_SIDE, Box, Tracker, whole_box
 
-SAME = 0.0  # likeness from which on two tracks show one person
+SAME = -0.1  # likeness from which on two tracks show one person
 AGAINST = 0.25  # more of it is needed for somebody who got a number of their own
 STAY = 0.25  # what its own person is ahead of others, and whoever was lost where it began
 RECENT = 25  # frames for which it is known where somebody was lost
 #: Detection scores from which on a face may be somebody's who is known, from which on it is somebody new if it can be
 #: followed for a while, and from which on it is somebody new at once.
 WEAK, LIKELY, SURE = -0.5, -0.3, 0.0
-#: Mean difference, of 255, of small copies of two frames between which the film is cut; a false cut costs little.
-CUT = 12.0
+#: Median difference, of 255, of small copies of two frames between which the film is cut. People who walk change a
+#: smaller part of the picture, by as much.
+CUT = 8.0
 STRAYING = 1.0  # what a width that a track has strayed counts against a likeness
 EVERY = 6  # frames after which all of a picture is searched for new faces
 AGAIN = 2  # the same while somebody known is not in the picture
@@ -50,13 +51,15 @@ class Person:
         look: on average.
         box: of their face in the last picture of this shot that shows it, [4]; None after a cut.
         seen: the number of that picture.
+        met: numbers of those who were in a picture together with them, and so are not the same.
     """
 
     number: int
     look: Look
     box: Float64Array | None = None
     seen: int = 0
-    pictures: float = field(default=1.0)
+    pictures: float = 1.0
+    met: set[int] = field(default_factory=set)
 
     def learn(self, look: Look) -> None:
         """Take another picture into account."""
@@ -128,6 +131,8 @@ class _Track:
     def gain(self, person: Person) -> float:
         """How far it looks more like a person than strangers do; negative for strangers."""
         assert self.look is not None
+        if self.founded and self.person is not None and person.number in self.person.met:
+            return -1.0
         lost = self.person is None and person.box is not None and self.began - person.seen < RECENT
         stays = self.person is person or (lost and person.box is not None and _overlap(self.start, person.box) > MET)
         return self.look.likeness(person.look) - SAME - AGAINST * self.founded + STAY * stays
@@ -177,10 +182,12 @@ class People:
         if len(self._tracks) < before or self.is_cut or self._frame - self._searched >= often:
             self._search(picture)
         self._tell(picture)
-        for track in self._tracks:
+        here = self._here
+        for track in here.values():
             if track.person is not None:
                 track.person.box, track.person.seen = track.box, self._frame
-        return {number: track.points for number, track in sorted(self._here.items())}
+                track.person.met |= here.keys()
+        return {number: track.points for number, track in sorted(here.items())}
 
     def find(self, picture: Pixels, faces: Sequence[Float64Array], number: int) -> Float64Array | None:
         """Which of the faces [68, 2] of a picture is a person's; None if none is."""
@@ -210,7 +217,7 @@ class People:
         samples = [picture[(rows + k * step) % height][:, (columns + k * step) % width] for k in range(3)]
         small: FloatArray = np.mean(samples, axis=(0, 3))
         before, self._small = self._small, small
-        return before is not None and float(np.abs(small - before).mean()) > CUT
+        return before is not None and float(np.median(np.abs(small - before))) > CUT
 
     def _follow(self, picture: Pixels) -> None:
         """Follow the tracks by place; of two on one face, the one whose person is more like it stays."""
