@@ -19,7 +19,7 @@ from latentface.faces import alignment
 from latentface.faces.alignment import LandmarkPredictor, glance
 from latentface.faces.appearance import Embed, Look, looks_of
 from latentface.faces.crop import WhichFace, face_number, frontality
-from latentface.faces.presence import best_face, find_faces, find_scored
+from latentface.faces.presence import best_face, find_boxes, find_faces
 from latentface.faces.tracking import SEARCH_SIDE, Box, Tracker, whole_box
 
 SAME = -0.1  # likeness from which on two tracks show one person
@@ -241,12 +241,14 @@ class People:
     def _search(self, picture: Pixels) -> None:
         """Find faces that are not followed."""
         self._searched = self._frame
-        for points, score in find_scored(picture, self.landmarks, SEARCH_SIDE, WEAK):
-            near = [track for track in self._tracks if _overlap(track.box, alignment.box_around(points)) >= 0.3]
+        for box, score in zip(*find_boxes(picture, SEARCH_SIDE, WEAK), strict=True):
+            near = [track for track in self._tracks if _overlap(track.box, box) >= 0.3]
             for track in near:
-                track.score = max(track.score, score)
+                track.score = max(track.score, float(score))
             if not near:
-                self._tracks.append(self._track(points, score))
+                points = np.asarray(self.landmarks(picture, box[None])[0])
+                if all(_overlap(track.box, alignment.box_around(points)) < 0.3 for track in self._tracks):
+                    self._tracks.append(self._track(points, float(score)))
 
     def _tell(self, picture: Pixels) -> None:
         """Look at those tracks that are due, and tell whose all of them are."""
