@@ -1,6 +1,6 @@
 r"""Are people followed through cuts and crossings? `python benchmarks/tracking.py --heads heads.npz --clips 50`.
 
-Three rendered people (`latentface.synthface`) talk, blink, turn their heads by up to 50 degrees and walk through a clip
+Three rendered people (`latentface.synthface`) talk, blink, turn their heads by up to 59 degrees and walk through a clip
 of three shots of 30 frames, 640 x 360 pixels. In each shot two of them cross, one in front of the other, or one walks
 through the picture past the others, or one joins another, or one is seen alone, closer. At each cut places, sizes,
 background and light change. The true landmarks are those of the rendered heads.
