@@ -23,7 +23,8 @@ from latentface.errors import LatentMismatch, UsageError
 from latentface.faces import alignment, dlib_landmarks
 from latentface.faces.crop import WhichFace
 from latentface.faces.expression_measures import crop_landmarks
-from latentface.faces.people import People, PersonTracker
+from latentface.faces.people import People
+from latentface.faces.person_tracker import PersonTracker
 from latentface.fusion.objective import FaceNetworks
 from latentface.head.in_front import Finders
 from latentface.head.model import HeadModel

@@ -20,7 +20,8 @@ from latentface.editing.head_placement import HeadPlacer, Note
 from latentface.editing.keyframes import Keyframes
 from latentface.errors import NoFaceFound, UsageError
 from latentface.faces.crop import WhichFace
-from latentface.faces.people import People, PersonTracker
+from latentface.faces.people import People
+from latentface.faces.person_tracker import PersonTracker
 from latentface.head.control_names import check_parts
 from latentface.head.controls import check_changes, is_control, restrict
 from latentface.head.drive import Steady

@@ -17,7 +17,7 @@ from latentface.editing.placement import Placer, check_composite, find_points, m
 from latentface.errors import InputError, NoFaceFound, UsageError
 from latentface.faces.alignment import crop_face
 from latentface.faces.crop import FaceCrop, WhichFace
-from latentface.faces.people import PersonTracker
+from latentface.faces.person_tracker import PersonTracker
 from latentface.fusion.style_mixing import Transfer
 from latentface.head.control_names import parse_parts
 from latentface.head.controls import restrict

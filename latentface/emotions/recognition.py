@@ -29,7 +29,7 @@ from latentface.errors import InputError, LatentfaceError, NoFaceFound, UsageErr
 from latentface.faces import alignment
 from latentface.faces.alignment import LandmarkPredictor
 from latentface.faces.crop import ffhq_quad
-from latentface.faces.people import PersonTracker
+from latentface.faces.person_tracker import PersonTracker
 from latentface.faces.tracking import Tracker
 from latentface.io.clip import Clip, Frame
 from latentface.io.images import to_tensor

@@ -10,17 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from latentface.arrays import Float64Array, FloatArray, Pixels
 from latentface.faces import alignment
-from latentface.faces.alignment import LandmarkPredictor, glance
+from latentface.faces.alignment import LandmarkPredictor
 from latentface.faces.appearance import Embed, Look, looks_of
-from latentface.faces.crop import WhichFace, face_number, frontality
-from latentface.faces.presence import best_face, find_boxes, find_faces
-from latentface.faces.tracking import SEARCH_SIDE, Box, Tracker, whole_box
+from latentface.faces.crop import frontality
+from latentface.faces.presence import find_boxes
+from latentface.faces.tracking import SEARCH_SIDE, Tracker, whole_box
 
 SAME = -0.1  # likeness from which on two tracks show one person
 AGAINST = 0.25  # more of it is needed for somebody who got a number of their own
@@ -36,9 +37,9 @@ STRAYING = 1.0  # what a width that a track has strayed counts against a likenes
 EVERY = 6  # frames after which all of a picture is searched for new faces
 AGAIN = 2  # the same while somebody known is not in the picture
 SETTLED = 4  # pictures after which it is clear whose a track is
-MET = 0.1  # intersection over union of two faces' boxes from which on they may be mistaken for each other
+#: Intersection over union of two faces' boxes from which on they may be mistaken for each other, and are one.
+MET, ONE = 0.1, 0.5
 SMALL = (32, 18)
-CROP = 256  # side of the crops among which a person is chosen
 PICTURES = 24.0  # the mean over so many pictures is what a person looks like
 
 
@@ -131,7 +132,8 @@ class _Track:
     def gain(self, person: Person) -> float:
         """How far it looks more like a person than strangers do; negative for strangers."""
         assert self.look is not None
-        if self.founded and self.person is not None and person.number in self.person.met:
+        own = self.person
+        if self.founded and own is not None and (person.number in own.met or person.number > own.number):
             return -1.0
         lost = self.person is None and person.box is not None and self.began - person.seen < RECENT
         stays = self.person is person or (lost and person.box is not None and _overlap(self.start, person.box) > MET)
@@ -167,6 +169,7 @@ class People:
         self._look_at(picture, self._tracks)
         for track in self._tracks:
             self._found(track)
+            track.founded = False  # they keep their numbers
 
     def __call__(self, picture: Pixels) -> dict[int, Float64Array]:
         """Who is where in the next frame, uint8 RGB [H, W, 3]."""
@@ -227,9 +230,9 @@ class People:
                 self._tracks.remove(track)
             else:
                 track.move(points)
-        for k, track in enumerate(tuple(self._tracks)):
-            rival = next((other for other in self._tracks[k + 1 :] if _overlap(track.box, other.box) >= 0.5), None)
-            if track in self._tracks and rival is not None:
+        for track, rival in combinations(tuple(self._tracks), 2):
+            both = track in self._tracks and rival in self._tracks
+            if both and _overlap(track.box, rival.box) >= ONE:
                 look = looks_of(picture, [track.points], self.embed)[0]
                 self._tracks.remove(min((rival, track), key=lambda each: each.right(look)))
         for track in self._tracks:
@@ -294,83 +297,6 @@ class People:
     def _track(self, points: Float64Array, score: float) -> _Track:
         tracker = Tracker(self.landmarks, whole_box(points), dense=True)
         return _Track(tracker, points, score, alignment.box_around(points), self._frame)
-
-
-class PersonTracker:
-    """Called with each frame as a `Tracker`, it returns the landmarks [68, 2] of one of the people, or None.
-
-    Args:
-        people: who follows everybody.
-        who: who is meant of those in the first frame that shows any face, as `pick_face` takes it; by default the
-            largest.
-        name: of the clip, for messages.
-        lone: if nobody is meant in particular and that frame shows one face alone, follow the best face, whosever it
-            is, as `Tracker` does: nobody else is searched for, which takes less time.
-
-    Attributes:
-        track: how often that person has come into the picture, or been in it after a cut.
-        others: the landmarks of everybody else in the last frame.
-        box: of that person's face in the last frame, in whole pixels, or None.
-    """
-
-    def __init__(self, people: People, who: WhichFace = None, name: str = "the clip", *, lone: bool = False) -> None:
-        self.people, self.who, self.name = people, who, name
-        self.number: int | None = None
-        self.track, self.others = 0, tuple[Float64Array, ...]()
-        self._lone = lone and who is None
-        self._alone: Tracker | None = None
-        self._seen = False
-        self.box: Box | None = None
-
-    def begin(self, picture: Pixels) -> Float64Array | None:
-        """Choose the person in the first frame with a face: their landmarks [68, 2], or None if it shows none.
-
-        Raises:
-            InputError: none of its faces is meant.
-        """
-        landmarks = self.people.landmarks
-        faces = find_faces(picture, landmarks, SEARCH_SIDE if self._lone else max(picture.shape))
-        if not faces:
-            return None
-        if self._lone and len(faces) == 1:
-            self._alone, self.number = Tracker(landmarks, dense=True), 1
-            return faces[0]
-        crops = [glance(picture, points, CROP) for points in faces]
-        self.number = face_number(crops, self.who, f"{self.name}, in its first frame with a face,")
-        self.people.meet(picture, faces)
-        return faces[self.number - 1]
-
-    def again(self) -> PersonTracker:
-        """The same for the same film from its beginning, with the person that was chosen."""
-        people = self.people
-        made = PersonTracker(People(people.landmarks, people.embed, people.known), self.who, self.name)
-        made.number = self.number
-        made._alone = None if self._alone is None else Tracker(people.landmarks, dense=True)
-        return made
-
-    def find(self, picture: Pixels) -> Float64Array | None:
-        """Landmarks [68, 2] of that person in any frame, which is searched; None if they are not in it."""
-        landmarks = self.people.landmarks
-        if self.number is None or self._alone is not None:
-            return best_face(picture, landmarks)
-        faces = find_faces(picture, landmarks, SEARCH_SIDE)
-        return self.people.find(picture, faces, self.number) if faces else None
-
-    def __call__(self, picture: Pixels) -> Float64Array | None:
-        """Where that person is in uint8 RGB [H, W, 3]."""
-        if self.number is None and self.begin(picture) is None:
-            return None
-        if self._alone is not None:
-            points = self._alone(picture)
-            self.track, self.box = self._alone.track, self._alone.box
-            return points
-        here = self.people(picture)
-        points = here.pop(self.number, None) if self.number is not None else None
-        self.box = None if points is None else whole_box(points)
-        self.others = tuple(here.values())
-        self.track += points is not None and (self.people.is_cut or not self._seen)
-        self._seen = points is not None
-        return points
 
 
 def _overlap(a: Float64Array, b: Float64Array) -> float:

@@ -14,7 +14,7 @@ from latentface.arrays import Float32Array, Float64Array, Pixels
 from latentface.errors import UsageError
 from latentface.faces.alignment import LandmarkPredictor
 from latentface.faces.crop import FaceCrop
-from latentface.faces.people import PersonTracker
+from latentface.faces.person_tracker import PersonTracker
 from latentface.faces.square import SIDE, Square, shrink
 from latentface.fields import resize, smoothstep
 from latentface.io.clip import Clip, Frame

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -19,7 +19,6 @@ from scipy.spatial import ConvexHull, QhullError
 from latentface.arrays import Float64Array, Pixels
 from latentface.errors import InputError, NoFaceFound
 from latentface.faces.alignment import LandmarkPredictor
-from latentface.faces.people import PersonTracker
 from latentface.faces.presence import best_face, shows_face
 from latentface.faces.square import SIDE, Square, shrink
 from latentface.io.clip import Clip, Frame
@@ -31,6 +30,9 @@ from latentface.motion.one_euro import OneEuro
 from latentface.networks.motion.geometry import Keypoints, invert, multiply
 from latentface.networks.vid2vid.geometry import Head
 from latentface.options.clips import AnimateOptions
+
+if TYPE_CHECKING:
+    from latentface.faces.person_tracker import PersonTracker
 
 State = TypeVar("State")  # the state of the face in a frame: keypoints, the state or the motion of a head
 Seen: TypeAlias = "tuple[Fraction, State | None]"  # time and state of a frame; None: the source stays still

@@ -15,7 +15,7 @@ import numpy as np
 from latentface.arrays import Float64Array, Pixels
 from latentface.errors import InputError
 from latentface.faces.alignment import LandmarkPredictor
-from latentface.faces.people import PersonTracker
+from latentface.faces.person_tracker import PersonTracker
 from latentface.faces.tracking import Tracker
 from latentface.head.fit import NECK_JOINT, HeadFit
 from latentface.head.fitting import fit_head

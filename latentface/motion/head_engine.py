@@ -16,7 +16,7 @@ import numpy as np
 from latentface.arrays import Float32Array, Float64Array, Pixels
 from latentface.faces.alignment import LandmarkPredictor
 from latentface.faces.crop import FaceCrop, map_points
-from latentface.faces.people import PersonTracker
+from latentface.faces.person_tracker import PersonTracker
 from latentface.faces.square import Square
 from latentface.fields import smoothstep
 from latentface.head.control_names import parse_parts

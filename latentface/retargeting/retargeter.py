@@ -17,7 +17,8 @@ from latentface.errors import NoFaceFound, UsageError
 from latentface.faces import alignment
 from latentface.faces.alignment import LandmarkPredictor
 from latentface.faces.crop import FaceCrop, WhichFace, pick_face
-from latentface.faces.people import People, PersonTracker
+from latentface.faces.people import People
+from latentface.faces.person_tracker import PersonTracker
 from latentface.io.clip import Clip, Frame
 from latentface.io.images import to_tensor, to_uint8
 from latentface.io.provenance import GENERATED

@@ -10,7 +10,8 @@ from latentface.faces import alignment
 from latentface.faces.appearance import looks_of
 from latentface.faces.census import take_census
 from latentface.faces.choice import Place
-from latentface.faces.people import People, PersonTracker
+from latentface.faces.people import People
+from latentface.faces.person_tracker import PersonTracker
 from tests.helpers.faces import face_points
 
 SIZE, SIDE = (120, 320), 60
