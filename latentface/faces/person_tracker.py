@@ -1,4 +1,4 @@
-"""One person followed through a film: chosen in its first frame with a face, then told by `People` or followed alone."""
+"""One person followed through a film: chosen in its first frame with a face, then told by `People`, or alone."""
 
 from __future__ import annotations
 
