@@ -107,6 +107,10 @@ def read(report: Report, film: Path, output: Path, **flags: Any) -> None:
         except NoFaceFound as error:
             journal.remove()
             raise NoFaceFound(f"{film}: {error}") from None
+        except InputError:
+            if not journal.count:
+                journal.remove()  # nothing was read that could be continued
+            raise
     reading.sequence.save(output)
     if not flags["keep_looks"]:
         journal.remove()
