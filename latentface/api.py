@@ -22,7 +22,7 @@ from latentface.emotions.resume_log import Journal
 from latentface.errors import NoFaceFound, UsageError
 from latentface.faces import alignment
 from latentface.faces.choice import Likeness
-from latentface.faces.crop import FaceCrop, pick_face
+from latentface.faces.crop import FaceCrop, WhichFace, pick_face
 from latentface.fusion import style_mixing
 from latentface.fusion.style_mixing import MeasureCallback, Transfer
 from latentface.head import fitting
@@ -447,6 +447,7 @@ def animate(
     faces: Sequence[FaceCrop] | None = None,
     still: Sequence[FaceCrop] = (),
     landmarks: str = "builtin",
+    driver_face: WhichFace = None,
 ) -> Animation:
     """Move the faces of a photo like those in driving clips; see `AnimateOptions.engine`.
 
@@ -459,6 +460,9 @@ def animate(
         faces: the faces to move; by default all that are found.
         still: the other faces of the photo, which are kept still.
         landmarks: the landmark network for photo and clips, as `align` takes it.
+        driver_face: whose face of the clips moves them, of those in the first frame that shows any; by default the
+            largest. This person is followed through cuts and crossings; if that frame shows one face alone, and nobody
+            is named, the best-scored face is followed.
 
     Returns:
         `Animation`: a `clip` that can be written once, and a `report` that is filled in meanwhile.
@@ -476,14 +480,15 @@ def animate(
     predictor = landmark_predictor(landmarks)
     found = list(faces) if faces is not None else alignment.align(whole.rgb, size=DEFAULT_SIZE, landmarks=predictor)
     clips = [drivers] if isinstance(drivers, Clip) else list(drivers)
+    persons = [hub.person_tracker(driver_face, landmarks, "the driving clip") for _ in clips]
     if options.engine == "head":
-        networks = hub.mouth(), still, hub.finders()
+        networks = hub.mouth(), still, hub.finders(), persons
         return head_engine.animate(whole, found, clips, hub.head_model(), predictor, options, *networks)
     if options.engine == "vid2vid":
         head = model if isinstance(model, Vid2VidModel) else load_talking_head()
-        return animator.animate(whole, found, clips, head, predictor, options, still)
+        return animator.animate(whole, found, clips, head, predictor, options, still, persons)
     keypoints = model if isinstance(model, MotionModel) else load_animator()
-    return animator.animate(whole, found, clips, keypoints, predictor, options, still)
+    return animator.animate(whole, found, clips, keypoints, predictor, options, still, persons)
 
 
 def load_engine(
@@ -517,6 +522,7 @@ def read_emotions(
     journal: Journal | None = None,
     keep_partial: bool = False,
     on_look: recognition.LookCallback | None = None,
+    face: WhichFace = None,
 ) -> Reading:
     """Read the emotions shown by the face in a clip as an `EmotionSequence` of its length; see `recognition.read`.
 
@@ -528,6 +534,8 @@ def read_emotions(
         journal: where readings are stored, so that an interrupted run can be resumed.
         keep_partial: stop at damage in the clip instead of raising.
         on_look: called as on_look(count, look) after every classified frame.
+        face: whose face, of those in the first frame that shows any; that person is followed. By default whoever is
+            seen: the best-scored face, until it is lost, and then the next one.
 
     Returns:
         `Reading`: the `sequence`, and a `tally` of classified frames, faces and tracks.
@@ -537,9 +545,10 @@ def read_emotions(
         InputError: the clip is damaged.
     """
     chosen = find_recogniser(recogniser) if isinstance(recogniser, str) else recogniser
+    person = None if face is None else hub.person_tracker(face, landmarks)
     return recognition.read(
         clip, landmark_predictor(landmarks), chosen, options,
-        journal=journal, keep_partial=keep_partial, on_look=on_look,
+        journal=journal, keep_partial=keep_partial, on_look=on_look, person=person,
     )  # fmt: skip
 
 

@@ -189,6 +189,7 @@ class FaceEditor:
         *,
         face: WhichFace = None,
         network: str | os.PathLike[str] | None = None,
+        driver_face: WhichFace = None,
     ) -> Animation:
         """Move the faces of a photo like the faces in driving clips; see `latentface.animate`.
 
@@ -199,6 +200,7 @@ class FaceEditor:
             face: only this face moves, counted from 1 as `align` returns them; by default all.
             network: model for the engine "motion" or "vid2vid", by default the built-in one; without options, it is one
                 for "motion". See `latentface.animate`.
+            driver_face: whose face of the clips moves it; see `latentface.animate`.
 
         Returns:
             `Animation`: its `clip` is computed while it is written (`write_clip`), and its `report` is filled in
@@ -220,7 +222,9 @@ class FaceEditor:
         clips = [clip if isinstance(clip, Clip) else read_clip(clip) for clip in given]
         engine = options.engine if options is not None else "motion" if network else "head"
         model = api.load_engine(engine, network, self.device)
-        return api.animate(whole, clips, model, options, faces=chosen, still=still, landmarks=self.landmarks)
+        return api.animate(
+            whole, clips, model, options, faces=chosen, still=still, landmarks=self.landmarks, driver_face=driver_face
+        )
 
     def edit(
         self,

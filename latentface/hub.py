@@ -21,7 +21,10 @@ from latentface.emotions import recognition
 from latentface.emotions.recognition import Recogniser
 from latentface.errors import LatentMismatch, UsageError
 from latentface.faces import alignment, dlib_landmarks
+from latentface.faces.crop import WhichFace
 from latentface.faces.expression_measures import crop_landmarks
+from latentface.faces.people import People
+from latentface.faces.person_tracker import PersonTracker
 from latentface.fusion.objective import FaceNetworks
 from latentface.head.in_front import Finders
 from latentface.head.model import HeadModel
@@ -166,6 +169,11 @@ def embed_faces(crops: Pixels) -> FloatArray:
     with torch.inference_mode():
         found: FloatArray = network(torch.from_numpy(crops).permute(0, 3, 1, 2).float() / 127.5 - 1).numpy()
     return found
+
+
+def person_tracker(who: WhichFace = None, landmarks: str = "builtin", name: str = "the clip") -> PersonTracker:
+    """Follow one person through a clip; see `PersonTracker`. landmarks: as `landmark_predictor` takes it."""
+    return PersonTracker(People(landmark_predictor(landmarks), embed_faces), who, name, lone=True)
 
 
 def load_latent(path: str | os.PathLike[str], generator: Generator | None = None) -> Latent:

@@ -25,7 +25,7 @@ from latentface.cli.flags import (
 from latentface.cli.outputs import check_outputs, default_output, naming, prepared_folder, write_film
 from latentface.cli.publishing import build_publisher, provenance_flags
 from latentface.cli.report import Report
-from latentface.cli.who import ALL
+from latentface.cli.who import ALL, Who
 from latentface.errors import UsageError
 from latentface.modes import unless, when
 from latentface.options.clips import AnimateOptions
@@ -66,6 +66,10 @@ SQUARES = ("crop", "driver_crop")
 )
 @device_flag_for(BY_KEYPOINTS)
 @face_flag(default="all; the largest in live use", everybody=True)
+@flag(
+    "--driving-face", "--driving-who", type=Who(), section=FACES,
+    help="Whose face in the clips moves them, as for --face.  [default: the largest in the first frame with a face]",
+)  # fmt: skip
 @landmarks_flag()
 @rate_flag((when(DRIVER, FRAMES),))
 @options_flags(AnimateOptions, sections=dict.fromkeys(SQUARES, FACES), also={"best_frame": RECORDED})
@@ -143,7 +147,10 @@ def _animate_file(
     still = [face for face in faces if all(face is not moved for moved in moving)]
     started = time.perf_counter()
     with naming(*drivers):
-        animation = api.animate(photo, clips, model, options, faces=moving, still=still, landmarks=flags["landmarks"])
+        animation = api.animate(
+            photo, clips, model, options, faces=moving, still=still, landmarks=flags["landmarks"],
+            driver_face=flags["driving_face"],
+        )  # fmt: skip
     clip = animation.clip if flags["sound"] else replace(animation.clip, sound=None)
     with report.progress() as bar:
         written = write_film(bar, "animating", output, clip, publisher, keep_partial=flags["keep_partial"])

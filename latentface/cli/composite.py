@@ -8,12 +8,13 @@ from typing import Any
 
 import click
 
-from latentface.cli.command import Command, check_flags, flag
+from latentface.cli.command import FACES, Command, check_flags, flag
 from latentface.cli.faces import find_faces
-from latentface.cli.flags import build_options, landmarks_flag, offline_flag, options_flags, report_flags
+from latentface.cli.flags import build_options, face_flag, landmarks_flag, offline_flag, options_flags, report_flags
 from latentface.cli.outputs import check_outputs, default_output, naming, prepared_folder
 from latentface.cli.publishing import build_publisher, provenance_flags
 from latentface.cli.report import Report
+from latentface.cli.who import Who
 from latentface.errors import UsageError
 from latentface.options.photos import SPLITS, BlendOptions
 
@@ -28,6 +29,11 @@ from latentface.options.photos import SPLITS, BlendOptions
     help="File to write.  [default: FIRST.composite.png in the working folder]",
 )  # fmt: skip
 @options_flags(BlendOptions)
+@face_flag(default="the largest of FIRST")
+@flag(
+    "--second-face", "--second-who", type=Who(), section=FACES,
+    help="Whose face of SECOND, as for --face.  [default: the largest]",
+)  # fmt: skip
 @landmarks_flag()
 @offline_flag
 @provenance_flags(without=("mark",))  # the face is two people's
@@ -36,7 +42,7 @@ def composite(
     report: Report, first: Path, second: Path, mask: Path | None, split: str | None, output: Path | None,
     landmarks: str, **flags: Any,
 ) -> None:  # fmt: skip
-    """Blend the largest face of the photo SECOND into the photo FIRST, over its largest face.
+    """Blend a face of the photo SECOND into the photo FIRST, over one of its faces.
 
     The default is the multiresolution spline of Burt and Adelson (1983), which joined an apple and an orange.
     """
@@ -56,11 +62,11 @@ def composite(
     from latentface.io.provenance import COMPOSITE
 
     photos, points = [], []
-    for path in (first, second):
+    for path, whose in ((first, flags["face"]), (second, flags["second_face"])):
         photo, faces = find_faces(path, srgb(read_photo(path)), landmarks, report)
         report.notes(f"{path}: {text}" for text in photo.notes)
         photos.append(photo)
-        points.append(pick_face(faces, None, str(path)).landmarks)
+        points.append(pick_face(faces, whose, str(path)).landmarks)
     base, size = photos[0], photos[0].rgb.shape[:2]
     with naming(mask):
         region = read_hole(mask, size) if mask is not None else split_region(points[0], size, split or "")

@@ -74,7 +74,8 @@ def _expression_of(report: Report, expression: Path, flags: dict[str, Any]) -> C
 
     strength, only = flags["strength"], parse_parts(flags["only"])
     if kind_of_any(expression) in (CLIP, FRAMES):
-        return change_by_clip(_open(report, expression, flags), strength, only, flags["landmarks"])
+        clip = _open(report, expression, flags)
+        return change_by_clip(clip, strength, only, flags["landmarks"], flags["expression_face"])
 
     from latentface import api
     from latentface.cli.faces import find_faces

@@ -68,7 +68,10 @@ def animate_live(report: Report, source: Path, camera: str, options: AnimateOpti
         else:
             clip = replace(clip, frames=session.wait_for_face(clip))
         still = [face for face in found if face is not faces[0]]
-        animation = api.animate(photo, clip, model, options, faces=faces, still=still, landmarks=flags["landmarks"])
+        animation = api.animate(
+            photo, clip, model, options, faces=faces, still=still, landmarks=flags["landmarks"],
+            driver_face=flags["driving_face"],
+        )  # fmt: skip
         shown = session.show(animation.clip)
         if flags["output"] is None:
             for _ in shown:

@@ -65,7 +65,7 @@ RATE = 12  # frames a second of a way between two expressions that is written as
     help="File of a network from `latentface train retarget`.",
 )  # fmt: skip
 @device_flag
-@face_flag((when(SOURCES, ONE, TWO),))
+@face_flag()
 @landmarks_flag()
 @rate_flag((when(SOURCES, STILLS),))
 @provenance_flags()
@@ -138,7 +138,7 @@ def _write(
     from latentface.io.video import read_clip
 
     if kind_of_any(faces[0]) in (CLIP, FRAMES):
-        clip = model.retarget_clip(read_clip(faces[0], flags["rate"]), person)
+        clip = model.retarget_clip(read_clip(faces[0], flags["rate"]), person, flags["face"])
         return write_film(bar, "retargeting", target, clip, publisher).frames
     codes = [model.read(read_image(face), flags["face"]) for face in faces]
     if len(codes) == 1:

@@ -12,6 +12,7 @@ from latentface.cli.command import Group, check_flags, flag
 from latentface.cli.flags import (
     build_options,
     device_flag,
+    face_flag,
     landmarks_flag,
     offline_flag,
     options_flags,
@@ -55,6 +56,7 @@ def sequence() -> None:
     help="Emotion classifier: the built-in network, a file, or your own code as module:NAME or FILE.py:NAME.",
 )  # fmt: skip
 @options_flags(ReadOptions)
+@face_flag(default="whoever is seen, one after another")
 @landmarks_flag()
 @rate_flag((when(FILM, FRAMES),))
 @flag("--keep-looks", is_flag=True, help="Keep every single reading in a file beside OUTPUT that ends in .looks.jsonl.")
@@ -80,7 +82,7 @@ def read(report: Report, film: Path, output: Path, **flags: Any) -> None:
     recogniser = api.find_recogniser(flags["recogniser"], flags["device"])
     facts = {
         "looks": options.looks, "rate": str(clip.rate), "recogniser": flags["recogniser"],
-        "landmarks": flags["landmarks"],
+        "landmarks": flags["landmarks"], "face": str(flags["face"]),
     }  # fmt: skip
     with (
         prepared_folder(output.parent),
@@ -97,7 +99,7 @@ def read(report: Report, film: Path, output: Path, **flags: Any) -> None:
         try:
             reading = api.read_emotions(
                 clip, recogniser, options, landmarks=flags["landmarks"], journal=journal, keep_partial=True,
-                on_look=on_look,
+                on_look=on_look, face=flags["face"],
             )  # fmt: skip
         except (KeyboardInterrupt, SystemExit):
             report.note(f"{journal.count} readings are kept in {journal.path}; the same command continues from there")
@@ -105,6 +107,10 @@ def read(report: Report, film: Path, output: Path, **flags: Any) -> None:
         except NoFaceFound as error:
             journal.remove()
             raise NoFaceFound(f"{film}: {error}") from None
+        except InputError:
+            if not journal.count:
+                journal.remove()  # nothing was read that could be continued
+            raise
     reading.sequence.save(output)
     if not flags["keep_looks"]:
         journal.remove()

@@ -11,7 +11,15 @@ import click
 
 from latentface.cli.command import NETWORKS, Group, flag
 from latentface.cli.faces import find_faces
-from latentface.cli.flags import build_options, device_flag, landmarks_flag, offline_flag, options_flags, report_flags
+from latentface.cli.flags import (
+    build_options,
+    device_flag,
+    face_flag,
+    landmarks_flag,
+    offline_flag,
+    options_flags,
+    report_flags,
+)
 from latentface.cli.outputs import check_outputs, default_output, naming, prepared_folder, write_film
 from latentface.cli.publishing import build_publisher, provenance_flags
 from latentface.cli.report import Report
@@ -38,6 +46,7 @@ def stream() -> None:
 )
 @options_flags(PackOptions)
 @network_flag
+@face_flag(default="the largest in the first frame with a face")
 @landmarks_flag()
 @device_flag
 @offline_flag
@@ -47,7 +56,7 @@ def pack(report: Report, clip: Path, output: Path | None, network: str, device: 
 
     Only the face's square moves when the stream is unpacked. There is no sound.
     """
-    from latentface import api
+    from latentface import api, hub
     from latentface.io import video
     from latentface.io.atomic import atomic_path
     from latentface.motion import head_stream
@@ -60,7 +69,8 @@ def pack(report: Report, clip: Path, output: Path | None, network: str, device: 
     model, landmarks = api.load_talking_head(network, device), api.landmark_predictor(flags["landmarks"])
     with prepared_folder(target.parent):
         with naming(clip):
-            made = head_stream.pack_clip(read, model, landmarks, options.precision, options.driver_crop)
+            person = hub.person_tracker(flags["face"], flags["landmarks"])
+            made = head_stream.pack_clip(read, model, landmarks, options.precision, options.driver_crop, person)
         content = head_stream.to_bytes(made, options.picture_quality)
         with atomic_path(target) as partial:
             partial.write_bytes(content)

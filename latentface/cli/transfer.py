@@ -34,6 +34,7 @@ from latentface.cli.flags import (
 from latentface.cli.outputs import check_outputs, default_output, prepared_folder, write_film
 from latentface.cli.publishing import build_publisher, provenance_flags
 from latentface.cli.report import Report, face_facts
+from latentface.cli.who import Who
 from latentface.errors import OutputError, UsageError
 from latentface.modes import either, unless, when
 from latentface.options.clips import ClipOptions
@@ -88,10 +89,11 @@ FIELDS = {spec.name: (STILL,) for spec in fields(TransferOptions) if spec.name n
 @face_flag((unless(IDENTITY, LATENT),))
 @flag(
     "--expression-face",
-    type=click.IntRange(min=1),
+    "--expression-who",
+    type=Who(),
     section=FACES,
-    applies_to=(is_photo(EXPRESSION),),
-    help="Number of the face in the expression's photo.  [default: the largest]",
+    applies_to=(unless(EXPRESSION, LATENT),),
+    help="Whose face in the expression's photo or clip, as --face says it.  [default: the largest]",
 )
 @options_flags(TransferOptions, sections=dict.fromkeys(CHOICE, ROWS), also=FIELDS)
 @options_flags(ClipOptions, CLIPS, also=(OF_CLIP,))
@@ -200,7 +202,7 @@ def _clip(
     driver: Clip = read_clip(expression, flags["rate"])
     report.notes(driver.notes)
     face = transferrer.finder.face(identity, flags["face"], "the identity")
-    clip, told, made = transferrer.clip(face, driver, str(expression))
+    clip, told, made = transferrer.clip(face, driver, str(expression), flags["expression_face"])
     with report.progress() as bar:
         written = write_film(bar, "transferring", target, clip, publisher)
     report.notes(written.notes)

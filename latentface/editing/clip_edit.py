@@ -13,14 +13,15 @@ from itertools import chain, islice, repeat
 
 import numpy as np
 
-from latentface import api, hub
+from latentface import hub
 from latentface.arrays import Float64Array, Pixels
 from latentface.directions.meaning import DIRECTION, controls_among, is_known, move_head
 from latentface.editing.head_placement import HeadPlacer, Note
 from latentface.editing.keyframes import Keyframes
 from latentface.errors import NoFaceFound, UsageError
-from latentface.faces.crop import FaceCrop, WhichFace, face_number
-from latentface.faces.people import People, Person, PersonTracker
+from latentface.faces.crop import WhichFace
+from latentface.faces.people import People
+from latentface.faces.person_tracker import PersonTracker
 from latentface.head.control_names import check_parts
 from latentface.head.controls import check_changes, is_control, restrict
 from latentface.head.expression_match import match_expression
@@ -91,9 +92,9 @@ def edit_clip(
         NoFaceFound: none of the first frames shows a face.
         InputError: it has fewer faces than `face`.
     """
-    editor = _ClipEditor(change, options or ClipOptions(), landmarks, name, note, kept)
+    editor = _ClipEditor(change, options or ClipOptions(), landmarks, name, note, kept, face)
     beginning, clip = clip.ahead(LOOKED_AT)
-    editor.begin(islice(beginning, LOOKED_AT), face)
+    editor.begin(islice(beginning, LOOKED_AT))
     frames = editor.frames(clip, 0 if clip.once and clip.count is None else editor.at_once)
     return EditedClip(replace(clip, frames=frames, source_type=COMPOSITE), editor.report)
 
@@ -141,7 +142,11 @@ def change_to_expression(theirs: HeadFit, strength: float = 1.0, only: Sequence[
 
 
 def change_by_clip(
-    driver: Clip, strength: float = 1.0, only: Sequence[str] = (), landmarks: str = "builtin"
+    driver: Clip,
+    strength: float = 1.0,
+    only: Sequence[str] = (),
+    landmarks: str = "builtin",
+    face: WhichFace = None,
 ) -> ChangeOver:
     """The expression of the face in another clip, at each time that of its frame, as `change_to_expression` takes it.
 
@@ -150,6 +155,7 @@ def change_by_clip(
         strength: how much of the difference, 1 for all of it.
         only: parts of the face that change, as `restrict` takes them; all if empty.
         landmarks: as `latentface.align` takes it.
+        face: whose face of the other clip, as `edit_clip` takes it.
 
     Raises:
         UsageError: an unknown part.
@@ -160,7 +166,7 @@ def change_by_clip(
 
     def change(time: Fraction, rest: HeadFit) -> Change:
         if not seen:
-            seen.append(_heads_of(driver, rest, landmarks))
+            seen.append(_heads_of(driver, rest, landmarks, face))
         person, latest = seen[0]
         motion = latest(time)
         if motion is None:
@@ -170,14 +176,17 @@ def change_by_clip(
     return change
 
 
-def _heads_of(driver: Clip, rest: HeadFit, landmarks: str) -> tuple[HeadRetargeting, Latest[HeadMotion]]:
+def _heads_of(
+    driver: Clip, rest: HeadFit, landmarks: str, face: WhichFace
+) -> tuple[HeadRetargeting, Latest[HeadMotion]]:
     """The driver's own head for its motions, and its motion over time.
 
     The person is fitted where the face is most like the one at rest without its expression.
     """
     model, predictor = hub.head_model(), hub.landmark_predictor(landmarks)
     calm = replace(rest, expression=np.zeros_like(rest.expression)).landmarks(model)
-    heads = HeadDriver(driver, model, predictor, AnimateOptions(), calm)
+    person = hub.person_tracker(face, landmarks, "the clip of the expression")
+    heads = HeadDriver(driver, model, predictor, AnimateOptions(), calm, person)
     own = HeadRetargeting(heads.person, heads.reference, AnimateOptions(mode="absolute"))
     return own, Latest(iter(heads))
 
@@ -235,16 +244,17 @@ class _ClipEditor:
         name: str,
         note: Note | None = None,
         kept: KeptFrames | None = None,
+        face: WhichFace = None,
     ) -> None:
         self.change, self.options, self.landmarks, self.name = change, options, landmarks, name
         self.note, self.report, self.kept = _once(note), ClipEditReport(), kept
-        self._people: list[Person] = []
-        self._number = 1
+        people = People(hub.landmark_predictor(landmarks), hub.embed_faces)
+        self._tracker = PersonTracker(people, face, name)
         self._rest: HeadFit | None = None
         self._worn = False
         self.at_once = 1
 
-    def begin(self, frames: Iterator[Frame], face: WhichFace) -> None:
+    def begin(self, frames: Iterator[Frame]) -> None:
         """Find the face in the first frames of the film, and what it looks like at rest."""
         follower, k = None, -1
         found: list[tuple[HeadFit, Float64Array] | None] = []
@@ -252,10 +262,10 @@ class _ClipEditor:
         for k, frame in enumerate(frames):
             picture = np.ascontiguousarray(frame.pixels[..., :3])
             if follower is None:
-                crop = self._find(picture, face)
-                if crop is None:
+                points = self._tracker.begin(picture)
+                if points is None:
                     continue
-                self.at_once = HeadView.of(picture, crop.landmarks).at_once(free_cores())
+                self.at_once = HeadView.of(picture, points).at_once(free_cores())
                 follower, _ = self._follower()
             if not found or k % (LOOKED_AT // RESTING) == 0:
                 found.append(follower(picture))
@@ -339,19 +349,8 @@ class _ClipEditor:
 
     def _follower(self) -> tuple[HeadFollower, PersonTracker]:
         predictor = hub.landmark_predictor(self.landmarks)
-        tracker = PersonTracker(People(predictor, hub.embed_faces, self._people), self._number)
+        tracker = self._tracker.again()
         return HeadFollower(hub.head_model(), predictor, tracker=tracker), tracker
-
-    def _find(self, picture: Pixels, face: WhichFace) -> FaceCrop | None:
-        try:
-            crops = api.align(picture, landmarks=self.landmarks)
-        except NoFaceFound:
-            return None
-        self._number = face_number(crops, face, f"{self.name}, in its first frame with a face,")
-        people = People(hub.landmark_predictor(self.landmarks), hub.embed_faces)
-        people.meet(picture, [crop.landmarks for crop in crops])
-        self._people = people.known
-        return crops[self._number - 1]
 
 
 def _once(note: Note | None) -> Note:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from latentface import api
+from latentface import api, hub
 from latentface.arrays import Float64Array, Pixels
 from latentface.editing.head_placement import HeadPlacer
 from latentface.editing.inverted_face import Face, FaceFinder, FaceSource
 from latentface.editing.placement import Placer, check_composite, find_points, make_placer, synthesise
 from latentface.errors import InputError, NoFaceFound, UsageError
+from latentface.faces.alignment import crop_face
 from latentface.faces.crop import FaceCrop, WhichFace
+from latentface.faces.person_tracker import PersonTracker
 from latentface.fusion.style_mixing import Transfer
 from latentface.head.control_names import parse_parts
 from latentface.head.controls import restrict
@@ -173,8 +175,13 @@ class Transferrer:
         only = parse_parts(self.options.only)
         return placer.place(restrict(placer.fit, after, only) if only else after)
 
-    def clip(self, identity: Face, driver: Clip, name: str = "the clip") -> tuple[Clip, ClipReport, Transfer]:
+    def clip(
+        self, identity: Face, driver: Clip, name: str = "the clip", face: WhichFace = None
+    ) -> tuple[Clip, ClipReport, Transfer]:
         """The identity's photo with the expression of every frame of a clip, and a report that is filled meanwhile.
+
+        face: whose expression, of those in the first frame that shows any; by default the largest. That person is
+        followed.
 
         The rows are chosen once, at the first frame that shows a face; a frame without one repeats the previous
         expression. Sound and timestamps are those of the clip. Raises NoFaceFound if no frame shows a face (for a clip
@@ -186,7 +193,8 @@ class Transferrer:
             raise UsageError("a clip's mouths are painted, so that they stay steady; mouth is own: use auto or painted")
         identity = identity.in_srgb(self.note)
         beginning, driver = driver.ahead(MOST_AHEAD)
-        first, crop = self._first_face(beginning, name)
+        person = hub.person_tracker(face, self.finder.landmarks, name)
+        first, crop = self._first_face(beginning, name, person)
         network = identity.tune(self.generator)
         made = api.transfer(
             identity=identity.latent, expression=first, generator=self.generator, options=self.options,
@@ -195,7 +203,7 @@ class Transferrer:
         self._warn_of_nothing(made)
         report = ClipReport()
         height, width = made.image.shape[:2] if identity.photo is None else identity.photo.rgb.shape[:2]
-        frames = self._frames(identity, network, driver, first, made, report)
+        frames = self._frames(identity, network, driver, first, made, report, person.again())
         mark = GENERATED if identity.photo is None else COMPOSITE
         clip = replace(driver, frames=frames, size=(width, height), alpha=False, source_type=mark)
         return clip, report, made
@@ -211,26 +219,35 @@ class Transferrer:
         (points,) = find_points(self.generator, image[None])
         return np.asarray(points)
 
-    def _first_face(self, frames: Iterator[Frame], name: str) -> tuple[Latent, FaceCrop]:
+    def _first_face(self, frames: Iterator[Frame], name: str, person: PersonTracker) -> tuple[Latent, FaceCrop]:
         """The face in the first frame that shows one, and its latent, projected with all steps."""
         count = 0
         for frame in frames:
-            crop, count = self._find(frame), count + 1
+            crop, count = self._crop(frame, person.begin), count + 1
             if crop is not None:
                 return self.finder.latent(crop), crop
         raise NoFaceFound(f"{name}: no face in its {count} frames; give one that shows a face from the front")
 
-    def _find(self, frame: Frame) -> FaceCrop | None:
-        return self.finder.largest(np.ascontiguousarray(frame.pixels[..., :3]))
+    def _crop(self, frame: Frame, find: Callable[[Pixels], Float64Array | None]) -> FaceCrop | None:
+        picture = np.ascontiguousarray(frame.pixels[..., :3])
+        points = find(picture)
+        return None if points is None else crop_face(picture, points, self.generator.config.resolution)
 
     def _frames(
-        self, identity: Face, network: Generator, driver: Clip, first: Latent, made: Transfer, report: ClipReport
+        self,
+        identity: Face,
+        network: Generator,
+        driver: Clip,
+        first: Latent,
+        made: Transfer,
+        report: ClipReport,
+        person: PersonTracker,
     ) -> Iterator[Frame]:
         """One output frame for each input frame; the search for a latent starts at that of the previous frame."""
         placer = self._placer(identity, made)
         theirs, picture, head = first.ws, None, None
         for frame in driver:
-            crop = self._find(frame)
+            crop = self._crop(frame, person)
             report.frames += 1
             report.missing += crop is None
             if crop is not None and self._by_head and isinstance(placer, HeadPlacer):

@@ -178,13 +178,6 @@ class FaceFinder:
             self._warn(faces[-1], what)
         return faces
 
-    def largest(self, rgb: Pixels) -> FaceCrop | None:
-        """The largest face of a picture, uint8 RGB [H, W, 3]; None if it shows none."""
-        try:
-            return pick_face(self._align(rgb), None)
-        except NoFaceFound:
-            return None
-
     def latent(self, crop: FaceCrop) -> Latent:
         """The latent of a crop, without tuning and without the warnings of `faces`."""
         plain = replace(self.project, tune_steps=0, tune_learning_rate=ProjectOptions.tune_learning_rate)

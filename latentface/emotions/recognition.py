@@ -29,6 +29,7 @@ from latentface.errors import InputError, LatentfaceError, NoFaceFound, UsageErr
 from latentface.faces import alignment
 from latentface.faces.alignment import LandmarkPredictor
 from latentface.faces.crop import ffhq_quad
+from latentface.faces.person_tracker import PersonTracker
 from latentface.faces.tracking import Tracker
 from latentface.io.clip import Clip, Frame
 from latentface.io.images import to_tensor
@@ -183,6 +184,7 @@ def read(
     journal: Journal | None = None,
     keep_partial: bool = False,
     on_look: LookCallback | None = None,
+    person: PersonTracker | None = None,
 ) -> Reading:
     """Read the emotions of the tracked face in a clip, with smoothing; a stretch without a face counts as neutral.
 
@@ -194,6 +196,7 @@ def read(
         journal: where classified frames are stored; frames that it already contains are not classified again.
         keep_partial: stop at damage, which is then described in `Tally.damage`, instead of raising.
         on_look: called as on_look(count, look) after every classified frame, including those from the journal.
+        person: whose face; by default whoever is seen.
 
     Raises:
         InputError: the clip is damaged (with `keep_partial`: and none of it could be read).
@@ -201,7 +204,7 @@ def read(
     """
     options, tally = options or ReadOptions(), Tally()
     timed = replace(clip, frames=_timed(clip, tally))
-    seen = watch(timed, landmarks, recogniser, options.looks, None if journal is None else journal.last)
+    seen = watch(timed, landmarks, recogniser, options.looks, None if journal is None else journal.last, person)
     looks = chain(journal or (), seen if journal is None else _kept(seen, journal))
     counted = _counted(_until_damage(looks, tally) if keep_partial else looks, tally, on_look)
     segments = tuple(to_segments(counted, options.steady))
@@ -246,7 +249,12 @@ def _counted(looks: Iterable[Look], tally: Tally, on_look: LookCallback | None) 
 
 
 def watch(
-    clip: Clip, landmarks: LandmarkPredictor, recogniser: Recogniser, rate: float, after: Look | None = None
+    clip: Clip,
+    landmarks: LandmarkPredictor,
+    recogniser: Recogniser,
+    rate: float,
+    after: Look | None = None,
+    person: PersonTracker | None = None,
 ) -> Iterator[Look]:
     """Classify the tracked face of a clip's frames, `rate` times a second of the clip (or at every frame, if fewer).
 
@@ -255,18 +263,29 @@ def watch(
         landmarks: the landmark network used for tracking.
         recogniser: the classifier.
         rate: classified frames a second.
-        after: continue after this look as if it had just been made; earlier frames are only decoded.
+        after: continue after this look as if it had just been made; earlier frames are only decoded, apart from the
+            first one with a face if a person has to be chosen.
+        person: whose face; by default the best-scored one, until it is lost, and then the next one.
 
     Raises:
         InputError: the clip is damaged; the looks before the damage have been yielded.
     """
     rhythm = Fraction(rate)
-    tracker = Tracker(landmarks) if after is None else Tracker(landmarks, after.box, after.track)
+    tracker: Tracker | PersonTracker = (
+        Tracker(landmarks) if after is None else Tracker(landmarks, after.box, after.track)
+    )
+    if person is not None:
+        tracker, person.track = person, 0 if after is None else after.track
     due = Fraction(0) if after is None else _next_due(after.time, rhythm)
     for frame in clip:
-        if frame.time < due:
+        begins = person is not None and person.number is None
+        if frame.time < due and not begins:
             continue
         picture = _fitted(np.ascontiguousarray(frame.pixels[..., :3]))
+        if begins and person is not None:
+            person.begin(picture)
+        if frame.time < due:
+            continue
         points = tracker(picture)
         chances: tuple[float, ...] | None = None
         if points is not None:

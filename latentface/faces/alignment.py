@@ -118,6 +118,11 @@ def detect_faces(photo: Pixels) -> tuple[Float64Array, Float64Array]:
     return _detect_filling(detector, photo)
 
 
+def detect_weak(picture: Pixels, least: float) -> tuple[Float64Array, Float64Array]:
+    """Boxes [F, 4] and scores [F] of all that resembles a face by a score of `least` or more, at twice the size."""
+    return _detect_at(_frontal_detector(), picture, 2.0, least)
+
+
 def _detect_turned(photo: Pixels, detect: Detector) -> tuple[int, Float64Array, Float64Array]:
     """The anticlockwise quarter turn with the best-scored face, and the boxes and scores in the turned photo.
 

@@ -19,7 +19,8 @@ class Appearance:
     """Somebody in a film.
 
     Attributes:
-        number: from 1, as faces are numbered in the first frame that shows any, then in the order of appearance.
+        number: from 1, as faces are numbered in the first frame that shows any, then in the order of appearance; the
+            number of somebody who turned out to be another one is left out.
         picture: their best picture, an aligned crop, uint8 RGB [256, 256, 3].
         time: when it was taken, in seconds.
         spans: when they are seen, from and to in seconds.
@@ -44,6 +45,19 @@ class Appearance:
         if merit > 1.2 * self.merit:
             self.merit, self.time, self.picture = merit, time, crop_face(picture, points, SIDE).image
 
+    def join(self, other: Appearance) -> None:
+        """Take what was seen of them while they were taken for somebody else."""
+        self.frames += other.frames
+        spans = sorted([*self.spans, *other.spans])
+        self.spans = spans[:1]
+        for start, end in spans[1:]:
+            if start - self.spans[-1][1] < GAP:
+                self.spans[-1] = (self.spans[-1][0], max(end, self.spans[-1][1]))
+            else:
+                self.spans.append((start, end))
+        if other.merit > 1.2 * self.merit:
+            self.merit, self.time, self.picture = other.merit, other.time, other.picture
+
 
 def take_census(frames: Iterable[tuple[float, Pixels]], people: People) -> list[Appearance]:
     """Everybody in frames, each a time in seconds and uint8 RGB [H, W, 3], in the order of their numbers."""
@@ -53,6 +67,9 @@ def take_census(frames: Iterable[tuple[float, Pixels]], people: People) -> list[
             if number not in found:
                 found[number] = Appearance(number, crop_face(picture, points, SIDE).image, time)
             found[number].see(picture, points, time)
+    for number, other in people.merged.items():
+        if number in found:
+            found[other].join(found.pop(number))
     return [found[number] for number in sorted(found)]
 
 

@@ -193,7 +193,7 @@ def face_number(crops: Sequence[FaceCrop], face: WhichFace, name: str = "the pho
         try:
             face = face(crops)
         except InputError as error:
-            raise InputError(f"{name}: {error}") from None
+            raise InputError(f"{name.rstrip(',')}: {error}") from None
     if face < 1:
         raise UsageError(f"face {face}: faces are counted from 1")
     if face > len(crops):

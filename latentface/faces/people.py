@@ -1,35 +1,44 @@
 """The people of a film, followed through cuts and crossings by place and identity.
 
-From frame to frame a face is followed by its place. A face that appears is compared with the people who are not in the
-picture, by the cosine of identity embeddings, and so are two faces that part after they met. After a cut nobody's place
-is known any more.
+From frame to frame a face is followed by its place: a track. Whose track it is, the identity embeddings of its first
+pictures tell, compared with those of everybody who has been seen, and for all tracks together, since nobody is in two
+places. A track whose person is new keeps being compared, for the first pictures may show a face from the side. Two
+tracks that met begin anew when they part, and after a cut nobody's place is known any more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from latentface.arrays import Float64Array, FloatArray, Pixels
 from latentface.faces import alignment
-from latentface.faces.alignment import LandmarkPredictor, glance
+from latentface.faces.alignment import LandmarkPredictor
+from latentface.faces.appearance import Embed, Look, looks_of
 from latentface.faces.crop import frontality
-from latentface.faces.presence import find_faces
-from latentface.faces.tracking import SEARCH_SIDE, Box, Tracker
+from latentface.faces.presence import find_boxes
+from latentface.faces.tracking import SEARCH_SIDE, Tracker, whole_box
 
-#: Unit vectors [N, D] of crops, uint8 RGB [N, S, S, 3]: the scalar product of two is high for pictures of one person.
-Embed = Callable[[Pixels], FloatArray]
-
-SAME = 0.3  # cosine from which on two pictures show one person
-#: Mean difference, of 255, of small copies of two frames between which the film is cut; a false cut costs little.
-CUT = 12.0
+SAME = -0.1  # likeness from which on two tracks show one person
+AGAINST = 0.25  # more of it is needed for somebody who got a number of their own
+STAY = 0.25  # what its own person is ahead of others, and whoever was lost where it began
+RECENT = 25  # frames for which it is known where somebody was lost
+#: Detection scores from which on a face may be somebody's who is known, from which on it is somebody new if it can be
+#: followed for a while, and from which on it is somebody new at once.
+WEAK, LIKELY, SURE = -0.5, -0.3, 0.0
+#: Median difference, of 255, of small copies of two frames between which the film is cut. People who walk change a
+#: smaller part of the picture, by as much.
+CUT = 8.0
+STRAYING = 1.0  # what a width that a track has strayed counts against a likeness
 EVERY = 6  # frames after which all of a picture is searched for new faces
 AGAIN = 2  # the same while somebody known is not in the picture
-MET = 0.1  # intersection over union of two faces' boxes from which on they may be mistaken for each other
-SIDE = 128  # of the crops that are compared
+SETTLED = 4  # pictures after which it is clear whose a track is
+#: Intersection over union of two faces' boxes from which on they may be mistaken for each other, and are one.
+MET, ONE = 0.1, 0.5
 SMALL = (32, 18)
 PICTURES = 24.0  # the mean over so many pictures is what a person looks like
 
@@ -40,24 +49,95 @@ class Person:
 
     Attributes:
         number: from 1, in the order in which they appear.
-        look: the mean of their identity embeddings, a unit vector [D].
-        tracker: what follows them, or None while they are not in the picture.
-        points: their landmarks in the last picture, [68, 2].
-        doubtful: they met somebody, so that they have to be looked at again.
+        look: on average.
+        box: of their face in the last picture of this shot that shows it, [4]; None after a cut.
+        seen: the number of that picture.
+        met: numbers of those who were in a picture together with them, and so are not the same.
     """
 
     number: int
-    look: FloatArray
-    tracker: Tracker | None = None
-    points: Float64Array | None = None
-    doubtful: bool = False
-    pictures: float = field(default=1.0)
+    look: Look
+    box: Float64Array | None = None
+    seen: int = 0
+    pictures: float = 1.0
+    met: set[int] = field(default_factory=set)
 
-    def learn(self, vector: FloatArray) -> None:
-        """Take another picture's embedding [D] into account."""
+    def learn(self, look: Look) -> None:
+        """Take another picture into account."""
         self.pictures = min(self.pictures + 1, PICTURES)
-        look = self.look + (vector - self.look) / self.pictures
-        self.look = look / np.linalg.norm(look)
+        self.look = self.look.towards(look, 1 / self.pictures)
+
+
+@dataclass(eq=False)
+class _Track:
+    """A face that is followed by its place.
+
+    Attributes:
+        tracker: what follows it.
+        points: its landmarks in the last picture, [68, 2].
+        score: its best detection score.
+        person: whose it is; None while nobody knows.
+        look: that of its last pictures, of which there were `pictures`.
+        founded: its person is known from this track alone.
+        meets: it touches another track.
+        start: its first box, [4].
+        began: the number of its first picture.
+        speed: in widths of the face a picture, [2].
+        strayed: how far it was lately from where it was to be expected, in the same widths.
+    """
+
+    tracker: Tracker
+    points: Float64Array
+    score: float
+    start: Float64Array
+    began: int
+    person: Person | None = None
+    look: Look | None = None
+    pictures: int = 0
+    founded: bool = False
+    meets: bool = False
+    speed: Float64Array = field(default_factory=lambda: np.zeros(2))
+    strayed: float = 0.0
+
+    @property
+    def box(self) -> Float64Array:
+        """As `box_around` gives it."""
+        return alignment.box_around(self.points)
+
+    @property
+    def settled(self) -> bool:
+        """Whether enough pictures of it have been compared."""
+        return self.pictures >= SETTLED
+
+    def see(self, look: Look) -> None:
+        """Take another picture into account."""
+        self.pictures += 1
+        self.look = look if self.look is None else self.look.towards(look, 1 / min(self.pictures, SETTLED))
+
+    def move(self, points: Float64Array) -> None:
+        """Take the landmarks of the next picture, and how far they are from where they were to be expected."""
+        moved = (points.mean(0) - self.points.mean(0)) / np.ptp(self.points[:, 0])
+        self.strayed = 0.7 * self.strayed + float(np.abs(moved - self.speed).max())
+        self.speed = self.speed + 0.3 * (moved - self.speed)
+        self.points = points
+
+    def right(self, look: Look) -> float:
+        """How probable it is that what looks so is what was followed."""
+        return (-1.0 if self.person is None else self.person.look.likeness(look)) - STRAYING * self.strayed
+
+    def begin_anew(self) -> None:
+        """What it looks like is not known any more, nor whose it is for sure."""
+        self.look, self.pictures, self.founded = None, 0, False
+
+    def gain(self, person: Person) -> float:
+        """How far it looks more like a person than strangers do; negative for strangers."""
+        assert self.look is not None
+        own = self.person
+        if self.founded and own is not None and (person.number in own.met or person.number > own.number):
+            return -1.0
+        lost = self.person is None and person.box is not None and self.began - person.seen < RECENT
+        stays = self.person is person or (lost and person.box is not None and _overlap(self.start, person.box) > MET)
+        return self.look.likeness(person.look) - SAME - AGAINST * self.founded + STAY * stays
 
 
 class People:
@@ -71,40 +151,57 @@ class People:
     Attributes:
         known: everybody so far, in the order of their numbers.
         cuts: frames, counted from 0, before which the film is cut.
+        merged: numbers of those who turned out to be others, and these ones' numbers.
     """
 
     def __init__(self, landmarks: LandmarkPredictor, embed: Embed, known: Sequence[Person] = ()) -> None:
         self.landmarks, self.embed = landmarks, embed
         self.known = [Person(each.number, each.look) for each in known]
         self.cuts: list[int] = []
-        self._frame, self._searched = -1, -EVERY
+        self.merged: dict[int, int] = {}
+        self._tracks: list[_Track] = []
+        self._frame, self._searched, self._last = -1, -EVERY, max((each.number for each in known), default=0)
         self._small: FloatArray | None = None
 
     def meet(self, picture: Pixels, faces: Sequence[Float64Array]) -> None:
         """Get to know faces [68, 2] of a picture, which get the next numbers in their order."""
-        if len(faces):
-            for points, look in zip(faces, self._looks(picture, faces), strict=True):
-                self.known.append(Person(len(self.known) + 1, look))
-                self._place(self.known[-1], points)
+        self._tracks = [self._track(points, SURE) for points in faces]
+        self._look_at(picture, self._tracks)
+        for track in self._tracks:
+            self._found(track)
+            track.founded = False  # they keep their numbers
 
     def __call__(self, picture: Pixels) -> dict[int, Float64Array]:
         """Who is where in the next frame, uint8 RGB [H, W, 3]."""
         self._frame += 1
         if self._is_cut(picture):
             self.cuts.append(self._frame)
+            self._tracks = []
             for person in self.known:
-                person.tracker = person.points = None
-        followed = [person for person in self.known if person.tracker is not None]
-        for person in followed:
-            assert person.tracker is not None
-            person.points = person.tracker.follow(picture)
-            if person.points is None:
-                person.tracker = None
-        self._tell_apart(picture)
-        lost, absent = len(followed) > len(self.present), len(self.known) > len(self.present)
-        if lost or self._frame - self._searched >= (AGAIN if absent else EVERY):
+                person.box = None
+        before = len(self._tracks)
+        self._follow(picture)
+        often = AGAIN if len(self.known) > len(self._here) else EVERY
+        if len(self._tracks) < before or self.is_cut or self._frame - self._searched >= often:
             self._search(picture)
-        return {person.number: person.points for person in self.present if person.points is not None}
+        self._tell(picture)
+        here = self._here
+        for track in here.values():
+            if track.person is not None:
+                track.person.box, track.person.seen = track.box, self._frame
+                track.person.met |= here.keys()
+        return {number: track.points for number, track in sorted(here.items())}
+
+    def find(self, picture: Pixels, faces: Sequence[Float64Array], number: int) -> Float64Array | None:
+        """Which of the faces [68, 2] of a picture is a person's; None if none is."""
+        likeness = [
+            [look.likeness(person.look) for person in self.known] for look in looks_of(picture, faces, self.embed)
+        ]
+        rows, columns = linear_sum_assignment(-np.array(likeness))
+        column = next(k for k, person in enumerate(self.known) if person.number == number)
+        return next(
+            (faces[i] for i, j in zip(rows, columns, strict=True) if j == column and likeness[i][j] > SAME), None
+        )
 
     @property
     def is_cut(self) -> bool:
@@ -112,9 +209,9 @@ class People:
         return self.cuts[-1:] == [self._frame]
 
     @property
-    def present(self) -> list[Person]:
-        """Those in the last picture."""
-        return [person for person in self.known if person.tracker is not None]
+    def _here(self) -> dict[int, _Track]:
+        """Tracks by people's numbers."""
+        return {track.person.number: track for track in self._tracks if track.person is not None}
 
     def _is_cut(self, picture: Pixels) -> bool:
         height, width = picture.shape[:2]
@@ -123,106 +220,83 @@ class People:
         samples = [picture[(rows + k * step) % height][:, (columns + k * step) % width] for k in range(3)]
         small: FloatArray = np.mean(samples, axis=(0, 3))
         before, self._small = self._small, small
-        return before is not None and float(np.abs(small - before).mean()) > CUT
+        return before is not None and float(np.median(np.abs(small - before))) > CUT
 
-    def _tell_apart(self, picture: Pixels) -> None:
-        """Those who met and parted are looked at again; of two on one face, the one whose it is stays."""
-        here = self.present
-        boxes = {person.number: alignment.box_around(person.points) for person in here if person.points is not None}
-        meeting = {
-            person.number
-            for person in here
-            for other in here
-            if other is not person and _overlap(boxes[person.number], boxes[other.number]) > MET
-        }
-        for person in here:
-            person.doubtful |= person.number in meeting
-        doubtful = [person for person in here if person.doubtful]
-        if not doubtful or (meeting and self._frame % 2):
-            return
-        faces = [
-            person.points
-            for k, person in enumerate(doubtful)
-            if person.points is not None
-            and all(_overlap(boxes[person.number], boxes[other.number]) < 0.5 for other in doubtful[:k])
-        ]
-        absent = [person for person in self.known if person.tracker is None]
-        likeness = self._likeness([*doubtful, *absent], self._looks(picture, faces))
-        for person in doubtful:
-            person.tracker = person.points = None
-            person.doubtful = person.number in meeting
-        for row, column in zip(*linear_sum_assignment(-likeness), strict=True):
-            if likeness[row, column] > SAME or row < len(doubtful):
-                self._place([*doubtful, *absent][row], faces[column])
+    def _follow(self, picture: Pixels) -> None:
+        """Follow the tracks by place; of two on one face, the one whose person is more like it stays."""
+        for track in tuple(self._tracks):
+            points = track.tracker.follow(picture)
+            if points is None:
+                self._tracks.remove(track)
+            else:
+                track.move(points)
+        for track, rival in combinations(tuple(self._tracks), 2):
+            both = track in self._tracks and rival in self._tracks
+            if both and _overlap(track.box, rival.box) >= ONE:
+                look = looks_of(picture, [track.points], self.embed)[0]
+                self._tracks.remove(min((rival, track), key=lambda each: each.right(look)))
+        for track in self._tracks:
+            meets = any(other is not track and _overlap(track.box, other.box) > MET for other in self._tracks)
+            if track.meets and not meets:
+                track.begin_anew()
+            track.meets = meets
 
     def _search(self, picture: Pixels) -> None:
-        """Find everybody who is not followed, and those who are new."""
+        """Find faces that are not followed."""
         self._searched = self._frame
-        taken = [alignment.box_around(person.points) for person in self.present if person.points is not None]
-        found = find_faces(picture, self.landmarks, SEARCH_SIDE)
-        faces = [points for points in found if all(_overlap(alignment.box_around(points), box) < 0.3 for box in taken)]
-        self._learn(picture)
-        if not faces:
+        for box, score in zip(*find_boxes(picture, SEARCH_SIDE, WEAK), strict=True):
+            near = [track for track in self._tracks if _overlap(track.box, box) >= 0.3]
+            for track in near:
+                track.score = max(track.score, float(score))
+            if not near:
+                points = np.asarray(self.landmarks(picture, box[None])[0])
+                if all(_overlap(track.box, alignment.box_around(points)) < 0.3 for track in self._tracks):
+                    self._tracks.append(self._track(points, float(score)))
+
+    def _tell(self, picture: Pixels) -> None:
+        """Look at those tracks that are due, and tell whose all of them are."""
+        fresh = [track for track in self._tracks if track.look is None and (track.person is None or not track.meets)]
+        if self._frame % EVERY == 0:
+            fresh = [track for track in self._tracks if track.person is None or not track.meets]
+        elif fresh or self._frame % AGAIN == 0:
+            fresh = [track for track in self._tracks if not track.settled and (track.person is None or not track.meets)]
+        if not fresh:
             return
-        looks = self._looks(picture, faces)
-        absent = [person for person in self.known if person.tracker is None]
-        placed = set()
-        if absent:
-            likeness = self._likeness(absent, looks)
-            for row, column in zip(*linear_sum_assignment(-likeness), strict=True):
-                if likeness[row, column] > SAME:
-                    self._place(absent[row], faces[column])
-                    placed.add(column)
-        for column, points in enumerate(faces):
-            if column not in placed and frontality(points) > 0.2:
-                self.known.append(Person(len(self.known) + 1, looks[column]))
-                self._place(self.known[-1], points)
+        self._look_at(picture, fresh)
+        known = [track for track in self._tracks if track.look is not None]
+        taken = [track.person for track in self._tracks if track.look is None or track.founded]
+        people = [person for person in self.known if person not in taken]
+        gains = np.array([[track.gain(person) for person in people] for track in known]).reshape(len(known), -1)
+        pairs = {i: people[j] for i, j in zip(*linear_sum_assignment(-gains.clip(0)), strict=True) if gains[i, j] > 0}
+        for i, track in enumerate(known):
+            if i in pairs and track.founded and track.person is not None:
+                self.known.remove(track.person)
+                self.merged[track.person.number] = pairs[i].number
+            if i in pairs:
+                track.person, track.founded = pairs[i], False
+            elif not track.founded:
+                track.person = None
+                if track.score >= (LIKELY if track.settled else SURE) and frontality(track.points) > 0.2:
+                    self._found(track)
+        self._tracks = [track for track in self._tracks if track.person is not None or not track.settled]
 
-    def _learn(self, picture: Pixels) -> None:
-        """Look again at those who are surely who they are."""
-        sure = [person for person in self.present if not person.doubtful and person.points is not None]
-        if sure:
-            points = [person.points for person in sure if person.points is not None]
-            for person, look in zip(sure, self._looks(picture, points), strict=True):
-                if person.look @ look > SAME:
-                    person.learn(look)
+    def _look_at(self, picture: Pixels, tracks: Sequence[_Track]) -> None:
+        for track, look in zip(tracks, looks_of(picture, [track.points for track in tracks], self.embed), strict=True):
+            person = track.person
+            if person is not None and (track.founded or (track.settled and person.look.likeness(look) > SAME)):
+                person.learn(look)
+            track.see(look)
 
-    def _place(self, person: Person, points: Float64Array) -> None:
-        left, top, right, bottom = alignment.box_around(points).astype(int).tolist()
-        box: Box = (left, top, right, bottom)
-        person.tracker, person.points = Tracker(self.landmarks, box, dense=True), points
+    def _found(self, track: _Track) -> None:
+        """A track's person is somebody new."""
+        assert track.look is not None
+        self._last += 1
+        track.person, track.founded = Person(self._last, track.look), True
+        self.known.append(track.person)
 
-    def _looks(self, picture: Pixels, faces: Sequence[Float64Array]) -> FloatArray:
-        return self.embed(np.stack([glance(picture, points, SIDE).image for points in faces]))
-
-    @staticmethod
-    def _likeness(people: Sequence[Person], looks: FloatArray) -> FloatArray:
-        """Cosines [P, F]."""
-        made: FloatArray = np.stack([person.look for person in people]) @ looks.T
-        return made
-
-
-class PersonTracker:
-    """Called with each frame as a `Tracker`, it returns the landmarks [68, 2] of one of the people, or None.
-
-    Attributes:
-        track: how often that person has come into the picture, or been in it after a cut.
-        others: the landmarks of everybody else in the last frame.
-    """
-
-    def __init__(self, people: People, number: int) -> None:
-        self.people, self.number, self.track = people, number, 0
-        self.others: tuple[Float64Array, ...] = ()
-        self._seen = False
-
-    def __call__(self, picture: Pixels) -> Float64Array | None:
-        """Where that person is in uint8 RGB [H, W, 3]."""
-        here = self.people(picture)
-        points = here.pop(self.number, None)
-        self.others = tuple(here.values())
-        self.track += points is not None and (self.people.is_cut or not self._seen)
-        self._seen = points is not None
-        return points
+    def _track(self, points: Float64Array, score: float) -> _Track:
+        tracker = Tracker(self.landmarks, whole_box(points), dense=True)
+        return _Track(tracker, points, score, alignment.box_around(points), self._frame)
 
 
 def _overlap(a: Float64Array, b: Float64Array) -> float:

@@ -35,17 +35,32 @@ def find_faces(
     picture: Pixels, landmarks: LandmarkPredictor, side: int, most: int | None = None
 ) -> Sequence[Float64Array]:
     """Landmarks [68, 2] of all faces in a copy with this long side at most, best first; `most`: of so many only."""
-    scale = min(1.0, side / max(picture.shape[:2]))
-    size = tuple(max(1, round(length * scale)) for length in picture.shape[1::-1])
-    copy = picture if scale == 1 else np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX))
-    boxes, _ = alignment.detect_faces(np.ascontiguousarray(copy))
+    copy, factors = _copy(picture, side)
+    boxes, _ = alignment.detect_faces(copy)
     if not len(boxes):
         return ()
-    factors = np.array(picture.shape[1::-1]) / size
     found: Sequence[Float64Array] = [
         np.asarray(points) for points in landmarks(picture, boxes[:most] * np.tile(factors, 2))
     ]
     return found
+
+
+def find_boxes(picture: Pixels, side: int, least: float) -> tuple[Float64Array, Float64Array]:
+    """Boxes [F, 4] and scores [F] of faces of this score or more, best first, in a copy with this long side at most.
+
+    Unlike for `find_faces`, that copy alone is searched, which takes a quarter of the time where there is no face.
+    """
+    copy, factors = _copy(picture, side)
+    boxes, scores = alignment.detect_weak(copy, least)
+    return boxes * np.tile(factors, 2), scores
+
+
+def _copy(picture: Pixels, side: int) -> tuple[Pixels, Float64Array]:
+    """A copy with this long side at most, and the picture's pixels for each of its own, across and down."""
+    scale = min(1.0, side / max(picture.shape[:2]))
+    size = tuple(max(1, round(length * scale)) for length in picture.shape[1::-1])
+    copy = picture if scale == 1 else np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX))
+    return np.ascontiguousarray(copy), np.array(picture.shape[1::-1]) / size
 
 
 def shows_face(square: Pixels) -> bool:

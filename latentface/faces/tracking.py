@@ -64,7 +64,7 @@ class Tracker:
         return self._keep(self._follow(picture))
 
     def _keep(self, points: Float64Array | None) -> Float64Array | None:
-        self.box = None if points is None else _whole(alignment.box_around(points))
+        self.box = None if points is None else whole_box(points)
         self._last = points if self._dense else None
         return points
 
@@ -104,6 +104,7 @@ def look_near(landmarks: LandmarkPredictor, picture: Pixels, known: Float64Array
     return np.asarray(landmarks(picture, alignment.box_around(known)[None])[0])
 
 
-def _whole(box: Float64Array) -> Box:
-    x0, y0, x1, y1 = box.astype(int).tolist()
+def whole_box(landmarks: Float64Array) -> Box:
+    """The box of `box_around` in whole pixels."""
+    x0, y0, x1, y1 = alignment.box_around(landmarks).astype(int).tolist()
     return x0, y0, x1, y1

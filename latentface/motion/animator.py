@@ -14,6 +14,7 @@ from latentface.arrays import Float32Array, Float64Array, Pixels
 from latentface.errors import UsageError
 from latentface.faces.alignment import LandmarkPredictor
 from latentface.faces.crop import FaceCrop
+from latentface.faces.person_tracker import PersonTracker
 from latentface.faces.square import SIDE, Square, shrink
 from latentface.fields import resize, smoothstep
 from latentface.io.clip import Clip, Frame
@@ -151,6 +152,7 @@ class MovingFace(Generic[Points]):
 def animate(
     photo: Photo, faces: Sequence[FaceCrop], drivers: Sequence[Clip], model: FaceModel[Points],
     landmarks: LandmarkPredictor, options: AnimateOptions | None = None, still: Sequence[FaceCrop] = (),
+    persons: Sequence[PersonTracker] = (),
 ) -> Animation:  # fmt: skip
     """Move the faces of a photo like those in driving clips.
 
@@ -163,6 +165,7 @@ def animate(
         landmarks: the landmark network, for the faces of the clips.
         options: how; by default `AnimateOptions()`.
         still: the other faces of the photo, which are kept still.
+        persons: whose face moves them, one for each clip; by default the best-scored one.
 
     Raises:
         UsageError: no face, no driver, or neither one driver nor one for each face.
@@ -172,8 +175,10 @@ def animate(
     ordered = order_faces(faces, drivers)
     picture = with_alpha(photo)
     moving = [MovingFace(picture, square_around(f.landmarks, model, options), model, options) for f in ordered]
+    trackers: list[PersonTracker | None] = [*persons] or [None] * len(drivers)
     seen = [
-        Driver(clip, model, landmarks, options, face.landmarks) for clip, face in zip(drivers, ordered, strict=False)
+        Driver(clip, model, landmarks, options, face.landmarks, person)
+        for clip, face, person in zip(drivers, ordered, trackers, strict=False)
     ]
     places: list[Square] = [face.square for face in moving]
     beside: list[Square] = [square_around(face.landmarks, model, options) for face in still]

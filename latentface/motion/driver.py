@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -30,6 +30,9 @@ from latentface.motion.one_euro import OneEuro
 from latentface.networks.motion.geometry import Keypoints, invert, multiply
 from latentface.networks.vid2vid.geometry import Head
 from latentface.options.clips import AnimateOptions
+
+if TYPE_CHECKING:
+    from latentface.faces.person_tracker import PersonTracker
 
 State = TypeVar("State")  # the state of the face in a frame: keypoints, the state or the motion of a head
 Seen: TypeAlias = "tuple[Fraction, State | None]"  # time and state of a frame; None: the source stays still
@@ -66,6 +69,7 @@ class Driver(Generic[Points]):
         model, landmarks: networks.
         options: how.
         like: landmarks of the source face, for the best reference frame.
+        person: whose face; by default the best-scored one.
 
     Raises:
         NoFaceFound: none of the searched frames shows a face.
@@ -73,11 +77,11 @@ class Driver(Generic[Points]):
 
     def __init__(
         self, clip: Clip, model: FaceModel[Points], landmarks: LandmarkPredictor, options: AnimateOptions,
-        like: Float64Array,
+        like: Float64Array, person: PersonTracker | None = None,
     ) -> None:  # fmt: skip
         self.model: FaceModel[Points] = model
         self.options = options
-        self.clip, (index, frame, points) = choose_reference(clip, landmarks, options, like)
+        self.clip, (index, frame, points) = choose_reference(clip, landmarks, options, like, person)
         self.report = DriverReport(reference=index)
         self.square = Square.around(points, options.driver_crop * SIDE * model.config.square)
         self.reference: Points = keypoints_of(self.square.cut(frame.pixels[..., :3]), model)
@@ -135,7 +139,11 @@ def follow(
 
 
 def choose_reference(
-    clip: Clip, landmarks: LandmarkPredictor, options: AnimateOptions, like: Float64Array
+    clip: Clip,
+    landmarks: LandmarkPredictor,
+    options: AnimateOptions,
+    like: Float64Array,
+    person: PersonTracker | None = None,
 ) -> tuple[Clip, tuple[int, Frame, Float64Array]]:
     """The clip, ready to be read afterwards, and its reference frame from `find_reference`.
 
@@ -144,15 +152,21 @@ def choose_reference(
     best = options.best_frame and options.mode == "relative"
     beginning, whole = clip.ahead(LOOKED_AT)
     step = max(1, math.ceil((clip.count or 8 * LOOKED_AT) / LOOKED_AT)) if best and not clip.once else 1
-    return whole, find_reference(beginning, landmarks, like, best, step)
+    return whole, find_reference(beginning, landmarks, like, best, step, person)
 
 
 def find_reference(
-    frames: Iterable[Frame], landmarks: LandmarkPredictor, like: Float64Array, best: bool, step: int = 1
+    frames: Iterable[Frame],
+    landmarks: LandmarkPredictor,
+    like: Float64Array,
+    best: bool,
+    step: int = 1,
+    person: PersonTracker | None = None,
 ) -> tuple[int, Frame, Float64Array]:
     """The reference frame of the motion, its number and the landmarks [68, 2] of its face.
 
     best: among every step-th frame, the one most similar to these landmarks; otherwise the first that shows a face.
+    person: whose face, who is chosen in the first frame that shows any; by default the best-scored one of each frame.
     Raises NoFaceFound if none of them shows a face.
     """
     found: tuple[float, int, Frame, Float64Array] | None = None
@@ -160,9 +174,13 @@ def find_reference(
 
     def search(numbered: tuple[int, Frame]) -> tuple[int, Frame, Float64Array | None]:
         index, frame = numbered
-        return index, frame, best_face(frame.pixels[..., :3], landmarks) if index % step == 0 else None
+        if index % step:
+            return index, frame, None
+        picture = frame.pixels[..., :3]
+        return index, frame, best_face(picture, landmarks) if person is None else person.find(picture)
 
-    searched = in_order(enumerate(frames), search, free_cores()) if best else map(search, enumerate(frames))
+    numbered = enumerate(frames if person is None else _begun(frames, person))
+    searched = in_order(numbered, search, free_cores()) if best else map(search, numbered)
     for index, frame, points in searched:
         if points is None:
             continue
@@ -176,6 +194,14 @@ def find_reference(
             f"no face found in {index + 1} frames of the driving clip; give one of a head that looks towards the camera"
         )
     return found[1:]
+
+
+def _begun(frames: Iterable[Frame], person: PersonTracker) -> Iterator[Frame]:
+    """The frames from the first one on in which the person is chosen, and those before it."""
+    for frame in frames:
+        if person.number is None:
+            person.begin(np.ascontiguousarray(frame.pixels[..., :3]))
+        yield frame
 
 
 def keypoints_of(square: Pixels, model: FaceModel[Points]) -> Points:

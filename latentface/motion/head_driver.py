@@ -15,7 +15,7 @@ import numpy as np
 from latentface.arrays import Float64Array, Pixels
 from latentface.errors import InputError
 from latentface.faces.alignment import LandmarkPredictor
-from latentface.faces.people import PersonTracker
+from latentface.faces.person_tracker import PersonTracker
 from latentface.faces.tracking import Tracker
 from latentface.head.fit import NECK_JOINT, HeadFit
 from latentface.head.fitting import fit_head
@@ -142,6 +142,7 @@ class HeadDriver:
         model, landmarks: the morphable head and the landmark network.
         options: how.
         like: landmarks of the source face, for the best reference frame.
+        person: whose head; by default the best-scored face is tracked.
 
     Raises:
         NoFaceFound: no frame that was looked at shows a face.
@@ -149,13 +150,15 @@ class HeadDriver:
     """
 
     def __init__(
-        self, clip: Clip, model: HeadModel, landmarks: LandmarkPredictor, options: AnimateOptions, like: Float64Array
-    ) -> None:
+        self, clip: Clip, model: HeadModel, landmarks: LandmarkPredictor, options: AnimateOptions, like: Float64Array,
+        person: PersonTracker | None = None,
+    ) -> None:  # fmt: skip
         self.options = options
-        self.clip, (index, frame, points) = choose_reference(clip, landmarks, options, like)
+        self.clip, (index, frame, points) = choose_reference(clip, landmarks, options, like, person)
         self.report = DriverReport(reference=index)
         self.person = fit_head(model, points, frame.pixels[..., :3])
-        self.follower = HeadFollower(model, landmarks, self.person)
+        tracker = None if person is None else person.again()
+        self.follower = HeadFollower(model, landmarks, self.person, tracker)
         self.lids = Lids(frame.pixels[..., :3], points)
         self.reference = HeadMotion.of(self.person, self.person)
 

@@ -16,6 +16,7 @@ import numpy as np
 from latentface.arrays import Float32Array, Float64Array, Pixels
 from latentface.faces.alignment import LandmarkPredictor
 from latentface.faces.crop import FaceCrop, map_points
+from latentface.faces.person_tracker import PersonTracker
 from latentface.faces.square import Square
 from latentface.fields import smoothstep
 from latentface.head.control_names import parse_parts
@@ -169,7 +170,7 @@ def animate(
     photo: Photo, faces: Sequence[FaceCrop], drivers: Sequence[Clip], model: HeadModel,
     landmarks: LandmarkPredictor, options: AnimateOptions | None = None, mouth: MouthNet | None = None,
     still: Sequence[FaceCrop] = (),
-    finders: Finders | None = None,
+    finders: Finders | None = None, persons: Sequence[PersonTracker] = (),
 ) -> Animation:  # fmt: skip
     """Move the heads in a photo like those in driving clips.
 
@@ -184,6 +185,7 @@ def animate(
         mouth: the network that paints opened mouths; None for a plain filling.
         still: the other faces of the photo, which are kept still.
         finders: the networks that find what is in front of faces; None if there is nothing.
+        persons: whose face moves them, one for each clip; by default the best-scored one.
 
     Raises:
         UsageError: no face, no driver, neither one driver nor one for each face, or an unknown part in `options.only`.
@@ -202,9 +204,10 @@ def animate(
     ]
     for head in moving:
         head.leave_room([other.square for other in moving if other is not head])
+    trackers: list[PersonTracker | None] = [*persons] or [None] * len(drivers)
     seen = [
-        HeadDriver(clip, model, landmarks, options, face.landmarks)
-        for clip, face in zip(drivers, ordered, strict=False)
+        HeadDriver(clip, model, landmarks, options, face.landmarks, person)
+        for clip, face, person in zip(drivers, ordered, trackers, strict=False)
     ]
     transfers = [
         HeadRetargeting(head.fit, seen[min(i, len(seen) - 1)].reference, options) for i, head in enumerate(moving)

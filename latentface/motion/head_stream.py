@@ -34,6 +34,7 @@ from PIL import Image
 from latentface.arrays import Float64Array, Int64Array, Pixels
 from latentface.errors import InputError, UsageError
 from latentface.faces.alignment import LandmarkPredictor
+from latentface.faces.person_tracker import PersonTracker
 from latentface.faces.square import Square
 from latentface.io.clip import Clip, Frame
 from latentface.io.provenance import COMPOSITE
@@ -98,7 +99,12 @@ def fingerprint(model: Vid2VidModel) -> bytes:
 
 
 def pack_clip(
-    clip: Clip, model: Vid2VidModel, landmarks: LandmarkPredictor, precision: float = 1.0, crop: float = 1.0
+    clip: Clip,
+    model: Vid2VidModel,
+    landmarks: LandmarkPredictor,
+    precision: float = 1.0,
+    crop: float = 1.0,
+    person: PersonTracker | None = None,
 ) -> HeadStream:
     """Read the head in every frame of a clip; frames without a face repeat the state before.
 
@@ -108,6 +114,7 @@ def pack_clip(
         landmarks: finds the face.
         precision: factor of the steps: more than 1 takes fewer bits.
         crop: size of the square around the face, as a factor of the default.
+        person: whose head; by default that of the best-scored face.
 
     Raises:
         NoFaceFound: no face among the first frames.
@@ -118,8 +125,8 @@ def pack_clip(
             f"a stream needs rigid heads and a positive precision; got rigid={model.config.rigid}, {precision}"
         )
     options = AnimateOptions(engine="vid2vid", best_frame=False, driver_crop=crop)
-    clip, (_, frame, points) = choose_reference(clip, landmarks, options, np.zeros((68, 2)))
-    driver = Driver(clip, model, landmarks, options, points)
+    clip, (_, frame, points) = choose_reference(clip, landmarks, options, np.zeros((68, 2)), person)
+    driver = Driver(clip, model, landmarks, options, points, person)
     steps = _steps(model.config.num_keypoints, precision)
     rows: list[Int64Array] = []
     for _, head in driver:

@@ -20,6 +20,7 @@ from latentface.faces import alignment
 from latentface.faces.alignment import LandmarkPredictor
 from latentface.faces.crop import ffhq_quad, map_points, quad_to_matrix
 from latentface.faces.mark_region import mark_region
+from latentface.faces.people import People
 from latentface.faces.tracking import Tracker, look_near
 from latentface.io.clip import Clip, Frame
 from latentface.networks.mark import SIDE, MarkNets
@@ -127,6 +128,16 @@ class Marker:
             if points is not None:
                 odds.append(self.odds(rgb, points))
         return decode_odds(odds)
+
+    def read_people(self, frames: Iterable[Frame], people: People) -> MarkReading | None:
+        """The most certain mark of anybody in frames, who are followed, and vote for each person apart."""
+        odds: dict[int, list[Float32Array]] = {}
+        for frame in frames:
+            rgb = np.ascontiguousarray(frame.pixels[..., :3])
+            for number, points in people(rgb).items():
+                odds.setdefault(number, []).append(self.odds(rgb, points))
+        read = [reading for reading in map(decode_odds, odds.values()) if reading is not None]
+        return max(read, key=lambda reading: reading.confidence, default=None)
 
     def odds(self, photo: Pixels, landmarks: NDArray[np.floating]) -> Float32Array:
         """The log odds [48] that each bit is 1, read from the face that has these landmarks [68, 2]."""

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 from latentface.errors import InputError
+from latentface.faces.people import People
 from latentface.io.clip import Clip, Frame
 from latentface.io.images import is_photo_file, read_photo
 from latentface.io.provenance import TERMS
@@ -106,7 +107,7 @@ def verify(path: str | os.PathLike[str]) -> Verification:
         comment = None
     else:
         clip = read_clip(source)
-        found = marker().read_frames(_votes(clip))
+        found = marker().read_frames(_votes(clip)) or _of_anybody(clip)
         marks, comment = [] if found is None else [found], _comment(source)
     packet = find_packet(source)
     term, program, address = (read(packet) if packet else None for read in (claimed, creator, manifest_address))
@@ -114,6 +115,14 @@ def verify(path: str | os.PathLike[str]) -> Verification:
     if signed is None and address is not None:
         signed = Credentials("elsewhere", address=address) if "://" in address else Credentials("lost")
     return Verification(source, signed, tuple(marks), term or comment, program)
+
+
+def _of_anybody(clip: Clip) -> MarkReading | None:
+    """The mark of somebody else than the face that is seen best, which another edit may have left alone."""
+    from latentface import hub
+
+    tool = marker()
+    return tool.read_people(_votes(clip), People(tool.landmarks, hub.embed_faces))
 
 
 def _votes(clip: Clip) -> Iterator[Frame]:

@@ -17,7 +17,8 @@ from latentface.errors import NoFaceFound, UsageError
 from latentface.faces import alignment
 from latentface.faces.alignment import LandmarkPredictor
 from latentface.faces.crop import FaceCrop, WhichFace, pick_face
-from latentface.faces.tracking import Tracker
+from latentface.faces.people import People
+from latentface.faces.person_tracker import PersonTracker
 from latentface.io.clip import Clip, Frame
 from latentface.io.images import to_tensor, to_uint8
 from latentface.io.provenance import GENERATED
@@ -90,15 +91,17 @@ class Retargeter:
         made: Pixels = self.show(self.read(photo, face), who)[0]
         return made
 
-    def retarget_clip(self, clip: Clip, who: str | Person) -> Clip:
-        """A clip of a person who does what the best face of a clip does, frame by frame.
+    def retarget_clip(self, clip: Clip, who: str | Person, face: WhichFace = None) -> Clip:
+        """A clip of a person who does what a face in a clip does, frame by frame.
 
+        face: whose, of those in the first frame that shows any; by default the largest, and if there is one alone, the
+        best-scored face of each frame.
         Frames that show no face repeat the last one that does; iterating raises NoFaceFound if the first shows none.
         """
         person, side = self.person(who), self.network.config.resolution
 
         def frames() -> Iterator[Frame]:
-            for code, frame in self._codes(clip):
+            for code, frame in self._codes(clip, face):
                 yield Frame(self.show(code, person)[0], frame.time)
 
         return replace(clip, frames=frames(), size=(side, side), alpha=False, source_type=GENERATED, xmp=None)
@@ -134,9 +137,10 @@ class Retargeter:
         with torch.inference_mode():
             return self.network.encode(pictures.to(self._device), landmarks.to(self._device)).mean
 
-    def _codes(self, clip: Clip) -> Iterator[tuple[Tensor, Frame]]:
+    def _codes(self, clip: Clip, face: WhichFace) -> Iterator[tuple[Tensor, Frame]]:
         """The code of each frame's tracked face, or that of the last frame that shows one."""
-        tracker, held = Tracker(self.landmarks, dense=True), None
+        people, held = People(self.landmarks, hub.embed_faces), None
+        tracker = PersonTracker(people, face, lone=True)
         for frame in clip:
             picture = np.ascontiguousarray(frame.pixels[..., :3])
             points = tracker(picture)

@@ -83,7 +83,6 @@ def test_frames_are_followed_by_a_search_or_by_the_encoder(desk: Desk, monkeypat
     assert (FaceFinder(generator, QUICK).follow(crop, before) == 1).all()
     monkeypatch.setattr(hub, "encoder", lambda *given: lambda crops: torch.full((len(crops), 6, 8), 2.0))
     assert (FaceFinder(generator).follow(crop, before) == 2).all()
-    assert FaceFinder(generator).largest(np.zeros((90, 90, 3), np.uint8)) is None
 
 
 class TestTuning:

@@ -12,6 +12,7 @@ from latentface import api, hub
 from latentface.emotion import Emotion
 from latentface.emotions.recognition import Recogniser, of_network, plugged_in, read, watch
 from latentface.emotions.resume_log import Journal
+from latentface.emotions.smoothing import Look
 from latentface.errors import InputError, NoFaceFound, UsageError
 from latentface.faces import alignment
 from latentface.io.clip import Clip, Frame
@@ -162,6 +163,25 @@ class TestRead:
         times = [Fraction(k, 100) for k in (0, 3, 19, 22, 39, 90, 91, 100)]
         clip = Clip([Frame(wandering(0), time) for time in times], 8, (180, 140))
         assert [look.time for look in watch(clip, Points(), TELLER, 5)] == [Fraction(k, 100) for k in (0, 22, 90, 100)]
+
+    def test_a_person_is_chosen_at_the_beginning_even_if_reading_goes_on_later(self, made_up):
+        clip = Clip([Frame(wandering(0), Fraction(k, 5)) for k in range(5)], 5, (180, 140))
+        seen = []
+
+        class Chosen:
+            number, track, box = None, 0, (1, 2, 3, 4)
+
+            def begin(self, picture):
+                self.number = 1
+                seen.append("begin")
+
+            def __call__(self, picture):
+                seen.append("follow")
+
+        before = Look(Fraction(2, 5), None, None, 7)
+        looks = list(watch(clip, Points(), TELLER, 5, before, Chosen()))
+        assert seen == ["begin", "follow", "follow"]
+        assert [(look.chances, look.box, look.track) for look in looks] == [(None, (1, 2, 3, 4), 7)] * 2
 
     def test_an_interrupted_reading_goes_on_to_the_same_end(self, made_up, tmp_path):
         clip = mouths(60, 20, 40)

@@ -7,8 +7,11 @@ import pytest
 
 from latentface.arrays import Pixels
 from latentface.faces import alignment
+from latentface.faces.appearance import looks_of
 from latentface.faces.census import take_census
-from latentface.faces.people import People, PersonTracker
+from latentface.faces.choice import Place
+from latentface.faces.people import People
+from latentface.faces.person_tracker import PersonTracker
 from tests.helpers.faces import face_points
 
 SIZE, SIDE = (120, 320), 60
@@ -67,7 +70,8 @@ def shows_block(square: Pixels) -> bool:
 
 @pytest.fixture(autouse=True)
 def blocks_are_faces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alignment, "detect_faces", lambda picture: (boxes(picture), np.ones(len(boxes(picture)))))
+    for name in ("detect_faces", "detect_weak"):
+        monkeypatch.setattr(alignment, name, lambda picture, *least: (boxes(picture), np.ones(len(boxes(picture)))))
     monkeypatch.setattr("latentface.faces.tracking.shows_face", shows_block)
 
 
@@ -98,18 +102,63 @@ def test_numbers_stay_with_people_who_cross() -> None:
     assert start is not None and here == start and len(people.known) == 2
 
 
-def test_one_of_them_is_tracked_and_the_others_are_told() -> None:
-    people = People(Places(), embed)
+def test_who_walks_past_is_no_cut() -> None:
+    people, wall = People(Places(), embed), np.zeros((*SIZE, 3), np.uint8)
+    for step in range(0, 200, 20):
+        picture = wall.copy()
+        picture[:, step : step + 120] = 50 + step  # a third of the picture changes
+        people(picture)
+    assert people.cuts == []
+    people(np.full_like(wall, 60))
+    assert people.cuts == [10] and people.is_cut
+
+
+def test_a_person_is_chosen_by_a_rule_and_followed_from_the_beginning() -> None:
     picture = frame({RED: (10, 30), BROWN: (230, 30)})
-    people.meet(picture, Places()(picture, boxes(picture)))
-    tracker = PersonTracker(People(Places(), embed, people.known), 2)
+    chosen = PersonTracker(People(Places(), embed), Place("right"))
+    assert chosen(frame({})) is None and chosen.number is None
+    points = chosen.begin(picture)
+    assert points is not None and colour_at(picture, points) == BROWN
+    tracker = chosen.again()
     points = tracker(picture)
     assert points is not None and colour_at(picture, points) == BROWN
     assert [colour_at(picture, other) for other in tracker.others] == [RED] and tracker.track == 1
-    assert tracker(frame({RED: (10, 30)})) is None
+    assert tracker(frame({RED: (10, 30)})) is None and tracker.box is None
     assert [tracker(picture) is not None for _ in range(3)][-1] and tracker.track == 2
     assert tracker(frame({RED: (200, 20), BROWN: (20, 40)}, ground=120)) is not None
-    assert tracker.people.is_cut and tracker.track == 3  # another shot
+    assert tracker.people.is_cut and tracker.track == 3 and tracker.box is not None  # another shot
+
+
+def test_a_person_is_found_in_any_frame() -> None:
+    chosen = PersonTracker(People(Places(), embed), Place("right"))
+    chosen.begin(frame({RED: (10, 30), BROWN: (230, 30)}))
+    elsewhere = frame({BROWN: (20, 10), RED: (150, 40)}, ground=90)
+    points = chosen.find(elsewhere)
+    assert points is not None and colour_at(elsewhere, points) == BROWN
+    assert chosen.find(frame({RED: (150, 40)})) is None and chosen.find(frame({})) is None
+
+
+def test_one_face_alone_is_followed_without_a_search_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    tracker = PersonTracker(People(Places(), embed), lone=True)
+    assert tracker(frame({RED: (10, 30)})) is not None and tracker.track == 1
+    monkeypatch.setattr(alignment, "detect_weak", None)
+    for step in range(0, 120, 10):
+        picture = frame({RED: (10 + step, 30)})
+        points = tracker(picture)
+        assert points is not None and colour_at(picture, points) == RED
+    several = PersonTracker(People(Places(), embed), lone=True)
+    both = frame({RED: (10, 30), BROWN: (230, 30)})
+    assert several.begin(both) is not None and len(several.people.known) == 2
+
+
+def test_clothes_tell_people_apart_whose_faces_do_not() -> None:
+    picture = frame({RED: (20, 10), BROWN: (220, 10)})
+    picture[76:, :160], picture[76:, 160:] = (20, 20, 160), (200, 200, 40)
+    faces = Places()(picture, boxes(picture))
+    one, other = looks_of(picture, faces, lambda crops: np.ones((len(crops), 1), np.float32))
+    assert one.likeness(one) == pytest.approx(1) and one.likeness(other) < 0.8
+    half = one.towards(other, 0.5)
+    assert one.likeness(other) < half.likeness(other) < 1
 
 
 def test_a_census_tells_when_each_is_seen() -> None:
@@ -120,3 +169,20 @@ def test_a_census_tells_when_each_is_seen() -> None:
     assert found[0].spans == [(0.0, 3.9)] and found[0].frames == 40
     assert found[1].spans[0] == (0.0, 0.9) and found[1].spans[1][1] == 3.9 and len(found[1].spans) == 2
     assert found[0].picture.shape == (256, 256, 3)
+
+
+def test_somebody_who_turns_out_to_be_another_is_listed_once() -> None:
+    class Mistaken:
+        """Sees number 2, who is number 1."""
+
+        def __init__(self) -> None:
+            self.merged = {2: 1}
+            self.numbers = iter([1, 1, 2, 2, 1])
+
+        def __call__(self, picture: Pixels) -> dict[int, np.ndarray]:
+            return {next(self.numbers): face_points((100.0, 60.0), 30.0)}
+
+    frames = [(float(time), frame({})) for time in (0, 0.1, 2, 2.1, 2.2)]
+    (found,) = take_census(frames, Mistaken())
+    assert found.number == 1 and found.frames == 5
+    assert found.spans == [(0.0, 0.1), (2.0, 2.2)]

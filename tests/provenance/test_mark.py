@@ -52,6 +52,21 @@ def test_small_clips_stay_and_frames_without_a_face_too() -> None:
     assert np.array_equal(frame.pixels, rgba)
 
 
+def test_the_mark_of_anybody_in_a_clip_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two people are followed, and only the second one is marked: votes of one face do not water down the other's."""
+    bits = (PAYLOAD.to_bits() * 2.0 - 1) * 6
+
+    def odds(self: Marker, photo: Pixels, landmarks: Float64Array) -> np.ndarray:
+        return bits if landmarks[0, 0] > 50 else np.where(np.arange(48) % 3, 4.0, -4.0)
+
+    monkeypatch.setattr(Marker, "odds", odds)
+    people = {1: np.zeros((68, 2)), 2: np.full((68, 2), 99.0)}
+    frames = Clip.of([smooth_face(100)] * 3, 25, (100, 100))
+    found = marker().read_people(frames, lambda picture: people)
+    assert found is not None and found.payload == PAYLOAD and found.frames == 3
+    assert marker().read_people(frames, lambda picture: {1: people[1]}) is None
+
+
 def test_a_drawn_face_is_looked_at_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[float] = []
 

@@ -1,0 +1,89 @@
+"""One person followed through a film: chosen in its first frame with a face, then told by `People`, or alone."""
+
+from __future__ import annotations
+
+from latentface.arrays import Float64Array, Pixels
+from latentface.faces.alignment import glance
+from latentface.faces.crop import WhichFace, face_number
+from latentface.faces.people import People
+from latentface.faces.presence import best_face, find_faces
+from latentface.faces.tracking import SEARCH_SIDE, Box, Tracker, whole_box
+
+CROP = 256  # side of the crops among which a person is chosen
+
+
+class PersonTracker:
+    """Called with each frame as a `Tracker`, it returns the landmarks [68, 2] of one of the people, or None.
+
+    Args:
+        people: who follows everybody.
+        who: who is meant of those in the first frame that shows any face, as `pick_face` takes it; by default the
+            largest.
+        name: of the clip, for messages.
+        lone: if nobody is meant in particular and that frame shows one face alone, follow the best face, whosever it
+            is, as `Tracker` does: nobody else is searched for, which takes less time.
+
+    Attributes:
+        track: how often that person has come into the picture, or been in it after a cut.
+        others: the landmarks of everybody else in the last frame.
+        box: of that person's face in the last frame, in whole pixels, or None.
+    """
+
+    def __init__(self, people: People, who: WhichFace = None, name: str = "the clip", *, lone: bool = False) -> None:
+        self.people, self.who, self.name = people, who, name
+        self.number: int | None = None
+        self.track, self.others = 0, tuple[Float64Array, ...]()
+        self._lone = lone and who is None
+        self._alone: Tracker | None = None
+        self._seen = False
+        self.box: Box | None = None
+
+    def begin(self, picture: Pixels) -> Float64Array | None:
+        """Choose the person in the first frame with a face: their landmarks [68, 2], or None if it shows none.
+
+        Raises:
+            InputError: none of its faces is meant.
+        """
+        landmarks = self.people.landmarks
+        faces = find_faces(picture, landmarks, SEARCH_SIDE if self._lone else max(picture.shape))
+        if not faces:
+            return None
+        if self._lone and len(faces) == 1:
+            self._alone, self.number = Tracker(landmarks, dense=True), 1
+            return faces[0]
+        crops = [glance(picture, points, CROP) for points in faces]
+        self.number = face_number(crops, self.who, f"{self.name}, in its first frame with a face,")
+        self.people.meet(picture, faces)
+        return faces[self.number - 1]
+
+    def again(self) -> PersonTracker:
+        """The same for the same film from its beginning, with the person that was chosen."""
+        people = self.people
+        made = PersonTracker(People(people.landmarks, people.embed, people.known), self.who, self.name)
+        made.number = self.number
+        made._alone = None if self._alone is None else Tracker(people.landmarks, dense=True)
+        return made
+
+    def find(self, picture: Pixels) -> Float64Array | None:
+        """Landmarks [68, 2] of that person in any frame, which is searched; None if they are not in it."""
+        landmarks = self.people.landmarks
+        if self.number is None or self._alone is not None:
+            return best_face(picture, landmarks)
+        faces = find_faces(picture, landmarks, SEARCH_SIDE)
+        return self.people.find(picture, faces, self.number) if faces else None
+
+    def __call__(self, picture: Pixels) -> Float64Array | None:
+        """Where that person is in uint8 RGB [H, W, 3]."""
+        if self.number is None and self.begin(picture) is None:
+            return None
+        if self._alone is not None:
+            points = self._alone(picture)
+            self.track, self.box = self._alone.track, self._alone.box
+            return points
+        here = self.people(picture)
+        points = here.pop(self.number, None) if self.number is not None else None
+        self.box = None if points is None else whole_box(points)
+        self.others = tuple(here.values())
+        self.track += points is not None and (self.people.is_cut or not self._seen)
+        self._seen = points is not None
+        return points
