@@ -235,6 +235,32 @@ class _Fade:
         return self.value
 
 
+class _Track:
+    """What the frames of a track, in which a face is seen without a break, have in common.
+
+    Args:
+        picture: the first of them.
+        fit: the head in it.
+        points: its landmarks [68, 2].
+        worn: whether it wears spectacles.
+        there: how much of the edit is made.
+    """
+
+    def __init__(self, picture: Pixels, fit: HeadFit, points: Float64Array, worn: bool, there: _Fade) -> None:
+        self.there, self.mouth, self.teeth = there, _Fade(1.0), _Fade(1.0)
+        self._lids = Lids(picture, points)
+        self._steady = replace(HeadPlacer(picture, fit).steady, worn=worn, spectacles=None)
+
+    def place(
+        self, picture: Pixels, fit: HeadFit, points: Float64Array, others: Sequence[Float64Array], note: Note
+    ) -> tuple[HeadPlacer, float]:
+        """What moves the head in the next frame, and how far its lids are shut."""
+        shut = float(self._lids(picture, points).max())
+        placer = HeadPlacer(picture, fit, others, note, replace(self._steady, shut=shut > SHUT))
+        self._steady = replace(self._steady, spectacles=placer.steady.spectacles)
+        return placer, shut
+
+
 class _ClipEditor:
     def __init__(
         self,
@@ -296,7 +322,7 @@ class _ClipEditor:
     def follow(self, clip: Clip) -> Iterator[_Step]:
         """The head in every frame."""
         follower, tracker = self._follower()
-        track, rest, missed = -1, self._rest, None
+        number, rest, missed = -1, self._rest, None
         records: Iterator[bytes | None] = iter(self.kept.records() if self.kept is not None else ())
         for frame, record in zip(clip, chain(records, repeat(None)), strict=False):
             self.report.frames += 1
@@ -309,21 +335,15 @@ class _ClipEditor:
                 continue
             fit, points = found
             rest = fit if rest is None else rest
-            anew = track != tracker.track
-            if anew:
-                lids = Lids(picture, points)
-                track, first = tracker.track, HeadPlacer(picture, fit).steady
-                steady = replace(first, worn=self._worn, spectacles=None)
-            shut = float(lids(picture, points).max())
-            placer = HeadPlacer(picture, fit, tracker.others, self.note, replace(steady, shut=shut > SHUT))
-            steady = replace(steady, spectacles=placer.steady.spectacles)
-            if anew:
-                there = _Fade(0.0, missed) if missed is not None and not tracker.people.is_cut else _Fade(1.0)
-                mouth, teeth = _Fade(1.0), _Fade(placer.shows_row)
+            if number != tracker.track:
+                back = missed is not None and not tracker.people.is_cut
+                there = _Fade(0.0, missed) if back else _Fade(1.0)
+                number, track = tracker.track, _Track(picture, fit, points, self._worn, there)
+            placer, shut = track.place(picture, fit, points, tracker.others, self.note)
             change = self.change(frame.time, rest)
-            after = self._changed(placer.fit, rest, change, shut, there(1.0, frame.time))
-            share, kept = mouth(1.0 - placer.hides(after), frame.time), teeth(placer.shows_row, frame.time)
-            yield _Step(frame, placer, after, share, kept, record)
+            after = self._changed(placer.fit, rest, change, shut, track.there(1.0, frame.time))
+            share = track.mouth(1.0 - placer.hides(after), frame.time)
+            yield _Step(frame, placer, after, share, track.teeth(placer.shows_row, frame.time), record)
 
     def render(self, step: _Step) -> Frame:
         """The edited frame."""
