@@ -16,7 +16,7 @@ from latentface.synthface.hands import Hand, render_hand
 
 SIDE = 160  # pixels of a stored thing
 HELD = ("microphone", "phone", "cup")  # what a hand may hold
-SHARES = {"hand": 0.32, "microphone": 0.11, "phone": 0.1, "cup": 0.1, "cloth": 0.1, "strands": 0.19, "blob": 0.08}
+SHARES = {"hand": 0.4, "microphone": 0.11, "phone": 0.09, "cup": 0.1, "cloth": 0.08, "strands": 0.15, "blob": 0.07}
 
 Things = Mapping[str, Pixels]  # uint8 [n, SIDE, SIDE, 4] of each kind
 

@@ -35,9 +35,9 @@ from latentface.training.spectacles import Batch, varied
 CONFIG = OccluderConfig()
 OPTIONS = LoopOptions(minutes=28.0, learning_rate=2e-3, average=0.998, measure_every=500)
 HELD_OUT = 20  # one face in so many is held out
-SHARE_OCCLUDED = 0.85  # of a batch
+SHARE_OCCLUDED = 0.75  # of a batch
 REUSED = 3  # how often a picture is used, each time varied in another way: making one costs a third of a step
-POOL = 12  # batches of pictures that are kept for it
+POOL = 24  # batches of pictures that are kept for it
 COMPRESSED = 0.3  # share of the pictures that are compressed together with the occluder
 SEES = 0.01  # a face with a larger falsely covered share is a hard one
 OFTEN = 4.0  # how much more often hard faces are sampled
@@ -109,7 +109,7 @@ class OccluderTask:
         held: Faces,
         held_things: Things,
         config: OccluderConfig = CONFIG,
-        batch: int = 16,
+        batch: int = 8,
         weights: Float64Array | None = None,
         start: OccluderNet | None = None,
     ) -> None:
