@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from latentface.networks.u_net import CropMap, CropMapConfig
 
 
+@dataclass(frozen=True)
 class OccluderConfig(CropMapConfig):
     """Shape of an OccluderNet."""
+
+    widths: tuple[int, ...] = (16, 32, 48, 64, 80)
 
 
 class OccluderNet(CropMap):

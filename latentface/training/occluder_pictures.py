@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from latentface.synthface.hands import Hand, render_hand
 
 SIDE = 160  # pixels of a stored thing
 HELD = ("microphone", "phone", "cup")  # what a hand may hold
-SHARES = {"hand": 0.45, "microphone": 0.1, "phone": 0.1, "cup": 0.08, "cloth": 0.07, "strands": 0.12, "blob": 0.08}
+SHARES = {"hand": 0.4, "microphone": 0.11, "phone": 0.09, "cup": 0.1, "cloth": 0.08, "strands": 0.15, "blob": 0.07}
 
 Things = Mapping[str, Pixels]  # uint8 [n, SIDE, SIDE, 4] of each kind
 
@@ -27,11 +27,14 @@ def render_things(hand: Hand, skins: Sequence[Pixels], textures: Pixels, count: 
     def seeded(kind: int, number: int) -> np.random.Generator:
         return np.random.default_rng([seed, kind, number])
 
-    made = {"hand": [render_hand(hand, skins[k % len(skins)], SIDE, seeded(0, k)) for k in range(3 * count)]}
+    def stored(made: Iterable[Float32Array]) -> Pixels:
+        return np.stack([np.rint(each * 255).astype(np.uint8) for each in made])
+
+    things = {"hand": stored(render_hand(hand, skins[k % len(skins)], SIDE, seeded(0, k)) for k in range(3 * count))}
     for number, kind in enumerate(KINDS, 1):
         rows = (seeded(number, k) for k in range(count))
-        made[kind] = [render_occluder(kind, SIDE, rng, textures[rng.integers(len(textures))]) for rng in rows]
-    return {kind: np.rint(np.stack(each) * 255).astype(np.uint8) for kind, each in made.items()}
+        things[kind] = stored(render_occluder(kind, SIDE, rng, textures[rng.integers(len(textures))]) for rng in rows)
+    return things
 
 
 @dataclass(frozen=True)

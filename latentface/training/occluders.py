@@ -3,14 +3,15 @@
 `--data` holds photographs (crops, and faces.jsonl with their landmarks), `--makehuman` a folder with MakeHuman's
 base.obj and skins. Rendered hands and drawn things are put in front of the faces (training.occluder_pictures), so that
 every pixel's truth is known. With `--start`, faces on which that network produces false positives (beards, hard
-shadows, wide open mouths) are sampled more often. So the recipe is run twice, the second time from the first network.
+shadows, wide open mouths) are sampled more often. So the recipe is run twice, the second time from the first network,
+which may be narrower.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,9 +33,11 @@ from latentface.training.portraits import read_rows
 from latentface.training.spectacles import Batch, varied
 
 CONFIG = OccluderConfig()
-OPTIONS = LoopOptions(minutes=28.0, learning_rate=2e-3, average=0.998)
+OPTIONS = LoopOptions(minutes=28.0, learning_rate=2e-3, average=0.998, measure_every=500)
 HELD_OUT = 20  # one face in so many is held out
-SHARE_OCCLUDED = 0.8  # of a batch
+SHARE_OCCLUDED = 0.75  # of a batch
+REUSED = 3  # how often a picture is used, each time varied in another way: making one costs a third of a step
+POOL = 24  # batches of pictures that are kept for it
 COMPRESSED = 0.3  # share of the pictures that are compressed together with the occluder
 SEES = 0.01  # a face with a larger falsely covered share is a hard one
 OFTEN = 4.0  # how much more often hard faces are sampled
@@ -81,6 +84,19 @@ def covered_shares(network: OccluderNet, faces: Faces) -> Float32Array:
     return shares
 
 
+def fill_channels(network: OccluderNet, narrow: OccluderNet) -> None:
+    """Copy a narrower network into the first channels of a wider one, which then computes the same.
+
+    The copied channels ignore the new ones at first; those begin at random.
+    """
+    theirs = narrow.state_dict()
+    with torch.no_grad():
+        for name, value in network.named_parameters():
+            known = theirs[name]
+            value[: len(known)] = 0
+            value[tuple(slice(n) for n in known.shape)] = known
+
+
 class OccluderTask:
     """Batches, loss and figures: what `Loop` needs of faces and things to train on, and of those to measure on."""
 
@@ -93,28 +109,32 @@ class OccluderTask:
         held: Faces,
         held_things: Things,
         config: OccluderConfig = CONFIG,
-        batch: int = 16,
+        batch: int = 8,
         weights: Float64Array | None = None,
+        start: OccluderNet | None = None,
     ) -> None:
-        self.faces, self.things, self.config, self.batch = faces, things, config, batch
+        self.faces, self.things, self.config, self.batch, self.start = faces, things, config, batch, start
         self.weights = torch.from_numpy(np.ones(len(faces.pictures)) if weights is None else weights)
+        self.pool: list[Batch] = []
         rng = np.random.default_rng(0)
         self.held_kinds = [None if k % 4 == 0 else list(SHARES)[k % len(SHARES)] for k in range(len(held.pictures))]
         self.held = self._batch(held, held_things, self.held_kinds, rng)
 
     def build(self) -> OccluderNet:
-        """A fresh network."""
-        return OccluderNet(self.config)
+        """A fresh network, or the one to start from."""
+        network = OccluderNet(self.config)
+        if self.start is not None:
+            fill_channels(network, self.start)
+        return network
 
     def sample_batch(self, generator: torch.Generator) -> Batch:
         """Crops [N, 3, S, S] in [-1, 1] and how much of each pixel is in front of the face, [N, 1, S, S]."""
-        chosen = torch.multinomial(self.weights, self.batch, replacement=True, generator=generator).numpy()
-        rng = np.random.default_rng(int(torch.randint(2**31, (1,), generator=generator)))
-        kinds = [
-            str(rng.choice(list(SHARES), p=list(SHARES.values()))) if rng.random() < SHARE_OCCLUDED else None
-            for _ in chosen
-        ]
-        return varied(*self._batch(self.faces[chosen], self.things, kinds, rng), generator)
+        fresh = -(-self.batch // REUSED) if self.pool else POOL * self.batch
+        made = zip(*self._fresh(fresh, generator), strict=True)
+        self.pool = [*self.pool[fresh:], *made] if self.pool else list(made)
+        chosen = torch.randint(len(self.pool), (self.batch,), generator=generator).tolist()
+        colours, truth = zip(*(self.pool[k] for k in chosen), strict=True)
+        return varied(torch.stack(colours), torch.stack(truth), generator)
 
     def loss(self, network: OccluderNet, batch: Batch) -> Tensor:
         """Cross-entropy, and what is missing of the overlap (soft Dice loss)."""
@@ -143,6 +163,16 @@ class OccluderTask:
             "false_alarms": float((share > SEES).float().mean()),
             **figures,
         }
+
+    def _fresh(self, count: int, generator: torch.Generator) -> Batch:
+        """New pictures of the faces to train on."""
+        chosen = torch.multinomial(self.weights, count, replacement=True, generator=generator).numpy()
+        rng = np.random.default_rng(int(torch.randint(2**31, (1,), generator=generator)))
+        kinds = [
+            str(rng.choice(list(SHARES), p=list(SHARES.values()))) if rng.random() < SHARE_OCCLUDED else None
+            for _ in chosen
+        ]
+        return self._batch(self.faces[chosen], self.things, kinds, rng)
 
     def _batch(self, faces: Faces, things: Things, kinds: Sequence[str | None], rng: np.random.Generator) -> Batch:
         colours, truth = [], []
@@ -174,9 +204,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     parts = [read_faces(folder) for folder in given.data]
     faces = Faces(*(np.concatenate(each) for each in zip(*((f.pictures, f.landmarks) for f in parts), strict=True)))
-    weights = np.ones(len(faces.pictures))
+    weights, start = np.ones(len(faces.pictures)), None
     if given.start is not None:
-        hard = covered_shares(load_occluders(given.start), faces) > SEES
+        start = load_occluders(given.start)
+        hard = covered_shares(start, faces) > SEES
         print(f"{hard.sum()} of {len(hard)} are hard")
         weights[hard] = OFTEN
     apart = np.arange(len(faces.pictures)) % HELD_OUT == 0
@@ -184,8 +215,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     skins = [read_image(path) for path in sorted((given.makehuman / "skins").glob("*.jpg"))]
     things = render_things(hand, skins[:-2], faces[~apart].pictures, given.things, 1)
     held = render_things(hand, skins[-2:], faces[apart].pictures, 20, 2)
-    task = OccluderTask(faces[~apart], things, faces[apart], held, weights=weights[~apart])
-    print(Loop(task, given.out, loop_options(given, OPTIONS), given.device).run())
+    task = OccluderTask(faces[~apart], things, faces[apart], held, weights=weights[~apart], start=start)
+    options = replace(loop_options(given, OPTIONS), start=None)  # the task copies it, as it may be narrower
+    print(Loop(task, given.out, options, given.device).run())
 
 
 if __name__ == "__main__":

@@ -13,8 +13,8 @@ def test_it_gives_one_map():
         assert OccluderNet(OccluderConfig(16, (4, 4))).eval()(torch.zeros(2, 3, 16, 16)).shape == (2, 1, 16, 16)
 
 
-def test_the_built_in_one_is_half_a_megabyte_at_most():
-    assert pretrained.resolve("occluders", kind="occluders").stat().st_size < 500_000
+def test_the_built_in_one_is_less_than_a_megabyte():
+    assert pretrained.resolve("occluders", kind="occluders").stat().st_size < 1_000_000
 
 
 @pytest.mark.parametrize(("wrong", "told"), [({"size": 20}, "multiples of 16"), ({"widths": (4,)}, "two numbers")])

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 
 from latentface.errors import InputError
-from latentface.networks.occluders import OccluderConfig
+from latentface.networks.occluders import OccluderConfig, OccluderNet
 from latentface.pretrained import load_occluders
 from latentface.training.loop import Loop, LoopOptions
 from latentface.training.occluder_pictures import SHARES, SIDE, put_in_front
-from latentface.training.occluders import Faces, OccluderTask, covered_shares, read_faces
+from latentface.training.occluders import Faces, OccluderTask, covered_shares, fill_channels, read_faces
 from tests.helpers.curves import read_curve
 from tests.helpers.faces import face_points
 from tests.helpers.portrait_folder import write_folder
@@ -46,9 +47,15 @@ def test_things_are_learnt(tmp_path, gently):
     assert covered_shares(network, occluded).min() > covered_shares(network, faces(4)).max()
 
 
-def test_hard_faces_are_sampled_more_often():
-    import torch
+def test_a_wider_network_begins_as_the_narrow_one():
+    narrow, wide = OccluderNet(SMALL), OccluderNet(OccluderConfig(32, (8, 12, 10)))
+    fill_channels(wide, narrow)
+    picture = torch.rand(2, 3, 32, 32) * 2 - 1
+    with torch.no_grad():
+        assert torch.allclose(wide(picture), narrow(picture), atol=1e-5)
 
+
+def test_hard_faces_are_sampled_more_often():
     many = faces(10)
     weights = np.zeros(10)
     weights[3] = 1.0
