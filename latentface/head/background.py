@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -25,10 +26,12 @@ from latentface.arrays import BoolArray, Float32Array, Float64Array, Pixels
 from latentface.faces.alignment import crop_face
 from latentface.faces.crop import FaceCrop, map_points
 from latentface.head.geometry import Box, bands, blur_known, ramp
-from latentface.head.motion import STILL, Motion
 from latentface.io.images import reduced
 from latentface.networks.matte import MatteNet
-from latentface.ops.warp import keep_background, read
+from latentface.ops.warp import read
+
+if TYPE_CHECKING:
+    from latentface.head.motion import Motion
 
 MARGIN = 0.7  # crop sides around the crop in which the background keeps still
 CELLS = 288  # the longer side of the small copy of all that
@@ -72,10 +75,7 @@ class Background:
         Returns:
             How much of each pixel is background before and after the motion, [h, w].
         """
-        box, gain = motion.box, motion.gain
-        return keep_background(
-            moved, box.left, box.top, motion.shift, STILL, gain.values, gain.step, self.share, self.picture, self.seen
-        )
+        return motion.keep(moved, self.share, self.picture, self.seen)
 
 
 def find_background(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from latentface.arrays import Float32Array, Pixels
 from latentface.head.geometry import Box
 from latentface.head.shading import Gain
-from latentface.ops.warp import move
+from latentface.ops.warp import keep_background, move
 
 STILL = 2e-3  # pixels: smaller motions are ignored
 
@@ -36,3 +36,10 @@ class Motion:
     def move(self, photo: Pixels) -> Float32Array:
         """The photo's pixels in the box after the motion, [H, W, 3]."""
         return move(photo, self.box.left, self.box.top, self.shift, STILL, self.gain.values, self.gain.step)
+
+    def keep(self, moved: Float32Array, share: Float32Array, background: Pixels, seen: Pixels) -> Float32Array:
+        """Put a background back in the moved box, in place; arguments and result as for `keep_background`."""
+        box, gain = self.box, self.gain
+        return keep_background(
+            moved, box.left, box.top, self.shift, STILL, gain.values, gain.step, share, background, seen
+        )
