@@ -64,6 +64,7 @@ def desk(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Desk:
     monkeypatch.setattr(alignment, "detect_faces", find_blobs)
+    monkeypatch.setattr(alignment, "detect_weak", lambda photo, least: find_blobs(photo))
     monkeypatch.setattr(hub, "_landmarks", lambda name, stamp: place_points)
     monkeypatch.setattr(hub, "perceptual", lambda device: PixelDistance())
     monkeypatch.setattr(credentials, "is_available", lambda: False)  # no key of the tests in the user's cache

@@ -52,8 +52,8 @@ MODES = {
     f"{TRANSFER} bert.png --solver exhaustive": {"mode"} | PASTE | {"time_limit", "rounds", "flips", "rate"} | NO_NOISE,
     f"{TRANSFER} bert.png --steps 0": {"mode"} | PASTE | SEARCH | {"rate"},
     f"{TRANSFER} bert.safetensors": {"mode"} | PASTE | {"expression_face", "rate"} | NO_NOISE,
-    f"{TRANSFER} bert.mp4": {"mode"} | PASTE | {"expression_face", "strip", "rate"} | NO_NOISE,
-    f"{TRANSFER} frames": {"mode"} | PASTE | {"expression_face", "strip"} | NO_NOISE,
+    f"{TRANSFER} bert.mp4": {"mode"} | PASTE | {"strip", "rate"} | NO_NOISE,
+    f"{TRANSFER} frames": {"mode"} | PASTE | {"strip"} | NO_NOISE,
     "transfer --identity a.safetensors --expression bert.png": {"mode"} | PASTE | {"place", "face", "rate"} | NO_NOISE,
     "transfer --identity a.safetensors --expression b.safetensors": {"mode"}
     | PASTE
@@ -87,8 +87,8 @@ MODES = {
     "retarget anna.png --to x": {"steps", "save_person", "fit_steps", "rate"},
     "retarget anna.png bert.png --to x": {"save_person", "fit_steps", "rate"},
     "retarget anna.png --to bert.png": {"steps", "rate"},
-    "retarget film.mp4 --to x": {"steps", "save_person", "fit_steps", "face", "rate"},
-    "retarget frames --to x": {"steps", "save_person", "fit_steps", "face"},
+    "retarget film.mp4 --to x": {"steps", "save_person", "fit_steps", "rate"},
+    "retarget frames --to x": {"steps", "save_person", "fit_steps"},
     "sample --seeds 1": {"tuned"},
     "sample -o folder": {"tuned", "columns", "captions"},
     "sample --latent a.safetensors": {"psi"},
