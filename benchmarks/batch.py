@@ -8,8 +8,9 @@ a signature has its time, and prints for each number of processes:
 - the mean memory of the processes, in MB, over the second and the last quarter of the photos;
 - whether all results have the bytes of the first run.
 
-`--ray` does the same on a Ray cluster of three nodes of one core each on this machine, kills a process that is at work
-after a quarter of the photos and a node after half of them, and counts what is missing, twice there, or differs.
+`--ray COUNT` does it COUNT times on a Ray cluster of three nodes of one core each on this machine, kills a process that
+is at work after a quarter of the photos and a node after half of them, and counts what is missing, twice there, or
+differs. Where there are fewer photos than that, each comes again, and must give the bytes that it gave before.
 """
 
 from __future__ import annotations
@@ -48,10 +49,12 @@ def measured(job: Job) -> Outcome:
     return replace(outcome, message=json.dumps(told))
 
 
-def results(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file of a folder, by its path there."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+def results(folder: Path, photos: int) -> set[tuple[int, str, str]]:
+    """Of every file in a folder of results: the number of its photo of so many, its name and its SHA-256."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {
+        (int(path.parent.name) % photos, path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in files
+    }
 
 
 def jobs(photos: list[Path], words: list[str], folder: Path) -> list[Job]:
@@ -100,19 +103,20 @@ def main() -> None:
     parser.add_argument("photos", type=Path)
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--ray", action="store_true")
+    parser.add_argument("--ray", type=int, default=0, metavar="COUNT")
     parser.add_argument("--verb", default=VERB, help="command and flags")
     given = parser.parse_args()
     found = list_photos(given.photos)
-    photos = [found[k % len(found)] for k in range(given.count)]
-    first: dict[str, str] | None = None
+    first: set[tuple[int, str, str]] | None = None
     for name in [*given.processes, *(["ray"] if given.ray else [])]:
+        photos = [found[k % len(found)] for k in range(given.ray if name == "ray" else given.count)]
         with tempfile.TemporaryDirectory() as place:
             todo = jobs(photos, given.verb.split(), Path(place))
             began = time.perf_counter()
             outcomes = list(on_ray(todo) if name == "ray" else run_local(todo, measured, name))
             told = summary(outcomes, time.perf_counter() - began)
-            made = results(Path(place))
+            made = results(Path(place), len(found))
+            told["files"] = sum(path.is_file() for path in Path(place).rglob("*"))
         first = first or made
         folders = [outcome.job.folder for outcome in outcomes]
         lost = {job.folder for job in todo} - set(folders)
