@@ -171,9 +171,11 @@ def embed_faces(crops: Pixels) -> FloatArray:
     return found
 
 
-def person_tracker(who: WhichFace = None, landmarks: str = "builtin", name: str = "the clip") -> PersonTracker:
+def person_tracker(
+    who: WhichFace = None, landmarks: str = "builtin", name: str = "the clip", *, lone: bool = True
+) -> PersonTracker:
     """Follow one person through a clip; see `PersonTracker`. landmarks: as `landmark_predictor` takes it."""
-    return PersonTracker(People(landmark_predictor(landmarks), embed_faces), who, name, lone=True)
+    return PersonTracker(People(landmark_predictor(landmarks), embed_faces), who, name, lone=lone)
 
 
 def load_latent(path: str | os.PathLike[str], generator: Generator | None = None) -> Latent:

@@ -20,7 +20,6 @@ from latentface.editing.head_placement import HeadPlacer, Note
 from latentface.editing.keyframes import Keyframes
 from latentface.errors import NoFaceFound, UsageError
 from latentface.faces.crop import WhichFace
-from latentface.faces.people import People
 from latentface.faces.person_tracker import PersonTracker
 from latentface.head.control_names import check_parts
 from latentface.head.controls import check_changes, is_control, restrict
@@ -274,8 +273,7 @@ class _ClipEditor:
     ) -> None:
         self.change, self.options, self.landmarks, self.name = change, options, landmarks, name
         self.note, self.report, self.kept = _once(note), ClipEditReport(), kept
-        people = People(hub.landmark_predictor(landmarks), hub.embed_faces)
-        self._tracker = PersonTracker(people, face, name)
+        self._tracker = hub.person_tracker(face, landmarks, name, lone=False)
         self._rest: HeadFit | None = None
         self._worn = False
         self.at_once = 1

@@ -84,7 +84,8 @@ def find_blink(
     """
     now = follow(eye, was, mesh_eye(model, after, side), min(WIDER, ROOM * folds[0]))
     gaze = now.iris[:2] - eye.iris[:2]
-    amount = _amount(eye, now, gaze)
+    closing = _closing(eye, now)
+    amount = float(ramp(max(closing, float(np.hypot(*gaze))) * eye.unit, 0.15, 0.8))
     if not amount:
         return None
     reach = np.array([[-0.16, -0.36], [-0.16, 0.48], [0.16, -0.36], [0.16, 0.48]])
@@ -99,19 +100,13 @@ def find_blink(
     skin = [(eye.places(u_was, source) - places).astype(np.float32) for source, _ in lids]
     over = ramp((v - _seam(now, u)) * now.unit, -0.75, 0.75)
     upper, lower = now.margins(u)
-    lashes = np.array(LASHES) * (1 - AT_REST * (1 - ramp(_closing(eye, now), 0.006, 0.03)))
+    lashes = np.array(LASHES) * (1 - AT_REST * (1 - ramp(closing, 0.006, 0.03)))
     inside = np.minimum(upper - lashes[0] - v, v - lower - lashes[1]) * now.unit
     eyeball = _eyeball(eye, now, u, v, gaze)
     return Blink(
         box, skin[0], skin[1], over, np.where(over > 0.5, lids[0][1], lids[1][1]), eyeball.astype(np.float32),
         ramp(inside, -0.8, 0.8), _shade(eye, now, u, v), amount,
     )  # fmt: skip
-
-
-def _amount(eye: Eye, now: Eye, gaze: Float64Array) -> float:
-    """How far an eye differs from the photo's, from 0 to 1."""
-    change = max(_closing(eye, now), float(np.hypot(*gaze)))
-    return float(ramp(change * eye.unit, 0.15, 0.8))
 
 
 def _closing(eye: Eye, now: Eye) -> float:

@@ -17,8 +17,10 @@ def give_back(photo: Pixels) -> None:
     The C library keeps it otherwise, in pieces between which the next large array may find no place (see
     `latentface.cli.memory`). Does nothing with C libraries other than glibc.
     """
+    if photo.shape[0] * photo.shape[1] < LARGE:
+        return  # at once, since every frame of a clip comes here
     trim = c_function("malloc_trim")
-    if trim is not None and photo.shape[0] * photo.shape[1] >= LARGE:
+    if trim is not None:
         trim(0)
 
 
