@@ -311,9 +311,9 @@ class Driver:
         opening = find_opening(photo, scene, self.shown, to, field, self.white, kept)
         hole = lips = None
         if opening is not None and opening.amount:
-            hole, lips = self._open_mouth(moved, to, field, opening, paint, plain)
+            hole, lips = self._open_mouth(moved, to, motion, opening, paint, plain)
         elif opening is None and self.shown.mask.any():
-            close_mouth(photo, scene, self.shown, moved, to, field)
+            close_mouth(photo, scene, self.shown, moved, to, motion)
         if still is not None:
             still.lay(self.photo, moved, box)
         result = self.photo.copy()
@@ -369,14 +369,14 @@ class Driver:
         self,
         moved: Float32Array,
         after: Float32Array,
-        field: Field,
+        motion: Motion,
         opening: Opening,
         paint: Painter | None,
         plain: bool,
     ) -> tuple[Float32Array, Float32Array]:
         """Put the mouth's inside behind the lips, with a smooth edge between them; `Driven.hole` and `Driven.lips`."""
-        there, here = field.box.shared(opening.box)
-        share, skin = cut_lips(self.behind, self.scene, self.shown, moved, after, field, opening.box)
+        there, here = motion.box.shared(opening.box)
+        share, skin = cut_lips(self.behind, self.scene, self.shown, moved, after, motion, opening.box)
         hole = np.zeros(opening.kept.shape, np.float32)
         hole[here] = opening.amount * share[here]
         if self.in_front.occluders is not None:

@@ -9,8 +9,9 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from latentface.arrays import BoolArray, Float32Array, Int64Array, Pixels
-from latentface.head.field import Field, Scene
+from latentface.head.field import Scene
 from latentface.head.geometry import Box, ramp
+from latentface.head.motion import Motion
 from latentface.head.shown_mouth import Shown, smooth_edges
 from latentface.ops.raster import sample
 
@@ -18,13 +19,13 @@ _Value = TypeVar("_Value", bound=np.generic)
 
 EDGE = 0.03  # inter-ocular distances: the edge of lips is smoothed along by so much
 LINE, DARK = 0.008, 0.38  # half the thickness of the line between closed lips, and the light it takes
-LIGHT_WIDTH, LIGHTS = 0.02, (0.5, 2.0)  # the light that a change brings to the rim of lips: smoothed by so much, within
+LIGHT_WIDTH, LIGHTS = 0.02, (0.5, 1.5)  # the light that a change brings to the rim of lips: smoothed by so much, within
 DARKEST = 12  # of 255: darker pixels say little about light
 SAMPLES = 3  # along each side of a pixel that lies on the edge of a lip
 
 
 def cut_lips(
-    photo: Pixels, scene: Scene, shown: Shown, moved: Float32Array, after: Float32Array, field: Field, box: Box
+    photo: Pixels, scene: Scene, shown: Shown, moved: Float32Array, after: Float32Array, motion: Motion, box: Box
 ) -> tuple[Float32Array, Float32Array]:
     """How much of each pixel in a box is open mouth, [H, W], and the skin of what is not, [H, W, 3].
 
@@ -32,9 +33,9 @@ def cut_lips(
         photo: the photo that moves, uint8 RGB [H, W, 3].
         scene: where its head lies.
         shown: what it shows of the mouth's inside.
-        moved: the photo after the motion, in the field's box.
+        moved: the photo after the motion and in the light after it, in the motion's box.
         after: the head's vertices after it, [V, 3].
-        field: the motion.
+        motion: how its pixels moved.
         box: around the lips.
     """
     surface = scene.surface
@@ -56,19 +57,17 @@ def cut_lips(
     hole = smooth_edges(ragged, EDGE * SAMPLES * scene.unit)
     pushed, near = shown.off_teeth(source, scene.unit)
     share = _by_pixel(hole).mean(axis=2, dtype=np.float32)
-    here, there = box.shared(field.box)
-    skin = np.zeros((box.height, box.width, 3), np.float32)
+    here, there = box.shared(motion.box)
+    skin, unlit = np.zeros((2, box.height, box.width, 3), np.float32)
     skin[here] = moved[there]
+    unlit[here] = sample(photo, box.places()[here] + motion.shift[there])
     mixed = (share < 1) & _by_pixel(hole | mouth | near).any(axis=2)
     counts = ~hole & (mouth | (layers == 0))
     known = np.asarray(_by_pixel((layers == 0) & ~hole).all(axis=2))[mixed]
     weights = _by_pixel(counts)[mixed][..., None].astype(np.float32)
     total = weights.sum(axis=1)
-    plain, clean = (
-        (sample(photo, _by_pixel(places)[mixed]) * weights).sum(axis=1) / np.maximum(total, 1)
-        for places in (source, pushed)
-    )
-    light = (skin[mixed].mean(axis=1) + DARKEST) / (plain.mean(axis=1) + DARKEST)
+    clean = (sample(photo, _by_pixel(pushed)[mixed]) * weights).sum(axis=1) / np.maximum(total, 1)
+    light = (skin[mixed].mean(axis=1) + DARKEST) / (unlit[mixed].mean(axis=1) + DARKEST)
     light = spread_light(mixed, known, np.clip(light, *LIGHTS), LIGHT_WIDTH * scene.unit)
     skin[mixed] = np.where(total > 0, clean * light[:, None], skin[mixed])
     return share, skin
@@ -92,7 +91,7 @@ def spread_light(there: BoolArray, known: BoolArray, values: Float32Array, width
 
 
 def close_mouth(
-    photo: Pixels, scene: Scene, shown: Shown, moved: Float32Array, after: Float32Array, field: Field
+    photo: Pixels, scene: Scene, shown: Shown, moved: Float32Array, after: Float32Array, motion: Motion
 ) -> None:
     """Close lips that are apart in the photo: without teeth at their rims, and with a soft line between them.
 
@@ -101,8 +100,8 @@ def close_mouth(
     amount = scene.moved_lips(after)
     box = scene.lips_box(after)
     if amount and box.width and box.height:
-        _, skin = cut_lips(photo, scene, shown, moved, after, field, box)
-        there, here = field.box.shared(box)
+        _, skin = cut_lips(photo, scene, shown, moved, after, motion, box)
+        there, here = motion.box.shared(box)
         skin *= _closed_line(scene, after, box)[..., None]
         moved[there] = amount * skin[here] + (1 - amount) * moved[there]
 
