@@ -297,11 +297,11 @@ class Driver:
         shift = with_lids(field, blinks, self._beside_frames)
         if self.spectacles is not None:
             avoid(self.spectacles, scene, to, shift, box)
-        still, gain = self.in_front.occluders, relight(self.light, scene, field)
+        still, gain = self.in_front.occluders, relight(self.light, scene, field, self.is_grey)
         if still is not None:
             still.hold(shift, box)
             part = (slice(gain.step // 2, None, gain.step),) * 2
-            gain = replace(gain, values=1 + (gain.values - 1) * still.uncovered(box)[part])
+            gain = replace(gain, values=1 + (gain.values - 1) * still.uncovered(box)[part][..., None])
         motion, moved = self._move(photo, Motion(box, shift, gain), field)
         if change is not None:
             self._fold(moved, field, change)

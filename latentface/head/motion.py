@@ -29,7 +29,7 @@ class Motion:
     behind: Float32Array | None = None
 
     def gains(self, rows: slice) -> Float32Array:
-        """The gain of every pixel of some of the box's rows, [h, W]."""
+        """The gain of every pixel of some of the box's rows, [h, W, 3]."""
         first, last, _ = rows.indices(self.box.height)
         return self.gain.at(Box(0, first, self.box.width, last).places())
 

@@ -20,6 +20,7 @@ from latentface.ops.warp import read
 
 SMOOTH = 0.03  # inter-ocular distances: the ratio is smoothed by a Gaussian of this width
 LIMITS = (0.72, 1.14)  # limit of the ratio; a stronger highlight looks artificial
+TINT = (0.75, 1.05, 1.2)  # how much of a change each colour takes: shadows on skin are reddish
 LEAST = 0.25  # lower limit of the shading, as a part of the brightest: harmonics are unreliable below it
 ROUNDS = 4
 FINE = 1.0  # pixels at which the ratio is found, in deviations of that Gaussian
@@ -51,18 +52,18 @@ def find_light(photo: Pixels, scene: Scene) -> Float64Array:
 
 @dataclass(frozen=True)
 class Gain:
-    """The gain of a photo's values in a box: `values` [h, w] at every `step`th pixel from step // 2 on."""
+    """The gain of a photo's colours in a box: `values` [h, w, 3] at every `step`th pixel from step // 2 on."""
 
     values: Float32Array
     step: int
 
     def at(self, places: Float32Array) -> Float32Array:
-        """The gain at places [..., 2] in pixels of the box."""
+        """The gain at places [..., 2] in pixels of the box, [..., 3]."""
         return read(self.values, (places - np.float32(self.step // 2)) / np.float32(self.step))
 
 
-def relight(light: Float64Array, scene: Scene, field: Field) -> Gain:
-    """The gain of the photo after a change: 1 where its light stays the same."""
+def relight(light: Float64Array, scene: Scene, field: Field, grey: bool = False) -> Gain:
+    """The gain of the photo, which may be grey, after a change: 1 where its light stays the same."""
     before, after = (light[0] + normals @ light[1:] for normals in (scene.normals, field.normals))
     least = LEAST * max(float(before.max()), 1e-6)
     change = np.log(np.maximum(after, least) / np.maximum(before, least))
@@ -72,4 +73,5 @@ def relight(light: Float64Array, scene: Scene, field: Field) -> Gain:
     seen = field.raster.every(step).interpolate(scene.surface.closed(change[:, None].astype(np.float32)))
     shown = np.where(field.layer[step // 2 :: step, step // 2 :: step] == 0, seen[..., 0], 0)
     ratio: Float32Array = np.exp(ndimage.gaussian_filter(shown, width / step, truncate=2.5)).astype(np.float32)
-    return Gain(1 + (np.clip(ratio, *LIMITS) - 1) * ramp(np.abs(ratio - 1), 0.0, 0.01), step)
+    change = (np.clip(ratio, *LIMITS) - 1) * ramp(np.abs(ratio - 1), 0.0, 0.01)
+    return Gain(1 + change[..., None] * np.array((1, 1, 1) if grey else TINT, np.float32), step)

@@ -24,7 +24,7 @@ from latentface.ops.raster import sample
 ON = 0.025  # half the thickness of a frame
 EDGE = 0.02  # width of the strip beside frames that moves rigidly with them
 ROOM = 1 / 3  # how far skin may move against frames, as a part of its distance to that strip
-FREE = 0.45  # at about this distance from it skin moves freely: mouths do
+FREE = 0.6  # at this distance from it skin moves twice as far, as mouths must
 LIDS = 0.035  # pixels this close to an eye's opening are lids and lashes
 PIECE = 0.15  # least length of a piece of frame
 DOUBT = -1.0  # the logit from which on skin may not take a place's colour: edges of frames are faint
@@ -174,7 +174,7 @@ def hold(spectacles: Spectacles, scene: Scene, after: Float32Array, shift: Float
     away = ndimage.map_coordinates(spectacles.distance, at, order=1, mode="nearest")
     apart = shift[here] - rigid
     room = np.maximum(away / scene.unit - EDGE, 0)
-    most = ROOM * room * (1 + (room / FREE) ** 4) * scene.unit
+    most = ROOM * room * (1 + (room / FREE) ** 2) * scene.unit
     beyond = np.linalg.norm(apart, axis=2) / np.maximum(most, 1e-3)
     limited = apart / np.sqrt(np.sqrt(1 + beyond**4))[..., None]
     shift[here] = rigid + limited

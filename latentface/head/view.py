@@ -24,7 +24,7 @@ from latentface.ops.warp import move, read
 LARGEST = 400  # pixels between the eyes in a copy
 AROUND = 5.0  # inter-ocular distances beyond the landmarks, further than any field reaches
 NEW = (16.0, 40.0)  # of 255: if a copy differs by more from its own moved pixels, it has new content there
-PLAIN = np.ones((1, 1), np.float32)  # the gain where light stays
+PLAIN = np.ones((1, 1, 3), np.float32)  # the gain where light stays
 MOST_AT_ONCE = 12_000_000  # pixels of copies that are moved at once; each takes some 80 bytes meanwhile
 
 
@@ -108,7 +108,7 @@ class HeadView:
         k, box, part = self.factor, motion.box, self.part(motion.box)
         first = max((band.top - part.top) // k - 1, 0)
         rows = slice(first, (band.bottom - part.top) // k + 2)  # of the copy's box
-        shift, gain = motion.shift[rows], motion.gains(rows)[..., None]
+        shift, gain = motion.shift[rows], motion.gains(rows)
         lit = gain * move(self.pixels, box.left, box.top + first, shift, STILL, PLAIN, 1)
         change = picture[box.slices][rows] - lit
         new = ramp(np.abs(change).max(axis=2), *NEW)[..., None]
@@ -116,7 +116,7 @@ class HeadView:
         planes = np.dstack([shift * k, gain, change, new, new * lit, behind])
         corner = np.array([part.left, part.top + first * k], np.float32)
         places = (band.places() - corner + np.float32(0.5)) / np.float32(k) - np.float32(0.5)
-        shift, gain, change, new, lit, behind = np.split(read(planes, places), (2, 3, 6, 7, 10), axis=2)
+        shift, gain, change, new, lit, behind = np.split(read(planes, places), (2, 5, 8, 9, 12), axis=2)
         moved = gain * move(photo, band.left, band.top, shift, STILL, PLAIN, 1)
         made = (1 - new) * moved + lit + change
         made += behind * (photo[band.slices] - made)

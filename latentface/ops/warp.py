@@ -142,7 +142,8 @@ def move(
         top: its first row.
         shift: the field, float32 [h, w, 2].
         still: pixels that move by no more than this, in either direction, stay unchanged.
-        gain: factor for moved pixels, float32, at every `step`th pixel from pixel step // 2 on.
+        gain: factors for the colours of moved pixels, float32 [h', w', 3], at every `step`th pixel from pixel
+            step // 2 on.
         step: spacing of the gains in pixels.
     """
     height, width = _check_part(picture, left, top, shift)
@@ -153,7 +154,7 @@ def move(
     out = np.empty((height, width, 3), np.float32)
     found.lf_move(
         np.ascontiguousarray(picture), *picture.shape[:2], left, top, moves, height, width, still,
-        gains, *gains.shape, step, out,
+        gains, *gains.shape[:2], step, out,
     )  # fmt: skip
     return out
 
@@ -193,7 +194,7 @@ def keep_background(
     behind = np.empty((height, width), np.float32)
     found.lf_keep_background(
         np.ascontiguousarray(background), np.ascontiguousarray(seen), np.ascontiguousarray(share, np.float32),
-        *share.shape, left, top, moves, height, width, still, gains, *gains.shape, step, moved, behind,
+        *share.shape, left, top, moves, height, width, still, gains, *gains.shape[:2], step, moved, behind,
     )  # fmt: skip
     return behind
 
@@ -353,6 +354,6 @@ def _sources(shift: Floats, left: int, top: int) -> Floats:
 
 
 def _gains(gain: Floats, step: int, rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64]) -> Floats:
-    """Gains at pixels, [N, 1], from those at every `step`th pixel from pixel step // 2 on."""
+    """Gains at pixels, [N, 3], from those at every `step`th pixel from pixel step // 2 on."""
     places = np.stack([columns - step // 2, rows - step // 2], axis=1).astype(np.float32) / np.float32(step)
-    return read(gain, places)[:, None]
+    return read(gain, places)

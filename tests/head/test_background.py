@@ -102,7 +102,7 @@ def test_no_motion_changes_nothing() -> None:
     box = driver(picture().photo, False).scene.box.around([(0, 0), (29, 19)], 0, 20, 30)
     moved = source.uniform(0, 255, (20, 30, 3)).astype(np.float32)
     before = moved.copy()
-    shift, gain = np.full((20, 30, 2), 1e-3, np.float32), Gain(np.ones((1, 1), np.float32), 1)
+    shift, gain = np.full((20, 30, 2), 1e-3, np.float32), Gain(np.ones((1, 1, 3), np.float32), 1)
     behind = background.keep_still(moved, Motion(box, shift, gain))
     assert np.array_equal(moved, before) and np.abs(behind - share).max() < 2e-3
 

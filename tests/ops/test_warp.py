@@ -77,11 +77,11 @@ def test_moving_is_the_same_to_the_bit_as_sampling(step: int) -> None:
     picture = random.integers(0, 256, (60, 50, 3), dtype=np.uint8)
     shift = random.normal(0, 12, (40, 30, 2)).astype(np.float32)  # many beyond the edges
     shift[:5] = 0.001
-    gain = random.uniform(0.7, 1.3, (-(-40 // step), -(-30 // step))).astype(np.float32)
+    gain = random.uniform(0.7, 1.3, (-(-40 // step), -(-30 // step), 3)).astype(np.float32)
     made, reference = both(move, picture, 11, 9, shift, 0.002, gain, step)
     assert np.array_equal(made, reference)
     assert np.array_equal(made[:5], picture[9:14, 11:41])
-    plain = both(move, picture, 11, 9, shift, 0.002, np.ones((1, 1), np.float32), 1)[0]
+    plain = both(move, picture, 11, 9, shift, 0.002, np.ones((1, 1, 3), np.float32), 1)[0]
     y, x = np.mgrid[9:49, 11:41]
     places = mirrored(np.stack([x, y], axis=2).astype(np.float32) + shift, (60, 50))
     assert (places >= -1e-3).all() and (places <= [49.001, 59.001]).all()
@@ -97,7 +97,7 @@ def test_keeping_the_background_still_is_the_same_to_the_bit(step: int) -> None:
     seen = np.rint(share[..., None] * background).astype(np.uint8)
     shift = random.normal(0, 6, (50, 40, 2)).astype(np.float32)
     shift[:5] = 0.001
-    gain = random.uniform(0.7, 1.3, (-(-50 // step), -(-40 // step))).astype(np.float32)
+    gain = random.uniform(0.7, 1.3, (-(-50 // step), -(-40 // step), 3)).astype(np.float32)
     moved = random.uniform(0, 255, (50, 40, 3)).astype(np.float32)
     parts = []
 
@@ -134,9 +134,9 @@ def test_shapes_that_do_not_belong_together_are_refused(mesh: tuple[np.ndarray, 
     with pytest.raises(ValueError, match="expected a block"):
         enlarge(np.zeros((2, 2, 2), np.float32), 4, values, layer)
     with pytest.raises(ValueError, match="outside"):
-        move(picture, 16, 0, shift, 0.0, np.ones((1, 1), np.float32), 1)
+        move(picture, 16, 0, shift, 0.0, np.ones((1, 1, 3), np.float32), 1)
     with pytest.raises(ValueError, match="uint8"):
-        move(picture[..., :1], 0, 0, shift, 0.0, np.ones((1, 1), np.float32), 1)
+        move(picture[..., :1], 0, 0, shift, 0.0, np.ones((1, 1, 3), np.float32), 1)
     with pytest.raises(ValueError, match="shapes"):
         relax(np.ones((3, 3)), np.ones((3, 3)), np.ones((3, 3)), 1.5, 1e-3, 10)
 

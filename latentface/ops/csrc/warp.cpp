@@ -56,8 +56,9 @@ inline Four values(const uint8_t* from) {
 #endif
 }
 
-// a picture [H, W, 3] at a place, times a gain, by Catmull and Rom's cubic; edges are repeated
-inline void sample(const uint8_t* picture, int32_t height, int32_t width, float x, float y, float gain, float* out) {
+// a picture [H, W, 3] at a place, times a gain [3], by Catmull and Rom's cubic; edges are repeated
+inline void sample(const uint8_t* picture, int32_t height, int32_t width, float x, float y, const float* gain,
+                   float* out) {
     const float left = std::floor(x), top = std::floor(y);
     float across[4], down[4];
     cubic(x - left, across);
@@ -84,7 +85,7 @@ inline void sample(const uint8_t* picture, int32_t height, int32_t width, float 
             sum += down[j] * line;
         }
     }
-    for (int c = 0; c < 3; ++c) out[c] = sum[c] * gain;
+    for (int c = 0; c < 3; ++c) out[c] = sum[c] * gain[c];
 }
 
 // values [H, W, C] at a place, bilinearly; beyond the first and last ones the nearest is taken
@@ -109,11 +110,9 @@ struct Gain {
     const float* values;
     int32_t rows, columns, step;
 
-    float at(int32_t x, int32_t y) const {
-        float made;
-        read(values, rows, columns, 1, static_cast<float>(x - step / 2) / static_cast<float>(step),
-             static_cast<float>(y - step / 2) / static_cast<float>(step), &made);
-        return made;
+    void at(int32_t x, int32_t y, float* gain) const {
+        read(values, rows, columns, 3, static_cast<float>(x - step / 2) / static_cast<float>(step),
+             static_cast<float>(y - step / 2) / static_cast<float>(step), gain);
     }
 };
 
@@ -222,7 +221,7 @@ int lf_enlarge(const float* grid, int32_t rows, int32_t columns, int32_t step, c
 }
 
 // out [h, w, 3]: the pixels of a picture [H, W, 3] from `left` and `top` on, each taken from where shift [h, w, 2]
-// says, by Catmull and Rom's cubic, mirrored at the edges, times a gain [gh, gw] that is known at every `step`th pixel
+// says, by Catmull and Rom's cubic, mirrored at the edges, times a gain [gh, gw, 3] that is known at every `step`th pixel
 // from pixel step / 2 on. What moves by no more than `still` in either direction stays as it is.
 int lf_move(const uint8_t* picture, int32_t height, int32_t width, int32_t left, int32_t top, const float* shift,
             int32_t h, int32_t w, float still, const float* gain, int32_t gh, int32_t gw, int32_t step, float* out) {
@@ -239,8 +238,10 @@ int lf_move(const uint8_t* picture, int32_t height, int32_t width, int32_t left,
                 for (int c = 0; c < 3; ++c) to[c] = static_cast<float>(from[c]);
                 continue;
             }
+            float factor[3];
+            gains.at(x, y, factor);
             sample(picture, height, width, mirrored(static_cast<float>(x + left) + dx, far_x),
-                   mirrored(static_cast<float>(y + top) + dy, far_y), gains.at(x, y), to);
+                   mirrored(static_cast<float>(y + top) + dy, far_y), factor, to);
         }
     return 0;
 }
@@ -271,8 +272,9 @@ int lf_keep_background(const uint8_t* background, const uint8_t* seen, const flo
                 for (int c = 0; c < 3; ++c) to[c] = static_cast<float>(own[c]);
                 continue;
             }
-            float came[3];
-            sample(seen, height, width, mirrored(at_x, far_x), mirrored(at_y, far_y), gains.at(x, y), came);
+            float came[3], factor[3];
+            gains.at(x, y, factor);
+            sample(seen, height, width, mirrored(at_x, far_x), mirrored(at_y, far_y), factor, came);
             for (int c = 0; c < 3; ++c) to[c] += free * static_cast<float>(own[c]) - came[c];
         }
     return 0;
