@@ -18,6 +18,7 @@ from scipy import ndimage
 from latentface.arrays import BoolArray, Float32Array, Float64Array, Pixels
 from latentface.head.field import Field, Scene
 from latentface.head.geometry import ramp
+from latentface.head.light import TINT
 from latentface.ops.warp import read
 
 TEXEL = 0.04  # centimetres
@@ -26,7 +27,6 @@ SHAPE = (len(np.arange(BOTTOM, TOP, TEXEL)), len(np.arange(LEFT, RIGHT, TEXEL)))
 SHOULDER, BULGE = 3.0, 0.42  # skin bulges beside a groove: width and height relative to the groove
 ABOVE = 0.15  # part of the light that comes from above in any photo
 HIDDEN = 4.5  # share of the light that a groove blocks, per centimetre of depth
-COLOURS = np.array([0.85, 1.0, 1.05], np.float32)  # shadows on skin stay reddish
 LIMITS = (0.45, 1.3)  # of the ratio
 LEAST = 0.15  # least shading of a groove's side, as a part of the face's light
 SMOOTH, ROUGH, YOUNG = 0.008, 0.03, 0.6  # deviations of the skin's texture; the depth of folds in smooth skin
@@ -323,7 +323,7 @@ def crease(relief: Float32Array, light: Float64Array, scene: Scene, face: FaceMa
     change = (np.log(after / before) - hidden) * ramp(was[:, 2], 0.2, 0.5) * face.likeness[far]
     counts = np.abs(change) > 0.004
     far[far] = counts
-    ratio: Float32Array = np.clip(np.exp(change[counts, None] * COLOURS), *LIMITS).astype(np.float32)
+    ratio: Float32Array = np.clip(np.exp(change[counts, None] * TINT), *LIMITS).astype(np.float32)
     return far, ratio
 
 

@@ -31,6 +31,7 @@ from latentface.head.field import Field, Scene, find_field
 from latentface.head.geometry import Box, ramp
 from latentface.head.in_front import Finders, InFront, find_in_front
 from latentface.head.interior import SLIVER, Opening, dark, fill, find_opening, shows_row
+from latentface.head.lids import LidSkin, find_lid_skin
 from latentface.head.lips import close_mouth, cut_lips
 from latentface.head.model import HeadModel
 from latentface.head.motion import Motion
@@ -88,6 +89,7 @@ class Steady:
     light: Float64Array
     white: Float32Array
     roughness: float
+    lid_skin: tuple[LidSkin, LidSkin]
     worn: bool
     spectacles: Spectacles | None = None
     shut: bool = False
@@ -240,6 +242,16 @@ class Driver:
         return found
 
     @cached_property
+    def lid_skin(self) -> tuple[LidSkin, LidSkin]:
+        """The skin of the upper lids, left and right."""
+        if self._steady is not None:
+            return self._steady.lid_skin
+        left, right = (
+            find_lid_skin(self.photo, eye, over) for eye, (over, _) in zip(self.eyes, self.folds, strict=True)
+        )
+        return left, right
+
+    @cached_property
     def shown(self) -> Shown:
         """What the photo shows of the mouth's inside."""
         return find_shown(self.photo, self.scene)
@@ -263,7 +275,9 @@ class Driver:
     def steady(self) -> Steady:
         """The measurements that the next frame of a clip reuses."""
         worn = self.spectacles
-        return Steady(self.eyes, self._mesh_eyes, self.light, self.white, self.roughness, worn is not None, worn)
+        return Steady(
+            self.eyes, self._mesh_eyes, self.light, self.white, self.roughness, self.lid_skin, worn is not None, worn
+        )
 
     def drive(
         self,
@@ -306,7 +320,7 @@ class Driver:
         if change is not None:
             self._fold(moved, field, change)
         for blink in blinks:
-            open_eye(moved, photo, field, blink)
+            open_eye(moved, photo, field, blink, self._beside_frames)
         kept = self.shows_row if kept is None else kept
         opening = find_opening(photo, scene, self.shown, to, field, self.white, kept)
         hole = lips = None
@@ -328,8 +342,10 @@ class Driver:
         scene = self.scene
         blend = BLEND if self.spectacles is None else 0.25 * BLEND  # frames do not move with lids
         found = (
-            find_blink(eye, was, self.model, scene.before, to, side, scene.size, folds, blend)
-            for eye, was, side, folds in zip(self.eyes, self._mesh_eyes, SIDES, self.folds, strict=True)
+            find_blink(eye, was, self.model, scene.before, to, side, scene.size, skin, folds, blend)
+            for eye, was, side, skin, folds in zip(
+                self.eyes, self._mesh_eyes, SIDES, self.lid_skin, self.folds, strict=True
+            )
         )
         return [each for each in found if each is not None]
 

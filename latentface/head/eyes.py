@@ -12,11 +12,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from latentface.arrays import Float32Array, Float64Array, Pixels
 from latentface.head.eye_contour import Eye, mesh_eye
 from latentface.head.field import Field
 from latentface.head.geometry import Box, ramp
+from latentface.head.lids import LidSkin, paint_lid
 from latentface.head.model import HeadModel
 from latentface.ops.raster import sample
 
@@ -28,13 +30,15 @@ FOLDS = (0.115, 0.12)  # how far above the upper and below the lower margin skin
 WIDER = 0.065  # how much wider than in the photo an eye opens, at most
 ROOM = 0.6  # or by this part of the space above it
 LIFT = 0.8  # largest stretch of the skin above it by a raised brow
+DRAWN = (1.15, 1.8)  # how far skin is drawn out until hidden skin is painted instead
+ROOTS, BUSH = 0.3, 0.5  # the parts of a hairy lid beside its margin and its fold that are not drawn out
 BLEND = 0.10  # over this distance beyond the fold the head's own motion takes over
 MEET = 0.18  # where closed lids meet, from the lower margin (0) to the upper (1)
 SHUT = 0.10  # the lids of the mesh count as closed below this share of their opening
 
 
-#: v in the photo of a lid's skin, and its weight, 0 to 1
-Lid = tuple[Float64Array, Float32Array]
+#: v in the photo of a lid's skin, its weight, 0 to 1, and by how much it is drawn out
+Lid = tuple[Float64Array, Float32Array, Float64Array]
 
 
 @dataclass(frozen=True)
@@ -43,9 +47,13 @@ class Blink:
 
     Attributes:
         box: where.
+        unit: pixels of an inter-ocular distance.
         upper: displacement to the source p + upper of the upper lid's skin, [H, W, 2]; lower: of the lower lid's.
         over: 1 where the upper lid is seen, 0 where the lower one, [H, W].
         weight: the weight of the lids' motion against the head's, [H, W].
+        strip: where the upper lid's skin lies between its margin in the photo (0) and the fold (1), [H, W].
+        drawn: how far that skin is drawn out, 0 to 1, [H, W].
+        skin: the upper lid's.
         eyeball: the source of the eyeball, [H, W, 2].
         open: 1 where the eyeball is seen, 0 where lids are, [H, W].
         shade: the factor of its brightness, [H, W].
@@ -53,10 +61,14 @@ class Blink:
     """
 
     box: Box
+    unit: float
     upper: Float32Array
     lower: Float32Array
     over: Float32Array
     weight: Float32Array
+    strip: Float32Array
+    drawn: Float32Array
+    skin: LidSkin
     eyeball: Float32Array
     open: Float32Array
     shade: Float32Array
@@ -65,7 +77,7 @@ class Blink:
 
 def find_blink(
     eye: Eye, was: Eye, model: HeadModel, before: Float32Array, after: Float32Array, side: str, size: tuple[int, int],
-    folds: tuple[float, float] = FOLDS, blend: float = BLEND,
+    skin: LidSkin, folds: tuple[float, float] = FOLDS, blend: float = BLEND,
 ) -> Blink | None:  # fmt: skip
     """The motion of an eye between two heads, or None if it does not move.
 
@@ -79,6 +91,7 @@ def find_blink(
         after: where they are to lie, [V, 3].
         side: "left" or "right", of the person.
         size: height and width of the photo, in pixels.
+        skin: the upper lid's.
         folds: how far over the upper margin and below the lower one skin is stretched, in inter-ocular distances.
         blend: over which distance beyond the upper fold the head's own motion takes over.
     """
@@ -96,16 +109,18 @@ def find_blink(
     u_was = eye.across(now.along(u))
     brow = model.landmarks[BROWS[side]]
     lift = _lift(eye, now, u, before[brow, :2], after[brow, :2])
-    lids = _upper_lid(eye, now, u, v, folds[0], blend, lift), _lower_lid(eye, now, u, v, folds[1])
-    skin = [(eye.places(u_was, source) - places).astype(np.float32) for source, _ in lids]
+    lids = _upper_lid(eye, now, u, v, folds[0], blend, lift, skin.hairy), _lower_lid(eye, now, u, v, folds[1])
+    shifts = [(eye.places(u_was, source) - places).astype(np.float32) for source, *_ in lids]
+    drawn = ramp(lids[0][2], *DRAWN)
+    strip = ((lids[0][0] - eye.margins(u_was)[0]) / folds[0]).astype(np.float32)
     over = ramp((v - _seam(now, u)) * now.unit, -0.75, 0.75)
     upper, lower = now.margins(u)
     lashes = np.array(LASHES) * (1 - AT_REST * (1 - ramp(closing, 0.006, 0.03)))
     inside = np.minimum(upper - lashes[0] - v, v - lower - lashes[1]) * now.unit
     eyeball = _eyeball(eye, now, u, v, gaze)
     return Blink(
-        box, skin[0], skin[1], over, np.where(over > 0.5, lids[0][1], lids[1][1]), eyeball.astype(np.float32),
-        ramp(inside, -0.8, 0.8), _shade(eye, now, u, v), amount,
+        box, now.unit, shifts[0], shifts[1], over, np.where(over > 0.5, lids[0][1], lids[1][1]), strip, drawn, skin,
+        eyeball.astype(np.float32), ramp(inside, -0.8, 0.8), _shade(eye, now, u, v), amount,
     )  # fmt: skip
 
 
@@ -149,31 +164,46 @@ def _seam(now: Eye, u: Float64Array) -> Float64Array:
 
 
 def _upper_lid(
-    eye: Eye, now: Eye, u: Float64Array, v: Float64Array, fold: float, blend: float, lift: Float64Array
+    eye: Eye, now: Eye, u: Float64Array, v: Float64Array, fold: float, blend: float, lift: Float64Array, hairy: float
 ) -> Lid:
-    """The upper lid's skin, up to a fold that is lifted with the brow."""
+    """The upper lid's skin, up to a fold that is lifted with the brow.
+
+    hairy: how far it is hidden by lashes, which keep to the margin while the eye is open, and by a brow, which keeps to
+    the fold.
+    """
     height = v - now.margins(u)[0]  # less than 0 among the lashes
     margin_was = eye.margins(eye.across(now.along(u)))[0]
     rise = np.minimum(lift, LIFT * fold)  # a narrow strip of skin is not stretched as far as a raised brow
     stretched = np.maximum(fold + margin_was - now.margins(u)[0] + rise, 0.4 * fold)  # from the margin to the fold, now
-    source = _stretch(height, fold, stretched)
+    opening = 1 - ramp(margin_was - now.margins(u)[0], 0.0, 0.02)
+    low, high = hairy * fold * ROOTS * opening, hairy * fold * BUSH
+    source, factor = _stretch(height, fold, stretched, low, high)
     weight = (1 - ramp(height, 0.8 * stretched, stretched + blend)) * _beside(now, u)
-    return margin_was + source, weight.astype(np.float32)
+    return margin_was + source, weight.astype(np.float32), factor
 
 
 def _lower_lid(eye: Eye, now: Eye, u: Float64Array, v: Float64Array, fold: float) -> Lid:
     height = now.margins(u)[1] - v
     margin_was = eye.margins(eye.across(now.along(u)))[1]
     stretched = np.maximum(fold + now.margins(u)[1] - margin_was, 0.4 * fold)
-    source = _stretch(height, fold, stretched)
+    source, factor = _stretch(height, fold, stretched)
     weight = (1 - ramp(height, 0.5 * stretched, stretched)) * _beside(now, u)
-    return margin_was - source, weight.astype(np.float32)
+    return margin_was - source, weight.astype(np.float32), factor
 
 
-def _stretch(height: Float64Array, fold: float, stretched: Float64Array) -> Float64Array:
-    """The former height of skin that is now at `height`, if the fold moved from one height to another."""
-    source = np.where(height < 0, height, height * fold / stretched)
-    return np.where(height > stretched, fold + height - stretched, source)
+def _stretch(
+    height: Float64Array, fold: float, stretched: Float64Array, low: npt.ArrayLike = 0.0, high: npt.ArrayLike = 0.0
+) -> tuple[Float64Array, Float64Array]:
+    """The former height of skin that is now at `height`, if the fold moved from one height to another.
+
+    Also by how much the skin there is drawn out. low, high: how much of it, beside the margin and the fold, is not.
+    """
+    longer = stretched > fold
+    low, high = np.where(longer, low, 0.0), np.where(longer, high, 0.0)
+    factor = (stretched - low - high) / (fold - low - high)
+    source = np.where(height < low, height, low + (height - low) / factor)
+    source = np.where(height > stretched - high, fold + height - stretched, source)
+    return source, np.where((height > low) & (height < stretched - high), factor, 1.0)
 
 
 def _beside(now: Eye, u: Float64Array) -> Float32Array:
@@ -241,10 +271,24 @@ def with_lids(
     return shift
 
 
-def open_eye(moved: Float32Array, photo: Pixels, field: Field, blink: Blink) -> None:
-    """Put the seam of the lids, and the eyeball between them, into the photo after its motion, in the field's box."""
+def open_eye(
+    moved: Float32Array,
+    photo: Pixels,
+    field: Field,
+    blink: Blink,
+    free: Callable[[Float32Array], Float32Array | float],
+) -> None:
+    """Put hidden skin of lids, their seam, and the eyeball between them into the photo after its motion.
+
+    moved: the photo after the motion in the field's box, [H, W, 3]. free: as for `with_lids`.
+    """
     there, here = field.box.shared(blink.box)
     places, over = blink.box.places()[here], blink.over[here]
+    if blink.drawn.any():
+        weight = blink.weight[here] * over * blink.drawn[here] * np.float32(blink.amount) * free(places)
+        source = sample(photo, places + blink.upper[here])
+        bare = (blink.weight[here] < 0.05) & (blink.open[here] == 0)
+        paint_lid(moved[there], source, blink.strip[here], weight, bare, blink.skin, blink.unit)
     seam = (over > 0) & (over < 1)  # both lids share these pixels
     lids = [sample(photo, (places + lid[here])[seam]) for lid in (blink.upper, blink.lower)]
     both = over[seam, None] * lids[0] + (1 - over[seam, None]) * lids[1]

@@ -13,6 +13,9 @@ from latentface.head.model import HeadModel
 
 Array = NDArray[np.float64]
 
+#: How much of a change of light each colour of skin takes: shadows on skin are reddish.
+TINT = np.array([0.75, 1.05, 1.2], np.float32)
+
 _FEATURES = (
     "upper_lip", "lower_lip", "inner_mouth", "eyeball_left", "eyeball_right", "brow_left", "brow_right", "neck", "ears",
 )  # fmt: skip

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from latentface.arrays import Float32Array, Pixels
 from latentface.head.geometry import Box
-from latentface.head.shading import Gain
-from latentface.ops.warp import keep_background, move
+from latentface.ops.warp import keep_background, move, read
 
 STILL = 2e-3  # pixels: smaller motions are ignored
+
+
+@dataclass(frozen=True)
+class Gain:
+    """The gain of a photo's colours in a box: `values` [h, w, 3] at every `step`th pixel from step // 2 on."""
+
+    values: Float32Array
+    step: int
+
+    def at(self, places: Float32Array) -> Float32Array:
+        """The gain at places [..., 2] in pixels of the box, [..., 3]."""
+        return read(self.values, (places - np.float32(self.step // 2)) / np.float32(self.step))
 
 
 @dataclass(frozen=True, eq=False)

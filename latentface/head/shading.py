@@ -7,20 +7,18 @@ smoothed ratio of that value after and before.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy import ndimage
 
 from latentface.arrays import Float32Array, Float64Array, Pixels
 from latentface.head.field import Field, Scene
 from latentface.head.geometry import ramp
+from latentface.head.light import TINT
+from latentface.head.motion import Gain
 from latentface.ops.raster import sample
-from latentface.ops.warp import read
 
 SMOOTH = 0.03  # inter-ocular distances: the ratio is smoothed by a Gaussian of this width
 LIMITS = (0.72, 1.14)  # limit of the ratio; a stronger highlight looks artificial
-TINT = (0.75, 1.05, 1.2)  # how much of a change each colour takes: shadows on skin are reddish
 LEAST = 0.25  # lower limit of the shading, as a part of the brightest: harmonics are unreliable below it
 ROUNDS = 4
 FINE = 1.0  # pixels at which the ratio is found, in deviations of that Gaussian
@@ -50,18 +48,6 @@ def find_light(photo: Pixels, scene: Scene) -> Float64Array:
     return light
 
 
-@dataclass(frozen=True)
-class Gain:
-    """The gain of a photo's colours in a box: `values` [h, w, 3] at every `step`th pixel from step // 2 on."""
-
-    values: Float32Array
-    step: int
-
-    def at(self, places: Float32Array) -> Float32Array:
-        """The gain at places [..., 2] in pixels of the box, [..., 3]."""
-        return read(self.values, (places - np.float32(self.step // 2)) / np.float32(self.step))
-
-
 def relight(light: Float64Array, scene: Scene, field: Field, grey: bool = False) -> Gain:
     """The gain of the photo, which may be grey, after a change: 1 where its light stays the same."""
     before, after = (light[0] + normals @ light[1:] for normals in (scene.normals, field.normals))
@@ -74,4 +60,4 @@ def relight(light: Float64Array, scene: Scene, field: Field, grey: bool = False)
     shown = np.where(field.layer[step // 2 :: step, step // 2 :: step] == 0, seen[..., 0], 0)
     ratio: Float32Array = np.exp(ndimage.gaussian_filter(shown, width / step, truncate=2.5)).astype(np.float32)
     change = (np.clip(ratio, *LIMITS) - 1) * ramp(np.abs(ratio - 1), 0.0, 0.01)
-    return Gain(1 + change[..., None] * np.array((1, 1, 1) if grey else TINT, np.float32), step)
+    return Gain(1 + change[..., None] * (np.ones(3, np.float32) if grey else TINT), step)

@@ -12,8 +12,7 @@ from scipy import ndimage
 from latentface import hub
 from latentface.head.background import Background, fill_behind, find_background, sharpen
 from latentface.head.drive import Driver
-from latentface.head.motion import Motion
-from latentface.head.shading import Gain
+from latentface.head.motion import Gain, Motion
 from latentface.io.images import reduced
 from latentface.networks.matte import MatteConfig, MatteNet
 from tests.helpers.head_picture import model, picture, place

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from latentface.head.geometry import Box
-from latentface.head.motion import STILL, Motion
-from latentface.head.shading import Gain
+from latentface.head.motion import STILL, Gain, Motion
 
 
 def test_pixels_come_from_where_the_shift_says_in_their_new_light() -> None:

@@ -1,0 +1,87 @@
+"""The skin of upper lids that a photo hides: below low brows, behind lashes, in the fold of a deep eye.
+
+A lid that closes unfolds skin. Where the photo shows skin between lashes and brow, that skin is stretched (`eyes`);
+where it shows hair, the lid is painted instead, in the tone of the skin around the eye.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from latentface.arrays import BoolArray, Float32Array, Pixels
+from latentface.head.eye_contour import Eye
+from latentface.head.geometry import blur_known, ramp
+from latentface.head.light import TINT
+from latentface.ops.raster import sample
+
+BELOW = (0.05, 0.11)  # inter-ocular distances below the lower margin: skin without lashes
+LIGHT = (0.7, 1.0)  # the lid's, of that of the skin below the eye
+NEAR = 0.1  # inter-ocular distances: the paint has the colour of skin as near as this
+HAIR = (0.22, 0.45)  # log ratio to the lid's tone from which on a pixel is hair
+HAIRY = (0.28, 0.5)  # share of hair from which on the whole lid is painted
+FAINT = 8  # of 255: light that noise adds to hair
+ENDS = (0.0, 0.1, 0.55, 0.95)  # of the strip from margin to fold: where the paint begins and where it ends
+SOFT = 0.012  # over which painted parts fade
+CREASE, LASHES = 0.14, 0.1  # how much darker a lid is in its fold and beside its lashes
+
+
+@dataclass(frozen=True, eq=False)
+class LidSkin:
+    """What a photo shows of an upper lid.
+
+    Attributes:
+        tone: its colour in the photo's light, [3].
+        hairy: how far its skin is hidden by hair, 0 to 1.
+    """
+
+    tone: Float32Array
+    hairy: float
+
+    def hair(self, values: Float32Array) -> Float32Array:
+        """How far colours [..., 3] are hair rather than skin of this lid, 0 to 1."""
+        return ramp(np.log((self.tone.mean() + FAINT) / (np.maximum(values.mean(axis=-1), 0) + FAINT)), *HAIR)
+
+
+def find_lid_skin(photo: Pixels, eye: Eye, fold: float) -> LidSkin:
+    """Measure the upper lid of an eye in a photo, whose skin reaches up to a fold over the margin."""
+    u, step = np.meshgrid(eye.across(np.linspace(0.15, 0.85, 15)), np.linspace(0, 1, 9))
+    upper, lower = eye.margins(u)
+    below = sample(photo, eye.places(u, lower - BELOW[0] - step * (BELOW[1] - BELOW[0])))
+    above = sample(photo, eye.places(u, upper + (0.1 + 0.8 * step) * fold))
+    around = np.median(below.reshape(-1, 3), axis=0).astype(np.float32)
+    light = float(np.quantile(above.mean(axis=2), 0.75)) / max(float(around.mean()), 1.0)
+    skin = LidSkin(around * np.float32(np.clip(light, *LIGHT)), 0.0)
+    return LidSkin(skin.tone, float(ramp(skin.hair(above).mean(), *HAIRY)))
+
+
+def paint_lid(
+    moved: Float32Array,
+    source: Float32Array,
+    strip: Float32Array,
+    weight: Float32Array,
+    bare: BoolArray,
+    skin: LidSkin,
+    unit: float,
+) -> None:
+    """Paint a closing lid [h, w, 3], in place, where it would show hair, in the colour of the skin around.
+
+    Args:
+        moved: the photo after the motion.
+        source: the photo's colours that the lid's motion brings there, [h, w, 3].
+        strip: where they lie between the margin (0) and the fold (1), [h, w].
+        weight: how far the skin is drawn out, and how far a pixel belongs to it, [h, w].
+        bare: what is neither this lid nor the eye, [h, w].
+        skin: the lid's.
+        unit: pixels of an inter-ocular distance.
+    """
+    begin, sure, end, gone = ENDS
+    inside = ramp(strip, begin, sure) * (1 - ramp(strip, end, gone)) * weight
+    hair = np.maximum(skin.hair(source), np.float32(skin.hairy))
+    share = ndimage.gaussian_filter(inside * hair, SOFT * unit)[..., None]
+    around, known = blur_known(moved, bare & (skin.hair(moved) < 0.1), NEAR * unit)
+    colour = skin.tone + ramp(known, 0.0, 0.02)[..., None] * (around - skin.tone)
+    light = 1 - CREASE * ramp(strip, 0.3, 0.9) - LASHES * (1 - ramp(strip, 0.0, 0.3))
+    moved += share * (colour * (1 + (light[..., None] - 1) * TINT) - moved)

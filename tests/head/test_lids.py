@@ -1,0 +1,50 @@
+"""Lids that hair hides are painted in the colour of skin."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from latentface.head.eye_contour import Eye
+from latentface.head.lids import LidSkin, find_lid_skin, paint_lid
+
+SKIN, HAIR = np.array([200, 150, 130], np.uint8), np.array([50, 40, 35], np.uint8)
+
+
+def eye() -> Eye:
+    """An eye of 100 pixels of inter-ocular distance in the middle of a picture of 80 x 80."""
+    axes = np.array([[100.0, 0.0], [0.0, -100.0]])
+    corners = np.array([[-0.2, 0.0], [0.2, 0.0]])
+    lids = np.array([0.1, 0.0]), np.array([0.05, 0.0])
+    return Eye(np.array([40.0, 45.0]), axes, corners, *lids, np.array([0, 0.03, 0.09]))
+
+
+def test_clear_lids_are_not_hairy() -> None:
+    skin = find_lid_skin(np.full((80, 80, 3), SKIN), eye(), 0.115)
+    assert skin.hairy == 0
+    assert np.abs(skin.tone - SKIN).max() < 1
+
+
+def test_a_brow_that_hangs_over_the_lid_is_hair() -> None:
+    photo = np.full((80, 80, 3), SKIN)
+    photo[:35] = HAIR
+    skin = find_lid_skin(photo, eye(), 0.115)
+    assert skin.hairy > 0.9
+    assert 100 < skin.tone.mean() < SKIN.mean()
+    assert skin.hair(HAIR.astype(np.float32)) == pytest.approx(1)
+    assert skin.hair(np.array([250.0, 240, 235], np.float32)) == 0
+
+
+def test_hair_is_painted_over_and_skin_is_not() -> None:
+    moved = np.full((40, 60, 3), SKIN, np.float32)
+    moved[10:30, 20:40] = HAIR
+    before = moved.copy()
+    strip, weight = np.full((40, 60), 0.3, np.float32), np.zeros((40, 60), np.float32)
+    weight[10:30, :50] = 1
+    bare = weight == 0
+    paint_lid(moved, before, strip, weight, bare, LidSkin(SKIN.astype(np.float32), 0.0), 40.0)
+    assert moved[14:26, 24:36].mean() > 0.9 * SKIN.mean(), "hair is gone"
+    assert np.abs(moved[10:30, 45:] - before[10:30, 45:]).max() < 1, "skin stays"
+    assert np.array_equal(moved[:5], before[:5])
+    shadow = moved[14:26, 24:36].mean(axis=(0, 1)) / SKIN
+    assert shadow[0] >= shadow[2], "shadows are reddish"
