@@ -60,4 +60,5 @@ def relight(light: Float64Array, scene: Scene, field: Field, grey: bool = False)
     shown = np.where(field.layer[step // 2 :: step, step // 2 :: step] == 0, seen[..., 0], 0)
     ratio: Float32Array = np.exp(ndimage.gaussian_filter(shown, width / step, truncate=2.5)).astype(np.float32)
     change = (np.clip(ratio, *LIMITS) - 1) * ramp(np.abs(ratio - 1), 0.0, 0.01)
-    return Gain(1 + change[..., None] * (np.ones(3, np.float32) if grey else TINT), step)
+    lighter, darker = np.maximum(change, 0)[..., None], np.minimum(change, 0)[..., None]
+    return Gain(1 + lighter + darker * (np.ones(3, np.float32) if grey else TINT), step)
