@@ -34,6 +34,7 @@ DRAWN = (1.15, 1.8)  # how far skin is drawn out until hidden skin is painted in
 ROOTS, BUSH = 0.3, 0.5  # the parts of a hairy lid beside its margin and its fold that are not drawn out
 BLEND = 0.10  # over this distance beyond the fold the head's own motion takes over
 MEET = 0.18  # where closed lids meet, from the lower margin (0) to the upper (1)
+BLINK = 0.13  # how far the lids of the mesh move when they shut, which wide eyes do as well
 SHUT = 0.10  # the lids of the mesh count as closed below this share of their opening
 
 
@@ -138,7 +139,7 @@ def follow(eye: Eye, was: Eye, now: Eye, most: float = WIDER) -> Eye:
     for each in (was, now):
         upper, lower = each.margins(each.across(u))
         gaps.append(float(np.mean(upper - lower)))
-    share = gaps[1] / gaps[0] if gaps[0] > 0.02 else 1.0
+    share = 1 + (gaps[1] - gaps[0]) / min(gaps[0], BLINK) if gaps[0] > 0.02 else 1.0
     share = max(share - SHUT, 0) / (1 - SHUT) if share < 1 else share
     upper, lower = eye.upper, eye.lower + (now.lower - was.lower) * [1, 0]
     if share < 1:
