@@ -28,6 +28,8 @@ from latentface.networks.perceptual import FeatureDistance
 from latentface.ops.adam import Adam
 from latentface.options.projection import ProjectOptions
 
+HIDDEN = 0.8  # how far the search is free in the hole; where nothing holds it, eyes turn black
+
 OnStep = Callable[[int, int], None]
 
 
@@ -55,8 +57,8 @@ def project_masked(
 
     Args:
         crop: the face, at the generator's resolution.
-        hole: [S, S], what is not compared.
-        painted: the crop with something in its hole, from which the encoder starts.
+        hole: [S, S], where the photo is unknown.
+        painted: the crop with something in its hole, from which the encoder starts, and which holds the search weakly.
         generator: the network that is searched.
         steps: of the search.
         seed: of its random numbers.
@@ -72,7 +74,7 @@ def project_masked(
     return projector.project(
         shown, generator, options, distance=hub.perceptual(str(generator.w_avg.device)), on_step=report,
         start=api.start_of(shown, generator, options.start, search=True), statistics=hub.w_statistics(generator),
-        preconditioner=hub.preconditioner(generator), hidden=torch.from_numpy(hole.astype(np.float32))[None, None],
+        preconditioner=hub.preconditioner(generator), hidden=torch.from_numpy(HIDDEN * hole.astype(np.float32))[None, None],
     ).image  # fmt: skip
 
 

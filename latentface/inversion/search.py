@@ -107,8 +107,8 @@ def normalise_noise(maps: Sequence[Tensor]) -> None:
 class Comparison:
     """Perceptual and pixel loss against fixed targets [N, 3, R, R], also of images drawn at a lower resolution.
 
-    attention [N, 1, R, R], with mean 1, is the weight of each pixel in the loss. Where hidden [N, 1, R, R] is above 0,
-    images are not compared: the target's own pixels take their place, so that no feature reaches across its edge.
+    attention [N, 1, R, R], with mean 1, is the weight of each pixel in the loss. Hidden [N, 1, R, R] says how far images
+    are not compared: where it is 1, the target's own pixels take their place, so that no feature reaches across its edge.
     """
 
     def __init__(
@@ -153,8 +153,7 @@ class Comparison:
         if self.hidden is None:
             return images
         side = images.shape[-1]
-        place = (F.adaptive_avg_pool2d(self.hidden, side) > 0).to(images.dtype)
-        return torch.lerp(images, self._at(side)[0][0], place)
+        return torch.lerp(images, self._at(side)[0][0], F.adaptive_max_pool2d(self.hidden, side).to(images.dtype))
 
     def _at(self, side: int) -> tuple[list[Tensor], tuple[Tensor, ...]]:
         """Pyramid and features of the targets at this size, computed on first use."""
