@@ -28,7 +28,7 @@ from latentface.networks.perceptual import FeatureDistance
 from latentface.ops.adam import Adam
 from latentface.options.projection import ProjectOptions
 
-HIDDEN = 0.8  # how far the search is free in the hole; where nothing holds it, eyes turn black
+HIDDEN = 0.4  # how far the search is free in the hole; where nothing holds it, eyes turn black
 
 OnStep = Callable[[int, int], None]
 
