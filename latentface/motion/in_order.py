@@ -6,7 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import TypeVar
 
@@ -23,35 +23,40 @@ def in_order(steps: Iterator[Step], make: Callable[[Step], Made], workers: int, 
     With several workers, each of them and the caller compute with one thread until the last result is taken.
 
     Args:
-        steps: what to compute, prepared one after the other.
+        steps: what to compute, prepared one after the other; stages of their own if they consist of `read_ahead`.
         make: computes one.
         workers: how many are computed at once, 1 or more.
         ahead: how many more wait for a worker, so that none is idle while the caller uses a result; 0 for live use,
             where they would be late.
     """
-    with one_thread_each(workers > 1), _pool(1, workers > 1) as looking, _pool(workers, workers > 1) as making:
+    several = workers > 1
+    with one_thread_each() if several else nullcontext(), _pool(workers, alone=several) as making:
         waiting: deque[Future[Made]] = deque()
-        end = object()
-        coming: Future[Step | object] = looking.submit(next, steps, end)
-        while (step := coming.result()) is not end:
-            coming = looking.submit(next, steps, end)
-            waiting.append(making.submit(make, step))  # type: ignore[arg-type]
+        for step in read_ahead(steps):
+            waiting.append(making.submit(make, step))
             if len(waiting) >= workers + ahead:
                 yield waiting.popleft().result()
         for each in waiting:
             yield each.result()
 
 
+def read_ahead(steps: Iterator[Step]) -> Iterator[Step]:
+    """The same steps, of which a thread of their own prepares the next one while one is used."""
+    end = object()
+    with _pool(1, alone=True) as preparing:
+        coming: Future[Step | object] = preparing.submit(next, steps, end)
+        while (step := coming.result()) is not end:
+            coming = preparing.submit(next, steps, end)
+            yield step  # type: ignore[misc]
+
+
 @contextmanager
-def one_thread_each(really: bool = True) -> Iterator[None]:
+def one_thread_each() -> Iterator[None]:
     """Let torch, OpenMP and BLAS compute with one thread in the calling thread, and in threads that start meanwhile.
 
     Where threads of Python's own keep all cores busy, those of the libraries only wait for each other: frames that were
     moved by two threads on two cores took 1.6 times the processor time.
     """
-    if not really:
-        yield
-        return
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -62,8 +67,8 @@ def one_thread_each(really: bool = True) -> Iterator[None]:
 
 
 def _pool(workers: int, alone: bool) -> ThreadPoolExecutor:
-    """Threads in which OpenMP, whose limit is each thread's own, computes with one thread."""
-    return ThreadPoolExecutor(workers, initializer=partial(threadpool_limits, 1) if alone else None)
+    """Threads; if others keep the cores busy, OpenMP, whose limit is each thread's own, computes with one in each."""
+    return ThreadPoolExecutor(workers, initializer=partial(threadpool_limits, 1, "openmp") if alone else None)
 
 
 def free_cores() -> int:
