@@ -373,7 +373,7 @@ class _ClipEditor:
         if step.placer is None or step.after is None:
             return frame
         made: Pixels = step.placer.place(step.after, share=step.share, kept=step.kept)
-        return replace(frame, pixels=np.dstack([made, frame.pixels[..., 3:]]), face=step.face)
+        return replace(frame.with_colours(made), face=step.face)
 
     def _changed(self, fit: HeadFit, rest: HeadFit, change: Change, shut: float, there: float) -> HeadFit:
         """The head of a frame after a share of the edit; shut eyes stay so, since there is none to open."""

@@ -81,7 +81,7 @@ class HeadPlacer:
             raise InputError(f"{error}; or choose another way with place=warp") from None
         self._projector = Projector(fit, self.model)
         if isinstance(face, HeadFit):
-            points = fit.landmarks(self.model, self._projector.vertices(fit))
+            points = self._projector.landmarks(fit)
         else:
             points = face.landmarks
         self.view = HeadView.of(photo, points)
@@ -128,7 +128,7 @@ class HeadPlacer:
     def landmarks(self, after: HeadFit) -> Float64Array:
         """The face's landmarks [68, 2] in the photo with the head in the state `after`."""
         turned = self._limit_turn(after)
-        points: Float64Array = turned.landmarks(self.model, self._projector.vertices(turned))
+        points: Float64Array = self._projector.landmarks(turned)
         return map_points(np.linalg.inv(self.view.matrix), points)
 
     def hides(self, after: HeadFit) -> bool:
@@ -223,11 +223,11 @@ class HeadPlacer:
 
     def _measure_mesh(self, fit: HeadFit) -> Float64Array:
         """The result of `measure_points` for a head's own landmarks in the photo, [M]."""
-        return measure_points(fit.landmarks(self.model, self._projector.vertices(fit)), fit.roll)
+        return measure_points(self._projector.landmarks(fit), fit.roll)
 
     def _measure(self, picture: Pixels, fit: HeadFit) -> Float64Array:
         """The measures of a picture by the landmark network, near the landmarks of a head, [M]."""
-        box = box_around(fit.landmarks(self.model, self._projector.vertices(fit)))
+        box = box_around(self._projector.landmarks(fit))
         return measure_points(hub.landmark_predictor()(picture, box[None])[0], fit.roll)
 
     def _limit_mouth(self, after: HeadFit, share: float) -> HeadFit:
@@ -246,10 +246,7 @@ class HeadPlacer:
 
     @cached_property
     def _mouth_hidden(self) -> bool:
-        points, still = (
-            self.fit.landmarks(self.model, self._projector.vertices(self.fit)),
-            self._driver.in_front.occluders,
-        )
+        points, still = self._projector.landmarks(self.fit), self._driver.in_front.occluders
         return is_mouth_hidden(self.view.pixels, points) or (still is not None and still.hide(points))
 
     def _limit_turn(self, after: HeadFit) -> HeadFit:

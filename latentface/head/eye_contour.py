@@ -16,6 +16,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from latentface.arrays import Float32Array, Float64Array, Int64Array, Pixels
+from latentface.head.geometry import brightness
 from latentface.head.model import HeadModel
 from latentface.ops.raster import sample
 
@@ -224,7 +225,7 @@ class _Patch:
     @classmethod
     def of(cls, photo: Pixels, eye: Eye) -> _Patch:
         u, v = np.meshgrid(np.arange(-WIDE, WIDE, STEP), np.arange(-LOW, HIGH, STEP))
-        light = sample(photo, eye.places(u, v)).mean(axis=2)
+        light = brightness(sample(photo, eye.places(u, v)))
         light = (light - np.median(light)) / max(float(light.std()), 4.0)
         soft = ndimage.gaussian_filter(light, 1.2)
         return cls(soft, np.tanh(ndimage.gaussian_filter(light, 1.6, order=(1, 0)) / 0.10))

@@ -150,7 +150,7 @@ class MovingHead:
     def place(self, base: Pixels, target: HeadFit) -> Float64Array:
         """Render the head in the state `target` into a copy of the picture, in place; returns its landmarks [68, 2]."""
         vertices = self.projector.vertices(target)
-        landmarks = map_points(np.linalg.inv(self.view.matrix), target.landmarks(self.model, vertices))
+        landmarks = map_points(np.linalg.inv(self.view.matrix), self.projector.landmarks(target))
         driven = self.driver.drive(vertices, plain=self.mouth is None)
         if driven.motion is None:
             return landmarks
