@@ -29,6 +29,7 @@ from latentface.head.occlusion import is_mouth_hidden
 from latentface.head.own_mouth import OwnMouth
 from latentface.head.painting import paint_opening, shown_mouth
 from latentface.head.projector import Projector
+from latentface.head.spectacles import Spectacles
 from latentface.head.view import HeadView
 from latentface.io.memory import give_back
 
@@ -96,9 +97,9 @@ class HeadPlacer:
         return self._driver.steady
 
     @property
-    def wears_spectacles(self) -> bool:
-        """Whether the photo shows spectacles on the face."""
-        return self._driver.spectacles is not None
+    def spectacles(self) -> Spectacles | None:
+        """The spectacles on the face, or None."""
+        return self._driver.spectacles
 
     @property
     def shows_row(self) -> float:
@@ -246,7 +247,7 @@ class HeadPlacer:
 
     @cached_property
     def _mouth_hidden(self) -> bool:
-        points, still = self._projector.landmarks(self.fit), self._driver.in_front.occluders
+        points, still = self._projector.landmarks(self.fit), self._driver.occluders
         return is_mouth_hidden(self.view.pixels, points) or (still is not None and still.hide(points))
 
     def _limit_turn(self, after: HeadFit) -> HeadFit:
