@@ -33,7 +33,7 @@ from latentface.io.provenance import COMPOSITE
 from latentface.motion.driver import LOOKED_AT, Latest
 from latentface.motion.head_driver import HeadDriver, HeadFollower, HeadMotion
 from latentface.motion.head_engine import HeadRetargeting
-from latentface.motion.in_order import free_cores, in_order, read_ahead
+from latentface.motion.in_order import free_cores, in_order
 from latentface.motion.lids import Lids
 from latentface.options.clips import AnimateOptions, ClipOptions
 
@@ -220,24 +220,6 @@ class _Step:
         return None if self.placer is None or self.after is None else self.placer.landmarks(self.after)
 
 
-@dataclass(frozen=True, eq=False)
-class _Seen:
-    """A frame, and the head that was followed into it.
-
-    Attributes:
-        found: the head and its landmarks [68, 2]; None where there is none.
-        track: the number of the track, in which the face is seen without a break.
-        cut: whether the film is cut before the frame.
-        others: landmarks of the other faces.
-    """
-
-    frame: Frame
-    found: tuple[HeadFit, Float64Array] | None
-    track: int
-    cut: bool
-    others: Sequence[Float64Array]
-
-
 class _Fade:
     """A share that reaches what it is to be within `FADE` seconds, so that nothing jumps from frame to frame."""
 
@@ -322,7 +304,7 @@ class _ClipEditor:
 
     def frames(self, clip: Clip, workers: int) -> Iterator[Frame]:
         """The finished frames, computed by so many workers; what has been kept is taken from there."""
-        for frame, record in in_order(self.measure(read_ahead(self.follow(clip))), self.finish, workers):
+        for frame, record in in_order(self.follow(clip), self.finish, workers):
             if self.kept is not None and record:
                 self.kept.add(record)
             yield frame
@@ -335,33 +317,27 @@ class _ClipEditor:
         made = self.render(step)
         return made, pack(made.pixels, before) if self.kept is not None else b""
 
-    def follow(self, clip: Clip) -> Iterator[_Seen]:
-        """Where the head is in every frame."""
+    def follow(self, clip: Clip) -> Iterator[_Step]:
+        """The head in every frame."""
         follower, tracker = self._follower()
-        for frame in clip:
-            found = follower(np.ascontiguousarray(frame.pixels[..., :3]))
-            yield _Seen(frame, found, tracker.track, tracker.people.is_cut, tracker.others)
-
-    def measure(self, followed: Iterator[_Seen]) -> Iterator[_Step]:
-        """What is to be done in every frame, which depends on the frames before."""
         number, rest, missed = -1, self._rest, None
         records: Iterator[bytes | None] = iter(self.kept.records() if self.kept is not None else ())
-        for seen, record in zip(followed, chain(records, repeat(None)), strict=False):
+        for frame, record in zip(clip, chain(records, repeat(None)), strict=False):
             self.report.frames += 1
-            frame = seen.frame
-            if seen.found is None:
+            picture = np.ascontiguousarray(frame.pixels[..., :3])
+            found = follower(picture)
+            if found is None:
                 self.report.untouched += 1
                 missed = frame.time
                 yield _Step(frame, record=record)
                 continue
-            picture = np.ascontiguousarray(frame.pixels[..., :3])
-            fit, points = seen.found
+            fit, points = found
             rest = fit if rest is None else rest
-            if number != seen.track:
-                back = missed is not None and not seen.cut
+            if number != tracker.track:
+                back = missed is not None and not tracker.people.is_cut
                 there = _Fade(0.0, missed) if back else _Fade(1.0)
-                number, track = seen.track, _Track(picture, fit, points, self._worn, there)
-            placer, shut = track.place(picture, fit, points, seen.others, self.note)
+                number, track = tracker.track, _Track(picture, fit, points, self._worn, there)
+            placer, shut = track.place(picture, fit, points, tracker.others, self.note)
             change = self.change(frame.time, rest)
             after = self._changed(placer.fit, rest, change, shut, track.there(1.0, frame.time))
             share = track.mouth(1.0 - placer.hides(after), frame.time)

@@ -81,10 +81,7 @@ class HeadPlacer:
         except InputError as error:
             raise InputError(f"{error}; or choose another way with place=warp") from None
         self._projector = Projector(fit, self.model)
-        if isinstance(face, HeadFit):
-            points = self._projector.landmarks(fit)
-        else:
-            points = face.landmarks
+        points = self._projector.landmarks(fit) if isinstance(face, HeadFit) else face.landmarks
         self.view = HeadView.of(photo, points)
         self.fit: HeadFit = fit.mapped(self.view.matrix)
         beside = [map_points(self.view.matrix, other) for other in others]

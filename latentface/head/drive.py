@@ -34,9 +34,9 @@ from latentface.head.interior import SLIVER, Opening, dark, fill, find_opening, 
 from latentface.head.lips import close_mouth, cut_lips
 from latentface.head.model import HeadModel
 from latentface.head.motion import Motion
+from latentface.head.occluders import Occluders, find_occluders
 from latentface.head.shading import find_light, relight
 from latentface.head.shown_mouth import Shown, find_shown
-from latentface.head.occluders import Occluders, find_occluders
 from latentface.head.spectacles import Spectacles, avoid, find_spectacles, hold
 from latentface.ops.raster import sample
 

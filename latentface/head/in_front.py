@@ -1,4 +1,4 @@
-"""The networks that find what is in front of a face in a photo: spectacles, which go with the head, and other things."""
+"""The networks that find what is in front of a face: spectacles, which go with the head, and other things."""
 
 from __future__ import annotations
 

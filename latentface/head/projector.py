@@ -54,7 +54,8 @@ class Projector:
         """What the expressions do to the landmarks, [E, 68 * 3]."""
         made = face_points(self.model, self.fit.definition).expressions.copy()
         made[:, : len(self.fit.jaw)] = self.model.expressions[:, self.fit.jaw]
-        return made.reshape(len(made), -1)
+        shapes: Float64Array = made.reshape(len(made), -1)
+        return shapes
 
     def skull(self, fit: HeadFit) -> Float64Array:
         """The 68 landmarks of a changed fit's head without its expression, photo pixels [68, 2]: the skull alone."""
