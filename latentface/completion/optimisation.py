@@ -74,7 +74,8 @@ def project_masked(
     return projector.project(
         shown, generator, options, distance=hub.perceptual(str(generator.w_avg.device)), on_step=report,
         start=api.start_of(shown, generator, options.start, search=True), statistics=hub.w_statistics(generator),
-        preconditioner=hub.preconditioner(generator), hidden=torch.from_numpy(HIDDEN * hole.astype(np.float32))[None, None],
+        preconditioner=hub.preconditioner(generator),
+        hidden=torch.from_numpy(HIDDEN * hole.astype(np.float32))[None, None],
     ).image  # fmt: skip
 
 

@@ -256,7 +256,7 @@ class _Track:
         """What moves the head in the next frame, and how far its lids are shut."""
         shut = float(self._lids(picture, points).max())
         placer = HeadPlacer(picture, fit, others, note, replace(self._steady, shut=shut > SHUT))
-        self._steady = replace(self._steady, spectacles=placer.steady.spectacles)
+        self._steady = replace(self._steady, spectacles=placer.spectacles)
         return placer, shut
 
 
@@ -294,7 +294,7 @@ class _ClipEditor:
             if not found or k % (LOOKED_AT // RESTING) == 0:
                 found.append(follower(picture))
                 if found[-1] is not None:
-                    worn.append(HeadPlacer(picture, found[-1][0]).wears_spectacles)
+                    worn.append(HeadPlacer(picture, found[-1][0]).spectacles is not None)
         if follower is None:
             raise NoFaceFound(f"{self.name}: no face in its first {k + 1} frames; begin the clip where one is seen")
         heads = [head[0] for head in found if head is not None]
@@ -349,7 +349,7 @@ class _ClipEditor:
         if step.placer is None or step.after is None:
             return frame
         made: Pixels = step.placer.place(step.after, share=step.share, kept=step.kept)
-        return replace(frame, pixels=np.dstack([made, frame.pixels[..., 3:]]), face=step.face)
+        return replace(frame.with_colours(made), face=step.face)
 
     def _changed(self, fit: HeadFit, rest: HeadFit, change: Change, shut: float, there: float) -> HeadFit:
         """The head of a frame after a share of the edit; shut eyes stay so, since there is none to open."""

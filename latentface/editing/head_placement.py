@@ -29,6 +29,7 @@ from latentface.head.occlusion import is_mouth_hidden
 from latentface.head.own_mouth import OwnMouth
 from latentface.head.painting import paint_opening, shown_mouth
 from latentface.head.projector import Projector
+from latentface.head.spectacles import Spectacles
 from latentface.head.view import HeadView
 from latentface.io.memory import give_back
 
@@ -80,10 +81,7 @@ class HeadPlacer:
         except InputError as error:
             raise InputError(f"{error}; or choose another way with place=warp") from None
         self._projector = Projector(fit, self.model)
-        if isinstance(face, HeadFit):
-            points = fit.landmarks(self.model, self._projector.vertices(fit))
-        else:
-            points = face.landmarks
+        points = self._projector.landmarks(fit) if isinstance(face, HeadFit) else face.landmarks
         self.view = HeadView.of(photo, points)
         self.fit: HeadFit = fit.mapped(self.view.matrix)
         beside = [map_points(self.view.matrix, other) for other in others]
@@ -96,9 +94,9 @@ class HeadPlacer:
         return self._driver.steady
 
     @property
-    def wears_spectacles(self) -> bool:
-        """Whether the photo shows spectacles on the face."""
-        return self._driver.spectacles is not None
+    def spectacles(self) -> Spectacles | None:
+        """The spectacles on the face, or None."""
+        return self._driver.spectacles
 
     @property
     def shows_row(self) -> float:
@@ -128,7 +126,7 @@ class HeadPlacer:
     def landmarks(self, after: HeadFit) -> Float64Array:
         """The face's landmarks [68, 2] in the photo with the head in the state `after`."""
         turned = self._limit_turn(after)
-        points: Float64Array = turned.landmarks(self.model, self._projector.vertices(turned))
+        points: Float64Array = self._projector.landmarks(turned)
         return map_points(np.linalg.inv(self.view.matrix), points)
 
     def hides(self, after: HeadFit) -> bool:
@@ -223,11 +221,11 @@ class HeadPlacer:
 
     def _measure_mesh(self, fit: HeadFit) -> Float64Array:
         """The result of `measure_points` for a head's own landmarks in the photo, [M]."""
-        return measure_points(fit.landmarks(self.model, self._projector.vertices(fit)), fit.roll)
+        return measure_points(self._projector.landmarks(fit), fit.roll)
 
     def _measure(self, picture: Pixels, fit: HeadFit) -> Float64Array:
         """The measures of a picture by the landmark network, near the landmarks of a head, [M]."""
-        box = box_around(fit.landmarks(self.model, self._projector.vertices(fit)))
+        box = box_around(self._projector.landmarks(fit))
         return measure_points(hub.landmark_predictor()(picture, box[None])[0], fit.roll)
 
     def _limit_mouth(self, after: HeadFit, share: float) -> HeadFit:
@@ -246,10 +244,7 @@ class HeadPlacer:
 
     @cached_property
     def _mouth_hidden(self) -> bool:
-        points, still = (
-            self.fit.landmarks(self.model, self._projector.vertices(self.fit)),
-            self._driver.in_front.occluders,
-        )
+        points, still = self._projector.landmarks(self.fit), self._driver.occluders
         return is_mouth_hidden(self.view.pixels, points) or (still is not None and still.hide(points))
 
     def _limit_turn(self, after: HeadFit) -> HeadFit:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import dlib
@@ -34,7 +34,7 @@ _MIN_SCORE = -0.05  # on the coarse copy
 _MIN_SCORE_FINE = 0.25  # the finer copies of a photo have many more windows and so more false detections
 _SURE_SCORE = 0.3  # below it a face counts only if it is the best in the photo
 _OVERLAP = 0.3
-_kept = threading.local()
+_idle: list[dlib.fhog_object_detector] = []  # detectors that no thread uses at the moment
 
 # Size and position of the aligned square relative to dlib's face box (both measured on renders), for the first pass of
 # the landmark network; the second pass uses the result of the first.
@@ -108,19 +108,18 @@ def detect_faces(photo: Pixels) -> tuple[Float64Array, Float64Array]:
     The first copy has a long side of at most 1800 px, so large photos are fast. Finer copies, and then a copy with a
     border for faces that fill the picture, are tried only as long as nothing is found.
     """
-    detector = _frontal_detector()
     for index, scale in enumerate(_scales(photo.shape[0], photo.shape[1])):
         threshold = _MIN_SCORE if index == 0 else _MIN_SCORE_FINE
-        boxes, scores = _detect_at(detector, photo, scale, threshold)
+        boxes, scores = _detect_at(photo, scale, threshold)
         if len(boxes):
             keep = (scores >= _SURE_SCORE) | (np.arange(len(scores)) == 0)
             return boxes[keep], scores[keep]
-    return _detect_filling(detector, photo)
+    return _detect_filling(photo)
 
 
 def detect_weak(picture: Pixels, least: float) -> tuple[Float64Array, Float64Array]:
     """Boxes [F, 4] and scores [F] of all that resembles a face by a score of `least` or more, at twice the size."""
-    return _detect_at(_frontal_detector(), picture, 2.0, least)
+    return _detect_at(picture, 2.0, least)
 
 
 def _detect_turned(photo: Pixels, detect: Detector) -> tuple[int, Float64Array, Float64Array]:
@@ -149,21 +148,27 @@ def turned_back(points: Float64Array, turns: int, height: int, width: int) -> Fl
     return np.stack(places[turns % 4], axis=-1)
 
 
-def _frontal_detector() -> dlib.fhog_object_detector:
-    """The detector of dlib, one for each thread: creating it takes half a second, and it holds its working memory."""
-    if not hasattr(_kept, "detector"):
-        _kept.detector = dlib.get_frontal_face_detector()
-    return _kept.detector
+@contextmanager
+def _frontal_detector() -> Iterator[dlib.fhog_object_detector]:
+    """A detector of dlib that no other thread uses meanwhile: it holds its working memory, and takes long to create."""
+    try:
+        detector = _idle.pop()
+    except IndexError:
+        detector = dlib.get_frontal_face_detector()
+    try:
+        yield detector
+    finally:
+        _idle.append(detector)
 
 
-def _detect_filling(detector: dlib.fhog_object_detector, photo: Pixels) -> tuple[Float64Array, Float64Array]:
+def _detect_filling(photo: Pixels) -> tuple[Float64Array, Float64Array]:
     """Detect a face so close that its box extends beyond the photo, in a small copy with a border."""
     height, width = photo.shape[:2]
     scale = min(2.0, _COARSE_SIDE / 2 / max(height, width))
     small = Image.fromarray(photo).resize((max(1, round(width * scale)), max(1, round(height * scale))))
     border = min(small.size) // 2
     padded = np.pad(np.asarray(small), ((border, border), (border, border), (0, 0)), mode="edge")
-    boxes, scores = _detect_at(detector, padded, 1.0, _MIN_SCORE_FINE)
+    boxes, scores = _detect_at(padded, 1.0, _MIN_SCORE_FINE)
     ratio = np.array([width / small.width, height / small.height] * 2)
     return ((boxes - border) * ratio)[:1], scores[:1]
 
@@ -179,14 +184,13 @@ def _scales(height: int, width: int) -> list[float]:
     return scales
 
 
-def _detect_at(
-    detector: dlib.fhog_object_detector, photo: Pixels, scale: float, threshold: float
-) -> tuple[Float64Array, Float64Array]:
+def _detect_at(photo: Pixels, scale: float, threshold: float) -> tuple[Float64Array, Float64Array]:
     height, width = photo.shape[:2]
     copy_size = max(1, round(width * scale)), max(1, round(height * scale))
     resample = Image.Resampling.BOX if scale < 0.5 else Image.Resampling.BILINEAR
     copy = resized(photo, copy_size, resample)
-    found, scores, _ = detector.run(np.ascontiguousarray(copy), 0, threshold)
+    with _frontal_detector() as detector:
+        found, scores, _ = detector.run(np.ascontiguousarray(copy), 0, threshold)
     boxes = np.array([[r.left(), r.top(), r.right() + 1, r.bottom() + 1] for r in found], np.float64).reshape(-1, 4)
     ratio = np.array([width / copy_size[0], height / copy_size[1]] * 2)
     return suppress_overlaps(boxes * ratio, np.array(scores, np.float64))
@@ -194,7 +198,7 @@ def _detect_at(
 
 def best_score(picture: Pixels) -> float:
     """The highest score by dlib in a small picture, uint8 RGB [H, W, 3]; -1 if nothing resembles a face."""
-    _, scores = _detect_at(_frontal_detector(), picture, 2.0, -1.0)
+    _, scores = _detect_at(picture, 2.0, -1.0)
     return float(scores.max(initial=-1.0))
 
 

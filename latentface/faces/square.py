@@ -34,14 +34,16 @@ class Square:
 
     def cut(self, picture: Pixels) -> Pixels:
         """The pixels [side, side, C] inside it, with the border pixels of the picture repeated beyond it."""
-        (top, bottom, above, below), (left, right, before, after) = (
-            _within(first, self.side, size)
-            for first, size in zip((self.top, self.left), picture.shape[:2], strict=True)
-        )
-        part = picture[top:bottom, left:right]
-        if above or below or before or after:
-            return np.pad(part, ((above, below), (before, after), (0, 0)), mode="edge")
-        return np.ascontiguousarray(part)
+        return cut_out(picture, self.left, self.top, self.side, self.side)
+
+
+def cut_out(picture: Pixels, left: int, top: int, width: int, height: int) -> Pixels:
+    """The pixels [height, width, C] of a rectangle, with the border pixels of the picture repeated beyond it."""
+    rows, columns = (_within(*each) for each in ((top, height, picture.shape[0]), (left, width, picture.shape[1])))
+    part = picture[rows[0] : rows[1], columns[0] : columns[1]]
+    if any((*rows[2:], *columns[2:])):
+        return np.pad(part, (rows[2:], columns[2:], (0, 0)), mode="edge")
+    return np.ascontiguousarray(part)
 
 
 def _within(first: int, side: int, size: int) -> tuple[int, int, int, int]:

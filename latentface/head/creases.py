@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from latentface.arrays import BoolArray, Float32Array, Float64Array, Pixels
 from latentface.head.field import Field, Scene
-from latentface.head.geometry import ramp
+from latentface.head.geometry import Box, brightness, ramp
 from latentface.head.light import TINT
 from latentface.ops.warp import read
 
@@ -114,12 +114,11 @@ class FaceMap:
             return None
         part = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
         flat = (scene.model.neutral[:, :2] - np.array([LEFT, BOTTOM], np.float32)) / np.float32(TEXEL)
-        maps = np.column_stack([flat, field.normals]).astype(np.float32)
-        mesh = field.raster.cut(*part).interpolate(scene.surface.closed(maps))
+        raster = field.raster.cut(*part)
+        at, normals = (raster.interpolate(scene.surface.closed(each)) for each in (flat, field.normals))
         corner = np.array([field.box.left - scene.box.left, field.box.top - scene.box.top], np.float32)
-        y, x = np.mgrid[part].astype(np.float32)
-        source = np.stack([x, y], axis=2) + corner + field.shift[part]
-        return cls(part, mesh[..., :2], mesh[..., 2:], seen[part], read(likeness, source))
+        source = Box.of(part).places() + corner + field.shift[part]
+        return cls(part, at, normals, seen[part], read(likeness, source))
 
 
 #: Folds of the photo itself that must fade when a smile is removed: a polyline, the width around it in centimetres,
@@ -282,7 +281,7 @@ def _half_pixel(scale: float) -> float:
 def roughness(photo: Pixels, scene: Scene) -> float:
     """Factor for the depth of folds from the skin's own texture: smooth skin folds less deeply."""
     width = max(PATCH * scene.unit, 1.0)
-    values = np.log1p(photo[scene.box.slices].mean(axis=2))
+    values = np.log1p(brightness(photo[scene.box.slices]))
     fine = values - ndimage.gaussian_filter(values, width)
     cheek = scene.before[scene.model.landmarks[[1, 2, 14, 15, 27, 28]], :2] * 0.5
     cheek += scene.before[scene.model.landmarks[[31, 31, 35, 35, 21, 22]], :2] * 0.5
@@ -310,9 +309,8 @@ def crease(relief: Float32Array, light: Float64Array, scene: Scene, face: FaceMa
     height = np.where(skin, read(relief, face.at, bounded=True), 0)  # centimetres
     height *= np.float32(pixels_a_centimetre(scene))  # pixels
     down, right = np.gradient(height)
-    slope = np.stack([right, down], axis=2)
-    far = skin & ((height != 0) | slope.any(axis=2))
-    slope, was, height = slope[far], face.normals[far], height[far]
+    far = skin & ((height != 0) | (right != 0) | (down != 0))
+    slope, was, height = np.stack([right[far], down[far]], axis=1), face.normals[far], height[far]
     normal = was.copy()
     normal[:, :2] -= slope * normal[:, 2:]
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-6)
@@ -329,7 +327,7 @@ def crease(relief: Float32Array, light: Float64Array, scene: Scene, face: FaceMa
 
 def find_likeness(photo: Pixels, scene: Scene) -> Float32Array:
     """1 where the photo looks like the skin around, 0 where it is much darker or lighter: hair; of the head's box."""
-    values = np.log(ndimage.gaussian_filter(photo[scene.box.slices].mean(axis=2), 0.02 * scene.unit) + 8)
+    values = np.log(ndimage.gaussian_filter(brightness(photo[scene.box.slices]), 0.02 * scene.unit) + 8)
     inside = (scene.layer == 0).astype(np.float32)
     wide = 0.5 * scene.unit
     step = max(1, int(wide / 8))

@@ -29,15 +29,16 @@ from latentface.head.eye_contour import Eye, find_eyes, mesh_eye
 from latentface.head.eyes import BLEND, BROWS, FOLDS, SIDES, Blink, find_blink, follow, open_eye, with_lids
 from latentface.head.field import Field, Scene, find_field
 from latentface.head.geometry import Box, ramp
-from latentface.head.in_front import Finders, InFront, find_in_front
+from latentface.head.in_front import Finders
 from latentface.head.interior import SLIVER, Opening, dark, fill, find_opening, shows_row
 from latentface.head.lids import LidSkin, find_lid_skin
 from latentface.head.lips import close_mouth, cut_lips
 from latentface.head.model import HeadModel
 from latentface.head.motion import Motion
+from latentface.head.occluders import Occluders, find_occluders
 from latentface.head.shading import find_light, relight
 from latentface.head.shown_mouth import Shown, find_shown
-from latentface.head.spectacles import Spectacles, avoid, hold
+from latentface.head.spectacles import Spectacles, avoid, find_spectacles, hold
 from latentface.ops.raster import sample
 
 #: Largest turn of a photo's head, in degrees of yaw, pitch and roll: newly visible parts are missing in the photo.
@@ -192,18 +193,24 @@ class Driver:
         return np.full(3, np.clip(110 + 0.55 * bright, 0, 255), np.float32)
 
     @cached_property
-    def in_front(self) -> InFront:
-        """What the photo shows in front of the face."""
-        if self._finders is None:
-            return InFront()
-        steady = self._steady
-        known = (None, None) if steady is None else (steady.worn, steady.spectacles)
-        return find_in_front(self.photo, self.scene, self.eyes, self._finders, *known)
+    def spectacles(self) -> Spectacles | None:
+        """The spectacles that the photo shows, which go with the head, or None."""
+        steady, finders = self._steady, self._finders
+        if finders is None or (steady is not None and not steady.worn):
+            return None
+        before = None if steady is None or steady.spectacles is None else steady.spectacles.glimpse
+        return find_spectacles(self.photo, self.scene, self.eyes, finders.spectacles, steady is not None, before)
+
+    @cached_property
+    def occluders(self) -> Occluders | None:
+        """What else the photo shows in front of the face, which stays where it is, or None."""
+        landmarks = self.scene.before[self.model.landmarks, :2].astype(float)
+        return None if self._finders is None else find_occluders(self.photo, landmarks, self._finders.occluders)
 
     @cached_property
     def behind(self) -> Pixels:
         """The photo without static occluders of the face: the part that moves."""
-        still = self.in_front.occluders
+        still = self.occluders
         return self.photo if still is None else still.behind(self.photo)
 
     @cached_property
@@ -214,11 +221,6 @@ class Driver:
         scene = self.scene
         landmarks = scene.before[self.model.landmarks, :2].astype(float)
         return find_background(self.behind, landmarks, scene.layer >= 0, scene.box, self._finders.matte)
-
-    @property
-    def spectacles(self) -> Spectacles | None:
-        """The spectacles that the photo shows, or None."""
-        return self.in_front.spectacles
 
     @cached_property
     def folds(self) -> list[tuple[float, float]]:
@@ -311,7 +313,7 @@ class Driver:
         shift = with_lids(field, blinks, self._beside_frames)
         if self.spectacles is not None:
             avoid(self.spectacles, scene, to, shift, box)
-        still, gain = self.in_front.occluders, relight(self.light, scene, field, self.is_grey)
+        still, gain = self.occluders, relight(self.light, scene, field, self.is_grey)
         if still is not None:
             still.hold(shift, box)
             part = (slice(gain.step // 2, None, gain.step),) * 2
@@ -395,9 +397,9 @@ class Driver:
         share, skin = cut_lips(self.behind, self.scene, self.shown, moved, after, motion, opening.box)
         hole = np.zeros(opening.kept.shape, np.float32)
         hole[here] = opening.amount * share[here]
-        if self.in_front.occluders is not None:
-            hole *= self.in_front.occluders.uncovered(opening.box)
-            self.in_front.occluders.lay(self.photo, skin, opening.box)
+        if self.occluders is not None:
+            hole *= self.occluders.uncovered(opening.box)
+            self.occluders.lay(self.photo, skin, opening.box)
         filled = plain or hole.sum() < 2 * SLIVER * self.scene.unit**2
         painted = fill(opening, self.scene, after) if filled else dark(opening)
         if paint is not None:

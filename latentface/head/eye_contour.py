@@ -16,6 +16,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from latentface.arrays import Float32Array, Float64Array, Int64Array, Pixels
+from latentface.head.geometry import brightness
 from latentface.head.model import HeadModel
 from latentface.ops.raster import sample
 
@@ -163,6 +164,21 @@ _STEPS = np.concatenate([
 _MOVES = np.concatenate([_STEPS * scale for scale in (-2.0, -1.0, 1.0, 2.0)])
 
 
+def _curves() -> Float64Array:
+    """u, and v of the upper and of the lower margin, at 24 places of an eye, by its parameters: [8, 3 * 24]."""
+    t = np.linspace(0.04, 0.96, 24)
+    none, arch = np.zeros(24), 4 * t * (1 - t)
+    lean = arch * (2 * t - 1)
+    return np.concatenate([
+        [1 - t, none, t, none, none, none, none, none],
+        [none, 1 - t, none, t, arch, lean, none, none],
+        [none, 1 - t, none, t, none, none, -arch, -lean],
+    ], axis=1)  # fmt: skip
+
+
+_CURVES = _curves()
+
+
 @dataclass(frozen=True)
 class _Search:
     """For one eye: its patch, its iris, and the parameters that landmarks give."""
@@ -188,18 +204,13 @@ class _Search:
 
     def score(self, rows: Float64Array, other: Float64Array | None) -> Float64Array:
         """The score [N] of rows [N, 8]: how well the margins lie on edges, and how likely such eyes are."""
-        t = np.linspace(0.04, 0.96, 24)
-        arch, lean = 4 * t * (1 - t), 4 * t * (1 - t) * (2 * t - 1)
-        u = rows[:, :1] + t * (rows[:, 2:3] - rows[:, :1])
-        line = rows[:, 1:2] + t * (rows[:, 3:4] - rows[:, 1:2])
-        upper = line + rows[:, 4:5] * arch + rows[:, 5:6] * lean
-        lower = line - rows[:, 6:7] * arch - rows[:, 7:8] * lean
-        edge = self.patch.read(self.patch.edge, np.concatenate([u, u]), np.concatenate([upper, lower]))
-        rise, fall = edge[: len(u)], np.abs(edge[len(u) :])  # the lower edge: from dark lashes or from white
+        u, *margins = np.split(rows @ _CURVES, 3, axis=1)
+        rise, fall = self.patch.read(self.patch.edge, u, np.stack(margins))
+        fall = np.abs(fall)  # the lower edge: from dark lashes or from white
         length = rows[:, 2] - rows[:, 0]
-        edges = length / LENGTH * ((rise - 0.2).mean(axis=1) + 0.5 * (fall - 0.15).mean(axis=1))
-        near = np.abs(u - self.iris[0]).argmin(axis=1)[:, None]
-        over, under = (np.take_along_axis(x, near, axis=1)[:, 0] for x in (upper, lower))
+        edges = length / LENGTH * (rise.mean(axis=1) - 0.2 + 0.5 * (fall.mean(axis=1) - 0.15))
+        near = np.arange(len(u)), np.abs(u - self.iris[0]).argmin(axis=1)
+        over, under = (margin[near] for margin in margins)
         moved = rows - self.start
         odd = (
             3.0 * ((over - self.iris[1]) / self.iris[2] - 0.78) ** 2
@@ -224,15 +235,15 @@ class _Patch:
     @classmethod
     def of(cls, photo: Pixels, eye: Eye) -> _Patch:
         u, v = np.meshgrid(np.arange(-WIDE, WIDE, STEP), np.arange(-LOW, HIGH, STEP))
-        light = sample(photo, eye.places(u, v)).mean(axis=2)
+        light = brightness(sample(photo, eye.places(u, v)))
         light = (light - np.median(light)) / max(float(light.std()), 4.0)
         soft = ndimage.gaussian_filter(light, 1.2)
         return cls(soft, np.tanh(ndimage.gaussian_filter(light, 1.6, order=(1, 0)) / 0.10))
 
     def read(self, values: Float32Array, u: Float64Array, v: Float64Array) -> Float32Array:
-        row = np.clip(np.rint((v + LOW) / STEP).astype(int), 0, values.shape[0] - 1)
-        column = np.clip(np.rint((u + WIDE) / STEP).astype(int), 0, values.shape[1] - 1)
-        found: Float32Array = values[row, column]
+        row = np.rint((v + LOW) / STEP).astype(int).clip(0, values.shape[0] - 1)
+        column = np.rint((u + WIDE) / STEP).astype(int).clip(0, values.shape[1] - 1)
+        found: Float32Array = values.take(row * values.shape[1] + column)
         return found
 
 
@@ -262,14 +273,14 @@ def _iris_scores(
 ) -> Float32Array:
     """The score [U, V, R] of each circle as an iris; `look`, the direction of the head, is a prior of u."""
     sides = np.radians([-40, -25, -10, 5, 20, 140, 160, 175, 190, 205, 220])
-    u, v, radius, angle = np.meshgrid(middle[0] + across, middle[1] + down, RADII, sides, indexing="ij")
+    u, v, radius, angle = np.meshgrid(middle[0] + across, middle[1] + down, RADII, sides, indexing="ij", sparse=True)
     edge = [
         patch.read(patch.light, u + (radius + d) * np.cos(angle), v + (radius + d) * np.sin(angle))
         for d in (0.018, -0.018)
     ]
     rise = np.tanh((edge[0] - edge[1]) / 1.5)
     both = np.minimum(rise[..., :5].mean(axis=3), rise[..., 5:].mean(axis=3)) + 0.5 * rise.mean(axis=3)
-    u, v = u[..., 0], v[..., 0]
+    u, v = u[..., 0], v[..., 0]  # [U, 1, 1] and [1, V, 1]
     dark = -patch.read(ndimage.gaussian_filter(patch.light, 5), u, v)
     away = ((u - look) / 0.06) ** 2 + ((v - middle[1]) / 0.05) ** 2
     scores: Float32Array = both + 1.2 * dark - 0.4 * away

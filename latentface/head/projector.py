@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
 from latentface.arrays import Float64Array
@@ -40,12 +42,20 @@ class Projector:
         if fit.identity is not self.fit.identity and not np.array_equal(fit.identity, self.fit.identity):
             raise UsageError("the fit is another person's; make a Projector of that one")
         used = np.flatnonzero(fit.expression)
-        weights = fit.expression[used].astype(np.float32)
-        flat = self.model.expressions.reshape(len(fit.expression), -1)
-        moved = sum(
-            (weight * flat[k] for weight, k in zip(weights, used, strict=True)), np.zeros(flat.shape[1], np.float32)
-        )
-        return _place(self._rest + moved.reshape(-1, 3), fit)
+        shapes = self.model.expressions.reshape(len(fit.expression), -1)[used]
+        return _place(self._rest + (fit.expression[used].astype(np.float32) @ shapes).reshape(-1, 3), fit)
+
+    def landmarks(self, fit: HeadFit) -> Float64Array:
+        """The 68 landmarks of a changed fit of this person, photo pixels [68, 2]; see `HeadFit.landmarks`."""
+        return _place(self._skull + (fit.expression @ self._shapes).reshape(-1, 3), fit)[:, :2]
+
+    @cached_property
+    def _shapes(self) -> Float64Array:
+        """What the expressions do to the landmarks, [E, 68 * 3]."""
+        made = face_points(self.model, self.fit.definition).expressions.copy()
+        made[:, : len(self.fit.jaw)] = self.model.expressions[:, self.fit.jaw]
+        shapes: Float64Array = made.reshape(len(made), -1)
+        return shapes
 
     def skull(self, fit: HeadFit) -> Float64Array:
         """The 68 landmarks of a changed fit's head without its expression, photo pixels [68, 2]: the skull alone."""
@@ -53,6 +63,6 @@ class Projector:
 
 
 def _place(points: Float64Array, fit: HeadFit) -> Float64Array:
-    placed: Float64Array = fit.scale * points @ fit.rotation.T * (1.0, -1.0, 1.0)
+    placed: Float64Array = points @ (fit.scale * fit.rotation.T * (1.0, -1.0, 1.0))
     placed[:, :2] += fit.translation
     return placed

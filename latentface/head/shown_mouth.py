@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from latentface.arrays import BoolArray, Float32Array, Pixels
 from latentface.head.field import Scene
-from latentface.head.geometry import Box
+from latentface.head.geometry import Box, brightness
 from latentface.ops.warp import read
 
 THIN = 0.022  # inter-ocular distances: a thinner gap between the lips is not kept
@@ -149,7 +149,7 @@ def _bite(photo: Pixels, mask: BoolArray) -> float:
     rows = np.flatnonzero(kept.sum(axis=1) > 0.15 * len(columns))
     if len(rows) < 6:
         return np.inf
-    light = np.where(kept, photo[:, columns].mean(axis=2), 0).sum(axis=1)[rows] / kept.sum(axis=1)[rows]
+    light = np.where(kept, brightness(photo[:, columns]), 0).sum(axis=1)[rows] / kept.sum(axis=1)[rows]
     k = 2 + int(np.argmin(light[2:-2]))
     above, below = light[:k].max(), light[k:].max()
     two = above > max(1.7 * light[k], 0.8 * light.max()) and below > max(1.4 * light[k], LOWER * above)
@@ -163,7 +163,7 @@ def _middle(photo: Pixels, region: BoolArray, shown: bool) -> Float32Array:
     if shown:
         found = (region * rows).sum(axis=0) / np.maximum(count, 1)
     else:
-        dark = ndimage.gaussian_filter(photo.mean(axis=2), (0.7, 1.5))
+        dark = ndimage.gaussian_filter(brightness(photo), (0.7, 1.5))
         found = np.where(region, dark, np.inf).argmin(axis=0).astype(float)
     columns = np.flatnonzero(count)
     if not len(columns):
@@ -184,7 +184,7 @@ def inside_lips(photo: Pixels, inside: BoolArray, lower_lip: BoolArray, unit: fl
         return inside
     outside = ndimage.distance_transform_edt(~inside)
     colours = ndimage.gaussian_filter(photo.astype(np.float32), (0.6, 0.6, 0))
-    light = colours.mean(axis=2) / 255
+    light = brightness(colours) / 255
     red = (colours[..., 0] - colours[..., 1:].mean(axis=2)) / (255 * light + 10)
     white = light - 1.5 * red
     core = inside & (white >= np.quantile(white[inside], 0.6))

@@ -160,7 +160,7 @@ def project(
         statistics: the result of `measure_w` for this generator, to reuse it in many calls; for a network with labels,
             this also determines the label.
         preconditioner: the preconditioner of this generator, whose coordinates are used to search W+.
-        hidden: [N, 1, R, R], how far a crop is not compared, 0 to 1: where it is 1, the generator decides what it shows.
+        hidden: [N, 1, R, R], how far a crop is not compared, 0 to 1: where it is 1, the generator decides what to show.
 
     Returns:
         A Projection for one crop, a list for several.

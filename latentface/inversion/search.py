@@ -107,8 +107,8 @@ def normalise_noise(maps: Sequence[Tensor]) -> None:
 class Comparison:
     """Perceptual and pixel loss against fixed targets [N, 3, R, R], also of images drawn at a lower resolution.
 
-    attention [N, 1, R, R], with mean 1, is the weight of each pixel in the loss. Hidden [N, 1, R, R] says how far images
-    are not compared: where it is 1, the target's own pixels take their place, so that no feature reaches across its edge.
+    attention [N, 1, R, R], with mean 1, is the weight of each pixel in the loss. hidden [N, 1, R, R] is how far images
+    are not compared: where it is 1, the target's own pixels replace them, so that no feature reaches across its edge.
     """
 
     def __init__(

@@ -15,6 +15,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+
 from latentface.arrays import Float64Array, Pixels
 from latentface.errors import UsageError
 from latentface.io.provenance import SourceType
@@ -35,6 +37,11 @@ class Frame:
     pixels: Pixels
     time: Fraction
     face: Float64Array | None = None
+
+    def with_colours(self, rgb: Pixels) -> Frame:
+        """The frame with other colours, uint8 RGB [H, W, 3], and its own alpha."""
+        pixels = rgb if self.pixels.shape[2] == 3 else np.dstack([rgb, self.pixels[..., 3:]])
+        return replace(self, pixels=pixels)
 
 
 @dataclass(frozen=True)

@@ -147,10 +147,15 @@ class MovingHead:
             share = smoothstep(0.5 + (away(other) - away(self.square)) / SEAM)
             self.share = share if self.share is None else self.share * share
 
+    def prepare(self) -> None:
+        """Measure and load now what the first frames would wait for, by rendering a frame with the mouth open."""
+        opened = replace(self.fit, expression=np.full_like(self.fit.expression, 0.5))
+        self.place(self.photo.copy(), opened.with_pose(5.0, relative=True))
+
     def place(self, base: Pixels, target: HeadFit) -> Float64Array:
         """Render the head in the state `target` into a copy of the picture, in place; returns its landmarks [68, 2]."""
         vertices = self.projector.vertices(target)
-        landmarks = map_points(np.linalg.inv(self.view.matrix), target.landmarks(self.model, vertices))
+        landmarks = map_points(np.linalg.inv(self.view.matrix), self.projector.landmarks(target))
         driven = self.driver.drive(vertices, plain=self.mouth is None)
         if driven.motion is None:
             return landmarks
@@ -204,6 +209,11 @@ def animate(
     ]
     for head in moving:
         head.leave_room([other.square for other in moving if other is not head])
+    first = drivers[0]
+    live = first.once and first.count is None
+    if live:
+        for head in moving:
+            head.prepare()
     trackers: list[PersonTracker | None] = [*persons] or [None] * len(drivers)
     seen = [
         HeadDriver(clip, model, landmarks, options, face.landmarks, person)
@@ -217,8 +227,6 @@ def animate(
     def render_frame(step: tuple[Fraction, Sequence[HeadMotion | None]]) -> Frame:
         return move_frame(picture, moving, transfers, *step)
 
-    first = drivers[0]
-    live = first.once and first.count is None
     most = min(free_cores(), LIVE_WORKERS) if live else free_cores()
     workers = min(head.view.at_once(most) for head in moving)
     frames = in_order(together(seen), render_frame, workers, ahead=0 if live else 1)

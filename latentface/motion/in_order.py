@@ -6,7 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import TypeVar
 
@@ -20,7 +20,8 @@ Made = TypeVar("Made")
 def in_order(steps: Iterator[Step], make: Callable[[Step], Made], workers: int, *, ahead: int = 1) -> Iterator[Made]:
     """The result of each step, computed by so many workers while the next step is prepared.
 
-    With several workers, each of them and the caller compute with one thread until the last result is taken.
+    With several workers, each of them and the caller compute with one thread until the last result is taken. More
+    stages would not help, since Python's threads wait for each other: a third one took an eighth more processor time.
 
     Args:
         steps: what to compute, prepared one after the other.
@@ -29,7 +30,10 @@ def in_order(steps: Iterator[Step], make: Callable[[Step], Made], workers: int, 
         ahead: how many more wait for a worker, so that none is idle while the caller uses a result; 0 for live use,
             where they would be late.
     """
-    with one_thread_each(workers > 1), _pool(1, workers > 1) as looking, _pool(workers, workers > 1) as making:
+    several = workers > 1
+    # the limit of OpenMP is each thread's own
+    pool = partial(ThreadPoolExecutor, initializer=partial(threadpool_limits, 1, "openmp") if several else None)
+    with one_thread_each() if several else nullcontext(), pool(1) as looking, pool(workers) as making:
         waiting: deque[Future[Made]] = deque()
         end = object()
         coming: Future[Step | object] = looking.submit(next, steps, end)
@@ -43,15 +47,12 @@ def in_order(steps: Iterator[Step], make: Callable[[Step], Made], workers: int, 
 
 
 @contextmanager
-def one_thread_each(really: bool = True) -> Iterator[None]:
+def one_thread_each() -> Iterator[None]:
     """Let torch, OpenMP and BLAS compute with one thread in the calling thread, and in threads that start meanwhile.
 
     Where threads of Python's own keep all cores busy, those of the libraries only wait for each other: frames that were
     moved by two threads on two cores took 1.6 times the processor time.
     """
-    if not really:
-        yield
-        return
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -59,11 +60,6 @@ def one_thread_each(really: bool = True) -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(before)
-
-
-def _pool(workers: int, alone: bool) -> ThreadPoolExecutor:
-    """Threads in which OpenMP, whose limit is each thread's own, computes with one thread."""
-    return ThreadPoolExecutor(workers, initializer=partial(threadpool_limits, 1) if alone else None)
 
 
 def free_cores() -> int:

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -93,6 +95,23 @@ def open_library(path: Path) -> ctypes.CDLL:
             return ctypes.CDLL(str(path))
         except OSError as error:
             raise BuildFailed(f"the library was built but cannot be loaded: {error}") from error
+
+
+class Array:
+    """The type of an argument: a contiguous NumPy array of one kind of numbers. NumPy's `ndpointer` takes much longer.
+
+    Args:
+        dtype: of its numbers.
+    """
+
+    def __init__(self, dtype: npt.DTypeLike) -> None:
+        self.dtype = np.dtype(dtype)
+
+    def from_param(self, array: npt.NDArray[Any]) -> ctypes.c_void_p:
+        """The address of its first number; TypeError if it is of another kind, or has gaps."""
+        if array.dtype != self.dtype or not array.flags.c_contiguous:
+            raise TypeError(f"an array of {array.dtype}, strides {array.strides}: expected contiguous {self.dtype}")
+        return ctypes.c_void_p(array.ctypes.data)
 
 
 def load_for_arrays(name: str, signatures: Mapping[str, Sequence[Any]], instead: str) -> ctypes.CDLL | BuildFailed:

@@ -26,9 +26,9 @@ FAR = 30000  # pixels: edge functions stay exact in 64 bits, and weights in 53
 CANDIDATES = 2_000_000  # pairs of triangle and pixel that the reference processes at a time
 
 _INTEGER, _SMALL = ctypes.c_int64, ctypes.c_int32
-_FLOATS = np.ctypeslib.ndpointer(np.float32, flags="C")
-_BYTES = np.ctypeslib.ndpointer(np.uint8, flags="C")
-_INTEGERS = np.ctypeslib.ndpointer(np.int32, flags="C")
+_FLOATS = native.Array(np.float32)
+_BYTES = native.Array(np.uint8)
+_INTEGERS = native.Array(np.int32)
 SIGNATURES: dict[str, list[Any]] = {
     "lf_rasterise": [_FLOATS, _INTEGERS, _INTEGER, _SMALL, _SMALL, _SMALL, _INTEGERS, _FLOATS, _FLOATS],
     "lf_sample": [_BYTES, _SMALL, _SMALL, _SMALL, _FLOATS, _INTEGER, _FLOATS],

@@ -21,10 +21,10 @@ Doubles = npt.NDArray[np.float64]
 Layers = npt.NDArray[np.int8]
 
 _SMALL, _FLOAT, _REAL = ctypes.c_int32, ctypes.c_float, ctypes.c_double
-_FLOATS = np.ctypeslib.ndpointer(np.float32, flags="C")
-_DOUBLES = np.ctypeslib.ndpointer(np.float64, flags="C")
-_BYTES = np.ctypeslib.ndpointer(np.uint8, flags="C")
-_LAYERS = np.ctypeslib.ndpointer(np.int8, flags="C")
+_FLOATS = native.Array(np.float32)
+_DOUBLES = native.Array(np.float64)
+_BYTES = native.Array(np.uint8)
+_LAYERS = native.Array(np.int8)
 SIGNATURES: dict[str, list[Any]] = {
     "lf_read": [_FLOATS, *[_SMALL] * 3, _FLOATS, ctypes.c_int64, _SMALL, _FLOATS],
     "lf_block_sums": [_FLOATS, _LAYERS, _SMALL, _SMALL, _SMALL, _DOUBLES],

@@ -7,7 +7,7 @@ that crops and other sizes of the photo do not matter. Pixels outside the face's
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from latentface.faces.alignment import LandmarkPredictor
 from latentface.faces.crop import ffhq_quad, map_points, quad_to_matrix
 from latentface.faces.mark_region import mark_region
 from latentface.faces.people import People
+from latentface.faces.square import cut_out
 from latentface.faces.tracking import Tracker, look_near
 from latentface.io.clip import Clip, Frame
 from latentface.networks.mark import SIDE, MarkNets
@@ -106,7 +107,7 @@ class Marker:
                 payload = payload or Payload.of(kind, rgb)
                 points = faces(rgb, frame.face)
                 made = None if points is None else self.mark_face(rgb, points, payload)
-                yield frame if made is None else replace(frame, pixels=np.dstack([made, frame.pixels[..., 3:]]))
+                yield frame if made is None else frame.with_colours(made)
 
         return clip.through(marked)
 
@@ -173,8 +174,7 @@ def _light(photo: Pixels, quad: Float64Array) -> torch.Tensor:
     Sampled at 256 px, which takes a fifth of the time of `crop_face`; beyond the photo its edge goes on.
     """
     low, high = np.floor(quad.min(0)).astype(int) - 2, np.ceil(quad.max(0)).astype(int) + 3
-    columns, rows = (np.arange(low[k], high[k]).clip(0, photo.shape[1 - k] - 1) for k in range(2))
-    image = Image.fromarray(photo[np.ix_(rows, columns)]).convert("L")
+    image = Image.fromarray(cut_out(photo, *low.tolist(), *(high - low).tolist())).convert("L")
     fine = 2 * SIDE
     shrunk = max(1, int(np.linalg.norm(quad[3] - quad[0]) / fine))
     matrix = quad_to_matrix(quad, fine)[:2]

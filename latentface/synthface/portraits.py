@@ -107,7 +107,7 @@ class Rig:
 
         A head that shrinks uncovers areas outside the crop, which are filled with mirrored pixels.
         """
-        quad = ffhq_quad(fit.landmarks(self.model, self._projector.vertices(fit)))
+        quad = ffhq_quad(self._projector.landmarks(fit))
         growth = float(np.linalg.norm(self._frame[2] - self._frame[0]) / np.linalg.norm(quad[2] - quad[0]))
         growth = float(np.clip(growth, 1 - MOST_GROWTH, 1 + MOST_GROWTH))
         shift = self._frame.mean(axis=0) - growth * quad.mean(axis=0)

@@ -1,5 +1,6 @@
 """Detection, the FFHQ crop and its map back to the photo."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -215,10 +216,30 @@ def test_weak_answers_count_only_alone(monkeypatch, scores, kept):
             places = [dlib.rectangle(60 * k, 0, 60 * k + 40, 40) for k in range(3)]
             return places, scores, [0, 0, 0]
 
+    monkeypatch.setattr(alignment, "_idle", [Detector()])
+    assert alignment.detect_faces(np.zeros((100, 100, 3), np.uint8))[1].tolist() == kept
+
+
+def test_no_two_threads_use_one_detector_and_none_is_made_in_vain(monkeypatch):
+    made = []
+
+    class Detector:
+        def __init__(self):
+            made.append(self)
+
+        def run(self, picture, times_enlarged, threshold):
+            meet.wait()  # breaks unless two are here at once
+            return [], [], []
+
+    monkeypatch.setattr(alignment, "_idle", [])
     monkeypatch.setattr(dlib, "get_frontal_face_detector", Detector)
-    with ThreadPoolExecutor(1) as fresh:  # a thread makes its own detector
-        _, found = fresh.submit(alignment.detect_faces, np.zeros((100, 100, 3), np.uint8)).result()
-    assert found.tolist() == kept
+    blank = np.zeros((20, 20, 3), np.uint8)
+    with ThreadPoolExecutor(2) as threads:
+        meet = threading.Barrier(2, timeout=10)
+        assert list(threads.map(alignment.best_score, [blank] * 2)) == [-1.0, -1.0]
+    meet = threading.Barrier(1)
+    alignment.best_score(blank)
+    assert len(made) == 2
 
 
 def test_no_face(astronaut):

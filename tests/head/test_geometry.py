@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from latentface.head.geometry import Box, Surface, eye_distance, ramp
+from latentface.head.geometry import Box, Surface, brightness, eye_distance, ramp
 from latentface.ops.raster import normals
 from tests.helpers.head_picture import HEIGHT, SCALE, WIDTH, model, picture, place
 
@@ -58,3 +58,14 @@ def test_the_unit_is_the_distance_of_the_eyes():
 
 def test_ramp_is_a_smooth_step():
     assert ramp([-1.0, 0.0, 0.5, 1.0, 2.0], 0, 1).tolist() == [0, 0, 0.5, 1, 1]
+
+
+def test_brightness_is_the_mean_of_the_channels():
+    photo = picture().photo
+    for each in (photo, photo.astype(np.float32) / 7):
+        assert np.array_equal(brightness(each), each.mean(axis=2)) and brightness(each).dtype == each.mean(axis=2).dtype
+
+
+def test_an_index_is_a_box_and_a_box_an_index():
+    box = Box(2, 3, 11, 8)
+    assert Box.of(box.slices) == box

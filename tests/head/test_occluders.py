@@ -54,7 +54,7 @@ def test_it_is_found_where_it_is_and_only_there() -> None:
 
 
 def test_the_built_in_network_finds_nothing_in_front_of_a_bare_face() -> None:
-    assert picture().driver().in_front.occluders is None
+    assert picture().driver().occluders is None
 
 
 def test_it_stays_while_the_face_moves_behind_it() -> None:

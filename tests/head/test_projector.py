@@ -27,6 +27,7 @@ def test_vertices_are_those_of_the_fit(fit: HeadFit) -> None:
     changed = fit.with_expression(jawOpen=0.5, eyeBlinkLeft=1.0).with_pose(yaw=10, relative=True)
     for each in (fit, changed, replace(changed, scale=1.3 * fit.scale)):
         assert np.abs(projector.vertices(each) - each.project(model)).max() < 1e-3
+        assert np.abs(projector.landmarks(each) - each.landmarks(model)).max() < 1e-3
     assert np.array_equal(projector.vertices(fit), Projector(fit, model).vertices(fit))
 
 

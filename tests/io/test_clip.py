@@ -38,6 +38,13 @@ def test_frames_are_made_one_at_a_time() -> None:
     assert most <= 3
 
 
+@pytest.mark.parametrize("channels", [3, 4])
+def test_a_frame_with_other_colours_keeps_the_rest(channels: int) -> None:
+    frame = Frame(np.full((2, 2, channels), 7, np.uint8), Fraction(1, 3), np.zeros((68, 2)))
+    made = frame.with_colours(np.zeros((2, 2, 3), np.uint8))
+    assert made.pixels[0, 0].tolist() == [0, 0, 0, 7][:channels] and made.time == frame.time and made.face is frame.face
+
+
 def test_map_keeps_times_and_states_the_new_size() -> None:
     halved = moving(3).map(lambda pixels: pixels[::2, ::2], (32, 24))
     assert halved.size == (32, 24)

@@ -174,6 +174,15 @@ def test_frames_come_in_order_and_begin_before_an_endless_clip_ends() -> None:
         frames.close()
 
 
+def test_a_head_that_is_prepared_has_measured_what_the_photo_shows() -> None:
+    photo = Photo(photo_of())
+    head = head_engine.MovingHead(photo, api.align(photo.rgb)[0].landmarks, model(), hub.mouth())
+    assert "shown" not in vars(head.driver)
+    head.prepare()
+    assert {"shown", "eyes", "light", "spectacles", "occluders"} <= vars(head.driver).keys()
+    assert np.array_equal(photo.rgb, photo_of()), "the photo is still the same"
+
+
 @pytest.mark.parametrize("missing", ["hold", "source"])
 def test_frames_without_a_face_hold_or_show_the_photo(missing: str) -> None:
     frames, animation = animate(1, 6, FACELESS, 6, options=replace(OPTIONS, missing=missing))

@@ -6,6 +6,7 @@ import itertools
 import math
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -177,6 +178,14 @@ def test_rounding_to_bfloat16_is_to_nearest() -> None:
     x = torch.zeros(1, len(values), 1, 2, dtype=torch.bfloat16)
     came = activate(x, Addends(bias=values), Activation())[0, :, 0, 0]
     torch.testing.assert_close(came, values.to(torch.bfloat16), equal_nan=True, rtol=0, atol=0)
+
+
+def test_an_array_of_another_kind_or_with_gaps_is_refused() -> None:
+    numbers = np.zeros((4, 4), np.float32)
+    assert native.Array(np.float32).from_param(numbers).value == numbers.ctypes.data
+    for other in (numbers.astype(np.float64), numbers[:, :2]):
+        with pytest.raises(TypeError, match="expected contiguous float32"):
+            native.Array(np.float32).from_param(other)
 
 
 class TestWhoServes:

@@ -70,17 +70,28 @@ bool set_up(const float* vertices, const int32_t* corners, int32_t number, int h
 
 void fill(const Triangle& t, int32_t top, int32_t bottom, int64_t width, int32_t* index, float* weights,
           float* depths) {
-    const int64_t step_a = -(t.c.y - t.b.y) * GRID, step_b = -(t.a.y - t.c.y) * GRID;
-    const int64_t step_c = -(t.b.y - t.a.y) * GRID;
-    const int64_t low_a = owns(t.b, t.c) ? 0 : 1, low_b = owns(t.c, t.a) ? 0 : 1, low_c = owns(t.a, t.b) ? 0 : 1;
+    const Corner* from[3] = {&t.b, &t.c, &t.a};
+    const Corner* to[3] = {&t.c, &t.a, &t.b};
+    const int32_t first = std::max(t.top, top), last = std::min(t.bottom, bottom);
+    int64_t low[3], start[3], right[3], down[3];  // edge functions less their lowest values inside, and their steps
+    for (int k = 0; k < 3; ++k) {
+        low[k] = owns(*from[k], *to[k]) ? 0 : 1;
+        start[k] = edge(*from[k], *to[k], t.left * GRID, first * GRID) - low[k];
+        right[k] = -(to[k]->y - from[k]->y) * GRID;
+        down[k] = (to[k]->x - from[k]->x) * GRID;
+    }
     const double area = static_cast<double>(t.area);
-    for (int32_t row = std::max(t.top, top); row <= std::min(t.bottom, bottom); ++row) {
-        const int64_t x = t.left * GRID, y = row * GRID;
-        int64_t a = edge(t.b, t.c, x, y), b = edge(t.c, t.a, x, y), c = edge(t.a, t.b, x, y);
-        for (int32_t column = t.left; column <= t.right; ++column, a += step_a, b += step_b, c += step_c) {
-            if (a < low_a || b < low_b || c < low_c) continue;
-            const double wa = static_cast<double>(a) / area, wb = static_cast<double>(b) / area;
-            const double wc = static_cast<double>(c) / area;
+    for (int32_t row = first; row <= last; ++row) {
+        int64_t a = start[0], b = start[1], c = start[2];
+        bool entered = false;
+        for (int32_t column = t.left; column <= t.right; ++column, a += right[0], b += right[1], c += right[2]) {
+            if ((a | b | c) < 0) {  // one of them is
+                if (entered) break;
+                continue;
+            }
+            entered = true;
+            const double wa = static_cast<double>(a + low[0]) / area, wb = static_cast<double>(b + low[1]) / area;
+            const double wc = static_cast<double>(c + low[2]) / area;
             const float depth = static_cast<float>(wa * t.a.depth + wb * t.b.depth + wc * t.c.depth);
             const int64_t pixel = row * width + column;
             if (!(depth > depths[pixel])) continue;  // of equal depths the first triangle's stays
@@ -90,6 +101,7 @@ void fill(const Triangle& t, int32_t top, int32_t bottom, int64_t width, int32_t
             weights[3 * pixel + 1] = static_cast<float>(t.flipped ? wc : wb);
             weights[3 * pixel + 2] = static_cast<float>(t.flipped ? wb : wc);
         }
+        for (int k = 0; k < 3; ++k) start[k] += down[k];
     }
 }
 
