@@ -6,13 +6,15 @@ person's number), factors float32 [n, P] (see factors.FactorCode). An interrupte
 atomically, and existing ones are not rendered again.
 
 ``--views 5`` renders each person five times, with different expressions, poses, lights and positions; persons 2k and
-2k + 1 have the same skin and hair and differ only in the shape of the head.
+2k + 1 have the same skin and hair and differ only in the shape of the head. ``--turn 60`` turns the heads evenly by up
+to 60 degrees to either side, before cluttered backgrounds.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,11 +26,24 @@ from latentface.io.atomic import atomic_path
 
 if TYPE_CHECKING:
     from latentface.synthface.renderer import Renderer
+    from latentface.synthface.scene import Scene
 
 SHARD = 500
 
 
-def render_shard(heads: Path, folder: Path, number: int, size: int, views: int = 1) -> Path:
+def sample_turned(renderer: Renderer, seed: int, views: int, turn: float) -> Scene:
+    """The scene of a seed (see `scene.sample_view`), the head turned by up to `turn` degrees, unless that is 0."""
+    from latentface.synthface.clips import cluttered
+    from latentface.synthface.scene import sample_view
+
+    scene = sample_view(seed, views, renderer.library.sizes, len(renderer.head.identity_deltas))
+    if not turn:
+        return scene
+    rng = np.random.default_rng([seed, 5])
+    return replace(scene, yaw=float(rng.uniform(-turn, turn)), backdrop=cluttered(scene.backdrop, rng))
+
+
+def render_shard(heads: Path, folder: Path, number: int, size: int, views: int = 1, turn: float = 0.0) -> Path:
     """Render the scenes with seeds number * SHARD ... into one shard, unless it exists."""
     from latentface.synthface.factors import FactorCode
     from latentface.synthface.library import load_library
@@ -40,7 +55,8 @@ def render_shard(heads: Path, folder: Path, number: int, size: int, views: int =
     renderer = _RENDERERS.get((heads, size))
     if renderer is None:
         renderer = _RENDERERS[heads, size] = Renderer(load_library(heads), size=size)
-    drawn = [renderer.sample(seed, views) for seed in range(number * SHARD, (number + 1) * SHARD)]
+    seeds = range(number * SHARD, (number + 1) * SHARD)
+    drawn = [renderer.render(sample_turned(renderer, seed, views, turn)) for seed in seeds]
     code = FactorCode.of(renderer.library)
     with atomic_path(path) as partial, open(partial, "wb") as stream:
         np.savez(
@@ -61,7 +77,14 @@ _RENDERERS: dict[tuple[Path, int], Renderer] = {}  # one a process: making it ta
 
 
 def render_dataset(
-    heads: Path, folder: Path, count: int, size: int = 128, workers: int = 2, first: int = 0, views: int = 1
+    heads: Path,
+    folder: Path,
+    count: int,
+    size: int = 128,
+    workers: int = 2,
+    first: int = 0,
+    views: int = 1,
+    turn: float = 0.0,
 ) -> None:
     """Draw ``count`` scenes (rounded up to whole shards) from seed ``first`` on, in worker processes.
 
@@ -75,7 +98,7 @@ def render_dataset(
     for name in ("LP_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        jobs = [pool.apply_async(render_shard, (heads, folder, n, size, views)) for n in numbers]
+        jobs = [pool.apply_async(render_shard, (heads, folder, n, size, views, turn)) for n in numbers]
         for job in jobs:
             click.echo(job.get(), err=True)
 
@@ -88,9 +111,10 @@ def render_dataset(
 @click.option("--workers", default=2, show_default=True)
 @click.option("--first", default=0, show_default=True, help="First seed.")
 @click.option("--views", default=1, show_default=True, help="Pictures of each person.")
-def main(heads: Path, output: Path, count: int, size: int, workers: int, first: int, views: int) -> None:
+@click.option("--turn", default=0.0, show_default=True, help="Most degrees to either side; 0: few people turn far.")
+def main(heads: Path, output: Path, count: int, size: int, workers: int, first: int, views: int, turn: float) -> None:
     """Render a dataset of synthetic faces."""
-    render_dataset(heads, output, count, size, workers, first, views)
+    render_dataset(heads, output, count, size, workers, first, views, turn)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """Train the built-in identity embedding: `python -m latentface.training.identity --faces DIR --rigged DIR --out DIR`.
 
-It learns from photographs and from pictures of the same people driven by the head (`people`). First the trunk learns: a
-batch takes several pictures of some people, and the loss is the supervised contrastive one (Khosla et al. 2020, eq. 2):
-each picture must find the others of the same person. Then the last layer is set in closed form, by linear discriminant
-analysis of the trunk's features and a trained landmark network's points. Some people with several photographs are held
-out. The augmentation recolours and covers as for the landmarks, but bends the face little.
+It learns from photographs, from pictures of the same people driven by the head, and, with `--renders DIR`, from
+rendered people, too (`people`).
+First the trunk learns: a batch takes several pictures of some people of one source, and the loss is the supervised
+contrastive one (Khosla et al. 2020, eq. 2): each picture must find the others of the same person. Then the last layer
+is set in closed form, by linear discriminant analysis of the trunk's features and a trained landmark network's points.
+Some people with several photographs are held out, and some rendered ones. The augmentation recolours and covers as for
+the landmarks, but bends the face little.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from latentface.errors import InputError
+from latentface.faces.alignment import BuiltinLandmarks
 from latentface.networks.identity import IdentityConfig, IdentityNet
 from latentface.networks.landmarks import LandmarkNet
 from latentface.networks.trunk import FaceTrunk, TrunkConfig
@@ -26,7 +29,7 @@ from latentface.pretrained.native import Base, write_network
 from latentface.training.faces import FaceData
 from latentface.training.landmark_augmentation import AugmentOptions, augment
 from latentface.training.loop import Loop, LoopOptions, command_line, loop_options
-from latentface.training.people import load_people, same_picture
+from latentface.training.people import load_people, load_renders, same_picture
 
 CONFIG = TrunkConfig(input_size=80)
 OPTIONS = LoopOptions(minutes=25.0)
@@ -34,8 +37,10 @@ CHANGES = AugmentOptions(
     rotation=7.0, log_scale=0.06, log_stretch=0.01, bend=0.002, brow_lift=(0.0, 0.0), background_share=0.7,
     occluder_share=0.2, grey_share=0.2,
 )  # fmt: skip
+HELD_OUT_SHARE = 0.05  # of the rendered people
 TEMPERATURE = 0.1
 SHRINKAGE = 0.003
+SHARES = (0.8, 0.2)  # of the sources in the last layer, photographs first
 
 
 def contrastive_loss(vectors: Tensor, persons: Tensor, temperature: float = TEMPERATURE) -> Tensor:
@@ -79,8 +84,8 @@ class IdentityTask:
     """Batches, loss and figures: what `Loop` needs of the data.
 
     Args:
-        data: pictures to train on, with the label `person`.
-        held: photographs of other people, with the same label; each of several.
+        sources: pictures to train on by the name of their source, with the label `person`, which differs between them.
+        held: pictures of other people, likewise; each of several.
         config: shape of the trunk.
         people: persons in a batch.
         views: pictures of each.
@@ -89,26 +94,39 @@ class IdentityTask:
     kind = "trunk"
 
     def __init__(
-        self, data: FaceData, held: FaceData, config: TrunkConfig = CONFIG, people: int = 40, views: int = 3
+        self,
+        sources: Mapping[str, FaceData],
+        held: Mapping[str, FaceData],
+        config: TrunkConfig = CONFIG,
+        people: int = 40,
+        views: int = 3,
     ) -> None:
-        self.data, self.held, self.config, self.people, self.views = data, held, config, people, views
-        found = torch.unique(data.labels["person"])
-        if len(found) < people:
-            raise InputError(f"{len(found)} people: expected at least {people}, as many as a batch takes")
-        self.members = [torch.nonzero(data.labels["person"] == person)[:, 0] for person in found]
-        self.apart = ~same_picture(held.images)
+        self.sources, self.held, self.config, self.people, self.views = sources, held, config, people, views
+        self.members: dict[str, list[Tensor]] = {}
+        for name, data in sources.items():
+            found = torch.unique(data.labels["person"])
+            if len(found) < people:
+                raise InputError(f"{len(found)} people: expected at least {people}, as many as a batch takes")
+            self.members[name] = [torch.nonzero(data.labels["person"] == person)[:, 0] for person in found]
+        self.apart = {name: ~same_picture(data.images) for name, data in held.items()}
 
     def build(self) -> FaceTrunk:
         """A fresh trunk."""
         return FaceTrunk(self.config)
 
     def sample_batch(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Several augmented pictures of some people: framed pictures [N, 3, S, S] and persons [N]."""
-        picked = torch.randperm(len(self.members), generator=generator, device=generator.device)[: self.people]
-        chosen = torch.cat([self._views_of(self.members[person], generator) for person in picked.tolist()])
-        images, points, masks = self.data.batch(chosen, generator.device)
+        """Several augmented pictures of some people of a source: framed pictures [N, 3, S, S] and persons [N].
+
+        Were there several sources in a batch, the network would learn to tell these.
+        """
+        number = torch.randint(len(self.sources), (), generator=generator, device=generator.device)
+        name = list(self.sources)[int(number)]
+        data, members = self.sources[name], self.members[name]
+        picked = torch.randperm(len(members), generator=generator, device=generator.device)[: self.people]
+        chosen = torch.cat([self._views_of(members[person], generator) for person in picked.tolist()])
+        images, points, masks = data.batch(chosen, generator.device)
         framed, _ = augment(images, points, masks, self.config, CHANGES, generator)
-        return framed, self.data.labels["person"][chosen].to(generator.device)
+        return framed, data.labels["person"][chosen].to(generator.device)
 
     def _views_of(self, members: Tensor, generator: torch.Generator) -> Tensor:
         """Some of a person's pictures, each as seldom twice as their number allows."""
@@ -127,10 +145,14 @@ class IdentityTask:
 
     @torch.no_grad()
     def compare(self, embed: Callable[[Tensor], Tensor], device: str = "cpu") -> dict[str, float]:
-        """What an embedding of crops says of pairs of the held-out people's photographs (see `cosines`)."""
-        parts = torch.split(torch.arange(len(self.held)), 64)
-        vectors = torch.cat([embed(self.held.crops(part, torch.device(device))).cpu() for part in parts])
-        return cosines(vectors, self.held.labels["person"], self.apart)
+        """What an embedding of crops says of pairs of pictures of those held out of each source (see `cosines`)."""
+        figures: dict[str, float] = {}
+        for name, held in self.held.items():
+            parts = torch.split(torch.arange(len(held)), 64)
+            vectors = torch.cat([embed(held.crops(part, torch.device(device))).cpu() for part in parts])
+            found = cosines(vectors, held.labels["person"], self.apart[name])
+            figures |= {f"{name}_{figure}": value for figure, value in found.items()}
+        return figures
 
 
 @dataclass(frozen=True)
@@ -149,27 +171,31 @@ def settle(network: IdentityNet, task: IdentityTask, generator: torch.Generator)
     The directions in which people differ most are kept, each scaled by its deviation within a person; the part that all
     faces share is removed.
     """
-    seen = []
-    for chosen in torch.split(torch.arange(len(task.data)), 64):
-        crops, _ = augment(*task.data.batch(chosen, generator.device), Whole(), CHANGES, generator)
-        seen.append(network.describe(crops).double())
-    persons = task.data.labels["person"].to(generator.device)
-    weight, bias = discriminant(torch.cat(seen), persons, network.config.features)
+    seen, persons, sources = [], [], []
+    for number, data in enumerate(task.sources.values()):
+        for chosen in torch.split(torch.arange(len(data)), 64):
+            crops, _ = augment(*data.batch(chosen, generator.device), Whole(), CHANGES, generator)
+            seen.append(network.describe(crops).double())
+        persons.append(data.labels["person"])
+        sources.append(torch.full_like(data.labels["person"], number))
+    told = [torch.cat(labels).to(generator.device) for labels in (persons, sources)]
+    weight, bias = discriminant(torch.cat(seen), told[0], network.config.features, told[1])
     network.out.weight.copy_(weight)
     network.out.bias.copy_(bias)
 
 
-def discriminant(vectors: Tensor, persons: Tensor, features: int) -> tuple[Tensor, Tensor]:
-    """Weight [features, S] and bias [features] that make vectors [N, S] of persons [N] comparable (see `settle`)."""
+def discriminant(vectors: Tensor, persons: Tensor, features: int, sources: Tensor) -> tuple[Tensor, Tensor]:
+    """Weight [features, S] and bias [features] that make vectors [N, S] of persons [N] comparable (see `settle`).
+
+    The sources [N] weigh as `SHARES` says. What tells them apart says nothing of a person: it counts as a difference
+    within each.
+    """
     mean, scale = vectors.mean(0), vectors.std(0).clamp(min=1e-6)
     vectors = (vectors - mean) / scale
-    index = torch.unique(persons, return_inverse=True)[1]
-    counts = torch.bincount(index)
-    means = torch.zeros(len(counts), vectors.shape[1]).to(vectors).index_add_(0, index, vectors) / counts[:, None]
-    spread = vectors - means[index]
-    within = spread.T @ spread / (len(vectors) - len(counts))
+    parts = [scatter(vectors[sources == source], persons[sources == source]) for source in torch.unique(sources)]
+    shares = torch.tensor(SHARES[: len(parts)]).to(vectors)[:, None, None]
+    within, between = ((shares * torch.stack(each)).sum(0) / shares.sum() for each in zip(*parts, strict=True))
     within += SHRINKAGE * within.trace() / len(within) * torch.eye(len(within)).to(within)
-    between = means.T.cov() - within * (len(counts) / len(vectors))  # minus the variance of a mean of few pictures
     whiten = torch.linalg.inv(torch.linalg.cholesky(within))
     axes = torch.linalg.eigh(whiten @ between @ whiten.T)[1].flip(1)[:, :features]  # most different first
     weight = axes.T @ whiten
@@ -177,18 +203,39 @@ def discriminant(vectors: Tensor, persons: Tensor, features: int) -> tuple[Tenso
     return weight, -weight @ mean
 
 
+def scatter(vectors: Tensor, persons: Tensor) -> tuple[Tensor, Tensor]:
+    """Covariances [S, S] within persons, with the square of the mean of all, and between them, of vectors [N, S]."""
+    index = torch.unique(persons, return_inverse=True)[1]
+    counts = torch.bincount(index)
+    means = torch.zeros(len(counts), vectors.shape[1]).to(vectors).index_add_(0, index, vectors) / counts[:, None]
+    spread = vectors - means[index]
+    within = spread.T @ spread / (len(vectors) - len(counts))
+    between = means.T.cov() - within * (len(counts) / len(vectors))  # minus the variance of a mean of few pictures
+    common = vectors.mean(0)
+    return within + common[:, None] * common, between
+
+
 def main(arguments: list[str] | None = None) -> None:
     """The command line of this recipe."""
     parser = command_line("latentface.training.identity", __doc__, OPTIONS, data=None)
     parser.add_argument("--faces", type=Path, required=True, help="folder of photographs (faces.jsonl, crops)")
     parser.add_argument("--rigged", type=Path, required=True, help="folder of shards of them driven by the head")
+    parser.add_argument("--renders", type=Path, help="folder of shards of rendered people, several views of each")
     parser.add_argument("--landmarks", default="landmarks", help="landmark network: built-in name or file")
     given = parser.parse_args(arguments)
     options = loop_options(given, OPTIONS)
-    task = IdentityTask(*load_people(given.faces, given.rigged))
+    landmarks = load_landmarks(given.landmarks, given.device)
+    photographs, others = load_people(given.faces, given.rigged)
+    sources, held = {"photographs": photographs}, {"photographs": others}
+    if given.renders:
+        renders = load_renders(given.renders, BuiltinLandmarks(landmarks))
+        people = torch.unique(renders.labels["person"])
+        unseen = torch.isin(renders.labels["person"], people[: round(len(people) * HELD_OUT_SHARE)])
+        sources["renders"], held["renders"] = renders.chosen(~unseen), renders.chosen(unseen)
+    task = IdentityTask(sources, held)
     loop = Loop(task, given.out, options, given.device)
     loop.run()
-    network = join(loop.averaged, load_landmarks(given.landmarks, given.device))
+    network = join(loop.averaged, landmarks)
     settle(network, task, torch.Generator(loop.device).manual_seed(given.seed))
     path = given.out / "identity.safetensors"
     base = Base.inside(given.landmarks, "landmarks.")

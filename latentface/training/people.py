@@ -1,7 +1,7 @@
-"""People for the recipe of the identity embedding: photographs of them, and pictures in which the head drives them.
+"""People for the recipe of the identity embedding: photographs, pictures in which the head drives them, and renders.
 
 Some have several photographs (`portrait_sources.person_of`), most have one, and `synthface.portraits` gives each of
-them other expressions, views and lights.
+them other expressions, views and lights. Rendered people (`synthface.dataset`) are seen from the side as well.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ import torch
 from torch.nn import functional as F
 
 from latentface.errors import InputError
+from latentface.faces.alignment import BuiltinLandmarks, glance
 from latentface.synthface.portrait_sources import SourceFace, read_faces
 from latentface.training.data import load_shards
-from latentface.training.faces import FaceData, join
-from latentface.training.photo_landmarks import driven, photographed
+from latentface.training.faces import FaceData, join, load_faces
+from latentface.training.photo_landmarks import SIDE, driven, photographed
 
 HELD_OUT_STRIDE: Final = 4  # of the people with several photographs, every which is only measured on
 COMPARED: Final = 32  # pixels of a side at which photographs are compared
@@ -57,6 +58,23 @@ def load_photographs(faces: Path) -> tuple[FaceData, FaceData]:
         _load([face for face in known if face.person not in held]),
         _load([face for face in known if face.person in held]),
     )
+
+
+def load_renders(folder: Path, landmarks: BuiltinLandmarks) -> FaceData:
+    """Rendered people with a negative number for each `person`, aligned by landmarks that the network finds, as in use.
+
+    Raises:
+        InputError: no shards, or shards without the label `head`.
+    """
+    data = load_faces([folder], ("head",))
+    images, points = [], []
+    for image, known in zip(data.images.permute(0, 2, 3, 1).numpy(), data.points.double().numpy(), strict=True):
+        picture = np.ascontiguousarray(image)
+        crop = glance(picture, landmarks.look_again(picture, known[None])[0], SIDE)
+        images.append(crop.image)
+        points.append(crop.crop_landmarks)
+    pictures = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
+    return FaceData(pictures, torch.from_numpy(np.stack(points)).float(), labels={"person": -1 - data.labels["head"]})
 
 
 def _load(faces: Sequence[SourceFace]) -> FaceData:
