@@ -45,7 +45,7 @@ GLIMPSE = 5 / 8  # of a picture's side: discriminators see so much of it, at a r
 SCALE = 2  # of the enlargement: pretrained networks know objects of 200 pixels, and `latentface evaluate` enlarges, too
 COLOURS = 10  # places each way in a glimpse where colours count
 CONTRAST = 7  # side in pixels of the neighbourhood whose mean a pixel contrasts with
-FREE, MORE = 0.04, 1.5  # local contrast that any place may have, and by how often it may exceed the original's
+FREE, MORE = 0.02, 1.5  # local contrast that any place may have, and by how often it may exceed the original's
 SHOWN = 16  # pictures of each kind on the sheet
 
 
@@ -69,7 +69,7 @@ class TranslationRecipe:
     moments: float = 40.0
     content: float = 2.5
     landmarks: float = 250.0
-    clutter: float = 200.0
+    clutter: float = 300.0
     attention: float = 0.7
     average: float = 1_000
     warm_up: int = 100
