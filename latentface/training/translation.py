@@ -38,14 +38,13 @@ from latentface.networks.translation import TranslationConfig, TranslationNet
 from latentface.pretrained.native import write_network
 from latentface.training.adversary import ProjectedDiscriminator
 from latentface.training.loop import append_means
+from latentface.training.picture_losses import clutter
 from latentface.training.translation_data import Kind, load_photographs, load_renders
 
 WIDTH = 48  # of the discriminators' heads
 GLIMPSE = 5 / 8  # of a picture's side: discriminators see so much of it, at a random place, enlarged
 SCALE = 2  # of the enlargement: pretrained networks know objects of 200 pixels, and `latentface evaluate` enlarges, too
 COLOURS = 10  # places each way in a glimpse where colours count
-CONTRAST = 7  # side in pixels of the neighbourhood whose mean a pixel contrasts with
-FREE, MORE = 0.02, 1.5  # local contrast that any place may have, and by how often it may exceed the original's
 SHOWN = 16  # pictures of each kind on the sheet
 
 
@@ -58,7 +57,8 @@ class TranslationRecipe:
     difference after there and back.
     moments: of the distance between moments. content: of that between deep features. landmarks: of the landmarks'
     shift in inter-ocular distances, from the first kind to the second. clutter: of the local contrast that plain places
-    gain beyond `FREE`. attention: of the mean attention. average: half-life of the averaged weights, in pictures.
+    gain (`picture_losses.clutter`). attention: of the mean attention. average: half-life of the averaged weights, in
+    pictures.
     """
 
     pictures: int = 8_000
@@ -129,22 +129,6 @@ def _glimpse(pictures: Tensor, corner: NDArray[np.float64]) -> Tensor:
     y, x = (int(each * (pictures.shape[-1] - side + 1)) for each in corner)
     part = pictures[:, :, y : y + side, x : x + side]
     return F.interpolate(part, scale_factor=SCALE, mode="bilinear", align_corners=False)
-
-
-def _clutter(made: Tensor, originals: Tensor) -> Tensor:
-    """How much local contrast pictures gain where their originals [N, 3, S, S] are plain, a scalar.
-
-    Without it, curls of hair appear in backgrounds: discriminators and moments ask that there be hair, not where.
-    """
-    gained: Tensor = F.relu(_local_contrast(made) - MORE * _local_contrast(originals) - FREE).mean()
-    return gained
-
-
-def _local_contrast(pictures: Tensor) -> Tensor:
-    """Root mean square difference [N, 1, S, S] from the surroundings' mean colour, in pictures of range [-1, 1]."""
-    pictures = pictures.float()
-    apart = pictures - F.avg_pool2d(pictures, CONTRAST, 1, CONTRAST // 2, count_include_pad=False)
-    return (F.avg_pool2d(apart.square().mean(1, keepdim=True), 5, 1, 2) + 1e-6).sqrt()
 
 
 class TranslationTrainer:
@@ -232,7 +216,7 @@ class TranslationTrainer:
         terms = {
             "content": self._deep(ours, known),
             "attention": attention.mean(),
-            "clutter": _clutter(made, originals),
+            "clutter": clutter(made, originals),
             "adversary": self._teach(known, [each.detach() for each in ours]),
         }
         self.adversaries.requires_grad_(False)
