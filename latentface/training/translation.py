@@ -66,8 +66,8 @@ class TranslationRecipe:
     rate: float = 1e-3
     adversary_rate: float = 3e-4
     cycle: float = 10.0
-    moments: float = 80.0
-    content: float = 1.5
+    moments: float = 160.0
+    content: float = 1.0
     landmarks: float = 250.0
     clutter: float = 300.0
     attention: float = 0.7
