@@ -123,9 +123,8 @@ def probe(network: RetargetNet, own: Cast, held: Cast, strangers: Cast) -> dict[
 
     scale = StandardScaler().fit(codes_of(network, own).numpy())
     learnt, seen, strange = (scale.transform(codes_of(network, cast).numpy()) for cast in (own, held, strangers))
-    who = MLPClassifier(hidden_layer_sizes=(128,), early_stopping=True, max_iter=100, random_state=0).fit(
-        learnt, own.person.numpy()
-    )
+    # without early stopping: it ends before the classifier has found anything, if there is little to find
+    who = MLPClassifier(hidden_layer_sizes=(128,), max_iter=150, random_state=0).fit(learnt, own.person.numpy())
     truths = [cast.truth for cast in (own, held, strangers)]
     varies = truths[0].std(0) > 0.05
     y = [truth[:, varies].numpy() for truth in truths]

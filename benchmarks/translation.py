@@ -5,7 +5,8 @@ on renders and photographs that no network was trained on (their last ones, and 
 Frechet and the kernel distance are those of `latentface evaluate` (features of the network `perceptual`, which took no
 part in the training), and beside them those of SqueezeNet's features, which the discriminators see. Landmarks are
 those that the network `landmarks` finds, in per cent of the inter-ocular distance, over the 51 inner points. `--write`
-keeps all renders, translated, as shards to train on.
+keeps all renders, translated, as shards to train on. `--taught PLAIN TRANSLATED` compares two landmark networks that
+learnt from these shards, face by face, on the held-out photographs, with the built-in network as the reference.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--faces", type=Path, required=True)
     parser.add_argument("--lpips", type=Path, required=True)
-    parser.add_argument("--network", nargs="+", required=True)
+    parser.add_argument("--network", nargs="*", default=[])
+    parser.add_argument("--taught", nargs=2, metavar=("PLAIN", "TRANSLATED"), help="files of landmark networks")
     parser.add_argument("--first", type=int, default=3000, help="so many renders were trained on")
     parser.add_argument("--count", type=int, default=500, help="so many after these are measured on")
     parser.add_argument("--sheet", type=Path)
@@ -49,6 +51,9 @@ def main() -> None:
     chosen = slice(given.first, given.first + given.count)
     held, truth = images[chosen], redefine(images[chosen], points[chosen])
     photographs = load_photographs(given.faces, held.shape[-1])[1]
+    if given.taught:
+        compare_taught(photographs, *map(load_landmarks, given.taught))
+        return
     meter = Meter(photographs, given.lpips)
     plain = held.float() / 127.5 - 1
     before = meter.landmarks(plain)
@@ -96,10 +101,32 @@ class Meter:
             )
             print(f"  {name}: {told}")
 
-    @torch.no_grad()
     def landmarks(self, pictures: Tensor) -> Tensor:
         """Landmarks [n, 68, 2] in crop units."""
-        return torch.cat([crop_landmarks(self.network, part) for part in pictures.split(32)])
+        return found(self.network, pictures)
+
+
+@torch.no_grad()
+def found(network: LandmarkNet, pictures: Tensor) -> Tensor:
+    """Landmarks [n, 68, 2] in crop units."""
+    return torch.cat([crop_landmarks(network, part) for part in pictures.split(32)])
+
+
+def compare_taught(photographs: Kind, plain: LandmarkNet, translated: LandmarkNet, draws: int = 10_000) -> None:
+    """Print errors of two landmark networks, and the mean difference of faces with its 95 % bootstrap interval."""
+    pictures = photographs.images.float() / 127.5 - 1
+    truth = found(load_landmarks(), pictures)
+    answers = [found(network, pictures) for network in (plain, translated)]
+    without = [each - (each - truth).mean(0) for each in answers]  # of each point's mean offset, a matter of definition
+    random = np.random.default_rng(0)
+    for title, both in (("inner points", answers), ("without the mean offset of each point", without)):
+        a, b = (faces_apart(each, truth).numpy() for each in both)
+        means = (b - a)[random.integers(0, len(a), (draws, len(a)))].mean(1)
+        low, high = np.percentile(means, (2.5, 97.5))
+        print(
+            f"{title}: plain {a.mean():.3f} %, translated {b.mean():.3f} %, difference {(b - a).mean():+.3f} "
+            f"[{low:+.3f}, {high:+.3f}], nearer on {(b < a).sum()} of {len(a)} photographs"
+        )
 
 
 def units(points: Tensor, side: int) -> Tensor:
@@ -109,8 +136,13 @@ def units(points: Tensor, side: int) -> Tensor:
 
 def apart(ours: Tensor, theirs: Tensor) -> float:
     """Mean distance of the inner points, in per cent of the inter-ocular distance."""
+    return float(faces_apart(ours, theirs).mean())
+
+
+def faces_apart(ours: Tensor, theirs: Tensor) -> Tensor:
+    """`apart` of each face, [n]."""
     eyes = (theirs[:, 42:48].mean(1) - theirs[:, 36:42].mean(1)).norm(dim=1)
-    return 100 * float(((ours - theirs)[:, 17:].norm(dim=2).mean(1) / eyes).mean())
+    return 100 * (ours - theirs)[:, 17:].norm(dim=2).mean(1) / eyes
 
 
 @torch.no_grad()

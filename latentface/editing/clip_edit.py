@@ -94,7 +94,7 @@ def edit_clip(
     editor = _ClipEditor(change, options or ClipOptions(), landmarks, name, note, kept, face)
     beginning, clip = clip.ahead(LOOKED_AT)
     editor.begin(islice(beginning, LOOKED_AT))
-    frames = editor.frames(clip, 0 if clip.once and clip.count is None else editor.at_once)
+    frames = editor.frames(clip, 0 if clip.live else editor.at_once)
     return EditedClip(replace(clip, frames=frames, source_type=COMPOSITE), editor.report)
 
 

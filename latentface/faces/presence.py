@@ -13,7 +13,8 @@ from latentface.faces.alignment import LandmarkPredictor
 from latentface.faces.square import shrink
 
 _SEARCH_SIDES = (320, 10**6)  # long sides of the copies in which a driver's face is searched; the last is the full size
-_PRESENCE_SIDE = 118  # size of the driver's square in which the face is searched in each frame
+PRESENCE_SIDE = 118  # size of the driver's square in which the face is searched in each frame
+_MIDDLE = np.s_[31:110, 20:98]  # of that: around a face that is where the square was made for it
 _PRESENCE_SCORE = -0.5  # dlib's score: heads turned far away score higher, pictures without a face lower
 
 
@@ -64,5 +65,9 @@ def _copy(picture: Pixels, side: int) -> tuple[Pixels, Float64Array]:
 
 
 def shows_face(square: Pixels) -> bool:
-    """Whether a face, turned away or not, can still be detected in the square where one was."""
-    return alignment.best_score(shrink(square, _PRESENCE_SIDE)) >= _PRESENCE_SCORE
+    """Whether a face, turned away or not, can still be detected in the square where one was.
+
+    It is searched in the middle first, which takes half the time, and everywhere if it is not there.
+    """
+    small = shrink(square, PRESENCE_SIDE)
+    return any(alignment.best_score(part) >= _PRESENCE_SCORE for part in (small[_MIDDLE], small))

@@ -98,6 +98,11 @@ class Clip:
         return iter(self.frames)
 
     @property
+    def live(self) -> bool:
+        """Whether the clip has no end that is known, as a camera: each frame is wanted as soon as it is there."""
+        return self.once and self.count is None
+
+    @property
     def once(self) -> bool:
         """Whether the clip can be iterated over only once."""
         return isinstance(self.frames, Iterator)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Generic, Protocol, TypeVar
@@ -23,6 +23,7 @@ from latentface.io.provenance import COMPOSITE
 from latentface.motion.background import carry_along
 from latentface.motion.driver import Driver, DriverReport, retargeting, together
 from latentface.motion.face_model import FaceModel, Points
+from latentface.motion.in_order import free_cores, in_order
 from latentface.networks.precision import convolving, is_rough
 from latentface.options.clips import AnimateOptions
 
@@ -34,6 +35,7 @@ FEATHER = (
     0.05  # share of the square's side: the soft edge of the blend, narrow because old and new are both visible in it
 )
 STILL = 0.5  # weight of the blend below which the picture is kept still
+LIVE_WORKERS = 2  # frames of a live picture that are rendered at once; each more would make it later
 HEAD = (0.4, 0.48)  # semi-axes of the ellipse around head and neck, in sides of the square
 
 
@@ -187,7 +189,8 @@ def animate(
     transfers = [
         retargeting(face.keypoints, seen[min(i, len(seen) - 1)].reference, options) for i, face in enumerate(moving)
     ]
-    frames = (move_frame(picture, moving, transfers, *step) for step in together(seen))
+    on_cpu = all(face.large.device.type == "cpu" for face in moving)
+    frames = rendered(drivers[0], picture, moving, transfers, seen, free_cores() if on_cpu else 1)
     return assemble(drivers[0], picture, frames, places, [driver.report for driver in seen])
 
 
@@ -222,6 +225,19 @@ def move_frame(
         if face.square.side > largest:
             landmarks, largest = points, face.square.side
     return Frame(frame, time, landmarks)
+
+
+def rendered(
+    first: Clip, picture: Pixels, moving: Sequence[Moving[State]], transfers: Sequence[Callable[[Seen], State]],
+    drivers: Sequence[Iterable[tuple[Fraction, Seen | None]]], workers: int,
+) -> Iterator[Frame]:  # fmt: skip
+    """The frames of `move_frame` at the times of the first driver, `workers` at once (of a camera, `LIVE_WORKERS`)."""
+
+    def render(step: tuple[Fraction, list[Seen | None]]) -> Frame:
+        return move_frame(picture, moving, transfers, *step)
+
+    at_once, ahead = (min(workers, LIVE_WORKERS), 0) if first.live else (workers, 1)
+    return in_order(together(drivers), render, at_once, ahead=ahead)
 
 
 def assemble(

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 import numpy as np
@@ -19,7 +20,7 @@ from scipy.spatial import ConvexHull, QhullError
 from latentface.arrays import Float64Array, Pixels
 from latentface.errors import InputError, NoFaceFound
 from latentface.faces.alignment import LandmarkPredictor
-from latentface.faces.presence import best_face, shows_face
+from latentface.faces.presence import PRESENCE_SIDE, best_face, shows_face
 from latentface.faces.square import SIDE, Square, shrink
 from latentface.io.clip import Clip, Frame
 from latentface.io.images import to_tensor
@@ -98,9 +99,10 @@ class Driver(Generic[Points]):
     def see(self, frame: Frame) -> Points | None:
         """A frame's keypoints, or None if it shows no face in the square of the reference."""
         square = self.square.cut(frame.pixels[..., :3])
-        if self.options.missing != "ignore" and not shows_face(square):
+        small = shrink(square, self.model.config.resolution)  # large enough for the search as well, as a rule
+        if self.options.missing != "ignore" and not shows_face(square if len(small) < PRESENCE_SIDE else small):
             return None
-        found: Points = keypoints_of(square, self.model)
+        found: Points = keypoints_of(small, self.model)
         return found
 
 
@@ -239,7 +241,7 @@ class Retargeting:
         change = multiply(driving.jacobian, invert(self.reference.jacobian))
         return Keypoints(value, multiply(change, self.source.jacobian))
 
-    @property
+    @cached_property
     def scale(self) -> float:
         """The spread of the source's keypoints relative to the reference frame's; 1 without `adapt_scale`."""
         areas = [hull_area(points.value[0]) for points in (self.source, self.reference)]

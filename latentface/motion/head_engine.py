@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from fractions import Fraction
 
 import numpy as np
 
@@ -30,12 +29,11 @@ from latentface.head.model import HeadModel
 from latentface.head.painting import paint_opening
 from latentface.head.projector import Projector
 from latentface.head.view import HeadView
-from latentface.io.clip import Clip, Frame
+from latentface.io.clip import Clip
 from latentface.io.images import Photo
-from latentface.motion.animator import Animation, assemble, move_frame, order_faces, with_alpha
-from latentface.motion.driver import together
+from latentface.motion.animator import Animation, assemble, order_faces, rendered, with_alpha
 from latentface.motion.head_driver import HeadDriver, HeadMotion, neck_joint
-from latentface.motion.in_order import free_cores, in_order
+from latentface.motion.in_order import free_cores
 from latentface.networks.mouth import MouthNet
 from latentface.options.clips import AnimateOptions
 
@@ -43,7 +41,6 @@ LARGEST_GAZE = 20.0  # degrees
 LARGEST_PLACE = 1.0  # largest displacement of a neck in centimetres
 LARGEST_SIZE = 0.06  # natural logarithm
 SOFT = 0.6  # share of a limit from which motion slows down
-LIVE_WORKERS = 2  # frames of a live picture that are rendered at once; each more would make it later
 SEAM = 0.1  # sides of two heads' squares over which the motion of one passes into that of the other
 #: Opposite shapes: a decrease of one below the reference frame counts as an increase of the other.
 OPPOSED = (
@@ -210,8 +207,7 @@ def animate(
     for head in moving:
         head.leave_room([other.square for other in moving if other is not head])
     first = drivers[0]
-    live = first.once and first.count is None
-    if live:
+    if first.live:
         for head in moving:
             head.prepare()
     trackers: list[PersonTracker | None] = [*persons] or [None] * len(drivers)
@@ -223,13 +219,8 @@ def animate(
         HeadRetargeting(head.fit, seen[min(i, len(seen) - 1)].reference, options) for i, head in enumerate(moving)
     ]
     picture = with_alpha(photo)
-
-    def render_frame(step: tuple[Fraction, Sequence[HeadMotion | None]]) -> Frame:
-        return move_frame(picture, moving, transfers, *step)
-
-    most = min(free_cores(), LIVE_WORKERS) if live else free_cores()
-    workers = min(head.view.at_once(most) for head in moving)
-    frames = in_order(together(seen), render_frame, workers, ahead=0 if live else 1)
+    workers = min(head.view.at_once(free_cores()) for head in moving)
+    frames = rendered(first, picture, moving, transfers, seen, workers)
     return assemble(first, picture, frames, [head.square for head in moving], [driver.report for driver in seen])
 
 

@@ -10,7 +10,7 @@ which the decoder warps and repaints.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -255,3 +255,23 @@ class RetargetNet(nn.Module):
         """Pictures [N, 3, R, R] in [-1, 1] and landmarks [N, 68, 2] of persons who do what codes [N, code] say."""
         pictures, moved = self.decoder(codes, person)
         return pictures, self.points_mean + self.points_scale * moved
+
+    @torch.no_grad()
+    def shorten(self, kept: Tensor, values: Tensor) -> None:
+        """Leave out directions of the code, in place.
+
+        Args:
+            kept: which remain, bool [code].
+            values: what the decoder takes the others for, [code].
+        """
+        decoder, code = self.decoder, len(kept)
+        films = [part.film for part in decoder.modules() if isinstance(part, _Conditioned)]
+        for layer in (decoder.start, *films, decoder.points[0], decoder.flow[0]):  # the code is what they see first
+            assert isinstance(layer, nn.Linear)
+            told, beside = layer.weight[:, :code], layer.weight[:, code:]
+            layer.bias.add_(told[:, ~kept] @ values[~kept])
+            layer.weight = nn.Parameter(torch.cat([told[:, kept], beside], 1))
+        for encoder in self.encoders.values():
+            last = [part for part in encoder.modules() if isinstance(part, nn.Linear)][-1]  # mean and log variance
+            last.weight, last.bias = (nn.Parameter(each[kept.repeat(2)]) for each in (last.weight, last.bias))
+        self.config = replace(self.config, code=int(kept.sum()))

@@ -12,6 +12,8 @@ from torch.nn import functional as F
 from latentface.networks.perceptual import FeatureDistance
 
 TEXTURE_MAPS, WINDOW = 3, 8  # the finest maps, and the side of what is called a place in them, in cells
+CONTRAST = 7  # the side in pixels of the surroundings with which a pixel contrasts
+FREE, MORE = 0.02, 1.5  # the contrast that any place may have, and how many times that of the original
 WIDEST = 96  # the side of the windows into large pictures
 
 
@@ -83,3 +85,20 @@ def views(resolution: int, order: np.random.Generator) -> list[Callable[[torch.T
     if resolution <= 64:
         return [lambda x: x, face]
     return [lambda x: F.avg_pool2d(x, resolution // 64), face, window(top, left)]
+
+
+def clutter(made: Tensor, originals: Tensor) -> Tensor:
+    """How much local contrast pictures gain where their originals [N, 3, S, S] in [-1, 1] are plain, a scalar.
+
+    A translator to pictures with more hair would draw curls into backgrounds without it: a discriminator and moments of
+    features ask that there be hair, and not where.
+    """
+    gained: Tensor = F.relu(_contrast(made) - MORE * _contrast(originals) - FREE).mean()
+    return gained
+
+
+def _contrast(pictures: Tensor) -> Tensor:
+    """The root mean square difference from the surroundings' mean colour, [N, 1, S, S]."""
+    pictures = pictures.float()
+    apart = pictures - F.avg_pool2d(pictures, CONTRAST, 1, CONTRAST // 2, count_include_pad=False)
+    return (F.avg_pool2d(apart.square().mean(1, keepdim=True), 5, 1, 2) + 1e-6).sqrt()

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -232,16 +232,35 @@ def recolour(pictures: Tensor, random: Tensor) -> Tensor:
     return (pictures * contrast[:, :, None, None] + (brightness + tint)[:, :, None, None]).clamp(-1, 1)
 
 
-def finish(trained: Path, target: Path, people: int | None = None) -> Path:
-    """Write the network of a finished run without its classifier, in eight bits; returns the path.
+@torch.no_grad()
+def forget_people(network: RetargetNet, cast: Cast) -> None:
+    """Leave out the directions in which codes vary less than their posteriors deviate, in place.
 
-    people: how many of the people stay in the file, the first ones; None for all.
+    The decoder was trained with codes drawn from these posteriors, which in such directions are mostly noise, so it
+    misses nothing; but how codes lie there still tells who somebody is. The direction that varies the most is kept.
+    """
+    codes = [
+        network.encode(part.float() / 127.5 - 1, points)
+        for part, points in zip(torch.split(cast.images, 64), torch.split(cast.landmarks, 64), strict=True)
+    ]
+    means = torch.cat([each.mean for each in codes])
+    certainty = means.var(0) / torch.cat([each.log_variance for each in codes]).exp().mean(0)
+    network.shorten(certainty >= certainty.max().clamp(max=1), means.mean(0))
+
+
+def finish(trained: Path, target: Path, cast: Cast, people: int | None = None) -> Path:
+    """Write the network of a finished run in eight bits, without its classifier and what `forget_people` leaves out.
+
+    cast: the run's. people: how many of the people stay in the file, the first ones; None for all.
     """
     file = read_network(trained)
-    state = {k.removeprefix(PREFIX): v for k, v in file.state.items() if k.startswith(PREFIX)}
+    network = RetargetNet(RetargetConfig(**file.config))
+    network.load_state_dict({k.removeprefix(PREFIX): v for k, v in file.state.items() if k.startswith(PREFIX)})
+    forget_people(network, cast.split()[0])
+    state = network.state_dict()
     kept = {name: state[name][:people] for name in ("vectors", "portraits")}
-    config = {**file.config, "people": file.config["people"][:people]}
-    write_network(target, KIND, config, {**state, **kept}, dtype=torch.int8)
+    config = replace(network.config, people=network.config.people[:people])
+    write_network(target, KIND, asdict(config), {**state, **kept}, dtype=torch.int8)
     return target
 
 
@@ -262,7 +281,7 @@ def run(
     config = RetargetConfig(cast.names, views, cast.images.shape[-1])
     task = RetargetTask(cast, config, weights, hub.perceptual(device))
     trained = Loop(task, out, options, device).run(say=say)
-    return finish(trained, out / f"{KIND}.safetensors", kept)
+    return finish(trained, out / f"{KIND}.safetensors", cast, kept)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -38,6 +38,7 @@ from latentface.networks.translation import TranslationConfig, TranslationNet
 from latentface.pretrained.native import write_network
 from latentface.training.adversary import ProjectedDiscriminator
 from latentface.training.loop import append_means
+from latentface.training.picture_losses import clutter
 from latentface.training.translation_data import Kind, load_photographs, load_renders
 
 WIDTH = 48  # of the discriminators' heads
@@ -55,8 +56,9 @@ class TranslationRecipe:
     pictures: of each kind, in all; rate falls to a tenth meanwhile. batch: of each kind. cycle: of the mean absolute
     difference after there and back.
     moments: of the distance between moments. content: of that between deep features. landmarks: of the landmarks'
-    shift in inter-ocular distances, from the first kind to the second. attention: of the mean attention. average:
-    half-life of the averaged weights, in pictures.
+    shift in inter-ocular distances, from the first kind to the second. clutter: of the local contrast that plain places
+    gain (`picture_losses.clutter`). attention: of the mean attention. average: half-life of the averaged weights, in
+    pictures.
     """
 
     pictures: int = 8_000
@@ -64,9 +66,10 @@ class TranslationRecipe:
     rate: float = 1e-3
     adversary_rate: float = 3e-4
     cycle: float = 10.0
-    moments: float = 40.0
-    content: float = 2.5
+    moments: float = 160.0
+    content: float = 1.0
     landmarks: float = 250.0
+    clutter: float = 300.0
     attention: float = 0.7
     average: float = 1_000
     warm_up: int = 100
@@ -193,6 +196,7 @@ class TranslationTrainer:
     def _weights(self) -> dict[str, float]:
         recipe = self.recipe
         weights = {"fooled": 1.0, "cycle": recipe.cycle, "moments": recipe.moments, "content": recipe.content}
+        weights["clutter"] = recipe.clutter
         if self.landmarks is not None:
             weights["landmarks"] = recipe.landmarks
         if self.network.config.attention:
@@ -212,6 +216,7 @@ class TranslationTrainer:
         terms = {
             "content": self._deep(ours, known),
             "attention": attention.mean(),
+            "clutter": clutter(made, originals),
             "adversary": self._teach(known, [each.detach() for each in ours]),
         }
         self.adversaries.requires_grad_(False)

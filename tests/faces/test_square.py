@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
+from latentface.arrays import Pixels
 from latentface.faces import alignment
 from latentface.faces.presence import best_face, shows_face
 from latentface.faces.square import Square, shrink
@@ -42,6 +45,19 @@ def test_no_face_shows_in_a_plain_square(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(alignment, "best_score", best_skin)
     assert shows_face(wandering(0))
     assert not shows_face(wandering(0, face=False))
+
+
+def test_a_face_is_searched_in_the_middle_of_its_square_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, ...]] = []
+
+    def score(best: float) -> Callable[[Pixels], float]:
+        return lambda picture: (seen.append(picture.shape), best)[1]
+
+    monkeypatch.setattr(alignment, "best_score", score(0.1))
+    assert shows_face(wandering(0)) and seen == [(79, 78, 3)]
+    seen.clear()
+    monkeypatch.setattr(alignment, "best_score", score(-0.9))
+    assert not shows_face(wandering(0)) and seen == [(79, 78, 3), (118, 118, 3)]
 
 
 def test_a_square_grows_with_its_scale_around_the_same_middle() -> None:

@@ -48,6 +48,22 @@ def test_views_are_multiplied_with_the_prior():
     assert float(prior.divergence()[0]) == pytest.approx(0, abs=1e-6)
 
 
+def test_directions_are_left_out_of_the_code():
+    """What remains of the code is unchanged, and the decoder takes the rest for the given values."""
+    whole, short, (pictures, landmarks) = network(), network(), views()
+    kept, values = torch.tensor([True, False, True, False]), torch.tensor([9.0, 0.5, 9.0, -2.0])
+    short.shorten(kept, values)
+    assert short.config.code == 2
+    before, after = whole.encode(pictures, landmarks), short.encode(pictures, landmarks)
+    torch.testing.assert_close(after.mean, before.mean[:, kept])
+    torch.testing.assert_close(after.log_variance, before.log_variance[:, kept])
+    people = whole.people(torch.tensor([0, 1, 0]))
+    wanted = whole.decode(torch.where(kept, before.mean, values), people)
+    torch.testing.assert_close(short.decode(after.mean, people), wanted, rtol=1e-3, atol=1e-4)
+    again = RetargetNet(short.config)
+    again.load_state_dict(short.state_dict())  # every shape is that of the shorter code
+
+
 def test_either_view_suffices():
     net, (pictures, landmarks) = network(), views()
     alone = net.encode(pictures)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from latentface.training.picture_losses import compare_pictures, perceptual_and_texture, texture, views
+from latentface.training.picture_losses import clutter, compare_pictures, perceptual_and_texture, texture, views
 from tests.helpers.tiny_pairs import PixelDistance
 
 
@@ -64,3 +64,14 @@ def test_the_truth_gets_no_gradient() -> None:
     drawn.requires_grad_(), truth.requires_grad_()
     perceptual_and_texture(Doubled(), drawn, truth).sum().backward()
     assert drawn.grad is not None and truth.grad is None
+
+
+def test_a_pattern_costs_where_the_original_is_plain() -> None:
+    rows = torch.arange(32)
+    stripes = 0.3 * (1 - 2 * (rows % 4 // 2)).float().expand(1, 3, 32, 32)
+    plain = torch.zeros(1, 3, 32, 32)
+    assert clutter(stripes, plain) > 0.2  # of which 0.02 is free
+    assert clutter(plain + 0.5, plain) == 0  # another colour is no pattern
+    assert clutter(1.4 * stripes, stripes) == 0 and clutter(plain, stripes) == 0
+    left = torch.where(rows < 16, stripes, plain)
+    assert clutter(left, plain) < 0.6 * clutter(stripes, plain)

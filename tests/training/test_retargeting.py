@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from latentface.networks.retargeting import RetargetConfig
+from latentface.networks.retargeting import Code, RetargetConfig, RetargetNet
 from latentface.pretrained import load_retargeting
 from latentface.training import retargeting
 from latentface.training.loop import Loop, LoopOptions
@@ -16,7 +16,7 @@ from latentface.training.retargeting import RetargetTask, Weights, finish, recol
 from latentface.training.retargeting_data import load_rendered
 from tests.helpers.cli_desk import PixelDistance
 from tests.helpers.curves import read_curve
-from tests.helpers.tiny_cast import SHAPE, write_cast
+from tests.helpers.tiny_cast import SHAPE, tiny_network, write_cast
 
 OPTIONS = LoopOptions(
     steps=60, measure_every=30, warm_up=4, learning_rate=1e-2, average=0.9, bfloat16=False, minutes=None
@@ -41,17 +41,17 @@ def test_another_person_is_shown_with_what_the_first_one_does(folder: Path, tmp_
     trained = loop.run(say=lambda line: None)
     first, last = read_curve(tmp_path / "run")
     assert last["l1"] < 0.8 * portraits and last["loss"] < first["loss"]
-    network = load_retargeting(finish(trained, tmp_path / "retarget.safetensors"))
+    network = load_retargeting(finish(trained, tmp_path / "retarget.safetensors", load_rendered(folder)))
     assert network.config.people == ("person-00000", "person-00001", "person-00002")
     assert not any(name.startswith("classifier") for name in network.state_dict())
-    found = whole.measure(_trainee(whole, network))
-    assert found["l1"] == pytest.approx(last["l1"], abs=0.01)  # eight bits and no classifier change little
+    found = whole.measure(_trainee(network))
+    assert found["l1"] == pytest.approx(last["l1"], abs=0.01)  # eight bits and a shorter code change little
 
 
-def _trainee(whole: RetargetTask, network: torch.nn.Module) -> retargeting.Trainee:
+def _trainee(network: RetargetNet) -> retargeting.Trainee:
     with torch.random.fork_rng():
-        trainee = whole.build()
-    trainee.network.load_state_dict(network.state_dict())
+        trainee = retargeting.Trainee(network.config)
+    trainee.network = network
     return trainee.eval().requires_grad_(False)
 
 
@@ -69,6 +69,28 @@ def test_codes_are_decoded_as_somebody_else_who_does_the_same(folder: Path) -> N
     assert torch.equal(batch.told.truth, batch.shown.truth)
     assert torch.equal(batch.shown.person, batch.told.person[batch.order])
     assert not torch.equal(batch.shown.person, batch.told.person)
+
+
+@pytest.mark.parametrize("certainty, kept", [((4.0, 0.3, 2.0, 0.1), 2), ((0.1, 0.3, 0.2, 0.1), 1)])
+def test_directions_that_are_noise_to_the_decoder_are_left_out(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, certainty: tuple[float, ...], kept: int
+) -> None:
+    cast, network = load_rendered(folder), tiny_network()
+    deviation = torch.tensor(certainty).sqrt()
+    source = torch.Generator().manual_seed(0)
+
+    def encode(pictures: torch.Tensor, landmarks: torch.Tensor) -> Code:
+        mean = 1 + deviation * torch.randn(len(pictures), 4, generator=source)
+        return Code(mean, torch.zeros(len(pictures), 4))
+
+    start = network.decoder.start.bias.clone()
+    weight = network.decoder.start.weight.clone()
+    monkeypatch.setattr(network, "encode", encode)
+    retargeting.forget_people(network, cast)
+    best = torch.tensor(certainty).argsort(descending=True)
+    torch.testing.assert_close(network.decoder.start.weight, weight[:, best[:kept].sort().values])
+    rest = weight[:, best[kept:]].sum(1)  # the mean of the others is about one
+    assert (network.decoder.start.bias - start - rest).abs().max() < 0.4 * rest.abs().max()
 
 
 def test_an_interrupted_run_goes_on_to_the_same_bytes(folder: Path, tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ class DenseMotionNetwork(nn.Module):
         self.hourglass = Hourglass(4 * motions, config.dense_width, config.dense_blocks, config.dense_max)
         self.mask = nn.Conv2d(self.hourglass.channels, motions, 7, padding=3)
         self.occlusion = nn.Conv2d(self.hourglass.channels, 1, 7, padding=3)
+        self.both: nn.Conv2d | None = None  # the two as one convolution, see `inference.fold`
 
     def forward(self, small: Tensor, source: Keypoints, driving: Keypoints) -> DenseMotion:
         """The motion that takes a source to each driving frame; `small` is the source through `down`, [N, 3, h, w]."""
@@ -50,6 +51,10 @@ class DenseMotionNetwork(nn.Module):
         heat = after - before
         heat = torch.cat([torch.zeros_like(heat[:, :1]), heat], dim=1)[:, :, None]  # [N, K + 1, 1, h, w]
         features = self.hourglass(torch.cat([heat, candidates], dim=2).flatten(1, 2))
-        mask = self.mask(features).float().softmax(1)
+        if self.both is None:
+            logits, seen = self.mask(features), self.occlusion(features)
+        else:
+            logits, seen = self.both(features).split([motions.shape[1], 1], 1)
+        mask = logits.float().softmax(1)
         field = (mask[..., None] * motions).sum(1)
-        return DenseMotion(field, self.occlusion(features).float().sigmoid(), mask, candidates)
+        return DenseMotion(field, seen.float().sigmoid(), mask, candidates)

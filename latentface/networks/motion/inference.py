@@ -22,8 +22,8 @@ def fold(model: MotionModel) -> MotionModel:
     """A copy for inference; it agrees with the model to about 1e-5 and can be neither trained nor saved.
 
     Batch norms are folded into the convolutions before them; nearest-neighbour upsampling into those after it
-    (`FoldedUp`); the last convolution computes blocks of pixels (`BlockConv`); on a CPU the wide residual blocks use
-    Winograd's algorithm. Memory is ordered channels last.
+    (`FoldedUp`); the convolutions to masks and to the occlusion are one; the last convolution computes blocks of pixels
+    (`BlockConv`); on a CPU the wide residual blocks use Winograd's algorithm. Memory is ordered channels last.
     """
     folded = copy.deepcopy(model).eval().requires_grad_(False)
     whole_tiles = (model.config.multiple >> model.config.generator_blocks) % 4 == 0
@@ -40,6 +40,8 @@ def fold(model: MotionModel) -> MotionModel:
         for name, child in parent.named_children():
             if isinstance(child, Up) and child.conv.in_channels * child.conv.out_channels <= FOLDED_CHANNELS:
                 setattr(parent, name, FoldedUp(child.conv))
+    dense = folded.generator.dense_motion_network
+    dense.both = _side_by_side(dense.mask, dense.occlusion)
     setattr(folded.generator, "final", BlockConv(folded.generator.final))  # noqa: B010 (another kind of module)
     return folded.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
@@ -47,6 +49,16 @@ def fold(model: MotionModel) -> MotionModel:
 def _fuse(convolution: nn.Module, norm: nn.Module) -> nn.Conv2d:
     assert isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
     return fuse_conv_bn_eval(convolution, norm)
+
+
+def _side_by_side(first: nn.Conv2d, second: nn.Conv2d) -> nn.Conv2d:
+    """Two convolutions of the same maps as one, whose output channels are those of the first and of the second."""
+    both = copy.deepcopy(first)
+    both.out_channels += second.out_channels
+    assert first.bias is not None and second.bias is not None
+    both.weight = nn.Parameter(torch.cat([first.weight, second.weight]), requires_grad=False)
+    both.bias = nn.Parameter(torch.cat([first.bias, second.bias]), requires_grad=False)
+    return both
 
 
 class FoldedUp(nn.Module):
