@@ -139,7 +139,7 @@ def follow(eye: Eye, was: Eye, now: Eye, most: float = WIDER) -> Eye:
     for each in (was, now):
         upper, lower = each.margins(each.across(u))
         gaps.append(float(np.mean(upper - lower)))
-    share = 1 + (gaps[1] - gaps[0]) / min(gaps[0], BLINK) if gaps[0] > 0.02 else 1.0
+    share = _share(*gaps) if gaps[0] > 0.02 else 1.0
     share = max(share - SHUT, 0) / (1 - SHUT) if share < 1 else share
     upper, lower = eye.upper, eye.lower + (now.lower - was.lower) * [1, 0]
     if share < 1:
@@ -154,6 +154,13 @@ def follow(eye: Eye, was: Eye, now: Eye, most: float = WIDER) -> Eye:
     gaze = gaze * ramp(far, 0.004, 0.012)  # a head that turns carries the corners past the iris a little
     iris = np.array([*(eye.iris[:2] + gaze), eye.iris[2]])
     return Eye(now.origin + (eye.origin - was.origin), now.axes, corners, upper, lower, iris)
+
+
+def _share(was: float, now: float) -> float:
+    """How much of its opening an eye keeps whose mesh's opening changes: nothing when that has moved by `BLINK`."""
+    whole = min(was, BLINK)
+    way = (was - now) / whole
+    return 1 - way * (whole + (was - whole) * way) / was
 
 
 def _seam(now: Eye, u: Float64Array) -> Float64Array:

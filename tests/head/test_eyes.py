@@ -1,10 +1,12 @@
 """Lids close and open, irises turn."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from latentface.head.eye_contour import mesh_eye
-from latentface.head.eyes import follow
+from latentface.head.eyes import BLINK, follow
 from tests.helpers.head_picture import model, picture, place
 
 
@@ -71,3 +73,14 @@ def test_an_eye_follows_the_mesh():
     shut = follow(eye, eye, mesh_eye(model(), place({"eyeBlinkLeft": 1.0}), "left"))
     upper, lower = shut.margins(shut.across(np.linspace(0.1, 0.9, 9)))
     assert np.abs(upper - lower).max() < 0.01
+
+
+def test_wide_eyes_shut_as_well():
+    eye = mesh_eye(model(), place(), "left")
+    wide = replace(eye, upper=eye.upper + [0.1, 0])
+    half, shut = (replace(wide, upper=wide.upper - [1.5 * BLINK * way, 0]) for way in (0.5, 1.0))
+    gaps = [float(np.subtract(*each.margins(each.across(np.array(0.5))))) for each in (wide, half, shut)]
+    assert gaps[2] > 0.02, "the mesh stays ajar"
+    found = [follow(wide, wide, now) for now in (half, shut)]
+    now = [float(np.subtract(*each.margins(each.across(np.array(0.5))))) for each in found]
+    assert abs(now[1]) < 0.01 and 0.35 * gaps[0] < now[0] < 0.6 * gaps[0]
