@@ -77,8 +77,8 @@ def test_an_eye_follows_the_mesh():
 
 def test_wide_eyes_shut_as_well():
     eye = mesh_eye(model(), place(), "left")
-    wide = replace(eye, upper=[*eye.upper, 0.1, 0])
-    half, shut = (replace(wide, upper=wide.upper - [1.5 * BLINK * way, 0]) for way in (0.5, 1.0))
+    wide = replace(eye, upper=eye.upper + np.array([0.1, 0]))
+    half, shut = (replace(wide, upper=wide.upper - np.array([1.5 * BLINK * way, 0])) for way in (0.5, 1.0))
     gaps = [float(np.subtract(*each.margins(each.across(np.array(0.5))))) for each in (wide, half, shut)]
     assert gaps[2] > 0.02, "the mesh stays ajar"
     found = [follow(wide, wide, now) for now in (half, shut)]
