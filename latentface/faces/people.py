@@ -18,12 +18,12 @@ from scipy.optimize import linear_sum_assignment
 from latentface.arrays import Float64Array, FloatArray, Pixels
 from latentface.faces import alignment
 from latentface.faces.alignment import LandmarkPredictor
-from latentface.faces.appearance import Embed, Look, looks_of
+from latentface.faces.appearance import Embed, looks_of, mixed
 from latentface.faces.crop import frontality
 from latentface.faces.presence import find_boxes
 from latentface.faces.tracking import SEARCH_SIDE, Tracker, whole_box
 
-SAME = -0.1  # likeness from which on two tracks show one person
+SAME = 0.3  # cosine from which on two tracks show one person
 AGAINST = 0.25  # more of it is needed for somebody who got a number of their own
 STAY = 0.25  # what its own person is ahead of others, and whoever was lost where it began
 RECENT = 25  # frames for which it is known where somebody was lost
@@ -33,7 +33,6 @@ WEAK, LIKELY, SURE = -0.5, -0.3, 0.0
 #: Median difference, of 255, of small copies of two frames between which the film is cut. People who walk change a
 #: smaller part of the picture, by as much.
 CUT = 8.0
-STRAYING = 1.0  # what a width that a track has strayed counts against a likeness
 EVERY = 6  # frames after which all of a picture is searched for new faces
 AGAIN = 2  # the same while somebody known is not in the picture
 SETTLED = 4  # pictures after which it is clear whose a track is
@@ -49,23 +48,23 @@ class Person:
 
     Attributes:
         number: from 1, in the order in which they appear.
-        look: on average.
+        look: the mean of their identity embeddings, a unit vector [D].
         box: of their face in the last picture of this shot that shows it, [4]; None after a cut.
         seen: the number of that picture.
         met: numbers of those who were in a picture together with them, and so are not the same.
     """
 
     number: int
-    look: Look
+    look: FloatArray
     box: Float64Array | None = None
     seen: int = 0
     pictures: float = 1.0
     met: set[int] = field(default_factory=set)
 
-    def learn(self, look: Look) -> None:
+    def learn(self, look: FloatArray) -> None:
         """Take another picture into account."""
         self.pictures = min(self.pictures + 1, PICTURES)
-        self.look = self.look.towards(look, 1 / self.pictures)
+        self.look = mixed(self.look, look, 1 / self.pictures)
 
 
 @dataclass(eq=False)
@@ -82,8 +81,6 @@ class _Track:
         meets: it touches another track.
         start: its first box, [4].
         began: the number of its first picture.
-        speed: in widths of the face a picture, [2].
-        strayed: how far it was lately from where it was to be expected, in the same widths.
     """
 
     tracker: Tracker
@@ -92,12 +89,10 @@ class _Track:
     start: Float64Array
     began: int
     person: Person | None = None
-    look: Look | None = None
+    look: FloatArray | None = None
     pictures: int = 0
     founded: bool = False
     meets: bool = False
-    speed: Float64Array = field(default_factory=lambda: np.zeros(2))
-    strayed: float = 0.0
 
     @property
     def box(self) -> Float64Array:
@@ -109,21 +104,14 @@ class _Track:
         """Whether enough pictures of it have been compared."""
         return self.pictures >= SETTLED
 
-    def see(self, look: Look) -> None:
+    def see(self, look: FloatArray) -> None:
         """Take another picture into account."""
         self.pictures += 1
-        self.look = look if self.look is None else self.look.towards(look, 1 / min(self.pictures, SETTLED))
+        self.look = look if self.look is None else mixed(self.look, look, 1 / min(self.pictures, SETTLED))
 
-    def move(self, points: Float64Array) -> None:
-        """Take the landmarks of the next picture, and how far they are from where they were to be expected."""
-        moved = (points.mean(0) - self.points.mean(0)) / np.ptp(self.points[:, 0])
-        self.strayed = 0.7 * self.strayed + float(np.abs(moved - self.speed).max())
-        self.speed = self.speed + 0.3 * (moved - self.speed)
-        self.points = points
-
-    def right(self, look: Look) -> float:
-        """How probable it is that what looks so is what was followed."""
-        return (-1.0 if self.person is None else self.person.look.likeness(look)) - STRAYING * self.strayed
+    def likeness(self, look: FloatArray) -> float:
+        """How much what looks so is like the person whose track it is: a cosine."""
+        return -1.0 if self.person is None else float(self.person.look @ look)
 
     def begin_anew(self) -> None:
         """What it looks like is not known any more, nor whose it is for sure."""
@@ -137,7 +125,7 @@ class _Track:
             return -1.0
         lost = self.person is None and person.box is not None and self.began - person.seen < RECENT
         stays = self.person is person or (lost and person.box is not None and _overlap(self.start, person.box) > MET)
-        return self.look.likeness(person.look) - SAME - AGAINST * self.founded + STAY * stays
+        return float(self.look @ person.look) - SAME - AGAINST * self.founded + STAY * stays
 
 
 class People:
@@ -194,13 +182,11 @@ class People:
 
     def find(self, picture: Pixels, faces: Sequence[Float64Array], number: int) -> Float64Array | None:
         """Which of the faces [68, 2] of a picture is a person's; None if none is."""
-        likeness = [
-            [look.likeness(person.look) for person in self.known] for look in looks_of(picture, faces, self.embed)
-        ]
-        rows, columns = linear_sum_assignment(-np.array(likeness))
+        likeness = looks_of(picture, faces, self.embed) @ np.stack([person.look for person in self.known]).T
+        rows, columns = linear_sum_assignment(-likeness)
         column = next(k for k, person in enumerate(self.known) if person.number == number)
         return next(
-            (faces[i] for i, j in zip(rows, columns, strict=True) if j == column and likeness[i][j] > SAME), None
+            (faces[i] for i, j in zip(rows, columns, strict=True) if j == column and likeness[i, j] > SAME), None
         )
 
     @property
@@ -229,12 +215,12 @@ class People:
             if points is None:
                 self._tracks.remove(track)
             else:
-                track.move(points)
+                track.points = points
         for track, rival in combinations(tuple(self._tracks), 2):
             both = track in self._tracks and rival in self._tracks
             if both and _overlap(track.box, rival.box) >= ONE:
                 look = looks_of(picture, [track.points], self.embed)[0]
-                self._tracks.remove(min((rival, track), key=lambda each: each.right(look)))
+                self._tracks.remove(min((rival, track), key=lambda each: each.likeness(look)))
         for track in self._tracks:
             meets = any(other is not track and _overlap(track.box, other.box) > MET for other in self._tracks)
             if track.meets and not meets:
@@ -283,7 +269,7 @@ class People:
     def _look_at(self, picture: Pixels, tracks: Sequence[_Track]) -> None:
         for track, look in zip(tracks, looks_of(picture, [track.points for track in tracks], self.embed), strict=True):
             person = track.person
-            if person is not None and (track.founded or (track.settled and person.look.likeness(look) > SAME)):
+            if person is not None and (track.founded or (track.settled and person.look @ look > SAME)):
                 person.learn(look)
             track.see(look)
 

@@ -7,7 +7,7 @@ import pytest
 
 from latentface.arrays import Pixels
 from latentface.faces import alignment
-from latentface.faces.appearance import looks_of
+from latentface.faces.appearance import looks_of, mixed
 from latentface.faces.census import take_census
 from latentface.faces.choice import Place
 from latentface.faces.people import People
@@ -151,14 +151,14 @@ def test_one_face_alone_is_followed_without_a_search_for_others(monkeypatch: pyt
     assert several.begin(both) is not None and len(several.people.known) == 2
 
 
-def test_clothes_tell_people_apart_whose_faces_do_not() -> None:
+def test_a_look_is_the_mean_of_a_picture_and_its_mirror_image() -> None:
     picture = frame({RED: (20, 10), BROWN: (220, 10)})
-    picture[76:, :160], picture[76:, 160:] = (20, 20, 160), (200, 200, 40)
     faces = Places()(picture, boxes(picture))
-    one, other = looks_of(picture, faces, lambda crops: np.ones((len(crops), 1), np.float32))
-    assert one.likeness(one) == pytest.approx(1) and one.likeness(other) < 0.8
-    half = one.towards(other, 0.5)
-    assert one.likeness(other) < half.likeness(other) < 1
+    halves = looks_of(picture, faces, lambda crops: np.stack(np.split(crops, 2, axis=2)).mean((2, 3, 4)).T ** 2)
+    np.testing.assert_allclose(halves, np.full((2, 2), np.sqrt(0.5)))  # both sides weigh alike
+    one, other = looks_of(picture, faces, embed)
+    half = mixed(one, other, 0.5)
+    assert half @ half == pytest.approx(1) and one @ other < half @ other == pytest.approx(half @ one)
 
 
 def test_a_census_tells_when_each_is_seen() -> None:
