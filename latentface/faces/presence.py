@@ -15,6 +15,8 @@ from latentface.faces.square import shrink
 _SEARCH_SIDES = (320, 10**6)  # long sides of the copies in which a driver's face is searched; the last is the full size
 PRESENCE_SIDE = 118  # size of the driver's square in which the face is searched in each frame
 _MIDDLE = np.s_[31:110, 20:98]  # of that: around a face that is where the square was made for it
+_ALIKE, _GRID = 12.0, 24  # mean difference, of 255, between similar pictures of a face, on a grid of this size
+TRUSTED = 3  # pictures of a film for which a face that hardly changes is not detected again
 _PRESENCE_SCORE = -0.5  # dlib's score: heads turned far away score higher, pictures without a face lower
 
 
@@ -71,3 +73,28 @@ def shows_face(square: Pixels) -> bool:
     """
     small = shrink(square, PRESENCE_SIDE)
     return any(alignment.best_score(part) >= _PRESENCE_SCORE for part in (small[_MIDDLE], small))
+
+
+class Presence:
+    """Whether the squares of a face in a film, one after the other, still show it.
+
+    Attributes:
+        unseen: number of pictures since it was last detected.
+        change: mean difference of the latest picture to that one, of 255.
+    """
+
+    def __init__(self) -> None:
+        self.unseen, self.change = 0, np.inf
+        self._seen: Pixels | None = None  # a small copy of the square in which it was last detected
+
+    def __call__(self, square: Pixels, still: bool = True) -> bool:
+        """Whether the next square shows the face; detected only every third time if it is `still` and looks alike."""
+        small = shrink(square, _GRID)
+        self.unseen += 1
+        self.change = np.inf if self._seen is None else float(np.abs(small.astype(np.int16) - self._seen).mean())
+        if still and self.change <= _ALIKE and self.unseen < TRUSTED:
+            return True
+        found = shows_face(square)
+        if found:
+            self._seen, self.unseen = small, 0
+        return found

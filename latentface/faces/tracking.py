@@ -10,8 +10,8 @@ import numpy as np
 from latentface.arrays import Float64Array, Pixels
 from latentface.faces import alignment
 from latentface.faces.alignment import BuiltinLandmarks, LandmarkPredictor
-from latentface.faces.presence import best_face, shows_face
-from latentface.faces.square import Square, shrink
+from latentface.faces.presence import TRUSTED, Presence, best_face, shows_face
+from latentface.faces.square import Square
 
 Box = tuple[int, int, int, int]
 
@@ -19,8 +19,6 @@ SEARCH_SIDE = 480  # long side of the copy in which a face is searched; faces of
 _FARTHEST = 0.5  # largest motion of a face between two looks, in sides of its square; a larger one means another face
 _LARGEST_CHANGE = 1.5  # of that side
 _HARDLY = 0.04  # motion from frame to frame, in sides, beyond which the detector checks the face again
-_ALIKE, _GRID = 12.0, 24  # mean difference, of 255, between similar pictures of a face, on a grid of this size
-_TRUSTED = 3  # frames for which a face that hardly changes is not checked again
 #: Frames for which a face that the detector loses is followed nevertheless, and the largest difference to its last
 #: picture meanwhile.
 _PATIENCE, _AKIN = 6, 20.0
@@ -47,8 +45,7 @@ class Tracker:
         self.landmarks, self.box, self.track = landmarks, box, track
         self._dense = dense
         self._last: Float64Array | None = None
-        self._seen: Pixels | None = None  # a small picture of the face when it was last detected
-        self._unseen = 0  # number of pictures since then
+        self._presence = Presence()
 
     def __call__(self, picture: Pixels) -> Float64Array | None:
         """Landmarks [68, 2] of the tracked face in uint8 RGB [H, W, 3], or None if the picture shows no face."""
@@ -84,16 +81,11 @@ class Tracker:
         square = Square.around(points).cut(picture)
         if not self._dense:
             return points if shows_face(square) else None
-        small = shrink(square, _GRID)
-        self._unseen += 1
         still = max(moved, abs(side - before)) <= _HARDLY * before
-        different = np.inf if self._seen is None else float(np.abs(small.astype(np.int16) - self._seen).mean())
-        if still and different <= _ALIKE and self._unseen < _TRUSTED:
+        if self._presence(square, still):
             return points
-        if shows_face(square):
-            self._seen, self._unseen = small, 0
-            return points
-        return points if still and different <= _AKIN and self._unseen < _TRUSTED + _PATIENCE else None
+        akin = self._presence.change <= _AKIN and self._presence.unseen < TRUSTED + _PATIENCE
+        return points if still and akin else None
 
 
 def look_near(landmarks: LandmarkPredictor, picture: Pixels, known: Float64Array) -> Float64Array:

@@ -20,7 +20,7 @@ from scipy.spatial import ConvexHull, QhullError
 from latentface.arrays import Float64Array, Pixels
 from latentface.errors import InputError, NoFaceFound
 from latentface.faces.alignment import LandmarkPredictor
-from latentface.faces.presence import PRESENCE_SIDE, best_face, shows_face
+from latentface.faces.presence import PRESENCE_SIDE, Presence, best_face
 from latentface.faces.square import SIDE, Square, shrink
 from latentface.io.clip import Clip, Frame
 from latentface.io.images import to_tensor
@@ -83,7 +83,7 @@ class Driver(Generic[Points]):
         self.model: FaceModel[Points] = model
         self.options = options
         self.clip, (index, frame, points) = choose_reference(clip, landmarks, options, like, person)
-        self.report = DriverReport(reference=index)
+        self.report, self._presence = DriverReport(reference=index), Presence()
         self.square = Square.around(points, options.driver_crop * SIDE * model.config.square)
         self.reference: Points = keypoints_of(self.square.cut(frame.pixels[..., :3]), model)
 
@@ -100,7 +100,7 @@ class Driver(Generic[Points]):
         """A frame's keypoints, or None if it shows no face in the square of the reference."""
         square = self.square.cut(frame.pixels[..., :3])
         small = shrink(square, self.model.config.resolution)  # large enough for the search as well, as a rule
-        if self.options.missing != "ignore" and not shows_face(square if len(small) < PRESENCE_SIDE else small):
+        if self.options.missing != "ignore" and not self._presence(square if len(small) < PRESENCE_SIDE else small):
             return None
         found: Points = keypoints_of(small, self.model)
         return found

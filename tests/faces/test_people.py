@@ -72,7 +72,7 @@ def shows_block(square: Pixels) -> bool:
 def blocks_are_faces(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("detect_faces", "detect_weak"):
         monkeypatch.setattr(alignment, name, lambda picture, *least: (boxes(picture), np.ones(len(boxes(picture)))))
-    monkeypatch.setattr("latentface.faces.tracking.shows_face", shows_block)
+    monkeypatch.setattr("latentface.faces.presence.shows_face", shows_block)
 
 
 def colour_at(picture: Pixels, points: np.ndarray) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ import pytest
 
 from latentface.arrays import Pixels
 from latentface.faces import alignment
-from latentface.faces.presence import best_face, shows_face
+from latentface.faces.presence import Presence, best_face, shows_face
 from latentface.faces.square import Square, shrink
 from tests.helpers.cli_desk import face_points, place_points
 from tests.helpers.motion_models import best_skin, wandering
@@ -45,6 +45,19 @@ def test_no_face_shows_in_a_plain_square(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(alignment, "best_score", best_skin)
     assert shows_face(wandering(0))
     assert not shows_face(wandering(0, face=False))
+
+
+def test_in_a_film_a_face_is_detected_every_third_time_unless_it_moves_or_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks: list[int] = []
+    monkeypatch.setattr(alignment, "best_score", lambda picture: looks.append(1) or best_skin(picture))
+    presence = Presence()
+    assert [presence(wandering(0)) for _ in range(7)] == [True] * 7
+    assert len(looks) == 3 and presence.change == presence.unseen == 0
+    assert presence(wandering(0), still=False) and len(looks) == 4
+    assert not presence(wandering(0, face=False))
+    assert presence.change > 12 and presence.unseen == 1
 
 
 def test_a_face_is_searched_in_the_middle_of_its_square_first(monkeypatch: pytest.MonkeyPatch) -> None:
