@@ -49,6 +49,7 @@ BROW = 0.05  # inter-ocular distances: half of their thickness
 #: Inter-ocular distances from an iris beyond which lids have no effect if there are spectacles (frames and brows).
 BEHIND_GLASS = (0.2, 0.26)
 BESIDE_FRAMES = (0.005, 0.025)  # inter-ocular distances: width over which the effect of lids grows beside frames
+DARK_GLASS = 0.35  # light below both eyes, as a part of that of the cheeks, from which on spectacles are sunglasses
 #: Paints an opened mouth, [H, W, 3] in 0 to 255, from its description and a plain filling of the same shape.
 Painter = Callable[[Opening, Float32Array], Float32Array]
 
@@ -186,11 +187,25 @@ class Driver:
         if self._steady is not None:
             return self._steady.white
         points, unit = self.scene.before[self.model.landmarks, :2], self.scene.unit
-        beside = points[[1, 2, 14, 15]] * 0.4 + points[[31, 31, 35, 35]] * 0.6
         steps = np.stack(np.meshgrid(*[np.linspace(-0.08, 0.08, 5) * unit] * 2), axis=-1).reshape(-1, 2)
-        places = np.concatenate([beside, points[27:31]])[:, None] + steps
+        places = np.concatenate([self._cheeks, points[27:31]])[:, None] + steps
         bright = np.quantile(sample(self.photo, places).mean(axis=-1), 0.8)
         return np.full(3, np.clip(110 + 0.55 * bright, 0, 255), np.float32)
+
+    @property
+    def _cheeks(self) -> Float32Array:
+        """Places on both cheeks beside the nose, [4, 2]."""
+        points = self.scene.before[self.model.landmarks, :2]
+        cheeks: Float32Array = points[[1, 2, 14, 15]] * 0.4 + points[[31, 31, 35, 35]] * 0.6
+        return cheeks
+
+    @cached_property
+    def has_dark_glasses(self) -> bool:
+        """Whether the eyes lie behind dark glass, which keeps its shape with all that is seen in it."""
+        if self.spectacles is None:
+            return False
+        cheeks = float(np.median(sample(self.photo, self._cheeks[:, None]).mean(axis=-1)))
+        return max(float(skin.tone.mean()) for skin in self.lid_skin) < DARK_GLASS * cheeks
 
     @cached_property
     def spectacles(self) -> Spectacles | None:
@@ -309,7 +324,8 @@ class Driver:
         box = field.box
         blinks = self._blinks(to)
         if self.spectacles is not None:
-            hold(self.spectacles, scene, to, field.shift, box)
+            rigid = self.spectacles.with_glass if self.has_dark_glasses else self.spectacles
+            hold(rigid, scene, to, field.shift, box)
         shift = with_lids(field, blinks, self._beside_frames)
         if self.spectacles is not None:
             avoid(self.spectacles, scene, to, shift, box)
@@ -338,8 +354,8 @@ class Driver:
         return Driven(result, box, opening, field, hole, lips, motion)
 
     def _blinks(self, to: Float32Array) -> list[Blink]:
-        """How the lids and eyes move that do; those that are shut, of which nothing is known, move with the head."""
-        if self._steady is not None and self._steady.shut:
+        """How the lids and eyes move that do; those that are shut or behind dark glass move with the head."""
+        if (self._steady is not None and self._steady.shut) or self.has_dark_glasses:
             return []
         scene = self.scene
         blend = BLEND if self.spectacles is None else 0.25 * BLEND  # frames do not move with lids

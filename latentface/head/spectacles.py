@@ -7,7 +7,7 @@ freely.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ ON = 0.025  # half the thickness of a frame
 EDGE = 0.02  # width of the strip beside frames that moves rigidly with them
 ROOM = 1 / 3  # how far skin may move against frames, as a part of its distance to that strip
 FREE = 0.6  # at this distance from it skin moves twice as far, as mouths must
+GLASS = 0.27  # radius of a lens around an iris
 LIDS = 0.035  # pixels this close to an eye's opening are lids and lashes
 PIECE = 0.15  # least length of a piece of frame
 DOUBT = -1.0  # the logit from which on skin may not take a place's colour: edges of frames are faint
@@ -73,6 +74,14 @@ class Spectacles:
     distance: Float32Array
     behind: Float32Array
     glimpse: Glimpse
+
+    @property
+    def with_glass(self) -> Spectacles:
+        """The same with rigid glass around the eyes, for what is seen in dark ones."""
+        left, right = self.glimpse.irises
+        away = np.min([np.linalg.norm(self.box.places() - iris, axis=2) for iris in (left, right)], axis=0)
+        beyond = np.maximum(away - GLASS * np.linalg.norm(left - right), 0)
+        return replace(self, distance=np.minimum(self.distance, beyond).astype(np.float32))
 
 
 def patch_places(left: Float64Array, right: Float64Array, config: SpectaclesConfig) -> Float64Array:

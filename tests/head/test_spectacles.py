@@ -110,3 +110,19 @@ def test_shut_eyes_of_a_film_are_not_searched_and_go_with_the_head():
         assert eye.iris == pytest.approx(was.iris, abs=1e-3)
         assert eye.places(*eye.iris[:2]) == pytest.approx(was.places(*was.iris[:2]) + step[:2], abs=0.1)
     assert shut._blinks(place({"eyeWide": 1.0})) == [] != first._blinks(place({"eyeWide": 1.0}))
+
+
+def test_what_is_seen_in_dark_glasses_keeps_its_shape():
+    scene = picture(spectacles=True)
+    assert not scene.driver().has_dark_glasses
+    y, x = np.mgrid[0 : scene.photo.shape[0], 0 : scene.photo.shape[1]]
+    middles = [scene.landmark([36, 39]).mean(axis=0), scene.landmark([42, 45]).mean(axis=0)]
+    lenses = np.min([np.hypot((x - middle[0]) / 1.1, y - middle[1]) for middle in middles], axis=0) < 17
+    dark = replace(scene, photo=np.where(lenses[..., None], scene.photo // 5, scene.photo))
+    driver = dark.driver()
+    assert driver.has_dark_glasses
+    after = place({"eyeBlink": 1.0, "jawOpen": 0.5})
+    before, driven = (photo[lenses].astype(float) for photo in (dark.photo, driver.drive(after).photo))
+    assert np.abs(driven - before).mean() < 2
+    bare = scene.driver().drive(after).photo[lenses].astype(float)
+    assert np.abs(bare - scene.photo[lenses]).mean() > 10, "lids close behind clear glass"
