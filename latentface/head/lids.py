@@ -81,6 +81,8 @@ def paint_lid(
     inside = ramp(strip, begin, sure) * (1 - ramp(strip, end, gone)) * weight
     hair = np.maximum(skin.hair(source), np.float32(skin.hairy))
     share = ndimage.gaussian_filter(inside * hair, SOFT * unit)[..., None]
+    if not share.any():
+        return
     around, known = blur_known(moved, bare & (skin.hair(moved) < 0.1), NEAR * unit)
     colour = skin.tone + ramp(known, 0.0, 0.02)[..., None] * (around - skin.tone)
     light = 1 - CREASE * ramp(strip, 0.3, 0.9) - LASHES * (1 - ramp(strip, 0.0, 0.3))

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from latentface.arrays import Float32Array, Pixels
 from latentface.head.geometry import Box
-from latentface.ops.warp import keep_background, move, read
+from latentface.ops.warp import gains_at, keep_background, move
 
 STILL = 2e-3  # pixels: smaller motions are ignored
 
@@ -22,7 +20,7 @@ class Gain:
 
     def at(self, places: Float32Array) -> Float32Array:
         """The gain at places [..., 2] in pixels of the box, [..., 3]."""
-        return read(self.values, (places - np.float32(self.step // 2)) / np.float32(self.step))
+        return gains_at(self.values, self.step, places)
 
 
 @dataclass(frozen=True, eq=False)

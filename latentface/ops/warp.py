@@ -159,6 +159,11 @@ def move(
     return out
 
 
+def gains_at(gain: Floats, step: int, places: Floats) -> Floats:
+    """Gains [..., 3] at places [..., 2] in pixels, from those at every `step`th pixel from pixel step // 2 on."""
+    return read(gain, (places - np.float32(step // 2)) / np.float32(step))
+
+
 def keep_background(
     moved: Floats, left: int, top: int, shift: Floats, still: float, gain: Floats, step: int,
     share: Floats, background: npt.NDArray[np.uint8], seen: npt.NDArray[np.uint8],
@@ -354,6 +359,4 @@ def _sources(shift: Floats, left: int, top: int) -> Floats:
 
 
 def _gains(gain: Floats, step: int, rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64]) -> Floats:
-    """Gains at pixels, [N, 3], from those at every `step`th pixel from pixel step // 2 on."""
-    places = np.stack([columns - step // 2, rows - step // 2], axis=1).astype(np.float32) / np.float32(step)
-    return read(gain, places)
+    return gains_at(gain, step, np.stack([columns, rows], axis=1).astype(np.float32))

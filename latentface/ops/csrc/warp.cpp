@@ -116,6 +116,15 @@ struct Gain {
     }
 };
 
+// a picture [H, W, 3], mirrored at its edges, at the place that comes to the pixel (x, y), times the gain there
+inline void bring(const uint8_t* picture, int32_t height, int32_t width, float at_x, float at_y, const Gain& gains,
+                  int32_t x, int32_t y, float* out) {
+    float gain[3];
+    gains.at(x, y, gain);
+    sample(picture, height, width, mirrored(at_x, static_cast<float>(width - 1)),
+           mirrored(at_y, static_cast<float>(height - 1)), gain, out);
+}
+
 }  // namespace
 
 extern "C" {
@@ -225,7 +234,6 @@ int lf_enlarge(const float* grid, int32_t rows, int32_t columns, int32_t step, c
 // from pixel step / 2 on. What moves by no more than `still` in either direction stays as it is.
 int lf_move(const uint8_t* picture, int32_t height, int32_t width, int32_t left, int32_t top, const float* shift,
             int32_t h, int32_t w, float still, const float* gain, int32_t gh, int32_t gw, int32_t step, float* out) {
-    const float far_x = static_cast<float>(width - 1), far_y = static_cast<float>(height - 1);
     const Gain gains = {gain, gh, gw, step};
 #pragma omp parallel for schedule(static)
     for (int32_t y = 0; y < h; ++y)
@@ -238,10 +246,8 @@ int lf_move(const uint8_t* picture, int32_t height, int32_t width, int32_t left,
                 for (int c = 0; c < 3; ++c) to[c] = static_cast<float>(from[c]);
                 continue;
             }
-            float factor[3];
-            gains.at(x, y, factor);
-            sample(picture, height, width, mirrored(static_cast<float>(x + left) + dx, far_x),
-                   mirrored(static_cast<float>(y + top) + dy, far_y), factor, to);
+            bring(picture, height, width, static_cast<float>(x + left) + dx, static_cast<float>(y + top) + dy, gains, x,
+                  y, to);
         }
     return 0;
 }
@@ -253,7 +259,6 @@ int lf_move(const uint8_t* picture, int32_t height, int32_t width, int32_t left,
 int lf_keep_background(const uint8_t* background, const uint8_t* seen, const float* share, int32_t height,
                        int32_t width, int32_t left, int32_t top, const float* shift, int32_t h, int32_t w, float still,
                        const float* gain, int32_t gh, int32_t gw, int32_t step, float* moved, float* behind) {
-    const float far_x = static_cast<float>(width - 1), far_y = static_cast<float>(height - 1);
     const Gain gains = {gain, gh, gw, step};
 #pragma omp parallel for schedule(static)
     for (int32_t y = 0; y < h; ++y)
@@ -272,9 +277,8 @@ int lf_keep_background(const uint8_t* background, const uint8_t* seen, const flo
                 for (int c = 0; c < 3; ++c) to[c] = static_cast<float>(own[c]);
                 continue;
             }
-            float came[3], factor[3];
-            gains.at(x, y, factor);
-            sample(seen, height, width, mirrored(at_x, far_x), mirrored(at_y, far_y), factor, came);
+            float came[3];
+            bring(seen, height, width, at_x, at_y, gains, x, y, came);
             for (int c = 0; c < 3; ++c) to[c] += free * static_cast<float>(own[c]) - came[c];
         }
     return 0;
