@@ -25,7 +25,8 @@ from scipy.spatial import cKDTree
 from latentface.arrays import BoolArray, Float32Array, Float64Array, Pixels
 from latentface.faces.alignment import crop_face
 from latentface.faces.crop import FaceCrop, map_points
-from latentface.head.geometry import Box, bands, blur_known, ramp
+from latentface.head.geometry import Box, bands, ramp
+from latentface.head.uncovered import continue_background
 from latentface.io.images import reduced
 from latentface.networks.matte import MatteNet
 from latentface.ops.warp import read
@@ -45,7 +46,7 @@ NECK = 4  # pixels of the small copy: what is thinner than twice that connects n
 LEAST, MOST = 0.2, 0.8  # shares of people that count as none and as all
 PERSON = 0.02  # share from which on a pixel is no pure background
 CLEAR = (0.5, 3.0)  # pixels of the small copy: over this distance from people the background begins
-MEANT = 0.25  # a pixel of the small copy of which so much is background has the background's colour
+REACH = 0.16  # crop sides: so far behind people a moving head uncovers what stands there
 VISIBLE = 0.004  # share of background around the face: with less there is none
 
 
@@ -110,7 +111,9 @@ def find_background(
     if share.mean() < VISIBLE:
         return None
     everywhere, picture = np.zeros(photo.shape[:2], np.float32), photo.copy()
-    everywhere[box.slices], picture[box.slices] = share, fill_behind(part, share, step)
+    moving = map_points(crop.from_photo, places)[..., 1] < SHOULDERS * crop.size
+    everywhere[box.slices] = share
+    picture[box.slices] = continue_background(part, share, step, REACH * crop.side, moving)
     return Background(everywhere, picture)
 
 
@@ -190,27 +193,4 @@ def sharpen(values: Float32Array, small: Float32Array, picture: Pixels, step: in
     for band in bands(len(made)):
         at = read(planes, _on_small(Box(0, band.start, picture.shape[1], band.stop).places(), step))
         made[band] = (at[..., :3] * picture[band]).sum(axis=-1) + at[..., 3]
-    return made
-
-
-def fill_behind(picture: Pixels, share: Float32Array, step: int) -> Pixels:
-    """A picture [H, W, 3] whose background, [H, W] of each pixel, is continued over everything else.
-
-    Smoothly, on a copy with a pixel for each step x step ones.
-    """
-    known = share == share.max()
-    weight = reduced(255 * known.astype(np.uint8), step).astype(np.float32) / np.float32(255)
-    filled = reduced(picture * known[..., None], step) / np.maximum(weight, np.float32(MEANT))[..., None]
-    certain, width = weight >= min(MEANT, weight.max()), 1.0
-    while not certain.all() and width < 4 * max(weight.shape):
-        spread, reach = blur_known(filled, certain, width)
-        reached = ~certain & (reach > 0.02)
-        filled[reached] = spread[reached]
-        certain, width = certain | reached, 1.5 * width
-    made = np.array(picture)
-    for band in bands(len(made)):
-        part = np.nonzero(share[band] < 1)
-        places = np.stack([part[1], part[0] + band.start], axis=1).astype(np.float32)
-        smooth, seen = read(filled, _on_small(places, step)), picture[band][part]
-        made[band][part] = np.rint(smooth + share[band][part][:, None] * (seen - smooth)).clip(0, 255)
     return made

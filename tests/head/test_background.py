@@ -10,7 +10,7 @@ import torch
 from scipy import ndimage
 
 from latentface import hub
-from latentface.head.background import Background, fill_behind, find_background, sharpen
+from latentface.head.background import Background, find_background, sharpen
 from latentface.head.drive import Driver
 from latentface.head.motion import Gain, Motion
 from latentface.io.images import reduced
@@ -104,18 +104,6 @@ def test_no_motion_changes_nothing() -> None:
     shift, gain = np.full((20, 30, 2), 1e-3, np.float32), Gain(np.ones((1, 1, 3), np.float32), 1)
     behind = background.keep_still(moved, Motion(box, shift, gain))
     assert np.array_equal(moved, before) and np.abs(behind - share).max() < 2e-3
-
-
-def test_a_fill_continues_what_is_known() -> None:
-    scene = np.zeros((60, 80, 3), np.uint8)
-    scene[:, :40], scene[:, 40:] = (200, 60, 60), (60, 60, 200)
-    share = np.ones((60, 80), np.float32)
-    share[20:40, 10:30] = share[20:40, 50:70] = 0
-    hidden = scene.copy()
-    hidden[share == 0] = (0, 255, 0)
-    filled = fill_behind(hidden, share, 2)
-    assert np.array_equal(filled[share == 1], scene[share == 1])
-    assert np.abs(filled.astype(int) - scene)[share == 0].max() < 30
 
 
 def test_values_become_as_sharp_as_the_picture() -> None:

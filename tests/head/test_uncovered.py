@@ -1,0 +1,73 @@
+"""What stands behind people is continued: stripes go on, and far behind them colours are smooth."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from latentface.head.uncovered import continue_background, find_shifts
+
+SIDE = 96
+
+
+def stripes() -> np.ndarray:
+    """Diagonal stripes 12 pixels wide, uint8 [96, 96, 3]."""
+    rows, columns = np.indices((SIDE, SIDE))
+    return np.where(((rows + columns) // 12 % 2)[..., None] > 0, (210, 190, 180), (40, 60, 90)).astype(np.uint8)
+
+
+def hidden(scene: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A scene behind somebody green, and how much of each pixel is background."""
+    share = np.ones((SIDE, SIDE), np.float32)
+    share[20:, 60:] = 0
+    picture = scene.copy()
+    picture[share == 0] = (0, 255, 0)
+    return picture, share
+
+
+def everywhere(step: int) -> np.ndarray:
+    return np.ones((SIDE // step, SIDE // step), bool)
+
+
+def test_stripes_go_on_as_far_as_heads_move() -> None:
+    picture, share = hidden(stripes())
+    made = continue_background(picture, share, 2, 16.0, everywhere(2))
+    assert np.array_equal(made[share == 1], picture[share == 1])
+    near = np.s_[36:, 60:68]
+    assert np.abs(made[near].astype(int) - stripes()[near]).mean() < 12
+    far = made[60:, 84:].astype(int)
+    assert np.abs(np.diff(far, axis=1)).max() < 12  # smooth
+
+
+def test_where_nothing_moves_colours_are_smooth() -> None:
+    picture, share = hidden(stripes())
+    made = continue_background(picture, share, 2, 16.0, ~everywhere(2)).astype(int)
+    assert np.array_equal(made[share == 1], picture[share == 1])
+    assert np.abs(np.diff(made[40:, 63:], axis=1)).max() < 40
+
+
+def test_two_colours_are_continued_beside_each_other() -> None:
+    scene = np.zeros((60, 80, 3), np.uint8)
+    scene[:, :40], scene[:, 40:] = (200, 60, 60), (60, 60, 200)
+    share = np.ones((60, 80), np.float32)
+    share[20:40, 10:30] = share[20:40, 50:70] = 0
+    picture = scene.copy()
+    picture[share == 0] = (0, 255, 0)
+    made = continue_background(picture, share, 2, 8.0, np.ones((30, 40), bool))
+    assert np.array_equal(made[share == 1], scene[share == 1])
+    assert np.abs(made.astype(int) - scene)[share == 0].max() < 30
+
+
+def test_without_patches_that_are_seen_there_are_no_shifts() -> None:
+    hole = np.ones((32, 32), bool)
+    hole[:3] = False
+    assert find_shifts(np.zeros((32, 32, 3), np.float32), np.zeros((32, 32, 4), np.float32), hole, hole) is None
+
+
+def test_a_partly_covered_pixel_keeps_what_is_seen_of_it() -> None:
+    scene = np.full((40, 40, 3), 100, np.uint8)
+    share = np.ones((40, 40), np.float32)
+    share[:, 20:] = 0.5
+    picture = scene.copy()
+    picture[:, 20:] = 200
+    made = continue_background(picture, share, 1, 8.0, np.ones((40, 40), bool))
+    assert np.abs(made[:, 20:].astype(int) - 150).max() <= 1
