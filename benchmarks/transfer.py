@@ -33,10 +33,10 @@ from latentface.cli.panels import contact_sheet
 from latentface.compositing.compositor import Compositor, composite
 from latentface.compositing.expression_warp import ExpressionMap
 from latentface.editing.expression_transfer import Transferrer
-from latentface.editing.inverted_face import FaceFinder
+from latentface.editing.inverted_face import Face, FaceFinder
 from latentface.faces.crop import FaceCrop
 from latentface.inversion.cache import ProjectionCache
-from latentface.io.images import list_photos, read_image, to_tensor, write_image
+from latentface.io.images import Photo, list_photos, read_image, to_tensor, write_image
 from latentface.io.provenance import COMPOSITE
 from latentface.networks.generator import Generator
 from latentface.networks.lpips import SqueezeLpips
@@ -61,9 +61,11 @@ SPLICES = {
     "program, style channels": TransferOptions(units="styles", place="paste"),
     "oracle": TransferOptions(solver="exhaustive"),
 }
+#: What `latentface transfer` does: the head in the photo, whose expression the program's choice and picture 2 decide.
+HEAD = "the head (default)"
 #: The others are slow, and run on the first --few triples. `oracle` goes through every choice.
-FOR_ALL = ("the truth itself", "unchanged", "direct transfer", "fixed layers", "program")
-METHODS = ("the truth itself", "unchanged", "direct transfer", *SPLICES)
+FOR_ALL = ("the truth itself", "unchanged", "direct transfer", "fixed layers", "program", HEAD)
+METHODS = (*FOR_ALL, *(name for name in SPLICES if name not in FOR_ALL))
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +113,7 @@ class Bench:
         self.generator = api.load_generator(given.network)
         self.judge = api.face_networks()
         self.given, self.finder = given, find_latents(self.generator, given)
+        self.transferrer = Transferrer(self.finder)
         self.lpips = SqueezeLpips(given.lpips) if given.lpips else None
 
     def points(self, image: Pixels) -> np.ndarray:
@@ -130,6 +133,9 @@ class Bench:
             return composite(photo, triple.one, image, options, landmarks=self.points(image)), {}
         one, two = self.finder.latent(triple.one), self.finder.latent(triple.two)
         began = time.perf_counter()
+        if method == HEAD:
+            faces = (Face(w, Photo(each.image), each) for w, each in ((one, triple.one), (two, triple.two)))
+            return self.transferrer.put(*faces).photo.rgb, {"seconds": time.perf_counter() - began}
         made = api.transfer(identity=one, expression=two, generator=self.generator, options=SPLICES[method])
         seconds = time.perf_counter() - began
         placer: Compositor | ExpressionMap

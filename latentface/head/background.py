@@ -64,10 +64,12 @@ class Background:
 
     @cached_property
     def seen(self) -> Pixels:
-        """What the photo shows of it, premultiplied, uint8 [H, W, 3]."""
-        made = np.empty_like(self.picture)
+        """What the photo shows of it, premultiplied, and its share in 255ths, uint8 [H, W, 4]."""
+        made = np.empty((*self.share.shape, 4), np.uint8)
         for band in bands(len(made)):
-            np.rint(self.share[band, :, None] * self.picture[band], out=made[band], casting="unsafe")
+            opacity = np.rint(255 * self.share[band, :, None])
+            np.rint(opacity * (self.picture[band] / np.float32(255)), out=made[band, :, :3], casting="unsafe")
+            made[band, :, 3:] = opacity
         return made
 
     def keep_still(self, moved: Float32Array, motion: Motion) -> Float32Array:

@@ -182,7 +182,7 @@ def keep_background(
         step: as for `move`.
         share: how much of each pixel of the picture is background, float32 [H, W].
         background: it alone, uint8 [H, W, 3].
-        seen: the same, times `share`.
+        seen: the same, times `share`, and the share in 255ths, uint8 [H, W, 4].
 
     Returns:
         How much of each pixel is background before and after the motion, float32 [h, w].
@@ -190,7 +190,7 @@ def keep_background(
     height, width = _check_part(background, left, top, shift)
     if moved.shape != (height, width, 3) or moved.dtype != np.float32 or not moved.flags.c_contiguous:
         raise ValueError(f"moved {moved.dtype} {list(moved.shape)}: expected contiguous float32 {[height, width, 3]}")
-    if share.shape != background.shape[:2] or seen.shape != background.shape:
+    if share.shape != background.shape[:2] or seen.shape != (*share.shape, 4):
         raise ValueError(f"share {list(share.shape)} and seen {list(seen.shape)} of {list(background.shape)} pixels")
     moves, gains = np.ascontiguousarray(shift, np.float32), np.ascontiguousarray(gain, np.float32)
     found = _library()
@@ -339,8 +339,9 @@ def _keep_reference(
     moved[clear] = there[clear]
     rows, columns = np.nonzero(found & ~clear)
     at = mirrored(places[rows, columns], (share.shape[0], share.shape[1]))
-    came = sample(seen, at) * _gains(gain, step, rows, columns)
-    moved[rows, columns] += free[rows, columns][:, None] * there[rows, columns] - came
+    came = sample(seen, at)
+    open_ = came[:, 3:] / np.float32(255)
+    moved[rows, columns] += open_ * there[rows, columns] - came[:, :3] * _gains(gain, step, rows, columns)
     behind: Floats = np.minimum(here, free)
     return behind
 

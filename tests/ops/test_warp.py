@@ -94,7 +94,7 @@ def test_keeping_the_background_still_is_the_same_to_the_bit(step: int) -> None:
     background = random.integers(0, 256, (60, 50, 3), dtype=np.uint8)
     share = random.uniform(0, 1, (60, 50)).astype(np.float32)
     share[:, :20], share[30:] = 1, 0
-    seen = np.rint(share[..., None] * background).astype(np.uint8)
+    seen = np.dstack([np.rint(share[..., None] * background), np.rint(255 * share)]).astype(np.uint8)
     shift = random.normal(0, 6, (50, 40, 2)).astype(np.float32)
     shift[:5] = 0.001
     gain = random.uniform(0.7, 1.3, (-(-50 // step), -(-40 // step), 3)).astype(np.float32)
@@ -116,6 +116,18 @@ def test_keeping_the_background_still_is_the_same_to_the_bit(step: int) -> None:
         keep_background(moved[:, ::-1], 6, 7, shift, 0.002, gain, step, share, background, seen)
     with pytest.raises(ValueError, match="share"):
         keep_background(moved, 6, 7, shift, 0.002, gain, step, share[:9], background, seen)
+
+
+@pytest.mark.parametrize("by", [0.25, 0.5, 3.7])
+def test_an_edge_of_the_share_does_not_show(by: float) -> None:
+    background = np.full((40, 40, 3), 170, np.uint8)
+    share = np.ones((40, 40), np.float32)
+    share[20:] = 0
+    seen = np.dstack([np.rint(share[..., None] * background), 255 * share]).astype(np.uint8)
+    shift, gain = np.full((40, 40, 2), (0, -by), np.float32), np.ones((40, 40, 3), np.float32)
+    moved = np.full((40, 40, 3), 170, np.float32)  # the same colour: a person who cannot be told from the background
+    keep_background(moved, 0, 0, shift, 0.002, gain, 1, share, background, seen)
+    assert np.abs(moved - 170).max() < 1
 
 
 def test_bending_displacements_inside_is_the_same_to_the_bit() -> None:

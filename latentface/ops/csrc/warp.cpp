@@ -56,7 +56,8 @@ inline Four values(const uint8_t* from) {
 #endif
 }
 
-// a picture [H, W, 3] at a place, times a gain [3], by Catmull and Rom's cubic; edges are repeated
+// a picture [H, W, C] at a place, times a gain [C], by Catmull and Rom's cubic; edges are repeated; C is 3 or 4
+template <int C>
 inline void sample(const uint8_t* picture, int32_t height, int32_t width, float x, float y, const float* gain,
                    float* out) {
     const float left = std::floor(x), top = std::floor(y);
@@ -66,10 +67,10 @@ inline void sample(const uint8_t* picture, int32_t height, int32_t width, float 
     const int64_t column = static_cast<int64_t>(left) - 1, row = static_cast<int64_t>(top) - 1;
     Four sum = {};
     if (column >= 0 && column + 4 < width && row >= 0 && row + 3 < height) {
-        const uint8_t* from = picture + 3 * (row * width + column);
-        for (int j = 0; j < 4; ++j, from += 3 * static_cast<int64_t>(width)) {
+        const uint8_t* from = picture + C * (row * width + column);
+        for (int j = 0; j < 4; ++j, from += C * static_cast<int64_t>(width)) {
             Four line = {};
-            for (int i = 0; i < 4; ++i) line += across[i] * values(from + 3 * i);
+            for (int i = 0; i < 4; ++i) line += across[i] * values(from + C * i);
             sum += down[j] * line;
         }
     } else {
@@ -77,15 +78,16 @@ inline void sample(const uint8_t* picture, int32_t height, int32_t width, float 
             const int64_t r = std::clamp<int64_t>(row + j, 0, height - 1);
             Four line = {};
             for (int i = 0; i < 4; ++i) {
-                const uint8_t* from = picture + 3 * (r * width + std::clamp<int64_t>(column + i, 0, width - 1));
+                const uint8_t* from = picture + C * (r * width + std::clamp<int64_t>(column + i, 0, width - 1));
                 const Four value = {static_cast<float>(from[0]), static_cast<float>(from[1]),
-                                    static_cast<float>(from[2]), 0.0f};
+                                    static_cast<float>(from[2]),
+                                    C == 4 ? static_cast<float>(from[C - 1]) : 0.0f};
                 line += across[i] * value;
             }
             sum += down[j] * line;
         }
     }
-    for (int c = 0; c < 3; ++c) out[c] = sum[c] * gain[c];
+    for (int c = 0; c < C; ++c) out[c] = sum[c] * gain[c];
 }
 
 // values [H, W, C] at a place, bilinearly; beyond the first and last ones the nearest is taken
@@ -116,12 +118,14 @@ struct Gain {
     }
 };
 
-// a picture [H, W, 3], mirrored at its edges, at the place that comes to the pixel (x, y), times the gain there
+// a picture [H, W, C], mirrored at its edges, at the place that comes to the pixel (x, y), times the gain there; a fourth
+// value is an opacity, which no light changes
+template <int C>
 inline void bring(const uint8_t* picture, int32_t height, int32_t width, float at_x, float at_y, const Gain& gains,
                   int32_t x, int32_t y, float* out) {
-    float gain[3];
+    float gain[4] = {1.0f, 1.0f, 1.0f, 1.0f};
     gains.at(x, y, gain);
-    sample(picture, height, width, mirrored(at_x, static_cast<float>(width - 1)),
+    sample<C>(picture, height, width, mirrored(at_x, static_cast<float>(width - 1)),
            mirrored(at_y, static_cast<float>(height - 1)), gain, out);
 }
 
@@ -246,16 +250,17 @@ int lf_move(const uint8_t* picture, int32_t height, int32_t width, int32_t left,
                 for (int c = 0; c < 3; ++c) to[c] = static_cast<float>(from[c]);
                 continue;
             }
-            bring(picture, height, width, static_cast<float>(x + left) + dx, static_cast<float>(y + top) + dy, gains, x,
+            bring<3>(picture, height, width, static_cast<float>(x + left) + dx, static_cast<float>(y + top) + dy, gains, x,
                   y, to);
         }
     return 0;
 }
 
 // moved [h, w, 3], a part of a picture from `left` and `top` on after lf_move, with the background [H, W, 3] where it
-// was: share [H, W] of each pixel is background, and `seen` the background times that share. The background that came
-// along is taken off, and what is free after the motion gets the background that stands there. behind [h, w]: how much
-// of each pixel is background before and after.
+// was: share [H, W] of each pixel is background, and `seen` [H, W, 4] the background times that share, and the share in
+// 255ths. The background that came along is taken off, and what is free after the motion gets the background that stands
+// there; both are sampled alike, or edges of the share would show. behind [h, w]: how much of each pixel is background
+// before and after.
 int lf_keep_background(const uint8_t* background, const uint8_t* seen, const float* share, int32_t height,
                        int32_t width, int32_t left, int32_t top, const float* shift, int32_t h, int32_t w, float still,
                        const float* gain, int32_t gh, int32_t gw, int32_t step, float* moved, float* behind) {
@@ -277,9 +282,10 @@ int lf_keep_background(const uint8_t* background, const uint8_t* seen, const flo
                 for (int c = 0; c < 3; ++c) to[c] = static_cast<float>(own[c]);
                 continue;
             }
-            float came[3];
-            bring(seen, height, width, at_x, at_y, gains, x, y, came);
-            for (int c = 0; c < 3; ++c) to[c] += free * static_cast<float>(own[c]) - came[c];
+            float came[4];
+            bring<4>(seen, height, width, at_x, at_y, gains, x, y, came);
+            const float open = came[3] / 255.0f;
+            for (int c = 0; c < 3; ++c) to[c] += open * static_cast<float>(own[c]) - came[c];
         }
     return 0;
 }
