@@ -76,6 +76,14 @@ class PatchMatches:
         found[self.rows, self.columns] -= np.stack([self.rows, self.columns], axis=1)
         return found
 
+    @property
+    def misfit(self) -> Float32Array:
+        """Root mean square difference of each patch from its match, where it is trusted, [H, W]; else zero."""
+        known = np.float32(self.side**2) if self.trust is None else np.maximum(self.trust.sum(axis=1), np.float32(1e-6))
+        made = np.zeros(self.shape, np.float32)
+        made[self.rows, self.columns] = np.sqrt(self.apart / (3 * known))
+        return made
+
     def drawn(self) -> Float32Array:
         """What the matches show together, float32 [H, W, 3]; beyond their patches it is zero."""
         side, radius = self.side, self.radius

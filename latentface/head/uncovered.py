@@ -27,6 +27,7 @@ WHOLE = 0.999  # the same for one that patches may show
 RADIUS = 3  # pixels of the small copy around the middle of a patch
 ROUNDS = (3, 4)  # searches on the small copy and on half of it; coarser ones see no whole patch of narrow things
 TRUST = 1.3  # by how much less a guess counts in comparisons for each pixel of the copy that it lies deeper
+UNLIKE = (20.0, 50.0)  # levels by which a patch differs from what is known: over these it gives way to smooth colours
 FADE = 0.3  # of the reach: over so much of it patches pass into the smooth colours
 FEWEST = 100  # patches that are seen, or none is shown
 
@@ -49,25 +50,29 @@ def continue_background(picture: Pixels, share: Float32Array, step: int, reach: 
     depth = ndimage.distance_transform_edt(hole).astype(np.float32) * np.float32(step / reach)
     visible = reduced((255 * share).astype(np.uint8), step) / np.float32(255)
     seen = np.dstack([reduced(picture, step), visible]).astype(np.float32)
-    shifts = find_shifts(smooth, seen, hole, hole & moving & (depth < 1))
-    sure = np.where(moving, 1 - ramp(depth, 1 - FADE, 1), 0).astype(np.float32)[..., None]
+    shifts, misfit = find_shifts(smooth, seen, hole, hole & moving & (depth < 1))
+    sure = (1 - ramp(depth, 1 - FADE, 1)) * (1 - ramp(misfit, *UNLIKE)) * moving
     made = np.array(picture)
     for band in bands(len(made)):
         rows, columns = np.nonzero(share[band] < 1)
         rows += band.start
         places = ((np.stack([columns, rows], axis=1) + 0.5) / step - 0.5).astype(np.float32)
         behind = read(smooth, places)
-        if shifts is not None:
-            near = np.flatnonzero(read(sure, places)[:, 0] > 0)
-            patched, weight = _look_up(picture, rows[near], columns[near], places[near], shifts, step)
-            behind[near] += weight * read(sure, places[near]) * (patched - behind[near])
+        trust = read(sure, places)
+        near = np.flatnonzero(trust > 0)
+        patched, found = _look_up(picture, rows[near], columns[near], places[near], shifts, step)
+        behind[near] += found * trust[near, None] * (patched - behind[near])
         before = picture[rows, columns]
         made[rows, columns] = np.rint(behind + share[rows, columns][:, None] * (before - behind)).clip(0, 255)
     return made
 
 
-def find_shifts(guess: Float32Array, seen: Float32Array, hole: BoolArray, wanted: BoolArray) -> Int64Array | None:
-    """From each wanted place of a hole to the one to show there, rows and columns, [H, W, 2]; None if nothing is seen.
+def find_shifts(
+    guess: Float32Array, seen: Float32Array, hole: BoolArray, wanted: BoolArray
+) -> tuple[Int64Array, Float32Array]:
+    """From each wanted place of a hole to the one to show there, rows and columns, and how unlike these two are.
+
+    Zero where nothing is found: int64 [H, W, 2], and levels, float32 [H, W].
 
     Args:
         guess: float32 [H, W, 3], 0 to 255, with smooth colours in the hole.
@@ -86,7 +91,7 @@ def find_shifts(guess: Float32Array, seen: Float32Array, hole: BoolArray, wanted
         else:
             copy.take_over(coarser)
         copy.fill(random, rounds)
-    return copies[0].shifts
+    return copies[0].shifts, copies[0].misfit
 
 
 class _Copy:
@@ -95,7 +100,7 @@ class _Copy:
     def __init__(self, guess: Float32Array, seen: Float32Array, hole: BoolArray, wanted: BoolArray) -> None:
         self.drawn, self.seen, self.hole, self.wanted = guess, seen, hole, wanted
         self.depth = ndimage.distance_transform_edt(hole).astype(np.float32)
-        self.shifts: Int64Array | None = None
+        self.shifts, self.misfit = np.zeros((*hole.shape, 2), np.int64), np.zeros(hole.shape, np.float32)
 
     def halved(self) -> _Copy:
         """The same in half the size."""
@@ -104,9 +109,8 @@ class _Copy:
 
     def take_over(self, coarser: _Copy) -> None:
         """Begin from what is drawn in a copy of half the size."""
-        if coarser.shifts is not None:
-            self.shifts = 2 * _doubled(coarser.shifts, self.hole.shape)
-            self.drawn = np.where(self.wanted[..., None], _doubled(coarser.drawn, self.hole.shape), self.drawn)
+        self.shifts = 2 * _doubled(coarser.shifts, self.hole.shape)
+        self.drawn = np.where(self.wanted[..., None], _doubled(coarser.drawn, self.hole.shape), self.drawn)
 
     def fill_from_rim(self, random: np.random.Generator) -> None:
         """Draw the hole from its rim inwards, each pixel by those that are known or drawn already."""
@@ -124,7 +128,7 @@ class _Copy:
         matches = PatchMatches(self.drawn, self.hole, RADIUS, part, trust)
         if len(matches.source) >= FEWEST and len(matches.place):
             matches.search(random, self.shifts)
-            self.shifts = matches.shifts
+            self.shifts, self.misfit = matches.shifts, matches.misfit
             self.drawn = np.where(part[..., None], matches.drawn(), self.drawn)
 
 

@@ -60,7 +60,8 @@ def test_two_colours_are_continued_beside_each_other() -> None:
 def test_without_patches_that_are_seen_there_are_no_shifts() -> None:
     hole = np.ones((32, 32), bool)
     hole[:3] = False
-    assert find_shifts(np.zeros((32, 32, 3), np.float32), np.zeros((32, 32, 4), np.float32), hole, hole) is None
+    shifts, _ = find_shifts(np.zeros((32, 32, 3), np.float32), np.zeros((32, 32, 4), np.float32), hole, hole)
+    assert not shifts.any()
 
 
 def test_a_partly_covered_pixel_keeps_what_is_seen_of_it() -> None:
