@@ -35,6 +35,7 @@ from latentface.io.memory import give_back
 
 Note = Callable[[str], None]
 
+LEAST_LID = 0.05  # change of a lid's weight from which on it matters that eyes are shut
 #: Largest correction in another attempt, in inter-ocular distances, [M]. Lids are not corrected: how far they moved is
 #: known, whereas landmarks often stay where lids were.
 MOST_EXTRA = np.array([{"lips apart": 0.06, "lids apart": 0.0, "lids' difference": 0.0}.get(n, 0.03) for n in MEASURES])
@@ -86,6 +87,8 @@ class HeadPlacer:
         self.fit: HeadFit = fit.mapped(self.view.matrix)
         beside = [map_points(self.view.matrix, other) for other in others]
         vertices = self._projector.vertices(self.fit)
+        # the frames of a clip are told about shut lids, which were open a moment ago
+        self._follows, self._said_shut = steady is not None, False
         self._driver = Driver(self.view.pixels, self.model, vertices, beside, steady, hub.finders())
 
     @property
@@ -203,7 +206,7 @@ class HeadPlacer:
     ) -> _Placed:
         """The view with the head in the state `after`, as far as it can be moved."""
         share = 1.0 - self.hides(after) if share is None else share
-        limited = self._limit_mouth(self._limit_turn(after), share)
+        limited = self._limit_eyes(self._limit_mouth(self._limit_turn(after), share))
         change = limited.expression - self.fit.expression
         moved = self._driver.drive(self._projector.vertices(limited), plain=False, change=change, kept=kept)
         give_back(self.photo)
@@ -236,6 +239,21 @@ class HeadPlacer:
         before = self.fit.expression
         part = before + share * (after.expression - before)
         return replace(after, expression=np.where(self._of_mouth, part, after.expression))
+
+    def _limit_eyes(self, after: HeadFit) -> HeadFit:
+        """The head with the photo's eyes if they are shut, since nothing is known of what lids would uncover."""
+        moved = np.abs(after.expression - self.fit.expression) * self._of_eyes
+        if self._follows or moved.max() < LEAST_LID or not self._driver.has_shut_eyes:
+            return after
+        if not self._said_shut:
+            self._said_shut = True
+            self.note("the eyes are shut in the photo, so they stay shut")
+        return replace(after, expression=np.where(self._of_eyes, self.fit.expression, after.expression))
+
+    @cached_property
+    def _of_eyes(self) -> BoolArray:
+        """Which shapes move lids and eyes."""
+        return np.array([name.startswith("eye") for name in self.fit.expression_names])
 
     @cached_property
     def _of_mouth(self) -> BoolArray:

@@ -25,7 +25,7 @@ from latentface.head.creases import (
     pixels_a_centimetre,
     roughness,
 )
-from latentface.head.eye_contour import Eye, find_eyes, mesh_eye
+from latentface.head.eye_contour import Eye, are_shut, find_eyes, mesh_eye
 from latentface.head.eyes import BLEND, BROWS, FOLDS, SIDES, Blink, find_blink, follow, open_eye, with_lids
 from latentface.head.field import Field, Scene, find_field
 from latentface.head.geometry import Box, ramp
@@ -200,6 +200,13 @@ class Driver:
         return cheeks
 
     @cached_property
+    def has_shut_eyes(self) -> bool:
+        """Whether the lids are closed, so that nothing is known of the eyes behind them."""
+        if self._steady is not None:
+            return self._steady.shut
+        return not self.has_dark_glasses and are_shut(self.photo, self.eyes)
+
+    @cached_property
     def has_dark_glasses(self) -> bool:
         """Whether the eyes lie behind dark glass, which keeps its shape with all that is seen in it."""
         if self.spectacles is None:
@@ -355,7 +362,7 @@ class Driver:
 
     def _blinks(self, to: Float32Array) -> list[Blink]:
         """How the lids and eyes move that do; those that are shut or behind dark glass move with the head."""
-        if (self._steady is not None and self._steady.shut) or self.has_dark_glasses:
+        if self.has_shut_eyes or self.has_dark_glasses:
             return []
         scene = self.scene
         blend = BLEND if self.spectacles is None else 0.25 * BLEND  # frames do not move with lids

@@ -29,6 +29,10 @@ LENGTH = 0.44  # from corner to corner, about
 #: cost of deviations from the landmarks: u and v of the outer and inner corner, and height and slant of each margin
 NEAR = np.array([40.0, 60, 60, 60, 60, 0, 60, 0])
 RADII = (0.080, 0.088, 0.096, 0.104)  # of irises
+RIM = (0.018, -0.018)  # beyond and within which their edge is
+
+#: what the height of the upper margin's arc counts beside an iris's edge, and the sum that open eyes have
+ARCHED, OPEN = 4.0, 0.37
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,16 @@ def find_eyes(photo: Pixels, left: Eye, right: Eye, before: tuple[Eye, Eye] | No
         for start, iris, (found, _) in zip(starts, irises, best, strict=True)
     ]
     return eyes[0], eyes[1]
+
+
+def are_shut(photo: Pixels, eyes: Sequence[Eye]) -> bool:
+    """Whether eyes that were found are shut: their upper margins are flat, and no iris has an edge."""
+    found = []
+    for eye in eyes:
+        u, v = (eye.iris[k] + np.array(offsets) for k, offsets in ((0, (-0.02, 0.0, 0.02)), (1, (0.0,))))
+        edges = _iris_edges(_Patch.of(photo, eye), u[:, None, None], v[:, None], np.array(RADII))
+        found.append(float(edges.max()) + ARCHED * eye.upper[0])
+    return float(np.mean(found)) < OPEN
 
 
 def _parameters(eye: Eye) -> Float64Array:
@@ -272,16 +286,21 @@ def _iris_scores(
     patch: _Patch, middle: Float64Array, look: float, across: Float64Array, down: Float64Array
 ) -> Float32Array:
     """The score [U, V, R] of each circle as an iris; `look`, the direction of the head, is a prior of u."""
-    sides = np.radians([-40, -25, -10, 5, 20, 140, 160, 175, 190, 205, 220])
-    u, v, radius, angle = np.meshgrid(middle[0] + across, middle[1] + down, RADII, sides, indexing="ij", sparse=True)
-    edge = [
-        patch.read(patch.light, u + (radius + d) * np.cos(angle), v + (radius + d) * np.sin(angle))
-        for d in (0.018, -0.018)
-    ]
-    rise = np.tanh((edge[0] - edge[1]) / 1.5)
-    both = np.minimum(rise[..., :5].mean(axis=3), rise[..., 5:].mean(axis=3)) + 0.5 * rise.mean(axis=3)
-    u, v = u[..., 0], v[..., 0]  # [U, 1, 1] and [1, V, 1]
+    u, v = middle[0] + across[:, None, None], middle[1] + down[:, None]
+    edges = _iris_edges(patch, u, v, np.array(RADII))
     dark = -patch.read(ndimage.gaussian_filter(patch.light, 5), u, v)
     away = ((u - look) / 0.06) ** 2 + ((v - middle[1]) / 0.05) ** 2
-    scores: Float32Array = both + 1.2 * dark - 0.4 * away
+    scores: Float32Array = edges + 1.2 * dark - 0.4 * away
     return scores
+
+
+def _iris_edges(patch: _Patch, u: Float64Array, v: Float64Array, radius: Float64Array) -> Float32Array:
+    """How much brighter it gets outwards over circles around (u, v), on the sides that no lid covers, [...]."""
+    angle = np.radians([-40, -25, -10, 5, 20, 140, 160, 175, 190, 205, 220])
+    x, y, r = u[..., None], v[..., None], radius[..., None]
+    beyond, within = (patch.read(patch.light, x + (r + d) * np.cos(angle), y + (r + d) * np.sin(angle)) for d in RIM)
+    rise = np.tanh((beyond - within) / 1.5)
+    edges: Float32Array = np.minimum(rise[..., :5].mean(axis=-1), rise[..., 5:].mean(axis=-1)) + 0.5 * rise.mean(
+        axis=-1
+    )
+    return edges

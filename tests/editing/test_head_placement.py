@@ -16,7 +16,7 @@ from latentface.errors import InputError
 from latentface.faces.crop import FaceCrop
 from latentface.head.control_names import NEUTRALISE
 from latentface.head.controls import Change, apply_changes
-from latentface.head.drive import MOST_TURN
+from latentface.head.drive import MOST_TURN, Driver
 from latentface.head.expression_match import LIPS_APART, measure_head
 from latentface.networks.mouth import MouthConfig
 
@@ -53,6 +53,18 @@ def test_what_is_asked_for_moves(
     before, after = (np.asarray(landmarks(picture, box)[0]) for picture in (PHOTO, made))
     unit = np.linalg.norm(before[36:42].mean(0) - before[42:48].mean(0))
     assert (down * (after - before)[points, 1] > 0.04 * unit).all()
+
+
+def test_shut_eyes_stay_shut(crop: FaceCrop, monkeypatch: pytest.MonkeyPatch) -> None:
+    notes: list[str] = []
+    shut = HeadPlacer(PHOTO, crop, note=notes.append)
+    monkeypatch.setattr(Driver, "has_shut_eyes", True)
+    opened = apply_changes(shut.fit, {"eyeWideLeft": Change(1.0), "eyeWideRight": Change(1.0)})
+    assert np.array_equal(shut.place(opened), PHOTO)
+    jaw = Change(0.5)
+    both = shut.place(apply_changes(opened, {"jaw": jaw}))
+    assert np.array_equal(both, shut.place(apply_changes(shut.fit, {"jaw": jaw})))
+    assert notes == ["the eyes are shut in the photo, so they stay shut"]
 
 
 def test_what_lies_far_from_the_head_stays_to_the_bit(placer: HeadPlacer, crop: FaceCrop) -> None:

@@ -1,9 +1,11 @@
 """Eyes are found where the photo shows them, not where landmarks have them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from latentface.head.eye_contour import find_eyes, mesh_eye
+from latentface.head.eye_contour import are_shut, find_eyes, mesh_eye
 from tests.helpers.head_picture import model, picture, place
 
 
@@ -35,3 +37,21 @@ def test_frames_are_their_own_inverse():
     outer, inner = eye.places(*eye.corners.T)
     assert np.allclose(outer, place(roll=20)[model().landmarks[36], :2], atol=1e-3)
     assert np.allclose(inner, place(roll=20)[model().landmarks[39], :2], atol=1e-3)
+
+
+def test_eyes_without_iris_between_flat_lids_are_shut():
+    scene = picture()
+    starts = [mesh_eye(model(), scene.before, side) for side in ("left", "right")]
+    assert not are_shut(scene.photo, find_eyes(scene.photo, *starts))
+    shut = scene.photo.copy()
+    for eye in starts:
+        u, v = eye.frame(np.stack(np.meshgrid(np.arange(shut.shape[1]), np.arange(shut.shape[0])), axis=-1))
+        upper, lower = eye.margins(u)
+        inside = (v < upper + 0.05) & (v > lower - 0.05)
+        skin = np.median(shut[(v < lower - 0.08) & (v > lower - 0.16) & (np.abs(u) < 0.1)], axis=0)
+        shut[inside] = skin
+        shut[inside & (np.abs(v - lower) < 0.02)] = 0.3 * skin
+    flat = (
+        replace(eye, upper=np.array([0.02, 0.0]), lower=np.array([0.04, 0.0])) for eye in starts
+    )  # as landmarks say
+    assert are_shut(shut, find_eyes(shut, *flat))
