@@ -32,7 +32,7 @@ RADII = (0.080, 0.088, 0.096, 0.104)  # of irises
 RIM = (0.018, -0.018)  # beyond and within which their edge is
 
 #: what the height of the upper margin's arc counts beside an iris's edge, and the sum that open eyes have
-ARCHED, OPEN = 4.0, 0.37
+ARCHED, OPEN = 8.0, 0.65
 
 
 @dataclass(frozen=True)

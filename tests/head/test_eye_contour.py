@@ -50,7 +50,7 @@ def test_eyes_without_iris_between_flat_lids_are_shut():
         inside = (v < upper + 0.05) & (v > lower - 0.05)
         skin = np.median(shut[(v < lower - 0.08) & (v > lower - 0.16) & (np.abs(u) < 0.1)], axis=0)
         shut[inside] = skin
-        shut[inside & (np.abs(v - lower) < 0.02)] = 0.3 * skin
+        shut[inside & (np.abs(v - lower) < 0.012)] = 0.3 * skin
     flat = (
         replace(eye, upper=np.array([0.02, 0.0]), lower=np.array([0.04, 0.0])) for eye in starts
     )  # as landmarks say
