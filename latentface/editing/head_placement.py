@@ -15,7 +15,7 @@ from latentface.faces.alignment import box_around
 from latentface.faces.crop import FaceCrop, map_points
 from latentface.head.change import read_change
 from latentface.head.controls import restrict
-from latentface.head.drive import MOST_TURN, Driver, Steady
+from latentface.head.drive import MOST_TURN, Driver
 from latentface.head.expression_match import (
     EXACTNESS,
     MEASURES,
@@ -25,6 +25,7 @@ from latentface.head.expression_match import (
 from latentface.head.fit import HeadFit
 from latentface.head.motion import Motion
 from latentface.head.mouth import MouthSource
+from latentface.head.observed import Steady
 from latentface.head.occlusion import is_mouth_hidden
 from latentface.head.own_mouth import OwnMouth
 from latentface.head.painting import paint_opening, shown_mouth

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from latentface.arrays import Float32Array, Float64Array, Pixels
 from latentface.errors import InputError
 from latentface.faces.crop import inter_ocular
-from latentface.head.drive import Driven, Driver
 from latentface.head.geometry import Box
 from latentface.head.interior import SLIVER
 from latentface.head.mouth import MouthSource, fill_mouth, is_taken, rows_in_photo, usual_teeth
@@ -17,6 +17,10 @@ from latentface.head.mouth_canvas import MouthFrame, sample_canvas
 from latentface.head.own_mouth import OwnMouth, Tone, take_mouth
 from latentface.head.teeth import TeethRows
 from latentface.networks.mouth import MouthConfig, MouthNet
+
+if TYPE_CHECKING:
+    from latentface.head.drive import Driven
+    from latentface.head.observed import ObservedHead
 
 SHOWS_TEETH = 0.5  # a photo with a larger `Opening.row` shows a row of teeth
 
@@ -90,11 +94,11 @@ def _rows(
     return replace(usual, upper_edge=upper, lower_edge=lower)
 
 
-def shown_mouth(driver: Driver, upper_jaw: Float64Array, config: MouthConfig) -> OwnMouth | None:
+def shown_mouth(head: ObservedHead, upper_jaw: Float64Array, config: MouthConfig) -> OwnMouth | None:
     """The open mouth of a photo, for use in another photo; None if it is open only by a slit."""
-    shown, mask = driver.shown, np.zeros(driver.photo.shape[:2], np.float32)
+    shown, mask = head.shown, np.zeros(head.photo.shape[:2], np.float32)
     mask[shown.box.slices] = shown.mask | shown.gap
     try:
-        return take_mouth(driver.photo, mask, MouthFrame.from_landmarks(upper_jaw), config)
+        return take_mouth(head.photo, mask, MouthFrame.from_landmarks(upper_jaw), config)
     except InputError:
         return None

@@ -1,0 +1,242 @@
+"""What a photo shows of a head that is fitted to it, measured when it is first asked for.
+
+Coordinates are photo pixels (column, row; integers are pixels' centres), depth grows towards the viewer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from latentface.arrays import Float32Array, Float64Array, Pixels
+from latentface.errors import UsageError
+from latentface.head.background import Background, find_background
+from latentface.head.creases import find_likeness, roughness
+from latentface.head.eye_contour import Eye, are_shut, find_eyes, mesh_eye
+from latentface.head.eyes import BROWS, FOLDS, SIDES, follow
+from latentface.head.field import Scene
+from latentface.head.in_front import Finders
+from latentface.head.interior import shows_row
+from latentface.head.lids import LidSkin, find_lid_skin
+from latentface.head.model import HeadModel
+from latentface.head.occluders import Occluders, find_occluders
+from latentface.head.shading import find_light
+from latentface.head.shown_mouth import Shown, find_shown
+from latentface.head.spectacles import Spectacles, find_spectacles
+from latentface.ops.raster import sample
+
+COLOURLESS = 2  # largest difference between the channels of a photo without colour
+BROW = 0.05  # inter-ocular distances: half of their thickness
+DARK_GLASS = 0.35  # light below both eyes, as a part of that of the cheeks, from which on spectacles are sunglasses
+
+
+@dataclass(frozen=True, eq=False)
+class Steady:
+    """Measurements of one frame of a clip that later frames reuse; see `ObservedHead` for each.
+
+    eyes: start of the search for eyes. mesh_eyes: those of the head. light, white, roughness: used unchanged.
+    worn: whether there are spectacles. spectacles: those of the frame before. shut: the lids are closed, so that eyes
+    are not searched but follow the head.
+    """
+
+    eyes: tuple[Eye, Eye]
+    mesh_eyes: tuple[Eye, Eye]
+    light: Float64Array
+    white: Float32Array
+    roughness: float
+    lid_skin: tuple[LidSkin, LidSkin]
+    worn: bool
+    spectacles: Spectacles | None = None
+    shut: bool = False
+
+
+class ObservedHead:
+    """A photo and the head fitted to it.
+
+    Args:
+        photo: uint8 RGB [H, W, 3].
+        model: the head.
+        before: the head's vertices as they lie in the photo, [V, 3].
+        others: landmarks [68, 2] of the photo's other faces, which do not move.
+        steady: from another frame of the same clip, so that the frames are consistent.
+        finders: the networks that find spectacles, which keep their shape, and occluders, which do not move; without
+            them, neither is searched for.
+
+    Raises:
+        UsageError: the photo is not uint8 RGB, or the vertices are not the model's.
+    """
+
+    def __init__(
+        self,
+        photo: Pixels,
+        model: HeadModel,
+        before: npt.ArrayLike,
+        others: Sequence[Float64Array] = (),
+        steady: Steady | None = None,
+        finders: Finders | None = None,
+    ) -> None:
+        if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3:
+            raise UsageError(f"the photo is {photo.dtype} {list(photo.shape)}: expected uint8 RGB [H, W, 3]")
+        self.photo, self.model, self._steady, self._finders = photo, model, steady, finders
+        self.scene = Scene.of(model, check_vertices(model, before), photo.shape[0], photo.shape[1], others)
+
+    @cached_property
+    def eyes(self) -> tuple[Eye, Eye]:
+        """The eyes as the photo shows them, left and right."""
+        steady = self._steady
+        if steady is None or not steady.shut:
+            return find_eyes(self.photo, *self.mesh_eyes, None if steady is None else steady.eyes)
+        left, right = map(follow, steady.eyes, steady.mesh_eyes, self.mesh_eyes)
+        return left, right
+
+    @cached_property
+    def mesh_eyes(self) -> tuple[Eye, Eye]:
+        """The eyes as the head has them, left and right."""
+        left, right = (mesh_eye(self.model, self.scene.before, side) for side in SIDES)
+        return left, right
+
+    @cached_property
+    def light(self) -> Float64Array:
+        """The light on the face, [4]."""
+        return find_light(self.photo, self.scene) if self._steady is None else self._steady.light
+
+    @cached_property
+    def is_grey(self) -> bool:
+        """Whether the photo's head has no colour."""
+        red, green, blue = np.moveaxis(self.photo[self.scene.box.slices], 2, 0)
+        most, least = (either(either(red, green), blue) for either in (np.maximum, np.minimum))
+        return int((most - least).max(initial=0)) <= COLOURLESS
+
+    @cached_property
+    def white(self) -> Float32Array:
+        """The photo's value of a white surface in the face's light, [3], as far as its brighter skin tells."""
+        if self._steady is not None:
+            return self._steady.white
+        points, unit = self.scene.before[self.model.landmarks, :2], self.scene.unit
+        steps = np.stack(np.meshgrid(*[np.linspace(-0.08, 0.08, 5) * unit] * 2), axis=-1).reshape(-1, 2)
+        places = np.concatenate([self._cheeks, points[27:31]])[:, None] + steps
+        bright = np.quantile(sample(self.photo, places).mean(axis=-1), 0.8)
+        return np.full(3, np.clip(110 + 0.55 * bright, 0, 255), np.float32)
+
+    @property
+    def _cheeks(self) -> Float32Array:
+        """Places on both cheeks beside the nose, [4, 2]."""
+        points = self.scene.before[self.model.landmarks, :2]
+        cheeks: Float32Array = points[[1, 2, 14, 15]] * 0.4 + points[[31, 31, 35, 35]] * 0.6
+        return cheeks
+
+    @cached_property
+    def has_shut_eyes(self) -> bool:
+        """Whether the lids are closed, so that nothing is known of the eyes behind them."""
+        if self._steady is not None:
+            return self._steady.shut
+        return not self.has_dark_glasses and are_shut(self.photo, self.eyes)
+
+    @cached_property
+    def has_dark_glasses(self) -> bool:
+        """Whether the eyes lie behind dark glass, which keeps its shape with all that is seen in it."""
+        if self.spectacles is None:
+            return False
+        cheeks = float(np.median(sample(self.photo, self._cheeks[:, None]).mean(axis=-1)))
+        return max(float(skin.tone.mean()) for skin in self.lid_skin) < DARK_GLASS * cheeks
+
+    @cached_property
+    def spectacles(self) -> Spectacles | None:
+        """The spectacles that the photo shows, which go with the head, or None."""
+        steady, finders = self._steady, self._finders
+        if finders is None or (steady is not None and not steady.worn):
+            return None
+        before = None if steady is None or steady.spectacles is None else steady.spectacles.glimpse
+        return find_spectacles(self.photo, self.scene, self.eyes, finders.spectacles, steady is not None, before)
+
+    @cached_property
+    def occluders(self) -> Occluders | None:
+        """What else the photo shows in front of the face, which stays where it is, or None."""
+        landmarks = self.scene.before[self.model.landmarks, :2].astype(float)
+        return None if self._finders is None else find_occluders(self.photo, landmarks, self._finders.occluders)
+
+    @cached_property
+    def behind(self) -> Pixels:
+        """The photo without static occluders of the face: the part that moves."""
+        still = self.occluders
+        return self.photo if still is None else still.behind(self.photo)
+
+    @cached_property
+    def background(self) -> Background | None:
+        """What stands behind the head, and keeps still; in a clip of its own, where heads move little, none."""
+        if self._finders is None or self._finders.matte is None or self._steady is not None:
+            return None
+        scene = self.scene
+        landmarks = scene.before[self.model.landmarks, :2].astype(float)
+        return find_background(self.behind, landmarks, scene.layer >= 0, scene.box, self._finders.matte)
+
+    @cached_property
+    def folds(self) -> list[tuple[float, float]]:
+        """How far above and below each eye the skin of lids is stretched, limited by brows and by spectacles."""
+        found = []
+        for eye, side in zip(self.eyes, SIDES, strict=True):
+            u = eye.across(np.linspace(0.2, 0.8, 7))
+            margins = eye.margins(u)
+            brow_u, brow_v = eye.frame(self.scene.before[self.model.landmarks[BROWS[side]], :2])
+            order = np.argsort(brow_u)
+            brow = np.interp(u, brow_u[order], brow_v[order]) - BROW  # their lower edge
+            gaps = [float((brow - margins[0]).min()), FOLDS[1] * 2]
+            if self.spectacles is not None:
+                box, free = self.spectacles.box, self.spectacles.distance / self.scene.unit
+                gaps = [
+                    min(gap, float(box.read(free, eye.places(u, v), 1.0).min()))
+                    for gap, v in zip(gaps, margins, strict=True)
+                ]
+            over, below = (min(max(0.85 * gap, 0.04), fold) for gap, fold in zip(gaps, FOLDS, strict=True))
+            found.append((over, below))
+        return found
+
+    @cached_property
+    def lid_skin(self) -> tuple[LidSkin, LidSkin]:
+        """The skin of the upper lids, left and right."""
+        if self._steady is not None:
+            return self._steady.lid_skin
+        left, right = (
+            find_lid_skin(self.photo, eye, over) for eye, (over, _) in zip(self.eyes, self.folds, strict=True)
+        )
+        return left, right
+
+    @cached_property
+    def shown(self) -> Shown:
+        """What the photo shows of the mouth's inside."""
+        return find_shown(self.photo, self.scene)
+
+    @cached_property
+    def shows_row(self) -> float:
+        """Whether the photo shows a row of teeth that is worth keeping, 0 to 1."""
+        return shows_row(self.shown, self.scene.unit)
+
+    @cached_property
+    def likeness(self) -> Float32Array:
+        """The likeness of the photo to skin in the head's box, [H, W]."""
+        return find_likeness(self.photo, self.scene)
+
+    @cached_property
+    def roughness(self) -> float:
+        """The relative depth of folds in this skin; 1 for an adult man."""
+        return roughness(self.photo, self.scene) if self._steady is None else self._steady.roughness
+
+    @property
+    def steady(self) -> Steady:
+        """The measurements that the next frame of a clip reuses."""
+        worn = self.spectacles
+        return Steady(
+            self.eyes, self.mesh_eyes, self.light, self.white, self.roughness, self.lid_skin, worn is not None, worn
+        )
+
+
+def check_vertices(model: HeadModel, vertices: npt.ArrayLike) -> Float32Array:
+    """Vertices of a head, float32 [V, 3]; UsageError for another number than the model has."""
+    made = np.asarray(vertices, np.float32)
+    if made.shape != model.neutral.shape:
+        raise UsageError(f"vertices have shape {list(made.shape)}: the model's are {list(model.neutral.shape)}")
+    return made
