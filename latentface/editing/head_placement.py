@@ -14,6 +14,7 @@ from latentface.errors import InputError
 from latentface.faces.alignment import box_around
 from latentface.faces.crop import FaceCrop, map_points
 from latentface.head.change import read_change
+from latentface.head.control_names import ALL_BUT_EYES
 from latentface.head.controls import restrict
 from latentface.head.drive import MOST_TURN, Driver
 from latentface.head.expression_match import (
@@ -243,18 +244,14 @@ class HeadPlacer:
 
     def _limit_eyes(self, after: HeadFit) -> HeadFit:
         """The head with the photo's eyes if they are shut, since nothing is known of what lids would uncover."""
-        moved = np.abs(after.expression - self.fit.expression) * self._of_eyes
-        if self._follows or moved.max() < LEAST_LID or not self._driver.has_shut_eyes:
+        kept = restrict(self.fit, after, ALL_BUT_EYES)
+        asked = np.abs(after.expression - kept.expression).max()
+        if self._follows or asked < LEAST_LID or not self._driver.has_shut_eyes:
             return after
         if not self._said_shut:
             self._said_shut = True
             self.note("the eyes are shut in the photo, so they stay shut")
-        return replace(after, expression=np.where(self._of_eyes, self.fit.expression, after.expression))
-
-    @cached_property
-    def _of_eyes(self) -> BoolArray:
-        """Which shapes move lids and eyes."""
-        return np.array([name.startswith("eye") for name in self.fit.expression_names])
+        return kept
 
     @cached_property
     def _of_mouth(self) -> BoolArray:

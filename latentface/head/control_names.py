@@ -58,6 +58,7 @@ PARTS: dict[str, tuple[str, ...]] = {
 
 #: What a change can be restricted to: single parts, all of them, and the pose of the head.
 PART_NAMES = (*PARTS, "expression", "pose")
+ALL_BUT_EYES = ("lips", "brows", "pose")
 
 
 def describe_controls() -> str:

@@ -18,7 +18,7 @@ from latentface.faces.crop import FaceCrop, map_points
 from latentface.faces.person_tracker import PersonTracker
 from latentface.faces.square import Square
 from latentface.fields import smoothstep
-from latentface.head.control_names import parse_parts
+from latentface.head.control_names import ALL_BUT_EYES, parse_parts
 from latentface.head.controls import restrict
 from latentface.head.drive import MOST_TURN, Driver
 from latentface.head.fit import HeadFit
@@ -150,7 +150,12 @@ class MovingHead:
         self.place(self.photo.copy(), opened.with_pose(5.0, relative=True))
 
     def place(self, base: Pixels, target: HeadFit) -> Float64Array:
-        """Render the head in the state `target` into a copy of the picture, in place; returns its landmarks [68, 2]."""
+        """Render the head in the state `target` into a copy of the picture, in place; returns its landmarks [68, 2].
+
+        Eyes that are shut in the photo stay so: nothing is known of what lids would uncover.
+        """
+        if self.driver.has_shut_eyes:
+            target = restrict(self.fit, target, ALL_BUT_EYES)
         vertices = self.projector.vertices(target)
         landmarks = map_points(np.linalg.inv(self.view.matrix), self.projector.landmarks(target))
         driven = self.driver.drive(vertices, plain=self.mouth is None)

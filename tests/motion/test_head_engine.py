@@ -11,6 +11,7 @@ import pytest
 
 from latentface import api, hub
 from latentface.errors import InputError, NoFaceFound, UsageError
+from latentface.head.drive import Driver
 from latentface.head.fitting import fit_head
 from latentface.head.model import HeadModel
 from latentface.io.clip import Clip, Frame
@@ -242,6 +243,14 @@ def test_the_mouth_is_painted() -> None:
 
 
 # ------------------------------------------------------------------------------------------------- lids
+
+
+def test_eyes_that_are_shut_in_the_photo_stay_shut(monkeypatch: pytest.MonkeyPatch) -> None:
+    head = head_engine.MovingHead(Photo(photo_of()), api.align(photo_of(), size=64)[0].landmarks, model())
+    monkeypatch.setattr(Driver, "has_shut_eyes", True)
+    made = photo_of()
+    head.place(made, head.fit.with_expression(eyeWideLeft=1.0, eyeWideRight=1.0))
+    assert np.array_equal(made, photo_of())
 
 
 def test_a_blink_shuts_the_photo_s_eyes() -> None:
