@@ -112,7 +112,8 @@ def find_blink(
     lift = _lift(eye, now, u, before[brow, :2], after[brow, :2])
     lids = _upper_lid(eye, now, u, v, folds[0], blend, lift, skin.hairy), _lower_lid(eye, now, u, v, folds[1])
     shifts = [(eye.places(u_was, source) - places).astype(np.float32) for source, *_ in lids]
-    drawn = ramp(lids[0][2], *DRAWN)
+    falls = eye.margins(u_was)[0] - now.margins(u)[0]
+    drawn = ramp(lids[0][2], *DRAWN) * ramp(falls, 0.0, 0.03)  # skin that a raised brow draws out is the photo's own
     strip = ((lids[0][0] - eye.margins(u_was)[0]) / folds[0]).astype(np.float32)
     over = ramp((v - _seam(now, u)) * now.unit, -0.75, 0.75)
     upper, lower = now.margins(u)

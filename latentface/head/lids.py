@@ -19,6 +19,9 @@ from latentface.ops.raster import sample
 
 BELOW = (0.05, 0.11)  # inter-ocular distances below the lower margin: skin without lashes
 LIGHT = (0.7, 1.0)  # the lid's, of that of the skin below the eye
+BESIDE, HIGH = ((-0.1, -0.06), (0.05, 0.08)), 0.12  # beyond the outer and inner corner, and so far above: the socket
+DEEP = (0.6, 0.7)  # least shade of a painted lid, and the light of a socket, of that below the eye, that has none
+FAR = (0.75, 0.9)  # relative widths of an eye below which it is the far one, and from which on it is not
 NEAR = 0.1  # inter-ocular distances: the paint has the colour of skin as near as this
 HAIR = (0.22, 0.45)  # log ratio to the lid's tone from which on a pixel is hair
 HAIRY = (0.28, 0.5)  # share of hair from which on the whole lid is painted
@@ -35,18 +38,29 @@ class LidSkin:
     Attributes:
         tone: its colour in the photo's light, [3].
         hairy: how far its skin is hidden by hair, 0 to 1.
+        shade: the factor of its brightness in a deep socket, where light does not fall.
+        painted: how far hidden skin is painted at all: not on the far side of a turned head, where little is known.
     """
 
     tone: Float32Array
     hairy: float
+    shade: float = 1.0
+    painted: float = 1.0
 
     def hair(self, values: Float32Array) -> Float32Array:
         """How far colours [..., 3] are hair rather than skin of this lid, 0 to 1."""
         return ramp(np.log((self.tone.mean() + FAINT) / (np.maximum(values.mean(axis=-1), 0) + FAINT)), *HAIR)
 
 
-def find_lid_skin(photo: Pixels, eye: Eye, fold: float) -> LidSkin:
-    """Measure the upper lid of an eye in a photo, whose skin reaches up to a fold over the margin."""
+def find_lid_skin(photo: Pixels, eye: Eye, fold: float, width: float) -> LidSkin:
+    """Measure the upper lid of an eye in a photo.
+
+    Args:
+        photo: uint8 RGB [H, W, 3].
+        eye: the eye.
+        fold: how far over the margin its skin reaches, in inter-ocular distances.
+        width: its width as a part of the other eye's, which is larger on a head that is turned.
+    """
     u, step = np.meshgrid(eye.across(np.linspace(0.15, 0.85, 15)), np.linspace(0, 1, 9))
     upper, lower = eye.margins(u)
     below = sample(photo, eye.places(u, lower - BELOW[0] - step * (BELOW[1] - BELOW[0])))
@@ -54,7 +68,13 @@ def find_lid_skin(photo: Pixels, eye: Eye, fold: float) -> LidSkin:
     around = np.median(below.reshape(-1, 3), axis=0).astype(np.float32)
     light = float(np.quantile(above.mean(axis=2), 0.75)) / max(float(around.mean()), 1.0)
     skin = LidSkin(around * np.float32(np.clip(light, *LIGHT)), 0.0)
-    return LidSkin(skin.tone, float(ramp(skin.hair(above).mean(), *HAIRY)))
+    beside = [
+        np.meshgrid(corner + np.array(off), np.linspace(0, HIGH, 6))
+        for corner, off in zip(eye.corners[:, 0], BESIDE, strict=True)
+    ]
+    socket = np.mean([np.median(sample(photo, eye.places(*each)).mean(axis=2)) for each in beside])
+    shade = float(np.clip(socket / max(float(around.mean()), 1.0) / DEEP[1], DEEP[0], 1))
+    return LidSkin(skin.tone, float(ramp(skin.hair(above).mean(), *HAIRY)), shade, float(ramp(width, *FAR)))
 
 
 def paint_lid(
@@ -80,10 +100,10 @@ def paint_lid(
     begin, sure, end, gone = ENDS
     inside = ramp(strip, begin, sure) * (1 - ramp(strip, end, gone)) * weight
     hair = np.maximum(skin.hair(source), np.float32(skin.hairy))
-    share = ndimage.gaussian_filter(inside * hair, SOFT * unit)[..., None]
+    share = ndimage.gaussian_filter(inside * hair * np.float32(skin.painted), SOFT * unit)[..., None]
     if not share.any():
         return
     around, known = blur_known(moved, bare & (skin.hair(moved) < 0.1), NEAR * unit)
     colour = skin.tone + ramp(known, 0.0, 0.02)[..., None] * (around - skin.tone)
     light = 1 - CREASE * ramp(strip, 0.3, 0.9) - LASHES * (1 - ramp(strip, 0.0, 0.3))
-    moved += share * (colour * (1 + (light[..., None] - 1) * TINT) - moved)
+    moved += share * (colour * (1 + (skin.shade * light[..., None] - 1) * TINT) - moved)

@@ -200,8 +200,10 @@ class ObservedHead:
         """The skin of the upper lids, left and right."""
         if self._steady is not None:
             return self._steady.lid_skin
+        widths = [float(np.ptp(eye.corners[:, 0])) * eye.unit for eye in self.mesh_eyes]
         left, right = (
-            find_lid_skin(self.photo, eye, over) for eye, (over, _) in zip(self.eyes, self.folds, strict=True)
+            find_lid_skin(self.photo, eye, over, width / max(widths))
+            for eye, (over, _), width in zip(self.eyes, self.folds, widths, strict=True)
         )
         return left, right
 

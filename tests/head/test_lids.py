@@ -20,7 +20,7 @@ def eye() -> Eye:
 
 
 def test_clear_lids_are_not_hairy() -> None:
-    skin = find_lid_skin(np.full((80, 80, 3), SKIN), eye(), 0.115)
+    skin = find_lid_skin(np.full((80, 80, 3), SKIN), eye(), 0.115, 1.0)
     assert skin.hairy == 0
     assert np.abs(skin.tone - SKIN).max() < 1
 
@@ -28,11 +28,20 @@ def test_clear_lids_are_not_hairy() -> None:
 def test_a_brow_that_hangs_over_the_lid_is_hair() -> None:
     photo = np.full((80, 80, 3), SKIN)
     photo[:35] = HAIR
-    skin = find_lid_skin(photo, eye(), 0.115)
+    skin = find_lid_skin(photo, eye(), 0.115, 1.0)
     assert skin.hairy > 0.9
     assert 100 < skin.tone.mean() < SKIN.mean()
     assert skin.hair(HAIR.astype(np.float32)) == pytest.approx(1)
     assert skin.hair(np.array([250.0, 240, 235], np.float32)) == 0
+
+
+def test_lids_in_dark_sockets_are_shaded_and_far_ones_left() -> None:
+    photo = np.full((80, 80, 3), SKIN)
+    photo[:47, :22] = photo[:47, 58:] = SKIN // 2  # beside the corners
+    skin = find_lid_skin(photo, eye(), 0.115, 0.7)
+    assert 0.6 <= skin.shade < 0.8 and skin.painted == 0
+    plain = find_lid_skin(np.full((80, 80, 3), SKIN), eye(), 0.115, 1.0)
+    assert plain.shade == 1 and plain.painted == 1
 
 
 def test_hair_is_painted_over_and_skin_is_not() -> None:
