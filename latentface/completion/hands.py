@@ -17,7 +17,7 @@ from latentface.faces.alignment import glance
 from latentface.faces.crop import FaceCrop, inter_ocular, map_points
 from latentface.faces.regions import fill, outline
 from latentface.head.geometry import Box
-from latentface.head.occluders import PIECE, SURE
+from latentface.head.occluders import sure_pieces
 
 DOUBT, MOST = -1.0, 8.0  # the logit from which on a pixel belongs to what is in front; larger ones count as this one
 NOT = -3.0  # the logit below which the colours of what is not in front are taken from
@@ -71,15 +71,14 @@ def _look(
     logits = _logits(network, crop.image)
     skin = fill(outline([map_points(crop.from_photo, face.landmarks)], 0.0), (size, size))
     if seen.any():
-        box = Box(0, 0, photo.shape[1], photo.shape[0])
-        places = map_points(crop.to_photo, Box(0, 0, size, size).places())
-        inside, known = (box.read(each, places, False) for each in (covered, seen))
+        photo_box, places = Box(0, 0, photo.shape[1], photo.shape[0]), Box(0, 0, size, size).places()
+        inside, known = (photo_box.read(each, map_points(crop.to_photo, places), False) for each in (covered, seen))
         likelier = _likelier(crop.image, inside, known & ~_near(inside) & ~skin)
     else:
-        found = _pieces(logits)
+        found = sure_pieces(logits, DOUBT)
         likelier = _likelier(crop.image, found & (logits > 0), (logits < NOT) & ~_near(found) & ~skin).clip(0)
-    found = _pieces(logits + np.where(skin, 0, likelier))
-    view, whole = np.zeros(photo.shape[:2], bool), np.zeros(photo.shape[:2], bool)
+    found = sure_pieces(logits + np.where(skin, 0, likelier), DOUBT)
+    whole, view = np.zeros((2, *photo.shape[:2]), bool)
     box = Box.around(crop.quad, 0, *photo.shape[:2])
     if box.width and box.height:
         at = map_points(crop.from_photo, box.places())
@@ -96,15 +95,6 @@ def _logits(network: torch.nn.Module, image: Pixels) -> Float32Array:
         ways = network(torch.cat([picture, picture.flip(3)]))[:, 0].float().clamp(-MOST, MOST)
     mean: Float32Array = ((ways[0] + ways[1].flip(1)) / 2).numpy()
     return mean
-
-
-def _pieces(logits: Float32Array) -> BoolArray:
-    """Where logits [S, S] are above the doubt, in pieces that are large enough and have a sure pixel."""
-    labels, count = ndimage.label(logits > DOUBT)
-    index = np.arange(1, count + 1)
-    sure = ndimage.maximum(logits, labels, index) > SURE if count else index > 0
-    large = ndimage.sum_labels(np.ones_like(logits), labels, index) > PIECE * logits.size
-    return np.isin(labels, index[sure & large])
 
 
 def _near(found: BoolArray) -> BoolArray:

@@ -65,10 +65,10 @@ def add_detail(
     move = np.rint(shifts[cells]).astype(int)
     from_rows, from_columns = rows + move[:, 0], columns + move[:, 1]
     within = (from_rows >= 0) & (from_columns >= 0) & (from_rows < view.shape[0]) & (from_columns < view.shape[1])
+    within[within] = ~inside[from_rows[within], from_columns[within]]
     detail = view - low
     found = np.zeros_like(detail)
     found[rows[within], columns[within]] = detail[from_rows[within], from_columns[within]]
-    found[inside & hole_at(inside, rows, columns, from_rows, from_columns, within)] = 0
     face = fill(outline([landmarks - (box[1].start, box[0].start)], FOREHEAD), (view.shape[1], view.shape[0]))
     for part in (face, ~face):
         seen = np.abs(detail[part & ~inside])
@@ -78,18 +78,6 @@ def add_detail(
     result: Float32Array = picture.copy()
     result[box][inside] = made[inside]
     return result
-
-
-def hole_at(
-    inside: BoolArray, rows: Int64Array, columns: Int64Array, from_rows: Int64Array, from_columns: Int64Array,
-    within: BoolArray,
-) -> BoolArray:  # fmt: skip
-    """Where in a view the detail would come from the hole itself."""
-    wrong = np.zeros_like(inside)
-    bad = within.copy()
-    bad[within] = inside[from_rows[within], from_columns[within]]
-    wrong[rows[bad], columns[bad]] = True
-    return wrong
 
 
 def _mixed(own: Float32Array, found: Float32Array, inside: BoolArray, reach: float) -> Float32Array:
