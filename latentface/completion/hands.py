@@ -27,6 +27,7 @@ COLOUR = 4.0  # the most that colours add to a logit
 SHADOW = 0.12  # inter-ocular distances around it that are shaded
 FOLLOW = 0.4  # crop sides by which the view moves on after an arm that leaves it
 FOLLOWED = 3  # how often, each way
+NEW = 0.1  # least share of a view that shows something new
 
 
 def find_hands(photo: Pixels, crop: FaceCrop) -> BoolArray | None:
@@ -44,6 +45,8 @@ def find_hands(photo: Pixels, crop: FaceCrop) -> BoolArray | None:
     for way in (down, -across, across):
         for step in range(1, FOLLOWED + 1):
             more, view = _look(photo, crop, FOLLOW * step * way, covered, seen)
+            if (view & ~seen).sum() < NEW * view.sum():
+                break  # what lies beyond the photo is reflected in the view, and an arm would meet itself
             labels, _ = ndimage.label(covered | (more & ~seen), np.ones((3, 3)))
             longer = np.isin(labels, np.unique(labels[covered]))
             seen = seen | view
