@@ -190,7 +190,8 @@ class _Work:
         content = smooth(content, self.hole & ~done)  # beyond the crop, what was painted goes on
         content = keep_tone(content, self.rgb, self.hole)
         if self.options.detail:
-            content = add_detail(content, self.hole, max(1.0, crop.side / crop.size), hub.perceptual("cpu"))
+            scale = max(1.0, crop.side / crop.size)
+            content = add_detail(content, self.hole, crop.landmarks, scale, hub.perceptual("cpu"))
         return self._within(content)
 
     def _painted(self, proposal: Pixels) -> tuple[Float32Array, BoolArray]:

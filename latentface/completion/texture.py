@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from scipy import ndimage
 
-from latentface.arrays import BoolArray, Float32Array, Int64Array
+from latentface.arrays import BoolArray, Float32Array, Float64Array, Int64Array
+from latentface.faces.regions import fill, outline
 from latentface.fields import resize
 from latentface.io.images import to_tensor
 from latentface.networks.perceptual import FeatureDistance
@@ -25,8 +26,9 @@ MOST = 12_000  # places that detail comes from
 BAND = 1.2  # pixels of the network's scale: what is finer is detail
 NEAR = 0.15  # of the features' distance: what a distance of all of the view counts
 AGREEING = 0.15  # of the features' distance: what it counts if a place's neighbours take theirs elsewhere
+FOREHEAD = 0.3  # inter-ocular distances that the face's outline reaches above the brows
 PASSES = 3
-STRONGEST = 3.0  # standard deviations of the detail around the hole: what is stronger belongs to an edge of its own
+STRONGEST = 3.0  # standard deviations of the detail of the face, or beside it: stronger belongs to an edge of its own
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,12 +40,15 @@ class _Places:
     features: Float32Array
 
 
-def add_detail(picture: Float32Array, hole: BoolArray, scale: float, distance: FeatureDistance) -> Float32Array:
+def add_detail(
+    picture: Float32Array, hole: BoolArray, landmarks: Float64Array, scale: float, distance: FeatureDistance
+) -> Float32Array:
     """A completed picture with detail in its hole; elsewhere it is returned as it is.
 
     Args:
         picture: float32 [H, W, 3], 0 to 255, completed at a coarser scale.
         hole: [H, W], what was completed.
+        landmarks: [68, 2], of the face, in pixels of the picture: within its outline detail is as weak as there.
         scale: pixels of the picture for one of that scale, 1 or more.
         distance: its features say which places look alike.
     """
@@ -60,28 +65,19 @@ def add_detail(picture: Float32Array, hole: BoolArray, scale: float, distance: F
     move = np.rint(shifts[cells]).astype(int)
     from_rows, from_columns = rows + move[:, 0], columns + move[:, 1]
     within = (from_rows >= 0) & (from_columns >= 0) & (from_rows < view.shape[0]) & (from_columns < view.shape[1])
+    within[within] = ~inside[from_rows[within], from_columns[within]]
     detail = view - low
     found = np.zeros_like(detail)
     found[rows[within], columns[within]] = detail[from_rows[within], from_columns[within]]
-    found[inside & hole_at(inside, rows, columns, from_rows, from_columns, within)] = 0
-    most = STRONGEST * 1.48 * float(np.median(np.abs(detail[~inside])))
-    found = found.clip(-most, most)
+    face = fill(outline([landmarks - (box[1].start, box[0].start)], FOREHEAD), (view.shape[1], view.shape[0]))
+    for part in (face, ~face):
+        seen = np.abs(detail[part & ~inside])
+        most = STRONGEST * 1.48 * float(np.median(seen)) if seen.size else 0.0
+        found[part] = found[part].clip(-most, most)
     made = low + _mixed(detail, found, inside, 2 * CELL * scale)
     result: Float32Array = picture.copy()
     result[box][inside] = made[inside]
     return result
-
-
-def hole_at(
-    inside: BoolArray, rows: Int64Array, columns: Int64Array, from_rows: Int64Array, from_columns: Int64Array,
-    within: BoolArray,
-) -> BoolArray:  # fmt: skip
-    """Where in a view the detail would come from the hole itself."""
-    wrong = np.zeros_like(inside)
-    bad = within.copy()
-    bad[within] = inside[from_rows[within], from_columns[within]]
-    wrong[rows[bad], columns[bad]] = True
-    return wrong
 
 
 def _mixed(own: Float32Array, found: Float32Array, inside: BoolArray, reach: float) -> Float32Array:

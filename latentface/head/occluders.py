@@ -107,13 +107,18 @@ def find_occluders(photo: Pixels, landmarks: Float64Array, network: OccluderNet)
 
 
 def _certain(logits: Float32Array, crop: FaceCrop) -> BoolArray | None:
-    """The covered part [S, S] of a crop: large enough components with a confident pixel; None if they are too small."""
-    labels, count = ndimage.label(logits > DOUBT)
-    index = np.arange(1, count + 1)
-    if not count:
-        return None
-    sure = ndimage.maximum(logits, labels, index) > SURE
-    large = ndimage.sum_labels(np.ones_like(logits), labels, index) > PIECE * logits.size
-    mask = np.isin(labels, index[sure & large])
+    """The covered part [S, S] of a crop; None if it is too small."""
+    mask = sure_pieces(logits, DOUBT)
     face = fill(crop.crop_landmarks, (crop.size, crop.size))
     return mask if mask[face].sum() > LEAST * face.sum() else None
+
+
+def sure_pieces(logits: Float32Array, doubt: float) -> BoolArray:
+    """Where logits [S, S] of a crop are above a doubt, in components that are large and have a confident pixel."""
+    labels, count = ndimage.label(logits > doubt)
+    if not count:
+        return np.zeros(logits.shape, bool)
+    index = np.arange(1, count + 1)
+    sure = ndimage.maximum(logits, labels, index) > SURE
+    large = ndimage.sum_labels(np.ones_like(logits), labels, index) > PIECE * logits.size
+    return np.isin(labels, index[sure & large])
