@@ -47,6 +47,13 @@ class Tracker:
         self._last: Float64Array | None = None
         self._presence = Presence()
 
+    @classmethod
+    def of_film(cls, landmarks: LandmarkPredictor, points: Float64Array) -> Tracker:
+        """A tracker of consecutive frames that continues from a face's landmarks [68, 2] in one of them."""
+        made = cls(landmarks, dense=True)
+        made._keep(points)
+        return made
+
     def __call__(self, picture: Pixels) -> Float64Array | None:
         """Landmarks [68, 2] of the tracked face in uint8 RGB [H, W, 3], or None if the picture shows no face."""
         points = self.follow(picture)
@@ -59,6 +66,11 @@ class Tracker:
     def follow(self, picture: Pixels) -> Float64Array | None:
         """The same face near its last position, [68, 2], or None, without a search, if it is not there any more."""
         return self._keep(self._follow(picture))
+
+    @property
+    def changed(self) -> bool:
+        """Whether the face in the last picture looks so different that it may be another one."""
+        return _AKIN < self._presence.change < np.inf
 
     def _keep(self, points: Float64Array | None) -> Float64Array | None:
         self.box = None if points is None else whole_box(points)
