@@ -18,6 +18,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from latentface.arrays import Float64Array, FloatArray, Pixels
+from latentface.errors import LatentfaceError
 from latentface.faces import alignment
 from latentface.faces.alignment import LandmarkPredictor
 from latentface.faces.appearance import Embed, looks_of
@@ -71,11 +72,12 @@ class People:
 
     def meet(self, picture: Pixels, faces: Sequence[Float64Array]) -> None:
         """Get to know faces [68, 2] of a picture, which get the next numbers in their order."""
-        tracks = [self._tracks.begin(points, SURE) for points in faces]
-        self._tracks.look_at(picture, tracks)
-        for track in tracks:
-            track.stretch.person = self._somebody_new(track.stretch)
-            track.stretch.fix()
+        looks = looks_of(picture, faces, self.embed)
+        for points, look in zip(faces, looks, strict=True):
+            stretch = self._tracks.begin(points, SURE).stretch
+            stretch.person = self._somebody_new(look)
+            stretch.see(look, points)
+            stretch.fix()
 
     def __call__(self, picture: Pixels) -> Here:
         """Who is where in the next frame, uint8 RGB [H, W, 3], as far as is known by then."""
@@ -85,14 +87,20 @@ class People:
     def through(self, frames: Iterable[tuple[T, Pixels]], reach: int = REACH) -> Iterator[tuple[T, Here]]:
         """Who is where in frames, each anything and its picture, uint8 RGB [H, W, 3], of which some are read ahead."""
         waiting: deque[T] = deque()
-        for frame, picture in frames:
-            waiting.append(frame)
-            self._read(picture)
-            self._follow_back()
-            if len(waiting) > min(reach, MEMORY // picture.nbytes):
-                yield waiting.popleft(), self._tell()
+        damage: LatentfaceError | None = None
+        try:
+            for frame, picture in frames:
+                waiting.append(frame)
+                self._read(picture)
+                self._follow_back()
+                if len(waiting) > min(reach, MEMORY // picture.nbytes):
+                    yield waiting.popleft(), self._tell()
+        except LatentfaceError as error:  # raised once all frames before the damage are told
+            damage = error
         for frame in waiting:
             yield frame, self._tell()
+        if damage is not None:
+            raise damage
 
     def find(self, picture: Pixels, faces: Sequence[Float64Array], number: int) -> Float64Array | None:
         """Which of the faces [68, 2] of a picture is a person's; None if none is."""

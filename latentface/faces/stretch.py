@@ -37,7 +37,7 @@ class Person:
 
     def learn(self, total: FloatArray, pictures: int = 1) -> None:
         """Take more pictures into account: the sum of their embeddings, [D]."""
-        self.look = unit(self.look * min(self.pictures, PICTURES - pictures) + total)
+        self.look = unit(self.look * min(self.pictures, max(PICTURES - pictures, 0)) + total)
         self.pictures = min(self.pictures + pictures, PICTURES)
 
 

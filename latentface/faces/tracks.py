@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -90,13 +89,6 @@ class Tracks:
         self.here.append(Track(Tracker.of_film(self.landmarks, points), points, stretch))
         return self.here[-1]
 
-    def look_at(self, picture: Pixels, tracks: Sequence[Track]) -> None:
-        """Take a picture of each into account."""
-        if tracks:
-            points = [track.points for track in tracks]
-            for track, look in zip(tracks, looks_of(picture, points, self.embed), strict=True):
-                track.stretch.see(look, track.points)
-
     def _cut(self, picture: Pixels) -> bool:
         height, width = picture.shape[:2]
         rows, columns = (np.arange(n) * size // n for n, size in zip(_SMALL[::-1], (height, width), strict=True))
@@ -148,4 +140,7 @@ class Tracks:
         if self.frame % EVERY:
             again = self.frame % AGAIN == 0
             due = [each for each in due if each.stretch.total is None or (again and not each.stretch.settled)]
-        self.look_at(picture, due)
+        if due:
+            looks = looks_of(picture, [track.points for track in due], self.embed)
+            for track, look in zip(due, looks, strict=True):
+                track.stretch.see(look, track.points)
