@@ -45,6 +45,7 @@ class Tracker:
         self.landmarks, self.box, self.track = landmarks, box, track
         self._dense = dense
         self._last: Float64Array | None = None
+        self._motion: Float64Array = np.zeros(2)  # from picture to picture
         self._presence = Presence()
 
     @classmethod
@@ -74,6 +75,8 @@ class Tracker:
 
     def _keep(self, points: Float64Array | None) -> Float64Array | None:
         self.box = None if points is None else whole_box(points)
+        known = points is not None and self._last is not None
+        self._motion = (points - self._last).mean(0) if known else np.zeros(2)
         self._last = points if self._dense else None
         return points
 
@@ -82,13 +85,14 @@ class Tracker:
         if self.box is None:
             return None
         if self._last is not None:
-            points = look_near(self.landmarks, picture, self._last)
+            points = look_near(self.landmarks, picture, self._last + self._motion)
         else:
             points = np.asarray(self.landmarks(picture, np.array([self.box], np.float64))[0])
         now = alignment.box_around(points)
         side, before = now[2] - now[0], self.box[2] - self.box[0]
-        moved = np.abs((now[:2] + now[2:] - self.box[:2] - self.box[2:]) / 2).max()
-        if moved > _FARTHEST * before or not before / _LARGEST_CHANGE <= side <= before * _LARGEST_CHANGE:
+        motion = (now[:2] + now[2:] - self.box[:2] - self.box[2:]) / 2
+        moved, jumped = np.abs(motion).max(), np.abs(motion - self._motion).max()
+        if jumped > _FARTHEST * before or not before / _LARGEST_CHANGE <= side <= before * _LARGEST_CHANGE:
             return None
         square = Square.around(points).cut(picture)
         if not self._dense:

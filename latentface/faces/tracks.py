@@ -21,6 +21,7 @@ from latentface.faces.tracking import SEARCH_SIDE, Tracker
 CUT = 8.0
 EVERY = 6  # frames after which all of a picture is searched for new faces, and faces are looked at
 AGAIN = 2  # the same while somebody known is not in the picture, and for faces that are new
+STILL = 0.6  # cosine from which on a face whose pixels changed is still the same
 NEAR, ONE = 0.3, 0.5  # intersection over union of boxes from which on they belong together, and show one face
 _SMALL = (32, 18)
 
@@ -109,14 +110,18 @@ class Tracks:
         for track, rival in combinations(tuple(self.here), 2):
             both = track in self.here and rival in self.here
             if both and overlap(track.box, rival.box) >= ONE:
-                look = looks_of(picture, [track.points], self.embed)[0]
-                self._lose(min((rival, track), key=lambda each: each.stretch.likeness(look)))
+                self._lose(rival if self._likeness(picture, rival) < self._likeness(picture, track) else track)
         for track in self.here:
             meets = any(other is not track and overlap(track.box, other.box) > MET for other in self.here)
-            if (track.meets and not meets) or track.tracker.changed:
+            changed = track.tracker.changed and self._likeness(picture, track) < STILL
+            if changed or (track.meets and not meets):
                 track.stretch.lost = True
                 track.stretch = Stretch(self.shot, self.frame, track.box, followed_back=True)
             track.meets = meets
+
+    def _likeness(self, picture: Pixels, track: Track) -> float:
+        """How much a face looks like before: a cosine."""
+        return track.stretch.likeness(looks_of(picture, [track.points], self.embed)[0])
 
     def _lose(self, track: Track) -> None:
         self.here.remove(track)
