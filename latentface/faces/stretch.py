@@ -82,7 +82,7 @@ class Stretch:
     @property
     def is_face(self) -> bool:
         """Whether it may be that of somebody new."""
-        if not self.settled and self.lost:
+        if self.lost and not self.settled:
             return False
         return self.frontal > _FRONTAL and self.score >= (LIKELY if self.settled else SURE)
 

@@ -19,8 +19,8 @@ from latentface.faces.tracking import SEARCH_SIDE, Tracker
 #: Median difference, of 255, of small copies of two frames between which the film is cut. People who walk change a
 #: smaller part of the picture, by as much.
 CUT = 8.0
-EVERY = 6  # frames after which all of a picture is searched for new faces, and faces are looked at
-AGAIN = 2  # the same while somebody known is not in the picture, and for faces that are new
+EVERY = 6  # frames after which all of a picture is searched for new faces, and all faces are looked at
+AGAIN = 2  # the same while somebody known is not in the picture
 STILL = 0.6  # cosine from which on a face whose pixels changed is still the same
 NEAR, ONE = 0.3, 0.5  # intersection over union of boxes from which on they belong together, and show one face
 _SMALL = (32, 18)
@@ -143,8 +143,7 @@ class Tracks:
         """Look at those tracks that are due; not at faces that are partly in front of each other, unless they are new."""
         due = [track for track in self.here if track.stretch.total is None or not track.meets]
         if self.frame % EVERY:
-            again = self.frame % AGAIN == 0
-            due = [each for each in due if each.stretch.total is None or (again and not each.stretch.settled)]
+            due = [track for track in due if not track.stretch.settled]
         if due:
             looks = looks_of(picture, [track.points for track in due], self.embed)
             for track, look in zip(due, looks, strict=True):
