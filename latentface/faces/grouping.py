@@ -51,7 +51,7 @@ class Group:
 def grouped(stretches: Sequence[Stretch], people: Sequence[Person]) -> list[Group]:
     """The stretches in groups of one person each, the most alike first; everybody known has one, which may be empty."""
     groups = [Group(each.look, person=each) for each in people]
-    groups += [Group(unit(each.total), [each]) for each in stretches if each.total is not None]
+    groups += [Group(unit(each.total), [each]) for each in stretches if each.pictures]
     gains = np.full((len(groups), len(groups)), -np.inf)
     for j in range(len(people), len(groups)):
         gains[:j, j] = [each.gain(groups[j]) for each in groups[:j]]

@@ -95,7 +95,8 @@ class PersonTracker:
             self._here = None
             yield from frames
             return
-        for frame, self._here in self.people.through((frame, _rgb(frame)) for frame in frames):
+        for frame, here in self.people.through((each, _rgb(each)) for each in frames):
+            self._here = here
             yield frame
 
     def __call__(self, picture: Pixels) -> Float64Array | None:

@@ -52,7 +52,7 @@ class Stretch:
         score: its best detection score.
         frontal: the largest `frontality` of a picture of it.
         total: the sum of the identity embeddings of its pictures, [D], of which there are `pictures`.
-        beside: other stretches that were in a frame with it.
+        beside: other stretches that were in a frame with it, until it is fixed.
         person: whose it is, as far as is known.
         fixed: that does not change any more.
         lost: it ended before its shot did.
@@ -66,7 +66,7 @@ class Stretch:
     ended: int = -1
     last: Float64Array = field(default_factory=lambda: np.zeros(4))
     frontal: float = 0.0
-    total: FloatArray | None = None
+    total: FloatArray = field(default_factory=lambda: np.zeros(1))
     pictures: int = 0
     beside: set[Stretch] = field(default_factory=set)
     person: Person | None = None
@@ -89,23 +89,25 @@ class Stretch:
     def see(self, look: FloatArray, points: Float64Array) -> None:
         """Take a picture into account: its identity embedding [D] and its landmarks [68, 2]."""
         self.pictures += 1
-        self.total = look if self.total is None else self.total + look
+        self.total = self.total + look
         self.frontal = max(self.frontal, frontality(points))
         if self.fixed and self.person is not None and self.person.look @ look > SAME:
             self.person.learn(look)
 
     def likeness(self, look: FloatArray) -> float:
         """How much what looks so is like it, a cosine; -1 if it has not been looked at."""
-        return -1.0 if self.total is None else float(unit(self.total) @ look)
+        return float(unit(self.total) @ look) if self.pictures else -1.0
 
     def meet(self, others: set[Stretch]) -> None:
         """Be in one frame with others."""
-        self.beside |= others
+        if not self.fixed:
+            self.beside |= others
         for other in others:
-            other.beside.add(self)
+            if not other.fixed:
+                other.beside.add(self)
 
     def fix(self) -> None:
         """It is sure whose it is."""
-        self.fixed = True
-        if self.person is not None and self.total is not None:
+        self.fixed, self.beside = True, set()
+        if self.person is not None:
             self.person.learn(self.total, self.pictures)

@@ -75,8 +75,8 @@ class Tracker:
 
     def _keep(self, points: Float64Array | None) -> Float64Array | None:
         self.box = None if points is None else whole_box(points)
-        known = points is not None and self._last is not None
-        self._motion = (points - self._last).mean(0) if known else np.zeros(2)
+        known = None if points is None or self._last is None else points - self._last
+        self._motion = np.zeros(2) if known is None else known.mean(0)
         self._last = points if self._dense else None
         return points
 

@@ -140,8 +140,8 @@ class Tracks:
                     self.begin(points, float(score))
 
     def _look(self, picture: Pixels) -> None:
-        """Look at those tracks that are due; not at faces that are partly in front of each other, unless they are new."""
-        due = [track for track in self.here if track.stretch.total is None or not track.meets]
+        """Look at those tracks that are due; not at faces in front of each other, unless they are new."""
+        due = [track for track in self.here if not track.meets or not track.stretch.pictures]
         if self.frame % EVERY:
             due = [track for track in due if not track.stretch.settled]
         if due:
