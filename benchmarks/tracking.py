@@ -31,7 +31,7 @@ from scipy.spatial import ConvexHull
 from latentface import hub
 from latentface.arrays import Float64Array, Pixels
 from latentface.faces.alignment import box_around
-from latentface.faces.people import People
+from latentface.faces.people import REACH, People
 from latentface.synthface.clips import Motion, cluttered, render_clip, sample_motion, sample_person
 from latentface.synthface.library import load_library
 from latentface.synthface.renderer import Renderer
@@ -154,20 +154,19 @@ def overlap(a: Float64Array, b: Float64Array) -> Float64Array:
     return shared / ((a[:, 2:] - a[:, :2]).prod(-1)[:, None] + (b[:, 2:] - b[:, :2]).prod(-1) - shared)
 
 
-def measure(film: Film) -> Counter[str]:
-    """Follow the people of one clip, and count."""
+def measure(film: Film, reach: int) -> Counter[str]:
+    """Follow the people of one clip, with so many frames read ahead, and count."""
     people = People(hub.landmark_predictor(), hub.embed_faces)
     counts: Counter[str] = Counter()
     agree: Counter[tuple[int, int]] = Counter()
     before: dict[int, int] = {}  # the number that each person had last, in earlier shots
     now: dict[int, int] = {}
-    for k, (frame, boxes, seen) in enumerate(zip(film.frames, film.boxes, film.seen, strict=True)):
+    began = time.process_time()
+    told = [here for _, here in people.through(((None, frame) for frame in film.frames), reach)]
+    counts["seconds"], counts["frames"] = time.process_time() - began, len(told)
+    for k, (here, boxes, seen) in enumerate(zip(told, film.boxes, film.seen, strict=True)):
         if k % FRAMES == 0:
             before, first = before | now, set[int]()
-        began = time.process_time()
-        here = people(frame)
-        counts["seconds"] += time.process_time() - began
-        counts["frames"] += 1
         numbers = list(here)
         there = np.flatnonzero(np.isfinite(boxes[:, 0]))
         likeness = overlap(boxes[there], np.array([box_around(here[n]) for n in numbers]).reshape(-1, 4))
@@ -222,11 +221,12 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1_000_000, help="of the first clip (default: %(default)s)")
     parser.add_argument("--keep", type=Path, help="folder for rendered clips, which are then not rendered again")
+    parser.add_argument("--reach", type=int, default=REACH, help="frames that are read ahead (default: %(default)s)")
     given = parser.parse_args()
     renderer = Renderer(load_library(given.heads), size=SIDE)
     total: Counter[str] = Counter()
     for seed in range(given.seed, given.seed + given.clips):
-        counts = measure(kept_film(renderer, seed, given.keep))
+        counts = measure(kept_film(renderer, seed, given.keep), given.reach)
         print(json.dumps({"seed": seed} | figures(counts)), file=sys.stderr, flush=True)
         total += counts
     print(json.dumps({"clips": given.clips} | figures(total)))

@@ -13,7 +13,7 @@ from latentface.completion.hands import find_hands
 from latentface.errors import InputError, UsageError
 from latentface.faces.crop import FaceCrop, inter_ocular
 from latentface.faces.regions import fill
-from latentface.head.drive import Driver
+from latentface.head.observed import ObservedHead
 from latentface.head.projector import Projector
 from latentface.head.spectacles import find_spectacles
 
@@ -41,8 +41,8 @@ def _glasses(photo: Pixels, crop: FaceCrop) -> BoolArray | None:
     """Frames and what they shade and, where lenses are dark, the lenses."""
     model = hub.head_model()
     fit = api.fit_head(crop, photo)
-    driver = Driver(photo, model, Projector(fit, model).vertices(fit))
-    spectacles = find_spectacles(photo, driver.scene, driver.eyes, hub.finders().spectacles, doubt=FAINT)
+    head = ObservedHead(photo, model, Projector(fit, model).vertices(fit))
+    spectacles = find_spectacles(photo, head.scene, head.eyes, hub.finders().spectacles, doubt=FAINT)
     if spectacles is None:
         return None
     frames, around = np.zeros(photo.shape[:2], bool), np.zeros(photo.shape[:2], bool)

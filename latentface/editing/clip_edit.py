@@ -322,7 +322,7 @@ class _ClipEditor:
         follower, tracker = self._follower()
         number, rest, missed = -1, self._rest, None
         records: Iterator[bytes | None] = iter(self.kept.records() if self.kept is not None else ())
-        for frame, record in zip(clip, chain(records, repeat(None)), strict=False):
+        for frame, record in zip(tracker.ahead(clip), chain(records, repeat(None)), strict=False):
             self.report.frames += 1
             picture = np.ascontiguousarray(frame.pixels[..., :3])
             found = follower(picture)

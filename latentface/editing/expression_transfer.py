@@ -246,7 +246,7 @@ class Transferrer:
         """One output frame for each input frame; the search for a latent starts at that of the previous frame."""
         placer = self._placer(identity, made)
         theirs, picture, head = first.ws, None, None
-        for frame in driver:
+        for frame in person.ahead(driver):
             crop = self._crop(frame, person)
             report.frames += 1
             report.missing += crop is None

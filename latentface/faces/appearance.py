@@ -22,15 +22,10 @@ def looks_of(picture: Pixels, faces: Sequence[Float64Array], embed: Embed) -> Fl
     """
     crops = np.stack([glance(picture, points, SIDE).image for points in faces])
     both = embed(np.concatenate([crops, crops[:, :, ::-1]]))
-    return _unit(both[: len(crops)] + both[len(crops) :])
+    return unit(both[: len(crops)] + both[len(crops) :])
 
 
-def mixed(look: FloatArray, other: FloatArray, share: float) -> FloatArray:
-    """The mean of two unit vectors [D], of which the other one has a share; a unit vector."""
-    return _unit(look + share * (other - look))
-
-
-def _unit(vectors: FloatArray) -> FloatArray:
+def unit(vectors: FloatArray) -> FloatArray:
     """Vectors [..., D] of length 1."""
     made: FloatArray = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
     return made

@@ -62,8 +62,8 @@ class Appearance:
 def take_census(frames: Iterable[tuple[float, Pixels]], people: People) -> list[Appearance]:
     """Everybody in frames, each a time in seconds and uint8 RGB [H, W, 3], in the order of their numbers."""
     found: dict[int, Appearance] = {}
-    for time, picture in frames:
-        for number, points in people(picture).items():
+    for (time, picture), here in people.through((frame, frame[1]) for frame in frames):
+        for number, points in here.items():
             if number not in found:
                 found[number] = Appearance(number, crop_face(picture, points, SIDE).image, time)
             found[number].see(picture, points, time)

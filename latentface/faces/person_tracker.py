@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import chain
+
+import numpy as np
+
 from latentface.arrays import Float64Array, Pixels
 from latentface.faces.alignment import glance
 from latentface.faces.crop import WhichFace, face_number
-from latentface.faces.people import People
+from latentface.faces.people import Here, People
 from latentface.faces.presence import best_face, find_faces
 from latentface.faces.tracking import SEARCH_SIDE, Box, Tracker, whole_box
+from latentface.io.clip import Clip, Frame
 
 CROP = 256  # side of the crops among which a person is chosen
 
@@ -37,6 +43,7 @@ class PersonTracker:
         self._alone: Tracker | None = None
         self._seen = False
         self.box: Box | None = None
+        self._here: Here | None = None  # who is in the frame that was read ahead
 
     def begin(self, picture: Pixels) -> Float64Array | None:
         """Choose the person in the first frame with a face: their landmarks [68, 2], or None if it shows none.
@@ -72,18 +79,42 @@ class PersonTracker:
         faces = find_faces(picture, landmarks, SEARCH_SIDE)
         return self.people.find(picture, faces, self.number) if faces else None
 
+    def ahead(self, clip: Clip) -> Iterator[Frame]:
+        """The frames of a clip; of one that is not live some are read ahead, so that it is better known who is who.
+
+        Call the tracker with the picture of each frame before the next one is taken.
+        """
+        frames = iter(clip)
+        for frame in frames:
+            if self.number is not None or self.begin(_rgb(frame)) is not None:
+                frames = chain([frame], frames)
+                break
+            self._here = {}
+            yield frame
+        if self._alone is not None or clip.live:
+            self._here = None
+            yield from frames
+            return
+        for frame, here in self.people.through((each, _rgb(each)) for each in frames):
+            self._here = here
+            yield frame
+
     def __call__(self, picture: Pixels) -> Float64Array | None:
         """Where that person is in uint8 RGB [H, W, 3]."""
-        if self.number is None and self.begin(picture) is None:
+        if self._here is None and self.number is None and self.begin(picture) is None:
             return None
         if self._alone is not None:
             points = self._alone(picture)
             self.track, self.box = self._alone.track, self._alone.box
             return points
-        here = self.people(picture)
+        here = self.people(picture) if self._here is None else dict(self._here)
         points = here.pop(self.number, None) if self.number is not None else None
         self.box = None if points is None else whole_box(points)
         self.others = tuple(here.values())
         self.track += points is not None and (self.people.is_cut or not self._seen)
         self._seen = points is not None
         return points
+
+
+def _rgb(frame: Frame) -> Pixels:
+    return np.ascontiguousarray(frame.pixels[..., :3])

@@ -45,7 +45,15 @@ class Tracker:
         self.landmarks, self.box, self.track = landmarks, box, track
         self._dense = dense
         self._last: Float64Array | None = None
+        self._motion: Float64Array = np.zeros(2)  # from picture to picture
         self._presence = Presence()
+
+    @classmethod
+    def of_film(cls, landmarks: LandmarkPredictor, points: Float64Array) -> Tracker:
+        """A tracker of consecutive frames that continues from a face's landmarks [68, 2] in one of them."""
+        made = cls(landmarks, dense=True)
+        made._keep(points)
+        return made
 
     def __call__(self, picture: Pixels) -> Float64Array | None:
         """Landmarks [68, 2] of the tracked face in uint8 RGB [H, W, 3], or None if the picture shows no face."""
@@ -60,8 +68,15 @@ class Tracker:
         """The same face near its last position, [68, 2], or None, without a search, if it is not there any more."""
         return self._keep(self._follow(picture))
 
+    @property
+    def changed(self) -> bool:
+        """Whether the face in the last picture looks so different that it may be another one."""
+        return _AKIN < self._presence.change < np.inf
+
     def _keep(self, points: Float64Array | None) -> Float64Array | None:
         self.box = None if points is None else whole_box(points)
+        known = None if points is None or self._last is None else points - self._last
+        self._motion = np.zeros(2) if known is None else known.mean(0)
         self._last = points if self._dense else None
         return points
 
@@ -70,13 +85,14 @@ class Tracker:
         if self.box is None:
             return None
         if self._last is not None:
-            points = look_near(self.landmarks, picture, self._last)
+            points = look_near(self.landmarks, picture, self._last + self._motion)
         else:
             points = np.asarray(self.landmarks(picture, np.array([self.box], np.float64))[0])
         now = alignment.box_around(points)
         side, before = now[2] - now[0], self.box[2] - self.box[0]
-        moved = np.abs((now[:2] + now[2:] - self.box[:2] - self.box[2:]) / 2).max()
-        if moved > _FARTHEST * before or not before / _LARGEST_CHANGE <= side <= before * _LARGEST_CHANGE:
+        motion = (now[:2] + now[2:] - self.box[:2] - self.box[2:]) / 2
+        moved, jumped = np.abs(motion).max(), np.abs(motion - self._motion).max()
+        if jumped > _FARTHEST * before or not before / _LARGEST_CHANGE <= side <= before * _LARGEST_CHANGE:
             return None
         square = Square.around(points).cut(picture)
         if not self._dense:

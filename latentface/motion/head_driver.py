@@ -157,8 +157,8 @@ class HeadDriver:
         self.clip, (index, frame, points) = choose_reference(clip, landmarks, options, like, person)
         self.report = DriverReport(reference=index)
         self.person = fit_head(model, points, frame.pixels[..., :3])
-        tracker = None if person is None else person.again()
-        self.follower = HeadFollower(model, landmarks, self.person, tracker)
+        self._tracker = None if person is None else person.again()
+        self.follower = HeadFollower(model, landmarks, self.person, self._tracker)
         self.lids = Lids(frame.pixels[..., :3], points)
         self.reference = HeadMotion.of(self.person, self.person)
 
@@ -169,7 +169,8 @@ class HeadDriver:
             InputError: a frame shows no face, and that is to stop the clip.
         """
         strength = SMOOTH if self.options.smooth is None else self.options.smooth
-        return follow(self.clip, self.see, _Filter(strength) if strength else None, self.options.missing, self.report)
+        frames = self.clip if self._tracker is None else self._tracker.ahead(self.clip)
+        return follow(frames, self.see, _Filter(strength) if strength else None, self.options.missing, self.report)
 
     def see(self, frame: Frame) -> HeadMotion | None:
         """A frame's head, or None if it shows no face, or one that is turned too far."""

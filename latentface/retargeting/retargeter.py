@@ -141,7 +141,7 @@ class Retargeter:
         """The code of each frame's tracked face, or that of the last frame that shows one."""
         people, held = People(self.landmarks, hub.embed_faces), None
         tracker = PersonTracker(people, face, lone=True)
-        for frame in clip:
+        for frame in tracker.ahead(clip):
             picture = np.ascontiguousarray(frame.pixels[..., :3])
             points = tracker(picture)
             if points is not None:

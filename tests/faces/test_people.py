@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
 from latentface.arrays import Pixels
+from latentface.errors import InputError
 from latentface.faces import alignment
-from latentface.faces.appearance import looks_of, mixed
+from latentface.faces import people as people_module
+from latentface.faces.appearance import looks_of
 from latentface.faces.census import take_census
 from latentface.faces.choice import Place
 from latentface.faces.people import People
 from latentface.faces.person_tracker import PersonTracker
+from latentface.io.clip import Clip, Frame
 from tests.helpers.faces import face_points
 
 SIZE, SIDE = (120, 320), 60
@@ -113,6 +119,69 @@ def test_who_walks_past_is_no_cut() -> None:
     assert people.cuts == [10] and people.is_cut
 
 
+def test_who_is_found_late_is_followed_back() -> None:
+    there = frame({RED: (10, 30), BROWN: (230, 30)})
+    hidden = there.copy()
+    hidden[30:90, 230:290] = 90  # resembles no face, and nothing is lost, so that it is not searched for at once
+    pictures = [hidden, there, there, there, there, there, there, there]
+    online = People(Places(), embed)
+    late = [len(online(picture)) for picture in pictures]
+    found = list(People(Places(), embed).through(enumerate(pictures)))
+    assert [k for k, _ in found] == list(range(8))
+    assert late[:6] == [1] * 6 and late[-1] == 2 and [len(here) for _, here in found] == [1] + [2] * 7
+    assert {colour_at(there, here[2]) for _, here in found[1:]} == {BROWN}
+
+
+def test_who_is_seen_for_a_moment_is_nobody_new_if_later_frames_are_known() -> None:
+    both = frame({RED: (10, 30), BROWN: (230, 30)})
+    pictures = [both] * 8 + [frame({PALE: (110, 30)}, 120)] * 2 + [frame({BROWN: (230, 30)}, 120)] * 8
+    online = People(Places(), embed)
+    assert [list(online(picture)) for picture in pictures][8:] == [[3]] * 2 + [[2]] * 8
+    told = [list(here) for _, here in People(Places(), embed).through((None, picture) for picture in pictures)]
+    assert told[:8] == [[1, 2]] * 8 and told[8:] == [[]] * 2 + [[2]] * 8
+
+
+def test_frames_before_damage_are_told() -> None:
+    def damaged() -> Iterator[tuple[int, Pixels]]:
+        yield from enumerate([frame({RED: (10, 30)})] * 3)
+        raise InputError("the clip is damaged")
+
+    told = People(Places(), embed).through(damaged())
+    assert [list(next(told)[1]) for _ in range(3)] == [[1]] * 3
+    with pytest.raises(InputError, match="damaged"):
+        next(told)
+
+
+def test_so_many_frames_are_read_ahead_as_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = frame({RED: (10, 30)})
+    read = 0
+
+    def frames() -> Iterator[tuple[None, Pixels]]:
+        nonlocal read
+        for _ in range(9):
+            read += 1
+            yield None, picture
+
+    next(People(Places(), embed).through(frames(), reach=4))
+    assert read == 5
+    monkeypatch.setattr(people_module, "MEMORY", 2 * picture.nbytes)
+    next(People(Places(), embed).through(frames(), reach=4))
+    assert read == 8
+
+
+def test_a_person_is_followed_in_a_clip_that_is_read_ahead() -> None:
+    pictures = [frame({})] + [frame({RED: (10, 30), BROWN: (230, 30)})] * 3
+    for live in (False, True):
+        frames = [Frame(each, Fraction(k)) for k, each in enumerate(pictures)]
+        clip = Clip(iter(frames) if live else frames, Fraction(1), SIZE[::-1])
+        assert clip.live == live
+        tracker = PersonTracker(People(Places(), embed), Place("right"))
+        found = [(frame.time, tracker(frame.pixels)) for frame in tracker.ahead(clip)]
+        assert [time for time, _ in found] == [0, 1, 2, 3] and found[0][1] is None
+        assert {colour_at(pictures[1], points) for _, points in found[1:] if points is not None} == {BROWN}
+        assert tracker.track == 1 and len(tracker.others) == 1
+
+
 def test_a_person_is_chosen_by_a_rule_and_followed_from_the_beginning() -> None:
     picture = frame({RED: (10, 30), BROWN: (230, 30)})
     chosen = PersonTracker(People(Places(), embed), Place("right"))
@@ -156,9 +225,6 @@ def test_a_look_is_the_mean_of_a_picture_and_its_mirror_image() -> None:
     faces = Places()(picture, boxes(picture))
     halves = looks_of(picture, faces, lambda crops: np.stack(np.split(crops, 2, axis=2)).mean((2, 3, 4)).T ** 2)
     np.testing.assert_allclose(halves, np.full((2, 2), np.sqrt(0.5)))  # both sides weigh alike
-    one, other = looks_of(picture, faces, embed)
-    half = mixed(one, other, 0.5)
-    assert half @ half == pytest.approx(1) and one @ other < half @ other == pytest.approx(half @ one)
 
 
 def test_a_census_tells_when_each_is_seen() -> None:
@@ -179,8 +245,8 @@ def test_somebody_who_turns_out_to_be_another_is_listed_once() -> None:
             self.merged = {2: 1}
             self.numbers = iter([1, 1, 2, 2, 1])
 
-        def __call__(self, picture: Pixels) -> dict[int, np.ndarray]:
-            return {next(self.numbers): face_points((100.0, 60.0), 30.0)}
+        def through(self, frames: Iterable[tuple[object, Pixels]]) -> Iterator[tuple[object, dict[int, np.ndarray]]]:
+            return ((frame, {next(self.numbers): face_points((100.0, 60.0), 30.0)}) for frame, _ in frames)
 
     frames = [(float(time), frame({})) for time in (0, 0.1, 2, 2.1, 2.2)]
     (found,) = take_census(frames, Mistaken())

@@ -7,6 +7,7 @@ import pytest
 
 from latentface.faces import alignment
 from latentface.faces.tracking import Tracker
+from tests.helpers.faces import face_points
 from tests.helpers.motion_models import best_skin, wandering
 from tests.helpers.skin_faces import Points, find_skin
 
@@ -45,6 +46,27 @@ def test_in_a_film_a_face_that_hardly_moves_is_made_out_every_third_time(
     assert tracker(wandering(20)) is not None  # farther than a face that hardly moves
     assert len(looks) == 3 and tracker.track == 1
     assert tracker(wandering(20, face=False)) is None  # which looks otherwise
+
+
+def test_in_a_film_a_face_is_expected_to_go_on_as_it_moved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("latentface.faces.presence.shows_face", lambda square: True)
+
+    def landmarks(picture: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+        """The face at the place that the first pixel says, if it is no farther than 12 pixels from the box."""
+        place, middle = float(picture[0, 0, 0]), float(boxes[0, [0, 2]].mean())
+        return face_points((place if abs(place - middle) < 12 else middle, 60.0), 20.0)[None]
+
+    def at(place: int, ground: int) -> np.ndarray:
+        picture = np.full((120, 160, 3), ground, np.uint8)
+        picture[0, 0] = place
+        return picture
+
+    tracker = Tracker.of_film(landmarks, face_points((20.0, 60.0), 20.0))
+    for place in (26, 37, 54, 78, 104, 132):  # from picture to picture farther than that
+        points = tracker.follow(at(place, 100))
+        assert points is not None and points[36:48, 0].mean() == pytest.approx(place, abs=2)
+    assert not tracker.changed
+    assert tracker.follow(at(132, 200)) is not None and tracker.changed
 
 
 def test_in_a_film_a_face_that_the_detector_loses_for_a_moment_is_followed_on(

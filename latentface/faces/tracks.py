@@ -1,0 +1,150 @@
+"""Faces of a film followed by their place, from frame to frame, whosever they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from latentface.arrays import Float64Array, FloatArray, Pixels
+from latentface.faces import alignment
+from latentface.faces.alignment import LandmarkPredictor
+from latentface.faces.appearance import Embed, looks_of
+from latentface.faces.grouping import MET, overlap
+from latentface.faces.presence import find_boxes
+from latentface.faces.stretch import WEAK, Stretch
+from latentface.faces.tracking import SEARCH_SIDE, Tracker
+
+#: Median difference, of 255, of small copies of two frames between which the film is cut. People who walk change a
+#: smaller part of the picture, by as much.
+CUT = 8.0
+EVERY = 6  # frames after which all of a picture is searched for new faces, and all faces are looked at
+AGAIN = 2  # the same while somebody known is not in the picture
+STILL = 0.6  # cosine from which on a face whose pixels changed is still the same
+NEAR, ONE = 0.3, 0.5  # intersection over union of boxes from which on they belong together, and show one face
+_SMALL = (32, 18)
+
+
+@dataclass(eq=False)
+class Track:
+    """A face that is followed by its place.
+
+    Attributes:
+        tracker: what follows it.
+        points: its landmarks in the last picture, [68, 2].
+        stretch: what is known of it since it could last be mistaken for another.
+        meets: it touches another track.
+    """
+
+    tracker: Tracker
+    points: Float64Array
+    stretch: Stretch
+    meets: bool = False
+
+    @property
+    def box(self) -> Float64Array:
+        """As `box_around` gives it."""
+        return alignment.box_around(self.points)
+
+
+class Tracks:
+    """Called with each frame of a film, it follows the faces by their places, and looks at them now and then.
+
+    Args:
+        landmarks: the landmark predictor.
+        embed: the identity embedding.
+
+    Attributes:
+        here: those in the last frame.
+        frame: its number, from 0.
+        is_cut: the film is cut before it.
+        shot: how many cuts there have been.
+    """
+
+    def __init__(self, landmarks: LandmarkPredictor, embed: Embed) -> None:
+        self.landmarks, self.embed = landmarks, embed
+        self.here: list[Track] = []
+        self.frame, self.is_cut, self.shot = -1, False, 0
+        self._searched = -EVERY
+        self._small: FloatArray | None = None
+
+    def __call__(self, picture: Pixels, missed: bool = False) -> None:
+        """Follow them into the next frame, uint8 RGB [H, W, 3]; `missed`: search more often, for somebody known."""
+        self.frame += 1
+        self.is_cut = self._cut(picture)
+        if self.is_cut:
+            self.here, self.shot = [], self.shot + 1
+        before = len(self.here)
+        self._follow(picture)
+        if len(self.here) < before or self.is_cut or self.frame - self._searched >= (AGAIN if missed else EVERY):
+            self._search(picture)
+        self._look(picture)
+        for track in self.here:
+            track.stretch.ended, track.stretch.last = self.frame, track.box
+            track.stretch.meet({other.stretch for other in self.here if other is not track})
+
+    def begin(self, points: Float64Array, score: float) -> Track:
+        """Follow a face at landmarks [68, 2] of the last picture."""
+        stretch = Stretch(self.shot, self.frame, alignment.box_around(points), score)
+        self.here.append(Track(Tracker.of_film(self.landmarks, points), points, stretch))
+        return self.here[-1]
+
+    def _cut(self, picture: Pixels) -> bool:
+        height, width = picture.shape[:2]
+        rows, columns = (np.arange(n) * size // n for n, size in zip(_SMALL[::-1], (height, width), strict=True))
+        step = max(1, min(height // _SMALL[1], width // _SMALL[0]) // 3)
+        samples = [picture[(rows + k * step) % height][:, (columns + k * step) % width] for k in range(3)]
+        small: FloatArray = np.mean(samples, axis=(0, 3))
+        before, self._small = self._small, small
+        return before is not None and float(np.median(np.abs(small - before))) > CUT
+
+    def _follow(self, picture: Pixels) -> None:
+        """Follow the tracks; of two on one face, the one that looked more like it stays."""
+        for track in tuple(self.here):
+            points = track.tracker.follow(picture)
+            if points is None:
+                self._lose(track)
+            else:
+                track.points = points
+        for track, rival in combinations(tuple(self.here), 2):
+            both = track in self.here and rival in self.here
+            if both and overlap(track.box, rival.box) >= ONE:
+                self._lose(rival if self._likeness(picture, rival) < self._likeness(picture, track) else track)
+        for track in self.here:
+            meets = any(other is not track and overlap(track.box, other.box) > MET for other in self.here)
+            changed = track.tracker.changed and self._likeness(picture, track) < STILL
+            if changed or (track.meets and not meets):
+                track.stretch.lost = True
+                track.stretch = Stretch(self.shot, self.frame, track.box, followed_back=True)
+            track.meets = meets
+
+    def _likeness(self, picture: Pixels, track: Track) -> float:
+        """How much a face looks like before: a cosine."""
+        return track.stretch.likeness(looks_of(picture, [track.points], self.embed)[0])
+
+    def _lose(self, track: Track) -> None:
+        self.here.remove(track)
+        track.stretch.lost = True
+
+    def _search(self, picture: Pixels) -> None:
+        """Find faces that are not followed."""
+        self._searched = self.frame
+        for box, score in zip(*find_boxes(picture, SEARCH_SIDE, WEAK), strict=True):
+            near = [track for track in self.here if overlap(track.box, box) >= NEAR]
+            for track in near:
+                track.stretch.score = max(track.stretch.score, float(score))
+            if not near:
+                points = np.asarray(self.landmarks(picture, box[None])[0])
+                if all(overlap(track.box, alignment.box_around(points)) < NEAR for track in self.here):
+                    self.begin(points, float(score))
+
+    def _look(self, picture: Pixels) -> None:
+        """Look at those tracks that are due; not at faces in front of each other, unless they are new."""
+        due = [track for track in self.here if not track.meets or not track.stretch.pictures]
+        if self.frame % EVERY:
+            due = [track for track in due if not track.stretch.settled]
+        if due:
+            looks = looks_of(picture, [track.points for track in due], self.embed)
+            for track, look in zip(due, looks, strict=True):
+                track.stretch.see(look, track.points)
