@@ -6,9 +6,10 @@ An encoder and the generator are trained as an autoencoder of aligned photograph
 renders, by L1, a perceptual distance and texture in windows (`picture_losses`). Half of the pictures are synthesised
 from w alone, without the offsets that the encoder predicts for each layer, so that w alone describes a person. Pictures
 of people driven by the head (`--rigged`) come with the change of expression that drove them: the code of the photo plus
-a linear map of that change must draw the driven picture. When reconstructions are good, a discriminator in pretrained
-feature space (`adversary`) is trained on them, and on pictures of codes between those of two people. Progress goes to
-curves.csv and sheet.png; the run resumes from checkpoint.pt (our own tensors, read with weights_only).
+a linear map of that change must draw the driven picture. The identity network must see the same person in both. When
+reconstructions are good, a discriminator in pretrained feature space (`adversary`) is trained on them, and on pictures
+of codes between those of two people. Progress goes to curves.csv and sheet.png; the run resumes from checkpoint.pt (our
+own tensors, read with weights_only).
 """
 
 from __future__ import annotations
@@ -26,10 +27,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from latentface import pretrained
 from latentface.inversion.search import WStatistics, measure_w
 from latentface.io.images import write_image
 from latentface.io.provenance import COMPOSITE
 from latentface.io.tensors import write_torch
+from latentface.networks.identity import IdentityNet
 from latentface.networks.lpips import Lpips, SqueezeLpips
 from latentface.networks.perceptual import DistilledVgg, FeatureDistance
 from latentface.training.adversary import ProjectedDiscriminator, augment
@@ -59,6 +62,7 @@ class PortraitRecipe:
     features: float = 3.0  # of the pixels at eyes and mouth
     additions: float = 0.01  # squared size of what the encoder adds by layer
     prior: float = 0.01
+    identity: float = 0.5  # one minus the cosine of embeddings, in every second step, when nothing is judged
     latent_noise: float = 0.04
     adversarial: float = 0.2
     adversary_every: int = 2  # steps between updates; more frequent ones cost time that reconstructions use better
@@ -75,13 +79,15 @@ class PortraitTrainer:
 
     def __init__(
         self, recipe: PortraitRecipe, pair: Autoencoder, faces: Portraits, held_out: Portraits,
-        teacher: FeatureDistance, squeeze: Lpips, out: Path, rigged: RiggedPairs | None = None, compiled: bool = False,
+        teacher: FeatureDistance, squeeze: Lpips, identity: IdentityNet, out: Path, rigged: RiggedPairs | None = None,
+        compiled: bool = False,
     ) -> None:  # fmt: skip
         device = self.device = next(pair.parameters()).device
         self.recipe, self.pair, self.out = recipe, pair, out
         self.faces, self.held_out = faces.to(device), held_out.to(device)
         self.rigged = None if rigged is None else replace(rigged.to(device), faces=self.faces)
         self.squeeze = squeeze.to(device).requires_grad_(False)
+        self.identity = copy.deepcopy(identity).to(device).requires_grad_(False)
         self.average = copy.deepcopy(pair).requires_grad_(False)
         self.adversary = ProjectedDiscriminator(self.squeeze).to(device)
         self.statistics: WStatistics = measure_w(pair.generator)
@@ -146,6 +152,9 @@ class PortraitTrainer:
                 terms["pixel"] + recipe.perceptual * terms["perceptual"] + recipe.texture * terms["texture"]
                 + recipe.additions * terms["additions"] + recipe.prior * terms["prior"]
             )  # fmt: skip
+            if self.steps % 2:
+                terms["identity"] = 1 - F.cosine_similarity(self.identity(drawn), self.identity(images)).mean()
+                loss = loss + recipe.identity * terms["identity"]
             if self.seen >= recipe.adversary_from and self.steps % recipe.adversary_every == 0:
                 judged = self._adversarial(images, drawn, w, order, random, terms)
                 if self.seen >= recipe.adversary_from + recipe.adversary_alone:
@@ -314,24 +323,33 @@ class PortraitTrainer:
 @click.option("--minutes", default=float("inf"), help="Stop after this long (resumable).")
 @click.option("--pictures", default=PortraitRecipe.pictures, show_default=True, help="Of the run, over all sittings.")
 @click.option("--batch", default=PortraitRecipe.batch, show_default=True)
+@click.option(
+    "--adversary-from", default=PortraitRecipe.adversary_from, show_default=True,
+    help="Pictures before the discriminator begins; 0 for a network that one has judged already.",
+)  # fmt: skip
+@click.option("--rate", default=1.0, show_default=True, help="Of learning, times the recipe's; .5 to go on gently.")
 @click.option("--threads", default=1, show_default=True)
 @click.option("--device", default="cpu", show_default=True)
 @click.option("--compile", "compiled", is_flag=True, help="Compile with torch.compile: faster, needs g++.")
 def main(
     faces: Path, rigged: Path | None, perceptual: Path, start: str, out: Path, minutes: float, pictures: int,
-    batch: int, threads: int, device: str, compiled: bool,
+    batch: int, adversary_from: int, rate: float, threads: int, device: str, compiled: bool,
 ) -> None:  # fmt: skip
     """Train face-256 on photographs."""
     torch.set_num_threads(threads)
     scale = batch // PortraitRecipe.batch  # the parts of a batch grow together
-    recipe = replace(PortraitRecipe(), batch=batch, pairs=2 * scale, mixed=4 * scale, pictures=pictures)
+    usual = PortraitRecipe()
+    recipe = replace(
+        usual, batch=batch, pairs=2 * scale, mixed=4 * scale, pictures=pictures, adversary_from=adversary_from,
+        generator_rate=rate * usual.generator_rate, encoder_rate=rate * usual.encoder_rate,
+    )  # fmt: skip
     out.mkdir(parents=True, exist_ok=True)
     training, held_out = load_portraits(faces)
     pairs = load_rigged(rigged, training) if rigged else None
     pair = begin(start, pairs.controls if pairs else 0).to(device)
     trainer = PortraitTrainer(
         recipe, pair, training, held_out, DistilledVgg(perceptual / "vgg19_distilled16x.npz"),
-        SqueezeLpips(perceptual / "lpips_squeeze.npz"), out, pairs, compiled,
+        SqueezeLpips(perceptual / "lpips_squeeze.npz"), pretrained.load_identity(), out, pairs, compiled,
     )  # fmt: skip
     if not (out / "checkpoint.pt").exists() and Path(start).is_dir():
         read_adversary(Path(start), trainer.adversary)

@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from latentface.networks.identity import IdentityConfig, IdentityNet
+from latentface.networks.landmarks import LandmarkConfig
+from latentface.networks.trunk import TrunkConfig
 from latentface.training import portrait_generator as recipe
 from latentface.training.portraits import load_portraits
 from latentface.training.rigged_pairs import load_rigged
@@ -29,6 +32,12 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return write_folder(root / "faces", 9), write_driven(root / "driven", 9)
 
 
+def identity() -> IdentityNet:
+    torch.manual_seed(0)
+    widths = (8, 8, 8, 8)
+    return IdentityNet(IdentityConfig(TrunkConfig(32, widths, 4, 8), LandmarkConfig(32, widths, decoder=8), 8)).eval()
+
+
 def trainer(
     folders: tuple[Path, Path], out: Path, choices: recipe.PortraitRecipe = QUICK, driven: bool = True
 ) -> recipe.PortraitTrainer:
@@ -36,7 +45,7 @@ def trainer(
     faces, held_out = load_portraits(folders[0])
     pairs = load_rigged(folders[1], faces) if driven else None
     pair = start(pairs.controls if pairs else 0)
-    return recipe.PortraitTrainer(choices, pair, faces, held_out, PixelDistance(), backbone(), out, pairs)
+    return recipe.PortraitTrainer(choices, pair, faces, held_out, PixelDistance(), backbone(), identity(), out, pairs)
 
 
 def test_photographs_are_learnt_and_the_change_opens_a_mouth(folders: tuple[Path, Path], tmp_path: Path) -> None:
