@@ -289,6 +289,14 @@ def box_around(landmarks: NDArray[np.floating]) -> Float64Array:
     return np.rint([x - side / 2, y - side / 2, x + side / 2, y + side / 2])
 
 
+def overlap(a: Float64Array, b: Float64Array) -> float:
+    """Intersection over union of two boxes [4]."""
+    low, high = np.maximum(a[:2], b[:2]), np.minimum(a[2:], b[2:])
+    shared = float(np.prod((high - low).clip(0)))
+    areas = float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]))
+    return shared / max(areas - shared, 1e-9)
+
+
 def frame_quad(quad: Float64Array, scale: float, shift: float) -> Float64Array:
     """The input square of a LandmarkNet: quad [4, 2] scaled about its centre and moved down by `shift` sides."""
     centre = quad.mean(0)

@@ -8,6 +8,7 @@ import numpy as np
 
 from latentface.arrays import Float64Array, FloatArray, Pixels
 from latentface.faces.alignment import glance
+from latentface.faces.stretch import unit
 
 #: Unit vectors [N, D] of crops, uint8 RGB [N, S, S, 3]: the scalar product of two is high for pictures of one person.
 Embed = Callable[[Pixels], FloatArray]
@@ -23,9 +24,3 @@ def looks_of(picture: Pixels, faces: Sequence[Float64Array], embed: Embed) -> Fl
     crops = np.stack([glance(picture, points, SIDE).image for points in faces])
     both = embed(np.concatenate([crops, crops[:, :, ::-1]]))
     return unit(both[: len(crops)] + both[len(crops) :])
-
-
-def unit(vectors: FloatArray) -> FloatArray:
-    """Vectors [..., D] of length 1."""
-    made: FloatArray = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return made

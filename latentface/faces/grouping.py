@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from latentface.arrays import Float64Array, FloatArray
-from latentface.faces.appearance import unit
-from latentface.faces.stretch import SAME, Person, Stretch
+from latentface.arrays import FloatArray
+from latentface.faces.alignment import overlap
+from latentface.faces.stretch import MET, SAME, Person, Stretch, unit
 
 STAY = 0.25  # what somebody is ahead of others who was lost where a stretch begins
 RECENT = 25  # frames for which it is known where somebody was lost
-MET = 0.1  # intersection over union of two faces' boxes from which on they may be mistaken for each other
 
 
 @dataclass(eq=False)
@@ -67,11 +66,3 @@ def grouped(stretches: Sequence[Stretch], people: Sequence[Person]) -> list[Grou
 def _continues(stretch: Stretch, end: Stretch) -> bool:
     recent = stretch.shot == end.shot and 0 <= stretch.began - end.ended < RECENT
     return recent and overlap(stretch.first, end.last) > MET
-
-
-def overlap(a: Float64Array, b: Float64Array) -> float:
-    """Intersection over union of two boxes [4]."""
-    low, high = np.maximum(a[:2], b[:2]), np.minimum(a[2:], b[2:])
-    shared = float(np.prod((high - low).clip(0)))
-    areas = float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]))
-    return shared / max(areas - shared, 1e-9)

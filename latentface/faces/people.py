@@ -22,7 +22,7 @@ from latentface.errors import LatentfaceError
 from latentface.faces import alignment
 from latentface.faces.alignment import LandmarkPredictor
 from latentface.faces.appearance import Embed, looks_of
-from latentface.faces.grouping import grouped, overlap
+from latentface.faces.grouping import grouped
 from latentface.faces.stretch import SAME, SURE, Person, Stretch
 from latentface.faces.tracking import Tracker
 from latentface.faces.tracks import NEAR, Tracks
@@ -180,4 +180,4 @@ class People:
 def _is_near(points: Float64Array, others: Iterable[Float64Array]) -> bool:
     """Whether a face, landmarks [68, 2], is where one of the others is."""
     box = alignment.box_around(points)
-    return any(overlap(box, alignment.box_around(other)) > NEAR for other in others)
+    return any(alignment.overlap(box, alignment.box_around(other)) > NEAR for other in others)

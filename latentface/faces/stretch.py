@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from latentface.arrays import Float64Array, FloatArray
-from latentface.faces.appearance import unit
 from latentface.faces.crop import frontality
 
 SAME = 0.3  # cosine from which on two stretches show one person
+MET = 0.1  # intersection over union of two faces' boxes from which on they may be mistaken for each other
 SETTLED = 4  # pictures after which it is clear what a face looks like
 PICTURES = 24.0  # the mean over so many pictures is what a person looks like
 #: Detection scores from which on a face may be somebody's who is known, from which on it is somebody new if it can be
@@ -111,3 +111,9 @@ class Stretch:
         self.fixed, self.beside = True, set()
         if self.person is not None:
             self.person.learn(self.total, self.pictures)
+
+
+def unit(vectors: FloatArray) -> FloatArray:
+    """Vectors [..., D] of length 1."""
+    made: FloatArray = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return made

@@ -9,11 +9,10 @@ import numpy as np
 
 from latentface.arrays import Float64Array, FloatArray, Pixels
 from latentface.faces import alignment
-from latentface.faces.alignment import LandmarkPredictor
+from latentface.faces.alignment import LandmarkPredictor, overlap
 from latentface.faces.appearance import Embed, looks_of
-from latentface.faces.grouping import MET, overlap
 from latentface.faces.presence import find_boxes
-from latentface.faces.stretch import WEAK, Stretch
+from latentface.faces.stretch import MET, WEAK, Stretch
 from latentface.faces.tracking import SEARCH_SIDE, Tracker
 
 #: Median difference, of 255, of small copies of two frames between which the film is cut. People who walk change a

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,12 +21,14 @@ from latentface.faces import alignment
 from latentface.faces.alignment import LandmarkPredictor
 from latentface.faces.crop import ffhq_quad, map_points, quad_to_matrix
 from latentface.faces.mark_region import mark_region
-from latentface.faces.people import People
 from latentface.faces.square import cut_out
 from latentface.faces.tracking import Tracker, look_near
 from latentface.io.clip import Clip, Frame
 from latentface.networks.mark import SIDE, MarkNets
 from latentface.provenance.payload import Payload
+
+if TYPE_CHECKING:
+    from latentface.faces.people import People
 
 #: Sides of FFHQ crops in photo pixels below which a face is too small to carry a mark.
 SMALLEST = 96

@@ -25,7 +25,7 @@ from latentface.editing.head_placement import HeadPlacer
 from latentface.editing.keyframes import Keyframes
 from latentface.errors import InputError, NoFaceFound, UsageError
 from latentface.faces.neighbours import held
-from latentface.head import drive
+from latentface.head import observed
 from latentface.io.clip import Clip
 from latentface.io.provenance import COMPOSITE
 from latentface.options.clips import ClipOptions
@@ -107,7 +107,7 @@ def test_spectacles_are_decided_upon_by_several_frames(
     placer: HeadPlacer, film: list[Pixels], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked: list[bool] = []
-    monkeypatch.setattr(drive, "find_spectacles", lambda *arguments: looked.append(arguments[4]))
+    monkeypatch.setattr(observed, "find_spectacles", lambda *arguments: looked.append(arguments[4]))
     edited(film, change_by_name(Keyframes({"jaw+": 0.3})))
     assert 0 < len(looked) < len(film) and not any(looked), "it is known of most that nobody wears any"
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from latentface.faces.grouping import RECENT, grouped, overlap
+from latentface.faces.alignment import overlap
+from latentface.faces.grouping import RECENT, grouped
 from latentface.faces.stretch import Person, Stretch
 from tests.helpers.faces import face_points
 
