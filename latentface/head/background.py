@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,22 +54,13 @@ class Background:
     """The background of a photo.
 
     Attributes:
-        share: how much of each pixel is background, [H, W]; 0 far from the face, where none is known.
         picture: the background alone, filled where people hide it, uint8 [H, W, 3].
+        seen: what the photo shows of it, uint8 [H, W, 4]: premultiplied, and how much of each pixel it is, in 255ths;
+            0 far from the face, where none is known.
     """
 
-    share: Float32Array
     picture: Pixels
-
-    @cached_property
-    def seen(self) -> Pixels:
-        """What the photo shows of it, premultiplied, and its share in 255ths, uint8 [H, W, 4]."""
-        made = np.empty((*self.share.shape, 4), np.uint8)
-        for band in bands(len(made)):
-            opacity = np.rint(255 * self.share[band, :, None])
-            np.rint(opacity * (self.picture[band] / np.float32(255)), out=made[band, :, :3], casting="unsafe")
-            made[band, :, 3:] = opacity
-        return made
+    seen: Pixels
 
     def keep_still(self, moved: Float32Array, motion: Motion) -> Float32Array:
         """Put the background back in a moved photo, [h, w, 3] of the motion's box, in place.
@@ -78,7 +68,7 @@ class Background:
         Returns:
             How much of each pixel is background before and after the motion, [h, w].
         """
-        return motion.keep(moved, self.share, self.picture, self.seen)
+        return motion.keep(moved, self.picture, self.seen)
 
 
 def find_background(
@@ -112,11 +102,23 @@ def find_background(
         share[band] *= ramp(_distance(pure, band, math.ceil(CLEAR[1] * step)) / step, *CLEAR)
     if share.mean() < VISIBLE:
         return None
-    everywhere, picture = np.zeros(photo.shape[:2], np.float32), photo.copy()
+    opacity = np.empty(share.shape, np.uint8)
+    for band in bands(len(share)):
+        np.rint(255 * share[band], out=opacity[band], casting="unsafe")
+    del share, pure  # large photos take much memory
+    picture, seen = photo.copy(), np.zeros((*photo.shape[:2], 4), np.uint8)
     moving = map_points(crop.from_photo, places)[..., 1] < SHOULDERS * crop.size
-    everywhere[box.slices] = share
-    picture[box.slices] = continue_background(part, share, step, REACH * crop.side, moving)
-    return Background(everywhere, picture)
+    picture[box.slices] = continue_background(part, opacity, step, REACH * crop.side, moving)
+    premultiply(picture[box.slices], opacity, seen[box.slices])
+    return Background(picture, seen)
+
+
+def premultiply(picture: Pixels, opacity: Pixels, out: Pixels) -> None:
+    """Write a picture [H, W, 3] times its opacity [H, W] in 255ths, and that opacity, to [H, W, 4]; all are uint8."""
+    for band in bands(len(picture)):
+        shown = picture[band] * (opacity[band, :, None] / np.float32(255))
+        np.rint(shown, out=out[band, :, :3], casting="unsafe")
+        out[band, :, 3] = opacity[band]
 
 
 def _distance(pure: BoolArray, band: slice, most: int) -> Float64Array:

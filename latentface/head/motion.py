@@ -48,9 +48,7 @@ class Motion:
         """The photo's pixels in the box after the motion, [H, W, 3]."""
         return move(photo, self.box.left, self.box.top, self.shift, STILL, self.gain.values, self.gain.step)
 
-    def keep(self, moved: Float32Array, share: Float32Array, background: Pixels, seen: Pixels) -> Float32Array:
+    def keep(self, moved: Float32Array, background: Pixels, seen: Pixels) -> Float32Array:
         """Put a background back in the moved box, in place; arguments and result as for `keep_background`."""
         box, gain = self.box, self.gain
-        return keep_background(
-            moved, box.left, box.top, self.shift, STILL, gain.values, gain.step, share, background, seen
-        )
+        return keep_background(moved, box.left, box.top, self.shift, STILL, gain.values, gain.step, background, seen)

@@ -32,29 +32,28 @@ FADE = 0.3  # of the reach: over so much of it patches pass into the smooth colo
 FEWEST = 100  # patches that are seen, or none is shown
 
 
-def continue_background(picture: Pixels, share: Float32Array, step: int, reach: float, moving: BoolArray) -> Pixels:
+def continue_background(picture: Pixels, opacity: Pixels, step: int, reach: float, moving: BoolArray) -> Pixels:
     """A picture [H, W, 3] whose background is continued over everything else.
 
     Args:
         picture: uint8.
-        share: how much of each pixel is background, [H, W].
+        opacity: how much of each pixel is background, in 255ths, uint8 [H, W].
         step: the small copy has a pixel for each step x step ones.
         reach: as far from the background, in the picture's pixels, heads uncover it.
         moving: where they do at all, on the small copy, [h, w].
     """
-    known = share == share.max()
+    known = opacity == opacity.max()
     weight = reduced(255 * known.astype(np.uint8), step).astype(np.float32) / np.float32(255)
     small = reduced(picture * known[..., None], step) / np.maximum(weight, np.float32(MEANT))[..., None]
     smooth = _spread(small, weight >= min(MEANT, weight.max()))
     hole = weight < WHOLE
     depth = ndimage.distance_transform_edt(hole).astype(np.float32) * np.float32(step / reach)
-    visible = reduced((255 * share).astype(np.uint8), step) / np.float32(255)
-    seen = np.dstack([reduced(picture, step), visible]).astype(np.float32)
+    seen = np.dstack([reduced(picture, step), reduced(opacity, step) / np.float32(255)]).astype(np.float32)
     shifts, misfit = find_shifts(smooth, seen, hole, hole & moving & (depth < 1))
     sure = (1 - ramp(depth, 1 - FADE, 1)) * (1 - ramp(misfit, *UNLIKE)) * moving
     made = np.array(picture)
     for band in bands(len(made)):
-        rows, columns = np.nonzero(share[band] < 1)
+        rows, columns = np.nonzero(opacity[band] < 255)
         rows += band.start
         places = ((np.stack([columns, rows], axis=1) + 0.5) / step - 0.5).astype(np.float32)
         behind = read(smooth, places)
@@ -62,8 +61,8 @@ def continue_background(picture: Pixels, share: Float32Array, step: int, reach: 
         near = np.flatnonzero(trust > 0)
         patched, found = _look_up(picture, rows[near], columns[near], places[near], shifts, step)
         behind[near] += found * trust[near, None] * (patched - behind[near])
-        before = picture[rows, columns]
-        made[rows, columns] = np.rint(behind + share[rows, columns][:, None] * (before - behind)).clip(0, 255)
+        share = opacity[rows, columns, None] / np.float32(255)
+        made[rows, columns] = np.rint(behind + share * (picture[rows, columns] - behind)).clip(0, 255)
     return made
 
 

@@ -32,7 +32,7 @@ SIGNATURES: dict[str, list[Any]] = {
     "lf_enlarge": [_FLOATS, _SMALL, _SMALL, _SMALL, _FLOATS, _LAYERS, _SMALL, _SMALL, _FLOATS],
     "lf_move": [_BYTES, *[_SMALL] * 4, _FLOATS, _SMALL, _SMALL, _FLOAT, _FLOATS, _SMALL, _SMALL, _SMALL, _FLOATS],
     "lf_keep_background": [
-        _BYTES, _BYTES, _FLOATS, *[_SMALL] * 4, _FLOATS, _SMALL, _SMALL, _FLOAT, _FLOATS, *[_SMALL] * 3, *[_FLOATS] * 2,
+        _BYTES, _BYTES, *[_SMALL] * 4, _FLOATS, _SMALL, _SMALL, _FLOAT, _FLOATS, *[_SMALL] * 3, *[_FLOATS] * 2,
     ],
     "lf_keep_inside": [_FLOATS, *[_SMALL] * 6, _FLOAT, _FLOATS],
 }  # fmt: skip
@@ -166,7 +166,7 @@ def gains_at(gain: Floats, step: int, places: Floats) -> Floats:
 
 def keep_background(
     moved: Floats, left: int, top: int, shift: Floats, still: float, gain: Floats, step: int,
-    share: Floats, background: npt.NDArray[np.uint8], seen: npt.NDArray[np.uint8],
+    background: npt.NDArray[np.uint8], seen: npt.NDArray[np.uint8],
 ) -> Floats:  # fmt: skip
     """Put a background back in a part of a picture that `move` made, float32 [h, w, 3], in place.
 
@@ -180,9 +180,8 @@ def keep_background(
         still: as for `move`.
         gain: as for `move`.
         step: as for `move`.
-        share: how much of each pixel of the picture is background, float32 [H, W].
         background: it alone, uint8 [H, W, 3].
-        seen: the same, times `share`, and the share in 255ths, uint8 [H, W, 4].
+        seen: the same, times how much of each pixel of the picture it is, and that share in 255ths, uint8 [H, W, 4].
 
     Returns:
         How much of each pixel is background before and after the motion, float32 [h, w].
@@ -190,16 +189,16 @@ def keep_background(
     height, width = _check_part(background, left, top, shift)
     if moved.shape != (height, width, 3) or moved.dtype != np.float32 or not moved.flags.c_contiguous:
         raise ValueError(f"moved {moved.dtype} {list(moved.shape)}: expected contiguous float32 {[height, width, 3]}")
-    if share.shape != background.shape[:2] or seen.shape != (*share.shape, 4):
-        raise ValueError(f"share {list(share.shape)} and seen {list(seen.shape)} of {list(background.shape)} pixels")
+    if seen.dtype != np.uint8 or seen.shape != (*background.shape[:2], 4):
+        raise ValueError(f"seen {seen.dtype} {list(seen.shape)} of {list(background.shape)} pixels")
     moves, gains = np.ascontiguousarray(shift, np.float32), np.ascontiguousarray(gain, np.float32)
     found = _library()
     if found is None:
-        return _keep_reference(moved, left, top, moves, np.float32(still), gains, step, share, background, seen)
+        return _keep_reference(moved, left, top, moves, np.float32(still), gains, step, background, seen)
     behind = np.empty((height, width), np.float32)
     found.lf_keep_background(
-        np.ascontiguousarray(background), np.ascontiguousarray(seen), np.ascontiguousarray(share, np.float32),
-        *share.shape, left, top, moves, height, width, still, gains, *gains.shape[:2], step, moved, behind,
+        np.ascontiguousarray(background), np.ascontiguousarray(seen), *seen.shape[:2], left, top, moves, height, width,
+        still, gains, *gains.shape[:2], step, moved, behind,
     )  # fmt: skip
     return behind
 
@@ -328,12 +327,12 @@ def _move_reference(
 
 
 def _keep_reference(
-    moved: Floats, left: int, top: int, shift: Floats, still: np.float32, gain: Floats, step: int, share: Floats,
+    moved: Floats, left: int, top: int, shift: Floats, still: np.float32, gain: Floats, step: int,
     background: npt.NDArray[np.uint8], seen: npt.NDArray[np.uint8],
 ) -> Floats:  # fmt: skip
     part = slice(top, top + shift.shape[0]), slice(left, left + shift.shape[1])
-    here, there, places = share[part], background[part], _sources(shift, left, top)
-    free = read(share, places)
+    share, there, places = seen[..., 3].astype(np.float32), background[part], _sources(shift, left, top)
+    here, free = share[part] / np.float32(255), read(share, places) / np.float32(255)
     found = _far(shift, still) & (free > 0)
     clear = found & (free == 1) & (here == 1)
     moved[clear] = there[clear]

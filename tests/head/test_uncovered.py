@@ -16,12 +16,12 @@ def stripes() -> np.ndarray:
 
 
 def hidden(scene: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A scene behind somebody green, and how much of each pixel is background."""
-    share = np.ones((SIDE, SIDE), np.float32)
-    share[20:, 60:] = 0
+    """A scene behind somebody green, and how much of each pixel is background, in 255ths."""
+    opacity = np.full((SIDE, SIDE), 255, np.uint8)
+    opacity[20:, 60:] = 0
     picture = scene.copy()
-    picture[share == 0] = (0, 255, 0)
-    return picture, share
+    picture[opacity == 0] = (0, 255, 0)
+    return picture, opacity
 
 
 def everywhere(step: int) -> np.ndarray:
@@ -29,9 +29,9 @@ def everywhere(step: int) -> np.ndarray:
 
 
 def test_stripes_go_on_as_far_as_heads_move() -> None:
-    picture, share = hidden(stripes())
-    made = continue_background(picture, share, 2, 16.0, everywhere(2))
-    assert np.array_equal(made[share == 1], picture[share == 1])
+    picture, opacity = hidden(stripes())
+    made = continue_background(picture, opacity, 2, 16.0, everywhere(2))
+    assert np.array_equal(made[opacity == 255], picture[opacity == 255])
     near = np.s_[36:, 60:68]
     assert np.abs(made[near].astype(int) - stripes()[near]).mean() < 12
     far = made[60:, 84:].astype(int)
@@ -39,22 +39,22 @@ def test_stripes_go_on_as_far_as_heads_move() -> None:
 
 
 def test_where_nothing_moves_colours_are_smooth() -> None:
-    picture, share = hidden(stripes())
-    made = continue_background(picture, share, 2, 16.0, ~everywhere(2)).astype(int)
-    assert np.array_equal(made[share == 1], picture[share == 1])
+    picture, opacity = hidden(stripes())
+    made = continue_background(picture, opacity, 2, 16.0, ~everywhere(2)).astype(int)
+    assert np.array_equal(made[opacity == 255], picture[opacity == 255])
     assert np.abs(np.diff(made[40:, 63:], axis=1)).max() < 40
 
 
 def test_two_colours_are_continued_beside_each_other() -> None:
     scene = np.zeros((60, 80, 3), np.uint8)
     scene[:, :40], scene[:, 40:] = (200, 60, 60), (60, 60, 200)
-    share = np.ones((60, 80), np.float32)
-    share[20:40, 10:30] = share[20:40, 50:70] = 0
+    opacity = np.full((60, 80), 255, np.uint8)
+    opacity[20:40, 10:30] = opacity[20:40, 50:70] = 0
     picture = scene.copy()
-    picture[share == 0] = (0, 255, 0)
-    made = continue_background(picture, share, 2, 8.0, np.ones((30, 40), bool))
-    assert np.array_equal(made[share == 1], scene[share == 1])
-    assert np.abs(made.astype(int) - scene)[share == 0].max() < 30
+    picture[opacity == 0] = (0, 255, 0)
+    made = continue_background(picture, opacity, 2, 8.0, np.ones((30, 40), bool))
+    assert np.array_equal(made[opacity == 255], scene[opacity == 255])
+    assert np.abs(made.astype(int) - scene)[opacity == 0].max() < 30
 
 
 def test_without_patches_that_are_seen_there_are_no_shifts() -> None:
@@ -66,9 +66,9 @@ def test_without_patches_that_are_seen_there_are_no_shifts() -> None:
 
 def test_a_partly_covered_pixel_keeps_what_is_seen_of_it() -> None:
     scene = np.full((40, 40, 3), 100, np.uint8)
-    share = np.ones((40, 40), np.float32)
-    share[:, 20:] = 0.5
+    opacity = np.full((40, 40), 255, np.uint8)
+    opacity[:, 20:] = 128
     picture = scene.copy()
     picture[:, 20:] = 200
-    made = continue_background(picture, share, 1, 8.0, np.ones((40, 40), bool))
+    made = continue_background(picture, opacity, 1, 8.0, np.ones((40, 40), bool))
     assert np.abs(made[:, 20:].astype(int) - 150).max() <= 1

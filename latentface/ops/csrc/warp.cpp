@@ -107,6 +107,21 @@ inline void read(const float* values, int32_t height, int32_t width, int32_t cha
     }
 }
 
+// the fourth value of a picture [H, W, 4] at a place, bilinearly, as `read` does
+inline float opacity(const uint8_t* picture, int32_t height, int32_t width, float x, float y) {
+    x = std::clamp(x, 0.0f, static_cast<float>(width - 1));
+    y = std::clamp(y, 0.0f, static_cast<float>(height - 1));
+    const int32_t left = static_cast<int32_t>(x), top = static_cast<int32_t>(y);
+    const int32_t right = std::min(left + 1, width - 1), bottom = std::min(top + 1, height - 1);
+    const float dx = x - static_cast<float>(left), dy = y - static_cast<float>(top);
+    const auto at = [&](int32_t row, int32_t column) {
+        return static_cast<float>(picture[4 * (static_cast<int64_t>(row) * width + column) + 3]);
+    };
+    const float high = at(top, left) + dx * (at(top, right) - at(top, left));
+    const float low = at(bottom, left) + dx * (at(bottom, right) - at(bottom, left));
+    return high + dy * (low - high);
+}
+
 // factors [rows, columns] that are known at every `step`th pixel from pixel step / 2 on
 struct Gain {
     const float* values;
@@ -257,12 +272,10 @@ int lf_move(const uint8_t* picture, int32_t height, int32_t width, int32_t left,
 }
 
 // moved [h, w, 3], a part of a picture from `left` and `top` on after lf_move, with the background [H, W, 3] where it
-// was: share [H, W] of each pixel is background, and `seen` [H, W, 4] the background times that share, and the share in
-// 255ths. The background that came along is taken off, and what is free after the motion gets the background that stands
-// there; both are sampled alike, or edges of the share would show. behind [h, w]: how much of each pixel is background
-// before and after.
-int lf_keep_background(const uint8_t* background, const uint8_t* seen, const float* share, int32_t height,
-                       int32_t width, int32_t left, int32_t top, const float* shift, int32_t h, int32_t w, float still,
+// was: `seen` [H, W, 4] is the background times its share of each pixel, and that share in 255ths. The background that came
+// along is taken off, and what is free after the motion gets the background that stands there; both are sampled alike,
+// or edges of the share would show. behind [h, w]: how much of each pixel is background before and after.
+int lf_keep_background(const uint8_t* background, const uint8_t* seen, int32_t height, int32_t width, int32_t left, int32_t top, const float* shift, int32_t h, int32_t w, float still,
                        const float* gain, int32_t gh, int32_t gw, int32_t step, float* moved, float* behind) {
     const Gain gains = {gain, gh, gw, step};
 #pragma omp parallel for schedule(static)
@@ -272,13 +285,13 @@ int lf_keep_background(const uint8_t* background, const uint8_t* seen, const flo
             const int64_t there = static_cast<int64_t>(y + top) * width + x + left;
             const float dx = shift[2 * pixel], dy = shift[2 * pixel + 1];
             const float at_x = static_cast<float>(x + left) + dx, at_y = static_cast<float>(y + top) + dy;
-            float free;
-            read(share, height, width, 1, at_x, at_y, &free);
-            behind[pixel] = std::min(share[there], free);
+            const float here = static_cast<float>(seen[4 * there + 3]) / 255.0f;
+            const float free = opacity(seen, height, width, at_x, at_y) / 255.0f;
+            behind[pixel] = std::min(here, free);
             if (!(free > 0.0f) || (std::fabs(dx) <= still && std::fabs(dy) <= still)) continue;
             const uint8_t* own = background + 3 * there;
             float* to = moved + 3 * pixel;
-            if (free == 1.0f && share[there] == 1.0f) {
+            if (free == 1.0f && here == 1.0f) {
                 for (int c = 0; c < 3; ++c) to[c] = static_cast<float>(own[c]);
                 continue;
             }
