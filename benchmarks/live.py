@@ -27,7 +27,8 @@ from latentface.io.images import read_photo
 from latentface.io.video import read_clip
 from latentface.motion.animator import move_frame, with_alpha
 from latentface.motion.head_driver import HeadDriver
-from latentface.motion.head_engine import HeadRetargeting, MovingHead
+from latentface.motion.head_engine import MovingHead
+from latentface.motion.head_retargeting import HeadRetargeting
 from latentface.options.clips import AnimateOptions
 
 #: Stands in for the package, since no picture is to be shown.
@@ -49,7 +50,7 @@ def stages(source: Path, driving: Path, count: int) -> dict[str, float]:
     clip = replace(clip, frames=list(islice(clip, count)), count=count)
     head = MovingHead(photo, face.landmarks, model, hub.mouth(), [], hub.finders())
     driver = HeadDriver(clip, model, hub.landmark_predictor(), options, face.landmarks)
-    transfer, picture = HeadRetargeting(head.fit, driver.reference, options), with_alpha(photo)
+    transfer, picture = HeadRetargeting(model, head.fit, driver.reference, options), with_alpha(photo)
     heads, times = iter(driver), []
     for _ in range(count):
         began = time.process_time()

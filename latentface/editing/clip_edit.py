@@ -31,8 +31,9 @@ from latentface.io.clip import Clip, Frame
 from latentface.io.kept_frames import KeptFrames, pack, unpack
 from latentface.io.provenance import COMPOSITE
 from latentface.motion.driver import LOOKED_AT, Latest
-from latentface.motion.head_driver import HeadDriver, HeadFollower, HeadMotion
-from latentface.motion.head_engine import HeadRetargeting
+from latentface.motion.head_driver import HeadDriver, HeadFollower
+from latentface.motion.head_motion import HeadMotion
+from latentface.motion.head_retargeting import HeadRetargeting
 from latentface.motion.in_order import free_cores, in_order
 from latentface.motion.lids import Lids
 from latentface.options.clips import AnimateOptions, ClipOptions
@@ -186,7 +187,7 @@ def _heads_of(
     calm = replace(rest, expression=np.zeros_like(rest.expression)).landmarks(model)
     person = hub.person_tracker(face, landmarks, "the clip of the expression")
     heads = HeadDriver(driver, model, predictor, AnimateOptions(), calm, person)
-    own = HeadRetargeting(heads.person, heads.reference, AnimateOptions(mode="absolute"))
+    own = HeadRetargeting(model, heads.person, heads.reference, AnimateOptions(mode="absolute"))
     return own, Latest(iter(heads))
 
 

@@ -16,14 +16,10 @@ from latentface.faces.crop import FaceCrop, map_points
 from latentface.head.change import read_change
 from latentface.head.control_names import ALL_BUT_EYES
 from latentface.head.controls import restrict
-from latentface.head.drive import MOST_TURN, Driver
-from latentface.head.expression_match import (
-    EXACTNESS,
-    MEASURES,
-    match_expression,
-    measure_points,
-)
-from latentface.head.fit import HeadFit
+from latentface.head.drive import Driver
+from latentface.head.expression_match import EXACTNESS, match_expression
+from latentface.head.fit import MOST_TURN, HeadFit
+from latentface.head.measures import MEASURES, measure_points
 from latentface.head.motion import Motion
 from latentface.head.mouth import MouthSource
 from latentface.head.observed import Steady

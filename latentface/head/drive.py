@@ -24,8 +24,6 @@ from latentface.head.observed import ObservedHead, check_vertices
 from latentface.head.shading import relight
 from latentface.head.spectacles import avoid, hold
 
-#: Largest turn of a photo's head, in degrees of yaw, pitch and roll: newly visible parts are missing in the photo.
-MOST_TURN = (20.0, 15.0, 15.0)
 OUTLINE = 0.02  # inter-ocular distances: smaller motions around the head are not seen in its background
 #: Inter-ocular distances from an iris beyond which lids have no effect if there are spectacles (frames and brows).
 BEHIND_GLASS = (0.2, 0.26)

@@ -25,6 +25,8 @@ Array = NDArray[np.float64]
 FORMAT = "latentface-head-fit-1"
 NECK_JOINT = np.array([0.0, -2.0, 1.0])  # centimetres: about where skull and spine meet; a turn leaves it in place
 LARGEST_YAW = 60.0  # degrees to which a head can be fitted
+#: Largest turn of a photo's head, in degrees of yaw, pitch and roll: newly visible parts are missing in the photo.
+MOST_TURN = (20.0, 15.0, 15.0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,71 +7,25 @@ subtracted from the landmarks of every frame, so that the coefficients change on
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
-
-import numpy as np
 
 from latentface.arrays import Float64Array, Pixels
 from latentface.errors import InputError
 from latentface.faces.alignment import LandmarkPredictor
 from latentface.faces.person_tracker import PersonTracker
 from latentface.faces.tracking import Tracker
-from latentface.head.fit import NECK_JOINT, HeadFit
+from latentface.head.fit import HeadFit
 from latentface.head.fitting import fit_head
-from latentface.head.gaze import PITCH_AT_ONE, YAW_AT_ONE, Gaze
 from latentface.head.model import HeadModel
 from latentface.io.clip import Clip, Frame
 from latentface.motion.driver import DriverReport, Seen, choose_reference, follow
+from latentface.motion.head_motion import HeadMotion
 from latentface.motion.lids import Lids
 from latentface.motion.one_euro import OneEuro
 from latentface.options.clips import AnimateOptions
 
 SMOOTH = 0.5  # strength of the filter if the options give none
-_ANGLE, _PLACE, _SIZE = 30.0, 6.0, 0.3  # degrees, centimetres and log of size that the filter treats like a weight of 1
-
-
-@dataclass(frozen=True, eq=False)
-class HeadMotion:
-    """A head in one frame.
-
-    Attributes:
-        expression: weights [E] of the shapes; 0 for those that turn the eyes.
-        gaze: degrees to the subject's left and down, [2].
-        pose: yaw, pitch and roll in degrees, [3].
-        place: displacement of the neck joint since the reference frame, in centimetres of that frame, y down, [2].
-        size: natural logarithm of the head's size relative to the reference frame.
-        shut: how far the lids have closed relative to the reference frame, right eye and left, 0 to 1, [2].
-    """
-
-    expression: Float64Array
-    gaze: Float64Array
-    pose: Float64Array
-    place: Float64Array
-    size: float
-    shut: Float64Array
-
-    @classmethod
-    def of(cls, fit: HeadFit, reference: HeadFit, shut: Float64Array | None = None) -> HeadMotion:
-        """The motion in a fit relative to that of the reference frame; lids are open unless given."""
-        gaze = Gaze.of(fit.expression_names, fit.expression)
-        looks = np.array([name.startswith("eyeLook") for name in fit.expression_names])
-        moved = (neck_joint(fit) - neck_joint(reference)) / reference.scale
-        weights: Float64Array = np.where(looks, 0.0, fit.expression)
-        size = float(np.log(fit.scale / reference.scale))
-        lids = np.zeros(2) if shut is None else shut
-        return cls(weights, np.array([gaze.yaw, gaze.pitch]), np.array(fit.pose), moved, size, lids)
-
-    def pack(self) -> Float64Array:
-        """Everything except the lids as one vector with components of similar magnitude."""
-        gaze = self.gaze / (YAW_AT_ONE, PITCH_AT_ONE)
-        return np.concatenate([gaze, self.pose / _ANGLE, self.place / _PLACE, [self.size / _SIZE], self.expression])
-
-    @classmethod
-    def unpack(cls, vector: Float64Array, shut: Float64Array) -> HeadMotion:
-        """The reverse of `pack`, with lids."""
-        gaze = vector[:2] * (YAW_AT_ONE, PITCH_AT_ONE)
-        return cls(vector[8:], gaze, vector[2:5] * _ANGLE, vector[5:7] * _PLACE, float(vector[7]) * _SIZE, shut)
 
 
 class HeadFollower:
@@ -160,7 +114,7 @@ class HeadDriver:
         self._tracker = None if person is None else person.again()
         self.follower = HeadFollower(model, landmarks, self.person, self._tracker)
         self.lids = Lids(frame.pixels[..., :3], points)
-        self.reference = HeadMotion.of(self.person, self.person)
+        self.reference = HeadMotion.of(model, self.person, self.person)
 
     def __iter__(self) -> Iterator[Seen[HeadMotion]]:
         """Each frame's time and head; None if the source should stay still.
@@ -179,7 +133,7 @@ class HeadDriver:
         if found is None:
             return None
         fit, points = found
-        return HeadMotion.of(fit, self.person, self.lids(picture, points))
+        return HeadMotion.of(self.follower.model, fit, self.person, self.lids(picture, points))
 
 
 class _Filter:
@@ -190,9 +144,3 @@ class _Filter:
 
     def __call__(self, motion: HeadMotion, time: Fraction) -> HeadMotion:
         return HeadMotion.unpack(self.steady(motion.pack(), time), motion.shut)
-
-
-def neck_joint(fit: HeadFit) -> Float64Array:
-    """The position of the neck joint in photo pixels [2]."""
-    joint: Float64Array = fit.translation + fit.scale * (fit.rotation @ NECK_JOINT)[:2] * (1, -1)
-    return joint

@@ -1,12 +1,11 @@
 """Animates the heads in a still photo by driving clips, with morphable heads.
 
-The morphable head is fitted to the photo's faces and to every driving frame. Changes of expression, gaze and pose since
-the driver's reference frame are added to the photo's own; the photo's pixels then move with its heads.
+The morphable head is fitted to the photo's faces and to every driving frame, whose motion it takes (see
+`head_retargeting`); the photo's pixels then move with it.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -20,10 +19,9 @@ from latentface.faces.square import Square
 from latentface.fields import smoothstep
 from latentface.head.control_names import ALL_BUT_EYES, parse_parts
 from latentface.head.controls import restrict
-from latentface.head.drive import MOST_TURN, Driver
+from latentface.head.drive import Driver
 from latentface.head.fit import HeadFit
 from latentface.head.fitting import fit_head
-from latentface.head.gaze import Gaze
 from latentface.head.in_front import Finders
 from latentface.head.model import HeadModel
 from latentface.head.painting import paint_opening
@@ -32,71 +30,13 @@ from latentface.head.view import HeadView
 from latentface.io.clip import Clip
 from latentface.io.images import Photo
 from latentface.motion.animator import Animation, assemble, order_faces, rendered, with_alpha
-from latentface.motion.head_driver import HeadDriver, HeadMotion, neck_joint
+from latentface.motion.head_driver import HeadDriver
+from latentface.motion.head_retargeting import HeadRetargeting
 from latentface.motion.in_order import free_cores
 from latentface.networks.mouth import MouthNet
 from latentface.options.clips import AnimateOptions
 
-LARGEST_GAZE = 20.0  # degrees
-LARGEST_PLACE = 1.0  # largest displacement of a neck in centimetres
-LARGEST_SIZE = 0.06  # natural logarithm
-SOFT = 0.6  # share of a limit from which motion slows down
 SEAM = 0.1  # sides of two heads' squares over which the motion of one passes into that of the other
-#: Opposite shapes: a decrease of one below the reference frame counts as an increase of the other.
-OPPOSED = (
-    ("jawLeft", "jawRight"), ("mouthLeft", "mouthRight"), ("eyeBlinkLeft", "eyeWideLeft"),
-    ("eyeBlinkRight", "eyeWideRight"),
-)  # fmt: skip
-
-
-class HeadRetargeting:
-    """Transfers a driver's head motion to the head in the photo.
-
-    relative: the weights and angles change as the driver's have since the reference frame. absolute: weights, gaze and
-    pose are the driver's own. Either way the pose stays within `MOST_TURN` of the photo's, and what `options.only`
-    leaves out stays as the photo has it.
-    """
-
-    def __init__(self, source: HeadFit, reference: HeadMotion, options: AnimateOptions) -> None:
-        self.source, self.reference, self.options = source, reference, options
-        names = source.expression_names
-        self.opposed = [(names.index(a), names.index(b)) for a, b in OPPOSED if a in names and b in names]
-        self.blinks = [names.index(f"eyeBlink{side}") for side in ("Right", "Left")]
-        self.looks = np.array([name.startswith("eyeLook") for name in names])
-        self.own, self.only = HeadMotion.of(source, source), parse_parts(options.only)
-
-    def __call__(self, driving: HeadMotion) -> HeadFit:
-        """The photo's head for a state of the driver."""
-        absolute = self.options.mode == "absolute"
-        base = self.own if absolute else self.reference
-        turn = [limit(float(d - b), most) for d, b, most in zip(driving.pose, base.pose, MOST_TURN, strict=True)]
-        weights = np.clip(driving.expression if absolute else self._changed(driving.expression), 0.0, 1.0)
-        weights[self.blinks] += driving.shut * (1 - weights[self.blinks])
-        change = driving.gaze - self.reference.gaze
-        yaw, pitch = driving.gaze if absolute else self.own.gaze + [limit(float(c), LARGEST_GAZE) for c in change]
-        looks = Gaze(float(yaw), float(pitch), 1.0).weights(self.source.expression_names)
-        made = self.source.with_pose(*turn, relative=True)
-        size, place = 0.0, np.zeros(2)
-        if not absolute:
-            size = limit(driving.size, LARGEST_SIZE)
-            length = float(np.linalg.norm(driving.place))
-            place = driving.place * (limit(length, LARGEST_PLACE) / max(length, 1e-9)) * self.source.scale
-        growth = math.exp(size)
-        joint = neck_joint(made)
-        moved = replace(
-            made, expression=np.where(self.looks, looks, weights), scale=growth * made.scale,
-            translation=joint + place + growth * (made.translation - joint),
-        )  # fmt: skip
-        return restrict(self.source, moved, self.only) if self.only else moved
-
-    def _changed(self, driving: Float64Array) -> Float64Array:
-        source, reference = self.own.expression, self.reference.expression
-        made: Float64Array = source + driving - reference
-        for a, b in self.opposed:
-            change = (driving[a] - driving[b]) - (reference[a] - reference[b])
-            here = source[a] - source[b]
-            made[a], made[b] = max(here + change, 0.0), max(-here - change, 0.0)
-        return made
 
 
 class MovingHead:
@@ -221,17 +161,10 @@ def animate(
         for clip, face, person in zip(drivers, ordered, trackers, strict=False)
     ]
     transfers = [
-        HeadRetargeting(head.fit, seen[min(i, len(seen) - 1)].reference, options) for i, head in enumerate(moving)
+        HeadRetargeting(model, head.fit, seen[min(i, len(seen) - 1)].reference, options)
+        for i, head in enumerate(moving)
     ]
     picture = with_alpha(photo)
     workers = min(head.view.at_once(free_cores()) for head in moving)
     frames = rendered(first, picture, moving, transfers, seen, workers)
     return assemble(first, picture, frames, [head.square for head in moving], [driver.report for driver in seen])
-
-
-def limit(value: float, most: float) -> float:
-    """A value that is compressed from `SOFT` of a limit on, so that it approaches the limit and never exceeds it."""
-    free = SOFT * most
-    if abs(value) <= free:
-        return value
-    return math.copysign(free + (most - free) * math.tanh((abs(value) - free) / (most - free)), value)

@@ -16,8 +16,9 @@ from latentface.errors import InputError
 from latentface.faces.crop import FaceCrop
 from latentface.head.control_names import NEUTRALISE
 from latentface.head.controls import Change, apply_changes
-from latentface.head.drive import MOST_TURN, Driver
-from latentface.head.expression_match import LIPS_APART, measure_head
+from latentface.head.drive import Driver
+from latentface.head.fit import MOST_TURN
+from latentface.head.measures import LIPS_APART, measure_head
 from latentface.networks.mouth import MouthConfig
 
 ASTRONAUT = Path(__file__).parents[2] / "examples" / "astronaut.jpg"

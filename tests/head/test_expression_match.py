@@ -6,24 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.optimize import lsq_linear
 
 from latentface import hub
 from latentface.errors import UsageError
-from latentface.head.expression_match import (
-    BROW_LEAST,
-    LIDS_APART,
-    LIDS_RANGE,
-    MEASURES,
-    NARROWER,
-    least_squares,
-    match_expression,
-    measure_head,
-    measure_points,
-)
+from latentface.head.expression_match import BROW_LEAST, LIDS_RANGE, NARROWER, match_expression
 from latentface.head.fit import HeadFit
 from latentface.head.fitting import fit_head
 from latentface.head.gaze import Gaze
+from latentface.head.measures import LIDS_APART, MEASURES, measure_head
 from tests.head.face_on_model import landmarks_of
 
 MODEL = hub.head_model()
@@ -97,23 +87,6 @@ def test_people_who_turn_their_heads_and_look_into_the_camera_look_the_same_way(
     assert Gaze.of(own.expression_names, match_expression(MODEL, own, into).expression).yaw == pytest.approx(0, abs=0.1)
     away = Gaze.of(own.expression_names, match_expression(MODEL, own, theirs).expression)
     assert away.yaw == pytest.approx(theirs.yaw - own.yaw, abs=3)
-
-
-def test_measures_of_points_do_not_depend_on_roll_and_size() -> None:
-    upright = landmarks_of(MODEL, {"jawOpen": 0.3})
-    tilted = landmarks_of(MODEL, {"jawOpen": 0.3}, (0.0, 0.0, 15.0), scale=30.0)
-    assert measure_points(tilted, 15.0) == pytest.approx(measure_points(upright, 0.0), abs=1e-6)
-    assert measure_points(upright, 0.0)[0] > 0.1
-
-
-def test_bounded_least_squares_agrees_with_scipy() -> None:
-    random = np.random.default_rng(0)
-    for _ in range(20):
-        rows, wanted = random.normal(size=(9, 14)) * 10, random.normal(size=9) * 10
-        spread, low, high = random.uniform(0.1, 1, 14), -random.uniform(0, 0.4, 14), random.uniform(0.01, 0.4, 14)
-        whole = np.concatenate([rows, np.diag(1 / spread)])
-        expected = lsq_linear(whole, np.concatenate([wanted, np.zeros(14)]), (low, high), method="bvls").x
-        assert least_squares(rows, wanted, spread, low, high) == pytest.approx(expected, abs=1e-6)
 
 
 def test_heads_of_another_model_are_refused() -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from latentface import api
-from latentface.head.fitting import fit_head
-from latentface.motion.head_driver import HeadDriver, HeadMotion, neck_joint
+from latentface.motion.head_driver import HeadDriver
+from latentface.motion.head_motion import HeadMotion
 from latentface.options.clips import AnimateOptions
 from tests.helpers.driving_heads import OPTIONS, TABLE, clip_of, landmarks, see_by_first_pixel
 from tests.helpers.head_picture import model
@@ -45,19 +45,6 @@ def test_a_turn_is_told_in_degrees_and_a_shift_in_centimetres(monkeypatch: pytes
     assert change == pytest.approx([10, 0, -6], abs=2)
     assert driver.person.scale == pytest.approx(9, rel=0.1)
     assert np.linalg.norm(moved.place) == pytest.approx(1 if driver.report.reference == 0 else 0, abs=0.25)
-
-
-def test_a_head_is_packed_and_unpacked_whole() -> None:
-    fit = fit_head(model(), TABLE[3])
-    head = replace(HeadMotion.of(fit, fit), place=np.array([1.0, -2]), size=0.1, gaze=np.array([5.0, -3]))
-    again = HeadMotion.unpack(head.pack(), head.shut)
-    for name in ("expression", "gaze", "pose", "place", "size", "shut"):
-        assert getattr(again, name) == pytest.approx(getattr(head, name))
-
-
-def test_a_turn_leaves_the_neck_joint_where_it_is() -> None:
-    fit = fit_head(model(), TABLE[0])
-    assert neck_joint(fit.with_pose(15, 8, -5)) == pytest.approx(neck_joint(fit))
 
 
 def test_the_filter_keeps_a_still_head_still(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Heads of a photo that move as those of driving clips: retargeting, frames, what is missing, faces, alpha, lids."""
+"""Heads of a photo that move as those of driving clips: frames, what is missing, faces, alpha, lids."""
 
 from __future__ import annotations
 
@@ -12,13 +12,10 @@ import pytest
 from latentface import api, hub
 from latentface.errors import InputError, NoFaceFound, UsageError
 from latentface.head.drive import Driver
-from latentface.head.fitting import fit_head
 from latentface.head.model import HeadModel
 from latentface.io.clip import Clip, Frame
 from latentface.io.images import Photo
 from latentface.motion import head_engine
-from latentface.motion.head_driver import HeadMotion
-from latentface.motion.head_engine import HeadRetargeting, limit
 from latentface.options.clips import AnimateOptions
 from tests.helpers.driving_heads import FACELESS, OPTIONS, TABLE, clip_of, frame_of, landmarks, see_by_first_pixel
 from tests.helpers.head_picture import CENTRE, HEIGHT, WIDTH, model, picture, psnr
@@ -38,94 +35,6 @@ def photo_of(faces: int = 1) -> np.ndarray:
 def animate(*numbers: int, options: AnimateOptions = OPTIONS) -> tuple[list[np.ndarray], api.Animation]:
     animation = api.animate(photo_of(), clip_of(*numbers), None, options)
     return [frame.pixels for frame in animation.clip], animation
-
-
-def motion(**changes: object) -> HeadMotion:
-    """The model's own head at rest, with changes."""
-    rest = fit_head(model(), TABLE[0])
-    return replace(HeadMotion.of(rest, rest), **changes)
-
-
-def weights(**named: float) -> np.ndarray:
-    return model().expression_vector(named).astype(np.float64)
-
-
-# ------------------------------------------------------------------------------------------------- retargeting
-
-
-def retarget(reference: HeadMotion, driving: HeadMotion, mode: str = "relative", only: str = "", **source: float):
-    head = fit_head(model(), TABLE[0])
-    head = replace(head, expression=weights(**source), yaw=0.0, pitch=0.0, roll=0.0)
-    return head, HeadRetargeting(head, reference, AnimateOptions(mode=mode, only=only))(driving)
-
-
-def test_a_driver_in_its_reference_pose_leaves_the_head_as_it_is() -> None:
-    reference = motion(expression=weights(jawOpen=0.3, mouthLeft=0.2), pose=np.array([5.0, -3, 2]))
-    head, made = retarget(reference, reference, mouthSmileLeft=0.5, eyeBlinkRight=0.2)
-    assert np.allclose(made.expression, head.expression, atol=1e-9)
-    assert np.allclose(made.project(model()), head.project(model()), atol=1e-6)
-
-
-def test_changes_are_added_to_the_photo_s_own_expression_within_0_and_1() -> None:
-    reference = motion(expression=weights(jawOpen=0.2, mouthSmileLeft=0.3))
-    driving = motion(expression=weights(jawOpen=0.6, mouthSmileLeft=0.1, browInnerUpLeft=0.9))
-    _, made = retarget(reference, driving, jawOpen=0.1, mouthSmileLeft=0.1, browInnerUpLeft=0.4)
-    found = made.coefficients()
-    assert found["jawOpen"] == pytest.approx(0.5)
-    assert found["mouthSmileLeft"] == 0
-    assert found["browInnerUpLeft"] == 1
-
-
-def test_less_of_a_shape_is_some_of_the_opposed_one() -> None:
-    reference = motion(expression=weights(mouthLeft=0.4))
-    _, made = retarget(reference, motion(expression=weights(mouthLeft=0.1)), mouthLeft=0.1)
-    found = made.coefficients()
-    assert (found["mouthLeft"], found["mouthRight"]) == (0, pytest.approx(0.2))
-
-
-def test_absolute_takes_the_driver_s_own_expression_gaze_and_pose() -> None:
-    reference = motion(expression=weights(jawOpen=0.5))
-    driving = motion(expression=weights(jawOpen=0.5), gaze=np.array([7.0, 0]), pose=np.array([6.0, 2, -4]))
-    _, made = retarget(reference, driving, "absolute", mouthSmileLeft=0.8)
-    found = made.coefficients()
-    assert found["jawOpen"] == pytest.approx(0.5) and found["mouthSmileLeft"] == 0
-    assert found["eyeLookOutLeft"] == pytest.approx(0.2)
-    assert made.pose == pytest.approx((6, 2, -4))
-
-
-def test_heads_turn_no_further_than_20_15_and_15_degrees() -> None:
-    for size in (30.0, 90.0):
-        _, made = retarget(motion(pose=np.zeros(3)), motion(pose=np.array([size, -size, size])))
-        assert 15 < made.yaw <= 20 and -15 <= made.pitch < -12 and 12 < made.roll <= 15
-    _, made = retarget(motion(pose=np.zeros(3)), motion(pose=np.array([8.0, -5, 3])))
-    assert made.pose == pytest.approx((8, -5, 3))
-    turns = np.linspace(-60, 60, 200)
-    assert (np.diff([limit(turn, 20) for turn in turns]) > 0).all()
-
-
-def test_a_neck_that_moves_stays_near_and_a_head_that_grows_grows_about_it() -> None:
-    head, made = retarget(motion(), motion(place=np.array([0.3, -0.2])))
-    assert np.allclose(made.translation - head.translation, np.array([0.3, -0.2]) * head.scale)
-    head, made = retarget(motion(), motion(place=np.array([9.0, 0]), size=0.5))
-    assert np.linalg.norm(made.translation - head.translation) < 1.2 * head.scale
-    assert head.scale < made.scale < 1.07 * head.scale
-
-
-@pytest.mark.parametrize("only", ["lips", "eyes", "brows", "pose", "expression"])
-def test_what_is_left_out_stays_as_the_photo_has_it(only: str) -> None:
-    changed = weights(jawOpen=0.5, browInnerUp=0.4)
-    driving = motion(
-        expression=changed, gaze=np.array([7.0, 0]), pose=np.array([6.0, 2, -4]), place=np.array([0.3, 0.0]), size=0.02
-    )
-    head, made = retarget(motion(expression=weights(), pose=np.zeros(3)), driving, only=only)
-    moved = {
-        "lips": made.coefficients()["jawOpen"] > 0.4, "brows": made.coefficients()["browInnerUpLeft"] > 0.3,
-        "eyes": made.coefficients()["eyeLookOutLeft"] > 0.1, "pose": made.pose != head.pose,
-    }  # fmt: skip
-    asked = ("lips", "brows", "eyes") if only == "expression" else (only,)
-    assert moved == {part: part in asked for part in moved}
-    kept = np.array_equal(made.translation, head.translation) and made.scale == head.scale
-    assert kept is (only != "pose")
 
 
 def test_an_unknown_part_is_told_before_the_clip_is_gone_through() -> None:
@@ -251,13 +160,6 @@ def test_eyes_that_are_shut_in_the_photo_stay_shut(monkeypatch: pytest.MonkeyPat
     made = photo_of()
     head.place(made, head.fit.with_expression(eyeWideLeft=1.0, eyeWideRight=1.0))
     assert np.array_equal(made, photo_of())
-
-
-def test_a_blink_shuts_the_photo_s_eyes() -> None:
-    driving = motion(shut=np.array([1.0, 1.0]))
-    _, made = retarget(motion(), driving, eyeBlinkLeft=0.3)
-    found = made.coefficients()
-    assert (found["eyeBlinkLeft"], found["eyeBlinkRight"]) == (1, 1)
 
 
 # ------------------------------------------------------------------------------------------------- options
