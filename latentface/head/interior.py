@@ -14,7 +14,7 @@ from scipy import ndimage
 from latentface.arrays import Float32Array, Int64Array, Pixels
 from latentface.head.field import Field, Scene
 from latentface.head.geometry import Box, affine, ramp
-from latentface.head.shown_mouth import FRINGE, Shown
+from latentface.head.shown_mouth import FRINGE, Shown, usual_height
 from latentface.ops.raster import normals, rasterise, sample
 
 PARTS = ("gums_upper", "gums_lower", "tongue", "teeth_upper", "teeth_lower")
@@ -28,6 +28,7 @@ TALL = (0.08, 0.095)  # the same, of how high that is, in inter-ocular distances
 GUMS = (0.09, 0.13)  # the same: over the teeth that the photo shows, gums begin between so high and so high
 GUM = np.array([0.88, 0.62, 0.62], np.float32)  # brightness of gums relative to teeth
 BESIDE, CORNER = (0.12, 0.25), 0.12  # the same: so far a row of teeth goes on to the sides, and how fast it gets darker
+NARROW = 0.65  # the light that teeth lose until lips that showed them meet
 FALL = {"tongue": 1.1, "gums_lower": 1.6}  # how fast light falls behind the lips, an inter-ocular distance
 CAVITY = np.array([0.085, 0.03, 0.025], np.float32)
 
@@ -77,6 +78,8 @@ def find_opening(
     if not inside.any():
         return None
     own, moved, columns = _own(photo, scene, shown, after, box, inside)
+    if shown.height:
+        own *= 1 - NARROW * max(0.0, 1 - usual_height(inside > 0.5) / shown.height) ** 2
     return Opening(box, inside, own, moved, kept * columns, light, shown.teeth, scene.moved_lips(after))
 
 

@@ -47,10 +47,7 @@ class Shown:
     @cached_property
     def height(self) -> float:
         """How high the mask is in the middle half of its columns, in pixels."""
-        heights = self.mask.sum(axis=0)
-        heights = heights[heights > 0]
-        quarter = len(heights) // 4
-        return float(np.median(heights[quarter : len(heights) - quarter])) if len(heights) else 0.0
+        return usual_height(self.mask)
 
     @cached_property
     def _soft(self) -> Float32Array:
@@ -232,6 +229,14 @@ def _to_corners(mask: BoolArray, inside: BoolArray, shadow: BoolArray) -> BoolAr
             top, end = ((1 - share) * edge + share * middle for edge in edges)
             made[:, beyond] |= shadow[:, beyond] | (rows >= top - 0.5) & (rows <= end + 0.5)
     return made
+
+
+def usual_height(mask: BoolArray) -> float:
+    """How high a mask [H, W] is in the middle half of its columns, in pixels."""
+    heights = mask.sum(axis=0)
+    heights = heights[heights > 0]
+    quarter = len(heights) // 4
+    return float(np.median(heights[quarter : len(heights) - quarter])) if len(heights) else 0.0
 
 
 def smooth_edges(mask: BoolArray, width: float) -> BoolArray:

@@ -1,10 +1,11 @@
-"""A row of teeth goes on behind the lips that slide off it."""
+"""A row of teeth goes on behind the lips that slide off it, and gets darker as they close over it."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from latentface.head.interior import grow_row
+from latentface.head.interior import NARROW, grow_row
+from tests.helpers.head_picture import OPEN, picture, place
 
 UNIT = 80.0
 WHITE, LIP = (220.0, 215.0, 205.0), (190.0, 90.0, 90.0)
@@ -30,3 +31,12 @@ def test_nothing_grows_from_nothing() -> None:
     weight, colour = np.full((8, 8), 0.5, np.float32), np.full((8, 8, 3), 9, np.float32)
     grow_row(weight, colour, UNIT)
     assert (weight == 0.5).all() and (colour == 9).all()
+
+
+def test_teeth_get_darker_as_lips_close_over_them() -> None:
+    driver, light = picture(teeth=True).driver(), []
+    for part in (1.1, 0.6, 0.35):
+        opening = driver.drive(place({name: part * weight for name, weight in OPEN.items()})).opening
+        firm = (opening.kept > 0.9) & (opening.shape > 0.5)
+        light.append(np.median(opening.own[firm]))
+    assert light[0] > 1.03 * light[1] > 1.1 * light[2] > (1 - NARROW) * light[0]
