@@ -26,7 +26,7 @@ from latentface.head.mouth_canvas import (
     shade_lips,
 )
 from latentface.head.own_mouth import OwnMouth, Tone, fits, lay_mouth
-from latentface.head.teeth import TeethRows, teeth_planes, usual_rows
+from latentface.head.teeth import TeethRows, teeth_planes, usual_midline, usual_rows
 from latentface.networks.mouth import MouthConfig, MouthNet, surroundings
 
 #: `--mouth`: the other photo's own mouth where it shows one, always that, or always a painted one.
@@ -163,7 +163,8 @@ def usual_teeth(covered: Float32Array, frame: MouthFrame, config: MouthConfig) -
     """
     if not covered.sum() > 0:
         raise UsageError("the opening lies outside the lower face that the frame gives: do both belong to one face?")
-    middle = covered[:, config.width // 2 - 3 : config.width // 2 + 3].mean(1)
+    midline = round(usual_midline(config, frame.yaw))
+    middle = covered[:, max(midline - 3, 0) : midline + 3].mean(1)
     if middle.sum() < 0.5:  # the mouth is open at one side only
         middle = covered.mean(1)
     whole = middle.cumsum() / middle.sum()

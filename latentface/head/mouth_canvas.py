@@ -62,7 +62,7 @@ class MouthFrame:
         left, right = points[36:42].mean(0), points[42:48].mean(0)
         across = right - left
         along = ((points[30] - (left + right) / 2) @ across) / (across @ across)
-        return MouthFrame(points[33], across, float(np.clip(along * 64 / 30, -0.7, 0.7)))
+        return MouthFrame(points[33], across, float(np.clip(np.arctan(along * 64 / 30), -0.7, 0.7)))
 
     def to_photo(self, config: MouthConfig) -> Float64Array:
         """Canvas (x, y, 1) -> photo (x, y): [2, 3]; both count pixel i from i to i + 1."""

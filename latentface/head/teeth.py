@@ -6,6 +6,7 @@ an arch. A pixel of the canvas is about a millimetre: 64 of them are the distanc
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ UPPER_WIDTHS = (8.5, 6.8, 7.6, 7.0, 6.8, 10.0, 10.0)
 LOWER_WIDTHS = (5.4, 5.9, 6.8, 7.0, 7.2, 11.0, 10.5)
 ARCH_HALF_WIDTH, ARCH_DEPTH = 30.0, 40.0  # mm
 EYE_DISTANCE = 63.0  # mm
+INCISORS_DEPTH = 8.0  # mm by which the upper incisors stand behind the base of the nose
 
 #: Average edge of the upper incisors: .38 eye distances below the base of the nose, rising to the sides, and how much
 #: it follows when the whole lip is higher or lower; medians and a regression over 860 photos of smiles.
@@ -101,12 +103,32 @@ def teeth_planes(rows: TeethRows, config: MouthConfig) -> Float32Array:
 def usual_rows(
     upper_lip: float, lower_lip: float, config: MouthConfig, midline: float | None = None, yaw: float = 0.0
 ) -> TeethRows:
-    """Average teeth. upper_lip, lower_lip: the middle of the opening's borders, down the canvas."""
-    middle = config.width / 2 if midline is None else midline
-    across = np.asarray((np.arange(config.width) + 0.5 - middle) / config.scale, dtype=np.float64)
-    lip, bottom = ((edge - config.top) / config.scale for edge in (upper_lip, lower_lip))
+    """Average teeth of a head that is turned by `yaw`.
+
+    Eyes appear closer together in a turned head, and everything else larger in the canvas. upper_lip, lower_lip: the
+    opening's borders at the midline, down the canvas.
+    """
+    scale = config.scale / math.cos(yaw)
+    middle = usual_midline(config, yaw) if midline is None else midline
+    across = _along_arch((np.arange(config.width) + 0.5 - middle) / scale * EYE_DISTANCE, yaw) / EYE_DISTANCE
+    lip, bottom = ((edge - config.top) / scale for edge in (upper_lip, lower_lip))
     edge = EDGE_BASE + EDGE_BY_LIP * lip
-    upper = config.top + config.scale * (edge + EDGE_CURVATURE * across**2)
-    lower = config.top + config.scale * (bottom + LOWER_HIDDEN + 0.25 * EDGE_CURVATURE * across**2)
-    lower = np.maximum(lower, upper + 0.01 * config.scale)
-    return TeethRows(upper, lower, middle, yaw=yaw, lines=USUAL_LINES)
+    upper = config.top + scale * (edge + EDGE_CURVATURE * across**2)
+    lower = config.top + scale * (bottom + LOWER_HIDDEN + 0.25 * EDGE_CURVATURE * across**2)
+    lower = np.maximum(lower, upper + 0.01 * scale)
+    return TeethRows(upper, lower, middle, 1 / math.cos(yaw), yaw, USUAL_LINES)
+
+
+def usual_midline(config: MouthConfig, yaw: float) -> float:
+    """The column of the canvas between the upper central incisors, which stand behind the base of the nose."""
+    return config.width / 2 - INCISORS_DEPTH * math.tan(yaw) * config.scale / EYE_DISTANCE
+
+
+def _along_arch(seen: Float64Array, yaw: float) -> Float64Array:
+    """How far beside the midline the teeth stand that are seen so far beside it, in mm; those at the end beyond it."""
+    side = np.linspace(-1, 1, 401)
+    depth = ARCH_DEPTH * (1 - np.sqrt(1 - side**2))
+    place = ARCH_HALF_WIDTH * side * np.cos(yaw) - depth * np.sin(yaw)
+    visible = np.flatnonzero(np.diff(place) > 0)
+    part = slice(visible[0], visible[-1] + 2)
+    return np.asarray(np.interp(seen, place[part], ARCH_HALF_WIDTH * side[part]))

@@ -64,6 +64,22 @@ def test_usual_teeth_keep_apart_and_go_along_with_the_lip_in_part():
     assert wide.lower_edge[48] > 50  # lower teeth stand behind the lower lip
 
 
+def test_the_teeth_of_a_turned_head_are_those_of_a_straight_one_seen_from_the_side():
+    yaw, straight = 0.6, usual_rows(12.0, 40.0, CONFIG)
+    grown = CONFIG.top + (np.array([12.0, 40.0]) - CONFIG.top) / np.cos(yaw)  # the eyes appear closer together
+    turned, mirrored = (usual_rows(*grown, CONFIG, yaw=angle) for angle in (yaw, -yaw))
+    assert np.allclose(turned.upper_edge, mirrored.upper_edge[::-1])
+    assert turned.midline < CONFIG.width / 2 < mirrored.midline  # teeth stand behind the nose
+    middle = int(turned.midline)
+    drop = (straight.upper_edge[48] - CONFIG.top) / np.cos(yaw)
+    assert turned.upper_edge[middle] - CONFIG.top == pytest.approx(drop, abs=0.1)
+    # on the side that is seen from its front, the row rises more slowly
+    assert turned.upper_edge[middle] - turned.upper_edge[middle - 15] < 0.7 * (
+        turned.upper_edge[middle] - turned.upper_edge[middle + 15]
+    )
+    assert (turned.lower_edge > turned.upper_edge).all() and turned.size == pytest.approx(1 / np.cos(yaw))
+
+
 def test_edges_that_do_not_belong_together():
     with pytest.raises(UsageError, match="two arrays"):
         TeethRows(np.zeros(3), np.zeros(4), 1.0)
