@@ -110,7 +110,8 @@ def usual_rows(
     """
     scale = config.scale / math.cos(yaw)
     middle = usual_midline(config, yaw) if midline is None else midline
-    across = _along_arch((np.arange(config.width) + 0.5 - middle) / scale * EYE_DISTANCE, yaw) / EYE_DISTANCE
+    columns = np.arange(config.width, dtype=np.float64) + 0.5
+    across = _along_arch((columns - middle) / scale * EYE_DISTANCE, yaw) / EYE_DISTANCE
     lip, bottom = ((edge - config.top) / scale for edge in (upper_lip, lower_lip))
     edge = EDGE_BASE + EDGE_BY_LIP * lip
     upper = config.top + scale * (edge + EDGE_CURVATURE * across**2)
