@@ -1,6 +1,7 @@
 """The interior of the mouth that a photo shows: where the lips are apart, and its exact border.
 
-The fit is accurate to a few pixels; the exact border is found by colour, which differs between lips and interior.
+The fit is accurate to a few pixels; the exact border is found by colour, which differs between lips and interior. In a
+photo without colours the fit is all there is if lips are as bright as teeth.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ APART = 0.14  # least difference between teeth and lips in redness and brightnes
 SHADOW = 0.75  # of the brightness of lips: the dark corners of the mouth beside a row of teeth have less
 RED = 0.6  # twice the largest redness of teeth
 LARGER = 1.5  # times the area in which the fitted lips are apart: a larger interior is a shadow on closed lips
+OPEN = 0.05  # inter-ocular distances: lips that the fit has this far apart are open
+COLOURLESS = 0.08  # span of the redness around the mouth of photos whose colours tell nothing
 LOWER = 0.4  # of the light of upper teeth: lower ones have more, and what is darker below a dark line are none
 PALE = 0.8  # of the light of lips: what is darker between them are no teeth
 FRINGE, RIM = 0.028, 0.10  # inter-ocular distances: lip lit by teeth, and lip compressed to hide it
@@ -127,6 +130,8 @@ def find_shown(photo: Pixels, scene: Scene) -> Shown:
     mask = inside_lips(photo[box.slices], gap, red & ~gap, unit)
     if mask.sum() > LARGER * gap.sum():
         mask = np.zeros_like(mask)
+    if not mask.any() and usual_height(gap) > OPEN * unit and _is_colourless(photo[box.slices]):
+        mask = smooth_edges(gap, 0.025 * unit)
     depth = ndimage.distance_transform_edt(mask).astype(np.float32)
     bite = _bite(photo[box.slices], mask) + box.top
     below = mask & (np.arange(box.top, box.bottom)[:, None] >= bite)
@@ -180,9 +185,7 @@ def inside_lips(photo: Pixels, inside: BoolArray, lower_lip: BoolArray, unit: fl
     if not inside.any():
         return inside
     outside = ndimage.distance_transform_edt(~inside)
-    colours = ndimage.gaussian_filter(photo.astype(np.float32), (0.6, 0.6, 0))
-    light = brightness(colours) / 255
-    red = (colours[..., 0] - colours[..., 1:].mean(axis=2)) / (255 * light + 10)
+    light, red = _light_and_redness(photo)
     white = light - 1.5 * red
     core = inside & (white >= np.quantile(white[inside], 0.6))
     under = np.where(lower_lip.any(), lower_lip, (outside > 0.03 * unit) & (outside < 0.10 * unit))
@@ -211,6 +214,19 @@ def inside_lips(photo: Pixels, inside: BoolArray, lower_lip: BoolArray, unit: fl
     if ndimage.distance_transform_edt(smooth).max() < max(1.2, THIN * unit):
         return np.zeros_like(inside)
     return smooth
+
+
+def _light_and_redness(photo: Pixels) -> tuple[Float32Array, Float32Array]:
+    """Brightness and redness, hardly smoothed, [H, W] each; grey has none, and white a brightness of 1."""
+    colours = ndimage.gaussian_filter(photo.astype(np.float32), (0.6, 0.6, 0))
+    light = brightness(colours) / 255
+    redness = (colours[..., 0] - colours[..., 1:].mean(axis=2)) / (255 * light + 10)
+    return np.asarray(light, np.float32), np.asarray(redness, np.float32)
+
+
+def _is_colourless(photo: Pixels) -> bool:
+    """Whether lips, skin and teeth have one colour, as in black-and-white or tinted photos."""
+    return float(np.ptp(np.quantile(_light_and_redness(photo)[1], [0.05, 0.95]))) < COLOURLESS
 
 
 def _to_corners(mask: BoolArray, inside: BoolArray, shadow: BoolArray) -> BoolArray:

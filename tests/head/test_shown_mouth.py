@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from latentface.head.drive import Driver
 from latentface.head.shown_mouth import inside_lips, smooth_edges
-from tests.helpers.head_picture import picture, place
+from tests.helpers.head_picture import HEIGHT, OPEN, WIDTH, model, picture, place
 
 UNIT = 60.0
 
@@ -40,6 +41,17 @@ def test_lips_that_look_alike_all_over_are_closed() -> None:
     photo, fitted = mouth()
     photo[16:46, 20:70] = (170, 80, 80)
     assert not inside_lips(photo, fitted, np.zeros_like(fitted), UNIT).any()
+
+
+def test_where_colours_tell_nothing_the_fit_says_whether_lips_are_open() -> None:
+    plain = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
+    opened, closed = (Driver(plain, model(), place(expression)).shown for expression in (OPEN, None))
+    assert opened.mask.sum() > 0.85 * opened.gap.sum() > 100
+    assert not (opened.mask & ~opened.gap).sum() > 0.1 * opened.gap.sum()
+    assert not closed.mask.any()
+    coloured = plain.copy()
+    coloured[:180] = (170, 80, 80)  # colours that would tell
+    assert not Driver(coloured, model(), place(OPEN)).shown.mask.any()
 
 
 def test_smooth_edges_keep_the_shape_and_lose_notches() -> None:
