@@ -34,6 +34,7 @@ DRAWN = (1.15, 1.8)  # how far skin is drawn out until hidden skin is painted in
 ROOTS, BUSH = 0.3, 0.5  # the parts of a hairy lid beside its margin and its fold that are not drawn out
 BLEND = 0.10  # over this distance beyond the fold the head's own motion takes over
 MEET = 0.18  # where closed lids meet, from the lower margin (0) to the upper (1)
+LIMBUS = 1.2  # radii of the iris up to which the eyeball turns undistorted
 BLINK = 0.13  # how far the lids of the mesh move when they shut, which wide eyes do as well
 SHUT = 0.10  # the lids of the mesh count as closed below this share of their opening
 
@@ -55,7 +56,8 @@ class Blink:
         strip: where the upper lid's skin lies between its margin in the photo (0) and the fold (1), [H, W].
         drawn: how far that skin is drawn out, 0 to 1, [H, W].
         skin: the upper lid's.
-        eyeball: the source of the eyeball, [H, W, 2].
+        eyeball: the source of the eyeball, [2, H, W, 2]; of covered parts one on either side of the iris.
+        inner: how much of the second of them, on the inner side, is seen, [H, W].
         open: 1 where the eyeball is seen, 0 where lids are, [H, W].
         shade: the factor of its brightness, [H, W].
         amount: how far the eye differs from the photo's, from 0 (not at all: the photo's pixels serve) to 1.
@@ -71,6 +73,7 @@ class Blink:
     drawn: Float32Array
     skin: LidSkin
     eyeball: Float32Array
+    inner: Float32Array
     open: Float32Array
     shade: Float32Array
     amount: float
@@ -119,10 +122,10 @@ def find_blink(
     upper, lower = now.margins(u)
     lashes = np.array(LASHES) * (1 - AT_REST * (1 - ramp(closing, 0.006, 0.03)))
     inside = np.minimum(upper - lashes[0] - v, v - lower - lashes[1]) * now.unit
-    eyeball = _eyeball(eye, now, u, v, gaze)
+    eyeball, inner = _eyeball(eye, now, u, v, gaze)
     return Blink(
         box, now.unit, shifts[0], shifts[1], over, np.where(over > 0.5, lids[0][1], lids[1][1]), strip, drawn, skin,
-        eyeball.astype(np.float32), ramp(inside, -0.8, 0.8), _shade(eye, now, u, v), amount,
+        eyeball, inner, ramp(inside, -0.8, 0.8), _shade(eye, now, u, v), amount,
     )  # fmt: skip
 
 
@@ -229,26 +232,30 @@ def _lift(eye: Eye, now: Eye, u: Float64Array, brow: Float32Array, brow_now: Flo
     return lift
 
 
-def _eyeball(eye: Eye, now: Eye, u: Float64Array, v: Float64Array, gaze: Float64Array) -> Float64Array:
-    """The source in the photo of the eyeball at u and v, after the iris has moved by `gaze`."""
+def _eyeball(
+    eye: Eye, now: Eye, u: Float64Array, v: Float64Array, gaze: Float64Array
+) -> tuple[Float32Array, Float32Array]:
+    """`Blink.eyeball` and `Blink.inner` at u and v, after the iris has moved by `gaze`."""
     centre, radius, far = eye.iris[:2], eye.iris[2], float(np.hypot(*gaze))
     if far > 1e-4:
         away = np.hypot(u - centre[0] - gaze[0], v - centre[1] - gaze[1])
-        share = 1 - ramp(away, radius * 1.05, radius * 1.05 + max(radius, 1.7 * far))
+        share = 1 - ramp(away, radius * LIMBUS, radius * LIMBUS + max(radius, 1.7 * far))
         u, v = u - share * gaze[0], v - share * gaze[1]
     upper, lower = _bare(eye, u)
     uncovered = (now.margins(u)[0] > upper + 1.32 * LASHES[0]) | (now.margins(u)[1] < lower - 1.32 * LASHES[1])
     hidden = ((v > upper) | (v < lower)) & (uncovered | (far > 1e-4))
     # covered parts of the eyeball resemble visible parts at the same distance from the centre of the iris
-    side = np.where(u < centre[0], -1.0, 1.0)
     distance = np.hypot(u - centre[0], v - centre[1])
-    u_seen, v_seen = u, v
-    for _ in range(3):
-        upper, lower = _bare(eye, u_seen)
-        v_seen = np.clip(v, lower, np.maximum(upper, lower))
-        across = np.sqrt(np.maximum(distance**2 - (v_seen - centre[1]) ** 2, 0))
-        u_seen = eye.across(np.clip(eye.along(centre[0] + side * across), 0.1, 0.9))
-    return eye.places(np.where(hidden, u_seen, u), np.where(hidden, v_seen, v))
+    sources = []
+    for side in (-1.0, 1.0):
+        u_seen, v_seen = u, v
+        for _ in range(3):
+            upper, lower = _bare(eye, u_seen)
+            v_seen = np.clip(v, lower, np.maximum(upper, lower))
+            across = np.sqrt(np.maximum(distance**2 - (v_seen - centre[1]) ** 2, 0))
+            u_seen = eye.across(np.clip(eye.along(centre[0] + side * across), 0.1, 0.9))
+        sources.append(eye.places(np.where(hidden, u_seen, u), np.where(hidden, v_seen, v)))
+    return np.stack(sources).astype(np.float32), ramp((u - centre[0]) / radius, -0.5, 0.5)
 
 
 def _bare(eye: Eye, u: Float64Array) -> tuple[Float64Array, Float64Array]:
@@ -304,5 +311,6 @@ def open_eye(
     weight = (blink.weight * blink.amount)[here][seam, None]
     moved[there][seam] = (1 - weight) * moved[there][seam] + weight * both
     share = (blink.open * blink.amount)[here][..., None]
-    ball = sample(photo, blink.eyeball[here]) * blink.shade[here][..., None]
+    outer, inner = (sample(photo, source[here]) for source in blink.eyeball)
+    ball = (outer + blink.inner[here][..., None] * (inner - outer)) * blink.shade[here][..., None]
     moved[there] = (1 - share) * moved[there] + share * ball
