@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from latentface.arrays import Float32Array, Float64Array, Pixels
 from latentface.head.creases import FaceMap, crease, fade, find_fading, find_relief, pixels_a_centimetre
-from latentface.head.eyes import BLEND, SIDES, Blink, find_blink, open_eye, with_lids
+from latentface.head.eyes import BLEND, SIDES, Blink, Socket, find_blink, open_eye, with_lids
 from latentface.head.field import Field, find_field
 from latentface.head.geometry import Box, ramp
 from latentface.head.interior import SLIVER, Opening, dark, fill, find_opening
@@ -139,12 +139,8 @@ class Driver(ObservedHead):
             return []
         scene = self.scene
         blend = BLEND if self.spectacles is None else 0.25 * BLEND  # frames do not move with lids
-        found = (
-            find_blink(eye, was, self.model, scene.before, to, side, scene.size, skin, folds, blend)
-            for eye, was, side, skin, folds in zip(
-                self.eyes, self.mesh_eyes, SIDES, self.lid_skin, self.folds, strict=True
-            )
-        )
+        sockets = map(Socket, SIDES, self.eyes, self.mesh_eyes, self.lid_skin, self.folds)
+        found = (find_blink(socket, self.model, scene.before, to, scene.size, blend) for socket in sockets)
         return [each for each in found if each is not None]
 
     def _move(self, photo: Pixels, motion: Motion, field: Field) -> tuple[Motion, Float32Array]:

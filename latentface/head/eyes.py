@@ -39,8 +39,23 @@ BLINK = 0.13  # how far the lids of the mesh move when they shut, which wide eye
 SHUT = 0.10  # the lids of the mesh count as closed below this share of their opening
 
 
-#: v in the photo of a lid's skin, its weight, 0 to 1, and by how much it is drawn out
-Lid = tuple[Float64Array, Float32Array, Float64Array]
+@dataclass(frozen=True)
+class Socket:
+    """An eye that a photo shows, and its lids.
+
+    Attributes:
+        side: "left" or "right", of the person.
+        eye: as the photo shows it.
+        mesh: according to the head (`mesh_eye`).
+        skin: the upper lid's.
+        folds: how far over the upper margin and below the lower one skin is stretched, in inter-ocular distances.
+    """
+
+    side: str
+    eye: Eye
+    mesh: Eye
+    skin: LidSkin
+    folds: tuple[float, float] = FOLDS
 
 
 @dataclass(frozen=True)
@@ -80,26 +95,27 @@ class Blink:
 
 
 def find_blink(
-    eye: Eye, was: Eye, model: HeadModel, before: Float32Array, after: Float32Array, side: str, size: tuple[int, int],
-    skin: LidSkin, folds: tuple[float, float] = FOLDS, blend: float = BLEND,
-) -> Blink | None:  # fmt: skip
+    socket: Socket,
+    model: HeadModel,
+    before: Float32Array,
+    after: Float32Array,
+    size: tuple[int, int],
+    blend: float = BLEND,
+) -> Blink | None:
     """The motion of an eye between two heads, or None if it does not move.
 
     The box may be empty.
 
     Args:
-        eye: the eye as the photo shows it.
-        was: the eye according to the head (`mesh_eye`).
+        socket: the eye.
         model: the head.
         before: its vertices as they lie in the photo, [V, 3].
         after: where they are to lie, [V, 3].
-        side: "left" or "right", of the person.
         size: height and width of the photo, in pixels.
-        skin: the upper lid's.
-        folds: how far over the upper margin and below the lower one skin is stretched, in inter-ocular distances.
         blend: over which distance beyond the upper fold the head's own motion takes over.
     """
-    now = follow(eye, was, mesh_eye(model, after, side), min(WIDER, ROOM * folds[0]))
+    eye, folds = socket.eye, socket.folds
+    now = follow(eye, socket.mesh, mesh_eye(model, after, socket.side), min(WIDER, ROOM * folds[0]))
     gaze = now.iris[:2] - eye.iris[:2]
     closing = _closing(eye, now)
     amount = float(ramp(max(closing, float(np.hypot(*gaze))) * eye.unit, 0.15, 0.8))
@@ -111,21 +127,23 @@ def find_blink(
     places = box.places()
     u, v = now.frame(places)
     u_was = eye.across(now.along(u))
-    brow = model.landmarks[BROWS[side]]
+    brow = model.landmarks[BROWS[socket.side]]
     lift = _lift(eye, now, u, before[brow, :2], after[brow, :2])
-    lids = _upper_lid(eye, now, u, v, folds[0], blend, lift, skin.hairy), _lower_lid(eye, now, u, v, folds[1])
-    shifts = [(eye.places(u_was, source) - places).astype(np.float32) for source, *_ in lids]
+    above, weight_above, stretch = _upper_lid(eye, now, u, v, folds[0], blend, lift, socket.skin.hairy)
+    below, weight_below = _lower_lid(eye, now, u, v, folds[1])
+    shifts = [(eye.places(u_was, source) - places).astype(np.float32) for source in (above, below)]
     falls = eye.margins(u_was)[0] - now.margins(u)[0]
-    drawn = ramp(lids[0][2], *DRAWN) * ramp(falls, 0.0, 0.03)  # skin that a raised brow draws out is the photo's own
-    strip = ((lids[0][0] - eye.margins(u_was)[0]) / folds[0]).astype(np.float32)
+    drawn = ramp(stretch, *DRAWN) * ramp(falls, 0.0, 0.03)  # skin that a raised brow draws out is the photo's own
+    strip = ((above - eye.margins(u_was)[0]) / folds[0]).astype(np.float32)
     over = ramp((v - _seam(now, u)) * now.unit, -0.75, 0.75)
     upper, lower = now.margins(u)
     lashes = np.array(LASHES) * (1 - AT_REST * (1 - ramp(closing, 0.006, 0.03)))
     inside = np.minimum(upper - lashes[0] - v, v - lower - lashes[1]) * now.unit
     eyeball, inner = _eyeball(eye, now, u, v, gaze)
+    weight = np.where(over > 0.5, weight_above, weight_below)
     return Blink(
-        box, now.unit, shifts[0], shifts[1], over, np.where(over > 0.5, lids[0][1], lids[1][1]), strip, drawn, skin,
-        eyeball, inner, ramp(inside, -0.8, 0.8), _shade(eye, now, u, v), amount,
+        box, now.unit, shifts[0], shifts[1], over, weight, strip, drawn, socket.skin, eyeball, inner,
+        ramp(inside, -0.8, 0.8), _shade(eye, now, u, v), amount,
     )  # fmt: skip
 
 
@@ -177,11 +195,11 @@ def _seam(now: Eye, u: Float64Array) -> Float64Array:
 
 def _upper_lid(
     eye: Eye, now: Eye, u: Float64Array, v: Float64Array, fold: float, blend: float, lift: Float64Array, hairy: float
-) -> Lid:
-    """The upper lid's skin, up to a fold that is lifted with the brow.
+) -> tuple[Float64Array, Float32Array, Float64Array]:
+    """The upper lid: v of its skin in the photo, its weight, and by how much it is drawn out.
 
-    hairy: how far it is hidden by lashes, which keep to the margin while the eye is open, and by a brow, which keeps to
-    the fold.
+    It reaches up to a fold that is lifted with the brow. hairy: how far it is hidden by lashes, which keep to the
+    margin while the eye is open, and by a brow, which keeps to the fold.
     """
     height = v - now.margins(u)[0]  # less than 0 among the lashes
     margin_was = eye.margins(eye.across(now.along(u)))[0]
@@ -194,13 +212,14 @@ def _upper_lid(
     return margin_was + source, weight.astype(np.float32), factor
 
 
-def _lower_lid(eye: Eye, now: Eye, u: Float64Array, v: Float64Array, fold: float) -> Lid:
+def _lower_lid(eye: Eye, now: Eye, u: Float64Array, v: Float64Array, fold: float) -> tuple[Float64Array, Float32Array]:
+    """The lower lid: v of its skin in the photo, and its weight."""
     height = now.margins(u)[1] - v
     margin_was = eye.margins(eye.across(now.along(u)))[1]
     stretched = np.maximum(fold + now.margins(u)[1] - margin_was, 0.4 * fold)
-    source, factor = _stretch(height, fold, stretched)
+    source, _ = _stretch(height, fold, stretched)
     weight = (1 - ramp(height, 0.5 * stretched, stretched)) * _beside(now, u)
-    return margin_was - source, weight.astype(np.float32), factor
+    return margin_was - source, weight.astype(np.float32)
 
 
 def _stretch(
