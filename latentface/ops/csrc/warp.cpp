@@ -90,36 +90,25 @@ inline void sample(const uint8_t* picture, int32_t height, int32_t width, float 
     for (int c = 0; c < C; ++c) out[c] = sum[c] * gain[c];
 }
 
-// values [H, W, C] at a place, bilinearly; beyond the first and last ones the nearest is taken
-inline void read(const float* values, int32_t height, int32_t width, int32_t channels, float x, float y, float* out) {
+// the first `channels` of values [H, W, stride] at a place, bilinearly; beyond the first and last ones the nearest is taken
+template <typename Value>
+inline void read(const Value* values, int32_t height, int32_t width, int32_t stride, int32_t channels, float x, float y,
+                 float* out) {
     x = std::clamp(x, 0.0f, static_cast<float>(width - 1));
     y = std::clamp(y, 0.0f, static_cast<float>(height - 1));
     const int32_t left = static_cast<int32_t>(x), top = static_cast<int32_t>(y);
     const int32_t right = std::min(left + 1, width - 1), bottom = std::min(top + 1, height - 1);
     const float dx = x - static_cast<float>(left), dy = y - static_cast<float>(top);
-    const float* above = values + static_cast<int64_t>(top) * width * channels;
-    const float* below = values + static_cast<int64_t>(bottom) * width * channels;
-    for (int32_t c = 0; c < channels; ++c) {
-        const float a = above[left * channels + c], b = below[left * channels + c];
-        const float high = a + dx * (above[right * channels + c] - a);
-        const float low = b + dx * (below[right * channels + c] - b);
-        out[c] = high + dy * (low - high);
-    }
-}
-
-// the fourth value of a picture [H, W, 4] at a place, bilinearly, as `read` does
-inline float opacity(const uint8_t* picture, int32_t height, int32_t width, float x, float y) {
-    x = std::clamp(x, 0.0f, static_cast<float>(width - 1));
-    y = std::clamp(y, 0.0f, static_cast<float>(height - 1));
-    const int32_t left = static_cast<int32_t>(x), top = static_cast<int32_t>(y);
-    const int32_t right = std::min(left + 1, width - 1), bottom = std::min(top + 1, height - 1);
-    const float dx = x - static_cast<float>(left), dy = y - static_cast<float>(top);
-    const auto at = [&](int32_t row, int32_t column) {
-        return static_cast<float>(picture[4 * (static_cast<int64_t>(row) * width + column) + 3]);
+    const Value* above = values + static_cast<int64_t>(top) * width * stride;
+    const Value* below = values + static_cast<int64_t>(bottom) * width * stride;
+    const auto between = [&](const Value* row, int32_t c) {
+        const float a = static_cast<float>(row[left * stride + c]);
+        return a + dx * (static_cast<float>(row[right * stride + c]) - a);
     };
-    const float high = at(top, left) + dx * (at(top, right) - at(top, left));
-    const float low = at(bottom, left) + dx * (at(bottom, right) - at(bottom, left));
-    return high + dy * (low - high);
+    for (int32_t c = 0; c < channels; ++c) {
+        const float high = between(above, c);
+        out[c] = high + dy * (between(below, c) - high);
+    }
 }
 
 // factors [rows, columns] that are known at every `step`th pixel from pixel step / 2 on
@@ -128,7 +117,7 @@ struct Gain {
     int32_t rows, columns, step;
 
     void at(int32_t x, int32_t y, float* gain) const {
-        read(values, rows, columns, 3, static_cast<float>(x - step / 2) / static_cast<float>(step),
+        read(values, rows, columns, 3, 3, static_cast<float>(x - step / 2) / static_cast<float>(step),
              static_cast<float>(y - step / 2) / static_cast<float>(step), gain);
     }
 };
@@ -160,7 +149,7 @@ int lf_read(const float* values, int32_t height, int32_t width, int32_t channels
         if (bounded && !(x >= 0.0f && x <= far_x && y >= 0.0f && y <= far_y))
             std::fill(to, to + channels, 0.0f);
         else
-            read(values, height, width, channels, x, y, to);
+            read(values, height, width, channels, channels, x, y, to);
     }
     return 0;
 }
@@ -275,8 +264,9 @@ int lf_move(const uint8_t* picture, int32_t height, int32_t width, int32_t left,
 // was: `seen` [H, W, 4] is the background times its share of each pixel, and that share in 255ths. The background that came
 // along is taken off, and what is free after the motion gets the background that stands there; both are sampled alike,
 // or edges of the share would show. behind [h, w]: how much of each pixel is background before and after.
-int lf_keep_background(const uint8_t* background, const uint8_t* seen, int32_t height, int32_t width, int32_t left, int32_t top, const float* shift, int32_t h, int32_t w, float still,
-                       const float* gain, int32_t gh, int32_t gw, int32_t step, float* moved, float* behind) {
+int lf_keep_background(const uint8_t* background, const uint8_t* seen, int32_t height, int32_t width, int32_t left,
+                       int32_t top, const float* shift, int32_t h, int32_t w, float still, const float* gain,
+                       int32_t gh, int32_t gw, int32_t step, float* moved, float* behind) {
     const Gain gains = {gain, gh, gw, step};
 #pragma omp parallel for schedule(static)
     for (int32_t y = 0; y < h; ++y)
@@ -286,7 +276,9 @@ int lf_keep_background(const uint8_t* background, const uint8_t* seen, int32_t h
             const float dx = shift[2 * pixel], dy = shift[2 * pixel + 1];
             const float at_x = static_cast<float>(x + left) + dx, at_y = static_cast<float>(y + top) + dy;
             const float here = static_cast<float>(seen[4 * there + 3]) / 255.0f;
-            const float free = opacity(seen, height, width, at_x, at_y) / 255.0f;
+            float opacity;
+            read(seen + 3, height, width, 4, 1, at_x, at_y, &opacity);
+            const float free = opacity / 255.0f;
             behind[pixel] = std::min(here, free);
             if (!(free > 0.0f) || (std::fabs(dx) <= still && std::fabs(dy) <= still)) continue;
             const uint8_t* own = background + 3 * there;
