@@ -66,9 +66,8 @@ class SeparateProcess:
             answer = pickle.load(answers)
         except (OSError, EOFError, pickle.UnpicklingError) as error:
             code = self._process.wait()
-            raise LatentfaceError(
-                f"the process that looks at the frames ended with code {code}; unless it said why, is there enough memory?"
-            ) from error
+            message = f"the process that looks at the frames ended with code {code}; is there enough memory for it?"
+            raise LatentfaceError(message) from error
         if isinstance(answer, LatentfaceError):
             raise answer
         return answer
