@@ -1,9 +1,9 @@
 """How fast a played camera moves a photo: `python benchmarks/live.py --source photo.jpg --driving clip.mp4`.
 
 By processor time, which other programs disturb less than the clock: milliseconds a frame to follow the driver's face
-and to render the photo's. Live, the next frame is followed while two are rendered, so two cores show as many frames a
-second as both times together allow. `--clock` also plays the clip as a camera through the command's own loop, and
-reports what the clock says.
+and to render the photo's. Live, the next frame is followed by another process while two are rendered, so two cores show
+as many frames a second as both times together allow. `--clock` also plays the clip as a camera through the command's
+own loop, and reports what the clock says.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ subtracted from the landmarks of every frame, so that the coefficients change on
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from latentface.arrays import Float64Array, Pixels
@@ -23,6 +23,7 @@ from latentface.motion.driver import DriverReport, Seen, choose_reference, follo
 from latentface.motion.head_motion import HeadMotion
 from latentface.motion.lids import Lids
 from latentface.motion.one_euro import OneEuro
+from latentface.motion.separate_process import SeparateProcess
 from latentface.options.clips import AnimateOptions
 
 SMOOTH = 0.5  # strength of the filter if the options give none
@@ -88,6 +89,29 @@ class HeadFollower:
         return replace(person, translation=person.translation + moved)
 
 
+@dataclass(frozen=True, eq=False)
+class HeadLook:
+    """Called with each picture of a film, uint8 RGB [H, W, 3], it returns the motion of the followed head, or None.
+
+    Attributes:
+        follower: finds the head.
+        person: the fit in the reference frame.
+        lids: measures them.
+    """
+
+    follower: HeadFollower
+    person: HeadFit
+    lids: Lids
+
+    def __call__(self, picture: Pixels) -> HeadMotion | None:
+        """The head's motion since the reference frame; None if there is no face, or one that is turned too far."""
+        found = self.follower(picture)
+        if found is None:
+            return None
+        fit, points = found
+        return HeadMotion.of(self.follower.model, fit, self.person, self.lids(picture, points))
+
+
 class HeadDriver:
     """Heads of a driving clip, frame by frame.
 
@@ -97,6 +121,8 @@ class HeadDriver:
         options: how.
         like: landmarks of the source face, for the best reference frame.
         person: whose head; by default the best-scored face is tracked.
+        process: what looks at the frames once the reference is found; by default this process does. The clip must be
+            live, since another one is not read by frames alone if there are several people.
 
     Raises:
         NoFaceFound: no frame that was looked at shows a face.
@@ -105,15 +131,17 @@ class HeadDriver:
 
     def __init__(
         self, clip: Clip, model: HeadModel, landmarks: LandmarkPredictor, options: AnimateOptions, like: Float64Array,
-        person: PersonTracker | None = None,
+        person: PersonTracker | None = None, process: SeparateProcess | None = None,
     ) -> None:  # fmt: skip
         self.options = options
         self.clip, (index, frame, points) = choose_reference(clip, landmarks, options, like, person)
         self.report = DriverReport(reference=index)
-        self.person = fit_head(model, points, frame.pixels[..., :3])
+        picture = frame.pixels[..., :3]
+        self.person = fit_head(model, points, picture)
         self._tracker = None if person is None else person.again()
-        self.follower = HeadFollower(model, landmarks, self.person, self._tracker)
-        self.lids = Lids(frame.pixels[..., :3], points)
+        follower = HeadFollower(model, landmarks, self.person, self._tracker)
+        look = HeadLook(follower, self.person, Lids(picture, points))
+        self._look = look if process is None else process.run(look, picture)
         self.reference = HeadMotion.of(model, self.person, self.person)
 
     def __iter__(self) -> Iterator[Seen[HeadMotion]]:
@@ -128,12 +156,7 @@ class HeadDriver:
 
     def see(self, frame: Frame) -> HeadMotion | None:
         """A frame's head, or None if it shows no face, or one that is turned too far."""
-        picture = frame.pixels[..., :3]
-        found = self.follower(picture)
-        if found is None:
-            return None
-        fit, points = found
-        return HeadMotion.of(self.follower.model, fit, self.person, self.lids(picture, points))
+        return self._look(frame.pixels[..., :3])
 
 
 class _Filter:

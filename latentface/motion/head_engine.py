@@ -29,10 +29,12 @@ from latentface.head.projector import Projector
 from latentface.head.view import HeadView
 from latentface.io.clip import Clip
 from latentface.io.images import Photo
+from latentface.motion import head_driver
 from latentface.motion.animator import Animation, assemble, order_faces, rendered, with_alpha
 from latentface.motion.head_driver import HeadDriver
 from latentface.motion.head_retargeting import HeadRetargeting
 from latentface.motion.in_order import free_cores
+from latentface.motion.separate_process import SeparateProcess
 from latentface.networks.mouth import MouthNet
 from latentface.options.clips import AnimateOptions
 
@@ -143,6 +145,8 @@ def animate(
     parse_parts(options.only)  # a wrong word is told before the clip is gone through
     ordered = order_faces(faces, drivers)
     all_faces = [*ordered, *still]
+    # started before everything else, since they take as long to load what they need as the photo to be measured
+    processes = [SeparateProcess(head_driver.__name__) if clip.live else None for clip in drivers]
     moving = [
         MovingHead(
             photo, face.landmarks, model, mouth, [each.landmarks for each in all_faces if each is not face], finders
@@ -157,8 +161,8 @@ def animate(
             head.prepare()
     trackers: list[PersonTracker | None] = [*persons] or [None] * len(drivers)
     seen = [
-        HeadDriver(clip, model, landmarks, options, face.landmarks, person)
-        for clip, face, person in zip(drivers, ordered, trackers, strict=False)
+        HeadDriver(clip, model, landmarks, options, face.landmarks, person, process)
+        for clip, face, person, process in zip(drivers, ordered, trackers, processes, strict=False)
     ]
     transfers = [
         HeadRetargeting(model, head.fit, seen[min(i, len(seen) - 1)].reference, options)

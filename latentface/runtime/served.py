@@ -47,8 +47,12 @@ class Served(nn.Module):
         except Exception as error:  # onnxruntime's own kinds of error have no common base but this
             reason = " ".join(str(error).split())[:200]
             raise WeightsError(f"{name} cannot be run ({reason}): quantise the network again") from error
+        self._content, self._name = content, name
         self._session, self._input, self._shape = session, given.name, given.shape[1:]
         self.metadata: dict[str, str] = dict(session.get_modelmeta().custom_metadata_map)
+
+    def __reduce__(self) -> tuple[type[Served], tuple[bytes, str]]:
+        return type(self), (self._content, self._name)  # sessions cannot be pickled
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """The outputs for images [N, 3, S, S]; UsageError for another shape."""

@@ -20,13 +20,14 @@ from latentface.faces import alignment
 from latentface.io.clip import Clip, Sound
 from latentface.io.provenance import COMPOSITE
 from latentface.io.video import read_clip, write_clip
-from latentface.motion import animator
+from latentface.motion import animator, head_engine
 from latentface.provenance import credentials
 from latentface.provenance.credentials import read_credentials
 from tests.head.face_on_model import landmarks_of
 from tests.helpers.cli_desk import Desk, draw_photo
 from tests.helpers.films import film, moving
 from tests.helpers.head_picture import CENTRE, HEIGHT, SCALE, WIDTH, model, picture
+from tests.helpers.lookers import ThisProcess
 from tests.helpers.marks import mark_of
 from tests.helpers.motion_models import CONFIG, Wander, best_skin, write_motion_model
 
@@ -231,6 +232,7 @@ def heads(studio: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
     monkeypatch.setattr(alignment, "detect_faces", find)
     monkeypatch.setattr(alignment, "best_score", lambda picture: 1.0)
     monkeypatch.setattr(hub, "_landmarks", lambda name, stamp: points)
+    monkeypatch.setattr(head_engine, "SeparateProcess", ThisProcess)
     frames = []
     for k in range(4):
         frame = picture().photo.copy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,8 @@ def test_dlib_landmarks(tmp_path: Path) -> None:
     assert points.shape == (2, 68, 2)
     np.testing.assert_allclose(points[0], [[10 + i % 40, 10 + i // 2] for i in range(68)], atol=1)
     np.testing.assert_allclose(points[1] - points[0], np.broadcast_to([20, 10], (68, 2)), atol=1)
+    again = pickle.loads(pickle.dumps(predictor))  # live, another process has it
+    assert np.array_equal(again(photo, np.array([[5, 5, 55, 55]], float))[0], points[0])
 
 
 def test_dlib_predictor_of_other_points_is_refused(tmp_path: Path) -> None:

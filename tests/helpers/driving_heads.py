@@ -10,9 +10,11 @@ import pytest
 from latentface import hub
 from latentface.faces import alignment
 from latentface.io.clip import Clip, Frame
+from latentface.motion import head_engine
 from latentface.options.clips import AnimateOptions
 from tests.head.face_on_model import landmarks_of
 from tests.helpers.head_picture import CENTRE, HEIGHT, SCALE, WIDTH, model, picture
+from tests.helpers.lookers import ThisProcess
 
 OPTIONS = AnimateOptions(engine="head", best_frame=False)
 SHUT, OPEN = 1, 6  # frames of the driver: the jaw opens from 0 on, in steps of .08
@@ -41,6 +43,7 @@ def see_by_first_pixel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(alignment, "detect_faces", find)
     monkeypatch.setattr(alignment, "best_score", lambda picture: -1.0 if picture.max() == FACELESS else 1.0)
     monkeypatch.setattr(hub, "_landmarks", lambda name, stamp: points)
+    monkeypatch.setattr(head_engine, "SeparateProcess", ThisProcess)
 
 
 def frame_of(k: int) -> np.ndarray:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from latentface import api
-from latentface.motion.head_driver import HeadDriver
+from latentface.faces.alignment import BuiltinLandmarks
+from latentface.faces.people import People
+from latentface.faces.person_tracker import PersonTracker
+from latentface.motion.head_driver import HeadDriver, HeadLook
 from latentface.motion.head_motion import HeadMotion
 from latentface.options.clips import AnimateOptions
+from latentface.pretrained import load_landmarks
 from tests.helpers.driving_heads import OPTIONS, TABLE, clip_of, landmarks, see_by_first_pixel
 from tests.helpers.head_picture import model
 
@@ -58,6 +63,31 @@ def test_the_filter_keeps_a_still_head_still(monkeypatch: pytest.MonkeyPatch) ->
         seen = np.stack([each.pack() for _, each in driver if each is not None])
         spreads.append(float(seen[8:].std(0).mean()))
     assert spreads[1] < 0.6 * spreads[0]
+
+
+def embed(crops: np.ndarray) -> np.ndarray:
+    """Everybody looks the same."""
+    return np.ones((len(crops), 1), np.float32)
+
+
+class PickledCopies:
+    """In place of a `SeparateProcess`, with what is sent to it."""
+
+    def run(self, look: HeadLook, trial: np.ndarray) -> HeadLook:
+        for copy in (pickle.loads(pickle.dumps(look)) for _ in range(2)):
+            copy(trial)
+        return pickle.loads(pickle.dumps(look))
+
+
+def test_a_driver_of_one_of_several_people_can_look_elsewhere() -> None:
+    found = []
+    for process in (None, PickledCopies()):
+        landmarks = BuiltinLandmarks(load_landmarks())
+        person = PersonTracker(People(landmarks, embed), who=1)
+        clip = replace(clip_of(1, 6), frames=iter(clip_of(1, 6).frames), count=None)
+        driver = HeadDriver(clip, model(), landmarks, OPTIONS, TABLE[0], person, process)
+        found.append([head.pack() for _, head in driver if head is not None])
+    assert len(found[0]) == 2 and np.array_equal(*found)
 
 
 def test_a_driver_s_head_turned_away_counts_as_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import onnx
@@ -16,7 +17,7 @@ from tests.runtime.conftest import Made
 
 
 def test_any_number_of_pictures_of_one_size(made: Made) -> None:
-    network = Served(made.int8, "net")
+    network = pickle.loads(pickle.dumps(Served(made.int8, "net")))  # as for another process, live
     assert [tuple(network(torch.zeros(n, 3, 128, 128))[0].shape) for n in (1, 3)] == [(1, 68, 2), (3, 68, 2)]
     with pytest.raises(UsageError, match=r"expected \[N, 3, 128, 128\], got \[1, 3, 64, 64\]"):
         network(torch.zeros(1, 3, 64, 64))
