@@ -120,7 +120,7 @@ class Driver(ObservedHead):
         for blink in blinks:
             open_eye(moved, photo, field, blink, self._beside_frames)
         kept = self.shows_row if kept is None else kept
-        opening = find_opening(photo, scene, self.shown, to, field, self.white, kept)
+        opening = find_opening(photo, scene, self.shown, to, field, self.tones, kept)
         hole = lips = None
         if opening is not None and opening.amount:
             hole, lips = self._open_mouth(moved, to, motion, opening, paint, plain)

@@ -7,6 +7,7 @@ lips slide over both. The rest is the head's own teeth, gums and tongue, shaded 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -33,6 +34,17 @@ FALL = {"tongue": 1.1, "gums_lower": 1.6}  # how fast light falls behind the lip
 CAVITY = np.array([0.085, 0.03, 0.025], np.float32)
 
 
+class Tones(NamedTuple):
+    """The photo's values, 0 to 255, of what has no light, [3], and of a white surface in the face's light, [3]."""
+
+    black: Float32Array
+    white: Float32Array
+
+    def faded(self, colours: Float32Array) -> Float32Array:
+        """Colours [..., 3], 0 to 255, as the photo has them: in an old print, black is no longer black."""
+        return np.asarray(self.black + colours * (1 - self.black / 255), np.float32)
+
+
 @dataclass(frozen=True)
 class Opening:
     """The open mouth of a moved photo.
@@ -44,7 +56,7 @@ class Opening:
         kept: how far that is to be kept, 0 to 1, [H, W], if any of it is.
         row: whether any of it is, 0 to 1: a few teeth of the photo's, or the edges of some, would stand out in a
             painted row.
-        light: the photo's value of a white surface in the face's light, [3].
+        tones: the photo's.
         teeth: the value of the teeth that the photo shows, or None if it shows none, [3].
         amount: how far lips and jaw moved against the skull, from 0 (not at all: the photo's pixels serve) to 1.
     """
@@ -54,7 +66,7 @@ class Opening:
     own: Float32Array
     kept: Float32Array
     row: float
-    light: Float32Array
+    tones: Tones
     teeth: Float32Array | None
     amount: float
 
@@ -65,7 +77,7 @@ def shows_row(shown: Shown, unit: float) -> float:
 
 
 def find_opening(
-    photo: Pixels, scene: Scene, shown: Shown, after: Float32Array, field: Field, light: Float32Array, kept: float
+    photo: Pixels, scene: Scene, shown: Shown, after: Float32Array, field: Field, tones: Tones, kept: float
 ) -> Opening | None:
     """The opening of the mouth after the change, or None if the lips are closed.
 
@@ -80,7 +92,7 @@ def find_opening(
     own, moved, columns = _own(photo, scene, shown, after, box, inside)
     if shown.height:
         own *= 1 - NARROW * max(0.0, 1 - usual_height(inside > 0.5) / shown.height) ** 2
-    return Opening(box, inside, own, moved, kept * columns, light, shown.teeth, scene.moved_lips(after))
+    return Opening(box, inside, own, moved, kept * columns, tones, shown.teeth, scene.moved_lips(after))
 
 
 def _own(
@@ -140,7 +152,7 @@ def grow_row(weight: Float32Array, colour: Float32Array, unit: float) -> None:
 
 def dark(opening: Opening) -> Float32Array:
     """A dark filling of the whole opening, [H, W, 3], 0 to 255, for callers that paint over it."""
-    return np.broadcast_to(CAVITY * opening.light, (*opening.shape.shape, 3))
+    return np.broadcast_to(opening.tones.faded(CAVITY * opening.tones.white), (*opening.shape.shape, 3))
 
 
 def fill(opening: Opening, scene: Scene, after: Float32Array) -> Float32Array:
@@ -167,6 +179,5 @@ def fill(opening: Opening, scene: Scene, after: Float32Array) -> Float32Array:
     edge = ndimage.distance_transform_edt(np.pad(opening.shape, 1))[1:-1, 1:-1] / unit
     under = np.cumsum(opening.shape, axis=0) / unit
     mixed = mixed * ((0.65 + 0.35 * ramp(edge, 0.0, 0.04)) * (0.82 + 0.18 * ramp(under, 0.0, 0.10)))[..., None]
-    white = opening.light if opening.teeth is None else np.minimum(opening.teeth / 0.85, 255)
-    filling: Float32Array = np.clip(mixed * white, 0, 255).astype(np.float32)
-    return filling
+    white = opening.tones.white if opening.teeth is None else np.minimum(opening.teeth / 0.85, 255)
+    return opening.tones.faded(np.clip(mixed * white, 0, 255))

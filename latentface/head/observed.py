@@ -20,7 +20,7 @@ from latentface.head.eye_contour import Eye, are_shut, find_eyes, mesh_eye
 from latentface.head.eyes import BROWS, FOLDS, SIDES, follow
 from latentface.head.field import Scene
 from latentface.head.in_front import Finders
-from latentface.head.interior import shows_row
+from latentface.head.interior import Tones, shows_row
 from latentface.head.lids import LidSkin, find_lid_skin
 from latentface.head.model import HeadModel
 from latentface.head.occluders import Occluders, find_occluders
@@ -31,6 +31,10 @@ from latentface.ops.raster import sample
 
 COLOURLESS = 2  # largest difference between the channels of a photo without colour
 BROW = 0.05  # inter-ocular distances: half of their thickness
+DARKEST, BLACK = (
+    0.002,
+    0.8,
+)  # share of a head's pixels that are as dark as it gets, and of their value that is the photo's
 DARK_GLASS = 0.35  # light below both eyes, as a part of that of the cheeks, from which on spectacles are sunglasses
 
 
@@ -38,7 +42,7 @@ DARK_GLASS = 0.35  # light below both eyes, as a part of that of the cheeks, fro
 class Steady:
     """Measurements of one frame of a clip that later frames reuse; see `ObservedHead` for each.
 
-    eyes: start of the search for eyes. mesh_eyes: those of the head. light, white, roughness: used unchanged.
+    eyes: start of the search for eyes. mesh_eyes: those of the head. light, tones, roughness: used unchanged.
     worn: whether there are spectacles. spectacles: those of the frame before. shut: the lids are closed, so that eyes
     are not searched but follow the head.
     """
@@ -46,7 +50,7 @@ class Steady:
     eyes: tuple[Eye, Eye]
     mesh_eyes: tuple[Eye, Eye]
     light: Float64Array
-    white: Float32Array
+    tones: Tones
     roughness: float
     lid_skin: tuple[LidSkin, LidSkin]
     worn: bool
@@ -112,15 +116,18 @@ class ObservedHead:
         return int((most - least).max(initial=0)) <= COLOURLESS
 
     @cached_property
-    def white(self) -> Float32Array:
-        """The photo's value of a white surface in the face's light, [3], as far as its brighter skin tells."""
+    def tones(self) -> Tones:
+        """The photo's black, by the darkest of the head, and its white, as far as the brighter skin tells."""
         if self._steady is not None:
-            return self._steady.white
+            return self._steady.tones
         points, unit = self.scene.before[self.model.landmarks, :2], self.scene.unit
         steps = np.stack(np.meshgrid(*[np.linspace(-0.08, 0.08, 5) * unit] * 2), axis=-1).reshape(-1, 2)
         places = np.concatenate([self._cheeks, points[27:31]])[:, None] + steps
         bright = np.quantile(sample(self.photo, places).mean(axis=-1), 0.8)
-        return np.full(3, np.clip(110 + 0.55 * bright, 0, 255), np.float32)
+        some = self.photo[self.scene.box.slices][::3, ::3].reshape(-1, 3)
+        darkest = np.quantile(some, DARKEST, axis=0) if len(some) else np.zeros(3)
+        white = np.full(3, np.clip(110 + 0.55 * bright, 0, 255), np.float32)
+        return Tones(BLACK * darkest.astype(np.float32), white)
 
     @property
     def _cheeks(self) -> Float32Array:
@@ -232,7 +239,7 @@ class ObservedHead:
         """The measurements that the next frame of a clip reuses."""
         worn = self.spectacles
         return Steady(
-            self.eyes, self.mesh_eyes, self.light, self.white, self.roughness, self.lid_skin, worn is not None, worn
+            self.eyes, self.mesh_eyes, self.light, self.tones, self.roughness, self.lid_skin, worn is not None, worn
         )
 
 

@@ -64,10 +64,12 @@ def paint_opening(
     rows = _rows(mask, opening.kept, opening.row, opening.box, frame, network.config)
     bare = driven.photo.copy()
     bare[opening.box.slices] = np.rint(np.clip(driven.lips, 0, 255)).astype(np.uint8)
-    tone = Tone(opening.teeth, opening.light)
+    tone = Tone(opening.teeth, opening.tones.white)
     painted = fill_mouth(bare, mask, frame, network, "own" if taken else "painted", other, rows, tone=tone)
     there = opening.box.slices
-    mixed = own[..., None] * driven.photo[there] + (1 - own[..., None]) * painted[there]
+    share, made = mask[there][..., None], painted[there].astype(np.float32)
+    faded = made + share * (opening.tones.faded(made) - made)
+    mixed = own[..., None] * driven.photo[there] + (1 - own[..., None]) * faded
     painted[there] = np.rint(mixed).astype(np.uint8)
     return painted
 

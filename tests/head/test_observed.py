@@ -31,7 +31,7 @@ def test_a_photo_without_colour_is_told(head: ObservedHead) -> None:
 def test_a_clip_hands_on_what_keeps(head: ObservedHead) -> None:
     darker = (0.8 * head.photo).astype(np.uint8)
     later = ObservedHead(darker, model(), picture().before, steady=head.steady)
-    assert later.light is head.light and later.white is head.white and later.lid_skin is head.lid_skin
+    assert later.light is head.light and later.tones is head.tones and later.lid_skin is head.lid_skin
     assert not later.has_shut_eyes
 
 

@@ -8,7 +8,7 @@ import pytest
 from latentface import hub
 from latentface.head.drive import Driven
 from latentface.head.geometry import Box
-from latentface.head.interior import Opening
+from latentface.head.interior import Opening, Tones
 from latentface.head.mouth import MouthSource
 from latentface.head.mouth_canvas import MouthFrame
 from latentface.head.own_mouth import OwnMouth, take_mouth
@@ -25,12 +25,13 @@ def coloured() -> np.ndarray:
     return (np.array(SKIN) + noise).astype(np.uint8)
 
 
-def driven(hole: np.ndarray, kept: float = 0.0) -> Driven:
+def driven(hole: np.ndarray, kept: float = 0.0, black: float = 0.0) -> Driven:
     """A photo in one colour of skin whose mouth is open by `hole`, [40, 40]; the photo shows `kept` of it itself."""
     shape = hole.shape
     opening = Opening(
         box=BOX, shape=(hole > 0).astype(np.float32), own=np.zeros((*shape, 3), np.float32),
-        kept=np.full(shape, kept, np.float32), row=kept, light=np.full(3, 200, np.float32), teeth=None, amount=1.0,
+        kept=np.full(shape, kept, np.float32), row=kept, tones=Tones(np.float32([black] * 3), np.full(3, 200, np.float32)),
+        teeth=None, amount=1.0,
     )  # fmt: skip
     lips = np.full((*shape, 3), SKIN, np.float32)
     return Driven(coloured(), BOX, opening, None, hole.astype(np.float32), lips)
@@ -53,6 +54,14 @@ def test_the_hole_is_painted_and_the_rest_stays(jaw: np.ndarray) -> None:
     changed = (painted != moved.photo).any(-1)
     assert changed[212:216, 152:168].mean() > 0.9
     assert not changed[:180].any() and not changed[:, :120].any()
+
+
+def test_in_a_faded_print_a_painted_mouth_is_no_darker_than_the_print(jaw: np.ndarray) -> None:
+    deep, faded = (
+        paint_opening(driven(hole(16), black=black), jaw, hub.mouth())[206:226, 148:172] for black in (0, 90)
+    )
+    assert deep.min() < 60 <= 90 <= faded.min() + 2
+    assert faded.max() - faded.min() < deep.max() - deep.min()
 
 
 def test_what_the_photo_shows_itself_stays(jaw: np.ndarray) -> None:
