@@ -30,8 +30,8 @@ def driven(hole: np.ndarray, kept: float = 0.0, black: float = 0.0) -> Driven:
     shape = hole.shape
     opening = Opening(
         box=BOX, shape=(hole > 0).astype(np.float32), own=np.zeros((*shape, 3), np.float32),
-        kept=np.full(shape, kept, np.float32), row=kept, tones=Tones(np.float32([black] * 3), np.full(3, 200, np.float32)),
-        teeth=None, amount=1.0,
+        kept=np.full(shape, kept, np.float32), row=kept,
+        tones=Tones(np.float32([black] * 3), np.full(3, 200, np.float32)), teeth=None, amount=1.0,
     )  # fmt: skip
     lips = np.full((*shape, 3), SKIN, np.float32)
     return Driven(coloured(), BOX, opening, None, hole.astype(np.float32), lips)
