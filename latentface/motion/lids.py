@@ -17,6 +17,7 @@ _REACH = (0.27, 0.46)  # its size in inter-ocular distances
 _APART = 4  # columns of the patch from the middle of the iris to the white beside it
 _ROWS = slice(3, 11)  # part of the patch in which the iris is searched
 _OPEN, _SHUT = 0.75, 0.5  # shares of the open eye's contrast above which it counts as open, and below which as closed
+_TOGETHER = 0.9  # the share below which an eye goes along with the other, as in a blink and not in a wink
 _LEAST = 0.06  # contrast of an open eye, relative to the skin's brightness, below which nothing can be measured
 _MEMORY = 100.0  # frames over which the reference contrast of the open eye decays to a lower one
 
@@ -34,7 +35,9 @@ class Lids:
         """How far each eye has closed in the next frame, [2]."""
         now = iris_contrasts(picture, landmarks)
         share = now / np.maximum(self.open, 1e-6)
-        shut: Float64Array = np.clip((_OPEN - share) / (_OPEN - _SHUT), 0, 1) * (self.open > _LEAST)
+        alone = np.clip((_OPEN - share) / (_OPEN - _SHUT), 0, 1) * (self.open > _LEAST)
+        together = np.clip((_TOGETHER - share) / (_TOGETHER - _OPEN), 0, 1) * (self.open > _LEAST)
+        shut: Float64Array = np.maximum(alone, alone[::-1] * together)
         slowly = self.open + (now - self.open) / _MEMORY * (share > _OPEN)
         self.open = np.maximum(now, slowly)
         return shut

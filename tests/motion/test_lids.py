@@ -21,6 +21,9 @@ def test_lids_that_close_are_seen_though_the_landmarks_stay() -> None:
     wink = open_eyes.copy()
     wink[:, : int(CENTRE[0])] = shut[:, : int(CENTRE[0])]
     assert lids(wink, TABLE[1]) == pytest.approx([1, 0])  # the subject's right eye lies on the left
+    blink = shut.copy()  # dark lashes remain of one eye
+    blink[:, int(CENTRE[0]) :] = (0.7 * open_eyes + 0.3 * shut).astype(np.uint8)[:, int(CENTRE[0]) :]
+    assert lids(blink, TABLE[1]) == pytest.approx([1, 1], abs=0.15)
 
 
 def test_an_eye_that_never_was_seen_open_tells_nothing() -> None:
