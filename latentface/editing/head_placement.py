@@ -209,7 +209,7 @@ class HeadPlacer:
         moved = self._driver.drive(self._projector.vertices(limited), plain=False, change=change, kept=kept)
         give_back(self.photo)
         driven = paint_opening(moved, self._projector.skull(limited), self.mouth, mouth, other)
-        return _Placed(self._driver.as_colourless(driven), moved.motion)
+        return _Placed(self._driver.in_tint(driven), moved.motion)
 
     def _enlarge(self, placed: _Placed) -> Pixels:
         """The whole photo with its view changed."""

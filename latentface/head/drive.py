@@ -109,7 +109,7 @@ class Driver(ObservedHead):
         shift = with_lids(field, blinks, self._beside_frames)
         if self.spectacles is not None:
             avoid(self.spectacles, scene, to, shift, box)
-        still, gain = self.occluders, relight(self.light, scene, field, self.is_grey)
+        still, gain = self.occluders, relight(self.light, scene, field, self.tint is not None)
         if still is not None:
             still.hold(shift, box)
             part = (slice(gain.step // 2, None, gain.step),) * 2
@@ -196,18 +196,19 @@ class Driver(ObservedHead):
         painted = fill(opening, self.scene, after) if filled else dark(opening)
         if paint is not None:
             painted = paint(opening, painted)
-        if self.is_grey:
-            painted = np.repeat(painted.mean(axis=2, keepdims=True), 3, axis=2)
+        if self.tint is not None:
+            painted = self.tint(painted)
         kept = opening.row * opening.kept[..., None]
         inside = kept * opening.own + (1 - kept) * painted
         share = hole[here][..., None]
         moved[there] = share * inside[here] + (1 - share) * skin[here]
         return hole, skin
 
-    def as_colourless(self, picture: Pixels) -> Pixels:
-        """The changed photo, uint8 [H, W, 3], without colour if its head had none, since painting may add some."""
-        if not self.is_grey:
+    def in_tint(self, picture: Pixels) -> Pixels:
+        """The changed photo, uint8 [H, W, 3], in one tint if its head had but one, since painting may add colours."""
+        if self.tint is None:
             return picture
-        grey = np.rint(picture.mean(axis=2, keepdims=True)).astype(np.uint8)
-        made: Pixels = np.where((picture == self.photo).all(axis=2, keepdims=True), picture, grey)
+        changed = (picture != self.photo).any(axis=2)
+        made: Pixels = picture.copy()
+        made[changed] = np.rint(self.tint(picture[changed]))
         return made

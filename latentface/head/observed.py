@@ -27,9 +27,9 @@ from latentface.head.occluders import Occluders, find_occluders
 from latentface.head.shading import find_light
 from latentface.head.shown_mouth import Shown, find_shown
 from latentface.head.spectacles import Spectacles, find_spectacles
+from latentface.head.tint import Tint, find_tint
 from latentface.ops.raster import sample
 
-COLOURLESS = 2  # largest difference between the channels of a photo without colour
 BROW = 0.05  # inter-ocular distances: half of their thickness
 DARKEST, BLACK = (
     0.002,
@@ -42,7 +42,7 @@ DARK_GLASS = 0.35  # light below both eyes, as a part of that of the cheeks, fro
 class Steady:
     """Measurements of one frame of a clip that later frames reuse; see `ObservedHead` for each.
 
-    eyes: start of the search for eyes. mesh_eyes: those of the head. light, tones, roughness: used unchanged.
+    eyes: start of the search for eyes. mesh_eyes: those of the head. light, tones, tint, roughness: used unchanged.
     worn: whether there are spectacles. spectacles: those of the frame before. shut: the lids are closed, so that eyes
     are not searched but follow the head.
     """
@@ -51,6 +51,7 @@ class Steady:
     mesh_eyes: tuple[Eye, Eye]
     light: Float64Array
     tones: Tones
+    tint: Tint | None
     roughness: float
     lid_skin: tuple[LidSkin, LidSkin]
     worn: bool
@@ -109,11 +110,9 @@ class ObservedHead:
         return find_light(self.photo, self.scene) if self._steady is None else self._steady.light
 
     @cached_property
-    def is_grey(self) -> bool:
-        """Whether the photo's head has no colour."""
-        red, green, blue = np.moveaxis(self.photo[self.scene.box.slices], 2, 0)
-        most, least = (either(either(red, green), blue) for either in (np.maximum, np.minimum))
-        return int((most - least).max(initial=0)) <= COLOURLESS
+    def tint(self) -> Tint | None:
+        """The one tint of the photo's head, such as grey or sepia; None if it has colours."""
+        return find_tint(self.photo[self.scene.box.slices]) if self._steady is None else self._steady.tint
 
     @cached_property
     def tones(self) -> Tones:
@@ -239,7 +238,15 @@ class ObservedHead:
         """The measurements that the next frame of a clip reuses."""
         worn = self.spectacles
         return Steady(
-            self.eyes, self.mesh_eyes, self.light, self.tones, self.roughness, self.lid_skin, worn is not None, worn
+            self.eyes,
+            self.mesh_eyes,
+            self.light,
+            self.tones,
+            self.tint,
+            self.roughness,
+            self.lid_skin,
+            worn is not None,
+            worn,
         )
 
 

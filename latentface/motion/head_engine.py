@@ -104,7 +104,7 @@ class MovingHead:
         if driven.motion is None:
             return landmarks
         moved = driven.photo if self.mouth is None else paint_opening(driven, self.projector.skull(target), self.mouth)
-        made = self.view.enlarge(self.driver.as_colourless(moved), driven.motion, self.photo)
+        made = self.view.enlarge(self.driver.in_tint(moved), driven.motion, self.photo)
         part = self.view.part(driven.motion.box)
         if self.share is None:
             base[part.slices] = made

@@ -97,8 +97,8 @@ class Rig:
         placed = self._aligned(after)
         vertices = self._projector.vertices(placed)
         driven = self._driver.drive(vertices, plain=False, change=placed.expression - self.fit.expression)
-        image = self._driver.as_colourless(paint_opening(driven, self._projector.skull(placed), self.mouth))
-        if self._driver.is_grey:
+        image = self._driver.in_tint(paint_opening(driven, self._projector.skull(placed), self.mouth))
+        if self._driver.tint is not None:
             light = replace(light, warmth=0.0)
         return self._relit(image, vertices, light), placed, placed.landmarks(self.model, vertices)
 

@@ -9,6 +9,7 @@ import pytest
 
 from latentface.errors import UsageError
 from latentface.head.observed import ObservedHead
+from latentface.head.tint import NEUTRAL
 from tests.helpers.head_picture import model, picture
 
 
@@ -25,7 +26,7 @@ def test_open_eyes_without_spectacles_are_seen(head: ObservedHead) -> None:
 
 def test_a_photo_without_colour_is_told(head: ObservedHead) -> None:
     grey = np.repeat(head.photo.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8)
-    assert not head.is_grey and ObservedHead(grey, model(), picture().before).is_grey
+    assert head.tint is None and ObservedHead(grey, model(), picture().before).tint is NEUTRAL
 
 
 def test_a_clip_hands_on_what_keeps(head: ObservedHead) -> None:
