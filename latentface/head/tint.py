@@ -44,7 +44,7 @@ def find_tint(photo: Pixels) -> Tint | None:
     if len(some) < 3:
         return None
     terms = _terms(some.mean(axis=1))
-    curves: Float64Array = np.linalg.lstsq(terms, some, rcond=None)[0]
+    curves = np.asarray(np.linalg.lstsq(terms, some, rcond=None)[0], np.float64)
     off = np.abs(terms @ curves - some).max(axis=1)
     return Tint(curves) if all(np.quantile(off, share) <= most for share, most in LEFT) else None
 
