@@ -17,7 +17,7 @@ from latentface.head.eyes import BLEND, SIDES, Blink, Socket, find_blink, open_e
 from latentface.head.field import Field, find_field
 from latentface.head.geometry import Box, ramp
 from latentface.head.interior import SLIVER, Opening, dark, fill, find_opening
-from latentface.head.lips import close_mouth, cut_lips
+from latentface.head.lips import close_mouth, cut_lips, join_lips
 from latentface.head.model import HeadModel
 from latentface.head.motion import Motion
 from latentface.head.observed import ObservedHead, check_vertices
@@ -121,11 +121,11 @@ class Driver(ObservedHead):
             open_eye(moved, photo, field, blink, self._beside_frames)
         kept = self.shows_row if kept is None else kept
         opening = find_opening(photo, scene, self.shown, to, field, self.tones, kept)
-        hole = lips = None
-        if opening is not None and opening.amount:
-            hole, lips = self._open_mouth(moved, to, motion, opening, paint, plain)
-        elif opening is None and self.shown.mask.any():
+        if not self.shown.mask.any():
+            join_lips(photo, scene, moved, to, motion)
+        elif opening is None:
             close_mouth(photo, scene, self.shown, moved, to, motion)
+        hole, lips = self._open_mouth(moved, to, motion, opening, paint, plain)
         if still is not None:
             still.lay(self.photo, moved, box)
         result = self.photo.copy()
@@ -180,11 +180,13 @@ class Driver(ObservedHead):
         moved: Float32Array,
         after: Float32Array,
         motion: Motion,
-        opening: Opening,
+        opening: Opening | None,
         paint: Painter | None,
         plain: bool,
-    ) -> tuple[Float32Array, Float32Array]:
+    ) -> tuple[Float32Array | None, Float32Array | None]:
         """Put the mouth's inside behind the lips, with a smooth edge between them; `Driven.hole` and `Driven.lips`."""
+        if opening is None or not opening.amount:
+            return None, None
         there, here = motion.box.shared(opening.box)
         share, skin = cut_lips(self.behind, self.scene, self.shown, moved, after, motion, opening.box)
         hole = np.zeros(opening.kept.shape, np.float32)

@@ -20,6 +20,7 @@ _Value = TypeVar("_Value", bound=np.generic)
 EDGE = 0.03  # inter-ocular distances: the edge of lips is smoothed along by so much
 LINE, DARK = 0.008, 0.38  # half the thickness of the line between closed lips, and the light it takes
 LIGHT_WIDTH, LIGHTS = 0.02, (0.5, 1.5)  # the light that a change brings to the rim of lips: smoothed by so much, within
+APART = 0.4  # pixels between the sources of adjacent samples: those of two lips
 DARKEST = 12  # of 255: darker pixels say little about light
 SAMPLES = 3  # along each side of a pixel that lies on the edge of a lip
 
@@ -67,8 +68,8 @@ def cut_lips(
     weights = _by_pixel(counts)[mixed][..., None].astype(np.float32)
     total = weights.sum(axis=1)
     clean = (sample(photo, _by_pixel(pushed)[mixed]) * weights).sum(axis=1) / np.maximum(total, 1)
-    light = (skin[mixed].mean(axis=1) + DARKEST) / (unlit[mixed].mean(axis=1) + DARKEST)
-    light = spread_light(mixed, known, np.clip(light, *LIGHTS), LIGHT_WIDTH * scene.unit)
+    light = np.clip(_light(skin[mixed], unlit[mixed]), *LIGHTS)
+    light = spread_light(mixed, known, light, LIGHT_WIDTH * scene.unit)
     skin[mixed] = np.where(total > 0, clean * light[:, None], skin[mixed])
     return share, skin
 
@@ -104,6 +105,37 @@ def close_mouth(
         there, here = motion.box.shared(box)
         skin *= _closed_line(scene, after, box)[..., None]
         moved[there] = amount * skin[here] + (1 - amount) * moved[there]
+
+
+def join_lips(photo: Pixels, scene: Scene, moved: Float32Array, after: Float32Array, motion: Motion) -> None:
+    """Smooth the line along which lips meet that slide over each other; works on `moved`, see `cut_lips`.
+
+    A pixel there takes its colour from one lip or the other, and the dark line between them would break into dots.
+    """
+    box = scene.lips_box(after)
+    if not (box.width and box.height):
+        return
+    seen = scene.surface.seen(after, box, SAMPLES)
+    shift = seen.interpolate(scene.surface.closed(scene.before[:, :2] - after[:, :2]))
+    skin = scene.surface.layers(seen) >= 0
+    seam = np.zeros(skin.shape, bool)
+    for ahead, behind in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+        apart = (np.abs(shift[ahead] - shift[behind]).max(axis=2) > APART) & skin[ahead] & skin[behind]
+        seam[ahead] |= apart
+        seam[behind] |= apart
+    here, there = box.shared(motion.box)
+    mixed: BoolArray = np.asarray(_by_pixel(ndimage.binary_dilation(seam, iterations=SAMPLES)).any(axis=2))[here]
+    if not mixed.any():
+        return
+    clean = sample(photo, _by_pixel(box.places(SAMPLES) + shift)[here][mixed]).mean(axis=1)
+    unlit = sample(photo, (box.places()[here] + motion.shift[there])[mixed])
+    moved[there][mixed] = clean * _light(moved[there][mixed], unlit)[:, None]
+
+
+def _light(lit: Float32Array, unlit: Float32Array) -> Float32Array:
+    """The light that a change brings to pixels [N, 3], [N]."""
+    light: Float32Array = (lit.mean(axis=1) + DARKEST) / (unlit.mean(axis=1) + DARKEST)
+    return light
 
 
 def _closed_line(scene: Scene, after: Float32Array, box: Box) -> Float32Array:

@@ -1,11 +1,14 @@
-"""The rim of lips takes the light of the skin around it."""
+"""The rim of lips takes the light of the skin around it, and the line between closed lips stays whole."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
+from latentface.head.drive import Driver
 from latentface.head.lips import spread_light
+from tests.helpers.head_picture import HEIGHT, WIDTH, model, place
 
 
 def test_light_spreads_from_where_it_is_known() -> None:
@@ -22,3 +25,18 @@ def test_light_spreads_from_where_it_is_known() -> None:
 def test_no_known_light_is_no_change() -> None:
     there = np.ones((4, 4), bool)
     assert spread_light(there, np.zeros(16, bool), np.full(16, 3.0, np.float32), 1.0) == pytest.approx(1.0)
+
+
+def test_the_line_between_lips_that_slide_over_each_other_does_not_break_into_dots() -> None:
+    before, after = (place(shapes)[:, :2] for shapes in (None, {"mouthFrown": 1.0, "mouthShrugLower": 0.5}))
+    lips = before[model().landmarks[60:65]]
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    line = np.abs(rows - np.interp(columns, lips[:, 0], lips[:, 1])) < 0.8
+    photo = np.where(line & (columns > lips[0, 0]) & (columns < lips[-1, 0]), 10.0, 180.0)
+    photo = np.repeat(ndimage.gaussian_filter(photo, 0.6)[..., None], 3, axis=2).astype(np.uint8)
+    driven = Driver(photo, model(), place()).drive(place({"mouthFrown": 1.0, "mouthShrugLower": 0.5}))
+    lips = after[model().landmarks[60:65]]
+    across = np.arange(int(lips[0, 0]) + 2, int(lips[-1, 0]) - 2)
+    middle = np.rint(np.interp(across, lips[:, 0], lips[:, 1])).astype(int)
+    darkness = [driven.photo[row - 3 : row + 4, x, 0].sum() for row, x in zip(middle, across, strict=True)]
+    assert np.abs(np.diff(np.array(darkness, float), 2)).mean() < 25  # 43 if each pixel is of one lip or the other
