@@ -2,10 +2,10 @@
 
 `--data` holds photographs (crops, and faces.jsonl with their landmarks), `--makehuman` a folder with MakeHuman's
 base.obj and skins. Rendered hands and drawn things are put in front of the faces (training.occluder_pictures), so that
-every pixel's truth is known. Some faces get drawn spectacles, which are no occluders. With `--start`, faces on which that
-network produces false positives (beards, hard shadows, wide open mouths) are sampled more often. So the recipe is run
-twice, the second time from the first network, which may be narrower. `--without` names crops that show a real hand or
-microphone at the face: they are not trained on as bare faces.
+every pixel's truth is known; spectacles are drawn on some, since these are no occluders. With `--start`, faces on which
+that network produces false positives (beards, hard shadows, wide open mouths) are sampled more often. So the recipe is
+run twice, the second time from the first network, which may be narrower. `--without` names crops with a real hand or
+microphone at the face, which are not bare.
 """
 
 from __future__ import annotations
@@ -84,8 +84,8 @@ def with_spectacles(face: Pixels, landmarks: Float64Array, rng: np.random.Genera
     if reach < apart:
         return face
     columns = slice(round(x) - reach, round(x) + reach)
-    made = face.copy()
-    worn = put_on(face[:, columns].astype(np.float32) / 255, 1 / apart, y / apart, rng)
+    made: Pixels = face.copy()
+    worn = put_on(face[:, columns].astype(np.float32) / np.float32(255), 1 / apart, y / apart, rng)
     made[:, columns] = np.rint(worn.colours * 255)
     return made
 
@@ -228,6 +228,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = command_line("latentface.training.occluders", __doc__, OPTIONS, data="folder of photographs")
     parser.add_argument("--makehuman", type=Path, required=True, help="folder of MakeHuman's base.obj and skins/")
     parser.add_argument("--things", type=int, default=150, help="things of a kind (default: %(default)s)")
+    parser.add_argument("--without", type=Path, help="file of names of crops, one a line, not to train on")
     given = parser.parse_args(arguments)
     parts = [read_faces(folder) for folder in given.data]
     faces = Faces(*(np.concatenate(each) for each in zip(*((f.pictures, f.landmarks) for f in parts), strict=True)))
@@ -238,11 +239,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"{hard.sum()} of {len(hard)} are hard")
         weights[hard] = OFTEN
     apart = np.arange(len(faces.pictures)) % HELD_OUT == 0
+    names = [row["name"] for folder in given.data for row in read_rows(folder)]
+    kept = ~apart & ~np.isin(names, given.without.read_text().splitlines() if given.without else [])
     hand = read_hand(given.makehuman / "base.obj")
     skins = [read_image(path) for path in sorted((given.makehuman / "skins").glob("*.jpg"))]
     things = render_things(hand, skins[:-2], faces[~apart].pictures, given.things, 1)
     held = render_things(hand, skins[-2:], faces[apart].pictures, 20, 2)
-    task = OccluderTask(faces[~apart], things, faces[apart], held, weights=weights[~apart], start=start)
+    task = OccluderTask(faces[kept], things, faces[apart], held, weights=weights[kept], start=start)
     options = replace(loop_options(given, OPTIONS), start=None)  # the task copies it, as it may be narrower
     print(Loop(task, given.out, options, given.device).run())
 
