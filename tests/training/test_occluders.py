@@ -79,8 +79,8 @@ def test_spectacles_are_drawn_on_the_eyes_and_are_no_occluders():
     ]
     rows = np.mean(drawn, axis=0).mean(axis=1)
     assert abs(rows.argmax() - points[36:48, 1].mean()) < 4 and rows[-4:].max() < 1
-    with_room = points + [11, 0]  # too close to the border for a patch that is symmetric about the nose
-    assert np.array_equal(with_spectacles(face, with_room, np.random.default_rng(0)), face)
+    aside = points + np.array([11, 0])  # too close to the border for a patch that is symmetric about the nose
+    assert np.array_equal(with_spectacles(face, aside, np.random.default_rng(0)), face)
 
 
 def test_crops_are_read_at_the_networks_size(tmp_path):
