@@ -87,6 +87,7 @@ class People:
 
     def through(self, frames: Iterable[tuple[T, Pixels]], reach: int = REACH) -> Iterator[tuple[T, Here]]:
         """Who is where in frames, each anything and its picture, uint8 RGB [H, W, 3], of which some are read ahead."""
+        self._tracks.by_look = True
         waiting: deque[T] = deque()
         damage: LatentfaceError | None = None
         try:

@@ -59,6 +59,8 @@ class Tracks:
 
     Attributes:
         known: people who may appear.
+        by_look: faces that the detector does not find are followed while they look like themselves. Not where they are
+            named at once, since whose they are is hard to tell.
         here: those in the last frame.
         frame: its number, from 0.
         is_cut: the film is cut before it.
@@ -68,6 +70,7 @@ class Tracks:
     def __init__(self, landmarks: LandmarkPredictor, embed: Embed) -> None:
         self.landmarks, self.embed = landmarks, embed
         self.known: Sequence[Person] = ()
+        self.by_look = False
         self.here: list[Track] = []
         self.frame, self.is_cut, self.shot = -1, False, 0
         self._searched = -EVERY
@@ -114,7 +117,8 @@ class Tracks:
     def _follow(self, picture: Pixels) -> None:
         """Follow the tracks; of two on one face, the one that looked more like it stays."""
         for track in tuple(self.here):
-            points = track.tracker.follow(picture, partial(self.is_akin, track.stretch, picture))
+            akin = partial(self.is_akin, track.stretch, picture) if self.by_look else None
+            points = track.tracker.follow(picture, akin)
             if points is None:
                 self._lose(track)
             else:

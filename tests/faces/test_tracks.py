@@ -24,8 +24,9 @@ def seen(tracks: Tracks, picture: Pixels) -> set[tuple[int, ...]]:
     return {colour_at(picture, track.points) for track in tracks.here}
 
 
-def followed(tracks: Tracks, picture: Pixels, monkeypatch: pytest.MonkeyPatch) -> int:
+def followed(tracks: Tracks, picture: Pixels, monkeypatch: pytest.MonkeyPatch, by_look: bool = True) -> int:
     """For how many frames of twelve a face is followed that was detected and then turns away."""
+    tracks.by_look = by_look
     for _ in range(4):
         tracks(frame({RED: (10, 30)}))
     monkeypatch.setattr("latentface.faces.presence.shows_face", lambda square: False)
@@ -65,6 +66,10 @@ def test_a_face_that_is_not_detected_is_followed_while_it_looks_like_itself(monk
     tracks = Tracks(Places(), embed)
     assert followed(tracks, frame({AWAY: (10, 30)}), monkeypatch) == 12
     assert not seen(tracks, frame({(90, 90, 90): (10, 30)}))  # something is in front of it
+
+
+def test_where_people_are_named_at_once_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert followed(Tracks(Places(), embed), frame({AWAY: (10, 30)}), monkeypatch, by_look=False) < 12
 
 
 def test_what_was_detected_weakly_is_not_unless_it_looks_like_somebody(monkeypatch: pytest.MonkeyPatch) -> None:
