@@ -7,7 +7,6 @@ wrist and the arm belong to the hand.
 from __future__ import annotations
 
 import numpy as np
-import torch
 from scipy import ndimage
 
 from latentface import hub
@@ -17,9 +16,9 @@ from latentface.faces.alignment import glance
 from latentface.faces.crop import FaceCrop, inter_ocular, map_points
 from latentface.faces.regions import fill, outline
 from latentface.head.geometry import Box
-from latentface.head.occluders import sure_pieces
+from latentface.head.occluders import occluder_logits, sure_pieces
 
-DOUBT, MOST = -1.0, 8.0  # the logit from which on a pixel belongs to what is in front; larger ones count as this one
+DOUBT = -1.0  # the logit from which on a pixel belongs to what is in front
 NOT = -3.0  # the logit below which the colours of what is not in front are taken from
 APART = 3  # pixels of the crop between the two
 BINS = 16  # of each channel
@@ -71,7 +70,7 @@ def _look(
     network = hub.finders().occluders
     size = network.config.size
     crop = glance(photo, face.landmarks + move, size)
-    logits = _logits(network, crop.image)
+    logits = occluder_logits(network, crop.image, mirrored=True)
     skin = fill(outline([map_points(crop.from_photo, face.landmarks)], 0.0), (size, size))
     if seen.any():
         photo_box, places = Box(0, 0, photo.shape[1], photo.shape[0]), Box(0, 0, size, size).places()
@@ -89,15 +88,6 @@ def _look(
         share = ndimage.map_coordinates(found.astype(np.float32), at.transpose(2, 0, 1)[::-1], order=1, mode="nearest")
         whole[box.slices] = view[box.slices] & (share > 0.5)
     return whole, view
-
-
-def _logits(network: torch.nn.Module, image: Pixels) -> Float32Array:
-    """The mean of what a network says of a crop [S, S, 3] and of its mirror image, [S, S]."""
-    picture = torch.tensor(image).permute(2, 0, 1)[None].float() / 127.5 - 1
-    with torch.no_grad():
-        ways = network(torch.cat([picture, picture.flip(3)]))[:, 0].float().clamp(-MOST, MOST)
-    mean: Float32Array = ((ways[0] + ways[1].flip(1)) / 2).numpy()
-    return mean
 
 
 def _near(found: BoolArray) -> BoolArray:

@@ -8,7 +8,7 @@ import numpy as np
 
 from latentface.arrays import Float64Array, FloatArray, Pixels
 from latentface.faces.alignment import glance
-from latentface.faces.stretch import unit
+from latentface.faces.stretch import Stretch, unit
 
 #: Unit vectors [N, D] of crops, uint8 RGB [N, S, S, 3]: the scalar product of two is high for pictures of one person.
 Embed = Callable[[Pixels], FloatArray]
@@ -24,3 +24,8 @@ def looks_of(picture: Pixels, faces: Sequence[Float64Array], embed: Embed) -> Fl
     crops = np.stack([glance(picture, points, SIDE).image for points in faces])
     both = embed(np.concatenate([crops, crops[:, :, ::-1]]))
     return unit(both[: len(crops)] + both[len(crops) :])
+
+
+def likeness(stretch: Stretch, picture: Pixels, points: Float64Array, embed: Embed) -> float:
+    """How much a face, landmarks [68, 2] in uint8 RGB [H, W, 3], looks like that of a stretch: a cosine."""
+    return stretch.likeness(looks_of(picture, [points], embed)[0])

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import TypeVar
 
@@ -86,6 +87,7 @@ class People:
 
     def through(self, frames: Iterable[tuple[T, Pixels]], reach: int = REACH) -> Iterator[tuple[T, Here]]:
         """Who is where in frames, each anything and its picture, uint8 RGB [H, W, 3], of which some are read ahead."""
+        self._tracks.by_look = True
         waiting: deque[T] = deque()
         damage: LatentfaceError | None = None
         try:
@@ -114,6 +116,7 @@ class People:
     def _read(self, picture: Pixels) -> None:
         """Follow the faces into the next frame."""
         tracks = self._tracks
+        tracks.known = self.known
         tracks(picture, missed=len(self.known) > len({each.stretch.person for each in tracks.here} - {None}))
         if tracks.is_cut:
             self.cuts.append(tracks.frame)
@@ -131,7 +134,8 @@ class People:
             held = list(self._held)[at::-1]
             tracker = Tracker.of_film(self.landmarks, held[0].seen[stretch])
             for later, now in pairwise(held):
-                points = None if later.is_cut else tracker.follow(now.picture)
+                akin = partial(self._tracks.is_akin, stretch, now.picture)
+                points = None if later.is_cut else tracker.follow(now.picture, akin)
                 if points is None or tracker.changed or _is_near(points, now.seen.values()):
                     break
                 stretch.meet(set(now.seen))

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from latentface.arrays import Float64Array, Pixels
@@ -64,9 +66,13 @@ class Tracker:
         self.track += points is not None
         return self._keep(points)
 
-    def follow(self, picture: Pixels) -> Float64Array | None:
-        """The same face near its last position, [68, 2], or None, without a search, if it is not there any more."""
-        return self._keep(self._follow(picture))
+    def follow(self, picture: Pixels, akin: Callable[[Float64Array], bool] | None = None) -> Float64Array | None:
+        """The same face near its last position, [68, 2], or None, without a search, if it is not there any more.
+
+        akin: whether landmarks [68, 2] where the detector finds no face, as in one that is turned away, are those of
+        the same face nevertheless.
+        """
+        return self._keep(self._follow(picture, akin))
 
     @property
     def changed(self) -> bool:
@@ -80,7 +86,7 @@ class Tracker:
         self._last = points if self._dense else None
         return points
 
-    def _follow(self, picture: Pixels) -> Float64Array | None:
+    def _follow(self, picture: Pixels, akin: Callable[[Float64Array], bool] | None) -> Float64Array | None:
         """The face near its last position, or None if there is no face there, or not the same one."""
         if self.box is None:
             return None
@@ -96,12 +102,13 @@ class Tracker:
             return None
         square = Square.around(points).cut(picture)
         if not self._dense:
-            return points if shows_face(square) else None
+            return points if shows_face(square) or (akin is not None and akin(points)) else None
         still = max(moved, abs(side - before)) <= _HARDLY * before
         if self._presence(square, still):
             return points
-        akin = self._presence.change <= _AKIN and self._presence.unseen < TRUSTED + _PATIENCE
-        return points if still and akin else None
+        if still and self._presence.change <= _AKIN and self._presence.unseen < TRUSTED + _PATIENCE:
+            return points
+        return points if akin is not None and akin(points) else None
 
 
 def look_near(landmarks: LandmarkPredictor, picture: Pixels, known: Float64Array) -> Float64Array:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -10,9 +12,9 @@ import numpy as np
 from latentface.arrays import Float64Array, FloatArray, Pixels
 from latentface.faces import alignment
 from latentface.faces.alignment import LandmarkPredictor, overlap
-from latentface.faces.appearance import Embed, looks_of
+from latentface.faces.appearance import Embed, likeness, looks_of
 from latentface.faces.presence import find_boxes
-from latentface.faces.stretch import MET, WEAK, Stretch
+from latentface.faces.stretch import MET, SURE, WEAK, Person, Stretch
 from latentface.faces.tracking import SEARCH_SIDE, Tracker
 
 #: Median difference, of 255, of small copies of two frames between which the film is cut. People who walk change a
@@ -21,6 +23,7 @@ CUT = 8.0
 EVERY = 6  # frames after which all of a picture is searched for new faces, and all faces are looked at
 AGAIN = 2  # the same while somebody known is not in the picture
 STILL = 0.6  # cosine from which on a face whose pixels changed is still the same
+AKIN = 0.45  # the same of one that the detector does not find: no stranger and nothing that hides a face came so near
 NEAR, ONE = 0.3, 0.5  # intersection over union of boxes from which on they belong together, and show one face
 _SMALL = (32, 18)
 
@@ -55,6 +58,9 @@ class Tracks:
         embed: the identity embedding.
 
     Attributes:
+        known: people who may appear.
+        by_look: faces that the detector does not find are followed while they look like themselves. Not where they are
+            named at once, since whose they are is hard to tell.
         here: those in the last frame.
         frame: its number, from 0.
         is_cut: the film is cut before it.
@@ -63,6 +69,8 @@ class Tracks:
 
     def __init__(self, landmarks: LandmarkPredictor, embed: Embed) -> None:
         self.landmarks, self.embed = landmarks, embed
+        self.known: Sequence[Person] = ()
+        self.by_look = False
         self.here: list[Track] = []
         self.frame, self.is_cut, self.shot = -1, False, 0
         self._searched = -EVERY
@@ -89,6 +97,14 @@ class Tracks:
         self.here.append(Track(Tracker.of_film(self.landmarks, points), points, stretch))
         return self.here[-1]
 
+    def is_akin(self, stretch: Stretch, picture: Pixels, points: Float64Array) -> bool:
+        """Whether landmarks [68, 2] in a picture where the detector finds no face are those of a stretch nevertheless.
+
+        What was found once and weakly may be part of the background, which always looks like itself.
+        """
+        is_somebody = stretch.score >= SURE or any(stretch.likeness(person.look) >= AKIN for person in self.known)
+        return is_somebody and likeness(stretch, picture, points, self.embed) >= AKIN
+
     def _cut(self, picture: Pixels) -> bool:
         height, width = picture.shape[:2]
         rows, columns = (np.arange(n) * size // n for n, size in zip(_SMALL[::-1], (height, width), strict=True))
@@ -101,7 +117,8 @@ class Tracks:
     def _follow(self, picture: Pixels) -> None:
         """Follow the tracks; of two on one face, the one that looked more like it stays."""
         for track in tuple(self.here):
-            points = track.tracker.follow(picture)
+            akin = partial(self.is_akin, track.stretch, picture) if self.by_look else None
+            points = track.tracker.follow(picture, akin)
             if points is None:
                 self._lose(track)
             else:
@@ -115,12 +132,12 @@ class Tracks:
             changed = track.tracker.changed and self._likeness(picture, track) < STILL
             if changed or (track.meets and not meets):
                 track.stretch.lost = True
-                track.stretch = Stretch(self.shot, self.frame, track.box, followed_back=True)
+                track.stretch = Stretch(self.shot, self.frame, track.box, track.stretch.score, followed_back=True)
             track.meets = meets
 
     def _likeness(self, picture: Pixels, track: Track) -> float:
         """How much a face looks like before: a cosine."""
-        return track.stretch.likeness(looks_of(picture, [track.points], self.embed)[0])
+        return likeness(track.stretch, picture, track.points, self.embed)
 
     def _lose(self, track: Track) -> None:
         self.here.remove(track)

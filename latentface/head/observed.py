@@ -162,8 +162,10 @@ class ObservedHead:
     @cached_property
     def occluders(self) -> Occluders | None:
         """What else the photo shows in front of the face, which stays where it is, or None."""
-        landmarks = self.scene.before[self.model.landmarks, :2].astype(float)
-        return None if self._finders is None else find_occluders(self.photo, landmarks, self._finders.occluders)
+        if self._finders is None:
+            return None
+        landmarks, once = self.scene.before[self.model.landmarks, :2].astype(float), self._steady is None
+        return find_occluders(self.photo, landmarks, self._finders.occluders, mirrored=once)
 
     @cached_property
     def behind(self) -> Pixels:

@@ -20,6 +20,7 @@ from latentface.networks.occluders import OccluderNet
 
 SURE = 1.5  # the logit that some pixel of an occluder must reach
 DOUBT = -0.5  # the logit from which on pixels connected to it belong to it
+MOST = 8.0  # larger logits count as this one
 LEAST = 0.008  # of the face: smaller coverage is ignored
 PIECE = 0.002  # of the crop: smaller pieces are left out
 RIM = 0.012  # crop sides: the width of skin around it that stays in place too, since its edge is uncertain
@@ -84,12 +85,15 @@ class Occluders:
         shift[here][self.distance[there] <= 0.7 * self.rim] = 0
 
 
-def find_occluders(photo: Pixels, landmarks: Float64Array, network: OccluderNet) -> Occluders | None:
-    """Find the occluders of a face with landmarks [68, 2] in a photo; None if there are none."""
+def find_occluders(
+    photo: Pixels, landmarks: Float64Array, network: OccluderNet, *, mirrored: bool = True
+) -> Occluders | None:
+    """Find the occluders of a face with landmarks [68, 2] in a photo; None if there are none.
+
+    mirrored: look at the mirror image as well, which is more exact and takes twice the time.
+    """
     crop = glance(photo, landmarks, network.config.size)
-    with torch.no_grad():
-        picture = torch.tensor(crop.image).permute(2, 0, 1)[None].float() / 127.5 - 1
-        logits = network(picture)[0, 0].float().numpy()
+    logits = occluder_logits(network, crop.image, mirrored)
     mask = _certain(logits, crop)
     if mask is None:
         return None
@@ -104,6 +108,17 @@ def find_occluders(photo: Pixels, landmarks: Float64Array, network: OccluderNet)
         return None
     distance = ndimage.distance_transform_edt(~found)
     return Occluders(box, distance.astype(np.float32), max(1.5, RIM * crop.side))
+
+
+def occluder_logits(network: torch.nn.Module, image: Pixels, mirrored: bool) -> Float32Array:
+    """What a network says of a crop [S, S, 3], -MOST to MOST, [S, S]; `mirrored`: the mean with the mirror image."""
+    picture = torch.tensor(image).permute(2, 0, 1)[None].float() / 127.5 - 1
+    with torch.no_grad():
+        logits = network(picture).float().clamp(-MOST, MOST)
+        if mirrored:
+            logits = (logits + network(picture.flip(3)).float().clamp(-MOST, MOST).flip(3)) / 2
+    made: Float32Array = logits[0, 0].numpy()
+    return made
 
 
 def _certain(logits: Float32Array, crop: FaceCrop) -> BoolArray | None:

@@ -2,9 +2,10 @@
 
 `--data` holds photographs (crops, and faces.jsonl with their landmarks), `--makehuman` a folder with MakeHuman's
 base.obj and skins. Rendered hands and drawn things are put in front of the faces (training.occluder_pictures), so that
-every pixel's truth is known. With `--start`, faces on which that network produces false positives (beards, hard
-shadows, wide open mouths) are sampled more often. So the recipe is run twice, the second time from the first network,
-which may be narrower.
+every pixel's truth is known; spectacles are drawn on some, since these are no occluders. With `--start`, faces on which
+that network produces false positives (beards, hard shadows, wide open mouths) are sampled more often. So the recipe is
+run twice, the second time from the first network, which may be narrower. `--without` names crops with a real hand or
+microphone at the face, which are not bare.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from latentface.faces.regions import fill
 from latentface.io.images import read_image
 from latentface.networks.occluders import OccluderConfig, OccluderNet
 from latentface.pretrained import load_occluders
+from latentface.synthface.drawn_spectacles import put_on
 from latentface.synthface.hands import read_hand
 from latentface.training.loop import Loop, LoopOptions, command_line, loop_options
 from latentface.training.occluder_pictures import SHARES, Things, put_in_front, render_things
@@ -36,6 +38,7 @@ CONFIG = OccluderConfig()
 OPTIONS = LoopOptions(minutes=28.0, learning_rate=2e-3, average=0.998, measure_every=500)
 HELD_OUT = 20  # one face in so many is held out
 SHARE_OCCLUDED = 0.75  # of a batch
+SHARE_WORN = 0.15  # of a batch wears drawn spectacles
 REUSED = 3  # how often a picture is used, each time varied in another way: making one costs a third of a step
 POOL = 24  # batches of pictures that are kept for it
 COMPRESSED = 0.3  # share of the pictures that are compressed together with the occluder
@@ -70,6 +73,21 @@ def read_faces(folder: Path, size: int = CONFIG.size) -> Faces:
         pictures[k] = np.asarray(crop.resize((size, size), Image.Resampling.BOX))
         points[k] = (np.asarray(row["landmarks"]) + 0.5) * size / crop.width - 0.5
     return Faces(pictures, points)
+
+
+def with_spectacles(face: Pixels, landmarks: Float64Array, rng: np.random.Generator) -> Pixels:
+    """A face [S, S, 3] with landmarks [68, 2] in pixels that wears drawn spectacles."""
+    right, left = landmarks[36:42].mean(axis=0), landmarks[42:48].mean(axis=0)
+    apart = float(np.linalg.norm(left - right))
+    (x, y), reach = (left + right) / 2 + 0.5, round(1.7 * apart)  # the patch is symmetric about the nose
+    reach = min(reach, round(x), face.shape[1] - round(x))
+    if reach < apart:
+        return face
+    columns = slice(round(x) - reach, round(x) + reach)
+    made: Pixels = face.copy()
+    worn = put_on(face[:, columns].astype(np.float32) / np.float32(255), 1 / apart, y / apart, rng)
+    made[:, columns] = np.rint(worn.colours * 255)
+    return made
 
 
 def covered_shares(network: OccluderNet, faces: Faces) -> Float32Array:
@@ -119,6 +137,8 @@ class OccluderTask:
         rng = np.random.default_rng(0)
         self.held_kinds = [None if k % 4 == 0 else list(SHARES)[k % len(SHARES)] for k in range(len(held.pictures))]
         self.held = self._batch(held, held_things, self.held_kinds, rng)
+        wearers = [with_spectacles(*face, rng) for face in zip(held.pictures, held.landmarks, strict=True)]
+        self.wearers = Faces(np.stack(wearers), held.landmarks)
 
     def build(self) -> OccluderNet:
         """A fresh network, or the one to start from."""
@@ -147,7 +167,10 @@ class OccluderTask:
         return loss
 
     def measure(self, network: OccluderNet) -> Mapping[str, float]:
-        """Intersection over union on held-out faces, of all and of each kind, and what is found on bare ones."""
+        """Intersection over union on held-out faces, of all and of each kind, and what is found on bare ones.
+
+        false_alarms and spectacles are shares of bare faces, and of those that wear drawn spectacles.
+        """
         colours, truth = self.held
         found = torch.cat([network(part).float() for part in torch.split(colours, 64)])[:, 0] > 0
         there = truth[:, 0] > 0.5
@@ -161,6 +184,7 @@ class OccluderTask:
             "iou": float(overlap[kinds != ""].mean()),
             "iou_pixels": float(both[~bare].sum() / either[~bare].sum()),
             "false_alarms": float((share > SEES).float().mean()),
+            "spectacles": float((covered_shares(network, self.wearers) > SEES).mean()),
             **figures,
         }
 
@@ -172,7 +196,10 @@ class OccluderTask:
             str(rng.choice(list(SHARES), p=list(SHARES.values()))) if rng.random() < SHARE_OCCLUDED else None
             for _ in chosen
         ]
-        return self._batch(self.faces[chosen], self.things, kinds, rng)
+        faces = self.faces[chosen]
+        for k in np.flatnonzero(rng.random(count) < SHARE_WORN):
+            faces.pictures[k] = with_spectacles(faces.pictures[k], faces.landmarks[k], rng)
+        return self._batch(faces, self.things, kinds, rng)
 
     def _batch(self, faces: Faces, things: Things, kinds: Sequence[str | None], rng: np.random.Generator) -> Batch:
         colours, truth = [], []
@@ -201,6 +228,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = command_line("latentface.training.occluders", __doc__, OPTIONS, data="folder of photographs")
     parser.add_argument("--makehuman", type=Path, required=True, help="folder of MakeHuman's base.obj and skins/")
     parser.add_argument("--things", type=int, default=150, help="things of a kind (default: %(default)s)")
+    parser.add_argument("--without", type=Path, help="file of names of crops, one a line, not to train on")
     given = parser.parse_args(arguments)
     parts = [read_faces(folder) for folder in given.data]
     faces = Faces(*(np.concatenate(each) for each in zip(*((f.pictures, f.landmarks) for f in parts), strict=True)))
@@ -211,11 +239,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"{hard.sum()} of {len(hard)} are hard")
         weights[hard] = OFTEN
     apart = np.arange(len(faces.pictures)) % HELD_OUT == 0
+    names = [row["name"] for folder in given.data for row in read_rows(folder)]
+    kept = ~apart & ~np.isin(names, given.without.read_text().splitlines() if given.without else [])
     hand = read_hand(given.makehuman / "base.obj")
     skins = [read_image(path) for path in sorted((given.makehuman / "skins").glob("*.jpg"))]
     things = render_things(hand, skins[:-2], faces[~apart].pictures, given.things, 1)
     held = render_things(hand, skins[-2:], faces[apart].pictures, 20, 2)
-    task = OccluderTask(faces[~apart], things, faces[apart], held, weights=weights[~apart], start=start)
+    task = OccluderTask(faces[kept], things, faces[apart], held, weights=weights[kept], start=start)
     options = replace(loop_options(given, OPTIONS), start=None)  # the task copies it, as it may be narrower
     print(Loop(task, given.out, options, given.device).run())
 

@@ -18,72 +18,13 @@ from latentface.faces.choice import Place
 from latentface.faces.people import People
 from latentface.faces.person_tracker import PersonTracker
 from latentface.io.clip import Clip, Frame
+from tests.helpers.blocks import BROWN, PALE, RED, SIZE, Places, are_faces, boxes, colour_at, embed, frame
 from tests.helpers.faces import face_points
-
-SIZE, SIDE = (120, 320), 60
-RED, BROWN, PALE = (220, 60, 60), (130, 130, 40), (200, 190, 220)
-Blocks = dict[tuple[int, int, int], tuple[int, int]]  # left upper corners by colour
-
-
-def frame(blocks: Blocks, ground: int = 0) -> Pixels:
-    """Blocks of people on a ground of one grey; later ones are in front."""
-    picture = np.full((*SIZE, 3), ground, np.uint8)
-    for colour, (x, y) in blocks.items():
-        picture[y : y + SIDE, x : x + SIDE] = colour
-    return picture
-
-
-def boxes(picture: Pixels) -> np.ndarray:
-    """The boxes of blocks that are seen to the greater part."""
-    scale = SIZE[1] / picture.shape[1]
-    found = []
-    for colour in (RED, BROWN, PALE):
-        rows, columns = np.nonzero(np.abs(picture.astype(int) - colour).max(axis=2) < 30)
-        if len(rows) * scale**2 > 0.6 * SIDE**2:
-            found.append([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
-    return np.array(found, float).reshape(-1, 4)
-
-
-class Places:
-    """Landmarks on a grid in a box."""
-
-    def __call__(self, picture: Pixels, given: np.ndarray) -> np.ndarray:
-        made = []
-        for box in given:
-            near = [each for each in boxes(picture) if np.abs(each - box).max() < 0.8 * SIDE]
-            x0, y0, x1, y1 = min(near, key=lambda each: np.abs(each - box).sum()) if near else box
-            made.append(MOULD * [x1 - x0, y1 - y0] + [x0, y0])
-        return np.array(made)
-
-
-def _mould() -> np.ndarray:
-    points = face_points((0.0, 0.0), 1.0)
-    return (points - points.min(axis=0)) / np.ptp(points, axis=0)
-
-
-MOULD = _mould()
-
-
-def embed(crops: Pixels) -> np.ndarray:
-    """The colour of a crop's middle, as a unit vector around grey."""
-    middle = crops[:, 56:72, 56:72].astype(float).mean(axis=(1, 2)) - 130.0
-    return middle / np.maximum(np.linalg.norm(middle, axis=1, keepdims=True), 1e-6)
-
-
-def shows_block(square: Pixels) -> bool:
-    return bool(np.ptp(square[len(square) // 2, len(square) // 2].astype(int)) > 0)  # the ground is grey
 
 
 @pytest.fixture(autouse=True)
 def blocks_are_faces(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("detect_faces", "detect_weak"):
-        monkeypatch.setattr(alignment, name, lambda picture, *least: (boxes(picture), np.ones(len(boxes(picture)))))
-    monkeypatch.setattr("latentface.faces.presence.shows_face", shows_block)
-
-
-def colour_at(picture: Pixels, points: np.ndarray) -> tuple[int, ...]:
-    column, row = points.mean(axis=0).astype(int)
-    return tuple(picture[row, column].tolist())
+    are_faces(monkeypatch)
 
 
 def test_numbers_stay_with_people_after_a_cut() -> None:

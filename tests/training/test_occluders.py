@@ -9,7 +9,14 @@ from latentface.networks.occluders import OccluderConfig, OccluderNet
 from latentface.pretrained import load_occluders
 from latentface.training.loop import Loop, LoopOptions
 from latentface.training.occluder_pictures import SHARES, SIDE, put_in_front
-from latentface.training.occluders import Faces, OccluderTask, covered_shares, fill_channels, read_faces
+from latentface.training.occluders import (
+    Faces,
+    OccluderTask,
+    covered_shares,
+    fill_channels,
+    read_faces,
+    with_spectacles,
+)
 from tests.helpers.curves import read_curve
 from tests.helpers.faces import face_points
 from tests.helpers.portrait_folder import write_folder
@@ -40,6 +47,7 @@ def test_things_are_learnt(tmp_path, gently):
     path = Loop(task, tmp_path, OPTIONS).run()
     first, last = read_curve(tmp_path)
     assert last["loss"] < 0.8 * first["loss"] and last["iou"] > 0.5 and "iou_hand" in last
+    assert 0 <= last["spectacles"] <= 1
     network = load_occluders(path)
     covered = np.stack([put_in_front(f / np.float32(255), p, things(), np.random.default_rng(7), "blob").colours
                         for f, p in zip(faces(4).pictures, faces(4).landmarks, strict=True)])  # fmt: skip
@@ -62,6 +70,17 @@ def test_hard_faces_are_sampled_more_often():
     task = OccluderTask(many, things(), faces(4), things(), SMALL, batch=2, weights=weights)
     chosen = torch.multinomial(task.weights, 5, replacement=True)
     assert (chosen == 3).all()
+
+
+def test_spectacles_are_drawn_on_the_eyes_and_are_no_occluders():
+    (face,), (points,) = faces(1).pictures, faces(1).landmarks
+    drawn = [
+        np.abs(with_spectacles(face, points, np.random.default_rng(k)).astype(int) - face).max(2) for k in range(9)
+    ]
+    rows = np.mean(drawn, axis=0).mean(axis=1)
+    assert abs(rows.argmax() - points[36:48, 1].mean()) < 4 and rows[-4:].max() < 1
+    aside = points + np.array([11, 0])  # too close to the border for a patch that is symmetric about the nose
+    assert np.array_equal(with_spectacles(face, aside, np.random.default_rng(0)), face)
 
 
 def test_crops_are_read_at_the_networks_size(tmp_path):
