@@ -41,7 +41,7 @@ from latentface.networks.motion.geometry import Keypoints
 from latentface.pretrained import load_motion
 from latentface.pretrained.native import write_network
 from latentface.training import motion_losses as losses
-from latentface.training.motion_data import Clips, load_rendered, sample_pairs
+from latentface.training.motion_data import Clips, load_clips, sample_pairs
 from latentface.training.motion_recipe import BUILTIN, COMPACT, TERMS, Recipe, Stage, grow, staged, start_from, step_of
 
 LOGGED = 50  # steps from one line of the curves, and checkpoint, to the next
@@ -304,7 +304,8 @@ def save(model: MotionModel, path: Path) -> Path:
 
 
 @click.command()
-@click.option("--data", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--data", required=True, multiple=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--held-out", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path))
 @click.option("--vgg19", type=click.Path(exists=True, path_type=Path), help="torchvision's vgg19-dcbb9e9d.pth.")
 @click.option("--start", help="Network to begin with, built-in or a file: what fits of its weights is taken.")
@@ -312,18 +313,19 @@ def save(model: MotionModel, path: Path) -> Path:
 @click.option("--threads", default=1, show_default=True)
 @click.option("--device", default="cpu", show_default=True)
 def main(
-    data: Path, out: Path, vgg19: Path | None, start: str | None, minutes: float, threads: int, device: str
+    data: tuple[Path, ...], held_out: Path, out: Path, vgg19: Path | None, start: str | None, minutes: float,
+    threads: int, device: str,
 ) -> None:  # fmt: skip
-    """Train synthface-motion on rendered clips; the last 25 clips are held out."""
+    """Train face-motion on clips of folders, and measure it on those of another."""
     torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
-    clips = load_rendered(data)
+    clips, others = load_clips(*data), load_clips(held_out)
     device = join_group() or device
     known = load_motion(start) if start else None
-    trainer = MotionTrainer(BUILTIN, clips[:-25], clips[-25:], perceptual_distance(vgg19), out, device, start=known)
+    trainer = MotionTrainer(BUILTIN, clips, others, perceptual_distance(vgg19), out, device, start=known)
     model = trainer.run(minutes)
-    path = save(model, out / "synthface-motion.safetensors")
-    psnr = held_out_psnr(model, clips[-25:], model.config.resolution)
+    path = save(model, out / "face-motion.safetensors")
+    psnr = held_out_psnr(model, others, model.config.resolution)
     click.echo(f"{path}: held-out PSNR {psnr:.2f} dB", err=True)
 
 
