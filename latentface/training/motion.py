@@ -1,15 +1,15 @@
-"""The recipe of `synthface-motion`, and the training of a motion model on anybody's clips.
+"""The recipe of `face-motion`, and the training of a motion model on anybody's clips.
 
-    python -m latentface.training.motion --data DIR --out DIR            # rendered clips, the compact network
-    latentface train motion CLIPS... -o DIR                              # the user's own clips
+    python -m latentface.training.motion --data DIR... --held-out DIR --out DIR      # driven and rendered clips
+    latentface train motion CLIPS... -o DIR                                          # the user's own clips
 
 Self-supervised after Siarohin et al. 2019: one of two frames of a clip is reconstructed from the other by the motion
-between their keypoints, which must be equivariant to random deformations of the picture. Rendered clips also have 68
-known landmarks. With `guide_weight`, the keypoints are placed on some of them, the motion field is fitted to all of
-them, and each pixel is made to follow its nearest keypoints. This is trained first, without the generator, which is
-quick; the generator is trained afterwards. Logs to
-curves.csv, draws sheet.png, resumes from checkpoint.pt (our own tensors, read with weights_only). On several GPUs:
-`torchrun --nproc-per-node N -m latentface.training.motion ...`.
+between their keypoints, which must be equivariant to random deformations of the picture. In rendered clips, and in
+those of photographs that a head drives (`portrait_clips`), 68 landmarks are known. With `guide_weight`, the keypoints
+and their distances across lids, lips and brows are those of some of them, the motion field is fitted to all of them,
+and each pixel is made to follow its nearest keypoints. This is trained first, without the generator, which is quick;
+the generator is trained afterwards. Logs to curves.csv, draws sheet.png, resumes from checkpoint.pt (our own tensors,
+read with weights_only). On several GPUs: `torchrun --nproc-per-node N -m latentface.training.motion ...`.
 """
 
 from __future__ import annotations
@@ -295,11 +295,11 @@ def run_on_clips(
     return save(trainer.run(minutes), output / "motion.safetensors")
 
 
-def save(model: MotionModel, path: Path) -> Path:
-    """Write the network file, in the first of several processes only."""
+def save(model: MotionModel, path: Path, dtype: torch.dtype = torch.float16) -> Path:
+    """Write the network file, in the first of several processes only; `dtype` as `write_network` takes it."""
     if dist.is_initialized() and dist.get_rank():
         return path
-    write_network(path, "motion", asdict(model.config), model.state_dict())
+    write_network(path, "motion", asdict(model.config), model.state_dict(), dtype)
     return path
 
 
@@ -324,7 +324,7 @@ def main(
     known = load_motion(start) if start else None
     trainer = MotionTrainer(BUILTIN, clips, others, perceptual_distance(vgg19), out, device, start=known)
     model = trainer.run(minutes)
-    path = save(model, out / "face-motion.safetensors")
+    path = save(model, out / "face-motion.safetensors", torch.int8)
     psnr = held_out_psnr(model, others, model.config.resolution)
     click.echo(f"{path}: held-out PSNR {psnr:.2f} dB", err=True)
 

@@ -74,8 +74,8 @@ class Recipe:
 
 #: Fine-tuning: the weights of `start` already move faces.
 BUILTIN = Recipe(
-    network=COMPACT, stages=(Stage(128, 6_000, 12, motion_only=True), Stage(128, 16_000, 12)), learning_rate=5e-4,
-    pixel=10.0, features=4.0, guide_weight=200.0, average_pairs=1_000,
+    network=COMPACT, stages=(Stage(128, 6_000, 12, motion_only=True), Stage(128, 13_500, 12)), learning_rate=1e-3,
+    pixel=10.0, features=16.0, guide_weight=200.0, average_pairs=1_000,
 )  # fmt: skip
 
 
@@ -99,10 +99,12 @@ class Step(nn.Module):
         ours, theirs = self.pyramid(prediction), self.pyramid(batch.driving)
         terms = {"perceptual": recipe.perceptual * sum(self.perceptual(ours[s], theirs[s]) for s in ours)}
         if recipe.pixel:
-            counts = 1.0
+            error = (prediction - batch.driving).abs()
             if recipe.features and batch.driving_landmarks is not None:
-                counts = 1 + recipe.features * losses.near_features(batch.driving_landmarks, prediction.shape[-1])
-            terms["pixel"] = recipe.pixel * ((prediction - batch.driving).abs() * counts).mean()
+                near = recipe.features * losses.near_features(batch.driving_landmarks, prediction.shape[-1])
+                # What is painted there counts on its own, or it would hardly be learnt where the source is shown.
+                error = error * (1 + near) + (drawn.painted - batch.driving).abs() * near
+            terms["pixel"] = recipe.pixel * error.mean()
         value, jacobian = losses.equivariance(driving, bent, bend)
         terms["equivariance"] = recipe.equivariance_value * value + recipe.equivariance_jacobian * jacobian
         terms |= self._guide(batch, source, driving, drawn.motion, guide)

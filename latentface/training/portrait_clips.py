@@ -18,7 +18,7 @@ import click
 import numpy as np
 
 from latentface import hub
-from latentface.arrays import Float64Array, Pixels
+from latentface.arrays import Float32Array, Pixels
 from latentface.faces.square import cut_out, shrink
 from latentface.head.fit import HeadFit
 from latentface.io.images import read_image
@@ -38,11 +38,11 @@ FINER = 1.5  # clips are drawn at this many times their size
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
-    """A frame as `write_shard` takes it: the picture uint8 [S, S, 3] and its landmarks [68, 2] in pixels."""
+class DrivenFrame:
+    """A frame as `write_shard` takes it."""
 
     image: Pixels
-    landmarks: Float64Array
+    landmarks: Float32Array
 
 
 def place_photo(photo: Pixels, fit: HeadFit, size: int, rng: np.random.Generator) -> tuple[Pixels, HeadFit]:
@@ -67,7 +67,7 @@ def sample_frame(fit: HeadFit, size: int, rng: np.random.Generator) -> HeadFit:
     return replace(after, scale=growth * after.scale, translation=moved)
 
 
-def make_clip(face: SourceFace, fit: HeadFit, frames: int, size: int, seed: int) -> list[Shown]:
+def make_clip(face: SourceFace, fit: HeadFit, frames: int, size: int, seed: int) -> list[DrivenFrame]:
     """The frames of a face; the first is its photograph."""
     rng = np.random.default_rng([seed, 5])
     large = round(FINER * size)
@@ -76,7 +76,10 @@ def make_clip(face: SourceFace, fit: HeadFit, frames: int, size: int, seed: int)
     shown = [(photo, fit.landmarks(rig.model))]
     for _ in range(frames - 1):
         shown.append(rig.draw(sample_frame(fit, large, rng), Relight()))
-    return [Shown(shrink(picture, size), (points + 0.5) / FINER - 0.5) for picture, points in shown]
+    return [
+        DrivenFrame(shrink(picture, size), ((points + 0.5) / FINER - 0.5).astype(np.float32))
+        for picture, points in shown
+    ]
 
 
 def chosen_faces(folder: Path, fits: dict[str, HeadFit | None], held_out: bool) -> list[SourceFace]:
