@@ -220,7 +220,7 @@ def speed(given: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--network", default="synthface-motion", help="built-in name or file")
+    parser.add_argument("--network", default="face-motion", help="built-in name or file")
     parser.add_argument("--heads", type=Path, help="made by latentface.synthface.build")
     parser.add_argument("--clips", type=Path, help=".npz that keeps the rendered clips from run to run")
     parser.add_argument("--judge", default="builtin", help="landmarks of AKD and AED: builtin, dlib68 or a .dat file")

@@ -25,7 +25,7 @@ from latentface.runtime.estimators import open_estimator
 from latentface.runtime.quantisation import IMAGES, _views, to_int8
 from latentface.runtime.served import Served
 
-NAMES = ("landmarks", "head-reader", "synthface-motion")
+NAMES = ("landmarks", "head-reader", "face-motion")
 
 
 def times(runs: dict[str, Callable[[], object]]) -> dict[str, float]:

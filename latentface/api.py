@@ -61,7 +61,7 @@ from latentface.options.projection import ProjectOptions
 if TYPE_CHECKING:
     from latentface.networks.generator import Generator
 
-ENGINE_NETWORKS = {"motion": "synthface-motion", "vid2vid": "vid2vid"}  # built in, by engine of `animate`
+ENGINE_NETWORKS = {"motion": "face-motion", "vid2vid": "vid2vid"}  # built in, by engine of `animate`
 FOLLOW_STEPS = 30  # steps of the search for a frame of a clip, which starts at the frame before
 FOLLOW_RATE = 0.08  # its learning rate: the default gets 3 % closer, but frames jitter a tenth more
 DEFAULT_SIZE = 256  # pixels: the resolution of the default generator
@@ -454,7 +454,7 @@ def animate(
     Args:
         photo: uint8 RGB [H, W, 3], or a `Photo` with alpha.
         drivers: one `Clip` for all faces, or one for each face from left to right.
-        model: for the engine "motion", by default the built-in `synthface-motion`; for "vid2vid", by default the
+        model: for the engine "motion", by default the built-in `face-motion`; for "vid2vid", by default the
             built-in `vid2vid`. If no options are given, a model selects its engine.
         options: how; by default `AnimateOptions()`.
         faces: the faces to move; by default all that are found.

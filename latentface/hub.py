@@ -96,7 +96,7 @@ def load_generator(network: str | os.PathLike[str] = DEFAULT_GENERATOR, device: 
     return _generator(os.fspath(network), _stamp(network), pick_device(device))
 
 
-def load_animator(network: str | os.PathLike[str] = "synthface-motion", device: str = "cpu") -> MotionModel:
+def load_animator(network: str | os.PathLike[str] = "face-motion", device: str = "cpu") -> MotionModel:
     """Load a First Order Motion Model by built-in or published name or by file, optimised for inference, and keep it.
 
     Returns:

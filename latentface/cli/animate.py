@@ -62,7 +62,7 @@ SQUARES = ("crop", "driver_crop")
     section=NETWORKS,
     applies_to=BY_KEYPOINTS,
     help="Motion model or talking head: the name of a built-in or published one, a file, or a URL.  [default: "
-    "synthface-motion; vid2vid with --engine vid2vid]",
+    "face-motion; vid2vid with --engine vid2vid]",
 )
 @device_flag_for(BY_KEYPOINTS)
 @face_flag(default="all; the largest in live use", everybody=True)

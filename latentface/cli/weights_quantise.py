@@ -36,7 +36,7 @@ def quantise_weights(
 ) -> None:
     """Convert an estimator to int8, which onnxruntime computes faster.
 
-    NAME is landmarks, head-reader (expression, gaze, pose) or a motion model such as synthface-motion (its keypoints).
+    NAME is landmarks, head-reader (expression, gaze, pose) or a motion model such as face-motion (its keypoints).
 
     It is calibrated on every second face of the photos and measured on the others, and refused if its error grows too
     much: by more than .05 points of the inter-ocular distance for landmarks. Needs the extra `onnx`; what is written

@@ -232,7 +232,7 @@ def load_landmarks(name_or_path: str | os.PathLike[str] = "landmarks", device: s
 
 
 @_outside_inference_mode
-def load_motion(name_or_path: str | os.PathLike[str] = "synthface-motion", device: str = "cpu") -> MotionModel:
+def load_motion(name_or_path: str | os.PathLike[str] = "face-motion", device: str = "cpu") -> MotionModel:
     """Load a First Order Motion Model by name, URL, latentface file, or published checkpoint (vox-cpk.pth.tar).
 
     Raises as `load_generator`.

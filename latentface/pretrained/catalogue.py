@@ -76,7 +76,7 @@ BUILTIN: tuple[Entry, ...] = (
     Entry("synthface-128-directions", "directions", "directions of synthface-128: emotions, smile, gaze, pose"),
     Entry("synthface-128-expressions", "expressions", "the part that expressions move in the latents of synthface-128"),
     Entry("synthface-128-preconditioner", "preconditioner", "coordinates for projections into it in few steps"),
-    Entry("synthface-motion", "motion", "First Order Motion Model at 128 px, trained on rendered clips"),
+    Entry("face-motion", "motion", "First Order Motion Model at 128 px, trained on photographs and rendered clips"),
     Entry("vid2vid", "vid2vid", "free-view talking head at 128 px, trained on rigged portraits"),
     Entry("landmarks", "landmarks", "68 face landmarks, trained on photographs and rendered heads"),
     Entry("mark", "mark", "an invisible mark of 48 bits in faces: puts it in and reads it"),

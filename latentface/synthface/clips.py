@@ -14,14 +14,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import click
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 from scipy.ndimage import zoom
 
-from latentface.arrays import Float32Array, Float64Array
+from latentface.arrays import Float32Array, Float64Array, Pixels
 from latentface.io.atomic import atomic_path
 from latentface.synthface.camera import CropCamera, crop_camera
 from latentface.synthface.library import load_library
@@ -141,7 +141,19 @@ def cluttered(backdrop: Float32Array, rng: np.random.Generator, side: int = 128)
     return drawn
 
 
-def write_shard(path: Path, clips: Sequence[Sequence[Render]]) -> None:
+class Shown(Protocol):
+    """A frame of a clip."""
+
+    @property
+    def image(self) -> Pixels:
+        """uint8 RGB [S, S, 3]."""
+
+    @property
+    def landmarks(self) -> Float32Array:
+        """Pixels [68, 2]."""
+
+
+def write_shard(path: Path, clips: Sequence[Sequence[Shown]]) -> None:
     """Write clips of equal length, atomically."""
     with atomic_path(path) as partial, open(partial, "wb") as stream:
         np.savez(

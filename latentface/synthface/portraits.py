@@ -92,15 +92,20 @@ class Rig:
 
         The head is placed where face alignment would put it, as in the photo.
         """
+        placed = self._aligned(after)
+        image, landmarks = self.draw(placed, light)
+        return image, placed, landmarks
+
+    def draw(self, placed: HeadFit, light: Relight) -> tuple[Pixels, Float64Array]:
+        """Drive the face by a changed head where it lies; returns the picture and its landmarks [68, 2]."""
         from latentface.head.painting import paint_opening
 
-        placed = self._aligned(after)
         vertices = self._projector.vertices(placed)
         driven = self._driver.drive(vertices, plain=False, change=placed.expression - self.fit.expression)
         image = self._driver.in_tint(paint_opening(driven, self._projector.skull(placed), self.mouth))
         if self._driver.tint is not None:
             light = replace(light, warmth=0.0)
-        return self._relit(image, vertices, light), placed, placed.landmarks(self.model, vertices)
+        return self._relit(image, vertices, light), placed.landmarks(self.model, vertices)
 
     def _aligned(self, fit: HeadFit) -> HeadFit:
         """The head, shifted and slightly scaled so that its alignment square coincides with that of the photo.

@@ -1,15 +1,15 @@
-"""The recipe of `synthface-motion`, and the training of a motion model on anybody's clips.
+"""The recipe of `face-motion`, and the training of a motion model on anybody's clips.
 
-    python -m latentface.training.motion --data DIR --out DIR            # rendered clips, the compact network
-    latentface train motion CLIPS... -o DIR                              # the user's own clips
+    python -m latentface.training.motion --data DIR... --held-out DIR --out DIR      # driven and rendered clips
+    latentface train motion CLIPS... -o DIR                                          # the user's own clips
 
 Self-supervised after Siarohin et al. 2019: one of two frames of a clip is reconstructed from the other by the motion
-between their keypoints, which must be equivariant to random deformations of the picture. Rendered clips also have 68
-known landmarks. With `guide_weight`, the keypoints are placed on some of them, the motion field is fitted to all of
-them, and each pixel is made to follow its nearest keypoints. This is trained first, without the generator, which is
-quick; the generator is trained afterwards. Logs to
-curves.csv, draws sheet.png, resumes from checkpoint.pt (our own tensors, read with weights_only). On several GPUs:
-`torchrun --nproc-per-node N -m latentface.training.motion ...`.
+between their keypoints, which must be equivariant to random deformations of the picture. In rendered clips, and in
+those of photographs that a head drives (`portrait_clips`), 68 landmarks are known. With `guide_weight`, the keypoints
+and their distances across lids, lips and brows are those of some of them, the motion field is fitted to all of them,
+and each pixel is made to follow its nearest keypoints. This is trained first, without the generator, which is quick;
+the generator is trained afterwards. Logs to curves.csv, draws sheet.png, resumes from checkpoint.pt (our own tensors,
+read with weights_only). On several GPUs: `torchrun --nproc-per-node N -m latentface.training.motion ...`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from latentface.networks.motion.geometry import Keypoints
 from latentface.pretrained import load_motion
 from latentface.pretrained.native import write_network
 from latentface.training import motion_losses as losses
-from latentface.training.motion_data import Clips, load_rendered, sample_pairs
+from latentface.training.motion_data import Clips, load_clips, sample_pairs
 from latentface.training.motion_recipe import BUILTIN, COMPACT, TERMS, Recipe, Stage, grow, staged, start_from, step_of
 
 LOGGED = 50  # steps from one line of the curves, and checkpoint, to the next
@@ -295,16 +295,17 @@ def run_on_clips(
     return save(trainer.run(minutes), output / "motion.safetensors")
 
 
-def save(model: MotionModel, path: Path) -> Path:
-    """Write the network file, in the first of several processes only."""
+def save(model: MotionModel, path: Path, dtype: torch.dtype = torch.float16) -> Path:
+    """Write the network file, in the first of several processes only; `dtype` as `write_network` takes it."""
     if dist.is_initialized() and dist.get_rank():
         return path
-    write_network(path, "motion", asdict(model.config), model.state_dict())
+    write_network(path, "motion", asdict(model.config), model.state_dict(), dtype)
     return path
 
 
 @click.command()
-@click.option("--data", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--data", required=True, multiple=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--held-out", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path))
 @click.option("--vgg19", type=click.Path(exists=True, path_type=Path), help="torchvision's vgg19-dcbb9e9d.pth.")
 @click.option("--start", help="Network to begin with, built-in or a file: what fits of its weights is taken.")
@@ -312,18 +313,19 @@ def save(model: MotionModel, path: Path) -> Path:
 @click.option("--threads", default=1, show_default=True)
 @click.option("--device", default="cpu", show_default=True)
 def main(
-    data: Path, out: Path, vgg19: Path | None, start: str | None, minutes: float, threads: int, device: str
+    data: tuple[Path, ...], held_out: Path, out: Path, vgg19: Path | None, start: str | None, minutes: float,
+    threads: int, device: str,
 ) -> None:  # fmt: skip
-    """Train synthface-motion on rendered clips; the last 25 clips are held out."""
+    """Train face-motion on clips of folders, and measure it on those of another."""
     torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
-    clips = load_rendered(data)
+    clips, others = load_clips(*data), load_clips(held_out)
     device = join_group() or device
     known = load_motion(start) if start else None
-    trainer = MotionTrainer(BUILTIN, clips[:-25], clips[-25:], perceptual_distance(vgg19), out, device, start=known)
+    trainer = MotionTrainer(BUILTIN, clips, others, perceptual_distance(vgg19), out, device, start=known)
     model = trainer.run(minutes)
-    path = save(model, out / "synthface-motion.safetensors")
-    psnr = held_out_psnr(model, clips[-25:], model.config.resolution)
+    path = save(model, out / "face-motion.safetensors", torch.int8)
+    psnr = held_out_psnr(model, others, model.config.resolution)
     click.echo(f"{path}: held-out PSNR {psnr:.2f} dB", err=True)
 
 

@@ -24,6 +24,9 @@ GUIDES = (
     (36,), (37, 38), (39,), (40, 41), (42,), (43, 44), (45,), (46, 47),
     (48,), (49, 50), (51,), (52, 53), (54,), (55, 56), (57,), (58, 59), (61, 62, 63), (65, 66, 67),
 )  # fmt: skip
+#: Pairs of these keypoints whose distance shows an expression: upper and lower lids, brows and lids, the lips' inner
+#: and outer edges, the corners of the mouth, and each of them and the upper lip.
+SPANS = ((18, 20), (22, 24), (8, 18), (11, 22), (33, 34), (27, 31), (25, 29), (25, 27), (29, 27))
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,13 +65,20 @@ class PairBatch:
         return PairBatch(**parts)
 
 
-def load_rendered(folder: str | Path) -> Clips:
-    """Every shard that `latentface.synthface.clips` drew into a folder; InputError when there is none."""
-    paths = sorted(Path(folder).glob("clips-*.npz"))
-    if not paths:
-        raise InputError(f"{folder} holds no clips-*.npz: render some with `python -m latentface.synthface.clips`")
+def load_clips(*folders: str | Path) -> Clips:
+    """Every shard that `synthface.clips` or `training.portrait_clips` wrote to folders, each clip of another person.
+
+    Raises:
+        InputError: a folder holds none.
+    """
     pictures: list[NDArray[np.uint8]] = []
     landmarks: list[Float32Array] = []
+    paths: list[Path] = []
+    for folder in folders:
+        found = sorted(Path(folder).glob("clips-*.npz"))
+        if not found:
+            raise InputError(f"{folder} holds no clips-*.npz: render some with `python -m latentface.synthface.clips`")
+        paths.extend(found)
     for path in paths:
         with np.load(path, allow_pickle=False) as shard:
             pictures.extend(shard["images"])

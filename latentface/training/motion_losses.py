@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -147,6 +148,23 @@ def equivariance(driving: Keypoints, bent: Keypoints, bend: RandomBend) -> tuple
     identity = torch.eye(2, device=back.device)
     jacobian = (identity - multiply(invert(driving.jacobian), back)).abs().mean()
     return value, jacobian
+
+
+def span_error(found: Tensor, wanted: Tensor, spans: Sequence[tuple[int, int]]) -> Tensor:
+    """Mean L1 error of the vectors between pairs of points [N, K, 2]: of openings, which are smaller than faces."""
+    first, second = zip(*spans, strict=True)
+    error = found - wanted
+    return (error[:, list(first)] - error[:, list(second)]).abs().mean()
+
+
+def near_features(landmarks: Tensor, side: int, spread: float = 0.05) -> Tensor:
+    """Closeness [N, 1, side, side] of each pixel to the eyes and mouth of landmarks [N, 68, 2] in [-1, 1].
+
+    It is 1 on them and falls to 0 with a Gaussian of that spread.
+    """
+    axis = torch.linspace(-1, 1, side, device=landmarks.device)
+    x, y = (torch.exp(-(axis - part[..., None]).square() / (2 * spread**2)) for part in landmarks[:, 36:].unbind(-1))
+    return (y[..., :, None] * x[..., None, :]).amax(1, keepdim=True)
 
 
 def flow_error(field: Tensor, driving: Tensor, source: Tensor) -> Tensor:

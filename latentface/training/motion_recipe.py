@@ -13,7 +13,7 @@ from latentface.networks.motion import MotionConfig, MotionModel
 from latentface.networks.motion.dense import DenseMotion
 from latentface.networks.motion.geometry import Keypoints, resize_field, warp
 from latentface.training import motion_losses as losses
-from latentface.training.motion_data import GUIDES, PairBatch, guide_points
+from latentface.training.motion_data import GUIDES, SPANS, PairBatch, guide_points
 
 COMPACT = MotionConfig(
     num_keypoints=len(GUIDES), resolution=128, scale=0.25, keypoint_scale=0.5, keypoint_stem=8, keypoint_padding=3,
@@ -24,7 +24,7 @@ COMPACT = MotionConfig(
 
 #: Every term that a training's losses may have.
 TERMS = (
-    "perceptual", "pixel", "warped", "equivariance", "places", "flow", "mask", "gan", "feature_matching",
+    "perceptual", "pixel", "warped", "equivariance", "places", "spans", "flow", "mask", "gan", "feature_matching",
     "discriminator",
 )  # fmt: skip
 MASK_SHARE = 0.02  # relative to the weight of the guide: an error of one nat is about as bad as half a picture
@@ -50,7 +50,8 @@ class Recipe:
     """Every choice of the training; the weights of the losses are those of the reference, where it has them.
 
     generator_gan: 0 leaves the discriminator out altogether. guide_weight: of the known landmarks at the start; it
-    falls to a half over `guide_pairs`. average_pairs: half-life of the averaged weights.
+    falls to a half over `guide_pairs`. features: how much more a pixel counts at known landmarks of eyes and mouth.
+    average_pairs: half-life of the averaged weights.
     """
 
     network: MotionConfig = MotionConfig()  # noqa: RUF009 (frozen)
@@ -59,6 +60,7 @@ class Recipe:
     warm_up: int = 1000
     perceptual: float = 10.0
     pixel: float = 0.0
+    features: float = 0.0
     equivariance_value: float = 10.0
     equivariance_jacobian: float = 10.0
     generator_gan: float = 0.0
@@ -70,9 +72,10 @@ class Recipe:
     seed: int = 0
 
 
+#: Fine-tuning: the weights of `start` already move faces.
 BUILTIN = Recipe(
-    network=COMPACT, stages=(Stage(128, 22_000, 12, motion_only=True), Stage(128, 7_000, 12)), learning_rate=1e-3,
-    pixel=10.0, guide_weight=200.0, average_pairs=500,
+    network=COMPACT, stages=(Stage(128, 6_000, 12, motion_only=True), Stage(128, 13_500, 12)), learning_rate=1e-3,
+    pixel=10.0, features=16.0, guide_weight=200.0, average_pairs=1_000,
 )  # fmt: skip
 
 
@@ -96,7 +99,12 @@ class Step(nn.Module):
         ours, theirs = self.pyramid(prediction), self.pyramid(batch.driving)
         terms = {"perceptual": recipe.perceptual * sum(self.perceptual(ours[s], theirs[s]) for s in ours)}
         if recipe.pixel:
-            terms["pixel"] = recipe.pixel * (prediction - batch.driving).abs().mean()
+            error = (prediction - batch.driving).abs()
+            if recipe.features and batch.driving_landmarks is not None:
+                near = recipe.features * losses.near_features(batch.driving_landmarks, prediction.shape[-1])
+                # What is painted there counts on its own, or it would hardly be learnt where the source is shown.
+                error = error * (1 + near) + (drawn.painted - batch.driving).abs() * near
+            terms["pixel"] = recipe.pixel * error.mean()
         value, jacobian = losses.equivariance(driving, bent, bend)
         terms["equivariance"] = recipe.equivariance_value * value + recipe.equivariance_jacobian * jacobian
         terms |= self._guide(batch, source, driving, drawn.motion, guide)
@@ -116,9 +124,15 @@ class Step(nn.Module):
             return {}
         wanted = guide_points(before), guide_points(after)
         places = (source.value - wanted[0]).abs().mean() + (driving.value - wanted[1]).abs().mean()
+        spans = losses.span_error(source.value, wanted[0], SPANS) + losses.span_error(driving.value, wanted[1], SPANS)
         flow = losses.flow_error(motion.field, after, before)
         mask = losses.mask_error(motion.mask, after, wanted[1])
-        return {"places": weight * places / 2, "flow": weight * flow, "mask": MASK_SHARE * weight * mask}
+        return {
+            "places": weight * places / 2,
+            "spans": weight * spans / 2,
+            "flow": weight * flow,
+            "mask": MASK_SHARE * weight * mask,
+        }
 
 
 class MotionStep(Step):

@@ -22,7 +22,7 @@ def test_a_rewritten_network_estimates_the_same() -> None:
 
 
 def test_keypoints_are_those_of_the_motion_model() -> None:
-    estimator, model = open_estimator("synthface-motion"), pretrained.load_motion()
+    estimator, model = open_estimator("face-motion"), pretrained.load_motion()
     side = model.config.resolution
     pictures = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(2)) * 2 - 1
     with torch.no_grad():

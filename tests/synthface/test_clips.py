@@ -8,7 +8,7 @@ import numpy as np
 
 from latentface.synthface import clips as rendered
 from latentface.synthface.renderer import Renderer
-from latentface.training.motion_data import load_rendered
+from latentface.training.motion_data import load_clips
 from tests.helpers.tiny_head import tiny_library
 
 
@@ -23,7 +23,7 @@ def test_rendered_clips_move_one_head_before_a_still_ground(tmp_path: Path) -> N
     again = rendered.render_clip(renderer, person, rendered.sample_motion(3, 5))
     assert all(np.array_equal(a.image, b.image) for a, b in zip(frames, again, strict=True))
     rendered.write_shard(tmp_path / "clips-00000.npz", [frames, again])
-    clips = load_rendered(tmp_path)
+    clips = load_clips(tmp_path)
     assert len(clips) == 2
     assert clips.landmarks[0].shape == (5, 68, 2)
 

@@ -37,7 +37,7 @@ def test_where_the_generator_rests_the_motion_alone_is_trained(tmp_path: Path) -
     changed = {name for name, value in run.model.named_parameters() if not torch.equal(value, before[name])}
     assert changed
     assert all(name.startswith(("kp_detector.", "generator.dense_motion_network.")) for name in changed)
-    assert {"places", "flow", "mask", "warped"} == set(run._recent[0])
+    assert {"places", "spans", "flow", "mask", "warped"} == set(run._recent[0])
     whole = weights_of(run.run())
     assert "perceptual" in run._recent[-1]
     trainer(tmp_path / "parts", replace(TINY, stages=stages)).run(minutes=0)

@@ -11,7 +11,7 @@ import torch
 from latentface.errors import InputError
 from latentface.faces.crop import MIRROR
 from latentface.networks.motion.geometry import grid
-from latentface.training.motion_data import GUIDES, Clips, guide_points, load_rendered, sample_pairs
+from latentface.training.motion_data import GUIDES, SPANS, Clips, guide_points, load_clips, sample_pairs
 from tests.helpers.dotted_clips import dotted
 
 
@@ -44,7 +44,7 @@ def test_pairs_are_of_one_person_and_without_landmarks_where_none_are_known() ->
 
 def test_a_folder_without_rendered_clips_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no clips-\*\.npz"):
-        load_rendered(tmp_path)
+        load_clips(tmp_path)
 
 
 def test_a_guide_is_the_middle_of_its_landmarks() -> None:
@@ -55,6 +55,10 @@ def test_a_guide_is_the_middle_of_its_landmarks() -> None:
     assert torch.allclose(points[:, GUIDES.index((37, 38))], landmarks[:, 37:39].mean(1))
     mirrored = {tuple(sorted(MIRROR[k] for k in guide)) for guide in GUIDES}
     assert mirrored == set(GUIDES)  # a mirrored face has mirrored guides
+    others = {guide: tuple(sorted(MIRROR[k] for k in guide)) for guide in GUIDES}
+    assert {frozenset(others[GUIDES[k]] for k in span) for span in SPANS} == {
+        frozenset(GUIDES[k] for k in span) for span in SPANS
+    }
 
 
 def test_one_seed_gives_one_batch() -> None:

@@ -71,6 +71,22 @@ def test_a_pyramid_keeps_colours_and_leaves_out_what_is_too_small() -> None:
     assert torch.allclose(levels[0.25][..., 8:-8, 8:-8], torch.tensor(0.5), atol=1e-5)
 
 
+def test_a_span_that_is_shifted_as_a_whole_costs_nothing() -> None:
+    wanted = torch.rand(2, 3, 2, generator=seeded())
+    assert float(losses.span_error(wanted + 0.3, wanted, [(0, 1), (2, 1)])) == pytest.approx(0, abs=1e-6)
+    opened = wanted.clone()
+    opened[:, 0, 1] += 0.2  # of the first span's four coordinates, one is off
+    assert float(losses.span_error(opened, wanted, [(0, 1), (2, 1)])) == pytest.approx(0.05)
+
+
+def test_pixels_at_eyes_and_mouth_are_near_features_and_others_are_not() -> None:
+    landmarks = torch.zeros(1, 68, 2)
+    landmarks[:, 36:] = torch.tensor([0.5, -0.5])
+    near = losses.near_features(landmarks, 17)
+    assert near.shape == (1, 1, 17, 17)
+    assert float(near[0, 0, 4, 12]) == pytest.approx(1) and float(near[0, 0, 8, 8]) < 1e-6
+
+
 def test_least_squares_adversarial_terms() -> None:
     def maps(value: float, feature: float) -> dict[str, losses.Maps]:
         return {"1": ([torch.full((1, 2, 3, 3), feature)] * 4, torch.full((1, 1, 3, 3), value))}

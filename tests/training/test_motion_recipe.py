@@ -52,17 +52,18 @@ def step(stage: Stage, **changes: object) -> tuple[dict[str, torch.Tensor], torc
 
 def test_a_step_has_the_terms_that_its_recipe_weighs() -> None:
     terms, prediction = step(Stage(32, 8, 2))
-    assert set(terms) == {"perceptual", "pixel", "equivariance", "places", "flow", "mask"}
+    assert set(terms) == {"perceptual", "pixel", "equivariance", "places", "spans", "flow", "mask"}
     assert prediction.shape == (2, 3, 32, 32)
     assert set(terms) <= set(TERMS)
     assert set(step(Stage(32, 8, 2), pixel=0.0, guide_weight=0.0)[0]) == {"perceptual", "equivariance"}
     doubled, _ = step(Stage(32, 8, 2), pixel=2.0)
     assert float(doubled["pixel"].detach()) == pytest.approx(2 * float(terms["pixel"].detach()))
+    assert float(step(Stage(32, 8, 2), features=4.0)[0]["pixel"].detach()) > float(terms["pixel"].detach())
 
 
 def test_a_step_without_the_generator_compares_the_warped_source_at_half_size() -> None:
     terms, warped = step(Stage(32, 8, 2, motion_only=True))
-    assert set(terms) == {"places", "flow", "mask", "warped"}
+    assert set(terms) == {"places", "spans", "flow", "mask", "warped"}
     assert warped.shape == (2, 3, 16, 16)
 
 
