@@ -24,7 +24,7 @@ EDGE = 0.35
 #: The shade that the upper lip throws: its strength, and how far down it goes, in canvas pixels.
 SHADE, SHADE_DEPTH = 0.25, 1.6
 #: Darkening between lips that nearly touch, and the height, in canvas pixels, at which it ends.
-NARROW, NARROW_HEIGHT = 0.3, 3.5
+NARROW, NARROW_HEIGHT = 0.5, 3.5
 #: A photo whose colours deviate less than this (0 to 255, RMS) from one curve is black-and-white or tinted.
 COLOURLESS = 2.5
 

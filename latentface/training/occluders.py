@@ -5,7 +5,7 @@ base.obj and skins. Rendered hands and drawn things are put in front of the face
 every pixel's truth is known; spectacles are drawn on some, since these are no occluders. With `--start`, faces on which
 that network produces false positives (beards, hard shadows, wide open mouths) are sampled more often. So the recipe is
 run twice, the second time from the first network, which may be narrower. `--without` names crops with a real hand or
-microphone at the face, which are not bare.
+microphone at the face, which are not bare (not_bare.txt).
 """
 
 from __future__ import annotations
