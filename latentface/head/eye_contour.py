@@ -26,6 +26,7 @@ POINTS = {"left": (45, 42, (44, 43), (46, 47)), "right": (36, 39, (37, 38), (41,
 STEP = 0.01  # of the patch that is searched
 WIDE, LOW, HIGH = 0.46, 0.36, 0.40  # how far the patch goes to the sides, down and up
 LENGTH = 0.44  # from corner to corner, about
+TURNED = 0.03  # how much longer than their mean an eye is in a face that is turned
 #: cost of deviations from the landmarks: u and v of the outer and inner corner, and height and slant of each margin
 NEAR = np.array([40.0, 60, 60, 60, 60, 0, 60, 0])
 RADII = (0.080, 0.088, 0.096, 0.104)  # of irises
@@ -129,7 +130,12 @@ def find_eyes(photo: Pixels, left: Eye, right: Eye, before: tuple[Eye, Eye] | No
         tries = [_guesses(start, iris) for start, iris in zip(starts, irises, strict=True)]
     else:
         tries = [np.stack([_parameters(eye) for eye in pair]) for pair in zip(before, starts, strict=True)]
-    searches = [_Search(*each) for each in zip(patches, irises, map(_parameters, starts), strict=True)]
+    lengths = np.array([np.ptp(start.corners[:, 0]) for start in starts])
+    ratios = lengths / lengths.mean()
+    searches = [
+        _Search(patch, iris, _parameters(start), LENGTH * float(ratio), 1 + max(float(ratio) - 1, 0) ** 2 / TURNED**2)
+        for patch, iris, start, ratio in zip(patches, irises, starts, ratios, strict=True)
+    ]
     best = [search.climb(guesses, None) for search, guesses in zip(searches, tries, strict=True)]
     first = int(best[1][1] > best[0][1])  # the clearer one
     for k in (1 - first, first, 1 - first):
@@ -195,11 +201,19 @@ _CURVES = _curves()
 
 @dataclass(frozen=True)
 class _Search:
-    """For one eye: its patch, its iris, and the parameters that landmarks give."""
+    """For one eye: its patch, its iris, and what landmarks tell.
+
+    Attributes:
+        start: the parameters that they give, [8].
+        length: from corner to corner, about.
+        trust: how much more than usual they are trusted: in a face that is turned, edges of lids mislead.
+    """
 
     patch: _Patch
     iris: Float64Array
     start: Float64Array
+    length: float
+    trust: float
 
     def climb(self, rows: Float64Array, other: Float64Array | None) -> tuple[Float64Array, float]:
         """Local search from rows [N, 8]: the best parameters and their score; `other` should be similar."""
@@ -229,8 +243,8 @@ class _Search:
         odd = (
             3.0 * ((over - self.iris[1]) / self.iris[2] - 0.78) ** 2
             + 0.8 * ((self.iris[1] - under) / self.iris[2] - 0.95) ** 2
-            + 0.5 * ((length - LENGTH) / 0.10) ** 2 + 25 * rows[:, 5] ** 2 + 40 * rows[:, 7] ** 2
-            + np.square(moved) @ NEAR + 40 * (moved[:, 1] - moved[:, 3]) ** 2
+            + 0.5 * ((length - self.length) / 0.10) ** 2 + 25 * rows[:, 5] ** 2 + 40 * rows[:, 7] ** 2
+            + self.trust * (np.square(moved) @ NEAR) + 40 * (moved[:, 1] - moved[:, 3]) ** 2
             + 8 * np.maximum(0.02 - rows[:, 4], 0) + 40 * np.maximum(-0.01 - rows[:, 6], 0)
         )  # fmt: skip
         if other is not None:

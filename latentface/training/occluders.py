@@ -5,7 +5,7 @@ base.obj and skins. Rendered hands and drawn things are put in front of the face
 every pixel's truth is known; spectacles are drawn on some, since these are no occluders. With `--start`, faces on which
 that network produces false positives (beards, hard shadows, wide open mouths) are sampled more often. So the recipe is
 run twice, the second time from the first network, which may be narrower. `--without` names crops with a real hand or
-microphone at the face, which are not bare (not_bare.txt).
+microphone at the face, which are not bare (not_bare.txt). `--heads` adds rendered heads with beards, which are bare.
 """
 
 from __future__ import annotations
@@ -23,12 +23,16 @@ from torch import Tensor
 
 from latentface.arrays import BoolArray, Float32Array, Float64Array, Pixels
 from latentface.errors import InputError
+from latentface.faces.alignment import glance
 from latentface.faces.regions import fill
 from latentface.io.images import read_image
 from latentface.networks.occluders import OccluderConfig, OccluderNet
 from latentface.pretrained import load_occluders
+from latentface.synthface.dataset import sample_turned
 from latentface.synthface.drawn_spectacles import put_on
 from latentface.synthface.hands import read_hand
+from latentface.synthface.library import load_library
+from latentface.synthface.renderer import Renderer
 from latentface.training.loop import Loop, LoopOptions, command_line, loop_options
 from latentface.training.occluder_pictures import SHARES, Things, put_in_front, render_things
 from latentface.training.portraits import read_rows
@@ -38,6 +42,8 @@ CONFIG = OccluderConfig()
 OPTIONS = LoopOptions(minutes=28.0, learning_rate=2e-3, average=0.998, measure_every=500)
 HELD_OUT = 20  # one face in so many is held out
 SHARE_OCCLUDED = 0.75  # of a batch
+BEARDS, BEARD_TURN, FIRST_BEARD = 400, 50.0, 6_000_000  # rendered heads with beards, their turn, and the first's seed
+BEARD_WEIGHT = 1.3  # how much more often than photographs they are sampled
 SHARE_WORN = 0.15  # of a batch wears drawn spectacles
 REUSED = 3  # how often a picture is used, each time varied in another way: making one costs a third of a step
 POOL = 24  # batches of pictures that are kept for it
@@ -73,6 +79,25 @@ def read_faces(folder: Path, size: int = CONFIG.size) -> Faces:
         pictures[k] = np.asarray(crop.resize((size, size), Image.Resampling.BOX))
         points[k] = (np.asarray(row["landmarks"]) + 0.5) * size / crop.width - 0.5
     return Faces(pictures, points)
+
+
+def render_beards(heads: Path, count: int = BEARDS, size: int = CONFIG.size) -> Faces:
+    """Rendered heads without hair and spectacles, four of five with a beard, turned by up to `BEARD_TURN` degrees.
+
+    heads: made by `synthface.build`.
+    """
+    renderer = Renderer(load_library(heads), size=2 * size)
+    pictures, points = [], []
+    for seed in range(FIRST_BEARD, FIRST_BEARD + count):
+        scene = replace(sample_turned(renderer, seed, 1, BEARD_TURN), hair=None, glasses=None)
+        if seed % 5:
+            kinds = renderer.library.sizes["beard"]
+            scene = replace(scene, beard=int(np.random.default_rng([seed, 9]).integers(kinds)))
+        drawn = renderer.render(scene)
+        crop = glance(drawn.image, drawn.landmarks.astype(np.float64), size)
+        pictures.append(crop.image)
+        points.append(crop.landmarks)
+    return Faces(np.stack(pictures), np.stack(points))
 
 
 def with_spectacles(face: Pixels, landmarks: Float64Array, rng: np.random.Generator) -> Pixels:
@@ -228,6 +253,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = command_line("latentface.training.occluders", __doc__, OPTIONS, data="folder of photographs")
     parser.add_argument("--makehuman", type=Path, required=True, help="folder of MakeHuman's base.obj and skins/")
     parser.add_argument("--things", type=int, default=150, help="things of a kind (default: %(default)s)")
+    parser.add_argument("--heads", type=Path, help="heads whose renders with beards are bare faces as well")
     parser.add_argument("--without", type=Path, help="file of names of crops, one a line, not to train on")
     given = parser.parse_args(arguments)
     parts = [read_faces(folder) for folder in given.data]
@@ -245,7 +271,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     skins = [read_image(path) for path in sorted((given.makehuman / "skins").glob("*.jpg"))]
     things = render_things(hand, skins[:-2], faces[~apart].pictures, given.things, 1)
     held = render_things(hand, skins[-2:], faces[apart].pictures, 20, 2)
-    task = OccluderTask(faces[kept], things, faces[apart], held, weights=weights[kept], start=start)
+    learnt, weights = faces[kept], weights[kept]
+    if given.heads:
+        rendered = render_beards(given.heads)
+        pictures, points = (learnt.pictures, rendered.pictures), (learnt.landmarks, rendered.landmarks)
+        learnt = Faces(np.concatenate(pictures), np.concatenate(points))
+        weights = np.append(weights, np.full(len(rendered.pictures), BEARD_WEIGHT))
+    task = OccluderTask(learnt, things, faces[apart], held, weights=weights, start=start)
     options = replace(loop_options(given, OPTIONS), start=None)  # the task copies it, as it may be narrower
     print(Loop(task, given.out, options, given.device).run())
 

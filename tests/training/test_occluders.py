@@ -1,5 +1,8 @@
 """The recipe of the network that finds what is in front of faces, on plain faces."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +10,9 @@ import torch
 from latentface.errors import InputError
 from latentface.networks.occluders import OccluderConfig, OccluderNet
 from latentface.pretrained import load_occluders
+from latentface.synthface.accessories import make_beards
+from latentface.synthface.renderer import Renderer
+from latentface.training import occluders
 from latentface.training.loop import Loop, LoopOptions
 from latentface.training.occluder_pictures import SHARES, SIDE, put_in_front
 from latentface.training.occluders import (
@@ -20,6 +26,7 @@ from latentface.training.occluders import (
 from tests.helpers.curves import read_curve
 from tests.helpers.faces import face_points
 from tests.helpers.portrait_folder import write_folder
+from tests.helpers.tiny_head import beard_masks, tiny_head, tiny_library
 
 SMALL = OccluderConfig(32, (6, 8, 8))
 OPTIONS = LoopOptions(
@@ -90,3 +97,18 @@ def test_crops_are_read_at_the_networks_size(tmp_path):
     (folder / "faces.jsonl").write_text("")
     with pytest.raises(InputError, match="no faces"):
         read_faces(folder)
+
+
+def test_rendered_heads_have_beards_and_no_hair(monkeypatch: pytest.MonkeyPatch) -> None:
+    head, plain = tiny_head(), tiny_library()
+    wardrobe = replace(plain.wardrobe, garments=(*plain.wardrobe.garments, *make_beards(head, beard_masks(head))))
+    monkeypatch.setattr(occluders, "load_library", lambda path: replace(plain, wardrobe=wardrobe))
+    scenes = []
+    render = Renderer.render
+    monkeypatch.setattr(Renderer, "render", lambda self, scene: scenes.append(scene) or render(self, scene))
+    made = occluders.render_beards(Path("heads.npz"), 5, 32)
+    assert made.pictures.shape == (5, 32, 32, 3) and made.landmarks.shape == (5, 68, 2)
+    assert sum(scene.beard is not None for scene in scenes) >= 4
+    assert all(scene.hair is None and scene.glasses is None for scene in scenes)
+    eyes = made.landmarks[:, 36:48].mean(axis=1)
+    assert ((eyes > 0) & (eyes < 32)).all()
