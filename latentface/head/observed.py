@@ -31,10 +31,7 @@ from latentface.head.tint import Tint, find_tint
 from latentface.ops.raster import sample
 
 BROW = 0.05  # inter-ocular distances: half of their thickness
-DARKEST, BLACK = (
-    0.002,
-    0.8,
-)  # share of a head's pixels that are as dark as it gets, and of their value that is the photo's
+DARKEST, USUAL = 0.002, 16  # share of a head's pixels that are as dark as it gets; in any photo they are so bright
 DARK_GLASS = 0.35  # light below both eyes, as a part of that of the cheeks, from which on spectacles are sunglasses
 
 
@@ -126,7 +123,7 @@ class ObservedHead:
         some = self.photo[self.scene.box.slices][::3, ::3].reshape(-1, 3)
         darkest = np.quantile(some, DARKEST, axis=0) if len(some) else np.zeros(3)
         white = np.full(3, np.clip(110 + 0.55 * bright, 0, 255), np.float32)
-        return Tones(BLACK * darkest.astype(np.float32), white)
+        return Tones(np.maximum(darkest - USUAL, 0).astype(np.float32), white)
 
     @property
     def _cheeks(self) -> Float32Array:
