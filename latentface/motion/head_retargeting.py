@@ -45,9 +45,8 @@ MOVERS = {
     "browInnerUp": 0.5, "browOuterUp": 0.5, "browDown": 0.3,
 }  # fmt: skip
 CLOSING = 2.5  # times as fast as the driver's, lips close at most
-WIDER = (
-    0.15  # inter-ocular distances: opened so far, lips are as far apart as the driver's if they were closer at first
-)
+#: Inter-ocular distances: opened by so much, lips that were closer than the driver's at first are as far apart.
+WIDER = 0.15
 
 
 class HeadRetargeting:
