@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
 
@@ -61,6 +61,22 @@ if TYPE_CHECKING:
 
 MOST_STATISTICS = 8  # networks whose statistics are kept, a megabyte each
 _W_STATISTICS: dict[tuple[str, str], WStatistics] = {}
+_RELEASES: list[Callable[[], None]] = []
+_Load = TypeVar("_Load", bound=Callable[..., Any])
+
+
+def _kept(most: int = 1) -> Callable[[_Load], _Load]:
+    """Keep what a function loads, for so many different arguments, until `forget`.
+
+    It is loaded outside inference mode, so that it can be used in and outside it.
+    """
+
+    def keep(load: _Load) -> _Load:
+        kept = lru_cache(maxsize=most)(torch.inference_mode(False)(load))
+        _RELEASES.append(kept.cache_clear)
+        return cast(_Load, kept)
+
+    return keep
 
 
 def pick_device(name: str = "auto") -> str:
@@ -321,14 +337,13 @@ def w_statistics(generator: Generator) -> WStatistics:
     return _W_STATISTICS[key]
 
 
-@lru_cache(maxsize=4)
-@torch.inference_mode(False)  # so that cached networks can be used outside inference mode as well
+@_kept(4)
 def perceptual(device: str) -> FeatureDistance:
     """The built-in perceptual distance."""
     return pretrained.load_perceptual().to(device)
 
 
-@lru_cache(maxsize=1)
+@_kept()
 def head_model() -> HeadModel:
     """The built-in morphable head."""
     return HeadModel.load(pretrained.resolve("head", kind="head"))
@@ -343,13 +358,13 @@ def head_reader(device: str = "cpu") -> HeadReader:
     return _head_reader(pick_device(device)) if served is None else HeadReader(ServedHeadReader(served))
 
 
-@lru_cache(maxsize=1)
+@_kept()
 def mark() -> MarkNets:
     """The built-in networks of the invisible mark."""
     return pretrained.load_mark()
 
 
-@lru_cache(maxsize=1)
+@_kept()
 def mouth() -> MouthNet:
     """The built-in network that paints open mouths, in bfloat16 where the processor supports it."""
     network = pretrained.load_mouth()
@@ -357,7 +372,7 @@ def mouth() -> MouthNet:
     return network.bfloat16() if multiplies_bfloat16() else network
 
 
-@lru_cache(maxsize=2)
+@_kept(2)
 def completion(device: str = "cpu") -> CompletionNet:
     """The built-in network that completes faces."""
     network = pretrained.load_completion(device=device)
@@ -370,7 +385,7 @@ def translation(model: str | os.PathLike[str], device: str = "cpu") -> Translati
     return _translation(os.fspath(model), _stamp(model), device)
 
 
-@lru_cache(maxsize=1)
+@_kept()
 def finders() -> Finders:
     """The built-in networks that find what is in front of faces and behind them; bfloat16 where it is supported."""
     networks = pretrained.load_spectacles(), pretrained.load_occluders(), pretrained.load_matte()
@@ -398,14 +413,9 @@ def builtin_digest() -> str:
 
 def forget() -> None:
     """Release all loaded networks."""
-    networks = (
-        perceptual, _animator, _talking_head, _encoder, _named_encoder, _faces, _generator, _landmarks, _retargeting,
-        _rhythm, _translation,
-    )  # fmt: skip
     choice.forget()
-    small = (head_model, _head_reader, mark, mouth, completion, finders)
-    for kept in (*networks, *small, _expressions, _preconditioner):
-        kept.cache_clear()
+    for release in _RELEASES:
+        release()
     _W_STATISTICS.clear()
 
 
@@ -415,58 +425,50 @@ def _stamp(name: str | os.PathLike[str]) -> int:
     return path.stat().st_mtime_ns if path.is_file() else 0
 
 
-@lru_cache(maxsize=4)
-@torch.inference_mode(False)  # so that cached networks can be used outside inference mode as well
+@_kept(4)
 def _generator(name: str, stamp: int, device: str) -> Generator:
     return pretrained.load_generator(name, device=device)
 
 
-@lru_cache(maxsize=4)
-@torch.inference_mode(False)  # so that cached networks can be used outside inference mode as well
+@_kept(4)
 def _encoder(lineage: tuple[str, ...], device: str) -> LatentEncoder | None:
     found = pretrained.find_encoder(*lineage)
     return found if found is None else found.to(device)
 
 
-@lru_cache(maxsize=2)
+@_kept(2)
 def _named_encoder(name: str, stamp: int, device: str) -> LatentEncoder | PspEncoder:
     return pretrained.load_encoder(name, device=device)
 
 
-@lru_cache(maxsize=4)
-@torch.inference_mode(False)  # so that cached networks can be used outside inference mode as well
+@_kept(4)
 def _expressions(lineage: tuple[str, ...]) -> Subspace | None:
     return pretrained.find_expressions(*lineage)
 
 
-@lru_cache(maxsize=4)
-@torch.inference_mode(False)  # so that cached networks can be used outside inference mode as well
+@_kept(4)
 def _preconditioner(lineage: tuple[str, ...]) -> Preconditioner | None:
     return pretrained.find_preconditioner(*lineage)
 
 
-@lru_cache(maxsize=2)
-@torch.inference_mode(False)  # so that cached networks can be used outside inference mode as well
+@_kept(2)
 def _animator(name: str, stamp: int, device: str) -> MotionModel:
     from latentface.networks.motion.inference import fold
 
     return fold(pretrained.load_motion(name, device=device))
 
 
-@lru_cache(maxsize=2)
-@torch.inference_mode(False)  # so that cached networks can be used outside inference mode as well
+@_kept(2)
 def _talking_head(name: str, stamp: int, device: str) -> Vid2VidModel:
     return pretrained.load_vid2vid(name, device=device)
 
 
-@lru_cache(maxsize=2)
-@torch.inference_mode(False)  # so that cached networks can be used outside inference mode as well
+@_kept(2)
 def _head_reader(device: str) -> HeadReader:
     return HeadReader(pretrained.load_head_reader(device=device))
 
 
-@lru_cache(maxsize=4)
-@torch.inference_mode(False)  # so that cached networks can be used outside inference mode as well
+@_kept(4)
 def _landmarks(name: str, stamp: int) -> LandmarkPredictor:
     if name == "dlib68":
         return dlib_landmarks.DlibLandmarks(dlib_landmarks.find_dlib68())
@@ -478,28 +480,24 @@ def _landmarks(name: str, stamp: int) -> LandmarkPredictor:
     return dlib_landmarks.DlibLandmarks(path)
 
 
-@lru_cache(maxsize=2)
-@torch.inference_mode(False)  # so that cached networks can be used outside inference mode as well
+@_kept(2)
 def _faces(device: str) -> tuple[IdentityNet, EmotionNet, LandmarkNet]:
     """The identity, emotion and landmark networks."""
     identity, emotion = pretrained.load_identity(device=device), pretrained.load_emotion(device=device)
     return identity, emotion, pretrained.load_landmarks(device=device)
 
 
-@lru_cache(maxsize=2)
-@torch.inference_mode(False)  # so that cached networks can be used outside inference mode as well
+@_kept(2)
 def _retargeting(name: str, stamp: int, device: str) -> RetargetNet:
     return pretrained.load_retargeting(name, device=device)
 
 
-@lru_cache(maxsize=2)
-@torch.inference_mode(False)  # so that cached networks can be used outside inference mode as well
+@_kept(2)
 def _rhythm(name: str, stamp: int) -> RhythmNet:
     return pretrained.load_rhythm(name)
 
 
-@lru_cache(maxsize=2)
-@torch.inference_mode(False)  # so that cached networks can be used outside inference mode as well
+@_kept(2)
 def _translation(name: str, stamp: int, device: str) -> TranslationNet:
     network = pretrained.load_translation(name, device=device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -20,7 +20,6 @@ from latentface.head.mouth_canvas import (
     MouthFrame,
     check_opening,
     dim_slit,
-    in_photo_colours,
     lay_canvas,
     sample_canvas,
     shade_lips,
@@ -119,7 +118,7 @@ def paint_mouth(
     if tone is not None:
         painted = _toned(painted, hints[0] * torch.from_numpy(covered > 0.9), tone)
     painted = shade_lips(painted, covered, 1)
-    inside = dim_slit(in_photo_colours(painted, image, told), image, covered, 1)
+    inside = dim_slit(painted, image, covered, 1)
     return lay_canvas(photo, opening, inside, matrix, config, 1)
 
 

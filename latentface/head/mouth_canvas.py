@@ -1,4 +1,4 @@
-"""The mouth's canvas: photo to canvas and back, at the photo's own resolution and in its own colours."""
+"""The mouth's canvas: photo to canvas and back, at the photo's own resolution."""
 
 from __future__ import annotations
 
@@ -25,8 +25,6 @@ EDGE = 0.35
 SHADE, SHADE_DEPTH = 0.25, 1.6
 #: Darkening between lips that nearly touch, and the height, in canvas pixels, at which it ends.
 NARROW, NARROW_HEIGHT = 0.5, 3.5
-#: A photo whose colours deviate less than this (0 to 255, RMS) from one curve is black-and-white or tinted.
-COLOURLESS = 2.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,25 +136,6 @@ def _sharpened(image: Tensor) -> Tensor:
     least = F.interpolate(-F.max_pool2d(-around, 3, 1), scale_factor=2.0, mode="nearest")
     steep: Tensor = torch.minimum(torch.maximum(double + 0.9 * (double - soft), least), most)[0]
     return steep
-
-
-def in_photo_colours(inside: Tensor, image: Tensor, covered: Tensor) -> Tensor:
-    """Make colours [3, h, w] (0 to 255) grey or tinted if the photo [3, h, w] (-1 to 1) is.
-
-    The photo's channels are fitted by quadratic curves of its luminance; the residual is its colourfulness.
-    """
-    luma = torch.tensor([0.299, 0.587, 0.114])
-    seen = ((image + 1) * 127.5)[:, covered < 0.02]
-    light = (luma @ seen) / 255
-    terms = torch.stack([torch.ones_like(light), light, light**2], 1)
-    curve = torch.linalg.lstsq(terms, seen.T).solution  # [3, 3]
-    if float((terms @ curve - seen.T).square().mean().sqrt()) > COLOURLESS:
-        return inside
-    light = torch.tensordot(luma, inside, 1) / 255
-    tinted: Tensor = (torch.stack([torch.ones_like(light), light, light**2], -1) @ curve).clamp(0, 255)
-    if bool((seen == seen[0]).all()):  # the curves of three equal channels are as good as equal
-        tinted = tinted[..., :1].expand_as(tinted)
-    return tinted.permute(2, 0, 1)
 
 
 def dim_slit(inside: Tensor, image: Tensor, covered: Float32Array, fine: int) -> Tensor:

@@ -16,7 +16,6 @@ from latentface.head.mouth_canvas import (
     MouthFrame,
     check_opening,
     dim_slit,
-    in_photo_colours,
     lay_canvas,
     sample_canvas,
     shade_lips,
@@ -106,9 +105,8 @@ def lay_mouth(
     gain = _gain(own, _around(image, covered, own.fine), tone)
     carried = _between_lips(own, covered) if (covered > 0.5).any() else np.zeros_like(own.colours, dtype=np.float64)
     inside = torch.from_numpy(carried * gain).float().permute(2, 0, 1)
-    image = image / 127.5 - 1
-    inside = in_photo_colours(inside.clamp(0, 255), image, torch.from_numpy(covered))
-    inside = dim_slit(shade_lips(inside, covered, own.fine), image, covered, own.fine)
+    inside = shade_lips(inside.clamp(0, 255), covered, own.fine)
+    inside = dim_slit(inside, image / 127.5 - 1, covered, own.fine)
     return lay_canvas(photo, opening, inside, matrix, config, own.fine)
 
 

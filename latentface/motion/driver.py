@@ -25,7 +25,7 @@ from latentface.faces.square import SIDE, Square, shrink
 from latentface.io.clip import Clip, Frame
 from latentface.io.images import to_tensor
 from latentface.motion.face_model import FaceModel, Points
-from latentface.motion.free_view import HeadFilter, HeadRetargeting
+from latentface.motion.free_view import FreeViewRetargeting, HeadFilter
 from latentface.motion.in_order import free_cores, in_order
 from latentface.motion.one_euro import OneEuro
 from latentface.networks.motion.geometry import Keypoints, invert, multiply
@@ -268,7 +268,7 @@ def smoother(like: Points, strength: float) -> Callable[[Points, Fraction], Poin
 def retargeting(source: Points, reference: Points, options: AnimateOptions) -> Callable[[Points], Points]:
     """Driving points -> points of the source, given those of the driver's reference frame."""
     if isinstance(source, Head):
-        return HeadRetargeting(source, reference, options)
+        return FreeViewRetargeting(source, reference, options)
     return Retargeting(source, reference, options)
 
 

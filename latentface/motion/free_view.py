@@ -20,7 +20,7 @@ ANGLE_SPEED = 30.0  # degrees that count as much as half a picture when motion i
 
 
 @dataclass(frozen=True, eq=False)
-class HeadRetargeting:
+class FreeViewRetargeting:
     """The state of a driver's head -> that of the source's.
 
     relative: angles, deformation and translation change by as much as the driver's have since its reference, and the

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from latentface.errors import UsageError
-from latentface.motion.free_view import NECK, HeadFilter, HeadRetargeting
+from latentface.motion.free_view import NECK, FreeViewRetargeting, HeadFilter
 from latentface.networks.vid2vid.geometry import transform
 from latentface.options.clips import AnimateOptions, ViewOptions
 from tests.helpers.talking_heads import heads
@@ -19,39 +19,39 @@ SOURCE, REFERENCE, DRIVING = (heads(1, seed=seed) for seed in (1, 2, 3))
 
 
 def test_the_reference_leaves_the_source_as_it_is() -> None:
-    moved = HeadRetargeting(SOURCE, REFERENCE, OPTIONS)(REFERENCE)
+    moved = FreeViewRetargeting(SOURCE, REFERENCE, OPTIONS)(REFERENCE)
     torch.testing.assert_close(moved.value, SOURCE.value)
 
 
 def test_changes_of_the_driver_are_added_and_the_person_stays() -> None:
-    moved = HeadRetargeting(SOURCE, REFERENCE, OPTIONS)(DRIVING)
+    moved = FreeViewRetargeting(SOURCE, REFERENCE, OPTIONS)(DRIVING)
     torch.testing.assert_close(moved.canonical, SOURCE.canonical)
     torch.testing.assert_close(moved.angles, SOURCE.angles + DRIVING.angles - REFERENCE.angles)
     ratio = SOURCE.scale / REFERENCE.scale
     torch.testing.assert_close(moved.scale, DRIVING.scale * ratio)
     shift = moved.translation - SOURCE.translation
     torch.testing.assert_close(shift, (DRIVING.translation - REFERENCE.translation) * ratio)
-    plain = HeadRetargeting(SOURCE, REFERENCE, replace(OPTIONS, adapt_scale=False))(DRIVING)
+    plain = FreeViewRetargeting(SOURCE, REFERENCE, replace(OPTIONS, adapt_scale=False))(DRIVING)
     torch.testing.assert_close(plain.translation - SOURCE.translation, DRIVING.translation - REFERENCE.translation)
 
 
 def test_absolute_motion_is_that_of_the_driver() -> None:
-    moved = HeadRetargeting(SOURCE, REFERENCE, replace(OPTIONS, mode="absolute"))(DRIVING)
+    moved = FreeViewRetargeting(SOURCE, REFERENCE, replace(OPTIONS, mode="absolute"))(DRIVING)
     torch.testing.assert_close(moved.canonical, SOURCE.canonical)
     for name in ("angles", "scale", "translation", "deformation"):
         torch.testing.assert_close(getattr(moved, name), getattr(DRIVING, name))
 
 
 def test_a_view_holds_the_head_or_adds_to_its_movement() -> None:
-    free = HeadRetargeting(SOURCE, REFERENCE, OPTIONS)(DRIVING)
-    held = HeadRetargeting(SOURCE, REFERENCE, replace(OPTIONS, yaw=25.0, roll=0.0))(DRIVING)
+    free = FreeViewRetargeting(SOURCE, REFERENCE, OPTIONS)(DRIVING)
+    held = FreeViewRetargeting(SOURCE, REFERENCE, replace(OPTIONS, yaw=25.0, roll=0.0))(DRIVING)
     assert held.angles[0].tolist() == pytest.approx([25.0, float(free.angles[0, 1]), 0.0])
-    added = HeadRetargeting(SOURCE, REFERENCE, replace(OPTIONS, yaw=25.0, view="add"))(DRIVING)
+    added = FreeViewRetargeting(SOURCE, REFERENCE, replace(OPTIONS, yaw=25.0, view="add"))(DRIVING)
     assert float(added.angles[0, 0] - free.angles[0, 0]) == pytest.approx(25.0)
     neck = torch.tensor([[NECK]])
     places = [transform(head.frame, neck)[..., :2] + head.translation[:, None, :2] for head in (free, held)]
     torch.testing.assert_close(*places)  # the neck stays where it is
-    loose = HeadRetargeting(heads(1, rigid=False), heads(1, rigid=False), replace(OPTIONS, yaw=25.0))
+    loose = FreeViewRetargeting(heads(1, rigid=False), heads(1, rigid=False), replace(OPTIONS, yaw=25.0))
     assert loose(heads(1, rigid=False)).translation.equal(heads(1).translation)
 
 
