@@ -72,9 +72,14 @@ class PersonTracker:
         return made
 
     def find(self, picture: Pixels) -> Float64Array | None:
-        """Landmarks [68, 2] of that person in any frame, which is searched; None if they are not in it."""
+        """Landmarks [68, 2] of that person in one of some frames; None if they are not in it.
+
+        The frames are searched, or if nobody else is in them, looked at where the face was in the one before.
+        """
+        if self._alone is not None:
+            return self._alone(picture)
         landmarks = self.people.landmarks
-        if self.number is None or self._alone is not None:
+        if self.number is None:
             return best_face(picture, landmarks)
         faces = find_faces(picture, landmarks, SEARCH_SIDE)
         return self.people.find(picture, faces, self.number) if faces else None

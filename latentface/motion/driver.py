@@ -26,7 +26,6 @@ from latentface.io.clip import Clip, Frame
 from latentface.io.images import to_tensor
 from latentface.motion.face_model import FaceModel, Points
 from latentface.motion.free_view import FreeViewRetargeting, HeadFilter
-from latentface.motion.in_order import free_cores, in_order
 from latentface.motion.one_euro import OneEuro
 from latentface.networks.motion.geometry import Keypoints, invert, multiply
 from latentface.networks.vid2vid.geometry import Head
@@ -174,16 +173,11 @@ def find_reference(
     found: tuple[float, int, Frame, Float64Array] | None = None
     index = -1
 
-    def search(numbered: tuple[int, Frame]) -> tuple[int, Frame, Float64Array | None]:
-        index, frame = numbered
+    for index, frame in enumerate(frames if person is None else _begun(frames, person)):
         if index % step:
-            return index, frame, None
+            continue
         picture = frame.pixels[..., :3]
-        return index, frame, best_face(picture, landmarks) if person is None else person.find(picture)
-
-    numbered = enumerate(frames if person is None else _begun(frames, person))
-    searched = in_order(numbered, search, free_cores()) if best else map(search, numbered)
-    for index, frame, points in searched:
+        points = best_face(picture, landmarks) if person is None else person.find(picture)
         if points is None:
             continue
         distance = unlikeness(points, like) if best else 0.0

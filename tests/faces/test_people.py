@@ -148,6 +148,21 @@ def test_a_person_is_found_in_any_frame() -> None:
     assert chosen.find(frame({RED: (150, 40)})) is None and chosen.find(frame({})) is None
 
 
+def test_one_face_alone_is_found_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = PersonTracker(People(Places(), embed), lone=True)
+    first = frame({RED: (10, 30)})
+    chosen.begin(first)
+    assert chosen.find(first) is not None
+    monkeypatch.setattr(alignment, "detect_faces", lambda picture: pytest.fail("searched"))
+    points = chosen.find(frame({RED: (20, 30)}))
+    assert points is not None and colour_at(frame({RED: (20, 30)}), points) == RED
+    monkeypatch.undo()
+    are_faces(monkeypatch)
+    assert chosen.find(frame({})) is None
+    points = chosen.find(frame({RED: (200, 30)}))
+    assert points is not None and colour_at(frame({RED: (200, 30)}), points) == RED
+
+
 def test_one_face_alone_is_followed_without_a_search_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
     tracker = PersonTracker(People(Places(), embed), lone=True)
     assert tracker(frame({RED: (10, 30)})) is not None and tracker.track == 1
