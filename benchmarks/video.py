@@ -45,7 +45,7 @@ from latentface.options.clips import SequenceOptions, VideoOptions
 from latentface.pretrained import load_emotion, load_identity, load_landmarks
 
 FPS, SECONDS = 10, 0.8  # seconds for each of the two emotions: 16 frames a video
-OPTIONS = SequenceOptions(hold=0.5)
+OPTIONS = SequenceOptions(hold=0.5, blinks=0.0, sway=0.0)
 METHODS = ("latent", "cross-fade")
 COLUMNS = ("ACD, all pairs", "ACD, consecutive", "ACD, to the first", "cosine", "acceleration", "hits %", "sharpness %")
 SHOWN = 8

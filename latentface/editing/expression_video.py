@@ -21,7 +21,7 @@ from latentface.editing.head_placement import HeadPlacer
 from latentface.editing.inverted_face import Face, Note
 from latentface.editing.placement import check_composite, find_points, make_placer, synthesise
 from latentface.emotion import Emotion, EmotionSequence
-from latentface.emotions.sequencer import Blinks, Repertoire, Sequencer, Sway, Timeline, frame_times
+from latentface.emotions.sequencer import Blinks, Repertoire, Sequencer, Sway, Timeline, frame_times, idle_motion
 from latentface.errors import UsageError
 from latentface.faces.crop import FaceCrop, map_points
 from latentface.head.control_names import parse_parts
@@ -32,7 +32,7 @@ from latentface.io.clip import Clip, Frame, parse_rate
 from latentface.io.provenance import COMPOSITE, GENERATED
 from latentface.latents.latent import Direction, Latent
 from latentface.motion.in_order import free_cores, in_order
-from latentface.options.clips import SequenceOptions, VideoOptions
+from latentface.options.clips import BLINKS, SWAY, SequenceOptions, VideoOptions
 from latentface.options.photos import CompositeOptions
 
 if TYPE_CHECKING:
@@ -236,13 +236,11 @@ def _perform_by_head(
     if options.rest:
         shown = int(api.find_recogniser("emotion", device)(crop.image[None])[0].argmax())
         own[shown] = float(shown != Emotion.NEUTRAL.index)
-    timeline, source = Timeline(sequence, options, own), np.random.default_rng(options.seed)
+    timeline = Timeline(sequence, options, own)
     return HeadPerformance(
         placer,
         timeline,
-        Blinks(timeline.seconds, options.blinks, source),
-        Sway(timeline.seconds, options.sway, options.loop, source),
-        Sway(timeline.seconds, options.sway / 2, options.loop, source),
+        *idle_motion(timeline.seconds, options, BLINKS, SWAY),
         rate,
         count,
         options.rest,

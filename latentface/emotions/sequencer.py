@@ -152,10 +152,7 @@ class Sequencer:
                 for e, used in zip(Emotion, wanted, strict=True)
             ]
         )
-        source = np.random.default_rng(self.options.seed)
-        self.shut = Blinks(self.seconds, self.options.blinks, source)
-        self.yaw = Sway(self.seconds, self.options.sway, self.options.loop, source)
-        self.pitch = Sway(self.seconds, self.options.sway / 2, self.options.loop, source)
+        self.shut, self.yaw, self.pitch = idle_motion(self.seconds, self.options)
         by_latent = ((repertoire.blink, self.shut), (repertoire.yaw, self.yaw), (repertoire.pitch, self.pitch))
         self._extras: list[tuple[Tensor, Blinks | Sway]] = [
             (_fitting(start, direction, direction.name), signal)
@@ -219,6 +216,17 @@ def slerp(a: Tensor, b: Tensor, way: Tensor) -> Tensor:
     second = torch.where(straight, way.expand_as(angle), torch.sin(way * angle) / sine)
     turned: Tensor = first * a / lengths[0] + second * b / lengths[1]
     return turned * (lengths[0] + way * (lengths[1] - lengths[0]))
+
+
+def idle_motion(
+    seconds: float, options: SequenceOptions, blinks: float = 0.0, sway: float = 0.0
+) -> tuple[Blinks, Sway, Sway]:
+    """What a face does besides its emotions: blinks, and the head's yaw and pitch; `blinks`, `sway`: the defaults."""
+    source = np.random.default_rng(options.seed)
+    blinks = blinks if options.blinks is None else options.blinks
+    sway = sway if options.sway is None else options.sway
+    shut, yaw = Blinks(seconds, blinks, source), Sway(seconds, sway, options.loop, source)
+    return shut, yaw, Sway(seconds, sway / 2, options.loop, source)
 
 
 class Blinks:

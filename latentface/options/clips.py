@@ -9,6 +9,7 @@ from latentface.errors import UsageError
 from latentface.modes import Condition, check_effect, spell_value, when
 from latentface.options.fields import check, option, parts_option, precision_option
 
+BLINKS, SWAY = 12.0, 1.5  # blinks a minute, and degrees, of a head in a photo that shows one emotion after another
 _RELATIVE = (when("mode", "relative"),)
 _BY_KEYPOINTS = (when("engine", "motion", "vid2vid"),)
 _FREE_VIEW = (when("engine", "vid2vid"),)
@@ -212,10 +213,20 @@ class SequenceOptions:
     loop: bool = option(False, "End as the clip begins, so that it can be played in a loop.")
     strength: float = option(1.0, "Factor that multiplies every strength of the sequence.", minimum=0.0, maximum=2.0)
     rest: bool = option(True, "Remove the expression that the photo shows, so that neutral is a face at rest.")
-    blinks: float = option(
-        0.0, "Number of blinks a minute; people at rest blink about 15 times.", minimum=0.0, maximum=60.0
+    blinks: float | None = option(
+        None,
+        f"Number of blinks a minute; people at rest blink about 15 times. By default {BLINKS:g} where the head model "
+        "moves the photo, and none otherwise.",
+        minimum=0.0,
+        maximum=60.0,
     )
-    sway: float = option(0.0, "Size of small head movements, in degrees.", minimum=0.0, maximum=15.0)
+    sway: float | None = option(
+        None,
+        f"Size of small head movements, in degrees; by default {SWAY:g} where the head model moves the photo, and none "
+        "otherwise.",
+        minimum=0.0,
+        maximum=15.0,
+    )
     seed: int = option(0, "Seed of the blinks and head movements.", minimum=0, maximum=2**63 - 1)
 
     def __post_init__(self) -> None:

@@ -12,7 +12,7 @@ from latentface.directions.meaning import EMOTION_UNIT
 from latentface.emotion import Emotion
 from latentface.errors import UsageError
 from latentface.head.control_names import NEUTRALISE
-from latentface.options.clips import SequenceOptions, VideoOptions
+from latentface.options.clips import BLINKS, SWAY, SequenceOptions, VideoOptions
 from latentface.studio.blocks import parse_blocks
 from latentface.studio.desk import Desk
 from latentface.studio.faces import face_choice
@@ -38,8 +38,8 @@ def _lay_out(desk: Desk) -> Controls:
     show_line(line_of_emotions, {table: BEGINNING}, "video-line")
     with gr.Accordion("How it moves, and the file", open=False):
         with gr.Row():
-            blinks = gr.Slider(0, 30, 0, step=1, label="Blinks a minute", min_width=200)
-            sway = gr.Slider(0, 8, 0, step=0.5, label="Sway (°)", min_width=200)
+            blinks = gr.Slider(0, 30, BLINKS, step=1, label="Blinks a minute", min_width=200)
+            sway = gr.Slider(0, 8, SWAY, step=0.5, label="Sway (°)", min_width=200)
         only = parts_choice("video-only")
         with gr.Row():
             fps = gr.Dropdown(["12", "25", "30", "50"], value="25", label="Frames a second", min_width=110)

@@ -17,6 +17,7 @@ from latentface.emotions.sequencer import (
     Sway,
     Timeline,
     frame_times,
+    idle_motion,
     slerp,
 )
 from latentface.errors import LatentMismatch, UsageError
@@ -193,6 +194,18 @@ def test_a_loop_closes() -> None:
 
 
 # ---------------------------------------------------------------------------------------------- blinks and sway
+
+
+def test_blinks_and_sway_are_the_callers_unless_the_options_say_otherwise() -> None:
+    times = np.linspace(0, 20, 501)
+
+    def most(options: SequenceOptions, *usual: float) -> list[float]:
+        return [float(np.abs(signal(times)).max()) for signal in idle_motion(20.0, options, *usual)]
+
+    assert most(SequenceOptions()) == [0, 0, 0] == most(SequenceOptions(blinks=0.0, sway=0.0), 15.0, 2.0)
+    shut, yaw, pitch = most(SequenceOptions(), 15.0, 2.0)
+    assert shut > 0.9 and 0.5 < yaw <= 2 and 0.2 < pitch <= 1
+    assert most(SequenceOptions(blinks=15.0, sway=2.0)) == [shut, yaw, pitch]
 
 
 def test_blinks_are_as_long_and_as_many_as_they_should_be() -> None:
