@@ -19,23 +19,25 @@ ACTION_UNITS: dict[Emotion, dict[str, float]] = {
     Emotion.HAPPINESS: {  # 6 12 25
         "mouthSmile": 0.95, "cheekSquint": 0.5, "mouthUpperUp": 0.25, "jawOpen": 0.08, "eyeSquint": 0.05,
     },
-    Emotion.SADNESS: {  # 1 4 15 17
-        "browInnerUp": 1.25, "browDown": 0.9, "mouthFrown": 1.25, "mouthShrugLower": 1.0, "eyeSquint": 0.15,
+    Emotion.SADNESS: {  # 1 4 15 17 18
+        "browInnerUp": 1.25, "browDown": 1.1, "mouthFrown": 1.25, "mouthShrugLower": 1.25, "mouthShrugUpper": 0.6,
+        "mouthPucker": 0.3, "mouthPress": 0.3, "jawOpen": 0.15, "eyeSquint": 0.15,
     },
     Emotion.SURPRISE: {  # 1 2 5 26
-        "browInnerUp": 0.9, "browOuterUp": 0.95, "eyeWide": 1.25, "jawOpen": 0.9, "mouthFunnel": 0.3,
+        "browInnerUp": 0.9, "browOuterUp": 0.57, "eyeWide": 1.4, "jawOpen": 0.83, "mouthFunnel": 0.3,
+        "mouthPucker": 0.22,
     },
-    Emotion.ANGER: {  # 4 5 9 10 16 22 26
-        "browDown": 1.3, "eyeWide": 0.15, "noseSneer": 0.8, "mouthUpperUp": 0.35, "mouthLowerDown": 0.6,
-        "jawOpen": 0.5, "mouthFunnel": 0.3, "mouthFrown": 0.3,
+    Emotion.ANGER: {  # 4 5 7 9 10 16 26
+        "browDown": 1.2, "eyeWide": 0.15, "eyeSquint": 0.36, "noseSneer": 1.07, "mouthUpperUp": 0.45,
+        "mouthLowerDown": 0.8, "jawOpen": 0.8, "mouthFunnel": 0.1, "mouthFrown": 0.2,
     },
-    Emotion.DISGUST: {  # 4 7 9 10 15 17
-        "noseSneer": 1.25, "mouthUpperUp": 0.7, "mouthFrown": 0.8, "browDown": 0.9, "eyeSquint": 0.8,
-        "mouthShrugLower": 0.6,
+    Emotion.DISGUST: {  # 4 6 7 9 10 15 17
+        "noseSneer": 1.25, "mouthUpperUp": 0.7, "mouthFrown": 1.1, "browDown": 0.6, "cheekSquint": 0.67,
+        "eyeSquint": 0.65, "mouthShrugLower": 0.6, "mouthPress": 0.45,
     },
-    Emotion.FEAR: {  # 1 2 4 5 20 25 26
-        "browInnerUp": 1.25, "browOuterUp": 0.9, "browDown": 1.3, "eyeWide": 1.6, "mouthStretch": 1.25,
-        "jawOpen": 0.5, "mouthLowerDown": 1.25, "mouthUpperUp": 0.15, "mouthFrown": 0.25,
+    Emotion.FEAR: {  # 1 2 4 5 15 20 25 26
+        "browInnerUp": 1.25, "browOuterUp": 0.3, "browDown": 1.3, "eyeWide": 1.6, "mouthStretch": 1.25,
+        "jawOpen": 0.65, "mouthLowerDown": 1.1, "mouthUpperUp": 0.45, "mouthFrown": 1.25, "mouthFunnel": 0.15,
     },
 }  # fmt: skip
 #: The share of a full emotion from which on nothing of the face's own expression remains.
