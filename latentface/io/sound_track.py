@@ -65,7 +65,10 @@ class SoundTrack:
             if packet.pts * packet.time_base >= time:
                 self.pending = packet
                 return None
-            self.container.mux(packet)
+            try:
+                self.container.mux(packet)
+            except av.error.InvalidDataError as error:  # not of this file, whose packets are made here or copied
+                raise self._damaged(error) from None
 
     def close(self) -> None:
         """End the sound with the picture; anything the encoder still holds back is dropped."""
@@ -178,7 +181,10 @@ class SoundTrack:
         try:
             yield from start()
         except (av.FFmpegError, OSError) as error:
-            raise InputError(f"{self.sound.path}: the sound is damaged ({error}); leave it out") from None
+            raise self._damaged(error) from None
+
+    def _damaged(self, error: av.FFmpegError | OSError) -> InputError:
+        return InputError(f"{self.sound.path}: the sound is damaged ({error.strerror or error}); leave it out")
 
 
 class _Mended:

@@ -164,6 +164,16 @@ def test_sound_that_is_missing_is_told_by_its_name(tmp_path: Path) -> None:
         write_clip(tmp_path / "out.mp4", silent)
 
 
+def test_sound_that_cannot_be_copied_is_the_fault_of_its_own_file(tmp_path: Path) -> None:
+    source = record(tmp_path / "odd.mp4", "libmp3lame")
+    content = bytearray(source.read_bytes())
+    content[content.index(b"mp4a") + 13] = 1  # another version of the description, of which the rest makes no sense
+    source.write_bytes(content)
+    with pytest.raises(InputError, match=r"odd\.mp4: the sound is damaged"):
+        write_clip(tmp_path / "out.mp4", read_clip(source))
+    assert not (tmp_path / "out.mp4").exists()
+
+
 CLICKS = (0.5, 59.7, 299.9, 598.2)  # seconds
 RATE = 44100
 
