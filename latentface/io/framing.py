@@ -49,18 +49,21 @@ class Framing:
         aspect: of a pixel, width by height.
         margins: what its container cuts off; None for nothing.
         turn: how it is brought upright; None for as it is.
+        size: width and height of its first frame, in which all are shown; None for those of each.
     """
 
     alpha: bool = False
     aspect: Fraction = Fraction(1)
     margins: Margins | None = None
     turn: Turn | None = None
+    size: tuple[int, int] | None = None
 
     def pixels(self, frame: Any) -> Pixels:
         """A decoded frame as uint8 [H, W, 3], or [H, W, 4] with alpha."""
-        width = max(1, round(frame.width * self.aspect))
-        size = {"width": width, "height": frame.height} if self.aspect != 1 else {}
-        pixels = to_srgb(frame, self.alpha, **size)
+        width, height = self.size or (frame.width, frame.height)
+        wide = max(1, round(width * self.aspect))
+        scaled = (wide, height) != (frame.width, frame.height)
+        pixels = to_srgb(frame, self.alpha, **({"width": wide, "height": height} if scaled else {}))
         if self.margins is not None:
-            pixels = self.margins.cut(pixels, width / frame.width)
+            pixels = self.margins.cut(pixels, wide / width)
         return np.ascontiguousarray(pixels) if self.turn is None else self.turn.upright(pixels)

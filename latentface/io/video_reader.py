@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,6 +33,7 @@ _DEFAULT_DELAY = 100  # milliseconds: what browsers show for a frame without a d
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # FFmpeg's own leave the alpha plane aside
 _UNTIMED = 300  # frames without a time with which a stream may begin
 _BROKEN_END = "its last frame is damaged and left out"
+_OTHER_SIZES = "its frames change their size, and are all shown in that of the first"
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class Film:
         try:
             with open_media(self.path) as container:
                 for frame, last in increasing(self._timed(container), 1 / self.rate):
+                    if (frame.width, frame.height) != self.framing.size:
+                        self._note(_OTHER_SIZES)
                     yield Frame(self.framing.pixels(frame), last)
                     count += 1
         except (av.FFmpegError, OSError) as error:
@@ -61,15 +65,15 @@ class Film:
             promised = f"{self.expected} frames" if lacks else f"{float((self.end or 0) - self.start):.2f} s"
             raise InputError(f"{self._damage(count, last)}, its header promises {promised}")
         if count + 1 == self.expected:
-            self._note_broken_end()
+            self._note(_BROKEN_END)
 
-    def _note_broken_end(self) -> None:
-        note = f"{self.path}: {_BROKEN_END}"
+    def _note(self, text: str) -> None:
+        note = f"{self.path}: {text}"
         if note not in self.notes:
             self.notes.append(note)
 
     def _timed(self, container: Any) -> Iterator[tuple[Any, Fraction | None]]:
-        for frame in decode(container, self._note_broken_end):
+        for frame in decode(container, partial(self._note, _BROKEN_END)):
             time = _time(frame)
             yield frame, None if time is None else snap(time - self.start, self.rate, frame.time_base)
 
@@ -100,7 +104,8 @@ def open_film(path: Path) -> Clip:
             promised, start = _promised(stream), _start(chain([frame], frames if speaks else ()), rate)
             end = None if promised is not None else _end(container, stream)
             margins = margins_of(path, stream.id, (frame.width, frame.height))
-            framing = Framing(has_alpha, Fraction(stream.sample_aspect_ratio or 1), margins, Turn.of(frame))
+            aspect, size = Fraction(stream.sample_aspect_ratio or 1), (frame.width, frame.height)
+            framing = Framing(has_alpha, aspect, margins, Turn.of(frame), size)
             height, width = framing.pixels(frame).shape[:2]
             heard = Fraction(0) if _is_avi(container) else start  # an AVI's sound does not wait for its decoder
             sound = Sound(path, heard) if speaks else None

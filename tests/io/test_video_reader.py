@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -42,6 +43,25 @@ def test_phones_turn_and_front_cameras_mirror(rotation: int, turned: int, mirror
     expected = expected[:, ::-1] if mirrored else expected
     assert clip.size == (expected.shape[1], expected.shape[0])
     assert np.abs(next(iter(clip)).pixels.astype(int) - expected).mean() < 3
+
+
+def test_frames_of_other_sizes_are_shown_in_that_of_the_first(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.avi"), "w") as container:
+        stream = container.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for k, (width, height) in enumerate([(64, 48), (32, 24), (128, 96)]):
+            file = BytesIO()
+            Image.new("RGB", (width, height), (80 * k, 120, 40)).save(file, "JPEG", quality=95)
+            packet = av.Packet(file.getvalue())
+            packet.stream, packet.pts, packet.dts, packet.time_base = stream, k, k, Fraction(1, 25)
+            packet.is_keyframe = True
+            container.mux(packet)
+    clip = read_clip(tmp_path / "a.avi")
+    frames = [frame.pixels for frame in clip]
+    assert clip.size == (64, 48) and [frame.shape for frame in frames] == [(48, 64, 3)] * 3
+    assert [round(float(frame[..., 0].mean()) / 80) for frame in frames] == [0, 1, 2]
+    assert write_clip(tmp_path / "b.mp4", clip).frames == 3
+    assert [note for note in clip.notes if "change their size" in note]
 
 
 @pytest.mark.parametrize(
