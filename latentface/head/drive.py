@@ -139,7 +139,7 @@ class Driver(ObservedHead):
             return []
         scene = self.scene
         blend = BLEND if self.spectacles is None else 0.25 * BLEND  # frames do not move with lids
-        sockets = map(Socket, SIDES, self.eyes, self.mesh_eyes, self.lid_skin, self.folds)
+        sockets = map(Socket, SIDES, self.eyes, self.mesh_eyes, self.lid_skin, self.eye_whites, self.folds)
         found = (find_blink(socket, self.model, scene.before, to, scene.size, blend) for socket in sockets)
         return [each for each in found if each is not None]
 

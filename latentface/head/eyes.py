@@ -2,8 +2,7 @@
 
 The skin above a moving lid margin is stretched between the margin and a fold at a fixed height, while the lashes move
 rigidly with the margin: a closed lid shows its own skin, and its lashes where the lids meet. Between the lids, the
-photo's eyeball stays in place; its parts that the lids covered are filled by its mirror image. Lengths are inter-ocular
-distances.
+eyeball stays in place (`eyeball`). Lengths are inter-ocular distances.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import numpy.typing as npt
 
 from latentface.arrays import Float32Array, Float64Array, Pixels
 from latentface.head.eye_contour import Eye, mesh_eye
+from latentface.head.eyeball import LASHES, EyeWhite, find_eyeball, shade_eyeball, whiten
 from latentface.head.field import Field
 from latentface.head.geometry import Box, ramp
 from latentface.head.lids import LidSkin, paint_lid
@@ -24,7 +24,6 @@ from latentface.ops.raster import sample
 
 SIDES = ("left", "right")
 BROWS = {"left": slice(22, 27), "right": slice(17, 22)}  # their landmarks
-LASHES = (0.030, 0.016)  # width of the strip inside the upper and lower margin that moves with the lid
 AT_REST = 0.5  # of it, while lids keep still, moves with the eyeball, or a glance would stop at the lashes
 FOLDS = (0.115, 0.12)  # how far above the upper and below the lower margin skin is stretched
 WIDER = 0.065  # how much wider than in the photo an eye opens, at most
@@ -34,7 +33,6 @@ DRAWN = (1.15, 1.8)  # how far skin is drawn out until hidden skin is painted in
 ROOTS, BUSH = 0.3, 0.5  # the parts of a hairy lid beside its margin and its fold that are not drawn out
 BLEND = 0.10  # over this distance beyond the fold the head's own motion takes over
 MEET = 0.18  # where closed lids meet, from the lower margin (0) to the upper (1)
-LIMBUS = 1.2  # radii of the iris up to which the eyeball turns undistorted
 BLINK = 0.13  # how far the lids of the mesh move when they shut, which wide eyes do as well
 SHUT = 0.10  # the lids of the mesh count as closed below this share of their opening
 
@@ -48,6 +46,7 @@ class Socket:
         eye: as the photo shows it.
         mesh: according to the head (`mesh_eye`).
         skin: the upper lid's.
+        white: the eyeball's.
         folds: how far over the upper margin and below the lower one skin is stretched, in inter-ocular distances.
     """
 
@@ -55,6 +54,7 @@ class Socket:
     eye: Eye
     mesh: Eye
     skin: LidSkin
+    white: EyeWhite
     folds: tuple[float, float] = FOLDS
 
 
@@ -75,6 +75,7 @@ class Blink:
         inner: how much of the second of them, on the inner side, is seen, [H, W].
         open: 1 where the eyeball is seen, 0 where lids are, [H, W].
         shade: the factor of its brightness, [H, W].
+        white: the colour than which it is nowhere darker before that, [H, W, 3]; None if the photo's will do.
         amount: how far the eye differs from the photo's, from 0 (not at all: the photo's pixels serve) to 1.
     """
 
@@ -91,6 +92,7 @@ class Blink:
     inner: Float32Array
     open: Float32Array
     shade: Float32Array
+    white: Float32Array | None
     amount: float
 
 
@@ -139,11 +141,11 @@ def find_blink(
     upper, lower = now.margins(u)
     lashes = np.array(LASHES) * (1 - AT_REST * (1 - ramp(closing, 0.006, 0.03)))
     inside = np.minimum(upper - lashes[0] - v, v - lower - lashes[1]) * now.unit
-    eyeball, inner = _eyeball(eye, now, u, v, gaze)
+    eyeball, inner = find_eyeball(eye, now, u, v, gaze)
     weight = np.where(over > 0.5, weight_above, weight_below)
     return Blink(
         box, now.unit, shifts[0], shifts[1], over, weight, strip, drawn, socket.skin, eyeball, inner,
-        ramp(inside, -0.8, 0.8), _shade(eye, now, u, v), amount,
+        ramp(inside, -0.8, 0.8), shade_eyeball(eye, now, u, v), whiten(eye, now, socket.white, u, v), amount,
     )  # fmt: skip
 
 
@@ -251,45 +253,6 @@ def _lift(eye: Eye, now: Eye, u: Float64Array, brow: Float32Array, brow_now: Flo
     return lift
 
 
-def _eyeball(
-    eye: Eye, now: Eye, u: Float64Array, v: Float64Array, gaze: Float64Array
-) -> tuple[Float32Array, Float32Array]:
-    """`Blink.eyeball` and `Blink.inner` at u and v, after the iris has moved by `gaze`."""
-    centre, radius, far = eye.iris[:2], eye.iris[2], float(np.hypot(*gaze))
-    if far > 1e-4:
-        away = np.hypot(u - centre[0] - gaze[0], v - centre[1] - gaze[1])
-        share = 1 - ramp(away, radius * LIMBUS, radius * LIMBUS + max(radius, 1.7 * far))
-        u, v = u - share * gaze[0], v - share * gaze[1]
-    upper, lower = _bare(eye, u)
-    uncovered = (now.margins(u)[0] > upper + 1.32 * LASHES[0]) | (now.margins(u)[1] < lower - 1.32 * LASHES[1])
-    hidden = ((v > upper) | (v < lower)) & (uncovered | (far > 1e-4))
-    # covered parts of the eyeball resemble visible parts at the same distance from the centre of the iris
-    distance = np.hypot(u - centre[0], v - centre[1])
-    sources = []
-    for side in (-1.0, 1.0):
-        u_seen, v_seen = u, v
-        for _ in range(3):
-            upper, lower = _bare(eye, u_seen)
-            v_seen = np.clip(v, lower, np.maximum(upper, lower))
-            across = np.sqrt(np.maximum(distance**2 - (v_seen - centre[1]) ** 2, 0))
-            u_seen = eye.across(np.clip(eye.along(centre[0] + side * across), 0.1, 0.9))
-        sources.append(eye.places(np.where(hidden, u_seen, u), np.where(hidden, v_seen, v)))
-    return np.stack(sources).astype(np.float32), ramp((u - centre[0]) / radius, -0.5, 0.5)
-
-
-def _bare(eye: Eye, u: Float64Array) -> tuple[Float64Array, Float64Array]:
-    """The heights at u between which the photo shows the eyeball without lashes."""
-    upper, lower = eye.margins(u)
-    return upper - 1.3 * LASHES[0], lower + 1.3 * LASHES[1]
-
-
-def _shade(eye: Eye, now: Eye, u: Float64Array, v: Float64Array) -> Float32Array:
-    """The shadow of a lid that opens wider moves up on the eyeball: where it is new, the eyeball is darkened."""
-    rise = np.clip((now.margins(u)[0] - eye.margins(u)[0]) / 0.03, 0, 1)
-    below = (now.margins(u)[0] - LASHES[0] - v) / 0.05
-    return (1 - 0.35 * rise * np.exp(-np.maximum(below, 0))).astype(np.float32)
-
-
 def with_lids(
     field: Field, blinks: Sequence[Blink], free: Callable[[Float32Array], Float32Array | float]
 ) -> Float32Array:
@@ -331,5 +294,7 @@ def open_eye(
     moved[there][seam] = (1 - weight) * moved[there][seam] + weight * both
     share = (blink.open * blink.amount)[here][..., None]
     outer, inner = (sample(photo, source[here]) for source in blink.eyeball)
-    ball = (outer + blink.inner[here][..., None] * (inner - outer)) * blink.shade[here][..., None]
-    moved[there] = (1 - share) * moved[there] + share * ball
+    ball = outer + blink.inner[here][..., None] * (inner - outer)
+    if blink.white is not None:
+        ball = np.maximum(ball, blink.white[here])
+    moved[there] = (1 - share) * moved[there] + share * ball * blink.shade[here][..., None]

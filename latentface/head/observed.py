@@ -17,6 +17,7 @@ from latentface.errors import UsageError
 from latentface.head.background import Background, find_background
 from latentface.head.creases import find_likeness, roughness
 from latentface.head.eye_contour import Eye, are_shut, find_eyes, mesh_eye
+from latentface.head.eyeball import EyeWhite, find_eye_white
 from latentface.head.eyes import BROWS, FOLDS, SIDES, follow
 from latentface.head.field import Scene
 from latentface.head.in_front import Finders
@@ -51,6 +52,7 @@ class Steady:
     tint: Tint | None
     roughness: float
     lid_skin: tuple[LidSkin, LidSkin]
+    eye_whites: tuple[EyeWhite, EyeWhite]
     worn: bool
     spectacles: Spectacles | None = None
     shut: bool = False
@@ -213,6 +215,16 @@ class ObservedHead:
         return left, right
 
     @cached_property
+    def eye_whites(self) -> tuple[EyeWhite, EyeWhite]:
+        """The whites of the eyes, left and right."""
+        if self._steady is not None:
+            return self._steady.eye_whites
+        left, right = (
+            find_eye_white(self.photo, eye, skin.tone) for eye, skin in zip(self.eyes, self.lid_skin, strict=True)
+        )
+        return left, right
+
+    @cached_property
     def shown(self) -> Shown:
         """What the photo shows of the mouth's inside."""
         return find_shown(self.photo, self.scene)
@@ -244,6 +256,7 @@ class ObservedHead:
             self.tint,
             self.roughness,
             self.lid_skin,
+            self.eye_whites,
             worn is not None,
             worn,
         )

@@ -1,0 +1,115 @@
+"""The eyeball between moving lids: the photo's own, and what its lids covered.
+
+It stays in place while lids move over it, and turns with the iris. Covered parts are filled by its mirror image; where
+the photo's eyes are so narrow that they show no white, that is painted as they open. Lengths are inter-ocular
+distances.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from latentface.arrays import Float32Array, Float64Array, Pixels
+from latentface.head.eye_contour import Eye
+from latentface.head.geometry import ramp
+from latentface.ops.raster import sample
+
+LASHES = (0.030, 0.016)  # width of the strip inside the upper and lower margin that moves with the lid
+LIMBUS = 1.2  # radii of the iris up to which the eyeball turns undistorted
+#: The light of a white: levels, and so much of that of the skin below the eye; by 150 wide eyes in photographs.
+WHITE = (48.0, 0.67)
+PINK = 0.4  # of the skin's hue
+SHOWN = (0.55, 0.85)  # light of what the photo shows of it, as a part of that: no white below, and enough above
+NARROW = (0.115, 0.135)  # openings below which eyes may hide it, and above which they do not
+OPENED = (1.1, 1.6)  # the opening relative to the photo's over which a white that it does not show comes in
+ROUND, DIM = (1.3, 3.0), 0.3  # radii of the iris over which the eyeball curves away, and by how much it gets darker
+
+
+@dataclass(frozen=True, eq=False)
+class EyeWhite:
+    """The white of an eye.
+
+    Attributes:
+        tone: its usual colour beside the skin in the photo, [3].
+        missing: how far the photo shows none, 0 to 1.
+    """
+
+    tone: Float32Array
+    missing: float
+
+
+def find_eye_white(photo: Pixels, eye: Eye, skin: Float32Array) -> EyeWhite:
+    """Look for the white of an eye in a photo, uint8 RGB [H, W, 3]; skin: its colour below the eye, [3]."""
+    mean = max(float(skin.mean()), 1.0)
+    tone = (1 + np.float32(PINK) * (skin / mean - 1)) * np.float32(WHITE[0] + WHITE[1] * mean)
+    u = eye.across(np.linspace(0.12, 0.88, 25))
+    upper, lower = bare(eye, u)
+    v = lower + (upper - lower) * np.linspace(0.1, 0.9, 7)[:, None]
+    far = np.hypot(u - eye.iris[0], v - eye.iris[1]) > LIMBUS * eye.iris[2]
+    light = sample(photo, eye.places(np.broadcast_to(u, v.shape), v)).mean(axis=2)[far & (upper > lower)]
+    shown = float(np.quantile(light, 0.7)) if len(light) else 0.0
+    missing = (1 - ramp(shown / float(tone.mean()), *SHOWN)) * (1 - ramp(_opening(eye), *NARROW))
+    return EyeWhite(tone, float(missing))
+
+
+def bare(eye: Eye, u: Float64Array) -> tuple[Float64Array, Float64Array]:
+    """The heights at u between which the photo shows the eyeball without lashes."""
+    upper, lower = eye.margins(u)
+    return upper - 1.3 * LASHES[0], lower + 1.3 * LASHES[1]
+
+
+def find_eyeball(
+    eye: Eye, now: Eye, u: Float64Array, v: Float64Array, gaze: Float64Array
+) -> tuple[Float32Array, Float32Array]:
+    """Where the eyeball at u and v comes from after the iris has moved by `gaze`, and which of two places is seen.
+
+    Returns:
+        The source, [2, H, W, 2]; of covered parts one on either side of the iris. How much of the second of them, on
+        the inner side, is seen, [H, W].
+    """
+    centre, radius, far = eye.iris[:2], eye.iris[2], float(np.hypot(*gaze))
+    if far > 1e-4:
+        away = np.hypot(u - centre[0] - gaze[0], v - centre[1] - gaze[1])
+        share = 1 - ramp(away, radius * LIMBUS, radius * LIMBUS + max(radius, 1.7 * far))
+        u, v = u - share * gaze[0], v - share * gaze[1]
+    upper, lower = bare(eye, u)
+    uncovered = (now.margins(u)[0] > upper + 1.32 * LASHES[0]) | (now.margins(u)[1] < lower - 1.32 * LASHES[1])
+    hidden = ((v > upper) | (v < lower)) & (uncovered | (far > 1e-4))
+    # covered parts of the eyeball resemble visible parts at the same distance from the centre of the iris
+    distance = np.hypot(u - centre[0], v - centre[1])
+    sources = []
+    for side in (-1.0, 1.0):
+        u_seen, v_seen = u, v
+        for _ in range(3):
+            upper, lower = bare(eye, u_seen)
+            v_seen = np.clip(v, lower, np.maximum(upper, lower))
+            across = np.sqrt(np.maximum(distance**2 - (v_seen - centre[1]) ** 2, 0))
+            u_seen = eye.across(np.clip(eye.along(centre[0] + side * across), 0.1, 0.9))
+        sources.append(eye.places(np.where(hidden, u_seen, u), np.where(hidden, v_seen, v)))
+    return np.stack(sources).astype(np.float32), ramp((u - centre[0]) / radius, -0.5, 0.5)
+
+
+def shade_eyeball(eye: Eye, now: Eye, u: Float64Array, v: Float64Array) -> Float32Array:
+    """The shadow of a lid that opens wider moves up on the eyeball: where it is new, the eyeball is darkened."""
+    rise = np.clip((now.margins(u)[0] - eye.margins(u)[0]) / 0.03, 0, 1)
+    below = (now.margins(u)[0] - LASHES[0] - v) / 0.05
+    return (1 - 0.35 * rise * np.exp(-np.maximum(below, 0))).astype(np.float32)
+
+
+def whiten(eye: Eye, now: Eye, white: EyeWhite, u: Float64Array, v: Float64Array) -> Float32Array | None:
+    """The colour, [H, W, 3], below which the eyeball is nowhere darker at u and v; None where the photo's will do."""
+    share = white.missing * float(ramp(_opening(now) / max(_opening(eye), 0.02), *OPENED))
+    if not share:
+        return None
+    away = np.hypot(u - now.iris[0], v - now.iris[1]) / now.iris[2]
+    light = share * ramp(away, 1.0, LIMBUS) * (1 - np.float32(DIM) * ramp(away, *ROUND))
+    made: Float32Array = light[..., None] * white.tone
+    return made
+
+
+def _opening(eye: Eye) -> float:
+    """The mean height of an eye's middle."""
+    upper, lower = eye.margins(eye.across(np.linspace(0.2, 0.8, 7)))
+    return float((upper - lower).mean())

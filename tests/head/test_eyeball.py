@@ -1,0 +1,62 @@
+"""The white of eyes that a photo shows too narrow for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from latentface.arrays import Pixels
+from latentface.head.eye_contour import Eye
+from latentface.head.eyeball import bare, find_eye_white, whiten
+
+UNIT, SKIN = 100.0, np.array([200.0, 160.0, 140.0], np.float32)
+AXES = np.array([[UNIT, 0.0], [0.0, -UNIT]])
+
+
+def eye(gap: float) -> Eye:
+    """An eye whose lids are so far apart on average, in inter-ocular distances."""
+    corners, iris = np.array([[-0.2, 0.0], [0.2, 0.0]]), np.array([0.0, 0.0, 0.088])
+    arc = np.array([0.57 * gap, 0.0])  # the middle of two arcs that are so far apart on average
+    return Eye(np.array([50.0, 50.0]), AXES, corners, arc, arc, iris)
+
+
+def photo(shown: Eye, white: float) -> Pixels:
+    """Skin around an eyeball of this light, with a dark iris and dark lashes."""
+    y, x = np.mgrid[:100, :100]
+    u, v = shown.frame(np.stack([x, y], axis=-1))
+    upper, lower = shown.margins(u)
+    made = np.broadcast_to(SKIN, (100, 100, 3)).copy()
+    made[(v < upper) & (v > lower)] = 30
+    top, bottom = bare(shown, u)
+    inside = (v < top) & (v > bottom)
+    made[inside & (np.hypot(u, v) > shown.iris[2])] = white
+    return made.astype(np.uint8)
+
+
+def test_a_white_that_is_shown_is_not_painted() -> None:
+    narrow = eye(0.1)
+    found = find_eye_white(photo(narrow, 190.0), narrow, SKIN)
+    assert found.missing == 0
+    assert whiten(narrow, eye(0.2), found, *np.zeros((2, 3, 3))) is None
+
+
+def test_a_wide_dark_eye_is_as_it_is() -> None:
+    assert find_eye_white(photo(eye(0.16), 40.0), eye(0.16), SKIN).missing == 0
+
+
+def test_a_narrow_eye_gets_its_white_as_it_opens() -> None:
+    narrow = eye(0.1)
+    found = find_eye_white(photo(narrow, 40.0), narrow, SKIN)
+    assert found.missing == 1 and 0.6 * SKIN.mean() < found.tone.mean() < 1.1 * SKIN.mean()
+    u, v = np.array([[0.0, 0.05, 0.11, 0.19]]), np.zeros((1, 4))
+    assert whiten(narrow, narrow, found, u, v) is None
+    half, whole = (whiten(narrow, eye(gap), found, u, v) for gap in (0.13, 0.2))
+    assert half is not None and whole is not None
+    np.testing.assert_allclose(whole[0, :2], 0, atol=1e-6)  # the iris
+    assert (whole[0, 2] == pytest.approx(found.tone, rel=0.05)) and (half[0, 2] < whole[0, 2]).all()
+    assert (whole[0, 3] < whole[0, 2]).all(), "it is round"
+    turned = replace(eye(0.2), iris=np.array([0.1, 0.0, 0.088]))
+    moved = whiten(narrow, turned, found, u, v)
+    assert moved is not None and moved[0, 2].max() < 1 < moved[0, 0].max(), "and turns with the iris"
