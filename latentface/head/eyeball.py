@@ -40,16 +40,24 @@ class EyeWhite:
     missing: float
 
 
-def find_eye_white(photo: Pixels, eye: Eye, skin: Float32Array) -> EyeWhite:
-    """Look for the white of an eye in a photo, uint8 RGB [H, W, 3]; skin: its colour below the eye, [3]."""
+def find_eye_white(photo: Pixels, eye: Eye, skin: Float32Array, shade: float) -> EyeWhite:
+    """Look for the white of an eye in a photo.
+
+    Args:
+        photo: uint8 RGB [H, W, 3].
+        eye: the eye.
+        skin: the colour of its lids, [3].
+        shade: the factor of the light that falls into its socket.
+    """
     mean = max(float(skin.mean()), 1.0)
-    tone = (1 + np.float32(PINK) * (skin / mean - 1)) * np.float32(WHITE[0] + WHITE[1] * mean)
+    light = np.float32((WHITE[0] + WHITE[1] * mean) * shade)
+    tone = (1 + np.float32(PINK) * (skin / mean - 1)) * light
     u = eye.across(np.linspace(0.12, 0.88, 25))
     upper, lower = bare(eye, u)
     v = lower + (upper - lower) * np.linspace(0.1, 0.9, 7)[:, None]
     far = np.hypot(u - eye.iris[0], v - eye.iris[1]) > LIMBUS * eye.iris[2]
-    light = sample(photo, eye.places(np.broadcast_to(u, v.shape), v)).mean(axis=2)[far & (upper > lower)]
-    shown = float(np.quantile(light, 0.7)) if len(light) else 0.0
+    seen = sample(photo, eye.places(np.broadcast_to(u, v.shape), v)).mean(axis=2)[far & (upper > lower)]
+    shown = float(np.quantile(seen, 0.7)) if len(seen) else 0.0
     missing = (1 - ramp(shown / float(tone.mean()), *SHOWN)) * (1 - ramp(_opening(eye), *NARROW))
     return EyeWhite(tone, float(missing))
 

@@ -220,7 +220,8 @@ class ObservedHead:
         if self._steady is not None:
             return self._steady.eye_whites
         left, right = (
-            find_eye_white(self.photo, eye, skin.tone) for eye, skin in zip(self.eyes, self.lid_skin, strict=True)
+            find_eye_white(self.photo, eye, skin.tone, skin.shade)
+            for eye, skin in zip(self.eyes, self.lid_skin, strict=True)
         )
         return left, right
 

@@ -37,19 +37,21 @@ def photo(shown: Eye, white: float) -> Pixels:
 
 def test_a_white_that_is_shown_is_not_painted() -> None:
     narrow = eye(0.1)
-    found = find_eye_white(photo(narrow, 190.0), narrow, SKIN)
+    found = find_eye_white(photo(narrow, 190.0), narrow, SKIN, 1.0)
     assert found.missing == 0
     assert whiten(narrow, eye(0.2), found, *np.zeros((2, 3, 3))) is None
 
 
 def test_a_wide_dark_eye_is_as_it_is() -> None:
-    assert find_eye_white(photo(eye(0.16), 40.0), eye(0.16), SKIN).missing == 0
+    assert find_eye_white(photo(eye(0.16), 40.0), eye(0.16), SKIN, 1.0).missing == 0
 
 
 def test_a_narrow_eye_gets_its_white_as_it_opens() -> None:
     narrow = eye(0.1)
-    found = find_eye_white(photo(narrow, 40.0), narrow, SKIN)
+    found = find_eye_white(photo(narrow, 40.0), narrow, SKIN, 1.0)
     assert found.missing == 1 and 0.6 * SKIN.mean() < found.tone.mean() < 1.1 * SKIN.mean()
+    shaded = find_eye_white(photo(narrow, 40.0), narrow, SKIN, 0.7)
+    np.testing.assert_allclose(shaded.tone, 0.7 * found.tone, rtol=1e-5)
     u, v = np.array([[0.0, 0.05, 0.11, 0.19]]), np.zeros((1, 4))
     assert whiten(narrow, narrow, found, u, v) is None
     half, whole = (whiten(narrow, eye(gap), found, u, v) for gap in (0.13, 0.2))
