@@ -1,8 +1,8 @@
 """The eyeball between moving lids: the photo's own, and what its lids covered.
 
-It stays in place while lids move over it, and turns with the iris. Covered parts are filled by its mirror image; where
-the photo's eyes are so narrow that they show no white, that is painted as they open. Lengths are inter-ocular
-distances.
+It stays in place while lids move over it, and turns with the iris. Covered parts are filled by its mirror image, but
+are no darker than the white that the photo shows, or if its eyes are too narrow for that, than a usual one. Lengths are
+inter-ocular distances.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from latentface.arrays import Float32Array, Float64Array, Pixels
+from latentface.arrays import BoolArray, Float32Array, Float64Array, Pixels
 from latentface.head.eye_contour import Eye
 from latentface.head.geometry import ramp
 from latentface.ops.raster import sample
@@ -21,9 +21,11 @@ LIMBUS = 1.2  # radii of the iris up to which the eyeball turns undistorted
 #: The light of a white: levels, and so much of that of the skin below the eye; by 150 wide eyes in photographs.
 WHITE = (48.0, 0.67)
 PINK = 0.4  # of the skin's hue
+BRIGHT = 0.7  # quantile of what the photo shows of it that is its colour
 SHOWN = (0.55, 0.85)  # light of what the photo shows of it, as a part of that: no white below, and enough above
 NARROW = (0.115, 0.135)  # openings below which eyes may hide it, and above which they do not
 OPENED = (1.1, 1.6)  # the opening relative to the photo's over which a white that it does not show comes in
+RISEN = (0.005, 0.03)  # how far a lid has moved off parts of the eyeball that get white
 ROUND, DIM = (1.3, 3.0), 0.3  # radii of the iris over which the eyeball curves away, and by how much it gets darker
 
 
@@ -32,7 +34,7 @@ class EyeWhite:
     """The white of an eye.
 
     Attributes:
-        tone: its usual colour beside the skin in the photo, [3].
+        tone: its colour: that in the photo, or a usual one, [3].
         missing: how far the photo shows none, 0 to 1.
     """
 
@@ -56,10 +58,13 @@ def find_eye_white(photo: Pixels, eye: Eye, skin: Float32Array, shade: float) ->
     upper, lower = bare(eye, u)
     v = lower + (upper - lower) * np.linspace(0.1, 0.9, 7)[:, None]
     far = np.hypot(u - eye.iris[0], v - eye.iris[1]) > LIMBUS * eye.iris[2]
-    seen = sample(photo, eye.places(np.broadcast_to(u, v.shape), v)).mean(axis=2)[far & (upper > lower)]
-    shown = float(np.quantile(seen, 0.7)) if len(seen) else 0.0
-    missing = (1 - ramp(shown / float(tone.mean()), *SHOWN)) * (1 - ramp(_opening(eye), *NARROW))
-    return EyeWhite(tone, float(missing))
+    seen = sample(photo, eye.places(np.broadcast_to(u, v.shape), v))[far & (upper > lower)]
+    if not len(seen):
+        return EyeWhite(tone, 1 - float(ramp(_opening(eye), *NARROW)))
+    own = np.quantile(seen, BRIGHT, axis=0).astype(np.float32)
+    hidden = 1 - ramp(float(own.mean() / tone.mean()), *SHOWN)
+    missing = np.float32(hidden * (1 - ramp(_opening(eye), *NARROW)))
+    return EyeWhite(own + missing * (tone - own), float(missing))
 
 
 def bare(eye: Eye, u: Float64Array) -> tuple[Float64Array, Float64Array]:
@@ -70,12 +75,12 @@ def bare(eye: Eye, u: Float64Array) -> tuple[Float64Array, Float64Array]:
 
 def find_eyeball(
     eye: Eye, now: Eye, u: Float64Array, v: Float64Array, gaze: Float64Array
-) -> tuple[Float32Array, Float32Array]:
+) -> tuple[Float32Array, Float32Array, BoolArray]:
     """Where the eyeball at u and v comes from after the iris has moved by `gaze`, and which of two places is seen.
 
     Returns:
         The source, [2, H, W, 2]; of covered parts one on either side of the iris. How much of the second of them, on
-        the inner side, is seen, [H, W].
+        the inner side, is seen, [H, W]. Where these are used, since lids cover the place itself, [H, W].
     """
     centre, radius, far = eye.iris[:2], eye.iris[2], float(np.hypot(*gaze))
     if far > 1e-4:
@@ -96,7 +101,7 @@ def find_eyeball(
             across = np.sqrt(np.maximum(distance**2 - (v_seen - centre[1]) ** 2, 0))
             u_seen = eye.across(np.clip(eye.along(centre[0] + side * across), 0.1, 0.9))
         sources.append(eye.places(np.where(hidden, u_seen, u), np.where(hidden, v_seen, v)))
-    return np.stack(sources).astype(np.float32), ramp((u - centre[0]) / radius, -0.5, 0.5)
+    return np.stack(sources).astype(np.float32), ramp((u - centre[0]) / radius, -0.5, 0.5), hidden
 
 
 def shade_eyeball(eye: Eye, now: Eye, u: Float64Array, v: Float64Array) -> Float32Array:
@@ -106,14 +111,14 @@ def shade_eyeball(eye: Eye, now: Eye, u: Float64Array, v: Float64Array) -> Float
     return (1 - 0.35 * rise * np.exp(-np.maximum(below, 0))).astype(np.float32)
 
 
-def whiten(eye: Eye, now: Eye, white: EyeWhite, u: Float64Array, v: Float64Array) -> Float32Array | None:
-    """The colour, [H, W, 3], below which the eyeball is nowhere darker at u and v; None where the photo's will do."""
-    share = white.missing * float(ramp(_opening(now) / max(_opening(eye), 0.02), *OPENED))
-    if not share:
-        return None
+def whiten(eye: Eye, now: Eye, white: EyeWhite, u: Float64Array, v: Float64Array, hidden: BoolArray) -> Float32Array:
+    """The colour, [H, W, 3], below which the eyeball at u and v is nowhere darker; hidden: see `find_eyeball`."""
+    was, margins = eye.margins(u), now.margins(u)
+    risen = ramp(np.maximum(margins[0] - was[0], was[1] - margins[1]), *RISEN) * hidden
+    opened = white.missing * float(ramp(_opening(now) / max(_opening(eye), 0.02), *OPENED))
     away = np.hypot(u - now.iris[0], v - now.iris[1]) / now.iris[2]
-    light = share * ramp(away, 1.0, LIMBUS) * (1 - np.float32(DIM) * ramp(away, *ROUND))
-    made: Float32Array = light[..., None] * white.tone
+    light = ramp(away, 1.0, LIMBUS) * (1 - np.float32(DIM) * ramp(away, *ROUND))
+    made: Float32Array = (np.maximum(risen, np.float32(opened)) * light)[..., None] * white.tone
     return made
 
 

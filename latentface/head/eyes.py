@@ -28,8 +28,9 @@ AT_REST = 0.5  # of it, while lids keep still, moves with the eyeball, or a glan
 FOLDS = (0.115, 0.12)  # how far above the upper and below the lower margin skin is stretched
 WIDER = 0.065  # how much wider than in the photo an eye opens, at most
 ROOM = 0.6  # or by this part of the space above it
-LIFT = 0.8  # largest stretch of the skin above it by a raised brow
+LIFT = 1.2  # largest stretch of the skin above it by a raised brow
 DRAWN = (1.15, 1.8)  # how far skin is drawn out until hidden skin is painted instead
+SMEARED = (2.2, 3.2)  # the same for all of it, since no detail of it is left
 ROOTS, BUSH = 0.3, 0.5  # the parts of a hairy lid beside its margin and its fold that are not drawn out
 BLEND = 0.10  # over this distance beyond the fold the head's own motion takes over
 MEET = 0.18  # where closed lids meet, from the lower margin (0) to the upper (1)
@@ -69,13 +70,13 @@ class Blink:
         over: 1 where the upper lid is seen, 0 where the lower one, [H, W].
         weight: the weight of the lids' motion against the head's, [H, W].
         strip: where the upper lid's skin lies between its margin in the photo (0) and the fold (1), [H, W].
-        drawn: how far that skin is drawn out, 0 to 1, [H, W].
+        drawn: how far that skin is drawn out, 0 to 1, [H, W]. smeared: how far too much for anything to be told.
         skin: the upper lid's.
         eyeball: the source of the eyeball, [2, H, W, 2]; of covered parts one on either side of the iris.
         inner: how much of the second of them, on the inner side, is seen, [H, W].
         open: 1 where the eyeball is seen, 0 where lids are, [H, W].
         shade: the factor of its brightness, [H, W].
-        white: the colour than which it is nowhere darker before that, [H, W, 3]; None if the photo's will do.
+        white: the colour than which it is nowhere darker before that, [H, W, 3].
         amount: how far the eye differs from the photo's, from 0 (not at all: the photo's pixels serve) to 1.
     """
 
@@ -87,12 +88,13 @@ class Blink:
     weight: Float32Array
     strip: Float32Array
     drawn: Float32Array
+    smeared: Float32Array
     skin: LidSkin
     eyeball: Float32Array
     inner: Float32Array
     open: Float32Array
     shade: Float32Array
-    white: Float32Array | None
+    white: Float32Array
     amount: float
 
 
@@ -141,11 +143,12 @@ def find_blink(
     upper, lower = now.margins(u)
     lashes = np.array(LASHES) * (1 - AT_REST * (1 - ramp(closing, 0.006, 0.03)))
     inside = np.minimum(upper - lashes[0] - v, v - lower - lashes[1]) * now.unit
-    eyeball, inner = find_eyeball(eye, now, u, v, gaze)
+    eyeball, inner, hidden = find_eyeball(eye, now, u, v, gaze)
     weight = np.where(over > 0.5, weight_above, weight_below)
     return Blink(
-        box, now.unit, shifts[0], shifts[1], over, weight, strip, drawn, socket.skin, eyeball, inner,
-        ramp(inside, -0.8, 0.8), shade_eyeball(eye, now, u, v), whiten(eye, now, socket.white, u, v), amount,
+        box, now.unit, shifts[0], shifts[1], over, weight, strip, drawn, ramp(stretch, *SMEARED), socket.skin,
+        eyeball, inner, ramp(inside, -0.8, 0.8), shade_eyeball(eye, now, u, v),
+        whiten(eye, now, socket.white, u, v, hidden), amount,
     )  # fmt: skip
 
 
@@ -286,7 +289,7 @@ def open_eye(
         weight = blink.weight[here] * over * blink.drawn[here] * np.float32(blink.amount) * free(places)
         source = sample(photo, places + blink.upper[here])
         bare = (blink.weight[here] < 0.05) & (blink.open[here] == 0)
-        paint_lid(moved[there], source, blink.strip[here], weight, bare, blink.skin, blink.unit)
+        paint_lid(moved[there], source, blink.strip[here], weight, blink.smeared[here], bare, blink.skin, blink.unit)
     seam = (over > 0) & (over < 1)  # both lids share these pixels
     lids = [sample(photo, (places + lid[here])[seam]) for lid in (blink.upper, blink.lower)]
     both = over[seam, None] * lids[0] + (1 - over[seam, None]) * lids[1]
@@ -294,7 +297,5 @@ def open_eye(
     moved[there][seam] = (1 - weight) * moved[there][seam] + weight * both
     share = (blink.open * blink.amount)[here][..., None]
     outer, inner = (sample(photo, source[here]) for source in blink.eyeball)
-    ball = outer + blink.inner[here][..., None] * (inner - outer)
-    if blink.white is not None:
-        ball = np.maximum(ball, blink.white[here])
+    ball = np.maximum(outer + blink.inner[here][..., None] * (inner - outer), blink.white[here])
     moved[there] = (1 - share) * moved[there] + share * ball * blink.shade[here][..., None]

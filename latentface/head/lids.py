@@ -23,11 +23,15 @@ BESIDE, HIGH = ((-0.1, -0.06), (0.05, 0.08)), 0.12  # beyond the outer and inner
 DEEP = (0.6, 0.7)  # least shade of a painted lid, and the light of a socket, of that below the eye, that has none
 FAR = (0.75, 0.9)  # relative widths of an eye below which it is the far one, and from which on it is not
 NEAR = 0.1  # inter-ocular distances: the paint has the colour of skin as near as this
+FREE = 0.2  # inter-ocular distances: no brow hangs so low that it concerns the lid
+BROW, LEAST, LEAST_SKIN = 0.8, 5, 0.02  # its light as a part of the lid's, which is so many levels over that of lashes
+THICK = 5  # hundredths of that distance: less is a crease
 HAIR = (0.22, 0.45)  # log ratio to the lid's tone from which on a pixel is hair
 HAIRY = (0.28, 0.5)  # share of hair from which on the whole lid is painted
 FAINT = 8  # of 255: light that noise adds to hair
 ENDS = (0.0, 0.1, 0.55, 0.95)  # of the strip from margin to fold: where the paint begins and where it ends
 SOFT = 0.012  # over which painted parts fade
+_STRIP = np.meshgrid(np.linspace(0.15, 0.85, 15), np.linspace(0, 1, 9))  # places along an eye, and across a strip
 CREASE, LASHES = 0.14, 0.1  # how much darker a lid is in its fold and beside its lashes
 
 
@@ -52,6 +56,29 @@ class LidSkin:
         return ramp(np.log((self.tone.mean() + FAINT) / (np.maximum(values.mean(axis=-1), 0) + FAINT)), *HAIR)
 
 
+def find_low_brow(photo: Pixels, eye: Eye) -> float:
+    """How far over the upper margin of an eye the photo gets as dark as a brow, in inter-ocular distances, or `FREE`.
+
+    Landmarks lie on the line of a brow; bushy ones hang down from it.
+    """
+    u, height = eye.across(np.linspace(0.25, 0.75, 11)), np.arange(0.0, FREE, 0.01)[:, None]
+    light = np.median(sample(photo, eye.places(u + 0 * height, eye.margins(u)[0] + height)).mean(axis=2), axis=1)
+    brightest = np.maximum.accumulate(light)  # of the lid, or of the white where lashes begin higher
+    skin = np.minimum(brightest, float(_below(photo, eye).mean()))
+    dark = (light < BROW * skin) & (brightest > light[0] + LEAST) & (height[:, 0] > LEAST_SKIN)
+    dark = ndimage.binary_opening(np.append(dark, np.repeat(dark[-1:], THICK)), np.ones(THICK))[: len(dark)]
+    return float(height[dark.argmax(), 0]) if dark.any() else FREE
+
+
+def _below(photo: Pixels, eye: Eye) -> Float32Array:
+    """The colour of the skin below an eye, [3]."""
+    u, step = _STRIP
+    lower = eye.margins(eye.across(u))[1]
+    below = sample(photo, eye.places(eye.across(u), lower - BELOW[0] - step * (BELOW[1] - BELOW[0])))
+    colour: Float32Array = np.median(below.reshape(-1, 3), axis=0).astype(np.float32)
+    return colour
+
+
 def find_lid_skin(photo: Pixels, eye: Eye, fold: float, width: float) -> LidSkin:
     """Measure the upper lid of an eye in a photo.
 
@@ -61,11 +88,10 @@ def find_lid_skin(photo: Pixels, eye: Eye, fold: float, width: float) -> LidSkin
         fold: how far over the margin its skin reaches, in inter-ocular distances.
         width: its width as a part of the other eye's, which is larger on a head that is turned.
     """
-    u, step = np.meshgrid(eye.across(np.linspace(0.15, 0.85, 15)), np.linspace(0, 1, 9))
-    upper, lower = eye.margins(u)
-    below = sample(photo, eye.places(u, lower - BELOW[0] - step * (BELOW[1] - BELOW[0])))
-    above = sample(photo, eye.places(u, upper + (0.1 + 0.8 * step) * fold))
-    around = np.median(below.reshape(-1, 3), axis=0).astype(np.float32)
+    u, step = _STRIP
+    upper, _ = eye.margins(eye.across(u))
+    above = sample(photo, eye.places(eye.across(u), upper + (0.1 + 0.8 * step) * fold))
+    around = _below(photo, eye)
     light = float(np.quantile(above.mean(axis=2), 0.75)) / max(float(around.mean()), 1.0)
     skin = LidSkin(around * np.float32(np.clip(light, *LIGHT)), 0.0)
     beside = [
@@ -82,6 +108,7 @@ def paint_lid(
     source: Float32Array,
     strip: Float32Array,
     weight: Float32Array,
+    smeared: Float32Array,
     bare: BoolArray,
     skin: LidSkin,
     unit: float,
@@ -93,13 +120,14 @@ def paint_lid(
         source: the photo's colours that the lid's motion brings there, [h, w, 3].
         strip: where they lie between the margin (0) and the fold (1), [h, w].
         weight: how far the skin is drawn out, and how far a pixel belongs to it, [h, w].
+        smeared: how far it is painted even if it is skin, since it is drawn out too far, [h, w].
         bare: what is neither this lid nor the eye, [h, w].
         skin: the lid's.
         unit: pixels of an inter-ocular distance.
     """
     begin, sure, end, gone = ENDS
     inside = ramp(strip, begin, sure) * (1 - ramp(strip, end, gone)) * weight
-    hair = np.maximum(skin.hair(source), np.float32(skin.hairy))
+    hair = np.maximum(np.maximum(skin.hair(source), smeared), np.float32(skin.hairy))
     share = ndimage.gaussian_filter(inside * hair * np.float32(skin.painted), SOFT * unit)[..., None]
     if not share.any():
         return

@@ -6,7 +6,7 @@ Coordinates are photo pixels (column, row; integers are pixels' centres), depth 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -22,7 +22,7 @@ from latentface.head.eyes import BROWS, FOLDS, SIDES, follow
 from latentface.head.field import Scene
 from latentface.head.in_front import Finders
 from latentface.head.interior import Tones, shows_row
-from latentface.head.lids import LidSkin, find_lid_skin
+from latentface.head.lids import LidSkin, find_lid_skin, find_low_brow
 from latentface.head.model import HeadModel
 from latentface.head.occluders import Occluders, find_occluders
 from latentface.head.shading import find_light
@@ -33,7 +33,9 @@ from latentface.ops.raster import sample
 
 BROW = 0.05  # inter-ocular distances: half of their thickness
 DARKEST, USUAL = 0.002, 16  # share of a head's pixels that are as dark as it gets; in any photo they are so bright
-DARK_GLASS = 0.35  # light below both eyes, as a part of that of the cheeks, from which on spectacles are sunglasses
+#: Light below eyes behind glass, as a part of that of the cheeks: from which on both are behind sunglasses, and from
+#: which on one is behind tinted glass, where no white of an eye is painted.
+DARK_GLASS, TINTED_GLASS = 0.35, 0.65
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +53,7 @@ class Steady:
     tones: Tones
     tint: Tint | None
     roughness: float
+    low_brows: tuple[float, float]
     lid_skin: tuple[LidSkin, LidSkin]
     eye_whites: tuple[EyeWhite, EyeWhite]
     worn: bool
@@ -144,10 +147,16 @@ class ObservedHead:
     @cached_property
     def has_dark_glasses(self) -> bool:
         """Whether the eyes lie behind dark glass, which keeps its shape with all that is seen in it."""
+        return max(self._light_behind_glass) < DARK_GLASS
+
+    @cached_property
+    def _light_behind_glass(self) -> tuple[float, float]:
+        """The light of the skin at both eyes as a part of that of the cheeks; 1 without spectacles."""
         if self.spectacles is None:
-            return False
+            return 1.0, 1.0
         cheeks = float(np.median(sample(self.photo, self._cheeks[:, None]).mean(axis=-1)))
-        return max(float(skin.tone.mean()) for skin in self.lid_skin) < DARK_GLASS * cheeks
+        left, right = (float(skin.tone.mean()) / max(cheeks, 1.0) for skin in self.lid_skin)
+        return left, right
 
     @cached_property
     def spectacles(self) -> Spectacles | None:
@@ -185,13 +194,13 @@ class ObservedHead:
     def folds(self) -> list[tuple[float, float]]:
         """How far above and below each eye the skin of lids is stretched, limited by brows and by spectacles."""
         found = []
-        for eye, side in zip(self.eyes, SIDES, strict=True):
+        for eye, side, low in zip(self.eyes, SIDES, self.low_brows, strict=True):
             u = eye.across(np.linspace(0.2, 0.8, 7))
             margins = eye.margins(u)
             brow_u, brow_v = eye.frame(self.scene.before[self.model.landmarks[BROWS[side]], :2])
             order = np.argsort(brow_u)
             brow = np.interp(u, brow_u[order], brow_v[order]) - BROW  # their lower edge
-            gaps = [float((brow - margins[0]).min()), FOLDS[1] * 2]
+            gaps = [min(float((brow - margins[0]).min()), low), FOLDS[1] * 2]
             if self.spectacles is not None:
                 box, free = self.spectacles.box, self.spectacles.distance / self.scene.unit
                 gaps = [
@@ -201,6 +210,14 @@ class ObservedHead:
             over, below = (min(max(0.85 * gap, 0.04), fold) for gap, fold in zip(gaps, FOLDS, strict=True))
             found.append((over, below))
         return found
+
+    @cached_property
+    def low_brows(self) -> tuple[float, float]:
+        """How far over the eyes hair of the brows begins, left and right, in inter-ocular distances."""
+        if self._steady is not None:
+            return self._steady.low_brows
+        left, right = (find_low_brow(self.photo, eye) for eye in self.eyes)
+        return left, right
 
     @cached_property
     def lid_skin(self) -> tuple[LidSkin, LidSkin]:
@@ -219,10 +236,12 @@ class ObservedHead:
         """The whites of the eyes, left and right."""
         if self._steady is not None:
             return self._steady.eye_whites
-        left, right = (
-            find_eye_white(self.photo, eye, skin.tone, skin.shade)
-            for eye, skin in zip(self.eyes, self.lid_skin, strict=True)
+        found = (
+            find_eye_white(self.photo, eye, lid.tone, lid.shade)
+            for eye, lid in zip(self.eyes, self.lid_skin, strict=True)
         )
+        tinted = min(self._light_behind_glass) < TINTED_GLASS
+        left, right = (replace(each, missing=0.0) if tinted else each for each in found)
         return left, right
 
     @cached_property
@@ -256,6 +275,7 @@ class ObservedHead:
             self.tones,
             self.tint,
             self.roughness,
+            self.low_brows,
             self.lid_skin,
             self.eye_whites,
             worn is not None,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from latentface.head.eye_contour import Eye
-from latentface.head.lids import LidSkin, find_lid_skin, paint_lid
+from latentface.head.lids import FREE, LidSkin, find_lid_skin, find_low_brow, paint_lid
 
 SKIN, HAIR = np.array([200, 150, 130], np.uint8), np.array([50, 40, 35], np.uint8)
 
@@ -47,13 +47,29 @@ def test_lids_in_dark_sockets_are_shaded_and_far_ones_left() -> None:
 def test_hair_is_painted_over_and_skin_is_not() -> None:
     moved = np.full((40, 60, 3), SKIN, np.float32)
     moved[10:30, 20:40] = HAIR
+    moved[10:30, 45] *= 0.88  # a wrinkle
     before = moved.copy()
     strip, weight = np.full((40, 60), 0.3, np.float32), np.zeros((40, 60), np.float32)
     weight[10:30, :50] = 1
     bare = weight == 0
-    paint_lid(moved, before, strip, weight, bare, LidSkin(SKIN.astype(np.float32), 0.0), 40.0)
+    skin, smeared = LidSkin(SKIN.astype(np.float32), 0.0), np.zeros((40, 60), np.float32)
+    paint_lid(moved, before, strip, weight, smeared, bare, skin, 40.0)
     assert moved[14:26, 24:36].mean() > 0.9 * SKIN.mean(), "hair is gone"
     assert np.abs(moved[10:30, 45:] - before[10:30, 45:]).max() < 1, "skin stays"
     assert np.array_equal(moved[:5], before[:5])
     shadow = moved[14:26, 24:36].mean(axis=(0, 1)) / SKIN
     assert shadow[0] >= shadow[2], "shadows are reddish"
+    paint_lid(moved, before, strip, weight, smeared + 1, bare, skin, 40.0)
+    assert np.ptp(moved[14:26, 43:47], axis=1).max() < 3, "but not what is drawn out too far"
+
+
+@pytest.mark.parametrize("height", [0.05, 0.1, 0.15])
+def test_a_brow_is_found_where_it_begins(height: float) -> None:
+    photo, (middle, _) = np.full((80, 80, 3), SKIN), eye().margins(np.zeros(1))
+    photo[34:47] = HAIR  # lashes and eye
+    assert find_low_brow(photo, eye()) == FREE
+    brow = round(45 - 100 * (float(middle[0]) + height))
+    photo[:brow] = 0.9 * SKIN
+    assert find_low_brow(photo, eye()) == FREE, "a shadow is no brow"
+    photo[:brow] = HAIR
+    assert find_low_brow(photo, eye()) == pytest.approx(height, abs=0.025)

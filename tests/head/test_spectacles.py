@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from latentface import hub
+from latentface.head import observed
 from latentface.head.drive import Driver
+from latentface.head.eyeball import EyeWhite
 from latentface.head.spectacles import _are_spectacles, find_spectacles, hold, patch_places
 from tests.helpers.head_picture import frames, model, picture, place
 
@@ -126,3 +128,14 @@ def test_what_is_seen_in_dark_glasses_keeps_its_shape():
     assert np.abs(driven - before).mean() < 2
     bare = scene.driver().drive(after).photo[lenses].astype(float)
     assert np.abs(bare - scene.photo[lenses]).mean() > 10, "lids close behind clear glass"
+
+
+def test_narrow_eyes_get_their_white_behind_clear_glass_alone(monkeypatch):
+    monkeypatch.setattr(observed, "find_eye_white", lambda *known: EyeWhite(np.zeros(3, np.float32), 1.0))
+    scene = picture(spectacles=True)
+    assert [white.missing for white in scene.driver().eye_whites] == [1, 1]
+    x = np.arange(scene.photo.shape[1])
+    beside = (x > scene.landmark([27])[0, 0])[:, None]
+    below = np.arange(scene.photo.shape[0])[:, None, None] < scene.landmark([29])[0, 1]
+    one = replace(scene, photo=np.where(beside & below, scene.photo // 2, scene.photo)).driver()
+    assert not one.has_dark_glasses and [white.missing for white in one.eye_whites] == [0, 0]
