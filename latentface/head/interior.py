@@ -28,6 +28,7 @@ ROW = (0.5, 0.65)  # share of an open mouth's columns in which the photo must sh
 TALL = (0.08, 0.095)  # the same, of how high that is, in inter-ocular distances: a mere strip drawn out shows no teeth
 GUMS = (0.09, 0.13)  # the same: over the teeth that the photo shows, gums begin between so high and so high
 GUM = np.array([0.88, 0.62, 0.62], np.float32)  # brightness of gums relative to teeth
+CLEAN = (0.04, 0.01)  # the same: teeth go on upwards as they are on average so far down, smoothed sideways by so much
 BESIDE, CORNER = (0.12, 0.25), 0.12  # the same: so far a row of teeth goes on to the sides, and how fast it gets darker
 NARROW = 0.65  # the light that teeth lose until lips that showed them meet
 FALL = {"tongue": 1.1, "gums_lower": 1.6}  # how fast light falls behind the lips, an inter-ocular distance
@@ -141,6 +142,11 @@ def grow_row(weight: Float32Array, colour: Float32Array, unit: float) -> None:
     end = np.maximum(ends[nearest] - 1, top)
     source = colour[np.clip(rows, top, end), columns[nearest][None]]
     above = np.maximum(top - rows, 0) / unit
+    # their upper edge lies in the lip's shadow, whose streaks would be drawn out
+    deep = [np.minimum(top + k, end) for k in range(1 + round(CLEAN[0] * unit))]
+    clean = np.mean([colour[row, columns[nearest]] for row in deep], axis=0)
+    clean = ndimage.gaussian_filter1d(clean, CLEAN[1] * unit, axis=0, mode="nearest")
+    source += ramp(above, 0.0, CLEAN[0])[..., None] * (clean - source)
     gum = ramp(above, *GUMS)[..., None]
     grown = source * (1 - gum) + source * GUM * gum
     grown = grown * (np.exp(-away / (CORNER * unit)))[None, :, None] * np.exp(-above)[..., None]

@@ -27,6 +27,14 @@ def test_a_row_of_teeth_goes_on_upwards_without_the_lip_that_shines_into_its_edg
     assert (colour[45:] == LIP).all() and not weight[45:].any()
 
 
+def test_streaks_at_the_upper_edge_of_teeth_are_not_drawn_out() -> None:
+    weight, colour = np.zeros((60, 80), np.float32), np.full((60, 80, 3), WHITE, np.float32)
+    weight[30:40, 20:60] = 1.0
+    colour[30:33, 20:60:3] *= 0.5
+    grow_row(weight, colour, UNIT)
+    assert np.ptp(colour[26, 24:56, 0]) < 0.1 * WHITE[0]
+
+
 def test_nothing_grows_from_nothing() -> None:
     weight, colour = np.full((8, 8), 0.5, np.float32), np.full((8, 8, 3), 9, np.float32)
     grow_row(weight, colour, UNIT)
