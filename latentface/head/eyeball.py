@@ -18,7 +18,7 @@ from latentface.ops.raster import sample
 
 LASHES = (0.030, 0.016)  # width of the strip inside the upper and lower margin that moves with the lid
 LIMBUS = 1.2  # radii of the iris up to which the eyeball turns undistorted
-#: The light of a white: levels, and so much of that of the skin below the eye; by 150 wide eyes in photographs.
+#: The light of a white: levels, and so much of that of the lids; a little less than in photographs of wide eyes.
 WHITE = (48.0, 0.67)
 PINK = 0.4  # of the skin's hue
 BRIGHT = 0.7  # quantile of what the photo shows of it that is its colour

@@ -42,9 +42,9 @@ DARK_GLASS, TINTED_GLASS = 0.35, 0.65
 class Steady:
     """Measurements of one frame of a clip that later frames reuse; see `ObservedHead` for each.
 
-    eyes: start of the search for eyes. mesh_eyes: those of the head. light, tones, tint, roughness: used unchanged.
-    worn: whether there are spectacles. spectacles: those of the frame before. shut: the lids are closed, so that eyes
-    are not searched but follow the head.
+    eyes: start of the search for eyes. mesh_eyes: those of the head. worn: whether there are spectacles. spectacles:
+    those of the frame before. shut: the lids are closed, so that eyes are not searched but follow the head. All others
+    are used unchanged.
     """
 
     eyes: tuple[Eye, Eye]
