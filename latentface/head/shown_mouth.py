@@ -26,6 +26,7 @@ OPEN = 0.05  # inter-ocular distances: lips that the fit has this far apart are 
 COLOURLESS = 0.08  # span of the redness around the mouth of photos whose colours tell nothing
 LOWER = 0.4  # of the light of upper teeth: lower ones have more, and what is darker below a dark line are none
 PALE = 0.8  # of the light of lips: what is darker between them are no teeth
+SPIKE = (0.25, 0.02)  # inter-ocular distances: teeth have no part that is narrower and sticks out farther
 FRINGE, RIM = 0.028, 0.10  # inter-ocular distances: lip lit by teeth, and lip compressed to hide it
 
 
@@ -210,10 +211,25 @@ def inside_lips(photo: Pixels, inside: BoolArray, lower_lip: BoolArray, unit: fl
     ]
     kept = np.isin(labels, wide)  # a row of teeth, not a highlight on a lip
     shadow = inside & (light < SHADOW * lip[1])
-    smooth: BoolArray = smooth_edges(_to_corners(kept, inside, shadow), 0.025 * unit)
+    smooth = _without_spikes(smooth_edges(_to_corners(kept, inside, shadow), 0.025 * unit), unit)
     if ndimage.distance_transform_edt(smooth).max() < max(1.2, THIN * unit):
         return np.zeros_like(inside)
     return smooth
+
+
+def _without_spikes(mask: BoolArray, unit: float) -> BoolArray:
+    """A row of teeth without the highlights of lips that touch it, which are narrower than any bend of its edges."""
+    columns = np.flatnonzero(mask.any(axis=0))
+    made: BoolArray = mask.copy()
+    if not len(columns):
+        return made
+    width, over = max(1, round(SPIKE[0] * unit)), SPIKE[1] * unit
+    top, end = mask[:, columns].argmax(axis=0), len(mask) - mask[::-1, columns].argmax(axis=0)
+    rows = np.arange(len(mask))[:, None]
+    low = ndimage.grey_closing(top, width, mode="nearest") - over
+    high = ndimage.grey_opening(end, width, mode="nearest") + over
+    made[:, columns] &= (rows >= low) & (rows < high)
+    return made
 
 
 def _light_and_redness(photo: Pixels) -> tuple[Float32Array, Float32Array]:

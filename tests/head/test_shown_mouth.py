@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from latentface.head.drive import Driver
-from latentface.head.shown_mouth import inside_lips, smooth_edges
+from latentface.head.shown_mouth import _without_spikes, inside_lips, smooth_edges
 from tests.helpers.head_picture import HEIGHT, OPEN, WIDTH, model, picture, place
 
 UNIT = 60.0
@@ -85,3 +85,13 @@ def test_lips_that_close_over_teeth_meet_in_a_dark_line() -> None:
     column = driven.photo[round(points[1]) - 6 : round(points[1]) + 7, round(points[0])].mean(axis=1)
     assert column.max() < 190, "no tooth is left"
     assert column.argmin() in range(3, 10)
+
+
+def test_a_highlight_on_a_lip_is_no_part_of_the_teeth_that_it_touches():
+    y, x = np.mgrid[:60, :120]
+    row = (y > 15) & (y < 35 - 0.005 * (x - 60.0) ** 2)  # a smile
+    spikes = (np.abs(x - 60) < 1.0 * (45 - y)) & (y < 45) & (y > 25) | (np.abs(x - 40) < 4) & (y > 8) & (y < 20)
+    found = _without_spikes(row | spikes, 80.0)
+    assert (found & ~row).sum() < 0.35 * (spikes & ~row).sum() and (row & ~found).sum() < 0.01 * row.sum()
+    assert (_without_spikes(row, 80.0) == row).mean() > 0.999
+    assert not _without_spikes(np.zeros((4, 5), bool), 80.0).any()
