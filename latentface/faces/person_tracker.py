@@ -12,7 +12,7 @@ from latentface.faces.alignment import glance
 from latentface.faces.crop import WhichFace, face_number
 from latentface.faces.people import Here, People
 from latentface.faces.presence import best_face, find_faces
-from latentface.faces.tracking import SEARCH_SIDE, Box, Tracker, whole_box
+from latentface.faces.tracking import SEARCH_SIDE, Box, Tracker, look_near, whole_box
 from latentface.io.clip import Clip, Frame
 
 CROP = 256  # side of the crops among which a person is chosen
@@ -76,9 +76,10 @@ class PersonTracker:
 
         The frames are searched, or if nobody else is in them, looked at where the face was in the one before.
         """
-        if self._alone is not None:
-            return self._alone(picture)
         landmarks = self.people.landmarks
+        if self._alone is not None:
+            points = self._alone(picture)  # after one pass, which is exact where a face has hardly moved
+            return None if points is None else look_near(landmarks, picture, points)
         if self.number is None:
             return best_face(picture, landmarks)
         faces = find_faces(picture, landmarks, SEARCH_SIDE)

@@ -15,7 +15,7 @@ from scipy import ndimage
 from latentface.arrays import Float32Array, Int64Array, Pixels
 from latentface.head.field import Field, Scene
 from latentface.head.geometry import Box, affine, ramp
-from latentface.head.shown_mouth import FRINGE, Shown, usual_height
+from latentface.head.shown_mouth import FRINGE, Shown, column_edges, usual_height
 from latentface.ops.raster import normals, rasterise, sample
 
 PARTS = ("gums_upper", "gums_lower", "tongue", "teeth_upper", "teeth_lower")
@@ -133,13 +133,12 @@ def grow_row(weight: Float32Array, colour: Float32Array, unit: float) -> None:
         return
     height, width = weight.shape
     wide = 2 * max(1, round(0.03 * unit)) + 1
-    tops, ends = firm[:, columns].argmax(axis=0), height - firm[::-1, columns].argmax(axis=0) - 1
-    tops, ends = (ndimage.median_filter(edge, wide, mode="nearest") for edge in (tops, ends))
+    tops, ends = (ndimage.median_filter(edge, wide, mode="nearest") for edge in column_edges(firm, columns))
     across = np.abs(np.arange(width)[:, None] - columns)
     nearest, away = across.argmin(axis=1), across.min(axis=1)
     rows = np.arange(height)[:, None]
     top = np.minimum(tops[nearest] + max(1, round(FRINGE * unit)), height - 1)
-    end = np.maximum(ends[nearest] - 1, top)
+    end = np.maximum(ends[nearest] - 2, top)
     source = colour[np.clip(rows, top, end), columns[nearest][None]]
     above = np.maximum(top - rows, 0) / unit
     # their upper edge lies in the lip's shadow, whose streaks would be drawn out

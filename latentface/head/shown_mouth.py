@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 from scipy import ndimage
 
-from latentface.arrays import BoolArray, Float32Array, Pixels
+from latentface.arrays import BoolArray, Float32Array, Int64Array, Pixels
 from latentface.head.field import Scene
 from latentface.head.geometry import Box, brightness
 from latentface.ops.warp import read
@@ -224,7 +224,7 @@ def _without_spikes(mask: BoolArray, unit: float) -> BoolArray:
     if not len(columns):
         return made
     width, over = max(1, round(SPIKE[0] * unit)), SPIKE[1] * unit
-    top, end = mask[:, columns].argmax(axis=0), len(mask) - mask[::-1, columns].argmax(axis=0)
+    top, end = column_edges(mask, columns)
     rows = np.arange(len(mask))[:, None]
     low = ndimage.grey_closing(top, width, mode="nearest") - over
     high = ndimage.grey_opening(end, width, mode="nearest") + over
@@ -271,6 +271,11 @@ def usual_height(mask: BoolArray) -> float:
     return float(np.median(heights[quarter : len(heights) - quarter])) if len(heights) else 0.0
 
 
+def column_edges(mask: BoolArray, columns: Int64Array) -> tuple[Int64Array, Int64Array]:
+    """The first row of a mask [H, W] in each of some columns, none of which is empty, and the one after the last."""
+    return mask[:, columns].argmax(axis=0), len(mask) - mask[::-1, columns].argmax(axis=0)
+
+
 def smooth_edges(mask: BoolArray, width: float) -> BoolArray:
     """Fill each column between its top and bottom, both smoothed along the row, so that edges are not ragged."""
     columns = np.flatnonzero(mask.any(axis=0))
@@ -278,7 +283,7 @@ def smooth_edges(mask: BoolArray, width: float) -> BoolArray:
     if not len(columns):
         return made
     every = np.arange(columns[0], columns[-1] + 1)
-    edges = mask[:, columns].argmax(axis=0), len(mask) - mask[::-1, columns].argmax(axis=0)
+    edges = column_edges(mask, columns)
     wide = 2 * max(1, round(width)) + 1
     top, end = (
         ndimage.gaussian_filter1d(

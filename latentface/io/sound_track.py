@@ -67,7 +67,7 @@ class SoundTrack:
                 return None
             try:
                 self.container.mux(packet)
-            except av.error.InvalidDataError as error:  # not of this file, whose packets are made here or copied
+            except av.error.InvalidDataError as error:  # in what was copied, not in the file that is written
                 raise self._damaged(error) from None
 
     def close(self) -> None:

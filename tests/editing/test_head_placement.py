@@ -81,6 +81,11 @@ def test_a_photo_without_colour_stays_without(crop: FaceCrop) -> None:
     grey = np.repeat(PHOTO.mean(2, keepdims=True).astype(np.uint8), 3, axis=2)
     made = HeadPlacer(grey, crop).place(meaning_of({"surprise": 2.0}).apply(HeadPlacer(grey, crop).fit))
     assert (made != grey).any() and int(np.ptp(made, axis=2).max()) == 0
+    powers = np.array([0.8, 1.0, 1.3])
+    sepia = np.rint(255 * (grey / 255.0) ** powers).astype(np.uint8)
+    made = HeadPlacer(sepia, crop).place(meaning_of({"surprise": 2.0}).apply(HeadPlacer(sepia, crop).fit))
+    changed = made[(made != sepia).any(axis=2)] / 255.0
+    assert np.abs(changed - changed[:, 1:2] ** powers).mean() < 0.06, "and a tinted one its tint"
 
 
 def test_turns_are_limited_and_it_is_said(crop: FaceCrop) -> None:
