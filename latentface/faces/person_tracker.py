@@ -8,7 +8,7 @@ from itertools import chain
 import numpy as np
 
 from latentface.arrays import Float64Array, Pixels
-from latentface.faces.alignment import glance
+from latentface.faces.alignment import BuiltinLandmarks, glance
 from latentface.faces.crop import WhichFace, face_number
 from latentface.faces.people import Here, People
 from latentface.faces.presence import best_face, find_faces
@@ -78,8 +78,10 @@ class PersonTracker:
         """
         landmarks = self.people.landmarks
         if self._alone is not None:
-            points = self._alone(picture)  # after one pass, which is exact where a face has hardly moved
-            return None if points is None else look_near(landmarks, picture, points)
+            points = self._alone(picture)
+            if points is None or not isinstance(landmarks, BuiltinLandmarks):
+                return points
+            return look_near(landmarks, picture, points)  # its one pass is exact only where a face has hardly moved
         if self.number is None:
             return best_face(picture, landmarks)
         faces = find_faces(picture, landmarks, SEARCH_SIDE)
