@@ -18,7 +18,7 @@ from latentface.head.eye_contour import Eye, mesh_eye
 from latentface.head.eyeball import LASHES, EyeWhite, find_eyeball, shade_eyeball, whiten
 from latentface.head.field import Field
 from latentface.head.geometry import Box, ramp
-from latentface.head.lids import LidSkin, paint_lid
+from latentface.head.lids import LidSkin, find_grain, paint_lid
 from latentface.head.model import HeadModel
 from latentface.ops.raster import sample
 
@@ -32,6 +32,8 @@ LIFT = 1.2  # largest stretch of the skin above it by a raised brow
 DRAWN = (1.15, 1.8)  # how far skin is drawn out until hidden skin is painted instead
 SMEARED = (2.2, 3.2)  # the same for all of it, since no detail of it is left
 ROOTS, BUSH = 0.3, 0.5  # the parts of a hairy lid beside its margin and its fold that are not drawn out
+CHEEK = 0.06  # below the lower margin, where skin has no lashes any more
+EDGED = 0.3  # of the strip from margin to fold: lashes, or a rim of white that is taken for the lid
 BLEND = 0.10  # over this distance beyond the fold the head's own motion takes over
 MEET = 0.18  # where closed lids meet, from the lower margin (0) to the upper (1)
 BLINK = 0.13  # how far the lids of the mesh move when they shut, which wide eyes do as well
@@ -70,7 +72,9 @@ class Blink:
         over: 1 where the upper lid is seen, 0 where the lower one, [H, W].
         weight: the weight of the lids' motion against the head's, [H, W].
         strip: where the upper lid's skin lies between its margin in the photo (0) and the fold (1), [H, W].
-        drawn: how far that skin is drawn out, 0 to 1, [H, W]. smeared: how far too much for anything to be told.
+        drawn: how far that skin is drawn out, 0 to 1, [H, W].
+        cheek: places of skin below the eye that is like it, as far from its lashes, [H, W, 2].
+        smeared: how far it is drawn out too much for anything to be told, 0 to 1, [H, W].
         skin: the upper lid's.
         eyeball: the source of the eyeball, [2, H, W, 2]; of covered parts one on either side of the iris.
         inner: how much of the second of them, on the inner side, is seen, [H, W].
@@ -88,6 +92,7 @@ class Blink:
     weight: Float32Array
     strip: Float32Array
     drawn: Float32Array
+    cheek: Float32Array
     smeared: Float32Array
     skin: LidSkin
     eyeball: Float32Array
@@ -139,6 +144,7 @@ def find_blink(
     falls = eye.margins(u_was)[0] - now.margins(u)[0]
     drawn = ramp(stretch, *DRAWN) * ramp(falls, 0.0, 0.03)  # skin that a raised brow draws out is the photo's own
     strip = ((above - eye.margins(u_was)[0]) / folds[0]).astype(np.float32)
+    cheek = eye.places(u_was, eye.margins(u_was)[1] - CHEEK - np.maximum(v - now.margins(u)[0], 0)).astype(np.float32)
     over = ramp((v - _seam(now, u)) * now.unit, -0.75, 0.75)
     upper, lower = now.margins(u)
     lashes = np.array(LASHES) * (1 - AT_REST * (1 - ramp(closing, 0.006, 0.03)))
@@ -146,7 +152,7 @@ def find_blink(
     eyeball, inner, hidden = find_eyeball(eye, now, u, v, gaze)
     weight = np.where(over > 0.5, weight_above, weight_below)
     return Blink(
-        box, now.unit, shifts[0], shifts[1], over, weight, strip, drawn, ramp(stretch, *SMEARED), socket.skin,
+        box, now.unit, shifts[0], shifts[1], over, weight, strip, drawn, cheek, ramp(stretch, *SMEARED), socket.skin,
         eyeball, inner, ramp(inside, -0.8, 0.8), shade_eyeball(eye, now, u, v),
         whiten(eye, now, socket.white, u, v, hidden), amount,
     )  # fmt: skip
@@ -288,8 +294,9 @@ def open_eye(
     if blink.drawn.any():
         weight = blink.weight[here] * over * blink.drawn[here] * np.float32(blink.amount) * free(places)
         source = sample(photo, places + blink.upper[here])
-        bare = (blink.weight[here] < 0.05) & (blink.open[here] == 0)
-        paint_lid(moved[there], source, blink.strip[here], weight, blink.smeared[here], bare, blink.skin, blink.unit)
+        strip, grain = blink.strip[here], find_grain(photo, blink.cheek[here], blink.unit)
+        bare = (strip > EDGED) & (blink.open[here] == 0)
+        paint_lid(moved[there], source, strip, weight, blink.smeared[here], bare, grain, blink.skin, blink.unit)
     seam = (over > 0) & (over < 1)  # both lids share these pixels
     lids = [sample(photo, (places + lid[here])[seam]) for lid in (blink.upper, blink.lower)]
     both = over[seam, None] * lids[0] + (1 - over[seam, None]) * lids[1]
