@@ -37,6 +37,7 @@ EDGED = 0.3  # of the strip from margin to fold: lashes, or a rim of white that 
 BLEND = 0.10  # over this distance beyond the fold the head's own motion takes over
 MEET = 0.18  # where closed lids meet, from the lower margin (0) to the upper (1)
 BLINK = 0.13  # how far the lids of the mesh move when they shut, which wide eyes do as well
+SLOWER = 0.8  # the first slope of closing lids against the mesh: landmarks of lashes fall sooner than lids
 SHUT = 0.10  # the lids of the mesh count as closed below this share of their opening
 
 
@@ -173,7 +174,9 @@ def follow(eye: Eye, was: Eye, now: Eye, most: float = WIDER) -> Eye:
         upper, lower = each.margins(each.across(u))
         gaps.append(float(np.mean(upper - lower)))
     share = _share(*gaps) if gaps[0] > 0.02 else 1.0
-    share = max(share - SHUT, 0) / (1 - SHUT) if share < 1 else share
+    if share < 1:
+        closed = min((1 - share) / (1 - SHUT), 1.0)
+        share = 1 - closed * (SLOWER + (1 - SLOWER) * closed**4)
     upper, lower = eye.upper, eye.lower + (now.lower - was.lower) * [1, 0]
     if share < 1:
         meet = MEET * upper - (1 - MEET) * lower  # height over the corners' line at which they close
