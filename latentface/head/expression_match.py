@@ -32,9 +32,9 @@ EXACTNESS = by_measure({
 #: Part of a head's pitch that is left in its measures, since a fit takes some of what a face does for pitch.
 PITCH_KEPT = 0.25
 #: Landmarks follow lids in part: from two faces' measures, their openings are expected to differ by so many times more.
-LIDS_RANGE = 1.4
+LIDS_RANGE = 1.8
 #: Eyes count as closing from this weight on; others narrow by this part of their opening at most.
-BLINK, NARROWER = 0.3, 0.35
+BLINK, NARROWER = 0.3, 0.45
 
 #: How far shapes are changed for the measures' sake, by the beginning of their names.
 MOVERS = {
