@@ -5,9 +5,8 @@ and their premultiplied colours P. A motion M moves P and a but not B:
 
     M(P) + (1 - M(a)) B  =  M(I) - M((1 - a) B) + (1 - M(a)) B,
 
-so that no motion gives the photo back. A network tells the shares in the face's crop. Around it they are those of
-similar colours at similar places in it. A guided filter (He, Sun and Tang 2013, with coefficients on a small copy, He
-and Sun 2015) makes them as sharp as the photo.
+so that no motion gives the photo back. A network tells the shares in the face's crop and in a wider one. A guided
+filter (He, Sun and Tang 2013, with coefficients on a small copy, He and Sun 2015) makes them as sharp as the photo.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from scipy import ndimage
-from scipy.spatial import cKDTree
 
 from latentface.arrays import BoolArray, Float32Array, Float64Array, Pixels
 from latentface.faces.alignment import crop_face
@@ -33,13 +31,12 @@ from latentface.ops.warp import read
 if TYPE_CHECKING:
     from latentface.head.motion import Motion
 
+WIDER = 1.5  # the side of the wide crop, as far as which heads move, in those of the face's crop
 MARGIN = 0.7  # crop sides around the crop in which the background keeps still
 CELLS = 288  # the longer side of the small copy of all that
 RADIUS = 4  # of the guided filter's windows, in its pixels
 SMOOTH = 1e-3  # variance of colours, in 0 to 1, below which a window has no edge
-BORDER = 0.03  # of the crop's side: so near its border the network is less certain
-CERTAIN = (0.1, 0.9)  # shares below and above which pixels tell those around the crop
-NEIGHBOURS, PLACE = 8, 0.35  # of those, so many count; a crop side weighs as much as that difference of a colour
+BORDER = 0.06  # of the crop's side: so near its border the network is less certain
 SHOULDERS = 0.88  # of the crop's height: what lies below a person there is a person
 NECK = 4  # pixels of the small copy: what is thinner than twice that connects nothing
 LEAST, MOST = 0.2, 0.8  # shares of people that count as none and as all
@@ -83,7 +80,7 @@ def find_background(
         head: that box.
         network: what tells people from backgrounds.
     """
-    crop = crop_face(photo, landmarks, network.config.size)
+    crop, wide = (crop_face(photo, landmarks, network.config.size, wider=wider) for wider in (1.0, WIDER))
     box = Box.around(crop.quad, MARGIN * crop.side, *photo.shape[:2])
     if not box.width or not box.height:
         return None
@@ -92,7 +89,7 @@ def find_background(
     small = reduced(part, step).astype(np.float32) / np.float32(255)
     corner = np.array([box.left, box.top], np.float32)
     places = (Box(0, 0, small.shape[1], small.shape[0]).places() + np.float32(0.5)) * step - np.float32(0.5) + corner
-    share = sharpen(_people(crop, network, small, places), small, part, step)
+    share = sharpen(_people(crop, wide, network, places), small, part, step)
     for band in bands(len(share)):
         share[band] = 1 - ((share[band] - LEAST) / (MOST - LEAST)).clip(0, 1)
     here, there = head.shared(box)
@@ -131,31 +128,39 @@ def _distance(pure: BoolArray, band: slice, most: int) -> Float64Array:
     return found
 
 
-def _people(crop: FaceCrop, network: MatteNet, colours: Float32Array, places: Float32Array) -> Float32Array:
-    """How much of the pixels of a small copy, [h, w, 3] in 0 to 1, belongs to people, [h, w].
+def _people(crop: FaceCrop, wide: FaceCrop, network: MatteNet, places: Float32Array) -> Float32Array:
+    """How much of the pixels at places [h, w, 2] of a photo belongs to people, [h, w].
 
-    places: of its pixels in the photo, [h, w, 2].
+    The network is surest in the face's crop. Around it a wider one tells; hair that is there goes on in the crop.
+    """
+    side, made = _shares(crop, network, places)
+    around, wide_made = _shares(wide, network, places)
+    over = side[..., 1] < SHOULDERS
+    beside = np.where(over, np.minimum(wide_made, made), np.maximum(wide_made, made))
+    made = beside + _within(side) * (made - beside)
+    low = np.where(over, 0, made + (1 - _within(around)) * (1 - made))  # nothing is known of what lies beyond
+    made = np.where(over, made, np.maximum.accumulate(low, axis=0))  # below shoulders there are bodies
+    face: BoolArray = np.all((side > 0.4) & (side < 0.6), axis=-1)
+    return made * _connected(made > 0.5, face)
+
+
+def _within(side: Float32Array) -> Float32Array:
+    """How far places [..., 2], in sides of a crop, lie within its border, 0 to 1."""
+    depth: Float32Array = np.minimum(side, 1 - side).min(axis=-1)
+    return np.asarray(ramp(depth, 0.0, BORDER))
+
+
+def _shares(crop: FaceCrop, network: MatteNet, places: Float32Array) -> tuple[Float32Array, Float32Array]:
+    """Where places [h, w, 2] of a photo lie in a crop, in its sides, and how much belongs to people there, [h, w].
+
+    Beyond the crop that is what belongs to them at its border.
     """
     with torch.no_grad():
         picture = torch.tensor(crop.image).permute(2, 0, 1)[None].float() / 127.5 - 1
-        shares = network(picture)[0, 0].float().sigmoid().numpy()
+        logits = network(torch.cat([picture, picture.flip(3)]))[:, 0].float()
+        shares = ((logits[0] + logits[1].flip(1)) / 2).sigmoid().numpy()
     at = map_points(crop.from_photo, places).astype(np.float32)
-    made = read(shares, at)
-    side = (at + np.float32(0.5)) / crop.size
-    inside = ((side > BORDER) & (side < 1 - BORDER)).all(axis=-1)
-    tell = inside & ((made < CERTAIN[0]) | (made > CERTAIN[1]))
-    tell[1::2] = tell[:, 1::2] = False  # neighbours tell the same
-    if tell.any() and not inside.all():
-        place = np.stack([np.abs(side[..., 0] - 0.5), side[..., 1]], axis=-1)  # bodies are symmetric
-        features = np.concatenate([colours, PLACE * place], axis=-1)
-        _, nearest = cKDTree(features[tell]).query(features[~inside], min(NEIGHBOURS, int(tell.sum())))
-        alike = made[tell][nearest].reshape(len(nearest), -1).mean(axis=1)
-        beside = made[~inside]  # the share at the crop's border
-        over = side[..., 1][~inside] < SHOULDERS
-        made[~inside] = np.where(over, np.minimum(alike, beside), np.maximum(alike, beside))
-    low = side[..., 1] > SHOULDERS  # below shoulders there are bodies
-    made[low] = np.maximum.accumulate(np.where(low, made, 0), axis=0)[low]
-    return made * _connected(made > 0.5, ((side > 0.4) & (side < 0.6)).all(axis=-1))
+    return (at + np.float32(0.5)) / np.float32(crop.size), read(shares, at)
 
 
 def _connected(people: BoolArray, face: BoolArray) -> BoolArray:

@@ -110,6 +110,13 @@ def test_the_quad_is_that_of_the_landmarks_in_the_photo():
     assert crop.score == 1.5
 
 
+def test_a_wider_crop_has_the_face_in_its_middle():
+    photo, _ = pattern(500, 620, 90)
+    crop, wide = (alignment.crop_face(photo, face_at((300, 240), 60, 0.4), 128, wider=wider) for wider in (1, 2))
+    small = crop.image.reshape(64, 2, 64, 2, 3).mean(axis=(1, 3))
+    assert np.abs(wide.image[32:96, 32:96] - small).max() < 4
+
+
 def test_landmarks_of_a_crop_lie_on_the_same_content():
     photo = np.zeros((400, 400, 3), np.uint8)
     photo[198:203, 238:243] = 255  # around (240, 200)

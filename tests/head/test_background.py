@@ -10,6 +10,7 @@ import torch
 from scipy import ndimage
 
 from latentface import hub
+from latentface.faces.alignment import crop_face
 from latentface.head.background import Background, find_background, sharpen
 from latentface.head.drive import Driver
 from latentface.head.motion import Gain, Motion
@@ -92,6 +93,28 @@ def test_where_only_people_are_there_is_none() -> None:
     scene = driver(photo, True).scene
     landmarks = scene.before[model().landmarks, :2].astype(float)
     assert find_background(photo, landmarks, scene.layer >= 0, scene.box, TakesBlueForBackground()) is None
+
+
+def test_over_the_crop_hair_moves_and_poles_keep_still() -> None:
+    sky = 150
+    photo = np.full((sky + len(picture().photo), picture().photo.shape[1], 3), (90, 100, 150), np.uint8)
+    photo[sky:] = picture().photo
+    top = sky + int(np.nonzero(picture().layer >= 0)[0].min())
+    hair, pole = slice(125, 175), slice(148, 152)
+    photo[:top, pole] = (130, 100, 90)
+    photo[top - 60 : top + 10, hair] = (130, 100, 90)
+    made = Driver(
+        photo,
+        model(),
+        picture().before + np.float32([0, sky, 0]),
+        finders=replace(hub.finders(), matte=TakesBlueForBackground()),
+    )
+    landmarks = made.scene.before[model().landmarks, :2].astype(float)
+    crop = crop_face(photo, landmarks, 128).quad[0, 1]
+    assert made.background is not None and top - 45 < crop < top, "hair leaves the crop"
+    seen = made.background.seen[..., 3]
+    assert seen[top - 50 : top, 135:165].max() == 0
+    assert seen[top - 120 : top - 75, 135:165].min() > 200
 
 
 def test_no_motion_changes_nothing() -> None:
