@@ -14,9 +14,10 @@ from scipy import ndimage
 
 from latentface.arrays import BoolArray, Float32Array, Pixels
 from latentface.head.eye_contour import Eye
-from latentface.head.geometry import blur_known, ramp
+from latentface.head.geometry import Box, blur_known, ramp
 from latentface.head.light import TINT
 from latentface.ops.raster import sample
+from latentface.ops.warp import read
 
 BELOW = (0.05, 0.11)  # inter-ocular distances below the lower margin: skin without lashes
 LIGHT = (0.7, 1.0)  # the lid's, of that of the skin below the eye
@@ -38,6 +39,7 @@ FAINT = 8  # of 255: light that noise adds to hair
 ENDS = (0.0, 0.1, 0.55, 0.95)  # of the strip from margin to fold: where the paint begins and where it ends
 SOFT = 0.012  # over which painted parts fade
 _STRIP = np.meshgrid(np.linspace(0.15, 0.85, 31), np.linspace(0, 1, 17))  # places along an eye, and across a strip
+FEW = 2.5  # pixels of the width of a blur that are enough
 GRAIN, MOST_GRAIN = 0.015, 15  # the size of the detail of skin in inter-ocular distances, and its most of 255
 CREASE, LASHES = 0.14, 0.1  # how much darker a lid is in its fold and beside its lashes
 
@@ -162,7 +164,16 @@ def paint_lid(
     colour = np.broadcast_to(skin.tone * (1 + (skin.shade - 1) * TINT), moved.shape)
     seen = bare & (skin.hair(moved) < 0.1)
     for width in NEAR:
-        around, known = blur_known(moved, seen, width * unit)
+        around, known = _around(moved, seen, width * unit)
         colour = colour + ramp(known, 0.0, KNOWN)[..., None] * (around - colour)
     light = 1 - CREASE * ramp(strip, 0.3, 0.9) - LASHES * (1 - ramp(strip, 0.0, 0.3))
     moved += share * (colour * (1 + (light[..., None] - 1) * TINT) + grain - moved)
+
+
+def _around(picture: Float32Array, known: BoolArray, width: float) -> tuple[Float32Array, Float32Array]:
+    """`blur_known`, of as few pixels as the width of the blur allows."""
+    step = max(1, int(width / FEW))
+    blurred, weight = blur_known(picture[::step, ::step], known[::step, ::step], width / step)
+    places = Box(0, 0, picture.shape[1], len(picture)).places() / np.float32(step)
+    made = read(np.dstack([blurred, weight]), places)
+    return made[..., :-1], made[..., -1]
