@@ -17,10 +17,11 @@ from latentface.head.light import TINT
 from latentface.head.motion import Gain
 from latentface.ops.raster import sample
 
-SMOOTH = 0.03  # inter-ocular distances: the ratio is smoothed by a Gaussian of this width
-LIMITS = (0.72, 1.14)  # limit of the ratio; a stronger highlight looks artificial
+SMOOTH = 0.05  # inter-ocular distances: the ratio is smoothed by a Gaussian of this width
+LIMITS = (0.8, 1.14)  # of the ratio; stronger shadows look like stains, and stronger highlights artificial
 LEAST = 0.25  # lower limit of the shading, as a part of the brightest: harmonics are unreliable below it
 ROUNDS = 4
+TURNED = 0.3  # of the change that comes from the turn of a head: all of it shows how little is known of the light
 FINE = 1.0  # pixels at which the ratio is found, in deviations of that Gaussian
 
 
@@ -48,11 +49,19 @@ def find_light(photo: Pixels, scene: Scene) -> Float64Array:
     return light
 
 
+def turn_of(before: Float32Array, after: Float32Array, weight: Float32Array) -> Float64Array:
+    """The rotation [3, 3] that turns normals [V, 3] best into others (Kabsch 1976), each with its weight, [V]."""
+    left, _, right = np.linalg.svd(after.T.astype(np.float64) @ (weight[:, None] * before))
+    turn: Float64Array = left @ np.diag([1, 1, np.linalg.det(left @ right)]) @ right
+    return turn
+
+
 def relight(light: Float64Array, scene: Scene, field: Field, grey: bool = False) -> Gain:
     """The gain of the photo, which may be grey, after a change: 1 where its light stays the same."""
-    before, after = (light[0] + normals @ light[1:] for normals in (scene.normals, field.normals))
-    least = LEAST * max(float(before.max()), 1e-6)
-    change = np.log(np.maximum(after, least) / np.maximum(before, least))
+    turned = scene.normals @ turn_of(scene.normals, field.normals, scene.trust).T
+    shading = [light[0] + normals @ light[1:] for normals in (scene.normals, turned, field.normals)]
+    before, between, after = np.log(np.maximum(shading, LEAST * max(float(shading[0].max()), 1e-6)))
+    change = after - between + TURNED * (between - before)
     change *= field.trust * scene.unfolding
     width = SMOOTH * scene.unit
     step = max(1, min(int(width * FINE), field.box.height, field.box.width))
