@@ -37,7 +37,7 @@ def test_a_head_that_turns_to_the_light_gets_brighter_there():
 
 
 def test_a_turn_is_told_from_the_change_of_an_expression():
-    photo, scene = lit(120, (50, 0, 20))
+    _, scene = lit(120, (50, 0, 20))
     angle = np.radians(12)
     turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
     field = find_field(scene, place({"mouthSmile": 0.8}, yaw=12))
