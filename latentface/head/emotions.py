@@ -27,17 +27,17 @@ ACTION_UNITS: dict[Emotion, dict[str, float]] = {
         "browInnerUp": 0.9, "browOuterUp": 0.57, "eyeWide": 1.4, "jawOpen": 0.83, "mouthFunnel": 0.3,
         "mouthPucker": 0.22,
     },
-    Emotion.ANGER: {  # 4 5 7 9 10 16 26
-        "browDown": 1.2, "eyeWide": 0.15, "eyeSquint": 0.36, "noseSneer": 1.07, "mouthUpperUp": 0.45,
-        "mouthLowerDown": 0.8, "jawOpen": 0.8, "mouthFunnel": 0.1, "mouthFrown": 0.2,
+    Emotion.ANGER: {  # 4 5 7 9 10 16 24 26
+        "browDown": 0.95, "eyeWide": 0.1, "eyeSquint": 0.33, "noseSneer": 0.85, "mouthUpperUp": 0.45,
+        "mouthLowerDown": 1.0, "jawOpen": 0.95, "mouthFrown": 0.2, "mouthPress": 0.4,
     },
-    Emotion.DISGUST: {  # 4 6 7 9 10 15 17
-        "noseSneer": 1.25, "mouthUpperUp": 0.7, "mouthFrown": 1.1, "browDown": 0.6, "cheekSquint": 0.67,
-        "eyeSquint": 0.65, "mouthShrugLower": 0.6, "mouthPress": 0.45,
+    Emotion.DISGUST: {  # 4 7 9 10 15 17 24
+        "noseSneer": 1.1, "mouthUpperUp": 0.62, "mouthFrown": 1.1, "browDown": 0.22, "eyeSquint": 0.42,
+        "mouthShrugLower": 0.75, "mouthPress": 0.45, "jawOpen": 0.15,
     },
     Emotion.FEAR: {  # 1 2 4 5 15 20 25 26
-        "browInnerUp": 1.25, "browOuterUp": 0.3, "browDown": 1.3, "eyeWide": 1.6, "mouthStretch": 1.25,
-        "jawOpen": 0.65, "mouthLowerDown": 1.1, "mouthUpperUp": 0.45, "mouthFrown": 1.25, "mouthFunnel": 0.15,
+        "browInnerUp": 0.65, "browOuterUp": 0.6, "browDown": 1.0, "eyeWide": 1.6, "mouthStretch": 1.25,
+        "jawOpen": 0.35, "mouthLowerDown": 1.25, "mouthUpperUp": 0.45, "mouthFrown": 1.25,
     },
 }  # fmt: skip
 #: The share of a full emotion from which on nothing of the face's own expression remains.
