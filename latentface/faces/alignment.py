@@ -77,7 +77,7 @@ def align(
 def crop_face(
     photo: Pixels, landmarks: NDArray[np.floating], size: int, score: float = 1.0, wider: float = 1.0
 ) -> FaceCrop:
-    """The FFHQ crop [size, size, 3] around landmarks [68, 2] (Karras et al. 2019, appendix A), or a wider one.
+    """The FFHQ crop [size, size, 3] around landmarks [68, 2] (Karras et al. 2019, appendix A), or one so many times wider.
 
     Where the square extends beyond the photo, the photo is padded by blurred reflection that fades to its median
     colour. The returned quad is in pixels of the photo itself. Raises UsageError if the landmarks do not span a face.

@@ -37,7 +37,7 @@ EDGED = 0.3  # of the strip from margin to fold: lashes, or a rim of white that 
 BLEND = 0.10  # over this distance beyond the fold the head's own motion takes over
 MEET = 0.18  # where closed lids meet, from the lower margin (0) to the upper (1)
 BLINK = 0.13  # how far the lids of the mesh move when they shut, which wide eyes do as well
-SLOWER = 0.8  # the first slope of closing lids against the mesh: landmarks of lashes fall sooner than lids
+SLOWER = 0.8  # of the mesh's speed: so lids begin to close, since lashes hide what is still open
 SHUT = 0.10  # the lids of the mesh count as closed below this share of their opening
 
 

@@ -150,7 +150,7 @@ def paint_lid(
         strip: where they lie between the margin (0) and the fold (1), [h, w].
         weight: how far the skin is drawn out, and how far a pixel belongs to it, [h, w].
         smeared: how far it is painted even if it is skin, since it is drawn out too far, [h, w].
-        bare: what shows skin unless it is hair: neither the eye nor the lashes, [h, w].
+        bare: what shows skin unless it is hair: what lies over the lashes, [h, w].
         grain: the detail of skin, [h, w, 3].
         skin: the lid's.
         unit: pixels of an inter-ocular distance.
