@@ -74,30 +74,28 @@ def align(
     return [crop_face(photo, p, size, float(s)) for p, s in zip(points, scores[order], strict=True)]
 
 
-def crop_face(
-    photo: Pixels, landmarks: NDArray[np.floating], size: int, score: float = 1.0, wider: float = 1.0
-) -> FaceCrop:
-    """The FFHQ crop [size, size, 3] around landmarks [68, 2] (Karras et al. 2019, appendix A), or one so many times wider.
+def crop_face(photo: Pixels, landmarks: NDArray[np.floating], size: int, score: float = 1.0) -> FaceCrop:
+    """The FFHQ crop [size, size, 3] around landmarks [68, 2] (Karras et al. 2019, appendix A).
 
     Where the square extends beyond the photo, the photo is padded by blurred reflection that fades to its median
     colour. The returned quad is in pixels of the photo itself. Raises UsageError if the landmarks do not span a face.
     """
     points = np.asarray(landmarks, dtype=np.float64)
     quad = ffhq_quad(points)
-    quad = quad.mean(axis=0) + wider * (quad - quad.mean(axis=0))
     region, local = _cut_out(photo, quad, size)
     region, local = _continue_outside(region, local)
     image = _sample_square(region, local, size)
     return FaceCrop(image=image, landmarks=points, quad=quad, score=score)
 
 
-def glance(photo: Pixels, landmarks: NDArray[np.floating], size: int) -> FaceCrop:
+def glance(photo: Pixels, landmarks: NDArray[np.floating], size: int, wider: float = 1.0) -> FaceCrop:
     """The crop of `crop_face` for a network to look at: only reflected beyond the photo, and sampled half as finely.
 
-    Where the square extends beyond the photo this takes a seventh of the time.
+    Where the square extends beyond the photo this takes a seventh of the time. `wider` is a factor of its side.
     """
     points = np.asarray(landmarks, dtype=np.float64)
     quad = ffhq_quad(points)
+    quad = quad.mean(axis=0) + wider * (quad - quad.mean(axis=0))
     return FaceCrop(image=sample_quad(photo, quad, size, _FOLLOWING), landmarks=points, quad=quad, score=1.0)
 
 

@@ -20,7 +20,7 @@ import torch
 from scipy import ndimage
 
 from latentface.arrays import BoolArray, Float32Array, Float64Array, Pixels
-from latentface.faces.alignment import crop_face
+from latentface.faces.alignment import crop_face, glance
 from latentface.faces.crop import FaceCrop, map_points
 from latentface.head.geometry import Box, bands, ramp
 from latentface.head.uncovered import continue_background
@@ -80,7 +80,8 @@ def find_background(
         head: that box.
         network: what tells people from backgrounds.
     """
-    crop, wide = (crop_face(photo, landmarks, network.config.size, wider=wider) for wider in (1.0, WIDER))
+    crop = crop_face(photo, landmarks, network.config.size)
+    wide = glance(photo, landmarks, network.config.size, wider=WIDER)
     box = Box.around(crop.quad, MARGIN * crop.side, *photo.shape[:2])
     if not box.width or not box.height:
         return None

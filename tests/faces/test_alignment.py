@@ -112,7 +112,7 @@ def test_the_quad_is_that_of_the_landmarks_in_the_photo():
 
 def test_a_wider_crop_has_the_face_in_its_middle():
     photo, _ = pattern(500, 620, 90)
-    crop, wide = (alignment.crop_face(photo, face_at((300, 240), 60, 0.4), 128, wider=wider) for wider in (1, 2))
+    crop, wide = (alignment.glance(photo, face_at((300, 240), 60, 0.4), 128, wider) for wider in (1, 2))
     small = crop.image.reshape(64, 2, 64, 2, 3).mean(axis=(1, 3))
     assert np.abs(wide.image[32:96, 32:96] - small).max() < 4
 
