@@ -7,7 +7,6 @@ lips slide over both. The rest is the head's own teeth, gums and tongue, shaded 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -16,6 +15,7 @@ from latentface.arrays import Float32Array, Int64Array, Pixels
 from latentface.head.field import Field, Scene
 from latentface.head.geometry import Box, affine, ramp
 from latentface.head.shown_mouth import FRINGE, Shown, column_edges, usual_height
+from latentface.head.tones import Tones
 from latentface.ops.raster import normals, rasterise, sample
 
 PARTS = ("gums_upper", "gums_lower", "tongue", "teeth_upper", "teeth_lower")
@@ -33,17 +33,6 @@ BESIDE, CORNER = (0.12, 0.25), 0.12  # the same: so far a row of teeth goes on t
 NARROW = 0.65  # the light that teeth lose until lips that showed them meet
 FALL = {"tongue": 1.1, "gums_lower": 1.6}  # how fast light falls behind the lips, an inter-ocular distance
 CAVITY = np.array([0.085, 0.03, 0.025], np.float32)
-
-
-class Tones(NamedTuple):
-    """The photo's values, 0 to 255, of what has no light, [3], and of a white surface in the face's light, [3]."""
-
-    black: Float32Array
-    white: Float32Array
-
-    def faded(self, colours: Float32Array) -> Float32Array:
-        """Colours [..., 3], 0 to 255, as the photo has them: in an old print, black is no longer black."""
-        return np.asarray(self.black + colours * (1 - self.black / 255), np.float32)
 
 
 @dataclass(frozen=True)

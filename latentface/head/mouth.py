@@ -31,10 +31,10 @@ from latentface.networks.mouth import MouthConfig, MouthNet, surroundings
 #: `--mouth`: the other photo's own mouth where it shows one, always that, or always a painted one.
 MouthSource = Literal["auto", "own", "painted"]
 
-#: Colour of the upper teeth relative to white if the photo does not show them: the median of smiles, slightly darker.
-USUAL_TEETH = np.array([0.92, 0.87, 0.82], np.float32)
+#: Colour of the upper teeth relative to white if the photo does not show them: the median of 131 smiles, by 5 % darker.
+USUAL_TEETH = np.array([1.0, 0.92, 0.865], np.float32)
 #: Largest factors by which painted teeth are adapted to that brightness, and how much of its tint they adopt.
-MOST_TONE, TINT = (0.75, 1.35), 0.4
+MOST_TONE, TINT = (0.75, 1.35), 0.8
 
 #: Canvas pixels by which the network is told of a wider opening, so that what it paints reaches beneath the lips' edge.
 REACH = 1.0

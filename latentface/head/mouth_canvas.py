@@ -22,9 +22,9 @@ SLIT = 0.4
 #: Softness of the edge between lip and mouth: deviation in canvas pixels.
 EDGE = 0.35
 #: The shade that the upper lip throws: its strength, and how far down it goes, in canvas pixels.
-SHADE, SHADE_DEPTH = 0.25, 1.6
+SHADE, SHADE_DEPTH = 0.2, 1.6
 #: Darkening between lips that nearly touch, and the height, in canvas pixels, at which it ends.
-NARROW, NARROW_HEIGHT = 0.5, 3.5
+NARROW, NARROW_HEIGHT = 0.5, 2.6
 
 
 @dataclass(frozen=True, eq=False)

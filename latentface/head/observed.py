@@ -21,7 +21,7 @@ from latentface.head.eyeball import EyeWhite, find_eye_white
 from latentface.head.eyes import BROWS, FOLDS, SIDES, follow
 from latentface.head.field import Scene
 from latentface.head.in_front import Finders
-from latentface.head.interior import Tones, shows_row
+from latentface.head.interior import shows_row
 from latentface.head.lids import LidSkin, find_lid_skin, find_low_brow
 from latentface.head.model import HeadModel
 from latentface.head.occluders import Occluders, find_occluders
@@ -29,10 +29,10 @@ from latentface.head.shading import find_light
 from latentface.head.shown_mouth import Shown, find_shown
 from latentface.head.spectacles import Spectacles, find_spectacles
 from latentface.head.tint import Tint, find_tint
+from latentface.head.tones import Tones, find_tones
 from latentface.ops.raster import sample
 
 BROW = 0.05  # inter-ocular distances: half of their thickness
-DARKEST, USUAL = 0.002, 16  # share of a head's pixels that are as dark as it gets; in any photo they are so bright
 #: Light below eyes behind glass, as a part of that of the cheeks: from which on both are behind sunglasses, and from
 #: which on one is behind tinted glass, where no white of an eye is painted.
 DARK_GLASS, TINTED_GLASS = 0.35, 0.65
@@ -118,17 +118,14 @@ class ObservedHead:
 
     @cached_property
     def tones(self) -> Tones:
-        """The photo's black, by the darkest of the head, and its white, as far as the brighter skin tells."""
+        """The photo's black, and the white of this light."""
         if self._steady is not None:
             return self._steady.tones
-        points, unit = self.scene.before[self.model.landmarks, :2], self.scene.unit
-        steps = np.stack(np.meshgrid(*[np.linspace(-0.08, 0.08, 5) * unit] * 2), axis=-1).reshape(-1, 2)
-        places = np.concatenate([self._cheeks, points[27:31]])[:, None] + steps
-        bright = np.quantile(sample(self.photo, places).mean(axis=-1), 0.8)
-        some = self.photo[self.scene.box.slices][::3, ::3].reshape(-1, 3)
-        darkest = np.quantile(some, DARKEST, axis=0) if len(some) else np.zeros(3)
-        white = np.full(3, np.clip(110 + 0.55 * bright, 0, 255), np.float32)
-        return Tones(np.maximum(darkest - USUAL, 0).astype(np.float32), white)
+        nose = self.scene.before[self.model.landmarks[27:31], :2]
+        tinted = min(self._light_behind_glass) < TINTED_GLASS
+        return find_tones(
+            self.photo, self.scene, np.concatenate([self._cheeks, nose]), () if tinted else self.eye_whites
+        )
 
     @property
     def _cheeks(self) -> Float32Array:

@@ -8,11 +8,12 @@ import pytest
 from latentface import hub
 from latentface.head.drive import Driven
 from latentface.head.geometry import Box
-from latentface.head.interior import Opening, Tones
+from latentface.head.interior import Opening
 from latentface.head.mouth import MouthSource
 from latentface.head.mouth_canvas import MouthFrame
 from latentface.head.own_mouth import OwnMouth, take_mouth
 from latentface.head.painting import paint_opening
+from latentface.head.tones import Tones
 from tests.head.face_on_model import landmarks_of
 
 BOX = Box(140, 190, 180, 230)
