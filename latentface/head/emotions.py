@@ -23,9 +23,9 @@ ACTION_UNITS: dict[Emotion, dict[str, float]] = {
         "browInnerUp": 1.25, "browDown": 1.1, "mouthFrown": 1.25, "mouthShrugLower": 1.25, "mouthShrugUpper": 0.6,
         "mouthPucker": 0.3, "mouthPress": 0.3, "jawOpen": 0.15, "eyeSquint": 0.15,
     },
-    Emotion.SURPRISE: {  # 1 2 5 26
-        "browInnerUp": 0.9, "browOuterUp": 0.57, "eyeWide": 1.4, "jawOpen": 0.83, "mouthFunnel": 0.3,
-        "mouthPucker": 0.22,
+    Emotion.SURPRISE: {  # 1 2 5 16 26
+        "browInnerUp": 0.65, "browOuterUp": 0.42, "eyeWide": 1.15, "jawOpen": 0.83, "mouthFunnel": 0.3,
+        "mouthPucker": 0.07, "mouthLowerDown": 0.3,
     },
     Emotion.ANGER: {  # 4 5 7 9 10 16 24 26
         "browDown": 0.95, "eyeWide": 0.1, "eyeSquint": 0.33, "noseSneer": 0.85, "mouthUpperUp": 0.45,
