@@ -7,14 +7,16 @@ half as much; and their colour follows that of the whites of the eyes in part, m
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from latentface.arrays import Float32Array, Pixels
-from latentface.head.eyeball import EyeWhite
-from latentface.head.field import Scene
 from latentface.ops.raster import sample
+
+if TYPE_CHECKING:
+    from latentface.head.eyeball import EyeWhite
+    from latentface.head.field import Scene
 
 DARKEST, USUAL = 0.002, 16  # share of a head's pixels that are as dark as it gets; in any photo they are so bright
 WHITE = (110.0, 0.55)  # levels, and so much of the light of the brighter skin
