@@ -29,6 +29,8 @@ ROUNDS = (3, 4)  # searches on the small copy and on half of it; coarser ones se
 TRUST = 1.3  # by how much less a guess counts in comparisons for each pixel of the copy that it lies deeper
 UNLIKE = (20.0, 50.0)  # levels by which a patch differs from what is known: over these it gives way to smooth colours
 FADE = 0.3  # of the reach: over so much of it patches pass into the smooth colours
+SEAM, MOST = 1.0, 10.0  # pixels of the small copy beside a rim that are compared, and levels that are added at most
+PLAIN = (2.0, 5.0)  # deviations of the levels there up to which a background is plain, and from which on it is not
 FEWEST = 100  # patches that are seen, or none is shown
 
 
@@ -50,6 +52,7 @@ def continue_background(picture: Pixels, opacity: Pixels, step: int, reach: floa
     depth = ndimage.distance_transform_edt(hole).astype(np.float32) * np.float32(step / reach)
     seen = np.dstack([reduced(picture, step), reduced(opacity, step) / np.float32(255)]).astype(np.float32)
     shifts, misfit = find_shifts(smooth, seen, hole, hole & moving & (depth < 1))
+    seams = find_seams(small, shifts, hole)
     sure = (1 - ramp(depth, 1 - FADE, 1)) * (1 - ramp(misfit, *UNLIKE)) * moving
     made = np.array(picture)
     for band in bands(len(made)):
@@ -60,6 +63,7 @@ def continue_background(picture: Pixels, opacity: Pixels, step: int, reach: floa
         trust = read(sure, places)
         near = np.flatnonzero(trust > 0)
         patched, found = _look_up(picture, rows[near], columns[near], places[near], shifts, step)
+        patched += read(seams, places[near])
         behind[near] += found * trust[near, None] * (patched - behind[near])
         share = opacity[rows, columns, None] / np.float32(255)
         made[rows, columns] = np.rint(behind + share * (picture[rows, columns] - behind)).clip(0, 255)
@@ -91,6 +95,28 @@ def find_shifts(
             copy.take_over(coarser)
         copy.fill(random, rounds)
     return copies[0].shifts, copies[0].misfit
+
+
+def find_seams(colours: Float32Array, shifts: Int64Array, hole: BoolArray) -> Float32Array:
+    """What must be added to what shifts show in a hole, so that plain backgrounds have no seam at its rim, [H, W, 3].
+
+    It is the difference of the mean colours on both sides of the rim, spread into the hole: patches come from where the
+    light of the background is a little different.
+
+    Args:
+        colours: float32 [H, W, 3], known outside the hole.
+        shifts: as `find_shifts` returns them.
+        hole: bool [H, W].
+    """
+    row, column = np.indices(hole.shape)
+    shown = colours[row + shifts[..., 0], column + shifts[..., 1]]
+    filled = hole & shifts.any(axis=-1)
+    beside, known = blur_known(colours, ~hole, SEAM)
+    inside, drawn = blur_known(shown, filled, SEAM)
+    rim = filled & (known > 0.1) & (drawn > 0.1)
+    squares, _ = blur_known(np.square(colours - beside), ~hole, SEAM)
+    plain = 1 - ramp(np.sqrt(squares.mean(axis=2)), *PLAIN)
+    return _spread(np.clip(beside - inside, -MOST, MOST) * (plain * rim)[..., None], rim) * filled[..., None]
 
 
 class _Copy:

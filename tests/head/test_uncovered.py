@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from latentface.head.uncovered import continue_background, find_shifts
+from latentface.head.uncovered import continue_background, find_seams, find_shifts
 
 SIDE = 96
 
@@ -72,3 +72,16 @@ def test_a_partly_covered_pixel_keeps_what_is_seen_of_it() -> None:
     picture[:, 20:] = 200
     made = continue_background(picture, opacity, 1, 8.0, np.ones((40, 40), bool))
     assert np.abs(made[:, 20:].astype(int) - 150).max() <= 1
+
+
+def test_plain_backgrounds_have_no_seam_where_patches_begin() -> None:
+    colours, hole = np.full((40, 40, 3), 100, np.float32), np.zeros((40, 40), bool)
+    colours[:, :10] = 106
+    hole[10:30, 25:] = True
+    shifts = np.zeros((40, 40, 2), np.int64)
+    shifts[hole] = (0, -22)
+    shifts[hole & (np.arange(40) > 31)] = (0, -32)  # all show the brighter part
+    seams = find_seams(colours, shifts, hole)
+    assert np.abs(seams[hole] + 6).max() < 0.5 and not seams[~hole].any()
+    rough = colours + np.random.default_rng(0).normal(0, 10, colours.shape).astype(np.float32)
+    assert not find_seams(rough, shifts, hole).any()
