@@ -60,8 +60,8 @@ class LidSkin:
     shade: float = 1.0
     painted: float = 1.0
 
-    def hair(self, values: Float32Array) -> Float32Array:
-        """How far colours [..., 3] are hair, or the white of the eye, rather than skin of this lid, 0 to 1."""
+    def unlike(self, values: Float32Array) -> Float32Array:
+        """How far colours [..., 3] are hair or the white of the eye rather than skin of this lid, 0 to 1."""
         ratio = np.log(self.tone + FAINT) - np.log(np.maximum(values, 0) + FAINT)
         darker = np.log(self.tone.mean() + FAINT) - np.log(np.maximum(values.mean(axis=-1), 0) + FAINT)
         white = (1 - ramp(darker, *WHITE)) * ramp(ratio[..., 0] - ratio[..., 2], *PALE)
@@ -116,7 +116,7 @@ def find_lid_skin(photo: Pixels, eye: Eye, fold: float, width: float) -> LidSkin
     ]
     socket = np.mean([np.median(sample(photo, eye.places(*each)).mean(axis=2)) for each in beside])
     shade = float(np.clip(socket / whole / DEEP[1], DEEP[0], 1))
-    hairy = max(float(ramp(skin.hair(above).mean(), *HAIRY)), bushy)
+    hairy = max(float(ramp(skin.unlike(above).mean(), *HAIRY)), bushy)
     return LidSkin(skin.tone, hairy, shade, float(ramp(width, *FAR)))
 
 
@@ -157,12 +157,12 @@ def paint_lid(
     """
     begin, sure, end, gone = ENDS
     inside = ramp(strip, begin, sure) * (1 - ramp(strip, end, gone)) * weight
-    hair = np.maximum(np.maximum(skin.hair(source), smeared), np.float32(skin.hairy))
+    hair = np.maximum(np.maximum(skin.unlike(source), smeared), np.float32(skin.hairy))
     share = ndimage.gaussian_filter(inside * hair * np.float32(skin.painted), SOFT * unit)[..., None]
     if not share.any():
         return
     colour = np.broadcast_to(skin.tone * (1 + (skin.shade - 1) * TINT), moved.shape)
-    seen = bare & (skin.hair(moved) < 0.1)
+    seen = bare & (skin.unlike(moved) < 0.1)
     for width in NEAR:
         around, known = _around(moved, seen, width * unit)
         colour = colour + ramp(known, 0.0, KNOWN)[..., None] * (around - colour)

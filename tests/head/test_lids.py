@@ -31,9 +31,9 @@ def test_a_brow_that_hangs_over_the_lid_is_hair() -> None:
     skin = find_lid_skin(photo, eye(), 0.115, 1.0)
     assert skin.hairy > 0.9
     assert 100 < skin.tone.mean() < SKIN.mean()
-    assert skin.hair(HAIR.astype(np.float32)) == pytest.approx(1)
-    assert skin.hair(np.array([250.0, 240, 235], np.float32)) > 0.9, "nor is white skin"
-    assert skin.hair(np.array([250.0, 187, 162], np.float32)) == 0
+    assert skin.unlike(HAIR.astype(np.float32)) == pytest.approx(1)
+    assert skin.unlike(np.array([250.0, 240, 235], np.float32)) > 0.9, "nor is white skin"
+    assert skin.unlike(np.array([250.0, 187, 162], np.float32)) == 0
 
 
 def test_lids_in_dark_sockets_are_shaded_and_far_ones_left() -> None:
