@@ -81,7 +81,6 @@ def find_background(
         network: what tells people from backgrounds.
     """
     crop = crop_face(photo, landmarks, network.config.size)
-    wide = glance(photo, landmarks, network.config.size, wider=WIDER)
     box = Box.around(crop.quad, MARGIN * crop.side, *photo.shape[:2])
     if not box.width or not box.height:
         return None
@@ -90,6 +89,7 @@ def find_background(
     small = reduced(part, step).astype(np.float32) / np.float32(255)
     corner = np.array([box.left, box.top], np.float32)
     places = (Box(0, 0, small.shape[1], small.shape[0]).places() + np.float32(0.5)) * step - np.float32(0.5) + corner
+    wide = glance(photo, landmarks, network.config.size, wider=WIDER)
     share = sharpen(_people(crop, wide, network, places), small, part, step)
     for band in bands(len(share)):
         share[band] = 1 - ((share[band] - LEAST) / (MOST - LEAST)).clip(0, 1)

@@ -142,12 +142,12 @@ def find_blink(
     above, weight_above, stretch = _upper_lid(eye, now, u, v, folds[0], blend, lift, socket.skin.hairy)
     below, weight_below = _lower_lid(eye, now, u, v, folds[1])
     shifts = [(eye.places(u_was, source) - places).astype(np.float32) for source in (above, below)]
-    falls = eye.margins(u_was)[0] - now.margins(u)[0]
+    (upper_was, lower_was), (upper, lower) = eye.margins(u_was), now.margins(u)
+    falls = upper_was - upper
     drawn = ramp(stretch, *DRAWN) * ramp(falls, 0.0, 0.03)  # skin that a raised brow draws out is the photo's own
-    strip = ((above - eye.margins(u_was)[0]) / folds[0]).astype(np.float32)
-    cheek = eye.places(u_was, eye.margins(u_was)[1] - CHEEK - np.maximum(v - now.margins(u)[0], 0)).astype(np.float32)
+    strip = ((above - upper_was) / folds[0]).astype(np.float32)
+    cheek = eye.places(u_was, lower_was - CHEEK - np.maximum(v - upper, 0)).astype(np.float32)
     over = ramp((v - _seam(now, u)) * now.unit, -0.75, 0.75)
-    upper, lower = now.margins(u)
     lashes = np.array(LASHES) * (1 - AT_REST * (1 - ramp(closing, 0.006, 0.03)))
     inside = np.minimum(upper - lashes[0] - v, v - lower - lashes[1]) * now.unit
     eyeball, inner, hidden = find_eyeball(eye, now, u, v, gaze)

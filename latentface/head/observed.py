@@ -122,10 +122,8 @@ class ObservedHead:
         if self._steady is not None:
             return self._steady.tones
         nose = self.scene.before[self.model.landmarks[27:31], :2]
-        tinted = min(self._light_behind_glass) < TINTED_GLASS
-        return find_tones(
-            self.photo, self.scene, np.concatenate([self._cheeks, nose]), () if tinted else self.eye_whites
-        )
+        whites = () if self._has_tinted_glass else self.eye_whites
+        return find_tones(self.photo, self.scene, np.concatenate([self._cheeks, nose]), whites)
 
     @property
     def _cheeks(self) -> Float32Array:
@@ -145,6 +143,11 @@ class ObservedHead:
     def has_dark_glasses(self) -> bool:
         """Whether the eyes lie behind dark glass, which keeps its shape with all that is seen in it."""
         return max(self._light_behind_glass) < DARK_GLASS
+
+    @property
+    def _has_tinted_glass(self) -> bool:
+        """Whether an eye lies behind glass that changes the colour of its white."""
+        return min(self._light_behind_glass) < TINTED_GLASS
 
     @cached_property
     def _light_behind_glass(self) -> tuple[float, float]:
@@ -237,8 +240,7 @@ class ObservedHead:
             find_eye_white(self.photo, eye, lid.tone, lid.shade)
             for eye, lid in zip(self.eyes, self.lid_skin, strict=True)
         )
-        tinted = min(self._light_behind_glass) < TINTED_GLASS
-        left, right = (replace(each, missing=0.0) if tinted else each for each in found)
+        left, right = (replace(each, missing=0.0) if self._has_tinted_glass else each for each in found)
         return left, right
 
     @cached_property

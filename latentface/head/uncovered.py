@@ -114,6 +114,8 @@ def find_seams(colours: Float32Array, shifts: Int64Array, hole: BoolArray) -> Fl
     beside, known = blur_known(colours, ~hole, SEAM)
     inside, drawn = blur_known(shown, filled, SEAM)
     rim = filled & (known > 0.1) & (drawn > 0.1)
+    if not rim.any():
+        return np.zeros_like(colours)
     squares, _ = blur_known(np.square(colours - beside), ~hole, SEAM)
     plain = 1 - ramp(np.sqrt(squares.mean(axis=2)), *PLAIN)
     return _spread(np.clip(beside - inside, -MOST, MOST) * (plain * rim)[..., None], rim) * filled[..., None]

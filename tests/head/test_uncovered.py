@@ -85,3 +85,4 @@ def test_plain_backgrounds_have_no_seam_where_patches_begin() -> None:
     assert np.abs(seams[hole] + 6).max() < 0.5 and not seams[~hole].any()
     rough = colours + np.random.default_rng(0).normal(0, 10, colours.shape).astype(np.float32)
     assert not find_seams(rough, shifts, hole).any()
+    assert not find_seams(colours, 0 * shifts, hole).any(), "where nothing is shown there is no seam"
