@@ -9,7 +9,7 @@ import numpy as np
 
 from latentface.arrays import FloatArray
 from latentface.faces.alignment import overlap
-from latentface.faces.stretch import MET, SAME, Person, Stretch, unit
+from latentface.faces.stretch import FRONTAL, LIKELY, MET, SAME, SETTLED, SURE, Person, Stretch, unit
 
 STAY = 0.25  # what somebody is ahead of others who was lost where a stretch begins
 RECENT = 25  # frames for which it is known where somebody was lost
@@ -22,6 +22,15 @@ class Group:
     look: FloatArray
     stretches: list[Stretch] = field(default_factory=list)
     person: Person | None = None
+
+    @property
+    def is_face(self) -> bool:
+        """Whether it may be somebody new."""
+        settled = sum(each.pictures for each in self.stretches) >= SETTLED
+        if not settled and all(each.lost for each in self.stretches):
+            return False
+        score, frontal = (max(getattr(each, name) for each in self.stretches) for name in ("score", "frontal"))
+        return bool(frontal > FRONTAL and score >= (LIKELY if settled else SURE))
 
     def gain(self, other: Group) -> float:
         """How far it looks more like another group than strangers do; negative if they are not one."""

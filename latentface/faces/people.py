@@ -125,18 +125,18 @@ class People:
         self._open += [each for each in seen if not each.fixed and each not in self._open]
 
     def _follow_back(self) -> None:
-        """Follow faces that were just found, and may be somebody's, back towards the beginning of the shot."""
-        for stretch in tuple(self._held[-1].seen):
+        """Follow faces that may be somebody's back to the beginning of the shot, once it is known how they move."""
+        for stretch in tuple(self._held[-2].seen) if len(self._held) > 1 else ():
             at = stretch.began - self._held[0].number
             if at < 1 or stretch.followed_back or not (stretch.settled or stretch.score >= SURE):
                 continue
             stretch.followed_back = True
             held = list(self._held)[at::-1]
-            tracker = Tracker.of_film(self.landmarks, held[0].seen[stretch])
+            tracker = Tracker.of_film(self.landmarks, held[0].seen[stretch], self._held[at + 1].seen.get(stretch))
             for later, now in pairwise(held):
                 akin = partial(self._tracks.is_akin, stretch, now.picture)
                 points = None if later.is_cut else tracker.follow(now.picture, akin)
-                if points is None or tracker.changed or _is_near(points, now.seen.values()):
+                if points is None or _is_near(points, now.seen.values()) or (tracker.changed and not akin(points)):
                     break
                 stretch.meet(set(now.seen))
                 now.seen[stretch] = points
@@ -161,7 +161,7 @@ class People:
             own = (each.person for each in group.stretches if each.person and not each.person.pictures)
             person = group.person or next(own, None)
             if person is None and not held.seen.keys().isdisjoint(group.stretches):
-                person = self._somebody_new(group.look) if any(each.is_face for each in group.stretches) else None
+                person = self._somebody_new(group.look) if group.is_face else None
             for each in group.stretches:
                 if person is not None and each.person is not None and not each.person.pictures:
                     self.merged[each.person.number] = person.number

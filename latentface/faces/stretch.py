@@ -15,8 +15,8 @@ SETTLED = 4  # pictures after which it is clear what a face looks like
 PICTURES = 24.0  # the mean over so many pictures is what a person looks like
 #: Detection scores from which on a face may be somebody's who is known, from which on it is somebody new if it can be
 #: followed for a while, and from which on it is somebody new at once.
-WEAK, LIKELY, SURE = -0.5, -0.3, 0.0
-_FRONTAL = 0.2  # `frontality` from which on a face is good enough for somebody new
+WEAK, LIKELY, SURE = -0.7, -0.6, 0.0
+FRONTAL = 0.2  # `frontality` from which on a face is good enough for somebody new
 
 
 @dataclass(eq=False)
@@ -78,13 +78,6 @@ class Stretch:
     def settled(self) -> bool:
         """Whether it is clear what it looks like."""
         return self.pictures >= SETTLED
-
-    @property
-    def is_face(self) -> bool:
-        """Whether it may be that of somebody new."""
-        if self.lost and not self.settled:
-            return False
-        return self.frontal > _FRONTAL and self.score >= (LIKELY if self.settled else SURE)
 
     def see(self, look: FloatArray, points: Float64Array) -> None:
         """Take a picture into account: its identity embedding [D] and its landmarks [68, 2]."""

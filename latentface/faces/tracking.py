@@ -51,9 +51,14 @@ class Tracker:
         self._presence = Presence()
 
     @classmethod
-    def of_film(cls, landmarks: LandmarkPredictor, points: Float64Array) -> Tracker:
-        """A tracker of consecutive frames that continues from a face's landmarks [68, 2] in one of them."""
+    def of_film(cls, landmarks: LandmarkPredictor, points: Float64Array, before: Float64Array | None = None) -> Tracker:
+        """A tracker of consecutive frames that continues from a face's landmarks [68, 2] in one of them.
+
+        before: those in the one before, if they are known; it is expected to move on.
+        """
         made = cls(landmarks, dense=True)
+        if before is not None:
+            made._keep(before)
         made._keep(points)
         return made
 
@@ -117,6 +122,17 @@ def look_near(landmarks: LandmarkPredictor, picture: Pixels, known: Float64Array
         found: Float64Array = landmarks.look_again(picture, known[None])[0]
         return found
     return np.asarray(landmarks(picture, alignment.box_around(known)[None])[0])
+
+
+def is_steady(landmarks: LandmarkPredictor, picture: Pixels, points: Float64Array, most: float) -> bool:
+    """Whether landmarks [68, 2] stay within `most` of their size where the built-in predictor looks for them again.
+
+    Those of what is no face, or of a part of one, hardly ever do. Other predictors say nothing by looking again.
+    """
+    if not isinstance(landmarks, BuiltinLandmarks):
+        return True
+    moved = np.linalg.norm(look_near(landmarks, picture, points) - points, axis=1).mean()
+    return float(moved) < most * float(np.hypot(*np.ptp(points, axis=0)))
 
 
 def whole_box(landmarks: Float64Array) -> Box:

@@ -15,15 +15,18 @@ from latentface.faces.alignment import LandmarkPredictor, overlap
 from latentface.faces.appearance import Embed, likeness, looks_of
 from latentface.faces.presence import find_boxes
 from latentface.faces.stretch import MET, SURE, WEAK, Person, Stretch
-from latentface.faces.tracking import SEARCH_SIDE, Tracker
+from latentface.faces.tracking import SEARCH_SIDE, Tracker, is_steady
 
 #: Median difference, of 255, of small copies of two frames between which the film is cut. People who walk change a
 #: smaller part of the picture, by as much.
 CUT = 8.0
 EVERY = 6  # frames after which all of a picture is searched for new faces, and all faces are looked at
-AGAIN = 2  # the same while somebody known is not in the picture
+AGAIN = 2  # the same while somebody known is not in the picture, or was lost
+AWAY = 12  # frames ago at most
 STILL = 0.6  # cosine from which on a face whose pixels changed is still the same
 AKIN = 0.45  # the same of one that the detector does not find: no stranger and nothing that hides a face came so near
+STEADY, LOOSE = 0.004, 0.02  # `is_steady` of what may be a new face, and of one that the detector does not find
+REACH, GROWTH = 1.0, 1.3  # how far a face moves from one frame to the next at most, in its sides, and how much it grows
 NEAR, ONE = 0.3, 0.5  # intersection over union of boxes from which on they belong together, and show one face
 _SMALL = (32, 18)
 
@@ -49,6 +52,12 @@ class Track:
         """As `box_around` gives it."""
         return alignment.box_around(self.points)
 
+    def may_reach(self, points: Float64Array) -> bool:
+        """Whether the face may be at landmarks [68, 2] in the next picture, though it was not found by its place."""
+        (left, top, right, bottom), there = self.box, alignment.box_around(points)
+        side, away = right - left, there[:2] + there[2:] - [left + right, top + bottom]
+        return bool(np.abs(away).max() / 2 < REACH * side and 1 / GROWTH < (there[2] - there[0]) / side < GROWTH)
+
 
 class Tracks:
     """Called with each frame of a film, it follows the faces by their places, and looks at them now and then.
@@ -73,7 +82,7 @@ class Tracks:
         self.by_look = False
         self.here: list[Track] = []
         self.frame, self.is_cut, self.shot = -1, False, 0
-        self._searched = -EVERY
+        self._searched, self._lost = -EVERY, -AWAY
         self._small: FloatArray | None = None
 
     def __call__(self, picture: Pixels, missed: bool = False) -> None:
@@ -82,10 +91,13 @@ class Tracks:
         self.is_cut = self._cut(picture)
         if self.is_cut:
             self.here, self.shot = [], self.shot + 1
-        before = len(self.here)
+        before = tuple(self.here)
         self._follow(picture)
-        if len(self.here) < before or self.is_cut or self.frame - self._searched >= (AGAIN if missed else EVERY):
-            self._search(picture)
+        lost = [track for track in before if track not in self.here]
+        self._lost = self.frame if lost else self._lost
+        missed = missed or self.frame - self._lost < AWAY
+        if lost or self.is_cut or self.frame - self._searched >= (AGAIN if missed else EVERY):
+            self._search(picture, lost)
         self._look(picture)
         for track in self.here:
             track.stretch.ended, track.stretch.last = self.frame, track.box
@@ -103,7 +115,8 @@ class Tracks:
         What was found once and weakly may be part of the background, which always looks like itself.
         """
         is_somebody = stretch.score >= SURE or any(stretch.likeness(person.look) >= AKIN for person in self.known)
-        return is_somebody and likeness(stretch, picture, points, self.embed) >= AKIN
+        is_face = is_somebody and is_steady(self.landmarks, picture, points, LOOSE)
+        return is_face and likeness(stretch, picture, points, self.embed) >= AKIN
 
     def _cut(self, picture: Pixels) -> bool:
         height, width = picture.shape[:2]
@@ -143,17 +156,36 @@ class Tracks:
         self.here.remove(track)
         track.stretch.lost = True
 
-    def _search(self, picture: Pixels) -> None:
-        """Find faces that are not followed."""
+    def _search(self, picture: Pixels, lost: Sequence[Track]) -> None:
+        """Find faces that are not followed; those of tracks that were just lost go on where they are found."""
         self._searched = self.frame
         for box, score in zip(*find_boxes(picture, SEARCH_SIDE, WEAK), strict=True):
             near = [track for track in self.here if overlap(track.box, box) >= NEAR]
             for track in near:
                 track.stretch.score = max(track.stretch.score, float(score))
-            if not near:
-                points = np.asarray(self.landmarks(picture, box[None])[0])
-                if all(overlap(track.box, alignment.box_around(points)) < NEAR for track in self.here):
-                    self.begin(points, float(score))
+            if near:
+                continue
+            points = np.asarray(self.landmarks(picture, box[None])[0])
+            alone = all(overlap(track.box, alignment.box_around(points)) < NEAR for track in self.here)
+            if alone and is_steady(self.landmarks, picture, points, STEADY):
+                moved = self._moved(picture, points, lost)
+                self.begin(points, float(score)) if moved is None else self._go_on(moved, points, float(score))
+
+    def _moved(self, picture: Pixels, points: Float64Array, lost: Sequence[Track]) -> Track | None:
+        """The track, of those just lost, that moved to landmarks [68, 2] too quickly to be followed; None if none did.
+
+        One that touched another is not told by a single look.
+        """
+        apart = [track for track in lost if track not in self.here and not track.meets and track.may_reach(points)]
+        alike = [likeness(track.stretch, picture, points, self.embed) for track in apart]
+        return apart[int(np.argmax(alike))] if max(alike, default=-1.0) >= STILL else None
+
+    def _go_on(self, track: Track, points: Float64Array, score: float) -> None:
+        """Follow a track that was lost from landmarks [68, 2], where it was found again; it is expected to move on."""
+        track.tracker = Tracker.of_film(self.landmarks, points, track.points)
+        track.points, track.stretch.lost = points, False
+        track.stretch.score = max(track.stretch.score, score)
+        self.here.append(track)
 
     def _look(self, picture: Pixels) -> None:
         """Look at those tracks that are due; not at faces in front of each other, unless they are new."""

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from latentface.faces.alignment import overlap
-from latentface.faces.grouping import RECENT, grouped
-from latentface.faces.stretch import Person, Stretch
+from latentface.faces.grouping import RECENT, Group, grouped
+from latentface.faces.stretch import LIKELY, SETTLED, SURE, Person, Stretch
 from tests.helpers.faces import face_points
 
+FRONT = face_points((5.0, 5.0), 4.0)
 HERE, THERE = np.array([0.0, 0, 10, 10]), np.array([50.0, 0, 60, 10])
 
 
@@ -19,7 +20,7 @@ def look(degrees: float) -> np.ndarray:
 
 def stretch(degrees: float, began: int = 0, box: np.ndarray = HERE, shot: int = 0) -> Stretch:
     made = Stretch(shot, began, box, ended=began + 5, last=box)
-    made.see(look(degrees), face_points((5.0, 5.0), 4.0))
+    made.see(look(degrees), FRONT)
     return made
 
 
@@ -30,6 +31,36 @@ def numbers(stretches: list[Stretch], people: list[Person]) -> list[int | None]:
         each: group.person.number if group.person else -k for k, group in enumerate(groups) for each in group.stretches
     }
     return [told[each] for each in stretches]
+
+
+def seen(pictures: int, score: float, lost: bool = False) -> Stretch:
+    made = Stretch(0, 0, HERE, score, lost=lost)
+    for _ in range(pictures):
+        made.see(look(0), FRONT)
+    return made
+
+
+def is_face(*stretches: Stretch) -> bool:
+    return Group(look(0), list(stretches)).is_face
+
+
+def test_somebody_is_new_whose_face_is_sure_or_was_followed_for_a_while() -> None:
+    assert is_face(seen(1, SURE)) and not is_face(seen(1, LIKELY))
+    assert is_face(seen(SETTLED, LIKELY)) and not is_face(seen(SETTLED, LIKELY - 0.1))
+    assert is_face(seen(SETTLED, SURE, lost=True)) and not is_face(seen(SETTLED - 1, SURE, lost=True))
+
+
+def test_what_counts_is_all_that_is_seen_of_them() -> None:
+    assert is_face(seen(SETTLED // 2, LIKELY, lost=True), seen(SETTLED - SETTLED // 2, LIKELY, lost=True))
+    assert is_face(seen(1, LIKELY, lost=True), seen(1, SURE))
+
+
+def test_a_profile_is_nobody_new() -> None:
+    turned = FRONT.copy()
+    turned[27:31] = FRONT[:3].mean(axis=0)
+    profile = Stretch(0, 0, HERE, SURE)
+    profile.see(look(0), turned)
+    assert not is_face(profile) and is_face(profile, seen(1, SURE))
 
 
 def test_stretches_belong_to_those_who_look_like_them() -> None:

@@ -73,6 +73,15 @@ def test_who_is_found_late_is_followed_back() -> None:
     assert {colour_at(there, here[2]) for _, here in found[1:]} == {BROWN}
 
 
+def test_who_walks_in_quickly_is_followed_back() -> None:
+    still = {BROWN: (10, 30)}
+    pictures = [frame(still)] * 2 + [frame({**still, RED: (x, 30)}) for x in range(80, 240, 30)]
+    pictures += [frame({**still, RED: (230, 30)})] * 4
+    found = [here for _, here in People(Places(), embed).through(enumerate(pictures))]
+    assert [len(here) for here in found] == [1] * 2 + [2] * 10
+    assert all(colour_at(picture, here[2]) == RED for picture, here in zip(pictures[2:], found[2:], strict=True))
+
+
 def test_who_is_seen_for_a_moment_is_nobody_new_if_later_frames_are_known() -> None:
     both = frame({RED: (10, 30), BROWN: (230, 30)})
     pictures = [both] * 8 + [frame({PALE: (110, 30)}, 120)] * 2 + [frame({BROWN: (230, 30)}, 120)] * 8

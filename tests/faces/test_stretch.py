@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from latentface.faces.stretch import LIKELY, PICTURES, SETTLED, SURE, Person, Stretch
+from latentface.faces.stretch import PICTURES, SURE, Person, Stretch
 from tests.helpers.faces import face_points
 
 FRONT = face_points((50.0, 50.0), 20.0)
@@ -26,24 +26,6 @@ def test_a_look_is_the_mean_of_pictures() -> None:
     for _ in range(200):
         person.learn(NORTH)
     assert person.pictures == PICTURES and person.look @ NORTH > 0.999
-
-
-def test_a_face_is_somebody_new_if_it_is_sure_or_was_followed_for_a_while() -> None:
-    assert seen(1, SURE).is_face and not seen(1, LIKELY).is_face
-    assert seen(SETTLED, LIKELY).is_face and not seen(SETTLED, LIKELY - 0.1).is_face
-    brief, long = seen(SETTLED - 1, SURE), seen(SETTLED, SURE)
-    brief.lost = long.lost = True
-    assert long.is_face and not brief.is_face
-
-
-def test_a_profile_is_nobody_new() -> None:
-    stretch = Stretch(0, 0, np.zeros(4), SURE)
-    turned = FRONT.copy()
-    turned[27:31] = FRONT[:3].mean(axis=0)
-    stretch.see(EAST, turned)
-    assert not stretch.is_face
-    stretch.see(EAST, FRONT)
-    assert stretch.is_face
 
 
 def test_a_person_learns_what_is_sure_and_resembles_them() -> None:

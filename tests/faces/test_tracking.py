@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from latentface.faces import alignment
-from latentface.faces.tracking import Tracker
+from latentface.faces.alignment import BuiltinLandmarks
+from latentface.faces.tracking import Tracker, is_steady
 from tests.helpers.faces import face_points
 from tests.helpers.motion_models import best_skin, wandering
 from tests.helpers.skin_faces import Points, find_skin
@@ -131,3 +133,14 @@ def test_a_picture_without_a_face_begins_no_track(made_up: None) -> None:
     tracker = Tracker(Points())
     assert tracker(wandering(0, face=False)) is None
     assert (tracker.box, tracker.track) == (None, 0)
+
+
+@pytest.mark.parametrize(("moved", "steady"), [(0.3, True), (3.0, False)])
+def test_what_is_no_face_is_found_elsewhere_when_it_is_looked_for_again(moved: float, steady: bool) -> None:
+    class Landmarks(BuiltinLandmarks):
+        def look_again(self, photo: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+            return landmarks + np.array([moved, 0.0])
+
+    points, picture = face_points((60.0, 60.0), 30.0), np.zeros((120, 160, 3), np.uint8)
+    assert is_steady(Landmarks(torch.nn.Linear(1, 1)), picture, points, 0.01) is steady
+    assert is_steady(Points(), picture, points, 0.01)  # which has no second look

@@ -41,6 +41,17 @@ def test_all_are_found_and_followed() -> None:
     assert all(track.stretch.beside for track in tracks.here) and (tracks.frame, tracks.shot) == (5, 0)
 
 
+def test_who_moves_too_quickly_to_be_followed_goes_on_where_they_are_found() -> None:
+    tracks = Tracks(Places(), embed)
+    tracks(frame({RED: (10, 30)}))
+    stretch = tracks.here[0].stretch
+    for x in (64, 118, 172, 226):
+        assert seen(tracks, frame({RED: (x, 30)})) == {RED} and tracks.here[0].stretch is stretch
+    assert not stretch.lost
+    tracks(frame({BROWN: (200, 30)}))  # somebody else, as near
+    assert stretch.lost and tracks.here[0].stretch is not stretch
+
+
 def test_nobody_is_followed_over_a_cut() -> None:
     tracks = Tracks(Places(), embed)
     tracks(frame(BOTH))
