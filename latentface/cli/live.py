@@ -133,7 +133,7 @@ class _Session:
         self.camera, self.viewers, self.landmarks = camera, viewers, landmarks
         self.until = float("inf") if seconds is None else time.monotonic() + seconds
         self.ages: list[float] = []
-        self.began, self.taken_before, self.calibrated_after = time.monotonic(), 0, 0.0
+        self.began, self.ended, self.missed_before, self.calibrated_after = 0.0, 0.0, 0, 0.0
 
     def calibrate(
         self, clip: Clip, source: calibration.Sight, model: MotionModel | Vid2VidModel | None, options: AnimateOptions
@@ -165,10 +165,12 @@ class _Session:
         raise InputError(f"camera {self.camera.source}: it ended before a face was shown")
 
     def show(self, clip: Clip) -> Iterator[Frame]:
-        self.began, self.taken_before = time.monotonic(), self.camera.taken
+        self.missed_before = self.camera.missed
         with suppress(KeyboardInterrupt):  # the way to end it
             for frame in clip:
                 going_on = self._watch(frame.pixels)
+                self.ended = time.monotonic()
+                self.began = self.began if self.ages else self.ended
                 self.ages.append(self.camera.age(frame.time))
                 yield frame
                 if not going_on or time.monotonic() > self.until:
@@ -180,10 +182,11 @@ class _Session:
     def figures(self) -> dict[str, float]:
         if not self.ages:
             raise InputError(f"camera {self.camera.source}: it ended before a face was shown")
-        seconds, count = time.monotonic() - self.began, len(self.ages)
+        seconds, count = self.ended - self.began, len(self.ages)
         return {
-            "frames": count, "seconds": round(seconds, 3), "frames_per_second": count / seconds,
-            "dropped": max(0, self.camera.taken - self.taken_before - count),
+            "frames": count, "seconds": round(seconds, 3),
+            "frames_per_second": (count - 1) / seconds if count > 1 else 0.0,
+            "dropped": self.camera.missed - self.missed_before,
             "latency_mean": float(np.mean(self.ages)), "latency_95": float(np.percentile(self.ages, 95)),
             "latency_max": float(np.max(self.ages)), "calibrated_after": round(self.calibrated_after, 3),
         }  # fmt: skip

@@ -26,6 +26,7 @@ from latentface.head.controls import check_changes, is_control, restrict
 from latentface.head.expression_match import match_expression
 from latentface.head.fit import HeadFit
 from latentface.head.geometry import ramp
+from latentface.head.shown_mouth import Kept
 from latentface.head.view import HeadView
 from latentface.io.clip import Clip, Frame
 from latentface.io.kept_frames import KeptFrames, pack, unpack
@@ -204,7 +205,7 @@ class _Step:
         placer: what moves the head; None where there is none.
         after: the head after the edit.
         share: of the change of the mouth.
-        kept: how far the teeth that the frame shows are kept.
+        kept: what of the mouth that the frame shows is.
         record: of the finished frame, if an earlier run has kept it.
     """
 
@@ -212,7 +213,7 @@ class _Step:
     placer: HeadPlacer | None = None
     after: HeadFit | None = None
     share: float = 1.0
-    kept: float = 0.0
+    kept: Kept | None = None
     record: bytes | None = None
 
     @property
@@ -247,7 +248,8 @@ class _Track:
     """
 
     def __init__(self, picture: Pixels, fit: HeadFit, points: Float64Array, worn: bool, there: _Fade) -> None:
-        self.there, self.mouth, self.teeth = there, _Fade(1.0), _Fade(1.0)
+        self.there, self.mouth = there, _Fade(1.0)
+        self._teeth, self._cavity = _Fade(1.0), _Fade(1.0)
         self._lids = Lids(picture, points)
         self._steady = replace(HeadPlacer(picture, fit).steady, worn=worn, spectacles=None)
 
@@ -259,6 +261,10 @@ class _Track:
         placer = HeadPlacer(picture, fit, others, note, replace(self._steady, shut=shut > SHUT))
         self._steady = replace(self._steady, spectacles=placer.spectacles)
         return placer, shut
+
+    def kept(self, worth: Kept, time: Fraction) -> Kept:
+        """What is kept of the mouth that the next frame shows, by what is worth it there."""
+        return Kept(self._teeth(worth.row, time), self._cavity(worth.cavity, time))
 
 
 class _ClipEditor:
@@ -342,7 +348,7 @@ class _ClipEditor:
             change = self.change(frame.time, rest)
             after = self._changed(placer.fit, rest, change, shut, track.there(1.0, frame.time))
             share = track.mouth(1.0 - placer.hides(after), frame.time)
-            yield _Step(frame, placer, after, share, track.teeth(placer.shows_row, frame.time), record)
+            yield _Step(frame, placer, after, share, track.kept(placer.kept, frame.time), record)
 
     def render(self, step: _Step) -> Frame:
         """The edited frame."""

@@ -27,6 +27,7 @@ from latentface.head.occlusion import is_mouth_hidden
 from latentface.head.own_mouth import OwnMouth
 from latentface.head.painting import paint_opening, shown_mouth
 from latentface.head.projector import Projector
+from latentface.head.shown_mouth import Kept
 from latentface.head.spectacles import Spectacles
 from latentface.head.view import HeadView
 from latentface.io.memory import give_back
@@ -100,9 +101,9 @@ class HeadPlacer:
         return self._driver.spectacles
 
     @property
-    def shows_row(self) -> float:
-        """Whether the photo shows a row of teeth that is worth keeping, 0 to 1."""
-        return self._driver.shows_row
+    def kept(self) -> Kept:
+        """What of the mouth that the photo shows is worth keeping."""
+        return self._driver.kept
 
     def place(
         self,
@@ -110,7 +111,7 @@ class HeadPlacer:
         mouth: MouthSource = "painted",
         other: OwnMouth | None = None,
         share: float | None = None,
-        kept: float | None = None,
+        kept: Kept | None = None,
     ) -> Pixels:
         """The photo with the head in the state `after`, a changed `fit`; without a change, the photo itself.
 
@@ -120,7 +121,7 @@ class HeadPlacer:
             other: another photo's mouth, likewise.
             share: how much of the change of the mouth is made, 0 to 1; by default all of it, but none if something
                 hides the mouth.
-            kept: how far a row of teeth that the photo shows is kept, 0 to 1; by default `shows_row`.
+            kept: what of the mouth that the photo shows is; by default what is worth it.
         """
         return self._enlarge(self._drive(after, mouth, other, share, kept))
 
@@ -200,7 +201,7 @@ class HeadPlacer:
         mouth: MouthSource,
         other: OwnMouth | None,
         share: float | None = None,
-        kept: float | None = None,
+        kept: Kept | None = None,
     ) -> _Placed:
         """The view with the head in the state `after`, as far as it can be moved."""
         share = 1.0 - self.hides(after) if share is None else share

@@ -22,6 +22,7 @@ from latentface.head.model import HeadModel
 from latentface.head.motion import Motion
 from latentface.head.observed import ObservedHead, check_vertices
 from latentface.head.shading import relight
+from latentface.head.shown_mouth import Kept
 from latentface.head.spectacles import avoid, hold
 
 OUTLINE = 0.02  # inter-ocular distances: smaller motions around the head are not seen in its background
@@ -82,7 +83,7 @@ class Driver(ObservedHead):
         paint: Painter | None = None,
         plain: bool = True,
         change: Float64Array | None = None,
-        kept: float | None = None,
+        kept: Kept | None = None,
     ) -> Driven:
         """Move the photo's pixels as the head moves to `after`, its vertices [V, 3]; see `drive`.
 
@@ -92,7 +93,7 @@ class Driver(ObservedHead):
             plain: whether to add a plain filling; without it, all but very thin openings are left dark, to be painted
                 afterwards.
             change: of the expression's weights [E]; with it the skin also folds where they grow.
-            kept: how far a row of teeth that the photo shows is kept; by default `shows_row`.
+            kept: what of the mouth that the photo shows is; by default what is worth it.
 
         Raises:
             UsageError: the vertices are not the model's.
@@ -119,8 +120,7 @@ class Driver(ObservedHead):
             self._fold(moved, field, change)
         for blink in blinks:
             open_eye(moved, photo, field, blink, self._beside_frames)
-        kept = self.shows_row if kept is None else kept
-        opening = find_opening(photo, scene, self.shown, to, field, self.tones, kept)
+        opening = find_opening(photo, scene, self.shown, to, field, self.tones, kept or self.kept)
         if not self.shown.mask.any():
             join_lips(photo, scene, moved, to, motion)
         elif opening is None:

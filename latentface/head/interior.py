@@ -14,7 +14,7 @@ from scipy import ndimage
 from latentface.arrays import Float32Array, Int64Array, Pixels
 from latentface.head.field import Field, Scene
 from latentface.head.geometry import Box, affine, ramp
-from latentface.head.shown_mouth import FRINGE, Shown, column_edges, usual_height
+from latentface.head.shown_mouth import FRINGE, Kept, Shown, column_edges, usual_height
 from latentface.head.tones import Tones
 from latentface.ops.raster import normals, rasterise, sample
 
@@ -26,6 +26,7 @@ COLOURS = {  # linear colour; a white surface in the photo's light has 1
 SLIVER = 0.002  # squared inter-ocular distances: smaller openings are raster artefacts
 ROW = (0.5, 0.65)  # share of an open mouth's columns in which the photo must show the interior for it to be kept
 TALL = (0.08, 0.095)  # the same, of how high that is, in inter-ocular distances: a mere strip drawn out shows no teeth
+DEEP = (0.04, 0.065)  # the same, of how high it is dark below teeth: from there on a mouth is drawn out as it is
 GUMS = (0.09, 0.13)  # the same: over the teeth that the photo shows, gums begin between so high and so high
 GUM = np.array([0.88, 0.62, 0.62], np.float32)  # brightness of gums relative to teeth
 CLEAN = (0.04, 0.01)  # the same: teeth go on upwards as they are on average so far down, smoothed sideways by so much
@@ -61,17 +62,17 @@ class Opening:
     amount: float
 
 
-def shows_row(shown: Shown, unit: float) -> float:
-    """Whether a photo shows a row of teeth that is worth keeping, 0 to 1; unit: its inter-ocular distance."""
-    return float(ramp(shown.height / unit, *TALL))
+def is_kept(shown: Shown, unit: float) -> Kept:
+    """What of a mouth is worth keeping; unit: the photo's inter-ocular distance."""
+    return Kept(float(ramp(shown.height / unit, *TALL)), float(ramp(shown.deep / unit, *DEEP)))
 
 
 def find_opening(
-    photo: Pixels, scene: Scene, shown: Shown, after: Float32Array, field: Field, tones: Tones, kept: float
+    photo: Pixels, scene: Scene, shown: Shown, after: Float32Array, field: Field, tones: Tones, kept: Kept
 ) -> Opening | None:
     """The opening of the mouth after the change, or None if the lips are closed.
 
-    kept: how far a row of teeth that the photo shows is kept, `shows_row` unless the frames of a film are to agree.
+    kept: what of the photo's mouth is, as `is_kept` says unless the frames of a film are to agree.
     """
     box = scene.lips_box(after)
     inside = np.zeros((box.height, box.width), np.float32)
@@ -79,33 +80,69 @@ def find_opening(
     inside[here] = field.layer[there] == 1
     if not inside.any():
         return None
-    own, moved, columns = _own(photo, scene, shown, after, box, inside)
+    own, moved, columns = _own(photo, scene, shown, after, box, inside, kept.cavity)
     if shown.height:
         own *= 1 - NARROW * max(0.0, 1 - usual_height(inside > 0.5) / shown.height) ** 2
-    return Opening(box, inside, own, moved, kept * columns, tones, shown.teeth, scene.moved_lips(after))
+    return Opening(box, inside, own, moved, kept.row * columns, tones, shown.teeth, scene.moved_lips(after))
 
 
 def _own(
-    photo: Pixels, scene: Scene, shown: Shown, after: Float32Array, box: Box, inside: Float32Array
+    photo: Pixels,
+    scene: Scene,
+    shown: Shown,
+    after: Float32Array,
+    box: Box,
+    inside: Float32Array,
+    cavity: float,
 ) -> tuple[Float32Array, Float32Array, float]:
     """What the photo shows of the mouth's inside, moved: `Opening.own`, `kept`, and if it is in each column."""
     if not shown.mask.any():
         return np.zeros((box.height, box.width, 3), np.float32), np.zeros((box.height, box.width), np.float32), 0.0
     places, unit = box.places(), scene.unit
-    colours, weights = [], []
+    colours, weights, sources = [], [], []
     for sign, vertices in zip((1, -1), scene.teeth, strict=True):
         matrix, offset = affine(after[vertices], scene.before[vertices])
         source = (places @ matrix.T + offset).astype(np.float32)
         side = ramp(np.clip(sign * (shown.bite - source[..., 1]), -unit, unit), -0.01 * unit, 0.01 * unit)
         weights.append(ramp(shown.share(source), 0.10, 0.34) * side)
         colours.append(sample(photo, source))
-    there = (inside > 0.5) & (np.maximum(*weights) > 0.5)
+        sources.append(source)
+    deep, drawn = _cavity(shown, sources[0], sources[1], cavity)
+    there = (inside > 0.5) & (np.maximum.reduce([*weights, deep]) > 0.5)
     columns = there.any(axis=0).sum() / max(int((inside > 0.5).any(axis=0).sum()), 1)
     grow_row(weights[0], colours[0], unit)
     upper, lower = weights
     share = (upper / np.maximum(upper + lower, 1e-6))[..., None]
     mixed = colours[0] * share + colours[1] * (1 - share)
-    return mixed.astype(np.float32), np.maximum(upper, lower).astype(np.float32), float(ramp(columns, *ROW))
+    if deep.any():
+        mixed += deep[..., None] * (sample(photo, drawn) - mixed)
+    kept = np.maximum.reduce([upper, lower, deep])
+    return mixed.astype(np.float32), kept.astype(np.float32), float(ramp(columns, *ROW))
+
+
+def _cavity(
+    shown: Shown, with_skull: Float32Array, with_jaw: Float32Array, kept: float
+) -> tuple[Float32Array, Float32Array]:
+    """Where the inside of a mouth that was wide open is drawn out between upper teeth and lower lip, and from where.
+
+    Args:
+        shown: what the photo shows.
+        with_skull: where places come from that move with the skull, [H, W, 2].
+        with_jaw: the same with the jaw.
+        kept: `Kept.cavity`.
+
+    Returns:
+        how far it is, 0 to 1, [H, W], and the places in the photo, [H, W, 2].
+    """
+    if not kept:
+        return np.zeros(with_skull.shape[:2], np.float32), with_skull
+    every = np.arange(len(shown.roof), dtype=np.float32)
+    below = with_skull[..., 1] - shown.box.top - np.interp(with_skull[..., 0] - shown.box.left, every, shown.roof)
+    above = np.interp(with_jaw[..., 0] - shown.box.left, every, shown.floor) - (with_jaw[..., 1] - shown.box.top)
+    share = np.clip(below / np.maximum(below + above, 1e-3), 0, 1)[..., None]
+    source = ((1 - share) * with_skull + share * with_jaw).astype(np.float32)
+    there = kept * ramp(shown.share(source), 0.10, 0.34) * np.clip(below + 0.5, 0, 1)
+    return there.astype(np.float32), source
 
 
 def grow_row(weight: Float32Array, colour: Float32Array, unit: float) -> None:

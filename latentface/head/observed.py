@@ -21,12 +21,12 @@ from latentface.head.eyeball import EyeWhite, find_eye_white
 from latentface.head.eyes import BROWS, FOLDS, SIDES, follow
 from latentface.head.field import Scene
 from latentface.head.in_front import Finders
-from latentface.head.interior import shows_row
+from latentface.head.interior import is_kept
 from latentface.head.lids import LidSkin, find_lid_skin, find_low_brow
 from latentface.head.model import HeadModel
 from latentface.head.occluders import Occluders, find_occluders
 from latentface.head.shading import find_light
-from latentface.head.shown_mouth import Shown, find_shown
+from latentface.head.shown_mouth import Kept, Shown, find_shown
 from latentface.head.spectacles import Spectacles, find_spectacles
 from latentface.head.tint import Tint, find_tint
 from latentface.head.tones import Tones, find_tones
@@ -249,9 +249,9 @@ class ObservedHead:
         return find_shown(self.photo, self.scene)
 
     @cached_property
-    def shows_row(self) -> float:
-        """Whether the photo shows a row of teeth that is worth keeping, 0 to 1."""
-        return shows_row(self.shown, self.scene.unit)
+    def kept(self) -> Kept:
+        """What of the mouth that the photo shows is worth keeping."""
+        return is_kept(self.shown, self.scene.unit)
 
     @cached_property
     def likeness(self) -> Float32Array:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from latentface.arrays import Float32Array, Float64Array, Pixels
+from latentface.arrays import BoolArray, Float32Array, Float64Array, Pixels
 from latentface.errors import InputError
 from latentface.faces.crop import inter_ocular
 from latentface.head.geometry import Box
@@ -77,23 +77,36 @@ def paint_opening(
 def _rows(
     mask: Float32Array, kept: Float32Array, row: float, box: Box, frame: MouthFrame, config: MouthConfig
 ) -> TeethRows:
-    """Average teeth, or teeth aligned with the row that the photo shows."""
+    """Average teeth, or teeth aligned with the row that the photo shows, or with both if it shows two."""
     covered = sample_canvas(mask, frame.to_photo(config), config)[0].numpy()
     usual = usual_teeth(covered, frame, config)
-    firm = kept > 0.5
-    columns = np.flatnonzero(firm.any(axis=0))
-    if len(columns) < 2:
+    upper, lower = _edges(kept > 0.5, box)
+    if len(upper) < 2:
         return usual
-    ends = len(firm) - firm[::-1, columns].argmax(axis=0)
-    edge = np.column_stack([columns + box.left + 0.5, ends + box.top]).astype(np.float64)
-    seen = rows_in_photo(frame, edge, None, config).upper_edge
-    if np.isnan(seen).all():
-        return usual
+    seen = rows_in_photo(frame, upper, lower if len(lower) > 1 else None, config)
+    upper_edge = _towards(usual.upper_edge, seen.upper_edge, row)
+    lower_edge = _towards(usual.lower_edge, seen.lower_edge, row)
+    return replace(usual, upper_edge=upper_edge, lower_edge=np.maximum(lower_edge, upper_edge + 0.01 * config.scale))
+
+
+def _edges(firm: BoolArray, box: Box) -> tuple[Float64Array, Float64Array]:
+    """Where in a mask [H, W] of a box the upper row of teeth ends and a lower one begins: places [N, 2] each."""
+    rows, columns = np.arange(len(firm))[:, None], np.flatnonzero(firm.any(axis=0))
+    firm = firm[:, columns]
+    last = len(firm) - 1 - firm[::-1].argmax(axis=0)
+    end = np.where(firm | (rows < firm.argmax(axis=0)), len(firm), rows).min(axis=0)
+    begin = np.where(firm | (rows > last), -1, rows).max(axis=0) + 1
+    places = np.column_stack([columns + box.left + 0.5, end + box.top]).astype(np.float64)
+    two = end < last
+    return places, np.column_stack([places[:, 0], begin + box.top])[two]
+
+
+def _towards(usual: Float64Array, seen: Float64Array, share: float) -> Float64Array:
+    """An edge [W], moved by a share to where it is seen, [W], and beside that as far; NaN where it is not."""
     known = np.flatnonzero(~np.isnan(seen))
-    columns = np.arange(config.width)
-    upper = usual.upper_edge + row * np.interp(columns, known, (seen - usual.upper_edge)[known])
-    lower = np.maximum(usual.lower_edge, upper + 0.01 * config.scale)
-    return replace(usual, upper_edge=upper, lower_edge=lower)
+    if not len(known):
+        return usual
+    return usual + share * np.interp(np.arange(len(usual)), known, (seen - usual)[known])
 
 
 def shown_mouth(head: ObservedHead, upper_jaw: Float64Array, config: MouthConfig) -> OwnMouth | None:

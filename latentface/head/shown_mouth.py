@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -20,14 +21,29 @@ from latentface.ops.warp import read
 THIN = 0.022  # inter-ocular distances: a thinner gap between the lips is not kept
 APART = 0.14  # least difference between teeth and lips in redness and brightness
 SHADOW = 0.75  # of the brightness of lips: the dark corners of the mouth beside a row of teeth have less
-RED = 0.6  # twice the largest redness of teeth
+RED = 0.6  # twice the largest redness of teeth; in warm light, where lips have more than 1, this share of theirs
 LARGER = 1.5  # times the area in which the fitted lips are apart: a larger interior is a shadow on closed lips
 OPEN = 0.05  # inter-ocular distances: lips that the fit has this far apart are open
 COLOURLESS = 0.08  # span of the redness around the mouth of photos whose colours tell nothing
 LOWER = 0.4  # of the light of upper teeth: lower ones have more, and what is darker below a dark line are none
 PALE = 0.8  # of the light of lips: what is darker between them are no teeth
 SPIKE = (0.25, 0.02)  # inter-ocular distances: teeth have no part that is narrower and sticks out farther
+LIT, SHADED = 0.5, 0.035  # of the light of teeth: the dark behind them has less, but so has their upper edge, so high
+DARK = 0.04  # inter-ocular distances: a column is seen down to the tongue if so much of it is no tooth
+SMOOTH = 0.03  # inter-ocular distances: over so many columns the edge of teeth is smoothed
 FRINGE, RIM = 0.028, 0.10  # inter-ocular distances: lip lit by teeth, and lip compressed to hide it
+
+
+class Kept(NamedTuple):
+    """How far what a photo shows of its mouth is kept, each 0 to 1.
+
+    Attributes:
+        row: its row of teeth: only one that is worth it.
+        cavity: what is below upper teeth, drawn out: only if the mouth is seen down to the tongue.
+    """
+
+    row: float
+    cavity: float
 
 
 @dataclass(frozen=True)
@@ -39,6 +55,8 @@ class Shown:
         teeth: the median of its brighter part, as far as there is any, [3].
         gap: where the mouth of the fitted head is open, [H, W]. middle: the row between upper and lower lip, [W].
         bite: the row at which upper teeth end and what goes with the jaw begins; infinity if all are upper teeth.
+        deep: how high it is dark or red below upper teeth, down to lower ones or the lip, in pixels.
+        roof, floor: the row at which upper teeth end and the one at which the mask does, for each column, [W].
     """
 
     box: Box
@@ -47,6 +65,9 @@ class Shown:
     gap: BoolArray
     middle: Float32Array
     bite: float
+    deep: float
+    roof: Float32Array
+    floor: Float32Array
 
     @cached_property
     def height(self) -> float:
@@ -139,7 +160,8 @@ def find_shown(photo: Pixels, scene: Scene) -> Shown:
     if below.sum() < 0.25 * mask.sum():  # a piece of the lower teeth goes with the lower lip
         mask, bite = mask & ~below, np.inf
     middle = _middle(photo[box.slices], mask if mask.any() else gap, bool(mask.any()))
-    return Shown(box, mask, _teeth(photo[box.slices], depth, unit), gap, middle, bite)
+    teeth = _teeth(photo[box.slices], depth, unit)
+    return Shown(box, mask, teeth, gap, middle, bite, *_cavity(photo[box.slices], mask, teeth, unit))
 
 
 def _bite(photo: Pixels, mask: BoolArray) -> float:
@@ -157,6 +179,33 @@ def _bite(photo: Pixels, mask: BoolArray) -> float:
     above, below = light[:k].max(), light[k:].max()
     two = above > max(1.7 * light[k], 0.8 * light.max()) and below > max(1.4 * light[k], LOWER * above)
     return float(rows[k]) if two else np.inf
+
+
+def _cavity(
+    photo: Pixels, mask: BoolArray, teeth: Float32Array | None, unit: float
+) -> tuple[float, Float32Array, Float32Array]:
+    """What is seen below upper teeth: `Shown.deep`, `roof` and `floor`."""
+    columns = np.flatnonzero(mask.any(axis=0))
+    if not len(columns):
+        return 0.0, np.zeros(mask.shape[1], np.float32), np.zeros(mask.shape[1], np.float32)
+    top, floor = (edge.astype(np.float64) for edge in column_edges(mask, columns))
+    rows = np.arange(len(mask))[:, None]
+    cold = ndimage.gaussian_filter(photo[..., 1:].mean(axis=2, dtype=np.float32), 0.6)[:, columns]  # tongues are red
+    lit = cold > LIT * (255.0 if teeth is None else teeth[1:].mean())
+    below = (rows >= top + SHADED * unit) & (rows < floor)  # the upper edge of teeth lies in the lip's shadow
+    first = np.where(below & ~lit, rows, floor).min(axis=0)
+    last = np.where(below & lit & (rows > first), rows, floor).min(axis=0)
+    height = last - first  # of what is dark or red below upper teeth, down to lower ones
+    quarter = len(columns) // 4
+    deep = float(np.median(height[quarter : len(columns) - quarter]))
+    roof = np.where(first <= top + SHADED * unit + 1, top, first)
+    open_ = height > DARK * unit
+    if open_.any():
+        roof = np.interp(columns, columns[open_], roof[open_])
+    wide = 2 * max(1, round(SMOOTH * unit)) + 1
+    roof = ndimage.gaussian_filter1d(ndimage.median_filter(roof, wide, mode="nearest"), SMOOTH * unit, mode="nearest")
+    every = np.arange(mask.shape[1])
+    return deep, np.float32(np.interp(every, columns, roof)), np.float32(np.interp(every, columns, floor))
 
 
 def _middle(photo: Pixels, region: BoolArray, shown: bool) -> Float32Array:
@@ -192,7 +241,7 @@ def inside_lips(photo: Pixels, inside: BoolArray, lower_lip: BoolArray, unit: fl
     under = np.where(lower_lip.any(), lower_lip, (outside > 0.03 * unit) & (outside < 0.10 * unit))
     lip, tooth = (np.array([np.median(2 * red[m]), np.median(light[m])]) for m in (under, core))
     size = float(np.square(tooth - lip).sum())
-    if size < APART**2 or (tooth[0] > RED and tooth[1] > 0.6 * lip[1]):
+    if size < APART**2 or (tooth[0] > RED * max(1.0, lip[0]) and tooth[1] > 0.6 * lip[1]):
         return np.zeros_like(inside)
     # 0 for lip, 1 for the interior: teeth by their colour, the rest by its darkness
     score = (np.stack([2 * red, light], axis=2) - lip) @ (tooth - lip) / size

@@ -43,7 +43,7 @@ class Glimpse:
 
     Attributes:
         logits: in its patch, [H, W].
-        irises: where those lay that the patch is placed by, left and right, [2, 2].
+        irises: where the patch takes them to be, left and right, [2, 2].
         balls: the vertices of the eyeballs, [N, 3], with which frames go.
     """
 
@@ -51,8 +51,14 @@ class Glimpse:
     irises: Float64Array
     balls: Float32Array
 
+    def irises_at(self, balls: Float32Array) -> Float64Array:
+        """The irises in another frame, in which the eyeballs lie elsewhere, [2, 2]."""
+        matrix, offset = affine(self.balls, balls)
+        moved: Float64Array = self.irises @ matrix.T + offset
+        return moved
+
     def at(self, places: Float64Array, balls: Float32Array, config: SpectaclesConfig) -> Float32Array:
-        """The logits at places [..., 2] of another frame, in which the eyeballs lie elsewhere."""
+        """The logits at places [..., 2] of that frame."""
         matrix, offset = affine(balls, self.balls)
         there = _in_patch(places @ matrix.T + offset, self.irises, config)
         found: Float32Array = ndimage.map_coordinates(self.logits.clip(-MOST, MOST), there, order=1, mode="nearest")
@@ -126,6 +132,9 @@ def find_spectacles(
     config = network.config
     left, right = irises = np.stack([eye.places(eye.iris[:1], eye.iris[1:2])[0] for eye in eyes])
     balls = scene.before[_balls(scene)]
+    if before is not None:  # where lids shut, landmarks of eyes jump, and frames do not
+        irises = KEPT * before.irises_at(balls) + (1 - KEPT) * irises
+        left, right = irises
     places = patch_places(left, right, config)
     patch = sample(photo, places.astype(np.float32))
     with torch.no_grad():

@@ -28,13 +28,18 @@ class Camera:
     Args:
         source: a device's number or name, a stream's address, or a file, which is played at its own pace.
 
+    Attributes:
+        taken: frames so far.
+        missed: of these, those that nobody asked for in time.
+
     Raises:
         InputError: it cannot be opened, or gives no frame within 5 seconds.
     """
 
     def __init__(self, source: str) -> None:
         self.source = source
-        self.taken = 0
+        self.taken = self.missed = 0
+        self._given = Fraction(-1)  # the time of the last frame that was
         self._frame: Frame | None = None
         self._error: Exception | None = None
         self._ended = False
@@ -80,7 +85,10 @@ class Camera:
                 raise self._error
             if not arrived:
                 raise InputError(f"camera {self.source}: no picture for {PATIENCE:g} s; is it still there?")
-            return self._frame if self._frame is not None and self._frame.time > after else None
+            if self._frame is None or self._frame.time <= after:
+                return None
+            self._given = self._frame.time
+            return self._frame
 
     def _open(self) -> Iterator[Frame]:
         path = Path(self.source)
@@ -115,6 +123,7 @@ class Camera:
                 with self._news:
                     self.taken += 1
                     if self._frame is not None:  # two frames of one millisecond are two frames
+                        self.missed += self._frame.time > self._given
                         moment = max(moment, self._frame.time + Fraction(1, 10**6))
                     self._frame = Frame(frame.pixels, moment)
                     self._news.notify_all()

@@ -26,6 +26,7 @@ from latentface.editing.keyframes import Keyframes
 from latentface.errors import InputError, NoFaceFound, UsageError
 from latentface.faces.neighbours import held
 from latentface.head import observed
+from latentface.head.shown_mouth import Kept
 from latentface.io.clip import Clip
 from latentface.io.provenance import COMPOSITE
 from latentface.options.clips import ClipOptions
@@ -95,9 +96,9 @@ def test_a_mouth_changes_by_its_share(placer: HeadPlacer) -> None:
 
 def test_teeth_are_kept_by_the_share_that_is_asked_for(placer: HeadPlacer) -> None:
     after = placer.fit.with_expression(jawOpen=0.5, relative=True)
-    assert placer.shows_row == 1.0, "the astronaut smiles"
-    own, painted = placer.place(after), placer.place(after, kept=0.0)
-    assert np.array_equal(own, placer.place(after, kept=1.0)) and (own != painted).any()
+    assert placer.kept == (1.0, 0.0), "the astronaut smiles"
+    own, painted = placer.place(after), placer.place(after, kept=Kept(0.0, 0.0))
+    assert np.array_equal(own, placer.place(after, kept=Kept(1.0, 0.0))) and (own != painted).any()
     lips = placer.fit.landmarks(placer.model)[48:68]
     y, x = np.nonzero((own != painted).any(axis=2))
     assert y.min() > lips[:, 1].min() - 6 and x.min() > lips[:, 0].min() - 6, "the mouth alone differs"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from latentface.head.interior import NARROW, grow_row
+from latentface.head.geometry import Box
+from latentface.head.interior import NARROW, _cavity, grow_row
+from latentface.head.shown_mouth import Shown
 from tests.helpers.head_picture import OPEN, picture, place
 
 UNIT = 80.0
@@ -48,3 +50,19 @@ def test_teeth_get_darker_as_lips_close_over_them() -> None:
         firm = (opening.kept > 0.9) & (opening.shape > 0.5)
         light.append(np.median(opening.own[firm]))
     assert light[0] > 1.03 * light[1] > 1.1 * light[2] > (1 - NARROW) * light[0]
+
+
+def test_a_mouth_that_opens_wider_is_drawn_out_from_upper_teeth_to_the_lower_lip() -> None:
+    mask = np.zeros((60, 80), bool)
+    mask[10:40, 20:60] = True
+    roof, floor = np.full(80, 18, np.float32), np.full(80, 40, np.float32)
+    shown = Shown(Box(0, 0, 80, 60), mask, None, mask, np.full(80, 25, np.float32), np.inf, 22.0, roof, floor)
+    skull = Box(0, 0, 80, 60).places()
+    jaw = skull - np.float32([0, 11])  # it falls by half of the mouth's height
+    share, source = _cavity(shown, skull, jaw, 1.0)
+    assert not share[:17].any() and (share[19:50, 25:55] > 0.95).all() and not share[53:].any()
+    np.testing.assert_allclose(source[18, 40], (40, 18), atol=0.01)
+    np.testing.assert_allclose(source[51, 40], (40, 40), atol=0.01)
+    assert np.abs(np.diff(source[18:52, 40, 1]) - 22 / 33).max() < 0.01, "evenly"
+    assert not _cavity(shown, skull, jaw, 0.0)[0].any()
+    assert np.array_equal(_cavity(shown, skull, skull, 1.0)[1][20:40], skull[20:40]), "nothing moves"

@@ -12,7 +12,7 @@ from latentface.head.interior import Opening
 from latentface.head.mouth import MouthSource
 from latentface.head.mouth_canvas import MouthFrame
 from latentface.head.own_mouth import OwnMouth, take_mouth
-from latentface.head.painting import paint_opening
+from latentface.head.painting import _edges, paint_opening
 from latentface.head.tones import Tones
 from tests.head.face_on_model import landmarks_of
 
@@ -98,3 +98,12 @@ def test_slivers_and_closed_lips_are_left_alone(jaw: np.ndarray) -> None:
     closed = Driven(np.full((340, 320, 3), 150, np.uint8))
     for moved in (driven(sliver), driven(hole(0)), closed):
         assert paint_opening(moved, jaw, hub.mouth()) is moved.photo
+
+
+def test_the_edges_of_two_rows_of_teeth_are_told_apart() -> None:
+    firm = np.zeros((40, 40), bool)
+    firm[8:14, 5:35] = firm[22:28, 10:30] = True
+    upper, lower = _edges(firm, BOX)
+    assert np.array_equal(upper, np.column_stack([np.arange(145.5, 175), np.full(30, 204.0)]))
+    assert np.array_equal(lower, np.column_stack([np.arange(150.5, 170), np.full(20, 212.0)]))
+    assert [len(each) for each in _edges(np.zeros_like(firm), BOX)] == [0, 0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from latentface.head.drive import Driver
-from latentface.head.shown_mouth import _without_spikes, inside_lips, smooth_edges
+from latentface.head.shown_mouth import _cavity, _without_spikes, inside_lips, smooth_edges
 from tests.helpers.head_picture import HEIGHT, OPEN, WIDTH, model, picture, place
 
 UNIT = 60.0
@@ -95,3 +95,26 @@ def test_a_highlight_on_a_lip_is_no_part_of_the_teeth_that_it_touches():
     assert (found & ~row).sum() < 0.35 * (spikes & ~row).sum() and (row & ~found).sum() < 0.01 * row.sum()
     assert (_without_spikes(row, 80.0) == row).mean() > 0.999
     assert not _without_spikes(np.zeros((4, 5), bool), 80.0).any()
+
+
+def test_in_warm_light_red_teeth_are_teeth() -> None:
+    photo, fitted = mouth()
+    warm = np.array([1.0, 0.82, 0.72])
+    photo = (photo * warm).astype(np.uint8)
+    found = inside_lips(photo, fitted, np.zeros_like(fitted), UNIT)
+    assert found[26:33, 30:60].mean() > 0.9
+
+
+def test_how_deep_a_mouth_is_seen_is_what_is_no_tooth_below_the_upper_row() -> None:
+    teeth, dark, tongue = (225, 220, 205), (20, 12, 12), (170, 80, 75)
+    photo, mask = np.full((60, 80, 3), (180, 120, 110), np.uint8), np.zeros((60, 80), bool)
+    mask[15:45, 20:60] = True
+    photo[mask] = teeth
+    white = np.float32(teeth)
+    assert _cavity(photo, mask, white, UNIT)[0] == 0, "all of it is teeth"
+    photo[24:30, 20:60], photo[30:40, 20:60] = dark, tongue  # the rest are lower teeth
+    deep, roof, floor = _cavity(photo, mask, white, UNIT)
+    assert abs(deep - 16) <= 1 and np.abs(roof[25:55] - 24).max() <= 1 and (floor[25:55] == 45).all()
+    photo[15:24, 20:60] = dark  # no upper teeth are seen
+    assert np.abs(_cavity(photo, mask, white, UNIT)[1][25:55] - 15).max() <= 1
+    assert _cavity(photo, np.zeros_like(mask), None, UNIT)[0] == 0
