@@ -165,12 +165,12 @@ class _Session:
         raise InputError(f"camera {self.camera.source}: it ended before a face was shown")
 
     def show(self, clip: Clip) -> Iterator[Frame]:
-        self.missed_before = self.camera.missed
         with suppress(KeyboardInterrupt):  # the way to end it
             for frame in clip:
                 going_on = self._watch(frame.pixels)
                 self.ended = time.monotonic()
-                self.began = self.began if self.ages else self.ended
+                if not self.ages:  # what passes before the first picture is none of the run's
+                    self.began, self.missed_before = self.ended, self.camera.missed
                 self.ages.append(self.camera.age(frame.time))
                 yield frame
                 if not going_on or time.monotonic() > self.until:

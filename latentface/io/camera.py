@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -19,11 +20,14 @@ from latentface.io.video import read_clip
 from latentface.io.video_reader import decode
 
 _DEVICES = {"linux": ("/dev/video{}", "v4l2"), "darwin": ("{}", "avfoundation"), "win32": ("video={}", "dshow")}
+RARE = 10  # frames: once in so many, one that comes while another waits is kept beside it
 PATIENCE = 5.0  # seconds without a frame after which a camera counts as gone
 
 
 class Camera:
     """Reads frames in a thread of its own; a consumer that is slower than the camera misses frames instead of lagging.
+
+    One that is late now and then misses none: two frames may wait, but not often.
 
     Args:
         source: a device's number or name, a stream's address, or a file, which is played at its own pace.
@@ -39,8 +43,9 @@ class Camera:
     def __init__(self, source: str) -> None:
         self.source = source
         self.taken = self.missed = 0
-        self._given = Fraction(-1)  # the time of the last frame that was
-        self._frame: Frame | None = None
+        self._waiting: deque[Frame] = deque()
+        self._last = Fraction(-1)  # the last frame's time
+        self._beside = -RARE  # which one was last kept beside another
         self._error: Exception | None = None
         self._ended = False
         self._news = threading.Condition()
@@ -59,7 +64,7 @@ class Camera:
 
     def clip(self) -> Clip:
         """The frames from now on; the clip can be iterated over once, and ends with the camera."""
-        first = self._newest(after=Fraction(-1))
+        first = self._await()
         if first is None:
             raise InputError(f"camera {self.source}: it gives no picture; check it in another program")
         size = (first.pixels.shape[1], first.pixels.shape[0])
@@ -70,25 +75,32 @@ class Camera:
         return time.monotonic() - self.start - float(moment)
 
     def _follow(self) -> Iterator[Frame]:
-        seen = Fraction(-1)
-        while (frame := self._newest(after=seen)) is not None:
-            seen = frame.time
+        while self._await() is not None:
+            with self._news:
+                frame = self._waiting.popleft()
             yield frame
 
-    def _newest(self, after: Fraction) -> Frame | None:
-        """The newest frame if it is newer than `after`, otherwise the next one; None at the end."""
+    def _await(self) -> Frame | None:
+        """The first frame that waits, or the next one; None at the end."""
         with self._news:
-            arrived = self._news.wait_for(
-                lambda: self._ended or (self._frame is not None and self._frame.time > after), PATIENCE
-            )
+            arrived = self._news.wait_for(lambda: self._ended or self._waiting, PATIENCE)
             if self._error is not None:
                 raise self._error
             if not arrived:
                 raise InputError(f"camera {self.source}: no picture for {PATIENCE:g} s; is it still there?")
-            if self._frame is None or self._frame.time <= after:
-                return None
-            self._given = self._frame.time
-            return self._frame
+            return self._waiting[0] if self._waiting else None
+
+    def _add(self, frame: Frame) -> None:
+        """Let a frame wait, instead of those that do unless it is one that is rarely late."""
+        self.taken += 1
+        late = len(self._waiting)
+        if late == 1 and self.taken - self._beside >= RARE:
+            self._beside = self.taken
+        else:
+            self.missed += late
+            self._waiting.clear()
+        self._last = max(frame.time, self._last + Fraction(1, 10**6))  # two frames of one millisecond are two
+        self._waiting.append(Frame(frame.pixels, self._last))
 
     def _open(self) -> Iterator[Frame]:
         path = Path(self.source)
@@ -121,11 +133,7 @@ class Camera:
             for frame in self._frames:
                 moment = Fraction(round((time.monotonic() - self.start) * 1000), 1000)
                 with self._news:
-                    self.taken += 1
-                    if self._frame is not None:  # two frames of one millisecond are two frames
-                        self.missed += self._frame.time > self._given
-                        moment = max(moment, self._frame.time + Fraction(1, 10**6))
-                    self._frame = Frame(frame.pixels, moment)
+                    self._add(Frame(frame.pixels, moment))
                     self._news.notify_all()
                 if self._stop.is_set():
                     break

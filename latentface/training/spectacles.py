@@ -56,7 +56,7 @@ def read_patches(folder: Path, config: SpectaclesConfig = CONFIG) -> Pixels:
 
 
 def find_wearers(network: SpectaclesNet, patches: Pixels) -> BoolArray:
-    """Which of the faces [N, H, W, 3] may wear spectacles, [N]; those found in part alone would teach to miss the rest."""
+    """Which of the faces [N, H, W, 3] may wear spectacles, [N]; those found in part would teach to miss the rest."""
     shares = []
     least, doubt = MAY_WEAR
     with torch.no_grad():

@@ -65,8 +65,19 @@ def test_whoever_is_slower_gets_the_newest_frame(film: Path, monkeypatch: pytest
             times.append(frame.time)
             gate.let(camera, 3)
         assert (camera.taken, camera.missed) == (15, 9)
-    assert seen == [0, 3, 6, 9, 12, 14]
+    assert seen == [0, 3, 6, 9, 11, 14]  # once in so many frames, two may wait
     assert times == sorted(set(times))
+
+
+def test_whoever_is_late_now_and_then_misses_none(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, seen = Gate(15), []
+    monkeypatch.setattr(cameras, "read_clip", lambda path: Clip(gate, Fraction(30), (64, 48), 15))
+    with Camera(str(film)) as camera:
+        for frame in camera.clip():
+            seen.append(number(frame.pixels))
+            gate.let(camera, {3: 2, 4: 0}.get(seen[-1], 1))  # two come before the fourth is done
+        assert camera.missed == 0
+    assert seen == list(range(15))
 
 
 def test_a_film_is_played_no_faster_than_it_is(film: Path) -> None:
