@@ -124,10 +124,15 @@ class FaceMap:
 #: Folds of the photo itself that must fade when a smile is removed: a polyline, the width around it in centimetres,
 #: and the shapes whose decrease smooths it.
 FADING = (
-    (((1.5, -0.2), (2.2, -1.1), (2.8, -2.2), (3.2, -3.3), (3.3, -4.2)), 0.55, {"mouthSmile": 0.7, "cheekSquint": 0.3}),
+    (
+        ((2.1, -0.6), (2.45, -1.3), (2.9, -2.2), (3.25, -3.3), (3.35, -4.2)),
+        0.5,
+        {"mouthSmile": 0.7, "cheekSquint": 0.3},
+    ),
     (((1.9, 2.4), (2.9, 2.0), (4.0, 2.0), (5.0, 2.6)), 0.35, {"cheekSquint": 0.8}),
 )
 MOST_FADED = 0.75
+MOST_CHANGE = 0.5  # of the logarithm of colours
 BAND = (0.012, 0.11)  # inter-ocular distances: size of folds, between skin texture and cheeks
 
 
@@ -169,6 +174,7 @@ def find_fading(names: tuple[str, ...], change: Float64Array) -> Float32Array | 
 def fade(fading: Float32Array, scene: Scene, face: FaceMap, moved: Float32Array) -> None:
     """Remove folds from the moved photo [H, W, 3], in place: detail between skin texture and the shape of cheeks."""
     weight = read(fading, face.at, bounded=True) * face.skin * ramp(face.normals[..., 2], 0.1, 0.35)
+    weight = ndimage.gaussian_filter(weight, BAND[0] * scene.unit)  # behind the nose it jumps
     rows, columns = np.flatnonzero(weight.any(axis=1)), np.flatnonzero(weight.any(axis=0))
     if not len(rows):
         return
@@ -176,16 +182,17 @@ def fade(fading: Float32Array, scene: Scene, face: FaceMap, moved: Float32Array)
     spans = [slice(max(each[0] - reach, 0), each[-1] + reach + 1) for each in (rows, columns)]
     part = spans[0], spans[1]
     here = moved[face.part][part]  # a view
-    skin = face.skin[part] & (face.likeness[part] > 0.5)
+    skin = face.skin[part] * face.likeness[part]
     values = np.log(np.maximum(here, 0) + 4)
     fine, coarse = (_smoothed(values, skin, width * scene.unit) for width in BAND)
-    change = np.clip(coarse - fine, -0.35, 0.35) * (weight[part] * skin)[..., None]
+    change = coarse - fine
+    largest = np.abs(change).max(axis=2)  # of all colours alike, since each by itself would change their hue
+    change *= (weight[part] * skin * MOST_CHANGE / np.maximum(largest, MOST_CHANGE))[..., None]
     here[:] = (here + 4) * np.exp(change) - 4
 
 
-def _smoothed(values: Float32Array, where: BoolArray, width: float) -> Float32Array:
-    """Values [H, W, 3] smoothed by a Gaussian over the pixels of a mask."""
-    share = where.astype(np.float32)
+def _smoothed(values: Float32Array, share: Float32Array, width: float) -> Float32Array:
+    """Values [H, W, 3] smoothed by a Gaussian, of which each pixel counts by its share [H, W]."""
     total = ndimage.gaussian_filter(values * share[..., None], (width, width, 0), truncate=2.5)
     made: Float32Array = total / np.maximum(ndimage.gaussian_filter(share, width, truncate=2.5), 1e-3)[..., None]
     return made

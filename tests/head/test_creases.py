@@ -105,3 +105,18 @@ def test_a_fold_of_the_photo_fades_with_the_smile(scene: Scene) -> None:
     assert photo[row, column, 0] > before[row, column, 0] + 8
     forehead = round(float(scene.before[model().landmarks[27], 1])) - field.box.top - 25
     assert np.array_equal(photo[:forehead], before[:forehead])
+
+
+def test_a_deep_fold_fades_in_its_own_colour(scene: Scene) -> None:
+    field, fading = find_field(scene, place({"mouthFrown": 0.5})), find_fading(NAMES, change_of(mouthSmile=-0.9))
+    assert field is not None and fading is not None
+    skin, deep = np.array([200.0, 150, 130], np.float32), np.array([100.0, 45, 22], np.float32)
+    photo = np.broadcast_to(skin, (field.box.height, field.box.width, 3)).copy()
+    x, y = np.rint(scene.before[model().landmarks[[31, 48]], :2].mean(axis=0)).astype(int)
+    row, column = y - field.box.top, x - field.box.left - 12
+    photo[row - 6 : row + 7, column - 1 : column + 2] = deep
+    face = FaceMap.of(scene, field, find_likeness(np.full((HEIGHT, WIDTH, 3), 170, np.uint8), scene))
+    assert face is not None
+    fade(fading, scene, face, photo)
+    way = (photo[row, column] - deep) / (skin - deep)  # from the fold's colour to that of skin
+    assert way.min() > 0.05 and way.max() < 2.5 * way.min()
