@@ -22,8 +22,10 @@ THIN = 0.022  # inter-ocular distances: a thinner gap between the lips is not ke
 APART = 0.14  # least difference between teeth and lips in redness and brightness
 SHADOW = 0.75  # of the brightness of lips: the dark corners of the mouth beside a row of teeth have less
 RED = 0.6  # twice the largest redness of teeth; in warm light, where lips have more than 1, this share of theirs
+RED_APART = 0.75  # of the redness of lips, between lips that are apart as the fit has them
 LARGER = 1.5  # times the area in which the fitted lips are apart: a larger interior is a shadow on closed lips
 OPEN = 0.05  # inter-ocular distances: lips that the fit has this far apart are open
+WIDE = 0.1  # the same: lips so far apart are open even if all between them looks like lip, as a tongue does
 COLOURLESS = 0.08  # span of the redness around the mouth of photos whose colours tell nothing
 LOWER = 0.4  # of the light of upper teeth: lower ones have more, and what is darker below a dark line are none
 PALE = 0.8  # of the light of lips: what is darker between them are no teeth
@@ -152,7 +154,8 @@ def find_shown(photo: Pixels, scene: Scene) -> Shown:
     mask = inside_lips(photo[box.slices], gap, red & ~gap, unit)
     if mask.sum() > LARGER * gap.sum():
         mask = np.zeros_like(mask)
-    if not mask.any() and usual_height(gap) > OPEN * unit and _is_colourless(photo[box.slices]):
+    least = OPEN if _is_colourless(photo[box.slices]) else WIDE
+    if not mask.any() and usual_height(gap) > least * unit:
         mask = smooth_edges(gap, 0.025 * unit)
     depth = ndimage.distance_transform_edt(mask).astype(np.float32)
     bite = _bite(photo[box.slices], mask) + box.top
@@ -241,7 +244,8 @@ def inside_lips(photo: Pixels, inside: BoolArray, lower_lip: BoolArray, unit: fl
     under = np.where(lower_lip.any(), lower_lip, (outside > 0.03 * unit) & (outside < 0.10 * unit))
     lip, tooth = (np.array([np.median(2 * red[m]), np.median(light[m])]) for m in (under, core))
     size = float(np.square(tooth - lip).sum())
-    if size < APART**2 or (tooth[0] > RED * max(1.0, lip[0]) and tooth[1] > 0.6 * lip[1]):
+    reddest = RED * max(1.0, lip[0]) if usual_height(inside) < OPEN * unit else max(RED, RED_APART * lip[0])
+    if size < APART**2 or (tooth[0] > reddest and tooth[1] > 0.6 * lip[1]):
         return np.zeros_like(inside)
     # 0 for lip, 1 for the interior: teeth by their colour, the rest by its darkness
     score = (np.stack([2 * red, light], axis=2) - lip) @ (tooth - lip) / size

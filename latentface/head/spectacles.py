@@ -28,7 +28,7 @@ FREE = 0.6  # at this distance from it skin moves twice as far, as mouths must
 GLASS = 0.27  # radius of a lens around an iris
 LIDS = 0.035  # pixels this close to an eye's opening are lids and lashes
 PIECE = 0.15  # least length of a piece of frame
-DOUBT = -1.0  # the logit from which on skin may not take a place's colour: edges of frames are faint
+DOUBT = -2.0  # the logit from which on skin may not take a place's colour: edges of frames are faint
 KEPT, MOST = 0.65, 5.0  # of what the frame before of a film showed; larger logits count as this one
 #: Least share of the patch that is frame if there are spectacles, and if it is known that there are some.
 LEAST, LEAST_SURE = 0.006, 0.002

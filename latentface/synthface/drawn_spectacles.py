@@ -53,7 +53,7 @@ def put_on(patch: Float32Array, step: float, high: float, rng: np.random.Generat
 
 def _tilted(u: FloatArray, v: FloatArray, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
     """Coordinates of spectacles that sit slightly askew on a slightly turned head."""
-    angle, turn = rng.normal(0, 0.03), rng.normal(0, 0.1)
+    angle, turn = rng.normal(0, 0.03), rng.normal(0, 0.06)
     u, v = u * np.cos(angle) + v * np.sin(angle), v * np.cos(angle) - u * np.sin(angle)
     return u * (1 + turn * u) + 0.15 * turn, v - rng.normal(0, 0.03)
 
@@ -84,7 +84,7 @@ class _Shape:
 
     @classmethod
     def drawn(cls, rng: np.random.Generator) -> _Shape:
-        kind = rng.choice(4, p=(0.4, 0.3, 0.15, 0.15))  # full frames, thin wire, half a rim, no rim
+        kind = rng.choice(4, p=(0.5, 0.2, 0.15, 0.15))  # full frames, thin wire, half a rim, no rim
         top = rng.uniform(0.014, 0.05) if kind == 0 else rng.uniform(0.005, 0.011)
         if kind == 2:
             top = rng.uniform(0.012, 0.035)
@@ -101,7 +101,7 @@ class _Shape:
                 if rng.random() < 0.5
                 else np.array([0.35, 0.18, 0.08]) * rng.uniform(0.4, 1.4)
             )
-        wide = rng.uniform(0.33, 0.54)
+        wide = rng.uniform(0.33, 0.48)
         thin = min(top, 0.02) if kind == 0 else rng.uniform(0.006, 0.014)
         return cls(
             wide=wide, tall=wide * rng.uniform(0.5, 0.95), power=rng.choice([2.0, 2.5, 3.2, 4.5, 7.0]),
@@ -111,7 +111,7 @@ class _Shape:
             double=bool(rng.random() < 0.08), ear=rng.uniform(-0.02, 0.14), fall=rng.normal(0, 0.06),
             arm=rng.uniform(0.008, 0.016) if kind else rng.uniform(0.012, 0.05), padded=bool(rng.random() < 0.5),
             colour=(float(colour[0]), float(colour[1]), float(colour[2])), sheen=rng.uniform(0, 1.0 if metal else 0.5),
-            opacity=1.0 if rng.random() < 0.85 else rng.uniform(0.4, 0.9),
+            opacity=1.0 if rng.random() < 0.93 else rng.uniform(0.5, 0.9),
         )  # fmt: skip
 
     def lens(self, u: FloatArray, v: FloatArray, side: int) -> FloatArray:

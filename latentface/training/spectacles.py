@@ -31,8 +31,7 @@ CONFIG = SpectaclesConfig()
 OPTIONS = LoopOptions(minutes=15.0, learning_rate=2e-3, average=0.998)
 HELD_OUT = 20  # one face in so many is held out
 SHARE_WORN = 0.7  # of a batch
-WEARS = 0.01  # a face wears spectacles if a larger share of its patch is frame,
-MAY_WEAR = 0.0003, -2.0  # and may wear some if a larger share than this has a larger logit
+WEARS = 0.01  # a face wears spectacles if a larger share of its patch is frame
 
 Batch = tuple[Tensor, Tensor]
 
@@ -56,14 +55,13 @@ def read_patches(folder: Path, config: SpectaclesConfig = CONFIG) -> Pixels:
 
 
 def find_wearers(network: SpectaclesNet, patches: Pixels) -> BoolArray:
-    """Which of the faces [N, H, W, 3] may wear spectacles, [N]; those found in part would teach to miss the rest."""
+    """Which of the faces [N, H, W, 3] wear spectacles, [N]."""
     shares = []
-    least, doubt = MAY_WEAR
     with torch.no_grad():
         for start in range(0, len(patches), 64):
             part = torch.from_numpy(patches[start : start + 64]).permute(0, 3, 1, 2).float() / 127.5 - 1
-            shares.append((network(part)[:, 0] > doubt).float().mean((1, 2)))
-    wear: BoolArray = (torch.cat(shares) > least).numpy()
+            shares.append((network(part)[:, 0] > 0).float().mean((1, 2)))
+    wear: BoolArray = (torch.cat(shares) > WEARS).numpy()
     return wear
 
 

@@ -45,13 +45,14 @@ def test_lips_that_look_alike_all_over_are_closed() -> None:
 
 def test_where_colours_tell_nothing_the_fit_says_whether_lips_are_open() -> None:
     plain = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
-    opened, closed = (Driver(plain, model(), place(expression)).shown for expression in (OPEN, None))
+    ajar = {name: 0.45 * weight for name, weight in OPEN.items()}
+    opened, closed = (Driver(plain, model(), place(expression)).shown for expression in (ajar, None))
     assert opened.mask.sum() > 0.85 * opened.gap.sum() > 100
     assert not (opened.mask & ~opened.gap).sum() > 0.1 * opened.gap.sum()
     assert not closed.mask.any()
     coloured = plain.copy()
     coloured[:180] = (170, 80, 80)  # colours that would tell
-    assert not Driver(coloured, model(), place(OPEN)).shown.mask.any()
+    assert not Driver(coloured, model(), place(ajar)).shown.mask.any()
 
 
 def test_smooth_edges_keep_the_shape_and_lose_notches() -> None:
@@ -118,3 +119,19 @@ def test_how_deep_a_mouth_is_seen_is_what_is_no_tooth_below_the_upper_row() -> N
     photo[15:24, 20:60] = dark  # no upper teeth are seen
     assert np.abs(_cavity(photo, mask, white, UNIT)[1][25:55] - 15).max() <= 1
     assert _cavity(photo, np.zeros_like(mask), None, UNIT)[0] == 0
+
+
+def test_dull_teeth_between_lips_that_are_apart_are_teeth() -> None:
+    photo, fitted = mouth()
+    photo[24:35, 24:66] = (165, 125, 115)  # nearly as red as lips, and no brighter
+    thin = fitted & (np.arange(60)[:, None] > 37)
+    assert inside_lips(photo, fitted, np.zeros_like(fitted), UNIT)[28:33, 30:60].mean() > 0.9
+    assert not inside_lips(photo, thin, np.zeros_like(fitted), UNIT).any()
+
+
+def test_lips_that_are_wide_apart_are_open_whatever_is_between_them() -> None:
+    coloured = np.full((HEIGHT, WIDTH, 3), (170, 80, 80), np.uint8)
+    coloured[:150] = (120, 150, 90)  # colours that would tell
+    wide = Driver(coloured, model(), place({"jawOpen": 0.6})).shown
+    assert wide.mask.sum() > 0.85 * wide.gap.sum() > 100
+    assert not Driver(coloured, model(), place({"jawOpen": 0.08})).shown.mask.any()
