@@ -87,15 +87,12 @@ def find_opening(
 
 
 def _own(
-    photo: Pixels,
-    scene: Scene,
-    shown: Shown,
-    after: Float32Array,
-    box: Box,
-    inside: Float32Array,
-    cavity: float,
+    photo: Pixels, scene: Scene, shown: Shown, after: Float32Array, box: Box, inside: Float32Array, cavity: float
 ) -> tuple[Float32Array, Float32Array, float]:
-    """What the photo shows of the mouth's inside, moved: `Opening.own`, `kept`, and if it is in each column."""
+    """What the photo shows of the mouth's inside, moved: `Opening.own`, `kept`, and if it is in each column.
+
+    cavity: `Kept.cavity`.
+    """
     if not shown.mask.any():
         return np.zeros((box.height, box.width, 3), np.float32), np.zeros((box.height, box.width), np.float32), 0.0
     places, unit = box.places(), scene.unit
