@@ -47,6 +47,9 @@ ChangeOver = Callable[[Fraction, HeadFit], Change]
 RESTING = 12  # frames, of the first `LOOKED_AT`, whose median is the face at rest
 #: Degrees of yaw or pitch over which an edit fades, since a head that is turned farther cannot be fitted.
 TURNED = (42.0, 57.0)
+#: Largest weight that a relative edit reaches in a frame, but for lids and eyeballs: with 1 a mouth that is wide open
+#: by itself would stay at the end of its range, and every error of its fit would show.
+MOST = 1.25
 SHUT = 0.5  # lids that have closed by more show nothing of an eye
 FADE = 0.25  # seconds in which an edit comes back after a face was lost, and that of a mouth goes when it is hidden
 #: Shapes of lids and eyeballs.
@@ -259,7 +262,7 @@ class _Track:
         """What moves the head in the next frame, and how far its lids are shut."""
         shut = float(self._lids(picture, points).max())
         placer = HeadPlacer(picture, fit, others, note, replace(self._steady, shut=shut > SHUT))
-        self._steady = replace(self._steady, spectacles=placer.spectacles)
+        self._steady = replace(self._steady, spectacles=placer.spectacles, look=placer.look)
         return placer, shut
 
     def kept(self, worth: Kept, time: Fraction) -> Kept:
@@ -366,8 +369,9 @@ class _ClipEditor:
         turned = np.array([max(abs(fit.yaw), abs(fit.pitch))])
         share = there * float(1 - ramp(turned, *TURNED)[0])
         moved = share * (after.expression - before.expression)
-        moved[[name.startswith(EYES) for name in fit.expression_names]] *= 1 - shut
-        most = np.maximum(fit.expression, np.maximum(after.expression, 1.0))
+        eyes = np.array([name.startswith(EYES) for name in fit.expression_names])
+        moved[eyes] *= 1 - shut
+        most = np.maximum(np.where(eyes, 1.0, MOST), np.maximum(fit.expression, after.expression))
         turn = (share * (b - a) for a, b in zip(before.pose, after.pose, strict=True))
         made = replace(fit, expression=np.clip(fit.expression + moved, 0.0, most))
         return made.with_pose(*turn, relative=True)

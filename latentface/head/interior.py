@@ -27,6 +27,8 @@ SLIVER = 0.002  # squared inter-ocular distances: smaller openings are raster ar
 ROW = (0.5, 0.65)  # share of an open mouth's columns in which the photo must show the interior for it to be kept
 TALL = (0.08, 0.095)  # the same, of how high that is, in inter-ocular distances: a mere strip drawn out shows no teeth
 DEEP = (0.04, 0.065)  # the same, of how high it is dark below teeth: from there on a mouth is drawn out as it is
+LAST = 1.5  # pixels from the interior's end to the last row that is surely no lip, and least height of lower teeth
+FURTHER = (0.06, 0.09)  # inter-ocular distances that this row goes on downwards, to the edge of the fitted lip
 GUMS = (0.09, 0.13)  # the same: over the teeth that the photo shows, gums begin between so high and so high
 GUM = np.array([0.88, 0.62, 0.62], np.float32)  # brightness of gums relative to teeth
 CLEAN = (0.04, 0.01)  # the same: teeth go on upwards as they are on average so far down, smoothed sideways by so much
@@ -64,7 +66,7 @@ class Opening:
 
 def is_kept(shown: Shown, unit: float) -> Kept:
     """What of a mouth is worth keeping; unit: the photo's inter-ocular distance."""
-    return Kept(float(ramp(shown.height / unit, *TALL)), float(ramp(shown.deep / unit, *DEEP)))
+    return Kept(float(ramp(shown.height / unit, *TALL)), float(ramp(shown.cavity.height / unit, *DEEP)))
 
 
 def find_opening(
@@ -104,7 +106,7 @@ def _own(
         weights.append(ramp(shown.share(source), 0.10, 0.34) * side)
         colours.append(sample(photo, source))
         sources.append(source)
-    deep, drawn = _cavity(shown, sources[0], sources[1], cavity)
+    deep, drawn = _draw_out(shown, sources[0], sources[1], cavity, unit)
     there = (inside > 0.5) & (np.maximum.reduce([*weights, deep]) > 0.5)
     columns = there.any(axis=0).sum() / max(int((inside > 0.5).any(axis=0).sum()), 1)
     grow_row(weights[0], colours[0], unit)
@@ -117,28 +119,38 @@ def _own(
     return mixed.astype(np.float32), kept.astype(np.float32), float(ramp(columns, *ROW))
 
 
-def _cavity(
-    shown: Shown, with_skull: Float32Array, with_jaw: Float32Array, kept: float
+def _draw_out(
+    shown: Shown, with_skull: Float32Array, with_jaw: Float32Array, kept: float, unit: float
 ) -> tuple[Float32Array, Float32Array]:
-    """Where the inside of a mouth that was wide open is drawn out between upper teeth and lower lip, and from where.
+    """Where the inside of a mouth that was wide open is drawn out below upper teeth, and from where.
+
+    Lower teeth, and all down to the lip, go with the jaw; what is between them and the upper ones is drawn out.
 
     Args:
         shown: what the photo shows.
         with_skull: where places come from that move with the skull, [H, W, 2].
         with_jaw: the same with the jaw.
         kept: `Kept.cavity`.
+        unit: the inter-ocular distance in pixels.
 
     Returns:
         how far it is, 0 to 1, [H, W], and the places in the photo, [H, W, 2].
     """
     if not kept:
         return np.zeros(with_skull.shape[:2], np.float32), with_skull
-    every = np.arange(len(shown.roof), dtype=np.float32)
-    below = with_skull[..., 1] - shown.box.top - np.interp(with_skull[..., 0] - shown.box.left, every, shown.roof)
-    above = np.interp(with_jaw[..., 0] - shown.box.left, every, shown.floor) - (with_jaw[..., 1] - shown.box.top)
+    cavity, left, top = shown.cavity, shown.box.left, shown.box.top
+    every = np.arange(len(cavity.roof), dtype=np.float32)
+    below = with_skull[..., 1] - top - np.interp(with_skull[..., 0] - left, every, cavity.roof)
+    above = np.interp(with_jaw[..., 0] - left, every, cavity.floor) - (with_jaw[..., 1] - top)
     share = np.clip(below / np.maximum(below + above, 1e-3), 0, 1)[..., None]
     source = ((1 - share) * with_skull + share * with_jaw).astype(np.float32)
-    there = kept * ramp(shown.share(source), 0.10, 0.34) * np.clip(below + 0.5, 0, 1)
+    # the interior ends where that of the fitted head may go on: its last rows are mirrored, those of teeth drawn out
+    end, teeth = (np.interp(source[..., 0] - left, every, edge) for edge in (cavity.end, cavity.end - cavity.floor))
+    beyond = np.maximum(source[..., 1] - (end - LAST + top), 0)
+    source[..., 1] -= beyond * (2 - np.clip(teeth / LAST, 0, 1))
+    there = (
+        kept * ramp(shown.share(source), 0.10, 0.34) * np.clip(below + 0.5, 0, 1) * (1 - ramp(beyond / unit, *FURTHER))
+    )
     return there.astype(np.float32), source
 
 

@@ -24,7 +24,7 @@ from latentface.head.in_front import Finders
 from latentface.head.interior import is_kept
 from latentface.head.lids import LidSkin, find_lid_skin, find_low_brow
 from latentface.head.model import HeadModel
-from latentface.head.occluders import Occluders, find_occluders
+from latentface.head.occluders import Look, Occluders, find_occluders, look_for_occluders
 from latentface.head.shading import find_light
 from latentface.head.shown_mouth import Kept, Shown, find_shown
 from latentface.head.spectacles import Spectacles, find_spectacles
@@ -43,8 +43,8 @@ class Steady:
     """Measurements of one frame of a clip that later frames reuse; see `ObservedHead` for each.
 
     eyes: start of the search for eyes. mesh_eyes: those of the head. worn: whether there are spectacles. spectacles:
-    those of the frame before. shut: the lids are closed, so that eyes are not searched but follow the head. All others
-    are used unchanged.
+    those of the frame before. shut: the lids are closed, so that eyes are not searched but follow the head. look: what
+    the frame before showed in front of the face. All others are used unchanged.
     """
 
     eyes: tuple[Eye, Eye]
@@ -59,6 +59,7 @@ class Steady:
     worn: bool
     spectacles: Spectacles | None = None
     shut: bool = False
+    look: Look | None = None
 
 
 class ObservedHead:
@@ -170,10 +171,17 @@ class ObservedHead:
     @cached_property
     def occluders(self) -> Occluders | None:
         """What else the photo shows in front of the face, which stays where it is, or None."""
-        if self._finders is None:
+        return None if self.look is None else find_occluders(self.photo, self.look)
+
+    @cached_property
+    def look(self) -> Look | None:
+        """What was seen in front of the face."""
+        steady, finders = self._steady, self._finders
+        if finders is None:
             return None
-        landmarks, once = self.scene.before[self.model.landmarks, :2].astype(float), self._steady is None
-        return find_occluders(self.photo, landmarks, self._finders.occluders, mirrored=once)
+        landmarks = self.scene.before[self.model.landmarks, :2].astype(float)
+        look = look_for_occluders(self.photo, landmarks, finders.occluders, mirrored=steady is None)
+        return look if steady is None or steady.look is None else look.after(steady.look)
 
     @cached_property
     def behind(self) -> Pixels:

@@ -24,6 +24,8 @@ MOST = 8.0  # larger logits count as this one
 LEAST = 0.008  # of the face: smaller coverage is ignored
 PIECE = 0.002  # of the crop: smaller pieces are left out
 RIM = 0.012  # crop sides: the width of skin around it that stays in place too, since its edge is uncertain
+FAINT = 3.0  # limits the logits of the frame before, which decide where there is doubt
+ALIKE, BLUR = 6.0, 1.5  # levels of difference, and pixels of blur: they count where the picture has not changed
 HIDDEN = 0.5  # of the lips: if more of them is covered, their motion is unknown
 
 
@@ -85,15 +87,38 @@ class Occluders:
         shift[here][self.distance[there] <= 0.7 * self.rim] = 0
 
 
-def find_occluders(
-    photo: Pixels, landmarks: Float64Array, network: OccluderNet, *, mirrored: bool = True
-) -> Occluders | None:
-    """Find the occluders of a face with landmarks [68, 2] in a photo; None if there are none.
+@dataclass(frozen=True, eq=False)
+class Look:
+    """A crop of a face, and for each of its pixels the logit that something is in front of the face, [S, S]."""
+
+    crop: FaceCrop
+    logits: Float32Array
+
+    def after(self, before: Look) -> Look:
+        """The same, but where the frame before looked alike, what was seen there counts as well.
+
+        So what is barely found does not flicker, and what moves is not seen where it was.
+        """
+        now, then = (
+            ndimage.gaussian_filter(each.crop.image.astype(np.float32), (BLUR, BLUR, 0)) for each in (self, before)
+        )
+        share = np.exp(-np.square(np.abs(now - then).mean(axis=2) / ALIKE))
+        remembered = before.logits.clip(-FAINT, FAINT)
+        return Look(self.crop, ((self.logits + share * remembered) / (1 + share)).astype(np.float32))
+
+
+def look_for_occluders(photo: Pixels, landmarks: Float64Array, network: OccluderNet, *, mirrored: bool = True) -> Look:
+    """Look for occluders of a face with landmarks [68, 2] in a photo.
 
     mirrored: look at the mirror image as well, which is more exact and takes twice the time.
     """
     crop = glance(photo, landmarks, network.config.size)
-    logits = occluder_logits(network, crop.image, mirrored)
+    return Look(crop, occluder_logits(network, crop.image, mirrored))
+
+
+def find_occluders(photo: Pixels, look: Look) -> Occluders | None:
+    """The occluders of a face in a photo; None if there are none."""
+    crop, logits = look.crop, look.logits
     mask = _certain(logits, crop)
     if mask is None:
         return None

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import ndimage
 
 from latentface.arrays import BoolArray, Float32Array, Float64Array, Pixels
 from latentface.errors import InputError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from latentface.head.drive import Driven
     from latentface.head.observed import ObservedHead
 
+BESIDE = (5, 5)  # pixels
 SHOWS_TEETH = 0.5  # a photo with a larger `Opening.row` shows a row of teeth
 
 
@@ -59,6 +61,8 @@ def paint_opening(
         other = None
     taken = is_taken(source, other, mask, frame, network.config)
     own = np.zeros_like(opening.kept) if taken else opening.kept * opening.row
+    # what is painted goes on a little into the lips, but not beside what is kept
+    own = np.where(hole < 1, ndimage.grey_dilation(own, size=BESIDE), own)
     if float((hole * (1 - own)).sum()) < SLIVER * inter_ocular(upper_jaw) ** 2:
         return driven.photo
     rows = _rows(mask, opening.kept, opening.row, opening.box, frame, network.config)

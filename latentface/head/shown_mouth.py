@@ -26,11 +26,14 @@ RED_APART = 0.75  # of the redness of lips, between lips that are apart as the f
 LARGER = 1.5  # times the area in which the fitted lips are apart: a larger interior is a shadow on closed lips
 OPEN = 0.05  # inter-ocular distances: lips that the fit has this far apart are open
 WIDE = 0.1  # the same: lips so far apart are open even if all between them looks like lip, as a tongue does
+CORE = 0.06  # the same: so far from the fitted lips the inside of such a mouth surely is no lip
 COLOURLESS = 0.08  # span of the redness around the mouth of photos whose colours tell nothing
+TWO = 0.15  # inter-ocular distances: so high two rows of teeth are, and what is between them
 LOWER = 0.4  # of the light of upper teeth: lower ones have more, and what is darker below a dark line are none
 PALE = 0.8  # of the light of lips: what is darker between them are no teeth
 SPIKE = (0.25, 0.02)  # inter-ocular distances: teeth have no part that is narrower and sticks out farther
 LIT, SHADED = 0.5, 0.035  # of the light of teeth: the dark behind them has less, but so has their upper edge, so high
+TONGUE, PINK = 0.3, 0.15  # the same: mouths so far open have no gums below, and tongues are so much redder than teeth
 DARK = 0.04  # inter-ocular distances: a column is seen down to the tongue if so much of it is no tooth
 SMOOTH = 0.03  # inter-ocular distances: over so many columns the edge of teeth is smoothed
 FRINGE, RIM = 0.028, 0.10  # inter-ocular distances: lip lit by teeth, and lip compressed to hide it
@@ -48,6 +51,22 @@ class Kept(NamedTuple):
     cavity: float
 
 
+@dataclass(frozen=True, eq=False)
+class Cavity:
+    """What a photo shows below upper teeth.
+
+    Attributes:
+        height: how high it is dark or red there, down to lower teeth or the lip, in pixels.
+        roof, floor, end: the rows at which upper teeth end, lower ones begin, and the interior ends, for each column,
+            [W]; without lower teeth the last two are the same.
+    """
+
+    height: float
+    roof: Float32Array
+    floor: Float32Array
+    end: Float32Array
+
+
 @dataclass(frozen=True)
 class Shown:
     """What a photo itself shows of the mouth's inside.
@@ -57,8 +76,7 @@ class Shown:
         teeth: the median of its brighter part, as far as there is any, [3].
         gap: where the mouth of the fitted head is open, [H, W]. middle: the row between upper and lower lip, [W].
         bite: the row at which upper teeth end and what goes with the jaw begins; infinity if all are upper teeth.
-        deep: how high it is dark or red below upper teeth, down to lower ones or the lip, in pixels.
-        roof, floor: the row at which upper teeth end and the one at which the mask does, for each column, [W].
+        cavity: what is below upper teeth.
     """
 
     box: Box
@@ -67,9 +85,7 @@ class Shown:
     gap: BoolArray
     middle: Float32Array
     bite: float
-    deep: float
-    roof: Float32Array
-    floor: Float32Array
+    cavity: Cavity
 
     @cached_property
     def height(self) -> float:
@@ -157,14 +173,18 @@ def find_shown(photo: Pixels, scene: Scene) -> Shown:
     least = OPEN if _is_colourless(photo[box.slices]) else WIDE
     if not mask.any() and usual_height(gap) > least * unit:
         mask = smooth_edges(gap, 0.025 * unit)
+    elif usual_height(gap) > WIDE * unit:
+        core = ndimage.distance_transform_edt(gap) > CORE * unit
+        mask = smooth_edges(mask | core, 0.025 * unit)
     depth = ndimage.distance_transform_edt(mask).astype(np.float32)
-    bite = _bite(photo[box.slices], mask) + box.top
+    teeth = _teeth(photo[box.slices], depth, unit)
+    two = teeth is not None and usual_height(mask) > TWO * unit
+    bite = _bite(photo[box.slices], mask) + box.top if two else np.inf
     below = mask & (np.arange(box.top, box.bottom)[:, None] >= bite)
     if below.sum() < 0.25 * mask.sum():  # a piece of the lower teeth goes with the lower lip
         mask, bite = mask & ~below, np.inf
     middle = _middle(photo[box.slices], mask if mask.any() else gap, bool(mask.any()))
-    teeth = _teeth(photo[box.slices], depth, unit)
-    return Shown(box, mask, teeth, gap, middle, bite, *_cavity(photo[box.slices], mask, teeth, unit))
+    return Shown(box, mask, teeth, gap, middle, bite, _find_cavity(photo[box.slices], mask, teeth, unit))
 
 
 def _bite(photo: Pixels, mask: BoolArray) -> float:
@@ -184,31 +204,34 @@ def _bite(photo: Pixels, mask: BoolArray) -> float:
     return float(rows[k]) if two else np.inf
 
 
-def _cavity(
-    photo: Pixels, mask: BoolArray, teeth: Float32Array | None, unit: float
-) -> tuple[float, Float32Array, Float32Array]:
-    """What is seen below upper teeth: `Shown.deep`, `roof` and `floor`."""
+def _find_cavity(photo: Pixels, mask: BoolArray, teeth: Float32Array | None, unit: float) -> Cavity:
     columns = np.flatnonzero(mask.any(axis=0))
     if not len(columns):
-        return 0.0, np.zeros(mask.shape[1], np.float32), np.zeros(mask.shape[1], np.float32)
-    top, floor = (edge.astype(np.float64) for edge in column_edges(mask, columns))
+        return Cavity(0.0, *np.zeros((3, mask.shape[1]), np.float32))
+    top, end = (edge.astype(np.float64) for edge in column_edges(mask, columns))
     rows = np.arange(len(mask))[:, None]
     cold = ndimage.gaussian_filter(photo[..., 1:].mean(axis=2, dtype=np.float32), 0.6)[:, columns]  # tongues are red
     lit = cold > LIT * (255.0 if teeth is None else teeth[1:].mean())
-    below = (rows >= top + SHADED * unit) & (rows < floor)  # the upper edge of teeth lies in the lip's shadow
-    first = np.where(below & ~lit, rows, floor).min(axis=0)
-    last = np.where(below & lit & (rows > first), rows, floor).min(axis=0)
-    height = last - first  # of what is dark or red below upper teeth, down to lower ones
+    if teeth is not None and usual_height(mask) > TONGUE * unit:
+        redness = _light_and_redness(photo)[1][:, columns]
+        lit &= redness < PINK + (teeth[0] - teeth[1:].mean()) / (teeth.mean() + 10)
+    below = (rows >= top + SHADED * unit) & (rows < end)  # the upper edge of teeth lies in the lip's shadow
+    first = np.where(below & ~lit, rows, end).min(axis=0)
+    last = np.where(below & lit & (rows > first), rows, end).min(axis=0)
+    height = last - first
     quarter = len(columns) // 4
-    deep = float(np.median(height[quarter : len(columns) - quarter]))
-    roof = np.where(first <= top + SHADED * unit + 1, top, first)
+    usual = float(np.median(height[quarter : len(columns) - quarter]))
+    roof, floor = np.where(first <= top + SHADED * unit + 1, top, first), last
     open_ = height > DARK * unit
     if open_.any():
-        roof = np.interp(columns, columns[open_], roof[open_])
+        roof, floor = (np.interp(columns, columns[open_], edge[open_]) for edge in (roof, floor))
     wide = 2 * max(1, round(SMOOTH * unit)) + 1
-    roof = ndimage.gaussian_filter1d(ndimage.median_filter(roof, wide, mode="nearest"), SMOOTH * unit, mode="nearest")
+    roof, floor = (
+        ndimage.gaussian_filter1d(ndimage.median_filter(edge, wide, mode="nearest"), SMOOTH * unit, mode="nearest")
+        for edge in (roof, floor)
+    )
     every = np.arange(mask.shape[1])
-    return deep, np.float32(np.interp(every, columns, roof)), np.float32(np.interp(every, columns, floor))
+    return Cavity(usual, *(np.float32(np.interp(every, columns, edge)) for edge in (roof, np.minimum(floor, end), end)))
 
 
 def _middle(photo: Pixels, region: BoolArray, shown: bool) -> Float32Array:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from latentface.head.geometry import Box
-from latentface.head.interior import NARROW, _cavity, grow_row
-from latentface.head.shown_mouth import Shown
+from latentface.head.interior import FURTHER, LAST, NARROW, _draw_out, grow_row
+from latentface.head.shown_mouth import Cavity, Shown
 from tests.helpers.head_picture import OPEN, picture, place
 
 UNIT = 80.0
@@ -53,16 +53,37 @@ def test_teeth_get_darker_as_lips_close_over_them() -> None:
 
 
 def test_a_mouth_that_opens_wider_is_drawn_out_from_upper_teeth_to_the_lower_lip() -> None:
-    mask = np.zeros((60, 80), bool)
-    mask[10:40, 20:60] = True
-    roof, floor = np.full(80, 18, np.float32), np.full(80, 40, np.float32)
-    shown = Shown(Box(0, 0, 80, 60), mask, None, mask, np.full(80, 25, np.float32), np.inf, 22.0, roof, floor)
     skull = Box(0, 0, 80, 60).places()
     jaw = skull - np.float32([0, 11])  # it falls by half of the mouth's height
-    share, source = _cavity(shown, skull, jaw, 1.0)
-    assert not share[:17].any() and (share[19:50, 25:55] > 0.95).all() and not share[53:].any()
+    share, source = _draw_out(open_mouth(40), skull, jaw, 1.0, UNIT)
+    assert not share[:17].any() and (share[19:50, 25:55] > 0.95).all() and not share[59:].any()
     np.testing.assert_allclose(source[18, 40], (40, 18), atol=0.01)
-    np.testing.assert_allclose(source[51, 40], (40, 40), atol=0.01)
-    assert np.abs(np.diff(source[18:52, 40, 1]) - 22 / 33).max() < 0.01, "evenly"
-    assert not _cavity(shown, skull, jaw, 0.0)[0].any()
-    assert np.array_equal(_cavity(shown, skull, skull, 1.0)[1][20:40], skull[20:40]), "nothing moves"
+    np.testing.assert_allclose(source[48, 40], (40, 38), atol=0.01)
+    assert np.abs(np.diff(source[18:49, 40, 1]) - 22 / 33).max() < 0.01, "evenly"
+    assert not _draw_out(open_mouth(40), skull, jaw, 0.0, UNIT)[0].any()
+    assert np.array_equal(_draw_out(open_mouth(40), skull, skull, 1.0, UNIT)[1][20:38], skull[20:38]), "nothing moves"
+
+
+def test_lower_teeth_keep_their_height_while_the_jaw_falls() -> None:
+    skull = Box(0, 0, 80, 60).places()
+    _, source = _draw_out(open_mouth(34), skull, skull - np.float32([0, 11]), 1.0, UNIT)
+    assert np.abs(np.diff(source[18:45, 40, 1]) - 16 / 27).max() < 0.01
+    np.testing.assert_allclose(source[45:49, 40, 1], np.arange(34, 38), atol=0.01)
+
+
+def test_the_interior_goes_on_to_the_edge_of_the_fitted_lip() -> None:
+    places = Box(0, 0, 80, 60).places()
+    share, tongue = _draw_out(open_mouth(40), places, places, 1.0, UNIT)
+    near, far = int(40 - LAST + FURTHER[0] * UNIT), int(40 - LAST + FURTHER[1] * UNIT) + 1
+    assert share[near, 40] > 0.95 and share[far, 40] == 0
+    np.testing.assert_allclose(tongue[39:near, 40, 1], 2 * (40 - LAST) - np.arange(39, near), atol=0.01)
+    teeth = _draw_out(open_mouth(34), places, places, 1.0, UNIT)[1]
+    np.testing.assert_allclose(teeth[39:near, 40, 1], 40 - LAST, atol=0.01)
+
+
+def open_mouth(floor: float) -> Shown:
+    """It is open from row 10 to 40, with upper teeth down to row 18 and lower ones from `floor` on."""
+    mask = np.zeros((60, 80), bool)
+    mask[10:40, 20:60] = True
+    cavity = Cavity(22.0, *(np.full(80, row, np.float32) for row in (18, floor, 40)))
+    return Shown(Box(0, 0, 80, 60), mask, None, mask, np.full(80, 25, np.float32), np.inf, cavity)

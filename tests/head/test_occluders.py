@@ -9,7 +9,7 @@ import torch
 from latentface import hub
 from latentface.head.drive import Driver
 from latentface.head.in_front import Finders
-from latentface.head.occluders import Occluders, find_occluders
+from latentface.head.occluders import Look, Occluders, find_occluders, look_for_occluders
 from latentface.networks.occluders import OccluderConfig, OccluderNet
 from tests.helpers.head_picture import model, picture, place
 
@@ -38,8 +38,12 @@ def landmarks() -> np.ndarray:
     return picture().before[model().landmarks, :2].astype(float)
 
 
+def look(picture: np.ndarray) -> Look:
+    return look_for_occluders(picture, landmarks(), FindsGreen())
+
+
 def found() -> Occluders:
-    made = find_occluders(photo(), landmarks(), FindsGreen())
+    made = find_occluders(photo(), look(photo()))
     assert made is not None
     return made
 
@@ -50,7 +54,18 @@ def test_it_is_found_where_it_is_and_only_there() -> None:
     true = np.zeros_like(mask)
     true[BAR] = True
     assert (mask & true).sum() / (mask | true).sum() > 0.85
-    assert find_occluders(picture().photo, landmarks(), FindsGreen()) is None
+    assert find_occluders(picture().photo, look(picture().photo)) is None
+
+
+def test_in_clips_doubt_is_decided_by_the_frame_before_where_that_looked_alike() -> None:
+    sure = look(photo())
+    doubtful = Look(sure.crop, np.where(sure.logits > 0, -1.0, sure.logits).astype(np.float32))
+    assert find_occluders(photo(), doubtful) is None
+    kept = doubtful.after(sure)
+    assert np.array_equal(kept.logits > 0, sure.logits > 0)
+    gone = look(picture().photo)  # what has moved away is not remembered
+    assert np.abs(gone.after(sure).logits - gone.logits)[sure.logits > 0].max() < 1
+    assert find_occluders(picture().photo, gone.after(sure)) is None
 
 
 def test_the_built_in_network_finds_nothing_in_front_of_a_bare_face() -> None:
@@ -83,5 +98,5 @@ def test_what_is_behind_it_is_like_what_is_around_it() -> None:
 def test_it_says_when_it_hides_the_lips(rows: slice, hidden: bool) -> None:
     made = picture().photo.copy()
     made[rows, 90:210] = GREEN
-    occluders = find_occluders(made, landmarks(), FindsGreen())
+    occluders = find_occluders(made, look(made))
     assert occluders is not None and occluders.hide(landmarks()) == hidden

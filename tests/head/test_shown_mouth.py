@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from latentface.head.drive import Driver
-from latentface.head.shown_mouth import _cavity, _without_spikes, inside_lips, smooth_edges
+from latentface.head.shown_mouth import _find_cavity, _without_spikes, inside_lips, smooth_edges
 from tests.helpers.head_picture import HEIGHT, OPEN, WIDTH, model, picture, place
 
 UNIT = 60.0
@@ -112,13 +112,25 @@ def test_how_deep_a_mouth_is_seen_is_what_is_no_tooth_below_the_upper_row() -> N
     mask[15:45, 20:60] = True
     photo[mask] = teeth
     white = np.float32(teeth)
-    assert _cavity(photo, mask, white, UNIT)[0] == 0, "all of it is teeth"
+    assert _find_cavity(photo, mask, white, UNIT).height == 0, "all of it is teeth"
     photo[24:30, 20:60], photo[30:40, 20:60] = dark, tongue  # the rest are lower teeth
-    deep, roof, floor = _cavity(photo, mask, white, UNIT)
-    assert abs(deep - 16) <= 1 and np.abs(roof[25:55] - 24).max() <= 1 and (floor[25:55] == 45).all()
+    found = _find_cavity(photo, mask, white, UNIT)
+    assert abs(found.height - 16) <= 1 and np.abs(found.roof[25:55] - 24).max() <= 1
+    assert np.abs(found.floor[25:55] - 40).max() <= 1 and (found.end[25:55] == 45).all()
     photo[15:24, 20:60] = dark  # no upper teeth are seen
-    assert np.abs(_cavity(photo, mask, white, UNIT)[1][25:55] - 15).max() <= 1
-    assert _cavity(photo, np.zeros_like(mask), None, UNIT)[0] == 0
+    assert np.abs(_find_cavity(photo, mask, white, UNIT).roof[25:55] - 15).max() <= 1
+    assert _find_cavity(photo, np.zeros_like(mask), None, UNIT).height == 0
+
+
+def test_a_bright_tongue_in_a_wide_open_mouth_is_no_tooth_but_gums_over_teeth_are_no_tongue() -> None:
+    teeth, pink = (225, 220, 205), (240, 150, 180)
+    photo, mask = np.full((60, 80, 3), (180, 120, 110), np.uint8), np.zeros((60, 80), bool)
+    mask[10:45, 20:60] = True
+    photo[mask], photo[20:45, 20:60] = teeth, pink
+    assert abs(_find_cavity(photo, mask, np.float32(teeth), UNIT).height - 25) <= 1
+    mask[27:] = False
+    photo[10:18, 20:60], photo[18:27, 20:60] = pink, teeth
+    assert _find_cavity(photo, mask, np.float32(teeth), UNIT).height == 0
 
 
 def test_dull_teeth_between_lips_that_are_apart_are_teeth() -> None:
@@ -135,3 +147,9 @@ def test_lips_that_are_wide_apart_are_open_whatever_is_between_them() -> None:
     wide = Driver(coloured, model(), place({"jawOpen": 0.6})).shown
     assert wide.mask.sum() > 0.85 * wide.gap.sum() > 100
     assert not Driver(coloured, model(), place({"jawOpen": 0.08})).shown.mask.any()
+    lips = wide.box
+    white = coloured.copy()
+    white[lips.slices][wide.gap & (np.arange(lips.height)[:, None] < lips.height * 0.4)] = 230
+    assert Driver(white, model(), place({"jawOpen": 0.6})).shown.mask.sum() > 0.7 * wide.gap.sum(), (
+        "a tongue below teeth"
+    )
