@@ -34,7 +34,6 @@ _MIN_SCORE = -0.05  # on the coarse copy
 _MIN_SCORE_FINE = 0.25  # the finer copies of a photo have many more windows and so more false detections
 _SURE_SCORE = 0.3  # below it a face counts only if it is the best in the photo
 _OVERLAP = 0.3
-_FILLING = 40  # pixels: the least width of a face in the square that is made for it, in which its box has 43 or more
 _idle: list[dlib.fhog_object_detector] = []  # detectors that no thread uses at the moment
 
 # Size and position of the aligned square relative to dlib's face box (both measured on renders), for the first pass of
@@ -198,10 +197,13 @@ def _detect_at(photo: Pixels, scale: float, threshold: float) -> tuple[Float64Ar
     return suppress_overlaps(boxes * ratio, np.array(scores, np.float64))
 
 
-def best_score(picture: Pixels) -> float:
-    """The highest score by dlib of a face that fills a small picture, uint8 RGB [H, W, 3]; -1 if none does."""
+def best_score(picture: Pixels, least: float) -> float:
+    """The highest score by dlib of a face in a small picture, uint8 RGB [H, W, 3]; -1 if there is none.
+
+    least: pixels that the face is wide at least.
+    """
     boxes, scores = _detect_at(picture, 2.0, -1.0)
-    return float(scores[boxes[:, 2] - boxes[:, 0] >= _FILLING].max(initial=-1.0))
+    return float(scores[boxes[:, 2] - boxes[:, 0] >= least].max(initial=-1.0))
 
 
 def suppress_overlaps(boxes: Float64Array, scores: Float64Array) -> tuple[Float64Array, Float64Array]:

@@ -14,6 +14,7 @@ from latentface.faces.square import shrink
 
 _SEARCH_SIDES = (320, 10**6)  # long sides of the copies in which a driver's face is searched; the last is the full size
 PRESENCE_SIDE = 118  # size of the driver's square in which the face is searched in each frame
+_FILLING = 40  # of that: the least width of the face that the square is made for, which has 43 or more
 _MIDDLE = np.s_[31:110, 20:98]  # of that: around a face that is where the square was made for it
 _ALIKE, _GRID = 12.0, 24  # mean difference, of 255, between similar pictures of a face, on a grid of this size
 TRUSTED = 3  # pictures of a film for which a face that hardly changes is not detected again
@@ -72,7 +73,7 @@ def shows_face(square: Pixels) -> bool:
     It is searched in the middle first, which takes half the time, and everywhere if it is not there.
     """
     small = shrink(square, PRESENCE_SIDE)
-    return any(alignment.best_score(part) >= _PRESENCE_SCORE for part in (small[_MIDDLE], small))
+    return any(alignment.best_score(part, _FILLING) >= _PRESENCE_SCORE for part in (small[_MIDDLE], small))
 
 
 class Presence:

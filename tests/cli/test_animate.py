@@ -230,7 +230,7 @@ def heads(studio: Desk, monkeypatch: pytest.MonkeyPatch) -> Desk:
         return np.stack([landmarks_of(model(), jaw, scale=SCALE, middle=CENTRE, definition="annotated")] * len(boxes))
 
     monkeypatch.setattr(alignment, "detect_faces", find)
-    monkeypatch.setattr(alignment, "best_score", lambda picture: 1.0)
+    monkeypatch.setattr(alignment, "best_score", lambda picture, least: 1.0)
     monkeypatch.setattr(hub, "_landmarks", lambda name, stamp: points)
     monkeypatch.setattr(head_engine, "SeparateProcess", ThisProcess)
     frames = []

@@ -243,9 +243,9 @@ def test_no_two_threads_use_one_detector_and_none_is_made_in_vain(monkeypatch):
     blank = np.zeros((20, 20, 3), np.uint8)
     with ThreadPoolExecutor(2) as threads:
         meet = threading.Barrier(2, timeout=10)
-        assert list(threads.map(alignment.best_score, [blank] * 2)) == [-1.0, -1.0]
+        assert list(threads.map(alignment.best_score, [blank] * 2, [40.0] * 2)) == [-1.0, -1.0]
     meet = threading.Barrier(1)
-    alignment.best_score(blank)
+    alignment.best_score(blank, 40.0)
     assert len(made) == 2
 
 

@@ -51,7 +51,7 @@ def test_in_a_film_a_face_is_detected_every_third_time_unless_it_moves_or_change
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     looks: list[int] = []
-    monkeypatch.setattr(alignment, "best_score", lambda picture: looks.append(1) or best_skin(picture))
+    monkeypatch.setattr(alignment, "best_score", lambda *given: looks.append(1) or best_skin(*given))
     presence = Presence()
     assert [presence(wandering(0)) for _ in range(7)] == [True] * 7
     assert len(looks) == 3 and presence.change == presence.unseen == 0
@@ -63,8 +63,8 @@ def test_in_a_film_a_face_is_detected_every_third_time_unless_it_moves_or_change
 def test_a_face_is_searched_in_the_middle_of_its_square_first(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, ...]] = []
 
-    def score(best: float) -> Callable[[Pixels], float]:
-        return lambda picture: (seen.append(picture.shape), best)[1]
+    def score(best: float) -> Callable[[Pixels, float], float]:
+        return lambda picture, least: (seen.append(picture.shape), best)[1]
 
     monkeypatch.setattr(alignment, "best_score", score(0.1))
     assert shows_face(wandering(0)) and seen == [(79, 78, 3)]

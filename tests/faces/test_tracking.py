@@ -40,7 +40,7 @@ def test_in_a_film_a_face_that_hardly_moves_is_made_out_every_third_time(
     made_up: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks: list[int] = []
-    monkeypatch.setattr(alignment, "best_score", lambda picture: looks.append(1) or best_skin(picture))
+    monkeypatch.setattr(alignment, "best_score", lambda *given: looks.append(1) or best_skin(*given))
     tracker = Tracker(Points(), dense=True)
     for k in range(7):
         assert tracker(wandering(k)) is not None
@@ -77,7 +77,7 @@ def test_in_a_film_a_face_that_the_detector_loses_for_a_moment_is_followed_on(
     tracker = Tracker(Points(), dense=True)
     for k in range(3):
         assert tracker(wandering(k)) is not None
-    monkeypatch.setattr(alignment, "best_score", lambda picture: -9.0)
+    monkeypatch.setattr(alignment, "best_score", lambda picture, least: -9.0)
     monkeypatch.setattr(alignment, "detect_faces", lambda photo: (np.empty((0, 4)), np.empty(0)))
     followed = [tracker(wandering(3 + k)) is not None for k in range(12)]
     assert followed[:4] == [True] * 4 and not any(followed[-3:])

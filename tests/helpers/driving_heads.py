@@ -41,7 +41,7 @@ def see_by_first_pixel(monkeypatch: pytest.MonkeyPatch) -> None:
         return np.stack([known + np.array([WIDTH * (box[0] // WIDTH), 0]) for box in boxes])
 
     monkeypatch.setattr(alignment, "detect_faces", find)
-    monkeypatch.setattr(alignment, "best_score", lambda picture: -1.0 if picture.max() == FACELESS else 1.0)
+    monkeypatch.setattr(alignment, "best_score", lambda picture, least: -1.0 if picture.max() == FACELESS else 1.0)
     monkeypatch.setattr(hub, "_landmarks", lambda name, stamp: points)
     monkeypatch.setattr(head_engine, "SeparateProcess", ThisProcess)
 

@@ -71,7 +71,7 @@ class Wander:
         return Clip(self, self.rate, (180, 140), len(self.pictures), sound=sound)
 
 
-def best_skin(picture: Pixels) -> float:
+def best_skin(picture: Pixels, least: float) -> float:
     """A stand-in for the detector's score: high where much of the picture is skin."""
     share = float((np.abs(picture.astype(int) - SKIN) < 24).all(2).mean())
     return 1.0 if share > 0.1 else -1.0

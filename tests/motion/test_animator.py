@@ -79,7 +79,7 @@ def test_a_missing_face_can_stop_the_clip() -> None:
 
 
 def test_ignoring_looks_for_no_face(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alignment, "best_score", lambda picture: pytest.fail("looked"))
+    monkeypatch.setattr(alignment, "best_score", lambda picture, least: pytest.fail("looked"))
     _, animation = animate(3, missing="ignore", best_frame=False)
     assert animation.report.missing == 0
 
