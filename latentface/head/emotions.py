@@ -40,6 +40,10 @@ ACTION_UNITS: dict[Emotion, dict[str, float]] = {
         "jawOpen": 0.35, "mouthLowerDown": 1.25, "mouthUpperUp": 0.45, "mouthFrown": 1.25,
     },
 }  # fmt: skip
+#: Shapes in which the face's own expression stays where it is stronger: who speaks or laughs may smile with open lips.
+_GOES_WITH: dict[Emotion, tuple[str, ...]] = {
+    Emotion.HAPPINESS: ("jawOpen", "mouthClose", "mouthUpperUp", "mouthLowerDown"),
+}
 #: The share of a full emotion from which on nothing of the face's own expression remains.
 _ALL = 0.7
 #: Shapes that an emotion leaves as they are: where the eyes look and whether they are closed.
@@ -53,7 +57,7 @@ def with_emotions(fit: HeadFit, weights: Mapping[Emotion, float], own: float | N
     """The head with emotions of these weights, 0 none and 1 full; a negative weight takes one off.
 
     A smiling face cannot be angry at the same time: its own expression is reduced, and from a weight of .7 on nothing
-    of it remains, except the part that belongs to the wanted emotion.
+    of it remains, except the part that belongs to the wanted emotion; open lips also stay open as they begin to smile.
 
     Args:
         fit: the head.
@@ -61,7 +65,7 @@ def with_emotions(fit: HeadFit, weights: Mapping[Emotion, float], own: float | N
         own: the share of the face's own expression that stays, 0..1; by default it follows from the weights.
     """
     names, shown = fit.expression_names, fit.expression
-    added, agrees = np.zeros(len(names)), np.zeros(len(names))
+    added, agrees, goes = np.zeros(len(names)), np.zeros(len(names)), np.zeros(len(names), bool)
     for emotion, weight in weights.items():
         units = np.zeros(len(names))
         for name, amount in ACTION_UNITS[emotion].items():
@@ -70,9 +74,11 @@ def with_emotions(fit: HeadFit, weights: Mapping[Emotion, float], own: float | N
         if weight > 0 and own is None:
             likeness = np.clip(shown @ units / max(float(units @ units), 1e-9), 0, 1)  # 1: it shows all of the emotion
             agrees = np.maximum(agrees, likeness * (units > 0))
+            goes[[name.startswith(_GOES_WITH.get(emotion, ())) for name in names]] = True
     share = 1 - min(1.0, max([0.0, *weights.values()]) / _ALL) if own is None else own
     stays = np.where([name.startswith(_KEPT) for name in names], 1.0, share + (1 - share) * agrees)
     most = np.full(len(names), _MOST)
     for name, value in _MOST_OF.items():
         most[indices_of(names, name)] = value
-    return replace(fit, expression=np.clip(stays * shown + added, 0, np.maximum(most, shown)))
+    made = np.where(goes, np.maximum(shown, added), stays * shown + added)
+    return replace(fit, expression=np.clip(made, 0, np.maximum(most, shown)))

@@ -58,6 +58,15 @@ def test_what_a_face_shows_of_the_wanted_emotion_stays(neutral: HeadFit) -> None
     assert with_emotions(happy, {Emotion.HAPPINESS: 1.0}).coefficients()["mouthSmileLeft"] == 1.25, "the most there is"
 
 
+def test_open_lips_stay_open_as_they_begin_to_smile(neutral: HeadFit) -> None:
+    speaking = neutral.with_expression(jawOpen=0.3, mouthLowerDown=0.4, mouthPucker=0.5)
+    happy = with_emotions(speaking, {Emotion.HAPPINESS: 1.0}).coefficients()
+    assert happy["jawOpen"] == pytest.approx(0.3) and happy["mouthLowerDownLeft"] == pytest.approx(0.4)
+    assert happy["mouthUpperUpLeft"] == pytest.approx(ACTION_UNITS[Emotion.HAPPINESS]["mouthUpperUp"])
+    assert happy["mouthPucker"] == 0
+    assert with_emotions(speaking, {Emotion.SADNESS: 1.0}).coefficients()["jawOpen"] < 0.3
+
+
 def test_a_negative_weight_takes_an_emotion_off(neutral: HeadFit) -> None:
     happy = neutral.with_expression(ACTION_UNITS[Emotion.HAPPINESS]).with_expression(browInnerUp=0.3)
     made = with_emotions(happy, {Emotion.HAPPINESS: -1.0}).coefficients()
