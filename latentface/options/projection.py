@@ -10,7 +10,7 @@ from latentface.options.fields import check, option, precision_option
 _SEARCHED = (unless("steps", 0),)
 _FITTED = (either(unless("steps", 0), unless("tune_steps", 0)),)  # the search and pivotal tuning share their loss
 #: Steps of pivotal tuning when no number is given (`--tune`).
-DEFAULT_TUNE_STEPS = 200
+DEFAULT_TUNE_STEPS = 400
 
 
 @dataclass(frozen=True, kw_only=True)
