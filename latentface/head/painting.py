@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from latentface.head.drive import Driven
     from latentface.head.observed import ObservedHead
 
-BESIDE = (5, 5)  # pixels
+BESIDE = 0.016  # inter-ocular distances: so far the softened edge of what is painted goes on into the lips
 SHOWS_TEETH = 0.5  # a photo with a larger `Opening.row` shows a row of teeth
 
 
@@ -61,9 +61,10 @@ def paint_opening(
         other = None
     taken = is_taken(source, other, mask, frame, network.config)
     own = np.zeros_like(opening.kept) if taken else opening.kept * opening.row
-    # what is painted goes on a little into the lips, but not beside what is kept
-    own = np.where(hole < 1, ndimage.grey_dilation(own, size=BESIDE), own)
-    if float((hole * (1 - own)).sum()) < SLIVER * inter_ocular(upper_jaw) ** 2:
+    unit = inter_ocular(upper_jaw)
+    beside = 3 + 2 * int(BESIDE * unit)  # pixels: beside what is kept, lips stay as they are
+    own = np.where(hole < 1, ndimage.grey_dilation(own, size=(beside, beside)), own)
+    if float((hole * (1 - own)).sum()) < SLIVER * unit**2:
         return driven.photo
     rows = _rows(mask, opening.kept, opening.row, opening.box, frame, network.config)
     bare = driven.photo.copy()
