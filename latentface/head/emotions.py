@@ -65,7 +65,7 @@ def with_emotions(fit: HeadFit, weights: Mapping[Emotion, float], own: float | N
         own: the share of the face's own expression that stays, 0..1; by default it follows from the weights.
     """
     names, shown = fit.expression_names, fit.expression
-    added, agrees, goes = np.zeros(len(names)), np.zeros(len(names)), np.zeros(len(names), bool)
+    added, agrees, goes = np.zeros((3, len(names)))
     for emotion, weight in weights.items():
         units = np.zeros(len(names))
         for name, amount in ACTION_UNITS[emotion].items():
@@ -74,11 +74,13 @@ def with_emotions(fit: HeadFit, weights: Mapping[Emotion, float], own: float | N
         if weight > 0 and own is None:
             likeness = np.clip(shown @ units / max(float(units @ units), 1e-9), 0, 1)  # 1: it shows all of the emotion
             agrees = np.maximum(agrees, likeness * (units > 0))
-            goes[[name.startswith(_GOES_WITH.get(emotion, ())) for name in names]] = True
+            goes[[name.startswith(_GOES_WITH.get(emotion, ())) for name in names]] = min(1.0, weight / _ALL)
     share = 1 - min(1.0, max([0.0, *weights.values()]) / _ALL) if own is None else own
     stays = np.where([name.startswith(_KEPT) for name in names], 1.0, share + (1 - share) * agrees)
+    stays = np.maximum(stays, np.minimum(1.0, share + goes) * (goes > 0))
     most = np.full(len(names), _MOST)
     for name, value in _MOST_OF.items():
         most[indices_of(names, name)] = value
-    made = np.where(goes, np.maximum(shown, added), stays * shown + added)
+    made = stays * shown + added
+    made += goes * (np.maximum(shown, added) - made)
     return replace(fit, expression=np.clip(made, 0, np.maximum(most, shown)))

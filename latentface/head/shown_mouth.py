@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from scipy import ndimage
 
 from latentface.arrays import BoolArray, Float32Array, Int64Array, Pixels
@@ -170,10 +171,11 @@ def find_shown(photo: Pixels, scene: Scene) -> Shown:
     mask = inside_lips(photo[box.slices], gap, red & ~gap, unit)
     if mask.sum() > LARGER * gap.sum():
         mask = np.zeros_like(mask)
-    least = OPEN if _is_colourless(photo[box.slices]) else WIDE
-    if not mask.any() and usual_height(gap) > least * unit:
-        mask = smooth_edges(gap, 0.025 * unit)
-    elif usual_height(gap) > WIDE * unit:
+    apart = usual_height(gap) / unit
+    if not mask.any():
+        if apart > WIDE or (apart > OPEN and _is_colourless(photo[box.slices])):
+            mask = smooth_edges(gap, 0.025 * unit)
+    elif apart > WIDE:
         core = ndimage.distance_transform_edt(gap) > CORE * unit
         mask = smooth_edges(mask | core, 0.025 * unit)
     depth = ndimage.distance_transform_edt(mask).astype(np.float32)
@@ -219,19 +221,15 @@ def _find_cavity(photo: Pixels, mask: BoolArray, teeth: Float32Array | None, uni
     first = np.where(below & ~lit, rows, end).min(axis=0)
     last = np.where(below & lit & (rows > first), rows, end).min(axis=0)
     height = last - first
-    quarter = len(columns) // 4
-    usual = float(np.median(height[quarter : len(columns) - quarter]))
     roof, floor = np.where(first <= top + SHADED * unit + 1, top, first), last
     open_ = height > DARK * unit
     if open_.any():
         roof, floor = (np.interp(columns, columns[open_], edge[open_]) for edge in (roof, floor))
-    wide = 2 * max(1, round(SMOOTH * unit)) + 1
-    roof, floor = (
-        ndimage.gaussian_filter1d(ndimage.median_filter(edge, wide, mode="nearest"), SMOOTH * unit, mode="nearest")
-        for edge in (roof, floor)
-    )
+    roof, floor = (_smooth(edge, SMOOTH * unit) for edge in (roof, floor))
     every = np.arange(mask.shape[1])
-    return Cavity(usual, *(np.float32(np.interp(every, columns, edge)) for edge in (roof, np.minimum(floor, end), end)))
+    return Cavity(
+        _usual(height), *(np.float32(np.interp(every, columns, edge)) for edge in (roof, np.minimum(floor, end), end))
+    )
 
 
 def _middle(photo: Pixels, region: BoolArray, shown: bool) -> Float32Array:
@@ -343,8 +341,13 @@ def usual_height(mask: BoolArray) -> float:
     """How high a mask [H, W] is in the middle half of its columns, in pixels."""
     heights = mask.sum(axis=0)
     heights = heights[heights > 0]
+    return _usual(heights) if len(heights) else 0.0
+
+
+def _usual(heights: npt.NDArray[Any]) -> float:
+    """The median of the middle half of some columns' heights, [N], N > 0."""
     quarter = len(heights) // 4
-    return float(np.median(heights[quarter : len(heights) - quarter])) if len(heights) else 0.0
+    return float(np.median(heights[quarter : len(heights) - quarter]))
 
 
 def column_edges(mask: BoolArray, columns: Int64Array) -> tuple[Int64Array, Int64Array]:
@@ -360,17 +363,18 @@ def smooth_edges(mask: BoolArray, width: float) -> BoolArray:
         return made
     every = np.arange(columns[0], columns[-1] + 1)
     edges = column_edges(mask, columns)
-    wide = 2 * max(1, round(width)) + 1
-    top, end = (
-        ndimage.gaussian_filter1d(
-            ndimage.median_filter(np.interp(every, columns, edge), wide, mode="nearest"),
-            max(width, 0.8),
-            mode="nearest",
-        )
-        for edge in edges
-    )
+    top, end = (_smooth(np.interp(every, columns, edge), max(width, 0.8)) for edge in edges)
     rows = np.arange(len(mask))[:, None] + 0.5
     made[:, every] = (rows > top) & (rows < end)
+    return made
+
+
+def _smooth(edge: npt.NDArray[Any], width: float) -> npt.NDArray[Any]:
+    """An edge, a row for each column, smoothed along it over a width in pixels, outliers left out."""
+    wide = 2 * max(1, round(width)) + 1
+    made: npt.NDArray[Any] = ndimage.gaussian_filter1d(
+        ndimage.median_filter(edge, wide, mode="nearest"), width, mode="nearest"
+    )
     return made
 
 

@@ -67,6 +67,13 @@ def test_open_lips_stay_open_as_they_begin_to_smile(neutral: HeadFit) -> None:
     assert with_emotions(speaking, {Emotion.SADNESS: 1.0}).coefficients()["jawOpen"] < 0.3
 
 
+def test_nothing_jumps_as_one_emotion_gives_way_to_another(neutral: HeadFit) -> None:
+    speaking = neutral.with_expression(jawOpen=0.5, mouthLowerDown=0.4)
+    steps = [{Emotion.SADNESS: 1 - k / 100, Emotion.HAPPINESS: k / 100} for k in range(101)]
+    over_time = np.array([with_emotions(speaking, weights).expression for weights in steps])
+    assert np.abs(np.diff(over_time, axis=0)).max() < 0.03
+
+
 def test_a_negative_weight_takes_an_emotion_off(neutral: HeadFit) -> None:
     happy = neutral.with_expression(ACTION_UNITS[Emotion.HAPPINESS]).with_expression(browInnerUp=0.3)
     made = with_emotions(happy, {Emotion.HAPPINESS: -1.0}).coefficients()
