@@ -78,14 +78,18 @@ class PersonTracker:
         """
         landmarks = self.people.landmarks
         if self._alone is not None:
-            points = self._alone(picture)
-            if points is None or not isinstance(landmarks, BuiltinLandmarks):
-                return points
-            return look_near(landmarks, picture, points)  # its one pass is exact only where a face has hardly moved
+            return self._alone(picture)
         if self.number is None:
             return best_face(picture, landmarks)
         faces = find_faces(picture, landmarks, SEARCH_SIDE)
         return self.people.find(picture, faces, self.number) if faces else None
+
+    def look_closer(self, picture: Pixels, points: Float64Array) -> Float64Array:
+        """What `find` has found in a picture, more exactly: it looks once where the face is expected to be."""
+        landmarks = self.people.landmarks
+        if self._alone is None or not isinstance(landmarks, BuiltinLandmarks):
+            return points
+        return look_near(landmarks, picture, points)
 
     def ahead(self, clip: Clip) -> Iterator[Frame]:
         """The frames of a clip; of one that is not live some are read ahead, so that it is better known who is who.

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from latentface.arrays import Float32Array, Float64Array, Int64Array, Pixels
+from latentface.arrays import BoolArray, Float32Array, Float64Array, Int64Array, Pixels
 from latentface.head.geometry import brightness
 from latentface.head.model import HeadModel
 from latentface.ops.raster import sample
@@ -88,6 +88,50 @@ class Eye:
         arch = 4 * inside * (1 - inside)
         upper, lower = (arch * (h + k * (2 * inside - 1)) for h, k in (self.upper, self.lower))
         return line + upper, line - lower
+
+
+@dataclass(frozen=True, eq=False)
+class EyeMap:
+    """Places in an eye that has changed, in its own frame.
+
+    Attributes:
+        eye: as the photo shows it. now: after the change.
+        u, v: the places, [...] each.
+    """
+
+    eye: Eye
+    now: Eye
+    u: Float64Array
+    v: Float64Array
+
+    def at(self, some: BoolArray) -> EyeMap:
+        """Some of the places, [N]."""
+        return EyeMap(self.eye, self.now, self.u[some], self.v[some])
+
+    @cached_property
+    def along(self) -> Float64Array:
+        """How far u lies from the outer corner (0) to the inner one (1)."""
+        return self.now.along(self.u)
+
+    @cached_property
+    def u_was(self) -> Float64Array:
+        """Coordinate u, before, of what is now at u, as lids are."""
+        return self.eye.across(self.along)
+
+    @cached_property
+    def margins(self) -> tuple[Float64Array, Float64Array]:
+        """Coordinates v of the upper and of the lower margin at u."""
+        return self.now.margins(self.u)
+
+    @cached_property
+    def margins_was(self) -> tuple[Float64Array, Float64Array]:
+        """Those before of the margins that are now at u."""
+        return self.eye.margins(self.u_was)
+
+    @cached_property
+    def margins_there(self) -> tuple[Float64Array, Float64Array]:
+        """Those before at the same u, as on an eyeball, which keeps still."""
+        return self.eye.margins(self.u)
 
 
 def mesh_eye(model: HeadModel, vertices: Float32Array, side: str) -> Eye:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from latentface.arrays import BoolArray, Float32Array, Float64Array, Pixels
-from latentface.head.eye_contour import Eye
+from latentface.head.eye_contour import Eye, EyeMap
 from latentface.head.geometry import ramp
 from latentface.ops.raster import sample
 
@@ -69,26 +69,30 @@ def find_eye_white(photo: Pixels, eye: Eye, skin: Float32Array, shade: float) ->
 
 def bare(eye: Eye, u: Float64Array) -> tuple[Float64Array, Float64Array]:
     """The heights at u between which the photo shows the eyeball without lashes."""
-    upper, lower = eye.margins(u)
-    return upper - 1.3 * LASHES[0], lower + 1.3 * LASHES[1]
+    return _without_lashes(eye.margins(u))
 
 
-def find_eyeball(
-    eye: Eye, now: Eye, u: Float64Array, v: Float64Array, gaze: Float64Array
-) -> tuple[Float32Array, Float32Array, BoolArray]:
-    """Where the eyeball at u and v comes from after the iris has moved by `gaze`, and which of two places is seen.
+def _without_lashes(margins: tuple[Float64Array, Float64Array]) -> tuple[Float64Array, Float64Array]:
+    """The upper and the lower margin of what is seen between lashes."""
+    return margins[0] - 1.3 * LASHES[0], margins[1] + 1.3 * LASHES[1]
+
+
+def find_eyeball(places: EyeMap, gaze: Float64Array) -> tuple[Float32Array, Float32Array, BoolArray]:
+    """Where the eyeball at N places comes from after the iris has moved by `gaze`, and which of two places is seen.
 
     Returns:
-        The source, [2, H, W, 2]; of covered parts one on either side of the iris. How much of the second of them, on
-        the inner side, is seen, [H, W]. Where these are used, since lids cover the place itself, [H, W].
+        The source, [2, N, 2]; of covered parts one on either side of the iris. How much of the second of them, on the
+        inner side, is seen, [N]. Where these are used, since lids cover the place itself, [N].
     """
+    eye, u, v = places.eye, places.u, places.v
     centre, radius, far = eye.iris[:2], eye.iris[2], float(np.hypot(*gaze))
     if far > 1e-4:
         away = np.hypot(u - centre[0] - gaze[0], v - centre[1] - gaze[1])
         share = 1 - ramp(away, radius * LIMBUS, radius * LIMBUS + max(radius, 1.7 * far))
         u, v = u - share * gaze[0], v - share * gaze[1]
-    upper, lower = bare(eye, u)
-    uncovered = (now.margins(u)[0] > upper + 1.32 * LASHES[0]) | (now.margins(u)[1] < lower - 1.32 * LASHES[1])
+        places = EyeMap(eye, places.now, u, v)
+    upper, lower = _without_lashes(places.margins_there)
+    uncovered = (places.margins[0] > upper + 1.32 * LASHES[0]) | (places.margins[1] < lower - 1.32 * LASHES[1])
     hidden = ((v > upper) | (v < lower)) & (uncovered | (far > 1e-4))
     # covered parts of the eyeball resemble visible parts at the same distance from the centre of the iris
     distance = np.hypot(u - centre[0], v - centre[1])
@@ -104,19 +108,20 @@ def find_eyeball(
     return np.stack(sources).astype(np.float32), ramp((u - centre[0]) / radius, -0.5, 0.5), hidden
 
 
-def shade_eyeball(eye: Eye, now: Eye, u: Float64Array, v: Float64Array) -> Float32Array:
-    """The shadow of a lid that opens wider moves up on the eyeball: where it is new, the eyeball is darkened."""
-    rise = np.clip((now.margins(u)[0] - eye.margins(u)[0]) / 0.03, 0, 1)
-    below = (now.margins(u)[0] - LASHES[0] - v) / 0.05
+def shade_eyeball(places: EyeMap) -> Float32Array:
+    """The shadow, [N], of a lid that opens wider moves up on the eyeball: where it is new, the eyeball is darkened."""
+    upper = places.margins[0]
+    rise = np.clip((upper - places.margins_there[0]) / 0.03, 0, 1)
+    below = (upper - LASHES[0] - places.v) / 0.05
     return (1 - 0.35 * rise * np.exp(-np.maximum(below, 0))).astype(np.float32)
 
 
-def whiten(eye: Eye, now: Eye, white: EyeWhite, u: Float64Array, v: Float64Array, hidden: BoolArray) -> Float32Array:
-    """The colour, [H, W, 3], below which the eyeball at u and v is nowhere darker; hidden: see `find_eyeball`."""
-    was, margins = eye.margins(u), now.margins(u)
+def whiten(places: EyeMap, white: EyeWhite, hidden: BoolArray) -> Float32Array:
+    """The colour, [N, 3], below which the eyeball is nowhere darker; hidden: see `find_eyeball`."""
+    was, margins, now = places.margins_there, places.margins, places.now
     risen = ramp(np.maximum(margins[0] - was[0], was[1] - margins[1]), *RISEN) * hidden
-    opened = white.missing * float(ramp(_opening(now) / max(_opening(eye), 0.02), *OPENED))
-    away = np.hypot(u - now.iris[0], v - now.iris[1]) / now.iris[2]
+    opened = white.missing * float(ramp(_opening(now) / max(_opening(places.eye), 0.02), *OPENED))
+    away = np.hypot(places.u - now.iris[0], places.v - now.iris[1]) / now.iris[2]
     light = ramp(away, 1.0, LIMBUS) * (1 - np.float32(DIM) * ramp(away, *ROUND))
     made: Float32Array = (np.maximum(risen, np.float32(opened)) * light)[..., None] * white.tone
     return made

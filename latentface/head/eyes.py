@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from latentface.arrays import Float32Array, Float64Array, Pixels
-from latentface.head.eye_contour import Eye, mesh_eye
+from latentface.head.eye_contour import Eye, EyeMap, mesh_eye
 from latentface.head.eyeball import LASHES, EyeWhite, find_eyeball, shade_eyeball, whiten
 from latentface.head.field import Field
 from latentface.head.geometry import Box, ramp
@@ -77,11 +77,11 @@ class Blink:
         cheek: places of skin below the eye that is like it, as far from its lashes, [H, W, 2].
         smeared: how far it is drawn out too much for anything to be told, 0 to 1, [H, W].
         skin: the upper lid's.
-        eyeball: the source of the eyeball, [2, H, W, 2]; of covered parts one on either side of the iris.
-        inner: how much of the second of them, on the inner side, is seen, [H, W].
-        open: 1 where the eyeball is seen, 0 where lids are, [H, W].
-        shade: the factor of its brightness, [H, W].
-        white: the colour than which it is nowhere darker before that, [H, W, 3].
+        open: 1 where the eyeball is seen, 0 where lids are, [H, W]. The N pixels where it is more than 0 have
+        eyeball: the source of the eyeball, [2, N, 2]; of covered parts one on either side of the iris.
+        inner: how much of the second of them, on the inner side, is seen, [N].
+        shade: the factor of its brightness, [N].
+        white: the colour than which it is nowhere darker before that, [N, 3].
         amount: how far the eye differs from the photo's, from 0 (not at all: the photo's pixels serve) to 1.
     """
 
@@ -96,9 +96,9 @@ class Blink:
     cheek: Float32Array
     smeared: Float32Array
     skin: LidSkin
+    open: Float32Array
     eyeball: Float32Array
     inner: Float32Array
-    open: Float32Array
     shade: Float32Array
     white: Float32Array
     amount: float
@@ -135,27 +135,25 @@ def find_blink(
     reach[:, 0] += now.corners[[0, 0, 1, 1], 0]
     box = Box.around(now.places(reach[:, 0], reach[:, 1]), 0, *size)
     places = box.places()
-    u, v = now.frame(places)
-    u_was = eye.across(now.along(u))
+    here = EyeMap(eye, now, *now.frame(places))
+    u_was, v, (upper_was, lower_was), (upper, lower) = here.u_was, here.v, here.margins_was, here.margins
     brow = model.landmarks[BROWS[socket.side]]
-    lift = _lift(eye, now, u, before[brow, :2], after[brow, :2])
-    above, weight_above, stretch = _upper_lid(eye, now, u, v, folds[0], blend, lift, socket.skin.hairy)
-    below, weight_below = _lower_lid(eye, now, u, v, folds[1])
+    lift = _lift(here, before[brow, :2], after[brow, :2])
+    above, weight_above, stretch = _upper_lid(here, folds[0], blend, lift, socket.skin.hairy)
+    below, weight_below = _lower_lid(here, folds[1])
     shifts = [(eye.places(u_was, source) - places).astype(np.float32) for source in (above, below)]
-    (upper_was, lower_was), (upper, lower) = eye.margins(u_was), now.margins(u)
-    falls = upper_was - upper
-    drawn = ramp(stretch, *DRAWN) * ramp(falls, 0.0, 0.03)  # skin that a raised brow draws out is the photo's own
+    drawn = ramp(stretch, *DRAWN) * ramp(upper_was - upper, 0.0, 0.03)  # what a raised brow draws out is the photo's
     strip = ((above - upper_was) / folds[0]).astype(np.float32)
     cheek = eye.places(u_was, lower_was - CHEEK - np.maximum(v - upper, 0)).astype(np.float32)
-    over = ramp((v - _seam(now, u)) * now.unit, -0.75, 0.75)
+    over = ramp((v - _seam(here)) * now.unit, -0.75, 0.75)
     lashes = np.array(LASHES) * (1 - AT_REST * (1 - ramp(closing, 0.006, 0.03)))
-    inside = np.minimum(upper - lashes[0] - v, v - lower - lashes[1]) * now.unit
-    eyeball, inner, hidden = find_eyeball(eye, now, u, v, gaze)
+    open_ = ramp(np.minimum(upper - lashes[0] - v, v - lower - lashes[1]) * now.unit, -0.8, 0.8)
+    bare = here.at(open_ > 0)
+    eyeball, inner, hidden = find_eyeball(bare, gaze)
     weight = np.where(over > 0.5, weight_above, weight_below)
     return Blink(
         box, now.unit, shifts[0], shifts[1], over, weight, strip, drawn, cheek, ramp(stretch, *SMEARED), socket.skin,
-        eyeball, inner, ramp(inside, -0.8, 0.8), shade_eyeball(eye, now, u, v),
-        whiten(eye, now, socket.white, u, v, hidden), amount,
+        open_, eyeball, inner, shade_eyeball(bare), whiten(bare, socket.white, hidden), amount,
     )  # fmt: skip
 
 
@@ -199,40 +197,38 @@ def _share(was: float, now: float) -> float:
     return 1 - way * (whole + (was - whole) * way) / was
 
 
-def _seam(now: Eye, u: Float64Array) -> Float64Array:
+def _seam(places: EyeMap) -> Float64Array:
     """Coordinate v of the border between upper and lower lid; of a closed eye, of the end of the upper lashes."""
-    upper, lower = now.margins(u)
+    upper, lower = places.margins
     shut = np.maximum(LASHES[0] + LASHES[1] - (upper - lower), 0)
     seam: Float64Array = (upper - LASHES[0] + lower + LASHES[1] - shut) / 2
     return seam
 
 
 def _upper_lid(
-    eye: Eye, now: Eye, u: Float64Array, v: Float64Array, fold: float, blend: float, lift: Float64Array, hairy: float
+    places: EyeMap, fold: float, blend: float, lift: Float64Array, hairy: float
 ) -> tuple[Float64Array, Float32Array, Float64Array]:
     """The upper lid: v of its skin in the photo, its weight, and by how much it is drawn out.
 
     It reaches up to a fold that is lifted with the brow. hairy: how far it is hidden by lashes, which keep to the
     margin while the eye is open, and by a brow, which keeps to the fold.
     """
-    height = v - now.margins(u)[0]  # less than 0 among the lashes
-    margin_was = eye.margins(eye.across(now.along(u)))[0]
+    margin, margin_was = places.margins[0], places.margins_was[0]
+    height, fallen = places.v - margin, margin_was - margin  # less than 0 among the lashes
     rise = np.minimum(lift, LIFT * fold)  # a narrow strip of skin is not stretched as far as a raised brow
-    stretched = np.maximum(fold + margin_was - now.margins(u)[0] + rise, 0.4 * fold)  # from the margin to the fold, now
-    opening = 1 - ramp(margin_was - now.margins(u)[0], 0.0, 0.02)
-    low, high = hairy * fold * ROOTS * opening, hairy * fold * BUSH
+    stretched = np.maximum(fold + fallen + rise, 0.4 * fold)  # from the margin to the fold, now
+    low, high = hairy * fold * ROOTS * (1 - ramp(fallen, 0.0, 0.02)), hairy * fold * BUSH
     source, factor = _stretch(height, fold, stretched, low, high)
-    weight = (1 - ramp(height, 0.8 * stretched, stretched + blend)) * _beside(now, u)
+    weight = (1 - ramp(height, 0.8 * stretched, stretched + blend)) * _beside(places)
     return margin_was + source, weight.astype(np.float32), factor
 
 
-def _lower_lid(eye: Eye, now: Eye, u: Float64Array, v: Float64Array, fold: float) -> tuple[Float64Array, Float32Array]:
+def _lower_lid(places: EyeMap, fold: float) -> tuple[Float64Array, Float32Array]:
     """The lower lid: v of its skin in the photo, and its weight."""
-    height = now.margins(u)[1] - v
-    margin_was = eye.margins(eye.across(now.along(u)))[1]
-    stretched = np.maximum(fold + now.margins(u)[1] - margin_was, 0.4 * fold)
+    margin, margin_was = places.margins[1], places.margins_was[1]
+    height, stretched = margin - places.v, np.maximum(fold + margin - margin_was, 0.4 * fold)
     source, _ = _stretch(height, fold, stretched)
-    weight = (1 - ramp(height, 0.5 * stretched, stretched)) * _beside(now, u)
+    weight = (1 - ramp(height, 0.5 * stretched, stretched)) * _beside(places)
     return margin_was - source, weight.astype(np.float32)
 
 
@@ -251,17 +247,17 @@ def _stretch(
     return source, np.where((height > low) & (height < stretched - high), factor, 1.0)
 
 
-def _beside(now: Eye, u: Float64Array) -> Float32Array:
-    """The weight of lids at u; it is zero beyond the corners."""
-    return 1 - ramp(np.abs(now.along(u) - 0.5) - 0.5, 0.0, 0.25)
+def _beside(places: EyeMap) -> Float32Array:
+    """The weight of lids, which is zero beyond the corners."""
+    return 1 - ramp(np.abs(places.along - 0.5) - 0.5, 0.0, 0.25)
 
 
-def _lift(eye: Eye, now: Eye, u: Float64Array, brow: Float32Array, brow_now: Float32Array) -> Float64Array:
-    """How far the brow over each u rose; brows are points, [N, 2]."""
-    was_u, was_v = eye.frame(brow)
-    _, now_v = now.frame(brow_now)
+def _lift(places: EyeMap, brow: Float32Array, brow_now: Float32Array) -> Float64Array:
+    """How far the brow over each place rose; brows are points, [N, 2]."""
+    was_u, was_v = places.eye.frame(brow)
+    _, now_v = places.now.frame(brow_now)
     order = np.argsort(was_u)
-    lift: Float64Array = np.interp(eye.across(now.along(u)), was_u[order], (now_v - was_v)[order])
+    lift: Float64Array = np.interp(places.u_was, was_u[order], (now_v - was_v)[order])
     return lift
 
 
@@ -305,7 +301,9 @@ def open_eye(
     both = over[seam, None] * lids[0] + (1 - over[seam, None]) * lids[1]
     weight = (blink.weight * blink.amount)[here][seam, None]
     moved[there][seam] = (1 - weight) * moved[there][seam] + weight * both
-    share = (blink.open * blink.amount)[here][..., None]
-    outer, inner = (sample(photo, source[here]) for source in blink.eyeball)
-    ball = np.maximum(outer + blink.inner[here][..., None] * (inner - outer), blink.white[here])
-    moved[there] = (1 - share) * moved[there] + share * ball * blink.shade[here][..., None]
+    seen, within = blink.open > 0, np.zeros(blink.open.shape, bool)
+    within[here] = True
+    outer, inner = (sample(photo, source) for source in blink.eyeball)
+    ball = np.maximum(outer + blink.inner[:, None] * (inner - outer), blink.white) * blink.shade[:, None]
+    share = (blink.open * blink.amount)[here][seen[here]][:, None]
+    moved[there][seen[here]] = (1 - share) * moved[there][seen[here]] + share * ball[within[seen]]

@@ -56,18 +56,19 @@ def cut_lips(
     if shown.mask.any():  # and teeth that the fit labels as lip belong to the interior
         ragged |= _without_specks((layers == 0) & shown.is_inside(source), mouth)
     hole = smooth_edges(ragged, EDGE * SAMPLES * scene.unit)
-    pushed, near = shown.off_teeth(source, scene.unit)
     share = _by_pixel(hole).mean(axis=2, dtype=np.float32)
     here, there = box.shared(motion.box)
     skin, unlit = np.zeros((2, box.height, box.width, 3), np.float32)
     skin[here] = moved[there]
     unlit[here] = sample(photo, box.places()[here] + motion.shift[there])
-    mixed = (share < 1) & _by_pixel(hole | mouth | near).any(axis=2)
+    beside = shown.is_beside(source, scene.unit)
+    mixed = (share < 1) & _by_pixel(hole | mouth | beside).any(axis=2)
     counts = ~hole & (mouth | (layers == 0))
     known = np.asarray(_by_pixel((layers == 0) & ~hole).all(axis=2))[mixed]
     weights = _by_pixel(counts)[mixed][..., None].astype(np.float32)
     total = weights.sum(axis=1)
-    clean = (sample(photo, _by_pixel(pushed)[mixed]) * weights).sum(axis=1) / np.maximum(total, 1)
+    pushed = shown.off_teeth(_by_pixel(source)[mixed], scene.unit)
+    clean = (sample(photo, pushed) * weights).sum(axis=1) / np.maximum(total, 1)
     light = np.clip(_light(skin[mixed], unlit[mixed]), *LIGHTS)
     light = spread_light(mixed, known, light, LIGHT_WIDTH * scene.unit)
     skin[mixed] = np.where(total > 0, clean * light[:, None], skin[mixed])

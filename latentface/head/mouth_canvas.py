@@ -21,6 +21,8 @@ LEAST_AREA = 15.0
 SLIT = 0.4
 #: Softness of the edge between lip and mouth: deviation in canvas pixels.
 EDGE = 0.35
+#: Canvas pixels around a place that its colour depends on after sharpening.
+SAMPLED = 5
 #: The shade that the upper lip throws: its strength, and how far down it goes, in canvas pixels.
 SHADE, SHADE_DEPTH = 0.2, 1.6
 #: Darkening between lips that nearly touch, and the height, in canvas pixels, at which it ends.
@@ -113,14 +115,18 @@ def lay_canvas(
     top, bottom = max(rows[0] - reach, 0), min(rows[-1] + 1 + reach, photo.shape[0])
     left, right = max(columns[0] - reach, 0), min(columns[-1] + 1 + reach, photo.shape[1])
     y, x = np.mgrid[top:bottom, left:right] + 0.5
-    place = np.tensordot(np.stack([x, y], -1) - matrix[:, 2], np.linalg.inv(matrix[:, :2]), (2, 1))
-    grid = torch.from_numpy(place / [config.width, config.height] * 2 - 1).float()[None]
-    sharp = _sharpened(inside) if pixel / fine > 1.2 else inside
+    place = np.tensordot(np.stack([x, y], -1) - matrix[:, 2], np.linalg.inv(matrix[:, :2]), (2, 1)) * fine
+    size = np.array([inside.shape[2], inside.shape[1]])
+    low = np.floor(place.min((0, 1)) - SAMPLED).clip(0, size - 1).astype(int)
+    high = np.ceil(place.max((0, 1)) + SAMPLED).clip(low + 1, size).astype(int)
+    part = inside[:, low[1] : high[1], low[0] : high[0]]
+    grid = torch.from_numpy((place - low) / (high - low) * 2 - 1).float()[None]
+    sharp = _sharpened(part) if pixel / fine > 1.2 else part
     drawn = F.grid_sample(sharp[None], grid, mode="bicubic", padding_mode="border", align_corners=False)[0]
     colours = drawn.clamp(0, 255).permute(1, 2, 0).numpy()
-    part = opening[top:bottom, left:right]
+    covered = opening[top:bottom, left:right]
     # softened outwards only, since the photo's pixels inside are undefined
-    alpha = np.maximum(part, ndimage.gaussian_filter(part, EDGE * pixel, truncate=3.0))[..., None]
+    alpha = np.maximum(covered, ndimage.gaussian_filter(covered, EDGE * pixel, truncate=3.0))[..., None]
     out: Pixels = photo.copy()
     before = photo[top:bottom, left:right]
     out[top:bottom, left:right] = np.round(before * (1 - alpha) + colours * alpha).astype(np.uint8)

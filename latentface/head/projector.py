@@ -41,9 +41,8 @@ class Projector:
         """
         if fit.identity is not self.fit.identity and not np.array_equal(fit.identity, self.fit.identity):
             raise UsageError("the fit is another person's; make a Projector of that one")
-        used = np.flatnonzero(fit.expression)
-        shapes = self.model.expressions.reshape(len(fit.expression), -1)[used]
-        return _place(self._rest + (fit.expression[used].astype(np.float32) @ shapes).reshape(-1, 3), fit)
+        shapes = self.model.expressions.reshape(len(fit.expression), -1)
+        return _place(self._rest + (fit.expression.astype(np.float32) @ shapes).reshape(-1, 3), fit)
 
     def landmarks(self, fit: HeadFit) -> Float64Array:
         """The 68 landmarks of a changed fit of this person, photo pixels [68, 2]; see `HeadFit.landmarks`."""

@@ -119,31 +119,38 @@ class Shown:
         return np.array([self.box.left, self.box.top], np.float32)
 
     @cached_property
-    def _away(self) -> Float32Array:
-        """For each pixel, the offset to the nearest place outside the interior, and its depth inside, [H, W, 3]."""
+    def _depth(self) -> Float32Array:
+        """How far each pixel lies outside the interior, or inside it, where it is negative, [H, W]."""
         outside = ndimage.distance_transform_edt(~self.mask)
         depth = outside - ndimage.distance_transform_edt(self.mask) + np.where(self.mask, 0.5, -0.5)
-        smooth = ndimage.gaussian_filter(depth, 1.0)
+        signed: Float32Array = depth.astype(np.float32)
+        return signed
+
+    @cached_property
+    def _outwards(self) -> Float32Array:
+        """The direction from each pixel out of the interior, [H, W, 2]."""
+        smooth = ndimage.gaussian_filter(self._depth.astype(np.float64), 1.0)
         slope = np.stack([ndimage.sobel(smooth, axis) for axis in (1, 0)], axis=2)
         slope /= np.maximum(np.linalg.norm(slope, axis=2, keepdims=True), 1e-6)
-        away: Float32Array = np.dstack([slope, depth]).astype(np.float32)
-        return away
+        outwards: Float32Array = slope.astype(np.float32)
+        return outwards
 
-    def off_teeth(self, places: Float32Array, unit: float) -> tuple[Float32Array, BoolArray]:
-        """Places of lips [..., 2], moved away from the interior, whose light mixes into adjacent pixels.
-
-        This compresses the rim of the lips. Also returns which places moved, [...].
-        """
+    def is_beside(self, places: Float32Array, unit: float) -> BoolArray:
+        """Whether lips at places [..., 2] are so near to the interior that its light mixes into theirs."""
         if not self.mask.any():
-            return places, np.zeros(places.shape[:-1], bool)
-        away = read(self._away, places - self._corner)
+            return np.zeros(places.shape[:-1], bool)
+        beside: BoolArray = read(self._depth, places - self._corner) < max(4.0, RIM * unit)
+        return beside
+
+    def off_teeth(self, places: Float32Array, unit: float) -> Float32Array:
+        """Places of lips [..., 2], moved away from the interior if they lie beside it; so the rim is compressed."""
+        if not self.mask.any():
+            return places
+        at = places - self._corner
         first, rim = max(1.2, FRINGE * unit), max(4.0, RIM * unit)
-        near: BoolArray = away[..., 2] < rim
-        depth = np.maximum(away[near, 2], -2 * first)
-        push = np.maximum(first * (1 - depth / rim), 0) - np.minimum(depth, 0)
-        moved = places.copy()
-        moved[near] += away[near, :2] * push[:, None]
-        return moved, near
+        depth = np.clip(read(self._depth, at), -2 * first, rim)
+        push = first * (1 - depth / rim) - np.minimum(depth, 0)
+        return places + read(self._outwards, at) * push[..., None]
 
     def is_lip(self, places: Float32Array, upper: BoolArray) -> BoolArray:
         """Whether the photo shows lip at places [..., 2] where the head has the mouth open: the upper or the lower."""

@@ -189,7 +189,8 @@ def find_reference(
         raise NoFaceFound(
             f"no face found in {index + 1} frames of the driving clip; give one of a head that looks towards the camera"
         )
-    return found[1:]
+    _, index, frame, points = found
+    return index, frame, points if person is None else person.look_closer(frame.pixels[..., :3], points)
 
 
 def _begun(frames: Iterable[Frame], person: PersonTracker) -> Iterator[Frame]:

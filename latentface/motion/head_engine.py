@@ -7,6 +7,7 @@ The morphable head is fitted to the photo's faces and to every driving frame, wh
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -33,7 +34,7 @@ from latentface.motion import head_driver
 from latentface.motion.animator import Animation, assemble, order_faces, rendered, with_alpha
 from latentface.motion.head_driver import HeadDriver
 from latentface.motion.head_retargeting import HeadRetargeting
-from latentface.motion.in_order import free_cores
+from latentface.motion.in_order import free_cores, one_openmp_thread, one_thread_each
 from latentface.motion.separate_process import SeparateProcess
 from latentface.networks.mouth import MouthNet
 from latentface.options.clips import AnimateOptions
@@ -156,14 +157,15 @@ def animate(
     for head in moving:
         head.leave_room([other.square for other in moving if other is not head])
     first = drivers[0]
-    if first.live:
-        for head in moving:
-            head.prepare()
     trackers: list[PersonTracker | None] = [*persons] or [None] * len(drivers)
-    seen = [
-        HeadDriver(clip, model, landmarks, options, face.landmarks, person, process)
-        for clip, face, person, process in zip(drivers, ordered, trackers, processes, strict=False)
-    ]
+    # the photo is measured while references are searched for in the clips
+    with one_thread_each(), ThreadPoolExecutor(1, initializer=one_openmp_thread) as beside:
+        measured = beside.map(MovingHead.prepare, moving)
+        seen = [
+            HeadDriver(clip, model, landmarks, options, face.landmarks, person, process)
+            for clip, face, person, process in zip(drivers, ordered, trackers, processes, strict=False)
+        ]
+        list(measured)
     transfers = [
         HeadRetargeting(model, head.fit, seen[min(i, len(seen) - 1)].reference, options)
         for i, head in enumerate(moving)

@@ -31,8 +31,7 @@ def in_order(steps: Iterator[Step], make: Callable[[Step], Made], workers: int, 
             where they would be late.
     """
     several = workers > 1
-    # the limit of OpenMP is each thread's own
-    pool = partial(ThreadPoolExecutor, initializer=partial(threadpool_limits, 1, "openmp") if several else None)
+    pool = partial(ThreadPoolExecutor, initializer=one_openmp_thread if several else None)
     with one_thread_each() if several else nullcontext(), pool(1) as looking, pool(workers) as making:
         waiting: deque[Future[Made]] = deque()
         end = object()
@@ -60,6 +59,11 @@ def one_thread_each() -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(before)
+
+
+def one_openmp_thread() -> None:
+    """Let OpenMP compute with one thread in the calling thread, whose limit is its own; called where it begins."""
+    threadpool_limits(1, "openmp")
 
 
 def free_cores() -> int:

@@ -69,11 +69,11 @@ def test_lips_beside_teeth_are_read_off_them() -> None:
     shown = picture(teeth=True).driver().shown
     rows, columns = np.nonzero(shown.mask)
     top = np.array([columns.mean() + shown.box.left, rows.min() + shown.box.top - 0.5], np.float32)
-    moved, near = shown.off_teeth(top[None], UNIT)
-    assert near[0] and moved[0, 1] < top[1] - 1
-    far = top - [0, 20]
-    same, near = shown.off_teeth(far[None].astype(np.float32), UNIT)
-    assert not near[0] and np.allclose(same[0], far)
+    assert shown.is_beside(top[None], UNIT)[0]
+    assert shown.off_teeth(top[None], UNIT)[0, 1] < top[1] - 1
+    far = (top - [0, 20]).astype(np.float32)
+    assert not shown.is_beside(far[None], UNIT)[0]
+    assert np.array_equal(shown.off_teeth(far[None], UNIT)[0], far)
 
 
 def test_lips_that_close_over_teeth_meet_in_a_dark_line() -> None:
