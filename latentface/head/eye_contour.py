@@ -60,6 +60,12 @@ class Eye:
         """Pixels of an inter-ocular distance."""
         return float(np.linalg.norm(self.axes[0]))
 
+    @property
+    def opening(self) -> float:
+        """The mean height of its middle."""
+        upper, lower = self.margins(self.across(np.linspace(0.2, 0.8, 9)))
+        return float((upper - lower).mean())
+
     def frame(self, places: npt.ArrayLike) -> tuple[Float64Array, Float64Array]:
         """Coordinates u and v of places [..., 2]."""
         found = (np.asarray(places, np.float64) - self.origin) @ np.linalg.inv(self.axes)

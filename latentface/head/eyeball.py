@@ -60,10 +60,10 @@ def find_eye_white(photo: Pixels, eye: Eye, skin: Float32Array, shade: float) ->
     far = np.hypot(u - eye.iris[0], v - eye.iris[1]) > LIMBUS * eye.iris[2]
     seen = sample(photo, eye.places(np.broadcast_to(u, v.shape), v))[far & (upper > lower)]
     if not len(seen):
-        return EyeWhite(tone, 1 - float(ramp(_opening(eye), *NARROW)))
+        return EyeWhite(tone, 1 - float(ramp(eye.opening, *NARROW)))
     own = np.quantile(seen, BRIGHT, axis=0).astype(np.float32)
     hidden = 1 - ramp(float(own.mean() / tone.mean()), *SHOWN)
-    missing = np.float32(hidden * (1 - ramp(_opening(eye), *NARROW)))
+    missing = np.float32(hidden * (1 - ramp(eye.opening, *NARROW)))
     return EyeWhite(own + missing * (tone - own), float(missing))
 
 
@@ -120,14 +120,8 @@ def whiten(places: EyeMap, white: EyeWhite, hidden: BoolArray) -> Float32Array:
     """The colour, [N, 3], below which the eyeball is nowhere darker; hidden: see `find_eyeball`."""
     was, margins, now = places.margins_there, places.margins, places.now
     risen = ramp(np.maximum(margins[0] - was[0], was[1] - margins[1]), *RISEN) * hidden
-    opened = white.missing * float(ramp(_opening(now) / max(_opening(places.eye), 0.02), *OPENED))
+    opened = white.missing * float(ramp(now.opening / max(places.eye.opening, 0.02), *OPENED))
     away = np.hypot(places.u - now.iris[0], places.v - now.iris[1]) / now.iris[2]
     light = ramp(away, 1.0, LIMBUS) * (1 - np.float32(DIM) * ramp(away, *ROUND))
     made: Float32Array = (np.maximum(risen, np.float32(opened)) * light)[..., None] * white.tone
     return made
-
-
-def _opening(eye: Eye) -> float:
-    """The mean height of an eye's middle."""
-    upper, lower = eye.margins(eye.across(np.linspace(0.2, 0.8, 7)))
-    return float((upper - lower).mean())

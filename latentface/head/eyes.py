@@ -166,11 +166,7 @@ def _closing(eye: Eye, now: Eye) -> float:
 
 def follow(eye: Eye, was: Eye, now: Eye, most: float = WIDER) -> Eye:
     """The photo's eye, changed like the mesh's eye; it opens wider by at most `most`."""
-    u = np.linspace(0.2, 0.8, 9)
-    gaps = []
-    for each in (was, now):
-        upper, lower = each.margins(each.across(u))
-        gaps.append(float(np.mean(upper - lower)))
+    gaps = was.opening, now.opening
     share = _share(*gaps) if gaps[0] > 0.02 else 1.0
     if share < 1:
         closed = min((1 - share) / (1 - SHUT), 1.0)
