@@ -14,7 +14,8 @@ from scipy import ndimage
 from latentface.arrays import Float32Array, Int64Array, Pixels
 from latentface.head.field import Field, Scene
 from latentface.head.geometry import Box, affine, ramp
-from latentface.head.shown_mouth import FRINGE, Kept, Shown, column_edges, usual_height
+from latentface.head.mask_edges import column_edges, usual_height
+from latentface.head.shown_mouth import FRINGE, Kept, Shown
 from latentface.head.tones import Tones
 from latentface.ops.raster import normals, rasterise, sample
 

@@ -11,8 +11,9 @@ from scipy import ndimage
 from latentface.arrays import BoolArray, Float32Array, Int64Array, Pixels
 from latentface.head.field import Scene
 from latentface.head.geometry import Box, ramp
+from latentface.head.mask_edges import smooth_edges
 from latentface.head.motion import Motion
-from latentface.head.shown_mouth import Shown, smooth_edges
+from latentface.head.shown_mouth import Shown
 from latentface.ops.raster import sample
 
 _Value = TypeVar("_Value", bound=np.generic)
