@@ -105,12 +105,17 @@ def sample_canvas(layers: Pixels | Float32Array, matrix: Float64Array, config: M
     return F.grid_sample(part, grid, padding_mode="border", align_corners=False)[0]
 
 
+def edge_reach(matrix: Float64Array) -> int:
+    """How many photo pixels beyond an opening the softened edge of `lay_canvas` goes; matrix: canvas to photo."""
+    return int(np.ceil(3 * EDGE * np.hypot(*matrix[:, 0])))
+
+
 def lay_canvas(
     photo: Pixels, opening: Float32Array, inside: Tensor, matrix: Float64Array, config: MouthConfig, fine: int
 ) -> Pixels:
     """The photo with canvas colours [3, h, w] (0 to 255) in its opening, whose edge is softened."""
     pixel = np.hypot(*matrix[:, 0])  # photo pixels of a canvas pixel
-    reach = int(np.ceil(3 * EDGE * pixel)) + 1
+    reach = edge_reach(matrix) + 1
     rows, columns = np.flatnonzero(opening.any(1)), np.flatnonzero(opening.any(0))
     top, bottom = max(rows[0] - reach, 0), min(rows[-1] + 1 + reach, photo.shape[0])
     left, right = max(columns[0] - reach, 0), min(columns[-1] + 1 + reach, photo.shape[1])

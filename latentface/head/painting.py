@@ -14,7 +14,7 @@ from latentface.faces.crop import inter_ocular
 from latentface.head.geometry import Box
 from latentface.head.interior import SLIVER
 from latentface.head.mouth import MouthSource, fill_mouth, is_taken, rows_in_photo, usual_teeth
-from latentface.head.mouth_canvas import MouthFrame, sample_canvas
+from latentface.head.mouth_canvas import MouthFrame, edge_reach, sample_canvas
 from latentface.head.own_mouth import OwnMouth, Tone, take_mouth
 from latentface.head.teeth import TeethRows
 from latentface.networks.mouth import MouthConfig, MouthNet
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from latentface.head.drive import Driven
     from latentface.head.observed import ObservedHead
 
-BESIDE = 0.016  # inter-ocular distances: so far the softened edge of what is painted goes on into the lips
 SHOWS_TEETH = 0.5  # a photo with a larger `Opening.row` shows a row of teeth
 
 
@@ -62,7 +61,7 @@ def paint_opening(
     taken = is_taken(source, other, mask, frame, network.config)
     own = np.zeros_like(opening.kept) if taken else opening.kept * opening.row
     unit = inter_ocular(upper_jaw)
-    beside = 3 + 2 * int(BESIDE * unit)  # pixels: beside what is kept, lips stay as they are
+    beside = 1 + 2 * edge_reach(frame.to_photo(network.config))  # beside what is kept, lips stay as they are
     own = np.where(hole < 1, ndimage.grey_dilation(own, size=(beside, beside)), own)
     if float((hole * (1 - own)).sum()) < SLIVER * unit**2:
         return driven.photo
