@@ -254,7 +254,7 @@ class _Track:
         self.there, self.mouth = there, _Fade(1.0)
         self._teeth, self._cavity = _Fade(1.0), _Fade(1.0)
         self._lids = Lids(picture, points)
-        self._steady = replace(HeadPlacer(picture, fit).steady, worn=worn, spectacles=None)
+        self._steady = replace(HeadPlacer(picture, fit).steady, worn=worn)
 
     def place(
         self, picture: Pixels, fit: HeadFit, points: Float64Array, others: Sequence[Float64Array], note: Note
@@ -262,7 +262,7 @@ class _Track:
         """What moves the head in the next frame, and how far its lids are shut."""
         shut = float(self._lids(picture, points).max())
         placer = HeadPlacer(picture, fit, others, note, replace(self._steady, shut=shut > SHUT))
-        self._steady = replace(self._steady, spectacles=placer.spectacles, look=placer.look)
+        self._steady = placer.steady
         return placer, shut
 
     def kept(self, worth: Kept, time: Fraction) -> Kept:

@@ -23,7 +23,6 @@ from latentface.head.measures import MEASURES, measure_points
 from latentface.head.motion import Motion
 from latentface.head.mouth import MouthSource
 from latentface.head.observed import Steady
-from latentface.head.occluders import Look
 from latentface.head.occlusion import is_mouth_hidden
 from latentface.head.own_mouth import OwnMouth
 from latentface.head.painting import paint_opening, shown_mouth
@@ -100,11 +99,6 @@ class HeadPlacer:
     def spectacles(self) -> Spectacles | None:
         """The spectacles on the face, or None."""
         return self._driver.spectacles
-
-    @property
-    def look(self) -> Look | None:
-        """What was seen in front of the face."""
-        return self._driver.look
 
     @property
     def kept(self) -> Kept:

@@ -273,21 +273,13 @@ class ObservedHead:
 
     @property
     def steady(self) -> Steady:
-        """The measurements that the next frame of a clip reuses."""
-        worn = self.spectacles
+        """The measurements that the next frame of a clip reuses, and what is in front of the face in this one."""
+        if self._steady is not None:
+            return replace(self._steady, spectacles=self.spectacles, look=self.look)
         return Steady(
-            self.eyes,
-            self.mesh_eyes,
-            self.light,
-            self.tones,
-            self.tint,
-            self.roughness,
-            self.low_brows,
-            self.lid_skin,
-            self.eye_whites,
-            worn is not None,
-            worn,
-        )
+            self.eyes, self.mesh_eyes, self.light, self.tones, self.tint, self.roughness, self.low_brows,
+            self.lid_skin, self.eye_whites, worn=self.spectacles is not None,
+        )  # fmt: skip
 
 
 def check_vertices(model: HeadModel, vertices: npt.ArrayLike) -> Float32Array:
