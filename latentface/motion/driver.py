@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
+from operator import itemgetter
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 import numpy as np
@@ -35,8 +36,10 @@ if TYPE_CHECKING:
     from latentface.faces.person_tracker import PersonTracker
 
 State = TypeVar("State")  # the state of the face in a frame: keypoints, the state or the motion of a head
+_Rated: TypeAlias = "tuple[float, int, Frame, Float64Array]"  # how unlike the source; number, frame, landmarks
 Seen: TypeAlias = "tuple[Fraction, State | None]"  # time and state of a frame; None: the source stays still
 
+SHORTLIST = 4  # frames that are looked at once more before the best one is chosen
 LOOKED_AT = 48  # frames among which the best one is searched; they are kept if a clip can be iterated over only once
 
 
@@ -170,8 +173,11 @@ def find_reference(
     person: whose face, who is chosen in the first frame that shows any; by default the best-scored one of each frame.
     Raises NoFaceFound if none of them shows a face.
     """
-    found: tuple[float, int, Frame, Float64Array] | None = None
+    found: list[_Rated] = []
     index = -1
+
+    def rate(index: int, frame: Frame, points: Float64Array) -> _Rated:
+        return unlikeness(points, like) if best else 0.0, index, frame, points
 
     for index, frame in enumerate(frames if person is None else _begun(frames, person)):
         if index % step:
@@ -180,17 +186,16 @@ def find_reference(
         points = best_face(picture, landmarks) if person is None else person.find(picture)
         if points is None:
             continue
-        distance = unlikeness(points, like) if best else 0.0
-        if found is None or distance < found[0]:
-            found = distance, index, frame, points
+        found = sorted([*found, rate(index, frame, points)], key=itemgetter(0, 1))[:SHORTLIST]
         if not best:
             break
-    if found is None:
+    if not found:
         raise NoFaceFound(
             f"no face found in {index + 1} frames of the driving clip; give one of a head that looks towards the camera"
         )
-    _, index, frame, points = found
-    return index, frame, points if person is None else person.look_closer(frame.pixels[..., :3], points)
+    if person is not None:
+        found = [rate(k, frame, person.look_closer(frame.pixels[..., :3], points)) for _, k, frame, points in found]
+    return min(found, key=itemgetter(0, 1))[1:]
 
 
 def _begun(frames: Iterable[Frame], person: PersonTracker) -> Iterator[Frame]:

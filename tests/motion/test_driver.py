@@ -10,9 +10,11 @@ import pytest
 import torch
 
 from latentface.errors import InputError, NoFaceFound
+from latentface.faces.person_tracker import PersonTracker
 from latentface.io.clip import Clip, Frame
 from latentface.motion.driver import (
     LOOKED_AT,
+    SHORTLIST,
     Driver,
     KeypointFilter,
     Latest,
@@ -233,6 +235,31 @@ def test_the_first_frame_with_a_face() -> None:
 def test_the_most_alike_of_those_looked_at(step: int, expected: int) -> None:
     levels = [None, 20, 30, 3, 5, 9, 40]
     assert find_reference(frames(levels), tall, LIKE, best=True, step=step)[0] == expected
+
+
+class Hasty(PersonTracker):
+    """One who sees a mouth seven pixels too high while searching, in every other frame, and exactly when it looks."""
+
+    def __init__(self) -> None:
+        self.number, self.looks = 1, 0
+
+    def find(self, picture: np.ndarray) -> np.ndarray | None:
+        points = self.look_closer(picture, LIKE)
+        self.looks -= 1
+        points[48:, 1] -= 7.0 * (picture[0, 0, 0] % 2)
+        return points
+
+    def look_closer(self, picture: np.ndarray, points: np.ndarray) -> np.ndarray:
+        self.looks += 1
+        return tall(picture, find_blobs(picture)[0])[0]
+
+
+def test_the_most_alike_are_looked_at_once_more() -> None:
+    person, levels = Hasty(), [30, 11, 4, 8, 40, 50, 60]
+    index, frame, points = find_reference(frames(levels), tall, LIKE, best=True, person=person)
+    assert person.looks == SHORTLIST < len(levels)
+    assert index == 2, "11 only seemed to be nearer to 3"
+    assert np.array_equal(points, tall(frame.pixels, find_blobs(frame.pixels)[0])[0])
 
 
 def test_nothing_beyond_the_first_face_is_asked_for() -> None:
