@@ -17,10 +17,13 @@ def test_lids_that_close_are_seen_though_the_landmarks_stay() -> None:
         shut[y - 9 : y + 10, x - 17 : x + 18] = (200, 155, 130)
     lids = Lids(open_eyes, TABLE[1])
     assert lids(open_eyes, TABLE[1]) == pytest.approx([0, 0])
-    assert lids(shut, TABLE[1]) == pytest.approx([1, 1])
     wink = open_eyes.copy()
     wink[:, : int(CENTRE[0])] = shut[:, : int(CENTRE[0])]
     assert lids(wink, TABLE[1]) == pytest.approx([1, 0])  # the subject's right eye lies on the left
+    assert lids(shut, TABLE[1]) == pytest.approx([1, 1])
+    after = [lids(wink, TABLE[1]) for _ in range(7)]
+    assert after[0] == pytest.approx([0.5, 0.5]), "both open together after a blink"
+    assert after[-1] == pytest.approx([1, 0]), "but one may stay shut"
     blink = shut.copy()  # dark lashes remain of one eye
     blink[:, int(CENTRE[0]) :] = (0.7 * open_eyes + 0.3 * shut).astype(np.uint8)[:, int(CENTRE[0]) :]
     assert lids(blink, TABLE[1]) == pytest.approx([1, 1], abs=0.15)
