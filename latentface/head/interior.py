@@ -14,6 +14,7 @@ from scipy import ndimage
 from latentface.arrays import Float32Array, Int64Array, Pixels
 from latentface.head.field import Field, Scene
 from latentface.head.geometry import Box, affine, ramp
+from latentface.head.light import TINT
 from latentface.head.mask_edges import column_edges, usual_height
 from latentface.head.shown_mouth import FRINGE, Kept, Shown
 from latentface.head.tones import Tones
@@ -85,7 +86,7 @@ def find_opening(
         return None
     own, moved, columns = _own(photo, scene, shown, after, box, inside, kept.cavity)
     if shown.height:
-        own *= 1 - NARROW * max(0.0, 1 - usual_height(inside > 0.5) / shown.height) ** 2
+        own *= 1 - NARROW * max(0.0, 1 - usual_height(inside > 0.5) / shown.height) ** 2 * TINT  # by red lips
     return Opening(box, inside, own, moved, kept.row * columns, tones, shown.teeth, scene.moved_lips(after))
 
 
