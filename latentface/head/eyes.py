@@ -77,8 +77,8 @@ class Blink:
         cheek: places of skin below the eye that is like it, as far from its lashes, [H, W, 2].
         smeared: how far it is drawn out too much for anything to be told, 0 to 1, [H, W].
         skin: the upper lid's.
-        open: 1 where the eyeball is seen, 0 where lids are, [H, W]. The N pixels where it is more than 0 have
-        eyeball: the source of the eyeball, [2, N, 2]; of covered parts one on either side of the iris.
+        open: 1 where the eyeball is seen, 0 where lids are, [H, W]; it is seen at all at N pixels.
+        eyeball: its source there, [2, N, 2]; of covered parts one on either side of the iris.
         inner: how much of the second of them, on the inner side, is seen, [N].
         shade: the factor of its brightness, [N].
         white: the colour than which it is nowhere darker before that, [N, 3].

@@ -119,7 +119,7 @@ def paint_mouth(
         painted = _toned(painted, hints[0] * torch.from_numpy(covered > 0.9), tone)
     painted = shade_lips(painted, covered, 1)
     inside = dim_slit(painted, image, covered, 1)
-    return lay_canvas(photo, opening, inside, matrix, config, 1)
+    return lay_canvas(photo, opening, inside, matrix, 1)
 
 
 def fill_mouth(

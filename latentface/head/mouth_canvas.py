@@ -110,9 +110,7 @@ def edge_reach(matrix: Float64Array) -> int:
     return int(np.ceil(3 * EDGE * np.hypot(*matrix[:, 0])))
 
 
-def lay_canvas(
-    photo: Pixels, opening: Float32Array, inside: Tensor, matrix: Float64Array, config: MouthConfig, fine: int
-) -> Pixels:
+def lay_canvas(photo: Pixels, opening: Float32Array, inside: Tensor, matrix: Float64Array, fine: int) -> Pixels:
     """The photo with canvas colours [3, h, w] (0 to 255) in its opening, whose edge is softened."""
     pixel = np.hypot(*matrix[:, 0])  # photo pixels of a canvas pixel
     reach = edge_reach(matrix) + 1

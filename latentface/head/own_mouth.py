@@ -107,7 +107,7 @@ def lay_mouth(
     inside = torch.from_numpy(carried * gain).float().permute(2, 0, 1)
     inside = shade_lips(inside.clamp(0, 255), covered, own.fine)
     inside = dim_slit(inside, image / 127.5 - 1, covered, own.fine)
-    return lay_canvas(photo, opening, inside, matrix, config, own.fine)
+    return lay_canvas(photo, opening, inside, matrix, own.fine)
 
 
 def fits(own: OwnMouth, opening: Float32Array, frame: MouthFrame, config: MouthConfig) -> bool:

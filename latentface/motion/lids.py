@@ -18,7 +18,7 @@ _APART = 4  # columns of the patch from the middle of the iris to the white besi
 _ROWS = slice(3, 11)  # part of the patch in which the iris is searched
 _OPEN, _SHUT = 0.75, 0.5  # shares of the open eye's contrast above which it counts as open, and below which as closed
 _TOGETHER = 0.9  # the share below which an eye goes along with the other, as in a blink and not in a wink
-_SAME = 5  # frames after a blink in which both eyes are as far open, since one seems to open later than the other
+_SAME = 5  # frames after a blink in which both eyes are as far open: the contrast of one often comes back later
 _LEAST = 0.06  # contrast of an open eye, relative to the skin's brightness, below which nothing can be measured
 _MEMORY = 100.0  # frames over which the reference contrast of the open eye decays to a lower one
 
@@ -31,7 +31,7 @@ class Lids:
 
     def __init__(self, picture: Pixels, landmarks: Float64Array) -> None:
         self.open = iris_contrasts(picture, landmarks)
-        self._blinked = _SAME  # frames ago
+        self._blinked = _SAME  # frames since both were shut
 
     def __call__(self, picture: Pixels, landmarks: Float64Array) -> Float64Array:
         """How far each eye has closed in the next frame, [2]."""
