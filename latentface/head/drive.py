@@ -195,7 +195,7 @@ class Driver(ObservedHead):
             hole *= self.occluders.uncovered(opening.box)
             self.occluders.lay(self.photo, skin, opening.box)
         filled = plain or hole.sum() < 2 * SLIVER * self.scene.unit**2
-        painted = fill(opening, self.scene, after) if filled else dark(opening)
+        painted = fill(opening, self.scene, after) if filled else dark(opening, skin[(hole > 0) & (hole < 1)])
         if paint is not None:
             painted = paint(opening, painted)
         if self.tint is not None:

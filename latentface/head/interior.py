@@ -37,6 +37,7 @@ LAST = 1.5  # pixels from the interior's end to the last row that is surely no l
 FURTHER = (0.06, 0.09)  # inter-ocular distances that this row goes on downwards, to the edge of the fitted lip
 NARROW = 0.65  # the light that teeth lose until lips that showed them meet
 FALL = {"tongue": 1.1, "gums_lower": 1.6}  # how fast light falls behind the lips, an inter-ocular distance
+SHADOW = 0.4  # of the light of lips: what lies between them where they nearly touch
 CAVITY = np.array([0.085, 0.03, 0.025], np.float32)
 
 
@@ -192,9 +193,13 @@ def grow_row(weight: Float32Array, colour: Float32Array, unit: float) -> None:
     weight[replaced] = fresh[replaced]
 
 
-def dark(opening: Opening) -> Float32Array:
-    """A dark filling of the whole opening, [H, W, 3], 0 to 255, for callers that paint over it."""
-    return np.broadcast_to(opening.tones.faded(CAVITY * opening.tones.white), (*opening.shape.shape, 3))
+def dark(opening: Opening, lips: Float32Array) -> Float32Array:
+    """A dark filling of the whole opening, [H, W, 3], 0 to 255, for callers that paint over it.
+
+    It is left at its rim, where it has the colour of a shadow between the lips. lips: some of their pixels, [N, 3].
+    """
+    colour = SHADOW * np.median(lips, axis=0) if len(lips) else CAVITY * opening.tones.white
+    return np.broadcast_to(opening.tones.faded(colour.astype(np.float32)), (*opening.shape.shape, 3))
 
 
 def fill(opening: Opening, scene: Scene, after: Float32Array) -> Float32Array:

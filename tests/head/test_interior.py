@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from latentface.head.geometry import Box
-from latentface.head.interior import FURTHER, LAST, NARROW, _draw_out, grow_row
+from latentface.head.interior import FURTHER, LAST, NARROW, SHADOW, Opening, _draw_out, dark, grow_row
 from latentface.head.shown_mouth import Cavity, Shown
+from latentface.head.tones import Tones
 from tests.helpers.head_picture import OPEN, picture, place
 
 UNIT = 80.0
@@ -87,3 +90,14 @@ def open_mouth(floor: float) -> Shown:
     mask[10:40, 20:60] = True
     cavity = Cavity(22.0, *(np.full(80, row, np.float32) for row in (18, floor, 40)))
     return Shown(Box(0, 0, 80, 60), mask, None, mask, np.full(80, 25, np.float32), np.inf, cavity)
+
+
+def test_what_is_painted_over_is_the_shadow_of_lips() -> None:
+    box, map_ = Box(0, 0, 4, 3), np.zeros((3, 4), np.float32)
+    tones = Tones(np.zeros(3, np.float32), np.full(3, 240, np.float32))
+    opening = Opening(box, map_ + 1, np.zeros((3, 4, 3), np.float32), map_, 0.0, tones, None, 1.0)
+    filled = dark(opening, np.float32([LIP, LIP, (255, 255, 255)]))
+    assert filled.shape == (3, 4, 3) and np.allclose(filled, SHADOW * np.array(LIP), atol=0.01)
+    assert dark(opening, np.zeros((0, 3), np.float32)).max() < 30, "where no lip is seen it is nearly black"
+    print_ = replace(opening, tones=tones._replace(black=np.full(3, 60, np.float32)))
+    assert dark(print_, np.zeros((0, 3), np.float32)).min() > 60, "but not in a faded print"
