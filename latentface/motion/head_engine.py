@@ -158,9 +158,11 @@ def animate(
         head.leave_room([other.square for other in moving if other is not head])
     first = drivers[0]
     trackers: list[PersonTracker | None] = [*persons] or [None] * len(drivers)
-    # the photo is measured while references are searched for in the clips
+    # the photo is measured while references are searched for in the clips, but before a camera's first frame is taken
     with one_thread_each(), ThreadPoolExecutor(1, initializer=one_openmp_thread) as beside:
         measured = beside.map(MovingHead.prepare, moving)
+        if first.live:
+            list(measured)
         seen = [
             HeadDriver(clip, model, landmarks, options, face.landmarks, person, process)
             for clip, face, person, process in zip(drivers, ordered, trackers, processes, strict=False)
