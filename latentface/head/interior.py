@@ -16,6 +16,7 @@ from latentface.head.field import Field, Scene
 from latentface.head.geometry import Box, affine, ramp
 from latentface.head.light import TINT
 from latentface.head.mask_edges import column_edges, usual_height
+from latentface.head.mouth_canvas import SLIT
 from latentface.head.shown_mouth import FRINGE, Kept, Shown
 from latentface.head.tones import Tones
 from latentface.ops.raster import normals, rasterise, sample
@@ -37,7 +38,6 @@ LAST = 1.5  # pixels from the interior's end to the last row that is surely no l
 FURTHER = (0.06, 0.09)  # inter-ocular distances that this row goes on downwards, to the edge of the fitted lip
 NARROW = 0.65  # the light that teeth lose until lips that showed them meet
 FALL = {"tongue": 1.1, "gums_lower": 1.6}  # how fast light falls behind the lips, an inter-ocular distance
-SHADOW = 0.4  # of the light of lips: what lies between them where they nearly touch
 CAVITY = np.array([0.085, 0.03, 0.025], np.float32)
 
 
@@ -198,7 +198,7 @@ def dark(opening: Opening, lips: Float32Array) -> Float32Array:
 
     It is left at its rim, where it has the colour of a shadow between the lips. lips: some of their pixels, [N, 3].
     """
-    colour = SHADOW * np.median(lips, axis=0) if len(lips) else CAVITY * opening.tones.white
+    colour = SLIT * np.median(lips, axis=0) if len(lips) else CAVITY * opening.tones.white
     return np.broadcast_to(opening.tones.faded(colour.astype(np.float32)), (*opening.shape.shape, 3))
 
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from latentface.head.geometry import Box
-from latentface.head.interior import FURTHER, LAST, NARROW, SHADOW, Opening, _draw_out, dark, grow_row
+from latentface.head.interior import FURTHER, LAST, NARROW, Opening, _draw_out, dark, grow_row
+from latentface.head.mouth_canvas import SLIT
 from latentface.head.shown_mouth import Cavity, Shown
 from latentface.head.tones import Tones
 from tests.helpers.head_picture import OPEN, picture, place
@@ -97,7 +98,7 @@ def test_what_is_painted_over_is_the_shadow_of_lips() -> None:
     tones = Tones(np.zeros(3, np.float32), np.full(3, 240, np.float32))
     opening = Opening(box, map_ + 1, np.zeros((3, 4, 3), np.float32), map_, 0.0, tones, None, 1.0)
     filled = dark(opening, np.float32([LIP, LIP, (255, 255, 255)]))
-    assert filled.shape == (3, 4, 3) and np.allclose(filled, SHADOW * np.array(LIP), atol=0.01)
+    assert filled.shape == (3, 4, 3) and np.allclose(filled, SLIT * np.array(LIP), atol=0.01)
     assert dark(opening, np.zeros((0, 3), np.float32)).max() < 30, "where no lip is seen it is nearly black"
     print_ = replace(opening, tones=tones._replace(black=np.full(3, 60, np.float32)))
     assert dark(print_, np.zeros((0, 3), np.float32)).min() > 60, "but not in a faded print"
