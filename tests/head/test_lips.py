@@ -7,7 +7,9 @@ import pytest
 from scipy import ndimage
 
 from latentface.head.drive import Driver
-from latentface.head.lips import spread_light
+from latentface.head.field import find_field
+from latentface.head.lips import join_lips, spread_light
+from latentface.head.motion import Gain, Motion
 from tests.helpers.head_picture import HEIGHT, WIDTH, model, place
 
 
@@ -40,3 +42,19 @@ def test_the_line_between_lips_that_slide_over_each_other_does_not_break_into_do
     middle = np.rint(np.interp(across, lips[:, 0], lips[:, 1])).astype(int)
     darkness = [driven.photo[row - 3 : row + 4, x, 0].sum() for row, x in zip(middle, across, strict=True)]
     assert np.abs(np.diff(np.array(darkness, float), 2)).mean() < 25  # 43 if each pixel is of one lip or the other
+
+
+def test_folds_beside_the_lips_are_not_where_lips_meet() -> None:
+    after = place({"mouthFrown": 1.25, "mouthStretch": 1.25, "mouthLowerDown": 1.25, "noseSneer": 1.2})
+    photo = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
+    scene = Driver(photo, model(), place()).scene
+    field = find_field(scene, after)
+    assert field is not None
+    still = Gain(np.ones((field.box.height, field.box.width, 3), np.float32), 1)
+    moved = np.full((field.box.height, field.box.width, 3), -1, np.float32)
+    join_lips(photo, scene, moved, after, Motion(field.box, field.shift, still))
+    rows, columns = np.nonzero((moved != -1).any(axis=2))
+    inner = after[model().landmarks[60:68], :2] - [field.box.left, field.box.top]
+    (left, top), (right, bottom) = inner.min(axis=0), inner.max(axis=0)
+    assert len(rows)
+    assert ((columns > left - 3) & (columns < right + 3) & (rows > top - 3) & (rows < bottom + 3)).all()
