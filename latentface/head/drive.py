@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
-from latentface.arrays import Float32Array, Float64Array, Pixels
+from latentface.arrays import BoolArray, Float32Array, Float64Array, Pixels
 from latentface.head.creases import FaceMap, crease, fade, find_fading, find_relief, pixels_a_centimetre
 from latentface.head.eyes import BLEND, SIDES, Blink, Socket, find_blink, open_eye, with_lids
 from latentface.head.field import Field, find_field
@@ -26,6 +27,7 @@ from latentface.head.shown_mouth import Kept
 from latentface.head.spectacles import avoid, hold
 
 OUTLINE = 0.02  # inter-ocular distances: smaller motions around the head are not seen in its background
+SOFT = 0.8  # pixels over which the edge of skin that hides other skin is smoothed
 #: Inter-ocular distances from an iris beyond which lids have no effect if there are spectacles (frames and brows).
 BEHIND_GLASS = (0.2, 0.26)
 BESIDE_FRAMES = (0.005, 0.025)  # inter-ocular distances: width over which the effect of lids grows beside frames
@@ -146,6 +148,7 @@ class Driver(ObservedHead):
     def _move(self, photo: Pixels, motion: Motion, field: Field) -> tuple[Motion, Float32Array]:
         """The photo after a motion, [H, W, 3] of its box, with its background where it was if that would be seen."""
         moved = motion.move(photo)
+        _soften(moved, field.overlaps & (motion.shift == field.shift).all(axis=2))  # those of lids are drawn by themselves
         some = (slice(None, None, 4),) * 2  # the field around a head is smooth
         around = np.abs(field.shift[some][field.layer[some] < 0]).max(initial=0)
         if around < OUTLINE * self.scene.unit or self.background is None:
@@ -214,3 +217,13 @@ class Driver(ObservedHead):
         made: Pixels = picture.copy()
         made[changed] = np.rint(self.tint(picture[changed]))
         return made
+
+
+def _soften(moved: Float32Array, edges: BoolArray) -> None:
+    """Smooth the steps along the edges of skin that hides other skin, [H, W], in place."""
+    rows, columns = np.nonzero(edges)
+    if not len(rows):
+        return
+    around = np.s_[max(rows.min() - 3, 0) : rows.max() + 4, max(columns.min() - 3, 0) : columns.max() + 4]
+    smooth = ndimage.gaussian_filter(moved[around], (SOFT, SOFT, 0))
+    moved[around][edges[around]] = smooth[edges[around]]

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from latentface.arrays import Float32Array, Float64Array, Int64Array
+from latentface.arrays import BoolArray, Float32Array, Float64Array, Int64Array
 from latentface.faces.neighbours import held, within
 from latentface.head.geometry import Box, Surface, affine, extent, eye_distance, ramp
 from latentface.head.model import HeadModel
@@ -41,6 +41,7 @@ MOVED = 0.02  # pixels: a head that moves less does not move
 #: Largest displacement, as a part of the distance to the photo's border: what lies beside the border is stretched, by 3
 #: at most, and the outermost pixels are not smeared into bars.
 FARTHEST = 2 / 3
+APART = 1.5  # pixels that the motions of adjacent ones differ by if one piece of skin hides another
 ACCURACY, ROUNDS = 2e-4, 400  # convergence of the field beyond the head: change in pixels, and largest number of rounds
 
 
@@ -186,6 +187,18 @@ class Field:
     raster: Raster
     normals: Float32Array
     trust: Float32Array
+
+    @cached_property
+    def overlaps(self) -> BoolArray:
+        """Pixels on either side of an edge at which skin hides other skin, [H, W]."""
+        skin = self.layer == 0
+        found = np.zeros(skin.shape, bool)
+        for ahead, behind in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+            across, down = (np.abs(values[ahead] - values[behind]) > APART for values in np.moveaxis(self.shift, 2, 0))
+            apart = (across | down) & skin[ahead] & skin[behind]
+            found[ahead] |= apart
+            found[behind] |= apart
+        return found
 
 
 def find_field(scene: Scene, after: Float32Array) -> Field | None:

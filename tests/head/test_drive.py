@@ -5,6 +5,7 @@ import pytest
 
 from latentface.errors import UsageError
 from latentface.head.drive import drive
+from latentface.head.field import Field
 from latentface.ops import native
 from tests.helpers.head_picture import OPEN, model, picture, place, psnr
 
@@ -138,3 +139,17 @@ def test_wrong_input_is_refused():
         drive(scene.photo, model(), scene.before[:68], scene.before)
     with pytest.raises(UsageError, match=r"vertices have shape \[68, 3\]"):
         drive(scene.photo, model(), scene.before, scene.before[:68])
+
+
+def test_the_edge_of_skin_over_skin_has_no_steps(monkeypatch):
+    edge = {"mouthFrown": 1.25, "mouthStretch": 1.25, "mouthLowerDown": 1.25}
+    soft = drive(picture().photo, model(), place(), place(edge))
+    monkeypatch.setattr(Field, "overlaps", property(lambda field: np.zeros(field.layer.shape, bool)))
+    hard = drive(picture().photo, model(), place(), place(edge))
+    overlaps = np.zeros(hard.photo.shape[:2], bool)
+    monkeypatch.undo()
+    overlaps[soft.box.slices] = soft.field.overlaps
+    changed = (soft.photo != hard.photo).any(axis=2)
+    assert 10 < changed.sum() and not (changed & ~overlaps).any()
+    steps = [np.abs(np.diff(one.photo.astype(int), axis=0))[overlaps[1:] & overlaps[:-1]].mean() for one in (soft, hard)]
+    assert steps[0] < 0.8 * steps[1]

@@ -131,3 +131,16 @@ def test_nothing_is_read_from_outside_the_photo_and_no_bars_are_drawn(pushed: tu
         assert steps.min() > 0.3, f"stretched by 3 at most along axis {axis}"
     far = np.abs(np.float32(pushed)) < np.minimum(places, np.float32((199, 119)) - places) / 3
     np.testing.assert_allclose(shift[far], np.broadcast_to(np.float32(pushed), places.shape)[far], rtol=2e-3)
+
+
+def test_skin_that_hides_other_skin_has_edges(scene: Scene) -> None:
+    pushed = find_field(scene, place({"mouthFrown": 1.25, "mouthStretch": 1.25, "mouthLowerDown": 1.25}))
+    assert pushed is not None
+    rows, columns = np.nonzero(pushed.overlaps)
+    lower, chin = place()[model().landmarks[[66, 8]], 1]
+    assert len(rows) > 10
+    assert (pushed.layer[rows, columns] == 0).all()
+    assert lower < np.median(rows) + pushed.box.top < chin + 10  # the lower lip over the chin
+    talking = find_field(scene, place({"jawOpen": 0.3}))
+    assert talking is not None
+    assert not talking.overlaps.any()
