@@ -30,6 +30,9 @@ HIDDEN = 4.5  # share of the light that a groove blocks, per centimetre of depth
 LIMITS = (0.45, 1.3)  # of the ratio
 LEAST = 0.15  # least shading of a groove's side, as a part of the face's light
 SMOOTH, ROUGH, YOUNG = 0.008, 0.03, 0.6  # deviations of the skin's texture; the depth of folds in smooth skin
+#: How many times narrower skin gets where folds begin to be smoothed, and from where on they are wholly; by how many
+#: centimetres, and how much of the skin around is squeezed, inversely, for that.
+SQUEEZED, BROAD, NEAR = (1.2, 1.7), 0.14, 3.0
 PATCH = 0.03  # inter-ocular distances: the relief is what is finer than this
 STRANGE = (0.35, 0.7)  # log ratio to the surrounding skin beyond which a pixel is considered hair
 
@@ -325,11 +328,29 @@ def crease(relief: Float32Array, light: Float64Array, scene: Scene, face: FaceMa
     least = LEAST * max(float(light[0]), 1.0)
     after, before = (np.maximum(light[0] + n @ toward, least) for n in (normal, was))
     hidden = HIDDEN * np.maximum(-height, 0) / pixels_a_centimetre(scene)
-    change = (np.log(after / before) - hidden) * ramp(was[:, 2], 0.2, 0.5) * face.likeness[far]
+    change = np.zeros(skin.shape, np.float32)  # of the logarithm of light
+    change[far] = (np.log(after / before) - hidden) * ramp(was[:, 2], 0.2, 0.5) * face.likeness[far]
+    change = np.where(skin, broadened(change, face, pixels_a_centimetre(scene)), 0)
     counts = np.abs(change) > 0.004
-    far[far] = counts
-    ratio: Float32Array = np.clip(np.exp(change[counts, None] * TINT), *LIMITS).astype(np.float32)
-    return far, ratio
+    ratio: Float32Array = np.clip(np.exp(change[counts][:, None] * TINT), *LIMITS).astype(np.float32)
+    return counts, ratio
+
+
+def broadened(change: Float32Array, face: FaceMap, scale: float) -> Float32Array:
+    """The shading of folds [h, w], smoothed where the skin is squeezed: grooves there would look drawn with a pen.
+
+    scale: pixels per centimetre.
+    """
+    width, squeezed = BROAD * scale, np.zeros_like(change)
+    usual = 1 / (TEXEL * scale)  # texels a pixel
+    x, y = np.moveaxis(face.at, 2, 0)
+    for ahead, behind in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+        step = np.square(x[ahead] - x[behind]) + np.square(y[ahead] - y[behind])
+        np.maximum(squeezed[ahead], step, out=squeezed[ahead])
+    weight = ndimage.gaussian_filter(ramp(np.sqrt(squeezed) / usual, *SQUEEZED), 0.5 * width)
+    weight = np.minimum(NEAR * weight, 1)
+    broad: Float32Array = change + weight * (ndimage.gaussian_filter(change, width) - change)
+    return broad
 
 
 def find_likeness(photo: Pixels, scene: Scene) -> Float32Array:

@@ -32,8 +32,8 @@ ACTION_UNITS: dict[Emotion, dict[str, float]] = {
         "mouthLowerDown": 1.0, "jawOpen": 0.95, "mouthFrown": 0.2, "mouthPress": 0.4,
     },
     Emotion.DISGUST: {  # 4 7 9 10 15 17 24
-        "noseSneer": 1.1, "mouthUpperUp": 0.62, "mouthFrown": 1.1, "browDown": 0.22, "eyeSquint": 0.42,
-        "mouthShrugLower": 0.75, "mouthPress": 0.45, "jawOpen": 0.15,
+        "noseSneer": 1.2, "mouthUpperUp": 0.68, "mouthFrown": 1.2, "browDown": 0.24, "eyeSquint": 0.46,
+        "mouthShrugLower": 0.82, "mouthPress": 0.5, "jawOpen": 0.16,
     },
     Emotion.FEAR: {  # 1 2 4 5 15 20 25 26
         "browInnerUp": 0.65, "browOuterUp": 0.6, "browDown": 1.0, "eyeWide": 1.6, "mouthStretch": 1.25,

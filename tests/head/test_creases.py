@@ -7,10 +7,13 @@ import pytest
 
 from latentface.arrays import Float32Array, Float64Array
 from latentface.head.creases import (
+    BOTTOM,
     FADING,
     FOLDS,
+    LEFT,
     TEXEL,
     FaceMap,
+    broadened,
     crease,
     fade,
     find_fading,
@@ -88,6 +91,23 @@ def test_folds_darken_skin_by_light_from_above_and_spare_hair(scene: Scene) -> N
     other = FaceMap.of(scene, field, find_likeness(fringe, scene))
     assert other is not None
     assert crease(relief, np.array([100.0, 0, -30, 40]), scene, other)[0].sum() < 0.8 * far.sum()
+
+
+def test_a_groove_in_squeezed_skin_is_no_line_of_a_pen() -> None:
+    columns, rows = np.meshgrid(np.arange(120, dtype=np.float32), np.arange(120, dtype=np.float32))
+    scale = 10.0  # pixels per centimetre of skin that is not squeezed
+    middle = np.array([(2.35 - LEFT) / TEXEL, (-1.3 - BOTTOM) / TEXEL])  # of the fold beside the nose
+    facing = np.zeros((120, 120, 3), np.float32)
+    facing[..., 2] = 1
+    change = np.zeros((120, 120), np.float32)
+    change[:, 60] = -1  # the groove, one pixel wide
+    for times, least in ((1.0, -1.0), (3.0, -0.4)):
+        across = middle[0] + (columns - 60) * times / (TEXEL * scale)
+        at = np.stack([across, middle[1] + (rows - 60) / (TEXEL * scale)], axis=2).astype(np.float32)
+        face = FaceMap((slice(0, 120), slice(0, 120)), at, facing, np.ones((120, 120), bool), change + 2)
+        broad = broadened(change, face, scale)
+        assert broad.min() == pytest.approx(least, abs=0.12)
+        assert broad[20:100].sum() == pytest.approx(change[20:100].sum(), rel=0.01), "as much shadow as before"
 
 
 def test_a_fold_of_the_photo_fades_with_the_smile(scene: Scene) -> None:

@@ -151,5 +151,7 @@ def test_the_edge_of_skin_over_skin_has_no_steps(monkeypatch):
     overlaps[soft.box.slices] = soft.field.overlaps
     changed = (soft.photo != hard.photo).any(axis=2)
     assert 10 < changed.sum() and not (changed & ~overlaps).any()
-    steps = [np.abs(np.diff(one.photo.astype(int), axis=0))[overlaps[1:] & overlaps[:-1]].mean() for one in (soft, hard)]
+    steps = [
+        np.abs(np.diff(one.photo.astype(int), axis=0))[overlaps[1:] & overlaps[:-1]].mean() for one in (soft, hard)
+    ]
     assert steps[0] < 0.8 * steps[1]
