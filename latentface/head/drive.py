@@ -149,7 +149,7 @@ class Driver(ObservedHead):
         """The photo after a motion, [H, W, 3] of its box, with its background where it was if that would be seen."""
         moved = motion.move(photo)
         _soften(
-            moved, field.overlaps & (motion.shift == field.shift).all(axis=2)
+            moved, field.overlaps(self.scene.surface) & (motion.shift == field.shift).all(axis=2)
         )  # those of lids are drawn by themselves
         some = (slice(None, None, 4),) * 2  # the field around a head is smooth
         around = np.abs(field.shift[some][field.layer[some] < 0]).max(initial=0)

@@ -22,7 +22,7 @@ from scipy import ndimage
 
 from latentface.arrays import BoolArray, Float32Array, Float64Array, Int64Array
 from latentface.faces.neighbours import held, within
-from latentface.head.geometry import Box, Surface, affine, extent, eye_distance, ramp
+from latentface.head.geometry import Box, Surface, extent, eye_distance, ramp
 from latentface.head.model import HeadModel
 from latentface.ops.raster import Raster, normals
 from latentface.ops.warp import block_sums, enlarge, keep_inside, relax
@@ -136,13 +136,16 @@ class Scene:
         lips = np.concatenate([self.model.loops["mouth"], self.model.landmarks[48:68]])
         return Box.around(after[lips, :2], 0.06 * self.unit, *self.size)
 
+    def turned(self, after: Float32Array, vertices: Int64Array) -> Float32Array:
+        """Where vertices [N] lie after the turn of a head that moved, without its change of expression, [N, 3]."""
+        turn = self.solid @ after[self.still].astype(np.float64)
+        placed: Float32Array = (_homogeneous(self.before[vertices]) @ turn).astype(np.float32)
+        return placed
+
     def moved_lips(self, after: Float32Array) -> float:
         """How far lips and jaw moved against the skull, `Opening.amount`."""
-        lips = np.concatenate([self.model.loops["mouth"], self.model.landmarks[48:68]])
-        skull, jaw = self.teeth
-        matrix, offset = affine(after[skull], self.before[skull])
-        moving = np.concatenate([lips, jaw])
-        apart = after[moving, :2] @ matrix.T + offset - self.before[moving, :2]
+        moving = np.concatenate([self.model.loops["mouth"], self.model.landmarks[48:68], self.teeth[1]])
+        apart = after[moving, :2] - self.turned(after, moving)[:, :2]
         return float(ramp(np.linalg.norm(apart, axis=1).max(), 0.15, 0.6))
 
     @cached_property
@@ -188,14 +191,13 @@ class Field:
     normals: Float32Array
     trust: Float32Array
 
-    @cached_property
-    def overlaps(self) -> BoolArray:
-        """Pixels on either side of an edge at which skin hides other skin, [H, W]."""
-        skin = self.layer == 0
+    def overlaps(self, surface: Surface) -> BoolArray:
+        """Pixels on either side of an edge at which skin hides other skin, [H, W], but not where both lips meet."""
+        skin, lip = self.layer == 0, surface.lips(self.raster)
         found = np.zeros(skin.shape, bool)
         for ahead, behind in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
             across, down = (np.abs(values[ahead] - values[behind]) > APART for values in np.moveaxis(self.shift, 2, 0))
-            apart = (across | down) & skin[ahead] & skin[behind]
+            apart = (across | down) & skin[ahead] & skin[behind] & (lip[ahead] * lip[behind] >= 0)
             found[ahead] |= apart
             found[behind] |= apart
         return found

@@ -113,11 +113,13 @@ class Surface:
     Attributes:
         triangles: [T, 3]; a cap's middle is a vertex after the model's own.
         layer: of each triangle: 0 skin, 1 mouth, 2 the left eye, 3 the right eye.
+        lip: of each triangle: 1 the upper lip, -1 the lower one, 0 neither.
         rings: the cap's rings, in the order of their layers.
     """
 
     triangles: npt.NDArray[np.int32]
     layer: npt.NDArray[np.int8]
+    lip: npt.NDArray[np.int8]
     rings: tuple[Int64Array, ...]
 
     @cached_property
@@ -131,6 +133,10 @@ class Surface:
         """The layer of each triangle, and last the -1 of no triangle, which an index of -1 reads."""
         return np.append(self.layer, np.int8(-1))
 
+    @cached_property
+    def _lip_or_none(self) -> npt.NDArray[np.int8]:
+        return np.append(self.lip, np.int8(0))
+
     @classmethod
     def of(cls, model: HeadModel) -> Surface:
         """The surface of a head: its skin, and a fan over each of its openings, seen from either side."""
@@ -141,7 +147,10 @@ class Surface:
             fan = np.stack([ring, np.roll(ring, -1), middle], axis=1)
             triangles += [fan, fan[:, ::-1]]  # seen from either side
             layers.append(np.full(2 * len(fan), k + 1, np.int8))
-        return cls(np.concatenate(triangles).astype(np.int32), np.concatenate(layers), rings)
+        sides = model.regions["upper_lip"] - model.regions["lower_lip"]
+        lip = np.sign(sides[triangles[0]].mean(axis=1)).astype(np.int8)
+        triangle, layer = np.concatenate(triangles).astype(np.int32), np.concatenate(layers)
+        return cls(triangle, layer, np.pad(lip, (0, len(triangle) - len(lip))), rings)
 
     def closed(self, values: Float32Array) -> Float32Array:
         """Values of the model's vertices [V, C], and those of the caps' middles after them."""
@@ -156,6 +165,10 @@ class Surface:
     def layers(self, raster: Raster) -> npt.NDArray[np.int8]:
         """The layer seen at each pixel, -1 where there is none, [H, W]."""
         return self._layer_or_none[raster.index]
+
+    def lips(self, raster: Raster) -> npt.NDArray[np.int8]:
+        """The lip seen at each pixel: 1 the upper, -1 the lower, 0 neither, [H, W]."""
+        return self._lip_or_none[raster.index]
 
 
 def brightness(picture: npt.NDArray[Any]) -> npt.NDArray[Any]:

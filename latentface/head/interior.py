@@ -102,9 +102,7 @@ def _own(
         return np.zeros((box.height, box.width, 3), np.float32), np.zeros((box.height, box.width), np.float32), 0.0
     places, unit = box.places(), scene.unit
     colours, weights, sources = [], [], []
-    for sign, vertices in zip((1, -1), scene.teeth, strict=True):
-        matrix, offset = affine(after[vertices], scene.before[vertices])
-        source = (places @ matrix.T + offset).astype(np.float32)
+    for sign, source in zip((1, -1), find_sources(scene, after, places), strict=True):
         side = ramp(np.clip(sign * (shown.bite - source[..., 1]), -unit, unit), -0.01 * unit, 0.01 * unit)
         weights.append(ramp(shown.share(source), 0.10, 0.34) * side)
         colours.append(sample(photo, source))
@@ -120,6 +118,29 @@ def _own(
         mixed += deep[..., None] * (sample(photo, drawn) - mixed)
     kept = np.maximum.reduce([upper, lower, deep])
     return mixed.astype(np.float32), kept.astype(np.float32), float(ramp(columns, *ROW))
+
+
+def find_sources(scene: Scene, after: Float32Array, places: Float32Array) -> tuple[Float32Array, Float32Array]:
+    """Where places [..., 2] behind the lips come from that move with the skull, and those with the jaw, [..., 2].
+
+    All is as far in front as the lips are: if teeth turned behind them, what would be uncovered is not in the photo.
+    """
+    model, before = scene.model, scene.before
+    lips = np.concatenate([model.loops["mouth"], model.landmarks[48:68]])
+    turned = scene.turned(after, lips)[:, :2]
+    middle, ends = turned.mean(axis=0), turned[-20 + np.array([0, 6])]
+    along = (ends[1] - ends[0]) / max(float(np.square(ends[1] - ends[0]).sum()), 1e-6)  # corner to corner
+
+    def terms(at: Float32Array) -> Float32Array:
+        away = at - middle
+        return np.concatenate([away, np.square(away @ along)[..., None], np.ones_like(away[..., :1])], axis=-1)
+
+    fitted = np.linalg.lstsq(terms(turned), before[lips, :2], rcond=None)[0]
+    found = []
+    for vertices in scene.teeth:
+        matrix, offset = affine(after[vertices], scene.turned(after, vertices))
+        found.append((terms(places @ matrix.T + offset) @ fitted).astype(np.float32))
+    return found[0], found[1]
 
 
 def _draw_out(

@@ -117,11 +117,9 @@ def join_lips(photo: Pixels, scene: Scene, moved: Float32Array, after: Float32Ar
     box = scene.lips_box(after)
     if not (box.width and box.height):
         return
-    regions, surface = scene.model.regions, scene.surface
+    surface = scene.surface
     seen = surface.seen(after, box, SAMPLES)
-    shift = seen.interpolate(surface.closed(scene.before[:, :2] - after[:, :2]))
-    side = regions["upper_lip"] - regions["lower_lip"]  # folds beside the lips, whose sources are apart too, have one
-    lip = seen.interpolate(surface.closed(side[:, None]))[..., 0]
+    shift, lip = seen.interpolate(surface.closed(scene.before[:, :2] - after[:, :2])), surface.lips(seen)
     seam = np.zeros(lip.shape, bool)
     for ahead, behind in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
         apart = (np.abs(shift[ahead] - shift[behind]).max(axis=2) > APART) & (lip[ahead] * lip[behind] < 0)

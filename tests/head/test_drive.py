@@ -6,6 +6,7 @@ import pytest
 from latentface.errors import UsageError
 from latentface.head.drive import drive
 from latentface.head.field import Field
+from latentface.head.geometry import Surface
 from latentface.ops import native
 from tests.helpers.head_picture import OPEN, model, picture, place, psnr
 
@@ -144,11 +145,11 @@ def test_wrong_input_is_refused():
 def test_the_edge_of_skin_over_skin_has_no_steps(monkeypatch):
     edge = {"mouthFrown": 1.25, "mouthStretch": 1.25, "mouthLowerDown": 1.25}
     soft = drive(picture().photo, model(), place(), place(edge))
-    monkeypatch.setattr(Field, "overlaps", property(lambda field: np.zeros(field.layer.shape, bool)))
+    monkeypatch.setattr(Field, "overlaps", lambda field, surface: np.zeros(field.layer.shape, bool))
     hard = drive(picture().photo, model(), place(), place(edge))
     overlaps = np.zeros(hard.photo.shape[:2], bool)
     monkeypatch.undo()
-    overlaps[soft.box.slices] = soft.field.overlaps
+    overlaps[soft.box.slices] = soft.field.overlaps(Surface.of(model()))
     changed = (soft.photo != hard.photo).any(axis=2)
     assert changed.sum() > 10 and not (changed & ~overlaps).any()
     steps = [

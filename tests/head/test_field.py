@@ -136,11 +136,16 @@ def test_nothing_is_read_from_outside_the_photo_and_no_bars_are_drawn(pushed: tu
 def test_skin_that_hides_other_skin_has_edges(scene: Scene) -> None:
     pushed = find_field(scene, place({"mouthFrown": 1.25, "mouthStretch": 1.25, "mouthLowerDown": 1.25}))
     assert pushed is not None
-    rows, columns = np.nonzero(pushed.overlaps)
+    rows, columns = np.nonzero(pushed.overlaps(scene.surface))
     lower, chin = place()[model().landmarks[[66, 8]], 1]
     assert len(rows) > 10
     assert (pushed.layer[rows, columns] == 0).all()
     assert lower < np.median(rows) + pushed.box.top < chin + 10  # the lower lip over the chin
     talking = find_field(scene, place({"jawOpen": 0.3}))
     assert talking is not None
-    assert not talking.overlaps.any()
+    assert not talking.overlaps(scene.surface).any()
+
+
+def test_lips_do_not_move_against_a_skull_that_turns(scene: Scene) -> None:
+    assert scene.moved_lips(place(yaw=20, roll=10)) == 0
+    assert scene.moved_lips(place({"jawOpen": 0.1}, yaw=20)) == 1

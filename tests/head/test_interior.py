@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from latentface.head.field import Scene
 from latentface.head.geometry import Box
-from latentface.head.interior import FURTHER, LAST, NARROW, Opening, _draw_out, dark, grow_row
+from latentface.head.interior import FURTHER, LAST, NARROW, Opening, _draw_out, dark, find_sources, grow_row
 from latentface.head.mouth_canvas import SLIT
 from latentface.head.shown_mouth import Cavity, Shown
 from latentface.head.tones import Tones
-from tests.helpers.head_picture import OPEN, picture, place
+from tests.helpers.head_picture import HEIGHT, OPEN, WIDTH, model, picture, place
 
 UNIT = 80.0
 WHITE, LIP = (220.0, 215.0, 205.0), (190.0, 90.0, 90.0)
@@ -102,3 +103,26 @@ def test_what_is_painted_over_is_the_shadow_of_lips() -> None:
     assert dark(opening, np.zeros((0, 3), np.float32)).max() < 30, "where no lip is seen it is nearly black"
     print_ = replace(opening, tones=tones._replace(black=np.full(3, 60, np.float32)))
     assert dark(print_, np.zeros((0, 3), np.float32)).min() > 60, "but not in a faded print"
+
+
+def test_what_is_behind_the_lips_turns_with_them() -> None:
+    before = place(OPEN)
+    scene = Scene.of(model(), before, HEIGHT, WIDTH)
+    rim = model().loops["mouth"]
+    after = place(OPEN, yaw=20, roll=5)
+    for source in find_sources(scene, after, after[rim, :2]):
+        assert np.abs(source - before[rim, :2]).max() < 0.03 * scene.unit
+    spoken = place({**OPEN, "jawOpen": 0.3}, yaw=20, roll=5)
+    upper, lower = find_sources(scene, spoken, after[rim, :2])
+    assert np.abs(upper - before[rim, :2]).max() < 0.05 * scene.unit  # the skull stays below the lips
+    assert (before[rim, 1] - lower[:, 1]).min() > 0.05 * scene.unit  # the jaw came down
+
+
+def test_the_teeth_of_a_turned_head_are_those_of_the_photo() -> None:
+    smiling = picture(teeth=True)
+    driven = smiling.driver().drive(place(OPEN, yaw=15))
+    assert driven.opening is not None and driven.opening.amount == 0 and driven.hole is None
+    there = np.rint(place(OPEN, yaw=15)[model().landmarks[60:68], :2].mean(axis=0)).astype(int)
+    here = np.rint(place(OPEN)[model().landmarks[60:68], :2].mean(axis=0)).astype(int)
+    tooth, shown = driven.photo[there[1], there[0]], smiling.photo[here[1], here[0]]
+    assert np.abs(tooth.astype(int) - shown).max() < 25
