@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from latentface.arrays import Float32Array, Int64Array, Pixels
+from latentface.arrays import BoolArray, Float32Array, Int64Array, Pixels
 from latentface.head.field import Field, Scene
 from latentface.head.geometry import Box, affine, ramp
 from latentface.head.light import TINT
-from latentface.head.mask_edges import column_edges, usual_height
+from latentface.head.mask_edges import column_edges
 from latentface.head.mouth_canvas import SLIT
 from latentface.head.shown_mouth import FRINGE, Kept, Shown
 from latentface.head.tones import Tones
@@ -36,7 +36,10 @@ CLEAN = (0.04, 0.01)  # the same: teeth go on upwards as they are on average so 
 BESIDE, CORNER = (0.12, 0.25), 0.12  # the same: so far a row of teeth goes on to the sides, and how fast it gets darker
 LAST = 1.5  # pixels from the interior's end to the last row that is surely no lip, and least height of lower teeth
 FURTHER = (0.06, 0.09)  # inter-ocular distances that this row goes on downwards, to the edge of the fitted lip
-NARROW = 0.65  # the light that teeth lose until lips that showed them meet
+NARROW, ALONG = (
+    0.65,
+    0.03,
+)  # the light that teeth lose until lips that showed them meet; inter-ocular distances: how near
 FALL = {"tongue": 1.1, "gums_lower": 1.6}  # how fast light falls behind the lips, an inter-ocular distance
 CAVITY = np.array([0.085, 0.03, 0.025], np.float32)
 
@@ -86,8 +89,6 @@ def find_opening(
     if not inside.any():
         return None
     own, moved, columns = _own(photo, scene, shown, after, box, inside, kept.cavity)
-    if shown.height:
-        own *= 1 - NARROW * max(0.0, 1 - usual_height(inside > 0.5) / shown.height) ** 2 * TINT  # by red lips
     return Opening(box, inside, own, moved, kept.row * columns, tones, shown.teeth, scene.moved_lips(after))
 
 
@@ -117,7 +118,27 @@ def _own(
     if deep.any():
         mixed += deep[..., None] * (sample(photo, drawn) - mixed)
     kept = np.maximum.reduce([upper, lower, deep])
+    closer = closed(inside > 0.5, shown, sources[0][..., 0], unit)
+    mixed *= 1 - NARROW * np.square(closer)[..., None] * TINT  # by red lips
     return mixed.astype(np.float32), kept.astype(np.float32), float(ramp(columns, *ROW))
+
+
+def closed(inside: BoolArray, shown: Shown, column: Float32Array, unit: float) -> Float32Array:
+    """How far lips are closer to each other than in the photo, 1 where they meet, [H, W].
+
+    Args:
+        inside: the mouth after the change, [H, W].
+        shown: what the photo shows.
+        column: that of the photo from which each pixel comes, [H, W].
+        unit: the inter-ocular distance in pixels.
+    """
+    now, was = (
+        ndimage.gaussian_filter1d(mask.sum(axis=0).astype(np.float32), ALONG * unit, mode="nearest")
+        for mask in (inside, shown.mask)
+    )
+    before = np.interp(column - shown.box.left, np.arange(len(was)), was)
+    closer: Float32Array = np.maximum(1 - (now + 0.5) / (before + 0.5), 0).astype(np.float32)
+    return closer
 
 
 def find_sources(scene: Scene, after: Float32Array, places: Float32Array) -> tuple[Float32Array, Float32Array]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from latentface.head.field import Scene
 from latentface.head.geometry import Box
-from latentface.head.interior import FURTHER, LAST, NARROW, Opening, _draw_out, dark, find_sources, grow_row
+from latentface.head.interior import FURTHER, LAST, NARROW, Opening, _draw_out, closed, dark, find_sources, grow_row
 from latentface.head.mouth_canvas import SLIT
 from latentface.head.shown_mouth import Cavity, Shown
 from latentface.head.tones import Tones
@@ -55,6 +55,19 @@ def test_teeth_get_darker_as_lips_close_over_them() -> None:
         firm = (opening.kept > 0.9) & (opening.shape > 0.5)
         light.append(np.median(opening.own[firm]))
     assert light[0] > 1.03 * light[1] > 1.1 * light[2] > (1 - NARROW) * light[0]
+
+
+def test_teeth_get_dark_where_lips_close_and_nowhere_else() -> None:
+    width, height = 80, 24
+    rows, columns = np.mgrid[:height, :width]
+    nothing = np.zeros((height, width), bool)
+    cavity = Cavity(0.0, *np.zeros((3, width), np.float32))
+    mask = (rows >= 4) & (rows < 20) & (columns >= 10) & (columns < 70)
+    shown = Shown(Box(0, 0, width, height), mask, None, nothing, np.zeros(width, np.float32), np.inf, cavity)
+    wedge = mask & (rows < 4 + (columns - 10) * 16 / 30)  # as high as in the photo from column 40 on
+    closer = closed(wedge, shown, columns.astype(np.float32), UNIT)[10]
+    assert closer[12] > 0.8 > closer[25] > 0.3 > closer[36]
+    assert closer[45:].max() < 0.05 and closer[:3].max() < 0.1
 
 
 def test_a_mouth_that_opens_wider_is_drawn_out_from_upper_teeth_to_the_lower_lip() -> None:
