@@ -117,7 +117,8 @@ class Driver(ObservedHead):
             still.hold(shift, box)
             part = (slice(gain.step // 2, None, gain.step),) * 2
             gain = replace(gain, values=1 + (gain.values - 1) * still.uncovered(box)[part][..., None])
-        motion, moved = self._move(photo, Motion(box, shift, gain), field)
+        apart = np.where((field.layer == 0)[..., None], shift - field.mesh, 0).astype(np.float32)
+        motion, moved = self._move(photo, Motion(box, shift, gain, apart), field)
         if change is not None:
             self._fold(moved, field, change)
         for blink in blinks:

@@ -127,6 +127,13 @@ class Scene:
         return inverse
 
     @cached_property
+    def upright(self) -> Float64Array:
+        """The affine map [4, 3] from the mean head, in centimetres, to this one in the photo, by least squares."""
+        still = _homogeneous(self.model.neutral[self.still])
+        found = np.linalg.lstsq(still, self.before[self.still].astype(np.float64), rcond=None)[0]
+        return np.asarray(found, np.float64)
+
+    @cached_property
     def teeth(self) -> tuple[Int64Array, Int64Array]:
         """The vertices of the upper and of the lower teeth."""
         return np.unique(self.model.part("teeth_upper")), np.unique(self.model.part("teeth_lower"))
@@ -136,16 +143,20 @@ class Scene:
         lips = np.concatenate([self.model.loops["mouth"], self.model.landmarks[48:68]])
         return Box.around(after[lips, :2], 0.06 * self.unit, *self.size)
 
-    def turned(self, after: Float32Array, vertices: Int64Array) -> Float32Array:
-        """Where vertices [N] lie after the turn of a head that moved, without its change of expression, [N, 3]."""
+    def turned(self, after: Float32Array, points: npt.NDArray[np.floating]) -> Float32Array:
+        """Where points [N, 3] of a head lie after its turn, without its change of expression, [N, 3]."""
         turn = self.solid @ after[self.still].astype(np.float64)
-        placed: Float32Array = (_homogeneous(self.before[vertices]) @ turn).astype(np.float32)
+        placed: Float32Array = (_homogeneous(points) @ turn).astype(np.float32)
         return placed
+
+    def placed(self, points: npt.ArrayLike) -> Float64Array:
+        """Where points [N, 3] of the mean head, in centimetres, lie in the photo, [N, 3]."""
+        return np.asarray(_homogeneous(np.asarray(points)) @ self.upright, np.float64)
 
     def moved_lips(self, after: Float32Array) -> float:
         """How far lips and jaw moved against the skull, `Opening.amount`."""
         moving = np.concatenate([self.model.loops["mouth"], self.model.landmarks[48:68], self.teeth[1]])
-        apart = after[moving, :2] - self.turned(after, moving)[:, :2]
+        apart = after[moving, :2] - self.turned(after, self.before[moving])[:, :2]
         return float(ramp(np.linalg.norm(apart, axis=1).max(), 0.15, 0.6))
 
     @cached_property
@@ -180,12 +191,14 @@ class Field:
     Attributes:
         box: where; outside nothing moves.
         shift: d in pixels, [H, W, 2].
+        mesh: that of the head alone, where its skin is seen, [H, W, 2].
         layer: what is seen after the change: 0 skin, 1 mouth, 2 and 3 eyes, -1 none of the head, [H, W].
         raster: the head after the change. normals: its skin's, [V, 3]. trust: how far each vertex counts, [V].
     """
 
     box: Box
     shift: Float32Array
+    mesh: Float32Array
     layer: npt.NDArray[np.int8]
     raster: Raster
     normals: Float32Array
@@ -228,7 +241,7 @@ def find_field(scene: Scene, after: Float32Array) -> Field | None:
     turned = Turn.between(scene, after).at(blocks, fade)
     shift = _continue(mesh, layer, turned, scene.carried(after, blocks), scene.held(box, blocks), step, fade)
     inside = keep_inside(shift, box.left, box.top, scene.size, FARTHEST)
-    return Field(box, inside, layer, seen, facing, trust)
+    return Field(box, inside, mesh[..., :2], layer, seen, facing, trust)
 
 
 @dataclass(frozen=True)

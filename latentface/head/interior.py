@@ -148,7 +148,7 @@ def find_sources(scene: Scene, after: Float32Array, places: Float32Array) -> tup
     """
     model, before = scene.model, scene.before
     lips = np.concatenate([model.loops["mouth"], model.landmarks[48:68]])
-    turned = scene.turned(after, lips)[:, :2]
+    turned = scene.turned(after, before[lips])[:, :2]
     middle, ends = turned.mean(axis=0), turned[-20 + np.array([0, 6])]
     along = (ends[1] - ends[0]) / max(float(np.square(ends[1] - ends[0]).sum()), 1e-6)  # corner to corner
 
@@ -159,7 +159,7 @@ def find_sources(scene: Scene, after: Float32Array, places: Float32Array) -> tup
     fitted = np.linalg.lstsq(terms(turned), before[lips, :2], rcond=None)[0]
     found = []
     for vertices in scene.teeth:
-        matrix, offset = affine(after[vertices], scene.turned(after, vertices))
+        matrix, offset = affine(after[vertices], scene.turned(after, before[vertices]))
         found.append((terms(places @ matrix.T + offset) @ fitted).astype(np.float32))
     return found[0], found[1]
 

@@ -14,7 +14,7 @@ from latentface.head.geometry import Box, ramp
 from latentface.head.mask_edges import smooth_edges
 from latentface.head.motion import Motion
 from latentface.head.shown_mouth import Shown
-from latentface.ops.raster import sample
+from latentface.ops.raster import Raster, sample
 
 _Value = TypeVar("_Value", bound=np.generic)
 
@@ -41,8 +41,7 @@ def cut_lips(
         box: around the lips.
     """
     surface = scene.surface
-    seen = surface.seen(after, box, SAMPLES)
-    shift = seen.interpolate(surface.closed(scene.before[:, :2] - after[:, :2]))
+    seen, shift = find_shifts(scene, after, motion, box)
     places = box.places(SAMPLES)
     layers = surface.layers(seen)
     mouth = layers == 1
@@ -74,6 +73,19 @@ def cut_lips(
     light = spread_light(mixed, known, light, LIGHT_WIDTH * scene.unit)
     skin[mixed] = np.where(total > 0, clean * light[:, None], skin[mixed])
     return share, skin
+
+
+def find_shifts(scene: Scene, after: Float32Array, motion: Motion, box: Box) -> tuple[Raster, Float32Array]:
+    """What is seen at the samples of a box, and the source of each relative to it, [H * SAMPLES, W * SAMPLES, 2]."""
+    surface = scene.surface
+    seen = surface.seen(after, box, SAMPLES)
+    shift = seen.interpolate(surface.closed(scene.before[:, :2] - after[:, :2]))
+    if motion.apart is not None:
+        here, there = box.shared(motion.box)
+        apart = np.zeros((box.height, box.width, 2), np.float32)
+        apart[here] = motion.apart[there]
+        shift += apart.repeat(SAMPLES, axis=0).repeat(SAMPLES, axis=1)
+    return seen, shift
 
 
 def _by_pixel(samples: npt.NDArray[_Value]) -> npt.NDArray[_Value]:
@@ -117,9 +129,8 @@ def join_lips(photo: Pixels, scene: Scene, moved: Float32Array, after: Float32Ar
     box = scene.lips_box(after)
     if not (box.width and box.height):
         return
-    surface = scene.surface
-    seen = surface.seen(after, box, SAMPLES)
-    shift, lip = seen.interpolate(surface.closed(scene.before[:, :2] - after[:, :2])), surface.lips(seen)
+    seen, shift = find_shifts(scene, after, motion, box)
+    lip = scene.surface.lips(seen)
     seam = np.zeros(lip.shape, bool)
     for ahead, behind in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
         apart = (np.abs(shift[ahead] - shift[behind]).max(axis=2) > APART) & (lip[ahead] * lip[behind] < 0)

@@ -31,12 +31,15 @@ class Motion:
         box: a box of the photo.
         shift: the source of each pixel, relative to it, lids included, [H, W, 2].
         gain: of their values.
+        apart: how far sources of skin lie from where the mesh has them, as beside spectacles, which hold skin back,
+            [H, W, 2]; None if nowhere.
         behind: how much of each pixel is background before and after the motion, and keeps still, [H, W]; None without.
     """
 
     box: Box
     shift: Float32Array
     gain: Gain
+    apart: Float32Array | None = None
     behind: Float32Array | None = None
 
     def gains(self, rows: slice) -> Float32Array:

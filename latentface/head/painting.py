@@ -61,8 +61,8 @@ def paint_opening(
     taken = is_taken(source, other, mask, frame, network.config)
     own = np.zeros_like(opening.kept) if taken else opening.kept * opening.row
     unit = inter_ocular(upper_jaw)
-    beside = 1 + 2 * edge_reach(frame.to_photo(network.config))  # beside what is kept, lips stay as they are
-    own = np.where(hole < 1, ndimage.grey_dilation(own, size=(beside, beside)), own)
+    seen, beside = own, 1 + 2 * edge_reach(frame.to_photo(network.config))
+    own = np.where(hole < 1, ndimage.grey_dilation(own, size=(beside, beside)), own)  # beside it, lips stay as they are
     if float((hole * (1 - own)).sum()) < SLIVER * unit**2:
         return driven.photo
     rows = _rows(mask, opening.kept, opening.row, opening.box, frame, network.config)
@@ -74,8 +74,19 @@ def paint_opening(
     share, made = mask[there][..., None], painted[there].astype(np.float32)
     faded = made + share * (opening.tones.faded(made) - made)
     mixed = own[..., None] * driven.photo[there] + (1 - own[..., None]) * faded
+    _join(mixed, driven.lips, hole, (own > 0) & (seen < 0.5))
     painted[there] = np.rint(mixed).astype(np.uint8)
     return painted
+
+
+def _join(mixed: Float32Array, lips: Float32Array, hole: Float32Array, where: BoolArray) -> None:
+    """Mix pixels on the edge of lips with the nearest ones inside the hole [H, W], some of them, in place."""
+    edge = where & (hole > 0) & (hole < 1)
+    if not edge.any() or not (hole >= 1).any():
+        return
+    rows, columns = ndimage.distance_transform_edt(hole < 1, return_distances=False, return_indices=True)[:, edge]
+    share = hole[edge][:, None]
+    mixed[edge] = share * mixed[rows, columns] + (1 - share) * lips[edge]
 
 
 def _rows(

@@ -216,9 +216,14 @@ def avoid(spectacles: Spectacles, scene: Scene, after: Float32Array, shift: Floa
 
 
 def _rigid(scene: Scene, after: Float32Array) -> tuple[Float64Array, Float64Array]:
-    """The map from places after a change to those before, of the eyeballs: frames go with them."""
-    balls = _balls(scene)
-    return affine(after[balls], scene.before[balls])
+    """The map from places after a change to those before, of frames, which turn with the skull in the eyes' plane.
+
+    They lie farther in front, but eyes that moved behind them would have to be drawn where frames were.
+    """
+    model = scene.model
+    _, high, far = model.neutral[model.landmarks[36:48]].mean(axis=0)
+    frames = scene.placed([(-1, high, far), (1, high, far), (0, high - 1, far), (0, high + 1, far)])
+    return affine(scene.turned(after, frames), frames.astype(np.float32))
 
 
 def _balls(scene: Scene) -> BoolArray:

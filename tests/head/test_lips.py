@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from latentface.head.drive import Driver
 from latentface.head.field import find_field
-from latentface.head.lips import join_lips, spread_light
+from latentface.head.lips import find_shifts, join_lips, spread_light
 from latentface.head.motion import Gain, Motion
 from tests.helpers.head_picture import HEIGHT, WIDTH, model, place
 
@@ -58,3 +60,15 @@ def test_folds_beside_the_lips_are_not_where_lips_meet() -> None:
     (left, top), (right, bottom) = inner.min(axis=0), inner.max(axis=0)
     assert len(rows)
     assert ((columns > left - 3) & (columns < right + 3) & (rows > top - 3) & (rows < bottom + 3)).all()
+
+
+def test_lips_come_from_where_the_skin_around_them_comes_from() -> None:
+    before, after = place(), place({"jawOpen": 0.2})
+    photo = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    scene = Driver(photo, model(), before).scene
+    box = scene.lips_box(after)
+    gain = Gain(np.ones((box.height, box.width, 3), np.float32), 1)
+    free = Motion(box, np.zeros((box.height, box.width, 2), np.float32), gain)
+    held = replace(free, apart=np.full((box.height, box.width, 2), (2.0, -1.0), np.float32))
+    apart = find_shifts(scene, after, held, box)[1] - find_shifts(scene, after, free, box)[1]
+    assert apart.reshape(-1, 2) == pytest.approx(np.broadcast_to((2.0, -1.0), (apart.size // 2, 2)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -77,6 +79,19 @@ def green_mouth(jaw: np.ndarray) -> OwnMouth:
     photo = coloured()
     photo[mask > 0] = (40, 200, 40)
     return take_mouth(photo, mask, MouthFrame.from_landmarks(jaw), hub.mouth().config)
+
+
+def test_the_edge_of_lips_beside_kept_teeth_takes_what_is_painted_there(jaw: np.ndarray) -> None:
+    hole, kept = np.zeros((40, 40), np.float32), np.zeros((40, 40), np.float32)
+    hole[10:30, 8:32], kept[10:24, 8:32] = 1.0, 1.0
+    hole[30, 8:32] = 0.5
+    shown = driven(hole, 1.0)
+    assert shown.opening is not None
+    shown = replace(shown, opening=replace(shown.opening, kept=kept))
+    shown.photo[BOX.slices][30, 8:32] = 0  # left black below what is kept
+    painted = paint_opening(shown, jaw, hub.mouth())[BOX.slices].astype(float)
+    expected = 0.5 * painted[29, 12:28] + 0.5 * np.array(SKIN)
+    assert np.abs(painted[30, 12:28] - expected).max() < 5
 
 
 def test_two_people_never_share_a_mouth(jaw: np.ndarray) -> None:

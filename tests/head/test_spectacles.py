@@ -9,6 +9,7 @@ from latentface import hub
 from latentface.head import observed
 from latentface.head.drive import Driver
 from latentface.head.eyeball import EyeWhite
+from latentface.head.field import find_field
 from latentface.head.spectacles import _are_spectacles, find_spectacles, hold, patch_places
 from tests.helpers.head_picture import frames, model, picture, place
 
@@ -60,6 +61,19 @@ def test_frames_turn_with_the_head():
     middle = np.array([150.0, 165.0])
     there = np.rint((np.stack([x, y], axis=1) - middle) @ turn.T + middle).astype(int)
     assert (driven[there[:, 1], there[:, 0]].mean(axis=1) < 100).mean() > 0.8
+
+
+def test_frames_turn_in_the_plane_of_the_eyes_and_hold_no_mouth_back():
+    scene = picture(spectacles=True).driver()
+    after = place(yaw=18)
+    field = find_field(scene.scene, after)
+    held = field.shift.copy()
+    hold(scene.spectacles, scene.scene, after, held, field.box)
+    away = np.linalg.norm(held - field.shift, axis=2)
+    eyes, lips = (np.rint(after[model().landmarks[part], :2]).astype(int) for part in (slice(36, 48), slice(48, 60)))
+    corner = [field.box.left, field.box.top]
+    assert away[tuple((eyes - corner).T[::-1])].max() < 0.02 * scene.scene.unit
+    assert away[tuple((lips - corner).T[::-1])].max() < 0.5
 
 
 def test_skin_never_takes_the_colour_of_frames():
