@@ -149,9 +149,8 @@ class Driver(ObservedHead):
     def _move(self, photo: Pixels, motion: Motion, field: Field) -> tuple[Motion, Float32Array]:
         """The photo after a motion, [H, W, 3] of its box, with its background where it was if that would be seen."""
         moved = motion.move(photo)
-        _soften(
-            moved, field.overlaps(self.scene.surface) & (motion.shift == field.shift).all(axis=2)
-        )  # those of lids are drawn by themselves
+        elsewhere = (motion.shift == field.shift).all(axis=2)  # lids are drawn by themselves
+        _soften(moved, field.overlaps(self.scene.surface) & elsewhere)
         some = (slice(None, None, 4),) * 2  # the field around a head is smooth
         around = np.abs(field.shift[some][field.layer[some] < 0]).max(initial=0)
         if around < OUTLINE * self.scene.unit or self.background is None:

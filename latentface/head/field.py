@@ -138,15 +138,22 @@ class Scene:
         """The vertices of the upper and of the lower teeth."""
         return np.unique(self.model.part("teeth_upper")), np.unique(self.model.part("teeth_lower"))
 
+    @cached_property
+    def lips(self) -> Int64Array:
+        """The vertices of the mouth's rim and of the landmarks of lips."""
+        return np.concatenate([self.model.loops["mouth"], self.model.landmarks[48:68]])
+
     def lips_box(self, after: Float32Array) -> Box:
         """The lips of a head that moved, and a margin; it may be empty."""
-        lips = np.concatenate([self.model.loops["mouth"], self.model.landmarks[48:68]])
-        return Box.around(after[lips, :2], 0.06 * self.unit, *self.size)
+        return Box.around(after[self.lips, :2], 0.06 * self.unit, *self.size)
+
+    def turn(self, after: Float32Array) -> Float64Array:
+        """The affine map [4, 3] of a skull that moved, from its places before to those after, by least squares."""
+        return np.asarray(self.solid @ after[self.still].astype(np.float64), np.float64)
 
     def turned(self, after: Float32Array, points: npt.NDArray[np.floating]) -> Float32Array:
         """Where points [N, 3] of a head lie after its turn, without its change of expression, [N, 3]."""
-        turn = self.solid @ after[self.still].astype(np.float64)
-        placed: Float32Array = (_homogeneous(points) @ turn).astype(np.float32)
+        placed: Float32Array = (_homogeneous(points) @ self.turn(after)).astype(np.float32)
         return placed
 
     def placed(self, points: npt.ArrayLike) -> Float64Array:
@@ -155,7 +162,7 @@ class Scene:
 
     def moved_lips(self, after: Float32Array) -> float:
         """How far lips and jaw moved against the skull, `Opening.amount`."""
-        moving = np.concatenate([self.model.loops["mouth"], self.model.landmarks[48:68], self.teeth[1]])
+        moving = np.concatenate([self.lips, self.teeth[1]])
         apart = after[moving, :2] - self.turned(after, self.before[moving])[:, :2]
         return float(ramp(np.linalg.norm(apart, axis=1).max(), 0.15, 0.6))
 
@@ -257,7 +264,7 @@ class Turn:
     def between(cls, scene: Scene, after: Float32Array) -> Turn:
         """The similarity by the vertices that no expression moves."""
         skull = scene.before[scene.skull].astype(np.float64)
-        solid = scene.solid @ after[scene.still].astype(np.float64)
+        solid = scene.turn(after)
         u, s, vt = np.linalg.svd(solid[:2, :2].T)
         matrix = np.linalg.inv(u @ vt * s.mean())
         middle = np.mean(extent(skull), axis=0)

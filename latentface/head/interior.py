@@ -36,10 +36,8 @@ CLEAN = (0.04, 0.01)  # the same: teeth go on upwards as they are on average so 
 BESIDE, CORNER = (0.12, 0.25), 0.12  # the same: so far a row of teeth goes on to the sides, and how fast it gets darker
 LAST = 1.5  # pixels from the interior's end to the last row that is surely no lip, and least height of lower teeth
 FURTHER = (0.06, 0.09)  # inter-ocular distances that this row goes on downwards, to the edge of the fitted lip
-NARROW, ALONG = (
-    0.65,
-    0.03,
-)  # the light that teeth lose until lips that showed them meet; inter-ocular distances: how near
+NARROW = 0.65  # the light that teeth lose until lips that showed them meet
+ALONG = 0.03  # inter-ocular distances along lips over which that is smoothed
 FALL = {"tongue": 1.1, "gums_lower": 1.6}  # how fast light falls behind the lips, an inter-ocular distance
 CAVITY = np.array([0.085, 0.03, 0.025], np.float32)
 
@@ -146,17 +144,16 @@ def find_sources(scene: Scene, after: Float32Array, places: Float32Array) -> tup
 
     All is as far in front as the lips are: if teeth turned behind them, what would be uncovered is not in the photo.
     """
-    model, before = scene.model, scene.before
-    lips = np.concatenate([model.loops["mouth"], model.landmarks[48:68]])
-    turned = scene.turned(after, before[lips])[:, :2]
-    middle, ends = turned.mean(axis=0), turned[-20 + np.array([0, 6])]
-    along = (ends[1] - ends[0]) / max(float(np.square(ends[1] - ends[0]).sum()), 1e-6)  # corner to corner
+    before = scene.before
+    turned = scene.turned(after, before[scene.lips])[:, :2]
+    right, left = scene.turned(after, before[scene.model.landmarks[[48, 54]]])[:, :2]  # corners
+    middle, along = turned.mean(axis=0), (left - right) / max(float(np.square(left - right).sum()), 1e-6)
 
     def terms(at: Float32Array) -> Float32Array:
         away = at - middle
         return np.concatenate([away, np.square(away @ along)[..., None], np.ones_like(away[..., :1])], axis=-1)
 
-    fitted = np.linalg.lstsq(terms(turned), before[lips, :2], rcond=None)[0]
+    fitted = np.linalg.lstsq(terms(turned), before[scene.lips, :2], rcond=None)[0]
     found = []
     for vertices in scene.teeth:
         matrix, offset = affine(after[vertices], scene.turned(after, before[vertices]))

@@ -80,7 +80,7 @@ def paint_opening(
 
 
 def _join(mixed: Float32Array, lips: Float32Array, hole: Float32Array, where: BoolArray) -> None:
-    """Mix pixels on the edge of lips with the nearest ones inside the hole [H, W], some of them, in place."""
+    """Let some pixels on the edge of a hole [H, W] mix lips with the nearest one inside it, in place."""
     edge = where & (hole > 0) & (hole < 1)
     if not edge.any() or not (hole >= 1).any():
         return
