@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from latentface.arrays import BoolArray, Float32Array, Float64Array, Pixels
 from latentface.head.field import Field, Scene
-from latentface.head.geometry import Box, brightness, ramp
+from latentface.head.geometry import NEIGHBOURS, Box, brightness, ramp
 from latentface.head.light import TINT
 from latentface.ops.warp import read
 
@@ -344,7 +344,7 @@ def broadened(change: Float32Array, face: FaceMap, scale: float) -> Float32Array
     width, squeezed = BROAD * scale, np.zeros_like(change)
     usual = 1 / (TEXEL * scale)  # texels a pixel
     x, y = np.moveaxis(face.at, 2, 0)
-    for ahead, behind in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
+    for ahead, behind in NEIGHBOURS:
         step = np.square(x[ahead] - x[behind]) + np.square(y[ahead] - y[behind])
         np.maximum(squeezed[ahead], step, out=squeezed[ahead])
     weight = ndimage.gaussian_filter(ramp(np.sqrt(squeezed) / usual, *SQUEEZED), 0.5 * width)

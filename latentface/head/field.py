@@ -22,7 +22,7 @@ from scipy import ndimage
 
 from latentface.arrays import BoolArray, Float32Array, Float64Array, Int64Array
 from latentface.faces.neighbours import held, within
-from latentface.head.geometry import Box, Surface, extent, eye_distance, ramp
+from latentface.head.geometry import Box, Surface, extent, eye_distance, find_jumps, ramp
 from latentface.head.model import HeadModel
 from latentface.ops.raster import Raster, normals
 from latentface.ops.warp import block_sums, enlarge, keep_inside, relax
@@ -214,13 +214,7 @@ class Field:
     def overlaps(self, surface: Surface) -> BoolArray:
         """Pixels on either side of an edge at which skin hides other skin, [H, W], but not where both lips meet."""
         skin, lip = self.layer == 0, surface.lips(self.raster)
-        found = np.zeros(skin.shape, bool)
-        for ahead, behind in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
-            across, down = (np.abs(values[ahead] - values[behind]) > APART for values in np.moveaxis(self.shift, 2, 0))
-            apart = (across | down) & skin[ahead] & skin[behind] & (lip[ahead] * lip[behind] >= 0)
-            found[ahead] |= apart
-            found[behind] |= apart
-        return found
+        return find_jumps(self.shift, APART, lambda a, b: skin[a] & skin[b] & (lip[a] * lip[b] >= 0))
 
 
 def find_field(scene: Scene, after: Float32Array) -> Field | None:

@@ -5,7 +5,7 @@ Coordinates are photo pixels (column, row; integers are pixels' centres), depth 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -18,6 +18,10 @@ from latentface.arrays import BoolArray, Float32Array, Float64Array, Int64Array
 from latentface.head.model import HeadModel
 from latentface.ops.raster import Raster, rasterise
 
+#: Part of an array [H, W, ...], rows first.
+Part = slice | tuple[slice, slice]
+#: Each pixel but the first of its column or row, and the one before it there.
+NEIGHBOURS: tuple[tuple[Part, Part], ...] = ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1]))
 ROWS = 128  # of a picture that are computed together, which bounds the memory needed
 
 
@@ -169,6 +173,20 @@ class Surface:
     def lips(self, raster: Raster) -> npt.NDArray[np.int8]:
         """The lip seen at each pixel: 1 the upper, -1 the lower, 0 neither, [H, W]."""
         return self._lip_or_none[raster.index]
+
+
+def find_jumps(shift: Float32Array, most: float, counts: Callable[[Part, Part], BoolArray]) -> BoolArray:
+    """Pixels on either side of the edges at which a field [H, W, 2] jumps by more than `most`, [H, W].
+
+    counts: whether an edge does, for each pixel of one part of the field and its neighbour in another.
+    """
+    found = np.zeros(shift.shape[:2], bool)
+    for one, other in NEIGHBOURS:
+        across, down = (np.abs(values[one] - values[other]) > most for values in np.moveaxis(shift, 2, 0))
+        apart = (across | down) & counts(one, other)
+        found[one] |= apart
+        found[other] |= apart
+    return found
 
 
 def brightness(picture: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from latentface.arrays import BoolArray, Float32Array, Int64Array, Pixels
 from latentface.head.field import Scene
-from latentface.head.geometry import Box, ramp
+from latentface.head.geometry import Box, find_jumps, ramp
 from latentface.head.mask_edges import smooth_edges
 from latentface.head.motion import Motion
 from latentface.head.shown_mouth import Shown
@@ -131,11 +131,7 @@ def join_lips(photo: Pixels, scene: Scene, moved: Float32Array, after: Float32Ar
         return
     seen, shift = find_shifts(scene, after, motion, box)
     lip = scene.surface.lips(seen)
-    seam = np.zeros(lip.shape, bool)
-    for ahead, behind in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):
-        apart = (np.abs(shift[ahead] - shift[behind]).max(axis=2) > APART) & (lip[ahead] * lip[behind] < 0)
-        seam[ahead] |= apart
-        seam[behind] |= apart
+    seam = find_jumps(shift, APART, lambda a, b: lip[a] * lip[b] < 0)
     here, there = box.shared(motion.box)
     mixed: BoolArray = np.asarray(_by_pixel(ndimage.binary_dilation(seam, iterations=SAMPLES)).any(axis=2))[here]
     if not mixed.any():

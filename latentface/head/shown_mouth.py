@@ -153,8 +153,7 @@ class Shown:
 def find_shown(photo: Pixels, scene: Scene) -> Shown:
     """Find the interior of the mouth in a photo."""
     model, before, unit = scene.model, scene.before, scene.unit
-    lips = np.concatenate([model.loops["mouth"], model.landmarks[48:68]])
-    box = Box.around(before[lips, :2], 0.15 * unit, *scene.size).or_pixel
+    box = Box.around(before[scene.lips, :2], 0.15 * unit, *scene.size).or_pixel
     layer = np.full((box.height, box.width), -1, np.int8)
     here, there = box.shared(scene.box)
     layer[here] = scene.layer[there]
