@@ -117,8 +117,7 @@ class Driver(ObservedHead):
             still.hold(shift, box)
             part = (slice(gain.step // 2, None, gain.step),) * 2
             gain = replace(gain, values=1 + (gain.values - 1) * still.uncovered(box)[part][..., None])
-        apart = np.where((field.layer == 0)[..., None], shift - field.mesh, 0).astype(np.float32)
-        motion, moved = self._move(photo, Motion(box, shift, gain, apart), field)
+        motion, moved = self._move(photo, Motion(box, shift, gain, field), field)
         if change is not None:
             self._fold(moved, field, change)
         for blink in blinks:
@@ -149,8 +148,9 @@ class Driver(ObservedHead):
     def _move(self, photo: Pixels, motion: Motion, field: Field) -> tuple[Motion, Float32Array]:
         """The photo after a motion, [H, W, 3] of its box, with its background where it was if that would be seen."""
         moved = motion.move(photo)
-        elsewhere = (motion.shift == field.shift).all(axis=2)  # lids are drawn by themselves
-        _soften(moved, field.overlaps(self.scene.surface) & elsewhere)
+        edges = field.overlaps(self.scene.surface)
+        edges[edges] = (motion.shift[edges] == field.shift[edges]).all(axis=1)  # lids are drawn by themselves
+        _soften(moved, edges)
         some = (slice(None, None, 4),) * 2  # the field around a head is smooth
         around = np.abs(field.shift[some][field.layer[some] < 0]).max(initial=0)
         if around < OUTLINE * self.scene.unit or self.background is None:

@@ -80,11 +80,10 @@ def find_shifts(scene: Scene, after: Float32Array, motion: Motion, box: Box) -> 
     surface = scene.surface
     seen = surface.seen(after, box, SAMPLES)
     shift = seen.interpolate(surface.closed(scene.before[:, :2] - after[:, :2]))
-    if motion.apart is not None:
-        here, there = box.shared(motion.box)
-        apart = np.zeros((box.height, box.width, 2), np.float32)
-        apart[here] = motion.apart[there]
-        shift += apart.repeat(SAMPLES, axis=0).repeat(SAMPLES, axis=1)
+    here, there = box.shared(motion.box)
+    apart = np.zeros((box.height, box.width, 2), np.float32)
+    apart[here] = motion.apart(there)
+    shift += apart.repeat(SAMPLES, axis=0).repeat(SAMPLES, axis=1)
     return seen, shift
 
 

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from latentface.arrays import Float32Array, Pixels
 from latentface.head.geometry import Box
 from latentface.ops.warp import gains_at, keep_background, move
+
+if TYPE_CHECKING:
+    from latentface.head.field import Field
 
 STILL = 2e-3  # pixels: smaller motions are ignored
 
@@ -31,16 +37,23 @@ class Motion:
         box: a box of the photo.
         shift: the source of each pixel, relative to it, lids included, [H, W, 2].
         gain: of their values.
-        apart: how far sources of skin lie from where the mesh has them, as beside spectacles, which hold skin back,
-            [H, W, 2]; None if nowhere.
+        field: of the head in the same box, which the motion follows but for lids and what holds skin back; None if the
+            motion is of no head.
         behind: how much of each pixel is background before and after the motion, and keeps still, [H, W]; None without.
     """
 
     box: Box
     shift: Float32Array
     gain: Gain
-    apart: Float32Array | None = None
+    field: Field | None = None
     behind: Float32Array | None = None
+
+    def apart(self, part: tuple[slice, slice]) -> Float32Array:
+        """How far sources of skin lie from the places of the mesh, as beside spectacles, in a part of it, [h, w, 2]."""
+        shift, field = self.shift[part], self.field
+        if field is None:
+            return np.zeros_like(shift)
+        return np.where((field.layer[part] == 0)[..., None], shift - field.mesh[part], np.float32(0))
 
     def gains(self, rows: slice) -> Float32Array:
         """The gain of every pixel of some of the box's rows, [h, W, 3]."""
