@@ -5,8 +5,14 @@ and their premultiplied colours P. A motion M moves P and a but not B:
 
     M(P) + (1 - M(a)) B  =  M(I) - M((1 - a) B) + (1 - M(a)) B,
 
-so that no motion gives the photo back. A network tells the shares in the face's crop and in a wider one. A guided
-filter (He, Sun and Tang 2013, with coefficients on a small copy, He and Sun 2015) makes them as sharp as the photo.
+so that no motion gives the photo back, whatever B is. A network tells the shares in the face's crop and in a wider one.
+A guided filter (He, Sun and Tang 2013, with coefficients on a small copy, He and Sun 2015) makes them as sharp as the
+photo.
+
+Beside people are strands of hair of which the network says nothing. Where patches continue the background well
+(`uncovered`), B there is what they show, so that what differs from it, I - B, moves along with the head. Where they do
+not (flags, foliage), that would move pieces of the background: only a narrow edge moves along, and the background is
+stretched over what the head uncovers (`stretching`).
 """
 
 from __future__ import annotations
@@ -23,6 +29,7 @@ from latentface.arrays import BoolArray, Float32Array, Float64Array, Pixels
 from latentface.faces.alignment import crop_face, glance
 from latentface.faces.crop import FaceCrop, map_points
 from latentface.head.geometry import Box, bands, ramp
+from latentface.head.stretching import Stretch
 from latentface.head.uncovered import continue_background
 from latentface.io.images import reduced
 from latentface.networks.matte import MatteNet
@@ -41,7 +48,11 @@ SHOULDERS = 0.88  # of the crop's height: what lies below a person there is a pe
 NECK = 4  # pixels of the small copy: what is thinner than twice that connects nothing
 LEAST, MOST = 0.2, 0.8  # shares of people that count as none and as all
 PERSON = 0.02  # share from which on a pixel is no pure background
-CLEAR = (0.5, 3.0)  # pixels of the small copy: over this distance from people the background begins
+CLEAR = (0.5, 3.0)  # pixels of the small copy: over this distance from people there are no strands
+EDGE = (0.3, 1.3)  # the same for people themselves
+DOUBTFUL = (4.0, 9.0)  # levels of misfit over which patches no longer tell strands from what stands behind them
+USELESS = (11.0, 17.0)  # and over which the background is stretched instead
+SKULL = (0.1, 0.25)  # inter-ocular distances: so far above the eyes only what lies so deep in the head is certain
 REACH = 0.16  # crop sides: so far behind people a moving head uncovers what stands there
 VISIBLE = 0.004  # share of background around the face: with less there is none
 
@@ -53,11 +64,13 @@ class Background:
     Attributes:
         picture: the background alone, filled where people hide it, uint8 [H, W, 3].
         seen: what the photo shows of it, uint8 [H, W, 4]: premultiplied, and how much of each pixel it is, in 255ths;
-            0 far from the face, where none is known.
+            0 far from the face, where none is known, and at most 254 where strands may be in front of it.
+        stretch: how it gives way beside people; None if it stands still.
     """
 
     picture: Pixels
     seen: Pixels
+    stretch: Stretch | None = None
 
     def keep_still(self, moved: Float32Array, motion: Motion) -> Float32Array:
         """Put the background back in a moved photo, [h, w, 3] of the motion's box, in place.
@@ -65,7 +78,8 @@ class Background:
         Returns:
             How much of each pixel is background before and after the motion, [h, w].
         """
-        return motion.keep(moved, self.picture, self.seen)
+        pull = None if self.stretch is None else self.stretch.pull(motion)
+        return motion.keep(moved, self.picture, self.seen, pull)
 
 
 def find_background(
@@ -94,21 +108,64 @@ def find_background(
     for band in bands(len(share)):
         share[band] = 1 - ((share[band] - LEAST) / (MOST - LEAST)).clip(0, 1)
     here, there = head.shared(box)
-    share[there][people[here]] = 0
-    pure = share > 1 - PERSON
-    for band in bands(len(share)):
-        share[band] *= ramp(_distance(pure, band, math.ceil(CLEAR[1] * step)) / step, *CLEAR)
+    share[there][_certain(people, head, landmarks)[here]] = 0
     if share.mean() < VISIBLE:
         return None
-    opacity = np.empty(share.shape, np.uint8)
+    apart = _measure_apart(share > 1 - PERSON, step)
+    alone = np.empty(share.shape, np.uint8)
     for band in bands(len(share)):
-        np.rint(255 * share[band], out=opacity[band], casting="unsafe")
-    del share, pure  # large photos take much memory
+        np.rint(255 * share[band] * ramp(apart[band], *_in_255ths(CLEAR)), out=alone[band], casting="unsafe")
     picture, seen = photo.copy(), np.zeros((*photo.shape[:2], 4), np.uint8)
     moving = map_points(crop.from_photo, places)[..., 1] < SHOULDERS * crop.size
-    picture[box.slices] = continue_background(part, opacity, step, REACH * crop.side, moving)
+    picture[box.slices], misfit = continue_background(part, alone, step, REACH * crop.side, moving)
+    opacity = _keep_strands(picture[box.slices], part, share, apart, alone, misfit, step)
+    del share, apart, alone  # large photos take much memory
     premultiply(picture[box.slices], opacity, seen[box.slices])
-    return Background(picture, seen)
+    return Background(picture, seen, Stretch.of(opacity, box, ramp(misfit, *USELESS), step))
+
+
+def _certain(people: BoolArray, head: Box, landmarks: Float64Array) -> BoolArray:
+    """The part of a head's pixels [h, w] that is certain: the model's skull, which no photo shows, may be too high."""
+    eyes = landmarks[36:42].mean(0), landmarks[42:48].mean(0)
+    unit = np.hypot(*(eyes[1] - eyes[0]))
+    up = landmarks[27] - landmarks[8]
+    above = (head.places() - np.float32(landmarks[27])) @ np.float32(up / np.hypot(*up))
+    depth = ndimage.distance_transform_edt(np.pad(people, 1))[1:-1, 1:-1]
+    made: BoolArray = people & ((above < SKULL[0] * unit) | (depth > SKULL[1] * unit))
+    return made
+
+
+def _keep_strands(
+    picture: Pixels, photo: Pixels, share: Float32Array, apart: Pixels, alone: Pixels, misfit: Float32Array, step: int
+) -> Pixels:
+    """Decide what of a background's edge beside people moves with them.
+
+    Args:
+        picture: the background that is continued behind people and strands, [H, W, 3]; where patches cannot tell
+            strands, it gets the photo's pixels beside people, in place.
+        photo: the photo, [H, W, 3].
+        share: how much of each pixel is background, [H, W].
+        apart: how far it is from people, as by `_measure_apart`.
+        alone: how much of it is background beyond strands, in 255ths, uint8 [H, W].
+        misfit: of the patches, levels, on the small copy.
+        step: its blocks' size.
+
+    Returns:
+        How much of each pixel is background that keeps still, in 255ths.
+    """
+    opacity = np.empty(share.shape, np.uint8)
+    doubt = ramp(misfit, *DOUBTFUL)
+    for band in bands(len(share)):
+        places = _on_small(Box(0, band.start, share.shape[1], band.stop).places(), step)
+        unsure, known = read(doubt, places), alone[band] / np.float32(255)
+        beside = share[band] * ramp(apart[band], *_in_255ths(EDGE))
+        still = share[band] + unsure * (beside - share[band])
+        opacity[band] = np.where(known == 1, 255, np.minimum(np.rint(255 * still), 254))
+        # The picture is behind + known (photo - behind); of the photo there is to be `beside` where patches fail.
+        more = (unsure * (beside - known)).clip(0) / np.maximum(1 - known, np.float32(1e-3))
+        shown = picture[band] + more[..., None] * (photo[band] - picture[band].astype(np.float32))
+        picture[band] = np.rint(shown).clip(0, 255)
+    return opacity
 
 
 def premultiply(picture: Pixels, opacity: Pixels, out: Pixels) -> None:
@@ -119,14 +176,22 @@ def premultiply(picture: Pixels, opacity: Pixels, out: Pixels) -> None:
         out[band, :, 3] = opacity[band]
 
 
-def _distance(pure: BoolArray, band: slice, most: int) -> Float64Array:
-    """How far the pixels in a band of a picture are from those that are not pure; beyond `most` it may be any more."""
-    first = max(band.start - most, 0)
-    near = pure[first : band.stop + most]
-    if near.all():
-        return np.full((band.stop - band.start, pure.shape[1]), np.inf)
-    found: Float64Array = ndimage.distance_transform_edt(near)[band.start - first : band.stop - first]
-    return found
+def _measure_apart(pure: BoolArray, step: int) -> Pixels:
+    """How far each pixel is from those that are not pure background, in 255ths of the end of `CLEAR`, uint8 [H, W]."""
+    most = math.ceil(CLEAR[1] * step)
+    made = np.full(pure.shape, 255, np.uint8)
+    for band in bands(len(pure)):
+        first = max(band.start - most, 0)
+        near = pure[first : band.stop + most]
+        if not near.all():
+            distance = ndimage.distance_transform_edt(near)[band.start - first : band.stop - first]
+            made[band] = np.rint((distance * (255 / (CLEAR[1] * step))).clip(0, 255))
+    return made
+
+
+def _in_255ths(distances: tuple[float, float]) -> tuple[float, float]:
+    """Distances in pixels of the small copy, as `_measure_apart` gives them."""
+    return 255 * distances[0] / CLEAR[1], 255 * distances[1] / CLEAR[1]
 
 
 def _people(crop: FaceCrop, wide: FaceCrop, network: MatteNet, places: Float32Array) -> Float32Array:

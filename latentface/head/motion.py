@@ -9,7 +9,7 @@ import numpy as np
 
 from latentface.arrays import Float32Array, Pixels
 from latentface.head.geometry import Box
-from latentface.ops.warp import gains_at, keep_background, move
+from latentface.ops.warp import Pull, gains_at, keep_background, move
 
 if TYPE_CHECKING:
     from latentface.head.field import Field
@@ -64,7 +64,9 @@ class Motion:
         """The photo's pixels in the box after the motion, [H, W, 3]."""
         return move(photo, self.box.left, self.box.top, self.shift, STILL, self.gain.values, self.gain.step)
 
-    def keep(self, moved: Float32Array, background: Pixels, seen: Pixels) -> Float32Array:
+    def keep(self, moved: Float32Array, background: Pixels, seen: Pixels, pull: Pull | None = None) -> Float32Array:
         """Put a background back in the moved box, in place; arguments and result as for `keep_background`."""
         box, gain = self.box, self.gain
-        return keep_background(moved, box.left, box.top, self.shift, STILL, gain.values, gain.step, background, seen)
+        return keep_background(
+            moved, box.left, box.top, self.shift, STILL, gain.values, gain.step, background, seen, pull
+        )

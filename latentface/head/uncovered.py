@@ -31,11 +31,15 @@ UNLIKE = (20.0, 50.0)  # levels by which a patch differs from what is known: ove
 FADE = 0.3  # of the reach: over so much of it patches pass into the smooth colours
 SEAM, MOST = 1.0, 10.0  # pixels of the small copy beside a rim that are compared, and levels that are added at most
 PLAIN = (2.0, 5.0)  # deviations of the levels there up to which a background is plain, and from which on it is not
+RIM = 14  # pixels of the small copy from the rim of a hole: so deep the misfit counts
+PEAK, SPREAD = 7, 5.0  # of them, over which the largest misfit counts, and over which it is smoothed
 FEWEST = 100  # patches that are seen, or none is shown
 
 
-def continue_background(picture: Pixels, opacity: Pixels, step: int, reach: float, moving: BoolArray) -> Pixels:
-    """A picture [H, W, 3] whose background is continued over everything else.
+def continue_background(
+    picture: Pixels, opacity: Pixels, step: int, reach: float, moving: BoolArray
+) -> tuple[Pixels, Float32Array]:
+    """Continue a picture's background over everything else.
 
     Args:
         picture: uint8.
@@ -43,6 +47,10 @@ def continue_background(picture: Pixels, opacity: Pixels, step: int, reach: floa
         step: the small copy has a pixel for each step x step ones.
         reach: as far from the background, in the picture's pixels, heads uncover it.
         moving: where they do at all, on the small copy, [h, w].
+
+    Returns:
+        The continued picture, and how unlike the background the patches are that continue it there: levels, on the
+        small copy, [h, w].
     """
     known = opacity == opacity.max()
     weight = reduced(255 * known.astype(np.uint8), step).astype(np.float32) / np.float32(255)
@@ -67,6 +75,19 @@ def continue_background(picture: Pixels, opacity: Pixels, step: int, reach: floa
         behind[near] += found * trust[near, None] * (patched - behind[near])
         share = opacity[rows, columns, None] / np.float32(255)
         made[rows, columns] = np.rint(behind + share * (picture[rows, columns] - behind)).clip(0, 255)
+    return made, spread_misfit(np.where(shifts.any(axis=-1), misfit, np.float32(UNLIKE[1])), hole)
+
+
+def spread_misfit(misfit: Float32Array, hole: BoolArray) -> Float32Array:
+    """How unlike patches in a hole are near its rim, levels [h, w]: the most of what is near, spread to all."""
+    depth = ndimage.distance_transform_edt(hole)
+    near = hole & (depth < RIM)
+    if not near.any():
+        return np.zeros_like(misfit)
+    most = ndimage.maximum_filter(misfit * near, PEAK)[..., None]
+    smooth, weight = blur_known(most, near, SPREAD)
+    rows, columns = ndimage.distance_transform_edt(weight < 0.05, return_distances=False, return_indices=True)
+    made: Float32Array = ndimage.gaussian_filter(smooth[rows, columns, 0], SPREAD / 2)
     return made
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +32,8 @@ SIGNATURES: dict[str, list[Any]] = {
     "lf_enlarge": [_FLOATS, _SMALL, _SMALL, _SMALL, _FLOATS, _LAYERS, _SMALL, _SMALL, _FLOATS],
     "lf_move": [_BYTES, *[_SMALL] * 4, _FLOATS, _SMALL, _SMALL, _FLOAT, _FLOATS, _SMALL, _SMALL, _SMALL, _FLOATS],
     "lf_keep_background": [
-        _BYTES, _BYTES, *[_SMALL] * 4, _FLOATS, _SMALL, _SMALL, _FLOAT, _FLOATS, *[_SMALL] * 3, *[_FLOATS] * 2,
+        _BYTES, _BYTES, *[_SMALL] * 4, _FLOATS, _SMALL, _SMALL, _FLOAT, _FLOATS, *[_SMALL] * 3,
+        _FLOATS, *[_SMALL] * 5, *[_FLOATS] * 2,
     ],
     "lf_keep_inside": [_FLOATS, *[_SMALL] * 6, _FLOAT, _FLOATS],
 }  # fmt: skip
@@ -164,9 +165,28 @@ def gains_at(gain: Floats, step: int, places: Floats) -> Floats:
     return read(gain, (places - np.float32(step // 2)) / np.float32(step))
 
 
+class Pull(NamedTuple):
+    """From where something is taken that is stretched: displacements in pixels, [h, w, 2].
+
+    They are known at the middle of each `step` x `step` pixels of a picture, from its column `left` and row `top` on,
+    and go on beyond.
+    """
+
+    values: Floats
+    left: int
+    top: int
+    step: int
+
+    def at(self, places: Floats) -> Floats:
+        """The displacements at places [..., 2] in pixels."""
+        corner = np.array([self.left, self.top], np.float32)
+        half = np.float32(0.5)
+        return read(self.values, (places - corner + half) / np.float32(self.step) - half)
+
+
 def keep_background(
     moved: Floats, left: int, top: int, shift: Floats, still: float, gain: Floats, step: int,
-    background: npt.NDArray[np.uint8], seen: npt.NDArray[np.uint8],
+    background: npt.NDArray[np.uint8], seen: npt.NDArray[np.uint8], pull: Pull | None = None,
 ) -> Floats:  # fmt: skip
     """Put a background back in a part of a picture that `move` made, float32 [h, w, 3], in place.
 
@@ -182,6 +202,7 @@ def keep_background(
         step: as for `move`.
         background: it alone, uint8 [H, W, 3].
         seen: the same, times how much of each pixel of the picture it is, and that share in 255ths, uint8 [H, W, 4].
+        pull: from where the background is taken; by default it stands still.
 
     Returns:
         How much of each pixel is background before and after the motion, float32 [h, w].
@@ -194,11 +215,13 @@ def keep_background(
     moves, gains = np.ascontiguousarray(shift, np.float32), np.ascontiguousarray(gain, np.float32)
     found = _library()
     if found is None:
-        return _keep_reference(moved, left, top, moves, np.float32(still), gains, step, background, seen)
+        return _keep_reference(moved, left, top, moves, np.float32(still), gains, step, background, seen, pull)
     behind = np.empty((height, width), np.float32)
+    pulls = pull or Pull(np.zeros((0, 0, 2), np.float32), 0, 0, 1)
     found.lf_keep_background(
         np.ascontiguousarray(background), np.ascontiguousarray(seen), *seen.shape[:2], left, top, moves, height, width,
-        still, gains, *gains.shape[:2], step, moved, behind,
+        still, gains, *gains.shape[:2], step, np.ascontiguousarray(pulls.values, np.float32), *pulls.values.shape[:2],
+        *pulls[1:], moved, behind,
     )  # fmt: skip
     return behind
 
@@ -328,12 +351,19 @@ def _move_reference(
 
 def _keep_reference(
     moved: Floats, left: int, top: int, shift: Floats, still: np.float32, gain: Floats, step: int,
-    background: npt.NDArray[np.uint8], seen: npt.NDArray[np.uint8],
+    background: npt.NDArray[np.uint8], seen: npt.NDArray[np.uint8], pull: Pull | None,
 ) -> Floats:  # fmt: skip
     part = slice(top, top + shift.shape[0]), slice(left, left + shift.shape[1])
     share, there, places = seen[..., 3].astype(np.float32), background[part], _sources(shift, left, top)
     here, free = share[part] / np.float32(255), read(share, places) / np.float32(255)
-    found = _far(shift, still) & (free > 0)
+    found = _far(shift, still)
+    if pull is not None:
+        own = _sources(np.zeros_like(shift), left, top)
+        pulled = _far(pull.at(own), still)
+        there = there.astype(np.float32)
+        there[pulled] = sample(background, mirrored((own + pull.at(own))[pulled], (share.shape[0], share.shape[1])))
+        found |= pulled
+    found &= free > 0
     clear = found & (free == 1) & (here == 1)
     moved[clear] = there[clear]
     rows, columns = np.nonzero(found & ~clear)

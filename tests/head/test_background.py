@@ -117,6 +117,26 @@ def test_over_the_crop_hair_moves_and_poles_keep_still() -> None:
     assert seen[top - 120 : top - 75, 135:165].min() > 200
 
 
+def test_strands_beside_a_head_move_with_it() -> None:
+    photo = picture().photo.copy()
+    photo[:200][picture().layer[:200] < 0] = (90, 100, 150)
+    head = np.nonzero(picture().layer[100] >= 0)[0]
+    edge = head.max()
+    photo[90:110, edge + 1 : edge + 3] = (60, 70, 120)  # too thin for the network
+    made = driver(photo, True).drive(place() - np.float32([12, 0, 0])).photo[100].astype(int)
+    assert np.abs(made[edge + 1 : edge + 40] - (90, 100, 150)).max() < 8, "it is left behind"
+    assert made[edge - 12 : edge - 8, 2].min() < 135, "it is gone"
+
+
+def test_a_skull_that_is_too_high_leaves_the_background_over_it_still() -> None:
+    photo = picture().photo.copy()
+    top = int(np.nonzero(picture().layer >= 0)[0].min())
+    photo[top : top + 8] = photo[:8]  # a lower skull than the model's
+    seen = driver(photo, True).background
+    assert seen is not None
+    assert seen.seen[top : top + 3, 140:160, 3].min() > 200 and seen.seen[top + 30, 140:160, 3].max() == 0
+
+
 def test_no_motion_changes_nothing() -> None:
     source = np.random.default_rng(0)
     background = Background(*(source.integers(0, 256, (20, 30, depth), np.uint8) for depth in (3, 4)))

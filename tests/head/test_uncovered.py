@@ -30,7 +30,8 @@ def everywhere(step: int) -> np.ndarray:
 
 def test_stripes_go_on_as_far_as_heads_move() -> None:
     picture, opacity = hidden(stripes())
-    made = continue_background(picture, opacity, 2, 16.0, everywhere(2))
+    made, misfit = continue_background(picture, opacity, 2, 16.0, everywhere(2))
+    assert misfit.shape == (48, 48) and misfit[20:, :30].mean() < 25  # the rim's own; more where nothing is found
     assert np.array_equal(made[opacity == 255], picture[opacity == 255])
     near = np.s_[36:, 60:68]
     assert np.abs(made[near].astype(int) - stripes()[near]).mean() < 12
@@ -40,7 +41,9 @@ def test_stripes_go_on_as_far_as_heads_move() -> None:
 
 def test_where_nothing_moves_colours_are_smooth() -> None:
     picture, opacity = hidden(stripes())
-    made = continue_background(picture, opacity, 2, 16.0, ~everywhere(2)).astype(int)
+    continued, misfit = continue_background(picture, opacity, 2, 16.0, ~everywhere(2))
+    made = continued.astype(int)
+    assert misfit.min() > 40  # nothing is found
     assert np.array_equal(made[opacity == 255], picture[opacity == 255])
     assert np.abs(np.diff(made[40:, 63:], axis=1)).max() < 40
 
@@ -52,7 +55,7 @@ def test_two_colours_are_continued_beside_each_other() -> None:
     opacity[20:40, 10:30] = opacity[20:40, 50:70] = 0
     picture = scene.copy()
     picture[opacity == 0] = (0, 255, 0)
-    made = continue_background(picture, opacity, 2, 8.0, np.ones((30, 40), bool))
+    made, _ = continue_background(picture, opacity, 2, 8.0, np.ones((30, 40), bool))
     assert np.array_equal(made[opacity == 255], scene[opacity == 255])
     assert np.abs(made.astype(int) - scene)[opacity == 0].max() < 30
 
@@ -70,7 +73,7 @@ def test_a_partly_covered_pixel_keeps_what_is_seen_of_it() -> None:
     opacity[:, 20:] = 128
     picture = scene.copy()
     picture[:, 20:] = 200
-    made = continue_background(picture, opacity, 1, 8.0, np.ones((40, 40), bool))
+    made, _ = continue_background(picture, opacity, 1, 8.0, np.ones((40, 40), bool))
     assert np.abs(made[:, 20:].astype(int) - 150).max() <= 1
 
 

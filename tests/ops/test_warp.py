@@ -10,7 +10,7 @@ import pytest
 
 from latentface.ops import native
 from latentface.ops.raster import sample
-from latentface.ops.warp import block_sums, enlarge, keep_background, keep_inside, mirrored, move, read, relax
+from latentface.ops.warp import Pull, block_sums, enlarge, keep_background, keep_inside, mirrored, move, read, relax
 
 SIZE = (53, 47)
 
@@ -116,6 +116,41 @@ def test_keeping_the_background_still_is_the_same_to_the_bit(step: int) -> None:
         keep_background(moved[:, ::-1], 6, 7, shift, 0.002, gain, step, background, seen)
     with pytest.raises(ValueError, match="seen"):
         keep_background(moved, 6, 7, shift, 0.002, gain, step, background, seen[:9])
+
+
+@pytest.mark.parametrize("step", [1, 3])
+def test_a_background_that_is_stretched_is_the_same_to_the_bit(step: int) -> None:
+    random = np.random.default_rng(8)
+    background = random.integers(0, 256, (60, 50, 3), dtype=np.uint8)
+    share = random.uniform(0, 1, (60, 50)).astype(np.float32)
+    share[:, :20] = 1
+    seen = np.dstack([np.rint(share[..., None] * background), np.rint(255 * share)]).astype(np.uint8)
+    shift = random.normal(0, 6, (50, 40, 2)).astype(np.float32)
+    shift[:30] = 0
+    values = random.normal(0, 5, (-(-30 // step), -(-45 // step), 2)).astype(np.float32)
+    values[:3] = 0
+    pull = Pull(values, 2, 5, step)
+    moved = random.uniform(0, 255, (50, 40, 3)).astype(np.float32)
+    parts = []
+
+    def keep() -> np.ndarray:
+        parts.append(moved.copy())
+        return keep_background(parts[-1], 6, 7, shift, 0.002, gain, 1, background, seen, pull)
+
+    gain = np.ones((50, 40, 3), np.float32)
+    behind, reference = both(keep)
+    assert np.array_equal(behind, reference) and np.array_equal(*parts)
+    assert np.array_equal(parts[0][0], moved[0]), "what neither moves nor is pulled stays"
+
+
+def test_a_background_is_taken_from_where_it_is_pulled() -> None:
+    background = np.dstack([np.indices((40, 50))[1] * 4] * 3).astype(np.uint8)
+    seen = np.dstack([background, np.full((40, 50), 255, np.uint8)])
+    shift, gain = np.zeros((40, 50, 2), np.float32), np.ones((40, 50, 3), np.float32)
+    pull = Pull(np.full((4, 5, 2), (3.5, 0), np.float32), 0, 0, 10)
+    moved = background.astype(np.float32)
+    keep_background(moved, 0, 0, shift, 0.002, gain, 1, background, seen, pull)
+    assert np.allclose(moved[:, 2:40], background[:, 2:40] + 14.0, atol=1e-3)
 
 
 @pytest.mark.parametrize("by", [0.25, 0.5, 3.7])

@@ -122,6 +122,19 @@ struct Gain {
     }
 };
 
+// displacements [rows, columns, 2], one for the middle of each step x step pixels from (left, top) on; none without rows
+struct Pull {
+    const float* values;
+    int32_t rows, columns, left, top, step;
+
+    void at(int32_t x, int32_t y, float* pull) const {
+        pull[0] = pull[1] = 0.0f;
+        if (rows)
+            read(values, rows, columns, 2, 2, (static_cast<float>(x - left) + 0.5f) / static_cast<float>(step) - 0.5f,
+                 (static_cast<float>(y - top) + 0.5f) / static_cast<float>(step) - 0.5f, pull);
+    }
+};
+
 // a picture [H, W, C], mirrored at its edges, at the place that comes to the pixel (x, y), times the gain there; a fourth
 // value is an opacity, which no light changes
 template <int C>
@@ -262,12 +275,16 @@ int lf_move(const uint8_t* picture, int32_t height, int32_t width, int32_t left,
 
 // moved [h, w, 3], a part of a picture from `left` and `top` on after lf_move, with the background [H, W, 3] where it
 // was: `seen` [H, W, 4] is the background times its share of each pixel, and that share in 255ths. The background that came
-// along is taken off, and what is free after the motion gets the background that stands there; both are sampled alike,
-// or edges of the share would show. behind [h, w]: how much of each pixel is background before and after.
+// along is taken off, and what is free after the motion gets the background that stands there, or, if it moves farther
+// than `still`, from where `pull` [ph, pw, 2] says; both are sampled alike, or edges of the share would show.
+// behind [h, w]: how much of each pixel is background before and after.
 int lf_keep_background(const uint8_t* background, const uint8_t* seen, int32_t height, int32_t width, int32_t left,
                        int32_t top, const float* shift, int32_t h, int32_t w, float still, const float* gain,
-                       int32_t gh, int32_t gw, int32_t step, float* moved, float* behind) {
+                       int32_t gh, int32_t gw, int32_t step, const float* pull, int32_t ph, int32_t pw,
+                       int32_t pull_left, int32_t pull_top, int32_t pull_step, float* moved, float* behind) {
     const Gain gains = {gain, gh, gw, step};
+    const Pull pulls = {pull, ph, pw, pull_left, pull_top, pull_step};
+    const float same[3] = {1.0f, 1.0f, 1.0f};
 #pragma omp parallel for schedule(static)
     for (int32_t y = 0; y < h; ++y)
         for (int32_t x = 0; x < w; ++x) {
@@ -280,17 +297,26 @@ int lf_keep_background(const uint8_t* background, const uint8_t* seen, int32_t h
             read(seen + 3, height, width, 4, 1, at_x, at_y, &opacity);
             const float free = opacity / 255.0f;
             behind[pixel] = std::min(here, free);
-            if (!(free > 0.0f) || (std::fabs(dx) <= still && std::fabs(dy) <= still)) continue;
-            const uint8_t* own = background + 3 * there;
+            if (!(free > 0.0f)) continue;
+            float own[3], from[2];
+            pulls.at(x + left, y + top, from);
+            const bool pulled = std::fabs(from[0]) > still || std::fabs(from[1]) > still;
+            if (!pulled && std::fabs(dx) <= still && std::fabs(dy) <= still) continue;
+            if (pulled)
+                sample<3>(background, height, width,
+                          mirrored(static_cast<float>(x + left) + from[0], static_cast<float>(width - 1)),
+                          mirrored(static_cast<float>(y + top) + from[1], static_cast<float>(height - 1)), same, own);
+            else
+                for (int c = 0; c < 3; ++c) own[c] = static_cast<float>(background[3 * there + c]);
             float* to = moved + 3 * pixel;
             if (free == 1.0f && here == 1.0f) {
-                for (int c = 0; c < 3; ++c) to[c] = static_cast<float>(own[c]);
+                for (int c = 0; c < 3; ++c) to[c] = own[c];
                 continue;
             }
             float came[4];
             bring<4>(seen, height, width, at_x, at_y, gains, x, y, came);
             const float open = came[3] / 255.0f;
-            for (int c = 0; c < 3; ++c) to[c] += open * static_cast<float>(own[c]) - came[c];
+            for (int c = 0; c < 3; ++c) to[c] += open * own[c] - came[c];
         }
     return 0;
 }
