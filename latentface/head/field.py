@@ -31,6 +31,7 @@ CELL = 0.1  # step of the grid, as a part of the inter-ocular distance
 FADE = 0.7  # length over which the field fades outside the head, the same
 SLACK = 1.6  # that length is at least this multiple of the longest displacement
 NECK, JAW = 0.8, 0.9  # the neck's length below the chin, and half the width of the jaw, the same
+COLLAR = 0.8  # how steeply the collar rises from the chin to the sides of the jaw
 REACH = 3.0  # beyond this many lengths nothing moves
 DATA = 20.0  # weight of the mesh's field relative to smoothness
 WINDOW = 1.3  # the similarity's window fades over so many lengths
@@ -100,8 +101,10 @@ class Scene:
         trust: Float32Array = self.trust * ramp(np.minimum(self.facing, after[:, 2]), 0.15, 0.5)
         return np.maximum(trust, self._features)
 
-    def carried(self, after: Float32Array, places: npt.NDArray[np.floating]) -> Float32Array:
+    def carried(self, after: Float32Array, places: npt.NDArray[np.floating], rise: float = 0.0) -> Float32Array:
         """How far places [..., 2] move with the head: 1 down to the chin, and 0 from the collar on.
+
+        Below the sides of the jaw this ends so much higher: `rise` times as much as they lie beside the chin.
 
         Shoulders keep still while a head tilts; between, the neck bends. Bodies stand straighter than heads do, so
         down is the direction along a side of the photo that is nearest to the head's own.
@@ -111,8 +114,9 @@ class Scene:
         away = places - (self.before[chin, :2] + after[chin, :2]) / 2
         below = away[..., axis] * np.sign(self.before[chin, axis] - self.before[nose, axis])
         beside = np.abs(away[..., 1 - axis])
+        wide = np.maximum(beside - JAW * self.unit, 0)
         length = max(NECK * self.unit, SLACK * float(np.linalg.norm(self.before[chin, :2] - after[chin, :2])))
-        shoulders = 0.75 * np.maximum(beside - JAW * self.unit, 0)  # they rise towards the neck
+        shoulders = 0.75 * wide + rise * (beside - wide)  # they rise towards the neck
         return 1 - ramp(((below + shoulders) / length).astype(np.float32), 0.0, 1.0)
 
     def held(self, box: Box, places: npt.NDArray[np.floating]) -> Float32Array | None:
@@ -239,7 +243,7 @@ def find_field(scene: Scene, after: Float32Array) -> Field | None:
         layer = np.where(theirs > 0.5, np.int8(-1), layer)
     step = max(2, round(CELL * scene.unit))
     blocks = block_middles(box, step)
-    turned = Turn.between(scene, after).at(blocks, fade)
+    turned = Turn.between(scene, after).at(scene, after, blocks, fade)
     shift = _continue(mesh, layer, turned, scene.carried(after, blocks), scene.held(box, blocks), step, fade)
     inside = keep_inside(shift, box.left, box.top, scene.size, FARTHEST)
     return Field(box, inside, mesh[..., :2], layer, seen, facing, trust)
@@ -267,8 +271,10 @@ class Turn:
         low, high = extent(after[scene.used, :2])
         return cls(matrix, offset, (low + high) / 2, (high - low) / 2)
 
-    def at(self, places: Float64Array, fade: float) -> Float64Array | None:
+    def at(self, scene: Scene, after: Float32Array, places: Float64Array, fade: float) -> Float64Array | None:
         """Its displacement at places [..., 2] within a window around head and hair; None if there is none.
+
+        Collars do not turn with the head: beside the neck it is that of the chin.
 
         fade: the length over which the window fades.
         """
@@ -277,7 +283,10 @@ class Turn:
             and np.abs(self.matrix @ self.middle + self.offset - self.middle).max() < 0.2
         ):
             return None
-        moved = places @ self.matrix.T + self.offset - places
+        chin = after[scene.model.landmarks[8], :2].astype(np.float64)
+        along = self.matrix @ chin + self.offset - chin
+        turning = (places - chin) @ (self.matrix - np.eye(2)).T
+        moved = along + turning * scene.carried(after, places, COLLAR)[..., None]
         away = np.linalg.norm((places - self.middle) / (self.radii * HAIR), axis=2)
         outside = (away - 1) * self.radii.mean() * HAIR
         windowed: Float64Array = moved * (1 - ramp(outside, 0, WINDOW * fade))[..., None]

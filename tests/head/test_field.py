@@ -94,6 +94,18 @@ def test_shoulders_stay_while_the_head_tilts(scene):
     assert np.abs(field.shift[beside]).max() < 0.01 and np.abs(field.shift[beside[0]]).max() > 1
 
 
+@pytest.mark.parametrize("side", [-1, 1])
+def test_collars_follow_a_tilting_head_sideways_and_do_not_rise(scene: Scene, side: int) -> None:
+    after = place(roll=12)
+    field = find_field(scene, after)
+    assert field is not None
+    chin = (scene.before[model().landmarks[8], :2] + after[model().landmarks[8], :2]) / 2
+    x, y = (chin + np.array([side, 0.3]) * scene.unit).astype(int) - [field.box.left, field.box.top]
+    rises = 0.2 * scene.unit  # by which a collar that turns with the head would
+    assert abs(field.shift[y, x, 1]) < 0.15 * rises
+    assert 0.03 * scene.unit < abs(field.shift[y, x, 0]) < 0.3 * scene.unit
+
+
 def test_a_yawing_head_keeps_its_outline(scene):
     field = find_field(scene, place(yaw=15))
     outline = [0, 1, 2]  # of the side that turns away from the picture's edge
