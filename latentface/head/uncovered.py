@@ -2,7 +2,8 @@
 
 Near what is seen of it, as far as heads move, by patches of it: each hidden place is given the place whose
 surroundings fit (`patches`), on a small copy, from the rim inwards and from coarse to fine, and the photo's own pixels
-from there, so that stripes go on and cloth stays as sharp as it is. Farther behind people smoothly.
+from there, so that stripes go on and cloth stays as sharp as it is. Farther behind people, and where the background is
+plain, smoothly: a patch from where the light is a little different would leave a step.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ ROUNDS = (3, 4)  # searches on the small copy and on half of it; coarser ones se
 TRUST = 1.3  # by how much less a guess counts in comparisons for each pixel of the copy that it lies deeper
 UNLIKE = (20.0, 50.0)  # levels by which a patch differs from what is known: over these it gives way to smooth colours
 FADE = 0.3  # of the reach: over so much of it patches pass into the smooth colours
-SEAM, MOST = 1.0, 10.0  # pixels of the small copy beside a rim that are compared, and levels that are added at most
-PLAIN = (2.0, 5.0)  # deviations of the levels there up to which a background is plain, and from which on it is not
+AROUND = 2.0  # pixels of the small copy beside a rim in which a background is looked at
+PLAIN = (2.5, 6.0)  # deviations of the levels there up to which it is plain, and from which on it is not
 RIM = 14  # pixels of the small copy from the rim of a hole: so deep the misfit counts
 PEAK, SPREAD = 7, 5.0  # of them, over which the largest misfit counts, and over which it is smoothed
 FEWEST = 100  # patches that are seen, or none is shown
@@ -60,8 +61,7 @@ def continue_background(
     depth = ndimage.distance_transform_edt(hole).astype(np.float32) * np.float32(step / reach)
     seen = np.dstack([reduced(picture, step), reduced(opacity, step) / np.float32(255)]).astype(np.float32)
     shifts, misfit = find_shifts(smooth, seen, hole, hole & moving & (depth < 1))
-    seams = find_seams(small, shifts, hole)
-    sure = (1 - ramp(depth, 1 - FADE, 1)) * (1 - ramp(misfit, *UNLIKE)) * moving
+    sure = (1 - ramp(depth, 1 - FADE, 1)) * (1 - ramp(misfit, *UNLIKE)) * moving * (1 - find_plain(small, hole))
     made = np.array(picture)
     for band in bands(len(made)):
         rows, columns = np.nonzero(opacity[band] < 255)
@@ -71,7 +71,6 @@ def continue_background(
         trust = read(sure, places)
         near = np.flatnonzero(trust > 0)
         patched, found = _look_up(picture, rows[near], columns[near], places[near], shifts, step)
-        patched += read(seams, places[near])
         behind[near] += found * trust[near, None] * (patched - behind[near])
         share = opacity[rows, columns, None] / np.float32(255)
         made[rows, columns] = np.rint(behind + share * (picture[rows, columns] - behind)).clip(0, 255)
@@ -118,28 +117,19 @@ def find_shifts(
     return copies[0].shifts, copies[0].misfit
 
 
-def find_seams(colours: Float32Array, shifts: Int64Array, hole: BoolArray) -> Float32Array:
-    """What must be added to what shifts show in a hole, so that plain backgrounds have no seam at its rim, [H, W, 3].
-
-    It is the difference of the mean colours on both sides of the rim, spread into the hole: patches come from where the
-    light of the background is a little different.
+def find_plain(colours: Float32Array, hole: BoolArray) -> Float32Array:
+    """How plain a background is at the rim of the nearest hole, 0 to 1, [H, W].
 
     Args:
         colours: float32 [H, W, 3], known outside the hole.
-        shifts: as `find_shifts` returns them.
         hole: bool [H, W].
     """
-    row, column = np.indices(hole.shape)
-    shown = colours[row + shifts[..., 0], column + shifts[..., 1]]
-    filled = hole & shifts.any(axis=-1)
-    beside, known = blur_known(colours, ~hole, SEAM)
-    inside, drawn = blur_known(shown, filled, SEAM)
-    rim = filled & (known > 0.1) & (drawn > 0.1)
-    if not rim.any():
-        return np.zeros_like(colours)
-    squares, _ = blur_known(np.square(colours - beside), ~hole, SEAM)
-    plain = 1 - ramp(np.sqrt(squares.mean(axis=2)), *PLAIN)
-    return _spread(np.clip(beside - inside, -MOST, MOST) * (plain * rim)[..., None], rim) * filled[..., None]
+    mean, weight = blur_known(colours, ~hole, AROUND)
+    squares, _ = blur_known(np.square(colours - mean), ~hole, AROUND)
+    plain = (1 - ramp(np.sqrt(squares.mean(axis=2)), *PLAIN)) * (weight > 0.05)
+    rows, columns = ndimage.distance_transform_edt(hole, return_distances=False, return_indices=True)
+    made: Float32Array = ndimage.gaussian_filter(plain[rows, columns], AROUND)
+    return made
 
 
 class _Copy:

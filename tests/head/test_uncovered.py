@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from latentface.head.uncovered import continue_background, find_seams, find_shifts
+from latentface.head.uncovered import continue_background, find_plain, find_shifts
 
 SIDE = 96
 
@@ -77,15 +77,18 @@ def test_a_partly_covered_pixel_keeps_what_is_seen_of_it() -> None:
     assert np.abs(made[:, 20:].astype(int) - 150).max() <= 1
 
 
-def test_plain_backgrounds_have_no_seam_where_patches_begin() -> None:
-    colours, hole = np.full((40, 40, 3), 100, np.float32), np.zeros((40, 40), bool)
-    colours[:, :10] = 106
-    hole[10:30, 25:] = True
-    shifts = np.zeros((40, 40, 2), np.int64)
-    shifts[hole] = (0, -22)
-    shifts[hole & (np.arange(40) > 31)] = (0, -32)  # all show the brighter part
-    seams = find_seams(colours, shifts, hole)
-    assert np.abs(seams[hole] + 6).max() < 0.5 and not seams[~hole].any()
-    rough = colours + np.random.default_rng(0).normal(0, 10, colours.shape).astype(np.float32)
-    assert not find_seams(rough, shifts, hole).any()
-    assert not find_seams(colours, 0 * shifts, hole).any(), "where nothing is shown there is no seam"
+def test_plain_backgrounds_are_continued_smoothly() -> None:
+    colours, hole = np.full((60, 60, 3), 100, np.float32), np.zeros((60, 60), bool)
+    hole[15:45, 20:40] = True
+    colours[:, 30:] += np.random.default_rng(0).normal(0, 15, (60, 30, 3)).astype(np.float32)
+    colours[hole] = 240
+    plain = find_plain(colours, hole)
+    assert plain[20:40, :22].min() > 0.9 and plain[20:40, 38:].max() < 0.1
+
+
+def test_a_plain_background_has_no_step_where_it_is_continued() -> None:
+    across = np.linspace(60, 180, SIDE)[None, :, None]
+    picture, opacity = hidden(np.broadcast_to(across, (SIDE, SIDE, 3)).astype(np.uint8))
+    made, _ = continue_background(picture, opacity, 2, 16.0, everywhere(2))
+    assert np.abs(made[30:, 56:68].astype(int) - across[:, 56:68]).max() < 12
+    assert np.abs(np.diff(made[30:, 50:70].astype(int), axis=1)).max() < 6
