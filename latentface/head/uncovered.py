@@ -34,6 +34,7 @@ AROUND = 2.0  # pixels of the small copy beside a rim in which a background is l
 PLAIN = (2.5, 6.0)  # deviations of the levels there up to which it is plain, and from which on it is not
 RIM = 14  # pixels of the small copy from the rim of a hole: so deep the misfit counts
 PEAK, SPREAD = 7, 5.0  # of them, over which the largest misfit counts, and over which it is smoothed
+PATCHED = 0.9  # so plain a background needs no patches
 FEWEST = 100  # patches that are seen, or none is shown
 
 
@@ -60,8 +61,10 @@ def continue_background(
     hole = weight < WHOLE
     depth = ndimage.distance_transform_edt(hole).astype(np.float32) * np.float32(step / reach)
     seen = np.dstack([reduced(picture, step), reduced(opacity, step) / np.float32(255)]).astype(np.float32)
-    shifts, misfit = find_shifts(smooth, seen, hole, hole & moving & (depth < 1))
-    sure = (1 - ramp(depth, 1 - FADE, 1)) * (1 - ramp(misfit, *UNLIKE)) * moving * (1 - find_plain(small, hole))
+    plain = find_plain(small, hole)
+    shifts, misfit = find_shifts(smooth, seen, hole, hole & moving & (depth < 1) & (plain < PATCHED))
+    misfit = np.where(shifts.any(axis=-1), misfit, np.float32(UNLIKE[1])) * (1 - plain)
+    sure = (1 - ramp(depth, 1 - FADE, 1)) * (1 - ramp(misfit, *UNLIKE)) * moving * (1 - plain)
     made = np.array(picture)
     for band in bands(len(made)):
         rows, columns = np.nonzero(opacity[band] < 255)
@@ -74,7 +77,7 @@ def continue_background(
         behind[near] += found * trust[near, None] * (patched - behind[near])
         share = opacity[rows, columns, None] / np.float32(255)
         made[rows, columns] = np.rint(behind + share * (picture[rows, columns] - behind)).clip(0, 255)
-    return made, spread_misfit(np.where(shifts.any(axis=-1), misfit, np.float32(UNLIKE[1])), hole)
+    return made, spread_misfit(misfit, hole)
 
 
 def spread_misfit(misfit: Float32Array, hole: BoolArray) -> Float32Array:
