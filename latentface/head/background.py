@@ -90,7 +90,7 @@ def find_background(
     Args:
         photo: uint8 RGB [H, W, 3].
         landmarks: of the face.
-        people: which pixels of the head's box certainly belong to it, [h, w].
+        people: which pixels of the head's box the model covers, [h, w].
         head: that box.
         network: what tells people from backgrounds.
     """
