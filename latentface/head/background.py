@@ -27,8 +27,8 @@ from scipy import ndimage
 
 from latentface.arrays import BoolArray, Float32Array, Float64Array, Pixels
 from latentface.faces.alignment import crop_face, glance
-from latentface.faces.crop import FaceCrop, map_points
-from latentface.head.geometry import Box, bands, ramp
+from latentface.faces.crop import FaceCrop, inter_ocular, map_points
+from latentface.head.geometry import Box, bands, block_middles, on_blocks, ramp
 from latentface.head.stretching import Stretch
 from latentface.head.uncovered import continue_background
 from latentface.io.images import reduced
@@ -101,8 +101,7 @@ def find_background(
     part = photo[box.slices]
     step = max(1, -(-max(box.height, box.width) // CELLS))
     small = reduced(part, step).astype(np.float32) / np.float32(255)
-    corner = np.array([box.left, box.top], np.float32)
-    places = (Box(0, 0, small.shape[1], small.shape[0]).places() + np.float32(0.5)) * step - np.float32(0.5) + corner
+    places = block_middles(box, step).astype(np.float32)
     wide = glance(photo, landmarks, network.config.size, wider=WIDER)
     share = sharpen(_people(crop, wide, network, places), small, part, step)
     for band in bands(len(share)):
@@ -126,8 +125,7 @@ def find_background(
 
 def _certain(people: BoolArray, head: Box, landmarks: Float64Array) -> BoolArray:
     """The part of a head's pixels [h, w] that is certain: the model's skull, which no photo shows, may be too high."""
-    eyes = landmarks[36:42].mean(0), landmarks[42:48].mean(0)
-    unit = np.hypot(*(eyes[1] - eyes[0]))
+    unit = inter_ocular(landmarks)
     up = landmarks[27] - landmarks[8]
     above = (head.places() - np.float32(landmarks[27])) @ np.float32(up / np.hypot(*up))
     depth = ndimage.distance_transform_edt(np.pad(people, 1))[1:-1, 1:-1]
@@ -156,7 +154,7 @@ def _keep_strands(
     opacity = np.empty(share.shape, np.uint8)
     doubt = ramp(misfit, *DOUBTFUL)
     for band in bands(len(share)):
-        places = _on_small(Box(0, band.start, share.shape[1], band.stop).places(), step)
+        places = on_blocks(Box(0, band.start, share.shape[1], band.stop).places(), step)
         unsure, known = read(doubt, places), alone[band] / np.float32(255)
         beside = share[band] * ramp(apart[band], *_in_255ths(EDGE))
         still = share[band] + unsure * (beside - share[band])
@@ -237,12 +235,6 @@ def _connected(people: BoolArray, face: BoolArray) -> BoolArray:
     return made
 
 
-def _on_small(places: Float32Array, step: int) -> Float32Array:
-    """Places [..., 2] of a picture on a copy with a pixel for each step x step ones."""
-    made: Float32Array = (places + np.float32(0.5)) / np.float32(step) - np.float32(0.5)
-    return made
-
-
 def sharpen(values: Float32Array, small: Float32Array, picture: Pixels, step: int) -> Float32Array:
     """Values as sharp as a picture [H, W, 3], by a guided filter.
 
@@ -266,6 +258,6 @@ def sharpen(values: Float32Array, small: Float32Array, picture: Pixels, step: in
     planes = mean(np.dstack([slopes / np.float32(255), offset]).astype(np.float32))
     made = np.empty(picture.shape[:2], np.float32)
     for band in bands(len(made)):
-        at = read(planes, _on_small(Box(0, band.start, picture.shape[1], band.stop).places(), step))
+        at = read(planes, on_blocks(Box(0, band.start, picture.shape[1], band.stop).places(), step))
         made[band] = (at[..., :3] * picture[band]).sum(axis=-1) + at[..., 3]
     return made

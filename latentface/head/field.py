@@ -22,7 +22,7 @@ from scipy import ndimage
 
 from latentface.arrays import BoolArray, Float32Array, Float64Array, Int64Array
 from latentface.faces.neighbours import held, within
-from latentface.head.geometry import Box, Surface, extent, eye_distance, find_jumps, ramp
+from latentface.head.geometry import Box, Surface, block_middles, extent, eye_distance, find_jumps, ramp
 from latentface.head.model import HeadModel
 from latentface.ops.raster import Raster, normals
 from latentface.ops.warp import block_sums, enlarge, keep_inside, relax
@@ -291,15 +291,6 @@ class Turn:
         outside = (away - 1) * self.radii.mean() * HAIR
         windowed: Float64Array = moved * (1 - ramp(outside, 0, WINDOW * fade))[..., None]
         return windowed
-
-
-def block_middles(box: Box, step: int) -> Float64Array:
-    """Middles of the blocks of step x step pixels of a box, [H / step, W / step, 2]."""
-    x, y = (
-        first + (np.arange(-(-size // step)) + 0.5) * step - 0.5
-        for first, size in ((box.left, box.width), (box.top, box.height))
-    )
-    return np.stack(np.meshgrid(x, y), axis=2)
 
 
 def _homogeneous(points: npt.NDArray[np.floating]) -> Float64Array:

@@ -196,6 +196,21 @@ def brightness(picture: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return made
 
 
+def block_middles(box: Box, step: int) -> Float64Array:
+    """Middles of the blocks of step x step pixels of a box, [H / step, W / step, 2]."""
+    x, y = (
+        first + (np.arange(-(-size // step)) + 0.5) * step - 0.5
+        for first, size in ((box.left, box.width), (box.top, box.height))
+    )
+    return np.stack(np.meshgrid(x, y), axis=2)
+
+
+def on_blocks(places: Float32Array, step: int) -> Float32Array:
+    """Places [..., 2] in pixels on a copy with a pixel for each step x step ones: the inverse of `block_middles`."""
+    made: Float32Array = (places + np.float32(0.5)) / np.float32(step) - np.float32(0.5)
+    return made
+
+
 def eye_distance(model: HeadModel, vertices: Float32Array) -> float:
     """Pixels between the middles of the eyes' corners."""
     points = vertices[model.landmarks, :2]

@@ -18,7 +18,7 @@ import numpy as np
 from scipy import ndimage
 
 from latentface.arrays import BoolArray, Float32Array, Int64Array, Pixels
-from latentface.head.geometry import Box, blur_known, ramp
+from latentface.head.geometry import Box, block_middles, blur_known, on_blocks, ramp
 from latentface.head.motion import Motion
 from latentface.io.images import reduced
 from latentface.ops.warp import Pull, read
@@ -82,21 +82,18 @@ class Stretch:
         outline = np.zeros(share.shape, bool)
         outline[tuple(to_pure[:, ~pure])] = True
         nearest = ndimage.distance_transform_edt(~outline, return_distances=False, return_indices=True)
-        cells = Box(0, 0, share.shape[1], share.shape[0]).places()
-        at = (cells + np.float32(0.5)) * np.float32(step / amount_step) - np.float32(0.5)
+        inner = block_middles(Box(0, 0, opacity.shape[1], opacity.shape[0]), step).astype(np.float32)
         return cls(
             box, step, share, step * ndimage.gaussian_filter(distance, 1.0), slope / steep[..., None],
-            to_pure.astype(np.int64), outline, nearest.astype(np.int64), read(amount, at),
+            to_pure.astype(np.int64), outline, nearest.astype(np.int64), read(amount, on_blocks(inner, amount_step)),
         )  # fmt: skip
 
     def pull(self, motion: Motion) -> Pull | None:
         """From where the background is taken after a motion of the people in front of it; None if it stands still."""
-        cells = Box(0, 0, self.share.shape[1], self.share.shape[0]).places()
-        corner = np.array([self.box.left, self.box.top], np.float32)
-        places = (cells + np.float32(0.5)) * self.step - np.float32(0.5) + corner
+        places = block_middles(self.box, self.step).astype(np.float32)
         inside = places - np.array([motion.box.left, motion.box.top], np.float32)
-        moved = places + read(motion.shift, inside, bounded=True) - corner
-        free = read(self.share, (moved + np.float32(0.5)) / self.step - np.float32(0.5))
+        moved = places + read(motion.shift, inside, bounded=True) - np.array([self.box.left, self.box.top], np.float32)
+        free = read(self.share, on_blocks(moved, self.step))
         hidden = self.share <= PURE
         gap = self._deepest(hidden & (free - self.share > FREED))
         if not gap.any():

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from latentface.arrays import BoolArray, Float32Array, Int64Array, Pixels
-from latentface.head.geometry import bands, blur_known, ramp
+from latentface.head.geometry import bands, blur_known, on_blocks, ramp
 from latentface.io.images import reduced
 from latentface.ops.warp import read
 from latentface.patches import PatchMatches
@@ -59,7 +59,8 @@ def continue_background(
     small = reduced(picture * known[..., None], step) / np.maximum(weight, np.float32(MEANT))[..., None]
     smooth = _spread(small, weight >= min(MEANT, weight.max()))
     hole = weight < WHOLE
-    depth = ndimage.distance_transform_edt(hole).astype(np.float32) * np.float32(step / reach)
+    deep = ndimage.distance_transform_edt(hole).astype(np.float32)
+    depth = deep * np.float32(step / reach)
     seen = np.dstack([reduced(picture, step), reduced(opacity, step) / np.float32(255)]).astype(np.float32)
     plain = find_plain(small, hole)
     shifts, misfit = find_shifts(smooth, seen, hole, hole & moving & (depth < 1) & (plain < PATCHED))
@@ -69,7 +70,7 @@ def continue_background(
     for band in bands(len(made)):
         rows, columns = np.nonzero(opacity[band] < 255)
         rows += band.start
-        places = ((np.stack([columns, rows], axis=1) + 0.5) / step - 0.5).astype(np.float32)
+        places = on_blocks(np.stack([columns, rows], axis=1).astype(np.float32), step)
         behind = read(smooth, places)
         trust = read(sure, places)
         near = np.flatnonzero(trust > 0)
@@ -77,13 +78,11 @@ def continue_background(
         behind[near] += found * trust[near, None] * (patched - behind[near])
         share = opacity[rows, columns, None] / np.float32(255)
         made[rows, columns] = np.rint(behind + share * (picture[rows, columns] - behind)).clip(0, 255)
-    return made, spread_misfit(misfit, hole)
+    return made, spread_misfit(misfit, hole & (deep < RIM))
 
 
-def spread_misfit(misfit: Float32Array, hole: BoolArray) -> Float32Array:
-    """How unlike patches in a hole are near its rim, levels [h, w]: the most of what is near, spread to all."""
-    depth = ndimage.distance_transform_edt(hole)
-    near = hole & (depth < RIM)
+def spread_misfit(misfit: Float32Array, near: BoolArray) -> Float32Array:
+    """How unlike patches are in the part of a hole near its rim, levels [h, w]: the most around, spread to all."""
     if not near.any():
         return np.zeros_like(misfit)
     most = ndimage.maximum_filter(misfit * near, PEAK)[..., None]

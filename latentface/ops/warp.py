@@ -359,9 +359,10 @@ def _keep_reference(
     found = _far(shift, still)
     if pull is not None:
         own = _sources(np.zeros_like(shift), left, top)
-        pulled = _far(pull.at(own), still)
+        away = pull.at(own)
+        pulled = _far(away, still)
         there = there.astype(np.float32)
-        there[pulled] = sample(background, mirrored((own + pull.at(own))[pulled], (share.shape[0], share.shape[1])))
+        there[pulled] = sample(background, mirrored((own + away)[pulled], (share.shape[0], share.shape[1])))
         found |= pulled
     found &= free > 0
     clear = found & (free == 1) & (here == 1)
